@@ -1,0 +1,73 @@
+"""CancelToken: one switch that ends a run from anywhere, also from a signal handler.
+
+`cancel()` sets a plain attribute and calls the callbacks; it takes no lock, so a signal handler
+that interrupts any line of this module, or of a waiter, cannot deadlock. (An Event would: its
+lock may be held by the very frame that the handler interrupted.)
+
+Why no wake-up is lost: `on_cancel` first adds the callback and then looks at the attribute,
+`cancel` first sets the attribute and then reads the callbacks. In any order at least one of them
+calls the callback. It may be called twice, so callbacks must be idempotent and must not block.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from contextlib import suppress
+
+from chatstream.errors import Cancelled
+
+Callback = Callable[[], None]
+
+
+class CancelToken:
+    """The switch. `reason` is None until `cancel()`, then what ended the run."""
+
+    def __init__(self) -> None:
+        self.reason: Cancelled | None = None
+        self._callbacks: list[Callback] = []
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel()` has been called."""
+        return self.reason is not None
+
+    def cancel(self, reason: Cancelled | None = None) -> None:
+        """End everything that holds this token. The first reason stays."""
+        if self.reason is None:
+            self.reason = reason or Cancelled("cancelled")
+        for callback in list(self._callbacks):
+            callback()
+
+    def check(self) -> None:
+        """Raise the reason if there is one."""
+        if self.reason is not None:
+            raise self.reason
+
+    def on_cancel(self, callback: Callback) -> Callback:
+        """Call `callback` on `cancel()`, at once if that was before. Returns what removes it."""
+        self._callbacks.append(callback)
+        if self.reason is not None:
+            callback()
+
+        def remove() -> None:
+            with suppress(ValueError):
+                self._callbacks.remove(callback)
+
+        return remove
+
+    def child(self) -> tuple[CancelToken, Callback]:
+        """A token that this one cancels too, and what cuts the tie; for one attempt of a run."""
+        child = CancelToken()
+        return child, self.on_cancel(lambda: child.cancel(self.reason))
+
+    def sleep(self, seconds: float) -> bool:
+        """Sleep, but no longer than until `cancel()`. True if it was cancelled."""
+        wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put() is safe in signal handlers
+        remove = self.on_cancel(lambda: wake.put(None))
+        try:
+            with suppress(queue.Empty):
+                wake.get(timeout=max(0.0, seconds))
+        finally:
+            remove()
+        return self.cancelled

@@ -1,0 +1,200 @@
+"""The tree of failures. Each class knows its code, exit status, and whether a retry may help.
+
+A failure travels through the pipeline as an exception of this tree; the last stage turns it
+into the one `error` event. `code` is the word in that event, `exit_status` what the process
+returns, `retryable` whether the same request may succeed a little later. The message says what
+was wrong and the hint what to do; neither ever holds a secret.
+
+Exit status: 1 failed, 2 usage or configuration, 3 the provider refused the request, 4 timeout
+or stall, 5 truncated, 130 Ctrl+C, 143 SIGTERM.
+"""
+
+from __future__ import annotations
+
+
+class ChatstreamError(Exception):
+    """Anything that ends a run. `status` is the HTTP status where there is one."""
+
+    code = "internal"
+    exit_status = 1
+    retryable = False
+    hint: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.request_id = request_id
+        self.retry_after = retry_after  # seconds the server asks us to wait
+        if hint is not None:
+            self.hint = hint
+
+
+class InternalError(ChatstreamError):
+    """A mistake of ours."""
+
+    hint = "this is a bug in chatstream; run again with --debug and report what it prints"
+
+
+class UsageError(ChatstreamError):
+    """The command line asks for something that cannot be done."""
+
+    code = "usage"
+    exit_status = 2
+
+
+class ConfigError(ChatstreamError):
+    """The configuration cannot be used."""
+
+    code = "config"
+    exit_status = 2
+
+
+class ConnectError(ChatstreamError):
+    """No connection to the server, or none that lasted until its response head."""
+
+    code = "connect"
+    retryable = True
+    hint = "check that the server runs and that the address is right (--base-url)"
+
+
+class TLSError(ChatstreamError):
+    """The server's certificate was not accepted. Trying again cannot help."""
+
+    code = "connect"
+    hint = "for a private certificate authority name its file with ca_file or REQUESTS_CA_BUNDLE"
+
+
+class ProtocolError(ChatstreamError):
+    """The server sent something that is not the protocol."""
+
+    code = "protocol"
+    hint = "check that --provider fits the server and that --base-url names its API"
+
+
+class LineTooLong(ProtocolError):
+    """A line of the stream passed the safety limit."""
+
+
+class Truncated(ChatstreamError):
+    """The stream ended before the protocol's end mark."""
+
+    code = "truncated"
+    exit_status = 5
+    retryable = True
+    hint = "the answer is not whole; ask again"
+
+
+class Stalled(ChatstreamError):
+    """No token for longer than the limit between two tokens."""
+
+    code = "stalled"
+    exit_status = 4
+    retryable = True
+    hint = "raise the limit with --between-tokens-timeout"
+
+
+class TimedOut(ChatstreamError):
+    """A limit passed before the first token, or the limit for the whole run."""
+
+    code = "timeout"
+    exit_status = 4
+    retryable = True
+
+
+class Cancelled(ChatstreamError):
+    """The user, or a signal, ended the run."""
+
+    code = "cancelled"
+    exit_status = 130
+
+
+class Terminated(Cancelled):
+    """SIGTERM ended the run."""
+
+    exit_status = 143
+
+
+class ServerError(ChatstreamError):
+    """The server failed (5xx, or an error of its own inside the stream)."""
+
+    code = "server_error"
+    retryable = True
+    hint = "the server failed; try again in a while"
+
+
+class Overloaded(ServerError):
+    """The server has too much to do."""
+
+    code = "overloaded"
+
+
+class RateLimited(ChatstreamError):
+    """Too many requests for now."""
+
+    code = "rate_limited"
+    retryable = True
+    hint = "wait a while, or raise --retries"
+
+
+class Refused(ChatstreamError):
+    """The provider will not serve this request, however often it is sent."""
+
+    code = "refused"
+    exit_status = 3
+
+
+class AuthError(Refused):
+    """No key, a wrong key, or one without the right."""
+
+    code = "auth"
+    hint = "check the API key: `chatstream config show` tells where it comes from"
+
+
+class ModelNotFound(Refused):
+    """The server does not have the model."""
+
+    code = "model_not_found"
+    hint = "`chatstream models` lists what the server has"
+
+
+class QuotaExceeded(Refused):
+    """The account has nothing left; waiting does not help."""
+
+    code = "quota"
+    hint = "check the plan and billing of the account"
+
+
+class BadRequest(Refused):
+    """The request itself was not accepted."""
+
+    code = "bad_request"
+
+
+class UnsupportedParameter(BadRequest):
+    """The server does not take one parameter; without it the request may do."""
+
+    def __init__(self, message: str, parameter: str, *, status: int | None = None) -> None:
+        super().__init__(message, status=status)
+        self.parameter = parameter
+
+
+class ContextLength(BadRequest):
+    """Prompt and answer do not fit the model's context."""
+
+    code = "context_length"
+    hint = "shorten the prompt, or take a model with a longer context"
+
+
+class ContentPolicy(BadRequest):
+    """The provider's content policy refused the request."""
+
+    code = "content_policy"

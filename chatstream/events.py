@@ -1,0 +1,275 @@
+"""The event vocabulary: what happened, in the order it happened.
+
+One vocabulary serves `--json`, the journal, replay and bench. The rules:
+
+1. An event is a small struct; on the wire it is one JSON object whose `type` names it.
+2. `seq` counts from 0 without a gap in each run; `t` is the seconds since the run began,
+   on a monotonic clock, taken when the bytes left the socket.
+3. Deltas only, never snapshots: joined `content` deltas are the answer, byte for byte.
+4. The first event of a run is `metadata` with `version`, `run` and `started_at`; the last is
+   `done` or `error`, and there is exactly one of those.
+5. Unknown types and fields are ignorable. The version changes only by addition.
+
+A field whose value is its default is left out of the JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "stop_condition"]
+Phase = Literal["connect", "first_token", "between_tokens"]
+
+
+class Event(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True):
+    """What every event has. `seq` -1 and `t` -1.0 mean: not stamped yet."""
+
+    seq: int = -1
+    t: float = -1.0
+
+
+class Metadata(Event, tag="metadata"):
+    """Who answers. The first one opens the run; each attempt's response adds one."""
+
+    provider: str | None = None
+    model: str | None = None
+    request_id: str | None = None
+    attempt: int | None = None
+    restart: bool = False
+    version: int | None = None
+    run: str | None = None
+    started_at: str | None = None  # RFC 3339, UTC
+
+
+class Content(Event, tag="content"):
+    """A piece of the answer."""
+
+    delta: str
+
+
+class Reasoning(Event, tag="reasoning"):
+    """A piece of the model's thinking; never part of the answer."""
+
+    delta: str
+
+
+class ToolCallDelta(Event, tag="tool_call_delta"):
+    """A piece of a tool call's arguments while the model writes it."""
+
+    id: str
+    name: str
+    delta: str
+
+
+class ToolCall(Event, tag="tool_call"):
+    """A whole tool call. `arguments` is the JSON text, `{}` when there were none."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolStart(Event, tag="tool_start"):
+    """A tool begins to run."""
+
+    id: str
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class ToolProgress(Event, tag="tool_progress"):
+    """A running tool tells how far it is, 0 to 100."""
+
+    id: str
+    name: str
+    progress: float
+    message: str | None = None
+
+
+class ToolOutput(Event, tag="tool_output"):
+    """A piece of a running tool's output."""
+
+    id: str
+    name: str
+    delta: str
+
+
+class ToolComplete(Event, tag="tool_complete"):
+    """A tool ended well after `duration` seconds."""
+
+    id: str
+    name: str
+    result: str
+    duration: float
+
+
+class ToolError(Event, tag="tool_error"):
+    """A tool failed after `duration` seconds."""
+
+    id: str
+    name: str
+    error: str
+    duration: float
+
+
+class Progress(Event, tag="progress"):
+    """How far a long piece of work is; times in seconds."""
+
+    stage: str
+    current: float
+    total: float | None = None
+    percentage: float | None = None
+    message: str | None = None
+    elapsed: float | None = None
+    eta: float | None = None
+
+
+class Waiting(Event, tag="waiting"):
+    """Nothing came for `silent_for` seconds; at `limit` the attempt ends.
+
+    `alive` tells that keep-alives came in that time: the peer lives, the model is silent.
+    """
+
+    phase: Phase
+    silent_for: float
+    limit: float | None = None
+    alive: bool = False
+
+
+class Retry(Event, tag="retry"):
+    """Attempt number `attempt` starts in `delay` seconds. `reset` drops what was shown."""
+
+    attempt: int
+    max: int
+    delay: float
+    cause: str
+    status: int | None = None
+    emitted_chars: int = 0
+    action: Literal["reset", "continue"]
+
+
+class Fallback(Event, tag="fallback", rename={"source": "from", "target": "to"}):
+    """Another model takes over."""
+
+    source: str
+    target: str
+    cause: str
+
+
+class Warn(Event, tag="warning"):
+    """Something odd that did not end the answer."""
+
+    code: str
+    message: str
+
+
+class Usage(Event, tag="usage"):
+    """Token counts as the server tells them; each is a total, the last one holds."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+    cost: float | None = None
+
+
+class Counts(msgspec.Struct, omit_defaults=True):
+    """The token counts of a whole run, inside `done`."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+    cost: float | None = None
+
+
+class Stats(msgspec.Struct, omit_defaults=True):
+    """What the run looked like from here. Seconds; `chunks` counts deltas."""
+
+    duration: float
+    chunks: int
+    ttft: float | None = None
+    tokens_per_second: float | None = None
+
+
+class Done(Event, tag="done"):
+    """The answer is whole: the protocol's own end mark was seen."""
+
+    finish_reason: FinishReason
+    raw_finish_reason: str | None = None
+    usage: Counts | None = None
+    stats: Stats
+    attempts: int
+
+
+class Error(Event, tag="error"):
+    """The run failed. `partial` tells that some of the answer arrived before."""
+
+    code: str
+    message: str
+    recoverable: bool
+    partial: bool
+    status: int | None = None
+    hint: str | None = None
+    resume: str | None = None
+    request_id: str | None = None
+    stats: Stats | None = None
+
+
+AnyEvent = (
+    Metadata
+    | Content
+    | Reasoning
+    | ToolCallDelta
+    | ToolCall
+    | ToolStart
+    | ToolProgress
+    | ToolOutput
+    | ToolComplete
+    | ToolError
+    | Progress
+    | Waiting
+    | Retry
+    | Fallback
+    | Warn
+    | Usage
+    | Done
+    | Error
+)
+Terminal = Done | Error
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(event: Event) -> bytes:
+    """One event as one line of JSON, without the line end."""
+    return _encoder.encode(event)
+
+
+def encode_lines(events: Iterable[Event]) -> bytes:
+    """Events as JSON Lines, each line ended by LF."""
+    return _encoder.encode_lines(events)
+
+
+def decode(line: bytes | str) -> AnyEvent:
+    """The event of one JSON line. Raises `ValueError` for anything else."""
+    try:
+        return msgspec.json.decode(line, type=AnyEvent)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"not an event: {error}") from error
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of one event."""
+    schema = msgspec.json.schema(AnyEvent)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "chatstream event",
+        "version": SCHEMA_VERSION,
+        **schema,
+    }

@@ -1,0 +1,81 @@
+"""The shapes of the pipeline, and the two verbs that join and run them.
+
+    Open    opens a source of events; may be called again, for another attempt
+    Stage   a filter over passing events; never re-opens anything
+    Sink    shows, prints, stores or relays events
+
+Two signals travel with the events inside the pipeline and never leave it:
+
+    Pulse   the reader has handed over all it holds and is about to wait, or has waited a
+            moment: sinks flush, limits are checked, spinners turn
+    Finish  the protocol's own end mark was seen; the last stage makes `done` of it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from chatstream.cancel import CancelToken
+from chatstream.events import Event, FinishReason
+from chatstream.messages import ChatRequest
+
+Open = Callable[[ChatRequest, CancelToken], Iterator[Event]]
+Stage = Callable[[Iterator[Event]], Iterator[Event]]
+
+
+class Pulse(Event):
+    """Signal: nothing more is in hand. `alive`: a keep-alive came since the last one."""
+
+    connected: bool = True
+    alive: bool = False
+
+
+class Finish(Event):
+    """Signal: the answer is whole. `raw` is the wire's own word for the reason."""
+
+    reason: FinishReason
+    raw: str | None = None
+
+
+class Sink(Protocol):
+    """Takes the events of one run."""
+
+    def write(self, event: Event) -> None:
+        """Take one event; it may be held until `flush`."""
+
+    def flush(self) -> None:
+        """Nothing more is in hand: show what is held. Also called while nothing comes."""
+
+    def close(self) -> None:
+        """Show what is held and let go of everything. Idempotent."""
+
+
+def pipe(events: Iterator[Event], *stages: Stage) -> Iterator[Event]:
+    """The events after all stages, the first stage nearest to the source."""
+    for stage in stages:
+        events = stage(events)
+    return events
+
+
+def drive(events: Iterator[Event], sink: Sink) -> None:
+    """Pull every event into the sink and close both, whatever happens."""
+    write = sink.write
+    try:
+        for event in events:
+            if type(event) is Pulse:
+                sink.flush()
+            else:
+                write(event)
+    finally:
+        try:
+            sink.close()
+        finally:
+            close(events)
+
+
+def close(events: Iterator[Event]) -> None:
+    """Close a source that is not read to its end, so that it lets go of its socket."""
+    closer = getattr(events, "close", None)
+    if closer is not None:
+        closer()
