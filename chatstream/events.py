@@ -141,7 +141,7 @@ class Waiting(Event, tag="waiting"):
     alive: bool = False
 
 
-class Retry(Event, tag="retry"):
+class Retry(Event, tag="retry", kw_only=True):
     """Attempt number `attempt` starts in `delay` seconds. `reset` drops what was shown."""
 
     attempt: int
@@ -197,7 +197,7 @@ class Stats(msgspec.Struct, omit_defaults=True):
     tokens_per_second: float | None = None
 
 
-class Done(Event, tag="done"):
+class Done(Event, tag="done", kw_only=True):
     """The answer is whole: the protocol's own end mark was seen."""
 
     finish_reason: FinishReason
