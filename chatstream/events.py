@@ -244,6 +244,7 @@ AnyEvent = (
 Terminal = Done | Error
 
 _encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent)
 
 
 def encode(event: Event) -> bytes:
@@ -259,9 +260,10 @@ def encode_lines(events: Iterable[Event]) -> bytes:
 def decode(line: bytes | str) -> AnyEvent:
     """The event of one JSON line. Raises `ValueError` for anything else."""
     try:
-        return msgspec.json.decode(line, type=AnyEvent)
+        event: AnyEvent = _decoder.decode(line)
     except msgspec.DecodeError as error:
         raise ValueError(f"not an event: {error}") from error
+    return event
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,0 +1,16 @@
+"""Bytes to frames, without any I/O: lines, server-sent events, newline-delimited JSON.
+
+Every decoder has the same two methods:
+
+    feed(data)   the frames that `data` completes, in order; never waits for more
+    feed_eof()   the frames that the end of the stream completes
+
+Frames do not depend on how the bytes are cut, and the work per byte is constant however they
+are. Raises `LineTooLong` past the safety limit.
+"""
+
+from chatstream.wire.lines import MAX_LINE, LineSplitter
+from chatstream.wire.ndjson import NDJSONDecoder
+from chatstream.wire.sse import SSEDecoder, SSEFrame
+
+__all__ = ["MAX_LINE", "LineSplitter", "NDJSONDecoder", "SSEDecoder", "SSEFrame"]

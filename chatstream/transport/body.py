@@ -1,0 +1,138 @@
+"""Body framing without any I/O: chunks, lengths and compression, fed as bytes arrive.
+
+Every class has `feed(data) -> bytes`, which returns all the payload that `data` brings, and
+tells in `ended` whether the body is whole. A body that ends before that was cut.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Protocol
+
+from chatstream.errors import ProtocolError
+
+_MAX_SIZE_LINE = 4096  # a chunk-size line with extensions; http.client allows 64 KiB for all of it
+_MAX_INFLATED = 1024 * 1024  # a piece of inflated text handed on at once; keeps memory flat
+
+
+class Framing(Protocol):
+    """How a body ends."""
+
+    ended: bool
+    reusable: bool
+
+    def feed(self, data: bytes) -> bytes:
+        """The payload in `data`."""
+
+
+class Chunked:
+    """`Transfer-Encoding: chunked`, RFC 9112 section 7.1. All chunks that came, joined."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.reusable = False  # the last byte was the body's: the connection can be used again
+        self._held = b""  # an unfinished size line
+        self._left = 0  # > 0: payload still to come; < 0: bytes of the line end after it
+
+    def feed(self, data: bytes) -> bytes:
+        """Raises `ProtocolError` where a chunk size should be and is not."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        parts = []
+        at, end, left = 0, len(data), self._left
+        while True:
+            if left > 0:
+                part = data[at : at + left]
+                parts.append(part)
+                at += len(part)
+                left -= len(part)
+                if left:
+                    break
+                left = -2
+            if left < 0:
+                skip = min(-left, end - at)
+                at += skip
+                left += skip
+                if left:
+                    break
+            line_end = data.find(b"\n", at)
+            if line_end < 0:
+                self._held = data[at:]
+                if len(self._held) > _MAX_SIZE_LINE:
+                    raise ProtocolError("the server sent a broken chunked body")
+                break
+            left = _chunk_size(data[at:line_end])
+            at = line_end + 1
+            if left == 0:
+                self.ended = True
+                self.reusable = data[at:] == b"\r\n"
+                break
+        self._left = left
+        return b"".join(parts)
+
+
+def _chunk_size(line: bytes) -> int:
+    try:
+        size = int(line if b";" not in line else line.partition(b";")[0], 16)
+    except ValueError:
+        size = -1
+    if size < 0:
+        raise ProtocolError("the server sent a broken chunked body")
+    return size
+
+
+class Sized:
+    """`Content-Length`."""
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.ended = length == 0
+        self.reusable = self.ended
+
+    def feed(self, data: bytes) -> bytes:
+        """At most the announced bytes."""
+        part = data[: self._left]
+        self._left -= len(part)
+        self.ended = self._left == 0
+        self.reusable = self.ended and len(part) == len(data)
+        return part
+
+
+class UntilClose:
+    """No length at all: the body ends with the connection, and a cut looks the same."""
+
+    ended = False
+    reusable = False
+
+    def feed(self, data: bytes) -> bytes:
+        """All of it."""
+        return data
+
+
+class Inflater:
+    """gzip or deflate that a proxy insists on, decoded as it comes."""
+
+    def __init__(self) -> None:
+        self._new = True
+        self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, told by its head
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The text in pieces of at most 1 MiB. Raises `ProtocolError`."""
+        while data:
+            try:
+                text = self._inflate.decompress(data, _MAX_INFLATED)
+            except zlib.error as error:
+                if not self._new:
+                    raise ProtocolError(f"the compressed body is broken: {error}") from error
+                self._new = False  # some servers send "deflate" without the zlib head
+                self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+                continue
+            self._new = False
+            if text:
+                yield text
+            data = self._inflate.unconsumed_tail
+            if self._inflate.eof:
+                data = self._inflate.unused_data
+                self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)

@@ -1,0 +1,219 @@
+"""The sockets under requests: reachable from `connect()` on, and read as bytes arrive.
+
+urllib3 makes the connections and speaks HTTP up to the response head; these subclasses add two
+things that it lacks:
+
+1. The `Lane` of an exchange knows the socket before it is connected. `Lane.shutdown()`, from any
+   thread or signal handler, ends whatever blocks on it: connect, TLS, proxy, head or body.
+2. `Body.pull()` returns every byte that has been received, chunk framing removed, and never
+   waits longer than a tick. (urllib3 hands out one chunk a call; its `stream` and `read` wait
+   for whole buffers.)
+
+Shutdown works on a duplicate of the socket: a TLS wrapper takes the original over, and calling
+`shutdown` on the wrapper while another thread reads would pull its state away under the reader.
+Only the exchange closes; a shutdown from outside never frees a descriptor that is in use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import queue
+import socket
+import ssl
+import threading
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from chatstream.errors import Truncated
+from chatstream.transport.body import Chunked, Framing, Sized, UntilClose
+
+TICK = 0.1
+"""Seconds: the longest that a reader is without control, so the pace of spinners and limits."""
+
+_RECEIVE = 64 * 1024
+
+_current = threading.local()  # .lane: the exchange that this thread opens a connection for
+
+
+class Lane:
+    """One exchange's sockets. `inbox` takes what the opening thread has to tell."""
+
+    def __init__(self) -> None:
+        self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.body: Body | None = None
+        self.connected = False
+        self._guard: socket.socket | None = None
+        self._dead = False
+
+    def enter(self) -> None:
+        """From now on this thread opens connections for this lane."""
+        _current.lane = self
+
+    def opened(self, sock: socket.socket) -> None:
+        """A socket of this lane exists; it need not be connected yet."""
+        old, self._guard = self._guard, socket.socket(fileno=socket.dup(sock.fileno()))
+        if old is not None:
+            old.close()
+        # shutdown() sets the flag first and then looks for the guard, this does the reverse:
+        # whichever comes second sees the other, so no socket escapes a cancel.
+        if self._dead:
+            self.shutdown()
+
+    def wait(self) -> Any:
+        """What the opening thread says within a tick: a response, an exception, or None."""
+        with contextlib.suppress(queue.Empty):
+            return self.inbox.get(timeout=TICK)
+        return None
+
+    def sent(self) -> None:
+        """The request is on the wire."""
+        self.connected = True
+        self.inbox.put(None)
+
+    def shutdown(self) -> None:
+        """End what blocks on this lane. Idempotent, takes no lock, safe in signal handlers."""
+        self._dead = True
+        guard = self._guard
+        if guard is not None:
+            with contextlib.suppress(OSError):
+                guard.shutdown(socket.SHUT_RDWR)
+        self.inbox.put(None)
+
+    def close(self) -> None:
+        """Let go of the duplicate; the connection itself belongs to urllib3's pool."""
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.close()
+
+
+class Body(http.client.HTTPResponse):
+    """A response whose body is pulled from the socket itself."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._sock = sock
+        self._framing: Framing | None = None
+        _current.lane.body = self
+
+    def pull(self) -> bytes | None:
+        """What has arrived; b"" at the end; None if nothing came within a tick.
+
+        Raises `Truncated` when the connection ends inside the body, `ProtocolError`.
+        """
+        data: bytes | None = b""
+        if self._framing is None:
+            self._framing = self._find_framing()
+            data = self._read_ahead()
+        framing = self._framing
+        while not framing.ended:
+            if not data:
+                data = self._receive()
+            if data is None:
+                return None
+            if not data:
+                if isinstance(framing, UntilClose):
+                    return b""
+                raise Truncated("the connection was closed in the middle of the answer")
+            if payload := framing.feed(data):
+                return payload
+            data = b""
+        return b""
+
+    def settle(self) -> bool:
+        """Take the body's end if it is here already. True: the connection can be used again."""
+        with contextlib.suppress(OSError, Truncated):
+            if self._framing is not None and not self._framing.ended:
+                self._sock.settimeout(0)
+                self.pull()
+        return self._framing is not None and self._framing.reusable and not self.will_close
+
+    def release(self) -> None:
+        """Give the socket back as it was found."""
+        self._sock.settimeout(None)
+        self.close()
+
+    def _find_framing(self) -> Framing:
+        if self.chunked:
+            return Chunked()
+        return UntilClose() if self.length is None else Sized(self.length)
+
+    def _read_ahead(self) -> bytes:
+        """What was received together with the head; from here on the socket is read directly."""
+        if self.fp is None:  # no body at all
+            return b""
+        held = b""
+        self._sock.settimeout(0)
+        with contextlib.suppress(OSError):  # nothing there, or an error that recv tells again
+            held = self.fp.peek()
+        self._sock.settimeout(TICK)
+        return self.fp.read(len(held)) if held else b""
+
+    def _receive(self) -> bytes | None:
+        try:
+            return self._sock.recv(_RECEIVE)
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
+            return None
+        except OSError as error:
+            raise Truncated(f"the connection broke: {error.strerror or error}") from error
+
+
+class _Reachable(HTTPConnection):
+    """Tells its lane of the socket, of the request sent, and of the response."""
+
+    response_class = Body
+
+    def _new_conn(self) -> socket.socket:
+        """As urllib3's, but the socket is known to the lane before it connects."""
+        host = self._dns_host.strip("[]")
+        try:
+            found = socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as error:
+            cause = error if isinstance(error, socket.gaierror) else socket.gaierror(str(error))
+            raise NameResolutionError(self.host, self, cause) from error
+        failure: OSError = OSError("no address")
+        for family, kind, protocol, _, address in found:
+            sock = socket.socket(family, kind, protocol)
+            try:
+                _current.lane.opened(sock)
+                for option in self.socket_options or ():
+                    sock.setsockopt(*option)
+                sock.settimeout(self.timeout)
+                sock.connect(address)
+                return sock
+            except OSError as error:
+                sock.close()
+                failure = error
+        if isinstance(failure, TimeoutError):
+            raise ConnectTimeoutError(self, "timed out") from failure
+        raise NewConnectionError(self, str(failure.strerror or failure)) from failure
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:  # a connection out of the pool, or a tunnel
+            _current.lane.opened(self.sock)
+        super().request(*args, **kwargs)
+
+    def getresponse(self) -> Any:  # urllib3's response, where http.client declares its own
+        _current.lane.sent()
+        return super().getresponse()
+
+
+class _ReachableTLS(_Reachable, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Reachable
+
+
+class _PoolTLS(HTTPSConnectionPool):
+    ConnectionCls = _ReachableTLS
+
+
+def make_reachable(manager: urllib3.PoolManager) -> None:
+    """Let a pool manager, plain or for a proxy, make connections of this module."""
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _PoolTLS}

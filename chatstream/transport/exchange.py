@@ -1,0 +1,300 @@
+"""One HTTP exchange as a generator: ticks while nothing happens, one head, then the body.
+
+1. The request is opened on a thread of its own, so that name look-up, connect, TLS and a server
+   that loads its model for minutes never take control from the reader: it yields a `Tick` at
+   least every `TICK` seconds, and once at the moment the request is on the wire. The body is
+   read by the reader itself.
+2. A cancel ends the exchange at once, wherever it is; the reader then raises the token's reason.
+3. When the generator is closed or ends, the connection goes back to the pool if the body was
+   read to its end, and is shut down otherwise: servers stop generating when we hang up.
+4. Proxies, CA settings and NO_PROXY are honoured as requests does; `.netrc` is not, it would
+   replace the key.
+5. No redirect takes credentials to another origin, and none turns a POST into a GET.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, NoReturn
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from chatstream.cancel import CancelToken
+from chatstream.errors import (
+    ChatstreamError,
+    ConfigError,
+    ConnectError,
+    ProtocolError,
+    TimedOut,
+    TLSError,
+)
+from chatstream.transport.body import Inflater
+from chatstream.transport.connection import TICK, Body, Lane, make_reachable
+
+log = logging.getLogger(__name__)
+
+SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "proxy-authorization"})
+_MAX_REDIRECTS = 5
+_INFLATABLE = frozenset({"gzip", "x-gzip", "deflate"})
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A request. `body` is JSON text; None makes it a GET."""
+
+    url: str
+    headers: dict[str, str]
+    body: bytes | None = None
+
+    @property
+    def method(self) -> str:
+        """GET or POST."""
+        return "GET" if self.body is None else "POST"
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """Nothing came for a moment. `connected`: the request is on the wire."""
+
+    connected: bool
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The response head; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+
+    @property
+    def media_type(self) -> str:
+        """The Content-Type without its parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+class _Adapter(HTTPAdapter):
+    """requests' adapter with connections that can be reached."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        make_reachable(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> urllib3.ProxyManager:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        make_reachable(manager)
+        return manager  # type: ignore[no-any-return]
+
+
+class Transport:
+    """One requests session. `connect` is the limit for each address, in seconds.
+
+    `proxies` and `ca_file` replace what the environment says.
+    """
+
+    def __init__(
+        self,
+        *,
+        connect: float | None = 10.0,
+        proxies: Mapping[str, str] | None = None,
+        ca_file: str | None = None,
+    ) -> None:
+        self._connect = connect
+        self._proxies = dict(proxies or {})
+        self._verify: str | None = ca_file
+        self._session = requests.Session()
+        self._session.headers.clear()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _Adapter())
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self._session.close()
+
+    def exchange(self, call: Call, token: CancelToken) -> Iterator[Tick | Head | bytes]:
+        """Send `call`; see the rules above.
+
+        Raises `ConnectError`, `TimedOut`, `TLSError`, `ConfigError`, `ProtocolError`,
+        `Truncated`, or the token's reason.
+        """
+        for _ in range(_MAX_REDIRECTS + 1):
+            token.check()
+            target = yield from self._attempt(call, token)
+            if target is None:
+                return
+            log.debug("redirected to %s", show_url(target))
+            call = msgspec.structs.replace(call, url=target)
+        raise ProtocolError(f"the server redirects in a circle, last to {show_url(call.url)}")
+
+    def _attempt(
+        self, call: Call, token: CancelToken
+    ) -> Generator[Tick | Head | bytes, None, str | None]:
+        """One request; returns the address of a redirect that may be followed."""
+        lane = Lane()
+        remove = token.on_cancel(lane.shutdown)
+        response: requests.Response | None = None
+        reusable = False
+        try:
+            response = yield from self._open(call, lane, token)
+            head = Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
+            log.debug("< %d %s", head.status, head.headers)
+            target = _redirect(call, head)
+            if target is None:
+                yield head
+                yield from _read(lane.body, head, token)
+            reusable = lane.body is not None and lane.body.settle()
+            return target
+        except GeneratorExit:
+            reusable = lane.body is not None and lane.body.settle()
+            raise
+        finally:
+            remove()
+            if not reusable:
+                lane.shutdown()
+            if response is not None:
+                if reusable and lane.body is not None:
+                    lane.body.release()
+                    response.raw.release_conn()
+                else:
+                    response.close()
+            lane.close()
+
+    def _open(
+        self, call: Call, lane: Lane, token: CancelToken
+    ) -> Generator[Tick, None, requests.Response]:
+        """Ticks until the head is there; returns the response."""
+        log.debug("> %s %s %s", call.method, show_url(call.url), mask_headers(call.headers))
+        threading.Thread(target=self._send, args=(call, lane), daemon=True).start()
+        while True:
+            token.check()
+            item = lane.wait()
+            if isinstance(item, requests.Response):
+                return item
+            if isinstance(item, Exception):
+                token.check()
+                _translate(item, call, self._connect)
+            yield Tick(lane.connected)
+
+    def _send(self, call: Call, lane: Lane) -> None:
+        lane.enter()
+        try:
+            response = self._session.request(
+                call.method,
+                call.url,
+                data=call.body,
+                headers=call.headers,
+                auth=_keep_headers,
+                timeout=(self._connect, None),
+                allow_redirects=False,
+                stream=True,
+                proxies=self._proxies or None,
+                verify=self._verify,
+            )
+        except Exception as error:  # handed to the reader, which sorts it
+            lane.inbox.put(error)
+        else:
+            lane.inbox.put(response)
+
+
+def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Authentication that changes nothing: with it requests leaves `.netrc` alone."""
+    return request
+
+
+def _read(body: Body | None, head: Head, token: CancelToken) -> Iterator[Tick | Head | bytes]:
+    assert body is not None, "every response of our connections has a body of ours"
+    encoding = head.headers.get("content-encoding", "identity").strip().lower() or "identity"
+    if encoding != "identity" and encoding not in _INFLATABLE:
+        raise ProtocolError(f"the server compresses with {encoding!r}, which was not asked for")
+    inflater = None if encoding == "identity" else Inflater()
+    tick = Tick(connected=True)
+    while True:
+        token.check()  # what the kernel still holds after a shutdown would come out first
+        try:
+            data = body.pull()
+        except ChatstreamError:
+            token.check()  # a connection that we shut down ourselves is not the server's failure
+            raise
+        if data is None:
+            yield tick
+        elif not data:
+            token.check()  # the end that our own shutdown makes is not the server's
+            return
+        elif inflater is None:
+            yield data
+        else:
+            yield from inflater.feed(data)
+
+
+def _redirect(call: Call, head: Head) -> str | None:
+    """Where to send the same request again. Raises `ProtocolError` where that is not safe."""
+    location = head.headers.get("location")
+    if head.status not in {301, 302, 303, 307, 308} or not location:
+        return None
+    target = urljoin(call.url, location)
+    same_method = head.status in {307, 308} or (call.body is None)
+    secret = any(name.lower() in SECRET_HEADERS for name in call.headers)
+    if same_method and (not secret or _origin(target) == _origin(call.url)):
+        return target
+    raise ProtocolError(
+        f"the server redirects to {show_url(target)}; keys and questions are not sent on to it",
+        status=head.status,
+        hint="if that address is right, give it with --base-url",
+    )
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def show_url(url: str) -> str:
+    """The address without user, password and query: fit to be printed."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers with every secret masked: fit to be printed."""
+    return {k: "***" if k.lower() in SECRET_HEADERS else v for k, v in headers.items()}
+
+
+def _translate(error: Exception, call: Call, connect: float | None) -> NoReturn:
+    """Our error for one of requests or urllib3."""
+    where = show_url(call.url)
+    what = requests.exceptions
+    reason = _innermost(error)
+    if isinstance(error, what.SSLError):
+        raise TLSError(f"no secure connection to {where}: {reason}") from error
+    if isinstance(error, what.ProxyError):
+        raise ConnectError(f"the proxy gives no connection to {where}: {reason}") from error
+    if isinstance(error, what.ConnectTimeout):
+        raise TimedOut(f"no connection to {where} within {connect:g} s") from error
+    if isinstance(error, ValueError | UnicodeError):  # InvalidURL, InvalidHeader, MissingSchema…
+        raise ConfigError(
+            f"the request to {where} cannot be made: {error}",
+            hint="check the address (--base-url), the key and the proxy settings",
+        ) from error
+    if isinstance(error, what.RequestException | urllib3.exceptions.HTTPError | OSError):
+        raise ConnectError(f"no answer from {where}: {reason}") from error
+    raise error
+
+
+def _innermost(error: BaseException) -> str:
+    """The plainest words for why, from the bottom of a chain of wrapped errors."""
+    seen = error
+    while True:
+        inner = getattr(seen, "reason", None) or seen.__cause__ or seen.__context__
+        if not isinstance(inner, BaseException):
+            inner = next((arg for arg in seen.args if isinstance(arg, BaseException)), None)
+        if inner is None:
+            break
+        seen = inner
+    if isinstance(seen, ConnectionRefusedError):
+        return "connection refused"
+    return str(getattr(seen, "strerror", None) or seen) or type(seen).__name__
+
+
+__all__ = ["TICK", "Call", "Head", "Tick", "Transport", "mask_headers", "show_url"]

@@ -1,0 +1,123 @@
+"""Bytes to server-sent events, after the WHATWG rules for `text/event-stream`.
+
+1. UTF-8 whatever the headers say; bytes that are not become U+FFFD. One BOM at the start is
+   dropped, also when it is split over reads.
+2. Lines end as in `lines.py`. An empty line dispatches; a line that starts with `:` is a comment;
+   else the field name ends at the first `:`, and one space after it is dropped.
+3. `data` appends a line, `event` sets the type, `id` sets the id unless it holds U+0000, `retry`
+   counts only when all digits. Other names are ignored.
+4. A dispatch without any `data` field makes no frame; the id it set stays.
+5. The event that the end of the stream leaves unfinished is dropped.
+
+Comments make no frame either: `comments` counts them, since they prove that the peer lives.
+`error_field` holds the value of a field named `error`, which the rules ignore and old llama.cpp
+servers report failures with. `unfinished` is the data of the event that is not dispatched yet.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from chatstream.errors import LineTooLong
+from chatstream.wire.lines import MAX_LINE, LineSplitter
+
+_BOM = b"\xef\xbb\xbf"
+_RETRY_DIGITS = 18  # more milliseconds than the age of the universe, less than int() refuses
+
+
+class SSEFrame(msgspec.Struct, frozen=True, gc=False):
+    """One dispatched event, with the id and the retry (ms) in force."""
+
+    event: str
+    data: str
+    id: str = ""
+    retry: int | None = None
+
+
+class SSEDecoder:
+    """Frames of one stream. `limit`: the longest line, and the longest event, in bytes."""
+
+    def __init__(self, limit: int = MAX_LINE) -> None:
+        self.comments = 0
+        self.error_field: str | None = None
+        self._limit = limit
+        self._lines = LineSplitter(limit)
+        self._bom: bytes | None = b""  # what may still become a BOM; None once that is decided
+        self._data: list[bytes] = []
+        self._size = 0
+        self._event = "message"
+        self._id = ""
+        self._last_id = ""
+        self._retry: int | None = None
+
+    @property
+    def last_event_id(self) -> str:
+        """The id in force."""
+        return self._last_id
+
+    @property
+    def retry(self) -> int | None:
+        """The reconnection time in force, in ms."""
+        return self._retry
+
+    @property
+    def unfinished(self) -> str:
+        """The data of the event that no empty line has ended."""
+        return b"\n".join(self._data).decode("utf-8", "replace")
+
+    def feed(self, data: bytes) -> list[SSEFrame]:
+        """The events that `data` dispatches. Raises `LineTooLong`."""
+        if self._bom is not None:
+            data = self._bom + data
+            if len(data) < len(_BOM) and _BOM.startswith(data):
+                self._bom = data
+                return []
+            self._bom = None
+            data = data.removeprefix(_BOM)
+        frames = []
+        for line in self._lines.feed(data):
+            if not line:
+                self._last_id = self._id
+                if self._data:
+                    value = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+                    text = value.decode("utf-8", "replace")
+                    frames.append(SSEFrame(self._event, text, self._last_id, self._retry))
+                    self._data.clear()
+                    self._size = 0
+                self._event = "message"
+            elif line[:6] == b"data: ":
+                self._append(line[6:])
+            else:
+                self._field(line)
+        return frames
+
+    def feed_eof(self) -> list[SSEFrame]:
+        """Always empty: an event that no empty line has ended is dropped (rule 5)."""
+        for line in self._lines.feed_eof():
+            if line[:5] == b"data:":
+                self._append(line[5:].removeprefix(b" "))
+        return []
+
+    def _append(self, value: bytes) -> None:
+        self._size += len(value)
+        if self._size > self._limit:
+            raise LineTooLong(f"the server sent an event of more than {self._limit:,} bytes")
+        self._data.append(value)
+
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if not name:
+            self.comments += 1
+        elif name == b"data":
+            self._append(value)
+        elif name == b"event":
+            self._event = value.decode("utf-8", "replace") or "message"
+        elif name == b"id":
+            if b"\0" not in value:
+                self._id = value.decode("utf-8", "replace")
+        elif name == b"retry":
+            if value.isdigit() and len(value) <= _RETRY_DIGITS:
+                self._retry = int(value)
+        elif name == b"error":
+            self.error_field = value.decode("utf-8", "replace")
