@@ -188,6 +188,15 @@ class Counts(msgspec.Struct, omit_defaults=True):
     cost: float | None = None
 
 
+class ServerTimes(msgspec.Struct, omit_defaults=True):
+    """Where the server itself says that the time went, in seconds."""
+
+    total: float | None = None
+    load: float | None = None
+    prompt: float | None = None
+    generation: float | None = None
+
+
 class Stats(msgspec.Struct, omit_defaults=True):
     """What the run looked like from here. Seconds; `chunks` counts deltas."""
 
@@ -195,6 +204,7 @@ class Stats(msgspec.Struct, omit_defaults=True):
     chunks: int
     ttft: float | None = None
     tokens_per_second: float | None = None
+    server: ServerTimes | None = None
 
 
 class Done(Event, tag="done", kw_only=True):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from chatstream.cancel import CancelToken
-from chatstream.events import Event, FinishReason
+from chatstream.events import Event, FinishReason, ServerTimes
 from chatstream.messages import ChatRequest
 
 Open = Callable[[ChatRequest, CancelToken], Iterator[Event]]
@@ -36,6 +36,7 @@ class Finish(Event):
 
     reason: FinishReason
     raw: str | None = None
+    server: ServerTimes | None = None
 
 
 class Sink(Protocol):

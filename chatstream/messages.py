@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Role = Literal["system", "user", "assistant", "tool"]
+Role = Literal["system", "user", "assistant"]
 
 
 class ToolCall(msgspec.Struct, frozen=True):
@@ -15,15 +15,6 @@ class ToolCall(msgspec.Struct, frozen=True):
     id: str
     name: str
     arguments: str
-
-
-class ToolResult(msgspec.Struct, frozen=True):
-    """What a tool gave back."""
-
-    id: str
-    name: str
-    content: str
-    failed: bool = False
 
 
 class Message(msgspec.Struct, omit_defaults=True):
@@ -36,7 +27,6 @@ class Message(msgspec.Struct, omit_defaults=True):
     content: str = ""
     reasoning: str = ""
     tool_calls: list[ToolCall] = []
-    tool_result: ToolResult | None = None
     complete: bool = True
 
 

@@ -1,0 +1,102 @@
+"""Who can be asked. One row a service; a new one that speaks a known dialect is one more row.
+
+The dialects are the modules beside this table; each makes events of what its servers send.
+Other packages add providers through the entry-point group `chatstream.providers`, whose entries
+name a `Row`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from chatstream.errors import UsageError
+
+if TYPE_CHECKING:
+    from chatstream.providers.base import Provider
+
+OLLAMA = "chatstream.providers.ollama:Ollama"
+OPENAI = "chatstream.providers.openai:OpenAI"
+ANTHROPIC = "chatstream.providers.anthropic:Anthropic"
+DEMO = "chatstream.providers.demo:Demo"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A service: its dialect (`module:Class`), its address and where its key is.
+
+    `local` servers load their model on demand, need no key, and wait longer for a first token.
+    """
+
+    dialect: str
+    base_url: str
+    key_variable: str | None = None
+    url_variable: str | None = None
+    model: str | None = None
+    local: bool = False
+
+
+PROVIDERS: dict[str, Row] = {
+    "ollama": Row(OLLAMA, "http://127.0.0.1:11434", "OLLAMA_API_KEY", "OLLAMA_HOST", local=True),
+    "openai": Row(
+        OPENAI,
+        "https://api.openai.com/v1",
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        model="gpt-5-mini",
+    ),
+    "anthropic": Row(
+        ANTHROPIC,
+        "https://api.anthropic.com",
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_BASE_URL",
+        model="claude-haiku-4-5",
+    ),
+    "demo": Row(DEMO, "", model="demo", local=True),
+    "cerebras": Row(OPENAI, "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
+    "deepseek": Row(OPENAI, "https://api.deepseek.com", "DEEPSEEK_API_KEY", model="deepseek-chat"),
+    "fireworks": Row(OPENAI, "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    "gemini": Row(
+        OPENAI, "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"
+    ),
+    "groq": Row(OPENAI, "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    "mistral": Row(OPENAI, "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    "openrouter": Row(OPENAI, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    "perplexity": Row(OPENAI, "https://api.perplexity.ai", "PERPLEXITY_API_KEY"),
+    "together": Row(OPENAI, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "xai": Row(OPENAI, "https://api.x.ai/v1", "XAI_API_KEY"),
+    "llamacpp": Row(OPENAI, "http://127.0.0.1:8080/v1", "LLAMA_API_KEY", local=True),
+    "lmstudio": Row(OPENAI, "http://127.0.0.1:1234/v1", "LMSTUDIO_API_KEY", local=True),
+    "vllm": Row(OPENAI, "http://127.0.0.1:8000/v1", "VLLM_API_KEY", local=True),
+}
+
+
+def find(name: str) -> Row:
+    """The row of a provider. Raises `UsageError` when there is none of that name."""
+    row = PROVIDERS.get(name)
+    if row is None:
+        row = _from_entry_points(name)
+    if row is None:
+        raise UsageError(
+            f"there is no provider {name!r}",
+            hint=f"one of: {', '.join(PROVIDERS)}; any other OpenAI-compatible server: "
+            "--provider openai --base-url URL",
+        )
+    return row
+
+
+def dialect(row: Row) -> type[Provider]:
+    """The class of a row's dialect; imported here and not before."""
+    module, _, name = row.dialect.partition(":")
+    found: type[Provider] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _from_entry_points(name: str) -> Row | None:
+    from importlib.metadata import entry_points  # slow to import, and rarely needed
+
+    for entry in entry_points(group="chatstream.providers", name=name):
+        row: Row = entry.load()
+        return row
+    return None

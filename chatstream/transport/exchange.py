@@ -113,7 +113,9 @@ class Transport:
         """Close every pooled connection."""
         self._session.close()
 
-    def exchange(self, call: Call, token: CancelToken) -> Iterator[Tick | Head | bytes]:
+    def exchange(
+        self, call: Call, token: CancelToken
+    ) -> Generator[Tick | Head | bytes, None, None]:
         """Send `call`; see the rules above.
 
         Raises `ConnectError`, `TimedOut`, `TLSError`, `ConfigError`, `ProtocolError`,

@@ -1,0 +1,58 @@
+"""JSON as servers send it: typed and fast where it is clean, forgiving where it is not.
+
+msgspec refuses what some servers produce: lone surrogates, raw control characters inside
+strings, bytes that are no UTF-8, NaN. Such a text goes through the standard library instead and
+is then checked against the same types.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Malformed(ValueError):
+    """Not JSON, or not of the expected shape."""
+
+
+def decode_odd(decoder: msgspec.json.Decoder[T], text: str | bytes) -> T:
+    """The value of a text that `decoder` has refused. Raises `Malformed`."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    try:
+        return msgspec.convert(json.loads(text, strict=False), decoder.type)
+    except (ValueError, msgspec.ValidationError, RecursionError) as error:
+        raise Malformed(str(error)) from error
+
+
+def decode(decoder: msgspec.json.Decoder[T], text: str | bytes) -> T:
+    """The value of any text. Raises `Malformed`."""
+    try:
+        return decoder.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return decode_odd(decoder, text)
+
+
+def text_of(value: object) -> str:
+    """The value if it is text, else nothing."""
+    return value if type(value) is str else ""
+
+
+def count_of(value: object) -> int | None:
+    """The value if it is a count, else None."""
+    return int(value) if type(value) in (int, float) else None  # type: ignore[call-overload]
+
+
+def object_of(value: object) -> dict[str, object]:
+    """The value if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def excerpt(text: str, limit: int = 200) -> str:
+    """The start of a text, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
