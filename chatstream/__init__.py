@@ -13,4 +13,40 @@ Nothing is imported until it is used.
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chatstream import errors, events
+    from chatstream.cancel import CancelToken
+    from chatstream.cli.session import ask, stream
+    from chatstream.errors import ChatstreamError
+    from chatstream.messages import Message
+
 __version__ = "0.1.0"
+__all__ = [
+    "CancelToken",
+    "ChatstreamError",
+    "Message",
+    "__version__",
+    "ask",
+    "errors",
+    "events",
+    "stream",
+]
+
+_HOMES = {
+    "CancelToken": "chatstream.cancel",
+    "ChatstreamError": "chatstream.errors",
+    "Message": "chatstream.messages",
+    "ask": "chatstream.cli.session",
+    "stream": "chatstream.cli.session",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"chatstream.{name}")
+    raise AttributeError(f"module 'chatstream' has no attribute {name!r}")

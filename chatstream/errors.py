@@ -11,6 +11,11 @@ or stall, 5 truncated, 130 Ctrl+C, 143 SIGTERM.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chatstream.messages import Message
+
 
 class ChatstreamError(Exception):
     """Anything that ends a run. `status` is the HTTP status where there is one."""
@@ -34,6 +39,7 @@ class ChatstreamError(Exception):
         self.status = status
         self.request_id = request_id
         self.retry_after = retry_after  # seconds the server asks us to wait
+        self.partial: Message | None = None  # what had arrived, where the whole was asked for
         if hint is not None:
             self.hint = hint
 
@@ -198,3 +204,12 @@ class ContentPolicy(BadRequest):
     """The provider's content policy refused the request."""
 
     code = "content_policy"
+
+
+def _tree(kind: type[ChatstreamError]) -> list[type[ChatstreamError]]:
+    return [kind, *(below for sub in kind.__subclasses__() for below in _tree(sub))]
+
+
+def class_of(code: str) -> type[ChatstreamError]:
+    """The class that an error event's `code` stands for, the most general of that code."""
+    return next((kind for kind in _tree(ChatstreamError) if kind.code == code), ChatstreamError)

@@ -37,6 +37,14 @@ class Row(msgspec.Struct, frozen=True):
     local: bool = False
 
 
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where to ask. `base_url` is without a slash at its end."""
+
+    name: str
+    base_url: str
+    key: str | None = None
+
+
 PROVIDERS: dict[str, Row] = {
     "ollama": Row(OLLAMA, "http://127.0.0.1:11434", "OLLAMA_API_KEY", "OLLAMA_HOST", local=True),
     "openai": Row(

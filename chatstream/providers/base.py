@@ -29,6 +29,7 @@ from chatstream.errors import ChatstreamError, ProtocolError, Truncated
 from chatstream.events import Event, Metadata
 from chatstream.flow import Finish, Pulse
 from chatstream.messages import ChatRequest
+from chatstream.providers import Endpoint
 from chatstream.providers.failures import failure_of
 from chatstream.providers.text import Surrogates
 from chatstream.transport import Call, Head, Tick, Transport
@@ -39,14 +40,6 @@ GRACE = 1.0
 _MAX_BODY = 64 * 1024 * 1024  # of one JSON body; more than any answer, less than the memory
 _MAX_ERROR = 64 * 1024  # of an error page; only its message is read
 _REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id", "apim-request-id")
-
-
-class Endpoint(msgspec.Struct, frozen=True):
-    """Where to ask. `base_url` is without a slash at its end."""
-
-    name: str
-    base_url: str
-    key: str | None = None
 
 
 class Reply(ABC):

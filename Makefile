@@ -1,0 +1,47 @@
+# Everything happens in .venv; a fresh machine needs Python 3.11 or later and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check bench cover servers clean
+
+demo: $(VENV)/.base
+	$(BIN)/chatstream ask --provider demo "What can you do?"
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check chatstream tests
+	$(BIN)/ruff check chatstream tests
+	$(BIN)/mypy
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m tests.bench
+
+cover: $(VENV)/.dev
+	$(BIN)/python -m pytest --cov=chatstream --cov-report=term-missing:skip-covered
+
+# Real servers for the tests marked `real`: llama.cpp, aimock, nginx. Needs apt and npm.
+servers: $(VENV)/.dev
+	$(BIN)/python -m tests.support.real.install
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	find chatstream tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: $(BIN)/python pyproject.toml
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(PIP) --editable '.[dev,bench]'
+	touch $@

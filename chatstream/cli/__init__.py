@@ -1,0 +1,1 @@
+"""The edge: commands, configuration, signals. The only room that knows the others."""

@@ -1,0 +1,166 @@
+"""Settings: where each comes from, which one holds.
+
+From the strongest: flags, `CHATSTREAM_*` variables, the chosen profile of the configuration
+file, the file's top level, defaults. The providers' own variables (`OPENAI_API_KEY`,
+`OLLAMA_HOST`…) stand below all of these. A layer that names a provider brings its own model,
+address and key: those of weaker layers that name another provider do not leak into it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from chatstream.errors import ConfigError
+
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+"""A limit; 0 is no limit."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting, with its default. The names are those of the file."""
+
+    provider: str | None = None
+    model: str | None = None
+    base_url: str | None = None
+    api_key: str | None = None
+    key_variable: str | None = None
+    key_command: str | None = None
+    system: str | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    retries: Annotated[int, msgspec.Meta(ge=0)] = 3
+    connect_timeout: Seconds = 10.0
+    first_token_timeout: Seconds | None = None  # 300 s, for local servers 900 s
+    between_tokens_timeout: Seconds = 120.0
+    timeout: Seconds = 0.0
+    proxy: str | None = None
+    ca_file: str | None = None
+    reasoning: Literal["show", "hide"] = "hide"
+    stats: bool | None = None
+    options: dict[str, Any] = {}
+
+
+FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
+SECRETS = frozenset({"api_key"})
+BOUND = frozenset({"model", "base_url", "api_key", "key_variable", "key_command"})
+"""The settings that mean something only together with their provider."""
+
+_TOP_LEVEL = frozenset({"profile", "profiles"})
+
+Layer = tuple[str, dict[str, Any]]
+"""Settings of one origin, and how to name it; `{}` in the name stands for the setting."""
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """The settings that hold, and for each that is no default where it comes from."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def config_path(environ: Mapping[str, str] = os.environ) -> Path:
+    """The configuration file: `CHATSTREAM_CONFIG`, else in the platform's configuration folder."""
+    if explicit := environ.get("CHATSTREAM_CONFIG"):
+        return Path(explicit)
+    if os.name == "nt":
+        base = Path(environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+    else:
+        base = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return base / "chatstream" / "config.toml"
+
+
+def load_file(path: Path) -> dict[str, Any]:
+    """The file's content; nothing where there is no file. Raises `ConfigError`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    import tomllib  # only for those who have a file
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+def resolve(
+    flags: Mapping[str, Any],
+    *,
+    profile: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Resolved:
+    """The settings that hold. Flags that are None were not given. Raises `ConfigError`."""
+    layers: list[Layer] = [
+        ("--{}", {name: value for name, value in flags.items() if value is not None}),
+        ("CHATSTREAM_{}", _from_environment(environ)),
+        *_from_file(config_path(environ), profile or environ.get("CHATSTREAM_PROFILE")),
+    ]
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        foreign = "provider" in values and layer.get("provider") not in {None, values["provider"]}
+        for name, value in layer.items():
+            if name == "options" and isinstance(value, dict):
+                values["options"] = {**value, **values.get("options", {})}
+                origins.setdefault(name, _named(origin, name))
+            elif name not in values and not (foreign and name in BOUND):
+                origins[name] = _named(origin, name)
+                values[name] = _typed(name, value, origins[name])
+    return Resolved(Settings(**values), origins)
+
+
+def parse(name: str, text: str) -> Any:
+    """The value of a setting that is written as text. Raises `ConfigError`."""
+    return _typed(name, text, name)
+
+
+def _named(origin: str, name: str) -> str:
+    if origin.startswith("--"):
+        return origin.format(name.replace("_", "-"))
+    return origin.format(name.upper())
+
+
+def _typed(name: str, value: Any, origin: str) -> Any:
+    field = FIELDS.get(name)
+    if field is None:
+        raise ConfigError(f"{origin}: there is no setting {name!r}", hint=_nearest(name))
+    try:
+        return msgspec.convert(value, field.type, strict=False)
+    except msgspec.ValidationError as error:
+        shown = "***" if name in SECRETS else repr(value)
+        raise ConfigError(f"{origin}: {shown} does not fit {name}: {error}") from error
+
+
+def _nearest(name: str) -> str:
+    import difflib  # only for a mistake
+
+    close = difflib.get_close_matches(name, FIELDS, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"the settings are: {', '.join(FIELDS)}"
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found = {name: environ.get(f"CHATSTREAM_{name.upper()}") for name in FIELDS}
+    return {name: text for name, text in found.items() if text and name != "options"}
+
+
+def _from_file(path: Path, profile: str | None) -> list[Layer]:
+    content = load_file(path)
+    profiles = content.get("profiles", {})
+    profile = profile or content.get("profile")
+    layers: list[Layer] = []
+    if profile is not None:
+        if not isinstance(profiles, dict) or not isinstance(profiles.get(profile), dict):
+            known = ", ".join(profiles) if isinstance(profiles, dict) and profiles else "none"
+            raise ConfigError(
+                f"there is no profile {profile!r} in {path}", hint=f"profiles there: {known}"
+            )
+        layers.append((f"profile {profile} in {path}".replace("{", "{{"), profiles[profile]))
+    top = {name: value for name, value in content.items() if name not in _TOP_LEVEL}
+    return [*layers, (str(path).replace("{", "{{"), top)]

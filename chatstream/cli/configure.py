@@ -1,0 +1,90 @@
+"""`chatstream config`: where the settings are, what they are, and changing one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chatstream.cli import exits
+from chatstream.cli.config import FIELDS, SECRETS, config_path, load_file, parse, resolve
+from chatstream.cli.options import Profile
+from chatstream.errors import ChatstreamError, ConfigError
+from chatstream.providers import PROVIDERS
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Show or change the settings.",
+)
+
+
+@app.command()
+def path() -> int:
+    """Print where the configuration file is, or would be."""
+    typer.echo(str(config_path()))
+    return 0
+
+
+@app.command()
+def show(profile: Profile = None) -> int:
+    """Show every setting, its value and where it comes from; secrets are masked."""
+    try:
+        resolved = resolve({}, profile=profile)
+    except ChatstreamError as error:
+        return exits.report(error, ())
+    for name in FIELDS:
+        value = getattr(resolved.settings, name)
+        shown = "***" if name in SECRETS and value else value
+        text = "-" if shown in (None, {}) else str(shown)
+        typer.echo(f"{name:24} {text:24} {resolved.origins.get(name, 'default')}")
+    for row in PROVIDERS.values():
+        for variable in (row.key_variable, row.url_variable):
+            if variable and (value := os.environ.get(variable)):
+                typer.echo(f"{variable:24} {'***' if 'KEY' in variable else value:24} environment")
+    return 0
+
+
+@app.command(name="set")
+def set_value(
+    name: Annotated[str, typer.Argument(help="The setting, as `config show` names it.")],
+    value: Annotated[str, typer.Argument(help="Its value; an empty text removes it.")],
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="Set it in this profile, made if needed.")
+    ] = None,
+) -> int:
+    """Set one setting in the configuration file; comments and layout stay."""
+    try:
+        if value or name not in FIELDS:
+            parse(name, value)
+        _write(config_path(), name, value, profile)
+    except ChatstreamError as error:
+        return exits.report(error, ())
+    return 0
+
+
+def _write(path: Path, name: str, value: str, profile: str | None) -> None:
+    import tomlkit
+
+    load_file(path)  # a broken file is told of and not overwritten
+    document = (
+        tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.TOMLDocument()
+    )
+    table = document
+    if profile is not None:
+        profiles = document.setdefault("profiles", tomlkit.table(is_super_table=True))
+        table = profiles.setdefault(profile, tomlkit.table())
+    if value:
+        table[name] = parse(name, value)
+    else:
+        table.pop(name, None)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)  # the file may hold a key
+        fresh.write_text(tomlkit.dumps(document), encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,48 @@
+"""Exit statuses, and the last words of a process that never came to a run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from chatstream.cancel import CancelToken
+from chatstream.errors import ChatstreamError, UsageError, class_of
+from chatstream.events import Done, Terminal
+
+
+def status_of(terminal: Terminal | None, token: CancelToken) -> int:
+    """What the process returns after a run that ended like this."""
+    if isinstance(terminal, Done):
+        return 0
+    if token.reason is not None:
+        return token.reason.exit_status
+    return class_of(terminal.code).exit_status if terminal is not None else 1
+
+
+def usage(error: typer.TyperException, arguments: Sequence[str]) -> int:
+    """One line for a mistake on the command line, and the events of it after `--json`."""
+    message = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
+        typer.echo(message)
+        return 2
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "chatstream"
+    return report(UsageError(message, hint=f"`{command} --help` shows what there is"), arguments)
+
+
+def report(error: ChatstreamError, arguments: Sequence[str]) -> int:
+    """Tell of an error that no run has told of; returns its exit status."""
+    from chatstream.cli.session import failed
+    from chatstream.flow import drive
+    from chatstream.sinks import sink_class
+    from chatstream.sinks.output import Output
+
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--json" in own:
+        drive(failed(error, CancelToken()), sink_class("jsonl")(Output(1)))
+    else:
+        lines = [f"error: {error.message}", *([error.hint] if error.hint else [])]
+        print("\n".join(lines), file=sys.stderr)
+    return error.exit_status

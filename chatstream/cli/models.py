@@ -1,0 +1,44 @@
+"""`chatstream models`: what the server offers."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import typer
+
+from chatstream.cancel import CancelToken
+from chatstream.cli import exits
+from chatstream.cli.ask import show_debug
+from chatstream.cli.config import resolve
+from chatstream.cli.interrupt import interrupts
+from chatstream.cli.options import BaseUrl, Debug, Json, Profile, Provider
+from chatstream.cli.session import model_names
+from chatstream.errors import ChatstreamError
+
+
+def models(
+    provider: Provider = None,
+    base_url: BaseUrl = None,
+    profile: Profile = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """List the models of the server, one a line."""
+    if debug:
+        show_debug()
+    token = CancelToken()
+    with interrupts(token):
+        try:
+            resolved = resolve({"provider": provider, "base_url": base_url}, profile=profile)
+            waiting = model_names(resolved.settings, token)
+            try:
+                while True:
+                    next(waiting)
+            except StopIteration as end:
+                names: list[str] = end.value
+        except ChatstreamError as error:
+            return exits.report(token.reason or error, sys.argv if as_json else ())
+    for name in names:
+        typer.echo(json.dumps({"model": name}) if as_json else name)
+    return 0

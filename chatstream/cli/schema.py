@@ -1,0 +1,14 @@
+"""`chatstream schema`: the JSON Schema of the events."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from chatstream.events import json_schema
+
+
+def schema() -> None:
+    """Print the JSON Schema of the events that `--json` writes, one event a line."""
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))

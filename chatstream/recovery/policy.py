@@ -1,0 +1,56 @@
+"""Which failures are worth another attempt, and how long to wait before it.
+
+tenacity's strategies decide; it cannot run the attempts, since it wraps functions and an answer
+is a generator. Allowed are the failures that say so themselves (`retryable`): connection trouble,
+timeouts, 408, 409, 429 and 5xx, unless the server says otherwise. The pause is what the server
+asks for, else exponential with jitter; a server that asks for more than the ceiling gets none.
+"""
+
+from __future__ import annotations
+
+import tenacity
+
+from chatstream.errors import ChatstreamError
+
+CEILING = 120.0
+"""Seconds: nobody waits longer for a retry; the official clients draw the line here too."""
+
+
+def _may_help(error: BaseException) -> bool:
+    return (
+        isinstance(error, ChatstreamError)
+        and error.retryable
+        and (error.retry_after is None or error.retry_after <= CEILING)
+    )
+
+
+class _AsTold(tenacity.wait.wait_base):
+    """What the server asks for, else what `otherwise` says."""
+
+    def __init__(self, otherwise: tenacity.wait.wait_base) -> None:
+        self._otherwise = otherwise
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        told = getattr(error, "retry_after", None)
+        return told if told is not None else self._otherwise(retry_state)
+
+
+class Policy:
+    """`retries` attempts after the first."""
+
+    def __init__(self, retries: int) -> None:
+        self._retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_help),
+            stop=tenacity.stop_after_attempt(retries + 1),
+            wait=_AsTold(tenacity.wait_exponential_jitter(initial=0.5, max=8.0, jitter=0.5)),
+        )
+
+    def delay(self, attempt: int, error: ChatstreamError) -> float | None:
+        """Seconds to wait after `attempt` (from 1) failed with `error`; None: give up."""
+        state = tenacity.RetryCallState(self._retrying, None, (), {})
+        state.attempt_number = attempt
+        state.set_exception((type(error), error, error.__traceback__))
+        if not self._retrying.retry(state) or self._retrying.stop(state):
+            return None
+        return float(self._retrying.wait(state))

@@ -1,0 +1,114 @@
+"""Limits on silence. A socket timeout is none: keep-alives reset it for ever.
+
+1. Four limits: until the request is on the wire, until the first token, between two tokens, and
+   for everything together. None is no limit.
+2. Only tokens reset a limit. A keep-alive proves that the peer lives, and is told in `waiting`.
+3. A limit is looked at whenever the source says that nothing is in hand (`Pulse`), which it does
+   several times a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from chatstream.cancel import CancelToken
+from chatstream.clock import Clock, Deadline, monotonic
+from chatstream.errors import ChatstreamError, Stalled, TimedOut
+from chatstream.events import (
+    Content,
+    Event,
+    Phase,
+    Reasoning,
+    ToolCall,
+    ToolCallDelta,
+    Waiting,
+)
+from chatstream.flow import Open, Pulse, close
+from chatstream.messages import ChatRequest
+
+NOTICE = 1.0
+"""Seconds between two `waiting` events."""
+
+TOKENS = (Content, Reasoning, ToolCallDelta, ToolCall)
+"""The events that show that the model writes."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Seconds; None is no limit."""
+
+    connect: float | None = 10.0
+    first_token: float | None = 300.0
+    between_tokens: float | None = 120.0
+    total: float | None = None
+
+
+def watchdog(source: Open, limits: Limits, clock: Clock = monotonic) -> Open:
+    """Each attempt of `source` under the limits on its phases."""
+
+    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        phase: Phase = "connect"
+        limit = limits.connect
+        since = clock()
+        noticed = 0.0
+        alive = False
+        events = source(request, token)
+        try:
+            for event in events:
+                kind = type(event)
+                if kind in TOKENS:
+                    if phase != "between_tokens":
+                        phase, limit = "between_tokens", limits.between_tokens
+                    since, noticed, alive = event.t, 0.0, False
+                elif kind is Pulse:
+                    assert isinstance(event, Pulse)
+                    if phase == "connect" and event.connected:
+                        phase, limit = "first_token", limits.first_token
+                        since, noticed = event.t, 0.0
+                    alive = alive or event.alive
+                    silent = event.t - since
+                    if limit is not None and silent >= limit:
+                        raise _passed(phase, limit, alive)
+                    if silent >= noticed + NOTICE:
+                        noticed = silent
+                        yield Waiting(phase, round(silent, 3), limit, alive, t=event.t)
+                yield event
+        finally:
+            close(events)
+
+    return opened
+
+
+def within(source: Open, seconds: float | None, clock: Clock = monotonic) -> Open:
+    """Everything that `source` does, attempts and pauses together, in at most `seconds`."""
+
+    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        deadline = Deadline(seconds, clock)
+        events = source(request, token)
+        try:
+            for event in events:
+                if type(event) is Pulse and deadline.passed:
+                    raise TimedOut(
+                        f"the answer was not whole within {seconds:g} s",
+                        hint="raise the limit with --timeout",
+                    )
+                yield event
+        finally:
+            close(events)
+
+    return opened if seconds is not None else source
+
+
+def _passed(phase: Phase, limit: float, alive: bool) -> ChatstreamError:
+    if phase == "connect":
+        return TimedOut(
+            f"no connection within {limit:g} s", hint="raise the limit with --connect-timeout"
+        )
+    signs = ", only keep-alives" if alive else ""
+    if phase == "first_token":
+        return TimedOut(
+            f"no token within {limit:g} s{signs}",
+            hint="raise the limit with --first-token-timeout; a model may still be loading",
+        )
+    return Stalled(f"no further token for {limit:g} s{signs}")

@@ -1,0 +1,51 @@
+"""Events in plain words, for people: one line each, not cleaned of control characters yet."""
+
+from __future__ import annotations
+
+from chatstream import events as ev
+
+_UNUSUAL_ENDS = {
+    "length": "the answer stopped at the token limit",
+    "content_filter": "the provider's content filter ended the answer",
+}
+
+
+def note(event: ev.Event) -> str | None:
+    """What a person should know of this event while the answer is written; None for nothing."""
+    match event:
+        case ev.Retry():
+            what = f"retrying in {event.delay:.1f} s, attempt {event.attempt} of {event.max}"
+            return f"{what}: {event.cause}"
+        case ev.Fallback():
+            return f"{event.source} failed ({event.cause}); asking {event.target}"
+        case ev.Warn():
+            return f"warning: {event.message}"
+        case ev.ToolCall():
+            return f"tool call: {event.name}({event.arguments})"
+        case ev.Metadata(restart=True):
+            return "the server began its answer anew"
+    return None
+
+
+def ending(event: ev.Terminal, *, stats: bool) -> list[str]:
+    """The lines that close a run."""
+    if isinstance(event, ev.Error):
+        if event.code == "cancelled":
+            return ["stopped"]
+        status = f" (HTTP {event.status})" if event.status else ""
+        return [f"error: {event.message}{status}", *([event.hint] if event.hint else [])]
+    lines = [_UNUSUAL_ENDS[event.finish_reason]] if event.finish_reason in _UNUSUAL_ENDS else []
+    return [*lines, figures(event)] if stats else lines
+
+
+def figures(done: ev.Done) -> str:
+    """The figures of a finished run, those that are known."""
+    stats = done.stats
+    tokens = done.usage.output_tokens if done.usage else None
+    parts = [
+        f"first token {stats.ttft:.2f} s" if stats.ttft is not None else "",
+        f"{tokens} tokens" if tokens is not None else f"≈{stats.chunks} tokens",
+        f"{stats.tokens_per_second:.1f} tokens/s" if stats.tokens_per_second else "",
+        f"{stats.duration:.1f} s",
+    ]
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,178 @@
+"""The last stage: numbers and times for every event, and exactly one terminal event.
+
+1. It opens the run with a `metadata` event before anything is asked.
+2. Whatever ends the events (a finish, a failure, a cancel, a mistake of ours) becomes one `done`
+   or one `error`. Nothing comes after it; the source is closed before it is out.
+3. `seq` and `t` are given here and nowhere else. `t` is the time the event was received, if its
+   maker noted it, and never goes back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from chatstream.cancel import CancelToken
+from chatstream.clock import Clock, monotonic
+from chatstream.errors import ChatstreamError, InternalError, Truncated
+from chatstream.events import (
+    SCHEMA_VERSION,
+    Content,
+    Counts,
+    Done,
+    Error,
+    Event,
+    Metadata,
+    Reasoning,
+    Retry,
+    Stats,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+    Warn,
+)
+from chatstream.flow import Finish, Pulse, Stage, close
+
+log = logging.getLogger(__name__)
+
+Redact = Callable[[str], str]
+
+
+def new_run() -> Metadata:
+    """What opens a run: its id and its wall-clock start."""
+    now = datetime.now(UTC)
+    return Metadata(
+        version=SCHEMA_VERSION,
+        run=f"{now:%Y%m%d-%H%M%S}-{os.urandom(4).hex()}",
+        started_at=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    )
+
+
+def seal(
+    opening: Metadata, token: CancelToken, *, redact: Redact = str, clock: Clock = monotonic
+) -> Stage:
+    """The stage for one run. `redact` masks secrets in the words of errors and warnings."""
+    return lambda events: _Seal(opening, token, redact, clock).run(events)
+
+
+class _Seal:
+    def __init__(self, opening: Metadata, token: CancelToken, redact: Redact, clock: Clock) -> None:
+        self._opening = opening
+        self._token = token
+        self._redact = redact
+        self._clock = clock
+        self._began = clock()
+        self._seq = 0
+        self._received = -1.0  # the last event's own time, and what it became
+        self._t = 0.0
+        self._attempts = 1
+        self._chunks = 0
+        self._first: float | None = None
+        self._last = 0.0
+        self._partial = False
+        self._usage: Usage | None = None
+
+    def run(self, events: Iterator[Event]) -> Iterator[Event]:
+        yield self._stamp(self._opening)
+        terminal: Event
+        try:
+            finish = None
+            for event in events:
+                kind = type(event)
+                if kind is Pulse:
+                    yield event
+                    continue
+                if kind is Finish:
+                    assert isinstance(event, Finish)
+                    finish = event
+                    break
+                self._stamp(event)
+                if kind is Content or kind is Reasoning:
+                    self._chunks += 1
+                    self._last = event.t
+                    if self._first is None:
+                        self._first = event.t
+                    if kind is Content:
+                        self._partial = True
+                else:
+                    self._note(event)
+                yield event
+            if finish is None:
+                raise Truncated("the stream ended without an end")
+            terminal = self._done(finish)
+        except ChatstreamError as error:
+            terminal = self._error(self._token.reason or error)
+        except Exception as error:
+            log.exception("a mistake of chatstream's own")
+            terminal = self._error(InternalError(f"{type(error).__name__}: {error}"))
+        finally:
+            close(events)
+        yield self._stamp(terminal)
+
+    def _stamp(self, event: Event) -> Event:
+        event.seq = self._seq
+        self._seq += 1
+        if event.t != self._received or event.t < 0:
+            self._received = event.t
+            now = event.t if event.t >= 0 else self._clock()
+            self._t = max(self._t, round(now - self._began, 6))
+        event.t = self._t
+        return event
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, ToolCallDelta | ToolCall):
+            self._partial = True
+            self._last = event.t
+            self._first = event.t if self._first is None else self._first
+        elif isinstance(event, Usage):
+            self._usage = event
+        elif isinstance(event, Retry):
+            self._attempts = event.attempt
+            if event.action == "reset":
+                self._partial, self._first = False, None
+        elif isinstance(event, Warn):
+            event.message = self._redact(event.message)
+
+    def _done(self, finish: Finish) -> Done:
+        usage = self._usage
+        counts = None
+        if usage is not None:
+            counts = Counts(*(getattr(usage, name) for name in Counts.__struct_fields__))
+        return Done(
+            finish_reason=finish.reason,
+            raw_finish_reason=finish.raw,
+            usage=counts,
+            stats=self._stats(finish),
+            attempts=self._attempts,
+        )
+
+    def _stats(self, finish: Finish | None) -> Stats:
+        tokens = self._usage.output_tokens if self._usage else None
+        server = finish.server if finish else None
+        seconds = self._last - self._first if self._first is not None else 0.0
+        rate = None
+        if server is not None and server.generation and tokens:
+            rate = tokens / server.generation
+        elif seconds > 0 and (number := tokens or self._chunks) > 1:
+            rate = (number - 1) / seconds  # the first token opens the interval
+        return Stats(
+            duration=round(self._clock() - self._began, 6),
+            chunks=self._chunks,
+            ttft=self._first,
+            tokens_per_second=round(rate, 2) if rate else None,
+            server=server,
+        )
+
+    def _error(self, error: ChatstreamError) -> Error:
+        return Error(
+            error.code,
+            self._redact(error.message),
+            recoverable=error.retryable,
+            partial=self._partial,
+            status=error.status,
+            hint=self._redact(error.hint) if error.hint else None,
+            request_id=error.request_id,
+            stats=self._stats(None),
+        )
