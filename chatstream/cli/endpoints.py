@@ -13,7 +13,7 @@ from chatstream.providers import ANTHROPIC, OLLAMA, OPENAI, PROVIDERS, Endpoint,
 
 _OLLAMA_PORT = 11434
 _KEY_COMMAND_SECONDS = 30
-_LOOKS_LIKE_A_KEY = re.compile(r"\b(sk|pk|gsk|xai|key)[-_][A-Za-z0-9_*-]{6,}")
+_LOOKS_LIKE_A_KEY = re.compile(r"\b(sk|pk|gsk|xai)-[A-Za-z0-9_*-]{6,}")
 
 
 def endpoint(

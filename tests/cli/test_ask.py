@@ -1,0 +1,315 @@
+"""`ask`, as a process: what is on stdout and stderr, and the exit status, on every path."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import socket
+import threading
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from chatstream import events as ev
+from chatstream import grammar
+from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, headers, whole
+from tests.support.client import Finished, Running, run, server_flags
+from tests.support.loopback import Reply, Script
+
+VALIDATOR = jsonschema.Draft202012Validator(ev.json_schema())
+
+
+def check(done: Finished) -> ev.AnyEvent:
+    """The claims that hold for the `--json` output of every run; returns the terminal event."""
+    for line in done.stdout.splitlines():
+        VALIDATOR.validate(json.loads(line))
+    events = done.events
+    grammar.check(events)
+    assert [isinstance(e, ev.Done | ev.Error) for e in events].count(True) == 1
+    return events[-1]
+
+
+def ask_json(dialect: str, url: str, *more: str) -> Finished:
+    return run(["ask", "--json", *server_flags(dialect, url), *more, "hi"])
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_plain_writes_the_models_bytes_and_nothing_else(dialect: str) -> None:
+    with Script(whole(dialect)) as server:
+        done = run(["ask", *server_flags(dialect, server.url), "hi"])
+    assert (done.status, done.stdout, done.stderr) == (0, TEXT.encode(), "")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_json_tells_a_whole_answer(dialect: str) -> None:
+    with Script(whole(dialect)) as server:
+        done = ask_json(dialect, server.url)
+    terminal = check(done)
+    assert isinstance(terminal, ev.Done)
+    assert done.status == 0
+    assert "".join(e.delta for e in done.events if isinstance(e, ev.Content)) == TEXT
+    assert terminal.finish_reason == "stop"
+    assert terminal.usage == ev.Counts(input_tokens=3, output_tokens=5)
+    assert terminal.attempts == 1
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+def test_a_cut_answer_is_truncated_and_keeps_its_text(dialect: str, framing: str) -> None:
+    reply = Reply(frames(dialect), headers=headers(dialect), framing=framing)  # type: ignore[arg-type]
+    with Script(reply) as server:
+        done = ask_json(dialect, server.url)
+    terminal = check(done)
+    assert done.status == 5
+    assert isinstance(terminal, ev.Error)
+    assert (terminal.code, terminal.partial) == ("truncated", True)
+    assert "".join(e.delta for e in done.events if isinstance(e, ev.Content)) == TEXT
+    assert len(server.requests) == 1  # what was shown is never asked for again
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_error_in_the_stream_is_an_error(dialect: str) -> None:
+    reply = Reply([*frames(dialect), failure(dialect)], headers=headers(dialect))
+    with Script(reply) as server:
+        done = ask_json(dialect, server.url)
+    terminal = check(done)
+    assert isinstance(terminal, ev.Error)
+    assert (done.status, terminal.code, terminal.partial) == (1, "server_error", True)
+    assert "the model crashed" in terminal.message
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("status", "message", "code", "exit_status"),
+    [
+        (401, "invalid api key", "auth", 3),
+        (404, "model 'x' not found", "model_not_found", 3),
+        (400, "temperature is not allowed", "bad_request", 3),
+        (500, "internal error", "server_error", 1),
+        (429, "slow down", "rate_limited", 1),
+    ],
+)
+def test_an_http_error_has_its_code_and_status(
+    dialect: str, status: int, message: str, code: str, exit_status: int
+) -> None:
+    with Script(Reply.json({"error": {"message": message}}, status)) as server:
+        done = ask_json(dialect, server.url, "--retries", "0")
+    terminal = check(done)
+    assert isinstance(terminal, ev.Error)
+    assert (done.status, terminal.code, terminal.status) == (exit_status, code, status)
+    assert message in terminal.message
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_429_is_retried_after_the_time_it_asks_for(dialect: str) -> None:
+    busy = Reply.json({"error": {"message": "slow down"}}, 429, {"Retry-After": "0.2"})
+    with Script(busy, whole(dialect)) as server:
+        done = ask_json(dialect, server.url)
+    terminal = check(done)
+    assert isinstance(terminal, ev.Done)
+    assert (done.status, terminal.attempts) == (0, 2)
+    (retry,) = [e for e in done.events if isinstance(e, ev.Retry)]
+    assert (retry.attempt, retry.delay, retry.status) == (2, 0.2, 429)
+
+
+def test_a_refused_connection_is_a_connect_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    done = ask_json("ollama", f"http://127.0.0.1:{port}", "--retries", "0")
+    terminal = check(done)
+    assert isinstance(terminal, ev.Error)
+    assert (done.status, terminal.code) == (1, "connect")
+    assert "refused" in terminal.message
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_keep_alives_for_ever_end_as_a_stall(dialect: str) -> None:
+    keep_alive = b"\n" if dialect == "ollama" else b": keep-alive\n\n"
+    body = itertools.chain(frames(dialect), itertools.repeat(keep_alive))
+    with Script(Reply(body, headers=headers(dialect), pace=0.02)) as server:
+        done = ask_json(dialect, server.url, "--between-tokens-timeout", "0.5")
+        assert server.wait_closed()
+    terminal = check(done)
+    assert isinstance(terminal, ev.Error)
+    assert (done.status, terminal.code, terminal.partial) == (4, "stalled", True)
+
+
+def test_waiting_tells_that_keep_alives_come() -> None:
+    body = itertools.chain(frames("openai"), itertools.repeat(b": ping\n\n"))
+    with Script(Reply(body, headers=headers("openai"), pace=0.02)) as server:
+        done = ask_json("openai", server.url, "--between-tokens-timeout", "1.3")
+    (waiting,) = [e for e in done.events if isinstance(e, ev.Waiting)]
+    assert (waiting.phase, waiting.limit, waiting.alive) == ("between_tokens", 1.3, True)
+
+
+@pytest.mark.parametrize("point", ["before_head", "after_head"])
+def test_a_server_that_never_answers_ends_at_the_first_token_limit(point: str) -> None:
+    reply = Reply(hold={point: threading.Event()}, headers=headers("ollama"))  # type: ignore[dict-item]
+    with Script(reply) as server:
+        done = ask_json("ollama", server.url, "--first-token-timeout", "0.3", "--retries", "0")
+        assert server.wait_closed()
+    terminal = check(done)
+    assert isinstance(terminal, ev.Error)
+    assert (done.status, terminal.code) == (4, "timeout")
+    assert "no token within 0.3 s" in terminal.message
+
+
+def test_the_limit_for_everything_holds_over_retries() -> None:
+    with Script(Reply.json({"error": "busy"}, 503)) as server:
+        done = ask_json("ollama", server.url, "--timeout", "0.4", "--retries", "50")
+    terminal = check(done)
+    assert isinstance(terminal, ev.Error)
+    assert (done.status, terminal.code) == (4, "timeout")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ask", "--json", "--temperature", "warm", "hi"],
+        ["ask", "--json", "--no-such-flag", "hi"],
+        ["ask", "--json", "-p", "nobody", "hi"],
+        ["ask", "--json", "-o", "novalue", "hi"],
+        ["ask", "--json"],
+        ["ask", "--json", "--profile", "none", "hi"],
+        ["ask", "--json", "--base-url", "ftp://x", "hi"],
+        ["ask", "--json", "--reasoning", "maybe", "hi"],
+        ["ask", "--json", "-f", "/no/such/file", "hi"],
+    ],
+    ids=lambda arguments: " ".join(arguments[2:]) or "no question",
+)
+def test_a_mistake_is_one_error_event_and_exit_2(arguments: list[str]) -> None:
+    done = run(arguments)
+    terminal = check(done)
+    assert isinstance(terminal, ev.Error)
+    assert done.status == 2
+    assert terminal.code in {"usage", "config"}
+    assert "Traceback" not in done.stderr
+
+
+def test_without_json_a_mistake_is_a_clear_line_on_stderr() -> None:
+    done = run(["ask", "--temperature", "warm", "hi"])
+    assert (done.status, done.stdout) == (2, b"")
+    assert done.stderr.startswith("error: ")
+    assert "--temperature" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_with_nothing_configured_three_lines_say_how_to_start() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    done = run(["ask", "hi"], OLLAMA_HOST=f"127.0.0.1:{port}")
+    assert done.status == 2
+    first, *how = done.stderr.splitlines()
+    assert first.startswith("error: no model server")
+    assert len(how) == 3
+    assert "demo" in how[0]
+    assert "ollama" in how[1]
+    assert "OPENAI_API_KEY" in how[2]
+
+
+def test_with_nothing_configured_a_local_ollama_is_found_and_its_first_model_asked() -> None:
+    models = Reply.json({"models": [{"name": "tiny:latest"}, {"name": "other"}]})
+    with Script(models, models, whole("ollama")) as server:
+        done = run(["ask", "hi"], OLLAMA_HOST=server.url)
+    assert (done.status, done.stdout) == (0, TEXT.encode())
+    assert server.requests[-1].json["model"] == "tiny:latest"
+
+
+def test_with_a_key_and_no_ollama_its_provider_is_asked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with Script(Reply.json({"data": [{"id": "m1"}]}), whole("openai")) as server:
+        done = run(
+            ["ask", "hi"],
+            OLLAMA_HOST=f"127.0.0.1:{port}",
+            OPENAI_API_KEY="test-key-1",
+            OPENAI_BASE_URL=server.url,
+        )
+    assert (done.status, done.stdout) == (0, TEXT.encode())
+    assert server.requests[-1].headers["authorization"] == "Bearer test-key-1"
+
+
+def test_a_key_appears_nowhere() -> None:
+    secret = "sk-very-secret-0123456789"
+    message = f"Incorrect API key provided: {secret}"
+    with Script(Reply.json({"error": {"message": message}}, 401)) as server:
+        for more in (["--json"], ["--plain"], ["--debug"]):
+            done = run(
+                ["ask", *server_flags("openai", server.url), *more, "hi"], OPENAI_API_KEY=secret
+            )
+            assert done.status == 3
+            assert secret not in done.stderr
+            assert secret.encode() not in done.stdout
+    assert server.requests[0].headers["authorization"] == f"Bearer {secret}"
+
+
+def test_the_question_is_the_prompt_standard_input_and_files(tmp_path: Path) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text("grüße\n")
+    with Script(whole("ollama")) as server:
+        arguments = ["ask", *server_flags("ollama", server.url), "-s", "be brief", "review this"]
+        done = run([*arguments, "-f", str(note)], stdin=b"diff --git\n")
+    assert done.status == 0
+    system, user = server.requests[0].json["messages"]
+    assert system == {"role": "system", "content": "be brief"}
+    assert user["content"] == f"review this\n\ndiff --git\n\n{note}:\n```\ngrüße\n```"
+
+
+def test_options_reach_the_server_under_its_own_names() -> None:
+    flags = ["-t", "0.5", "--max-tokens", "7", "-o", "seed=3", "-o", "keep_alive=5m"]
+    with Script(whole("ollama")) as server:
+        run(["ask", *server_flags("ollama", server.url), *flags, "hi"])
+    body = server.requests[0].json
+    assert body["options"] == {"temperature": 0.5, "num_predict": 7, "seed": 3}
+    assert body["keep_alive"] == "5m"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_no_stream_asks_for_one_body_and_gives_the_same_answer(dialect: str) -> None:
+    bodies = {
+        "ollama": {"message": {"content": TEXT}, "done": True, "done_reason": "stop"},
+        "openai": {"choices": [{"message": {"content": TEXT}, "finish_reason": "stop"}]},
+        "anthropic": {"content": [{"type": "text", "text": TEXT}], "stop_reason": "end_turn"},
+    }
+    with Script(Reply.json(bodies[dialect])) as server:
+        done = run(["ask", *server_flags(dialect, server.url), "--no-stream", "hi"])
+    assert (done.status, done.stdout) == (0, TEXT.encode())
+    assert not server.requests[0].json.get("stream")
+
+
+def test_a_reader_that_has_seen_enough_ends_the_run_silently() -> None:
+    endless = itertools.chain(frames("ollama"), itertools.repeat(frames("ollama", ["more\n"])[0]))
+    with Script(Reply(endless, headers=headers("ollama"))) as server:
+        with Running(["ask", *server_flags("ollama", server.url), "hi"]) as client:
+            client.read_line()
+            assert client.process.stdout is not None
+            client.process.stdout.close()
+            assert client.process.stderr is not None
+            assert client.process.stderr.read() == b""
+            assert client.process.wait(10) == 0
+        assert server.wait_closed()
+
+
+def test_utf8_is_written_whatever_the_locale() -> None:
+    with Script(whole("ollama")) as server:
+        done = run(["ask", *server_flags("ollama", server.url), "hi"], LC_ALL="C", PYTHONUTF8="0")
+    assert done.stdout == TEXT.encode()
+
+
+def test_the_demo_needs_nothing() -> None:
+    done = run(["ask", "--json", "-p", "demo", "-m", "demo-fast", "hi"])
+    terminal = check(done)
+    assert isinstance(terminal, ev.Done)
+    assert done.status == 0
+
+
+def test_a_late_terminator_is_not_waited_for() -> None:
+    never = threading.Event()
+    body = [*frames("openai"), *ending("openai")]
+    reply = Reply(body, headers=headers("openai"), hold={len(body): never})
+    with Script(reply) as server:
+        done = ask_json("openai", server.url)
+        assert server.wait_closed()
+    assert isinstance(check(done), ev.Done)
+    assert done.status == 0

@@ -1,0 +1,146 @@
+"""The program under test, as a process and as a library.
+
+    done = run(["ask", "-p", "demo", "hello"])
+    with Running(["ask", "--json", "hello"]) as client:
+        client.read_line(); client.process.send_signal(signal.SIGINT); client.finish()
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from chatstream import events as ev
+from chatstream.accumulate import Accumulator
+from chatstream.cli.session import stream
+
+LIMIT = 30.0  # seconds that any client of a test takes at most
+COMMAND = [sys.executable, "-m", "chatstream"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A client that has ended."""
+
+    status: int
+    stdout: bytes
+    stderr: str
+    seconds: float
+
+    @property
+    def events(self) -> list[ev.AnyEvent]:
+        """Standard output as events, one a line."""
+        return [ev.decode(line) for line in self.stdout.splitlines()]
+
+    @property
+    def terminal(self) -> ev.AnyEvent:
+        """The last event."""
+        return self.events[-1]
+
+
+class Running:
+    """A client that runs; closing it makes sure that it has ended."""
+
+    def __init__(
+        self, arguments: Sequence[str], *, stdin: bytes | None = None, **environ: str
+    ) -> None:
+        self._began = time.monotonic()
+        self.process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **environ},
+        )
+        self._stdin = stdin
+        self._read = b""
+
+    def read_line(self) -> bytes:
+        """The next line of standard output."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        self._read += line
+        return line
+
+    def read_until(self, mark: bytes) -> bytes:
+        """Lines up to the first that holds `mark`."""
+        while line := self.read_line():
+            if mark in line:
+                return line
+        raise AssertionError(f"{mark!r} never came: {self._read!r}")
+
+    def finish(self, timeout: float = LIMIT) -> Finished:
+        """Wait for its end."""
+        out, err = self.process.communicate(self._stdin, timeout)
+        seconds = time.monotonic() - self._began
+        return Finished(self.process.returncode, self._read + out, err.decode(), seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+def run(arguments: Sequence[str], *, stdin: bytes | None = None, **environ: str) -> Finished:
+    """Run a client to its end."""
+    with Running(arguments, stdin=stdin, **environ) as client:
+        return client.finish()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run in this process came to."""
+
+    events: list[ev.Event]
+    text: str
+    reasoning: str
+    tool_calls: list[tuple[str, str, str]]
+    usage: ev.Usage | None
+    terminal: ev.Terminal
+
+    @property
+    def outcome(self) -> str:
+        """complete, truncated or error: the words of the recordings."""
+        if isinstance(self.terminal, ev.Done):
+            return "complete"
+        return "truncated" if self.terminal.code == "truncated" else "error"
+
+
+def ask(dialect: str, url: str, **settings: Any) -> Answer:
+    """Ask a server in this process, without retries unless told."""
+    defaults = {"model": "m", "api_key": "test-key", "retries": 0}
+    given: Any = {**defaults, **settings}
+    return answer_of(stream("hi", provider=dialect, base_url=url, **given))
+
+
+def answer_of(events: Iterable[ev.Event]) -> Answer:
+    """The answer that these events make."""
+    kept, whole = [], Accumulator()
+    for event in events:
+        kept.append(event)
+        whole.add(event)
+    assert whole.terminal is not None
+    message = whole.message
+    return Answer(
+        kept,
+        message.content,
+        message.reasoning,
+        [(call.id, call.name, call.arguments) for call in message.tool_calls],
+        whole.usage,
+        whole.terminal,
+    )
+
+
+def server_flags(dialect: str, url: str, model: str = "m") -> list[str]:
+    """The flags that point a client at a server."""
+    return ["--provider", dialect, "--base-url", url, "--model", model]
+
+
