@@ -31,6 +31,7 @@ from chatstream.flow import Finish, Pulse
 from chatstream.messages import ChatRequest
 from chatstream.providers import Endpoint
 from chatstream.providers.failures import failure_of
+from chatstream.providers.lenient import broke_off
 from chatstream.providers.text import Surrogates
 from chatstream.transport import Call, Head, Tick, Transport
 
@@ -118,7 +119,7 @@ class Provider(ABC):
         with closing(self._transport.exchange(call, token)) as items:
             head = yield from self._await_head(items)
             if head.status >= 400:
-                body = yield from self._collect(items, b"", _MAX_ERROR)
+                body, _ = yield from self._collect(items, b"", _MAX_ERROR)
                 raise failure_of(head.status, body, head.headers)
             yield Metadata(
                 provider=self.endpoint.name,
@@ -132,7 +133,7 @@ class Provider(ABC):
         call = self._call(self.models_path(), None)
         with closing(self._transport.exchange(call, token)) as items:
             head = yield from self._await_head(items)
-            body = yield from self._collect(items, b"", _MAX_BODY)
+            body, _ = yield from self._collect(items, b"", _MAX_BODY)
         if head.status >= 400:
             raise failure_of(head.status, body, head.headers)
         try:
@@ -161,17 +162,20 @@ class Provider(ABC):
 
     def _collect(
         self, items: Iterator[Tick | Head | bytes], start: bytes, limit: int
-    ) -> Generator[Event, None, bytes]:
-        """The rest of the body, up to `limit` bytes."""
+    ) -> Generator[Event, None, tuple[bytes, Truncated | None]]:
+        """The rest of the body, up to `limit` bytes, and how it broke off if it did."""
         body = bytearray(start)
-        for item in items:
-            if isinstance(item, bytes):
-                body += item
-                if len(body) > limit:
-                    break
-            else:
-                yield Pulse(t=self._clock())
-        return bytes(body)
+        try:
+            for item in items:
+                if isinstance(item, bytes):
+                    body += item
+                    if len(body) > limit:
+                        break
+                else:
+                    yield Pulse(t=self._clock())
+        except Truncated as cut:
+            return bytes(body), cut
+        return bytes(body), None
 
     def _answer(self, items: Iterator[Tick | Head | bytes], head: Head) -> Iterator[Event]:
         reply, clock = self.reply(), self._clock
@@ -180,6 +184,7 @@ class Provider(ABC):
         streaming = False
         complete_at = 0.0
         alive = 0
+        cut: Truncated | None = None
         try:
             for item in items:
                 t = clock()
@@ -190,11 +195,11 @@ class Provider(ABC):
                         if not first:
                             continue
                         if first == b"<":
-                            page = yield from self._collect(items, begin, _MAX_ERROR)
+                            page, _ = yield from self._collect(items, begin, _MAX_ERROR)
                             raise failure_of(head.status, page, head.headers)
                         if first == b"{" and not self.frames_are_json:
-                            body = yield from self._collect(items, begin, _MAX_BODY)
-                            yield from self._whole(reply, head, body)
+                            body, cut = yield from self._collect(items, begin, _MAX_BODY)
+                            yield from self._whole(reply, head, body, cut)
                             return
                         streaming = True
                     events = reply.feed(item, t)
@@ -209,9 +214,8 @@ class Provider(ABC):
                     complete_at = complete_at or t
                     if t - complete_at >= GRACE:
                         break
-        except Truncated as error:
-            if not reply.complete:
-                reply.failure = error
+        except Truncated as broken:
+            cut = broken
         if not (reply.failure or reply.ended):
             yield from surrogates.mend(reply.feed_eof(clock()))
         yield from surrogates.flush()
@@ -219,21 +223,23 @@ class Provider(ABC):
         if reply.failure:
             raise reply.failure
         if not reply.complete:
-            raise Truncated(
+            raise cut or Truncated(
                 "the server ended the stream before the answer was whole"
                 if streaming
                 else "the server sent an empty body"
             )
         yield reply.finish()
 
-    def _whole(self, reply: Reply, head: Head, body: bytes) -> Iterator[Event]:
+    def _whole(
+        self, reply: Reply, head: Head, body: bytes, cut: Truncated | None
+    ) -> Iterator[Event]:
         t = self._clock()
         try:
             events = reply.feed_whole(body, t)
         except (ValueError, msgspec.DecodeError, RecursionError) as error:
-            if reply.failure is None:
-                raise failure_of(head.status, body, head.headers) from error
-            events = []
+            if cut is None and broke_off(body.decode("utf-8", "replace")):
+                cut = Truncated("the server's answer broke off in the middle of its JSON")
+            raise cut or failure_of(head.status, body, head.headers) from error
         yield from Surrogates().mend(events)
         yield from reply.totals()
         if reply.failure:

@@ -37,6 +37,16 @@ def decode(decoder: msgspec.json.Decoder[T], text: str | bytes) -> T:
         return decode_odd(decoder, text)
 
 
+def broke_off(text: str) -> bool:
+    """Whether the text is the beginning of a JSON text and not a whole one."""
+    try:
+        json.loads(text, strict=False)
+    except json.JSONDecodeError as error:
+        in_a_literal = 8  # a number or a word that is cut is told of at its start
+        return error.msg.startswith("Unterminated") or error.pos >= len(text) - in_a_literal
+    return False
+
+
 def text_of(value: object) -> str:
     """The value if it is text, else nothing."""
     return value if type(value) is str else ""

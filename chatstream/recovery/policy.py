@@ -43,7 +43,9 @@ class Policy:
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_may_help),
             stop=tenacity.stop_after_attempt(retries + 1),
-            wait=_AsTold(tenacity.wait_exponential_jitter(initial=0.5, max=8.0, jitter=0.5)),
+            wait=_AsTold(
+                tenacity.wait_exponential(multiplier=0.5, max=8.0) + tenacity.wait_random(0.0, 0.5)
+            ),
         )
 
     def delay(self, attempt: int, error: ChatstreamError) -> float | None:

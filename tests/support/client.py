@@ -1,8 +1,8 @@
 """The program under test, as a process and as a library.
 
-    done = run(["ask", "-p", "demo", "hello"])
-    with Running(["ask", "--json", "hello"]) as client:
-        client.read_line(); client.process.send_signal(signal.SIGINT); client.finish()
+done = run(["ask", "-p", "demo", "hello"])
+with Running(["ask", "--json", "hello"]) as client:
+    client.read_line(); client.process.send_signal(signal.SIGINT); client.finish()
 """
 
 from __future__ import annotations
@@ -142,5 +142,3 @@ def answer_of(events: Iterable[ev.Event]) -> Answer:
 def server_flags(dialect: str, url: str, model: str = "m") -> list[str]:
     """The flags that point a client at a server."""
     return ["--provider", dialect, "--base-url", url, "--model", model]
-
-
