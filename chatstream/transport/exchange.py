@@ -254,7 +254,10 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 def show_url(url: str) -> str:
     """The address without user, password and query: fit to be printed."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that is none"
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from tests.support.loopback import NDJSON, SSE, Reply
 
@@ -18,11 +19,16 @@ def frames(dialect: str, words: list[str] | None = None) -> list[bytes]:
         case "ollama":
             return [_line({"message": {"content": word}, "done": False}) for word in words]
         case "openai":
-            role = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}
+            role: Mapping[str, object] = {
+                "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]
+            }
             deltas = [{"choices": [{"index": 0, "delta": {"content": word}}]} for word in words]
             return [_event(chunk) for chunk in (role, *deltas)]
         case _:
-            start = {"type": "message_start", "message": {"content": [], "usage": {}}}
+            start: Mapping[str, object] = {
+                "type": "message_start",
+                "message": {"content": [], "usage": {}},
+            }
             block = {
                 "type": "content_block_start",
                 "index": 0,
@@ -43,14 +49,17 @@ def ending(dialect: str) -> list[bytes]:
             return [_line({**done, "prompt_eval_count": 3, "eval_count": 5})]
         case "openai":
             finish = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
-            usage = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 5}}
+            usage: Mapping[str, object] = {
+                "choices": [],
+                "usage": {"prompt_tokens": 3, "completion_tokens": 5},
+            }
             return [_event(finish), _event(usage), b"data: [DONE]\n\n"]
         case _:
-            delta = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}
-            usage = {"input_tokens": 3, "output_tokens": 5}
+            counts = {"input_tokens": 3, "output_tokens": 5}
+            stop = {"stop_reason": "end_turn"}
             return [
                 _event({"type": "content_block_stop", "index": 0}),
-                _event({**delta, "usage": usage}),
+                _event({"type": "message_delta", "delta": stop, "usage": counts}),
                 _event({"type": "message_stop"}),
             ]
 
@@ -81,7 +90,7 @@ def _line(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode() + b"\n"
 
 
-def _event(value: dict[str, object]) -> bytes:
+def _event(value: Mapping[str, object]) -> bytes:
     name = f"event: {value['type']}\n" if "type" in value else ""
     return f"{name}data: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
 
