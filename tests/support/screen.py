@@ -1,0 +1,67 @@
+"""A terminal in memory: what the user sees, as text.
+
+`Screen.file` is the terminal's end of a line of output: it takes text as a tty does (LF becomes
+CR LF) and keeps what was written. `Screen.text()` is everything that was ever scrolled out, and
+the screen.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import pyte
+
+
+class Screen:
+    """A terminal of `columns` by `lines`, emulated by pyte."""
+
+    def __init__(self, columns: int = 80, lines: int = 24) -> None:
+        self._screen = pyte.HistoryScreen(columns, lines, history=100_000)
+        self.stream = pyte.Stream(self._screen)
+        self.columns = columns
+        self.lines = lines
+        self.file = _Terminal(self.stream)
+
+    def text(self) -> list[str]:
+        """Scrollback and screen, each line without its trailing blanks, none empty at the end."""
+        shown = [self._screen.buffer[row] for row in range(self.lines)]
+        text = [self._row(row) for row in [*self._screen.history.top, *shown]]
+        while text and not text[-1]:
+            text.pop()
+        return text
+
+    def visible(self) -> list[str]:
+        """Only what is on the screen now."""
+        return [self._row(self._screen.buffer[row]) for row in range(self.lines)]
+
+    @property
+    def cursor_hidden(self) -> bool:
+        return bool(self._screen.cursor.hidden)
+
+    @property
+    def title(self) -> str:
+        return str(self._screen.title)
+
+    @property
+    def mode(self) -> frozenset[int]:
+        """The modes that are set."""
+        return frozenset(self._screen.mode)
+
+    def _row(self, row: Mapping[int, pyte.screens.Char]) -> str:
+        return "".join(row[column].data for column in range(self.columns)).rstrip()
+
+
+class _Terminal(io.StringIO):
+    """Text goes to the emulator; `getvalue()` is what was written."""
+
+    def __init__(self, stream: pyte.Stream) -> None:
+        super().__init__(newline="")
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self._stream.feed(text.replace("\n", "\r\n"))
+        return super().write(text)
