@@ -17,6 +17,7 @@ from chatstream.messages import ChatRequest
 from chatstream.providers.base import Provider, Reply
 from chatstream.providers.failures import failure_in
 from chatstream.providers.lenient import (
+    REFUSED,
     Malformed,
     count_of,
     decode,
@@ -85,7 +86,7 @@ class AnthropicReply(Reply):
         for sse in self._sse.feed(data):
             try:
                 frame = _decoder.decode(sse.data)
-            except (msgspec.DecodeError, RecursionError):
+            except REFUSED:
                 text = sse.data.strip()
                 if not text or text[0] == ":" or text == "[DONE]":  # gateways add these
                     self._pings += 1

@@ -236,7 +236,7 @@ class Provider(ABC):
         t = self._clock()
         try:
             events = reply.feed_whole(body, t)
-        except (ValueError, msgspec.DecodeError, RecursionError) as error:
+        except ValueError as error:
             if cut is None and broke_off(body.decode("utf-8", "replace")):
                 cut = Truncated("the server's answer broke off in the middle of its JSON")
             raise cut or failure_of(head.status, body, head.headers) from error

@@ -30,7 +30,7 @@ from chatstream.errors import (
     ServerError,
     UnsupportedParameter,
 )
-from chatstream.providers.lenient import count_of, excerpt, object_of
+from chatstream.providers.lenient import count_of, excerpt, json_text, object_of
 from chatstream.providers.text import whole_characters
 
 _WORDS: tuple[tuple[re.Pattern[str], type[ChatstreamError]], ...] = tuple(
@@ -46,7 +46,7 @@ _WORDS: tuple[tuple[re.Pattern[str], type[ChatstreamError]], ...] = tuple(
         (r"rate_limit|ratelimit|too many requests", RateLimited),
         (r"authentication_error|invalid_api_key|permission_error|unauthorized", AuthError),
         (r"model_not_found|invalid_model|deploymentnotfound|not a valid model|"
-         r"model\b.*\b(not found|does not exist)|^invalid model", ModelNotFound),
+         r"model\b.*\b(not found|does not exist)|^invalid model|^model:", ModelNotFound),
     )
 )  # fmt: skip
 _STATUSES: dict[int, type[ChatstreamError]] = {
@@ -116,21 +116,30 @@ def _by_status(status: int) -> type[ChatstreamError]:
 def _fields(value: object) -> tuple[dict[str, object], str]:
     """The object that describes the error, and its message."""
     outer = object_of(value)
-    inner = outer.get("error", outer.get("detail"))
-    fields = {**outer, **object_of(inner)}
-    for found in (object_of(inner).get("message"), inner, outer.get("message"), value):
-        if isinstance(found, str) and found:
-            return fields, found
-    if inner is None and outer.get("message") is None:
-        return fields, json.dumps(value, ensure_ascii=False) if value else ""
-    return fields, json.dumps(inner or outer.get("message"), ensure_ascii=False)
+    error, detail = outer.get("error"), outer.get("detail")
+    fields = {**outer, **object_of(detail), **object_of(error)}
+    places = (
+        object_of(error).get("message"),
+        error,
+        outer.get("message"),
+        object_of(detail).get("message"),
+        detail,
+        value,
+    )
+    said = next((place for place in places if isinstance(place, str) and place), None)
+    if said is None:  # no text anywhere: the first thing there is, as JSON
+        told = next((place for place in places if place), "")
+        said = json_text(told) if told else ""
+    return fields, said
 
 
 def _status_in(fields: dict[str, object]) -> int:
     """An HTTP status that the error itself names; 0 if none."""
     for name in ("status_code", "code", "raw_status_code", "status"):
         value = fields.get(name)
-        number = int(value) if isinstance(value, str) and value.isdecimal() else count_of(value)
+        if isinstance(value, str) and re.fullmatch("[45][0-9]{2}", value):
+            return int(value)
+        number = count_of(value)
         if number is not None and 400 <= number < 600:
             return number
     return 0

@@ -8,11 +8,18 @@ is then checked against the same types.
 from __future__ import annotations
 
 import json
+import math
 from typing import TypeVar
 
 import msgspec
 
+from chatstream.providers.text import whole_characters
+
 T = TypeVar("T")
+
+
+REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a text that it does not take."""
 
 
 class Malformed(ValueError):
@@ -33,7 +40,7 @@ def decode(decoder: msgspec.json.Decoder[T], text: str | bytes) -> T:
     """The value of any text. Raises `Malformed`."""
     try:
         return decoder.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except REFUSED:
         return decode_odd(decoder, text)
 
 
@@ -54,7 +61,14 @@ def text_of(value: object) -> str:
 
 def count_of(value: object) -> int | None:
     """The value if it is a count, else None."""
-    return int(value) if type(value) in (int, float) else None  # type: ignore[call-overload]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value)
+
+
+def json_text(value: object) -> str:
+    """The value as compact JSON; always something that can be encoded."""
+    return whole_characters(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def object_of(value: object) -> dict[str, object]:

@@ -25,11 +25,13 @@ from chatstream.messages import ChatRequest
 from chatstream.providers.base import Provider, Reply
 from chatstream.providers.failures import failure_in
 from chatstream.providers.lenient import (
+    REFUSED,
     Malformed,
     count_of,
     decode,
     decode_odd,
     excerpt,
+    json_text,
     object_of,
     text_of,
 )
@@ -99,7 +101,7 @@ class OllamaReply(Reply):
         for text in lines:
             try:
                 line = _decoder.decode(text)
-            except (msgspec.DecodeError, RecursionError):
+            except REFUSED:
                 try:
                     line = decode_odd(_decoder, text)
                     self.odd_text = True
@@ -136,10 +138,10 @@ class OllamaReply(Reply):
         self._calls += 1
         arguments = call.function.arguments
         if not isinstance(arguments, str):
-            arguments = msgspec.json.encode(arguments if arguments is not None else {}).decode()
+            arguments = json_text(arguments if arguments is not None else {})
         return ToolCall(
-            call.id or f"call_{self._calls}",
-            call.function.name,
+            whole_characters(call.id or f"call_{self._calls}"),
+            whole_characters(call.function.name),
             whole_characters(arguments or "{}"),
             t=t,
         )

@@ -26,6 +26,7 @@ from chatstream.messages import ChatRequest
 from chatstream.providers.base import Provider, Reply
 from chatstream.providers.failures import failure_in
 from chatstream.providers.lenient import (
+    REFUSED,
     Malformed,
     count_of,
     decode,
@@ -108,7 +109,7 @@ class OpenAIReply(Reply):
             text = frame.data
             try:
                 chunk = _decoder.decode(text)
-            except (msgspec.DecodeError, RecursionError):
+            except REFUSED:
                 odd = self._odd(frame, events, t)
                 if odd is None:
                     if self.ended or self.failure:
@@ -227,7 +228,7 @@ def _is_error(chunk: _Chunk) -> bool:
 def _json_or_text(text: str) -> object:
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except REFUSED:
         return text
 
 

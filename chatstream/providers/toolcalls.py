@@ -10,9 +10,8 @@ Servers disagree on how a fragment names its call (WIRE, tool-call assembly):
 
 from __future__ import annotations
 
-import msgspec
-
 from chatstream.events import ToolCall, ToolCallDelta
+from chatstream.providers.lenient import json_text
 from chatstream.providers.text import whole_characters
 
 
@@ -40,9 +39,9 @@ class ToolCalls:
     def start(self, index: int, call_id: str, name: str, arguments: object) -> None:
         """A call that announces itself; `arguments` hold unless fragments come."""
         call = self._new(index)
-        call.id, call.name = call_id, name
+        call.id, call.name = whole_characters(call_id), whole_characters(name)
         if arguments:
-            call.default = msgspec.json.encode(arguments).decode()
+            call.default = json_text(arguments)
 
     def add(
         self,
@@ -54,10 +53,10 @@ class ToolCalls:
     ) -> ToolCallDelta:
         """One fragment, as the event that tells of it."""
         call = self._find(index, call_id, name)
-        call.id = call.id or call_id
-        call.name = call.name or name
+        call.id = call.id or whole_characters(call_id)
+        call.name = call.name or whole_characters(name)
         if arguments is not None and not isinstance(arguments, str):
-            arguments = msgspec.json.encode(arguments).decode()
+            arguments = json_text(arguments)
         delta = arguments or ""
         call.arguments.append(delta)
         return ToolCallDelta(call.id or f"call_{call.number}", call.name, delta, t=t)

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from chatstream.errors import ProtocolError
 
+_BROKEN = "the server sent a broken chunked body"
+_LINE_END = b"\r\n"
 _MAX_SIZE_LINE = 4096  # a chunk-size line with extensions; http.client allows 64 KiB for all of it
 _MAX_INFLATED = 1024 * 1024  # a piece of inflated text handed on at once; keeps memory flat
 
@@ -41,7 +43,7 @@ class Chunked:
             data = self._held + data
             self._held = b""
         parts = []
-        at, end, left = 0, len(data), self._left
+        at, left = 0, self._left
         while True:
             if left > 0:
                 part = data[at : at + left]
@@ -52,19 +54,21 @@ class Chunked:
                     break
                 left = -2
             if left < 0:
-                skip = min(-left, end - at)
-                at += skip
-                left += skip
+                line_end = data[at : at - left]
+                if line_end != _LINE_END[left:][: len(line_end)]:
+                    raise ProtocolError(_BROKEN)
+                at += len(line_end)
+                left += len(line_end)
                 if left:
                     break
-            line_end = data.find(b"\n", at)
-            if line_end < 0:
+            found = data.find(b"\n", at)
+            if found < 0:
                 self._held = data[at:]
                 if len(self._held) > _MAX_SIZE_LINE:
-                    raise ProtocolError("the server sent a broken chunked body")
+                    raise ProtocolError(_BROKEN)
                 break
-            left = _chunk_size(data[at:line_end])
-            at = line_end + 1
+            left = _chunk_size(data[at:found])
+            at = found + 1
             if left == 0:
                 self.ended = True
                 self.reusable = data[at:] == b"\r\n"
@@ -79,7 +83,7 @@ def _chunk_size(line: bytes) -> int:
     except ValueError:
         size = -1
     if size < 0:
-        raise ProtocolError("the server sent a broken chunked body")
+        raise ProtocolError(_BROKEN)
     return size
 
 
@@ -115,24 +119,36 @@ class Inflater:
     """gzip or deflate that a proxy insists on, decoded as it comes."""
 
     def __init__(self) -> None:
-        self._new = True
-        self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, told by its head
+        self._begin = b""  # the two bytes that tell the formats apart
+        self._inflate: zlib._Decompress | None = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The text in pieces of at most 1 MiB. Raises `ProtocolError`."""
-        while data:
+        while True:
+            if self._inflate is None:
+                data = self._begin + data
+                if len(data) < 2:
+                    self._begin = data
+                    return
+                self._begin = b""
+                self._inflate = zlib.decompressobj(_window_bits(data))
             try:
                 text = self._inflate.decompress(data, _MAX_INFLATED)
             except zlib.error as error:
-                if not self._new:
-                    raise ProtocolError(f"the compressed body is broken: {error}") from error
-                self._new = False  # some servers send "deflate" without the zlib head
-                self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-                continue
-            self._new = False
+                raise ProtocolError(f"the compressed body is broken: {error}") from error
             if text:
                 yield text
+            if self._inflate.eof:  # another member may follow
+                data, self._inflate = self._inflate.unused_data, None
+                continue
             data = self._inflate.unconsumed_tail
-            if self._inflate.eof:
-                data = self._inflate.unused_data
-                self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+            if not data and len(text) < _MAX_INFLATED:  # else more may wait inside
+                return
+
+
+def _window_bits(data: bytes) -> int:
+    """What zlib must be told: gzip, zlib, or the bare deflate that some servers send."""
+    if data[:2] == b"\x1f\x8b":
+        return zlib.MAX_WBITS | 16
+    is_zlib = data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:2]) % 31 == 0
+    return zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS

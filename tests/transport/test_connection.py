@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -12,9 +14,18 @@ from chatstream.transport import Call, Head, Tick, Transport
 from tests.support.loopback import Reply, Script
 from tests.support.proxy import ForwardProxy, black_hole
 
+Connect = Callable[..., Transport]
+
 
 def call(url: str) -> Call:
     return Call(f"{url}/x", {"Content-Type": "application/json"}, b"{}")
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Makes transports that are closed when the test ends."""
+    with ExitStack() as stack:
+        yield lambda **how: stack.enter_context(closing(Transport(**how)))
 
 
 def cancel_while_waiting(transport: Transport, url: str) -> None:
@@ -28,27 +39,29 @@ def cancel_while_waiting(transport: Transport, url: str) -> None:
             pass
 
 
-def test_a_connect_into_a_black_hole_is_cancelled() -> None:
+def test_a_connect_into_a_black_hole_is_cancelled(connect: Connect) -> None:
     with black_hole() as url:
-        cancel_while_waiting(Transport(), url)
+        cancel_while_waiting(connect(), url)
 
 
 @pytest.mark.parametrize("point", ["before_head", "after_head"])
 @pytest.mark.parametrize("https", [False, True], ids=["http", "https"])
-def test_a_cancel_closes_the_connection_in_every_phase(point: str, https: bool) -> None:
+def test_a_cancel_closes_the_connection_in_every_phase(
+    connect: Connect, point: str, https: bool
+) -> None:
     reply = Reply(hold={point: threading.Event()})  # type: ignore[dict-item]
     with Script(reply, https=https) as server:
         ca_file = str(server.ca_file) if server.ca_file else None
-        cancel_while_waiting(Transport(ca_file=ca_file), server.url)
+        cancel_while_waiting(connect(ca_file=ca_file), server.url)
         assert server.wait_closed()
         assert server.connections[0].client_gone.is_set()
 
 
 @pytest.mark.parametrize("https", [False, True], ids=["http", "https"])
-def test_a_cancel_reaches_through_a_proxy(https: bool) -> None:
+def test_a_cancel_reaches_through_a_proxy(connect: Connect, https: bool) -> None:
     reply = Reply(hold={"before_head": threading.Event()})
     with Script(reply, https=https) as server, ForwardProxy() as proxy:
-        transport = Transport(
+        transport = connect(
             proxies={"http": proxy.url, "https": proxy.url},
             ca_file=str(server.ca_file) if server.ca_file else None,
         )
@@ -59,11 +72,13 @@ def test_a_cancel_reaches_through_a_proxy(https: bool) -> None:
 
 @pytest.mark.parametrize("https", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("framing", ["chunked", "close", "length"])
-def test_each_write_is_out_before_the_next_is_sent(framing: str, https: bool) -> None:
+def test_each_write_is_out_before_the_next_is_sent(
+    connect: Connect, framing: str, https: bool
+) -> None:
     go = threading.Event()
     reply = Reply([b"first", b"second"], framing=framing, hold={1: go})  # type: ignore[arg-type]
     with Script(reply, https=https) as server:
-        transport = Transport(ca_file=str(server.ca_file) if server.ca_file else None)
+        transport = connect(ca_file=str(server.ca_file) if server.ca_file else None)
         items = transport.exchange(call(server.url), CancelToken())
         assert next(i for i in items if isinstance(i, bytes)) == b"first"
         assert server.wait_holding()
@@ -71,18 +86,18 @@ def test_each_write_is_out_before_the_next_is_sent(framing: str, https: bool) ->
         assert b"".join(i for i in items if isinstance(i, bytes)) == b"second"
 
 
-def test_a_body_read_to_its_end_gives_its_connection_back() -> None:
+def test_a_body_read_to_its_end_gives_its_connection_back(connect: Connect) -> None:
     with Script(Reply(b"whole")) as server:
-        transport = Transport()
+        transport = connect()
         for _ in range(3):
             assert b"whole" in list(transport.exchange(call(server.url), CancelToken()))
         assert len(server.requests) == 3
         assert len(server.connections) == 1
 
 
-def test_a_reader_that_stops_at_the_end_mark_gives_the_connection_back() -> None:
+def test_a_reader_that_stops_at_the_end_mark_gives_the_connection_back(connect: Connect) -> None:
     with Script(Reply(b"mark")) as server:
-        transport = Transport()
+        transport = connect()
         for _ in range(2):
             items = transport.exchange(call(server.url), CancelToken())
             assert next(i for i in items if isinstance(i, bytes)) == b"mark"
@@ -92,19 +107,19 @@ def test_a_reader_that_stops_at_the_end_mark_gives_the_connection_back() -> None
         assert len(server.connections) == 1
 
 
-def test_a_reader_that_stops_in_the_middle_hangs_up() -> None:
+def test_a_reader_that_stops_in_the_middle_hangs_up(connect: Connect) -> None:
     never = threading.Event()
     with Script(Reply([b"a", b"b"], hold={1: never})) as server:
-        items = Transport().exchange(call(server.url), CancelToken())
+        items = connect().exchange(call(server.url), CancelToken())
         assert next(i for i in items if isinstance(i, bytes)) == b"a"
         items.close()
         assert server.wait_closed()
 
 
-def test_the_request_is_told_as_on_the_wire_once_it_is() -> None:
+def test_the_request_is_told_as_on_the_wire_once_it_is(connect: Connect) -> None:
     go = threading.Event()
     with Script(Reply(b"x", hold={"before_head": go})) as server:
-        items = Transport().exchange(call(server.url), CancelToken())
+        items = connect().exchange(call(server.url), CancelToken())
         tick = next(i for i in items if isinstance(i, Tick) and i.connected)
         assert tick.connected
         assert server.wait_requests()
@@ -112,9 +127,9 @@ def test_the_request_is_told_as_on_the_wire_once_it_is() -> None:
         assert any(isinstance(item, Head) for item in items)
 
 
-def test_an_unknown_authority_is_refused() -> None:
+def test_an_unknown_authority_is_refused(connect: Connect) -> None:
     with (
         Script(Reply(b"x"), https=True) as server,
         pytest.raises(TLSError, match="no secure connection"),
     ):
-        list(Transport().exchange(call(server.url), CancelToken()))
+        list(connect().exchange(call(server.url), CancelToken()))

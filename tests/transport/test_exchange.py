@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import socket
 import zlib
+from contextlib import closing
 
 import pytest
 import requests
@@ -32,7 +33,8 @@ def exchange(
     url: str, headers: dict[str, str] | None = None, transport: Transport | None = None
 ) -> tuple[Head, bytes]:
     call = Call(url, {"Accept-Encoding": "identity", **(headers or {})}, b"{}")
-    items = list((transport or Transport()).exchange(call, CancelToken()))
+    with closing(transport or Transport()) as used:
+        items = list(used.exchange(call, CancelToken()))
     (head,) = (item for item in items if isinstance(item, Head))
     return head, b"".join(item for item in items if isinstance(item, bytes))
 

@@ -1,0 +1,169 @@
+"""What holds for every dialect: ends, cuts, bodies that are no stream, frames that are none."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+
+import pytest
+
+from chatstream import events as ev
+from chatstream.cancel import CancelToken
+from chatstream.cli.config import Settings
+from chatstream.cli.session import model_names
+from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, headers, whole
+from tests.support.client import ask
+from tests.support.loopback import Reply, Script
+
+GARBAGE = {"ollama": b"{nonsense\n", "openai": b"data: {nonsense\n\n"}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_frame_that_cannot_be_read_is_a_warning_and_is_skipped(dialect: str) -> None:
+    garbage = GARBAGE.get(dialect, GARBAGE["openai"])
+    first, *rest = frames(dialect)
+    body = [first, garbage, *rest, *ending(dialect)]
+    with Script(Reply(body, headers=headers(dialect))) as server:
+        answer = ask(dialect, server.url)
+    assert (answer.outcome, answer.text) == ("complete", TEXT)
+    (warning,) = [e for e in answer.events if isinstance(e, ev.Warn)]
+    assert warning.code == "malformed_frame"
+    assert "nonsense" in warning.message
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("text", ['"x"', "[1]", "7", "null", "[" * 10_000, '{"choices": 7}'])
+def test_json_of_another_shape_ends_nothing(dialect: str, text: str) -> None:
+    line = f"{text}\n" if dialect == "ollama" else f"data: {text}\n\n"
+    first, *rest = frames(dialect)
+    body = [first, line.encode(), *rest, *ending(dialect)]
+    with Script(Reply(body, headers=headers(dialect))) as server:
+        answer = ask(dialect, server.url)
+    assert (answer.outcome, answer.text) == ("complete", TEXT)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_text_before_an_error_in_the_same_read_is_not_lost(dialect: str) -> None:
+    body = b"".join([*frames(dialect), failure(dialect)])
+    with Script(Reply(body, headers=headers(dialect))) as server:
+        answer = ask(dialect, server.url)
+    assert (answer.outcome, answer.text) == ("error", TEXT)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_html_page_is_a_protocol_error_that_quotes_it(dialect: str) -> None:
+    page = b"<html><head><title>Sign in to the hotel network</title></head></html>"
+    with Script(Reply(page, headers={"Content-Type": "text/html"})) as server:
+        answer = ask(dialect, server.url)
+    assert isinstance(answer.terminal, ev.Error)
+    assert answer.terminal.code == "protocol"
+    assert "hotel network" in answer.terminal.message
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_empty_body_is_truncated(dialect: str) -> None:
+    with Script(Reply(b"", headers=headers(dialect))) as server:
+        assert ask(dialect, server.url).outcome == "truncated"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("rst", [False, True], ids=["fin", "rst"])
+def test_a_break_after_the_end_mark_is_none(dialect: str, rst: bool) -> None:
+    body = b"".join([*frames(dialect), *ending(dialect)])
+    reply = Reply(body, headers=headers(dialect), cut_after=len(body), rst=rst)
+    with Script(reply) as server:
+        answer = ask(dialect, server.url)
+    assert (answer.outcome, answer.text) == ("complete", TEXT)
+
+
+def test_after_the_finish_reason_stragglers_are_waited_for_but_not_for_ever() -> None:
+    role, *_ = body = [*frames("openai"), ending("openai")[0]]
+    assert role
+    reply = Reply(body, headers=headers("openai"), hold={len(body): threading.Event()})
+    with Script(reply) as server:
+        answer = ask("openai", server.url, between_tokens_timeout=20.0)
+        assert server.wait_closed()
+    assert (answer.outcome, answer.text) == ("complete", TEXT)
+
+
+def test_the_content_type_may_lie() -> None:
+    with Script(Reply([*frames("openai"), *ending("openai")], headers={})) as server:
+        assert ask("openai", server.url).text == TEXT
+    error = b'{"error": {"message": "no such thing", "code": 400}}'
+    with Script(Reply(error, headers=headers("openai"))) as server:
+        answer = ask("openai", server.url)
+    assert isinstance(answer.terminal, ev.Error)
+    assert (answer.terminal.code, answer.terminal.message) == ("bad_request", "no such thing")
+
+
+def test_white_space_before_a_json_body_is_no_stream() -> None:
+    body = [b"\n", b"\n\n", b'{"choices":[{"message":{"content":"late"},"finish_reason":"stop"}]}']
+    with Script(Reply(body, headers={"Content-Type": "application/json"})) as server:
+        assert ask("openai", server.url).text == "late"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_server_that_cannot_stream_is_asked_for_the_whole_answer(dialect: str) -> None:
+    bodies = {
+        "ollama": {"message": {"content": TEXT}, "done": True},
+        "openai": {"choices": [{"message": {"content": TEXT}, "finish_reason": "stop"}]},
+        "anthropic": {"content": [{"type": "text", "text": TEXT}], "stop_reason": "end_turn"},
+    }
+    refused = Reply.json({"error": {"message": "this model does not support streaming"}}, 400)
+    with Script(refused, Reply.json(bodies[dialect])) as server:
+        answer = ask(dialect, server.url)
+    assert (answer.outcome, answer.text) == ("complete", TEXT)
+    assert not server.requests[1].json.get("stream")
+    assert [e.code for e in answer.events if isinstance(e, ev.Warn)] == ["unsupported_parameter"]
+
+
+def test_the_request_id_is_told() -> None:
+    with Script(whole("openai")) as server:
+        server.play(Reply([*frames("openai"), *ending("openai")], headers={"X-Request-Id": "r7"}))
+        answer = ask("openai", server.url)
+        assert any(e.request_id == "r7" for e in answer.events if isinstance(e, ev.Metadata))
+        server.play(Reply.json({"error": "x"}, 401, {"X-Request-Id": "r8"}))
+        answer = ask("openai", server.url)
+    assert isinstance(answer.terminal, ev.Error)
+    assert answer.terminal.request_id == "r8"
+
+
+def returned(generator: Generator[object, None, list[str]]) -> list[str]:
+    """What a generator returns, all that it yields let pass."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            names: list[str] = end.value
+            return names
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_models_of_a_server_are_listed(dialect: str) -> None:
+    bodies = {
+        "ollama": {"models": [{"name": "a"}, {"name": "b"}]},
+        "openai": {"data": [{"id": "a"}, {"id": "b"}]},
+        "anthropic": {"data": [{"id": "a"}, {"id": "b"}]},
+    }
+    with Script(Reply.json(bodies[dialect])) as server:
+        settings = Settings(provider=dialect, base_url=server.url)
+        assert returned(model_names(settings, CancelToken())) == ["a", "b"]
+
+
+@pytest.mark.parametrize("pair", [("\\ud83c", "\\udf0d")])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_character_cut_between_two_deltas_is_joined(dialect: str, pair: tuple[str, str]) -> None:
+    body = b"".join([*frames(dialect, ["@1", "@2", "!"]), *ending(dialect)])
+    body = body.replace(b"@1", pair[0].encode()).replace(b"@2", pair[1].encode())
+    with Script(Reply(body, headers=headers(dialect))) as server:
+        assert ask(dialect, server.url).text == "🌍!"
+        server.play(Reply(body.replace(pair[1].encode(), b"-"), headers=headers(dialect)))
+        assert ask(dialect, server.url).text == "\ufffd-!"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_bytes_that_are_no_utf8_become_replacement_characters(dialect: str) -> None:
+    body = b"".join([*frames(dialect, ["a@b"]), *ending(dialect)]).replace(b"@", b"\xff")
+    with Script(Reply(body, headers=headers(dialect))) as server:
+        answer = ask(dialect, server.url)
+    assert (answer.outcome, answer.text) == ("complete", "a\ufffdb")

@@ -1,0 +1,86 @@
+"""Ollama: what is asked, and the lines that only it sends."""
+
+from __future__ import annotations
+
+import pytest
+
+from chatstream import events as ev
+from chatstream.providers.ollama import OllamaReply
+from tests.support.answers import whole
+from tests.support.client import ask
+from tests.support.loopback import Script
+
+
+def events(*lines: str) -> tuple[list[ev.Event], OllamaReply]:
+    reply = OllamaReply()
+    found = reply.feed("".join(f"{line}\n" for line in lines).encode(), 1.0)
+    return [*found, *reply.totals()], reply
+
+
+def test_the_request_is_ollamas_own() -> None:
+    with Script(whole("ollama")) as server:
+        ask(
+            "ollama", server.url, system="s", temperature=0.5, max_tokens=9, options={"think": True}
+        )
+    (request,) = server.requests
+    assert request.path == "/api/chat"
+    assert request.headers["accept"] == "application/x-ndjson"
+    assert request.headers["authorization"] == "Bearer test-key"
+    assert request.json == {
+        "model": "m",
+        "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "hi"}],
+        "stream": True,
+        "think": True,
+        "options": {"temperature": 0.5, "num_predict": 9},
+    }
+
+
+def test_thinking_and_content_of_one_line_are_both_told() -> None:
+    found, _ = events('{"message":{"thinking":"hm","content":"yes"}}')
+    assert [type(e) for e in found] == [ev.Reasoning, ev.Content]
+
+
+def test_tool_calls_of_several_lines_are_appended() -> None:
+    found, reply = events(
+        '{"message":{"tool_calls":[{"function":{"index":0,"name":"a","arguments":{"x":1}}}]}}',
+        '{"message":{"tool_calls":[{"function":{"index":0,"name":"b"}}]}}',
+        '{"message":{"content":""},"done":true,"done_reason":"stop"}',
+    )
+    calls = [(e.id, e.name, e.arguments) for e in found if isinstance(e, ev.ToolCall)]
+    assert calls == [("call_1", "a", '{"x":1}'), ("call_2", "b", "{}")]
+    assert (reply.finish().reason, reply.finish().raw) == ("tool_calls", "stop")
+
+
+def test_durations_are_seconds_and_counts_are_usage() -> None:
+    found, reply = events(
+        '{"done":true,"done_reason":"length","prompt_eval_count":7,"eval_count":9,'
+        '"total_duration":3000000000,"load_duration":500000000,"eval_duration":2000000000}'
+    )
+    assert found == [ev.Usage(input_tokens=7, output_tokens=9)]
+    finish = reply.finish()
+    assert finish.reason == "length"
+    assert finish.server == ev.ServerTimes(total=3.0, load=0.5, generation=2.0)
+
+
+@pytest.mark.parametrize("error", ['"it broke"', '{"message":"it broke"}'])
+def test_an_error_line_is_a_failure(error: str) -> None:
+    _, reply = events(f'{{"error":{error}}}')
+    assert reply.failure is not None
+    assert reply.failure.message == "it broke"
+
+
+def test_what_comes_after_done_is_ignored() -> None:
+    found, _ = events('{"done":true}', '{"message":{"content":"late"}}')
+    assert found == []
+
+
+def test_the_text_of_the_generate_call_is_content() -> None:
+    found, _ = events('{"response":"a","done":false}')
+    assert found == [ev.Content("a", t=1.0)]
+
+
+def test_a_last_line_that_cannot_be_read_is_a_cut_and_no_warning() -> None:
+    reply = OllamaReply()
+    reply.feed(b'{"message":{"content":"a"}}\n{"mess', 1.0)
+    assert reply.feed_eof(1.0) == []
+    assert not reply.complete
