@@ -41,7 +41,9 @@ class _Commands(TyperGroup):
         if not isinstance(target, typer.Typer):
             function, target = target, typer.Typer(add_completion=False)
             target.command(cmd_name)(function)
-        return get_command(target)
+        command = get_command(target)
+        command.name = cmd_name
+        return command
 
 
 app = typer.Typer(

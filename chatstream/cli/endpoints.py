@@ -48,7 +48,7 @@ def with_keys(environ: Mapping[str, str] = os.environ) -> list[str]:
 
 def _address(text: str, row: Row) -> str:
     """A base address as people write it, made whole."""
-    url = text.strip().rstrip("/")
+    url = text.strip()
     if "://" not in url:
         url = f"http://{url}"
     try:
@@ -58,6 +58,7 @@ def _address(text: str, row: Row) -> str:
         raise ConfigError(f"{text!r} is not an address: {error}") from error
     if parts.scheme not in {"http", "https"} or not host:
         raise ConfigError(f"{text!r} is not an http or https address")
+    parts = parts._replace(path=parts.path.rstrip("/"))
     if row.dialect == OLLAMA:
         if host in {"0.0.0.0", "::"}:  # what a server listens on, not what a client reaches
             parts = parts._replace(netloc=f"127.0.0.1:{port or _OLLAMA_PORT}")

@@ -1,0 +1,134 @@
+"""Settings: which origin holds, and what is told when one cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatstream.cli.config import Settings, config_path, load_file, parse, resolve
+from chatstream.errors import ConfigError
+
+Environ = dict[str, str]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> tuple[Path, Environ]:
+    path = tmp_path / "config.toml"
+    return path, {"CHATSTREAM_CONFIG": str(path)}
+
+
+def test_defaults_hold_where_nothing_is_said() -> None:
+    resolved = resolve({"model": None}, environ={"XDG_CONFIG_HOME": "/nowhere"})
+    assert resolved.settings == Settings()
+    assert resolved.origins == {}
+
+
+def test_the_strongest_origin_holds(file: tuple[Path, Environ]) -> None:
+    path, environ = file
+    path.write_text(
+        'retries = 1\nmodel = "top"\nsystem = "top"\ntimeout = 5\n'
+        '[profiles.work]\nmodel = "profile"\nsystem = "profile"\ntimeout = 6\n'
+    )
+    environ |= {"CHATSTREAM_MODEL": "variable", "CHATSTREAM_SYSTEM": "variable"}
+    resolved = resolve({"model": "flag"}, profile="work", environ=environ)
+    settings = resolved.settings
+    assert (settings.model, settings.system) == ("flag", "variable")
+    assert (settings.timeout, settings.retries) == (6.0, 1)
+    assert resolved.origins == {
+        "model": "--model",
+        "system": "CHATSTREAM_SYSTEM",
+        "timeout": f"profile work in {path}",
+        "retries": str(path),
+    }
+
+
+def test_the_file_names_the_usual_profile_and_the_environment_another(
+    file: tuple[Path, Environ],
+) -> None:
+    path, environ = file
+    path.write_text('profile = "a"\n[profiles.a]\nmodel = "a"\n[profiles.b]\nmodel = "b"\n')
+    assert resolve({}, environ=environ).settings.model == "a"
+    assert resolve({}, environ=environ | {"CHATSTREAM_PROFILE": "b"}).settings.model == "b"
+
+
+def test_another_provider_takes_over_no_model_address_or_key(file: tuple[Path, Environ]) -> None:
+    path, environ = file
+    path.write_text(
+        'provider = "ollama"\nmodel = "llama"\nbase_url = "http://x"\napi_key = "k"\nretries = 7\n'
+    )
+    settings = resolve({"provider": "openai"}, environ=environ).settings
+    assert (settings.model, settings.base_url, settings.api_key) == (None, None, None)
+    assert settings.retries == 7
+    assert resolve({"provider": "ollama"}, environ=environ).settings.model == "llama"
+
+
+def test_options_of_all_origins_are_joined(file: tuple[Path, Environ]) -> None:
+    path, environ = file
+    path.write_text("[options]\nseed = 1\ntop_k = 2\n")
+    settings = resolve({"options": {"seed": 9}}, environ=environ).settings
+    assert settings.options == {"seed": 9, "top_k": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("retries = -1", "retries"),
+        ('retries = "many"', "retries"),
+        ('reasoning = "maybe"', "reasoning"),
+        ("modle = 3", "did you mean 'model'"),
+        ("model =", "not valid TOML"),
+        ('profile = "none"', "there is no profile 'none'"),
+        ('profile = "a"\nprofiles = 3', "there is no profile 'a'"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_with_its_name(
+    file: tuple[Path, Environ], text: str, said: str
+) -> None:
+    path, environ = file
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        resolve({}, environ=environ)
+    assert str(path) in caught.value.message
+    assert said in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_a_value_of_the_environment_that_does_not_fit_is_told_with_its_name() -> None:
+    with pytest.raises(ConfigError, match="CHATSTREAM_RETRIES"):
+        resolve({}, environ={"CHATSTREAM_RETRIES": "x", "CHATSTREAM_CONFIG": "/none"})
+
+
+def test_a_key_that_does_not_fit_is_not_shown(file: tuple[Path, Environ]) -> None:
+    path, environ = file
+    path.write_text("api_key = [1234567]")
+    with pytest.raises(ConfigError) as caught:
+        resolve({}, environ=environ)
+    assert "1234567" not in caught.value.message
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_file(tmp_path)
+    (tmp_path / "latin").write_bytes(b'model = "\xff"')
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_file(tmp_path / "latin")
+
+
+@pytest.mark.parametrize(
+    ("environ", "path"),
+    [
+        ({"CHATSTREAM_CONFIG": "/a/b.toml", "XDG_CONFIG_HOME": "/x"}, "/a/b.toml"),
+        ({"XDG_CONFIG_HOME": "/x"}, "/x/chatstream/config.toml"),
+    ],
+)
+def test_the_file_is_where_the_environment_says(environ: Environ, path: str) -> None:
+    assert config_path(environ) == Path(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [("retries", "5", 5), ("timeout", "2.5", 2.5), ("stats", "true", True), ("model", "7", "7")],
+)
+def test_text_becomes_the_settings_type(name: str, text: str, value: Any) -> None:
+    assert parse(name, text) == value
