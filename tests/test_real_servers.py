@@ -184,10 +184,9 @@ def test_an_answer_that_aimock_cuts_is_truncated(mock: str, protocol: str) -> No
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_command_streams_from_aimock_in_a_pipe_and_as_json(mock: str, protocol: str) -> None:
     flags = server_flags(protocol, mock)
-    environ = {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}
-    done = run(["ask", *flags, "plain text"], **environ)
+    done = run(["ask", *flags, "plain text"])
     assert (done.status, done.stdout.decode()) == (0, content("plain text"))
-    done = run(["ask", "--json", *flags, "slow text"], **environ)
+    done = run(["ask", "--json", *flags, "slow text"])
     assert done.status == 0
     text = "".join(e.delta for e in done.events if isinstance(e, ev.Content))
     assert text == content("slow text")
