@@ -15,9 +15,13 @@ import queue
 from collections.abc import Callable
 from contextlib import suppress
 
+from chatstream.clock import Deadline
 from chatstream.errors import Cancelled
 
 Callback = Callable[[], None]
+
+SLICE = 0.1
+"""Seconds."""
 
 
 class CancelToken:
@@ -62,12 +66,18 @@ class CancelToken:
         return child, self.on_cancel(lambda: child.cancel(self.reason))
 
     def sleep(self, seconds: float) -> bool:
-        """Sleep, but no longer than until `cancel()`. True if it was cancelled."""
+        """Sleep, but no longer than until `cancel()`. True if it was cancelled.
+
+        It sleeps in slices: a signal that arrives in the instant before the system call is
+        handled only when that call returns.
+        """
         wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put() is safe in signal handlers
         remove = self.on_cancel(lambda: wake.put(None))
+        deadline = Deadline(seconds)
         try:
-            with suppress(queue.Empty):
-                wake.get(timeout=max(0.0, seconds))
+            while not self.cancelled and (left := deadline.left()):
+                with suppress(queue.Empty):
+                    wake.get(timeout=min(left, SLICE))
         finally:
             remove()
         return self.cancelled

@@ -24,6 +24,7 @@ from chatstream.providers.lenient import (
     decode_odd,
     excerpt,
     object_of,
+    raw_reason,
     text_of,
 )
 from chatstream.providers.toolcalls import ToolCalls
@@ -185,7 +186,7 @@ class AnthropicReply(Reply):
         return events if usage == Usage() else [*events, usage]
 
     def finish(self) -> Finish:
-        return Finish(reason=_FINISH.get(self._reason or "", "stop"), raw=self._reason)
+        return Finish(reason=_FINISH.get(self._reason or "", "stop"), raw=raw_reason(self._reason))
 
 
 class Anthropic(Provider):

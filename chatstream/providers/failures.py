@@ -65,22 +65,24 @@ _NO_STREAM = re.compile(
     r"\b(not (be )?(support|allow|enabl)|unsupported)|cannot stream",
     re.IGNORECASE,
 )
+_READ = 4096  # characters of a message or page that are read; the patterns are not linear
 _REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id", "apim-request-id")
 
 
 def failure_of(status: int, body: bytes, headers: Mapping[str, str]) -> ChatstreamError:
     """The failure that a response with an error status, or with a body of no use, stands for."""
     text = body.decode("utf-8", "replace")
+    page = _page(text[:_READ])
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = None
     if value is None and status < 400:
         return ProtocolError(
-            f"the server sent something that is not an answer: {_page(text) or 'an empty body'}",
+            f"the server sent something that is not an answer: {page or 'an empty body'}",
             status=status,
         )
-    failure = failure_in(value if value is not None else _page(text), status)
+    failure = failure_in(value if value is not None else page, status)
     if failure.status == 404 and type(failure) is BadRequest:
         failure.hint = (
             "check the address (--base-url) and the provider: the server has no such page"
@@ -95,6 +97,7 @@ def failure_of(status: int, body: bytes, headers: Mapping[str, str]) -> Chatstre
 def failure_in(value: object, status: int = 0) -> ChatstreamError:
     """The failure that a decoded error stands for; `status` 0 is the middle of a stream."""
     fields, message = _fields(value)
+    message = message[:_READ]
     words = " ".join(str(fields.get(name) or "") for name in ("type", "code"))
     status = _status_in(fields) or status
     shown = excerpt(whole_characters(message), 500) or _phrase(status)
@@ -115,6 +118,8 @@ def _by_status(status: int) -> type[ChatstreamError]:
 
 def _fields(value: object) -> tuple[dict[str, object], str]:
     """The object that describes the error, and its message."""
+    if isinstance(value, list) and len(value) == 1:  # Gemini puts its error into a list
+        value = value[0]
     outer = object_of(value)
     error, detail = outer.get("error"), outer.get("detail")
     fields = {**outer, **object_of(detail), **object_of(error)}
@@ -153,7 +158,7 @@ def _refused_parameter(fields: dict[str, object], message: str, status: int) -> 
         return "stream_options"
     if "max_completion_tokens" in message and "max_tokens" in message:
         return "max_tokens"
-    return "stream" if _NO_STREAM.search(message) else None
+    return "stream" if fields.get("param") == "stream" or _NO_STREAM.search(message) else None
 
 
 def _page(text: str) -> str:

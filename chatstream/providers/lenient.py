@@ -8,7 +8,6 @@ is then checked against the same types.
 from __future__ import annotations
 
 import json
-import math
 from typing import TypeVar
 
 import msgspec
@@ -18,6 +17,7 @@ from chatstream.providers.text import whole_characters
 T = TypeVar("T")
 
 
+_MOST = 2**53  # more tokens, or nanoseconds, than there ever are; JSON readers take it exactly
 REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a text that it does not take."""
 
@@ -61,9 +61,9 @@ def text_of(value: object) -> str:
 
 def count_of(value: object) -> int | None:
     """The value if it is a count, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value)
+    return int(value) if -_MOST <= value <= _MOST else None  # NaN is not, either
 
 
 def json_text(value: object) -> str:
@@ -74,6 +74,11 @@ def json_text(value: object) -> str:
 def object_of(value: object) -> dict[str, object]:
     """The value if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def raw_reason(text: str | None) -> str | None:
+    """The wire's own word for why an answer ended, fit to be encoded."""
+    return None if text is None else whole_characters(text)
 
 
 def excerpt(text: str, limit: int = 200) -> str:

@@ -33,6 +33,7 @@ from chatstream.providers.lenient import (
     excerpt,
     json_text,
     object_of,
+    raw_reason,
     text_of,
 )
 from chatstream.providers.text import whole_characters
@@ -156,7 +157,7 @@ class OllamaReply(Reply):
     def finish(self) -> Finish:
         raw = self._last.done_reason
         reason = _FINISH.get(raw or "", "tool_calls" if self._calls else "stop")
-        return Finish(reason=reason, raw=raw, server=self._times())
+        return Finish(reason=reason, raw=raw_reason(raw), server=self._times())
 
     def _times(self) -> ServerTimes | None:
         last = self._last

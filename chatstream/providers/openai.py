@@ -33,8 +33,10 @@ from chatstream.providers.lenient import (
     decode_odd,
     excerpt,
     object_of,
+    raw_reason,
     text_of,
 )
+from chatstream.providers.text import whole_characters
 from chatstream.providers.toolcalls import ToolCalls
 from chatstream.wire import SSEDecoder, SSEFrame
 
@@ -208,7 +210,7 @@ class OpenAIReply(Reply):
         if self.complete:
             events += self._calls.whole(cut=self._reason == "length")
         if self._refusal:
-            events.append(Warn("refusal", "".join(self._refusal)))
+            events.append(Warn("refusal", whole_characters("".join(self._refusal))))
         usage = _usage(self._usage)
         return events if usage == Usage() else [*events, usage]
 
@@ -218,7 +220,7 @@ class OpenAIReply(Reply):
             reason = "content_filter"
         elif self._calls and reason == "stop":
             reason = "tool_calls"
-        return Finish(reason=reason, raw=self._reason, server=_times(self._timings))
+        return Finish(reason=reason, raw=raw_reason(self._reason), server=_times(self._timings))
 
 
 def _is_error(chunk: _Chunk) -> bool:

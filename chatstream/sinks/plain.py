@@ -46,6 +46,8 @@ class PlainSink:
         self._held.clear()
         if self._escaper is not None:
             text = self._escaper.feed(text)
+        if not text:
+            return
         self._end_note_line()
         self._output.write(text.encode("utf-8", "replace"))
         self._line_open = not text.endswith("\n")
@@ -57,9 +59,7 @@ class PlainSink:
     def _other(self, event: ev.Event) -> None:
         self.flush()
         if isinstance(event, ev.Done | ev.Error):
-            if self._escaper is not None and self._line_open:
-                self._output.write(b"\n")
-                self._line_open = False
+            self._end_line()
             for line in ending(event, stats=self._stats):
                 self._note_line(line)
         elif (said := note(event)) is not None:
@@ -74,6 +74,13 @@ class PlainSink:
         if self._note_open:
             self._note_text("\n")
 
+    def _end_line(self) -> None:
+        """On a terminal a note begins a line of its own."""
+        if self._escaper is not None and self._line_open:
+            self._output.write(b"\n")
+            self._line_open = False
+
     def _note_line(self, line: str) -> None:
+        self._end_line()
         self._end_note_line()
         self._note_text(clean(line) + "\n")

@@ -106,9 +106,13 @@ class _Seal:
             terminal = self._error(self._token.reason or error)
         except Exception as error:
             log.exception("a mistake of chatstream's own")
-            terminal = self._error(InternalError(f"{type(error).__name__}: {error}"))
+            mistake = InternalError(f"{type(error).__name__}: {error}")
+            terminal = self._error(self._token.reason or mistake)
         finally:
-            close(events)
+            try:
+                close(events)
+            except Exception:  # how the run ended is decided; this changes nothing
+                log.exception("the source failed while it was closed")
         yield self._stamp(terminal)
 
     def _stamp(self, event: Event) -> Event:
@@ -129,11 +133,18 @@ class _Seal:
         elif isinstance(event, Usage):
             self._usage = event
         elif isinstance(event, Retry):
+            event.cause = self._redact(event.cause)
             self._attempts = event.attempt
             if event.action == "reset":
-                self._partial, self._first = False, None
+                self._restart()
+        elif isinstance(event, Metadata) and event.restart:
+            self._restart()
         elif isinstance(event, Warn):
             event.message = self._redact(event.message)
+
+    def _restart(self) -> None:
+        """What came before is dropped, as every accumulator drops it."""
+        self._partial, self._first, self._usage = False, None, None
 
     def _done(self, finish: Finish) -> Done:
         usage = self._usage

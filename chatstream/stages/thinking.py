@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from chatstream.errors import ChatstreamError
 from chatstream.events import Content, Event, Metadata, Reasoning, Retry
 from chatstream.flow import Finish
 
 _CLOSING = {"<think>": "</think>", "<thinking>": "</thinking>"}
+_LONGEST = max(map(len, _CLOSING))
 _MARK = re.compile(r"[`~<\n]")
 
 Parts = list[tuple[bool, str]]
@@ -40,9 +40,10 @@ def thinking(events: Iterator[Event]) -> Iterator[Event]:
             elif kind is Retry or (isinstance(event, Metadata) and event.restart):
                 splitter = ThinkingSplitter()
             yield event
-    except ChatstreamError:
+    except Exception:
         yield from _events(splitter.finish(), -1.0)
         raise
+    yield from _events(splitter.finish(), -1.0)
 
 
 def _events(parts: Parts, t: float) -> Iterator[Event]:
@@ -60,6 +61,8 @@ class ThinkingSplitter:
         self._span = 0  # the length of the run that opened the code span we are in
         self._run = ""  # backticks or tildes whose run may go on
         self._run_starts_line = False
+        self._closes = ""  # a run in a fence that ends it if nothing but space follows
+        self._opens = ""  # a run of backticks that opens a fence unless another one follows
         self._line_start = True  # nothing but a small indent on this line so far
         self._indent = 0
 
@@ -70,6 +73,7 @@ class ThinkingSplitter:
             or self._held
             or self._closing
             or self._run
+            or self._closes
             or "<" in delta
             or "\n" in delta
             or "`" in delta
@@ -92,15 +96,17 @@ class ThinkingSplitter:
                 start = at = end + len(self._closing)
                 self._closing = ""
                 continue
-            if text[at] == "<" and not self._fence and not self._span:
+            if text[at] == "<" and self._run:
                 self._end_run()
+            if text[at] == "<" and not self._fence and not self._span:
                 tag = next((tag for tag in _CLOSING if text.startswith(tag, at)), None)
-                if tag is not None and not self._span and not self._fence:
+                if tag is not None:
                     _add(parts, False, text[start:at])
                     self._closing = _CLOSING[tag]
                     start = at = at + len(tag)
                     continue
-                if any(tag.startswith(text[at:]) for tag in _CLOSING):
+                rest = text[at : at + _LONGEST]  # not more: there may be many `<`
+                if any(tag.startswith(rest) for tag in _CLOSING):
                     self._held = text[at:]
                     return _add(parts, False, text[start:at])
             at = self._advance(text, at)
@@ -122,13 +128,20 @@ class ThinkingSplitter:
             self._run += char
             self._line_start = False
             return at + 1
+        if self._closes and not char.isspace():
+            self._closes = ""
         if char == "\n":
+            if self._closes:
+                self._fence = self._closes = ""
+            self._opens = ""
             if self._line_start:  # a blank line ends the paragraph, and with it a code span
                 self._span = 0
             self._line_start, self._indent = True, 0
             return at + 1
         mark = _MARK.search(text, at + 1)
         end = mark.start() if mark else len(text)
+        if self._closes and not text[at:end].isspace():
+            self._closes = ""
         if self._line_start:
             self._indent += end - at
             self._line_start = text[at:end].isspace() and self._indent <= 3
@@ -140,9 +153,13 @@ class ThinkingSplitter:
             return
         if self._fence:
             if self._run_starts_line and run.startswith(self._fence):
-                self._fence = ""
+                self._closes = run
+            elif run[0] == "`" and self._opens:  # no info string has one: that was a span
+                self._span = 0 if len(run) == len(self._opens) else len(self._opens)
+                self._fence = self._opens = ""
         elif self._run_starts_line and len(run) >= 3:
             self._fence = run
+            self._opens = run if run[0] == "`" else ""
         elif run[0] == "`":
             self._span = 0 if self._span == len(run) else self._span or len(run)
 

@@ -1,7 +1,8 @@
 """Body framing without any I/O: chunks, lengths and compression, fed as bytes arrive.
 
 Every class has `feed(data) -> bytes`, which returns all the payload that `data` brings, and
-tells in `ended` whether the body is whole. A body that ends before that was cut.
+tells in `ended` whether the body is whole. A body that ends before that was cut. A framing that
+cannot be read is told in `broken`, so that the payload before it is not lost.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Framing(Protocol):
 
     ended: bool
     reusable: bool
+    broken: ProtocolError | None
 
     def feed(self, data: bytes) -> bytes:
         """The payload in `data`."""
@@ -34,11 +36,14 @@ class Chunked:
     def __init__(self) -> None:
         self.ended = False
         self.reusable = False  # the last byte was the body's: the connection can be used again
+        self.broken: ProtocolError | None = None
         self._held = b""  # an unfinished size line
         self._left = 0  # > 0: payload still to come; < 0: bytes of the line end after it
 
     def feed(self, data: bytes) -> bytes:
-        """Raises `ProtocolError` where a chunk size should be and is not."""
+        """All the payload before `data` ends, or breaks the framing."""
+        if self.broken is not None:
+            return b""
         if self._held:
             data = self._held + data
             self._held = b""
@@ -56,7 +61,8 @@ class Chunked:
             if left < 0:
                 line_end = data[at : at - left]
                 if line_end != _LINE_END[left:][: len(line_end)]:
-                    raise ProtocolError(_BROKEN)
+                    self.broken = ProtocolError(_BROKEN)
+                    break
                 at += len(line_end)
                 left += len(line_end)
                 if left:
@@ -65,9 +71,12 @@ class Chunked:
             if found < 0:
                 self._held = data[at:]
                 if len(self._held) > _MAX_SIZE_LINE:
-                    raise ProtocolError(_BROKEN)
+                    self.broken = ProtocolError(_BROKEN)
                 break
             left = _chunk_size(data[at:found])
+            if left < 0:
+                self.broken = ProtocolError(_BROKEN)
+                break
             at = found + 1
             if left == 0:
                 self.ended = True
@@ -78,13 +87,11 @@ class Chunked:
 
 
 def _chunk_size(line: bytes) -> int:
+    """The size that a line names; negative where it names none."""
     try:
-        size = int(line if b";" not in line else line.partition(b";")[0], 16)
+        return int(line if b";" not in line else line.partition(b";")[0], 16)
     except ValueError:
-        size = -1
-    if size < 0:
-        raise ProtocolError(_BROKEN)
-    return size
+        return -1
 
 
 class Sized:
@@ -94,6 +101,7 @@ class Sized:
         self._left = length
         self.ended = length == 0
         self.reusable = self.ended
+        self.broken: ProtocolError | None = None
 
     def feed(self, data: bytes) -> bytes:
         """At most the announced bytes."""
@@ -109,6 +117,7 @@ class UntilClose:
 
     ended = False
     reusable = False
+    broken: ProtocolError | None = None
 
     def feed(self, data: bytes) -> bytes:
         """All of it."""

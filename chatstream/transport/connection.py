@@ -17,6 +17,7 @@ Only the exchange closes; a shutdown from outside never frees a descriptor that 
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import queue
 import socket
@@ -24,12 +25,13 @@ import ssl
 import threading
 from typing import Any
 
+import requests
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
-from chatstream.errors import Truncated
+from chatstream.errors import ChatstreamError, Truncated
 from chatstream.transport.body import Chunked, Framing, Sized, UntilClose
 
 TICK = 0.1
@@ -48,27 +50,44 @@ class Lane:
         self.body: Body | None = None
         self.connected = False
         self._guard: socket.socket | None = None
-        self._dead = False
+        self.dead = False
 
     def enter(self) -> None:
         """From now on this thread opens connections for this lane."""
         _current.lane = self
 
     def opened(self, sock: socket.socket) -> None:
-        """A socket of this lane exists; it need not be connected yet."""
-        old, self._guard = self._guard, socket.socket(fileno=socket.dup(sock.fileno()))
-        if old is not None:
-            old.close()
+        """A socket of this lane exists; it need not be connected yet.
+
+        Raises `OSError` on a lane that has ended.
+        """
+        self.close()
+        self._guard = socket.socket(fileno=socket.dup(sock.fileno()))
         # shutdown() sets the flag first and then looks for the guard, this does the reverse:
         # whichever comes second sees the other, so no socket escapes a cancel.
-        if self._dead:
-            self.shutdown()
+        if self.dead:
+            self.close()
+            raise OSError(errno.ECANCELED, "cancelled")
 
     def wait(self) -> Any:
         """What the opening thread says within a tick: a response, an exception, or None."""
         with contextlib.suppress(queue.Empty):
             return self.inbox.get(timeout=TICK)
         return None
+
+    def answer(self, item: requests.Response | Exception) -> None:
+        """What became of the request. A response that nobody waits for any more is closed."""
+        self.inbox.put(item)
+        if self.dead:
+            self.discard()
+
+    def discard(self) -> None:
+        """Close a response that came too late; with `answer` in either order, one of them does."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                late = self.inbox.get_nowait()
+                if isinstance(late, requests.Response):
+                    late.close()
 
     def sent(self) -> None:
         """The request is on the wire."""
@@ -77,7 +96,7 @@ class Lane:
 
     def shutdown(self) -> None:
         """End what blocks on this lane. Idempotent, takes no lock, safe in signal handlers."""
-        self._dead = True
+        self.dead = True
         guard = self._guard
         if guard is not None:
             with contextlib.suppress(OSError):
@@ -103,7 +122,8 @@ class Body(http.client.HTTPResponse):
     def pull(self) -> bytes | None:
         """What has arrived; b"" at the end; None if nothing came within a tick.
 
-        Raises `Truncated` when the connection ends inside the body, `ProtocolError`.
+        Raises `Truncated` when the connection ends inside the body, `ProtocolError`; what came
+        before that is out first.
         """
         data: bytes | None = b""
         if self._framing is None:
@@ -112,6 +132,8 @@ class Body(http.client.HTTPResponse):
         framing = self._framing
         while not framing.ended:
             if not data:
+                if framing.broken is not None:
+                    raise framing.broken
                 data = self._receive()
             if data is None:
                 return None
@@ -126,7 +148,7 @@ class Body(http.client.HTTPResponse):
 
     def settle(self) -> bool:
         """Take the body's end if it is here already. True: the connection can be used again."""
-        with contextlib.suppress(OSError, Truncated):
+        with contextlib.suppress(OSError, ChatstreamError):
             if self._framing is not None and not self._framing.ended:
                 self._sock.settimeout(0)
                 self.pull()

@@ -161,6 +161,7 @@ class Transport:
                     response.raw.release_conn()
                 else:
                     response.close()
+            lane.discard()
             lane.close()
 
     def _open(
@@ -195,9 +196,9 @@ class Transport:
                 verify=self._verify,
             )
         except Exception as error:  # handed to the reader, which sorts it
-            lane.inbox.put(error)
+            lane.answer(error)
         else:
-            lane.inbox.put(response)
+            lane.answer(response)
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:

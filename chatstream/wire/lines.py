@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
 from chatstream.errors import LineTooLong
 
@@ -29,9 +30,12 @@ class LineSplitter:
         self._cr = cr
         self._after_cr = False  # the last byte was a CR: a LF that follows belongs to it
         self._tail = bytearray()  # the open line; grows in amortised constant time per byte
+        self._failure: LineTooLong | None = None
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that `data` ends. Raises `LineTooLong`."""
+        if self._failure is not None:
+            raise self._failure
         if self._after_cr and data:
             self._after_cr = False
             if data[0] == 0x0A:
@@ -49,12 +53,25 @@ class LineSplitter:
             lines[0] = bytes(self._tail)
             self._tail.clear()
         self._tail += rest
-        if len(self._tail) > self._limit or (lines and len(max(lines, key=len)) > self._limit):
-            raise LineTooLong(f"the server sent a line of more than {self._limit:,} bytes")
+        # Only the first line can be longer than what was fed.
+        longest = max(lines, key=len) if lines and len(data) > self._limit else (lines or [b""])[0]
+        if len(self._tail) > self._limit or len(longest) > self._limit:
+            return self._fail(lines)
         return lines
 
     def feed_eof(self) -> list[bytes]:
-        """The last line, if it lacks its end."""
+        """The last line, if it lacks its end. Raises `LineTooLong`."""
+        if self._failure is not None:
+            raise self._failure
         rest = bytes(self._tail)
         self._tail.clear()
         return [rest] if rest else []
+
+    def _fail(self, lines: list[bytes]) -> list[bytes]:
+        """Raise, but not before the lines that came ahead of the long one are out."""
+        self._failure = LineTooLong(f"the server sent a line of more than {self._limit:,} bytes")
+        self._tail.clear()
+        before = list(takewhile(lambda line: len(line) <= self._limit, lines))
+        if not before:
+            raise self._failure
+        return before

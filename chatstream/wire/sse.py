@@ -49,6 +49,7 @@ class SSEDecoder:
         self._id = ""
         self._last_id = ""
         self._retry: int | None = None
+        self._failure: LineTooLong | None = None
 
     @property
     def last_event_id(self) -> str:
@@ -66,7 +67,9 @@ class SSEDecoder:
         return b"\n".join(self._data).decode("utf-8", "replace")
 
     def feed(self, data: bytes) -> list[SSEFrame]:
-        """The events that `data` dispatches. Raises `LineTooLong`."""
+        """The events that `data` dispatches. Raises `LineTooLong`, but no frame is lost by it."""
+        if self._failure is not None:
+            raise self._failure
         if self._bom is not None:
             data = self._bom + data
             if len(data) < len(_BOM) and _BOM.startswith(data):
@@ -74,32 +77,42 @@ class SSEDecoder:
                 return []
             self._bom = None
             data = data.removeprefix(_BOM)
-        frames = []
-        for line in self._lines.feed(data):
-            if not line:
-                self._last_id = self._id
-                if self._data:
-                    value = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-                    text = value.decode("utf-8", "replace")
-                    frames.append(SSEFrame(self._event, text, self._last_id, self._retry))
-                    self._data.clear()
-                    self._size = 0
-                self._event = "message"
-            elif line[:6] == b"data: ":
-                self._append(line[6:])
-            else:
-                self._field(line)
+        frames: list[SSEFrame] = []
+        try:
+            for line in self._lines.feed(data):
+                if not line:
+                    self._last_id = self._id
+                    if self._data:
+                        value = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+                        text = value.decode("utf-8", "replace")
+                        frames.append(SSEFrame(self._event, text, self._last_id, self._retry))
+                        self._data.clear()
+                        self._size = 0
+                    self._event = "message"
+                elif line[:6] == b"data: ":
+                    self._append(line[6:])
+                else:
+                    self._field(line)
+        except LineTooLong as failure:
+            self._failure = failure
+            if not frames:
+                raise
         return frames
 
     def feed_eof(self) -> list[SSEFrame]:
-        """Always empty: an event that no empty line has ended is dropped (rule 5)."""
+        """Always empty: an event that no empty line has ended is dropped (rule 5).
+
+        Raises `LineTooLong`.
+        """
+        if self._failure is not None:
+            raise self._failure
         for line in self._lines.feed_eof():
             if line[:5] == b"data:":
                 self._append(line[5:].removeprefix(b" "))
         return []
 
     def _append(self, value: bytes) -> None:
-        self._size += len(value)
+        self._size += len(value) + 1  # and the LF that joins it to the next line
         if self._size > self._limit:
             raise LineTooLong(f"the server sent an event of more than {self._limit:,} bytes")
         self._data.append(value)

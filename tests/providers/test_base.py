@@ -167,3 +167,17 @@ def test_bytes_that_are_no_utf8_become_replacement_characters(dialect: str) -> N
     with Script(Reply(body, headers=headers(dialect))) as server:
         answer = ask(dialect, server.url)
     assert (answer.outcome, answer.text) == ("complete", "a\ufffdb")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_nothing_after_the_end_mark_makes_an_answer_fail(dialect: str) -> None:
+    body = b"".join([*frames(dialect), *ending(dialect)])
+    chunk = b"%x\r\n%b\r\n" % (len(body), body)
+    broken = Reply(
+        [chunk + b"no chunk at all\r\n"],
+        headers={**headers(dialect), "Transfer-Encoding": "chunked"},
+        framing="close",
+    )
+    with Script(broken) as server:
+        answer = ask(dialect, server.url)
+    assert (answer.outcome, answer.text) == ("complete", TEXT)

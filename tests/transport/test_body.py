@@ -94,10 +94,19 @@ def test_a_body_cut_before_its_last_chunk_has_not_ended() -> None:
         pytest.param(b"5\r\nhello\r!0\r\n\r\n", id="half-a-line-end-after-the-payload"),
     ],
 )
-def test_what_is_no_chunk_is_an_error_at_every_cut(body: bytes) -> None:
+def test_what_is_no_chunk_is_told_at_every_cut(body: bytes) -> None:
     for pieces in (split for split in cuts(body) if len(body) < 100 or len(split) == 1):
-        with pytest.raises(ProtocolError):
-            payload(Chunked(), pieces)
+        chunked = Chunked()
+        payload(chunked, pieces)
+        assert isinstance(chunked.broken, ProtocolError)
+        assert not chunked.ended
+
+
+def test_payload_before_a_broken_chunk_is_not_lost() -> None:
+    chunked = Chunked()
+    assert chunked.feed(b"5\r\nhello\r\nnonsense\r\n") == b"hello"
+    assert chunked.broken is not None
+    assert chunked.feed(b"5\r\nagain\r\n") == b""
 
 
 @pytest.mark.parametrize(

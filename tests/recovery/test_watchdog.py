@@ -1,0 +1,202 @@
+"""Claimed: only tokens reset the limits on silence, and each phase has its own limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from chatstream.cancel import CancelToken
+from chatstream.errors import ChatstreamError, Stalled, TimedOut
+from chatstream.events import (
+    Content,
+    Event,
+    Metadata,
+    Reasoning,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+    Waiting,
+    Warn,
+)
+from chatstream.flow import Open, Pulse
+from chatstream.messages import ChatRequest, Message
+from chatstream.recovery.watchdog import Limits, watchdog, within
+
+REQUEST = ChatRequest("m", (Message("user", "q"),))
+LIMITS = Limits(connect=2.0, first_token=5.0, between_tokens=3.0)
+
+
+def dial(t: float) -> Pulse:
+    return Pulse(t=t, connected=False)
+
+
+class Source:
+    """An Open that yields events; knows whether it was closed."""
+
+    def __init__(self, *events: Event) -> None:
+        self._events = events
+        self.closed = False
+
+    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        try:
+            yield from self._events
+        finally:
+            self.closed = True
+
+
+def run(*events: Event, limits: Limits = LIMITS) -> tuple[list[Event], ChatstreamError | None]:
+    """The events that passed, without the pulses, and what ended them; the clock starts at 0."""
+    source = Source(*events)
+    passed: list[Event] = []
+    failure = None
+    try:
+        for event in watchdog(source.open, limits, lambda: 0.0)(REQUEST, CancelToken()):
+            if not isinstance(event, Pulse):
+                passed.append(event)
+    except ChatstreamError as error:
+        failure = error
+    assert source.closed
+    return passed, failure
+
+
+def waits(events: list[Event]) -> list[tuple[str, float, bool]]:
+    return [(e.phase, e.silent_for, e.alive) for e in events if isinstance(e, Waiting)]
+
+
+def test_every_event_passes_in_its_order() -> None:
+    events = [dial(0.1), Pulse(t=0.2), Metadata(), Content("a", t=0.3), Pulse(t=0.3), Usage()]
+    source = Source(*events)
+    assert list(watchdog(source.open, LIMITS, lambda: 0.0)(REQUEST, CancelToken())) == events
+
+
+@pytest.mark.parametrize(
+    ("events", "kind", "says"),
+    [
+        pytest.param([dial(1.9), dial(2.0)], TimedOut, "no connection within 2 s", id="connect"),
+        pytest.param(
+            [dial(1.9), Pulse(t=1.95), Pulse(t=6.9), Pulse(t=6.95)],
+            TimedOut,
+            "no token within 5 s",
+            id="first-token",
+        ),
+        pytest.param(
+            [Pulse(t=1.0), Content("a", t=4.0), Pulse(t=6.9), Pulse(t=7.0)],
+            Stalled,
+            "no further token for 3 s",
+            id="between-tokens",
+        ),
+    ],
+)
+def test_each_phase_ends_at_its_own_limit(
+    events: list[Event], kind: type[ChatstreamError], says: str
+) -> None:
+    assert run(*events[:-1])[1] is None
+    failure = run(*events)[1]
+    assert type(failure) is kind
+    assert failure.message == says
+    assert "-timeout" in (failure.hint or "")
+
+
+@pytest.mark.parametrize(
+    "token", [Content("a"), Reasoning("a"), ToolCallDelta("i", "n", "x"), ToolCall("i", "n", "{}")]
+)
+def test_every_kind_of_token_resets_the_limit(token: Event) -> None:
+    events: list[Event] = [Pulse(t=0.0)]
+    for t in range(0, 40, 2):
+        again = type(token)(**{f: getattr(token, f) for f in token.__struct_fields__})
+        again.t = float(t)
+        events += [again, Pulse(t=t + 1.9)]
+    assert run(*events)[1] is None
+
+
+@pytest.mark.parametrize("event", [Metadata(t=3.0), Usage(t=3.0), Warn("c", "m", t=3.0)])
+def test_nothing_but_a_token_resets_the_limit(event: Event) -> None:
+    events = [Pulse(t=0.0), Content("a", t=1.0), Pulse(t=3.0), event, Pulse(t=4.0)]
+    assert type(run(*events)[1]) is Stalled
+
+
+def test_keep_alives_for_ever_end_at_the_limit_and_are_told() -> None:
+    beats = [Pulse(t=t / 2, alive=True) for t in range(100)]
+    passed, failure = run(Content("a", t=0.0), *beats)
+    assert type(failure) is Stalled
+    assert failure.message == "no further token for 3 s, only keep-alives"
+    assert waits(passed) == [("between_tokens", 1.0, True), ("between_tokens", 2.0, True)]
+
+
+def test_a_server_with_keep_alives_but_no_first_token_ends_at_the_first_token_limit() -> None:
+    failure = run(*(Pulse(t=t / 2, alive=True) for t in range(100)))[1]
+    assert type(failure) is TimedOut
+    assert failure.message == "no token within 5 s, only keep-alives"
+
+
+def test_waiting_is_told_once_a_second_with_its_phase() -> None:
+    passed, _ = run(
+        *(dial(t / 4) for t in range(1, 6)),
+        *(Pulse(t=t / 4) for t in range(6, 17)),
+        Content("a", t=4.0),
+        *(Pulse(t=t / 4) for t in range(17, 22)),
+    )
+    assert waits(passed) == [
+        ("connect", 1.0, False),
+        ("first_token", 1.0, False),
+        ("first_token", 2.0, False),
+        ("between_tokens", 1.0, False),
+    ]
+
+
+def test_waiting_tells_the_limit() -> None:
+    passed, _ = run(Pulse(t=0.0), Pulse(t=1.0))
+    assert passed == [Waiting("first_token", 1.0, 5.0, t=1.0)]
+
+
+def test_a_sign_of_life_is_forgotten_with_the_next_token() -> None:
+    passed, _ = run(
+        Content("a", t=0.0), Pulse(t=0.5, alive=True), Content("b", t=1.0), Pulse(t=2.0)
+    )
+    assert waits(passed) == [("between_tokens", 1.0, False)]
+
+
+def test_a_pause_of_the_reader_is_no_silence_when_tokens_were_in_hand() -> None:
+    """A slow terminal: the token was received long ago, the next pulse comes right after it."""
+    assert run(Pulse(t=0.0), Content("a", t=1.0), Content("b", t=90.0), Pulse(t=90.1))[1] is None
+
+
+def test_no_limit_is_no_limit() -> None:
+    limits = Limits(connect=None, first_token=None, between_tokens=None)
+    passed, failure = run(dial(9e5), Pulse(t=9e6), Content("a", t=1e7), Pulse(t=9e7), limits=limits)
+    assert failure is None
+    assert [e.limit for e in passed if isinstance(e, Waiting)] == [None, None]
+
+
+def test_closing_the_events_closes_the_source() -> None:
+    source = Source(Pulse(t=0.0), Content("a", t=0.0))
+    for guarded in (watchdog(source.open, LIMITS, lambda: 0.0), within(source.open, 1.0)):
+        source.closed = False
+        events = guarded(REQUEST, CancelToken())
+        next(events)
+        events.close()  # type: ignore[attr-defined]
+        assert source.closed
+
+
+def limited(source: Open, seconds: float | None, now: list[float]) -> list[Event]:
+    return list(within(source, seconds, lambda: now[0])(REQUEST, CancelToken()))
+
+
+def test_the_total_limit_ends_everything_also_while_tokens_come() -> None:
+    now = [0.0]
+
+    def source(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        while True:
+            now[0] += 1
+            yield Content("a", t=now[0])
+            yield Pulse(t=now[0])
+
+    with pytest.raises(TimedOut, match="not whole within 10 s"):
+        limited(source, 10.0, now)
+    assert now == [10.0]
+
+
+def test_a_total_limit_of_none_changes_nothing() -> None:
+    source = Source(Content("a")).open
+    assert within(source, None) is source

@@ -1,0 +1,184 @@
+"""Claimed: the output gets the answer's own bytes and nothing else; people read the notes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatstream import events as ev
+from chatstream.flow import Pulse, drive
+from chatstream.sinks.output import Output
+from chatstream.sinks.plain import PlainSink
+
+DONE = ev.Done(finish_reason="stop", stats=ev.Stats(2.0, 3), attempts=1)
+LENGTH = ev.Done(finish_reason="length", stats=ev.Stats(2.0, 3), attempts=1)
+ERROR = ev.Error("truncated", "cut off", recoverable=True, partial=True)
+RETRY = ev.Retry(attempt=2, max=2, delay=1.0, cause="busy", action="reset")
+
+
+class Desk:
+    """A file for the output, one for the notes, and a sink on both."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = folder / "output", folder / "notes"
+        self._descriptors = [os.open(file, os.O_RDWR | os.O_CREAT) for file in self._files]
+
+    def sink(
+        self, *, terminal: bool = False, reasoning: bool = False, stats: bool = False
+    ) -> PlainSink:
+        output, notes = map(Output, self._descriptors)
+        return PlainSink(output, notes, terminal=terminal, reasoning=reasoning, stats=stats)
+
+    @property
+    def output(self) -> str:
+        return self._files[0].read_text("utf-8")
+
+    @property
+    def notes(self) -> str:
+        return self._files[1].read_text("utf-8")
+
+    def close(self) -> None:
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.close()
+
+
+def arrivals(*events: ev.Event) -> Iterator[ev.Event]:
+    """The events, each in a read of its own."""
+    for event in events:
+        yield event
+        yield Pulse()
+
+
+def test_the_output_is_the_content_byte_for_byte(desk: Desk, tmp_path: Path) -> None:
+    text = "é日😀\x1b[31m\r\n\x00\u2028"
+    drive(arrivals(ev.Metadata(), ev.Content(text), ev.Content(text), DONE), desk.sink())
+    assert (tmp_path / "output").read_bytes() == (text * 2).encode()
+    assert desk.notes == ""
+
+
+def test_content_is_written_with_the_read_it_came_with(desk: Desk) -> None:
+    sink = desk.sink()
+    sink.write(ev.Content("a"))
+    sink.write(ev.Content("b"))
+    assert desk.output == ""
+    sink.flush()
+    assert desk.output == "ab"
+
+
+def test_close_writes_what_is_held_once(desk: Desk) -> None:
+    sink = desk.sink()
+    sink.write(ev.Content("a"))
+    sink.close()
+    sink.close()
+    assert desk.output == "a"
+
+
+def test_half_a_character_is_written_as_a_replacement(desk: Desk) -> None:
+    drive(arrivals(ev.Content("a\ud83d")), desk.sink())
+    assert desk.output.startswith("a")
+    assert len(desk.output) == 2
+
+
+NOTED: list[Any] = [
+    ([ev.Warn("c", "odd"), DONE], "warning: odd\n"),
+    ([RETRY, DONE], "retrying in 1.0 s, attempt 2 of 2: busy\n"),
+    ([LENGTH], "the answer stopped at the token limit\n"),
+    ([ERROR], "error: cut off\n"),
+    ([ev.Reasoning("r"), ev.Usage(), ev.Waiting("connect", 1.0), DONE], ""),
+]
+
+
+@pytest.mark.parametrize(("events", "notes"), NOTED)
+def test_notes_go_to_the_notes_only(desk: Desk, events: list[ev.Event], notes: str) -> None:
+    drive(arrivals(ev.Content("a"), *events), desk.sink())
+    assert (desk.output, desk.notes) == ("a", notes)
+
+
+def test_the_content_before_a_note_is_out_before_it(desk: Desk) -> None:
+    sink = desk.sink()
+    sink.write(ev.Content("a"))
+    sink.write(ev.Warn("c", "odd"))
+    assert desk.output == "a"
+
+
+def test_the_figures_are_a_note_where_they_are_asked_for(desk: Desk) -> None:
+    drive(arrivals(ev.Content("a"), DONE), desk.sink(stats=True))
+    assert (desk.output, desk.notes) == ("a", "≈3 tokens · 2.0 s\n")
+
+
+def test_reasoning_goes_to_the_notes_where_it_is_asked_for(desk: Desk) -> None:
+    events = [ev.Reasoning("one "), ev.Reasoning("two"), ev.Content("a"), ev.Warn("c", "odd"), DONE]
+    drive(arrivals(*events), desk.sink(reasoning=True))
+    assert (desk.output, desk.notes) == ("a", "one two\nwarning: odd\n")
+
+
+def test_notes_and_reasoning_are_cleaned_of_control_characters(desk: Desk) -> None:
+    events = [ev.Reasoning("\x1b]52;c;x\x07"), ev.Warn("c", "\x1b[2J\x9b"), DONE]
+    drive(arrivals(*events), desk.sink(reasoning=True))
+    assert not set(desk.notes) & {"\x1b", "\x07", "\x9b"}
+
+
+def test_a_terminal_gets_no_control_characters(desk: Desk) -> None:
+    drive(
+        arrivals(ev.Content("a\x1b"), ev.Content("]52;c;x\x07\x9b"), DONE), desk.sink(terminal=True)
+    )
+    assert not set(desk.output) & {"\x1b", "\x07", "\x9b"}
+    assert desk.output.startswith("a")
+
+
+@pytest.mark.parametrize("end", [DONE, ERROR])
+@pytest.mark.parametrize(
+    ("deltas", "shown"),
+    [
+        pytest.param(["a"], "a\n", id="open-line"),
+        pytest.param(["a\n"], "a\n", id="ended-line"),
+        pytest.param([], "", id="nothing"),
+        pytest.param(["a", "b\n", "c"], "ab\nc\n", id="several"),
+        pytest.param(["a\r", "\n"], "a\n", id="crlf-over-two-deltas"),
+        pytest.param(["a\n", ""], "a\n", id="an-empty-delta-at-the-end"),
+    ],
+)
+def test_the_last_line_on_a_terminal_is_ended_once(
+    desk: Desk, deltas: list[str], shown: str, end: ev.Event
+) -> None:
+    drive(arrivals(*map(ev.Content, deltas), end), desk.sink(terminal=True))
+    assert desk.output == shown
+
+
+def test_a_file_gets_no_line_end_that_the_model_did_not_write(desk: Desk) -> None:
+    drive(arrivals(ev.Content("a"), ERROR), desk.sink())
+    assert desk.output == "a"
+
+
+def test_a_note_on_a_terminal_begins_a_line_of_its_own(tmp_path: Path) -> None:
+    """Output and notes are the same terminal, as they are in a shell."""
+    screen = os.open(tmp_path / "screen", os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    try:
+        sink = PlainSink(Output(screen), Output(screen), terminal=True, reasoning=True, stats=False)
+        drive(arrivals(ev.Content("half"), ev.Warn("c", "odd"), ev.Content(" way"), DONE), sink)
+    finally:
+        os.close(screen)
+    assert "warning: odd" in (tmp_path / "screen").read_text().splitlines()
+
+
+def test_a_broken_pipe_is_raised_and_not_tried_again(desk: Desk) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    output = Output(write_end)
+    sink = PlainSink(output, output, terminal=False, reasoning=False, stats=False)
+    sink.write(ev.Content("a"))
+    with pytest.raises(BrokenPipeError):
+        sink.flush()
+    sink.close()
+    os.close(write_end)

@@ -1,0 +1,79 @@
+"""Claimed: what a person should know of a run is said in few words, and nothing else is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chatstream import events as ev
+from chatstream.sinks.words import ending, figures, note
+
+RETRY = ev.Retry(attempt=2, max=3, delay=0.54, cause="busy", action="reset")
+
+NOTES: list[Any] = [
+    (RETRY, "retrying in 0.5 s, attempt 2 of 3: busy"),
+    (ev.Fallback("a", "b", "busy"), "a failed (busy); asking b"),
+    (ev.Warn("c", "a frame was skipped"), "warning: a frame was skipped"),
+    (ev.ToolCall("i", "f", '{"x":1}'), 'tool call: f({"x":1})'),
+    (ev.Metadata(restart=True), "the server began its answer anew"),
+    (ev.Metadata(provider="p"), None),
+    (ev.Content("a"), None),
+    (ev.Reasoning("a"), None),
+    (ev.ToolCallDelta("i", "f", "{"), None),
+    (ev.Usage(), None),
+    (ev.Waiting("connect", 1.0), None),
+]
+
+
+@pytest.mark.parametrize(("event", "said"), NOTES)
+def test_a_note_says_what_happened_or_nothing(event: ev.Event, said: str | None) -> None:
+    assert note(event) == said
+
+
+def done(reason: ev.FinishReason = "stop", usage: ev.Counts | None = None, **stats: Any) -> ev.Done:
+    figures = ev.Stats(**{"duration": 2.0, "chunks": 3, **stats})
+    return ev.Done(finish_reason=reason, stats=figures, usage=usage, attempts=1)
+
+
+def error(code: str = "auth", **fields: Any) -> ev.Error:
+    return ev.Error(code, "no key", recoverable=False, partial=False, **fields)
+
+
+@pytest.mark.parametrize(
+    ("event", "lines"),
+    [
+        (error(), ["error: no key"]),
+        (error(status=401), ["error: no key (HTTP 401)"]),
+        (error(status=401, hint="set one"), ["error: no key (HTTP 401)", "set one"]),
+        (error("cancelled", hint="h"), ["stopped"]),
+        (done(), []),
+        (done("tool_calls"), []),
+        (done("length"), ["the answer stopped at the token limit"]),
+        (done("content_filter"), ["the provider's content filter ended the answer"]),
+    ],
+)
+def test_an_ending_says_only_what_is_unusual(event: ev.Terminal, lines: list[str]) -> None:
+    assert ending(event, stats=False) == lines
+
+
+def test_the_figures_come_last_where_they_are_asked_for() -> None:
+    assert ending(done("length"), stats=True)[1:] == [figures(done())]
+    assert ending(error(), stats=True) == ["error: no key"]
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (done(), "≈3 tokens · 2.0 s"),
+        (done(ttft=0.0), "first token 0.00 s · ≈3 tokens · 2.0 s"),
+        (
+            done(usage=ev.Counts(output_tokens=11), ttft=0.256, tokens_per_second=5.04),
+            "first token 0.26 s · 11 tokens · 5.0 tokens/s · 2.0 s",
+        ),
+        (done(usage=ev.Counts(input_tokens=1)), "≈3 tokens · 2.0 s"),
+        (done(usage=ev.Counts(output_tokens=0)), "0 tokens · 2.0 s"),
+    ],
+)
+def test_only_figures_that_are_known_are_given(event: ev.Done, line: str) -> None:
+    assert figures(event) == line

@@ -1,0 +1,333 @@
+"""Claimed: every run opens once, ends in one terminal event, and is numbered and timed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from chatstream.cancel import CancelToken
+from chatstream.errors import (
+    AuthError,
+    Cancelled,
+    ChatstreamError,
+    ConnectError,
+    Stalled,
+    Terminated,
+    Truncated,
+)
+from chatstream.events import (
+    Content,
+    Counts,
+    Done,
+    Error,
+    Event,
+    Metadata,
+    Reasoning,
+    Retry,
+    ServerTimes,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+    Warn,
+)
+from chatstream.flow import Finish, Pulse
+from chatstream.grammar import check
+from chatstream.stages.seal import new_run, seal
+
+BEGAN = 100.0
+
+
+class Clock:
+    """Moves only when told to."""
+
+    now = BEGAN
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def source(*steps: Event | BaseException) -> Iterator[Event]:
+    for step in steps:
+        if isinstance(step, BaseException):
+            raise step
+        yield step
+
+
+def run(
+    *steps: Event | BaseException, token: CancelToken | None = None, clock: Clock | None = None
+) -> list[Event]:
+    stage = seal(
+        new_run(),
+        token or CancelToken(),
+        redact=lambda text: text.replace("sk-key", "***"),
+        clock=clock or Clock(),
+    )
+    events = list(stage(source(*steps)))
+    check(event for event in events if not isinstance(event, Pulse))
+    return events
+
+
+def done(*steps: Event) -> Done:
+    last = run(*steps)[-1]
+    assert isinstance(last, Done)
+    return last
+
+
+def error(*steps: Event | BaseException, token: CancelToken | None = None) -> Error:
+    last = run(*steps, token=token)[-1]
+    assert isinstance(last, Error)
+    return last
+
+
+def finish(reason: str = "stop") -> Finish:
+    return Finish(reason="length" if reason == "length" else "stop", raw=reason)
+
+
+def test_a_run_opens_before_anything_is_asked() -> None:
+    asked = []
+
+    def source() -> Iterator[Event]:
+        asked.append(True)
+        yield finish()
+
+    events = seal(new_run(), CancelToken())(source())
+    first = next(events)
+    assert isinstance(first, Metadata)
+    assert (first.seq, asked) == (0, [])
+
+
+def test_each_run_has_an_id_of_its_own_and_a_start_in_utc() -> None:
+    run, other = new_run(), new_run()
+    assert run.run != other.run
+    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{8}", run.run or "")
+    assert (run.started_at or "").endswith("Z")
+    assert datetime.fromisoformat(run.started_at or "").utcoffset() is not None
+
+
+def test_a_finish_becomes_one_done_and_nothing_follows() -> None:
+    events = run(Content("a", t=101.0), finish("end_turn"), Content("late", t=102.0))
+    assert [type(event) for event in events] == [Metadata, Content, Done]
+    last = events[-1]
+    assert isinstance(last, Done)
+    assert (last.finish_reason, last.raw_finish_reason, last.attempts) == ("stop", "end_turn", 1)
+
+
+def test_a_length_stop_is_told() -> None:
+    assert done(Content("a"), finish("length")).finish_reason == "length"
+
+
+FAILURES: list[tuple[Exception, str, bool]] = [
+    (ConnectError("m"), "connect", True),
+    (AuthError("m"), "auth", False),
+    (Truncated("m"), "truncated", True),
+    (Stalled("m"), "stalled", True),
+    (ChatstreamError("m"), "internal", False),
+    (Cancelled("m"), "cancelled", False),
+]
+
+
+@pytest.mark.parametrize(("failure", "code", "recoverable"), FAILURES)
+def test_a_failure_becomes_one_error(failure: Exception, code: str, recoverable: bool) -> None:
+    event = error(failure)
+    assert (event.code, event.message, event.recoverable) == (code, "m", recoverable)
+    assert event.partial is False
+
+
+def test_the_error_tells_all_that_is_known() -> None:
+    failure = ConnectError("m", hint="h", status=502, request_id="r")
+    failure.retryable = False
+    event = error(failure)
+    assert (event.hint, event.status, event.request_id) == ("h", 502, "r")
+    assert event.recoverable is False
+
+
+def test_a_mistake_of_ours_becomes_one_error(caplog: pytest.LogCaptureFixture) -> None:
+    event = error(Content("a"), ZeroDivisionError("division by zero"))
+    assert (event.code, event.message) == ("internal", "ZeroDivisionError: division by zero")
+    assert event.partial
+    assert "Traceback" in caplog.text
+
+
+def test_events_that_end_without_a_finish_are_truncated() -> None:
+    assert error(Content("a")).code == "truncated"
+    assert error().code == "truncated"
+
+
+@pytest.mark.parametrize("reason", [Cancelled("ctrl-c"), Terminated("sigterm")])
+def test_what_the_cancel_broke_is_told_as_the_cancel(reason: Cancelled) -> None:
+    token = CancelToken()
+    token.cancel(reason)
+    assert error(Content("a"), ConnectError("m"), token=token).message == reason.message
+    assert error(Content("a"), token=token).message == reason.message
+
+
+def test_an_answer_that_was_whole_before_the_cancel_is_done() -> None:
+    token = CancelToken()
+    token.cancel()
+    assert isinstance(run(Content("a"), finish(), token=token)[-1], Done)
+
+
+def test_the_source_is_closed_before_the_terminal_event_is_out() -> None:
+    closed = []
+
+    def source() -> Iterator[Event]:
+        try:
+            yield finish()
+        finally:
+            closed.append(True)
+
+    events = seal(new_run(), CancelToken())(source())
+    next(events)
+    assert isinstance(next(events), Done)
+    assert closed == [True]
+
+
+def test_a_source_that_fails_while_it_is_closed_still_ends_in_one_terminal_event() -> None:
+    def source() -> Iterator[Event]:
+        try:
+            yield Content("a")
+            yield finish()
+        finally:
+            raise OSError("on close")
+
+    kinds = [type(event) for event in seal(new_run(), CancelToken())(source())]
+    assert kinds[:2] == [Metadata, Content]
+    assert kinds[2:] in ([Done], [Error])
+
+
+def test_closing_the_events_closes_the_source() -> None:
+    closed = []
+
+    def source() -> Iterator[Event]:
+        try:
+            yield Content("a")
+        finally:
+            closed.append(True)
+
+    events = seal(new_run(), CancelToken())(source())
+    next(events), next(events)
+    events.close()  # type: ignore[attr-defined]
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), SystemExit(1)])
+def test_an_interrupt_passes(interrupt: BaseException) -> None:
+    with pytest.raises(type(interrupt)):
+        run(interrupt)
+
+
+def test_pulses_pass_without_a_number() -> None:
+    events = run(Pulse(t=100.5), Content("a", t=101.0), Pulse(t=101.0), finish())
+    assert [event.seq for event in events] == [0, -1, 1, -1, 2]
+
+
+def test_times_are_seconds_since_the_run_began_and_never_go_back() -> None:
+    clock = Clock()
+
+    def source() -> Iterator[Event]:
+        yield Content("a", t=101.5)
+        yield Content("b", t=101.5)
+        yield Content("c", t=101.0)
+        clock.now = 103.0
+        yield Warn("c", "m")
+        yield Content("d", t=102.0)
+        yield finish()
+
+    events = list(seal(new_run(), CancelToken(), clock=clock)(source()))
+    assert [event.t for event in events] == [0.0, 1.5, 1.5, 1.5, 3.0, 3.0, 3.0]
+    assert [event.seq for event in events] == list(range(7))
+
+
+def test_the_figures_of_a_run() -> None:
+    clock = Clock()
+    clock.now = 100.0
+
+    def source() -> Iterator[Event]:
+        yield Metadata(t=100.5)
+        yield Reasoning("r", t=102.0)
+        yield Content("a", t=102.5)
+        yield Usage(input_tokens=7, output_tokens=11, cost=0.5)
+        yield Content("b", t=104.0)
+        clock.now = 105.0
+        yield finish()
+
+    *_, last = seal(new_run(), CancelToken(), clock=clock)(source())
+    assert isinstance(last, Done)
+    assert last.usage == Counts(input_tokens=7, output_tokens=11, cost=0.5)
+    stats = last.stats
+    assert (stats.ttft, stats.duration, stats.chunks) == (2.0, 5.0, 3)
+    assert stats.tokens_per_second == 5.0  # ten tokens after the first, in two seconds
+
+
+def test_without_usage_the_rate_counts_deltas() -> None:
+    last = done(*(Content("a", t=100.0 + n) for n in range(1, 6)), finish())
+    assert (last.usage, last.stats.tokens_per_second) == (None, 1.0)
+
+
+def test_the_rate_is_the_servers_own_where_it_tells_its_times() -> None:
+    server = ServerTimes(generation=2.0)
+    last = done(
+        Content("a", t=101.0), Usage(output_tokens=50), Finish(reason="stop", server=server)
+    )
+    assert (last.stats.tokens_per_second, last.stats.server) == (25.0, server)
+
+
+@pytest.mark.parametrize("contents", [[], [Content("a", t=101.0)]])
+def test_there_is_no_rate_of_less_than_two_tokens(contents: list[Event]) -> None:
+    assert done(*contents, finish()).stats.tokens_per_second is None
+
+
+def test_the_last_usage_holds() -> None:
+    last = done(Usage(output_tokens=1), Content("a"), Usage(output_tokens=2), finish())
+    assert last.usage == Counts(output_tokens=2)
+
+
+def again(attempt: int) -> Retry:
+    return Retry(attempt=attempt, max=3, delay=0.0, cause="m", action="reset")
+
+
+def test_attempts_are_counted() -> None:
+    assert done(again(2), again(3), Content("a"), finish()).attempts == 3
+
+
+@pytest.mark.parametrize(
+    "event",
+    [Content("a"), ToolCall("i", "n", "{}"), ToolCallDelta("i", "n", "{")],
+)
+def test_an_error_after_some_of_the_answer_is_partial(event: Event) -> None:
+    assert error(event, Truncated("m")).partial
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([Reasoning("r")], id="reasoning-is-no-answer"),
+        pytest.param([Content("a"), again(2)], id="retry-with-reset"),
+        pytest.param([Content("a"), Metadata(restart=True)], id="metadata-with-restart"),
+    ],
+)
+def test_an_error_with_nothing_of_the_answer_left_is_not_partial(events: list[Event]) -> None:
+    assert not error(*events, Truncated("m")).partial
+
+
+def test_the_usage_of_an_attempt_that_was_dropped_is_not_the_answers() -> None:
+    assert done(Usage(output_tokens=9), again(2), Content("a"), finish()).usage is None
+
+
+def test_secrets_are_masked_in_all_words_of_others() -> None:
+    secret = "key sk-key"
+    events = run(
+        Warn("c", secret),
+        Retry(attempt=2, max=2, delay=0.0, cause=secret, action="reset"),
+        ConnectError(secret, hint=secret),
+    )
+    assert all("sk-key" not in repr(event) for event in events)
+
+
+def test_the_answer_itself_is_never_masked() -> None:
+    answer = run(Content("sk-key"), finish())[1]
+    assert isinstance(answer, Content)
+    assert answer.delta == "sk-key"
