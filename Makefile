@@ -36,6 +36,7 @@ $(BIN)/python:
 
 $(VENV)/.base: $(BIN)/python pyproject.toml
 	$(PIP) --editable .
+	$(BIN)/python -m compileall -q chatstream
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.base

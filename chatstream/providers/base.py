@@ -38,6 +38,7 @@ from chatstream.transport import Call, Head, Tick, Transport
 GRACE = 1.0
 """Seconds to wait for the end mark's stragglers (usage, `[DONE]`) once an answer is complete."""
 
+_BOM = b"\xef\xbb\xbf"
 _MAX_BODY = 64 * 1024 * 1024  # of one JSON body; more than any answer, less than the memory
 _MAX_ERROR = 64 * 1024  # of an error page; only its message is read
 _REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id", "apim-request-id")
@@ -180,7 +181,7 @@ class Provider(ABC):
     def _answer(self, items: Iterator[Tick | Head | bytes], head: Head) -> Iterator[Event]:
         reply, clock = self.reply(), self._clock
         surrogates = Surrogates()
-        begin = b""  # white space before the first byte that tells what this is
+        begin = b""  # what came before the first byte that tells what this is
         streaming = False
         complete_at = 0.0
         alive = 0
@@ -190,9 +191,10 @@ class Provider(ABC):
                 t = clock()
                 if type(item) is bytes:
                     if not streaming:
-                        item = begin = begin + item
-                        first = begin.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-                        if not first:
+                        item = begin = (begin + item).lstrip()
+                        first = begin.removeprefix(_BOM).lstrip()[:1]
+                        if not first or _BOM.startswith(begin):
+                            yield Pulse(t=t, alive=True)  # empty lines keep a connection open
                             continue
                         if first == b"<":
                             page, _ = yield from self._collect(items, begin, _MAX_ERROR)

@@ -22,8 +22,6 @@ def note(event: ev.Event) -> str | None:
             return f"warning: {event.message}"
         case ev.ToolCall():
             return f"tool call: {event.name}({event.arguments})"
-        case ev.Metadata(restart=True):
-            return "the server began its answer anew"
     return None
 
 

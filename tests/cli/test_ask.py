@@ -135,6 +135,17 @@ def test_keep_alives_for_ever_end_as_a_stall(dialect: str) -> None:
     assert (done.status, terminal.code, terminal.partial) == (4, "stalled", True)
 
 
+def test_empty_lines_for_ever_are_no_answer() -> None:
+    reply = Reply(itertools.repeat(b"\n"), headers=headers("openai"), pace=0.02)
+    with Script(reply) as server:
+        done = ask_json("openai", server.url, "--first-token-timeout", "0.4", "--retries", "0")
+        assert server.wait_closed()
+    terminal = check(done)
+    assert isinstance(terminal, ev.Error)
+    assert (done.status, terminal.code) == (4, "timeout")
+    assert "only keep-alives" in terminal.message
+
+
 def test_waiting_tells_that_keep_alives_come() -> None:
     body = itertools.chain(frames("openai"), itertools.repeat(b": ping\n\n"))
     with Script(Reply(body, headers=headers("openai"), pace=0.02)) as server:

@@ -16,7 +16,7 @@ NOTES: list[Any] = [
     (ev.Fallback("a", "b", "busy"), "a failed (busy); asking b"),
     (ev.Warn("c", "a frame was skipped"), "warning: a frame was skipped"),
     (ev.ToolCall("i", "f", '{"x":1}'), 'tool call: f({"x":1})'),
-    (ev.Metadata(restart=True), "the server began its answer anew"),
+    (ev.Metadata(restart=True), None),  # a warning comes with it
     (ev.Metadata(provider="p"), None),
     (ev.Content("a"), None),
     (ev.Reasoning("a"), None),

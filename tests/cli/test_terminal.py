@@ -1,0 +1,161 @@
+"""`ask` on a real terminal: what is on its screen at the end, and in which state it is left."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import pty
+import signal
+import struct
+import subprocess
+import termios
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.answers import TEXT, ending, frames, headers, whole
+from tests.support.client import COMMAND, server_flags
+from tests.support.loopback import Reply, Script
+from tests.support.screen import Screen
+
+HIDE, SHOW = b"\x1b[?25l", b"\x1b[?25h"
+
+
+def on_terminal(
+    arguments: list[str],
+    *,
+    columns: int = 60,
+    seen: Callable[[bytes, subprocess.Popen[bytes]], None] = lambda _data, _client: None,
+    **environ: str,
+) -> tuple[int, Screen, bytes]:
+    """Run a client on a terminal; its exit status, the terminal's screen, and all it wrote.
+
+    `seen` is called with everything written so far after each read.
+    """
+    screen, written = Screen(columns, 20), b""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 20, columns, 0, 0))
+    client = subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", **environ},
+    )
+    os.close(theirs)
+    try:
+        while True:
+            try:
+                data = os.read(ours, 65536)
+            except OSError:  # EIO: the last one who had the terminal is gone
+                break
+            if not data:
+                break
+            written += data
+            seen(written, client)
+        status = client.wait(10)
+    finally:
+        client.kill()
+        client.wait()
+        os.close(ours)
+    screen.file.write(written.decode("utf-8", "replace").replace("\r\n", "\n"))
+    return status, screen, written
+
+
+def interrupt_at(mark: bytes) -> Callable[[bytes, subprocess.Popen[bytes]], None]:
+    sent = itertools.count()
+
+    def seen(written: bytes, client: subprocess.Popen[bytes]) -> None:
+        if mark in written and next(sent) == 0:
+            client.send_signal(signal.SIGINT)
+
+    return seen
+
+
+def test_the_answer_and_its_figures_are_on_the_screen() -> None:
+    with Script(whole("ollama")) as server:
+        status, screen, written = on_terminal(["ask", *server_flags("ollama", server.url), "hi"])
+    lines = [line for line in screen.text() if line]
+    assert status == 0
+    assert lines[0] == TEXT
+    assert lines[-1].startswith("✓ m · first token ")
+    assert written.count(HIDE) <= written.count(SHOW)
+    assert not screen.cursor_hidden
+
+
+def test_ctrl_c_leaves_the_text_and_a_sane_terminal() -> None:
+    body = itertools.chain(
+        frames("ollama", ["First.\n\nSecond"]), itertools.repeat(frames("ollama", ["."])[0])
+    )
+    with Script(Reply(body, headers=headers("ollama"), pace=0.02)) as server:
+        arguments = ["ask", *server_flags("ollama", server.url), "hi"]
+        status, screen, _ = on_terminal(arguments, seen=interrupt_at(b"Second"))
+        assert server.wait_closed()
+    text = "\n".join(screen.text())
+    assert status == 130
+    assert text.count("First.") == 1
+    assert text.count("Second") == 1
+    assert "■ stopped" in text
+    assert not screen.cursor_hidden
+
+
+def test_an_error_is_on_the_screen_with_what_to_do() -> None:
+    with Script(Reply.json({"error": {"message": "invalid api key"}}, 401)) as server:
+        arguments = ["ask", *server_flags("openai", server.url), "hi"]
+        status, screen, _ = on_terminal(arguments)
+    text = " ".join(screen.text())
+    assert status == 3
+    assert "✗ invalid api key" in text
+    assert "check the API key" in text
+    assert not screen.cursor_hidden
+
+
+def test_the_wait_for_a_first_token_is_shown() -> None:
+    body = itertools.chain([b"\n"] * 75, frames("ollama"), ending("ollama"))
+    with Script(Reply(body, headers=headers("ollama"), pace=0.02)) as server:
+        arguments = ["ask", *server_flags("ollama", server.url), "hi"]
+        _, screen, written = on_terminal(arguments)
+    assert b"waiting for the first token" in written
+    assert "waiting" not in "\n".join(screen.text())
+
+
+@pytest.mark.parametrize("columns", [20, 40])
+def test_a_narrow_terminal_shows_every_word_once(columns: int) -> None:
+    words = [f"word{n} " for n in range(60)]
+    body = [*frames("ollama", words), *ending("ollama")]
+    with Script(Reply(body, headers=headers("ollama"), pace=0.002)) as server:
+        arguments = ["ask", *server_flags("ollama", server.url), "hi"]
+        _, screen, _ = on_terminal(arguments, columns=columns)
+    assert " ".join(screen.text()).split()[:60] == [word.strip() for word in words]
+
+
+def test_no_color_means_none() -> None:
+    with Script(whole("ollama")) as server:
+        arguments = ["ask", *server_flags("ollama", server.url), "hi"]
+        *_, written = on_terminal(arguments, NO_COLOR="1")
+    assert b"\x1b[3" not in written
+    assert b"\x1b[9" not in written
+
+
+@pytest.mark.parametrize(("plain", "term"), [([], "dumb"), (["--plain"], "xterm")])
+def test_a_plain_terminal_gets_no_escape_code(plain: list[str], term: str) -> None:
+    evil = "\x1b]0;title\x07\x1b[2J\x9b31mred"
+    body = [*frames("ollama", ["good ", evil]), *ending("ollama")]
+    with Script(Reply(body, headers=headers("ollama"))) as server:
+        arguments = ["ask", *plain, *server_flags("ollama", server.url), "hi"]
+        status, screen, written = on_terminal(arguments, TERM=term)
+    assert status == 0
+    assert b"\x1b" not in written
+    assert screen.text()[0].startswith("good ")
+
+
+def test_control_characters_of_the_model_do_nothing_to_the_terminal() -> None:
+    evil = ["\x1b]52;c;ZXZpbA==\x07", "\x1b[?1049h", "\x1b", "[2J", "\u009b31m", "end"]
+    body = [*frames("ollama", evil), *ending("ollama")]
+    with Script(Reply(body, headers=headers("ollama"))) as server:
+        arguments = ["ask", *server_flags("ollama", server.url), "hi"]
+        *_, written = on_terminal(arguments)
+    assert b"]52;" not in written.replace("␛]52;".encode(), b"")
+    assert b"\x1b[?1049h" not in written
+    assert b"\x1b[2J" not in written
