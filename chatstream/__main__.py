@@ -10,9 +10,12 @@ def run() -> None:
     """The process: imports, then the command line, then its exit status."""
     # Imports allocate much and free nothing; collecting while they run is a tenth of a start.
     gc.disable()
-    from chatstream.cli.app import main
+    try:
+        from chatstream.cli.app import main
 
-    sys.exit(main())
+        sys.exit(main())
+    except KeyboardInterrupt:  # before a command had its handlers
+        sys.exit(130)
 
 
 if __name__ == "__main__":

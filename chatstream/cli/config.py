@@ -47,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
 SECRETS = frozenset({"api_key"})
+ADDRESSES = frozenset({"base_url", "proxy"})
 BOUND = frozenset({"model", "base_url", "api_key", "key_variable", "key_command"})
 """The settings that mean something only together with their provider."""
 

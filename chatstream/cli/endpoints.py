@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from chatstream.cli.config import Settings
@@ -95,13 +95,26 @@ def _ask_command(command: str) -> str:
     return key
 
 
-def redactor(*secrets: str | None) -> Callable[[str], str]:
-    """A function that masks these secrets, and whatever looks like a key, in a text."""
-    known = sorted({s for s in secrets if s and len(s) >= 4}, key=len, reverse=True)
+class Redactor:
+    """Masks the secrets that it knows, and whatever looks like a key, in a text."""
 
-    def redact(text: str) -> str:
-        for secret in known:
+    def __init__(self, *secrets: str | None) -> None:
+        self._secrets: list[str] = []
+        for secret in secrets:
+            self.learn(secret)
+
+    def learn(self, secret: str | None) -> None:
+        """Mask this one too from now on."""
+        if secret and len(secret) >= 4:  # a shorter one would mask words
+            self._secrets.append(secret)
+            self._secrets.sort(key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        for secret in self._secrets:
             text = text.replace(secret, "***")
         return _LOOKS_LIKE_A_KEY.sub("***", text)
 
-    return redact
+
+def mask_userinfo(address: str) -> str:
+    """An address without the user and password in it: fit to be printed."""
+    return re.sub(r"//[^/@]*@", "//***@", address)

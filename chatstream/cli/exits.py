@@ -37,6 +37,7 @@ def report(error: ChatstreamError, arguments: Sequence[str]) -> int:
     from chatstream.cli.session import failed
     from chatstream.flow import drive
     from chatstream.sinks import sink_class
+    from chatstream.sinks.escape import clean
     from chatstream.sinks.output import Output
 
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
@@ -44,5 +45,5 @@ def report(error: ChatstreamError, arguments: Sequence[str]) -> int:
         drive(failed(error, CancelToken()), sink_class("jsonl")(Output(1)))
     else:
         lines = [f"error: {error.message}", *([error.hint] if error.hint else [])]
-        print("\n".join(lines), file=sys.stderr)
+        print(clean("\n".join(lines)), file=sys.stderr)
     return error.exit_status

@@ -15,6 +15,7 @@ from chatstream.cli.interrupt import interrupts
 from chatstream.cli.options import BaseUrl, Debug, Json, Profile, Provider
 from chatstream.cli.session import model_names
 from chatstream.errors import ChatstreamError
+from chatstream.sinks.escape import clean
 
 
 def models(
@@ -40,5 +41,5 @@ def models(
         except ChatstreamError as error:
             return exits.report(token.reason or error, sys.argv if as_json else ())
     for name in names:
-        typer.echo(json.dumps({"model": name}) if as_json else name)
+        typer.echo(json.dumps({"model": name}) if as_json else clean(name))
     return 0

@@ -19,7 +19,7 @@ from chatstream import errors
 from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
 from chatstream.cli.config import Resolved, Settings, resolve
-from chatstream.cli.endpoints import endpoint, redactor, with_keys
+from chatstream.cli.endpoints import Redactor, endpoint, with_keys
 from chatstream.clock import Deadline
 from chatstream.errors import ChatstreamError, ConnectError, TimedOut, UsageError
 from chatstream.events import Error, Event
@@ -147,9 +147,9 @@ def run(
 
     settings = resolved.settings
     opening = replace(new_run(), provider=settings.provider, model=settings.model)
-    redact = redactor(settings.api_key, *_keys(os.environ), *_passwords(settings.proxy))
+    redact = Redactor(settings.api_key, *_keys(os.environ), _password(settings.proxy))
     messages = _messages(prompt, settings.system)
-    events = _answer(settings, messages, token, streaming=streaming)
+    events = _answer(settings, messages, token, redact, streaming=streaming)
     return pipe(events, thinking, seal(opening, token, redact=redact))
 
 
@@ -160,12 +160,12 @@ def failed(error: ChatstreamError, token: CancelToken) -> Iterator[Event]:
         yield Pulse()
         raise error
 
-    return seal(new_run(), token, redact=redactor(*_keys(os.environ)))(events())
+    return seal(new_run(), token, redact=Redactor(*_keys(os.environ)))(events())
 
 
 def model_names(settings: Settings, token: CancelToken) -> Generator[Event, None, list[str]]:
     """Pulses while the server is asked, then the names of its models. Raises."""
-    provider = yield from _provider(settings, token)
+    provider = yield from _provider(settings, token, Redactor())
     try:
         return (yield from _names(provider, token, _MODEL_LIST))
     finally:
@@ -173,9 +173,14 @@ def model_names(settings: Settings, token: CancelToken) -> Generator[Event, None
 
 
 def _answer(
-    settings: Settings, messages: tuple[Message, ...], token: CancelToken, *, streaming: bool
+    settings: Settings,
+    messages: tuple[Message, ...],
+    token: CancelToken,
+    redact: Redactor,
+    *,
+    streaming: bool,
 ) -> Iterator[Event]:
-    provider = yield from _provider(settings, token)
+    provider = yield from _provider(settings, token, redact)
     try:
         name = provider.endpoint.name
         row = find(name)
@@ -209,29 +214,33 @@ def _first_token(settings: Settings, row: Row) -> float | None:
     return FIRST_TOKEN_LOCAL if row.local else FIRST_TOKEN
 
 
-def _provider(settings: Settings, token: CancelToken) -> Generator[Event, None, Provider]:
+def _provider(
+    settings: Settings, token: CancelToken, redact: Redactor
+) -> Generator[Event, None, Provider]:
     """The provider that the settings name, or the first that there is."""
     if settings.provider or settings.base_url:
-        return _made(settings.provider or "openai", settings)
-    ollama = _made("ollama", settings)
+        return _made(settings.provider or "openai", settings, redact)
+    ollama = _made("ollama", settings, redact)
     try:
         yield from _names(ollama, token, _LOOK_FOR_OLLAMA)
         return ollama
     except (ConnectError, TimedOut):
         ollama.close()
     for name in with_keys():
-        return _made(name, settings)
+        return _made(name, settings, redact)
     raise UsageError(
         f"no model server: no settings, and no Ollama at {ollama.endpoint.base_url}",
         hint=HOW_TO_START,
     )
 
 
-def _made(name: str, settings: Settings) -> Provider:
+def _made(name: str, settings: Settings, redact: Redactor) -> Provider:
     from chatstream.transport import Transport  # requests: more than half of a start
 
     row = find(name)
     place = endpoint(name, row, settings)
+    redact.learn(place.key)
+    redact.learn(_password(place.base_url))
     if place.key is None and row.key_variable and not row.local and not settings.base_url:
         raise errors.AuthError(
             f"there is no API key for {name}",
@@ -251,7 +260,7 @@ def _names(
     deadline = Deadline(seconds)
     for item in provider.models(token):
         if isinstance(item, list):
-            return [name for name in item if name]
+            return item
         if deadline.passed:
             raise TimedOut(f"the server did not list its models within {seconds:g} s")
         yield item
@@ -284,8 +293,7 @@ def _keys(environ: Mapping[str, str]) -> list[str]:
     return [environ[name] for name in variables if name in environ]
 
 
-def _passwords(url: str | None) -> list[str]:
+def _password(url: str | None) -> str | None:
     from urllib.parse import urlsplit
 
-    password = urlsplit(url).password if url else None
-    return [password] if password else []
+    return urlsplit(url).password if url else None

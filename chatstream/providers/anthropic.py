@@ -220,9 +220,3 @@ class Anthropic(Provider):
 
     def reply(self) -> Reply:
         return AnthropicReply()
-
-    def model_names(self, body: bytes) -> list[str]:
-        models = decode(msgspec.json.Decoder(dict[str, Any]), body).get("data")
-        if not isinstance(models, list):
-            raise Malformed("no `data` in it")
-        return [text_of(object_of(model).get("id")) for model in models]

@@ -17,6 +17,7 @@ The rules that hold for all of them (WIRE: completion, truncation, errors):
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -31,8 +32,8 @@ from chatstream.flow import Finish, Pulse
 from chatstream.messages import ChatRequest
 from chatstream.providers import Endpoint
 from chatstream.providers.failures import failure_of
-from chatstream.providers.lenient import broke_off
-from chatstream.providers.text import Surrogates
+from chatstream.providers.lenient import broke_off, object_of
+from chatstream.providers.text import Surrogates, whole_characters
 from chatstream.transport import Call, Head, Tick, Transport
 
 GRACE = 1.0
@@ -106,10 +107,6 @@ class Provider(ABC):
     def reply(self) -> Reply:
         """A decoder for one answer."""
 
-    @abstractmethod
-    def model_names(self, body: bytes) -> list[str]:
-        """The models of the server's list. Raises `ValueError`."""
-
     def close(self) -> None:
         """Close the connections that are kept for another question."""
         self._transport.close()
@@ -137,10 +134,7 @@ class Provider(ABC):
             body, _ = yield from self._collect(items, b"", _MAX_BODY)
         if head.status >= 400:
             raise failure_of(head.status, body, head.headers)
-        try:
-            yield self.model_names(body)
-        except (ValueError, msgspec.DecodeError) as error:
-            raise ProtocolError(f"the server's list of models cannot be read: {error}") from error
+        yield _model_names(body)
 
     def _call(self, path: str, body: dict[str, object] | None) -> Call:
         headers = {
@@ -247,3 +241,18 @@ class Provider(ABC):
         if reply.failure:
             raise reply.failure
         yield reply.finish()
+
+
+def _model_names(body: bytes) -> list[str]:
+    """The names in a list of models: under `data` or `models`, or bare, as Together has it."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"the server's list of models cannot be read: {error}") from error
+    fields = object_of(value)
+    models = value if isinstance(value, list) else fields.get("data", fields.get("models"))
+    if not isinstance(models, list):
+        raise ProtocolError("the server's list of models cannot be read: there is no list in it")
+    found = (object_of(model) for model in models)
+    names = (m.get("id") or m.get("name") or m.get("model") for m in found)
+    return [whole_characters(name) for name in names if isinstance(name, str)]

@@ -28,11 +28,9 @@ from chatstream.providers.lenient import (
     REFUSED,
     Malformed,
     count_of,
-    decode,
     decode_odd,
     excerpt,
     json_text,
-    object_of,
     raw_reason,
     text_of,
 )
@@ -204,9 +202,3 @@ class Ollama(Provider):
 
     def reply(self) -> Reply:
         return OllamaReply()
-
-    def model_names(self, body: bytes) -> list[str]:
-        models = decode(msgspec.json.Decoder(dict[str, Any]), body).get("models")
-        if not isinstance(models, list):
-            raise Malformed("no `models` in it")
-        return [text_of(object_of(m).get("name") or object_of(m).get("model")) for m in models]

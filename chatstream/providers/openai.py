@@ -298,10 +298,3 @@ class OpenAI(Provider):
 
     def reply(self) -> Reply:
         return OpenAIReply()
-
-    def model_names(self, body: bytes) -> list[str]:
-        value = msgspec.json.decode(body)
-        models = value if isinstance(value, list) else object_of(value).get("data")
-        if not isinstance(models, list):
-            raise Malformed("no `data` in it")
-        return [text_of(object_of(model).get("id")) for model in models]

@@ -105,14 +105,14 @@ class _Seal:
         except ChatstreamError as error:
             terminal = self._error(self._token.reason or error)
         except Exception as error:
-            log.exception("a mistake of chatstream's own")
+            log.debug("a mistake of chatstream's own", exc_info=True)
             mistake = InternalError(f"{type(error).__name__}: {error}")
             terminal = self._error(self._token.reason or mistake)
         finally:
             try:
                 close(events)
             except Exception:  # how the run ended is decided; this changes nothing
-                log.exception("the source failed while it was closed")
+                log.debug("the source failed while it was closed", exc_info=True)
         yield self._stamp(terminal)
 
     def _stamp(self, event: Event) -> Event:

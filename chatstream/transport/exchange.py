@@ -202,7 +202,13 @@ class Transport:
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Authentication that changes nothing: with it requests leaves `.netrc` alone."""
+    """Keeps the key that is there, so that requests leaves `.netrc` alone.
+
+    The user and password of an address count where there is no key.
+    """
+    user, password = requests.utils.get_auth_from_url(request.url or "")
+    if user and "Authorization" not in request.headers:
+        requests.auth.HTTPBasicAuth(user, password)(request)
     return request
 
 

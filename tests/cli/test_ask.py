@@ -255,6 +255,18 @@ def test_a_key_appears_nowhere() -> None:
     assert server.requests[0].headers["authorization"] == f"Bearer {secret}"
 
 
+def test_a_key_that_a_command_gives_appears_nowhere() -> None:
+    refusal = Reply.json({"error": {"message": "no such key: given-by-a-command"}}, 401)
+    with Script(refusal) as server:
+        done = run(
+            ["ask", "--json", *server_flags("openai", server.url), "hi"],
+            CHATSTREAM_KEY_COMMAND="echo given-by-a-command",
+        )
+    assert server.requests[0].headers["authorization"] == "Bearer given-by-a-command"
+    assert done.status == 3
+    assert b"given-by-a-command" not in done.stdout
+
+
 def test_the_question_is_the_prompt_standard_input_and_files(tmp_path: Path) -> None:
     note = tmp_path / "note.txt"
     note.write_text("grüße\n")

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from chatstream.cli.config import Settings
-from chatstream.cli.endpoints import api_key, endpoint, redactor, with_keys
+from chatstream.cli.endpoints import Redactor, api_key, endpoint, mask_userinfo, with_keys
 from chatstream.errors import ConfigError
 from chatstream.providers import PROVIDERS
 
@@ -85,6 +85,17 @@ def test_the_providers_with_a_key_come_in_the_order_of_the_table() -> None:
 
 
 def test_secrets_and_what_looks_like_one_are_masked() -> None:
-    redact = redactor("my-secret", None, "")
+    redact = Redactor("my-secret", None, "")
     assert redact("key my-secret and sk-abcdef123456") == "key *** and ***"
     assert redact("key_command is no key") == "key_command is no key"
+
+
+def test_a_key_that_is_learned_later_is_masked_too() -> None:
+    redact = Redactor()
+    redact.learn("asked-from-a-command")
+    assert redact("it is asked-from-a-command") == "it is ***"
+
+
+def test_the_user_and_password_of_an_address_are_masked() -> None:
+    assert mask_userinfo("http://me:secret@host/v1") == "http://***@host/v1"
+    assert mask_userinfo("http://host/v1") == "http://host/v1"

@@ -145,6 +145,7 @@ def test_the_error_tells_all_that_is_known() -> None:
 
 
 def test_a_mistake_of_ours_becomes_one_error(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
     event = error(Content("a"), ZeroDivisionError("division by zero"))
     assert (event.code, event.message) == ("internal", "ZeroDivisionError: division by zero")
     assert event.partial

@@ -58,6 +58,15 @@ def test_netrc_does_not_replace_the_key(tmp_path: object) -> None:
     assert server.requests[0].headers["authorization"] == "Bearer test-key"
 
 
+def test_the_password_of_an_address_is_sent_where_there_is_no_key() -> None:
+    with Script(Reply(b"ok")) as server:
+        url = server.url.replace("//", "//me:secret@")
+        exchange(url)
+        exchange(url, KEY)
+    sent = [request.headers["authorization"] for request in server.requests]
+    assert sent == ["Basic bWU6c2VjcmV0", "Bearer test-key"]
+
+
 @pytest.mark.parametrize(
     ("encoding", "pack"),
     [
