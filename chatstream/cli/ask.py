@@ -1,6 +1,6 @@
 """`chatstream ask`: one question, one answer."""
 
-from __future__ import annotations
+# Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
 import gc
 import json

@@ -33,22 +33,24 @@ from chatstream.errors import (
 from chatstream.providers.lenient import count_of, excerpt, json_text, object_of
 from chatstream.providers.text import whole_characters
 
-_WORDS: tuple[tuple[re.Pattern[str], type[ChatstreamError]], ...] = tuple(
-    (re.compile(words, re.IGNORECASE), kind)
-    for words, kind in (
-        (r"insufficient_quota|billing_error|exceeded your current quota|insufficient balance|"
-         r"credit balance", QuotaExceeded),
-        (r"context_length|context.?(length|window|size)|too_many_prompt_tokens|maximum context|"
-         r"prompt is too long|prompt too long", ContextLength),
-        (r"content_policy|content_filter|responsibleaipolicy|content management policy",
-         ContentPolicy),
-        (r"overloaded|server busy|engine is currently", Overloaded),
-        (r"rate_limit|ratelimit|too many requests", RateLimited),
-        (r"authentication_error|invalid_api_key|permission_error|unauthorized", AuthError),
-        (r"model_not_found|invalid_model|deploymentnotfound|not a valid model|"
-         r"model\b.*\b(not found|does not exist)|^invalid model|^model:", ModelNotFound),
-    )
+# Patterns, compiled when a failure has to be told apart and not at every start.
+_WORDS: tuple[tuple[str, type[ChatstreamError]], ...] = (
+    (r"insufficient_quota|billing_error|exceeded your current quota|insufficient balance|"
+     r"credit balance", QuotaExceeded),
+    (r"context_length|context.?(length|window|size)|too_many_prompt_tokens|maximum context|"
+     r"prompt is too long|prompt too long", ContextLength),
+    (r"content_policy|content_filter|responsibleaipolicy|content management policy",
+     ContentPolicy),
+    (r"overloaded|server busy|engine is currently", Overloaded),
+    (r"rate_limit|ratelimit|too many requests", RateLimited),
+    (r"authentication_error|invalid_api_key|permission_error|unauthorized", AuthError),
+    (r"model_not_found|invalid_model|deploymentnotfound|not a valid model|"
+     r"model\b.*\b(not found|does not exist)|^invalid model|^model:", ModelNotFound),
 )  # fmt: skip
+_NO_STREAM = (
+    r"(does|do) ?n[o']t support (\w+ )?stream|stream(ing)?\b.{0,40}"
+    r"\b(not (be )?(support|allow|enabl)|unsupported)|cannot stream"
+)
 _STATUSES: dict[int, type[ChatstreamError]] = {
     401: AuthError,
     402: QuotaExceeded,
@@ -60,11 +62,6 @@ _STATUSES: dict[int, type[ChatstreamError]] = {
     503: Overloaded,
     529: Overloaded,
 }
-_NO_STREAM = re.compile(
-    r"(does|do) ?n[o']t support (\w+ )?stream|stream(ing)?\b.{0,40}"
-    r"\b(not (be )?(support|allow|enabl)|unsupported)|cannot stream",
-    re.IGNORECASE,
-)
 _READ = 4096  # characters of a message or page that are read; the patterns are not linear
 _REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id", "apim-request-id")
 
@@ -105,7 +102,7 @@ def failure_in(value: object, status: int = 0) -> ChatstreamError:
         return UnsupportedParameter(shown, parameter, status=status)
     for text in (words, message):
         for pattern, kind in _WORDS:
-            if pattern.search(text):
+            if re.search(pattern, text, re.IGNORECASE):
                 return kind(shown, status=status or None)
     return _by_status(status)(shown, status=status or None)
 
@@ -158,7 +155,9 @@ def _refused_parameter(fields: dict[str, object], message: str, status: int) -> 
         return "stream_options"
     if "max_completion_tokens" in message and "max_tokens" in message:
         return "max_tokens"
-    return "stream" if fields.get("param") == "stream" or _NO_STREAM.search(message) else None
+    if fields.get("param") == "stream" or re.search(_NO_STREAM, message, re.IGNORECASE):
+        return "stream"
+    return None
 
 
 def _page(text: str) -> str:
