@@ -105,7 +105,7 @@ class Stalled(ChatstreamError):
     code = "stalled"
     exit_status = 4
     retryable = True
-    hint = "raise the limit with --between-tokens-timeout"
+    hint = "raise the limit with --idle-timeout"
 
 
 class TimedOut(ChatstreamError):

@@ -19,10 +19,10 @@ from chatstream.cli.config import Settings, resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.options import (
     BaseUrl,
-    BetweenTokensTimeout,
     ConnectTimeout,
     Debug,
     FirstTokenTimeout,
+    IdleTimeout,
     Json,
     Model,
     Profile,
@@ -59,9 +59,15 @@ def ask(
     no_stream: Annotated[
         bool, typer.Option("--no-stream", help="Ask for the whole answer at once.")
     ] = False,
-    temperature: Annotated[float | None, typer.Option("--temperature", "-t", min=0.0)] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option("--temperature", "-t", min=0.0, metavar="T", help="How freely it writes."),
+    ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", min=1, help="End the answer after so many tokens.")
+        int | None,
+        typer.Option(
+            "--max-tokens", min=1, metavar="N", help="End the answer after so many tokens."
+        ),
     ] = None,
     option: Annotated[
         list[str] | None,
@@ -75,7 +81,7 @@ def ask(
     retries: Retries = None,
     connect_timeout: ConnectTimeout = None,
     first_token_timeout: FirstTokenTimeout = None,
-    between_tokens_timeout: BetweenTokensTimeout = None,
+    idle_timeout: IdleTimeout = None,
     timeout: Timeout = None,
     reasoning: Annotated[
         str | None, typer.Option("--reasoning", metavar="show|hide", help="The model's thinking.")
@@ -88,8 +94,9 @@ def ask(
 ) -> int:
     """Ask a question and show the answer while it is written.
 
-    Exit status: 0 whole answer, 1 failed, 2 usage or configuration, 3 refused by the provider,
-    4 timeout or stall, 5 truncated, 130 Ctrl+C, 143 SIGTERM.
+    Exit status: 0 whole answer, 1 failed, 2 usage or configuration,
+    3 refused by the provider, 4 timeout or stall, 5 truncated,
+    130 Ctrl+C, 143 SIGTERM.
     """
     if debug:
         show_debug()
@@ -104,7 +111,7 @@ def ask(
         "retries": retries,
         "connect_timeout": connect_timeout,
         "first_token_timeout": first_token_timeout,
-        "between_tokens_timeout": between_tokens_timeout,
+        "idle_timeout": idle_timeout,
         "timeout": timeout,
         "reasoning": reasoning,
         "stats": stats,

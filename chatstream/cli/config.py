@@ -36,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retries: Annotated[int, msgspec.Meta(ge=0)] = 3
     connect_timeout: Seconds = 10.0
     first_token_timeout: Seconds | None = None  # 300 s, for local servers 900 s
-    between_tokens_timeout: Seconds = 120.0
+    idle_timeout: Seconds = 120.0
     timeout: Seconds = 0.0
     proxy: str | None = None
     ca_file: str | None = None

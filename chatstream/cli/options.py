@@ -19,20 +19,31 @@ Profile = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Events as JSON Lines on standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show what goes over the wire, on stderr.")]
 Retries = Annotated[
-    int | None, typer.Option("--retries", min=0, help="Further attempts before the first token.")
+    int | None,
+    typer.Option(
+        "--retries", min=0, metavar="N", help="Further attempts before the first token; 3."
+    ),
 ]
 ConnectTimeout = Annotated[
     float | None,
-    typer.Option("--connect-timeout", min=0.0, metavar="S", help="Until connected. 0: no limit."),
+    typer.Option(
+        "--connect-timeout", min=0.0, metavar="S", help="Seconds until connected; 10. 0: no limit."
+    ),
 ]
 FirstTokenTimeout = Annotated[
     float | None,
-    typer.Option("--first-token-timeout", min=0.0, metavar="S", help="Until the first token."),
+    typer.Option(
+        "--first-token-timeout",
+        min=0.0,
+        metavar="S",
+        help="Seconds until the first token; 300, 900 for a local server.",
+    ),
 ]
-BetweenTokensTimeout = Annotated[
+IdleTimeout = Annotated[
     float | None,
-    typer.Option("--between-tokens-timeout", min=0.0, metavar="S", help="Between two tokens."),
+    typer.Option("--idle-timeout", min=0.0, metavar="S", help="Seconds between two tokens; 120."),
 ]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", min=0.0, metavar="S", help="For the whole answer.")
+    float | None,
+    typer.Option("--timeout", min=0.0, metavar="S", help="Seconds for the whole answer; no limit."),
 ]

@@ -61,7 +61,7 @@ class Options(TypedDict, total=False):
     retries: int
     connect_timeout: float
     first_token_timeout: float
-    between_tokens_timeout: float
+    idle_timeout: float
     timeout: float
     proxy: str
     ca_file: str
@@ -195,7 +195,7 @@ def _answer(
         limits = Limits(
             connect=settings.connect_timeout or None,
             first_token=_first_token(settings, row),
-            between_tokens=settings.between_tokens_timeout or None,
+            between_tokens=settings.idle_timeout or None,
         )
         source = retry(watchdog(degrade(provider.open), limits), settings.retries)
         yield from within(source, settings.timeout or None)(request, token)

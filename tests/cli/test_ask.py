@@ -128,7 +128,7 @@ def test_keep_alives_for_ever_end_as_a_stall(dialect: str) -> None:
     keep_alive = b"\n" if dialect == "ollama" else b": keep-alive\n\n"
     body = itertools.chain(frames(dialect), itertools.repeat(keep_alive))
     with Script(Reply(body, headers=headers(dialect), pace=0.02)) as server:
-        done = ask_json(dialect, server.url, "--between-tokens-timeout", "0.5")
+        done = ask_json(dialect, server.url, "--idle-timeout", "0.5")
         assert server.wait_closed()
     terminal = check(done)
     assert isinstance(terminal, ev.Error)
@@ -149,7 +149,7 @@ def test_empty_lines_for_ever_are_no_answer() -> None:
 def test_waiting_tells_that_keep_alives_come() -> None:
     body = itertools.chain(frames("openai"), itertools.repeat(b": ping\n\n"))
     with Script(Reply(body, headers=headers("openai"), pace=0.02)) as server:
-        done = ask_json("openai", server.url, "--between-tokens-timeout", "1.3")
+        done = ask_json("openai", server.url, "--idle-timeout", "1.3")
     (waiting,) = [e for e in done.events if isinstance(e, ev.Waiting)]
     assert (waiting.phase, waiting.limit, waiting.alive) == ("between_tokens", 1.3, True)
 

@@ -81,7 +81,7 @@ def test_after_the_finish_reason_stragglers_are_waited_for_but_not_for_ever() ->
     assert role
     reply = Reply(body, headers=headers("openai"), hold={len(body): threading.Event()})
     with Script(reply) as server:
-        answer = ask("openai", server.url, between_tokens_timeout=20.0)
+        answer = ask("openai", server.url, idle_timeout=20.0)
         assert server.wait_closed()
     assert (answer.outcome, answer.text) == ("complete", TEXT)
 
