@@ -121,7 +121,7 @@ def ask(
         try:
             resolved = resolve({**flags, "options": _options(option)}, profile=profile)
             settings = resolved.settings
-            question = compose(prompt, file or ())
+            question = compose(prompt, file or (), token)
             events = run(resolved, question, token, streaming=not no_stream)
         except ChatstreamError as error:
             events = failed(error, token)

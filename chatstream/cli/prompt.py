@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import select
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from chatstream.cancel import SLICE, CancelToken
 from chatstream.errors import UsageError
 
 
-def compose(prompt: str | None, files: Sequence[Path]) -> str:
+def compose(prompt: str | None, files: Sequence[Path], token: CancelToken) -> str:
     """The whole question. Raises `UsageError` when there is none, or a file is no text.
 
     Standard input is read to its end unless it is a terminal. The prompt comes first, then what
     was piped in, then each file under its name.
     """
-    parts = [prompt.encode("utf-8", "replace").decode() if prompt else "", _piped()]
+    parts = [prompt.encode("utf-8", "replace").decode() if prompt else "", _piped(token)]
     parts += [f"{path}:\n```\n{_text(path)}\n```" for path in files]
     question = "\n\n".join(part for part in parts if part.strip())
     if not question:
@@ -23,11 +26,20 @@ def compose(prompt: str | None, files: Sequence[Path]) -> str:
     return question
 
 
-def _piped() -> str:
+def _piped(token: CancelToken) -> str:
+    """Standard input to its end. Waits in slices: Python restarts a read that Ctrl+C interrupts."""
     if sys.stdin is None or sys.stdin.isatty():
         return ""
+    descriptor, data = sys.stdin.fileno(), bytearray()
     try:
-        return sys.stdin.buffer.read().decode("utf-8", "replace").strip("\n")
+        while True:
+            token.check()
+            if os.name == "posix" and not select.select([descriptor], [], [], SLICE)[0]:
+                continue
+            part = os.read(descriptor, 65536)
+            if not part:
+                return data.decode("utf-8", "replace").strip("\n")
+            data += part
     except OSError as error:
         raise UsageError(f"standard input cannot be read: {error.strerror}") from error
 

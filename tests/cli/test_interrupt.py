@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import itertools
 import os
 import signal
 import subprocess
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +36,7 @@ def connecting() -> Phase:
         yield url, lambda client: client.read_until(b'"waiting"'), None  # type: ignore[misc]
 
 
-def _held(point: str) -> Phase:
+def _holding(point: str) -> Phase:
     reply = Reply(frames("ollama"), headers=headers("ollama"), hold={point: threading.Event()})  # type: ignore[dict-item]
     with Script(reply) as server:
         yield server.url, lambda _: _assert(server.wait_holding()), server
@@ -41,12 +44,12 @@ def _held(point: str) -> Phase:
 
 @contextmanager
 def waiting_for_headers() -> Phase:
-    yield from _held("before_head")
+    yield from _holding("before_head")
 
 
 @contextmanager
 def waiting_for_the_first_token() -> Phase:
-    yield from _held("after_head")
+    yield from _holding("after_head")
 
 
 @contextmanager
@@ -96,6 +99,24 @@ def test_a_signal_ends_the_run_at_once(
         # one that a timer brought (the next is at 5 s), so that a busy machine does not fail it.
         assert took < 2.0
         assert server is None or server.wait_closed()
+
+
+def test_ctrl_c_ends_the_wait_for_standard_input() -> None:
+    read, write = os.pipe()
+    client = subprocess.Popen(
+        [*COMMAND, "ask", "--json", *server_flags("ollama", "http://127.0.0.1:9"), "hi"],
+        stdin=read,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    os.close(read)
+    os.write(write, b"the first half")
+    _wait_until_empty(write)  # it reads: its handlers are there
+    client.send_signal(signal.SIGINT)
+    out, _ = client.communicate(timeout=3)
+    os.close(write)
+    assert client.returncode == 130
+    assert isinstance(ev.decode(out.splitlines()[-1]), ev.Error)
 
 
 def test_the_partial_text_stays_on_stdout() -> None:
@@ -153,19 +174,29 @@ def test_five_seconds_end_a_run_whose_output_nobody_reads() -> None:
 
 def _wait_until_full(pipe: int) -> None:
     """Wait until nothing more fits into a pipe that is not read."""
-    import array
-    import fcntl
-    import termios
-
-    held, before = array.array("i", [0]), -1
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        fcntl.ioctl(pipe, termios.FIONREAD, held)
-        if held[0] >= 65536 - 4096 and held[0] == before:
+    before = -1
+    for _ in range(400):
+        held = _held(pipe)
+        if held >= 65536 - 4096 and held == before:
             return
-        before = held[0]
+        before = held
         threading.Event().wait(0.05)
     raise AssertionError("the pipe never filled")
+
+
+def _wait_until_empty(pipe: int) -> None:
+    """Wait until all that was written has been read."""
+    for _ in range(400):
+        if _held(pipe) == 0:
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("the pipe was never read")
+
+
+def _held(pipe: int) -> int:
+    held = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, held)
+    return held[0]
 
 
 def test_a_forced_end_leaves_with_the_status() -> None:
