@@ -26,8 +26,11 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "stop_c
 Phase = Literal["connect", "first_token", "between_tokens"]
 
 
-class Event(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True):
-    """What every event has. `seq` -1 and `t` -1.0 mean: not stamped yet."""
+class Event(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True, gc=False):
+    """What every event has. `seq` -1 and `t` -1.0 mean: not stamped yet.
+
+    Events hold no references back, so the garbage collector need not look at them.
+    """
 
     seq: int = -1
     t: float = -1.0

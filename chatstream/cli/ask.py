@@ -135,11 +135,11 @@ def show(events: Iterator[Event], sink: Sink, token: CancelToken) -> int:
     def watched() -> Iterator[Event]:
         nonlocal terminal
         for event in events:
-            kind = type(event)
-            if kind is Pulse and not gc.isenabled():  # the start is over, see __main__
-                gc.freeze()
-                gc.enable()
-            elif isinstance(event, Done | Error):
+            if type(event) is Pulse:
+                if not gc.isenabled():  # the start is over, see __main__
+                    gc.freeze()
+                    gc.enable()
+            elif type(event) is Done or type(event) is Error:
                 terminal = event
             yield event
 

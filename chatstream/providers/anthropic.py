@@ -45,7 +45,7 @@ _FINISH: dict[str, FinishReason] = {
 }
 
 
-class _Delta(msgspec.Struct):
+class _Delta(msgspec.Struct, gc=False):
     type: str | None = None
     text: Any = None
     thinking: Any = None
@@ -53,7 +53,7 @@ class _Delta(msgspec.Struct):
     stop_reason: Any = None
 
 
-class _Frame(msgspec.Struct):
+class _Frame(msgspec.Struct, gc=False):
     type: Any = None
     index: int = 0
     delta: _Delta | None = None

@@ -42,24 +42,24 @@ _TOP_LEVEL = frozenset({"format", "keep_alive", "logprobs", "think", "tools", "t
 _FINISH: dict[str, FinishReason] = {"length": "length"}
 
 
-class _Function(msgspec.Struct):
+class _Function(msgspec.Struct, gc=False):
     name: str = ""
     arguments: Any = None
 
 
-class _Call(msgspec.Struct):
+class _Call(msgspec.Struct, gc=False):
     function: _Function
     id: str | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     content: Any = None
     thinking: Any = None
     reasoning_content: Any = None  # some servers that imitate Ollama
     tool_calls: list[_Call] | None = None
 
 
-class _Line(msgspec.Struct):
+class _Line(msgspec.Struct, gc=False):
     message: _Message | None = None
     response: Any = None  # the text of /api/generate
     thinking: Any = None
@@ -117,8 +117,8 @@ class OllamaReply(Reply):
                 content = message.content
                 if content and type(content) is str:
                     events.append(Content(content, t=t))
-                for call in message.tool_calls or ():
-                    events.append(self._tool_call(call, t))
+                if message.tool_calls:
+                    events += [self._tool_call(call, t) for call in message.tool_calls]
             elif line.error is not None:
                 self.failure = failure_in({"error": line.error})
                 break

@@ -50,18 +50,18 @@ _FINISH: dict[str, FinishReason] = {
 _GAVE_UP = frozenset({"error", "insufficient_system_resource"})
 
 
-class _Function(msgspec.Struct):
+class _Function(msgspec.Struct, gc=False):
     name: str | None = None
     arguments: Any = None
 
 
-class _ToolCall(msgspec.Struct):
+class _ToolCall(msgspec.Struct, gc=False):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
 
 
-class _Delta(msgspec.Struct):
+class _Delta(msgspec.Struct, gc=False):
     content: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
@@ -70,14 +70,14 @@ class _Delta(msgspec.Struct):
     function_call: _Function | None = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     index: int | None = 0
     delta: _Delta | None = None
     message: _Delta | None = None
     finish_reason: Any = None
 
 
-class _Chunk(msgspec.Struct):
+class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: Any = None
     error: Any = None
@@ -178,8 +178,9 @@ class OpenAIReply(Reply):
                     events.append(Reasoning(reasoning, t=t))
                 if delta.refusal:
                     self._refusal.append(text_of(delta.refusal))
-                for call in delta.tool_calls or ():
-                    self._tool_call(call, events, t)
+                if delta.tool_calls:
+                    for call in delta.tool_calls:
+                        self._tool_call(call, events, t)
                 if delta.function_call is not None:
                     self._tool_call(_ToolCall(0, function=delta.function_call), events, t)
             if choice.finish_reason:

@@ -31,7 +31,7 @@ from chatstream.messages import ChatRequest
 NOTICE = 1.0
 """Seconds between two `waiting` events."""
 
-TOKENS = (Content, Reasoning, ToolCallDelta, ToolCall)
+TOKENS = frozenset({Content, Reasoning, ToolCallDelta, ToolCall})
 """The events that show that the model writes."""
 
 
@@ -56,13 +56,11 @@ def watchdog(source: Open, limits: Limits, clock: Clock = monotonic) -> Open:
         events = source(request, token)
         try:
             for event in events:
-                kind = type(event)
-                if kind in TOKENS:
+                if type(event) in TOKENS:
                     if phase != "between_tokens":
                         phase, limit = "between_tokens", limits.between_tokens
                     since, noticed, alive = event.t, 0.0, False
-                elif kind is Pulse:
-                    assert isinstance(event, Pulse)
+                elif type(event) is Pulse:
                     if phase == "connect" and event.connected:
                         phase, limit = "first_token", limits.first_token
                         since, noticed = event.t, 0.0

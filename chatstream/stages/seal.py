@@ -65,8 +65,7 @@ class _Seal:
         self._clock = clock
         self._began = clock()
         self._seq = 0
-        self._received = -1.0  # the last event's own time, and what it became
-        self._t = 0.0
+        self._t = 0.0  # of the last event, in seconds since the run began
         self._attempts = 1
         self._chunks = 0
         self._first: float | None = None
@@ -77,6 +76,7 @@ class _Seal:
     def run(self, events: Iterator[Event]) -> Iterator[Event]:
         yield self._stamp(self._opening)
         terminal: Event
+        received = -1.0
         try:
             finish = None
             for event in events:
@@ -84,18 +84,21 @@ class _Seal:
                 if kind is Pulse:
                     yield event
                     continue
-                if kind is Finish:
-                    assert isinstance(event, Finish)
+                if type(event) is Finish:
                     finish = event
                     break
-                self._stamp(event)
+                # Every token comes along here: the events of one read share their time.
+                if event.t != received or received < 0:
+                    received = event.t
+                    self._advance(received)
+                event.t = self._t
+                event.seq = self._seq
+                self._seq += 1
                 if kind is Content or kind is Reasoning:
                     self._chunks += 1
-                    self._last = event.t
-                    if self._first is None:
-                        self._first = event.t
-                    if kind is Content:
-                        self._partial = True
+                    if self._first is None or not self._partial:
+                        self._begin(kind is Content)
+                    self._last = self._t
                 else:
                     self._note(event)
                 yield event
@@ -116,20 +119,26 @@ class _Seal:
         yield self._stamp(terminal)
 
     def _stamp(self, event: Event) -> Event:
+        self._advance(event.t)
+        event.t = self._t
         event.seq = self._seq
         self._seq += 1
-        if event.t != self._received or event.t < 0:
-            self._received = event.t
-            now = event.t if event.t >= 0 else self._clock()
-            self._t = max(self._t, round(now - self._began, 6))
-        event.t = self._t
         return event
+
+    def _advance(self, received: float) -> None:
+        """The time of the next event; -1 is now."""
+        now = received if received >= 0 else self._clock()
+        self._t = max(self._t, round(now - self._began, 6))
+
+    def _begin(self, answer: bool) -> None:
+        """The first token, and the first of the answer itself."""
+        self._first = self._t if self._first is None else self._first
+        self._partial = self._partial or answer
 
     def _note(self, event: Event) -> None:
         if isinstance(event, ToolCallDelta | ToolCall):
-            self._partial = True
-            self._last = event.t
-            self._first = event.t if self._first is None else self._first
+            self._begin(answer=True)
+            self._last = self._t
         elif isinstance(event, Usage):
             self._usage = event
         elif isinstance(event, Retry):

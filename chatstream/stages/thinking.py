@@ -27,17 +27,15 @@ def thinking(events: Iterator[Event]) -> Iterator[Event]:
     splitter = ThinkingSplitter()
     try:
         for event in events:
-            kind = type(event)
-            if kind is Content:
-                assert isinstance(event, Content)
+            if type(event) is Content:
                 if splitter.is_plain(event.delta):
                     yield event
                 else:
                     yield from _events(splitter.feed(event.delta), event.t)
                 continue
-            if kind is Finish:
+            if type(event) is Finish:
                 yield from _events(splitter.finish(), -1.0)
-            elif kind is Retry or (isinstance(event, Metadata) and event.restart):
+            elif type(event) is Retry or (isinstance(event, Metadata) and event.restart):
                 splitter = ThinkingSplitter()
             yield event
     except Exception:

@@ -50,6 +50,25 @@ class Chunked:
         parts = []
         at, left = 0, self._left
         while True:
+            if left == 0:
+                found = data.find(b"\n", at)
+                if found < 0:
+                    self._held = data[at:]
+                    if len(self._held) > _MAX_SIZE_LINE:
+                        self.broken = ProtocolError(_BROKEN)
+                    break
+                left = _chunk_size(data[at:found])
+                at = found + 1
+                if left <= 0:
+                    self.ended = left == 0
+                    self.reusable = self.ended and data[at:] == _LINE_END
+                    self.broken = None if self.ended else ProtocolError(_BROKEN)
+                    break
+                end = at + left
+                if data[end : end + 2] == _LINE_END:  # a whole chunk, as most are
+                    parts.append(data[at:end])
+                    at, left = end + 2, 0
+                    continue
             if left > 0:
                 part = data[at : at + left]
                 parts.append(part)
@@ -58,29 +77,13 @@ class Chunked:
                 if left:
                     break
                 left = -2
-            if left < 0:
-                line_end = data[at : at - left]
-                if line_end != _LINE_END[left:][: len(line_end)]:
-                    self.broken = ProtocolError(_BROKEN)
-                    break
-                at += len(line_end)
-                left += len(line_end)
-                if left:
-                    break
-            found = data.find(b"\n", at)
-            if found < 0:
-                self._held = data[at:]
-                if len(self._held) > _MAX_SIZE_LINE:
-                    self.broken = ProtocolError(_BROKEN)
-                break
-            left = _chunk_size(data[at:found])
-            if left < 0:
+            line_end = data[at : at - left]
+            if not _LINE_END[left:].startswith(line_end):
                 self.broken = ProtocolError(_BROKEN)
                 break
-            at = found + 1
-            if left == 0:
-                self.ended = True
-                self.reusable = data[at:] == b"\r\n"
+            at += len(line_end)
+            left += len(line_end)
+            if left:
                 break
         self._left = left
         return b"".join(parts)
@@ -89,7 +92,11 @@ class Chunked:
 def _chunk_size(line: bytes) -> int:
     """The size that a line names; negative where it names none."""
     try:
-        return int(line if b";" not in line else line.partition(b";")[0], 16)
+        return int(line, 16)
+    except ValueError:
+        pass
+    try:
+        return int(line.partition(b";")[0], 16)  # without the extensions
     except ValueError:
         return -1
 
