@@ -1,4 +1,4 @@
-"""Ctrl+C in every phase: exit 130 within 200 ms, one terminal event, the socket closed."""
+"""Ctrl+C in every phase: exit 130 at once, one terminal event, the socket closed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import signal
 import subprocess
 import termios
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -89,15 +88,11 @@ def test_a_signal_ends_the_run_at_once(
             client.read_line()  # the handlers are there once the first event is
             ready(client)
             client.process.send_signal(number)
-            sent = time.monotonic()
-            done = client.finish(5)
-            took = time.monotonic() - sent
+            done = client.finish(4)
+        # The terminal event tells that this was the graceful end and not the one after 5 s.
         terminal = check(done)
         assert isinstance(terminal, ev.Error)
         assert (terminal.code, done.status) == ("cancelled", status)
-        # The product's own promise is 200 ms; the ceiling here only tells an end at once from
-        # one that a timer brought (the next is at 5 s), so that a busy machine does not fail it.
-        assert took < 2.0
         assert server is None or server.wait_closed()
 
 
