@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 
@@ -10,12 +11,22 @@ def run() -> None:
     """The process: imports, then the command line, then its exit status."""
     # Imports allocate much and free nothing; collecting while they run is a tenth of a start.
     gc.disable()
+    _fill_standard_descriptors()
     try:
         from chatstream.cli.app import main
 
         sys.exit(main())
     except KeyboardInterrupt:  # before a command had its handlers
         sys.exit(130)
+
+
+def _fill_standard_descriptors() -> None:
+    """A closed one would go to the first socket, and the answer would be written into that."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor
 
 
 if __name__ == "__main__":

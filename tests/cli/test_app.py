@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from chatstream import __version__
 from chatstream.cli.app import COMMANDS, main
-from tests.support.client import run
+from tests.support.answers import whole
+from tests.support.client import COMMAND, LIMIT, run, server_flags
+from tests.support.loopback import Script
 
 
 def test_the_version_is_told() -> None:
@@ -49,3 +53,12 @@ def test_a_mistake_of_our_own_is_one_line_and_no_traceback(
     err = capsys.readouterr().err
     assert err.startswith("error: RuntimeError: a bug\n")
     assert "Traceback" not in err
+
+
+def test_a_closed_output_is_not_replaced_by_a_socket() -> None:
+    with Script(whole("ollama")) as server:
+        flags = server_flags("ollama", server.url)
+        shell = ["sh", "-c", 'exec "$@" <&- >&-', "sh", *COMMAND, "ask", *flags, "hi"]
+        assert subprocess.run(shell, timeout=LIMIT, check=False).returncode == 0
+        assert server.wait_closed()
+    assert [request.path for request in server.requests] == ["/api/chat"]
