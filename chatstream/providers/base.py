@@ -200,9 +200,9 @@ class Provider(ABC):
                         streaming = True
                     events = reply.feed(item, t)
                     yield from surrogates.mend(events) if reply.odd_text else events
+                    yield Pulse(t=t, alive=reply.keep_alives > alive)
                     if reply.failure or reply.ended:
                         break
-                    yield Pulse(t=t, alive=reply.keep_alives > alive)
                     alive = reply.keep_alives
                 else:
                     yield Pulse(t=t)

@@ -192,7 +192,7 @@ class OpenAIReply(Reply):
             self._usage.update(object_of(object_of(chunk.x_groq).get("usage")))
         if chunk.timings:
             self._timings = object_of(chunk.timings)
-        if _is_error(chunk):
+        if chunk.error or chunk.object == "error" or chunk.type == "error":
             fields = {"error": chunk.error, "message": chunk.message, "code": chunk.code}
             self.failure = failure_in({k: v for k, v in fields.items() if v is not None})
         elif self._reason in _GAVE_UP:

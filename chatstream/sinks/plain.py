@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from chatstream import events as ev
+from chatstream.events import Content
 from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.output import Output
 from chatstream.sinks.words import ending, note
@@ -30,7 +31,7 @@ class PlainSink:
 
     def write(self, event: ev.Event) -> None:
         """Take an event; content waits for `flush`."""
-        if type(event) is ev.Content:
+        if type(event) is Content:
             self._held.append(event.delta)
         elif isinstance(event, ev.Reasoning):
             if self._reasoning is not None:

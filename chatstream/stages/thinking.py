@@ -63,22 +63,21 @@ class ThinkingSplitter:
         self._opens = ""  # a run of backticks that opens a fence unless another one follows
         self._line_start = True  # nothing but a small indent on this line so far
         self._indent = 0
+        self._calm = False  # in the middle of a line, and none of the above
 
     def is_plain(self, delta: str) -> bool:
         """Whether this delta passes as it is and changes nothing; what most deltas do."""
-        return not (
-            self._line_start
-            or self._held
-            or self._closing
-            or self._run
-            or self._closes
-            or "<" in delta
-            or "\n" in delta
-            or "`" in delta
-        )
+        return self._calm and "<" not in delta and "\n" not in delta and "`" not in delta
 
     def feed(self, delta: str) -> Parts:
         """The pieces that are decided."""
+        parts = self._feed(delta)
+        self._calm = not (
+            self._line_start or self._held or self._closing or self._run or self._closes
+        )
+        return parts
+
+    def _feed(self, delta: str) -> Parts:
         text = self._held + delta
         self._held = ""
         parts: Parts = []

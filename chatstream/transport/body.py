@@ -7,6 +7,7 @@ cannot be read is told in `broken`, so that the payload before it is not lost.
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Iterator
 from typing import Protocol
@@ -31,14 +32,18 @@ class Framing(Protocol):
 
 
 class Chunked:
-    """`Transfer-Encoding: chunked`, RFC 9112 section 7.1. All chunks that came, joined."""
+    """`Transfer-Encoding: chunked`, RFC 9112 section 7.1. All chunks that came, joined.
+
+    A size line is taken together with the line end before it, which ends the chunk (or the head)
+    that came before: whole chunks, as most are, then cost one `find` and two slices.
+    """
 
     def __init__(self) -> None:
         self.ended = False
         self.reusable = False  # the last byte was the body's: the connection can be used again
         self.broken: ProtocolError | None = None
-        self._held = b""  # an unfinished size line
-        self._left = 0  # > 0: payload still to come; < 0: bytes of the line end after it
+        self._held = _LINE_END  # an unfinished size line
+        self._left = 0  # payload of the open chunk that is still to come
 
     def feed(self, data: bytes) -> bytes:
         """All the payload before `data` ends, or breaks the framing."""
@@ -47,56 +52,36 @@ class Chunked:
         if self._held:
             data = self._held + data
             self._held = b""
-        parts = []
-        at, left = 0, self._left
-        while True:
-            if left == 0:
-                found = data.find(b"\n", at)
-                if found < 0:
-                    self._held = data[at:]
-                    if len(self._held) > _MAX_SIZE_LINE:
-                        self.broken = ProtocolError(_BROKEN)
-                    break
-                left = _chunk_size(data[at:found])
-                at = found + 1
-                if left <= 0:
-                    self.ended = left == 0
-                    self.reusable = self.ended and data[at:] == _LINE_END
-                    self.broken = None if self.ended else ProtocolError(_BROKEN)
-                    break
-                end = at + left
-                if data[end : end + 2] == _LINE_END:  # a whole chunk, as most are
-                    parts.append(data[at:end])
-                    at, left = end + 2, 0
-                    continue
-            if left > 0:
-                part = data[at : at + left]
-                parts.append(part)
-                at += len(part)
-                left -= len(part)
-                if left:
-                    break
-                left = -2
-            line_end = data[at : at - left]
-            if not _LINE_END[left:].startswith(line_end):
-                self.broken = ProtocolError(_BROKEN)
+        parts = [data[: self._left]]
+        at, total, find = self._left, len(data), data.find
+        while at < total:
+            found = find(b"\n", at + 2)
+            if found < 0:
+                self._held = data[at:]
+                if len(self._held) > _MAX_SIZE_LINE:
+                    self.broken = ProtocolError(_BROKEN)
                 break
-            at += len(line_end)
-            left += len(line_end)
-            if left:
+            size = _chunk_size(data[at:found])
+            at = found + 1
+            if size <= 0:
+                if size < 0:
+                    self.broken = ProtocolError(_BROKEN)
+                self.ended = size == 0
+                self.reusable = self.ended and data[at:] == _LINE_END
                 break
-        self._left = left
+            parts.append(data[at : at + size])
+            at += size
+        self._left = max(0, at - total)
         return b"".join(parts)
 
 
+@functools.lru_cache(maxsize=256)
 def _chunk_size(line: bytes) -> int:
-    """The size that a line names; negative where it names none."""
+    """The size that a line and the line end before it name; negative where they name none."""
+    if not line.startswith(_LINE_END):
+        return -1
     try:
-        return int(line, 16)
-    except ValueError:
-        pass
-    try:
-        return int(line.partition(b";")[0], 16)  # without the extensions
+        return int(line.partition(b";")[0], 16)
     except ValueError:
         return -1
 

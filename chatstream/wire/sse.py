@@ -89,8 +89,9 @@ class SSEDecoder:
                         self._data.clear()
                         self._size = 0
                     self._event = "message"
-                elif line[:6] == b"data: ":
-                    self._append(line[6:])
+                elif line[:6] == b"data: " and not self._data and len(line) < self._limit:
+                    self._data.append(line[6:])  # what nearly every line is
+                    self._size = len(line) - 5
                 else:
                     self._field(line)
         except LineTooLong as failure:

@@ -1,0 +1,33 @@
+"""CPU time for a token: the slope between a short and a long answer, so a start does not count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tests.bench.rig import Rig
+from tests.bench.rows import Measure, Row, compare
+
+FEW, MANY = 10_000, 100_000
+
+
+def rows(rig: Rig) -> Iterator[Row]:
+    """Plain and JSON against the raw socket, plain against iter_lines, in two dialects."""
+    for dialect in ("ollama", "openai"):
+        for flag, name, limit in (
+            ("--plain", "raw_socket", 3.0),
+            ("--json", "raw_socket", 5.0),
+            ("--plain", "iter_lines", 0.4),
+        ):
+            yield compare(
+                f"cpu per token: {dialect} {flag} / {name}",
+                limit,
+                _slope(rig, lambda spec, d=dialect, f=flag: rig.ask(d, spec, f)),  # type: ignore[misc]
+                _slope(rig, lambda spec, d=dialect, n=name: rig.peer(n, d, rig.url, spec)),  # type: ignore[misc]
+                pairs=rig.pairs(),
+                unit="µs",
+            )
+
+
+def _slope(rig: Rig, command: Callable[[str], list[str]]) -> Measure:
+    few, many = command(f"t={FEW}"), command(f"t={MANY}")
+    return lambda: (rig.spend(many).cpu - rig.spend(few).cpu) / (MANY - FEW) * 1e6

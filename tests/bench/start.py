@@ -1,0 +1,36 @@
+"""From the start of the process to the first byte of an answer that the server has at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.bench.rig import Rig
+from tests.bench.rows import Row, compare
+
+SPEC = "t=5"
+
+
+def rows(rig: Rig) -> Iterator[Row]:
+    """First byte against three peers; `--version` and `--help` against typer alone."""
+    alone = rig.peer("typer_alone")
+    for flag in ("--version", "--help"):
+        yield compare(
+            f"start: {flag} / typer alone",
+            1.30,
+            lambda flag=flag: rig.spend(rig.chatstream(flag)).wall,  # type: ignore[misc]
+            lambda flag=flag: rig.spend([*alone, flag]).wall,  # type: ignore[misc]
+            pairs=rig.pairs(15),
+        )
+    for dialect, name, peer, limit, pairs in (
+        ("ollama", "typer + requests", rig.peer("typer_requests", rig.url, SPEC, "hi"), 1.15, 21),
+        ("openai", "openai SDK", rig.peer("openai_sdk", rig.url, SPEC), 0.35, 7),
+        ("openai", "llm", rig.llm(SPEC), 0.30, 7),
+    ):
+        ours = rig.ask(dialect, SPEC, "--plain")
+        yield compare(
+            f"start: first byte / {name}",
+            limit,
+            lambda ours=ours: rig.first_byte(ours),  # type: ignore[misc]
+            lambda peer=peer: rig.first_byte(peer),  # type: ignore[misc]
+            pairs=rig.pairs(pairs),
+        )
