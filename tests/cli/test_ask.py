@@ -15,7 +15,7 @@ from chatstream import events as ev
 from chatstream import grammar
 from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, headers, whole
 from tests.support.client import Finished, Running, run, server_flags
-from tests.support.loopback import Reply, Script
+from tests.support.loopback import Framing, Point, Reply, Script
 
 VALIDATOR = jsonschema.Draft202012Validator(ev.json_schema())
 
@@ -56,8 +56,8 @@ def test_json_tells_a_whole_answer(dialect: str) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("framing", ["chunked", "close"])
-def test_a_cut_answer_is_truncated_and_keeps_its_text(dialect: str, framing: str) -> None:
-    reply = Reply(frames(dialect), headers=headers(dialect), framing=framing)  # type: ignore[arg-type]
+def test_a_cut_answer_is_truncated_and_keeps_its_text(dialect: str, framing: Framing) -> None:
+    reply = Reply(frames(dialect), headers=headers(dialect), framing=framing)
     with Script(reply) as server:
         done = ask_json(dialect, server.url)
     terminal = check(done)
@@ -155,8 +155,8 @@ def test_waiting_tells_that_keep_alives_come() -> None:
 
 
 @pytest.mark.parametrize("point", ["before_head", "after_head"])
-def test_a_server_that_never_answers_ends_at_the_first_token_limit(point: str) -> None:
-    reply = Reply(hold={point: threading.Event()}, headers=headers("ollama"))  # type: ignore[dict-item]
+def test_a_server_that_never_answers_ends_at_the_first_token_limit(point: Point) -> None:
+    reply = Reply(hold={point: threading.Event()}, headers=headers("ollama"))
     with Script(reply) as server:
         done = ask_json("ollama", server.url, "--first-token-timeout", "0.3", "--retries", "0")
         assert server.wait_closed()

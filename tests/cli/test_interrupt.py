@@ -11,7 +11,7 @@ import subprocess
 import termios
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
@@ -20,53 +20,50 @@ from chatstream.cli.interrupt import force
 from tests.cli.test_ask import check
 from tests.support.answers import frames, headers
 from tests.support.client import COMMAND, Running, server_flags
-from tests.support.loopback import Reply, Script
+from tests.support.loopback import Point, Reply, Script
 from tests.support.proxy import black_hole
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
-Ready = Callable[[Running], None]
-Phase = Iterator[tuple[str, Ready, Script | None]]
+Ready = Callable[[Running], object]
+Place = tuple[str, Ready, Script | None]
+"""Where to ask, what tells that the phase is reached, and the server if there is one."""
 
 
 @contextmanager
-def connecting() -> Phase:
+def connecting() -> Iterator[Place]:
     with black_hole() as url:
-        yield url, lambda client: client.read_until(b'"waiting"'), None  # type: ignore[misc]
+        yield url, lambda client: client.read_until(b'"waiting"'), None
 
 
-def _holding(point: str) -> Phase:
-    reply = Reply(frames("ollama"), headers=headers("ollama"), hold={point: threading.Event()})  # type: ignore[dict-item]
+def _holding(point: Point) -> Iterator[Place]:
+    reply = Reply(frames("ollama"), headers=headers("ollama"), hold={point: threading.Event()})
     with Script(reply) as server:
-        yield server.url, lambda _: _assert(server.wait_holding()), server
+        yield server.url, lambda _: server.wait_holding(), server
 
 
 @contextmanager
-def waiting_for_headers() -> Phase:
+def waiting_for_headers() -> Iterator[Place]:
     yield from _holding("before_head")
 
 
 @contextmanager
-def waiting_for_the_first_token() -> Phase:
+def waiting_for_the_first_token() -> Iterator[Place]:
     yield from _holding("after_head")
 
 
 @contextmanager
-def mid_stream() -> Phase:
+def mid_stream() -> Iterator[Place]:
     body = itertools.chain(frames("ollama"), itertools.repeat(frames("ollama", ["more "])[0]))
     with Script(Reply(body, headers=headers("ollama"), pace=0.01)) as server:
-        yield server.url, lambda client: client.read_until(b"more "), server  # type: ignore[misc]
+        yield server.url, lambda client: client.read_until(b"more "), server
 
 
 @contextmanager
-def in_a_retrys_sleep() -> Phase:
+def in_a_retrys_sleep() -> Iterator[Place]:
     busy = Reply.json({"error": "busy"}, 503, {"Retry-After": "60"})
     with Script(busy) as server:
-        yield server.url, lambda client: client.read_until(b'"retry"'), server  # type: ignore[misc]
-
-
-def _assert(held: bool) -> None:
-    assert held
+        yield server.url, lambda client: client.read_until(b'"retry"'), server
 
 
 PHASES = [
@@ -81,9 +78,9 @@ PHASES = [
 @pytest.mark.parametrize(("number", "status"), SIGNALS, ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.__name__)
 def test_a_signal_ends_the_run_at_once(
-    phase: Callable[[], Phase], number: signal.Signals, status: int
+    phase: Callable[[], AbstractContextManager[Place]], number: signal.Signals, status: int
 ) -> None:
-    with phase() as (url, ready, server):  # type: ignore[attr-defined]
+    with phase() as (url, ready, server):
         with Running(["ask", "--json", *server_flags("ollama", url), "hi"]) as client:
             client.read_line()  # the handlers are there once the first event is
             ready(client)
@@ -127,44 +124,40 @@ def test_the_partial_text_stays_on_stdout() -> None:
     assert (done.status, done.stderr) == (130, "stopped\n")
 
 
+@contextmanager
+def stuck_client() -> Iterator[subprocess.Popen[bytes]]:
+    """A client in a write that nobody reads; at the end the server must see it gone."""
+    endless = itertools.repeat(frames("ollama", ["x" * 4000])[0])
+    with Script(Reply(endless, headers=headers("ollama"))) as server:
+        read, write = os.pipe()
+        client = subprocess.Popen(
+            [*COMMAND, "ask", *server_flags("ollama", server.url), "hi"],
+            stdin=subprocess.DEVNULL,
+            stdout=write,
+        )
+        os.close(write)
+        _wait_until_full(read)
+        yield client
+        os.close(read)
+        assert server.wait_closed()
+
+
 @pytest.mark.parametrize(("number", "status"), SIGNALS, ids=["SIGINT", "SIGTERM"])
 def test_a_second_signal_ends_a_run_whose_output_nobody_reads(
     number: signal.Signals, status: int
 ) -> None:
-    endless = itertools.repeat(frames("ollama", ["x" * 4000])[0])
-    with Script(Reply(endless, headers=headers("ollama"))) as server:
-        read, write = os.pipe()
-        client = subprocess.Popen(
-            [*COMMAND, "ask", *server_flags("ollama", server.url), "hi"],
-            stdin=subprocess.DEVNULL,
-            stdout=write,
-        )
-        os.close(write)
-        _wait_until_full(read)
+    with stuck_client() as client:
         client.send_signal(number)
         with pytest.raises(subprocess.TimeoutExpired):
-            client.wait(0.3)  # the graceful end is stuck in a write
+            client.wait(0.3)  # the graceful end is stuck in the write
         client.send_signal(number)
         assert client.wait(2) == status
-        os.close(read)
-        assert server.wait_closed()
 
 
 def test_five_seconds_end_a_run_whose_output_nobody_reads() -> None:
-    endless = itertools.repeat(frames("ollama", ["x" * 4000])[0])
-    with Script(Reply(endless, headers=headers("ollama"))) as server:
-        read, write = os.pipe()
-        client = subprocess.Popen(
-            [*COMMAND, "ask", *server_flags("ollama", server.url), "hi"],
-            stdin=subprocess.DEVNULL,
-            stdout=write,
-        )
-        os.close(write)
-        _wait_until_full(read)
+    with stuck_client() as client:
         client.send_signal(signal.SIGINT)
         assert client.wait(10) == 130
-        os.close(read)
-        assert server.wait_closed()
 
 
 def _wait_until_full(pipe: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 import chatstream
 from chatstream import events as ev
 from chatstream import grammar
+from chatstream.flow import close
 from tests.support.answers import TEXT, frames, headers, whole
 from tests.support.loopback import Reply, Script
 
@@ -62,7 +63,7 @@ def test_closing_the_stream_hangs_up() -> None:
     with Script(reply) as server:
         events = chatstream.stream("hi", provider="ollama", base_url=server.url, model="m")
         assert any(isinstance(event, ev.Content) for event in events)
-        events.close()  # type: ignore[attr-defined]  # it is a generator
+        close(events)
         assert server.wait_closed()
 
 

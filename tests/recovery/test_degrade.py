@@ -9,6 +9,7 @@ import pytest
 from chatstream.cancel import CancelToken
 from chatstream.errors import BadRequest, ChatstreamError, UnsupportedParameter
 from chatstream.events import Content, Event, Metadata, Warn
+from chatstream.flow import close
 from chatstream.messages import ChatRequest, Message
 from chatstream.recovery.degrade import degrade
 
@@ -96,5 +97,5 @@ def test_closing_the_events_closes_the_source() -> None:
 
     events = degrade(source)(REQUEST, CancelToken())
     next(events)
-    events.close()  # type: ignore[attr-defined]
+    close(events)
     assert closed == [True]

@@ -19,7 +19,7 @@ from chatstream.events import (
     Usage,
     Waiting,
 )
-from chatstream.flow import Finish, Open, Pulse
+from chatstream.flow import Finish, Open, Pulse, close
 from chatstream.messages import ChatRequest, Message
 from chatstream.recovery.retry import retry
 
@@ -196,7 +196,7 @@ def test_closing_the_events_closes_the_attempt() -> None:
         events = retry(source.open, 1)(REQUEST, CancelToken())
         for _ in range(read):
             next(events)
-        events.close()  # type: ignore[attr-defined]
+        close(events)
         assert source.closed == 1
 
 

@@ -19,7 +19,7 @@ from chatstream.events import (
     Waiting,
     Warn,
 )
-from chatstream.flow import Open, Pulse
+from chatstream.flow import Open, Pulse, close
 from chatstream.messages import ChatRequest, Message
 from chatstream.recovery.watchdog import Limits, watchdog, within
 
@@ -175,7 +175,7 @@ def test_closing_the_events_closes_the_source() -> None:
         source.closed = False
         events = guarded(REQUEST, CancelToken())
         next(events)
-        events.close()  # type: ignore[attr-defined]
+        close(events)
         assert source.closed
 
 

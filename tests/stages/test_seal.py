@@ -33,7 +33,7 @@ from chatstream.events import (
     Usage,
     Warn,
 )
-from chatstream.flow import Finish, Pulse
+from chatstream.flow import Finish, Pulse, close
 from chatstream.grammar import check
 from chatstream.stages.seal import new_run, seal
 
@@ -210,7 +210,7 @@ def test_closing_the_events_closes_the_source() -> None:
 
     events = seal(new_run(), CancelToken())(source())
     next(events), next(events)
-    events.close()  # type: ignore[attr-defined]
+    close(events)
     assert closed == [True]
 
 

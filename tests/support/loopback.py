@@ -41,6 +41,8 @@ JSON = {"Content-Type": "application/json"}
 LIMIT = 5.0  # seconds that a wait of a test takes at most, unless it says otherwise
 POLL = 0.005  # seconds between two looks at the end of a hold
 
+Framing = Literal["chunked", "close", "length"]
+
 Point = Literal["before_head", "after_head"] | int
 """Where a reply holds; a number is after so many writes of the body."""
 
@@ -55,7 +57,7 @@ class Reply:
     body: bytes | Iterable[bytes] = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    framing: Literal["chunked", "close", "length"] = "chunked"
+    framing: Framing = "chunked"
     split: int | None = None  # the body is sent in writes of so many bytes instead
     cut_after: int | None = None  # the connection ends after so many bytes of the body,
     rst: bool = False  # by a reset; chunked: always without the last chunk

@@ -11,7 +11,7 @@ import pytest
 from chatstream.cancel import CancelToken
 from chatstream.errors import Cancelled, TLSError
 from chatstream.transport import Call, Head, Tick, Transport
-from tests.support.loopback import Reply, Script
+from tests.support.loopback import Framing, Point, Reply, Script
 from tests.support.proxy import ForwardProxy, black_hole
 
 Connect = Callable[..., Transport]
@@ -47,9 +47,9 @@ def test_a_connect_into_a_black_hole_is_cancelled(connect: Connect) -> None:
 @pytest.mark.parametrize("point", ["before_head", "after_head"])
 @pytest.mark.parametrize("https", [False, True], ids=["http", "https"])
 def test_a_cancel_closes_the_connection_in_every_phase(
-    connect: Connect, point: str, https: bool
+    connect: Connect, point: Point, https: bool
 ) -> None:
-    reply = Reply(hold={point: threading.Event()})  # type: ignore[dict-item]
+    reply = Reply(hold={point: threading.Event()})
     with Script(reply, https=https) as server:
         ca_file = str(server.ca_file) if server.ca_file else None
         cancel_while_waiting(connect(ca_file=ca_file), server.url)
@@ -73,10 +73,10 @@ def test_a_cancel_reaches_through_a_proxy(connect: Connect, https: bool) -> None
 @pytest.mark.parametrize("https", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("framing", ["chunked", "close", "length"])
 def test_each_write_is_out_before_the_next_is_sent(
-    connect: Connect, framing: str, https: bool
+    connect: Connect, framing: Framing, https: bool
 ) -> None:
     go = threading.Event()
-    reply = Reply([b"first", b"second"], framing=framing, hold={1: go})  # type: ignore[arg-type]
+    reply = Reply([b"first", b"second"], framing=framing, hold={1: go})
     with Script(reply, https=https) as server:
         transport = connect(ca_file=str(server.ca_file) if server.ca_file else None)
         items = transport.exchange(call(server.url), CancelToken())

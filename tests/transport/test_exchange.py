@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import socket
 import zlib
+from collections.abc import Callable
 from contextlib import closing
 
 import pytest
@@ -23,7 +24,7 @@ from chatstream.errors import (
 )
 from chatstream.transport import Call, Head, Transport
 from chatstream.transport.exchange import mask_headers, show_url
-from tests.support.loopback import Reply, Script
+from tests.support.loopback import Framing, Reply, Script
 from tests.support.proxy import ForwardProxy, black_hole
 
 KEY = {"Authorization": "Bearer test-key"}
@@ -77,10 +78,10 @@ def test_the_password_of_an_address_is_sent_where_there_is_no_key() -> None:
 )
 @pytest.mark.parametrize("split", [None, 1, 5])
 def test_a_compressed_body_is_inflated_as_it_comes(
-    encoding: str, pack: object, split: int | None
+    encoding: str, pack: Callable[[bytes], bytes], split: int | None
 ) -> None:
     text = b"data: hello\n\n" * 50
-    body = pack(text)  # type: ignore[operator]
+    body = pack(text)
     with Script(Reply(body, headers={"Content-Encoding": encoding}, split=split)) as server:
         assert exchange(server.url)[1] == text
 
@@ -178,8 +179,8 @@ def test_an_end_before_the_head_is_a_connect_error() -> None:
 
 @pytest.mark.parametrize("rst", [False, True], ids=["fin", "rst"])
 @pytest.mark.parametrize("framing", ["chunked", "length"])
-def test_an_end_inside_the_body_is_truncated(framing: str, rst: bool) -> None:
-    reply = Reply(b"0123456789", framing=framing, cut_after=5, rst=rst)  # type: ignore[arg-type]
+def test_an_end_inside_the_body_is_truncated(framing: Framing, rst: bool) -> None:
+    reply = Reply(b"0123456789", framing=framing, cut_after=5, rst=rst)
     with Script(reply) as server, pytest.raises(Truncated):
         exchange(server.url)
 
