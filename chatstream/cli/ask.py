@@ -84,7 +84,10 @@ def ask(
     idle_timeout: IdleTimeout = None,
     timeout: Timeout = None,
     reasoning: Annotated[
-        str | None, typer.Option("--reasoning", metavar="show|hide", help="The model's thinking.")
+        str | None,
+        typer.Option(
+            "--reasoning", metavar="show|hide", help="The model's thinking, kept or not at all."
+        ),
     ] = None,
     stats: Annotated[
         bool | None,
@@ -164,21 +167,26 @@ def _sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
         sink: Sink = sink_class("jsonl")(Output(1))
         return sink
     terminal = os.isatty(1)
-    reasoning = settings.reasoning == "show"
     if terminal and not plain and os.environ.get("TERM") != "dumb":
         from chatstream.sinks.deferred import DeferredSink
 
-        return DeferredSink(lambda: _live(reasoning, settings.stats is not False))
+        return DeferredSink(lambda: _live(settings))
     plain_sink: Sink = sink_class("plain")(
-        Output(1), Output(2), terminal=terminal, reasoning=reasoning, stats=bool(settings.stats)
+        Output(1),
+        Output(2),
+        terminal=terminal,
+        reasoning=settings.reasoning == "show",
+        stats=bool(settings.stats),
     )
     return plain_sink
 
 
-def _live(reasoning: bool, stats: bool) -> Sink:
+def _live(settings: Settings) -> Sink:
     from rich.console import Console
 
-    sink: Sink = sink_class("live")(Console(file=sys.stdout), reasoning=reasoning, stats=stats)
+    sink: Sink = sink_class("live")(
+        Console(file=sys.stdout), reasoning=settings.reasoning, stats=settings.stats is not False
+    )
     return sink
 
 

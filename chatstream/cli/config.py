@@ -40,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: Seconds = 0.0
     proxy: str | None = None
     ca_file: str | None = None
-    reasoning: Literal["show", "hide"] = "hide"
+    reasoning: Literal["show", "hide"] | None = None
     stats: bool | None = None
     options: dict[str, Any] = {}
 

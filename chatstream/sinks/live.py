@@ -19,6 +19,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from math import ceil
+from typing import Literal
 
 from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -37,6 +38,7 @@ FPS = 20
 LONGEST_PAUSE = 1.0
 """Seconds between two frames at most, however long a frame takes."""
 THOUGHT_LINES = 6
+THOUGHT_CHARACTERS = 4000  # of thinking without line ends; more than six lines of any terminal
 CODE_THEME = "ansi_dark"  # the terminal's own sixteen colours on its own background
 
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -55,10 +57,19 @@ _WAITING = {
 
 
 class LiveSink:
-    """Draws one run on `console`. `reasoning` shows the model's thinking, `stats` the figures."""
+    """Draws one run on `console`; `stats` are the figures at the end.
+
+    `reasoning`: "show" keeps the model's thinking in the scrollback, "hide" shows none of it, and
+    None shows its newest lines while it thinks.
+    """
 
     def __init__(
-        self, console: Console, *, reasoning: bool, stats: bool, clock: Clock = monotonic
+        self,
+        console: Console,
+        *,
+        reasoning: Literal["show", "hide"] | None,
+        stats: bool,
+        clock: Clock = monotonic,
     ) -> None:
         self._console = console
         self._clock = clock
@@ -97,9 +108,12 @@ class LiveSink:
             case ev.Reasoning(delta=delta):
                 if self._held or self._answer.tail:
                     self._end_text()
-                if self._reasoning:
+                if self._reasoning != "hide":
                     self._thought += self._thought_escaper.feed(delta)
                     self._have_new()
+                if self._reasoning is None:  # only what fits the live region is ever needed
+                    lines = self._thought.rsplit("\n", THOUGHT_LINES)
+                    self._thought = "\n".join(lines[-THOUGHT_LINES:])[-THOUGHT_CHARACTERS:]
             case ev.Metadata():
                 self._model = event.model or self._model
                 if event.restart:
@@ -179,7 +193,7 @@ class LiveSink:
         if seconds is None:
             return
         rest, self._thought = self._thought.strip("\n"), ""
-        if rest:
+        if rest and self._reasoning == "show":
             self._draw([Text(rest, "dim")])
         self._say(f"thought for {seconds:.0f} s" if seconds >= 1 else "thought a moment", "dim")
         self._draw([Text()])
@@ -205,7 +219,7 @@ class LiveSink:
     def _take(self) -> list[RenderableType]:
         """What is finished since the last time."""
         thought: list[RenderableType] = []
-        if "\n" in self._thought:
+        if self._reasoning == "show" and "\n" in self._thought:
             lines, _, self._thought = self._thought.rpartition("\n")
             thought = [Text(lines, "dim")]
         text = "".join(self._held)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -35,11 +36,14 @@ DOCUMENTS = {
 }
 
 
+Shown = Literal["show", "hide"] | None
+
+
 class Terminal:
     """A sink on an emulated terminal, and the time."""
 
     def __init__(
-        self, columns: int = 80, lines: int = 24, *, reasoning: bool = False, stats: bool = False
+        self, columns: int = 80, lines: int = 24, *, reasoning: Shown = "hide", stats: bool = False
     ) -> None:
         self.screen = Screen(columns, lines)
         self.now = 100.0
@@ -225,8 +229,18 @@ def test_hidden_reasoning_is_a_spinner_and_collapses_to_one_line() -> None:
     assert terminal.end() == ["thought for 12 s", "", "answer"]
 
 
+def test_reasoning_is_live_with_its_newest_lines_and_collapses_to_one_line() -> None:
+    terminal = Terminal(40, reasoning=None)
+    terminal.arrive(ev.Reasoning("".join(f"line {n}\n" for n in range(30)) + "open"), after=0.1)
+    assert terminal.screen.text()[:6] == [*(f"line {n}" for n in range(25, 30)), "open"]
+    terminal.arrive(ev.Reasoning(" end"), after=12.0)
+    assert terminal.screen.text()[5] == "open end"
+    terminal.answer(["answer"])
+    assert terminal.end() == ["thought for 12 s", "", "answer"]
+
+
 def test_shown_reasoning_is_printed_whole_and_live_only_with_its_newest_lines() -> None:
-    terminal = Terminal(40, lines=30, reasoning=True)
+    terminal = Terminal(40, lines=30, reasoning="show")
     terminal.arrive(ev.Reasoning("first line\nsecond"), after=0.1)
     terminal.arrive(ev.Reasoning(" line"), after=0.1)
     assert terminal.screen.text()[:2] == ["first line", "second line"]
@@ -262,7 +276,7 @@ def test_a_retry_that_drops_the_text_comes_after_it() -> None:
 
 
 def test_a_thought_between_two_texts_parts_them() -> None:
-    terminal = Terminal(reasoning=True)
+    terminal = Terminal(reasoning="show")
     terminal.arrive(ev.Content("one"))
     terminal.arrive(ev.Reasoning("hm"))
     terminal.arrive(ev.Content("two"))
@@ -365,7 +379,7 @@ HOSTILE = {
 def test_remote_text_cannot_drive_the_terminal_wherever_it_is_split(text: str) -> None:
     untouched = Screen()
     for cut in range(len(text) + 1):
-        terminal = Terminal(reasoning=True)
+        terminal = Terminal(reasoning="show")
         terminal.arrive(ev.Content("first line\n\n"))
         for piece in (text[:cut], text[cut:]):
             terminal.arrive(ev.Content(piece), after=0.1)
@@ -394,7 +408,7 @@ def test_a_dumb_terminal_gets_the_text_as_it_comes_and_no_escape_code() -> None:
     file = io.StringIO()
     terminal = Console(file=file, force_terminal=True, width=20, _environ={"TERM": "dumb"})
     now = 0.0
-    sink = LiveSink(terminal, reasoning=True, stats=True, clock=lambda: now)
+    sink = LiveSink(terminal, reasoning="show", stats=True, clock=lambda: now)
     sink.flush()
     sink.write(ev.Reasoning("why\nnot"))
     sink.flush()
@@ -417,7 +431,7 @@ def test_no_color_draws_without_colours() -> None:
     plain = Console(
         file=screen.file, force_terminal=True, width=40, height=24, _environ={"NO_COLOR": "1"}
     )
-    sink = LiveSink(plain, reasoning=False, stats=True, clock=lambda: 0.0)
+    sink = LiveSink(plain, reasoning="hide", stats=True, clock=lambda: 0.0)
     sink.write(ev.Content("# Title\n\n`code` and [link](http://x)\n\n```python\nx = 1\n```\n"))
     sink.flush()
     sink.write(done())
@@ -429,7 +443,7 @@ def test_a_terminal_with_an_old_encoding_gets_what_it_can_show() -> None:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, "latin-1", write_through=True)
     old = Console(file=file, force_terminal=True, width=40, height=24, _environ={"TERM": "vt220"})
-    sink = LiveSink(old, reasoning=False, stats=True, clock=lambda: 0.0)
+    sink = LiveSink(old, reasoning="hide", stats=True, clock=lambda: 0.0)
     sink.flush()
     sink.write(ev.Content("café 你\n\n| a |\n|---|\n| ✓ |\n"))
     sink.flush()
