@@ -171,7 +171,7 @@ class LiveSink:
         self._escaper = Escaper()
         self._held: list[str] = []
         self._thought_escaper = Escaper()
-        self._thought = ""  # shown reasoning that has no line end yet, or was not drawn yet
+        self._thought: str = ""  # shown reasoning that has no line end yet, or was not drawn yet
         self._shown: bool = False  # text of this answer, by now or with the next frame
         self._changed: bool = False  # since the last frame
 
