@@ -15,6 +15,7 @@ from chatstream.cli.session import stream
 from tests.support.client import Answer, Running, answer_of, ask, run, server_flags
 from tests.support.faultproxy import FaultProxy
 from tests.support.real.servers import aimock, fixture, llama_server, nginx
+from tests.support.terminal import on_terminal
 from tests.support.unavailable import require
 
 pytestmark = pytest.mark.real
@@ -190,6 +191,25 @@ def test_the_command_streams_from_aimock_in_a_pipe_and_as_json(mock: str, protoc
     assert done.status == 0
     text = "".join(e.delta for e in done.events if isinstance(e, ev.Content))
     assert text == content("slow text")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_command_streams_from_aimock_on_a_terminal(mock: str, protocol: str) -> None:
+    status, screen, _ = on_terminal(["ask", *server_flags(protocol, mock), "plain text"])
+    text = "\n".join(screen.text())
+    assert status == 0
+    assert "Streaming works: café, naïve, 5€, 你好" in text
+    assert "print('hi')" in text
+    assert "✓ m · " in text
+    assert not screen.cursor_hidden
+
+
+@pytest.mark.parametrize("protocol", ["openai", "anthropic"])
+def test_the_command_streams_from_llamacpp_on_a_terminal(llama: str, protocol: str) -> None:
+    flags = [*server_flags(protocol, llama), "--max-tokens", "60"]
+    status, screen, _ = on_terminal(["ask", *flags, "hi"])
+    assert status == 0
+    assert len(" ".join(screen.text()).split()) > 20
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

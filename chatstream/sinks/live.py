@@ -91,6 +91,7 @@ class LiveSink:
             vertical_overflow="visible",  # the rows are counted here
         )
         self._status = _Status(clock())
+        self._thought = ""
         self._start()
         self._due = clock()
         self._said: str | None = None  # the status line of the last frame
@@ -171,7 +172,7 @@ class LiveSink:
         self._escaper = Escaper()
         self._held: list[str] = []
         self._thought_escaper = Escaper()
-        self._thought: str = ""  # shown reasoning that has no line end yet, or was not drawn yet
+        self._thought = ""  # shown reasoning that has no line end yet, or was not drawn yet
         self._shown: bool = False  # text of this answer, by now or with the next frame
         self._changed: bool = False  # since the last frame
 

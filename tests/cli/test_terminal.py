@@ -2,65 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
-import os
-import pty
 import signal
-import struct
 import subprocess
-import termios
 from collections.abc import Callable
 
 import pytest
 
 from tests.support.answers import TEXT, ending, frames, headers, whole
-from tests.support.client import COMMAND, server_flags
+from tests.support.client import server_flags
 from tests.support.loopback import Reply, Script
-from tests.support.screen import Screen
+from tests.support.terminal import on_terminal
 
 HIDE, SHOW = b"\x1b[?25l", b"\x1b[?25h"
-
-
-def on_terminal(
-    arguments: list[str],
-    *,
-    columns: int = 60,
-    seen: Callable[[bytes, subprocess.Popen[bytes]], None] = lambda _data, _client: None,
-    **environ: str,
-) -> tuple[int, Screen, bytes]:
-    """Run a client on a terminal; its exit status, the terminal's screen, and all it wrote.
-
-    `seen` is called with everything written so far after each read.
-    """
-    screen, written = Screen(columns, 20), b""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 20, columns, 0, 0))
-    client = subprocess.Popen(
-        [*COMMAND, *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={**os.environ, "TERM": "xterm-256color", **environ},
-    )
-    os.close(theirs)
-    try:
-        while True:
-            try:
-                data = os.read(ours, 65536)
-            except OSError:  # EIO: the last one who had the terminal is gone
-                break
-            if not data:
-                break
-            written += data
-            seen(written, client)
-        status = client.wait(10)
-    finally:
-        client.kill()
-        client.wait()
-        os.close(ours)
-    screen.file.write(written.decode("utf-8", "replace").replace("\r\n", "\n"))
-    return status, screen, written
 
 
 def interrupt_at(mark: bytes) -> Callable[[bytes, subprocess.Popen[bytes]], None]:
