@@ -7,6 +7,7 @@ a recorded server needs.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -73,7 +74,6 @@ class _Delta(msgspec.Struct, gc=False):
 class _Choice(msgspec.Struct, gc=False):
     index: int | None = 0
     delta: _Delta | None = None
-    message: _Delta | None = None
     finish_reason: Any = None
 
 
@@ -81,11 +81,20 @@ class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: Any = None
     error: Any = None
-    object: Any = None
-    message: Any = None
-    code: Any = None
-    type: Any = None
     x_groq: Any = None
+    timings: Any = None
+
+
+class _WholeChoice(msgspec.Struct):
+    index: int | None = 0
+    message: _Delta | None = None
+    finish_reason: Any = None
+
+
+class _Whole(msgspec.Struct):
+    choices: list[_WholeChoice] | None = None
+    usage: Any = None
+    error: Any = None
     timings: Any = None
 
 
@@ -118,7 +127,7 @@ class OpenAIReply(Reply):
                         return events
                     continue
                 chunk = odd
-            self._chunk(chunk, events, t)
+            self._chunk(chunk, text, events, t)
             if self.failure:
                 return events
         if self._sse.error_field is not None:
@@ -134,12 +143,13 @@ class OpenAIReply(Reply):
 
     def feed_whole(self, body: bytes, t: float) -> list[Event]:
         events: list[Event] = []
-        chunk = decode(_decoder, body.strip())
-        if not chunk.choices and not _is_error(chunk):
+        text = body.decode("utf-8", "replace").strip()
+        whole = decode(msgspec.json.Decoder(_Whole), text)
+        if not whole.choices and not whole.error:
             raise Malformed("neither an answer nor an error")
-        for choice in chunk.choices or ():
-            choice.delta = choice.message
-        self._chunk(chunk, events, t)
+        choices = [_Choice(c.index, c.message, c.finish_reason) for c in whole.choices or ()]
+        chunk = _Chunk(choices, whole.usage, whole.error, timings=whole.timings)
+        self._chunk(chunk, text, events, t)
         self.odd_text = self.complete = self.ended = True
         return events
 
@@ -162,7 +172,7 @@ class OpenAIReply(Reply):
                 return chunk
         return None
 
-    def _chunk(self, chunk: _Chunk, events: list[Event], t: float) -> None:
+    def _chunk(self, chunk: _Chunk, text: str, events: list[Event], t: float) -> None:
         for choice in chunk.choices or ():
             if choice.index:  # another of n answers; the first is shown
                 continue
@@ -192,13 +202,16 @@ class OpenAIReply(Reply):
             self._usage.update(object_of(object_of(chunk.x_groq).get("usage")))
         if chunk.timings:
             self._timings = object_of(chunk.timings)
-        if chunk.error or chunk.object == "error" or chunk.type == "error":
-            fields = {"error": chunk.error, "message": chunk.message, "code": chunk.code}
-            self.failure = failure_in({k: v for k, v in fields.items() if v is not None})
+        if chunk.error:
+            self.failure = failure_in(_json_or_text(text))
         elif self._reason in _GAVE_UP:
             self.failure = ServerError(f"the server gave up in the middle ({self._reason})")
         elif chunk.choices is None and not chunk.usage:
-            self._pings += 1
+            fields = object_of(_json_or_text(text))
+            if "error" in (fields.get("object"), fields.get("type")):
+                self.failure = failure_in(fields)
+            else:
+                self._pings += 1
 
     def _tool_call(self, call: _ToolCall, events: list[Event], t: float) -> None:
         function = call.function or _Function()
@@ -224,15 +237,12 @@ class OpenAIReply(Reply):
         return Finish(reason=reason, raw=raw_reason(self._reason), server=_times(self._timings))
 
 
-def _is_error(chunk: _Chunk) -> bool:
-    return bool(chunk.error) or chunk.object == "error" or chunk.type == "error"
-
-
 def _json_or_text(text: str) -> object:
     try:
-        return msgspec.json.decode(text)
-    except REFUSED:
+        value: object = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
         return text
+    return value
 
 
 def _parts(content: object, events: list[Event], t: float) -> None:
