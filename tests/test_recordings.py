@@ -95,8 +95,6 @@ def assert_as_expected(case: Recording, answer: Answer) -> None:
 def test_a_recording_gives_what_it_gave(
     server: Script, case: Recording, split: int | None, framing: str
 ) -> None:
-    if split == 1 and len(case.body) > 20_000:
-        split = 2  # as many cuts of lines and characters, in half of the time
     cut = len(case.body) if case.http.get("end", "").startswith("abrupt") else None
     answer = replay(server, case, split=split, framing=framing, cut_after=cut)
     assert_as_expected(case, answer)
