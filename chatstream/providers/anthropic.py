@@ -21,8 +21,6 @@ from chatstream.providers.lenient import (
     Malformed,
     count_of,
     decode,
-    decode_odd,
-    excerpt,
     object_of,
     raw_reason,
     text_of,
@@ -92,12 +90,10 @@ class AnthropicReply(Reply):
                 if not text or text[0] == ":" or text == "[DONE]":  # gateways add these
                     self._pings += 1
                     continue
-                try:
-                    frame = decode_odd(_decoder, text)
-                    self.odd_text = True
-                except Malformed:
-                    events.append(Warn("malformed_frame", f"skipped: {excerpt(text, 80)}", t=t))
+                odd = self.read_odd(_decoder, text, events, t)
+                if odd is None:
                     continue
+                frame = odd
             self._frame(frame, events, t)
             if self.failure or self.ended:
                 return events

@@ -21,20 +21,23 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from typing import TypeVar
 
 import msgspec
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, monotonic
 from chatstream.errors import ChatstreamError, ProtocolError, Truncated
-from chatstream.events import Event, Metadata
+from chatstream.events import Event, Metadata, Warn
 from chatstream.flow import Finish, Pulse
 from chatstream.messages import ChatRequest
 from chatstream.providers import Endpoint
-from chatstream.providers.failures import failure_of
-from chatstream.providers.lenient import broke_off, object_of
+from chatstream.providers.failures import failure_of, request_id
+from chatstream.providers.lenient import Malformed, broke_off, decode_odd, excerpt, object_of
 from chatstream.providers.text import Surrogates, whole_characters
 from chatstream.transport import Call, Head, Tick, Transport
+
+T = TypeVar("T")
 
 GRACE = 1.0
 """Seconds to wait for the end mark's stragglers (usage, `[DONE]`) once an answer is complete."""
@@ -42,7 +45,6 @@ GRACE = 1.0
 _BOM = b"\xef\xbb\xbf"
 _MAX_BODY = 64 * 1024 * 1024  # of one JSON body; more than any answer, less than the memory
 _MAX_ERROR = 64 * 1024  # of an error page; only its message is read
-_REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id", "apim-request-id")
 
 
 class Reply(ABC):
@@ -54,6 +56,19 @@ class Reply(ABC):
         self.failure: ChatstreamError | None = None  # the server said that it failed
         self.keep_alives = 0
         self.odd_text = False  # lone surrogates have been seen
+
+    def read_odd(
+        self, decoder: msgspec.json.Decoder[T], text: str | bytes, events: list[Event], t: float
+    ) -> T | None:
+        """A frame that `decoder` has refused: read leniently, else a warning and skipped."""
+        try:
+            frame = decode_odd(decoder, text)
+        except Malformed:
+            shown = text if isinstance(text, str) else text.decode("utf-8", "replace")
+            events.append(Warn("malformed_frame", f"skipped: {excerpt(shown, 80)}", t=t))
+            return None
+        self.odd_text = True
+        return frame
 
     @abstractmethod
     def feed(self, data: bytes, t: float) -> list[Event]:
@@ -122,7 +137,7 @@ class Provider(ABC):
             yield Metadata(
                 provider=self.endpoint.name,
                 model=request.model,
-                request_id=next((head.headers[n] for n in _REQUEST_IDS if n in head.headers), None),
+                request_id=request_id(head.headers),
             )
             yield from self._answer(items, head)
 

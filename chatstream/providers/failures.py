@@ -84,11 +84,16 @@ def failure_of(status: int, body: bytes, headers: Mapping[str, str]) -> Chatstre
         failure.hint = (
             "check the address (--base-url) and the provider: the server has no such page"
         )
-    failure.request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
+    failure.request_id = request_id(headers)
     failure.retry_after = retry_after(headers, time.time())
     if (advice := headers.get("x-should-retry")) in {"true", "false"}:
         failure.retryable = advice == "true"
     return failure
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """What the provider calls this request, to be told to its support."""
+    return next((headers[name] for name in _REQUEST_IDS if name in headers), None)
 
 
 def failure_in(value: object, status: int = 0) -> ChatstreamError:

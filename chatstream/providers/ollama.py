@@ -18,7 +18,6 @@ from chatstream.events import (
     ServerTimes,
     ToolCall,
     Usage,
-    Warn,
 )
 from chatstream.flow import Finish
 from chatstream.messages import ChatRequest
@@ -26,10 +25,7 @@ from chatstream.providers.base import Provider, Reply
 from chatstream.providers.failures import failure_in
 from chatstream.providers.lenient import (
     REFUSED,
-    Malformed,
     count_of,
-    decode_odd,
-    excerpt,
     json_text,
     raw_reason,
     text_of,
@@ -101,14 +97,11 @@ class OllamaReply(Reply):
             try:
                 line = _decoder.decode(text)
             except REFUSED:
-                try:
-                    line = decode_odd(_decoder, text)
-                    self.odd_text = True
-                except Malformed:
-                    if not at_end:  # an unreadable last line is a cut, not a bad frame
-                        shown = excerpt(text.decode("utf-8", "replace"), 80)
-                        events.append(Warn("malformed_frame", f"skipped: {shown}", t=t))
+                # A last line that cannot be read is a cut, and no bad frame to warn of.
+                odd = self.read_odd(_decoder, text, [] if at_end else events, t)
+                if odd is None:
                     continue
+                line = odd
             message = line.message
             if message is not None:
                 thinking = message.thinking or message.reasoning_content

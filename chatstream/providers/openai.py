@@ -31,8 +31,6 @@ from chatstream.providers.lenient import (
     Malformed,
     count_of,
     decode,
-    decode_odd,
-    excerpt,
     object_of,
     raw_reason,
     text_of,
@@ -163,13 +161,7 @@ class OpenAIReply(Reply):
         elif text.lower().startswith("error"):
             self.failure = failure_in(_json_or_text(text[5:].lstrip(": ")))
         else:
-            try:
-                chunk = decode_odd(_decoder, text)
-            except Malformed:
-                events.append(Warn("malformed_frame", f"skipped: {excerpt(text, 80)}", t=t))
-            else:
-                self.odd_text = True
-                return chunk
+            return self.read_odd(_decoder, text, events, t)
         return None
 
     def _chunk(self, chunk: _Chunk, text: str, events: list[Event], t: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from tests.bench.rig import Rig
 from tests.bench.rows import Measure, Row, compare
@@ -21,11 +22,15 @@ def rows(rig: Rig) -> Iterator[Row]:
             yield compare(
                 f"cpu per token: {dialect} {flag} / {name}",
                 limit,
-                _slope(rig, lambda spec, d=dialect, f=flag: rig.ask(d, spec, f)),  # type: ignore[misc]
-                _slope(rig, lambda spec, d=dialect, n=name: rig.peer(n, d, rig.url, spec)),  # type: ignore[misc]
+                _slope(rig, partial(_ours, rig, dialect, flag)),
+                _slope(rig, partial(rig.peer, name, dialect, rig.url)),
                 pairs=rig.pairs(),
                 unit="µs",
             )
+
+
+def _ours(rig: Rig, dialect: str, flag: str, spec: str) -> list[str]:
+    return rig.ask(dialect, spec, flag)
 
 
 def _slope(rig: Rig, command: Callable[[str], list[str]]) -> Measure:

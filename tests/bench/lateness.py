@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from tests.bench.rig import Failed, Rig
 from tests.bench.rows import Row, compare
@@ -27,8 +28,8 @@ def rows(rig: Rig) -> Iterator[Row]:
             yield compare(
                 f"lateness, p99: {pace}/s, {body} / raw_socket",
                 1.50,
-                lambda ours=ours, spec=spec: _p99(rig, ours, spec),  # type: ignore[misc]
-                lambda theirs=theirs, spec=spec: _p99(rig, theirs, spec),  # type: ignore[misc]
+                partial(_p99, rig, ours, spec),
+                partial(_p99, rig, theirs, spec),
                 pairs=rig.pairs(pairs),
                 unit="µs",
             )

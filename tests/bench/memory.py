@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from functools import partial
 
 from tests.bench.rig import Failed, Rig
 from tests.bench.rows import Row, compare
@@ -19,15 +20,15 @@ def rows(rig: Rig) -> Iterator[Row]:
             yield compare(
                 f"memory: {dialect} {flag}, 100,000 / 1,000 tokens",
                 1.10,
-                lambda many=many: _peak(rig, many),  # type: ignore[misc]
-                lambda few=few: _peak(rig, few),  # type: ignore[misc]
+                partial(_peak, rig, many),
+                partial(_peak, rig, few),
                 pairs=rig.pairs(),
                 unit="MB",
             )
             yield compare(
                 f"memory: {dialect} {flag}, 10,000 tokens / {MOST:.0f} MB",
                 1.00,
-                lambda some=some: _peak(rig, some),  # type: ignore[misc]
+                partial(_peak, rig, some),
                 lambda: MOST,
                 pairs=rig.pairs(),
                 unit="MB",

@@ -113,6 +113,10 @@ class Rig:
         """Run a command to its end, its output thrown away."""
         return self.start(command, stdout=subprocess.DEVNULL).finish()
 
+    def wall(self, command: Sequence[str]) -> float:
+        """Seconds that a command takes."""
+        return self.spend(command).wall
+
     def first_byte(self, command: Sequence[str]) -> float:
         """Seconds until a command writes its first byte."""
         child = self.start(command, stdout=subprocess.PIPE)

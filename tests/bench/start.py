@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from tests.bench.rig import Rig
 from tests.bench.rows import Row, compare
@@ -17,8 +18,8 @@ def rows(rig: Rig) -> Iterator[Row]:
         yield compare(
             f"start: {flag} / typer alone",
             1.30,
-            lambda flag=flag: rig.spend(rig.chatstream(flag)).wall,  # type: ignore[misc]
-            lambda flag=flag: rig.spend([*alone, flag]).wall,  # type: ignore[misc]
+            partial(rig.wall, rig.chatstream(flag)),
+            partial(rig.wall, [*alone, flag]),
             pairs=rig.pairs(15),
         )
     for dialect, name, peer, limit, pairs in (
@@ -30,7 +31,7 @@ def rows(rig: Rig) -> Iterator[Row]:
         yield compare(
             f"start: first byte / {name}",
             limit,
-            lambda ours=ours: rig.first_byte(ours),  # type: ignore[misc]
-            lambda peer=peer: rig.first_byte(peer),  # type: ignore[misc]
+            partial(rig.first_byte, ours),
+            partial(rig.first_byte, peer),
             pairs=rig.pairs(pairs),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from tests.bench.rig import Rig
 from tests.bench.rows import Row, compare
@@ -20,7 +21,7 @@ def rows(rig: Rig) -> Iterator[Row]:
         yield compare(
             f"whole: 10,000 tokens / {name}",
             limit,
-            lambda: rig.spend(ours).wall,
-            lambda peer=peer: rig.spend(peer).wall,  # type: ignore[misc]
+            partial(rig.wall, ours),
+            partial(rig.wall, peer),
             pairs=rig.pairs(),
         )
