@@ -6,7 +6,7 @@ returns, `retryable` whether the same request may succeed a little later. The me
 was wrong and the hint what to do; neither ever holds a secret.
 
 Exit status: 1 failed, 2 usage or configuration, 3 the provider refused the request, 4 timeout
-or stall, 5 truncated, 130 Ctrl+C, 143 SIGTERM.
+or stall, 5 truncated, 129 SIGHUP, 130 Ctrl+C, 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -62,6 +62,12 @@ class ConfigError(ChatstreamError):
 
     code = "config"
     exit_status = 2
+
+
+class JournalError(ChatstreamError):
+    """The record of a run cannot be read, or not be written."""
+
+    code = "journal"
 
 
 class ConnectError(ChatstreamError):
@@ -127,6 +133,12 @@ class Terminated(Cancelled):
     """SIGTERM ended the run."""
 
     exit_status = 143
+
+
+class HungUp(Cancelled):
+    """SIGHUP ended the run: its terminal was closed."""
+
+    exit_status = 129
 
 
 class ServerError(ChatstreamError):

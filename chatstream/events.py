@@ -16,7 +16,7 @@ A field whose value is its default is left out of the JSON.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -47,6 +47,7 @@ class Metadata(Event, tag="metadata"):
     version: int | None = None
     run: str | None = None
     started_at: str | None = None  # RFC 3339, UTC
+    continues: str | None = None  # the run whose unfinished answer this run completes
 
 
 class Content(Event, tag="content"):
@@ -145,7 +146,10 @@ class Waiting(Event, tag="waiting"):
 
 
 class Retry(Event, tag="retry", kw_only=True):
-    """Attempt number `attempt` starts in `delay` seconds. `reset` drops what was shown."""
+    """Attempt number `attempt` starts in `delay` seconds.
+
+    `reset` drops what was shown; `continue` keeps it, and what follows goes on where it ends.
+    """
 
     attempt: int
     max: int
@@ -201,13 +205,20 @@ class ServerTimes(msgspec.Struct, omit_defaults=True):
 
 
 class Stats(msgspec.Struct, omit_defaults=True):
-    """What the run looked like from here. Seconds; `chunks` counts deltas."""
+    """What the run looked like from here. Seconds; `chunks` counts deltas.
+
+    Of a buffer in front of a slow reader: how often it made the server wait, the characters that
+    it did not show, the most bytes that it held.
+    """
 
     duration: float
     chunks: int
     ttft: float | None = None
     tokens_per_second: float | None = None
     server: ServerTimes | None = None
+    pauses: int = 0
+    dropped: int = 0
+    peak_bytes: int = 0
 
 
 class Done(Event, tag="done", kw_only=True):
@@ -255,6 +266,8 @@ AnyEvent = (
     | Error
 )
 Terminal = Done | Error
+TYPES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(AnyEvent))
+"""The values of `type` that this version knows."""
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent)

@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recovery": VALUES | PURE,
     "stages": VALUES | PURE,
     "sinks": VALUES | PURE,
+    "store": VALUES | PURE,
     "cli": EVERYTHING,
     "__init__": EVERYTHING,
     "__main__": EVERYTHING,

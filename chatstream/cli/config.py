@@ -21,6 +21,12 @@ Seconds = Annotated[float, msgspec.Meta(ge=0)]
 """A limit; 0 is no limit."""
 
 
+Days = Annotated[float, msgspec.Meta(ge=0)]
+"""How long something is kept; 0 is for ever."""
+
+OnDrop = Literal["continue", "restart", "stop", "fallback"]
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting, with its default. The names are those of the file."""
 
@@ -43,6 +49,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: Literal["show", "hide"] | None = None
     stats: bool | None = None
     options: dict[str, Any] = {}
+    on_drop: OnDrop = "continue"
+    fallback: list[str] = []  # MODEL, MODEL@PROVIDER or @PROVIDER
+    strategy: str | None = None
+    strategies: dict[str, Annotated[list[str], msgspec.Meta(min_length=1)]] = {}
+    journal: bool = True
+    keep_complete: Days = 7.0
+    keep_incomplete: Days = 30.0
+    buffer: Literal["none", "fixed", "dynamic", "sliding"] = "none"
+    buffer_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 1024 * 1024
+    coalesce: bool = False
 
 
 FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}

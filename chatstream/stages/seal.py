@@ -45,7 +45,7 @@ def new_run() -> Metadata:
     now = datetime.now(UTC)
     return Metadata(
         version=SCHEMA_VERSION,
-        run=f"{now:%Y%m%d-%H%M%S}-{os.urandom(4).hex()}",
+        run=f"{now:%Y%m%d-%H%M%S-%f}-{os.urandom(2).hex()}",  # in the order of time
         started_at=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
 

@@ -1,0 +1,99 @@
+"""Every event is written down before anyone sees it.
+
+1. The events of one arrival are held until the `Pulse` that ends it, written together, and only
+   then passed on. So nothing that a sink has shown is missing from the journal.
+2. A journal that cannot be written (a full disk, a read-only folder) is given up with one
+   `warning`, and the answer goes on. The warning takes a number, so those after it move by one.
+3. Whoever stops reading ends the run, and not the journal: the run is abandoned, and what it
+   still has to say, its terminal event too, is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from chatstream.errors import JournalError
+from chatstream.events import Event, Warn
+from chatstream.flow import Pulse, Stage, close
+
+
+class Writer(Protocol):
+    """Takes the events of a run, batch by batch. `OSError` and `JournalError` end it."""
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Write these down, all of them or an exception."""
+
+    def close(self) -> None:
+        """Nothing more comes. Idempotent."""
+
+
+def journal(writer: Writer, abandon: Callable[[], None]) -> Stage:
+    """The stage; `abandon` makes the run end soon, with an event that says so."""
+    return lambda events: _Journalled(writer, abandon).run(events)
+
+
+class _Journalled:
+    def __init__(self, writer: Writer, abandon: Callable[[], None]) -> None:
+        self._writer = writer
+        self._abandon = abandon
+        self._given_up = False
+
+    def run(self, events: Iterator[Event]) -> Iterator[Event]:
+        try:
+            held: list[Event] = []
+            for event in events:
+                if type(event) is not Pulse:
+                    held.append(event)
+                    continue
+                if held:
+                    yield from self._written(held)
+                    held = []
+                yield event
+                if self._given_up:
+                    yield from _moved(events)
+                    return
+            if held:
+                yield from self._written(held)
+        except GeneratorExit:
+            self._abandon()
+            self._write_rest(events)
+            raise
+        finally:
+            self._writer.close()
+            close(events)
+
+    def _written(self, held: list[Event]) -> Sequence[Event]:
+        """The events, once they are written; with a warning if they could not be."""
+        try:
+            self._writer.write(held)
+        except (OSError, JournalError) as error:
+            self._given_up = True
+            return _with_warning(held, getattr(error, "strerror", None) or str(error))
+        return held
+
+    def _write_rest(self, events: Iterator[Event]) -> None:
+        rest = [event for event in events if type(event) is not Pulse]
+        if rest and not self._given_up:
+            with suppress(OSError, JournalError):
+                self._writer.write(rest)
+
+
+def _with_warning(held: list[Event], reason: str) -> list[Event]:
+    """The warning goes in front, but never before the event that opens the run."""
+    place = 1 if held[0].seq == 0 else 0
+    warning = Warn(
+        "journal",
+        f"the journal cannot be written: {reason}; the answer is not kept from here on",
+        seq=held[0].seq + place,
+        t=held[0].t,
+    )
+    return [*held[:place], warning, *_moved(iter(held[place:]))]
+
+
+def _moved(events: Iterator[Event]) -> Iterator[Event]:
+    for event in events:
+        if type(event) is not Pulse:
+            event.seq += 1
+        yield event

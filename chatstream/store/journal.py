@@ -1,0 +1,128 @@
+"""The journal: each run is one append-only file, so that nothing is lost with the process.
+
+1. A line is an event, encoded as for `--json`. The opening `metadata` also carries `request`, all
+   that is needed to ask again but no secret, and `digest`, the SHA-256 of that JSON.
+2. Events are written in batches, one arrival each. The last line of a batch has a field `crc`:
+   the CRC-32 of every byte of the file before that field. So a flipped bit is found, and a file
+   that ends anywhere is a whole journal up to there.
+3. The writer holds a lock on the file for as long as it lives. The kernel lets go of it, whatever
+   ends the process, so a reader can tell a run that goes on from one that was killed.
+4. Written is handed to the kernel: `kill -9` loses nothing, a power cut may lose seconds.
+5. Files are named by their run, and names sort by time. Files 0600, their folder 0700.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zlib
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chatstream.errors import JournalError
+from chatstream.events import Event, Metadata, encode_lines
+from chatstream.messages import Message
+from chatstream.store.place import make_private
+
+SUFFIX = ".jsonl"
+_CRC = b',"crc":%d}\n'
+
+
+class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was asked, and whom: enough to ask again. The key is looked up anew."""
+
+    messages: tuple[Message, ...]
+    provider: str | None = None
+    model: str | None = None
+    base_url: str | None = None
+    profile: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    options: dict[str, Any] = {}
+
+
+class Head(Metadata, tag="metadata"):
+    """The first line of a journal: the `metadata` that opens the run, and what was asked."""
+
+    request: msgspec.Raw = msgspec.Raw()
+    digest: str = ""
+
+
+def digest_of(request: bytes | msgspec.Raw) -> str:
+    """The digest of a request's JSON."""
+    return "sha256:" + sha256(request).hexdigest()
+
+
+class Journal:
+    """The file of one run, made with the first `write`, whose first event must open the run."""
+
+    def __init__(self, folder: Path, asked: Asked) -> None:
+        self._folder = folder
+        self._asked = asked
+        self._file: int | None = None
+        self._crc = 0
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Append a batch. Raises `OSError`, `JournalError`."""
+        if self._file is None:
+            events = [self._open(events[0]), *events[1:]]
+        lines = encode_lines(events)[:-2]  # without the last brace and its line end
+        crc = zlib.crc32(lines, self._crc)
+        mark = _CRC % crc
+        self._crc = zlib.crc32(mark, crc)
+        data = memoryview(lines + mark)
+        assert self._file is not None, "opened above"
+        while data:
+            data = data[os.write(self._file, data) :]
+
+    def close(self) -> None:
+        """Let go of the file and its lock. Idempotent."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+    def _open(self, opening: Event) -> Head:
+        if not isinstance(opening, Metadata) or opening.run is None:
+            raise JournalError("a journal begins with the event that opens the run")
+        make_private(self._folder)
+        path = self._folder / (opening.run + SUFFIX)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        self._file = os.open(path, flags, 0o600)
+        _lock(self._file)
+        request = msgspec.json.encode(self._asked)
+        return Head(
+            **{name: getattr(opening, name) for name in Metadata.__struct_fields__},
+            request=msgspec.Raw(request),
+            digest=digest_of(request),
+        )
+
+
+def _lock(file: int) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows, where a file that is open cannot be taken away anyway
+        return
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(file, fcntl.LOCK_EX)  # waits for a reader that asks this very moment
+
+
+def is_running(path: Path) -> bool:
+    """Whether a living process still writes this journal."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    file = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(file)
+    return False

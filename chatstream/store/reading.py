@@ -1,0 +1,271 @@
+"""Reading event streams back: a journal, or what `--json` has written.
+
+1. Unknown types and fields are passed over: they come from a newer minor version, or a filter.
+2. A last line without its end is a torn one, the writer was killed over it: it is left out.
+3. Everything else that does not fit is `Damaged`, with the number of its line: a line that is no
+   event, a `crc` that does not fit the bytes before it, a gap in `seq`. What came before it is
+   sound, and nothing after it is believed.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from chatstream.accumulate import Accumulator
+from chatstream.errors import JournalError, UsageError
+from chatstream.events import (
+    SCHEMA_VERSION,
+    TYPES,
+    AnyEvent,
+    Done,
+    Error,
+    Metadata,
+    Terminal,
+    ToolCall,
+    ToolCallDelta,
+    decode,
+)
+from chatstream.messages import Message
+from chatstream.store.journal import SUFFIX, Asked, Head, digest_of, is_running
+
+_CRC = re.compile(rb',"crc":([0-9]{1,10})}$')
+_TAIL = 64 * 1024  # bytes at the end of a journal that hold its last line, whatever it is
+
+
+class Damaged(JournalError):
+    """A record that was changed after it was written."""
+
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(f"damaged in line {line}: {what}")
+        self.line = line
+
+
+class _AnyLine(msgspec.Struct):
+    """What every line has, known or not."""
+
+    type: str
+    seq: int = -1
+
+
+_any_line = msgspec.json.Decoder(_AnyLine)
+_head = msgspec.json.Decoder(Head)
+_asked = msgspec.json.Decoder(Asked)
+
+
+def events_of(lines: Iterable[bytes]) -> Iterator[AnyEvent]:
+    """The events of these lines, each with its line end. Raises `Damaged`, `JournalError`."""
+    crc = 0
+    expected = 0
+    for number, line in enumerate(lines, 1):
+        text = line.rstrip(b"\r\n")
+        torn = text == line
+        if mark := _CRC.search(text):
+            crc = zlib.crc32(line[: mark.start()], crc)
+            if crc != int(mark[1]):
+                if torn:
+                    return
+                raise Damaged(number, "the checksum does not fit")
+            crc = zlib.crc32(line[mark.start() :], crc)
+        else:
+            crc = zlib.crc32(line, crc)
+        if not text:
+            continue
+        try:
+            event, seq = _event(text)
+        except ValueError as error:
+            if torn:
+                return
+            raise Damaged(number, str(error)) from error
+        if seq != expected:
+            raise Damaged(number, f"event {expected} is missing, {seq} comes after {expected - 1}")
+        expected += 1
+        if event is not None:
+            if number == 1:
+                _check_version(event)
+            yield event
+
+
+def _event(text: bytes) -> tuple[AnyEvent | None, int]:
+    """The event of a line, None for an unknown type, and its number. Raises `ValueError`."""
+    try:
+        event = decode(text)
+    except ValueError:
+        try:
+            line = _any_line.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise ValueError("not an event") from None
+        if line.type in TYPES:
+            raise
+        return None, line.seq
+    return event, event.seq
+
+
+def _check_version(event: AnyEvent) -> None:
+    version = event.version if isinstance(event, Metadata) else None
+    if version is not None and version > SCHEMA_VERSION:
+        raise JournalError(
+            f"written by a newer chatstream (version {version} of the events, "
+            f"this one knows {SCHEMA_VERSION})",
+            hint="update chatstream",
+        )
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """What one run came to.
+
+    `outcome` is "complete", the code of the error that ended it, "interrupted" (the process was
+    killed), "running", or "damaged"; `damage` then says where. `message` is the answer, as far
+    as it is known and sound; `tools` whether calls of tools had begun.
+    """
+
+    run: str
+    started_at: str
+    asked: Asked | None
+    continues: str | None
+    provider: str | None
+    model: str | None
+    message: Message
+    tools: bool
+    terminal: Terminal | None
+    outcome: str
+    damage: str | None
+    duration: float
+
+    @property
+    def finished(self) -> bool:
+        """Whether the answer is whole."""
+        return self.outcome == "complete"
+
+
+def read(path: Path) -> Record:
+    """The record of one journal. Raises `JournalError` for a file that is none, or is newer."""
+    name = path.name.removesuffix(SUFFIX)
+    answer, tools, t = Accumulator(), False, 0.0
+    opening: Metadata | None = None
+    provider = model = damage = None
+    try:
+        with path.open("rb") as file:
+            head = file.readline()
+            file.seek(0)
+            for event in events_of(file):
+                answer.add(event)
+                t = event.t
+                if isinstance(event, Metadata):
+                    opening = opening or event
+                    provider = event.provider or provider
+                    model = event.model or model
+                elif isinstance(event, ToolCall | ToolCallDelta):
+                    tools = True
+    except Damaged as error:
+        damage = error.message
+    except JournalError as error:
+        raise JournalError(f"run {name}: {error.message}", hint=error.hint) from error
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error.strerror}") from error
+    if opening is None or opening.run is None or opening.started_at is None:
+        raise JournalError(
+            f"{path} is not the journal of a run" + (f": {damage}" if damage else "")
+        )
+    asked, fault = _request(head)
+    damage = damage or fault
+    terminal = answer.terminal
+    if damage is not None:
+        outcome = "damaged"
+    elif terminal is None:
+        outcome = "running" if is_running(path) else "interrupted"
+    else:
+        outcome = terminal.code if isinstance(terminal, Error) else "complete"
+    return Record(
+        run=opening.run,
+        started_at=opening.started_at,
+        asked=asked,
+        continues=opening.continues,
+        provider=provider,
+        model=model,
+        message=answer.message,
+        tools=tools,
+        terminal=terminal,
+        outcome=outcome,
+        damage=damage,
+        duration=t,
+    )
+
+
+def _request(line: bytes) -> tuple[Asked | None, str | None]:
+    """What was asked, from a journal's first line, and what is wrong with it."""
+    try:
+        head = _head.decode(line)
+        if not head.digest:  # what `--json` has written
+            return None, None
+        if digest_of(head.request) != head.digest:
+            return None, "damaged in line 1: the digest of the request does not fit"
+        return _asked.decode(head.request), None
+    except msgspec.DecodeError as error:
+        return None, f"damaged in line 1: {error}"
+
+
+def journals(folder: Path) -> list[Path]:
+    """All journals there, the newest first."""
+    try:
+        found = [it for it in folder.iterdir() if it.suffix == SUFFIX]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise JournalError(f"{folder} cannot be read: {error.strerror}") from error
+    return sorted(found, key=lambda it: it.name, reverse=True)
+
+
+def find(folder: Path, run: str) -> Path:
+    """The journal of a run, named by its id or the beginning of it. Raises `UsageError`."""
+    found = [it for it in journals(folder) if run and it.name.startswith(run)]
+    exact = [it for it in found if it.name == run + SUFFIX]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if found:
+        raise UsageError(f"{run!r} is the beginning of {len(found)} runs", hint="give more of it")
+    raise UsageError(
+        f"there is no journal of a run {run!r}", hint="`chatstream history` lists them"
+    )
+
+
+def last_unfinished(folder: Path) -> Path:
+    """The newest run that did not finish, is over, and was not continued. Raises `UsageError`."""
+    continued: set[str] = set()
+    for path in journals(folder):
+        head, last = _first_and_last(path)
+        if head is None:
+            continue
+        if head.continues:
+            continued.add(head.continues)
+        if head.run not in continued and not isinstance(last, Done) and not is_running(path):
+            return path
+    raise UsageError("there is no unfinished run", hint="`chatstream history` lists all runs")
+
+
+def is_complete(path: Path) -> bool:
+    """Whether a journal ends with `done`, from its last line alone."""
+    return isinstance(_first_and_last(path)[1], Done)
+
+
+def _first_and_last(path: Path) -> tuple[Metadata | None, AnyEvent | None]:
+    """The first and the last event of a journal; None where it is none."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline()
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
+    except OSError:
+        return None, None
+    events: list[AnyEvent | None] = []
+    for line in (first, last):
+        try:
+            events.append(decode(line))
+        except ValueError:
+            events.append(None)
+    head = events[0]
+    return (head if isinstance(head, Metadata) else None), events[1]
