@@ -27,3 +27,8 @@ class Deadline:
     def passed(self) -> bool:
         """Whether the budget is used up."""
         return self._end is not None and self._clock() >= self._end
+
+    def extend(self, seconds: float) -> None:
+        """Give so much more time."""
+        if self._end is not None:
+            self._end += seconds

@@ -102,7 +102,7 @@ class Truncated(ChatstreamError):
     code = "truncated"
     exit_status = 5
     retryable = True
-    hint = "the answer is not whole; ask again"
+    hint = "the answer is not whole"
 
 
 class Stalled(ChatstreamError):

@@ -6,6 +6,19 @@ from typing import Any, Literal
 
 import msgspec
 
+Means = Literal[
+    "prefill", "stripped_prefill", "continue_final_message", "prefix", "stream", "user_turn"
+]
+"""How a server is asked to go on with an answer that broke off (WIRE, resuming).
+
+    prefill                  the text is the last message, the assistant's
+    stripped_prefill         the same; white space at the end of the text is refused
+    continue_final_message   the same, with vLLM's two flags
+    prefix                   the same, with `"prefix": true` in that message
+    stream                   llama.cpp still has the stream itself, and sends it again
+    user_turn                the model is asked in words
+"""
+
 Role = Literal["system", "user", "assistant"]
 
 
@@ -35,6 +48,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
     `options` are sent as they are, by the server's own names. `without` names parameters that
     this server has refused; they are left out of the body.
+
+    `partial` is the beginning of the answer, which the server is asked to go on with by `means`.
     """
 
     model: str
@@ -44,3 +59,5 @@ class ChatRequest(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     options: dict[str, Any] = {}
     without: frozenset[str] = frozenset()
+    partial: str = ""
+    means: Means | None = None

@@ -21,6 +21,8 @@ from chatstream.errors import InternalError
 
 COMMANDS: dict[str, str] = {
     "ask": "chatstream.cli.ask:ask",
+    "resume": "chatstream.cli.resume:resume",
+    "replay": "chatstream.cli.replay:replay",
     "models": "chatstream.cli.models:models",
     "schema": "chatstream.cli.schema:schema",
     "config": "chatstream.cli.configure:app",

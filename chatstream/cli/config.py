@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 import msgspec
 
@@ -67,6 +67,9 @@ ADDRESSES = frozenset({"base_url", "proxy"})
 BOUND = frozenset({"model", "base_url", "api_key", "key_variable", "key_command"})
 """The settings that mean something only together with their provider."""
 
+_TABLES = frozenset({"options", "strategies"})
+"""The settings that are tables, and have no form as one text."""
+
 _TOP_LEVEL = frozenset({"profile", "profiles"})
 
 Layer = tuple[str, dict[str, Any]]
@@ -78,6 +81,7 @@ class Resolved(msgspec.Struct, frozen=True):
 
     settings: Settings
     origins: dict[str, str]
+    profile: str | None = None
 
 
 def config_path(environ: Mapping[str, str] = os.environ) -> Path:
@@ -114,10 +118,11 @@ def resolve(
     environ: Mapping[str, str] = os.environ,
 ) -> Resolved:
     """The settings that hold. Flags that are None were not given. Raises `ConfigError`."""
+    profile = profile or environ.get("CHATSTREAM_PROFILE")
     layers: list[Layer] = [
         ("--{}", {name: value for name, value in flags.items() if value is not None}),
         ("CHATSTREAM_{}", _from_environment(environ)),
-        *_from_file(config_path(environ), profile or environ.get("CHATSTREAM_PROFILE")),
+        *_from_file(config_path(environ), profile),
     ]
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -130,7 +135,7 @@ def resolve(
             elif name not in values and not (foreign and name in BOUND):
                 origins[name] = _named(origin, name)
                 values[name] = _typed(name, value, origins[name])
-    return Resolved(Settings(**values), origins)
+    return Resolved(Settings(**values), origins, profile)
 
 
 def parse(name: str, text: str) -> Any:
@@ -148,6 +153,8 @@ def _typed(name: str, value: Any, origin: str) -> Any:
     field = FIELDS.get(name)
     if field is None:
         raise ConfigError(f"{origin}: there is no setting {name!r}", hint=_nearest(name))
+    if isinstance(value, str) and get_origin(field.type) is list:
+        value = [item.strip() for item in value.split(",") if item.strip()]
     try:
         return msgspec.convert(value, field.type, strict=False)
     except msgspec.ValidationError as error:
@@ -164,7 +171,7 @@ def _nearest(name: str) -> str:
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     found = {name: environ.get(f"CHATSTREAM_{name.upper()}") for name in FIELDS}
-    return {name: text for name, text in found.items() if text and name != "options"}
+    return {name: text for name, text in found.items() if text and name not in _TABLES}
 
 
 def _from_file(path: Path, profile: str | None) -> list[Layer]:

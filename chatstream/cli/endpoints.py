@@ -25,7 +25,7 @@ def endpoint(
     key = api_key(row, settings, environ)
     if key is not None and not (key.isascii() and key.isprintable()):
         raise ConfigError(f"the API key for {name} holds characters that no key has")
-    return Endpoint(name, url, key)
+    return Endpoint(name, url, key, row.continues, row.prefix_path)
 
 
 def api_key(row: Row, settings: Settings, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -113,6 +113,16 @@ class Redactor:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return _LOOKS_LIKE_A_KEY.sub("***", text)
+
+
+def password_in(address: str | None) -> str | None:
+    """The password in an address, if there is one."""
+    return urlsplit(address).password if address else None
+
+
+def without_userinfo(address: str | None) -> str | None:
+    """An address without the user and password in it: fit to be kept."""
+    return re.sub(r"//[^/@]*@", "//", address) if address else None
 
 
 def mask_userinfo(address: str) -> str:

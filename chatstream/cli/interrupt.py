@@ -1,8 +1,10 @@
-"""Ctrl+C and SIGTERM: the first ends the answer gracefully, the second ends the process.
+"""Ctrl+C, SIGTERM, SIGHUP: the first ends the answer gracefully, the second ends the process.
 
 1. The first signal cancels the token: sockets are shut down, the pipeline writes its terminal
-   event, the terminal is restored, the process exits with 130 or 143.
+   event, the terminal is restored, the process exits with 130, 143 or 129.
 2. A second signal, or five seconds, ends the process at once with the same status.
+   A second SIGHUP is none: the kernel and the shell each send one when a terminal is closed.
+3. A signal that is ignored when we start stays ignored: `nohup`, and a shell's background jobs.
 
 What runs in a handler takes no lock and starts no thread: `CancelToken.cancel` sets an attribute
 and shuts sockets down, the five seconds are an interval timer of the kernel. Python runs handlers
@@ -16,13 +18,22 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import FrameType
 
 from chatstream.cancel import CancelToken
-from chatstream.errors import Cancelled, Terminated
+from chatstream.errors import Cancelled, HungUp, Terminated
 
 GRACE = 5.0
 """Seconds for the graceful end."""
+
+_REASONS: dict[int, Callable[[], Cancelled]] = {
+    signal.SIGINT: partial(Cancelled, "stopped"),
+    signal.SIGTERM: partial(Terminated, "terminated"),
+}
+_HANG_UP = getattr(signal, "SIGHUP", None)  # not on Windows
+if _HANG_UP is not None:
+    _REASONS[_HANG_UP] = partial(HungUp, "the terminal was closed")
 
 _SHOW_CURSOR = b"\x1b[?25h\x1b[0m\n"
 
@@ -30,17 +41,19 @@ _SHOW_CURSOR = b"\x1b[?25h\x1b[0m\n"
 @contextlib.contextmanager
 def interrupts(token: CancelToken) -> Iterator[None]:
     """Signals cancel `token` while this is open. For the main thread."""
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     timer = getattr(signal, "setitimer", None)  # not on Windows
-    if timer is not None:
-        previous[signal.SIGALRM] = signal.getsignal(signal.SIGALRM)
+    numbers: list[int] = [signal.SIGALRM] if timer is not None else []
+    numbers += [number for number in _REASONS if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.getsignal(number) for number in numbers}
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if token.reason is not None:
-            force(token.reason.exit_status)
+            if number != _HANG_UP:
+                force(token.reason.exit_status)
+            return
         if timer is not None:
             timer(signal.ITIMER_REAL, GRACE)
-        token.cancel(Terminated("terminated") if number == signal.SIGTERM else Cancelled("stopped"))
+        token.cancel(_REASONS[number]())
 
     for number in previous:
         signal.signal(number, handle)

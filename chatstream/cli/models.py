@@ -9,11 +9,11 @@ import typer
 
 from chatstream.cancel import CancelToken
 from chatstream.cli import exits
-from chatstream.cli.ask import show_debug
+from chatstream.cli.choose import model_names
 from chatstream.cli.config import resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.options import BaseUrl, Debug, Json, Profile, Provider
-from chatstream.cli.session import model_names
+from chatstream.cli.output import show_debug
 from chatstream.errors import ChatstreamError
 from chatstream.sinks.escape import clean
 

@@ -21,8 +21,56 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show what goes over the wi
 Retries = Annotated[
     int | None,
     typer.Option(
-        "--retries", min=0, metavar="N", help="Further attempts before the first token; 3."
+        "--retries", min=0, metavar="N", help="Further attempts, whatever they are for; 3."
     ),
+]
+Plain = Annotated[bool, typer.Option("--plain", help="The answer's text only, also on a terminal.")]
+Reasoning = Annotated[
+    str | None,
+    typer.Option(
+        "--reasoning", metavar="show|hide", help="The model's thinking, kept or not at all."
+    ),
+]
+Stats = Annotated[
+    bool | None,
+    typer.Option("--stats/--no-stats", help="Figures at the end. On a terminal they are on."),
+]
+OnDrop = Annotated[
+    str | None,
+    typer.Option(
+        "--on-drop",
+        metavar="continue|restart|stop|fallback",
+        help="When the answer breaks off in the middle; continue, where the server can.",
+    ),
+]
+Fallback = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fallback",
+        metavar="MODEL[@PROVIDER]",
+        help="Takes over when the model is down, overloaded, missing or stalled. Repeatable.",
+    ),
+]
+Strategy = Annotated[
+    str | None,
+    typer.Option(
+        "--strategy", metavar="NAME", help="The models of this strategy of the configuration file."
+    ),
+]
+NoJournal = Annotated[
+    bool, typer.Option("--no-journal", help="Keep no record: no resume, no history.")
+]
+Buffer = Annotated[
+    str | None,
+    typer.Option(
+        "--buffer",
+        metavar="none|fixed|dynamic|sliding",
+        help="What holds the answer for a slow reader; none: the server waits.",
+    ),
+]
+Coalesce = Annotated[
+    bool | None,
+    typer.Option("--coalesce/--no-coalesce", help="Join small pieces, for 0.1 s at most."),
 ]
 ConnectTimeout = Annotated[
     float | None,

@@ -1,7 +1,7 @@
 """The one place that joins the rooms: settings and messages in, the events of a run out.
 
-    choose a provider, choose a model, ask
-    within( retry( watchdog( degrade( provider.open ))))  |  thinking  |  seal
+    within( fallback( for each model: retry( watchdog( degrade( provider.open )))))
+        |  thinking  |  seal  |  journal  |  buffer  |  coalesce
 
 Everything that can fail happens inside the pipeline, so every run, whatever becomes of it, has
 its events and exactly one terminal one.
@@ -10,40 +10,39 @@ its events and exactly one terminal one.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, TypedDict, Unpack
 
 from msgspec.structs import replace
 
 from chatstream import errors
 from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import Resolved, Settings, resolve
-from chatstream.cli.endpoints import Redactor, endpoint, with_keys
-from chatstream.clock import Deadline
-from chatstream.errors import ChatstreamError, ConnectError, TimedOut, UsageError
+from chatstream.cli.choose import candidates, label, model_of, provider_of
+from chatstream.cli.config import OnDrop, Resolved, Settings, resolve
+from chatstream.cli.endpoints import Redactor, password_in, without_userinfo
+from chatstream.errors import Cancelled, ChatstreamError, UsageError
 from chatstream.events import Error, Event
-from chatstream.flow import Pulse, pipe
+from chatstream.flow import Open, Pulse, Stage, pipe
 from chatstream.messages import ChatRequest, Message
-from chatstream.providers import PROVIDERS, Row, dialect, find
+from chatstream.providers import PROVIDERS, Row, find
+from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.degrade import degrade
-from chatstream.recovery.retry import retry
+from chatstream.recovery.fallback import fallback
+from chatstream.recovery.retry import Plan, retry
 from chatstream.recovery.watchdog import Limits, watchdog, within
+from chatstream.stages.buffer import Pressure, buffer
+from chatstream.stages.coalesce import coalesce
+from chatstream.stages.journal import journal
 from chatstream.stages.seal import new_run, seal
 from chatstream.stages.thinking import thinking
-
-if TYPE_CHECKING:
-    from chatstream.providers.base import Provider
+from chatstream.store.journal import Asked, Journal
+from chatstream.store.place import runs_folder
+from chatstream.store.reading import Record
 
 FIRST_TOKEN = 300.0
 FIRST_TOKEN_LOCAL = 900.0  # a local server may have to load tens of gigabytes first
-_LOOK_FOR_OLLAMA = 1.0  # seconds; a local server answers within milliseconds or not at all
-_MODEL_LIST = 30.0  # seconds for a server to list its models
-
-HOW_TO_START = """\
-try it without a server:  chatstream ask -p demo "hello"
-use a local model:        start Ollama (`ollama serve`, `ollama pull llama3.2`)
-use a hosted model:       set OPENAI_API_KEY or ANTHROPIC_API_KEY"""
 
 
 class Options(TypedDict, total=False):
@@ -66,6 +65,13 @@ class Options(TypedDict, total=False):
     proxy: str
     ca_file: str
     options: dict[str, Any]
+    on_drop: OnDrop
+    fallback: list[str]
+    strategy: str
+    journal: bool
+    buffer: Literal["none", "fixed", "dynamic", "sliding"]
+    buffer_bytes: int
+    coalesce: bool
     profile: str
 
 
@@ -141,16 +147,60 @@ def run(
     token: CancelToken,
     *,
     streaming: bool = True,
+    resettable: bool = True,
+    on_screen: bool = False,
+    record: Record | None = None,
 ) -> Iterator[Event]:
-    """The events of one run with these settings."""
+    """The events of one run with these settings.
+
+    `resettable`: what was shown can be taken back. `on_screen`: it is, and nothing else reads
+    it. `record` is the run whose answer is to be gone on with.
+    """
     import chatstream.transport  # noqa: F401 - requests: its import is no part of the run's time
 
     settings = resolved.settings
-    opening = replace(new_run(), provider=settings.provider, model=settings.model)
-    redact = Redactor(settings.api_key, *_keys(os.environ), _password(settings.proxy))
+    token, _ = token.child()  # who stops reading ends this run, and nothing else
+    opening = replace(
+        new_run(),
+        provider=settings.provider,
+        model=settings.model,
+        continues=record.run if record else None,
+    )
+    redact = Redactor(settings.api_key, *_keys(os.environ), password_in(settings.proxy))
     messages = _messages(prompt, settings.system)
-    events = _answer(settings, messages, token, redact, streaming=streaming)
-    return pipe(events, thinking, seal(opening, token, redact=redact))
+    earlier = record.message if record and record.message.content.strip() else None
+    request = ChatRequest(
+        model="",
+        messages=messages,
+        stream=streaming,
+        temperature=settings.temperature,
+        max_tokens=settings.max_tokens,
+        options=settings.options,
+        partial=earlier.content if earlier else "",
+    )
+    pressure = Pressure()
+    writer = Journal(runs_folder(), _asked(resolved, messages)) if settings.journal else None
+    stages: list[Stage] = [
+        partial(thinking, begun=request.partial),
+        seal(
+            opening,
+            token,
+            earlier=earlier,
+            resume=lambda: f"chatstream resume {opening.run}" if writer and writer.ok else None,
+            pressure=pressure,
+            redact=redact,
+        ),
+    ]
+    if writer is not None:
+        stages.append(journal(writer, partial(token.cancel, Cancelled("nobody reads any more"))))
+    strategy = settings.buffer if on_screen or settings.buffer != "sliding" else "dynamic"
+    if strategy != "none":
+        stages.append(buffer(strategy, pressure, most_bytes=settings.buffer_bytes))
+    if settings.coalesce:
+        stages.append(coalesce())
+    thought = bool(earlier and earlier.reasoning)
+    events = _answer(settings, request, token, redact, resettable=resettable, thought=thought)
+    return pipe(events, *stages)
 
 
 def failed(error: ChatstreamError, token: CancelToken) -> Iterator[Event]:
@@ -163,44 +213,70 @@ def failed(error: ChatstreamError, token: CancelToken) -> Iterator[Event]:
     return seal(new_run(), token, redact=Redactor(*_keys(os.environ)))(events())
 
 
-def model_names(settings: Settings, token: CancelToken) -> Generator[Event, None, list[str]]:
-    """Pulses while the server is asked, then the names of its models. Raises."""
-    provider = yield from _provider(settings, token, Redactor())
-    try:
-        return (yield from _names(provider, token, _MODEL_LIST))
-    finally:
-        provider.close()
-
-
 def _answer(
     settings: Settings,
-    messages: tuple[Message, ...],
+    request: ChatRequest,
     token: CancelToken,
     redact: Redactor,
     *,
-    streaming: bool,
+    resettable: bool,
+    thought: bool,
 ) -> Iterator[Event]:
-    provider = yield from _provider(settings, token, redact)
-    try:
-        name = provider.endpoint.name
-        row = find(name)
-        request = ChatRequest(
-            model=settings.model or (yield from _model(provider, row, settings, token)),
-            messages=messages,
-            stream=streaming,
-            temperature=settings.temperature,
-            max_tokens=settings.max_tokens,
-            options=settings.options,
+    """Every model that may be asked, in turn, until one has answered."""
+    on_drop = settings.on_drop
+    models = candidates(settings)
+    if on_drop == "fallback" and len(models) == 1:
+        raise UsageError(
+            "there is no model to fall back on", hint="name one with --fallback MODEL[@PROVIDER]"
         )
-        limits = Limits(
-            connect=settings.connect_timeout or None,
-            first_token=_first_token(settings, row),
-            between_tokens=settings.idle_timeout or None,
-        )
-        source = retry(watchdog(degrade(provider.open), limits), settings.retries)
-        yield from within(source, settings.timeout or None)(request, token)
-    finally:
-        provider.close()
+    if not resettable and on_drop in {"restart", "fallback"}:
+        on_drop = "stop"
+    attempts = Attempts(settings.retries)
+
+    def asked(its: Settings, last: bool) -> Open:
+        def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+            provider = yield from provider_of(its, token, redact)
+            try:
+                row = find(provider.endpoint.name)
+                model = its.model or (yield from model_of(provider, row, its, token))
+                means = provider.means(model)
+                if thought and means == "stripped_prefill":
+                    means = None  # Anthropic goes on with no answer that it thought about
+                limits = Limits(
+                    connect=its.connect_timeout or None,
+                    first_token=_first_token(its, row),
+                    between_tokens=its.idle_timeout or None,
+                )
+                plan = Plan(on_drop, means, in_words=bool(request.partial), first=last)
+                source = retry(watchdog(degrade(provider.open), limits), attempts, plan)
+                how = (means or "user_turn") if request.partial else None
+                yield from source(replace(request, model=model, means=how), token)
+            finally:
+                provider.close()
+
+        return opened
+
+    source = fallback(
+        [(label(its), asked(its, its is models[-1])) for its in models],
+        attempts,
+        after_text=resettable and on_drop != "stop",
+    )
+    yield from within(source, settings.timeout or None)(request, token)
+
+
+def _asked(resolved: Resolved, messages: tuple[Message, ...]) -> Asked:
+    """What the journal keeps of the settings: all that asks again, and no secret."""
+    settings = resolved.settings
+    return Asked(
+        messages=messages,
+        provider=settings.provider,
+        model=settings.model,
+        base_url=without_userinfo(settings.base_url),
+        profile=resolved.profile,
+        temperature=settings.temperature,
+        max_tokens=settings.max_tokens,
+        options=settings.options,
+    )
 
 
 def _messages(prompt: str | Sequence[Message], system: str | None) -> tuple[Message, ...]:
@@ -214,86 +290,7 @@ def _first_token(settings: Settings, row: Row) -> float | None:
     return FIRST_TOKEN_LOCAL if row.local else FIRST_TOKEN
 
 
-def _provider(
-    settings: Settings, token: CancelToken, redact: Redactor
-) -> Generator[Event, None, Provider]:
-    """The provider that the settings name, or the first that there is."""
-    if settings.provider or settings.base_url:
-        return _made(settings.provider or "openai", settings, redact)
-    ollama = _made("ollama", settings, redact)
-    try:
-        yield from _names(ollama, token, _LOOK_FOR_OLLAMA)
-        return ollama
-    except (ConnectError, TimedOut):
-        ollama.close()
-    for name in with_keys():
-        return _made(name, settings, redact)
-    raise UsageError(
-        f"no model server: no settings, and no Ollama at {ollama.endpoint.base_url}",
-        hint=HOW_TO_START,
-    )
-
-
-def _made(name: str, settings: Settings, redact: Redactor) -> Provider:
-    from chatstream.transport import Transport  # requests: more than half of a start
-
-    row = find(name)
-    place = endpoint(name, row, settings)
-    redact.learn(place.key)
-    redact.learn(_password(place.base_url))
-    if place.key is None and row.key_variable and not row.local and not settings.base_url:
-        raise errors.AuthError(
-            f"there is no API key for {name}",
-            hint=f"set {row.key_variable}, or key_command in the configuration file",
-        )
-    transport = Transport(
-        connect=settings.connect_timeout or None,
-        proxies={"http": settings.proxy, "https": settings.proxy} if settings.proxy else None,
-        ca_file=settings.ca_file,
-    )
-    return dialect(row)(place, transport)
-
-
-def _names(
-    provider: Provider, token: CancelToken, seconds: float
-) -> Generator[Event, None, list[str]]:
-    deadline = Deadline(seconds)
-    for item in provider.models(token):
-        if isinstance(item, list):
-            return item
-        if deadline.passed:
-            raise TimedOut(f"the server did not list its models within {seconds:g} s")
-        yield item
-    return []
-
-
-def _model(
-    provider: Provider, row: Row, settings: Settings, token: CancelToken
-) -> Generator[Event, None, str]:
-    """The model to ask when none is named: the provider's usual one, or the server's first."""
-    name = provider.endpoint.name
-    own_address = provider.endpoint.base_url == row.base_url
-    if row.model and (own_address or not row.base_url):
-        return row.model
-    if own_address and not row.local:
-        raise UsageError(
-            f"no model is named for {name}",
-            hint=f"choose one with -m; `chatstream models -p {name}` lists them",
-        )
-    names = yield from _names(provider, token, _MODEL_LIST)
-    if not names:
-        hint = "`ollama pull llama3.2` fetches one" if name == "ollama" else "name one with -m"
-        raise UsageError(f"{provider.endpoint.base_url} has no model", hint=hint)
-    return names[0]
-
-
 def _keys(environ: Mapping[str, str]) -> list[str]:
     """Every key of a known provider in the environment, to be masked."""
     variables = [row.key_variable for row in PROVIDERS.values() if row.key_variable]
     return [environ[name] for name in variables if name in environ]
-
-
-def _password(url: str | None) -> str | None:
-    from urllib.parse import urlsplit
-
-    return urlsplit(url).password if url else None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from chatstream.errors import UsageError
+from chatstream.messages import Means
 
 if TYPE_CHECKING:
     from chatstream.providers.base import Provider
@@ -27,6 +28,8 @@ class Row(msgspec.Struct, frozen=True):
     """A service: its dialect (`module:Class`), its address and where its key is.
 
     `local` servers load their model on demand, need no key, and wait longer for a first token.
+    `continues` is how they go on with an answer that broke off (None: only when asked in words),
+    `prefix_path` what comes before the path of a chat call that does.
     """
 
     dialect: str
@@ -35,6 +38,8 @@ class Row(msgspec.Struct, frozen=True):
     url_variable: str | None = None
     model: str | None = None
     local: bool = False
+    continues: Means | None = None
+    prefix_path: str = ""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -43,10 +48,19 @@ class Endpoint(msgspec.Struct, frozen=True):
     name: str
     base_url: str
     key: str | None = None
+    continues: Means | None = None
+    prefix_path: str = ""
 
 
 PROVIDERS: dict[str, Row] = {
-    "ollama": Row(OLLAMA, "http://127.0.0.1:11434", "OLLAMA_API_KEY", "OLLAMA_HOST", local=True),
+    "ollama": Row(
+        OLLAMA,
+        "http://127.0.0.1:11434",
+        "OLLAMA_API_KEY",
+        "OLLAMA_HOST",
+        local=True,
+        continues="prefill",
+    ),
     "openai": Row(
         OPENAI,
         "https://api.openai.com/v1",
@@ -61,22 +75,37 @@ PROVIDERS: dict[str, Row] = {
         "ANTHROPIC_BASE_URL",
         model="claude-haiku-4-5",
     ),
-    "demo": Row(DEMO, "", model="demo", local=True),
+    "demo": Row(DEMO, "", model="demo", local=True, continues="prefill"),
     "cerebras": Row(OPENAI, "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
-    "deepseek": Row(OPENAI, "https://api.deepseek.com", "DEEPSEEK_API_KEY", model="deepseek-chat"),
+    "deepseek": Row(
+        OPENAI,
+        "https://api.deepseek.com",
+        "DEEPSEEK_API_KEY",
+        model="deepseek-chat",
+        continues="prefix",
+        prefix_path="/beta",
+    ),
     "fireworks": Row(OPENAI, "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
     "gemini": Row(
         OPENAI, "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"
     ),
     "groq": Row(OPENAI, "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
-    "mistral": Row(OPENAI, "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    "mistral": Row(OPENAI, "https://api.mistral.ai/v1", "MISTRAL_API_KEY", continues="prefix"),
     "openrouter": Row(OPENAI, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
     "perplexity": Row(OPENAI, "https://api.perplexity.ai", "PERPLEXITY_API_KEY"),
     "together": Row(OPENAI, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "xai": Row(OPENAI, "https://api.x.ai/v1", "XAI_API_KEY"),
-    "llamacpp": Row(OPENAI, "http://127.0.0.1:8080/v1", "LLAMA_API_KEY", local=True),
+    "llamacpp": Row(
+        OPENAI, "http://127.0.0.1:8080/v1", "LLAMA_API_KEY", local=True, continues="prefill"
+    ),
     "lmstudio": Row(OPENAI, "http://127.0.0.1:1234/v1", "LMSTUDIO_API_KEY", local=True),
-    "vllm": Row(OPENAI, "http://127.0.0.1:8000/v1", "VLLM_API_KEY", local=True),
+    "vllm": Row(
+        OPENAI,
+        "http://127.0.0.1:8000/v1",
+        "VLLM_API_KEY",
+        local=True,
+        continues="continue_final_message",
+    ),
 }
 
 
@@ -92,6 +121,11 @@ def find(name: str) -> Row:
             "--provider openai --base-url URL",
         )
     return row
+
+
+def is_known(name: str) -> bool:
+    """Whether there is a provider of that name."""
+    return name in PROVIDERS or _from_entry_points(name) is not None
 
 
 def dialect(row: Row) -> type[Provider]:

@@ -7,14 +7,16 @@ counts are totals: what a later frame names replaces what an earlier one said.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
 from chatstream.events import Content, Event, FinishReason, Metadata, Reasoning, Usage, Warn
 from chatstream.flow import Finish
-from chatstream.messages import ChatRequest
+from chatstream.messages import ChatRequest, Means
 from chatstream.providers.base import Provider, Reply
+from chatstream.providers.continuing import turns
 from chatstream.providers.failures import failure_in
 from chatstream.providers.lenient import (
     REFUSED,
@@ -191,6 +193,13 @@ class Anthropic(Provider):
     def chat_path(self) -> str:
         return "/v1/messages"
 
+    def means(self, model: str) -> Means | None:
+        """Claude goes on with an assistant's message up to version 4.5, and refuses it since."""
+        version = re.match(r"claude-(?:[a-z]+-)?(\d+)(?:[-.](\d{1,2}))?(?!\d)", model)
+        if version and (int(version[1]), int(version[2] or 0)) > (4, 5):
+            return None
+        return "stripped_prefill"
+
     def models_path(self) -> str:
         return "/v1/models?limit=1000"
 
@@ -203,11 +212,7 @@ class Anthropic(Provider):
         return {
             "model": request.model,
             "max_tokens": request.max_tokens or DEFAULT_MAX_TOKENS,
-            "messages": [
-                {"role": m.role, "content": m.content}
-                for m in request.messages
-                if m.role != "system"
-            ],
+            "messages": [turn for turn in turns(request) if turn["role"] != "system"],
             **({"system": system} if system else {}),
             **({"stream": True} if request.stream else {}),
             **({} if request.temperature is None else {"temperature": request.temperature}),

@@ -30,7 +30,7 @@ from chatstream.clock import Clock, monotonic
 from chatstream.errors import ChatstreamError, ProtocolError, Truncated
 from chatstream.events import Event, Metadata, Warn
 from chatstream.flow import Finish, Pulse
-from chatstream.messages import ChatRequest
+from chatstream.messages import ChatRequest, Means
 from chatstream.providers import Endpoint
 from chatstream.providers.failures import failure_of, request_id
 from chatstream.providers.lenient import Malformed, broke_off, decode_odd, excerpt, object_of
@@ -122,13 +122,18 @@ class Provider(ABC):
     def reply(self) -> Reply:
         """A decoder for one answer."""
 
+    def means(self, model: str) -> Means | None:
+        """How this server truly goes on with an answer of this model; None if it does not."""
+        return self.endpoint.continues
+
     def close(self) -> None:
         """Close the connections that are kept for another question."""
         self._transport.close()
 
     def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
         """Ask, and yield what comes. Raises a `ChatstreamError`, see the rules above."""
-        call = self._call(self.chat_path(), self.body(request))
+        before = self.endpoint.prefix_path if request.means == "prefix" else ""
+        call = self._call(before + self.chat_path(), self.body(request))
         with closing(self._transport.exchange(call, token)) as items:
             head = yield from self._await_head(items)
             if head.status >= 400:

@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, {"error": f"model '{model}' not found"})
             return
         pause = PACE if model == "demo" else 0.0
-        lines = list(_lines(model))
+        lines = list(_lines(model, _begun(request)))
         if request.get("stream") is False:
             message = {"role": "assistant", "content": ANSWER, "thinking": THOUGHT}
             self._send(200, {**lines[-1], "message": message})
@@ -111,8 +111,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _lines(model: str) -> Iterator[dict[str, object]]:
-    for field, text in (("thinking", THOUGHT), ("content", ANSWER)):
+def _begun(request: dict[str, object]) -> str:
+    """How much of the answer is there already: the assistant's message at the end."""
+    messages = request.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else {}
+    text = str(last.get("content", "")) if last.get("role") == "assistant" else ""
+    return text if ANSWER.startswith(text) else ""
+
+
+def _lines(model: str, begun: str) -> Iterator[dict[str, object]]:
+    rest = ANSWER[len(begun) :]
+    for field, text in (("thinking", "" if begun else THOUGHT), ("content", rest)):
         for piece in _pieces(text):
             message = {"role": "assistant", "content": "", field: piece}
             yield {"model": model, "message": message, "done": False}
@@ -122,7 +131,7 @@ def _lines(model: str) -> Iterator[dict[str, object]]:
         "done": True,
         "done_reason": "stop",
         "prompt_eval_count": 12,
-        "eval_count": len(_pieces(THOUGHT)) + len(_pieces(ANSWER)),
+        "eval_count": len(_pieces(THOUGHT)) + len(_pieces(rest)),
     }
 
 

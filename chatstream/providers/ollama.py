@@ -22,6 +22,7 @@ from chatstream.events import (
 from chatstream.flow import Finish
 from chatstream.messages import ChatRequest
 from chatstream.providers.base import Provider, Reply
+from chatstream.providers.continuing import turns
 from chatstream.providers.failures import failure_in
 from chatstream.providers.lenient import (
     REFUSED,
@@ -187,7 +188,7 @@ class Ollama(Provider):
             options["num_predict"] = request.max_tokens
         return {
             "model": request.model,
-            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            "messages": turns(request),
             "stream": request.stream,
             **{k: v for k, v in request.options.items() if k in _TOP_LEVEL},
             **({"options": options} if options else {}),

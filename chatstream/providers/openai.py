@@ -25,6 +25,7 @@ from chatstream.events import (
 from chatstream.flow import Finish
 from chatstream.messages import ChatRequest
 from chatstream.providers.base import Provider, Reply
+from chatstream.providers.continuing import turns
 from chatstream.providers.failures import failure_in
 from chatstream.providers.lenient import (
     REFUSED,
@@ -286,8 +287,10 @@ class OpenAI(Provider):
     def body(self, request: ChatRequest) -> dict[str, object]:
         body: dict[str, object] = {
             "model": request.model,
-            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            "messages": turns(request),
         }
+        if request.means == "continue_final_message":
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
         if request.stream:
             body["stream"] = True
             if "stream_options" not in request.without:

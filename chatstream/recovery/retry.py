@@ -1,79 +1,264 @@
-"""Another attempt when one fails, while nothing of the answer has been shown.
+"""Another attempt when one fails: the same again, from the start, or from where it broke off.
 
-1. Before the first visible token a retry is free. After it there is none: the same words would
-   come twice.
-2. Each attempt has a token of its own, so that what ends an attempt does not end the run.
-3. The pause is told in a `retry` event, can be cancelled, and pulses, so that a countdown runs.
+1. Before the first visible token another attempt is free: it is made again.
+2. After it the user chooses (`on_drop`). "restart" drops the text and asks anew, "continue" keeps
+   it and asks the server to go on, "stop" and "fallback" leave the failure to who is around.
+   Only failures that may pass are worth it; a policy that refuses the answer is none.
+3. Text is never there twice. Where it could be (a server that cannot truly continue, calls of
+   tools that had begun) nothing is asked again, and the text stays as it is.
+4. Each attempt has a token of its own, so that what ends an attempt does not end the run.
+5. The pause is told in a `retry` event, can be cancelled, and pulses, so that a countdown runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.errors import ChatstreamError
-from chatstream.events import Event, Metadata, Retry
-from chatstream.flow import Open, Pulse, close
-from chatstream.messages import ChatRequest
-from chatstream.recovery.watchdog import TOKENS
+from chatstream.errors import BadRequest, ChatstreamError
+from chatstream.events import (
+    Content,
+    Event,
+    Metadata,
+    Reasoning,
+    Retry,
+    ToolCall,
+    ToolCallDelta,
+    Warn,
+)
+from chatstream.flow import Finish, Open, Pulse, close
+from chatstream.messages import ChatRequest, Means
+from chatstream.recovery.attempts import Attempts
+from chatstream.recovery.seam import Diverged, Seam
+
+OnDrop = Literal["continue", "restart", "stop", "fallback"]
 
 PULSE = 0.1
 """Seconds between two pulses of a pause."""
 
+LONGEST = 2 * 1024 * 1024
+"""Characters of a text that is continued. No model takes as many back; memory stays flat."""
+
+_CLOSE_A_SEAM = frozenset({Finish, ToolCall, ToolCallDelta})
+
 Sleep = Callable[[CancelToken, float], bool]
 
 
-def retry(
-    source: Open, retries: int, clock: Clock = monotonic, sleep: Sleep = CancelToken.sleep
-) -> Open:
-    """`source` with up to `retries` further attempts."""
+class Plan(msgspec.Struct, frozen=True):
+    """What may be done about a failure.
 
-    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
-        attempt = 1
+    `means` is how this server truly continues an answer, None if it does not. `in_words`: where
+    that fails, the model may be asked in words, because the user has asked for just that.
+    `first`: failures before the first token may be retried.
+    """
+
+    on_drop: OnDrop = "stop"
+    means: Means | None = None
+    in_words: bool = False
+    first: bool = True
+
+
+def retry(
+    source: Open,
+    attempts: Attempts,
+    plan: Plan,
+    clock: Clock = monotonic,
+    sleep: Sleep = CancelToken.sleep,
+) -> Open:
+    """`source`, with further attempts as far as `plan` and `attempts` allow them.
+
+    A request that brings a `partial` is asked to go on after it from the first attempt on.
+    """
+    return lambda request, token: _Run(source, attempts, plan, clock, sleep).run(request, token)
+
+
+class NotContinued(BadRequest):
+    """The server does not go on with an answer."""
+
+
+class _Text:
+    """The answer so far, as the server sent it: `pieces` since the last `take`, and the rest."""
+
+    def __init__(self, text: str) -> None:
+        self.pieces: list[str] = []
+        self.lost = False  # longer than anyone continues
+        self._taken = [text]
+        self._size = len(text)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing but white space, and nothing to go on from."""
+        return not self.lost and not self.whole().strip()
+
+    def whole(self) -> str:
+        """All of it."""
+        return "".join(self._taken)
+
+    def take(self) -> bool:
+        """Join what came: many small pieces take ten times their text. False: nothing came."""
+        if not self.pieces:
+            return False
+        text = "".join(self.pieces)
+        self.pieces.clear()
+        self._size += len(text)
+        self.lost = self._size > LONGEST
+        if self.lost:
+            self._taken.clear()
+        else:
+            self._taken.append(text)
+            if len(self._taken) > 256:
+                self._taken[:] = [self.whole()]
+        return True
+
+    def clear(self) -> None:
+        """The server, or we, begin anew."""
+        self.pieces.clear()
+        self._taken.clear()
+        self._size, self.lost = 0, False
+
+
+class _Run:
+    def __init__(
+        self, source: Open, attempts: Attempts, plan: Plan, clock: Clock, sleep: Sleep
+    ) -> None:
+        self._source = source
+        self._attempts = attempts
+        self._plan = plan
+        self._clock = clock
+        self._sleep = sleep
+        self._means = plan.means
+        self._shown = False  # something new came, be it only thinking
+        self._shown_now = False  # the same for the attempt under way
+        self._tools = False  # calls of tools had begun
+        self._drop: ChatstreamError | None = None  # what broke the answer off
+
+    def run(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        self._text = _Text(request.partial)
+        asked = request
         while True:
             child, untie = token.child()
-            events = source(request, child)
-            shown = False
+            events = self._attempt(asked, child)
             try:
-                for event in events:
-                    if type(event) in TOKENS:
-                        shown = True
-                        yield event
-                        break
-                    if isinstance(event, Metadata):
-                        event.attempt = attempt
-                    yield event
                 yield from events
                 return
             except ChatstreamError as error:
                 token.check()
-                delay = None if shown else _delay(retries, attempt, error)
-                if delay is None:
-                    raise
                 cause = error
+            except Diverged:
+                cause = NotContinued("the server began anew instead of going on")
             finally:
                 close(events)
                 untie()
-            attempt += 1
+            if isinstance(cause, BadRequest) and asked.partial and not self._shown_now:
+                yield Warn("not_continued", cause.message, t=self._clock())
+                if asked.means == "user_turn" or not self._plan.in_words:
+                    raise self._drop or cause
+                self._means = "user_turn"
+                asked = replace(asked, means=self._means)
+                continue
+            delay, asked = self._next(cause, request, asked)
             yield Retry(
-                attempt=attempt,
-                max=retries + 1,
+                attempt=self._attempts.number,
+                max=self._attempts.most,
                 delay=round(delay, 3),
                 cause=cause.message,
                 status=cause.status,
-                action="reset",
-                t=clock(),
+                emitted_chars=len(asked.partial),
+                action="continue" if asked.partial else "reset",
+                t=self._clock(),
             )
-            deadline = Deadline(delay, clock)
-            while (left := deadline.left()) and not sleep(token, min(PULSE, left)):
-                yield Pulse(t=clock(), connected=False)
-            token.check()
+            yield from self._pause(delay, token)
 
-    return opened
+    def _attempt(self, asked: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        """One attempt: its events, without what a continuation repeats."""
+        seam = _seam(asked) if asked.partial else None
+        self._shown_now = False
+        pieces = self._text.pieces
+        events = self._source(asked, token)
+        try:
+            for event in events:
+                kind = type(event)
+                if type(event) is Content:
+                    if seam is not None:
+                        event.delta = seam.feed(event.delta)
+                        if not event.delta:
+                            continue
+                        if seam.closed:
+                            seam = None
+                    pieces.append(event.delta)
+                elif kind is Pulse:
+                    if pieces:
+                        self._take()
+                else:
+                    if seam is not None and kind in _CLOSE_A_SEAM and (rest := seam.finish()):
+                        pieces.append(rest)
+                        yield Content(rest, t=event.t)
+                    self._note(event)
+                yield event
+        finally:
+            self._take()
+            close(events)
+
+    def _take(self) -> None:
+        if self._text.take():
+            self._shown = self._shown_now = True
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, Metadata):
+            event.attempt = self._attempts.number
+            if event.restart:
+                self._forget()
+        elif isinstance(event, Reasoning):
+            self._shown = self._shown_now = True
+        elif isinstance(event, ToolCall | ToolCallDelta):
+            self._shown = self._shown_now = self._tools = True
+
+    def _forget(self) -> None:
+        self._text.clear()
+        self._shown = self._tools = False
+
+    def _next(
+        self, cause: ChatstreamError, request: ChatRequest, asked: ChatRequest
+    ) -> tuple[float, ChatRequest]:
+        """Seconds to wait, and what to ask then. Raises when there is no further attempt."""
+        if self._shown_now:
+            self._drop = cause
+        failure = self._drop or cause
+        if not self._shown:
+            if not self._plan.first:
+                raise failure
+            return self._delay(cause, failure), asked
+        text = self._text
+        if self._tools or self._plan.on_drop in {"stop", "fallback"}:
+            raise failure
+        if self._plan.on_drop == "restart" or text.is_blank:
+            delay = self._delay(cause, failure)
+            self._forget()
+            return delay, replace(request, partial="", means=None)
+        means = self._means or ("user_turn" if self._plan.in_words else None)
+        if means is None or text.lost:
+            raise failure
+        return self._delay(cause, failure), replace(request, partial=text.whole(), means=means)
+
+    def _delay(self, cause: ChatstreamError, failure: ChatstreamError) -> float:
+        delay = self._attempts.next(cause)
+        if delay is None:
+            raise failure
+        return delay
+
+    def _pause(self, seconds: float, token: CancelToken) -> Iterator[Event]:
+        deadline = Deadline(seconds, self._clock)
+        while (left := deadline.left()) and not self._sleep(token, min(PULSE, left)):
+            yield Pulse(t=self._clock(), connected=False)
+        token.check()
 
 
-def _delay(retries: int, attempt: int, error: ChatstreamError) -> float | None:
-    from chatstream.recovery.policy import Policy  # tenacity: 40 ms that most runs never need
-
-    return Policy(retries).delay(attempt, error)
+def _seam(asked: ChatRequest) -> Seam:
+    text = asked.partial
+    left_out = text[len(text.rstrip()) :] if asked.means == "stripped_prefill" else ""
+    return Seam(text, words=asked.means == "user_turn", resent=left_out)

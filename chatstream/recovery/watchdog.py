@@ -5,6 +5,8 @@
 2. Only tokens reset a limit. A keep-alive proves that the peer lives, and is told in `waiting`.
 3. A limit is looked at whenever the source says that nothing is in hand (`Pulse`), which it does
    several times a second.
+4. Time in which nobody looked is not silence: the process was stopped (Ctrl+Z), the machine slept,
+   or the reader of the output held everything up. Of such a gap only `AWAY` seconds count.
 """
 
 from __future__ import annotations
@@ -31,6 +33,9 @@ from chatstream.messages import ChatRequest
 NOTICE = 1.0
 """Seconds between two `waiting` events."""
 
+AWAY = 2.0
+"""Seconds between two looks; ten times what a busy machine makes of a tenth of a second."""
+
 TOKENS = frozenset({Content, Reasoning, ToolCallDelta, ToolCall})
 """The events that show that the model writes."""
 
@@ -41,7 +46,6 @@ class Limits(msgspec.Struct, frozen=True):
     connect: float | None = 10.0
     first_token: float | None = 300.0
     between_tokens: float | None = 120.0
-    total: float | None = None
 
 
 def watchdog(source: Open, limits: Limits, clock: Clock = monotonic) -> Open:
@@ -50,7 +54,7 @@ def watchdog(source: Open, limits: Limits, clock: Clock = monotonic) -> Open:
     def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
         phase: Phase = "connect"
         limit = limits.connect
-        since = clock()
+        since = seen = clock()
         noticed = 0.0
         alive = False
         events = source(request, token)
@@ -59,8 +63,11 @@ def watchdog(source: Open, limits: Limits, clock: Clock = monotonic) -> Open:
                 if type(event) in TOKENS:
                     if phase != "between_tokens":
                         phase, limit = "between_tokens", limits.between_tokens
-                    since, noticed, alive = event.t, 0.0, False
+                    since = seen = event.t
+                    noticed, alive = 0.0, False
                 elif type(event) is Pulse:
+                    since += max(0.0, event.t - seen - AWAY)
+                    seen = event.t
                     if phase == "connect" and event.connected:
                         phase, limit = "first_token", limits.first_token
                         since, noticed = event.t, 0.0
@@ -83,9 +90,14 @@ def within(source: Open, seconds: float | None, clock: Clock = monotonic) -> Ope
 
     def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
         deadline = Deadline(seconds, clock)
+        seen = clock()
         events = source(request, token)
         try:
             for event in events:
+                if type(event) is Pulse:
+                    now = clock()
+                    deadline.extend(max(0.0, now - seen - AWAY))
+                    seen = now
                 if type(event) is Pulse and deadline.passed:
                     raise TimedOut(
                         f"the answer was not whole within {seconds:g} s",

@@ -32,7 +32,7 @@ from chatstream import events as ev
 from chatstream.clock import Clock, monotonic
 from chatstream.sinks.blocks import Blocks, dialect
 from chatstream.sinks.escape import Escaper, clean
-from chatstream.sinks.words import ending, figures, note
+from chatstream.sinks.words import advice, ending, figures, note
 
 FPS = 20
 LONGEST_PAUSE = 1.0
@@ -143,7 +143,8 @@ class LiveSink:
                     self._say("■ stopped", "yellow")
                 else:
                     self._say(f"✗ {event.message}", "bold red")
-                self._say(event.hint, "dim")
+                for line in advice(event):
+                    self._say(line, "dim")
 
     def flush(self) -> None:
         """Draw a frame if one is due and something changed."""

@@ -14,7 +14,8 @@ def note(event: ev.Event) -> str | None:
     """What a person should know of this event while the answer is written; None for nothing."""
     match event:
         case ev.Retry():
-            what = f"retrying in {event.delay:.1f} s, attempt {event.attempt} of {event.max}"
+            doing = "going on" if event.emitted_chars else "retrying"
+            what = f"{doing} in {event.delay:.1f} s, attempt {event.attempt} of {event.max}"
             return f"{what}: {event.cause}"
         case ev.Fallback():
             return f"{event.source} failed ({event.cause}); asking {event.target}"
@@ -28,12 +29,17 @@ def note(event: ev.Event) -> str | None:
 def ending(event: ev.Terminal, *, stats: bool) -> list[str]:
     """The lines that close a run."""
     if isinstance(event, ev.Error):
-        if event.code == "cancelled":
-            return ["stopped"]
         status = f" (HTTP {event.status})" if event.status else ""
-        return [f"error: {event.message}{status}", *([event.hint] if event.hint else [])]
+        stopped = event.code == "cancelled"
+        return ["stopped" if stopped else f"error: {event.message}{status}", *advice(event)]
     lines = [_UNUSUAL_ENDS[event.finish_reason]] if event.finish_reason in _UNUSUAL_ENDS else []
     return [*lines, figures(event)] if stats else lines
+
+
+def advice(event: ev.Error) -> list[str]:
+    """What to do about a failure, a line for each way."""
+    ways = [event.hint, f"go on with it: {event.resume}" if event.resume else None]
+    return [way for way in ways if way]
 
 
 def figures(done: ev.Done) -> str:

@@ -3,8 +3,10 @@
 1. It opens the run with a `metadata` event before anything is asked.
 2. Whatever ends the events (a finish, a failure, a cancel, a mistake of ours) becomes one `done`
    or one `error`. Nothing comes after it; the source is closed before it is out.
-3. `seq` and `t` are given here and nowhere else. `t` is the time the event was received, if its
-   maker noted it, and never goes back.
+3. `seq` and `t` are given here. `t` is the time the event was received, if its maker noted it,
+   and never goes back.
+4. A run that continues another begins with the text of that one, so that its own `content` deltas
+   are the whole answer. Figures are about what is new.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from chatstream.events import (
     Done,
     Error,
     Event,
+    Fallback,
     Metadata,
     Reasoning,
     Retry,
@@ -34,6 +37,8 @@ from chatstream.events import (
     Warn,
 )
 from chatstream.flow import Finish, Pulse, Stage, close
+from chatstream.messages import Message
+from chatstream.stages.buffer import Pressure
 
 log = logging.getLogger(__name__)
 
@@ -51,16 +56,41 @@ def new_run() -> Metadata:
 
 
 def seal(
-    opening: Metadata, token: CancelToken, *, redact: Redact = str, clock: Clock = monotonic
+    opening: Metadata,
+    token: CancelToken,
+    *,
+    earlier: Message | None = None,
+    resume: Callable[[], str | None] = lambda: None,
+    pressure: Pressure | None = None,
+    redact: Redact = str,
+    clock: Clock = monotonic,
 ) -> Stage:
-    """The stage for one run. `redact` masks secrets in the words of errors and warnings."""
-    return lambda events: _Seal(opening, token, redact, clock).run(events)
+    """The stage for one run. `redact` masks secrets in the words of errors and warnings.
+
+    `earlier` is the answer that this run goes on with, `resume` the command that would go on
+    with what this run leaves unfinished, if one can.
+    """
+    return lambda events: _Seal(
+        opening, token, earlier, resume, pressure or Pressure(), redact, clock
+    ).run(events)
 
 
 class _Seal:
-    def __init__(self, opening: Metadata, token: CancelToken, redact: Redact, clock: Clock) -> None:
+    def __init__(
+        self,
+        opening: Metadata,
+        token: CancelToken,
+        earlier: Message | None,
+        resume: Callable[[], str | None],
+        pressure: Pressure,
+        redact: Redact,
+        clock: Clock,
+    ) -> None:
         self._opening = opening
         self._token = token
+        self._earlier = earlier or Message("assistant")
+        self._resume = resume
+        self._pressure = pressure
         self._redact = redact
         self._clock = clock
         self._began = clock()
@@ -70,11 +100,17 @@ class _Seal:
         self._chunks = 0
         self._first: float | None = None
         self._last = 0.0
-        self._partial = False
+        self._partial = bool(self._earlier.content)
+        self._tools = False
+        self._joined = False  # the answer of several attempts, each with its own usage
         self._usage: Usage | None = None
 
     def run(self, events: Iterator[Event]) -> Iterator[Event]:
         yield self._stamp(self._opening)
+        if self._earlier.reasoning:
+            yield self._stamp(Reasoning(self._earlier.reasoning))
+        if self._earlier.content:
+            yield self._stamp(Content(self._earlier.content))
         terminal: Event
         received = -1.0
         try:
@@ -137,6 +173,7 @@ class _Seal:
 
     def _note(self, event: Event) -> None:
         if isinstance(event, ToolCallDelta | ToolCall):
+            self._tools = True
             self._begin(answer=True)
             self._last = self._t
         elif isinstance(event, Usage):
@@ -146,14 +183,21 @@ class _Seal:
             self._attempts = event.attempt
             if event.action == "reset":
                 self._restart()
-        elif isinstance(event, Metadata) and event.restart:
-            self._restart()
+            else:
+                self._joined = True
+        elif isinstance(event, Metadata):
+            self._attempts = event.attempt or self._attempts
+            if event.restart:
+                self._restart()
+        elif isinstance(event, Fallback):
+            event.cause = self._redact(event.cause)
         elif isinstance(event, Warn):
             event.message = self._redact(event.message)
 
     def _restart(self) -> None:
         """What came before is dropped, as every accumulator drops it."""
-        self._partial, self._first, self._usage = False, None, None
+        self._partial, self._tools, self._joined = False, False, False
+        self._first, self._usage = None, None
 
     def _done(self, finish: Finish) -> Done:
         usage = self._usage
@@ -169,7 +213,7 @@ class _Seal:
         )
 
     def _stats(self, finish: Finish | None) -> Stats:
-        tokens = self._usage.output_tokens if self._usage else None
+        tokens = self._usage.output_tokens if self._usage and not self._joined else None
         server = finish.server if finish else None
         seconds = self._last - self._first if self._first is not None else 0.0
         rate = None
@@ -183,6 +227,9 @@ class _Seal:
             ttft=self._first,
             tokens_per_second=round(rate, 2) if rate else None,
             server=server,
+            pauses=self._pressure.pauses,
+            dropped=self._pressure.dropped,
+            peak_bytes=self._pressure.peak_bytes,
         )
 
     def _error(self, error: ChatstreamError) -> Error:
@@ -193,6 +240,7 @@ class _Seal:
             partial=self._partial,
             status=error.status,
             hint=self._redact(error.hint) if error.hint else None,
+            resume=self._resume() if self._partial and not self._tools else None,
             request_id=error.request_id,
             stats=self._stats(None),
         )

@@ -22,9 +22,11 @@ Parts = list[tuple[bool, str]]
 """Pieces of text in order, each with whether it is reasoning."""
 
 
-def thinking(events: Iterator[Event]) -> Iterator[Event]:
-    """The stage."""
+def thinking(events: Iterator[Event], begun: str = "") -> Iterator[Event]:
+    """The stage. `begun` is the text that these events go on after."""
     splitter = ThinkingSplitter()
+    splitter.feed(begun)
+    splitter.finish()  # it was passed on long ago
     try:
         for event in events:
             if type(event) is Content:
@@ -35,7 +37,9 @@ def thinking(events: Iterator[Event]) -> Iterator[Event]:
                 continue
             if type(event) is Finish:
                 yield from _events(splitter.finish(), -1.0)
-            elif type(event) is Retry or (isinstance(event, Metadata) and event.restart):
+            elif (isinstance(event, Retry) and event.action == "reset") or (
+                isinstance(event, Metadata) and event.restart
+            ):
                 splitter = ThinkingSplitter()
             yield event
     except Exception:

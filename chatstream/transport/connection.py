@@ -39,6 +39,17 @@ TICK = 0.1
 
 _RECEIVE = 64 * 1024
 
+# A peer that vanished (a laptop that slept, a cable that was pulled) is found out within a
+# minute, also where there is no limit on silence. Not every platform has the three times.
+_KEEP_ALIVE = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    ),
+]
+
 _current = threading.local()  # .lane: the exchange that this thread opens a connection for
 
 
@@ -202,7 +213,7 @@ class _Reachable(HTTPConnection):
             sock = socket.socket(family, kind, protocol)
             try:
                 _current.lane.opened(sock)
-                for option in self.socket_options or ():
+                for option in (*(self.socket_options or ()), *_KEEP_ALIVE):
                     sock.setsockopt(*option)
                 sock.settimeout(self.timeout)
                 sock.connect(address)

@@ -1,0 +1,154 @@
+"""Whom to ask: the provider and the model that the settings name, or the first that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from chatstream import errors
+from chatstream.cancel import CancelToken
+from chatstream.cli.config import Settings
+from chatstream.cli.endpoints import Redactor, endpoint, password_in, with_keys
+from chatstream.clock import Deadline
+from chatstream.errors import ConfigError, ConnectError, TimedOut, UsageError
+from chatstream.events import Event
+from chatstream.providers import Row, dialect, find, is_known
+
+if TYPE_CHECKING:
+    from chatstream.providers.base import Provider
+
+_LOOK_FOR_OLLAMA = 1.0  # seconds; a local server answers within milliseconds or not at all
+_MODEL_LIST = 30.0  # seconds for a server to list its models
+
+HOW_TO_START = """\
+try it without a server:  chatstream ask -p demo "hello"
+use a local model:        start Ollama (`ollama serve`, `ollama pull llama3.2`)
+use a hosted model:       set OPENAI_API_KEY or ANTHROPIC_API_KEY"""
+
+
+def candidates(settings: Settings) -> list[Settings]:
+    """The settings of each model that may be asked, in order. Raises `ConfigError`.
+
+    A strategy stands in the place of the model; the fallbacks come after it.
+    """
+    if settings.strategy is None:
+        return [settings, *(_with_model(settings, name) for name in settings.fallback)]
+    names = settings.strategies.get(settings.strategy)
+    if names is None:
+        known = ", ".join(settings.strategies) or "none yet"
+        raise ConfigError(
+            f"there is no strategy {settings.strategy!r}",
+            hint=f"a list of models under [strategies] in the configuration file; there: {known}",
+        )
+    return [_with_model(settings, name) for name in (*names, *settings.fallback)]
+
+
+def label(settings: Settings) -> str:
+    """A candidate in the words of the user."""
+    model = settings.model or ""
+    return f"{model}@{settings.provider}" if settings.provider else model or "the first model"
+
+
+def _with_model(settings: Settings, name: str) -> Settings:
+    """The settings with another model: MODEL, MODEL@PROVIDER or @PROVIDER.
+
+    Another provider has another address and key; what belongs to the first one is dropped.
+    """
+    model, at, provider = name.rpartition("@")
+    if not at or not is_known(provider):
+        return replace(settings, model=name)
+    if provider == settings.provider:
+        return replace(settings, model=model or None)
+    return replace(
+        settings,
+        provider=provider,
+        model=model or None,
+        base_url=None,
+        api_key=None,
+        key_variable=None,
+        key_command=None,
+    )
+
+
+def model_names(settings: Settings, token: CancelToken) -> Generator[Event, None, list[str]]:
+    """Pulses while the server is asked, then the names of its models. Raises."""
+    provider = yield from provider_of(settings, token, Redactor())
+    try:
+        return (yield from _names(provider, token, _MODEL_LIST))
+    finally:
+        provider.close()
+
+
+def provider_of(
+    settings: Settings, token: CancelToken, redact: Redactor
+) -> Generator[Event, None, Provider]:
+    """The provider that the settings name, or the first that there is."""
+    if settings.provider or settings.base_url:
+        return _made(settings.provider or "openai", settings, redact)
+    ollama = _made("ollama", settings, redact)
+    try:
+        yield from _names(ollama, token, _LOOK_FOR_OLLAMA)
+        return ollama
+    except (ConnectError, TimedOut):
+        ollama.close()
+    for name in with_keys():
+        return _made(name, settings, redact)
+    raise UsageError(
+        f"no model server: no settings, and no Ollama at {ollama.endpoint.base_url}",
+        hint=HOW_TO_START,
+    )
+
+
+def _made(name: str, settings: Settings, redact: Redactor) -> Provider:
+    from chatstream.transport import Transport  # requests: more than half of a start
+
+    row = find(name)
+    place = endpoint(name, row, settings)
+    redact.learn(place.key)
+    redact.learn(password_in(place.base_url))
+    if place.key is None and row.key_variable and not row.local and not settings.base_url:
+        raise errors.AuthError(
+            f"there is no API key for {name}",
+            hint=f"set {row.key_variable}, or key_command in the configuration file",
+        )
+    transport = Transport(
+        connect=settings.connect_timeout or None,
+        proxies={"http": settings.proxy, "https": settings.proxy} if settings.proxy else None,
+        ca_file=settings.ca_file,
+    )
+    return dialect(row)(place, transport)
+
+
+def _names(
+    provider: Provider, token: CancelToken, seconds: float
+) -> Generator[Event, None, list[str]]:
+    deadline = Deadline(seconds)
+    for item in provider.models(token):
+        if isinstance(item, list):
+            return item
+        if deadline.passed:
+            raise TimedOut(f"the server did not list its models within {seconds:g} s")
+        yield item
+    return []
+
+
+def model_of(
+    provider: Provider, row: Row, settings: Settings, token: CancelToken
+) -> Generator[Event, None, str]:
+    """The model to ask when none is named: the provider's usual one, or the server's first."""
+    name = provider.endpoint.name
+    own_address = provider.endpoint.base_url == row.base_url
+    if row.model and (own_address or not row.base_url):
+        return row.model
+    if own_address and not row.local:
+        raise UsageError(
+            f"no model is named for {name}",
+            hint=f"choose one with -m; `chatstream models -p {name}` lists them",
+        )
+    names = yield from _names(provider, token, _MODEL_LIST)
+    if not names:
+        hint = "`ollama pull llama3.2` fetches one" if name == "ollama" else "name one with -m"
+        raise UsageError(f"{provider.endpoint.base_url} has no model", hint=hint)
+    return names[0]

@@ -1,0 +1,128 @@
+"""Where a continued answer meets the text that is there already. Pure.
+
+A server that is asked to go on should send only what is new. Some do not:
+
+1. Some send the answer from its beginning again: Mistral repeats the prefix, and a server that
+   does not know prefills simply answers anew. What equals the text that is there is swallowed;
+   where it parts from it nothing can be joined: `Diverged`.
+2. Models that are asked in words repeat the last words, or the word that was cut. What they send
+   begins with what the text ends with: that overlap is swallowed, at most `LONGEST` characters.
+   They also open a code block again that is still open; that line goes too.
+3. A true continuation repeats nothing, though it may look so: after "=====" comes "=====", after
+   "hel" comes "lo". So for those an overlap has to be long, there must be only one, and a text
+   that repeats its own beginning is not taken for one that comes again.
+
+Text is held back only while it may still turn out to be a repetition.
+"""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 200
+"""Characters of an overlap; the longest that real models were seen to repeat (WIRE, resuming)."""
+
+_CHANCE = 16  # characters that no chance explains
+_SHORT = 4  # of a text shorter than that, all of it, but not fewer
+_WORD = 3  # the same where whole words are repeated, by a model that was asked in words
+
+
+class Diverged(Exception):
+    """The server began anew, and says something else."""
+
+
+class Seam:
+    """Takes the new text in pieces, gives the part of it that goes on after `text`.
+
+    `words`: the model was asked in words to go on, and is no true continuation.
+    `resent`: white space at the end of `text` that the server was not given.
+    """
+
+    def __init__(self, text: str, *, words: bool = False, resent: str = "") -> None:
+        self._text = text
+        self._tail = text[-LONGEST:]
+        self._words = words
+        self._in_code = words and _in_code(text)
+        self._resent = resent
+        self._held = ""
+        self._unique = text[:_CHANCE] not in text[1:] and text not in (text + text)[1:-1]
+        self._echoed = 0  # characters of the beginning that came again, once that is certain
+        self.closed = False  # all that comes now is new
+
+    def feed(self, delta: str) -> str:
+        """The next piece; what of it, and of what was held, is new. Raises `Diverged`."""
+        if self.closed:
+            return delta
+        self._held += delta
+        return self._decide(final=False)
+
+    def finish(self) -> str:
+        """What was held, when no more comes."""
+        return "" if self.closed else self._decide(final=True)
+
+    def _decide(self, *, final: bool) -> str:
+        held, text = self._held, self._text
+        if self._echoed:
+            return self._swallow()
+        if self._resent:
+            if len(held) < len(self._resent) and self._resent.startswith(held) and not final:
+                return ""
+            return self._close(_common(self._resent, held))
+        same = _common(text, held)
+        if self._unique and same >= min(len(text), _CHANCE) and same >= _SHORT:
+            return self._swallow()
+        begins = self._unique and same == len(held)
+        opens = self._in_code and "\n" not in held and held.startswith("```"[: len(held)])
+        if not final and (begins or opens or held in self._tail):
+            return ""
+        if self._in_code and (again := re.match(r"```\w[^\n]*\n", held)):
+            return self._close(again.end())
+        return self._close(self._overlap(held))
+
+    def _swallow(self) -> str:
+        """The beginning comes again: nothing is new before the end of the text is reached."""
+        expected = self._text[self._echoed : self._echoed + len(self._held)]
+        if not self._held.startswith(expected):
+            raise Diverged
+        self._echoed += len(expected)
+        if self._echoed < len(self._text):
+            self._held = ""
+            return ""
+        return self._close(len(expected))
+
+    def _close(self, repeated: int) -> str:
+        self.closed = True
+        return self._held[repeated:]
+
+    def _overlap(self, held: str) -> int:
+        """How many of the characters that came are at the end of the text already."""
+        tail = self._tail
+        most = min(len(tail), len(held))
+        lengths = [n for n in range(most, 0, -1) if tail.endswith(held[:n])]
+        if self._words:
+            return next((n for n in lengths if n >= _CHANCE or self._is_word(n)), 0)
+        telling = [n for n in lengths if n >= _SHORT]
+        return telling[0] if len(telling) == 1 and telling[0] >= _CHANCE else 0
+
+    def _is_word(self, length: int) -> bool:
+        """Whether the last `length` characters begin where a word does."""
+        before = self._tail[-length - 1 : -length]
+        return length >= _WORD and not before.isalnum()
+
+
+def _common(left: str, right: str) -> int:
+    """How many characters both begin with."""
+    length = min(len(left), len(right))
+    return next((n for n in range(length) if left[n] != right[n]), length)
+
+
+def _in_code(text: str) -> bool:
+    """Whether the text ends inside a fenced code block."""
+    fence = ""
+    for line in text.split("\n"):
+        run = re.match(r" {0,3}(`{3,}|~{3,})", line)
+        if run and not fence:
+            fence = run[1]
+        elif run and run[1].startswith(fence) and not line[run.end() :].strip():
+            fence = ""
+    return bool(fence)
