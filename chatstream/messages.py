@@ -50,6 +50,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     this server has refused; they are left out of the body.
 
     `partial` is the beginning of the answer, which the server is asked to go on with by `means`.
+    `conversation` is the name under which a server that keeps streams keeps this one.
     """
 
     model: str
@@ -60,4 +61,5 @@ class ChatRequest(msgspec.Struct, frozen=True):
     options: dict[str, Any] = {}
     without: frozenset[str] = frozenset()
     partial: str = ""
+    conversation: str | None = None
     means: Means | None = None

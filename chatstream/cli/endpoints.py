@@ -9,7 +9,15 @@ from urllib.parse import urlsplit
 
 from chatstream.cli.config import Settings
 from chatstream.errors import ConfigError
-from chatstream.providers import ANTHROPIC, OLLAMA, OPENAI, PROVIDERS, Endpoint, Row
+from chatstream.providers import (
+    ANTHROPIC,
+    LLAMACPP,
+    OLLAMA,
+    OPENAI,
+    PROVIDERS,
+    Endpoint,
+    Row,
+)
 
 _OLLAMA_PORT = 11434
 _KEY_COMMAND_SECONDS = 30
@@ -65,7 +73,7 @@ def _address(text: str, row: Row) -> str:
         elif port is None and "://" not in text:
             parts = parts._replace(netloc=f"{parts.netloc}:{_OLLAMA_PORT}")
         parts = parts._replace(path=parts.path.removesuffix("/api"))
-    elif row.dialect == OPENAI and not parts.path:
+    elif row.dialect in {OPENAI, LLAMACPP} and not parts.path:
         parts = parts._replace(path="/v1")
     elif row.dialect == ANTHROPIC:
         parts = parts._replace(path=parts.path.removesuffix("/v1"))

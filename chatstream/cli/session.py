@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from msgspec.structs import replace
 
@@ -39,7 +39,9 @@ from chatstream.stages.seal import new_run, seal
 from chatstream.stages.thinking import thinking
 from chatstream.store.journal import Asked, Journal
 from chatstream.store.place import runs_folder
-from chatstream.store.reading import Record
+
+if TYPE_CHECKING:
+    from chatstream.store.reading import Record
 
 FIRST_TOKEN = 300.0
 FIRST_TOKEN_LOCAL = 900.0  # a local server may have to load tens of gigabytes first
@@ -169,6 +171,7 @@ def run(
     redact = Redactor(settings.api_key, *_keys(os.environ), password_in(settings.proxy))
     messages = _messages(prompt, settings.system)
     earlier = record.message if record and record.message.content.strip() else None
+    kept_as = record.asked.conversation if record and record.asked else opening.run
     request = ChatRequest(
         model="",
         messages=messages,
@@ -177,9 +180,10 @@ def run(
         max_tokens=settings.max_tokens,
         options=settings.options,
         partial=earlier.content if earlier else "",
+        conversation=kept_as,
     )
     pressure = Pressure()
-    writer = Journal(runs_folder(), _asked(resolved, messages)) if settings.journal else None
+    writer = Journal(runs_folder(), _asked(resolved, request)) if settings.journal else None
     stages: list[Stage] = [
         partial(thinking, begun=request.partial),
         seal(
@@ -264,11 +268,11 @@ def _answer(
     yield from within(source, settings.timeout or None)(request, token)
 
 
-def _asked(resolved: Resolved, messages: tuple[Message, ...]) -> Asked:
+def _asked(resolved: Resolved, request: ChatRequest) -> Asked:
     """What the journal keeps of the settings: all that asks again, and no secret."""
     settings = resolved.settings
     return Asked(
-        messages=messages,
+        messages=request.messages,
         provider=settings.provider,
         model=settings.model,
         base_url=without_userinfo(settings.base_url),
@@ -276,6 +280,7 @@ def _asked(resolved: Resolved, messages: tuple[Message, ...]) -> Asked:
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
         options=settings.options,
+        conversation=request.conversation,
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 OLLAMA = "chatstream.providers.ollama:Ollama"
 OPENAI = "chatstream.providers.openai:OpenAI"
 ANTHROPIC = "chatstream.providers.anthropic:Anthropic"
+LLAMACPP = "chatstream.providers.llamacpp:LlamaCpp"
 DEMO = "chatstream.providers.demo:Demo"
 
 
@@ -96,7 +97,7 @@ PROVIDERS: dict[str, Row] = {
     "together": Row(OPENAI, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "xai": Row(OPENAI, "https://api.x.ai/v1", "XAI_API_KEY"),
     "llamacpp": Row(
-        OPENAI, "http://127.0.0.1:8080/v1", "LLAMA_API_KEY", local=True, continues="prefill"
+        LLAMACPP, "http://127.0.0.1:8080/v1", "LLAMA_API_KEY", local=True, continues="stream"
     ),
     "lmstudio": Row(OPENAI, "http://127.0.0.1:1234/v1", "LMSTUDIO_API_KEY", local=True),
     "vllm": Row(

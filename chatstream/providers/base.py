@@ -126,15 +126,18 @@ class Provider(ABC):
         """How this server truly goes on with an answer of this model; None if it does not."""
         return self.endpoint.continues
 
+    def chat_call(self, request: ChatRequest) -> Call:
+        """The HTTP request that asks."""
+        before = self.endpoint.prefix_path if request.means == "prefix" else ""
+        return self.call(before + self.chat_path(), self.body(request))
+
     def close(self) -> None:
         """Close the connections that are kept for another question."""
         self._transport.close()
 
     def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
         """Ask, and yield what comes. Raises a `ChatstreamError`, see the rules above."""
-        before = self.endpoint.prefix_path if request.means == "prefix" else ""
-        call = self._call(before + self.chat_path(), self.body(request))
-        with closing(self._transport.exchange(call, token)) as items:
+        with closing(self._transport.exchange(self.chat_call(request), token)) as items:
             head = yield from self._await_head(items)
             if head.status >= 400:
                 body, _ = yield from self._collect(items, b"", _MAX_ERROR)
@@ -148,7 +151,7 @@ class Provider(ABC):
 
     def models(self, token: CancelToken) -> Iterator[Event | list[str]]:
         """Pulses while the server is asked for its models, then the list of their names."""
-        call = self._call(self.models_path(), None)
+        call = self.call(self.models_path(), None)
         with closing(self._transport.exchange(call, token)) as items:
             head = yield from self._await_head(items)
             body, _ = yield from self._collect(items, b"", _MAX_BODY)
@@ -156,7 +159,8 @@ class Provider(ABC):
             raise failure_of(head.status, body, head.headers)
         yield _model_names(body)
 
-    def _call(self, path: str, body: dict[str, object] | None) -> Call:
+    def call(self, path: str, body: dict[str, object] | None) -> Call:
+        """A request to this server; a GET without a body."""
         headers = {
             "Accept": self.accept if body is not None else "application/json",
             "Accept-Encoding": "identity",  # a compressed stream is held back until it is long

@@ -155,10 +155,11 @@ class _Run:
                 close(events)
                 untie()
             if isinstance(cause, BadRequest) and asked.partial and not self._shown_now:
-                yield Warn("not_continued", cause.message, t=self._clock())
-                if asked.means == "user_turn" or not self._plan.in_words:
+                self._means = self._other_means(asked.means)
+                if asked.means != "stream":  # the server need not have kept it
+                    yield Warn("not_continued", cause.message, t=self._clock())
+                if self._means is None:
                     raise self._drop or cause
-                self._means = "user_turn"
                 asked = replace(asked, means=self._means)
                 continue
             delay, asked = self._next(cause, request, asked)
@@ -173,6 +174,11 @@ class _Run:
                 t=self._clock(),
             )
             yield from self._pause(delay, token)
+
+    def _other_means(self, refused: Means | None) -> Means | None:
+        if refused == "stream":
+            return "prefill"
+        return "user_turn" if self._plan.in_words and refused != "user_turn" else None
 
     def _attempt(self, asked: ChatRequest, token: CancelToken) -> Iterator[Event]:
         """One attempt: its events, without what a continuation repeats."""
@@ -194,6 +200,8 @@ class _Run:
                 elif kind is Pulse:
                     if pieces:
                         self._take()
+                elif seam is not None and seam.repeats and kind is Reasoning:
+                    continue  # it came before the text that is there
                 else:
                     if seam is not None and kind in _CLOSE_A_SEAM and (rest := seam.finish()):
                         pieces.append(rest)
@@ -261,4 +269,9 @@ class _Run:
 def _seam(asked: ChatRequest) -> Seam:
     text = asked.partial
     left_out = text[len(text.rstrip()) :] if asked.means == "stripped_prefill" else ""
-    return Seam(text, words=asked.means == "user_turn", resent=left_out)
+    return Seam(
+        text,
+        words=asked.means == "user_turn",
+        repeats=asked.means == "stream",
+        resent=left_out,
+    )

@@ -35,10 +35,14 @@ class Seam:
     """Takes the new text in pieces, gives the part of it that goes on after `text`.
 
     `words`: the model was asked in words to go on, and is no true continuation.
+    `repeats`: the text is sure to come again from its beginning.
     `resent`: white space at the end of `text` that the server was not given.
     """
 
-    def __init__(self, text: str, *, words: bool = False, resent: str = "") -> None:
+    def __init__(
+        self, text: str, *, words: bool = False, repeats: bool = False, resent: str = ""
+    ) -> None:
+        self.repeats = repeats
         self._text = text
         self._tail = text[-LONGEST:]
         self._words = words
@@ -62,7 +66,7 @@ class Seam:
 
     def _decide(self, *, final: bool) -> str:
         held, text = self._held, self._text
-        if self._echoed:
+        if self._echoed or self.repeats:
             return self._swallow()
         if self._resent:
             if len(held) < len(self._resent) and self._resent.startswith(held) and not final:

@@ -45,15 +45,18 @@ _INFLATABLE = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A request. `body` is JSON text; None makes it a GET."""
+    """A request. `body` is JSON text; without one it is a GET, or a DELETE."""
 
     url: str
     headers: dict[str, str]
     body: bytes | None = None
+    deletes: bool = False
 
     @property
     def method(self) -> str:
-        """GET or POST."""
+        """GET, POST or DELETE."""
+        if self.deletes:
+            return "DELETE"
         return "GET" if self.body is None else "POST"
 
 

@@ -1,0 +1,60 @@
+"""llama.cpp's server: the OpenAI dialect, and streams that outlive their connection.
+
+1. A streamed request names its conversation. The server then keeps the stream for some minutes
+   and does not stop when the connection breaks; `GET /v1/stream` sends it again, from its
+   beginning, and goes on live. Older servers do not know the header, and pass it over.
+2. So hanging up does not stop it any more: a cancelled answer is deleted, in a moment or not at
+   all. One that broke off is not, for it can be gone on with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from urllib.parse import quote
+
+from msgspec.structs import replace
+
+from chatstream.cancel import CancelToken
+from chatstream.clock import Deadline
+from chatstream.errors import ChatstreamError
+from chatstream.events import Event
+from chatstream.messages import ChatRequest
+from chatstream.providers.openai import OpenAI
+from chatstream.transport import Call, Head
+
+_MOMENT = 0.15
+"""Seconds: a user who pressed Ctrl+C waits for it."""
+
+
+class LlamaCpp(OpenAI):
+    """A llama.cpp server."""
+
+    def chat_call(self, request: ChatRequest) -> Call:
+        if request.means == "stream" and request.conversation:
+            call = self.call(f"{_stream(request.conversation)}&from=0", None)
+            return replace(call, headers={**call.headers, "Accept": self.accept})
+        call = super().chat_call(request)
+        if not request.stream or not request.conversation:
+            return call
+        return replace(call, headers={**call.headers, "X-Conversation-Id": request.conversation})
+
+    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        try:
+            yield from super().open(request, token)
+        finally:
+            if token.cancelled and request.stream and request.conversation:
+                self._stop(request.conversation)
+
+    def _stop(self, conversation: str) -> None:
+        call = replace(self.call(_stream(conversation), None), deletes=True)
+        deadline = Deadline(_MOMENT)
+        exchange = self._transport.exchange(call, CancelToken())
+        with suppress(ChatstreamError), closing(exchange) as items:
+            for item in items:
+                if isinstance(item, Head) or deadline.passed:
+                    return
+
+
+def _stream(conversation: str) -> str:
+    return f"/stream?conv_id={quote(conversation, safe='')}"
