@@ -8,6 +8,13 @@
 
     print(chatstream.ask("Why is the sky blue?", provider="demo").content)
 
+    for event in chatstream.resume():          # go on with the last answer that broke off
+        ...
+    for event in chatstream.replay("run.jsonl"):
+        ...
+    with chatstream.history() as history:
+        history.search("sky")
+
 Nothing is imported until it is used.
 """
 
@@ -19,9 +26,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chatstream import errors, events
     from chatstream.cancel import CancelToken
+    from chatstream.cli.playing import replay
+    from chatstream.cli.resuming import resume
     from chatstream.cli.session import ask, stream
     from chatstream.errors import ChatstreamError
     from chatstream.messages import Message
+    from chatstream.store.history import history
 
 __version__ = "0.1.0"
 __all__ = [
@@ -32,6 +42,9 @@ __all__ = [
     "ask",
     "errors",
     "events",
+    "history",
+    "replay",
+    "resume",
     "stream",
 ]
 
@@ -40,6 +53,9 @@ _HOMES = {
     "ChatstreamError": "chatstream.errors",
     "Message": "chatstream.messages",
     "ask": "chatstream.cli.session",
+    "history": "chatstream.store.history",
+    "replay": "chatstream.cli.playing",
+    "resume": "chatstream.cli.resuming",
     "stream": "chatstream.cli.session",
 }
 

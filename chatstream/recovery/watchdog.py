@@ -33,8 +33,8 @@ from chatstream.messages import ChatRequest
 NOTICE = 1.0
 """Seconds between two `waiting` events."""
 
-AWAY = 2.0
-"""Seconds between two looks; ten times what a busy machine makes of a tenth of a second."""
+AWAY = 0.5
+"""Seconds between two looks, which come ten times a second; the machine may be busy."""
 
 TOKENS = frozenset({Content, Reasoning, ToolCallDelta, ToolCall})
 """The events that show that the model writes."""
