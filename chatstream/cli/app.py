@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "models": "chatstream.cli.models:models",
     "schema": "chatstream.cli.schema:schema",
     "config": "chatstream.cli.configure:app",
+    "history": "chatstream.cli.history:app",
 }
 
 

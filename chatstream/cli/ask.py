@@ -33,7 +33,7 @@ from chatstream.cli.options import (
     Strategy,
     Timeout,
 )
-from chatstream.cli.output import choose_sink, is_resettable, is_screen, show, show_debug
+from chatstream.cli.output import choose_sink, is_resettable, is_screen, show, show_debug, tidy
 from chatstream.cli.prompt import compose
 from chatstream.cli.session import failed, run
 from chatstream.errors import ChatstreamError, UsageError
@@ -137,13 +137,16 @@ def ask(
             )
         except ChatstreamError as error:
             events = failed(error, token)
-        return show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
+        status = show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
+        if not token.cancelled:
+            tidy(settings)
+        return status
 
 
 def _options(pairs: list[str] | None) -> dict[str, Any] | None:
     options: dict[str, Any] = {}
     for pair in pairs or ():
-        key, equals, text = pair.partition("=")
+        key, equals, text = pair.encode("utf-8", "replace").decode().partition("=")
         if not equals or not key:
             raise UsageError(f"-o {pair!r} is not KEY=VALUE", hint="for example: -o seed=7")
         try:

@@ -153,6 +153,8 @@ def _typed(name: str, value: Any, origin: str) -> Any:
     field = FIELDS.get(name)
     if field is None:
         raise ConfigError(f"{origin}: there is no setting {name!r}", hint=_nearest(name))
+    if isinstance(value, str):  # an argument need not be UTF-8, what we send has to be
+        value = value.encode("utf-8", "replace").decode()
     if isinstance(value, str) and get_origin(field.type) is list:
         value = [item.strip() for item in value.split(",") if item.strip()]
     try:

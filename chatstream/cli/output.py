@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 
 from chatstream.cancel import CancelToken
@@ -16,6 +17,7 @@ from chatstream.events import Done, Error, Event, Terminal
 from chatstream.flow import Pulse, Sink, close, drive
 from chatstream.sinks import sink_class
 from chatstream.sinks.output import Output
+from chatstream.store.place import state_folder
 
 
 def is_screen(*, as_json: bool, plain: bool) -> bool:
@@ -56,6 +58,14 @@ def show(events: Iterator[Event], sink: Sink, token: CancelToken) -> int:
         print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     return exits.status_of(terminal, token)
+
+
+def tidy(settings: Settings) -> None:
+    """Let go of journals that were kept long enough. After the answer, so that nobody waits."""
+    from chatstream.store.retention import sweep
+
+    if settings.journal:
+        sweep(state_folder(), settings.keep_complete, settings.keep_incomplete, time.time())
 
 
 def show_debug() -> None:

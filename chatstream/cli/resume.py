@@ -31,7 +31,7 @@ from chatstream.cli.options import (
     Strategy,
     Timeout,
 )
-from chatstream.cli.output import choose_sink, is_resettable, is_screen, show, show_debug
+from chatstream.cli.output import choose_sink, is_resettable, is_screen, show, show_debug, tidy
 from chatstream.cli.resuming import go_on, settings_of, unfinished
 from chatstream.cli.session import failed
 from chatstream.errors import ChatstreamError
@@ -105,4 +105,7 @@ def resume(
             )
         except ChatstreamError as error:
             events = failed(error, token)
-        return show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
+        status = show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
+        if not token.cancelled:
+            tidy(settings)
+        return status

@@ -43,6 +43,7 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     temperature: float | None = None
     max_tokens: int | None = None
     options: dict[str, Any] = {}
+    conversation: str | None = None
 
 
 class Head(Metadata, tag="metadata"):
@@ -63,14 +64,19 @@ class Journal:
     def __init__(self, folder: Path, asked: Asked) -> None:
         self._folder = folder
         self._asked = asked
+        self.ok = True  # everything was written so far
         self._file: int | None = None
         self._crc = 0
 
     def write(self, events: Sequence[Event]) -> None:
         """Append a batch. Raises `OSError`, `JournalError`."""
-        if self._file is None:
-            events = [self._open(events[0]), *events[1:]]
-        lines = encode_lines(events)[:-2]  # without the last brace and its line end
+        self.ok = False
+        try:
+            if self._file is None:
+                events = [self._open(events[0]), *events[1:]]
+            lines = encode_lines(events)[:-2]  # without the last brace and its line end
+        except UnicodeEncodeError as error:
+            raise JournalError("half a character is no text") from error
         crc = zlib.crc32(lines, self._crc)
         mark = _CRC % crc
         self._crc = zlib.crc32(mark, crc)
@@ -78,22 +84,24 @@ class Journal:
         assert self._file is not None, "opened above"
         while data:
             data = data[os.write(self._file, data) :]
+        self.ok = True
 
     def close(self) -> None:
         """Let go of the file and its lock. Idempotent."""
         file, self._file = self._file, None
         if file is not None:
-            os.close(file)
+            with contextlib.suppress(OSError):  # a full disk, told of late: nobody is left to warn
+                os.close(file)
 
     def _open(self, opening: Event) -> Head:
         if not isinstance(opening, Metadata) or opening.run is None:
             raise JournalError("a journal begins with the event that opens the run")
+        request = msgspec.json.encode(self._asked)
         make_private(self._folder)
         path = self._folder / (opening.run + SUFFIX)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._file = os.open(path, flags, 0o600)
         _lock(self._file)
-        request = msgspec.json.encode(self._asked)
         return Head(
             **{name: getattr(opening, name) for name in Metadata.__struct_fields__},
             request=msgspec.Raw(request),

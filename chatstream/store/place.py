@@ -28,6 +28,7 @@ def runs_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Make the folder and the one around it, both for their owner alone. Raises `OSError`."""
-    for it in (folder.parent, folder):
-        it.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    """Make the folder, and those around it that are missing, private. Raises `OSError`."""
+    missing = [it for it in folder.parents if not it.exists()]
+    for it in (*reversed(missing), folder):
+        it.mkdir(mode=PRIVATE, exist_ok=True)

@@ -1,9 +1,11 @@
 """Reading event streams back: a journal, or what `--json` has written.
 
 1. Unknown types and fields are passed over: they come from a newer minor version, or a filter.
-2. A last line without its end is a torn one, the writer was killed over it: it is left out.
-3. Everything else that does not fit is `Damaged`, with the number of its line: a line that is no
-   event, a `crc` that does not fit the bytes before it, a gap in `seq`. What came before it is
+2. The events of a journal are out when the `crc` of their batch fits, so none is ever wrong. At
+   the end of the file that is too much to ask: the last batch may have been cut.
+3. A last line without its end is a torn one, the writer was killed over it: it is left out.
+4. Everything else that does not fit is `Damaged`, with the number of its line: a line that is no
+   event, a `crc` that does not fit the bytes before it, a gap in `seq`. What was out before it is
    sound, and nothing after it is believed.
 """
 
@@ -12,12 +14,13 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from chatstream.accumulate import Accumulator
-from chatstream.errors import JournalError, UsageError
+from chatstream.errors import JournalError, LineTooLong, UsageError
 from chatstream.events import (
     SCHEMA_VERSION,
     TYPES,
@@ -32,8 +35,16 @@ from chatstream.events import (
 )
 from chatstream.messages import Message
 from chatstream.store.journal import SUFFIX, Asked, Head, digest_of, is_running
+from chatstream.wire.lines import LineSplitter
 
-_CRC = re.compile(rb',"crc":([0-9]{1,10})}$')
+LONGEST = 64 * 1024 * 1024
+"""Bytes of a line. The longest is the first, which holds the question with all its files."""
+
+SLICE = 64 * 1024
+"""Bytes of one read."""
+
+_MARK = re.compile(rb',"crc":([0-9]{1,10})}\r?$')
+_IS_JOURNAL = b'"digest":"sha256:'  # in the first line
 _TAIL = 64 * 1024  # bytes at the end of a journal that hold its last line, whatever it is
 
 
@@ -57,50 +68,88 @@ _head = msgspec.json.Decoder(Head)
 _asked = msgspec.json.Decoder(Asked)
 
 
-def events_of(lines: Iterable[bytes]) -> Iterator[AnyEvent]:
-    """The events of these lines, each with its line end. Raises `Damaged`, `JournalError`."""
-    crc = 0
-    expected = 0
-    for number, line in enumerate(lines, 1):
-        text = line.rstrip(b"\r\n")
-        torn = text == line
-        if mark := _CRC.search(text):
-            crc = zlib.crc32(line[: mark.start()], crc)
-            if crc != int(mark[1]):
-                if torn:
-                    return
-                raise Damaged(number, "the checksum does not fit")
-            crc = zlib.crc32(line[mark.start() :], crc)
-        else:
-            crc = zlib.crc32(line, crc)
-        if not text:
-            continue
+class Reader:
+    """The bytes of a record in, in any pieces; its events out.
+
+    Not `strict`: numbers may be missing in `seq`, for somebody has filtered the events.
+    """
+
+    def __init__(self, *, strict: bool = True) -> None:
+        self._strict = strict
+        self._splitter = LineSplitter(LONGEST, cr=False)
+        self._line = 0
+        self._crc = 0
+        self._next = 0
+        self._in_batches = False
+        self._held: list[AnyEvent] = []  # of the batch that has no mark yet
+
+    def feed(self, data: bytes) -> Iterator[AnyEvent]:
+        """The events that are sound with these bytes. Raises `Damaged`, `JournalError`."""
+        for line in self._split(data):
+            if self._take(line, b"\n"):
+                yield from self._held
+                self._held.clear()
+
+    def feed_eof(self) -> Iterator[AnyEvent]:
+        """The events of a last batch that has no mark. Raises `Damaged`, `JournalError`."""
+        for line in self._split(None):
+            self._take(line, b"")
+        yield from self._held
+
+    def _split(self, data: bytes | None) -> list[bytes]:
         try:
-            event, seq = _event(text)
-        except ValueError as error:
-            if torn:
-                return
-            raise Damaged(number, str(error)) from error
-        if seq != expected:
-            raise Damaged(number, f"event {expected} is missing, {seq} comes after {expected - 1}")
-        expected += 1
-        if event is not None:
-            if number == 1:
-                _check_version(event)
-            yield event
+            return self._splitter.feed_eof() if data is None else self._splitter.feed(data)
+        except LineTooLong as error:
+            raise Damaged(self._line + 1, f"longer than {LONGEST:,} bytes") from error
+
+    def _take(self, line: bytes, end: bytes) -> bool:
+        """Hold the event of a line. True when all that is held can go."""
+        self._line += 1
+        if self._line == 1:
+            self._in_batches = _IS_JOURNAL in line
+        mark = _MARK.search(line)
+        if mark and zlib.crc32(line[: mark.start()], self._crc) != int(mark[1]):
+            raise Damaged(self._line, "its checksum does not fit the bytes before it")
+        self._crc = zlib.crc32(end, zlib.crc32(line, self._crc))
+        if line.strip():
+            try:
+                event, seq = _event(line)
+            except ValueError as error:
+                if not end and line.startswith(b"{"):
+                    return False
+                raise Damaged(self._line, str(error)) from error
+            self._count(seq)
+            if event is not None:
+                if self._line == 1:
+                    _check_version(event)
+                self._held.append(event)
+        return mark is not None or not self._in_batches
+
+    def _count(self, seq: int) -> None:
+        if seq != self._next and (self._strict or 0 <= seq < self._next):
+            raise Damaged(self._line, f"this is event {seq}, where event {self._next} should be")
+        self._next = seq + 1
+
+
+def events_of(pieces: Iterable[bytes]) -> Iterator[AnyEvent]:
+    """The events of a whole record. Raises `Damaged`, `JournalError`."""
+    reader = Reader()
+    for piece in pieces:
+        yield from reader.feed(piece)
+    yield from reader.feed_eof()
 
 
 def _event(text: bytes) -> tuple[AnyEvent | None, int]:
     """The event of a line, None for an unknown type, and its number. Raises `ValueError`."""
     try:
         event = decode(text)
-    except ValueError:
+    except (ValueError, RecursionError) as error:
         try:
             line = _any_line.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (ValueError, RecursionError):
             raise ValueError("not an event") from None
         if line.type in TYPES:
-            raise
+            raise ValueError(str(error)) from None
         return None, line.seq
     return event, event.seq
 
@@ -152,7 +201,7 @@ def read(path: Path) -> Record:
         with path.open("rb") as file:
             head = file.readline()
             file.seek(0)
-            for event in events_of(file):
+            for event in events_of(iter(partial(file.read, SLICE), b"")):
                 answer.add(event)
                 t = event.t
                 if isinstance(event, Metadata):
@@ -205,7 +254,7 @@ def _request(line: bytes) -> tuple[Asked | None, str | None]:
         if digest_of(head.request) != head.digest:
             return None, "damaged in line 1: the digest of the request does not fit"
         return _asked.decode(head.request), None
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         return None, f"damaged in line 1: {error}"
 
 

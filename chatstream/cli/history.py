@@ -1,0 +1,301 @@
+"""`chatstream history`: what was asked and answered, listed, shown, searched, exported, removed.
+
+Data goes to stdout and notes to stderr. On a terminal the text of models is cleaned and each line
+of a list fits the width; on a pipe nothing is cut and an answer keeps its bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+import typer
+
+from chatstream.cli import exits
+from chatstream.clock import Clock, Deadline, monotonic
+from chatstream.errors import ChatstreamError
+from chatstream.sinks.escape import clean
+from chatstream.sinks.output import Output
+from chatstream.store.entries import Conversation, Run
+from chatstream.store.history import History
+from chatstream.store.place import state_folder
+
+app = typer.Typer(
+    add_completion=False,
+    help="What was asked and answered: list, show, search, export, remove.",
+)
+
+_PATIENCE = 1.0  # seconds of work before a person is told of it
+_SHORT_ID = 15  # characters of an id: its second
+_WIDEST = 28  # a column before the last; an id fits
+
+
+class Format(StrEnum):
+    """What `export` writes."""
+
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+Number = Annotated[int, typer.Option("-n", "--number", min=1, metavar="N", help="So many at most.")]
+Json = Annotated[bool, typer.Option("--json", help="As JSON, one object a line.")]
+
+
+@app.callback(invoke_without_command=True)
+def newest(context: typer.Context) -> int:
+    """What was asked and answered: list, show, search, export, remove."""
+    return 0 if context.invoked_subcommand else list_runs()
+
+
+@app.command(name="list")
+def list_runs(number: Number = 20, as_json: Json = False) -> int:
+    """List the newest runs."""
+
+    def action(history: History) -> None:
+        found = history.runs(number + 1)  # one more, to tell the ids apart
+        if not found:
+            _note("there is nothing yet; `chatstream ask` asks")
+        short = _short_ids(found) if _on_terminal() else [run.id for run in found]
+        if as_json:
+            _write_json(found[:number])
+        else:
+            _write_table(
+                (name, _local(run.started_at), _who(run), run.outcome, _first_line(run.question))
+                for name, run in zip(short[:number], found, strict=False)
+            )
+
+    return _with_history(action, as_json=as_json)
+
+
+@app.command()
+def show(
+    run: Annotated[
+        str | None, typer.Argument(help="A run, by its id or the beginning of it; the last.")
+    ] = None,
+    text: Annotated[bool, typer.Option("--text", help="The answer alone, byte for byte.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Show the conversation of a run."""
+
+    def action(history: History) -> None:
+        chosen = history.run(run)
+        conversation = history.conversation(chosen)
+        if as_json:
+            _write_json([conversation])
+        elif text:
+            _write(conversation.messages[-1].content)
+        else:
+            for message in conversation.messages:
+                _write(f"── {message.role} ──\n{_ended(message.content)}\n")
+            _write(_closing(chosen) + "\n")
+
+    return _with_history(action, as_json=as_json)
+
+
+@app.command()
+def search(
+    words: Annotated[
+        list[str], typer.Argument(help="Words that a message has; WORD* for any ending.")
+    ],
+    number: Number = 20,
+    as_json: Json = False,
+) -> int:
+    """Find messages by their words, the newest first."""
+
+    def action(history: History) -> None:
+        found = history.search(" ".join(words), number)
+        if not found:
+            _note("nothing has these words")
+        if as_json:
+            _write_json(found)
+        else:
+            _write_table(
+                (it.run, _local(it.started_at), it.role, " ".join(it.snippet.split()))
+                for it in found
+            )
+
+    return _with_history(action, as_json=as_json)
+
+
+@app.command()
+def export(
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]…", help="Runs; all when none is named.")
+    ] = None,
+    form: Annotated[
+        Format, typer.Option("--format", help="JSON has one conversation a line.")
+    ] = Format.MARKDOWN,
+) -> int:
+    """Write whole conversations to standard output, the oldest first."""
+
+    def action(history: History) -> None:
+        chosen = [history.run(run) for run in runs] if runs else history.runs()[::-1]
+        for run in {it.conversation: it for it in chosen}.values():
+            conversation = history.conversation(run)
+            if form is Format.JSON:
+                _write_json([conversation])
+            else:
+                _write(_markdown(conversation))
+
+    return _with_history(action)
+
+
+@app.command()
+def rm(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN…", help="Runs, as `show` takes them.")],
+) -> int:
+    """Delete the conversations of these runs, and their journals."""
+
+    def action(history: History) -> None:
+        chosen = [history.run(run) for run in runs]  # a mistake in one deletes nothing
+        for run in chosen:
+            history.remove(run)
+
+    return _with_history(action)
+
+
+@app.command()
+def prune(
+    older_than: Annotated[
+        float | None,
+        typer.Option(
+            "--older-than", min=0.0, metavar="DAYS", help="Delete older conversations as well."
+        ),
+    ] = None,
+) -> int:
+    """Delete the journals that the settings keep_complete and keep_incomplete no longer keep."""
+    from chatstream.cli.config import resolve
+    from chatstream.store.retention import before, expire
+
+    def action(history: History) -> None:
+        settings = resolve({}).settings
+        now = time.time()
+        if older_than is not None:
+            _note(f"conversations deleted: {history.prune(before(older_than, now))}")
+        expired = expire(history, settings.keep_complete, settings.keep_incomplete, now)
+        _note(f"journals deleted: {expired}")
+
+    return _with_history(action)
+
+
+def _with_history(action: Callable[[History], None], *, as_json: bool = False) -> int:
+    """Do it with the history, brought up to date; returns the exit status."""
+    try:
+        with History(state_folder(), tell=_note, progress=_Progress()) as history:
+            history.sync()
+            action(history)
+    except ChatstreamError as error:
+        return exits.report(error, ["--json"] if as_json else [])
+    except BrokenPipeError:  # the reader has seen enough
+        return 0
+    except OSError as error:
+        _note(f"error: the output cannot be written: {error.strerror}")
+        return 1
+    return 0
+
+
+class _Progress:
+    """Tells a person, once, that the journals take a while."""
+
+    def __init__(self, clock: Clock = monotonic) -> None:
+        self._patience = Deadline(_PATIENCE, clock)
+        self._told = not sys.stderr.isatty()
+
+    def __call__(self, taken: int, number: int) -> None:
+        if not self._told and self._patience.passed:
+            self._told = True
+            _note(f"taking in the journals of {number} runs, {taken} are done…")
+
+
+def _note(line: str) -> None:
+    print(clean(line), file=sys.stderr)
+
+
+def _on_terminal() -> bool:
+    return os.isatty(1)
+
+
+def _write(text: str) -> None:
+    Output(1).write((clean(text) if _on_terminal() else text).encode("utf-8", "replace"))
+
+
+def _write_json(items: Iterable[msgspec.Struct]) -> None:
+    for item in items:
+        _write(msgspec.json.encode(item).decode() + "\n")
+
+
+def _write_table(rows: Iterable[tuple[str, ...]]) -> None:
+    """Columns, the last one cut where the terminal ends; on a pipe tabs between them."""
+    cleaned = [[" ".join(clean(cell).split()) for cell in row] for row in rows]
+    if not _on_terminal():
+        _write("".join("\t".join(row) + "\n" for row in cleaned))
+        return
+    from rich.cells import cell_len, set_cell_size
+
+    columns = shutil.get_terminal_size().columns
+    widths = [min(_WIDEST, max(map(cell_len, it))) for it in zip(*cleaned, strict=True)]
+    for *row, last in cleaned:
+        cells = [set_cell_size(cell, width) for cell, width in zip(row, widths, strict=False)]
+        line = "  ".join([*cells, last])
+        if cell_len(line) > columns:
+            line = set_cell_size(line, columns - 1) + "…"
+        _write(line + "\n")
+
+
+def _short_ids(runs: list[Run]) -> list[str]:
+    """As much of each id as tells it from its neighbours."""
+    ids = [run.id for run in runs]
+    short = []
+    for newer, own, older in zip(["", *ids], ids, [*ids[1:], ""], strict=False):
+        length = _SHORT_ID
+        while length < len(own) and own[:length] in (newer[:length], older[:length]):
+            length += 1
+        short.append(own[:length])
+    return short
+
+
+def _local(started_at: str) -> str:
+    """A time of the record as this place reads it."""
+    try:
+        return datetime.fromisoformat(started_at).astimezone().strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError):  # it was not written by us
+        return started_at
+
+
+def _who(run: Run) -> str:
+    return "/".join(filter(None, (run.provider, run.model))) or "-"
+
+
+def _first_line(text: str) -> str:
+    return next((line for line in text.splitlines() if line.strip()), "")
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith("\n") else text + "\n"
+
+
+def _closing(run: Run) -> str:
+    """How a run ended, who answered, and the figures that are known."""
+    parts = [
+        run.outcome if run.error is None else f"{run.outcome}: {run.error}",
+        _who(run),
+        f"first token {run.ttft:.2f} s" if run.ttft is not None else "",
+        f"{run.output_tokens} tokens" if run.output_tokens is not None else "",
+        f"{run.duration:.1f} s",
+        run.id,
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _markdown(conversation: Conversation) -> str:
+    last = conversation.runs[-1]
+    head = f"# {_local(conversation.started_at)}, {_who(last)}\n\n"
+    turns = (f"## {it.role}\n\n{_ended(it.content)}\n" for it in conversation.messages)
+    return head + "".join(turns) + f"*{_closing(last)}*\n\n"

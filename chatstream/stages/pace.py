@@ -1,0 +1,44 @@
+"""Events that were recorded come again at the pace they had, or a multiple of it.
+
+1. An event is passed on when its `t` has passed since the first event, divided by the speed. One
+   that is late already is passed on at once: a source that is live itself is never held up.
+2. Before it waits, and every tenth of a second while it does, it says so with a `Pulse`, so that
+   sinks show what they hold and spinners turn.
+3. A sleep that was cut short ends the events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from chatstream.clock import Clock, monotonic
+from chatstream.events import Event
+from chatstream.flow import Pulse, Stage, close
+
+PULSE = 0.1
+"""Seconds between two pulses."""
+
+Sleep = Callable[[float], bool]
+"""Sleeps so many seconds; True if it was cut short."""
+
+
+def pace(speed: float, sleep: Sleep, clock: Clock = monotonic) -> Stage:
+    """The stage. A `speed` of 2 is twice as fast as it was."""
+
+    def paced(events: Iterator[Event]) -> Iterator[Event]:
+        shift: float | None = None  # from the times of the record to those of the clock
+        try:
+            for event in events:
+                if type(event) is not Pulse:
+                    due = event.t / speed
+                    if shift is None:
+                        shift = clock() - due
+                    while (left := due + shift - clock()) > 0:
+                        yield Pulse()
+                        if sleep(min(left, PULSE)):
+                            return
+                yield event
+        finally:
+            close(events)
+
+    return paced
