@@ -39,8 +39,9 @@ OnDrop = Annotated[
     str | None,
     typer.Option(
         "--on-drop",
-        metavar="continue|restart|stop|fallback",
-        help="When the answer breaks off in the middle; continue, where the server can.",
+        metavar="HOW",
+        help="When the answer breaks off: continue (where the server can; the default), "
+        "restart, stop or fallback.",
     ),
 ]
 Fallback = Annotated[
@@ -64,8 +65,9 @@ Buffer = Annotated[
     str | None,
     typer.Option(
         "--buffer",
-        metavar="none|fixed|dynamic|sliding",
-        help="What holds the answer for a slow reader; none: the server waits.",
+        metavar="KIND",
+        help="Read ahead of a slow reader: fixed, dynamic or sliding (may drop, on a screen "
+        "only); none, the default: the server waits.",
     ),
 ]
 Coalesce = Annotated[

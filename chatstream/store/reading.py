@@ -283,7 +283,10 @@ def find(folder: Path, run: str) -> Path:
 
 
 def last_unfinished(folder: Path) -> Path:
-    """The newest run that did not finish, is over, and was not continued. Raises `UsageError`."""
+    """The newest run that did not finish, is over, and was not continued. Raises `UsageError`.
+
+    One that was refused, and has no text, is passed over: asked again it is refused again.
+    """
     continued: set[str] = set()
     for path in journals(folder):
         head, last = _first_and_last(path)
@@ -291,14 +294,19 @@ def last_unfinished(folder: Path) -> Path:
             continue
         if head.continues:
             continued.add(head.continues)
-        if head.run not in continued and not isinstance(last, Done) and not is_running(path):
+        if head.run in continued or isinstance(last, Done) or _was_refused(last):
+            continue
+        if not is_running(path):
             return path
     raise UsageError("there is no unfinished run", hint="`chatstream history` lists all runs")
 
 
-def is_complete(path: Path) -> bool:
-    """Whether a journal ends with `done`, from its last line alone."""
-    return isinstance(_first_and_last(path)[1], Done)
+def _was_refused(last: AnyEvent | None) -> bool:
+    return (
+        isinstance(last, Error)
+        and not (last.partial or last.recoverable)
+        and last.code != "cancelled"
+    )
 
 
 def _first_and_last(path: Path) -> tuple[Metadata | None, AnyEvent | None]:

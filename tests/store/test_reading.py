@@ -32,7 +32,6 @@ from chatstream.store.reading import (
     Reader,
     events_of,
     find,
-    is_complete,
     journals,
     last_unfinished,
     read,
@@ -448,14 +447,18 @@ def test_with_every_run_finished_there_is_none(tmp_path: Path) -> None:
         last_unfinished(tmp_path)
 
 
-def test_a_last_line_is_enough_to_tell_a_complete_run(tmp_path: Path) -> None:
-    assert is_complete(a_run(tmp_path, 1, WHOLE))
-    assert not is_complete(a_run(tmp_path, 2, FAILURE))
-    assert not is_complete(a_run(tmp_path, 3))
-    assert not is_complete(tmp_path / "none")
-
-
 def test_the_last_line_is_found_in_a_file_of_any_size(tmp_path: Path) -> None:
     long = Content("x" * 200_000, seq=1, t=0.1)
-    assert is_complete(write(tmp_path, [[opening("1")], [long, WHOLE]]))
-    assert not is_complete(write(tmp_path, [[opening("2")], [long]]))
+    unfinished = write(tmp_path, [[opening("1")], [long]])
+    write(tmp_path, [[opening("2")], [long, WHOLE]])
+    assert last_unfinished(tmp_path) == unfinished
+
+
+def test_a_run_that_was_refused_and_has_no_text_is_passed_over(tmp_path: Path) -> None:
+    unfinished = a_run(tmp_path, 1)
+    refused = Error("auth", "no key", recoverable=False, partial=False, seq=1, t=0.1)
+    write(tmp_path, [[opening("2")], [refused]])
+    assert last_unfinished(tmp_path) == unfinished
+    stopped = Error("cancelled", "stopped", recoverable=False, partial=False, seq=1, t=0.1)
+    asked_again = write(tmp_path, [[opening("3")], [stopped]])
+    assert last_unfinished(tmp_path) == asked_again
