@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Unpack
 
+from msgspec.structs import replace
+
 from chatstream.cancel import CancelToken
 from chatstream.cli.config import BOUND, Resolved, resolve
+from chatstream.cli.endpoints import without_userinfo
 from chatstream.cli.session import Options, failed, run
 from chatstream.errors import ChatstreamError, JournalError, UsageError
 from chatstream.events import Event
@@ -91,12 +94,21 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
         "max_tokens": asked.max_tokens,
         "options": asked.options or None,
     }
-    same = given.get("provider") in {None, record.provider}
-    if not same or asked.provider not in {None, record.provider}:  # another one had taken over
-        del before["base_url"]
-    if not same:
+    elsewhere = profile != asked.profile and not given.keys() & {"provider", "base_url"}
+    if elsewhere or given.get("provider") not in {None, record.provider}:
         before = {name: value for name, value in before.items() if name not in BOUND}
-    return resolve({**before, **given}, profile=profile)
+    if elsewhere:
+        del before["provider"]
+    first = asked.provider or ("openai" if asked.base_url else None)
+    if first not in {None, record.provider} and record.provider:  # another one had taken over
+        before.pop("base_url", None)
+    usual = resolve({**before, **given, "base_url": given.get("base_url")}, profile=profile)
+    if without_userinfo(usual.settings.base_url) != before.get("base_url"):
+        usual = resolve({**before, **given}, profile=profile)
+    settings = replace(usual.settings, system=None)  # it is one of the messages
+    if "model" in before and record.model and "strategy" not in given:
+        settings = replace(settings, strategy=None)  # the model that had its turn goes on
+    return replace(usual, settings=settings)
 
 
 def _asked(record: Record) -> Asked:

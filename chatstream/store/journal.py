@@ -124,7 +124,10 @@ def is_running(path: Path) -> bool:
         import fcntl
     except ImportError:
         return False
-    file = os.open(path, os.O_RDONLY)
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:  # gone
+        return False
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -198,6 +198,7 @@ def read(path: Path) -> Record:
     opening: Metadata | None = None
     provider = model = damage = None
     try:
+        running = is_running(path)  # first: what ends while it is read has ended
         with path.open("rb") as file:
             head = file.readline()
             file.seek(0)
@@ -226,7 +227,7 @@ def read(path: Path) -> Record:
     if damage is not None:
         outcome = "damaged"
     elif terminal is None:
-        outcome = "running" if is_running(path) else "interrupted"
+        outcome = "running" if running else "interrupted"
     else:
         outcome = terminal.code if isinstance(terminal, Error) else "complete"
     return Record(
@@ -289,14 +290,13 @@ def last_unfinished(folder: Path) -> Path:
     """
     continued: set[str] = set()
     for path in journals(folder):
+        running = is_running(path)
         head, last = _first_and_last(path)
         if head is None:
             continue
         if head.continues:
             continued.add(head.continues)
-        if head.run in continued or isinstance(last, Done) or _was_refused(last):
-            continue
-        if not is_running(path):
+        if not (running or head.run in continued or isinstance(last, Done) or _was_refused(last)):
             return path
     raise UsageError("there is no unfinished run", hint="`chatstream history` lists all runs")
 

@@ -1,0 +1,323 @@
+"""The file under the history: made, brought to the newest form, shared, moved aside when damaged.
+
+1. Who uses the database holds the lock of `history.lock` together with others, for as long as it
+   is open. Who makes it, migrates it or moves it aside holds the lock alone. So no file is ever
+   moved under the feet of SQLite, and `database is locked`, which can be raised by the switch to
+   the write-ahead log without any waiting, is not.
+2. Its form is numbered by `user_version`; each migration is one transaction. A database of a newer
+   chatstream is refused and not touched.
+3. A damaged database is never repaired and never deleted: it is moved aside, and made anew.
+4. Where the folder cannot be written, a database that is there is opened for reading only.
+5. Files 0600; SQLite gives `-wal` and `-shm` the mode of the database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chatstream.clock import Deadline
+from chatstream.errors import JournalError
+from chatstream.store.place import make_private
+
+NAME = "history.db"
+LOCK = "history.lock"
+PATIENCE = 30.0  # seconds to wait for other processes, each of which needs milliseconds
+FAILURES = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises; the latter when its message quotes a damaged name."""
+_RETRY = 0.01  # seconds between two looks at the lock
+_COMPANIONS = ("", "-wal", "-shm")
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# A migration that does not fit, or a header that SQLite does not understand.
+_DAMAGED_AT_START = _DAMAGED | {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY}
+
+MIGRATIONS: tuple[str, ...] = (
+    # Of prefixes only the short ones need an index: among 100,000 messages a search for `e*` takes
+    # 100 ms without, for `the*` 10.
+    """
+    CREATE TABLE conversations (id INTEGER PRIMARY KEY, started_at TEXT NOT NULL);
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY,
+        conversation INTEGER NOT NULL REFERENCES conversations ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        role TEXT NOT NULL,
+        content TEXT NOT NULL,
+        reasoning TEXT NOT NULL,
+        tool_calls BLOB NOT NULL,
+        complete INTEGER NOT NULL,
+        UNIQUE (conversation, position)
+    );
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY,
+        conversation INTEGER NOT NULL REFERENCES conversations ON DELETE CASCADE,
+        message INTEGER NOT NULL REFERENCES messages ON DELETE CASCADE,
+        continues TEXT,
+        provider TEXT,
+        model TEXT,
+        started_at TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        error TEXT,
+        finish_reason TEXT,
+        input_tokens INTEGER,
+        output_tokens INTEGER,
+        reasoning_tokens INTEGER,
+        cached_tokens INTEGER,
+        cost REAL,
+        ttft REAL,
+        duration REAL NOT NULL,
+        journal_size INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX runs_of_conversation ON runs (conversation);
+    CREATE INDEX runs_of_message ON runs (message);
+    CREATE VIRTUAL TABLE words USING fts5 (
+        content, content = 'messages', content_rowid = 'id',
+        tokenize = 'unicode61 remove_diacritics 2', prefix = '1 2'
+    );
+    CREATE TRIGGER message_added AFTER INSERT ON messages BEGIN
+        INSERT INTO words (rowid, content) VALUES (new.id, new.content);
+    END;
+    CREATE TRIGGER message_removed AFTER DELETE ON messages BEGIN
+        INSERT INTO words (words, rowid, content) VALUES ('delete', old.id, old.content);
+    END;
+    CREATE TRIGGER message_changed AFTER UPDATE OF content ON messages BEGIN
+        INSERT INTO words (words, rowid, content) VALUES ('delete', old.id, old.content);
+        INSERT INTO words (rowid, content) VALUES (new.id, new.content);
+    END;
+    """,
+)
+"""What brings a database from each version to the next. Only ever added to."""
+
+
+def migrate(db: sqlite3.Connection, migrations: tuple[str, ...] = MIGRATIONS) -> None:
+    """Bring it to the newest form. Raises `sqlite3.Error`; then it is as it was."""
+    for number in range(version(db), len(migrations)):
+        script = migrations[number]
+        try:
+            db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number + 1}")
+            db.commit()
+        finally:
+            if db.in_transaction:
+                db.rollback()
+
+
+def version(db: sqlite3.Connection) -> int:
+    """The form that a database has; 0 is an empty one."""
+    (number,) = db.execute("PRAGMA user_version").fetchone()
+    return int(number)
+
+
+def is_damage(error: Exception, codes: set[int] = _DAMAGED) -> bool:
+    """Whether one of `FAILURES` tells of bytes that SQLite, or we, did not write."""
+    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+        return False
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return code is None or code & 0xFF in codes  # none where a value cannot be decoded
+
+
+def failure(error: Exception) -> JournalError:
+    """What a person is told of it."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return _busy()
+    hint = "nothing is lost: the journals keep what the history has not taken in"
+    if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+        return JournalError(f"the history cannot be written: {error}; is the disk full?", hint=hint)
+    return JournalError(f"the history cannot be used: {error}", hint=hint)
+
+
+def _busy() -> JournalError:
+    return JournalError("the history is in use by other processes", hint="try again in a while")
+
+
+@contextlib.contextmanager
+def _failures(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FAILURES as error:
+        raise failure(error) from error
+    except OSError as error:
+        where = error.filename or path
+        raise JournalError(f"{where} cannot be used: {error.strerror}") from error
+
+
+class Database:
+    """The open database of a folder. Its making raises `JournalError`.
+
+    `aside` is where a damaged one was moved, if one was. `deadline` limits the waits for others.
+    """
+
+    def __init__(self, folder: Path, deadline: Deadline) -> None:
+        self.path = folder / NAME
+        self.aside: Path | None = None
+        self._deadline = deadline
+        with _failures(folder):
+            make_private(folder)
+            self.read_only = not os.access(folder, os.W_OK)
+            self._lock = _Lock(folder / LOCK)
+            try:
+                self._open()
+            except BaseException:
+                self._lock.close()
+                raise
+
+    def _open(self) -> None:
+        self.db = self._open_for_reading() if self.read_only else self._open_shared()
+        self._identity = self.path.stat().st_ino
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that writes: others wait for it; an exception takes it back."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.db
+            self.db.execute("COMMIT")
+        finally:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+
+    def mend(self) -> None:
+        """Move the damaged database aside, unless another process has, and open its successor."""
+        if self.read_only:
+            raise JournalError(f"{self.path} is damaged, and its folder cannot be written")
+        self._close()
+        deadline = self._patience()
+        while not self._lock.take(alone=True):
+            _wait(deadline)
+        with _failures(self.path):
+            if self.path.stat().st_ino == self._identity:
+                self._move_aside()
+            self._open()
+
+    def close(self) -> None:
+        """Close it, and let go of the lock. Idempotent."""
+        self._close()
+        self._lock.close()
+
+    def _close(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # of a damaged one; what was committed stays
+            self.db.close()
+
+    def _open_shared(self) -> sqlite3.Connection:
+        deadline = self._patience()
+        while True:
+            if self._lock.take(alone=False):
+                if (db := self._ready()) is not None:
+                    return db
+                if self._lock.take(alone=True):
+                    self._make()
+                    continue
+            _wait(deadline)
+
+    def _ready(self) -> sqlite3.Connection | None:
+        """The database as it is, if it has the newest form. Raises `JournalError` for a newer."""
+        db = self._connect()
+        try:
+            found = version(db)
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA synchronous = NORMAL")
+        except FAILURES as error:
+            db.close()
+            if is_damage(error, _DAMAGED_AT_START):
+                return None
+            raise
+        if found == len(MIGRATIONS):
+            return db
+        db.close()
+        self._refuse_newer(found)
+        return None
+
+    def _make(self) -> None:
+        """Make or migrate it, and move a damaged one aside; the lock is held alone."""
+        try:
+            self._migrate()
+        except FAILURES as error:
+            if not is_damage(error, _DAMAGED_AT_START):
+                raise
+            self._move_aside()
+            self._migrate()
+
+    def _migrate(self) -> None:
+        with contextlib.closing(self._connect()) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+            migrate(db)
+
+    def _connect(self) -> sqlite3.Connection:
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        left = self._deadline.left()
+        patience = PATIENCE if left is None else left
+        return sqlite3.connect(self.path, timeout=patience, isolation_level=None)
+
+    def _open_for_reading(self) -> sqlite3.Connection:
+        """Without the files beside it; what waits in a write-ahead log is read where it can be."""
+        self.path.stat()
+        for mode in ("mode=ro", "immutable=1"):
+            db = sqlite3.connect(f"{self.path.absolute().as_uri()}?{mode}", uri=True)
+            try:
+                found = version(db)
+            except sqlite3.OperationalError:
+                db.close()
+                continue
+            self._refuse_newer(found)
+            if found == len(MIGRATIONS):
+                return db
+        raise JournalError(f"{self.path} cannot be read as long as its folder cannot be written")
+
+    def _refuse_newer(self, found: int) -> None:
+        if not 0 <= found <= len(MIGRATIONS):
+            raise JournalError(
+                f"{self.path} was written by a newer chatstream (version {found} of its form, "
+                f"this one knows {len(MIGRATIONS)})",
+                hint="update chatstream",
+            )
+
+    def _move_aside(self) -> None:
+        aside = self.path.with_name(f"{NAME}.damaged-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}")
+        for companion in _COMPANIONS:
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self.path}{companion}").rename(f"{aside}{companion}")
+        self.aside = aside
+
+    def _patience(self) -> Deadline:
+        return Deadline(PATIENCE) if self._deadline.left() is None else self._deadline
+
+
+def _wait(deadline: Deadline) -> None:
+    if deadline.passed:
+        raise _busy()
+    time.sleep(_RETRY)
+
+
+class _Lock:
+    """The lock of a file. Where there can be none it is always free."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: int | None = None
+        with contextlib.suppress(OSError):  # a read-only folder
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def take(self, *, alone: bool) -> bool:
+        """Whether it is held now, instead of what was held before."""
+        if self._file is None:
+            return True
+        try:
+            import fcntl
+        except ImportError:  # Windows, where a file that is open cannot be moved away anyway
+            return True
+        try:
+            fcntl.flock(self._file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks
+            return True
+        return True
+
+    def close(self) -> None:
+        """Let go of it. Idempotent."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)

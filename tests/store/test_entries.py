@@ -1,0 +1,136 @@
+"""Records in tables: one message for a run and those that continue it, and nothing lost."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from chatstream import events as ev
+from chatstream.messages import Message
+from chatstream.store import entries
+from chatstream.store.database import migrate
+from chatstream.store.reading import read
+from tests.support.runs import done, failed, run_id, write_run
+
+
+@contextmanager
+def empty() -> Iterator[sqlite3.Connection]:
+    """An empty database of the newest form."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrate(db)
+        yield db
+
+
+@pytest.fixture
+def db() -> Iterator[sqlite3.Connection]:
+    """The database that most tests need."""
+    with empty() as db:
+        yield db
+
+
+@pytest.fixture
+def other() -> Iterator[sqlite3.Connection]:
+    """Another one."""
+    with empty() as db:
+        yield db
+
+
+def enter(db: sqlite3.Connection, path: Path) -> None:
+    """Enter the record of a journal."""
+    entries.enter(db, path.stem, path.stat().st_size, read(path))
+
+
+def rows(db: sqlite3.Connection) -> list[object]:
+    """All that is entered."""
+    tables = ("conversations", "messages", "runs")
+    return [row for table in tables for row in db.execute(f"SELECT * FROM {table}")]
+
+
+def answers(db: sqlite3.Connection) -> list[Message]:
+    """The last message of each conversation."""
+    numbers = [number for (number,) in db.execute("SELECT id FROM conversations ORDER BY id")]
+    return [entries.conversation(db, number).messages[-1] for number in numbers]
+
+
+def test_entering_again_changes_nothing(db: sqlite3.Connection, tmp_path: Path) -> None:
+    paths = [
+        write_run(tmp_path, run_id(1), "one ", killed=True),
+        write_run(tmp_path, run_id(2), "one two", continues=run_id(1)),
+    ]
+    for path in paths:
+        enter(db, path)
+    before = rows(db)
+    for path in paths:
+        enter(db, path)
+    assert rows(db) == before
+    assert [it.content for it in answers(db)] == ["one two"]
+
+
+def test_an_attempt_that_came_to_less_takes_no_text_away(
+    db: sqlite3.Connection, tmp_path: Path
+) -> None:
+    enter(db, write_run(tmp_path, run_id(1), "one two", end=failed()))
+    enter(db, write_run(tmp_path, run_id(2), "", end=failed("connect"), continues=run_id(1)))
+    assert [(it.content, it.complete) for it in answers(db)] == [("one two", False)]
+
+
+def test_a_whole_answer_holds_if_it_is_shorter(db: sqlite3.Connection, tmp_path: Path) -> None:
+    enter(db, write_run(tmp_path, run_id(1), "a long beginning", end=failed()))
+    enter(db, write_run(tmp_path, run_id(2), "anew", continues=run_id(1)))
+    assert [(it.content, it.complete) for it in answers(db)] == [("anew", True)]
+
+
+def test_what_continues_an_unknown_run_begins_a_conversation(
+    db: sqlite3.Connection, tmp_path: Path
+) -> None:
+    enter(db, write_run(tmp_path, run_id(2), "one two", continues=run_id(1)))
+    (run,) = entries.runs(db, "")
+    assert (run.continues, run.question) == (run_id(1), "why?")
+    assert [it.content for it in answers(db)] == ["one two"]
+
+
+def test_a_question_is_the_last_of_the_user_and_not_too_long(
+    db: sqlite3.Connection, tmp_path: Path
+) -> None:
+    asked = [Message("user", "first"), Message("assistant", "yes"), Message("user", "x" * 10_000)]
+    enter(db, write_run(tmp_path, run_id(1), "text", asked=asked))
+    (run,) = entries.runs(db, "")
+    assert run.question == "x" * entries.QUESTION
+
+
+def test_a_figure_that_no_table_takes_is_left_out(db: sqlite3.Connection, tmp_path: Path) -> None:
+    enter(db, write_run(tmp_path, run_id(1), "text", end=done(output_tokens=2**70)))
+    (run,) = entries.runs(db, "")
+    assert (run.input_tokens, run.output_tokens) == (5, None)
+
+
+def test_a_copy_has_new_numbers_and_skips_what_is_known(
+    db: sqlite3.Connection, other: sqlite3.Connection, tmp_path: Path
+) -> None:
+    enter(other, write_run(tmp_path, run_id(9), "its own"))
+    for number in (1, 2):
+        enter(db, write_run(tmp_path, run_id(number), f"answer {number}"))
+    enter(other, tmp_path / "runs" / f"{run_id(2)}.jsonl")
+    for number in (1, 2):
+        entries.copy(db, other, number)
+    assert [it.content for it in answers(other)] == ["its own", "answer 2", "answer 1"]
+    copied = entries.runs(other, "WHERE id = ?", run_id(1))
+    original = entries.runs(db, "WHERE id = ?", run_id(1))
+    assert copied[0].conversation == 3
+    assert [(it.id, it.ttft, it.outcome) for it in copied] == [
+        (it.id, it.ttft, it.outcome) for it in original
+    ]
+    assert [it.run for it in entries.search(other, "answer", 9)] == [run_id(1), run_id(2)]
+
+
+def test_a_removed_conversation_leaves_nothing(db: sqlite3.Connection, tmp_path: Path) -> None:
+    enter(db, write_run(tmp_path, run_id(1), pieces=[ev.Content("text")]))
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("DELETE FROM conversations")
+    assert entries.runs(db, "") == []
+    assert db.execute("SELECT count(*) FROM messages").fetchone() == (0,)
+    assert entries.search(db, "text", 9) == []
