@@ -31,6 +31,7 @@ from chatstream.events import (
     Content,
     Event,
     Reasoning,
+    Terminal,
     ToolCall,
     ToolCallDelta,
     ToolOutput,
@@ -53,6 +54,7 @@ string 49, its place in a list 8; `tracemalloc` finds 157 to 186 in all for a to
 
 _PARTS = 16  # of the bounds: one is the most that is handed over at once, and taken at once
 _CALM = 8  # times in a row that the queue runs empty before `dynamic` halves its bounds
+_DELTAS = (Content, Reasoning, ToolCallDelta, ToolOutput)
 
 
 class Pressure:
@@ -77,7 +79,7 @@ def buffer(
     """The stage for one run. One hand-over may go beyond the bounds.
 
     It is at most one arrival, and one read from the socket brings at most 64 KiB; as that may
-    unpack to more, it is cut where it reaches a sixteenth of the bounds. Only an event is not.
+    unpack to more, it is cut where it reaches a sixteenth of the bounds. An event is never cut.
     """
     return lambda events: _Buffer(strategy, pressure, most_events, most_bytes).run(events)
 
@@ -91,12 +93,19 @@ class _Gap(Event):
 class _Parcel:
     """What is taken at once: events, then the pulse after them."""
 
-    __slots__ = ("events", "pulse", "size")
+    __slots__ = ("events", "has_gaps", "pulse", "size")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.pulse: Pulse | None = None
         self.size = 0
+        self.has_gaps = False
+
+    def told(self) -> list[Event]:
+        """The events as they leave the stage."""
+        if not self.has_gaps:
+            return self.events
+        return [_warning(event) if type(event) is _Gap else event for event in self.events]
 
     def add(self, event: Event) -> None:
         self.events.append(event)
@@ -112,17 +121,21 @@ class _Parcel:
         """The same without the text. Returns how many characters that drops."""
         dropped = 0
         for event in newer.events:
-            if not isinstance(event, Content | Reasoning):
-                self.add(event)
-                continue
-            dropped += len(event.delta)
-            last = self.events[-1] if self.events else None
-            if type(last) is _Gap:
-                last.characters += len(event.delta)
+            if type(event) is Content or type(event) is Reasoning:
+                dropped += len(event.delta)
+                self._widen_gap(len(event.delta))
             else:
-                self.add(_Gap(len(event.delta)))
+                self.add(event)
         self._join_pulse(newer.pulse)
         return dropped
+
+    def _widen_gap(self, characters: int) -> None:
+        last = self.events[-1] if self.events else None
+        if type(last) is _Gap:
+            last.characters += characters
+        else:
+            self.add(_Gap(characters))
+            self.has_gaps = True
 
     def _join_pulse(self, newer: Pulse | None) -> None:
         """What either pulse tells, the one that they become tells too."""
@@ -164,7 +177,7 @@ class _Buffer:
         reader.start()
         try:
             while (parcel := self._take()) is not None:
-                yield from parcel.events
+                yield from parcel.told()
                 if parcel.pulse is not None:
                     yield parcel.pulse
         finally:
@@ -205,6 +218,8 @@ class _Buffer:
                 continue
             else:
                 parcel.add(event)
+                if isinstance(event, Terminal):
+                    continue  # the end follows, and takes it along; nothing more needs room
             is_part = parcel.size >= most_bytes or len(parcel.events) >= most_events
             if is_part and not self._hand_over():
                 return
@@ -231,7 +246,10 @@ class _Buffer:
         self._pressure.peak_bytes = max(self._pressure.peak_bytes, self._bytes)
 
     def _may_join(self, last: _Parcel, parcel: _Parcel) -> bool:
-        return not parcel.events or (
+        """Whether both fit into one part; a pulse alone always joins, and is always joined."""
+        if not (last.events and parcel.events):
+            return True
+        return (
             last.size + parcel.size <= self._part_bytes
             and len(last.events) + len(parcel.events) <= self._part_events
         )
@@ -258,13 +276,14 @@ class _Buffer:
     def _take(self) -> _Parcel | None:
         """The oldest parcel; None at the end.
 
-        Waiting here keeps no signal out. Handlers run in the main thread between two
-        instructions, and also when a signal interrupts a wait for a lock, which then goes on.
-        They may find that thread holding our lock: the handler of this program calls
-        `CancelToken.cancel`, which needs no lock of ours and waits for nothing, so its return
-        lets us go on and release it. A signal that comes in the instant before the wait, or
-        goes to the reader's thread, interrupts nothing; it is handled when the wait ends: with
-        the next pulse, which the reader hands over, as it never pauses while the queue is empty.
+        Waiting here, or for the reader's end, keeps no signal out. Handlers run in the main
+        thread between two instructions, and also when a signal interrupts a wait for a lock,
+        which then goes on. They may find that thread holding our lock: the handler of this
+        program calls `CancelToken.cancel`, which needs no lock of ours and waits for nothing, so
+        it returns, and we go on to release the lock. A signal that comes in the instant before
+        the wait, or that the kernel gives to the reader's thread, interrupts nothing; its handler
+        runs when the wait ends. That is at the next pulse of the source, 0.1 s later at most: the
+        reader hands it over, or sees that it has to end, as it is not paused in either wait.
         """
         with self._lock:
             if not self._queue:
@@ -279,15 +298,13 @@ class _Buffer:
             return parcel
 
     def _oldest(self) -> _Parcel:
-        stripped = self._stripped
-        if not stripped.events:
+        parcel = self._stripped
+        if parcel.events:
+            self._stripped = _Parcel()
+        else:
             parcel = self._queue.popleft()
-            self._count(parcel, -1)
-            return parcel
-        self._stripped = _Parcel()
-        self._count(stripped, -1)
-        stripped.events = [_told(event) for event in stripped.events]
-        return stripped
+        self._count(parcel, -1)
+        return parcel
 
     def _note_calm(self) -> None:
         self._calm += 1
@@ -327,7 +344,7 @@ class _Buffer:
 
 def _size(event: Event) -> int:
     """The bytes of an event: its text in UTF-8, and what every event takes."""
-    if isinstance(event, Content | Reasoning | ToolCallDelta | ToolOutput):
+    if isinstance(event, _DELTAS):
         return OVERHEAD + _utf8(event.delta)
     return OVERHEAD + (_utf8(event.arguments) if isinstance(event, ToolCall) else 0)
 
@@ -336,8 +353,6 @@ def _utf8(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))  # a lone surrogate is for others to mind
 
 
-def _told(event: Event) -> Event:
-    if type(event) is not _Gap:
-        return event
-    text = f"{event.characters} characters were not shown: the terminal is too slow"
+def _warning(gap: _Gap) -> Warn:
+    text = f"{gap.characters} characters were not shown: the terminal is too slow"
     return Warn("dropped", text)

@@ -1,0 +1,97 @@
+"""Neighbouring deltas become one, so that a sink has fewer of them to show.
+
+1. Pieces of the same kind are joined, content with content and reasoning with reasoning. Any
+   other event lets out what is held before it passes; so do the end and a failure. No text is
+   lost or changes its place.
+2. What is held goes out with ten characters, or at an age that shrinks from 50 ms for none to
+   0 ms for ten.
+3. Nothing is held for more than 100 ms. Only a pulse gives control back while nothing comes, and
+   the next may be 0.1 s away: so what is held passes one pulse at most, that of its own arrival.
+4. It stands before one sink and behind everything else that looks at events: it numbers `seq`
+   anew, without a gap. A joined delta has the `t` of its first piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chatstream.clock import Clock, monotonic
+from chatstream.events import Content, Event, Reasoning
+from chatstream.flow import Pulse, Stage
+
+ENOUGH = 10
+"""Characters."""
+
+OLD = 0.05
+"""Seconds: the age at which what is held goes out, were it empty."""
+
+LONGEST = 0.1
+"""Seconds."""
+
+TICK = 0.1
+"""Seconds: the longest time between two pulses."""
+
+
+def coalesce(clock: Clock = monotonic) -> Stage:
+    """The stage for one run."""
+    return lambda events: _Coalesce(clock).run(events)
+
+
+class _Coalesce:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._now: float | None = None  # of the arrival that we are in
+        self._held: Content | Reasoning | None = None
+        self._since = 0.0  # when the first piece of it came
+        self._seq = 0
+
+    def run(self, events: Iterator[Event]) -> Iterator[Event]:
+        try:
+            for event in events:
+                if type(event) is Content or type(event) is Reasoning:
+                    if type(event) is not type(self._held):
+                        yield from self._release()
+                    if self._join(event):
+                        yield from self._release()
+                elif type(event) is Pulse:
+                    if self._held is not None and self._cannot_wait():
+                        yield from self._release()
+                    self._now = None
+                    yield event
+                else:
+                    yield from self._release()
+                    yield self._numbered(event)
+        except Exception:
+            yield from self._release()
+            raise
+        yield from self._release()
+
+    def _join(self, piece: Content | Reasoning) -> bool:
+        """Hold one piece more. True: it is long enough now, or too old for its length."""
+        held = self._held
+        if held is None:
+            self._held = held = piece
+            self._since = self._arrival()
+        else:
+            held.delta += piece.delta
+        length = len(held.delta)
+        return length >= ENOUGH or self._arrival() - self._since >= OLD * (1 - length / ENOUGH)
+
+    def _cannot_wait(self) -> bool:
+        """Whether the next pulse may be too late for what is held."""
+        return self._arrival() - self._since + TICK > LONGEST
+
+    def _arrival(self) -> float:
+        """The time, read once an arrival: its events and the pulse after them share it."""
+        if self._now is None:
+            self._now = self._clock()
+        return self._now
+
+    def _release(self) -> tuple[Event, ...]:
+        held, self._held = self._held, None
+        return () if held is None else (self._numbered(held),)
+
+    def _numbered(self, event: Event) -> Event:
+        event.seq = self._seq
+        self._seq += 1
+        return event

@@ -1,0 +1,231 @@
+"""Claimed: small deltas become fewer, none waits longer than 100 ms, no text is lost or moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatstream.events import (
+    Content,
+    Event,
+    Metadata,
+    Reasoning,
+    Retry,
+    ToolCallDelta,
+    Usage,
+    Waiting,
+    Warn,
+)
+from chatstream.flow import Pulse
+from chatstream.stages.coalesce import LONGEST, OLD, TICK, coalesce
+
+Step = float | Event | Exception
+"""Seconds that pass, an event that comes, or a failure."""
+
+TINY = 1e-9
+
+
+class Clock:
+    """Moves only when told to."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def timed(steps: Iterable[Step]) -> Iterator[tuple[float, Event]]:
+    """What passes, each with the time that it is out."""
+    clock = Clock()
+
+    def source() -> Iterator[Event]:
+        for step in steps:
+            if isinstance(step, float):
+                clock.now += step
+            elif isinstance(step, Exception):
+                raise step
+            else:
+                yield step
+
+    for event in coalesce(clock)(source()):
+        yield clock.now - Clock.now, event
+
+
+def passed(*steps: Step) -> list[Event]:
+    """What passes, without the pulses."""
+    return [event for _, event in timed(steps) if type(event) is not Pulse]
+
+
+def texts(events: Iterable[Event]) -> list[str]:
+    return [event.delta for event in events if isinstance(event, Content | Reasoning)]
+
+
+def shown(steps: Iterable[Step]) -> list[tuple[int, str]]:
+    """Each delta that passes, with the milliseconds until it is out."""
+    return [(round(at * 1000), text) for at, event in timed(steps) for text in texts([event])]
+
+
+def runs(events: Iterable[Event]) -> list[tuple[type[Event], str]]:
+    """The text of each stretch of one kind; every other event is a stretch of its own."""
+    found: list[tuple[type[Event], str]] = []
+    for event in events:
+        kind, text = type(event), "".join(texts([event]))
+        if found and found[-1][0] is kind and kind in (Content, Reasoning):
+            text = found.pop()[1] + text
+        found.append((kind, text))
+    return found
+
+
+def test_the_pieces_of_one_arrival_are_joined_up_to_ten_characters() -> None:
+    events = passed(*(Content("abc") for _ in range(6)), Pulse())
+    assert texts(events) == ["abcabcabcabc", "abcabc"]
+
+
+def test_ten_characters_go_out_at_once() -> None:
+    events = coalesce(Clock())(iter([Content("a"), Content("123456789"), Content("b")]))
+    assert texts([next(events)]) == ["a123456789"]
+
+
+def test_a_long_delta_passes_as_the_very_same_event() -> None:
+    event = Content("0123456789")
+    assert passed(event)[0] is event
+
+
+def test_a_joined_delta_has_the_time_of_its_first_piece() -> None:
+    assert passed(Content("a", t=7.0), Content("b", t=8.0)) == [Content("ab", t=7.0, seq=0)]
+
+
+def test_content_and_reasoning_are_not_joined() -> None:
+    events = passed(Reasoning("a"), Reasoning("b"), Content("c"), Content("d"), Reasoning("e"))
+    assert runs(events) == [(Reasoning, "ab"), (Content, "cd"), (Reasoning, "e")]
+    assert len(events) == 3
+
+
+OTHERS: list[Event] = [
+    Metadata(restart=True),
+    Retry(attempt=2, max=2, delay=0.0, cause="m", action="reset"),
+    ToolCallDelta("i", "n", "{"),
+    Warn("c", "m"),
+    Usage(),
+]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_is_held_goes_out_before_any_other_event(other: Event) -> None:
+    before, event, after = passed(Content("a"), other, Content("b"))
+    assert texts([before, after]) == ["a", "b"]
+    assert event is other
+
+
+def test_seq_is_numbered_anew_without_a_gap() -> None:
+    events = passed(
+        Metadata(seq=0), *(Content("abc", seq=n) for n in range(1, 6)), Usage(seq=6), Pulse()
+    )
+    assert [event.seq for event in events] == [0, 1, 2, 3]
+
+
+def test_every_pulse_passes_unnumbered() -> None:
+    steps: list[Step] = [Pulse(), Content("a"), Pulse(alive=True), 0.1, Pulse()]
+    pulses = [event for _, event in timed(steps) if type(event) is Pulse]
+    assert pulses == [Pulse(), Pulse(alive=True), Pulse()]
+
+
+def test_a_small_delta_waits_for_the_next_arrival() -> None:
+    steps: list[Step] = [Content("abcd"), Pulse(), 0.016, Content("efgh"), Pulse()]
+    assert shown(steps) == [(16, "abcdefgh")]
+
+
+def test_what_is_held_passes_one_pulse_at_most() -> None:
+    steps: list[Step] = [Content("a"), Pulse(), 0.001, Content("b"), Pulse(), TICK, Pulse()]
+    assert shown(steps) == [(1, "ab")]
+
+
+def test_silence_lets_out_what_is_held() -> None:
+    steps: list[Step] = [Content("a"), Pulse(), TICK, Pulse(), 1.0, Content("b")]
+    assert shown(steps) == [(100, "a"), (1100, "b")]
+
+
+@pytest.mark.parametrize(
+    ("length", "age", "goes"),
+    [
+        (1, OLD * 0.9 - 0.001, False),
+        (1, OLD * 0.9 + 0.001, True),
+        (5, OLD * 0.5 - 0.001, False),
+        (5, OLD * 0.5 + 0.001, True),
+        (9, OLD * 0.1 - 0.001, False),
+        (9, OLD * 0.1 + 0.001, True),
+    ],
+)
+def test_the_age_that_is_allowed_shrinks_with_the_length(
+    length: int, age: float, goes: bool
+) -> None:
+    """An empty delta makes the stage look at the age without making the text longer."""
+    steps: list[Step] = [Content("x" * length), Pulse(), age, Content(""), Content("y"), Pulse()]
+    assert texts(passed(*steps))[0] == "x" * length + ("" if goes else "y")
+
+
+def test_what_is_held_goes_out_at_the_end() -> None:
+    assert texts(passed(Content("a"), Content("b"))) == ["ab"]
+
+
+def test_what_is_held_goes_out_before_a_failure() -> None:
+    events = timed([Content("a"), Content("b"), ValueError("m")])
+    assert texts([next(events)[1]]) == ["ab"]
+    with pytest.raises(ValueError, match="m"):
+        next(events)
+
+
+def test_the_clock_is_read_once_an_arrival() -> None:
+    readings: list[float] = []
+
+    def clock() -> float:
+        readings.append(0.0)
+        return 0.0
+
+    arrival: list[Event] = [*(Content("ab") for _ in range(100)), Pulse()]
+    assert list(coalesce(clock)(iter(arrival)))
+    assert len(readings) == 1
+
+
+def lateness(steps: Iterable[Step], out: list[tuple[float, Event]]) -> list[float]:
+    """How long each character was held: the characters are the same, in the same order."""
+    now, came = 0.0, list[float]()
+    for step in steps:
+        if isinstance(step, float):
+            now += step
+        elif isinstance(step, Event):
+            came += [now] * len("".join(texts([step])))
+    went = [at for at, event in out for _ in "".join(texts([event]))]
+    return [there - here for here, there in zip(came, went, strict=True)]
+
+
+MAKE: list[Callable[[str], Event]] = [Content, Content, Content, Reasoning, lambda _: Usage()]
+ARRIVAL = st.tuples(
+    st.integers(0, 100).map(lambda ms: ms / 1000),  # since the last pulse: never above a tick
+    st.lists(st.tuples(st.sampled_from(MAKE), st.text(max_size=12)), max_size=8),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(ARRIVAL, max_size=30))
+def test_no_text_is_lost_or_moved_and_none_waits_longer_than_100_ms(
+    arrivals: list[tuple[float, list[tuple[Callable[[str], Event], str]]]],
+) -> None:
+    def steps() -> Iterator[Step]:
+        """New events at each call: the stage changes those that it joins."""
+        for seconds, pieces in arrivals:
+            yield seconds
+            yield from (make(text) for make, text in pieces)
+            yield Pulse()
+        yield from (TICK, Pulse(), Waiting("first_token", 0.0))
+
+    source = [s for s in steps() if isinstance(s, Event) and type(s) is not Pulse]
+    out = list(timed(steps()))
+    events = [event for _, event in out if type(event) is not Pulse]
+
+    assert runs(events) == runs(source)
+    assert [event.seq for event in events] == list(range(len(events)))
+    assert max(lateness(steps(), out), default=0.0) <= LONGEST + TINY
