@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from chatstream.clock import Clock, monotonic
 from chatstream.events import Content, Event, Reasoning
-from chatstream.flow import Pulse, Stage
+from chatstream.flow import Pulse, Stage, close
 
 ENOUGH = 10
 """Characters."""
@@ -64,7 +64,10 @@ class _Coalesce:
         except Exception:
             yield from self._release()
             raise
-        yield from self._release()
+        else:
+            yield from self._release()
+        finally:
+            close(events)
 
     def _join(self, piece: Content | Reasoning) -> bool:
         """Hold one piece more. True: it is long enough now, or too old for its length."""
