@@ -13,6 +13,7 @@ TREE = [
     ("InternalError", "internal", 1, False),
     ("UsageError", "usage", 2, False),
     ("ConfigError", "config", 2, False),
+    ("JournalError", "journal", 1, False),
     ("ConnectError", "connect", 1, True),
     ("TLSError", "connect", 1, False),
     ("ProtocolError", "protocol", 1, False),
@@ -22,6 +23,7 @@ TREE = [
     ("TimedOut", "timeout", 4, True),
     ("Cancelled", "cancelled", 130, False),
     ("Terminated", "cancelled", 143, False),
+    ("HungUp", "cancelled", 129, False),
     ("ServerError", "server_error", 1, True),
     ("Overloaded", "overloaded", 1, True),
     ("RateLimited", "rate_limited", 1, True),
@@ -64,7 +66,7 @@ def test_an_unknown_code_is_some_failure() -> None:
 
 def test_the_exit_status_of_a_code_is_that_of_its_class() -> None:
     for _, code, exit_status, _ in TREE:
-        if code != "cancelled":  # the signal decides between 130 and 143
+        if code != "cancelled":  # the signal decides between 129, 130 and 143
             assert class_of(code).exit_status == exit_status
 
 

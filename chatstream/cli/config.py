@@ -127,12 +127,15 @@ def resolve(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for origin, layer in layers:
+        chosen = "model" in values  # by a stronger layer: no strategy stands in its place
         foreign = "provider" in values and layer.get("provider") not in {None, values["provider"]}
         for name, value in layer.items():
             if name == "options" and isinstance(value, dict):
                 values["options"] = {**value, **values.get("options", {})}
                 origins.setdefault(name, _named(origin, name))
-            elif name not in values and not (foreign and name in BOUND):
+            elif name not in values and not (
+                (foreign and name in BOUND) or (chosen and name == "strategy")
+            ):
                 origins[name] = _named(origin, name)
                 values[name] = _typed(name, value, origins[name])
     return Resolved(Settings(**values), origins, profile)

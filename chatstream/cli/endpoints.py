@@ -21,6 +21,7 @@ from chatstream.providers import (
 
 _OLLAMA_PORT = 11434
 _KEY_COMMAND_SECONDS = 30
+_USERINFO = re.compile(r"//[^/?#]*@")  # a password may have an @ of its own
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(sk|pk|gsk|xai)-[A-Za-z0-9_*-]{6,}")
 
 
@@ -130,9 +131,9 @@ def password_in(address: str | None) -> str | None:
 
 def without_userinfo(address: str | None) -> str | None:
     """An address without the user and password in it: fit to be kept."""
-    return re.sub(r"//[^/@]*@", "//", address) if address else None
+    return _USERINFO.sub("//", address) if address else None
 
 
 def mask_userinfo(address: str) -> str:
     """An address without the user and password in it: fit to be printed."""
-    return re.sub(r"//[^/@]*@", "//***@", address)
+    return _USERINFO.sub("//***@", address)

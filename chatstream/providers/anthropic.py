@@ -195,7 +195,7 @@ class Anthropic(Provider):
 
     def means(self, model: str) -> Means | None:
         """Claude goes on with an assistant's message up to version 4.5, and refuses it since."""
-        version = re.match(r"claude-(?:[a-z]+-)?(\d+)(?:[-.](\d{1,2}))?(?!\d)", model)
+        version = re.search(r"\bclaude-(?:[a-z]+-)?(\d+)(?:[-.](\d{1,2}))?(?!\d)", model)
         if version and (int(version[1]), int(version[2] or 0)) > (4, 5):
             return None
         return "stripped_prefill"

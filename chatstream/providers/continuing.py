@@ -19,7 +19,7 @@ def turns(request: ChatRequest) -> list[dict[str, object]]:
     messages: list[dict[str, object]] = [
         {"role": message.role, "content": message.content} for message in request.messages
     ]
-    if request.means is None:
+    if request.means is None or not request.partial.strip():
         return messages
     text = request.partial.rstrip() if request.means == "stripped_prefill" else request.partial
     messages.append({"role": "assistant", "content": text})

@@ -1,7 +1,8 @@
 """Another model takes over when one is down, overloaded, missing or stalled.
 
 1. The models are asked in the order in which they were named, each once; `fallback` tells of it.
-2. Failures that another model would share (a request that is no good, a policy) end the run.
+2. Failures that another model would share end the run: a request that is no good, a policy, a
+   mistake in the configuration. A key that is not accepted is no such failure.
 3. What an earlier model wrote stays until a later one truly speaks: only then a `metadata` with
    `restart` drops it. If none does, the text and the failure that broke it off are what remains.
 """
@@ -15,15 +16,11 @@ from msgspec.structs import replace
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, monotonic
 from chatstream.errors import (
+    BadRequest,
     ChatstreamError,
-    ConnectError,
-    ModelNotFound,
-    QuotaExceeded,
-    RateLimited,
-    ServerError,
-    Stalled,
-    TimedOut,
-    Truncated,
+    ConfigError,
+    InternalError,
+    UsageError,
 )
 from chatstream.events import Event, Fallback, Metadata, Retry, Warn
 from chatstream.flow import Finish, Open, close
@@ -31,16 +28,8 @@ from chatstream.messages import ChatRequest
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.watchdog import TOKENS
 
-_ITS_OWN = (
-    ConnectError,
-    ModelNotFound,
-    QuotaExceeded,
-    RateLimited,
-    ServerError,
-    Stalled,
-    TimedOut,
-    Truncated,
-)
+_SHARED = (UsageError, ConfigError, BadRequest, InternalError)
+"""What is wrong with the request, or with us."""
 
 _SPEAKS = TOKENS | {Finish}
 
@@ -74,15 +63,18 @@ def fallback(
                         spoke = True
                         yield event
                         break
-                    if shown is not None and isinstance(event, Retry):
-                        event.action = "continue"  # the earlier text stays for now
+                    if shown is not None:  # the earlier text stays for now
+                        if isinstance(event, Retry):
+                            event.action = "continue"
+                        elif isinstance(event, Metadata):
+                            event.restart = False
                     yield event
                 yield from events
                 return
             except ChatstreamError as error:
                 token.check()
                 last = number + 1 == len(candidates)
-                if last or not isinstance(error, _ITS_OWN) or (spoke and not after_text):
+                if last or isinstance(error, _SHARED) or (spoke and not after_text):
                     if shown is None or spoke:
                         raise
                     yield Warn("fallback", f"{name} failed too: {error.message}", t=clock())

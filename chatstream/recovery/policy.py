@@ -15,6 +15,9 @@ from chatstream.errors import ChatstreamError
 CEILING = 120.0
 """Seconds: nobody waits longer for a retry; the official clients draw the line here too."""
 
+PAUSE = 0.5
+"""Seconds: the first pause, which is doubled each time, and the most that chance adds to it."""
+
 
 def _may_help(error: BaseException) -> bool:
     return (
@@ -44,7 +47,8 @@ class Policy:
             retry=tenacity.retry_if_exception(_may_help),
             stop=tenacity.stop_after_attempt(retries + 1),
             wait=_AsTold(
-                tenacity.wait_exponential(multiplier=0.5, max=8.0) + tenacity.wait_random(0.0, 0.5)
+                tenacity.wait_exponential(multiplier=PAUSE, max=8.0)
+                + tenacity.wait_random(0.0, PAUSE)
             ),
         )
 

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.errors import BadRequest, ChatstreamError
+from chatstream.errors import BadRequest, ChatstreamError, ContentPolicy, ContextLength
 from chatstream.events import (
     Content,
     Event,
@@ -43,6 +43,8 @@ PULSE = 0.1
 
 LONGEST = 2 * 1024 * 1024
 """Characters of a text that is continued. No model takes as many back; memory stays flat."""
+
+_SHARED = (ContentPolicy, ContextLength)  # with every other way to ask for the same
 
 _CLOSE_A_SEAM = frozenset({Finish, ToolCall, ToolCallDelta})
 
@@ -135,6 +137,7 @@ class _Run:
         self._shown = False  # something new came, be it only thinking
         self._shown_now = False  # the same for the attempt under way
         self._tools = False  # calls of tools had begun
+        self._thought = False
         self._drop: ChatstreamError | None = None  # what broke the answer off
 
     def run(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
@@ -154,7 +157,8 @@ class _Run:
             finally:
                 close(events)
                 untie()
-            if isinstance(cause, BadRequest) and asked.partial and not self._shown_now:
+            refused = isinstance(cause, BadRequest) and not isinstance(cause, _SHARED)
+            if refused and asked.partial and not self._shown_now:
                 self._means = self._other_means(asked.means)
                 if asked.means != "stream":  # the server need not have kept it
                     yield Warn("not_continued", cause.message, t=self._clock())
@@ -162,7 +166,12 @@ class _Run:
                     raise self._drop or cause
                 asked = replace(asked, means=self._means)
                 continue
-            delay, asked = self._next(cause, request, asked)
+            try:
+                delay, asked = self._next(cause, request, asked)
+            except ChatstreamError as failure:
+                if failure is not cause:  # the text stays as it broke off; why, is told too
+                    yield Warn("not_continued", cause.message, t=self._clock())
+                raise
             yield Retry(
                 attempt=self._attempts.number,
                 max=self._attempts.most,
@@ -208,6 +217,11 @@ class _Run:
                         yield Content(rest, t=event.t)
                     self._note(event)
                 yield event
+                if isinstance(event, Metadata) and event.restart and asked.partial:
+                    # Everyone has dropped the text. What comes again only goes on after it.
+                    seam = _seam(asked)
+                    pieces.append(asked.partial)
+                    yield Content(asked.partial, t=event.t)
         finally:
             self._take()
             close(events)
@@ -222,13 +236,15 @@ class _Run:
             if event.restart:
                 self._forget()
         elif isinstance(event, Reasoning):
-            self._shown = self._shown_now = True
+            self._shown = self._shown_now = self._thought = True
         elif isinstance(event, ToolCall | ToolCallDelta):
             self._shown = self._shown_now = self._tools = True
 
     def _forget(self) -> None:
+        """The text is gone, and so is what broke it off."""
         self._text.clear()
-        self._shown = self._tools = False
+        self._shown = self._shown_now = self._tools = self._thought = False
+        self._drop = None
 
     def _next(
         self, cause: ChatstreamError, request: ChatRequest, asked: ChatRequest
@@ -244,10 +260,13 @@ class _Run:
         text = self._text
         if self._tools or self._plan.on_drop in {"stop", "fallback"}:
             raise failure
-        if self._plan.on_drop == "restart" or text.is_blank:
+        if self._plan.on_drop == "restart" or (text.is_blank and self._thought):
             delay = self._delay(cause, failure)
             self._forget()
             return delay, replace(request, partial="", means=None)
+        if text.is_blank:  # asked anew; that white space is there already
+            delay = self._delay(cause, failure)
+            return delay, replace(request, partial=text.whole(), means="stripped_prefill")
         means = self._means or ("user_turn" if self._plan.in_words else None)
         if means is None or text.lost:
             raise failure

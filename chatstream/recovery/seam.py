@@ -4,13 +4,15 @@ A server that is asked to go on should send only what is new. Some do not:
 
 1. Some send the answer from its beginning again: Mistral repeats the prefix, and a server that
    does not know prefills simply answers anew. What equals the text that is there is swallowed;
-   where it parts from it nothing can be joined: `Diverged`.
+   where it parts from it nothing can be joined: `Diverged`. An answer that ends within it is
+   no repetition.
 2. Models that are asked in words repeat the last words, or the word that was cut. What they send
    begins with what the text ends with: that overlap is swallowed, at most `LONGEST` characters.
    They also open a code block again that is still open; that line goes too.
 3. A true continuation repeats nothing, though it may look so: after "=====" comes "=====", after
-   "hel" comes "lo". So for those an overlap has to be long, there must be only one, and a text
-   that repeats its own beginning is not taken for one that comes again.
+   "hel" comes "lo". So for those an overlap has to be long, within a line (lines do come twice,
+   in tables and code), and there must be only one; and a text that repeats its own beginning, or
+   a short one that comes twice, is not taken for one that comes again.
 
 Text is held back only while it may still turn out to be a repetition.
 """
@@ -67,31 +69,38 @@ class Seam:
     def _decide(self, *, final: bool) -> str:
         held, text = self._held, self._text
         if self._echoed or self.repeats:
-            return self._swallow()
+            return self._swallow(final=final)
         if self._resent:
             if len(held) < len(self._resent) and self._resent.startswith(held) and not final:
                 return ""
-            return self._close(_common(self._resent, held))
-        same = _common(text, held)
-        if self._unique and same >= min(len(text), _CHANCE) and same >= _SHORT:
-            return self._swallow()
-        begins = self._unique and same == len(held)
+            if again := _common(self._resent, held):
+                return self._close(again)
+        pattern = text if len(text) >= _CHANCE else text + text
+        same = _common(pattern, held)
+        begins = self._unique and same == len(held) < len(pattern)
+        if self._unique and same >= min(len(text), _CHANCE) and _says(text[:same]):
+            if len(text) >= _CHANCE or not (begins or same == len(pattern)):
+                return self._swallow(final=final)
+            if final or not begins:  # a little that is said over and over
+                return self._close(0)
         opens = self._in_code and "\n" not in held and held.startswith("```"[: len(held)])
         if not final and (begins or opens or held in self._tail):
             return ""
-        if self._in_code and (again := re.match(r"```\w[^\n]*\n", held)):
-            return self._close(again.end())
+        if self._in_code and (fence := re.match(r"`{3,}\w[^\n]*\n", held)):
+            self._in_code = False
+            self._held = held[fence.end() :]
+            return self._decide(final=final)
         return self._close(self._overlap(held))
 
-    def _swallow(self) -> str:
+    def _swallow(self, *, final: bool) -> str:
         """The beginning comes again: nothing is new before the end of the text is reached."""
         expected = self._text[self._echoed : self._echoed + len(self._held)]
         if not self._held.startswith(expected):
             raise Diverged
         self._echoed += len(expected)
         if self._echoed < len(self._text):
-            self._held = ""
-            return ""
+            self._held = self._text[: self._echoed] if final and not self.repeats else ""
+            return self._close(0) if final else ""
         return self._close(len(expected))
 
     def _close(self, repeated: int) -> str:
@@ -104,14 +113,24 @@ class Seam:
         most = min(len(tail), len(held))
         lengths = [n for n in range(most, 0, -1) if tail.endswith(held[:n])]
         if self._words:
-            return next((n for n in lengths if n >= _CHANCE or self._is_word(n)), 0)
+            found = next((n for n in lengths if n >= _CHANCE or self._is_word(n)), 0)
+            again = any(found <= 2 * n < 2 * found for n in lengths)  # "ha ha ha"
+            return 0 if again else found
         telling = [n for n in lengths if n >= _SHORT]
-        return telling[0] if len(telling) == 1 and telling[0] >= _CHANCE else 0
+        if len(telling) != 1 or telling[0] < _CHANCE or "\n" in held[: telling[0]]:
+            return 0
+        return telling[0]
 
     def _is_word(self, length: int) -> bool:
-        """Whether the last `length` characters begin where a word does."""
-        before = self._tail[-length - 1 : -length]
-        return length >= _WORD and not before.isalnum()
+        """Whether the last `length` characters have a word in them, and begin where one does."""
+        last = self._tail[-length:]
+        inside = self._tail[-length - 1 : -length].isalnum() and last[0].isalnum()
+        return sum(map(str.isalnum, last)) >= _WORD and not inside
+
+
+def _says(text: str) -> bool:
+    """Whether it is more than an indentation, or a bracket and one."""
+    return len("".join(text.split())) >= _SHORT
 
 
 def _common(left: str, right: str) -> int:

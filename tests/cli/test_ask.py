@@ -13,8 +13,10 @@ import pytest
 
 from chatstream import events as ev
 from chatstream import grammar
+from chatstream.accumulate import Accumulator
 from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, headers, whole
 from tests.support.client import Finished, Running, run, server_flags
+from tests.support.continuing import Continuing, half, long_text, refuses_prefill
 from tests.support.loopback import Framing, Point, Reply, Script
 
 VALIDATOR = jsonschema.Draft202012Validator(ev.json_schema())
@@ -59,20 +61,21 @@ def test_json_tells_a_whole_answer(dialect: str) -> None:
 def test_a_cut_answer_is_truncated_and_keeps_its_text(dialect: str, framing: Framing) -> None:
     reply = Reply(frames(dialect), headers=headers(dialect), framing=framing)
     with Script(reply) as server:
-        done = ask_json(dialect, server.url)
+        done = ask_json(dialect, server.url, "--on-drop", "stop")
     terminal = check(done)
     assert done.status == 5
     assert isinstance(terminal, ev.Error)
     assert (terminal.code, terminal.partial) == ("truncated", True)
+    assert (terminal.resume or "").startswith("chatstream resume ")
     assert "".join(e.delta for e in done.events if isinstance(e, ev.Content)) == TEXT
-    assert len(server.requests) == 1  # what was shown is never asked for again
+    assert len(server.requests) == 1  # what was shown is not asked for again
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_an_error_in_the_stream_is_an_error(dialect: str) -> None:
     reply = Reply([*frames(dialect), failure(dialect)], headers=headers(dialect))
     with Script(reply) as server:
-        done = ask_json(dialect, server.url)
+        done = ask_json(dialect, server.url, "--on-drop", "stop")
     terminal = check(done)
     assert isinstance(terminal, ev.Error)
     assert (done.status, terminal.code, terminal.partial) == (1, "server_error", True)
@@ -128,7 +131,7 @@ def test_keep_alives_for_ever_end_as_a_stall(dialect: str) -> None:
     keep_alive = b"\n" if dialect == "ollama" else b": keep-alive\n\n"
     body = itertools.chain(frames(dialect), itertools.repeat(keep_alive))
     with Script(Reply(body, headers=headers(dialect), pace=0.02)) as server:
-        done = ask_json(dialect, server.url, "--idle-timeout", "0.5")
+        done = ask_json(dialect, server.url, "--idle-timeout", "0.5", "--retries", "0")
         assert server.wait_closed()
     terminal = check(done)
     assert isinstance(terminal, ev.Error)
@@ -186,6 +189,10 @@ def test_the_limit_for_everything_holds_over_retries() -> None:
         ["ask", "--json", "--base-url", "ftp://x", "hi"],
         ["ask", "--json", "--reasoning", "maybe", "hi"],
         ["ask", "--json", "-f", "/no/such/file", "hi"],
+        ["ask", "--json", "-p", "demo", "--on-drop", "fallback", "hi"],
+        ["ask", "--json", "-p", "demo", "--on-drop", "maybe", "hi"],
+        ["ask", "--json", "-p", "demo", "--strategy", "none", "hi"],
+        ["ask", "--json", "-p", "demo", "--buffer", "big", "hi"],
     ],
     ids=lambda arguments: " ".join(arguments[2:]) or "no question",
 )
@@ -336,3 +343,179 @@ def test_a_late_terminator_is_not_waited_for() -> None:
         assert server.wait_closed()
     assert isinstance(check(done), ev.Done)
     assert done.status == 0
+
+
+# ---- when the answer breaks off
+
+LONG = long_text(300)
+
+
+def text_of(done: Finished) -> str:
+    """The answer as every reader of the events sees it."""
+    whole = Accumulator()
+    for event in done.events:
+        whole.add(event)
+    return whole.message.content
+
+
+def retries_of(done: Finished) -> list[str]:
+    return [event.action for event in done.events if isinstance(event, ev.Retry)]
+
+
+@pytest.mark.parametrize("dialect", ["ollama", "anthropic"])
+def test_an_answer_goes_on_where_it_broke_off(dialect: str) -> None:
+    with Continuing(LONG, faults=[half(3000), half(3000, rst=True)]) as server:
+        done = ask_json(dialect, server.url)
+    terminal = check(done)
+    assert isinstance(terminal, ev.Done)
+    assert (done.status, terminal.attempts) == (0, 3)
+    assert (text_of(done), retries_of(done)) == (LONG, ["continue", "continue"])
+    assert server.strays == []
+
+
+def test_on_a_pipe_it_goes_on_too_and_no_byte_is_there_twice() -> None:
+    with Continuing(LONG, faults=[half(3000), half(3000)]) as server:
+        done = run(["ask", *server_flags("ollama", server.url), "hi"])
+    assert (done.status, done.stdout) == (0, LONG.encode())
+    assert done.stderr.count("going on in") == 2
+
+
+def test_a_server_that_cannot_go_on_is_left_alone() -> None:
+    with Continuing(LONG, faults=[half(3000)]) as server:
+        done = ask_json("openai", server.url)
+    terminal = check(done)
+    assert isinstance(terminal, ev.Error)
+    assert (done.status, terminal.code, len(server.asked)) == (5, "truncated", 1)
+    assert (terminal.resume or "").startswith("chatstream resume ")
+
+
+def test_in_flight_a_refusal_keeps_the_text_and_the_first_failure() -> None:
+    with Continuing(LONG, faults=[half(3000), refuses_prefill]) as server:
+        done = ask_json("anthropic", server.url)
+    terminal = check(done)
+    assert isinstance(terminal, ev.Error)
+    assert (done.status, terminal.code) == (5, "truncated")
+    assert text_of(done)
+    assert LONG.startswith(text_of(done))
+    assert [e.code for e in done.events if isinstance(e, ev.Warn)] == ["not_continued"]
+
+
+def test_a_restart_asks_anew_where_that_can_be_told() -> None:
+    with Continuing(LONG, faults=[half(3000)]) as server:
+        done = ask_json("openai", server.url, "--on-drop", "restart")
+    assert isinstance(check(done), ev.Done)
+    assert (text_of(done), retries_of(done)) == (LONG, ["reset"])
+    assert [asked.there for asked in server.asked] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    "how", [["--on-drop", "restart"], ["--on-drop", "fallback", "--fallback", "other"]]
+)
+def test_on_a_pipe_nothing_begins_anew(how: list[str]) -> None:
+    """What is in a pipe cannot be taken back: the text stays as it broke off, once."""
+    with Continuing(LONG, faults=[half(3000)]) as server:
+        done = run(["ask", *server_flags("ollama", server.url), *how, "hi"])
+    assert done.status == 5
+    assert done.stdout
+    assert LONG.encode().startswith(done.stdout)
+    assert len(server.asked) == 1
+    assert "chatstream resume " in done.stderr
+
+
+def test_the_budget_of_attempts_is_kept() -> None:
+    with Script(Reply(frames("ollama")[:1], headers=headers("ollama"))) as server:
+        done = ask_json("ollama", server.url, "--retries", "2")
+    terminal = check(done)
+    assert isinstance(terminal, ev.Error)
+    assert (done.status, terminal.code, len(server.requests)) == (5, "truncated", 3)
+
+
+# ---- when a model fails
+
+
+def test_another_model_takes_over_before_the_first_token() -> None:
+    busy = Reply.json({"error": "busy"}, 503)
+    with Script(busy, whole("ollama")) as server:
+        done = ask_json("ollama", server.url, "--fallback", "other")
+    terminal = check(done)
+    assert isinstance(terminal, ev.Done)
+    assert (done.status, terminal.attempts, text_of(done)) == (0, 2, TEXT)
+    assert [request.json["model"] for request in server.requests] == ["m", "other"]
+    (turn,) = [event for event in done.events if isinstance(event, ev.Fallback)]
+    assert (turn.source, turn.target) == ("m@ollama", "other@ollama")
+
+
+def test_another_provider_takes_over_with_its_own_address_and_key() -> None:
+    busy = Reply.json({"error": {"message": "busy"}}, 503)
+    with Script(busy) as first, Script(whole("anthropic")) as second:
+        done = run(
+            ["ask", *server_flags("openai", first.url), "--fallback", "c@anthropic", "hi"],
+            OPENAI_API_KEY="key-of-the-first",
+            ANTHROPIC_API_KEY="key-of-the-second",
+            ANTHROPIC_BASE_URL=second.url,
+        )
+    assert (done.status, done.stdout) == (0, TEXT.encode())
+    headers_sent = second.requests[0].headers
+    assert headers_sent["x-api-key"] == "key-of-the-second"
+    assert "key-of-the-first" not in str(headers_sent)
+    assert second.requests[0].json["model"] == "c"
+
+
+def test_another_model_takes_over_in_mid_answer() -> None:
+    cut = Reply(frames("ollama"), headers=headers("ollama"))
+    with Script(cut, whole("ollama")) as server:
+        done = ask_json("ollama", server.url, "--on-drop", "fallback", "--fallback", "other")
+    terminal = check(done)
+    assert isinstance(terminal, ev.Done)
+    assert (done.status, text_of(done)) == (0, TEXT)
+    assert any(isinstance(event, ev.Metadata) and event.restart for event in done.events)
+    assert [request.json["messages"] for request in server.requests] == [
+        [{"role": "user", "content": "hi"}]
+    ] * 2
+
+
+def test_where_no_model_answers_the_status_is_that_of_the_last() -> None:
+    replies = [Reply.json({"error": "busy"}, 503), Reply.json({"error": "no such model"}, 404)]
+    with Script(*replies) as server:
+        done = ask_json("ollama", server.url, "--fallback", "b", "--retries", "0")
+    terminal = check(done)
+    assert isinstance(terminal, ev.Error)
+    assert (done.status, terminal.status) == (3, 404)
+
+
+def test_a_request_that_is_no_good_is_not_passed_on() -> None:
+    with Script(Reply.json({"error": "the prompt is no good"}, 400)) as server:
+        done = ask_json("ollama", server.url, "--fallback", "b")
+    assert isinstance(check(done), ev.Error)
+    assert (done.status, len(server.requests)) == (3, 1)
+
+
+def test_a_strategy_is_a_list_of_models(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[strategies]\ncheap = ["a", "b@ollama"]\n')
+    busy = Reply.json({"error": "busy"}, 503)
+    with Script(busy, busy, whole("ollama")) as server:
+        done = run(
+            [
+                *("ask", "-p", "ollama", "--base-url", server.url, "--strategy", "cheap"),
+                *("--fallback", "c", "hi"),
+            ],
+            CHATSTREAM_CONFIG=str(config),
+        )
+    assert (done.status, done.stdout) == (0, TEXT.encode())
+    assert [request.json["model"] for request in server.requests] == ["a", "b", "c"]
+
+
+def test_an_unknown_strategy_tells_which_there_are(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[strategies]\ncheap = ["a"]\nfast = ["b"]\n')
+    done = run(["ask", "--strategy", "slow", "hi"], CHATSTREAM_CONFIG=str(config))
+    assert (done.status, done.stdout) == (2, b"")
+    assert "there is no strategy 'slow'" in done.stderr
+    assert "cheap, fast" in done.stderr
+
+
+def test_fallback_without_one_says_how_to_name_one() -> None:
+    done = run(["ask", "-p", "demo", "--on-drop", "fallback", "hi"])
+    assert (done.status, done.stdout) == (2, b"")
+    assert "--fallback MODEL" in done.stderr

@@ -132,3 +132,80 @@ def test_the_file_is_where_the_environment_says(environ: Environ, path: str) -> 
 )
 def test_text_becomes_the_settings_type(name: str, text: str, value: Any) -> None:
     assert parse(name, text) == value
+
+
+def test_a_list_in_the_environment_has_commas() -> None:
+    environ = {"CHATSTREAM_FALLBACK": " a , b@demo,, @openai ", "CHATSTREAM_CONFIG": "/none"}
+    assert resolve({}, environ=environ).settings.fallback == ["a", "b@demo", "@openai"]
+    flags = {"fallback": ["c,d", "e"]}
+    assert resolve(flags, environ=environ).settings.fallback == ["c,d", "e"]
+
+
+def test_a_list_in_the_file_is_a_list_or_has_commas(file: tuple[Path, Environ]) -> None:
+    path, environ = file
+    for text in ('fallback = ["a", "b"]', 'fallback = "a, b"'):
+        path.write_text(text)
+        assert resolve({}, environ=environ).settings.fallback == ["a", "b"]
+
+
+def test_strategies_are_a_table_of_lists(file: tuple[Path, Environ]) -> None:
+    path, environ = file
+    path.write_text('strategy = "x"\n[strategies]\nx = ["a", "b@demo"]\n')
+    settings = resolve({}, environ=environ | {"CHATSTREAM_STRATEGIES": "a"}).settings
+    assert (settings.strategy, settings.strategies) == ("x", {"x": ["a", "b@demo"]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[strategies]\nx = []",
+        '[strategies]\nx = "a"',
+        'strategies = ["a"]',
+        "fallback = [1]",
+        'on_drop = "maybe"',
+        'buffer = "big"',
+        "buffer_bytes = 4095",
+        "keep_complete = -1",
+        'journal = "perhaps"',
+    ],
+)
+def test_a_new_setting_that_does_not_fit_is_told(file: tuple[Path, Environ], text: str) -> None:
+    path, environ = file
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="does not fit"):
+        resolve({}, environ=environ)
+
+
+def test_new_settings_of_the_environment_have_their_types() -> None:
+    environ = {
+        "CHATSTREAM_ON_DROP": "restart",
+        "CHATSTREAM_JOURNAL": "false",
+        "CHATSTREAM_COALESCE": "true",
+        "CHATSTREAM_BUFFER": "sliding",
+        "CHATSTREAM_BUFFER_BYTES": "8192",
+        "CHATSTREAM_KEEP_COMPLETE": "0.5",
+        "CHATSTREAM_CONFIG": "/none",
+    }
+    settings = resolve({}, environ=environ).settings
+    assert (settings.on_drop, settings.journal, settings.coalesce) == ("restart", False, True)
+    assert (settings.buffer, settings.buffer_bytes) == ("sliding", 8192)
+    assert settings.keep_complete == 0.5
+
+
+def test_the_profile_that_holds_is_told(file: tuple[Path, Environ]) -> None:
+    path, environ = file
+    path.write_text("[profiles.work]\nretries = 1\n")
+    assert resolve({}, profile="work", environ=environ).profile == "work"
+    assert resolve({}, environ=environ | {"CHATSTREAM_PROFILE": "work"}).profile == "work"
+    assert resolve({}, environ=environ).profile is None
+
+
+def test_a_model_that_is_named_now_is_not_replaced_by_a_strategy_of_the_file(
+    file: tuple[Path, Environ],
+) -> None:
+    path, environ = file
+    path.write_text('strategy = "x"\n[strategies]\nx = ["a"]\n')
+    settings = resolve({"model": "mine"}, environ=environ).settings
+    assert (settings.model, settings.strategy) == ("mine", None)
+    settings = resolve({"model": "mine", "strategy": "x"}, environ=environ).settings
+    assert settings.strategy == "x"

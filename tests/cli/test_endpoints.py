@@ -7,7 +7,14 @@ import sys
 import pytest
 
 from chatstream.cli.config import Settings
-from chatstream.cli.endpoints import Redactor, api_key, endpoint, mask_userinfo, with_keys
+from chatstream.cli.endpoints import (
+    Redactor,
+    api_key,
+    endpoint,
+    mask_userinfo,
+    with_keys,
+    without_userinfo,
+)
 from chatstream.errors import ConfigError
 from chatstream.providers import PROVIDERS
 
@@ -99,3 +106,9 @@ def test_a_key_that_is_learned_later_is_masked_too() -> None:
 def test_the_user_and_password_of_an_address_are_masked() -> None:
     assert mask_userinfo("http://me:secret@host/v1") == "http://***@host/v1"
     assert mask_userinfo("http://host/v1") == "http://host/v1"
+
+
+@pytest.mark.parametrize("address", ["http://me:p@ss@host/v1", "http://me:p:w@host/v1"])
+def test_no_part_of_a_password_stays_in_an_address(address: str) -> None:
+    assert without_userinfo(address) == "http://host/v1"
+    assert mask_userinfo(address) == "http://***@host/v1"

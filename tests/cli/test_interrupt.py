@@ -17,13 +17,16 @@ import pytest
 
 from chatstream import events as ev
 from chatstream.cli.interrupt import force
+from chatstream.store.place import runs_folder
+from chatstream.store.reading import Record, read
 from tests.cli.test_ask import check
-from tests.support.answers import frames, headers
+from tests.support.answers import TEXT, ending, frames, headers
 from tests.support.client import COMMAND, Running, server_flags
 from tests.support.loopback import Point, Reply, Script
 from tests.support.proxy import black_hole
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+ALL = [*SIGNALS, (signal.SIGHUP, 129)]
 
 Ready = Callable[[Running], object]
 Place = tuple[str, Ready, Script | None]
@@ -75,7 +78,7 @@ PHASES = [
 ]
 
 
-@pytest.mark.parametrize(("number", "status"), SIGNALS, ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("number", "status"), ALL, ids=["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.__name__)
 def test_a_signal_ends_the_run_at_once(
     phase: Callable[[], AbstractContextManager[Place]], number: signal.Signals, status: int
@@ -121,7 +124,69 @@ def test_the_partial_text_stays_on_stdout() -> None:
         client.process.send_signal(signal.SIGINT)
         done = client.finish()
     assert done.stdout.startswith("Hello wörld 🌍!".encode())
-    assert (done.status, done.stderr) == (130, "stopped\n")
+    stopped, go_on = done.stderr.splitlines()
+    assert (done.status, stopped) == (130, "stopped")
+    assert go_on.startswith("go on with it: chatstream resume 2")
+
+
+def unfinished_record() -> Record:
+    (path,) = runs_folder().iterdir()
+    return read(path)
+
+
+@pytest.mark.parametrize(("number", "status"), ALL, ids=["SIGINT", "SIGTERM", "SIGHUP"])
+def test_the_journal_of_a_run_that_a_signal_ended_is_complete_and_says_so(
+    number: signal.Signals, status: int
+) -> None:
+    with (
+        mid_stream() as (url, ready, _),
+        Running(["ask", "--json", *server_flags("ollama", url), "hi"]) as client,
+    ):
+        ready(client)
+        client.process.send_signal(number)
+        done = client.finish(4)
+    assert done.status == status
+    record = unfinished_record()
+    assert (record.outcome, record.damage) == ("cancelled", None)
+    shown = "".join(event.delta for event in done.events if isinstance(event, ev.Content))
+    assert record.message.content == shown
+    assert isinstance(done.terminal, ev.Error)
+    assert done.terminal.resume == f"chatstream resume {record.run}"
+
+
+def test_a_second_hang_up_forces_nothing() -> None:
+    """The kernel and the shell each send one when a terminal is closed."""
+    with stuck_client() as client:
+        client.send_signal(signal.SIGHUP)
+        client.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            client.wait(0.3)
+        client.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            client.wait(0.3)
+        client.send_signal(signal.SIGINT)
+        assert client.wait(2) == 129, "the first reason stays"
+
+
+def test_a_hang_up_that_was_ignored_stays_ignored() -> None:
+    """`nohup`: the run outlives its terminal."""
+    go_on = threading.Event()
+    body = [*frames("ollama"), *ending("ollama")]
+    reply = Reply(body, headers=headers("ollama"), hold={1: go_on})
+    with Script(reply) as server:
+        client = subprocess.Popen(
+            [*COMMAND, "ask", *server_flags("ollama", server.url), "hi"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+        )
+        assert client.stdout is not None
+        assert client.stdout.read(3) == b"Hel"
+        client.send_signal(signal.SIGHUP)
+        go_on.set()
+        out, err = client.communicate(timeout=10)
+    assert (client.returncode, b"Hel" + out, err) == (0, TEXT.encode(), b"")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from chatstream.events import (
 )
 from chatstream.flow import Open, Pulse, close
 from chatstream.messages import ChatRequest, Message
-from chatstream.recovery.watchdog import Limits, watchdog, within
+from chatstream.recovery.watchdog import AWAY, Limits, watchdog, within
 
 REQUEST = ChatRequest("m", (Message("user", "q"),))
 LIMITS = Limits(connect=2.0, first_token=5.0, between_tokens=3.0)
@@ -29,6 +29,12 @@ LIMITS = Limits(connect=2.0, first_token=5.0, between_tokens=3.0)
 
 def dial(t: float) -> Pulse:
     return Pulse(t=t, connected=False)
+
+
+def looks(start: float, end: float, *, connected: bool = True, alive: bool = False) -> list[Event]:
+    """A pulse each quarter of a second from `start` to before `end`."""
+    count = round((end - start) * 4)
+    return [Pulse(t=start + n / 4, connected=connected, alive=alive) for n in range(count)]
 
 
 class Source:
@@ -73,15 +79,20 @@ def test_every_event_passes_in_its_order() -> None:
 @pytest.mark.parametrize(
     ("events", "kind", "says"),
     [
-        pytest.param([dial(1.9), dial(2.0)], TimedOut, "no connection within 2 s", id="connect"),
         pytest.param(
-            [dial(1.9), Pulse(t=1.95), Pulse(t=6.9), Pulse(t=6.95)],
+            [*looks(0.0, 2.0, connected=False), dial(2.0)],
+            TimedOut,
+            "no connection within 2 s",
+            id="connect",
+        ),
+        pytest.param(
+            [dial(0.4), *looks(0.5, 5.5), Pulse(t=5.5)],
             TimedOut,
             "no token within 5 s",
             id="first-token",
         ),
         pytest.param(
-            [Pulse(t=1.0), Content("a", t=4.0), Pulse(t=6.9), Pulse(t=7.0)],
+            [Pulse(t=1.0), Content("a", t=4.0), *looks(4.0, 7.0), Pulse(t=7.0)],
             Stalled,
             "no further token for 3 s",
             id="between-tokens",
@@ -112,8 +123,8 @@ def test_every_kind_of_token_resets_the_limit(token: Event) -> None:
 
 @pytest.mark.parametrize("event", [Metadata(t=3.0), Usage(t=3.0), Warn("c", "m", t=3.0)])
 def test_nothing_but_a_token_resets_the_limit(event: Event) -> None:
-    events = [Pulse(t=0.0), Content("a", t=1.0), Pulse(t=3.0), event, Pulse(t=4.0)]
-    assert type(run(*events)[1]) is Stalled
+    before: list[Event] = [Pulse(t=0.0), Content("a", t=1.0), *looks(1.0, 3.0), event]
+    assert type(run(*before, *looks(3.0, 4.0), Pulse(t=4.0))[1]) is Stalled
 
 
 def test_keep_alives_for_ever_end_at_the_limit_and_are_told() -> None:
@@ -146,13 +157,17 @@ def test_waiting_is_told_once_a_second_with_its_phase() -> None:
 
 
 def test_waiting_tells_the_limit() -> None:
-    passed, _ = run(Pulse(t=0.0), Pulse(t=1.0))
+    passed, _ = run(*looks(0.0, 1.0), Pulse(t=1.0))
     assert passed == [Waiting("first_token", 1.0, 5.0, t=1.0)]
 
 
 def test_a_sign_of_life_is_forgotten_with_the_next_token() -> None:
     passed, _ = run(
-        Content("a", t=0.0), Pulse(t=0.5, alive=True), Content("b", t=1.0), Pulse(t=2.0)
+        Content("a", t=0.0),
+        Pulse(t=0.5, alive=True),
+        Content("b", t=1.0),
+        *looks(1.0, 2.0),
+        Pulse(t=2.0),
     )
     assert waits(passed) == [("between_tokens", 1.0, False)]
 
@@ -164,9 +179,16 @@ def test_a_pause_of_the_reader_is_no_silence_when_tokens_were_in_hand() -> None:
 
 def test_no_limit_is_no_limit() -> None:
     limits = Limits(connect=None, first_token=None, between_tokens=None)
-    passed, failure = run(dial(9e5), Pulse(t=9e6), Content("a", t=1e7), Pulse(t=9e7), limits=limits)
+    events: list[Event] = [
+        *looks(0.0, 500.0, connected=False),
+        *looks(500.0, 1500.0),
+        Content("a", t=1500.0),
+        *looks(1500.0, 2500.0),
+    ]
+    passed, failure = run(*events, limits=limits)
     assert failure is None
-    assert [e.limit for e in passed if isinstance(e, Waiting)] == [None, None]
+    told = [(e.phase, e.limit) for e in passed if isinstance(e, Waiting)]
+    assert set(told) == {("connect", None), ("first_token", None), ("between_tokens", None)}
 
 
 def test_closing_the_events_closes_the_source() -> None:
@@ -188,9 +210,10 @@ def test_the_total_limit_ends_everything_also_while_tokens_come() -> None:
 
     def source(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
         while True:
-            now[0] += 1
+            for _ in range(4):
+                now[0] += 0.25
+                yield Pulse(t=now[0])
             yield Content("a", t=now[0])
-            yield Pulse(t=now[0])
 
     with pytest.raises(TimedOut, match="not whole within 10 s"):
         limited(source, 10.0, now)
@@ -200,3 +223,62 @@ def test_the_total_limit_ends_everything_also_while_tokens_come() -> None:
 def test_a_total_limit_of_none_changes_nothing() -> None:
     source = Source(Content("a")).open
     assert within(source, None) is source
+
+
+# ---- time in which nobody looked
+
+
+def test_time_in_which_nobody_looked_is_no_silence() -> None:
+    """Ctrl+Z, a laptop that slept, a reader who held everything up: in each phase."""
+    hours = 9e3
+    assert run(*looks(0.0, 1.0, connected=False), dial(hours))[1] is None
+    assert run(Pulse(t=0.1), *looks(0.25, 4.0), Pulse(t=hours))[1] is None
+    assert run(Pulse(t=0.1), Content("a", t=0.2), Pulse(t=0.2), Pulse(t=hours))[1] is None
+
+
+def test_the_looks_after_such_a_time_count_on() -> None:
+    before = [Pulse(t=0.0), Content("a", t=0.0), *looks(0.0, 1.0)]
+    after = looks(500.0, 502.0)
+    assert run(*before, *after[:4])[1] is None
+    assert type(run(*before, *after)[1]) is Stalled
+
+
+def test_many_such_times_add_up_to_little() -> None:
+    """A reader that takes a line a minute: each gap counts as the longest look, no more."""
+    gaps: list[Event] = [Pulse(t=60.0 * n) for n in range(1, round(LIMITS.between_tokens or 0))]
+    assert run(Content("a", t=0.0), *gaps)[1] is None
+
+
+def test_silence_that_somebody_looks_at_counts_at_any_pace_of_a_busy_machine() -> None:
+    for step in (0.01, 0.1, AWAY):
+        beats = [Pulse(t=n * step) for n in range(1, round(4.0 / step))]
+        assert type(run(Content("a", t=0.0), *beats)[1]) is Stalled
+
+
+def test_a_gap_is_not_told_as_silence() -> None:
+    passed, _ = run(Content("a", t=0.0), Pulse(t=0.5), Pulse(t=100.0), Pulse(t=100.1))
+    assert [silent for _, silent, _ in waits(passed)] == [1.0]
+
+
+def test_the_total_limit_does_not_count_time_in_which_nobody_looked() -> None:
+    now = [0.0]
+
+    def source(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        for gap in (1.0, 0.1, 9e4, 0.1, 0.1):
+            now[0] += gap
+            yield Pulse(t=now[0])
+
+    assert len(limited(source, 3.0, now)) == 5
+
+
+def test_the_total_limit_counts_silence_that_somebody_looks_at() -> None:
+    now = [0.0]
+
+    def source(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        while True:
+            now[0] += 0.25
+            yield Pulse(t=now[0])
+
+    with pytest.raises(TimedOut, match="not whole within 10 s"):
+        limited(source, 10.0, now)
+    assert now == [10.0]

@@ -275,6 +275,34 @@ def test_a_retry_that_drops_the_text_comes_after_it() -> None:
     assert retry.startswith("retrying in 1.0 s")
 
 
+def test_a_retry_that_goes_on_keeps_the_text_and_adds_to_it() -> None:
+    terminal = Terminal()
+    terminal.answer(["one "])
+    going_on = ev.Retry(
+        attempt=2, max=4, delay=1.0, cause="cut", action="continue", emitted_chars=4
+    )
+    terminal.arrive(going_on)
+    terminal.answer(["two"])
+    lines = terminal.end()
+    assert "the answer starts over" not in lines
+    assert "going on in 1.0 s, attempt 2 of 4: cut" in lines
+    assert [line.strip() for line in lines if line.strip() in {"one", "two", "one two"}] in (
+        ["one two"],
+        ["one", "two"],
+    )
+
+
+@pytest.mark.parametrize("code", ["cancelled", "truncated"])
+def test_how_to_go_on_is_the_last_line(code: str) -> None:
+    terminal = Terminal()
+    terminal.answer(["half an ans"])
+    command = "chatstream resume 20260101-000000-000000-abcd"
+    error = ev.Error(code, "it broke off", recoverable=True, partial=True, resume=command)
+    lines = terminal.end(error)
+    assert lines[0] == "half an ans"
+    assert lines[-1] == f"go on with it: {command}"
+
+
 def test_a_thought_between_two_texts_parts_them() -> None:
     terminal = Terminal(reasoning="show")
     terminal.arrive(ev.Content("one"))

@@ -13,6 +13,10 @@ RETRY = ev.Retry(attempt=2, max=3, delay=0.54, cause="busy", action="reset")
 
 NOTES: list[Any] = [
     (RETRY, "retrying in 0.5 s, attempt 2 of 3: busy"),
+    (
+        ev.Retry(attempt=2, max=3, delay=1, cause="cut", action="continue", emitted_chars=9),
+        "going on in 1.0 s, attempt 2 of 3: cut",
+    ),
     (ev.Fallback("a", "b", "busy"), "a failed (busy); asking b"),
     (ev.Warn("c", "a frame was skipped"), "warning: a frame was skipped"),
     (ev.ToolCall("i", "f", '{"x":1}'), 'tool call: f({"x":1})'),
@@ -46,7 +50,12 @@ def error(code: str = "auth", **fields: Any) -> ev.Error:
         (error(), ["error: no key"]),
         (error(status=401), ["error: no key (HTTP 401)"]),
         (error(status=401, hint="set one"), ["error: no key (HTTP 401)", "set one"]),
-        (error("cancelled", hint="h"), ["stopped"]),
+        (error("cancelled", hint="h"), ["stopped", "h"]),
+        (error("cancelled", resume="cs resume 1"), ["stopped", "go on with it: cs resume 1"]),
+        (
+            error("truncated", hint="h", resume="cs resume 1"),
+            ["error: no key", "h", "go on with it: cs resume 1"],
+        ),
         (done(), []),
         (done("tool_calls"), []),
         (done("length"), ["the answer stopped at the token limit"]),

@@ -24,6 +24,7 @@ from chatstream.events import (
     Done,
     Error,
     Event,
+    Fallback,
     Metadata,
     Reasoning,
     Retry,
@@ -35,6 +36,7 @@ from chatstream.events import (
 )
 from chatstream.flow import Finish, Pulse, close
 from chatstream.grammar import check
+from chatstream.messages import Message
 from chatstream.stages.seal import new_run, seal
 
 BEGAN = 100.0
@@ -57,11 +59,17 @@ def source(*steps: Event | BaseException) -> Iterator[Event]:
 
 
 def run(
-    *steps: Event | BaseException, token: CancelToken | None = None, clock: Clock | None = None
+    *steps: Event | BaseException,
+    token: CancelToken | None = None,
+    clock: Clock | None = None,
+    earlier: Message | None = None,
+    resume: str | None = None,
 ) -> list[Event]:
     stage = seal(
         new_run(),
         token or CancelToken(),
+        earlier=earlier,
+        resume=lambda: resume,
         redact=lambda text: text.replace("sk-key", "***"),
         clock=clock or Clock(),
     )
@@ -102,9 +110,16 @@ def test_a_run_opens_before_anything_is_asked() -> None:
 def test_each_run_has_an_id_of_its_own_and_a_start_in_utc() -> None:
     run, other = new_run(), new_run()
     assert run.run != other.run
-    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{8}", run.run or "")
+    assert re.fullmatch(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{4}", run.run or "")
+    started = datetime.fromisoformat(run.started_at or "")
+    assert (run.run or "").startswith(f"{started:%Y%m%d-%H%M%S}")
     assert (run.started_at or "").endswith("Z")
     assert datetime.fromisoformat(run.started_at or "").utcoffset() is not None
+
+
+def test_ids_are_in_the_order_of_time() -> None:
+    ids = [new_run().run or "" for _ in range(100)]
+    assert [it[:22] for it in ids] == sorted(it[:22] for it in ids)
 
 
 def test_a_finish_becomes_one_done_and_nothing_follows() -> None:
@@ -323,6 +338,7 @@ def test_secrets_are_masked_in_all_words_of_others() -> None:
     events = run(
         Warn("c", secret),
         Retry(attempt=2, max=2, delay=0.0, cause=secret, action="reset"),
+        Fallback("a", "b", secret),
         ConnectError(secret, hint=secret),
     )
     assert all("sk-key" not in repr(event) for event in events)
@@ -332,3 +348,106 @@ def test_the_answer_itself_is_never_masked() -> None:
     answer = run(Content("sk-key"), finish())[1]
     assert isinstance(answer, Content)
     assert answer.delta == "sk-key"
+
+
+# ---- a run that goes on with another
+
+
+EARLIER = Message("assistant", "Hello", "hm", complete=False)
+
+
+def test_the_earlier_text_comes_first_so_that_the_deltas_are_the_whole_answer() -> None:
+    events = run(Content(" world", t=101.0), finish(), earlier=EARLIER)
+    assert [type(event) for event in events] == [Metadata, Reasoning, Content, Content, Done]
+    assert "".join(e.delta for e in events if isinstance(e, Content)) == "Hello world"
+    assert [e.delta for e in events if isinstance(e, Reasoning)] == ["hm"]
+
+
+def test_it_comes_before_anything_is_asked() -> None:
+    asked = []
+
+    def source() -> Iterator[Event]:
+        asked.append(True)
+        yield finish()
+
+    events = seal(new_run(), CancelToken(), earlier=EARLIER)(source())
+    assert [type(next(events)) for _ in range(3)] == [Metadata, Reasoning, Content]
+    assert asked == []
+
+
+def test_nothing_earlier_is_nothing() -> None:
+    for earlier in (None, Message("assistant", "")):
+        assert [type(event) for event in run(finish(), earlier=earlier)] == [Metadata, Done]
+
+
+def test_the_figures_are_those_of_the_new_text() -> None:
+    last = run(
+        Content("a", t=102.0),
+        Content("b", t=103.0),
+        Content("c", t=104.0),
+        finish(),
+        earlier=EARLIER,
+    )[-1]
+    assert isinstance(last, Done)
+    assert (last.stats.ttft, last.stats.chunks, last.stats.tokens_per_second) == (2.0, 3, 1.0)
+
+
+def test_where_nothing_new_came_there_is_no_first_token() -> None:
+    last = run(Truncated("m"), earlier=EARLIER)[-1]
+    assert isinstance(last, Error)
+    assert last.stats is not None
+    assert (last.partial, last.stats.ttft, last.stats.chunks) == (True, None, 0)
+
+
+def test_after_a_restart_the_earlier_text_counts_no_more() -> None:
+    for anew in (again(2), Metadata(restart=True)):
+        last = run(anew, Truncated("m"), earlier=EARLIER, resume="go on")[-1]
+        assert isinstance(last, Error)
+        assert (last.partial, last.resume) == (False, None)
+
+
+def test_the_rate_of_an_answer_in_several_attempts_counts_deltas() -> None:
+    going_on = Retry(attempt=2, max=3, delay=0.0, cause="m", action="continue", emitted_chars=1)
+    last = done(
+        Content("a", t=101.0), going_on, Content("b", t=102.0), Usage(output_tokens=500), finish()
+    )
+    assert last.stats.tokens_per_second == 1.0
+
+
+# ---- how to go on
+
+
+@pytest.mark.parametrize(
+    ("events", "resume"),
+    [
+        pytest.param([Content("a")], "go on", id="text"),
+        pytest.param([Reasoning("r"), Content("a")], "go on", id="text-after-thinking"),
+        pytest.param(
+            [Content("a"), Retry(attempt=2, max=2, delay=0.0, cause="m", action="continue")],
+            "go on",
+            id="text-that-was-continued",
+        ),
+        pytest.param([], None, id="nothing"),
+        pytest.param([Reasoning("r")], None, id="thinking-alone"),
+        pytest.param([Content("a"), ToolCallDelta("i", "n", "{")], None, id="a-call-had-begun"),
+        pytest.param([Content("a"), ToolCall("i", "n", "{}")], None, id="a-call"),
+        pytest.param([Content("a"), again(2)], None, id="text-that-was-dropped"),
+        pytest.param(
+            [ToolCall("i", "n", "{}"), again(2), Content("a")],
+            "go on",
+            id="a-call-that-was-dropped",
+        ),
+    ],
+)
+def test_the_way_to_go_on_is_told_where_there_is_text_to_go_on_after(
+    events: list[Event], resume: str | None
+) -> None:
+    last = run(*events, Truncated("m"), resume="go on")[-1]
+    assert isinstance(last, Error)
+    assert last.resume == resume
+
+
+def test_without_a_journal_there_is_no_way_to_go_on() -> None:
+    last = run(Content("a"), Truncated("m"), resume=None)[-1]
+    assert isinstance(last, Error)
+    assert (last.partial, last.resume) == (True, None)

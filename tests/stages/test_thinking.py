@@ -195,3 +195,35 @@ def test_a_new_attempt_begins_outside_of_everything(before: str, anew: Event) ->
     events = stage(Content(before), anew, Content("<think>r</think>a"), FINISH)
     after = events[events.index(anew) :]
     assert joined(after) == ("a", "r")
+
+
+GOING_ON = Retry(attempt=2, max=2, delay=0.0, cause="m", action="continue", emitted_chars=1)
+
+
+@pytest.mark.parametrize(("text", "content", "reasoning"), TEXTS)
+def test_a_retry_that_goes_on_changes_nothing(
+    text: str, content: str | None, reasoning: str
+) -> None:
+    """An open tag, fence or span stays open; half a tag may become whole."""
+    for cut in range(1, len(text)):
+        events = stage(Content(text[:cut]), GOING_ON, Content(text[cut:]), FINISH)
+        assert joined(events) == (text if content is None else content, reasoning)
+
+
+@pytest.mark.parametrize(
+    ("begun", "text", "apart"),
+    [
+        pytest.param("```\n", "<think>x</think>\n```", ("<think>x</think>\n```", ""), id="in-code"),
+        pytest.param("a `b", "<think>` c", ("<think>` c", ""), id="in-a-span"),
+        pytest.param("a\n", "<think>r</think>b", ("b", "r"), id="in-text"),
+        pytest.param("```\nx\n```\n", "<think>r</think>b", ("b", "r"), id="after-code"),
+        pytest.param("a <thi", "nk>b", ("nk>b", ""), id="half-a-tag-was-shown-as-text"),
+        pytest.param("", "<think>r</think>b", ("b", "r"), id="nothing"),
+    ],
+)
+def test_text_that_was_there_before_is_known_and_not_passed_on(
+    begun: str, text: str, apart: tuple[str, str]
+) -> None:
+    for pieces in ([text], list(text)):
+        events = thinking(iter([*map(Content, pieces), FINISH]), begun=begun)
+        assert joined(events) == apart

@@ -52,6 +52,7 @@ class Running:
         self._began = time.monotonic()
         self.process = subprocess.Popen(
             [*COMMAND, *arguments],
+            bufsize=0,  # `communicate` would not see what a buffer holds
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,0 +1,55 @@
+"""Claimed: one budget holds over all that is asked again, and a model's turn costs nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from chatstream.errors import AuthError, ConnectError, RateLimited, Truncated
+from chatstream.recovery.attempts import Attempts
+from chatstream.recovery.policy import CEILING
+
+CUT = Truncated("cut")
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3, 10])
+def test_there_are_so_many_attempts_after_the_first(retries: int) -> None:
+    attempts = Attempts(retries)
+    taken = 0
+    while attempts.next(CUT) is not None:
+        taken += 1
+        assert (attempts.number, attempts.most) == (taken + 1, retries + 1)
+    assert (taken, attempts.number) == (retries, retries + 1)
+    assert attempts.next(CUT) is None, "and none after that"
+
+
+def test_what_cannot_heal_costs_nothing() -> None:
+    attempts = Attempts(1)
+    assert attempts.next(AuthError("m")) is None
+    assert attempts.next(RateLimited("m", retry_after=CEILING + 1)) is None
+    assert (attempts.number, attempts.most) == (1, 2)
+    assert attempts.next(CUT) is not None
+
+
+def test_the_pause_is_what_the_server_asks_for() -> None:
+    assert Attempts(1).next(RateLimited("m", retry_after=7.0)) == 7.0
+
+
+def test_the_pauses_grow_with_what_was_spent_whatever_it_was_for() -> None:
+    attempts = Attempts(3)
+    pauses = []
+    for error in (ConnectError("m"), CUT, ConnectError("m")):
+        pauses.append(attempts.next(error) or 0.0)
+        attempts.turn()
+    assert pauses == sorted(pauses)
+    assert pauses[-1] >= 2.0
+
+
+def test_another_model_has_its_first_attempt_free() -> None:
+    attempts = Attempts(1)
+    attempts.turn()
+    assert (attempts.number, attempts.most) == (2, 3)
+    assert attempts.next(CUT) is not None
+    assert (attempts.number, attempts.most) == (3, 3)
+    attempts.turn()
+    assert (attempts.number, attempts.most) == (4, 4)
+    assert attempts.next(CUT) is None
