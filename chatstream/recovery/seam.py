@@ -11,8 +11,9 @@ A server that is asked to go on should send only what is new. Some do not:
    They also open a code block again that is still open; that line goes too.
 3. A true continuation repeats nothing, though it may look so: after "=====" comes "=====", after
    "hel" comes "lo". So for those an overlap has to be long, within a line (lines do come twice,
-   in tables and code), and there must be only one; and a text that repeats its own beginning, or
-   a short one that comes twice, is not taken for one that comes again.
+   in tables and code), there must be only one, and the text before it must not repeat already; and
+   a text that repeats its own beginning, or a short one that comes twice, is not taken for one
+   that comes again.
 
 Text is held back only while it may still turn out to be a repetition.
 """
@@ -119,7 +120,9 @@ class Seam:
         telling = [n for n in lengths if n >= _SHORT]
         if len(telling) != 1 or telling[0] < _CHANCE or "\n" in held[: telling[0]]:
             return 0
-        return telling[0]
+        length = telling[0]
+        goes_on = tail[-length - 1 : -length] == tail[-1]  # the text itself repeats by now
+        return 0 if goes_on else length
 
     def _is_word(self, length: int) -> bool:
         """Whether the last `length` characters have a word in them, and begin where one does."""

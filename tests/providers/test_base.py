@@ -9,8 +9,8 @@ import pytest
 
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import Settings
 from chatstream.cli.choose import model_names
+from chatstream.cli.config import Settings
 from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, headers, whole
 from tests.support.client import ask
 from tests.support.loopback import Reply, Script

@@ -312,3 +312,14 @@ def test_what_is_held_comes_at_the_end_once() -> None:
 
 def test_an_empty_piece_changes_nothing() -> None:
     assert join("Hello", "", " wor", "", "ld") == "Hello world"
+
+
+@pytest.mark.parametrize(
+    "part", ["(NULL, NULL, NULL), ", '{"x": 0, "y": 0}, ', "very, very, very much "]
+)
+def test_a_text_that_repeats_within_a_line_goes_on_to_repeat(part: str) -> None:
+    text = "VALUES " + part * 4 + ";"
+    begun = len("VALUES ") + len(part) + 2
+    for cut in range(begun, len(text)):
+        seam = Seam(text[:cut])
+        assert text[:cut] + seam.feed(text[cut:]) + seam.finish() == text
