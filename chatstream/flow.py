@@ -4,10 +4,12 @@
     Stage   a filter over passing events; never re-opens anything
     Sink    shows, prints, stores or relays events
 
-Two signals travel with the events inside the pipeline and never leave it:
+Three signals travel with the events inside the pipeline and never leave it:
 
     Pulse   the reader has handed over all it holds and is about to wait, or has waited a
             moment: sinks flush, limits are checked, spinners turn
+    Burst   the contents of one read, as if each came by itself: where tokens come faster than
+            they are taken, a layer costs one step for all of them
     Finish  the protocol's own end mark was seen; the last stage makes `done` of it
 """
 
@@ -17,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from chatstream.cancel import CancelToken
-from chatstream.events import Event, FinishReason, ServerTimes
+from chatstream.events import Content, Event, FinishReason, ServerTimes
 from chatstream.messages import ChatRequest
 
 Open = Callable[[ChatRequest, CancelToken], Iterator[Event]]
@@ -29,6 +31,12 @@ class Pulse(Event):
 
     connected: bool = True
     alive: bool = False
+
+
+class Burst(Event):
+    """Signal: these pieces of the answer came with one read."""
+
+    contents: list[Content]
 
 
 class Finish(Event):
@@ -66,6 +74,9 @@ def drive(events: Iterator[Event], sink: Sink) -> None:
         for event in events:
             if type(event) is Pulse:
                 sink.flush()
+            elif type(event) is Burst:
+                for content in event.contents:
+                    write(content)
             else:
                 write(event)
     finally:
@@ -73,6 +84,29 @@ def drive(events: Iterator[Event], sink: Sink) -> None:
             sink.close()
         finally:
             close(events)
+
+
+def singly(events: Iterator[Event]) -> Iterator[Event]:
+    """A stage: each content by itself, for whoever looks at every one."""
+    try:
+        for event in events:
+            if type(event) is Burst:
+                yield from event.contents
+            else:
+                yield event
+    finally:
+        close(events)
+
+
+def without_signals(events: Iterator[Event]) -> Iterator[Event]:
+    """The events as they leave the pipeline."""
+    each = singly(events)
+    try:
+        for event in each:
+            if type(event) is not Pulse:
+                yield event
+    finally:
+        close(each)
 
 
 def close(events: Iterator[Event]) -> None:

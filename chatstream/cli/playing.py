@@ -16,7 +16,7 @@ from pathlib import Path
 from chatstream.cancel import SLICE, CancelToken
 from chatstream.errors import JournalError, Truncated, UsageError
 from chatstream.events import Done, Error, Event
-from chatstream.flow import Pulse, pipe
+from chatstream.flow import Pulse, pipe, without_signals
 from chatstream.stages.pace import pace
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import Damaged, Reader, find
@@ -34,9 +34,7 @@ def replay(source: Source, *, speed: float | None = None) -> Iterator[Event]:
     `JournalError` when it is none. After the events that are sound it raises `Damaged`, or
     `Truncated` when the recording ends before its run did.
     """
-    for event in play(source, speed, CancelToken()):
-        if type(event) is not Pulse:
-            yield event
+    yield from without_signals(play(source, speed, CancelToken()))
 
 
 def play(source: Source, speed: float | None, token: CancelToken) -> Iterator[Event]:

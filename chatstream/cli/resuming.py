@@ -13,7 +13,7 @@ from chatstream.cli.endpoints import without_userinfo
 from chatstream.cli.session import Options, failed, run
 from chatstream.errors import ChatstreamError, JournalError, UsageError
 from chatstream.events import Event
-from chatstream.flow import Pulse
+from chatstream.flow import without_signals
 from chatstream.store.journal import Asked
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import Record, find, last_unfinished, read
@@ -33,9 +33,7 @@ def resume(
         events = go_on(unfinished(run), dict(options), token)
     except ChatstreamError as error:
         events = failed(error, token)
-    for event in events:
-        if type(event) is not Pulse:
-            yield event
+    yield from without_signals(events)
 
 
 def unfinished(run: str | None) -> Record:

@@ -24,7 +24,7 @@ from chatstream.cli.config import OnDrop, Resolved, Settings, resolve
 from chatstream.cli.endpoints import Redactor, password_in, without_userinfo
 from chatstream.errors import Cancelled, ChatstreamError, UsageError
 from chatstream.events import Error, Event
-from chatstream.flow import Open, Pulse, Stage, pipe
+from chatstream.flow import Open, Pulse, Stage, pipe, singly, without_signals
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import PROVIDERS, Row, find
 from chatstream.recovery.attempts import Attempts
@@ -92,9 +92,7 @@ def stream(
     `Error` event.
     """
     token = token or CancelToken()
-    for event in start(prompt, dict(options), token, streaming=streaming):
-        if type(event) is not Pulse:
-            yield event
+    yield from without_signals(start(prompt, dict(options), token, streaming=streaming))
 
 
 def ask(
@@ -198,6 +196,8 @@ def run(
     if writer is not None:
         stages.append(journal(writer, partial(token.cancel, Cancelled("nobody reads any more"))))
     strategy = settings.buffer if on_screen or settings.buffer != "sliding" else "dynamic"
+    if strategy != "none" or settings.coalesce:
+        stages.append(singly)
     if strategy != "none":
         stages.append(buffer(strategy, pressure, most_bytes=settings.buffer_bytes))
     if settings.coalesce:

@@ -21,15 +21,15 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, monotonic
 from chatstream.errors import ChatstreamError, ProtocolError, Truncated
-from chatstream.events import Event, Metadata, Warn
-from chatstream.flow import Finish, Pulse
+from chatstream.events import Content, Event, Metadata, Warn
+from chatstream.flow import Burst, Finish, Pulse
 from chatstream.messages import ChatRequest, Means
 from chatstream.providers import Endpoint
 from chatstream.providers.failures import failure_of, request_id
@@ -42,6 +42,7 @@ T = TypeVar("T")
 GRACE = 1.0
 """Seconds to wait for the end mark's stragglers (usage, `[DONE]`) once an answer is complete."""
 
+_CONTENTS = {Content}
 _BOM = b"\xef\xbb\xbf"
 _MAX_BODY = 64 * 1024 * 1024  # of one JSON body; more than any answer, less than the memory
 _MAX_ERROR = 64 * 1024  # of an error page; only its message is read
@@ -223,7 +224,12 @@ class Provider(ABC):
                             return
                         streaming = True
                     events = reply.feed(item, t)
-                    yield from surrogates.mend(events) if reply.odd_text else events
+                    if reply.odd_text:
+                        events = surrogates.mend(events)
+                    if len(events) > 1 and set(map(type, events)) == _CONTENTS:
+                        yield Burst(cast("list[Content]", events), t=t)
+                    else:
+                        yield from events
                     yield Pulse(t=t, alive=reply.keep_alives > alive)
                     if reply.failure or reply.ended:
                         break

@@ -31,7 +31,7 @@ from chatstream.events import (
     ToolCallDelta,
     Warn,
 )
-from chatstream.flow import Finish, Open, Pulse, close
+from chatstream.flow import Burst, Finish, Open, Pulse, close
 from chatstream.messages import ChatRequest, Means
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.seam import Diverged, Seam
@@ -200,12 +200,19 @@ class _Run:
                 kind = type(event)
                 if type(event) is Content:
                     if seam is not None:
-                        event.delta = seam.feed(event.delta)
-                        if not event.delta:
+                        if not _is_new(event, seam):
                             continue
                         if seam.closed:
                             seam = None
                     pieces.append(event.delta)
+                elif type(event) is Burst:
+                    if seam is not None:
+                        event.contents = [it for it in event.contents if _is_new(it, seam)]
+                        if not event.contents:
+                            continue
+                        if seam.closed:
+                            seam = None
+                    pieces += [content.delta for content in event.contents]
                 elif kind is Pulse:
                     if pieces:
                         self._take()
@@ -283,6 +290,12 @@ class _Run:
         while (left := deadline.left()) and not self._sleep(token, min(PULSE, left)):
             yield Pulse(t=self._clock(), connected=False)
         token.check()
+
+
+def _is_new(content: Content, seam: Seam) -> bool:
+    """Whether anything of it is; it then holds no more than that."""
+    content.delta = seam.feed(content.delta)
+    return bool(content.delta)
 
 
 def _seam(asked: ChatRequest) -> Seam:

@@ -27,7 +27,7 @@ from chatstream.events import (
     ToolCallDelta,
     Waiting,
 )
-from chatstream.flow import Open, Pulse, close
+from chatstream.flow import Burst, Open, Pulse, close
 from chatstream.messages import ChatRequest
 
 NOTICE = 1.0
@@ -36,7 +36,7 @@ NOTICE = 1.0
 AWAY = 0.5
 """Seconds between two looks, which come ten times a second; the machine may be busy."""
 
-TOKENS = frozenset({Content, Reasoning, ToolCallDelta, ToolCall})
+TOKENS = frozenset({Burst, Content, Reasoning, ToolCallDelta, ToolCall})
 """The events that show that the model writes."""
 
 

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from chatstream.errors import JournalError
 from chatstream.events import Event, Warn
-from chatstream.flow import Pulse, Stage, close
+from chatstream.flow import Pulse, Stage, close, singly, without_signals
 
 
 class Writer(Protocol):
@@ -52,7 +52,7 @@ class _Journalled:
                     held = []
                 yield event
                 if self._given_up:
-                    yield from _moved(events)
+                    yield from _moved(singly(events))
                     return
             if held:
                 yield from self._written(held)
@@ -66,15 +66,16 @@ class _Journalled:
 
     def _written(self, held: list[Event]) -> Sequence[Event]:
         """The events, once they are written; with a warning if they could not be."""
+        each = list(singly(iter(held)))
         try:
-            self._writer.write(held)
+            self._writer.write(each)
         except (OSError, JournalError) as error:
             self._given_up = True
-            return _with_warning(held, getattr(error, "strerror", None) or str(error))
+            return _with_warning(each, getattr(error, "strerror", None) or str(error))
         return held
 
     def _write_rest(self, events: Iterator[Event]) -> None:
-        rest = [event for event in events if type(event) is not Pulse]
+        rest = list(without_signals(events))
         if rest and not self._given_up:
             with suppress(OSError, JournalError):
                 self._writer.write(rest)

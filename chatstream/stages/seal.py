@@ -36,7 +36,7 @@ from chatstream.events import (
     Usage,
     Warn,
 )
-from chatstream.flow import Finish, Pulse, Stage, close
+from chatstream.flow import Burst, Finish, Pulse, Stage, close
 from chatstream.messages import Message
 from chatstream.stages.buffer import Pressure
 
@@ -123,6 +123,10 @@ class _Seal:
                 if type(event) is Finish:
                     finish = event
                     break
+                if type(event) is Burst:
+                    self._stamp_burst(event)
+                    yield event
+                    continue
                 # Every token comes along here: the events of one read share their time.
                 if event.t != received or received < 0:
                     received = event.t
@@ -153,6 +157,18 @@ class _Seal:
             except Exception:  # how the run ended is decided; this changes nothing
                 log.debug("the source failed while it was closed", exc_info=True)
         yield self._stamp(terminal)
+
+    def _stamp_burst(self, burst: Burst) -> None:
+        self._advance(burst.t)
+        t = self._last = self._t
+        seq = self._seq
+        for content in burst.contents:
+            content.t = t
+            content.seq = seq
+            seq += 1
+        self._seq = seq
+        self._chunks += len(burst.contents)
+        self._begin(answer=True)
 
     def _stamp(self, event: Event) -> Event:
         self._advance(event.t)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 from chatstream.events import Content, Event, Metadata, Reasoning, Retry
-from chatstream.flow import Finish
+from chatstream.flow import Burst, Finish
 
 _CLOSING = {"<think>": "</think>", "<thinking>": "</thinking>"}
 _LONGEST = max(map(len, _CLOSING))
@@ -35,6 +35,9 @@ def thinking(events: Iterator[Event], begun: str = "") -> Iterator[Event]:
                 else:
                     yield from _events(splitter.feed(event.delta), event.t)
                 continue
+            if type(event) is Burst:
+                yield from _burst(splitter, event)
+                continue
             if type(event) is Finish:
                 yield from _events(splitter.finish(), -1.0)
             elif (isinstance(event, Retry) and event.action == "reset") or (
@@ -46,6 +49,18 @@ def thinking(events: Iterator[Event], begun: str = "") -> Iterator[Event]:
         yield from _events(splitter.finish(), -1.0)
         raise
     yield from _events(splitter.finish(), -1.0)
+
+
+def _burst(splitter: ThinkingSplitter, burst: Burst) -> Iterator[Event]:
+    """The burst; or where something in it may matter, its pieces."""
+    if splitter.is_plain("".join([content.delta for content in burst.contents])):
+        yield burst
+        return
+    for content in burst.contents:
+        if splitter.is_plain(content.delta):
+            yield content
+        else:
+            yield from _events(splitter.feed(content.delta), content.t)
 
 
 def _events(parts: Parts, t: float) -> Iterator[Event]:

@@ -10,6 +10,7 @@ from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
 from chatstream.clock import monotonic
 from chatstream.errors import BadRequest
+from chatstream.flow import singly
 from chatstream.messages import ChatRequest, Means, Message
 from chatstream.providers import PROVIDERS, Endpoint, dialect, find
 from chatstream.providers.base import Provider
@@ -121,7 +122,7 @@ def answer(provider: Provider, asked: ChatRequest) -> Accumulator:
     """What an exchange comes to; raises its failure."""
     said = Accumulator()
     try:
-        for event in provider.open(asked, CancelToken()):
+        for event in singly(provider.open(asked, CancelToken())):
             said.add(event)
     finally:
         provider.close()
