@@ -10,7 +10,7 @@ its events and exactly one terminal one.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
@@ -159,7 +159,7 @@ def run(
     import chatstream.transport  # noqa: F401 - requests: its import is no part of the run's time
 
     settings = resolved.settings
-    token, _ = token.child()  # who stops reading ends this run, and nothing else
+    token, untie = token.child()  # who stops reading ends this run, and nothing else
     opening = replace(
         new_run(),
         provider=settings.provider,
@@ -204,7 +204,14 @@ def run(
         stages.append(coalesce())
     thought = bool(earlier and earlier.reasoning)
     events = _answer(settings, request, token, redact, resettable=resettable, thought=thought)
-    return pipe(events, *stages)
+    return pipe(_and_then(untie, events), *stages)
+
+
+def _and_then(last: Callable[[], None], events: Iterator[Event]) -> Iterator[Event]:
+    try:
+        yield from events
+    finally:
+        last()
 
 
 def failed(error: ChatstreamError, token: CancelToken) -> Iterator[Event]:
