@@ -55,8 +55,8 @@ from tests.support.real.servers import nginx
 from tests.support.unavailable import require
 
 EVERY_CUT = os.environ.get("EVERY_CUT") == "1"
-CUTS = 400 if EVERY_CUT else 20
-SEAMS = 100 if EVERY_CUT else 8
+CUTS = 60 if EVERY_CUT else 20
+SEAMS = 30 if EVERY_CUT else 8
 THREADS = 8  # cells at once; most of their time they wait
 TEXT = long_text(300)
 
