@@ -29,12 +29,29 @@ use a hosted model:       set OPENAI_API_KEY or ANTHROPIC_API_KEY"""
 
 
 def candidates(settings: Settings) -> list[Settings]:
-    """The settings of each model that may be asked, in order. Raises `ConfigError`.
+    """The settings of each model that may be asked, in order.
 
-    A strategy stands in the place of the model; the fallbacks come after it.
+    A strategy stands in the place of the model; the fallbacks come after it. Raises
+    `ConfigError` for a strategy that is none, `UsageError` where there has to be a fallback, and
+    for a provider that is none.
     """
+    names = [*_strategy(settings), *settings.fallback]
+    models = [_with_model(settings, name) for name in names]
     if settings.strategy is None:
-        return [settings, *(_with_model(settings, name) for name in settings.fallback)]
+        models.insert(0, settings)
+    if settings.on_drop == "fallback" and len(models) == 1:
+        raise UsageError(
+            "there is no model to fall back on", hint="name one with --fallback MODEL[@PROVIDER]"
+        )
+    for its in models:
+        if its.provider:
+            find(its.provider)
+    return models
+
+
+def _strategy(settings: Settings) -> list[str]:
+    if settings.strategy is None:
+        return []
     names = settings.strategies.get(settings.strategy)
     if names is None:
         known = ", ".join(settings.strategies) or "none yet"
@@ -42,7 +59,7 @@ def candidates(settings: Settings) -> list[Settings]:
             f"there is no strategy {settings.strategy!r}",
             hint=f"a list of models under [strategies] in the configuration file; there: {known}",
         )
-    return [_with_model(settings, name) for name in (*names, *settings.fallback)]
+    return names
 
 
 def label(settings: Settings) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -164,7 +164,16 @@ def _typed(name: str, value: Any, origin: str) -> Any:
         return msgspec.convert(value, field.type, strict=False)
     except msgspec.ValidationError as error:
         shown = "***" if name in SECRETS else repr(value)
-        raise ConfigError(f"{origin}: {shown} does not fit {name}: {error}") from error
+        allowed = [value for kind in (field.type, *get_args(field.type)) for value in _words(kind)]
+        raise ConfigError(
+            f"{origin}: {shown} does not fit {name}: {error}",
+            hint=f"one of: {', '.join(allowed)}" if allowed else None,
+        ) from error
+
+
+def _words(kind: Any) -> list[str]:
+    """The values of a type that has just these."""
+    return list(get_args(kind)) if get_origin(kind) is Literal else []
 
 
 def _nearest(name: str) -> str:

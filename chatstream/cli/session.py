@@ -22,7 +22,7 @@ from chatstream.cancel import CancelToken
 from chatstream.cli.choose import candidates, label, model_of, provider_of
 from chatstream.cli.config import OnDrop, Resolved, Settings, resolve
 from chatstream.cli.endpoints import Redactor, password_in, without_userinfo
-from chatstream.errors import Cancelled, ChatstreamError, UsageError
+from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.events import Error, Event
 from chatstream.flow import Open, Pulse, Stage, pipe, singly, without_signals
 from chatstream.messages import ChatRequest, Message
@@ -136,9 +136,9 @@ def start(
     settings = {name: value for name, value in flags.items() if name != "profile"}
     try:
         resolved = resolve(settings, profile=flags.get("profile"))
+        return run(resolved, prompt, token, streaming=streaming)
     except ChatstreamError as error:
         return failed(error, token)
-    return run(resolved, prompt, token, streaming=streaming)
 
 
 def run(
@@ -151,7 +151,7 @@ def run(
     on_screen: bool = False,
     record: Record | None = None,
 ) -> Iterator[Event]:
-    """The events of one run with these settings.
+    """The events of one run with these settings. Raises `ConfigError`, `UsageError`.
 
     `resettable`: what was shown can be taken back. `on_screen`: it is, and nothing else reads
     it. `record` is the run whose answer is to be gone on with.
@@ -159,6 +159,7 @@ def run(
     import chatstream.transport  # noqa: F401 - requests: its import is no part of the run's time
 
     settings = resolved.settings
+    models = candidates(settings)
     token, untie = token.child()  # who stops reading ends this run, and nothing else
     opening = replace(
         new_run(),
@@ -203,7 +204,13 @@ def run(
     if settings.coalesce:
         stages.append(coalesce())
     thought = bool(earlier and earlier.reasoning)
-    events = _answer(settings, request, token, redact, resettable=resettable, thought=thought)
+    on_drop = settings.on_drop
+    if not resettable and on_drop in {"restart", "fallback"}:
+        on_drop = "stop"
+    after_text = resettable and on_drop != "stop"
+    events = _answer(
+        models, on_drop, request, token, redact, after_text=after_text, thought=thought
+    )
     return pipe(_and_then(untie, events), *stages)
 
 
@@ -225,24 +232,17 @@ def failed(error: ChatstreamError, token: CancelToken) -> Iterator[Event]:
 
 
 def _answer(
-    settings: Settings,
+    models: Sequence[Settings],
+    on_drop: OnDrop,
     request: ChatRequest,
     token: CancelToken,
     redact: Redactor,
     *,
-    resettable: bool,
+    after_text: bool,
     thought: bool,
 ) -> Iterator[Event]:
     """Every model that may be asked, in turn, until one has answered."""
-    on_drop = settings.on_drop
-    models = candidates(settings)
-    if on_drop == "fallback" and len(models) == 1:
-        raise UsageError(
-            "there is no model to fall back on", hint="name one with --fallback MODEL[@PROVIDER]"
-        )
-    if not resettable and on_drop in {"restart", "fallback"}:
-        on_drop = "stop"
-    attempts = Attempts(settings.retries)
+    attempts = Attempts(models[0].retries)
 
     def asked(its: Settings, last: bool) -> Open:
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
@@ -270,9 +270,9 @@ def _answer(
     source = fallback(
         [(label(its), asked(its, its is models[-1])) for its in models],
         attempts,
-        after_text=resettable and on_drop != "stop",
+        after_text=after_text,
     )
-    yield from within(source, settings.timeout or None)(request, token)
+    yield from within(source, models[0].timeout or None)(request, token)
 
 
 def _asked(resolved: Resolved, request: ChatRequest) -> Asked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ import chatstream
 from chatstream import events as ev
 from chatstream import grammar
 from chatstream.flow import close
+from chatstream.store.place import runs_folder
 from tests.support.answers import TEXT, frames, headers, whole
 from tests.support.loopback import Reply, Script
 
@@ -135,3 +137,19 @@ def test_thinking_tags_in_the_text_become_reasoning() -> None:
     ) as server:
         message = chatstream.ask("hi", provider="ollama", base_url=server.url, model="m")
     assert (message.reasoning, message.content) == ("hm", "yes")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"provider": "nobody"},
+        {"provider": "demo", "strategy": "none"},
+        {"provider": "demo", "on_drop": "fallback"},
+        {"provider": "demo", "on_drop": "nonsense"},
+    ],
+)
+def test_a_run_that_cannot_begin_leaves_no_journal(options: dict[str, Any]) -> None:
+    terminal = list(chatstream.stream("hi", **options))[-1]
+    assert isinstance(terminal, ev.Error)
+    assert terminal.code in {"usage", "config"}
+    assert not runs_folder().exists()
