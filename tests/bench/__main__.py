@@ -11,7 +11,7 @@ import gc
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.bench import cpu, journal, lateness, memory, start, terminal, whole
+from tests.bench import cpu, journal, lateness, memory, search, start, terminal, whole
 from tests.bench.rig import Failed, Rig, open_rig
 from tests.bench.rows import Row
 
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[Rig], Iterator[Row]]] = {
     "cpu": cpu.rows,
     "whole": whole.rows,
     "journal": journal.rows,
+    "search": search.rows,
     "lateness": lateness.rows,
     "memory": memory.rows,
     "terminal": terminal.rows,
