@@ -83,7 +83,8 @@ class History:
         deadline: Deadline = FOREVER,
     ) -> None:
         self._folder = folder / "runs"
-        self._tell = tell
+        self._tell_person = tell
+        self._told: set[str] = set()
         self._progress = progress
         self._deadline = deadline
         self._database = Database(folder, deadline)
@@ -97,6 +98,12 @@ class History:
     def close(self) -> None:
         """Close the database. Idempotent."""
         self._database.close()
+
+    def _tell(self, line: str) -> None:
+        """Each line once, however often it is found."""
+        if line not in self._told:
+            self._told.add(line)
+            self._tell_person(line)
 
     @_mended
     def sync(self) -> None:

@@ -61,6 +61,7 @@ class _AnyLine(msgspec.Struct):
 
     type: str
     seq: int = -1
+    version: int = 0
 
 
 _any_line = msgspec.json.Decoder(_AnyLine)
@@ -106,6 +107,7 @@ class Reader:
         """Hold the event of a line. True when all that is held can go."""
         self._line += 1
         if self._line == 1:
+            _check_version(line)  # before the rest, of which a newer version may make other things
             self._in_batches = _IS_JOURNAL in line
         mark = _MARK.search(line)
         if mark and zlib.crc32(line[: mark.start()], self._crc) != int(mark[1]):
@@ -120,8 +122,6 @@ class Reader:
                 raise Damaged(self._line, str(error)) from error
             self._count(seq)
             if event is not None:
-                if self._line == 1:
-                    _check_version(event)
                 self._held.append(event)
         return mark is not None or not self._in_batches
 
@@ -154,9 +154,12 @@ def _event(text: bytes) -> tuple[AnyEvent | None, int]:
     return event, event.seq
 
 
-def _check_version(event: AnyEvent) -> None:
-    version = event.version if isinstance(event, Metadata) else None
-    if version is not None and version > SCHEMA_VERSION:
+def _check_version(line: bytes) -> None:
+    try:
+        version = _any_line.decode(line).version
+    except (ValueError, RecursionError):
+        return
+    if version > SCHEMA_VERSION:
         raise JournalError(
             f"written by a newer chatstream (version {version} of the events, "
             f"this one knows {SCHEMA_VERSION})",

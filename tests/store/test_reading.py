@@ -462,3 +462,11 @@ def test_a_run_that_was_refused_and_has_no_text_is_passed_over(tmp_path: Path) -
     stopped = Error("cancelled", "stopped", recoverable=False, partial=False, seq=1, t=0.1)
     asked_again = write(tmp_path, [[opening("3")], [stopped]])
     assert last_unfinished(tmp_path) == asked_again
+
+
+def test_a_newer_version_is_told_before_anything_else_of_it_is_looked_at(data: bytes) -> None:
+    newer = data.replace(b'"version":1', b'"version":2')
+    assert newer != data
+    with pytest.raises(JournalError, match="written by a newer chatstream") as caught:
+        list(reading.events_of([newer]))
+    assert not isinstance(caught.value, reading.Damaged)
