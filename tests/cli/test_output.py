@@ -18,11 +18,13 @@ from chatstream.flow import Pulse
 from chatstream.sinks.deferred import DeferredSink
 from chatstream.sinks.jsonl import JsonlSink
 from chatstream.sinks.plain import PlainSink
-from chatstream.store.place import runs_folder
+from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import read
+from chatstream.store.retention import STAMP
 from tests.support.answers import frames, headers
-from tests.support.client import Running, server_flags
+from tests.support.client import Running, run, server_flags
 from tests.support.loopback import Reply, Script
+from tests.support.runs import run_id, write_run
 
 DONE = ev.Done(finish_reason="stop", stats=ev.Stats(1.0, 1), attempts=1)
 FAILED = ev.Error("truncated", "cut", recoverable=True, partial=True)
@@ -175,3 +177,16 @@ def test_a_full_disk_is_told_and_ends_the_run(tmp_path: Path) -> None:
         assert server.wait_closed()
     assert done.returncode == 1
     assert done.stderr.decode().startswith("error: the output cannot be written")
+
+
+@pytest.mark.parametrize(("flags", "left"), [([], False), (["--no-journal"], True)])
+def test_after_an_answer_old_journals_go_and_the_history_keeps_what_they_told(
+    flags: list[str], left: bool
+) -> None:
+    old = write_run(state_folder(), run_id(1), "what was said")
+    stamp = state_folder() / STAMP
+    stamp.touch()
+    os.utime(stamp, (0, 0))
+    assert run(["ask", "-p", "demo", "-m", "demo-fast", *flags, "hi"]).status == 0
+    assert old.exists() is left
+    assert run(["history", "show", old.stem, "--text"]).stdout == b"what was said"
