@@ -1,0 +1,1 @@
+"""What is done about failures: sources of events that ask again, `Open` to `Open`."""

@@ -1,0 +1,1 @@
+"""Filters over passing events. They never open a source again."""

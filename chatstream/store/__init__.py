@@ -1,0 +1,1 @@
+"""What outlives the process: the journals of runs, and the history over them."""
