@@ -32,6 +32,7 @@ from chatstream.cli.options import (
     Stats,
     Strategy,
     Timeout,
+    settings_in,
 )
 from chatstream.cli.output import choose_sink, is_resettable, is_screen, show, show_debug, tidy
 from chatstream.cli.prompt import compose
@@ -97,30 +98,10 @@ def ask(
     3 refused by the provider, 4 timeout or stall, 5 truncated,
     129 hang-up, 130 Ctrl+C, 143 SIGTERM.
     """
+    flags = settings_in(locals())
     if debug:
         show_debug()
     token = CancelToken()
-    flags = {
-        "provider": provider,
-        "model": model,
-        "base_url": base_url,
-        "system": system,
-        "temperature": temperature,
-        "max_tokens": max_tokens,
-        "retries": retries,
-        "connect_timeout": connect_timeout,
-        "first_token_timeout": first_token_timeout,
-        "idle_timeout": idle_timeout,
-        "timeout": timeout,
-        "on_drop": on_drop,
-        "fallback": fallback,
-        "strategy": strategy,
-        "journal": False if no_journal else None,
-        "buffer": buffer,
-        "coalesce": coalesce,
-        "reasoning": reasoning,
-        "stats": stats,
-    }
     with interrupts(token):
         settings = Settings()
         try:

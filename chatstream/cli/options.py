@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
+
+from chatstream.cli.config import FIELDS
 
 Provider = Annotated[
     str | None, typer.Option("--provider", "-p", help="ollama, openai, anthropic, demo, …")
@@ -97,3 +100,9 @@ Timeout = Annotated[
     float | None,
     typer.Option("--timeout", min=0.0, metavar="S", help="Seconds for the whole answer; no limit."),
 ]
+
+
+def settings_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those arguments of a command that are settings, by the names that `resolve` takes."""
+    flags = {name: value for name, value in arguments.items() if name in FIELDS}
+    return {**flags, "journal": False} if arguments["no_journal"] else flags

@@ -30,6 +30,7 @@ from chatstream.cli.options import (
     Stats,
     Strategy,
     Timeout,
+    settings_in,
 )
 from chatstream.cli.output import choose_sink, is_resettable, is_screen, show, show_debug, tidy
 from chatstream.cli.resuming import go_on, settings_of, unfinished
@@ -69,28 +70,10 @@ def resume(
     whole answer goes to standard output: what was there, and what is new.
     Exit status: as `ask`.
     """
+    flags = {**settings_in(locals()), "profile": profile}
     if debug:
         show_debug()
     token = CancelToken()
-    flags = {
-        "provider": provider,
-        "model": model,
-        "base_url": base_url,
-        "profile": profile,
-        "retries": retries,
-        "connect_timeout": connect_timeout,
-        "first_token_timeout": first_token_timeout,
-        "idle_timeout": idle_timeout,
-        "timeout": timeout,
-        "on_drop": on_drop,
-        "fallback": fallback,
-        "strategy": strategy,
-        "journal": False if no_journal else None,
-        "buffer": buffer,
-        "coalesce": coalesce,
-        "reasoning": reasoning,
-        "stats": stats,
-    }
     with interrupts(token):
         settings = Settings()
         try:
