@@ -289,7 +289,7 @@ class Database:
 def _wait(deadline: Deadline) -> None:
     if deadline.passed:
         raise _busy()
-    time.sleep(_RETRY)
+    time.sleep(_RETRY)  # flock has no time limit of its own
 
 
 class _Lock:

@@ -26,7 +26,7 @@ from chatstream.events import (
     Usage,
     Warn,
 )
-from chatstream.flow import Pulse, Stage
+from chatstream.flow import Pulse, Stage, close
 from chatstream.stages.buffer import OVERHEAD, Pressure, Strategy, buffer
 
 PATIENCE = 30
@@ -474,7 +474,7 @@ class Closing:
 
 def close_in_time(events: Iterator[Event]) -> None:
     """Close a generator, on a thread so that a close without an end is a failure."""
-    closer = threading.Thread(target=getattr(events, "close"), daemon=True)  # noqa: B009
+    closer = threading.Thread(target=close, args=(events,), daemon=True)
     closer.start()
     closer.join(PATIENCE)
     assert not closer.is_alive()
