@@ -4,19 +4,20 @@
     Stage   a filter over passing events; never re-opens anything
     Sink    shows, prints, stores or relays events
 
-Three signals travel with the events inside the pipeline and never leave it:
+Four signals travel with the events inside the pipeline and never leave it:
 
     Pulse   the reader has handed over all it holds and is about to wait, or has waited a
             moment: sinks flush, limits are checked, spinners turn
     Burst   the contents of one read, as if each came by itself: where tokens come faster than
             they are taken, a layer costs one step for all of them
     Finish  the protocol's own end mark was seen; the last stage makes `done` of it
+    Key     the user pressed a key while the answer is written; for a screen
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Literal, Protocol
 
 from chatstream.cancel import CancelToken
 from chatstream.events import Content, Event, FinishReason, ServerTimes
@@ -45,6 +46,16 @@ class Finish(Event):
     reason: FinishReason
     raw: str | None = None
     server: ServerTimes | None = None
+
+
+class Key(Event):
+    """Signal: the user pressed a key (or Ctrl+Z) on the terminal; only put in front of a screen.
+
+    After "suspend" the process is about to stop. "continue" says that it was stopped, announced
+    or not: what was drawn last may be gone.
+    """
+
+    pressed: Literal["pause", "go_on", "reasoning", "suspend", "continue"]
 
 
 class Sink(Protocol):
@@ -103,7 +114,7 @@ def without_signals(events: Iterator[Event]) -> Iterator[Event]:
     each = singly(events)
     try:
         for event in each:
-            if type(event) is not Pulse:
+            if type(event) is not Pulse and type(event) is not Key:
                 yield event
     finally:
         close(each)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from chatstream.events import Content, Event
-from chatstream.flow import Finish, Pulse, close, drive, pipe
+from chatstream.flow import Burst, Finish, Key, Pulse, close, drive, pipe, without_signals
 
 
 class Notes:
@@ -23,8 +23,11 @@ class Notes:
             raise OSError(what)
 
     def write(self, event: Event) -> None:
-        assert isinstance(event, Content)
-        self._note(event.delta)
+        if isinstance(event, Key):
+            self._note(event.pressed)
+        else:
+            assert isinstance(event, Content)
+            self._note(event.delta)
 
     def flush(self) -> None:
         self._note("flush")
@@ -101,3 +104,14 @@ def test_a_pulse_comes_from_a_connection_unless_it_says_otherwise() -> None:
 
 def test_a_finish_needs_nothing_but_its_reason() -> None:
     assert (Finish(reason="stop").raw, Finish(reason="stop").server) == (None, None)
+
+
+def test_a_key_is_written_to_the_sink() -> None:
+    notes = Notes()
+    drive(source(notes, Content("a"), Key(pressed="pause")), notes)
+    assert notes.done == ["a", "pause", "source closed", "close"]
+
+
+def test_no_signal_leaves_the_pipeline() -> None:
+    events: list[Event] = [Pulse(), Key(pressed="pause"), Burst(contents=[Content("a")]), Pulse()]
+    assert list(without_signals(iter(events))) == [Content("a")]

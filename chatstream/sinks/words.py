@@ -1,8 +1,13 @@
-"""Events in plain words, for people: one line each, not cleaned of control characters yet."""
+"""Events in plain words, for people: one line each, not cleaned of control characters yet.
+
+`one_line` cleans. Whoever writes these words to a terminal passes them through it, or through
+`escape`.
+"""
 
 from __future__ import annotations
 
 from chatstream import events as ev
+from chatstream.sinks.escape import clean
 
 _UNUSUAL_ENDS = {
     "length": "the answer stopped at the token limit",
@@ -46,10 +51,31 @@ def figures(done: ev.Done) -> str:
     """The figures of a finished run, those that are known."""
     stats = done.stats
     tokens = done.usage.output_tokens if done.usage else None
+    cost = done.usage.cost if done.usage else None
     parts = [
         f"first token {stats.ttft:.2f} s" if stats.ttft is not None else "",
         f"{tokens} tokens" if tokens is not None else f"≈{stats.chunks} tokens",
         f"{stats.tokens_per_second:.1f} tokens/s" if stats.tokens_per_second else "",
         f"{stats.duration:.1f} s",
+        f"${_decimal(cost)}" if cost is not None else "",
     ]
     return " · ".join(part for part in parts if part)
+
+
+def counted(tokens: int) -> str:
+    """A number of tokens."""
+    return f"{tokens} token" if tokens == 1 else f"{tokens} tokens"
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """Remote text, cleaned, on one line: white space of any kind becomes one space.
+
+    What is longer than `limit` characters is cut, and ends in an ellipsis.
+    """
+    words = " ".join(clean(text[:limit]).split())
+    return f"{words}…" if len(text) > limit else words
+
+
+def _decimal(number: float) -> str:
+    """Up to four significant digits, and never an exponent."""
+    return f"{float(f'{number:.4g}'):.12f}".rstrip("0").rstrip(".")

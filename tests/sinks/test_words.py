@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chatstream import events as ev
-from chatstream.sinks.words import ending, figures, note
+from chatstream.sinks.words import counted, ending, figures, note, one_line
 
 RETRY = ev.Retry(attempt=2, max=3, delay=0.54, cause="busy", action="reset")
 
@@ -86,3 +88,58 @@ def test_the_figures_come_last_where_they_are_asked_for() -> None:
 )
 def test_only_figures_that_are_known_are_given(event: ev.Done, line: str) -> None:
     assert figures(event) == line
+
+
+@pytest.mark.parametrize(
+    ("cost", "told"),
+    [
+        (0.0123, "$0.0123"),
+        (0.0123456, "$0.01235"),
+        (1.5, "$1.5"),
+        (12.0, "$12"),
+        (123.456, "$123.5"),
+        (0.00001234, "$0.00001234"),
+        (0.0, "$0"),
+        (100000.0, "$100000"),
+    ],
+)
+def test_a_known_cost_comes_last_without_an_exponent(cost: float, told: str) -> None:
+    assert figures(done(usage=ev.Counts(cost=cost))) == f"≈3 tokens · 2.0 s · {told}"
+
+
+@settings(deadline=None)
+@given(st.floats(min_value=1e-9, max_value=1e9))
+def test_no_cost_has_an_exponent_or_more_digits_than_four(cost: float) -> None:
+    told = figures(done(usage=ev.Counts(cost=cost))).rpartition("$")[2]
+    assert set(told) <= set("0123456789.")
+    assert len(told.replace(".", "").strip("0")) <= 4
+    assert float(told) == pytest.approx(cost, rel=1e-3)
+
+
+def test_one_token_is_one() -> None:
+    assert [counted(n) for n in (0, 1, 2)] == ["0 tokens", "1 token", "2 tokens"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("plain words", "plain words"),
+        ("two\r\nlines\rand\tmore\n", "two lines and more"),
+        ("a\u2028b\u00a0 c", "a b c"),
+        ("\x1b[2J\x9b\u202e", "␛[2J\ufffd\ufffd"),
+        ("\x1c\x1f", "␜␟"),
+        ("x" * 200, "x" * 200),
+        ("x" * 201, "x" * 200 + "…"),
+        ("", ""),
+    ],
+)
+def test_remote_text_becomes_one_clean_line(text: str, line: str) -> None:
+    assert one_line(text) == line
+
+
+@settings(deadline=None)
+@given(st.text(), st.integers(1, 50))
+def test_one_line_is_bounded_and_has_no_control_characters(text: str, limit: int) -> None:
+    line = one_line(text, limit)
+    assert len(line) <= limit + 1
+    assert all(character >= " " and not "\x7f" <= character <= "\x9f" for character in line)

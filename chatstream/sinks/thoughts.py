@@ -1,0 +1,124 @@
+"""The model's reasoning: shown for good, live until it ends, or not at all.
+
+1. "show" prints each whole line; the line that has no end yet is live. None keeps the newest
+   `ROWS` rows live and prints nothing. "hide" shows nothing. However it is shown, one dim line
+   tells at the end how long it took.
+2. Lines that were not printed are kept, the newest `KEPT` characters of them, also after the end:
+   turning the reasoning on prints them, once.
+3. The cost of a delta is bounded by its own length: each line is split once, and one without an
+   end is broken after `LONGEST` characters, at a space.
+4. Times are those of the events where they have any, so that a replay tells the same seconds.
+5. No line has control characters or line ends.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from typing import Literal
+
+from chatstream import events as ev
+from chatstream.sinks.escape import Escaper
+from chatstream.sinks.lines import Line, line_of, rows_of
+from chatstream.sinks.theme import Theme
+from chatstream.sinks.words import counted
+
+Mode = Literal["show", "hide"] | None
+
+ROWS = 6
+KEPT = 65536
+LONGEST = 4000
+"""Characters of a line; more than `ROWS` rows of any terminal."""
+
+
+class Thoughts:
+    """The reasoning of one run: any number of thoughts, one after the other."""
+
+    def __init__(self, theme: Theme, mode: Mode) -> None:
+        self._theme = theme
+        self._mode: Mode = mode
+        self._folded: Mode = None if mode == "show" else mode  # how it is when it is not shown
+        self._lines: deque[str] = deque()  # whole and not printed, of all thoughts
+        self._held = 0  # their characters, with the line ends
+        self._new = 0  # those lines that are of this thought
+        self._open = ""  # the line that has no end yet
+        self._escaper = Escaper()
+        self._tokens = 0
+        self._began = (0.0, 0.0)  # the first event's own time, and when it was taken
+
+    @property
+    def active(self) -> bool:
+        """Whether there is a thought that has not ended."""
+        return self._tokens > 0
+
+    def feed(self, event: ev.Reasoning, now: float) -> list[Line]:
+        """Take a piece. The whole lines that are to be printed for good."""
+        if not self.active:
+            self._began = event.t, now
+        self._tokens += 1
+        *whole, rest = (self._open + self._escaper.feed(event.delta)).split("\n")
+        *broken, self._open = _broken(rest)
+        return self._take([*(part for line in whole for part in _broken(line)), *broken])
+
+    def lines(self, width: int) -> list[Line]:
+        """The live rows for a terminal of `width` cells, at most `ROWS`, the newest last."""
+        if self._mode == "hide" or not self.active:
+            return []
+        rows = self._rows(self._open, width) if self._open else []
+        for line in islice(reversed(self._lines), self._new):
+            if len(rows) >= ROWS:
+                break
+            rows = [*self._rows(line, width), *rows]
+        return rows[-ROWS:]
+
+    def end(self, event: ev.Event | None, now: float) -> list[Line]:
+        """`event` is none of reasoning, or there is none: the lines that close the thought."""
+        if not self.active:
+            return []
+        lines = self._take([self._open] if self._open else [])
+        began, taken = self._began
+        timed = event is not None and began >= 0 and event.t >= 0
+        seconds = event.t - began if event is not None and timed else now - taken
+        told = f"for {int(seconds)} s, {counted(self._tokens)}" if seconds >= 1 else "a moment"
+        self._open, self._escaper, self._tokens, self._new = "", Escaper(), 0, 0
+        return [*lines, line_of(f"thought {told}", self._theme.dim)]
+
+    def toggle(self) -> list[Line]:
+        """Show what is folded, or fold what is shown. The lines that are to be printed for good."""
+        self._mode = self._folded if self._mode == "show" else "show"
+        if self._mode != "show":
+            return []
+        lines = [self._line(line) for line in self._lines]
+        self._lines.clear()
+        self._held = self._new = 0
+        return lines
+
+    def _take(self, lines: list[str]) -> list[Line]:
+        """Whole lines, to be printed or to be kept."""
+        if self._mode == "show":
+            return [self._line(line) for line in lines]
+        for line in lines:
+            self._lines.append(line)
+            self._held += len(line) + 1
+            self._new += 1
+            while self._held > KEPT:
+                self._held -= len(self._lines.popleft()) + 1
+        return []
+
+    def _line(self, line: str) -> Line:
+        return line_of(line.expandtabs(), self._theme.dim)
+
+    def _rows(self, line: str, width: int) -> list[Line]:
+        return rows_of(self._line(line), max(1, width))
+
+
+def _broken(line: str) -> Iterator[str]:
+    """The line in parts of at most `LONGEST` characters."""
+    start = 0
+    while len(line) - start > LONGEST:
+        space = line.rfind(" ", start + LONGEST // 2, start + LONGEST)
+        end = space + 1 if space >= 0 else start + LONGEST
+        yield line[start:end]
+        start = end
+    yield line[start:]
