@@ -9,13 +9,18 @@ from typing import Annotated, Any
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import Settings, resolve
+from chatstream.cli.config import resolve, without_configuration
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.options import (
+    Accessible,
     BaseUrl,
     Buffer,
     Coalesce,
+    CodeTheme,
     ConnectTimeout,
+    Copy,
+    CopyCode,
+    CopyTo,
     Debug,
     Fallback,
     FirstTokenTimeout,
@@ -23,18 +28,29 @@ from chatstream.cli.options import (
     Json,
     Model,
     NoJournal,
+    Notify,
     OnDrop,
     Plain,
     Profile,
     Provider,
     Reasoning,
     Retries,
+    SaveCode,
     Stats,
     Strategy,
+    Theme,
     Timeout,
+    copying_in,
     settings_in,
 )
-from chatstream.cli.output import choose_sink, is_resettable, is_screen, show, show_debug, tidy
+from chatstream.cli.output import (
+    check_look,
+    is_resettable,
+    is_screen,
+    present,
+    show_debug,
+    tidy,
+)
 from chatstream.cli.prompt import compose
 from chatstream.cli.session import failed, run
 from chatstream.errors import ChatstreamError, UsageError
@@ -90,6 +106,14 @@ def ask(
     coalesce: Coalesce = None,
     reasoning: Reasoning = None,
     stats: Stats = None,
+    theme: Theme = None,
+    code_theme: CodeTheme = None,
+    accessible: Accessible = None,
+    notify: Notify = None,
+    copy: Copy = False,
+    copy_code: CopyCode = None,
+    copy_to: CopyTo = None,
+    save_code: SaveCode = None,
     debug: Debug = False,
 ) -> int:
     """Ask a question and show the answer while it is written.
@@ -98,15 +122,18 @@ def ask(
     3 refused by the provider, 4 timeout or stall, 5 truncated,
     129 hang-up, 130 Ctrl+C, 143 SIGTERM.
     """
-    flags = settings_in(locals())
+    arguments = locals()
+    flags = settings_in(arguments)
     if debug:
         show_debug()
     token = CancelToken()
     with interrupts(token):
-        settings = Settings()
+        settings, copying = without_configuration(flags), None
         try:
             resolved = resolve({**flags, "options": _options(option)}, profile=profile)
+            check_look(resolved.settings, as_json=as_json, plain=plain)
             settings = resolved.settings
+            copying = copying_in(arguments)
             question = compose(prompt, file or (), token)
             events = run(
                 resolved,
@@ -114,11 +141,11 @@ def ask(
                 token,
                 streaming=not no_stream,
                 resettable=is_resettable(as_json=as_json),
-                on_screen=is_screen(as_json=as_json, plain=plain),
+                on_screen=is_screen(settings, as_json=as_json, plain=plain),
             )
         except ChatstreamError as error:
             events = failed(error, token)
-        status = show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
+        status = present(events, settings, token, as_json=as_json, plain=plain, copying=copying)
         if not token.cancelled:
             tidy(settings)
         return status

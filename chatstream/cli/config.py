@@ -1,7 +1,7 @@
 """Settings: where each comes from, which one holds.
 
 From the strongest: flags, `CHATSTREAM_*` variables, the chosen profile of the configuration
-file, the file's top level, defaults. The providers' own variables (`OPENAI_API_KEY`,
+file, the file's top level, `ACCESSIBLE`, defaults. The providers' own variables (`OPENAI_API_KEY`,
 `OLLAMA_HOST`…) stand below all of these. A layer that names a provider brings its own model,
 address and key: those of weaker layers that name another provider do not leak into it.
 """
@@ -59,6 +59,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     buffer: Literal["none", "fixed", "dynamic", "sliding"] = "none"
     buffer_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 1024 * 1024
     coalesce: bool = False
+    theme: Literal["auto", "dark", "light"] = "auto"
+    code_theme: str | None = None
+    accessible: bool = False
+    notify: Literal["none", "bell", "osc9"] = "none"
 
 
 FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
@@ -123,6 +127,7 @@ def resolve(
         ("--{}", {name: value for name, value in flags.items() if value is not None}),
         ("CHATSTREAM_{}", _from_environment(environ)),
         *_from_file(config_path(environ), profile),
+        ("{}", {"accessible": True} if _is_accessible(environ) else {}),
     ]
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -139,6 +144,17 @@ def resolve(
                 origins[name] = _named(origin, name)
                 values[name] = _typed(name, value, origins[name])
     return Resolved(Settings(**values), origins, profile)
+
+
+def without_configuration(
+    flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """What holds where the settings cannot be used, so that this can be told: defaults.
+
+    Only who listens to a screen reader is heard even then.
+    """
+    said = flags.get("accessible")
+    return Settings(accessible=_is_accessible(environ) if said is None else said)
 
 
 def parse(name: str, text: str) -> Any:
@@ -186,6 +202,11 @@ def _nearest(name: str) -> str:
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     found = {name: environ.get(f"CHATSTREAM_{name.upper()}") for name in FIELDS}
     return {name: text for name, text in found.items() if text and name not in _TABLES}
+
+
+def _is_accessible(environ: Mapping[str, str]) -> bool:
+    """Whether every program is asked to suit a screen reader."""
+    return environ.get("ACCESSIBLE", "") not in {"", "0"}
 
 
 def _from_file(path: Path, profile: str | None) -> list[Layer]:

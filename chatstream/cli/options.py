@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chatstream.cli.config import FIELDS
+
+if TYPE_CHECKING:
+    from chatstream.cli.copying import Copying
 
 Provider = Annotated[
     str | None, typer.Option("--provider", "-p", help="ollama, openai, anthropic, demo, …")
@@ -101,8 +106,66 @@ Timeout = Annotated[
     typer.Option("--timeout", min=0.0, metavar="S", help="Seconds for the whole answer; no limit."),
 ]
 
+Theme = Annotated[
+    str | None,
+    typer.Option("--theme", metavar="dark|light", help="The colours of the terminal."),
+]
+CodeTheme = Annotated[
+    str | None,
+    typer.Option("--code-theme", metavar="NAME", help="Colours of code: a theme of Pygments."),
+]
+Accessible = Annotated[
+    bool | None,
+    typer.Option(
+        "--accessible/--no-accessible", help="For screen readers: whole sentences, no redraw."
+    ),
+]
+Notify = Annotated[
+    str | None,
+    typer.Option("--notify", metavar="bell|osc9", help="Call you at the end."),
+]
+Copy = Annotated[bool, typer.Option("--copy", help="Copy the answer to the clipboard.")]
+
+
+def _number(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if (number := int(text)) >= 0:
+            return number
+    raise typer.BadParameter(
+        f"{text[:40]!r}: N is the number of a code block, 1 for the first; "
+        "where it is left out, an option or -- has to follow"
+    )
+
+
+CopyCode = Annotated[
+    int | None,
+    typer.Option(
+        "--copy-code", parser=_number, metavar="[N]", help="Copy its code block N, else the last."
+    ),
+]
+CopyTo = Annotated[
+    Path | None, typer.Option("--copy-to", metavar="FILE", help="Copy to this file instead.")
+]
+SaveCode = Annotated[
+    Path | None, typer.Option("--save-code", metavar="DIR", help="Save its code blocks as files.")
+]
+
+_COPYING = ("copy", "copy_code", "copy_to", "save_code")
+
 
 def settings_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Those arguments of a command that are settings, by the names that `resolve` takes."""
     flags = {name: value for name, value in arguments.items() if name in FIELDS}
-    return {**flags, "journal": False} if arguments["no_journal"] else flags
+    return {**flags, "journal": False} if arguments.get("no_journal") else flags
+
+
+def copying_in(arguments: Mapping[str, Any]) -> Copying | None:
+    """What these arguments want to be copied or saved, if anything. Raises `UsageError`."""
+    copy, code, to, save = (arguments[name] for name in _COPYING)
+    if not copy and code is None and to is None and save is None:
+        return None
+    from chatstream.cli.copying import Copying
+
+    copying = Copying(copy, code, to, save)
+    copying.check()
+    return copying

@@ -1,33 +1,115 @@
 """Where a run is shown: the choice of a sink, and the run driven into it.
 
-Standard output is for the answer, or for JSON. Everything else goes to standard error.
+1. Standard output is for the answer, or for JSON; everything else goes to standard error. Only a
+   terminal gets all of it on standard output, in its order.
+2. `is_screen` alone decides whether there is a live view. A pipe gets the answer's bytes, whatever
+   the environment says of colours and columns.
+3. What is to be copied, saved and notified comes after the sink has given the terminal back.
 """
 
+import contextlib
 import gc
 import logging
 import os
 import sys
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, TextIO, cast
 
 from chatstream.cancel import CancelToken
 from chatstream.cli import exits
 from chatstream.cli.config import Settings
+from chatstream.cli.interrupt import interrupts
+from chatstream.errors import ConfigError
 from chatstream.events import Done, Error, Event, Terminal
-from chatstream.flow import Pulse, Sink, close, drive
+from chatstream.flow import Pulse, Sink, close, drive, pipe
 from chatstream.sinks import sink_class
+from chatstream.sinks.escape import clean
 from chatstream.sinks.output import Output
 from chatstream.store.place import state_folder
 
+if TYPE_CHECKING:
+    from chatstream.cli.copying import Copying
+    from chatstream.sinks.terminal import TerminalFile
 
-def is_screen(*, as_json: bool, plain: bool) -> bool:
+
+def is_screen(settings: Settings, *, as_json: bool, plain: bool) -> bool:
     """Whether the answer is drawn on a terminal."""
-    return os.isatty(1) and not as_json and not plain and os.environ.get("TERM") != "dumb"
+    asked = as_json or plain or settings.accessible
+    return not asked and os.isatty(1) and knows_escapes()
+
+
+def knows_escapes() -> bool:
+    """Whether the terminal, if there is one, understands escape sequences."""
+    term = os.environ.get("TERM", "").lower()
+    if os.name == "nt" and not term:
+        from rich.console import Console
+
+        return not Console().legacy_windows
+    return term not in {"", "dumb", "unknown"}
+
+
+def has_colours(descriptor: int) -> bool:
+    """Whether what is written there for people has colours."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    forced = os.environ.get("FORCE_COLOR", "") not in {"", "0"}
+    return forced or (os.isatty(descriptor) and knows_escapes())
+
+
+def check_look(settings: Settings, *, as_json: bool, plain: bool) -> None:
+    """Raises `ConfigError` for a look that the live view does not have."""
+    name = settings.code_theme
+    if name is None or not is_screen(settings, as_json=as_json, plain=plain):
+        return
+    from chatstream.sinks.code import is_code_theme
+
+    if not is_code_theme(name):
+        raise ConfigError(f"there is no code theme {name!r}", hint=_nearest_themes(name))
+
+
+def _nearest_themes(name: str) -> str:
+    import difflib
+
+    from pygments.styles import get_all_styles
+
+    names = sorted({"ansi_dark", "ansi_light", *get_all_styles()})
+    close = difflib.get_close_matches(name.lower(), names)
+    return f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(names)}"
 
 
 def is_resettable(*, as_json: bool) -> bool:
     """Whether an answer can begin anew: a reader of events is told, one of bytes is not."""
     return as_json or os.isatty(1)
+
+
+def present(
+    events: Iterator[Event],
+    settings: Settings,
+    token: CancelToken,
+    *,
+    as_json: bool,
+    plain: bool,
+    copying: "Copying | None",
+) -> int:
+    """Show a run where its reader is; copy, save and notify as asked; returns the exit status."""
+    if copying is not None:
+        events = copying.stage(events)
+    if is_screen(settings, as_json=as_json, plain=plain):
+        status = _show_live(events, settings, token)
+    else:
+        status = show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
+    done = copying is None or copying.finish(_note)
+    if settings.notify != "none" and not token.cancelled:  # who stopped it knows
+        from chatstream.cli.notify import notify
+
+        notify(settings.notify if knows_escapes() else "bell", whole=status == 0)
+    return status if done else status or 1
+
+
+def _note(line: str) -> None:
+    with contextlib.suppress(OSError):  # a terminal that was closed, for one
+        Output(2).write(f"{clean(line)}\n".encode("utf-8", "replace"))
 
 
 def show(events: Iterator[Event], sink: Sink, token: CancelToken) -> int:
@@ -75,28 +157,62 @@ def show_debug() -> None:
 
 
 def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
-    """Events for `--json`, the live view on a terminal, else the answer's own bytes."""
+    """Where there is no live view: events for `--json`, else the answer's own bytes.
+
+    For a screen reader whole sentences on a terminal; on a pipe the bytes, and sentences beside.
+    """
+    sink: Sink
+    reasoning = settings.reasoning == "show"
     if as_json:
-        sink: Sink = sink_class("jsonl")(Output(1))
-        return sink
-    if is_screen(as_json=as_json, plain=plain):
-        from chatstream.sinks.deferred import DeferredSink
+        sink = sink_class("jsonl")(Output(1))
+    elif settings.accessible and not plain:
+        sink = sink_class("accessible")(
+            Output(1),
+            Output(2),
+            terminal=os.isatty(1),
+            reasoning=reasoning,
+            stats=settings.stats is not False,
+        )
+    else:
+        sink = sink_class("plain")(
+            Output(1),
+            Output(2),
+            terminal=os.isatty(1),
+            reasoning=reasoning,
+            stats=bool(settings.stats),
+            colours=has_colours(2),
+        )
+    return sink
 
-        return DeferredSink(lambda: _live(settings))
-    plain_sink: Sink = sink_class("plain")(
-        Output(1),
-        Output(2),
-        terminal=os.isatty(1),
-        reasoning=settings.reasoning == "show",
-        stats=bool(settings.stats),
-    )
-    return plain_sink
+
+def _show_live(events: Iterator[Event], settings: Settings, token: CancelToken) -> int:
+    """Drive a run into the live view, and listen to the keys meanwhile."""
+    from chatstream.cli.keys import Keyboard, keys
+    from chatstream.sinks.deferred import DeferredSink
+    from chatstream.sinks.terminal import TerminalFile
+
+    keyboard = Keyboard()
+    file = TerminalFile(sys.stdout)
+    with interrupts(token, keyboard.restore), keys(token, keyboard) as stage:
+        sink = DeferredSink(lambda: _live(settings, file, keys=keyboard.is_open))
+        try:
+            return show(pipe(events, stage), sink, token)
+        finally:
+            with contextlib.suppress(OSError):  # a terminal that is gone gets no more
+                file.close()
 
 
-def _live(settings: Settings) -> Sink:
+def _live(settings: Settings, file: "TerminalFile", *, keys: bool) -> Sink:
     from rich.console import Console
 
+    from chatstream.sinks.theme import theme_for
+
     sink: Sink = sink_class("live")(
-        Console(file=sys.stdout), reasoning=settings.reasoning, stats=settings.stats is not False
+        Console(file=cast("TextIO", file), force_terminal=True),
+        theme=theme_for(settings.theme, settings.code_theme),
+        reasoning=settings.reasoning,
+        stats=settings.stats is not False,
+        keys=keys,
+        ready=lambda: file.ready,
     )
     return sink

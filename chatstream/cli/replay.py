@@ -10,8 +10,23 @@ from chatstream.cancel import CancelToken
 from chatstream.cli import exits
 from chatstream.cli.config import resolve
 from chatstream.cli.interrupt import interrupts
-from chatstream.cli.options import Json, Plain, Reasoning, Stats
-from chatstream.cli.output import choose_sink, show
+from chatstream.cli.options import (
+    Accessible,
+    CodeTheme,
+    Copy,
+    CopyCode,
+    CopyTo,
+    Json,
+    Notify,
+    Plain,
+    Reasoning,
+    SaveCode,
+    Stats,
+    Theme,
+    copying_in,
+    settings_in,
+)
+from chatstream.cli.output import check_look, present
 from chatstream.cli.playing import play
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 
@@ -32,20 +47,31 @@ def replay(
     plain: Plain = False,
     reasoning: Reasoning = None,
     stats: Stats = None,
+    theme: Theme = None,
+    code_theme: CodeTheme = None,
+    accessible: Accessible = None,
+    notify: Notify = None,
+    copy: Copy = False,
+    copy_code: CopyCode = None,
+    copy_to: CopyTo = None,
+    save_code: SaveCode = None,
 ) -> int:
     """Play a run again: its journal, or what `--json` has written, as it came.
 
     Exit status: that of the run, 5 when the recording ends before it,
     1 when it is damaged, 2 when there is none, 130 Ctrl+C.
     """
+    arguments = locals()
     token = CancelToken()
     with interrupts(token):
         try:
             if not speed > 0:
                 raise UsageError(f"--speed {speed:g} is not more than 0")
-            settings = resolve({"reasoning": reasoning, "stats": stats}).settings
-            sink = choose_sink(settings, as_json=as_json, plain=plain)
-            return show(play(source, None if instant else speed, token), sink, token)
+            settings = resolve(settings_in(arguments)).settings
+            check_look(settings, as_json=as_json, plain=plain)
+            copying = copying_in(arguments)
+            events = play(source, None if instant else speed, token)
+            return present(events, settings, token, as_json=as_json, plain=plain, copying=copying)
         except (UsageError, ConfigError) as error:  # nothing was played
             return exits.report(error, ("--json",) if as_json else ())
         except ChatstreamError as error:

@@ -7,13 +7,18 @@ from typing import Annotated
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import Settings
+from chatstream.cli.config import without_configuration
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.options import (
+    Accessible,
     BaseUrl,
     Buffer,
     Coalesce,
+    CodeTheme,
     ConnectTimeout,
+    Copy,
+    CopyCode,
+    CopyTo,
     Debug,
     Fallback,
     FirstTokenTimeout,
@@ -21,18 +26,29 @@ from chatstream.cli.options import (
     Json,
     Model,
     NoJournal,
+    Notify,
     OnDrop,
     Plain,
     Profile,
     Provider,
     Reasoning,
     Retries,
+    SaveCode,
     Stats,
     Strategy,
+    Theme,
     Timeout,
+    copying_in,
     settings_in,
 )
-from chatstream.cli.output import choose_sink, is_resettable, is_screen, show, show_debug, tidy
+from chatstream.cli.output import (
+    check_look,
+    is_resettable,
+    is_screen,
+    present,
+    show_debug,
+    tidy,
+)
 from chatstream.cli.resuming import go_on, settings_of, unfinished
 from chatstream.cli.session import failed
 from chatstream.errors import ChatstreamError
@@ -62,6 +78,14 @@ def resume(
     coalesce: Coalesce = None,
     reasoning: Reasoning = None,
     stats: Stats = None,
+    theme: Theme = None,
+    code_theme: CodeTheme = None,
+    accessible: Accessible = None,
+    notify: Notify = None,
+    copy: Copy = False,
+    copy_code: CopyCode = None,
+    copy_to: CopyTo = None,
+    save_code: SaveCode = None,
     debug: Debug = False,
 ) -> int:
     """Show an answer that broke off, and go on with it.
@@ -70,25 +94,29 @@ def resume(
     whole answer goes to standard output: what was there, and what is new.
     Exit status: as `ask`.
     """
-    flags = {**settings_in(locals()), "profile": profile}
+    arguments = locals()
+    flags = {**settings_in(arguments), "profile": profile}
     if debug:
         show_debug()
     token = CancelToken()
     with interrupts(token):
-        settings = Settings()
+        settings, copying = without_configuration(flags), None
         try:
             record = unfinished(run)
-            settings = settings_of(record, flags).settings
+            resolved = settings_of(record, flags)
+            check_look(resolved.settings, as_json=as_json, plain=plain)
+            settings = resolved.settings
+            copying = copying_in(arguments)
             events = go_on(
                 record,
                 flags,
                 token,
                 resettable=is_resettable(as_json=as_json),
-                on_screen=is_screen(as_json=as_json, plain=plain),
+                on_screen=is_screen(settings, as_json=as_json, plain=plain),
             )
         except ChatstreamError as error:
             events = failed(error, token)
-        status = show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
+        status = present(events, settings, token, as_json=as_json, plain=plain, copying=copying)
         if not token.cancelled:
             tidy(settings)
         return status

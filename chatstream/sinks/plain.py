@@ -1,7 +1,8 @@
 """The answer's own bytes, for pipes and files; notes for people go to another output.
 
 1. `output` gets the content deltas as UTF-8 and nothing else, each read at once.
-2. Warnings, retries and the closing line go to `notes`, cleaned of control characters.
+2. Warnings, retries and the closing line go to `notes`, cleaned of control characters, in colours
+   where they are asked for.
 3. Where `output` is a terminal its text is cleaned too, and the last line gets its end.
 """
 
@@ -11,20 +12,31 @@ from chatstream import events as ev
 from chatstream.events import Content
 from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.output import Output
-from chatstream.sinks.words import ending, note
+from chatstream.sinks.words import advice, ending, figures, note
+
+_COLOURS = {"success": "32", "warning": "33", "failure": "1;31", "advice": "2"}
+"""The parameters of SGR for each kind of note: green, yellow, bold red, dim."""
 
 
 class PlainSink:
     """Content on `output`, everything else on `notes`."""
 
     def __init__(
-        self, output: Output, notes: Output, *, terminal: bool, reasoning: bool, stats: bool
+        self,
+        output: Output,
+        notes: Output,
+        *,
+        terminal: bool,
+        reasoning: bool,
+        stats: bool,
+        colours: bool = False,
     ) -> None:
         self._output = output
         self._notes = notes
         self._escaper = Escaper() if terminal else None
         self._reasoning = Escaper() if reasoning else None
         self._stats = stats
+        self._colours = colours
         self._held: list[str] = []
         self._line_open = False  # the terminal's cursor is not at the start of a line
         self._note_open = False
@@ -59,12 +71,19 @@ class PlainSink:
 
     def _other(self, event: ev.Event) -> None:
         self.flush()
-        if isinstance(event, ev.Done | ev.Error):
+        if isinstance(event, ev.Done):
             self._end_line()
-            for line in ending(event, stats=self._stats):
-                self._note_line(line)
+            for line in ending(event, stats=False):
+                self._note_line(line, "warning")
+            if self._stats:
+                self._note_line(figures(event), "success")
+        elif isinstance(event, ev.Error):
+            stopped = event.code == "cancelled"
+            self._note_line(ending(event, stats=False)[0], "warning" if stopped else "failure")
+            for way in advice(event):
+                self._note_line(way, "advice")
         elif (said := note(event)) is not None:
-            self._note_line(said)
+            self._note_line(said, "advice" if isinstance(event, ev.ToolCall) else "warning")
 
     def _note_text(self, text: str) -> None:
         if text:
@@ -81,7 +100,10 @@ class PlainSink:
             self._output.write(b"\n")
             self._line_open = False
 
-    def _note_line(self, line: str) -> None:
+    def _note_line(self, line: str, kind: str) -> None:
         self._end_line()
         self._end_note_line()
-        self._note_text(clean(line) + "\n")
+        line = clean(line)
+        if self._colours:
+            line = f"\x1b[{_COLOURS[kind]}m{line}\x1b[0m"
+        self._note_text(line + "\n")

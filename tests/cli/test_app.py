@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+import typer
 
 from chatstream import __version__
-from chatstream.cli.app import COMMANDS, main
-from tests.support.answers import whole
+from chatstream.cli.app import COMMANDS, main, with_number
+from tests.support.answers import ending, frames, headers, whole
 from tests.support.client import COMMAND, LIMIT, run, server_flags
-from tests.support.loopback import Script
+from tests.support.loopback import Reply, Script
 
 
 def test_the_version_is_told() -> None:
@@ -21,6 +26,25 @@ def test_help_names_every_command() -> None:
     done = run(["--help"])
     assert done.status == 0
     assert all(command in done.stdout.decode() for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_the_table_says_of_a_command_is_what_it_says_itself(command: str) -> None:
+    target, about = COMMANDS[command]
+    module, _, attribute = target.partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    own = found.info.help if isinstance(found, typer.Typer) else inspect.getdoc(found)
+    assert own is not None
+    assert about == own.partition("\n")[0]
+
+
+def test_the_help_of_all_imports_no_command() -> None:
+    script = (
+        "import sys; from chatstream.cli.app import main; main(['--help']); "
+        "print([it for it in sys.modules if it in ('chatstream.cli.ask', 'requests')])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stdout.splitlines()[-1] == b"[]"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -62,3 +86,68 @@ def test_a_closed_output_is_not_replaced_by_a_socket() -> None:
         assert subprocess.run(shell, timeout=LIMIT, check=False).returncode == 0
         assert server.wait_closed()
     assert [request.path for request in server.requests] == ["/api/chat"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "taken"),
+    [
+        (["hi", "--copy-code"], ["hi", "--copy-code=0"]),
+        (["--copy-code", "--plain", "hi"], ["--copy-code=0", "--plain", "hi"]),
+        (["--copy-code", "--", "2"], ["--copy-code=0", "--", "2"]),
+        (["--copy-code", "-"], ["--copy-code=0", "-"]),
+        (["--copy-code", "hi"], ["--copy-code=0", "hi"]),
+        (["--copy-code", ""], ["--copy-code=0", ""]),
+        (["--copy-code", "2", "hi"], ["--copy-code", "2", "hi"]),
+        (["--copy-code=2", "hi"], ["--copy-code=2", "hi"]),
+        (["hi", "--", "--copy-code"], ["hi", "--", "--copy-code"]),
+    ],
+)
+def test_the_number_of_a_code_block_may_be_left_out(arguments: list[str], taken: list[str]) -> None:
+    given = list(arguments)
+    assert with_number(given) == taken
+    assert given == arguments
+
+
+ANSWER = "```py\none\n```\n\n```sh\ntwo\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "copied"),
+    [
+        (["--copy-code", "1", "hi"], "one"),
+        (["hi", "--copy-code"], "two"),
+        (["--copy-code", "--", "1"], "two"),
+        (["--copy-code", "1", "--", "--copy-code"], "one"),
+    ],
+)
+def test_a_code_block_is_copied_by_its_number_or_the_last(
+    arguments: list[str], copied: str, tmp_path: Path
+) -> None:
+    body = [*frames("ollama", [ANSWER]), *ending("ollama")]
+    file = tmp_path / "copy"
+    with Script(Reply(body, headers=headers("ollama"))) as server:
+        flags = [*server_flags("ollama", server.url), "--copy-to", str(file)]
+        done = run(["ask", *flags, *arguments])
+    assert (done.status, done.stdout.decode()) == (0, ANSWER)
+    assert file.read_text().strip() == copied
+
+
+@pytest.mark.parametrize("command", ["ask", "resume", "replay"])
+@pytest.mark.parametrize("value", ["prompt", "1.5", "", "9" * 5000])
+def test_what_is_no_number_of_a_code_block_is_one_line(
+    command: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, f"--copy-code={value}"]) == 2
+    out, err = capsys.readouterr()
+    said, hint = err.splitlines()
+    assert out == ""
+    assert said.startswith("error: Invalid value for '--copy-code': ")
+    assert "N is the number of a code block" in said
+    assert len(said) < 300
+    assert "--help" in hint
+
+
+def test_a_code_block_has_no_number_below_its_first() -> None:
+    done = run(["ask", "-p", "demo", "--copy-code=-1", "hi"])
+    assert (done.status, done.stdout) == (2, b"")
+    assert "N is the number of a code block" in done.stderr

@@ -519,3 +519,20 @@ def test_fallback_without_one_says_how_to_name_one() -> None:
     done = run(["ask", "-p", "demo", "--on-drop", "fallback", "hi"])
     assert (done.status, done.stdout) == (2, b"")
     assert "--fallback MODEL" in done.stderr
+
+
+def test_a_copy_that_fails_is_a_failure_and_the_answer_is_still_there(tmp_path: Path) -> None:
+    with Script(whole("ollama")) as server:
+        flags = ["--copy-code", "3", "--copy-to", str(tmp_path / "copy")]
+        done = run(["ask", *flags, *server_flags("ollama", server.url), "hi"])
+    assert (done.status, done.stdout.decode()) == (1, TEXT)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_code_is_saved_beside_an_answer_as_events(tmp_path: Path) -> None:
+    body = [*frames("ollama", ["```py\nx = 1\n```\n"]), *ending("ollama")]
+    with Script(Reply(body, headers=headers("ollama"))) as server:
+        flags = ["--json", "--save-code", str(tmp_path / "code")]
+        done = run(["ask", *flags, *server_flags("ollama", server.url), "hi"])
+    assert (done.status, type(done.terminal)) == (0, ev.Done)
+    assert [path.read_text() for path in (tmp_path / "code").iterdir()] == ["x = 1\n"]

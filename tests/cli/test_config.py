@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from chatstream.cli.config import Settings, config_path, load_file, parse, resolve
+from chatstream.cli.config import (
+    Settings,
+    config_path,
+    load_file,
+    parse,
+    resolve,
+    without_configuration,
+)
 from chatstream.errors import ConfigError
 
 Environ = dict[str, str]
@@ -167,6 +174,9 @@ def test_strategies_are_a_table_of_lists(file: tuple[Path, Environ]) -> None:
         "buffer_bytes = 4095",
         "keep_complete = -1",
         'journal = "perhaps"',
+        'theme = "pink"',
+        'accessible = "perhaps"',
+        'notify = "horn"',
     ],
 )
 def test_a_new_setting_that_does_not_fit_is_told(file: tuple[Path, Environ], text: str) -> None:
@@ -184,12 +194,16 @@ def test_new_settings_of_the_environment_have_their_types() -> None:
         "CHATSTREAM_BUFFER": "sliding",
         "CHATSTREAM_BUFFER_BYTES": "8192",
         "CHATSTREAM_KEEP_COMPLETE": "0.5",
+        "CHATSTREAM_THEME": "light",
+        "CHATSTREAM_CODE_THEME": "monokai",
+        "CHATSTREAM_NOTIFY": "bell",
         "CHATSTREAM_CONFIG": "/none",
     }
     settings = resolve({}, environ=environ).settings
     assert (settings.on_drop, settings.journal, settings.coalesce) == ("restart", False, True)
     assert (settings.buffer, settings.buffer_bytes) == ("sliding", 8192)
     assert settings.keep_complete == 0.5
+    assert (settings.theme, settings.code_theme, settings.notify) == ("light", "monokai", "bell")
 
 
 def test_the_profile_that_holds_is_told(file: tuple[Path, Environ]) -> None:
@@ -209,3 +223,29 @@ def test_a_model_that_is_named_now_is_not_replaced_by_a_strategy_of_the_file(
     assert (settings.model, settings.strategy) == ("mine", None)
     settings = resolve({"model": "mine", "strategy": "x"}, environ=environ).settings
     assert settings.strategy == "x"
+
+
+@pytest.mark.parametrize(
+    ("value", "holds"), [("1", True), ("yes", True), ("0", False), ("", False)]
+)
+def test_who_asks_every_program_to_be_accessible_is_heard(value: str, holds: bool) -> None:
+    resolved = resolve({}, environ={"CHATSTREAM_CONFIG": "/none", "ACCESSIBLE": value})
+    assert resolved.settings.accessible is holds
+    assert resolved.origins == ({"accessible": "ACCESSIBLE"} if holds else {})
+
+
+def test_whatever_speaks_of_chatstream_itself_is_stronger(file: tuple[Path, Environ]) -> None:
+    path, environ = file
+    environ["ACCESSIBLE"] = "1"
+    path.write_text("accessible = false")
+    assert not resolve({}, environ=environ).settings.accessible
+    variable = environ | {"CHATSTREAM_ACCESSIBLE": "true"}
+    assert resolve({}, environ=variable).settings.accessible
+    assert not resolve({"accessible": False}, environ=variable).settings.accessible
+
+
+def test_a_configuration_that_cannot_be_used_is_still_told_to_a_screen_reader() -> None:
+    assert without_configuration({"model": "m"}, {}) == Settings()
+    assert without_configuration({"accessible": None}, {"ACCESSIBLE": "1"}).accessible
+    assert without_configuration({"accessible": True}, {}).accessible
+    assert not without_configuration({"accessible": False}, {"ACCESSIBLE": "1"}).accessible

@@ -250,3 +250,28 @@ def test_with_json_a_mistake_is_one_error_event(arguments: list[str]) -> None:
     assert isinstance(done.terminal, Error)
     assert done.status == 2
     assert done.terminal.code in {"usage", "config"}
+
+
+def test_a_recording_can_be_heard(tmp_path: Path) -> None:
+    arguments = ["replay", "--instant", "--accessible", recording(tmp_path, LONG)]
+    status, screen, written = on_terminal(arguments)
+    assert (status, screen.text()) == (0, ["first", "late", "Done. About 2 tokens in 1 second."])
+    assert b"\x1b" not in written
+
+
+@pytest.mark.parametrize("source", ["file", "-"])
+def test_what_was_recorded_can_be_copied(source: str, tmp_path: Path) -> None:
+    code = Content("```sh\none\n```\n", seq=1, t=0.0)
+    path = recording(tmp_path, [OPENING, code, END])
+    given = Path(path).read_bytes() if source == "-" else None
+    copy = tmp_path / "copy"
+    flags = ["--instant", "--copy-to", str(copy), "--copy-code"]
+    done = run(["replay", *flags, "--", path if given is None else "-"], stdin=given)
+    assert (done.status, done.stdout.decode()) == (0, code.delta)
+    assert copy.read_text().strip() == "one"
+
+
+def test_a_mistake_in_a_copy_is_told_before_anything_is_played(long: str) -> None:
+    done = run(["replay", "--copy-code=x", long])
+    assert (done.status, done.stdout) == (2, b"")
+    assert "N is the number of a code block" in done.stderr

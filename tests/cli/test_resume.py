@@ -223,3 +223,15 @@ def test_without_a_journal_a_resume_leaves_none() -> None:
     write_run(state_folder(), run_id(1), ANSWER[:300], end=failed(), model="demo-fast")
     assert resume("--no-journal").stdout == ANSWER.encode()
     assert only_run() == run_id(1)
+
+
+def test_the_whole_answer_is_copied_and_told_to_a_screen_reader(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    with Continuing(LONG, faults=[half(3000)]) as server:
+        assert ask(server.url, "--on-drop", "stop").status == 5
+        flags = ["--accessible", "--copy", "--copy-to", str(copy)]
+        status, screen, written = on_terminal(["resume", *flags], columns=200)
+    assert status == 0
+    assert copy.read_text() == LONG
+    assert any(line.startswith("Done. ") for line in screen.text())
+    assert b"\x1b" not in written

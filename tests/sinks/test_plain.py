@@ -17,6 +17,9 @@ from chatstream.sinks.plain import PlainSink
 DONE = ev.Done(finish_reason="stop", stats=ev.Stats(2.0, 3), attempts=1)
 LENGTH = ev.Done(finish_reason="length", stats=ev.Stats(2.0, 3), attempts=1)
 ERROR = ev.Error("truncated", "cut off", recoverable=True, partial=True)
+STOPPED = ev.Error(
+    "cancelled", "stopped", recoverable=True, partial=True, resume="chatstream resume a"
+)
 RETRY = ev.Retry(attempt=2, max=2, delay=1.0, cause="busy", action="reset")
 
 
@@ -28,10 +31,17 @@ class Desk:
         self._descriptors = [os.open(file, os.O_RDWR | os.O_CREAT) for file in self._files]
 
     def sink(
-        self, *, terminal: bool = False, reasoning: bool = False, stats: bool = False
+        self,
+        *,
+        terminal: bool = False,
+        reasoning: bool = False,
+        stats: bool = False,
+        colours: bool = False,
     ) -> PlainSink:
         output, notes = map(Output, self._descriptors)
-        return PlainSink(output, notes, terminal=terminal, reasoning=reasoning, stats=stats)
+        return PlainSink(
+            output, notes, terminal=terminal, reasoning=reasoning, stats=stats, colours=colours
+        )
 
     @property
     def output(self) -> str:
@@ -103,6 +113,37 @@ NOTED: list[Any] = [
 def test_notes_go_to_the_notes_only(desk: Desk, events: list[ev.Event], notes: str) -> None:
     drive(arrivals(ev.Content("a"), *events), desk.sink())
     assert (desk.output, desk.notes) == ("a", notes)
+
+
+COLOURED: list[Any] = [
+    (
+        [ev.Warn("c", "odd"), DONE],
+        "\x1b[33mwarning: odd\x1b[0m\n\x1b[32m≈3 tokens · 2.0 s\x1b[0m\n",
+    ),
+    (
+        [LENGTH],
+        "\x1b[33mthe answer stopped at the token limit\x1b[0m\n\x1b[32m≈3 tokens · 2.0 s\x1b[0m\n",
+    ),
+    (
+        [RETRY, ERROR],
+        "\x1b[33mretrying in 1.0 s, attempt 2 of 2: busy\x1b[0m\n\x1b[1;31merror: cut off\x1b[0m\n",
+    ),
+    ([STOPPED], "\x1b[33mstopped\x1b[0m\n\x1b[2mgo on with it: chatstream resume a\x1b[0m\n"),
+    ([ev.ToolCall("1", "t", "{}")], "\x1b[2mtool call: t({})\x1b[0m\n"),
+]
+
+
+@pytest.mark.parametrize(("events", "notes"), COLOURED)
+def test_each_kind_of_note_has_its_colour_where_colours_are_asked_for(
+    desk: Desk, events: list[ev.Event], notes: str
+) -> None:
+    drive(arrivals(ev.Content("a"), *events), desk.sink(stats=True, colours=True))
+    assert (desk.output, desk.notes) == ("a", notes)
+
+
+def test_a_colour_ends_whatever_the_note_says(desk: Desk) -> None:
+    drive(arrivals(ev.Warn("c", "\x1b[5m\nx")), desk.sink(colours=True))
+    assert desk.notes == "\x1b[33mwarning: ␛[5m\nx\x1b[0m\n"
 
 
 def test_the_content_before_a_note_is_out_before_it(desk: Desk) -> None:
