@@ -4,7 +4,8 @@
    event, the terminal is restored, the process exits with 130, 143 or 129.
 2. A second signal, or five seconds, ends the process at once with the same status.
    A second SIGHUP is none: the kernel and the shell each send one when a terminal is closed.
-3. A signal that is ignored when we start stays ignored: `nohup`, and a shell's background jobs.
+3. The process ends at once only after the terminal's mode and its cursor are put back.
+4. A signal that is ignored when we start stays ignored: `nohup`, and a shell's background jobs.
 
 What runs in a handler takes no lock and starts no thread: `CancelToken.cancel` sets an attribute
 and shuts sockets down, the five seconds are an interval timer of the kernel. Python runs handlers
@@ -35,12 +36,20 @@ _HANG_UP = getattr(signal, "SIGHUP", None)  # not on Windows
 if _HANG_UP is not None:
     _REASONS[_HANG_UP] = partial(HungUp, "the terminal was closed")
 
-_SHOW_CURSOR = b"\x1b[?25h\x1b[0m\n"
+# The end of a synchronized update, lines that wrap, the cursor, no colour.
+_SHOW_CURSOR = b"\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m\n"
+
+
+def _nothing() -> None:
+    """There is nothing to restore."""
 
 
 @contextlib.contextmanager
-def interrupts(token: CancelToken) -> Iterator[None]:
-    """Signals cancel `token` while this is open. For the main thread."""
+def interrupts(token: CancelToken, restore: Callable[[], None] = _nothing) -> Iterator[None]:
+    """Signals cancel `token` while this is open. For the main thread.
+
+    `restore` is called before the process ends at once. It must neither wait nor raise.
+    """
     timer = getattr(signal, "setitimer", None)  # not on Windows
     numbers: list[int] = [signal.SIGALRM] if timer is not None else []
     numbers += [number for number in _REASONS if signal.getsignal(number) is not signal.SIG_IGN]
@@ -49,7 +58,7 @@ def interrupts(token: CancelToken) -> Iterator[None]:
     def handle(number: int, _frame: FrameType | None) -> None:
         if token.reason is not None:
             if number != _HANG_UP:
-                force(token.reason.exit_status)
+                force(token.reason.exit_status, restore)
             return
         if timer is not None:
             timer(signal.ITIMER_REAL, GRACE)
@@ -66,13 +75,25 @@ def interrupts(token: CancelToken) -> Iterator[None]:
             signal.signal(number, handler or signal.SIG_DFL)
 
 
-def force(status: int, leave: Callable[[int], None] = os._exit) -> None:
-    """End the process now; nothing more than the cursor is put back."""
-    for descriptor in (1, 2):
-        with contextlib.suppress(OSError):
-            if os.isatty(descriptor):
-                os.set_blocking(descriptor, False)  # a stopped terminal must not hold us
-                os.write(descriptor, _SHOW_CURSOR)
-                os.set_blocking(descriptor, True)  # the shell shares it
-                break
+def force(
+    status: int,
+    restore: Callable[[], None] = _nothing,
+    leave: Callable[[int], None] = os._exit,
+) -> None:
+    """End the process now; only the terminal is put back."""
+    restore()
+    show_cursor()
     leave(status)
+
+
+def show_cursor() -> None:
+    """Give the screen back to whoever writes next, in the middle of whatever was drawn."""
+    for descriptor in (1, 2):
+        if os.isatty(descriptor):
+            with contextlib.suppress(OSError):
+                os.set_blocking(descriptor, False)  # a stopped terminal must not hold us
+                try:
+                    os.write(descriptor, _SHOW_CURSOR)
+                finally:
+                    os.set_blocking(descriptor, True)  # the shell shares it
+            return

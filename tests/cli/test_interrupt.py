@@ -6,8 +6,10 @@ import array
 import fcntl
 import itertools
 import os
+import pty
 import signal
 import subprocess
+import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator
@@ -252,7 +254,41 @@ def _held(pipe: int) -> int:
     return held[0]
 
 
-def test_a_forced_end_leaves_with_the_status() -> None:
-    left: list[int] = []
-    force(130, left.append)
-    assert left == [130]
+def test_a_forced_end_puts_the_terminal_back_and_leaves_with_the_status() -> None:
+    done: list[object] = []
+    force(130, lambda: done.append("restored"), done.append)
+    assert done == ["restored", 130]
+
+
+FORCED = "from chatstream.cli.interrupt import force; force(7)"
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[int, int]]:
+    """A terminal with its two ends."""
+    controller, descriptor = pty.openpty()
+    try:
+        yield controller, descriptor
+    finally:
+        os.close(controller)
+        os.close(descriptor)
+
+
+def test_a_forced_end_gives_the_screen_back() -> None:
+    with terminal() as (controller, descriptor):
+        assert subprocess.run([sys.executable, "-c", FORCED], stdout=descriptor).returncode == 7
+        assert os.read(controller, 100) == b"\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m\r\n"
+
+
+def test_a_stopped_terminal_holds_no_forced_end_and_still_waits_for_the_shell() -> None:
+    """The shell shares the descriptor's flags: it must not find itself unable to wait."""
+    with terminal() as (_, descriptor):
+        termios.tcflow(descriptor, termios.TCOOFF)
+        done = subprocess.run(
+            [sys.executable, "-c", FORCED],
+            stdout=descriptor,
+            stderr=descriptor,
+            timeout=20,
+        )
+        assert done.returncode == 7
+        assert os.get_blocking(descriptor)

@@ -114,3 +114,35 @@ def test_control_characters_of_the_model_do_nothing_to_the_terminal() -> None:
     assert b"]52;" not in written.replace("␛]52;".encode(), b"")
     assert b"\x1b[?1049h" not in written
     assert b"\x1b[2J" not in written
+
+
+def test_q_ends_the_answer_and_the_partial_text_stays() -> None:
+    keys = iter([b"q"])
+    status, screen, written = on_terminal(
+        ["ask", "-p", "demo", "hi"],
+        typed=lambda data: next(keys, b"") if b"space pauses" in data else b"",
+    )
+    shown = "\n".join(screen.text())
+    assert status == 130
+    assert shown.startswith("thought")
+    assert "■ stopped" in shown
+    assert "chatstream resume" in shown
+    assert b"q" not in written.replace(b"q ends", b"").split(b"stopped")[0]
+    assert not screen.cursor_hidden
+
+
+def test_space_stops_the_answer_until_space_again() -> None:
+    keys = iter([(b"space pauses", b" "), (b"paused", b" ")])
+    due = [next(keys)]
+
+    def typed(data: bytes) -> bytes:
+        word, key = due[0]
+        if word not in data:
+            return b""
+        due[0] = next(keys, (b"never", b""))
+        return key
+
+    status, screen, _ = on_terminal(["ask", "-p", "demo", "hi"], typed=typed)
+    assert status == 0
+    assert due[0][0] == b"never"
+    assert "✓ demo" in "\n".join(screen.text())

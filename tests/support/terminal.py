@@ -19,11 +19,13 @@ def on_terminal(
     *,
     columns: int = 60,
     seen: Callable[[bytes, subprocess.Popen[bytes]], None] = lambda _data, _client: None,
+    typed: Callable[[bytes], bytes] = lambda _data: b"",
     **environ: str,
 ) -> tuple[int, Screen, bytes]:
     """Run a client on a terminal; its exit status, the terminal's screen, and all it wrote.
 
-    `seen` is called with everything written so far after each read.
+    `seen` and `typed` are called with everything written so far after each read; what `typed`
+    returns is typed.
     """
     screen, written = Screen(columns, 20), b""
     ours, theirs = pty.openpty()
@@ -46,6 +48,7 @@ def on_terminal(
                 break
             written += data
             seen(written, client)
+            os.write(ours, typed(written))
         status = client.wait(10)
     finally:
         client.kill()
