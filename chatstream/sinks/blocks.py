@@ -1,82 +1,397 @@
-"""Markdown that is still being written, split into finished top-level blocks and the open tail.
+"""Markdown that is still being written, split into pieces that no later text can change.
 
-1. The library's parser decides, over whole lines only: what stands before the last top-level block
-   is finished, for no later line can change it. The last block is always open.
-2. The blocks joined are the input, character for character, and do not depend on how it was cut.
-3. Blank lines belong to the block before them. Link definitions, which the parser gives no token,
-   belong to the block after them, or are one at the end.
-4. A long tail is parsed again only when it has grown by a sixteenth. So the parsing of a text is
-   linear in its length, even when one block never ends; a block may merely be told a few lines
-   late.
+1. Each line is looked at once, when it is whole, as CommonMark's own algorithm does (spec 0.31,
+   appendix "A parsing strategy"), with GitHub's tables. Memory is the open paragraph and line.
+2. A piece is handed out as soon as nothing can change it: a line of code or a row of a table when
+   the line ends, a paragraph when it ends. A later `===` makes a heading of a paragraph, and a
+   `|---|` makes a table of its last line.
+3. A paragraph longer than `LONGEST` characters is handed out in parts, cut where no markup is
+   open if there is such a place, and so is an endless line of code; `joined` parts go on in the
+   same line. Such a paragraph stays one. Any other line of more than `LONGEST_LINE` characters is
+   taken as two. The cuts depend on the text alone, never on how it was fed.
+4. Some things differ from CommonMark, because text that is on the screen cannot be taken back, or
+   to bound the cost. There are no link definitions: `[a][b]` and `[b]: http://…` stay as they are
+   written. HTML is text. Empty lines between the items of a list are a matter of each item, not of
+   the list. Within `DEEPEST` quotes and items, a marker of another is text. An empty line of
+   indented code has no white space. What a row has too much stands in its last cell.
+5. Nothing is lost: what is no markup is text.
 
 Lines end with LF; `escape` sees to that.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+from copy import copy
+from typing import NamedTuple
 
-from markdown_it import MarkdownIt
+from chatstream.sinks.pieces import (
+    Code,
+    CodeLine,
+    Container,
+    End,
+    Heading,
+    Item,
+    Literal,
+    Nothing,
+    Paragraph,
+    Piece,
+    Quote,
+    Row,
+    Rule,
+    Table,
+    Where,
+)
+from chatstream.sinks.scan import (
+    BLANKS,
+    Cursor,
+    Marker,
+    cells_of,
+    closes,
+    columns_of,
+    cut_of,
+    fence_of,
+    heading_of,
+    is_rule,
+    is_undecided,
+    marker_of,
+    row_of,
+    underline_of,
+)
+
+LONGEST = 2000
+"""Characters of a paragraph, or of a line of code, that are held back at most."""
+LONGEST_LINE = 8 * LONGEST
+"""Characters of any other line, such as a row of a table."""
+DEEPEST = 20
+"""Quotes and items within each other. A line costs time for each of them."""
 
 
-def dialect() -> MarkdownIt:
-    """The Markdown that models write: CommonMark with tables and strike-through, HTML as text."""
-    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+_NO_LIST = ("", 0)
+
+
+class _Text(NamedTuple):
+    """An open paragraph: what of it was not handed out."""
+
+    text: str
+    begun: bool = False  # a part was handed out
+    midline: bool = False  # and this begins in the middle of that part's last line
+    header: bool = True  # its last line may be the header of a table
+
+
+class _Fence(NamedTuple):
+    fence: str
+    indent: int
+
+
+class _Indented(NamedTuple):
+    blanks: int = 0  # empty lines; they belong to the block only when code follows
+
+
+class _Grid(NamedTuple):
+    columns: int
 
 
 class Blocks:
     """Feed it the text as it comes."""
 
     def __init__(self) -> None:
-        self._parser = dialect()
-        self._parser.core.ruler.enableOnly(
-            ["normalize", "block"]
-        )  # no inline markup: half the work
-        self._lines: list[str] = []  # the whole lines of the tail, each with its LF
-        self._open = ""  # the line that has no end yet
-        self._due = 1  # how many lines the tail must have to be parsed again
+        # All but `_out` is immutable, so that a copy is cheap and apart.
+        self._line = ""  # the line that has no end yet
+        self._midline = False  # whose beginning was taken, as text or code
+        self._probe = LONGEST  # how long it must get for that to be tried
+        self._containers: tuple[Container, ...] = ()
+        self._shown = 0  # containers that a piece was handed out of
+        self._bare = False  # the last container is an item, and its first line was empty
+        self._lists: tuple[tuple[str, int], ...] = ()  # kind and number of the list at each depth
+        self._leaf: _Text | _Fence | _Indented | _Grid | None = None
+        self._gap = False
+        self._number = 0
+        self._out: list[Piece] = []
 
     @property
-    def tail(self) -> str:
-        """What is not finished."""
-        return "".join(self._lines) + self._open
+    def is_whole(self) -> bool:
+        """Whether nothing is open that what is handed out next belongs to."""
+        leaf = self._leaf
+        return leaf is None or (isinstance(leaf, _Text) and not leaf.midline)
 
-    def feed(self, delta: str) -> list[str]:
-        """Take the next piece; the sources of the blocks that are finished now."""
-        head, line_end, self._open = (self._open + delta).rpartition("\n")
-        if not line_end:
-            return []
-        self._lines += [line + "\n" for line in head.split("\n")]
-        if len(self._lines) < self._due:
-            return []
-        ends = self._ends()[:-1]
-        blocks = self._cut(ends)
-        if ends:
-            del self._lines[: ends[-1]]
-        self._due = len(self._lines) + 1 + len(self._lines) // 16
-        return blocks
+    def feed(self, delta: str) -> list[Piece]:
+        """Take the next characters; the pieces that are final now."""
+        first, *others = delta.split("\n")
+        self._add(first)
+        for part in others:
+            self._end_line()
+            self._add(part)
+        return self._take()
 
-    def finish(self) -> list[str]:
-        """The text is at its end: the sources of the blocks that are left, the last one too."""
-        if self._open:
-            self._lines.append(self._open)
-        ends = self._ends()
-        if self._lines and ends[-1:] != [len(self._lines)]:
-            ends.append(len(self._lines))  # link definitions, or only blank lines
-        blocks = self._cut(ends)
-        self._lines, self._open, self._due = [], "", 1
-        return blocks
+    def finish(self) -> list[Piece]:
+        """The text is at its end: all that is left."""
+        if self._line or self._midline:
+            self._end_line()
+        self._close_to(0)
+        self._lists, self._gap = (), False
+        return self._take()
 
-    def _cut(self, ends: list[int]) -> list[str]:
-        return ["".join(self._lines[start:end]) for start, end in pairwise([0, *ends])]
+    def open(self) -> list[Piece]:
+        """What `finish` would give, as far as one can tell from half a line."""
+        rest = self._copy()
+        line = rest._line
+        if isinstance(rest._leaf, _Fence):
+            if line.strip(" \t>")[:1] == rest._leaf.fence[0] and not line.strip(" \t>`~"):
+                rest._line = ""  # the end of the code, most likely
+        elif not rest._midline and is_undecided(line):
+            rest._line = ""
+            return [*rest.finish(), *([Literal(line)] if line.strip(" \t>") else [])]
+        return rest.finish()
 
-    def _ends(self) -> list[int]:
-        """For each top-level block the line where the next one begins."""
-        ends = []
-        for token in self._parser.parse("".join(self._lines)):
-            if token.level == 0 and token.map is not None:
-                end = token.map[1]
-                while end < len(self._lines) and not self._lines[end].strip(" \t\n"):
-                    end += 1
-                ends.append(end)
-        return ends
+    def _take(self) -> list[Piece]:
+        pieces, self._out = self._out, []
+        return pieces
+
+    def _copy(self) -> Blocks:
+        other = copy(self)
+        other._out = []
+        return other
+
+    # ---- lines that are not whole
+
+    def _add(self, text: str) -> None:
+        """Take more of the line. The steps keep what is held, and is copied, short."""
+        for start in range(0, len(text), LONGEST):
+            step = text[start : start + LONGEST]
+            if self._midline:
+                self._go_on(step)
+                continue
+            self._line += step
+            while len(self._line) > self._probe:
+                self._begin_line()
+
+    def _begin_line(self) -> None:
+        """Take the beginning of an endless line, if it is text or code, or else all of it."""
+        beginning, rest = self._line[: self._probe], self._line[self._probe :]
+        probe = self._copy()
+        probe._take_line(beginning, whole=False)
+        leaf = probe._leaf
+        if (
+            isinstance(leaf, _Text)
+            or (isinstance(leaf, _Fence) and leaf is self._leaf)
+            or (isinstance(leaf, _Indented) and not leaf.blanks)
+        ):
+            probe._out = [*self._out, *probe._out]
+            self.__dict__ = probe.__dict__
+            self._line, self._midline = "", True
+            if rest:
+                self._go_on(rest)
+        elif self._probe < LONGEST_LINE:
+            self._probe *= 2
+        else:
+            self._take_line(beginning)
+            self._line, self._probe = rest, LONGEST
+
+    def _go_on(self, text: str) -> None:
+        if isinstance(self._leaf, _Text):
+            self._leaf = self._parted(self._leaf._replace(text=self._leaf.text + text))
+        else:
+            self._out.append(CodeLine(text, joined=True))
+
+    def _end_line(self) -> None:
+        line, self._line, self._probe = self._line, "", LONGEST
+        if not self._midline:
+            self._take_line(line)
+        elif not isinstance(self._leaf, _Text):
+            self._out.append(CodeLine(""))
+        self._midline = False
+
+    # ---- whole lines
+
+    def _take_line(self, line: str, *, whole: bool = True) -> None:
+        at = Cursor(line)
+        matched = self._match(at)
+        self._bare = began = False
+        inside = matched == len(self._containers)
+        if inside and self._verbatim(at, whole=whole):
+            return
+        leaf = self._leaf if isinstance(self._leaf, _Text) else None  # may go on in this line
+        while content := at.content:
+            if at.indent >= 4:
+                if leaf:
+                    break
+                self._begin_code(at, matched, whole=whole)
+                return
+            if content[0] == ">" and matched < DEEPEST:
+                self._close_to(matched)
+                self._open_quote(at)
+            elif (leaf and inside and self._underlined(leaf, content)) or self._is_block(
+                content, matched, at.indent
+            ):
+                return
+            elif (
+                matched < DEEPEST
+                and (marker := marker_of(content))
+                and (marker.interrupts or not (leaf and inside))
+            ):
+                self._close_to(matched)
+                self._open_item(at, marker)
+            else:
+                break
+            matched += 1
+            leaf, inside, began = None, True, True
+        if content:
+            self._take_text(content, matched, leaf, header=at.indent < 4)
+        elif began:
+            self._bare = isinstance(self._containers[-1], Item)
+        else:
+            self._close_to(matched)
+            self._gap = True
+
+    def _match(self, at: Cursor) -> int:
+        """Go to what the open containers leave of a line; how many of them go on in it."""
+        for matched, container in enumerate(self._containers):
+            if isinstance(container, Quote):
+                if at.indent > 3 or at.content[:1] != ">":
+                    return matched
+                at.pass_over(1)
+                at.skip(1)
+            elif at.content:
+                if at.indent < container.offset:
+                    return matched
+                at.skip(container.offset)
+            elif self._bare and matched == len(self._containers) - 1:
+                return matched  # an item begins with one empty line at most
+            else:
+                at.skip(container.offset)
+        return len(self._containers)
+
+    def _verbatim(self, at: Cursor, *, whole: bool) -> bool:
+        """Whether this is a line of the open code."""
+        match self._leaf:
+            case _Fence(fence, indent):
+                if at.indent < 4 and closes(fence, at.content):
+                    self._end_leaf()
+                else:
+                    at.skip(indent)
+                    self._out.append(CodeLine(at.rest, joined=not whole))
+                return True
+            case _Indented(blanks):
+                if not at.content:
+                    self._leaf = _Indented(blanks + 1)
+                    return True
+                if at.indent >= 4:
+                    self._out += [CodeLine("")] * blanks
+                    self._leaf = _Indented()
+                    at.skip(4)
+                    self._out.append(CodeLine(at.rest, joined=not whole))
+                    return True
+        return False
+
+    def _begin_code(self, at: Cursor, matched: int, *, whole: bool) -> None:
+        self._close_to(matched)
+        self._out.append(Code(self._where(), ""))
+        self._leaf = _Indented()
+        at.skip(4)
+        self._out.append(CodeLine(at.rest, joined=not whole))
+
+    def _underlined(self, leaf: _Text, content: str) -> bool:
+        """Whether this line makes a table of the last line before it, or a heading of all."""
+        columns = columns_of(content)
+        if columns and leaf.header:
+            before, end, last = leaf.text.rpartition("\n")
+            header = cells_of(last)
+            if "|" in last and len(columns) == len(header) and (end or not leaf.midline):
+                self._leaf = leaf._replace(text=before) if end else None
+                self._end_leaf()
+                self._out.append(Table(self._where(), columns, header))
+                self._leaf = _Grid(len(columns))
+                return True
+        level = 0 if leaf.begun else underline_of(content)
+        if level:
+            self._leaf = None
+            self._out.append(Heading(self._where(), level, leaf.text.rstrip(BLANKS)))
+        return level > 0
+
+    def _is_block(self, content: str, matched: int, indent: int) -> bool:
+        """Whether this line is a heading, a rule, or the beginning of a fence."""
+        first = content[0]
+        if first == "#" and (heading := heading_of(content)):
+            self._close_to(matched)
+            self._out.append(Heading(self._where(), *heading))
+        elif first in "`~" and (opening := fence_of(content)):
+            fence, info = opening
+            self._close_to(matched)
+            self._out.append(Code(self._where(), info))
+            self._leaf = _Fence(fence, indent)
+        elif is_rule(content):
+            self._close_to(matched)
+            self._out.append(Rule(self._where()))
+        else:
+            return False
+        return True
+
+    def _take_text(self, content: str, matched: int, leaf: _Text | None, *, header: bool) -> None:
+        if leaf:
+            text = f"{leaf.text}\n{content}"
+            self._leaf = self._parted(leaf._replace(text=text, header=header))
+        elif isinstance(self._leaf, _Grid) and matched == len(self._containers):
+            self._out.append(Row(row_of(content, self._leaf.columns)))
+        else:
+            self._close_to(matched)
+            self._leaf = self._parted(_Text(content))
+
+    # ---- what is open
+
+    def _parted(self, leaf: _Text) -> _Text:
+        """What is left of a paragraph when it has become too long."""
+        while len(leaf.text) > LONGEST:
+            cut = cut_of(leaf.text, LONGEST)
+            part, rest = leaf.text[:cut], leaf.text[cut:]
+            joined = not part.endswith("\n")
+            text = part.removesuffix("\n")
+            self._out.append(Paragraph(self._where(), text, joined, leaf.begun))
+            leaf = leaf._replace(text=rest, begun=True, midline=joined)
+        return leaf
+
+    def _end_leaf(self) -> None:
+        leaf, self._leaf = self._leaf, None
+        if isinstance(leaf, _Text):
+            text = leaf.text.rstrip(BLANKS)
+            self._out.append(Paragraph(self._where(), text, part=leaf.begun))
+        elif leaf is not None:
+            self._out.append(End())
+            self._gap = self._gap or (isinstance(leaf, _Indented) and leaf.blanks > 0)
+
+    def _close_to(self, depth: int) -> None:
+        """Close what is open in the containers from `depth` on, and these."""
+        self._end_leaf()
+        while len(self._containers) > depth:
+            if len(self._containers) > self._shown and isinstance(self._containers[-1], Item):
+                self._out.append(Nothing(self._where()))
+            self._containers = self._containers[:-1]
+        self._shown = min(self._shown, depth)
+
+    def _open_quote(self, at: Cursor) -> None:
+        at.pass_over(1)
+        at.skip(1)
+        self._number += 1
+        self._lists = (*self._lists[: len(self._containers)], _NO_LIST)
+        self._containers = (*self._containers, Quote(self._number))
+
+    def _open_item(self, at: Cursor, marker: Marker) -> None:
+        offset = at.indent + marker.length
+        at.pass_over(marker.length)
+        # Of more than four columns all but one are the indent of code.
+        width = at.indent if at.content and at.indent <= 4 else 1
+        at.skip(width)
+        depth = len(self._containers)
+        count = marker.number or 0
+        if len(self._lists) > depth and self._lists[depth][0] == marker.kind:
+            count = self._lists[depth][1] + 1
+        shown = "-" if marker.number is None else f"{count}{marker.kind}"
+        self._number += 1
+        self._lists = (*self._lists[:depth], (marker.kind, count))
+        self._containers = (*self._containers, Item(self._number, offset + width, shown))
+
+    def _where(self) -> Where:
+        """Where the next piece stands; what was to be told once is told with it."""
+        where = Where(self._containers, self._shown, self._gap)
+        self._shown, self._gap = len(self._containers), False
+        self._lists = self._lists[: len(self._containers)]
+        return where

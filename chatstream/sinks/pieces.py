@@ -1,0 +1,90 @@
+"""The pieces of a Markdown text: what `blocks` hands out and `markdown` draws."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Quote(NamedTuple):
+    """A block quote."""
+
+    number: int  # no two containers of a text have the same
+
+
+class Item(NamedTuple):
+    """An item of a list. Its content begins `offset` columns after its container's."""
+
+    number: int
+    offset: int
+    marker: str  # "-", or the number as it counts: "3."
+
+
+Container = Quote | Item
+
+
+class Where(NamedTuple):
+    """Where a piece stands. It is the first one in the containers from `fresh` on."""
+
+    containers: tuple[Container, ...]
+    fresh: int
+    gap: bool  # whether there are empty lines before it
+
+
+class Paragraph(NamedTuple):
+    where: Where
+    text: str
+    joined: bool = False  # the next paragraph goes on in the same line
+    part: bool = False  # it goes on with the paragraph before it
+
+
+class Heading(NamedTuple):
+    where: Where
+    level: int
+    text: str
+
+
+class Rule(NamedTuple):
+    where: Where
+
+
+class Code(NamedTuple):
+    """A code block begins; its lines follow."""
+
+    where: Where
+    info: str
+
+
+class CodeLine(NamedTuple):
+    text: str
+    joined: bool = False  # the next one goes on in the same line
+
+
+class Table(NamedTuple):
+    """A table begins; its rows follow. Each column is "left", "right", "center" or "default"."""
+
+    where: Where
+    columns: tuple[str, ...]
+    header: tuple[str, ...]
+
+
+class Row(NamedTuple):
+    cells: tuple[str, ...]
+
+
+class End(NamedTuple):
+    """The code block or the table ends."""
+
+
+class Nothing(NamedTuple):
+    """An item of a list with nothing in it."""
+
+    where: Where
+
+
+class Literal(NamedTuple):
+    """A line that may become markup, as it stands. Only while it is not whole."""
+
+    text: str
+
+
+Piece = Paragraph | Heading | Rule | Code | CodeLine | Table | Row | End | Nothing | Literal
