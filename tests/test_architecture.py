@@ -45,7 +45,11 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 
 # What must not be imported while a module is imported: it would slow every start.
 ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich"}
-ALLOWED_AT_TOP = {"recovery/policy.py", "sinks/live.py"}  # imported late themselves
+DRAWING = ["live", "region", "markdown", "inline", "tables", "code", "lines", "theme", "status", "tools", "thoughts"]
+ALLOWED_AT_TOP = {  # imported late themselves
+    "recovery/policy.py",
+    *(f"sinks/{name}.py" for name in DRAWING),
+}
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, ast.stmt]]:

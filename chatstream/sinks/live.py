@@ -1,386 +1,256 @@
-"""The answer on a terminal: finished Markdown goes into the scrollback, the open tail is live.
+"""The answer on a terminal: what is final goes into the scrollback, the open rest is live.
 
-1. A finished block is printed once, above the live region, and never touched again. All blocks
-   printed one by one look like one rendering of the whole text.
-2. The live region holds the newest lines of what is still open and, while nothing comes, one line
-   that says what is waited for. It is never as tall as the terminal, so nothing of it can scroll
-   away and be there twice.
-3. It is drawn in `flush` and nowhere else in time: no thread. At most `FPS` frames a second, fewer
-   where a frame takes long (a slow terminal, a giant table), none when nothing changed; the first
-   token at once.
-4. Remote text passes `escape` before it is parsed, and again after: an entity such as `&#x202e;`
-   only becomes a character in the parser.
-5. On a dumb terminal, or none, the cleaned text is passed on as it comes, without escape codes.
-6. `close` gives the cursor back on every path. Nothing goes anywhere but to the console.
+1. Text becomes pieces (`blocks`), pieces become lines (`markdown`), lines are drawn (`region`). A
+   line that nothing can change any more is drawn for good; below it stand what is still open, the
+   newest thoughts, the tools that run, and one line that says how things stand.
+2. It is drawn in `flush` and nowhere else in time: no thread. At most `FPS` frames a second, fewer
+   where a frame takes long, none while nothing changed or while the terminal has not taken the one
+   before; the first token at once.
+3. Remote text passes `escape` before anything else.
+4. A line of ours does not tear a code block, a table or a line apart: until there is an end it
+   stands below them.
+5. `close` draws what is open for good and gives the terminal back, on every path.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
-from math import ceil
+from collections.abc import Callable, Iterable
 from typing import Literal
 
-from markdown_it.token import Token
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.live import Live
-from rich.markdown import Markdown
-from rich.segment import ControlType, Segment
-from rich.text import Text
+from rich.console import Console
+from rich.style import Style
 
 from chatstream import events as ev
 from chatstream.clock import Clock, monotonic
-from chatstream.sinks.blocks import Blocks, dialect
+from chatstream.flow import Key
+from chatstream.sinks.blocks import Blocks
 from chatstream.sinks.escape import Escaper, clean
+from chatstream.sinks.lines import Line, line_of
+from chatstream.sinks.markdown import Markdown
+from chatstream.sinks.pieces import Piece
+from chatstream.sinks.region import Region
+from chatstream.sinks.status import Status
+from chatstream.sinks.theme import THEMES, Theme
+from chatstream.sinks.thoughts import Thoughts
+from chatstream.sinks.tools import Tools
 from chatstream.sinks.words import advice, ending, figures, note
 
-FPS = 20
+FPS = 30
 LONGEST_PAUSE = 1.0
 """Seconds between two frames at most, however long a frame takes."""
-THOUGHT_LINES = 6
-THOUGHT_CHARACTERS = 4000  # of thinking without line ends; more than six lines of any terminal
-CODE_THEME = "ansi_dark"  # the terminal's own sixteen colours on its own background
-
-_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-_ASCII = str.maketrans(
-    {"✓": "+", "✗": "x", "■": "-", "⚙": "*", "·": "-", "…": "...", "≈": "~"}
-    | dict(zip(_SPINNER, r"|/-\|/-\|/", strict=True))
-)
-# Rich has no name for DECAWM; the code in the list only marks the segment as one of no width.
-_NO_WRAP = Segment("\x1b[?7l", None, [(ControlType.CARRIAGE_RETURN,)])
-_WRAP = Segment("\x1b[?7h", None, [(ControlType.CARRIAGE_RETURN,)])
-_WAITING = {
-    "connect": "connecting",
-    "first_token": "waiting for the first token",
-    "between_tokens": "waiting for the next token",
-}
 
 
 class LiveSink:
     """Draws one run on `console`; `stats` are the figures at the end.
 
-    `reasoning`: "show" keeps the model's thinking in the scrollback, "hide" shows none of it, and
-    None shows its newest lines while it thinks.
+    `reasoning`: "show" keeps the model's thinking in the scrollback, None shows its newest lines
+    while it thinks, "hide" only how long it took. `ready` tells whether the terminal has taken all
+    that was written. `keys`: there is somebody who looks at the keyboard.
     """
 
     def __init__(
         self,
         console: Console,
         *,
+        theme: Theme = THEMES["dark"],
         reasoning: Literal["show", "hide"] | None,
         stats: bool,
+        keys: bool = False,
+        ready: Callable[[], bool] = lambda: True,
         clock: Clock = monotonic,
     ) -> None:
-        self._console = console
-        self._clock = clock
-        self._reasoning = reasoning
-        self._stats = stats
-        self._model = "done"
-        self._dumb = console.is_dumb_terminal or not console.is_terminal
-        self._ascii = console.options.ascii_only
-        if self._ascii and isinstance(console.file, io.TextIOWrapper):
+        if console.options.ascii_only and isinstance(console.file, io.TextIOWrapper):
             console.file.reconfigure(errors="replace")  # a "?" is better than no answer
-        self._region = _Rows()
-        self._live = Live(
-            self._region,  # one object for ever: so a print above draws its newest rows at once
-            console=console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            vertical_overflow="visible",  # the rows are counted here
-        )
-        self._status = _Status(clock())
-        self._thought = ""
+        self._theme = theme
+        self._stats = stats
+        self._ready = ready
+        self._clock = clock
+        self._region = Region(console)
+        self._status = Status(theme, clock(), keys=keys)
+        self._tools = Tools(theme)
+        self._thoughts = Thoughts(theme, reasoning)
         self._start()
+        self._final: list[Line] = []  # to be drawn with the next frame
+        self._joined = False  # what comes next goes on with the last of these
+        self._parted = False  # an empty line is due before the next text
+        self._notes: list[Line] = []  # lines of ours that wait for an end
+        self._model = "done"
         self._due = clock()
-        self._said: str | None = None  # the status line of the last frame
-        self._open_rows: list[list[Segment]] = []
+        self._changed = False  # the text, since the last frame
+        self._frame: object = None  # what else the last frame showed
         self._closed = False
 
     def write(self, event: ev.Event) -> None:
-        """Take an event; text waits for `flush`, lines of our own are printed now."""
-        self._status.note(event, self._clock())
+        """Take an event; what it shows is drawn by `flush`."""
+        now = self._clock()
+        self._status.note(event, now)
+        if lines := self._tools.note(event, now):
+            self._end_text()
+            self._note([[], *lines] if self._shown and not self._parted else lines)
+            self._parted = True
         match event:
             case ev.Content(delta=delta):
-                self._end_thought()
+                self._end_thought(event, now)
                 self._held.append(self._escaper.feed(delta))
-                self._have_new()
-            case ev.Reasoning(delta=delta):
-                if self._held or self._answer.tail:
+                self._have_new(now)
+            case ev.Reasoning():
+                if self._shown and not self._thoughts.active:
                     self._end_text()
-                if self._reasoning != "hide":
-                    self._thought += self._thought_escaper.feed(delta)
-                    self._have_new()
-                if self._reasoning is None:  # only what fits the live region is ever needed
-                    lines = self._thought.rsplit("\n", THOUGHT_LINES)
-                    self._thought = "\n".join(lines[-THOUGHT_LINES:])[-THOUGHT_CHARACTERS:]
+                self._final += self._thoughts.feed(event, now)
+                self._have_new(now)
             case ev.Metadata():
                 self._model = event.model or self._model
                 if event.restart:
-                    self._start_over()
-            case ev.ToolCall():
-                self._end_thought()
+                    self._start_over(event, now)
+            case ev.ToolCall() | ev.ToolStart():
+                self._end_thought(event, now)
                 self._end_text()
-                self._say(f"⚙ {event.name}({event.arguments})", "cyan", shorten=True)
-            case ev.Retry():
-                if event.action == "reset":
-                    self._start_over()
-                self._say(note(event), "yellow")
+            case ev.Retry(action=action):
+                if action == "reset":
+                    self._start_over(event, now)
+                self._say(note(event), self._theme.warning)
             case ev.Fallback():
-                self._say(note(event), "yellow")
+                self._say(note(event), self._theme.warning)
             case ev.Warn():
-                self._say(note(event), "dim yellow")
-            case ev.Done():
-                self.close()
-                for line in ending(event, stats=False):
-                    self._say(line, "yellow")
-                if self._stats:
-                    self._say(f"✓ {self._model} · {figures(event)}", "green")
-            case ev.Error():
-                self.close()
-                if event.code == "cancelled":
-                    self._say("■ stopped", "yellow")
-                else:
-                    self._say(f"✗ {event.message}", "bold red")
-                for line in advice(event):
-                    self._say(line, "dim")
+                self._say(note(event), self._theme.warning)
+            case Key():
+                self._press(event, now)
+            case ev.Done() | ev.Error():
+                self._end(event, now)
 
     def flush(self) -> None:
         """Draw a frame if one is due and something changed."""
         now = self._clock()
-        if self._closed or (now < self._due and not self._dumb):
+        if self._closed or now < self._due or not self._ready():
             return
-        if self._changed or self._status.line(now) != self._said:
-            self._draw(self._take())
+        self._take()
+        below = self._below(now)
+        frame = (below, self._region.size)
+        if self._changed or self._final or frame != self._frame:
+            self._draw(below)
+            self._frame = frame
             cost = self._clock() - now
             self._due = now + min(max(1 / FPS, 12 * cost), LONGEST_PAUSE)
 
     def close(self) -> None:
-        """Print what is open and give the terminal back. Idempotent."""
+        """Draw what is open for good and give the terminal back. Idempotent."""
         if self._closed:
             return
-        self._status.silence()
+        self._closed = True
         try:
-            self._end_thought()
+            self._end_thought(None, self._clock())
             self._end_text()
+            if self._final or self._region.is_started:
+                self._draw([])
         finally:
-            self._closed = True
-            self._live.stop()
+            self._region.stop()
 
     def _start(self) -> None:
-        self._answer: _Answer | _Verbatim = _Verbatim() if self._dumb else _Answer()
+        self._blocks = Blocks()
+        self._markdown = Markdown(self._theme, lambda: self._region.size[0])
         self._escaper = Escaper()
         self._held: list[str] = []
-        self._thought_escaper = Escaper()
-        self._thought = ""  # shown reasoning that has no line end yet, or was not drawn yet
-        self._shown: bool = False  # text of this answer, by now or with the next frame
-        self._changed: bool = False  # since the last frame
+        self._shown = False  # text of this answer is on the screen, or about to be
 
-    def _have_new(self) -> None:
+    def _have_new(self, now: float) -> None:
         if not self._shown:
-            self._due = self._clock()  # the first token waits for no frame
-        self._shown = self._changed = True
+            self._due = now  # the first token waits for no frame
+        self._shown = True
 
-    def _start_over(self) -> None:
+    def _start_over(self, event: ev.Event, now: float) -> None:
         """What was shown stays in the scrollback, marked; the next text is a new answer."""
-        self._end_thought()
+        self._end_thought(event, now)
         if self._shown:
             self._end_text()
-            self._say("the answer starts over", "yellow")
+            self._say("the answer starts over", self._theme.warning)
         self._start()
 
-    def _end_thought(self) -> None:
-        seconds = self._status.end_thought(self._clock())
-        if seconds is None:
-            return
-        rest, self._thought = self._thought.strip("\n"), ""
-        if rest and self._reasoning == "show":
-            self._draw([Text(rest, "dim")])
-        self._say(f"thought for {seconds:.0f} s" if seconds >= 1 else "thought a moment", "dim")
-        self._draw([Text()])
+    def _end_thought(self, event: ev.Event | None, now: float) -> None:
+        if self._thoughts.active:
+            self._final += self._thoughts.end(event, now)
+            self._parted = True
 
     def _end_text(self) -> None:
-        finished = [*self._take(), *self._answer.finish()]
-        if finished or self._live.is_started:
-            self._draw(finished)
+        """What comes next is no longer this text."""
+        self._take()
+        self._add(self._blocks.finish())
+        self._note([])
 
-    def _say(self, words: str | None, style: str, *, shorten: bool = False) -> None:
-        """One line of our own above the live region, cleaned."""
-        if not words:
-            return
-        line = Text(self._line(words), style)
-        if shorten:
-            line.no_wrap, line.overflow = True, "ellipsis"
-        self._draw([*self._take(), *(self._answer.finish() if self._dumb else ()), line])
+    def _end(self, event: ev.Terminal, now: float) -> None:
+        self._end_thought(event, now)
+        self._end_text()
+        if isinstance(event, ev.Done):
+            for words in ending(event, stats=False):
+                self._say(words, self._theme.warning)
+            if self._stats:
+                self._say(f"✓ {self._model} · {figures(event)}", self._theme.success)
+        else:
+            if event.code == "cancelled":
+                self._say("■ stopped", self._theme.warning)
+            else:
+                self._say(f"✗ {event.message}", self._theme.failure)
+            for words in advice(event):
+                self._say(words, self._theme.dim)
+        self.close()
 
-    def _line(self, words: str) -> str:
-        line = clean(words).replace("\n", " ")
-        return line.translate(_ASCII) if self._ascii else line
+    def _press(self, event: Key, now: float) -> None:
+        match event.pressed:
+            case "reasoning":
+                self._note(self._thoughts.toggle())
+            case "suspend":
+                self._region.erase()
+                self._region.stop()
+            case "continue":
+                self._frame = None
+                if self._region.is_started:  # nobody has told that the process would stop
+                    self._region.forget()
+        self._due = now
 
-    def _take(self) -> list[RenderableType]:
-        """What is finished since the last time."""
-        thought: list[RenderableType] = []
-        if self._reasoning == "show" and "\n" in self._thought:
-            lines, _, self._thought = self._thought.rpartition("\n")
-            thought = [Text(lines, "dim")]
+    def _say(self, words: str | None, style: Style) -> None:
+        if words:
+            self._note([line_of(clean(words).replace("\n", " "), style)])
+
+    def _note(self, lines: Iterable[Line]) -> None:
+        """Lines of ours, after what is final by now."""
+        self._notes += lines
+        self._take()
+
+    def _take(self) -> None:
+        """Bring what came since the last time into lines."""
         text = "".join(self._held)
         self._held.clear()
-        return [*thought, *self._answer.feed(text)]
+        if text:
+            self._changed = True
+            self._add(self._blocks.feed(text))
+        if self._blocks.is_whole:
+            self._final += self._notes
+            self._notes.clear()
 
-    def _draw(self, finished: list[RenderableType]) -> None:
-        """One frame: `finished` is printed for good, and below it the live region."""
-        now = self._clock()
-        self._region.rows = [] if self._dumb or self._closed else self._rows(now)
-        if self._region.rows:
-            self._live.start()
-        if finished:
-            self._console.print(Group(*finished), soft_wrap=self._dumb)
-        elif self._live.is_started:
-            self._live.refresh()
+    def _add(self, pieces: Iterable[Piece]) -> None:
+        drawn = self._markdown.draw(pieces)
+        if drawn.lines:
+            self._final += self._apart(drawn.lines)
+            self._parted = False
+        self._joined = drawn.joined
+
+    def _apart(self, lines: list[Line]) -> list[Line]:
+        return [[], *lines] if self._parted and lines and lines[0] else lines
+
+    def _below(self, now: float) -> list[Line]:
+        """The rows below the text."""
+        status = self._status.line(now)
+        tools = self._tools.lines(now)
+        return [
+            *self._notes,
+            *self._thoughts.lines(self._region.size[0]),
+            *([[]] if tools and self._shown and not self._parted else []),
+            *tools,
+            *([status] if status else []),
+        ]
+
+    def _draw(self, below: list[Line]) -> None:
+        final, self._final = self._final, []
+        open_lines = self._apart(self._markdown.draw_open(self._blocks.open()))
+        self._region.paint(final, open_lines, below, joined=self._joined and bool(final))
         self._changed = False
-
-    def _rows(self, now: float) -> list[list[Segment]]:
-        room = max(1, self._console.height - 2)  # one row for the status, one for the cursor
-        if self._thought:
-            self._open_rows = self._lines_of(Text(self._thought, "dim"))[-THOUGHT_LINES:]
-        elif self._changed or not self._answer.tail:
-            self._open_rows = self._lines_of(self._answer.open())
-        self._said = self._status.line(now)
-        rows = self._open_rows[-room:]
-        if self._said is None:
-            return rows
-        words = Text(self._line(self._said), "dim", no_wrap=True, overflow="ellipsis")
-        return [*rows, *self._lines_of(words)]
-
-    def _lines_of(self, renderable: RenderableType) -> list[list[Segment]]:
-        return self._console.render_lines(renderable, pad=False)
-
-
-class _Answer:
-    """The Markdown of one answer: the blocks that are finished, and the open rest."""
-
-    def __init__(self) -> None:
-        self._blocks = Blocks()
-        self._parser = dialect()
-        self._links: dict[str, object] = {}  # link definitions hold for the blocks after them
-        self._gap = False  # whether Rich would put an empty line before the next block
-
-    @property
-    def tail(self) -> str:
-        return self._blocks.tail
-
-    def feed(self, text: str) -> list[Markdown]:
-        return [self._finished(block) for block in self._blocks.feed(text)]
-
-    def finish(self) -> list[Markdown]:
-        return [self._finished(block) for block in self._blocks.finish()]
-
-    def open(self) -> Markdown:
-        """The tail as it stands; its definitions are not final and count only for itself."""
-        return self._drawn(self._parser.parse(self.tail, {"references": dict(self._links)}))
-
-    def _finished(self, block: str) -> Markdown:
-        tokens = self._parser.parse(block, {"references": self._links})
-        drawn = self._drawn(tokens)
-        if tokens:
-            self._gap = tokens[-1].type != "hr"  # a rule brings its own empty line
-        return drawn
-
-    def _drawn(self, tokens: list[Token]) -> Markdown:
-        _clean_tokens(tokens)
-        markdown = Markdown("", code_theme=CODE_THEME, hyperlinks=False)
-        # An element that draws nothing is, for Rich's spacing, a block before this one.
-        markdown.parsed = [Token("nothing", "", 0), *tokens] if self._gap else tokens
-        return markdown
-
-
-class _Verbatim:
-    """The cleaned text as it comes, for a terminal that cannot go back; as `_Answer`."""
-
-    def __init__(self) -> None:
-        self.tail = ""  # the line that has no end yet
-
-    def feed(self, text: str) -> list[Text]:
-        self.tail = (self.tail + text).rpartition("\n")[2]
-        return [Text(text, end="")] if text else []
-
-    def finish(self) -> list[Text]:
-        return self.feed("\n") if self.tail else []
-
-    def open(self) -> Text:
-        return Text(end="")
-
-
-class _Status:
-    """What is waited for, in plain words, and how long already."""
-
-    def __init__(self, now: float) -> None:
-        self._words: str | None = "connecting"
-        self._since = now  # may lie ahead: the pause before another attempt
-        self._alive = False
-        self._thinking: float | None = None  # since when
-
-    def note(self, event: ev.Event, now: float) -> None:
-        match event:
-            case ev.Waiting():
-                self._set(_WAITING[event.phase], now - event.silent_for, alive=event.alive)
-            case ev.Retry():
-                self._set("connecting", now + event.delay)
-            case ev.Metadata(version=None):  # the head of a response
-                self._set(_WAITING["first_token"], now)
-            case ev.Reasoning():
-                if self._thinking is None:
-                    self._thinking = now
-                self._set("thinking", self._thinking)
-            case ev.ToolCallDelta():
-                if not (self._words or "").startswith("writing"):
-                    self._set(f"writing a call of {event.name}", now)
-            case ev.Content() | ev.ToolCall():
-                self.silence()
-
-    def silence(self) -> None:
-        self._words = None
-
-    def end_thought(self, now: float) -> float | None:
-        """The seconds that the model has been thinking, once; None if it was not."""
-        since, self._thinking = self._thinking, None
-        return None if since is None else now - since
-
-    def line(self, now: float) -> str | None:
-        if self._words is None:
-            return None
-        turn = _SPINNER[int(now * 10) % len(_SPINNER)]
-        seconds = now - self._since
-        if seconds < 0:
-            return f"{turn} retrying in {ceil(-seconds)} s"
-        words = f"{turn} {self._words}…" + (f" {int(seconds)} s" if seconds >= 1 else "")
-        return words + (" · alive" if self._alive else "")
-
-    def _set(self, words: str, since: float, *, alive: bool = False) -> None:
-        self._words, self._since, self._alive = words, since, alive
-
-
-class _Rows:
-    """Rows of segments, as a renderable. The terminal must not wrap them.
-
-    Terminals differ in how wide they draw a flag or a family; a row that wrapped would count as
-    one here and be two there, and the next frame would leave half of it behind.
-    """
-
-    def __init__(self) -> None:
-        self.rows: list[list[Segment]] = []
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for row in self.rows:
-            yield _NO_WRAP
-            yield from row
-            yield _WRAP
-            yield Segment.line()
-
-
-def _clean_tokens(tokens: Iterable[Token]) -> None:
-    for token in tokens:
-        token.content = clean(token.content)
-        if token.children:
-            _clean_tokens(token.children)

@@ -11,7 +11,7 @@ import gc
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.bench import cpu, journal, lateness, memory, search, start, terminal, whole
+from tests.bench import cpu, journal, lateness, memory, rendering, search, start, terminal, whole
 from tests.bench.rig import Failed, Rig, open_rig
 from tests.bench.rows import Row
 
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Rig], Iterator[Row]]] = {
     "lateness": lateness.rows,
     "memory": memory.rows,
     "terminal": terminal.rows,
+    "rendering": rendering.rows,
 }
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+from collections.abc import Callable, Iterator
 
 import pytest
+from rich.console import Console
 
+from tests.bench import rendering
 from tests.bench.lateness import lateness
+from tests.bench.peers import live_markdown, sliding_window
 from tests.bench.rig import Failed
 from tests.bench.rows import Row, compare
 
@@ -34,3 +39,24 @@ def test_an_output_of_another_length_than_was_sent_is_no_measurement() -> None:
         lateness([0, 1], [6, 6], [(10, 5)])
     with pytest.raises(Failed, match="6 bytes were sent, 0 came out"):
         lateness([0], [6], [])
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_the_exponent_is_the_power_that_the_time_grows_with(power: float) -> None:
+    lengths = [10, 40, 160]
+    seconds = [0.3 * length**power for length in lengths]
+    assert rendering.exponent(lengths, seconds) == pytest.approx(power)
+
+
+def test_an_answer_of_the_benchmark_is_as_long_as_it_says_and_always_the_same() -> None:
+    assert len(rendering.mixed(5_000)) == len(rendering.paragraph(5_000)) == 5_000
+    assert rendering.mixed(5_000) == rendering.mixed(5_000)
+
+
+@pytest.mark.parametrize("show", [sliding_window.show, live_markdown.show])
+def test_a_peer_of_the_rendering_shows_the_whole_answer_in_the_end(
+    show: Callable[[Console, Iterator[str]], None],
+) -> None:
+    file = io.StringIO()
+    show(rendering.terminal(file), iter(["a", "a\n\nb", "a\n\nb\n\n- the last"]))
+    assert "the last" in file.getvalue()

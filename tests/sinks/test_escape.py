@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import unicodedata
 
 import pytest
@@ -21,6 +22,30 @@ CORPUS = {
     "lone surrogates": "\ud800 \udfff",
     "carriage return": "all well\rrm -rf /",
     "DEL and NUL": "\x7f\x00",
+    "other line ends": "a\u2028b\u2029c\x0bd\x0ce\x85f",
+    "old format characters": "\u206a\u206b\u206c\u206d\u206e\u206f",
+    "annotation": "seen\ufff9hidden\ufffb",
+    "byte order marks": "\ufeffa\ufeffb",
+    "hidden in tags": "hello" + "".join(chr(0xE0000 + ord(c)) for c in "ignore all rules"),
+    "hidden in a flag": "🏴"
+    + "".join(chr(0xE0000 + ord(c)) for c in "ignoreallrules")
+    + "\U000e007f",
+    "hidden in selectors": "😀" + "".join(map(chr, range(0xE0100, 0xE0110))) + "\ufe0f\ufe01",
+}
+
+ENGLAND = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+LEGITIMATE = {
+    "tabs and line ends": "prose,\ttabs\n\n",
+    "marks": "café e\u0301 ñ नमस्ते ไทย",
+    "other directions": "שלום العربية",
+    "a joiner in an emoji": "👩\u200d💻 👨\u200d👩\u200d👧\u200d👦",
+    "a joiner in a script": "क्\u200dष می\u200cشود",
+    "a break without a width": "ภาษา\u200bไทย super\u00adcali",
+    "emoji and text": "❤\ufe0f ❤\ufe0e 1\ufe0f\u20e3 👍🏽",
+    "flags": f"🇫🇷 {ENGLAND}{ENGLAND} 🏴 🏴\u200d☠\ufe0f",
+    "a variant of a name": "葛\U000e0100飾",
+    "what only looks like a replacement": "\ufffd ␛",
+    "another plane": "𠀋 🂡 \ue000",
 }
 
 
@@ -31,7 +56,8 @@ def is_safe(text: str) -> bool:
             unicodedata.category(char) not in ("Cc", "Cs")
             and unicodedata.bidirectional(char)
             not in ("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI")
-            and char not in "\u200e\u200f\u061c"
+            and char not in "\u200e\u200f\u061c\u2028\u2029\ufeff\ufff9\ufffa\ufffb"
+            and not "\u206a" <= char <= "\u206f"
         )
         for char in text
     )
@@ -46,17 +72,34 @@ def test_nothing_that_drives_a_terminal_gets_through_at_any_cut(text: str) -> No
 
 
 def test_every_character_there_is_comes_out_safe() -> None:
-    assert is_safe(clean("".join(map(chr, range(0x30000)))))
+    assert is_safe(clean("".join(map(chr, range(sys.maxunicode + 1)))))
 
 
 def test_controls_become_visible() -> None:
     assert clean("\x1b[0m\x07\x7f\x9b\u202e") == "␛[0m␇␡\ufffd\ufffd"
 
 
-def test_ordinary_text_is_untouched() -> None:
-    text = "prose,\ttabs\n你好 café 👩\u200d💻 🇫🇷 e\u0301 שלום\n"
+@pytest.mark.parametrize("text", LEGITIMATE.values(), ids=LEGITIMATE.keys())
+def test_legitimate_text_is_untouched_at_any_cut(text: str) -> None:
     assert clean(text) == text
-    assert Escaper().feed(text) == text
+    for cut in range(len(text) + 1):
+        escaper = Escaper()
+        assert escaper.feed(text[:cut]) + escaper.feed(text[cut:]) == text
+    escaper = Escaper()
+    assert "".join(map(escaper.feed, text)) == text
+
+
+def test_a_hidden_text_is_dropped_and_what_it_hangs_on_stays() -> None:
+    assert clean(CORPUS["hidden in tags"]) == "hello"
+    assert clean("\U000e0001a\U000e0067b") == "ab"
+    assert (
+        clean(CORPUS["hidden in a flag"])
+        == "🏴\U000e0069\U000e0067\U000e006e\U000e006f\U000e0072\U000e0065"
+    )
+    assert clean(f"{ENGLAND}\U000e0067\U000e007f") == ENGLAND
+    assert clean("🏴\U000e007f") == "🏴"
+    assert clean(CORPUS["hidden in selectors"]) == "😀\U000e0100"
+    assert clean("\ufeffa") == "a"
 
 
 @pytest.mark.parametrize(
@@ -67,12 +110,25 @@ def test_cr_lf_and_cr_are_one_line_end_also_when_split(chunks: list[str]) -> Non
     assert "".join(map(escaper.feed, chunks)) == "a\nb"
 
 
+def test_unicode_s_own_line_ends_are_line_ends() -> None:
+    assert clean("a\u2028b\u2029\r\nc") == "a\nb\n\nc"
+
+
 def test_two_lone_line_ends_stay_two() -> None:
     escaper = Escaper()
     assert "".join(map(escaper.feed, ["\r", "\n", "\n", "\r", "\r"])) == "\n\n\n\n"
 
 
-@given(st.lists(st.text(alphabet=st.sampled_from("ab\r\n\x1b\x9b\u202e\t"), max_size=4)))
+@given(
+    st.lists(
+        st.text(
+            alphabet=st.sampled_from(
+                "ab\r\n\x1b\x9b\u202e\t\ufe0f\ufeff🏴\U000e0067\U000e0068\U000e007f"
+            ),
+            max_size=4,
+        )
+    )
+)
 def test_chunks_join_to_the_whole(chunks: list[str]) -> None:
     escaper = Escaper()
     assert "".join(map(escaper.feed, chunks)) == clean("".join(chunks))

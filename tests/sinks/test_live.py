@@ -1,40 +1,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from rich.console import Console
-from rich.markdown import Markdown
 
 from chatstream import events as ev
-from chatstream.flow import Pulse, drive
-from chatstream.providers.demo import ANSWER
-from chatstream.sinks.live import CODE_THEME, LiveSink
+from chatstream.flow import Key, Pulse, drive
+from chatstream.sinks.live import LiveSink
 from tests.support.screen import Screen
-
-DOCUMENTS = {
-    "prose": "One *line* of prose that is long enough to be wrapped at forty columns.\n\nTwo.\n",
-    "headings": "# Title\n\nText\n## Second\ntext\n\nSetext\n------\n\nend",
-    "lists": "Before:\n\n- one\n- two\n\n  more of two\n\n- three\n\n1. first\n2. second\n\nAfter.",
-    "list first": "- a\n- b\n",
-    "nested lists": "- a\n  - b\n    - c\n\n      deep\n- d\n\n10. x\n    1. y\n\nend\n",
-    "table": "A table:\n\n| a | b |\n|---|--:|\n| 1 | two |\n| three | 4 |\n\nend\n",
-    "code": "So:\n\n```python\nif 1:\n\n    run()\n```\nand\n\n    indented\n\n    more\n\nend",
-    "open fence": "```\nnever closed\n\nat all",
-    "quote": "> quoted\nlazy\n>\n> - list\n\nend\n",
-    "rules": "a\n\n---\n\nb\n\n***\n- list\n\n___\n# h\n",
-    "wide": "你好,世界。" * 12 + "\n\n日本語 🚀 emoji 🎉 and e\u0301\n\n- 漢字\n",
-    "links": "[ref]: https://example.org/x\n\nSee [ref] and [this](http://a.b/c).\n\nAlso [ref].\n",
-    "no newline": "word " * 40,
-    "images": "![alt](http://a.b/c.png)\n\ntext\n\n![x](y) after\n",
-    "blank": "\n\n  \n",
-    "demo": ANSWER,
-}
-
 
 Shown = Literal["show", "hide"] | None
 
@@ -47,8 +23,13 @@ class Terminal:
     ) -> None:
         self.screen = Screen(columns, lines)
         self.now = 100.0
+        self.reads = True
         self.sink = LiveSink(
-            console(self.screen), reasoning=reasoning, stats=stats, clock=lambda: self.now
+            console(self.screen),
+            reasoning=reasoning,
+            stats=stats,
+            ready=lambda: self.reads,
+            clock=lambda: self.now,
         )
 
     def arrive(self, *events: ev.Event, after: float = 0.02) -> None:
@@ -97,55 +78,12 @@ def failed(
     return ev.Error(code, message, recoverable=True, partial=True, hint=hint)
 
 
-def rendered(text: str, columns: int) -> list[str]:
-    """One rendering of the whole text by Rich, on the same terminal."""
-    screen = Screen(columns, 24)
-    console(screen).print(Markdown(text, code_theme=CODE_THEME, hyperlinks=False))
-    return screen.text()
-
-
-CUTS: dict[str, Callable[[str], list[str]]] = {
-    "whole": lambda text: [text],
-    "by token": lambda text: [text[i : i + 4] for i in range(0, len(text), 4)],
-    "by character": list,
-}
-
-
-@pytest.mark.parametrize("columns", [20, 40, 80])
-@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
-@pytest.mark.parametrize("text", DOCUMENTS.values(), ids=DOCUMENTS.keys())
-def test_scrollback_and_screen_equal_one_rendering_of_the_whole(
-    text: str, cut: Callable[[str], list[str]], columns: int
-) -> None:
-    terminal = Terminal(columns, lines=12)
-    terminal.answer(cut(text))
-    assert terminal.end() == rendered(text, columns)
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.lists(
-        st.sampled_from([d for k, d in DOCUMENTS.items() if k not in ("open fence", "links")])
-    ),
-    st.integers(1, 30),
-    st.integers(4, 30),
-)
-def test_documents_one_after_the_other_equal_one_rendering(
-    documents: list[str], size: int, lines: int
-) -> None:
-    text = "\n\n".join(documents)
-    terminal = Terminal(50, lines)
-    terminal.answer(text[i : i + size] for i in range(0, len(text), size))
-    assert terminal.end() == rendered(text, 50)
-
-
 def test_a_tail_taller_than_the_terminal_shows_its_newest_line_and_is_printed_once() -> None:
     terminal = Terminal(40, lines=10)
     for number in range(60):
         terminal.arrive(ev.Content(f"- item {number}\n"), after=0.1)
-        assert f" • item {number}" in terminal.screen.visible()
-        assert len([line for line in terminal.screen.text() if line]) <= 9
-    assert [line for line in terminal.end() if line] == [f" • item {n}" for n in range(60)]
+        assert f"• item {number}" in terminal.screen.visible()
+    assert [line for line in terminal.end() if line] == [f"• item {n}" for n in range(60)]
 
 
 def test_every_token_is_on_the_screen_soon_and_the_first_at_once() -> None:
@@ -177,7 +115,7 @@ def test_the_live_line_says_what_is_waited_for() -> None:
     terminal.wait(2.2)
     assert terminal.screen.text()[0].endswith("waiting for the first token… 14 s · alive")
     terminal.arrive(ev.Content("text"))
-    assert terminal.screen.text() == ["text"]
+    assert terminal.screen.text() == ["text", "1 token"]
     terminal.arrive(ev.Waiting("between_tokens", 5.0), after=0.1)
     assert terminal.screen.text()[0] == "text"
     assert terminal.screen.text()[1].endswith("waiting for the next token… 5 s")
@@ -200,9 +138,9 @@ def test_a_retry_is_told_and_counted_down() -> None:
     assert "3.0 s" in said
     assert "attempt 2 of 4" in said
     assert "slow down" in said
-    assert live.endswith("retrying in 3 s")
+    assert live.endswith("retrying in 3 s: slow down, attempt 2 of 4")
     terminal.wait(1.5)
-    assert terminal.screen.text()[1].endswith("retrying in 2 s")
+    assert terminal.screen.text()[1].endswith("retrying in 2 s: slow down, attempt 2 of 4")
     terminal.wait(3)
     assert "connecting" in terminal.screen.text()[1]
     assert len(terminal.end()) == 1
@@ -224,9 +162,9 @@ def test_hidden_reasoning_is_a_spinner_and_collapses_to_one_line() -> None:
     terminal = Terminal()
     terminal.arrive(ev.Reasoning("secret"))
     terminal.wait(12.2)
-    assert terminal.screen.text()[0].endswith("thinking… 12 s")
+    assert terminal.screen.text()[0].endswith("thinking… 12 s · 1 token")
     terminal.answer(["answer"])
-    assert terminal.end() == ["thought for 12 s", "", "answer"]
+    assert terminal.end() == ["thought for 12 s, 1 token", "", "answer"]
 
 
 def test_reasoning_is_live_with_its_newest_lines_and_collapses_to_one_line() -> None:
@@ -236,7 +174,7 @@ def test_reasoning_is_live_with_its_newest_lines_and_collapses_to_one_line() -> 
     terminal.arrive(ev.Reasoning(" end"), after=12.0)
     assert terminal.screen.text()[5] == "open end"
     terminal.answer(["answer"])
-    assert terminal.end() == ["thought for 12 s", "", "answer"]
+    assert terminal.end() == ["thought for 12 s, 2 tokens", "", "answer"]
 
 
 def test_shown_reasoning_is_printed_whole_and_live_only_with_its_newest_lines() -> None:
@@ -251,7 +189,7 @@ def test_shown_reasoning_is_printed_whole_and_live_only_with_its_newest_lines() 
     terminal.arrive(ev.Content("answer"), after=0.1)
     text = terminal.end()
     assert text[:2] == ["first line", "second line"]
-    assert " ".join(text[2:-3]).split() == long.split()
+    assert "".join(line.ljust(40) for line in text[2:-3]).split() == long.split()
     assert text[-3].startswith("thought ")
     assert text[-2:] == ["", "answer"]
 
@@ -261,8 +199,7 @@ def test_a_restart_is_said_and_what_was_shown_stays() -> None:
     terminal.answer(["# Old\n\n", "old text"])
     terminal.arrive(ev.Metadata(restart=True))
     terminal.answer(["new"])
-    old = rendered("# Old\n\nold text", 80)
-    assert terminal.end() == [*old, "the answer starts over", "new"]
+    assert terminal.end() == ["Old", "", "old text", "the answer starts over", "new"]
 
 
 def test_a_retry_that_drops_the_text_comes_after_it() -> None:
@@ -308,7 +245,7 @@ def test_a_thought_between_two_texts_parts_them() -> None:
     terminal.arrive(ev.Content("one"))
     terminal.arrive(ev.Reasoning("hm"))
     terminal.arrive(ev.Content("two"))
-    assert terminal.end() == ["one", "hm", "thought a moment", "", "", "two"]
+    assert terminal.end() == ["one", "hm", "thought a moment", "", "two"]
 
 
 def test_a_restart_before_any_text_is_silent() -> None:
@@ -318,14 +255,100 @@ def test_a_restart_before_any_text_is_silent() -> None:
     assert terminal.end() == ["new"]
 
 
-def test_a_tool_call_is_one_short_line_after_the_text() -> None:
+def test_a_tool_call_that_nobody_runs_is_a_line_of_its_own() -> None:
     terminal = Terminal(40)
     terminal.answer(["I will look."])
-    terminal.arrive(ev.ToolCall("1", "find\x1b", '{"query": "' + "x" * 100 + '"}'))
+    terminal.arrive(ev.ToolCall("1", "find\x1b", '{"query": "x"}'))
+    terminal.answer(["Found."])
     assert terminal.end(done("tool_calls")) == [
         "I will look.",
-        '⚙ find␛({"query": "xxxxxxxxxxxxxxxxxxxx…',
+        "",
+        '⚙ find␛({"query": "x"})',
+        "",
+        "Found.",
     ]
+
+
+def test_tools_are_live_below_the_text_and_end_as_one_line_each() -> None:
+    terminal = Terminal(60)
+    terminal.answer(["I will look."])
+    terminal.arrive(ev.ToolStart("1", "weather", {"city": "Köln"}), ev.ToolStart("2", "time"))
+    terminal.arrive(ev.ToolOutput("1", "weather", "asking\nfor it"), after=0.1)
+    terminal.arrive(ev.ToolProgress("2", "time", 50.0), after=0.1)
+    shown = terminal.screen.text()
+    assert shown[:2] == ["I will look.", ""]
+    assert "weather(city: Köln)" in shown[2]
+    assert [line.strip() for line in shown[3:5]] == ["asking", "for it"]
+    assert "time" in shown[5]
+    assert "50 %" in shown[5]
+    terminal.arrive(ev.ToolComplete("2", "time", "12:00", 0.5), after=0.1)
+    terminal.arrive(ev.ToolError("1", "weather", "timed out", 1.25), after=0.1)
+    terminal.answer(["So be it."])
+    assert terminal.end() == [
+        "I will look.",
+        "",
+        "✓ time · 0.5 s",
+        "✗ weather · 1.2 s: timed out",
+        "",
+        "So be it.",
+    ]
+
+
+def test_a_warning_waits_for_the_end_of_a_code_block_and_is_shown_below_it() -> None:
+    terminal = Terminal()
+    terminal.answer(["```\none\n"])
+    terminal.arrive(ev.Warn("skipped", "careful"), after=0.1)
+    assert terminal.screen.text()[:2] == ["one", "warning: careful"]
+    terminal.answer(["two\n```\nend"])
+    assert terminal.end() == ["one", "two", "warning: careful", "", "end"]
+
+
+def test_a_pause_is_told_and_a_stopped_process_leaves_the_screen_clean() -> None:
+    terminal = Terminal()
+    terminal.answer(["some text"])
+    terminal.arrive(Key("pause"), after=0.1)
+    assert terminal.screen.text()[1].startswith("paused")
+    terminal.arrive(Key("go_on"), after=0.1)
+    terminal.arrive(Key("suspend"), after=0.1)
+    assert terminal.screen.text() == []
+    assert not terminal.screen.cursor_hidden
+    terminal.arrive(Key("continue"), after=0.1)
+    assert terminal.screen.text()[0] == "some text"
+    assert terminal.screen.cursor_hidden
+    assert terminal.end() == ["some text"]
+
+
+def test_after_a_stop_that_nobody_announced_nothing_of_the_shell_is_erased() -> None:
+    terminal = Terminal()
+    terminal.answer(["some text"])
+    terminal.screen.file.write("\n[1]+ Stopped\n$ fg\n")
+    terminal.arrive(Key("continue"), after=0.1)
+    terminal.answer([" goes on"])
+    text = terminal.end()
+    assert text[-1] == "some text goes on"
+    assert "[1]+ Stopped" in text
+
+
+def test_nothing_is_drawn_while_the_terminal_is_not_read() -> None:
+    terminal = Terminal()
+    terminal.answer(["one "])
+    terminal.reads = False
+    written = len(terminal.screen.file.getvalue())
+    terminal.answer(["two ", "three ", "four "])
+    assert len(terminal.screen.file.getvalue()) == written
+    terminal.reads = True
+    terminal.arrive(after=0.1)
+    assert terminal.screen.text()[0] == "one two three four"
+
+
+def test_reasoning_can_be_turned_on_while_it_comes() -> None:
+    terminal = Terminal(reasoning="hide")
+    terminal.arrive(ev.Reasoning("why\nnot"))
+    assert "why" not in terminal.screen.text()
+    terminal.arrive(Key("reasoning"), after=0.1)
+    assert terminal.screen.text()[:2] == ["why", "not"]
+    terminal.answer(["so"])
+    assert terminal.end() == ["why", "not", "thought a moment", "", "so"]
 
 
 def test_the_end_has_one_line_of_figures() -> None:
@@ -386,72 +409,10 @@ def test_a_sink_that_got_nothing_writes_nothing() -> None:
     assert terminal.screen.file.getvalue() == ""
 
 
-HOSTILE = {
-    "clipboard": "\x1b]52;c;cm0gLXJm\x07",
-    "title": "\x1b]0;owned\x1b\\",
-    "moves": "\x1b[H\x1b[2J\x1b[10A",
-    "modes": "\x1b[?25l\x1b[?1049h\x1b[?7l\x1b[4h",
-    "DCS": "\x1bP$qm\x1b\\",
-    "C1": "\x9d0;owned\x9c\x9b2J\x90q\x9c",
-    "carriage return": "harmless\rrm -rf",
-    "bidi": "a\u202eb\u2066c",
-    "entities": "&#27;[2J &#x9b;2J &#13; &#x202e;x &rlm; &#8;",
-    "in code": "```\n\x1b[2J\x9b2J\n```\n\n`\x1b[2J`\n",
-    "in a fence's name": "```\x1b]0;owned\x07\ncode\n```\n",
-    "in a link": "[a\x1b[2J](http://x/\x1b]0;y\x07) ![\u202e](\x9b2J)\n",
-    "in a table": "| \x1b[2J |\n|---|\n| &#13;&#x202e; |\n",
-}
-
-
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
-def test_remote_text_cannot_drive_the_terminal_wherever_it_is_split(text: str) -> None:
-    untouched = Screen()
-    for cut in range(len(text) + 1):
-        terminal = Terminal(reasoning="show")
-        terminal.arrive(ev.Content("first line\n\n"))
-        for piece in (text[:cut], text[cut:]):
-            terminal.arrive(ev.Content(piece), after=0.1)
-        terminal.arrive(ev.Reasoning(text), after=0.1)
-        terminal.arrive(ev.ToolCall("1", text, text), ev.Warn("x", text))
-        terminal.arrive(ev.Metadata(model=text))
-        shown = terminal.end(failed(message=text, hint=text))
-        assert shown[0] == "first line"
-        assert terminal.screen.title == untouched.title
-        assert terminal.screen.mode == untouched.mode
-        assert not terminal.screen.cursor_hidden
-        written = terminal.screen.file.getvalue()
-        for char in "\u202e\u2066\u200f\x9b\x9d\x90\x07\x08":
-            assert char not in written
-        assert "\x1b]" not in written
-        assert "\x1bP" not in written
-
-
 def test_html_is_shown_and_not_swallowed() -> None:
     terminal = Terminal()
     terminal.answer(["a List<String> and\n\n<div>\n\nend"])
     assert terminal.end() == ["a List<String> and", "", "<div>", "", "end"]
-
-
-def test_a_dumb_terminal_gets_the_text_as_it_comes_and_no_escape_code() -> None:
-    file = io.StringIO()
-    terminal = Console(file=file, force_terminal=True, width=20, _environ={"TERM": "dumb"})
-    now = 0.0
-    sink = LiveSink(terminal, reasoning="show", stats=True, clock=lambda: now)
-    sink.flush()
-    sink.write(ev.Reasoning("why\nnot"))
-    sink.flush()
-    for delta in ("# A  line that is ", "longer than \x1b[2J twenty  \n", "columns"):
-        sink.write(ev.Content(delta))
-        sink.flush()
-        assert file.getvalue().endswith(delta.replace("\x1b", "␛"))
-    sink.write(ev.Warn("x", "careful"))
-    sink.write(done())
-    sink.close()
-    assert file.getvalue() == (
-        "why\nnot\nthought a moment\n\n"
-        "# A  line that is longer than ␛[2J twenty  \ncolumns\nwarning: careful\n"
-        "✓ done · first token 0.42 s · 123 tokens · 45.6 tokens/s · 3.1 s\n"
-    )
 
 
 def test_no_color_draws_without_colours() -> None:
@@ -480,3 +441,16 @@ def test_a_terminal_with_an_old_encoding_gets_what_it_can_show() -> None:
     assert "café ?" in written
     assert "+ done - first token" in written
     assert "| connecting..." in written
+
+
+@pytest.mark.parametrize("columns", range(17, 25))
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_wide_text_ends_the_same_also_where_a_terminal_does_not_wrap_it_as_others(
+    columns: int, size: int
+) -> None:
+    text = "a 你好,世界 and then 日本語 text goes on 한국어 b 漢字かな交じり文 c end"
+    whole = Screen(columns, 24)  # it puts the left half of a wide character into its last cell
+    whole.file.write(text + "\n")
+    terminal = Terminal(columns)
+    terminal.answer(text[i : i + size] for i in range(0, len(text), size))
+    assert terminal.end() == whole.text()

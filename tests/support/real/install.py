@@ -2,6 +2,7 @@
 
     llama.cpp   llama-server from Debian testing, with tiny models made here (make_tiny_gguf.py)
     nginx       from Debian testing
+    tmux        from Debian testing, where the system has none
     aimock      from npm: Ollama, OpenAI and Anthropic out of one file of fixtures
 
 The folder is ${XDG_CACHE_HOME:-~/.cache}/chatstream-tests. Debian's packages are unpacked there
@@ -20,8 +21,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.support.unavailable import Unavailable
@@ -45,7 +47,22 @@ MODELS: dict[str, tuple[str, ...]] = {
 
 def debian() -> Path:
     """The folder where `PACKAGES` and all they depend on are unpacked."""
-    return _once(CACHE / f"debian-{SUITE}", _unpack_debian)
+    return _once(CACHE / f"debian-{SUITE}", partial(_unpack_debian, packages=PACKAGES))
+
+
+def tmux() -> list[str]:
+    """How to run tmux: the system's, or one that is unpacked like `debian()`."""
+    if found := shutil.which("tmux"):
+        return [found]
+    root = _once(CACHE / f"tmux-{SUITE}", partial(_unpack_debian, packages=("tmux",)))
+    return unpacked(root, "usr/bin/tmux")
+
+
+def unpacked(root: Path, program: str) -> list[str]:
+    """How to run a program of `debian()`: with its own loader and libraries."""
+    library = next(root.glob("usr/lib/*-linux-gnu"))
+    loader = next(library.glob("ld-linux-*"))
+    return [str(loader), "--library-path", f"{library}:{library / 'llama'}", str(root / program)]
 
 
 def models() -> Path:
@@ -60,10 +77,10 @@ def aimock() -> Path:
     return folder / "node_modules" / "@copilotkit" / "aimock" / "dist" / "cli.js"
 
 
-def _unpack_debian(root: Path) -> None:
+def _unpack_debian(root: Path, packages: Sequence[str]) -> None:
     """apt with its own sources, lists and empty status, so that it fetches every dependency."""
     if platform.system() != "Linux" or not shutil.which("apt-get") or not KEYRING.exists():
-        raise Unavailable("llama-server and nginx need apt-get and Debian's keyring")
+        raise Unavailable(f"{packages[0]} needs apt-get and Debian's keyring")
     apt = root / ".apt"
     for folder in ("lists/partial", "cache/archives/partial"):
         (apt / folder).mkdir(parents=True)
@@ -80,7 +97,7 @@ def _unpack_debian(root: Path) -> None:
     }
     apt_get = ["apt-get", *(f"-o{name}={value}" for name, value in options.items())]
     _run(*apt_get, "update")
-    _run(*apt_get, "install", "--yes", "--download-only", "--no-install-recommends", *PACKAGES)
+    _run(*apt_get, "install", "--yes", "--download-only", "--no-install-recommends", *packages)
     for package in sorted((apt / "cache" / "archives").glob("*.deb")):
         _run("dpkg", "-x", package, root)
     shutil.rmtree(apt)
@@ -164,7 +181,7 @@ def _say(line: str) -> None:
 def main() -> int:
     """Install everything; say what could not be, and return 1 for it."""
     failed = False
-    for step in (debian, models, aimock):
+    for step in (debian, models, aimock, tmux):
         try:
             _say(f"{step.__name__}: {step()}")
         except Unavailable as why:

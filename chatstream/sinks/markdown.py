@@ -1,0 +1,180 @@
+"""Pieces of Markdown drawn as lines that the terminal itself wraps.
+
+1. A paragraph's line is one line, and so is a line of code, which has no border and no indent: a
+   copy from the terminal is what the model wrote. Lists and quotes get a short marker before each
+   line. Only tables are laid out to the terminal's width.
+2. What is drawn of a piece depends on the pieces before it and not on those after it. So the lines
+   of pieces drawn one by one are those of all of them drawn at once.
+3. The widths of a table's columns come from its first `HELD` rows; later rows are fitted in.
+4. There is one empty line where the source has some, and around code and tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+
+from chatstream.sinks import pieces as md
+from chatstream.sinks.code import Highlighter
+from chatstream.sinks.inline import Inline
+from chatstream.sinks.lines import Line, expanded, line_of, text_of
+from chatstream.sinks.tables import HELD, Grid
+from chatstream.sinks.theme import Theme
+
+_BAR = "▌ "
+_RULE = 40  # cells
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Lines; `joined`: the next line that is drawn goes on with the last of these."""
+
+    lines: list[Line]
+    joined: bool
+
+
+class Markdown:
+    """Draws the pieces of one answer. `width` tells the cells of the terminal."""
+
+    def __init__(self, theme: Theme, width: Callable[[], int]) -> None:
+        self._theme = theme
+        self._width = width
+        self._inline = Inline(theme)
+        self._whole = True  # what is drawn now is final
+        self._code: Highlighter | None = None
+        self._grid: Grid | None = None
+        self._containers: tuple[md.Container, ...] = ()  # of the last piece
+        self._block = False  # the last piece was code or a table
+        self._begun = False
+        self._joined = False
+        self._lines: list[Line] = []
+
+    def draw(self, pieces: Iterable[md.Piece]) -> Drawn:
+        """The next lines, for good."""
+        for piece in pieces:
+            self._piece(piece)
+        lines, self._lines = self._lines, []
+        return Drawn(lines, self._joined)
+
+    def draw_open(self, pieces: Sequence[md.Piece]) -> list[Line]:
+        """How it would go on with these pieces, which may still change."""
+        if not pieces:
+            return []
+        rest = copy(self)
+        rest._whole = False
+        rest._lines = []
+        return rest.draw(pieces).lines
+
+    def _piece(self, piece: md.Piece) -> None:
+        match piece:
+            case md.Paragraph(where, text, joined, part):
+                style = self._theme.quote if _quoted(where.containers) else None
+                lines = self._inline.lines(text, style, ended=self._whole)
+                if not part:
+                    self._begin(where)
+                self._add(lines, where)
+                self._joined = joined
+            case md.Heading(where, level, text):
+                self._begin(where, apart=True)
+                style = self._theme.title if level == 1 else self._theme.heading
+                self._add(self._inline.lines(text, style, ended=self._whole), where)
+            case md.Rule(where):
+                self._begin(where)
+                before, _ = self._before(where)
+                cells = min(_RULE, max(1, self._width() - cell_len(text_of(before))))
+                self._add([line_of("─" * cells, self._theme.rule)], where)
+            case md.Code(where, info):
+                self._begin(where, apart=True)
+                if where.fresh < len(where.containers):
+                    self._add([[]], where)
+                self._code = Highlighter(info, self._theme.code)
+            case md.CodeLine(text, joined):
+                self._code_line(text, joined=joined)
+            case md.Table(where, columns, header):
+                self._begin(where, apart=True)
+                titles = self._cells(header, self._theme.strong)
+                self._grid = Grid(columns, titles, self._before(where), self._theme)
+            case md.Row(cells):
+                assert self._grid is not None
+                self._grid = self._grid.with_row(self._cells(cells))
+                if self._grid.is_fixed or len(self._grid.rows) >= HELD:
+                    self._lay_out()
+            case md.End():
+                if self._grid is not None:
+                    self._lay_out()
+                self._code = self._grid = None
+                self._block = True
+            case md.Nothing(where):
+                self._begin(where)
+                self._add([[]], where)
+            case md.Literal(text):
+                self._add([line_of(text)])
+
+    def _cells(self, texts: Iterable[str], style: Style | None = None) -> list[Line]:
+        return [self._inline.line(text, style, ended=self._whole) for text in texts]
+
+    def _lay_out(self) -> None:
+        assert self._grid is not None
+        lines, self._grid = self._grid.laid_out(self._width())
+        self._lines += lines
+
+    def _code_line(self, text: str, *, joined: bool) -> None:
+        assert self._code is not None
+        if joined or self._joined:
+            line = line_of(text)  # a part of an endless line
+        else:
+            line = self._code.feed(text) if self._whole else self._code.peek(text)
+        self._add([line])
+        self._joined = joined
+
+    def _add(self, lines: list[Line], where: md.Where | None = None) -> None:
+        """These lines, in their containers; the first may go on with the line before."""
+        before, following = self._before(where) if where else ([], [])
+        for at, line in enumerate(lines):
+            if at or not self._joined:
+                self._lines.append(expanded([*(following if at else before), *line]))
+            elif self._lines:
+                self._lines[-1] = [*self._lines[-1], *expanded(line)]
+            else:
+                self._lines.append(expanded(line))
+        self._joined = False
+
+    def _begin(self, where: md.Where, *, apart: bool = False) -> None:
+        """The empty line before a block, if there is one."""
+        apart = not where.containers and (apart or self._block)
+        if self._begun and (where.gap or apart):
+            common = [
+                now
+                for before, now in zip(self._containers, where.containers, strict=False)
+                if before == now
+            ]
+            while common and not isinstance(common[-1], md.Quote):
+                common.pop()
+            _, bars = self._before(md.Where(tuple(common), len(common), gap=False))
+            self._lines.append(bars)
+        self._begun, self._block = True, False
+        self._containers = where.containers
+
+    def _before(self, where: md.Where) -> tuple[Line, Line]:
+        """What stands before the first line of a piece, and before each other line."""
+        first: Line = []
+        other: Line = []
+        for index, container in enumerate(where.containers):
+            if isinstance(container, md.Quote):
+                first.append(Segment(_BAR, self._theme.dim))
+                other.append(first[-1])
+            else:
+                marker = "•" if container.marker == "-" else container.marker
+                other.append(Segment(" " * (len(marker) + 1)))
+                new = index >= where.fresh
+                first.append(Segment(f"{marker} ", self._theme.marker) if new else other[-1])
+        return first, other
+
+
+def _quoted(containers: Iterable[md.Container]) -> bool:
+    return any(isinstance(container, md.Quote) for container in containers)

@@ -1,0 +1,200 @@
+"""Claimed: pieces become lines that can be copied as they are, one by one or all at once."""
+
+from __future__ import annotations
+
+import pytest
+from rich.segment import Segment
+from rich.style import Style
+
+from chatstream.sinks.blocks import LONGEST, Blocks
+from chatstream.sinks.lines import Line, text_of
+from chatstream.sinks.markdown import Drawn, Markdown
+from chatstream.sinks.tables import HELD
+from chatstream.sinks.theme import THEMES
+from tests.support.markdown import document
+
+THEME = THEMES["dark"]
+
+
+def markdown(width: int = 80) -> Markdown:
+    return Markdown(THEME, lambda: width)
+
+
+def lines_of(text: str, width: int = 80) -> list[Line]:
+    blocks = Blocks()
+    return markdown(width).draw([*blocks.feed(text), *blocks.finish()]).lines
+
+
+def shown(text: str, width: int = 80) -> list[str]:
+    return [text_of(line) for line in lines_of(text, width)]
+
+
+class Lines:
+    """What is drawn piece by piece, as it stands in the scrollback."""
+
+    def __init__(self) -> None:
+        self.all: list[Line] = []
+        self._joined = False
+
+    def add(self, drawn: Drawn) -> None:
+        lines = list(drawn.lines)
+        if self._joined and lines:
+            self.all[-1] = [*self.all[-1], *lines.pop(0)]
+        self.all += lines
+        self._joined = drawn.joined
+
+
+def while_open(text: str, width: int = 80) -> list[str]:
+    """What stands there before the answer is at its end."""
+    blocks, drawing = Blocks(), markdown(width)
+    final = drawing.draw(blocks.feed(text)).lines
+    return [text_of(line) for line in [*final, *drawing.draw_open(blocks.open())]]
+
+
+def test_a_line_of_prose_stays_one_line_however_long() -> None:
+    assert shown("word " * 100 + "\nend", 20) == ["word " * 99 + "word", "end"]
+
+
+def test_code_has_no_border_and_no_indent_and_stays_one_line() -> None:
+    code = "def f():\n    return " + "x" * 100
+    assert shown(f"```python\n{code}\n```", 20) == code.split("\n")
+
+
+def test_code_in_a_list_or_a_quote_can_be_copied_too() -> None:
+    assert shown("- a\n  ```\n  x\n    y\n  ```\n") == ["• a", "x", "  y"]
+    assert shown("> ```\n> x\n> ```\n") == ["▌ ", "x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a\n\n\nb", ["a", "", "b"]),
+        ("a\n# b\nc", ["a", "", "b", "c"]),
+        ("# a\n# b", ["a", "", "b"]),
+        ("a\n```\nx\n```\nb", ["a", "", "x", "", "b"]),
+        ("```\nx\n```\n```\ny\n```", ["x", "", "y"]),
+        ("a\n\n| b |\n|---|\nc", ["a", "", "b", "─", "c"]),
+        ("|b|\n|-|\n\nc", ["b", "─", "", "c"]),
+        ("- a\n- b\n\n- c\nd\n\ne", ["• a", "• b", "", "• c", "  d", "", "e"]),
+        ("\n\n# a", ["a"]),
+        ("a\n***\nb", ["a", "─" * 40, "b"]),
+        ("```\n\n\nx\n\n```", ["", "", "x", ""]),
+        ("a\n```\n```\nb", ["a", "", "", "b"]),
+        ("", []),
+    ],
+)
+def test_empty_lines_follow_the_source_and_set_blocks_apart(text: str, lines: list[str]) -> None:
+    assert shown(text) == lines
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("- a\n  b\n  - c\n    d", ["• a", "  b", "  • c", "    d"]),
+        ("9. a\n10. b\n    c", ["9. a", "10. b", "    c"]),
+        ("> a\n> b\n>\n> c", ["▌ a", "▌ b", "▌ ", "▌ c"]),
+        ("> a\n\n> b", ["▌ a", "", "▌ b"]),
+        ("> - a\n>\n>   b", ["▌ • a", "▌ ", "▌   b"]),
+        ("- > a\n  >\n  > b", ["• ▌ a", "  ▌ ", "  ▌ b"]),
+        ("- - a\n  - b", ["• • a", "  • b"]),
+        ("- # a\n  b", ["• a", "  b"]),
+        ("-\n- b", ["• ", "• b"]),
+        (
+            "- a\n\n  | b | c |\n  |---|---|\n  | d | e |",
+            ["• a", "", "  b │ c", "  ──┼──", "  d │ e"],
+        ),
+        ("> | b |\n> |---|\n> | d |", ["▌ b", "▌ ─", "▌ d"]),
+        ("- | b |\n  |---|\n  | d |", ["• b", "  ─", "  d"]),
+        ("> > a", ["▌ ▌ a"]),
+    ],
+)
+def test_a_marker_stands_before_each_line_of_a_list_or_a_quote(text: str, lines: list[str]) -> None:
+    assert shown(text) == lines
+
+
+def test_a_rule_is_never_wider_than_the_terminal() -> None:
+    assert shown("> ---", 10) == ["▌ ────────"]
+    assert shown("- > ---", 1)[0].endswith("─")
+
+
+def test_tabs_are_spaces_up_to_the_next_stop_of_the_line() -> None:
+    assert shown("- a\tb\n\n```\n\tx\ty\n```") == ["• a     b", "", "        x       y"]
+    assert not any("\t" in line for line in shown("|a\tb|\n|-|\n|c\td|\n\nx" + "\ty z" * LONGEST))
+    assert not any("\t" in line for line in while_open("- \t"))
+
+
+@pytest.mark.parametrize(
+    ("text", "style"),
+    [("# a", THEME.title), ("## a", THEME.heading), ("> a", THEME.quote), ("a", None)],
+)
+def test_each_kind_has_its_style(text: str, style: Style | None) -> None:
+    assert lines_of(text)[0][-1] == Segment("a", style)
+
+
+def test_a_link_definition_stays_as_it_is_written() -> None:
+    assert shown("[a][b]\n\n[b]: http://x") == ["[a][b]", "", "[b]: http://x"]
+
+
+def test_a_line_of_more_than_a_paragraph_holds_is_still_one_line() -> None:
+    text = "word " * LONGEST + "end\nnext"
+    assert shown(text, 20) == text.split("\n")
+    assert shown(f"```\n{'x' * 5 * LONGEST}\ny\n```") == ["x" * 5 * LONGEST, "y"]
+
+
+def test_columns_take_their_widths_from_the_rows_that_are_held() -> None:
+    table = (
+        "| a | b |\n|---|---|\n" + "| x | y |\n" * (HELD - 1) + "| wider | y |\n| widest | z |\n"
+    )
+    lines = shown(table)
+    assert lines[0] == "a     │ b"
+    assert lines[-2:] == ["wides │ z", "t     │ "]
+
+
+@pytest.mark.parametrize("rows", [HELD - 1, HELD, HELD + 1, 3 * HELD])
+def test_a_row_of_a_long_table_is_final_as_soon_as_it_is_whole(rows: int) -> None:
+    blocks, drawing = Blocks(), markdown()
+    drawing.draw(blocks.feed("| a |\n|---|\n"))
+    final = sum(len(drawing.draw(blocks.feed(f"| {n % 9} |\n")).lines) for n in range(rows))
+    assert final == (rows + 2 if rows >= HELD else 0)
+
+
+@pytest.mark.parametrize("number", range(0, 200, 7))
+@pytest.mark.parametrize("width", [1, 20, 80])
+def test_pieces_one_by_one_are_drawn_as_all_at_once(number: int, width: int) -> None:
+    text = document(number).text
+    blocks = Blocks()
+    pieces = [*blocks.feed(text), *blocks.finish()]
+    drawing = markdown(width)
+    lines = Lines()
+    for piece in pieces:
+        lines.add(drawing.draw([piece]))
+    assert lines.all == lines_of(text, width)
+
+
+@pytest.mark.parametrize("number", range(3, 200, 23))
+def test_drawing_what_is_open_changes_nothing(number: int) -> None:
+    text = document(number).text[:1500]
+    blocks, drawing = Blocks(), markdown()
+    lines = Lines()
+    for character in text:
+        pieces = blocks.feed(character)
+        drawing.draw_open(blocks.open())
+        lines.add(drawing.draw(pieces))
+    lines.add(drawing.draw(blocks.finish()))
+    assert lines.all == lines_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a **b", ["a b"]),
+        ("# a **b", ["a b"]),
+        ("| a |\n|---|\n| **b", ["a", "─", "b"]),
+        ("- a `b", ["• a b"]),
+        ("a\n\n```py\nx", ["a", "", "x"]),
+        ("a\n#", ["a", "#"]),
+        ("", []),
+    ],
+)
+def test_markup_that_has_no_end_yet_does_not_stand_there(text: str, lines: list[str]) -> None:
+    assert while_open(text) == lines
