@@ -45,7 +45,10 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 
 # What must not be imported while a module is imported: it would slow every start.
 ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich"}
-DRAWING = ["live", "region", "markdown", "inline", "tables", "code", "lines", "theme", "status", "tools", "thoughts"]
+DRAWING = {
+    *("live", "region", "markdown", "inline", "tables", "code", "lines"),
+    *("theme", "status", "tools", "thoughts"),
+}
 ALLOWED_AT_TOP = {  # imported late themselves
     "recovery/policy.py",
     *(f"sinks/{name}.py" for name in DRAWING),

@@ -80,7 +80,7 @@ class Markdown:
                 self._add(lines, where)
                 self._joined = joined
             case md.Heading(where, level, text):
-                self._begin(where, apart=True)
+                self._begin(where, apart=not where.containers)
                 style = self._theme.title if level == 1 else self._theme.heading
                 self._add(self._inline.lines(text, style, ended=self._whole), where)
             case md.Rule(where):
@@ -146,8 +146,7 @@ class Markdown:
 
     def _begin(self, where: md.Where, *, apart: bool = False) -> None:
         """The empty line before a block, if there is one."""
-        apart = not where.containers and (apart or self._block)
-        if self._begun and (where.gap or apart):
+        if self._begun and (where.gap or apart or self._block):
             common = [
                 now
                 for before, now in zip(self._containers, where.containers, strict=False)

@@ -61,7 +61,7 @@ def test_code_has_no_border_and_no_indent_and_stays_one_line() -> None:
 
 
 def test_code_in_a_list_or_a_quote_can_be_copied_too() -> None:
-    assert shown("- a\n  ```\n  x\n    y\n  ```\n") == ["• a", "x", "  y"]
+    assert shown("- a\n  ```\n  x\n    y\n  ```\n") == ["• a", "", "x", "  y"]
     assert shown("> ```\n> x\n> ```\n") == ["▌ ", "x"]
 
 

@@ -1,0 +1,181 @@
+"""Claimed: however an answer comes, screen and scrollback end as one full render of its text; no
+line is there twice or lost, and what was scrolled out never changes.
+
+The answers are those of `support.markdown` and the recordings; the terminals are 20 to 200 columns
+wide and 6 or 24 rows high. EVERY_SCREEN=1 tries all of them in each way, else it is a sample.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import pyte
+import pytest
+from pyte.modes import DECAWM
+from rich.console import Console
+from wcwidth import wcwidth
+
+from chatstream import events as ev
+from chatstream.sinks.blocks import Blocks
+from chatstream.sinks.escape import clean
+from chatstream.sinks.lines import text_of
+from chatstream.sinks.live import LiveSink
+from chatstream.sinks.markdown import Markdown
+from chatstream.sinks.theme import THEMES
+from tests.support.markdown import DOCUMENTS, document
+from tests.support.recordings import recordings, requires_shared
+from tests.support.screen import Screen
+
+EVERY_SCREEN = os.environ.get("EVERY_SCREEN") == "1"
+LONGEST = None if EVERY_SCREEN else 1500  # characters of an answer that come in pieces
+SAMPLE = {"whole": 5, "four": 2, "tokens": 3, "characters": 1}  # answers for each terminal
+LINES = 25  # answers whose lines are counted
+WIDTHS = [20, 40, 80, 200]
+HEIGHTS = [6, 24]
+FEEDS = ["whole", "four", "tokens", "characters"]
+
+DONE = ev.Done(finish_reason="stop", stats=ev.Stats(duration=1.0, chunks=1), attempts=1)
+
+
+class _Wrapping(pyte.HistoryScreen):
+    """With pyte a wide character that does not fit into the last cell stands there all the same;
+    with terminals it begins the next row. And what follows a character of no width is lost.
+    """
+
+    def draw(self, data: str) -> None:
+        if data.isascii():
+            super().draw(data)
+            return
+        for character in data:
+            if wcwidth(character) == 2 and self.cursor.x == self.columns - 1 > 0:
+                if DECAWM not in self.mode:
+                    continue
+                self.cursor.x = self.columns
+            super().draw(character)
+
+
+class Terminal(Screen):
+    """The emulator, with the wrapping of terminals."""
+
+    def __init__(self, columns: int, lines: int) -> None:
+        super().__init__(columns, lines)
+        self.stream.detach(self._screen)
+        self._screen = _Wrapping(columns, lines, history=100_000)
+        self.stream.attach(self._screen)
+
+    def scrolled_out(self) -> list[str]:
+        return [self._row(row) for row in self._screen.history.top]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The end of a run, and what had been scrolled out at some of its frames."""
+
+    text: list[str]
+    scrolled_out: list[list[str]]
+
+
+def pieces_of(text: str, feed: str) -> Iterator[str]:
+    if feed == "whole":
+        yield text
+        return
+    seeded = random.Random(text)
+    least, most = {"four": (4, 4), "tokens": (1, 12), "characters": (1, 1)}[feed]
+    at = 0
+    while at < len(text):
+        end = at + seeded.randint(least, most)
+        yield text[at:end]
+        at = end
+
+
+def shown(pieces: Iterator[str], width: int, height: int, pause: float) -> Shown:
+    """What a terminal shows when these come, one each `pause` seconds."""
+    screen = Terminal(width, height)
+    console = Console(
+        file=screen.file,
+        force_terminal=True,
+        color_system="256",
+        width=width,
+        height=height,
+        _environ={"TERM": "xterm"},
+    )
+    now = 0.0
+    sink = LiveSink(console, reasoning="hide", stats=False, clock=lambda: now)
+    scrolled_out = []
+    for number, piece in enumerate(pieces):
+        now += pause
+        sink.write(ev.Content(piece))
+        sink.flush()
+        if number % 97 == 0:
+            scrolled_out.append(screen.scrolled_out())
+    scrolled_out.append(screen.scrolled_out())
+    sink.write(DONE)
+    sink.close()
+    assert not screen.cursor_hidden
+    return Shown(screen.text(), scrolled_out)
+
+
+@cache
+def rendered(text: str, width: int, height: int) -> list[str]:
+    """One full render: no live region, no parts, each line wrapped by the terminal."""
+    blocks = Blocks()
+    pieces = [*blocks.feed(clean(text)), *blocks.finish()]
+    screen = Terminal(width, height)
+    for line in Markdown(THEMES["dark"], lambda: width).draw(pieces).lines:
+        screen.stream.feed(text_of(line) + "\r\n")
+    return screen.text()
+
+
+def assert_as_rendered(text: str, width: int, height: int, feed: str, pause: float) -> None:
+    end = shown(pieces_of(text, feed), width, height, pause)
+    assert end.text == rendered(text, width, height)
+    for rows in end.scrolled_out:
+        assert end.text[: len(rows)] == rows
+
+
+def sample(count: int, some: int, *key: object) -> Sequence[int]:
+    """Some of so many numbers, others for each key."""
+    if EVERY_SCREEN or count <= some:
+        return range(count)
+    return random.Random(str(key)).sample(range(count), some)
+
+
+@cache
+def recorded() -> list[str]:
+    texts = (case.expected.get("text") for case in recordings("recorded", "constructed"))
+    return sorted({text for text in texts if text}, key=len)
+
+
+@pytest.mark.parametrize("height", HEIGHTS)
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("feed", FEEDS)
+def test_the_screen_ends_as_one_full_render(feed: str, width: int, height: int) -> None:
+    for number in sample(DOCUMENTS, SAMPLE[feed], feed, width, height):
+        text = document(number).text[: None if feed == "whole" else LONGEST]
+        pause = 1.0 if number % 2 else 0.01  # a frame for each piece, or for some of them
+        assert_as_rendered(text, width, height, feed, pause)
+
+
+@requires_shared
+@pytest.mark.parametrize("height", HEIGHTS)
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("feed", FEEDS)
+def test_recorded_answers_end_as_one_full_render(feed: str, width: int, height: int) -> None:
+    texts = recorded()
+    for number in sample(len(texts), SAMPLE[feed], feed, width, height):
+        assert_as_rendered(
+            texts[number][:LONGEST], width, height, feed, 1.0 if number % 2 else 0.01
+        )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_line_is_there_once(width: int) -> None:
+    for number in sample(DOCUMENTS, LINES, width):
+        it = document(number)
+        rows = "".join(rendered(it.text, width, 24))
+        words = it.marks + (it.cells if width == 200 else ())
+        assert [word for word in words if rows.count(word) != 1] == []
