@@ -10,6 +10,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import stat
 import subprocess
@@ -26,7 +27,9 @@ from chatstream import events as ev
 from chatstream.cli.copying import SURE_BYTES, Copying
 from chatstream.errors import UsageError
 from chatstream.flow import Burst, Pulse, close
+from tests.support.real import install
 from tests.support.screen import Screen
+from tests.support.unavailable import skip_unavailable
 
 DONE = ev.Done(finish_reason="stop", stats=ev.Stats(1.0, 1), attempts=1)
 CUT = ev.Error("truncated", "cut", recoverable=True, partial=True)
@@ -200,11 +203,25 @@ def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
         assert "cannot be used" in refused(Copying(save=tmp_path / name))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_what_is_read_only_is_refused(tmp_path: Path) -> None:
-    locked, file = tmp_path / "locked", tmp_path / "file"
+@pytest.fixture
+def folder_of_nobody() -> Iterator[Path]:
+    """A folder of the user that the test runs as; root, who may write everywhere, is nobody."""
+    folder = Path(tempfile.mkdtemp())
+    root, nobody = os.geteuid() == 0, 65534
+    if root:
+        os.chown(folder, nobody, -1)
+        os.seteuid(nobody)
+    yield folder
+    if root:
+        os.seteuid(0)
+    shutil.rmtree(folder)
+
+
+def test_what_is_read_only_is_refused(folder_of_nobody: Path) -> None:
+    locked, file = folder_of_nobody / "locked", folder_of_nobody / "file"
     locked.mkdir(0o555)
     file.touch(0o444)
+    Copying(copy=True, to=folder_of_nobody / "copy").check()
     assert "denied" in refused(Copying(copy=True, to=locked / "copy"))
     assert "denied" in refused(Copying(copy=True, to=file))
     assert "denied" in refused(Copying(save=locked))
@@ -583,24 +600,28 @@ def test_a_tmux_that_is_gone_leaves_it_to_the_terminal(tmp_path: Path) -> None:
     assert said == ["sent 1 character to the terminal's clipboard"]
 
 
-@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 @pytest.mark.parametrize("clipboard", ["external", "on", "off"])
 def test_tmux_gets_it_and_passes_it_to_its_terminal(clipboard: str, tmp_path: Path) -> None:
     """Also with `external`, its default, under which it takes no such sequence from a program."""
     text = ODD * 2000
+    with skip_unavailable():
+        program = install.tmux()
     config = tmp_path / "tmux.conf"
     config.write_text(f"set -g set-clipboard {clipboard}\n")
+    named = tmp_path / "tmux"  # by this name it is run from within
+    named.write_text(f'#!/bin/sh\nexec {shlex.join(program)} "$@"\n')
+    named.chmod(0o755)
     told = tmp_path / "told"
     child = f"'{sys.executable}' -c \"$CHILD\" '{asked(tmp_path, text)}' 3 3>'{told}'; cat"
     ours, theirs = pty.openpty()
     sockets = tempfile.mkdtemp()  # the path of a socket must be short
-    tmux = ["tmux", "-S", f"{sockets}/s", "-f", str(config)]
+    tmux = [str(named), "-S", f"{sockets}/s", "-f", str(config)]
     client = subprocess.Popen(
         [*tmux, "new", child],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=environment(CHILD=CHILD, LC_ALL="C.UTF-8"),
+        env=environment(CHILD=CHILD, LC_ALL="C.UTF-8", PATH=f"{tmp_path}:{os.environ['PATH']}"),
         start_new_session=True,
     )
     written = b""

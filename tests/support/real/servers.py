@@ -77,7 +77,7 @@ def llama_server(model: str = "tiny", *options: str) -> Iterator[Server]:
     ggml = next(root.glob("usr/lib/*-linux-gnu")) / "ggml"
 
     def build(_: Path, ports: list[int]) -> list[str]:
-        command = _unpacked(root, "usr/bin/llama-server")
+        command = install.unpacked(root, "usr/bin/llama-server")
         command += ["--model", str(models / f"{model}.gguf"), "--alias", "tiny"]
         command += ["--host", "127.0.0.1", "--port", str(ports[0])]
         return [*command, "--threads", "1", "--parallel", "2", "--ctx-size", "4096", *options]
@@ -119,7 +119,7 @@ def nginx(upstream: str) -> Iterator[Nginx]:
         for name, value in values.items():
             text = text.replace(f"@{name}@", value)
         (folder / "nginx.conf").write_text(text, "utf-8")
-        command = _unpacked(root, "usr/sbin/nginx")
+        command = install.unpacked(root, "usr/sbin/nginx")
         return [*command, "-p", f"{folder}", "-c", "nginx.conf", "-e", "error.log"]
 
     with _started(build, "/", ports=len(WAYS)) as (server, ports):
@@ -136,13 +136,6 @@ def _fixtures() -> list[dict[str, Any]]:
         if times := entry.pop("repeat", 0):
             entry["response"]["content"] *= times
     return entries
-
-
-def _unpacked(root: Path, program: str) -> list[str]:
-    """How to run a program of install.debian(): with its own loader and libraries."""
-    library = next(root.glob("usr/lib/*-linux-gnu"))
-    loader = next(library.glob("ld-linux-*"))
-    return [str(loader), "--library-path", f"{library}:{library / 'llama'}", str(root / program)]
 
 
 def _backend(ggml: Path) -> Path:
