@@ -229,8 +229,11 @@ class LiveSink:
 
     def _add(self, pieces: Iterable[Piece]) -> None:
         drawn = self._markdown.draw(pieces)
-        if drawn.lines:
-            self._final += self._apart(drawn.lines)
+        lines = self._apart(drawn.lines)
+        if lines:
+            if self._joined and self._final:  # that line was not drawn yet
+                self._final[-1] = [*self._final[-1], *lines.pop(0)]
+            self._final += lines
             self._parted = False
         self._joined = drawn.joined
 

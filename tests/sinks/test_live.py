@@ -303,6 +303,16 @@ def test_a_warning_waits_for_the_end_of_a_code_block_and_is_shown_below_it() -> 
     assert terminal.end() == ["one", "two", "warning: careful", "", "end"]
 
 
+def test_an_endless_line_stays_one_also_when_a_note_comes_within_it() -> None:
+    terminal = Terminal(37, lines=12)
+    terminal.sink.write(ev.Content("word " * 700))
+    terminal.sink.write(ev.Warn("odd", "careful"))
+    terminal.sink.write(ev.Content("word " * 700 + "end\n\nz"))
+    whole = Screen(37, 12)
+    whole.file.write("word " * 1400 + "end\nwarning: careful\n\nz\n")
+    assert terminal.end() == whole.text()
+
+
 def test_a_pause_is_told_and_a_stopped_process_leaves_the_screen_clean() -> None:
     terminal = Terminal()
     terminal.answer(["some text"])
