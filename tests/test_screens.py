@@ -13,11 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import pyte
 import pytest
-from pyte.modes import DECAWM
 from rich.console import Console
-from wcwidth import wcwidth
 
 from chatstream import events as ev
 from chatstream.sinks.blocks import Blocks
@@ -39,36 +36,6 @@ HEIGHTS = [6, 24]
 FEEDS = ["whole", "four", "tokens", "characters"]
 
 DONE = ev.Done(finish_reason="stop", stats=ev.Stats(duration=1.0, chunks=1), attempts=1)
-
-
-class _Wrapping(pyte.HistoryScreen):
-    """With pyte a wide character that does not fit into the last cell stands there all the same;
-    with terminals it begins the next row. And what follows a character of no width is lost.
-    """
-
-    def draw(self, data: str) -> None:
-        if data.isascii():
-            super().draw(data)
-            return
-        for character in data:
-            if wcwidth(character) == 2 and self.cursor.x == self.columns - 1 > 0:
-                if DECAWM not in self.mode:
-                    continue
-                self.cursor.x = self.columns
-            super().draw(character)
-
-
-class Terminal(Screen):
-    """The emulator, with the wrapping of terminals."""
-
-    def __init__(self, columns: int, lines: int) -> None:
-        super().__init__(columns, lines)
-        self.stream.detach(self._screen)
-        self._screen = _Wrapping(columns, lines, history=100_000)
-        self.stream.attach(self._screen)
-
-    def scrolled_out(self) -> list[str]:
-        return [self._row(row) for row in self._screen.history.top]
 
 
 @dataclass(frozen=True)
@@ -94,7 +61,7 @@ def pieces_of(text: str, feed: str) -> Iterator[str]:
 
 def shown(pieces: Iterator[str], width: int, height: int, pause: float) -> Shown:
     """What a terminal shows when these come, one each `pause` seconds."""
-    screen = Terminal(width, height)
+    screen = Screen(width, height)
     console = Console(
         file=screen.file,
         force_terminal=True,
@@ -124,7 +91,7 @@ def rendered(text: str, width: int, height: int) -> list[str]:
     """One full render: no live region, no parts, each line wrapped by the terminal."""
     blocks = Blocks()
     pieces = [*blocks.feed(clean(text)), *blocks.finish()]
-    screen = Terminal(width, height)
+    screen = Screen(width, height)
     for line in Markdown(THEMES["dark"], lambda: width).draw(pieces).lines:
         screen.stream.feed(text_of(line) + "\r\n")
     return screen.text()

@@ -4,13 +4,14 @@ import io
 from collections.abc import Iterable
 from typing import Literal
 
+import pyte
 import pytest
 from rich.console import Console
 
 from chatstream import events as ev
 from chatstream.flow import Key, Pulse, drive
 from chatstream.sinks.live import LiveSink
-from tests.support.screen import Screen
+from tests.support.screen import Emulator, Screen
 
 Shown = Literal["show", "hide"] | None
 
@@ -19,9 +20,15 @@ class Terminal:
     """A sink on an emulated terminal, and the time."""
 
     def __init__(
-        self, columns: int = 80, lines: int = 24, *, reasoning: Shown = "hide", stats: bool = False
+        self,
+        columns: int = 80,
+        lines: int = 24,
+        *,
+        reasoning: Shown = "hide",
+        stats: bool = False,
+        emulator: type[pyte.HistoryScreen] = Emulator,
     ) -> None:
-        self.screen = Screen(columns, lines)
+        self.screen = Screen(columns, lines, emulator)
         self.now = 100.0
         self.reads = True
         self.sink = LiveSink(
@@ -459,8 +466,9 @@ def test_wide_text_ends_the_same_also_where_a_terminal_does_not_wrap_it_as_other
     columns: int, size: int
 ) -> None:
     text = "a 你好,世界 and then 日本語 text goes on 한국어 b 漢字かな交じり文 c end"
-    whole = Screen(columns, 24)  # it puts the left half of a wide character into its last cell
+    odd = pyte.HistoryScreen  # it puts a wide character into its last cell
+    whole = Screen(columns, 24, odd)
     whole.file.write(text + "\n")
-    terminal = Terminal(columns)
+    terminal = Terminal(columns, emulator=odd)
     terminal.answer(text[i : i + size] for i in range(0, len(text), size))
     assert terminal.end() == whole.text()

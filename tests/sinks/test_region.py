@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from wcwidth import wcwidth
 
 from chatstream.sinks.lines import Line, cropped, line_of, rows_of, text_of
 from chatstream.sinks.region import Region
+from tests.support import screen
 
 BOLD, RED = Style(bold=True), Style(color="red")
 FLAG, FAMILY = "🇩🇪", "👨\u200d👩\u200d👧"
@@ -29,19 +29,12 @@ UNSURE = [FLAG, FAMILY, "e\u0301", "☎\ufe0f", "ab ", "日"]
 Cell = tuple[str, str, bool]
 
 
-class Emulator(pyte.HistoryScreen):
-    """A terminal that wraps a wide character at the margin, as real ones do and pyte does not."""
+class Emulator(screen.Emulator):
+    """A terminal whose cells can be compared."""
 
     def __init__(self, width: int, height: int) -> None:
         super().__init__(width, height, history=100_000)
         self.stream = pyte.Stream(self)
-
-    def draw(self, data: str) -> None:
-        for character in data if not data.isascii() else [data]:
-            wide = len(character) == 1 and wcwidth(character) == 2
-            if wide and self.cursor.x == self.columns - 1 and pyte.modes.DECAWM in self.mode:
-                self.cursor.x = self.columns
-            super().draw(character)
 
     def feed(self, text: str) -> None:
         self.stream.feed(text.replace("\n", "\r\n"))

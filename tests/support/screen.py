@@ -11,13 +11,34 @@ import io
 from collections.abc import Mapping
 
 import pyte
+from wcwidth import wcwidth
+
+
+class Emulator(pyte.HistoryScreen):
+    """With pyte a wide character that does not fit into the last cell stands there all the same;
+    with terminals it begins the next row. And what follows a character of no width is lost.
+    """
+
+    def draw(self, data: str) -> None:
+        for character in [data] if data.isascii() else data:
+            wide = len(character) == 1 and wcwidth(character) == 2
+            if wide and self.cursor.x == self.columns - 1 > 0:
+                if pyte.modes.DECAWM not in self.mode:
+                    continue
+                self.cursor.x = self.columns
+            super().draw(character)
 
 
 class Screen:
-    """A terminal of `columns` by `lines`, emulated by pyte."""
+    """A terminal of `columns` by `lines`; `emulator` can be pyte's own."""
 
-    def __init__(self, columns: int = 80, lines: int = 24) -> None:
-        self._screen = pyte.HistoryScreen(columns, lines, history=100_000)
+    def __init__(
+        self,
+        columns: int = 80,
+        lines: int = 24,
+        emulator: type[pyte.HistoryScreen] = Emulator,
+    ) -> None:
+        self._screen = emulator(columns, lines, history=100_000)
         self.stream = pyte.Stream(self._screen)
         self.columns = columns
         self.lines = lines
@@ -30,6 +51,10 @@ class Screen:
         while text and not text[-1]:
             text.pop()
         return text
+
+    def scrolled_out(self) -> list[str]:
+        """Only the scrollback."""
+        return [self._row(row) for row in self._screen.history.top]
 
     def visible(self) -> list[str]:
         """Only what is on the screen now."""
