@@ -167,7 +167,12 @@ class Region(Live):
                 self._before = []
             self._begun = last.line
             lines[ended : ended + 2] = [[*last.line, *_sum(lines[ended + 1 : ended + 2])]]
-        return rows, [row for line in lines[ended:] for row in _rows(line, width)]
+        open_rows: list[_Row] = []
+        for line in reversed(lines[ended:]):
+            if len(open_rows) >= self._height:
+                break  # the others have no room
+            open_rows[:0] = _rows(line, width)
+        return rows, open_rows
 
     def _draw(self, target: list[_Row]) -> int:
         """Make the screen show these rows; how many were written."""
