@@ -17,7 +17,7 @@ from tests.support.screen import Screen
 def on_terminal(
     arguments: list[str],
     *,
-    columns: int = 60,
+    columns: int = 100,  # more than any line of ours takes
     seen: Callable[[bytes, subprocess.Popen[bytes]], None] = lambda _data, _client: None,
     typed: Callable[[bytes], bytes] = lambda _data: b"",
     **environ: str,
