@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class ChatstreamError(Exception):
-    """Anything that ends a run. `status` is the HTTP status where there is one."""
+    """Anything that ends a run. `status` is the HTTP status where there is one.
+
+    `phase` names the limit that passed: connect, first_token, between_tokens or total.
+    """
 
     code = "internal"
     exit_status = 1
@@ -39,6 +42,7 @@ class ChatstreamError(Exception):
         self.status = status
         self.request_id = request_id
         self.retry_after = retry_after  # seconds the server asks us to wait
+        self.phase: str | None = None
         self.partial: Message | None = None  # what had arrived, where the whole was asked for
         if hint is not None:
             self.hint = hint

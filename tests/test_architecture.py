@@ -13,7 +13,7 @@ import chatstream
 ROOT = Path(chatstream.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 
-VALUES = {"errors", "events", "grammar", "messages", "cancel", "clock", "flow"}
+VALUES = {"errors", "events", "grammar", "messages", "cancel", "clock", "flow", "timing"}
 PURE = {"wire", "accumulate"}
 EVERYTHING = {"*"}
 
@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stages": VALUES | PURE,
     "sinks": VALUES | PURE,
     "store": VALUES | PURE,
+    "bench": VALUES | PURE,
     "cli": EVERYTHING,
     "__init__": EVERYTHING,
     "__main__": EVERYTHING,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from msgspec.structs import replace
 
@@ -11,13 +11,14 @@ from chatstream import errors
 from chatstream.cancel import CancelToken
 from chatstream.cli.config import Settings
 from chatstream.cli.endpoints import Redactor, endpoint, password_in, with_keys
-from chatstream.clock import Deadline
+from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.events import Event
 from chatstream.providers import Row, dialect, find, is_known
 
 if TYPE_CHECKING:
     from chatstream.providers.base import Provider
+    from chatstream.transport import Transport
 
 _LOOK_FOR_OLLAMA = 1.0  # seconds; a local server answers within milliseconds or not at all
 _MODEL_LIST = 30.0  # seconds for a server to list its models
@@ -103,22 +104,29 @@ def provider_of(
 ) -> Generator[Event, None, Provider]:
     """The provider that the settings name, or the first that there is."""
     if settings.provider or settings.base_url:
-        return _made(settings.provider or "openai", settings, redact)
-    ollama = _made("ollama", settings, redact)
+        return made(settings.provider or "openai", settings, redact)
+    ollama = made("ollama", settings, redact)
     try:
         yield from _names(ollama, token, _LOOK_FOR_OLLAMA)
         return ollama
     except (ConnectError, TimedOut):
         ollama.close()
     for name in with_keys():
-        return _made(name, settings, redact)
+        return made(name, settings, redact)
     raise UsageError(
         f"no model server: no settings, and no Ollama at {ollama.endpoint.base_url}",
         hint=HOW_TO_START,
     )
 
 
-def _made(name: str, settings: Settings, redact: Redactor) -> Provider:
+def made(
+    name: str,
+    settings: Settings,
+    redact: Redactor,
+    transport: Transport | None = None,
+    clock: Clock = monotonic,
+) -> Provider:
+    """The provider of that name, over that transport or a new one. Raises."""
     from chatstream.transport import Transport  # requests: more than half of a start
 
     row = find(name)
@@ -130,12 +138,25 @@ def _made(name: str, settings: Settings, redact: Redactor) -> Provider:
             f"there is no API key for {name}",
             hint=f"set {row.key_variable}, or key_command in the configuration file",
         )
-    transport = Transport(
-        connect=settings.connect_timeout or None,
-        proxies={"http": settings.proxy, "https": settings.proxy} if settings.proxy else None,
-        ca_file=settings.ca_file,
-    )
-    return dialect(row)(place, transport)
+    transport = transport or Transport(**transport_options(settings))
+    return dialect(row)(place, transport, clock)
+
+
+class TransportOptions(TypedDict):
+    """What a `Transport` takes."""
+
+    connect: float | None
+    proxies: dict[str, str] | None
+    ca_file: str | None
+
+
+def transport_options(settings: Settings) -> TransportOptions:
+    """What the settings say about connections."""
+    return {
+        "connect": settings.connect_timeout or None,
+        "proxies": {"http": settings.proxy, "https": settings.proxy} if settings.proxy else None,
+        "ca_file": settings.ca_file,
+    }
 
 
 def _names(

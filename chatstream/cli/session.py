@@ -255,7 +255,7 @@ def _answer(
                     means = None  # Anthropic goes on with no answer that it thought about
                 limits = Limits(
                     connect=its.connect_timeout or None,
-                    first_token=_first_token(its, row),
+                    first_token=first_token(its, row),
                     between_tokens=its.idle_timeout or None,
                 )
                 plan = Plan(on_drop, means, in_words=bool(request.partial), first=last)
@@ -296,7 +296,8 @@ def _messages(prompt: str | Sequence[Message], system: str | None) -> tuple[Mess
     return (*begin, *((Message("user", prompt),) if isinstance(prompt, str) else prompt))
 
 
-def _first_token(settings: Settings, row: Row) -> float | None:
+def first_token(settings: Settings, row: Row) -> float | None:
+    """The limit on the time until the first token, in seconds; None is no limit."""
     if settings.first_token_timeout is not None:
         return settings.first_token_timeout or None
     return FIRST_TOKEN_LOCAL if row.local else FIRST_TOKEN

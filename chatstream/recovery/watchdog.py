@@ -99,10 +99,12 @@ def within(source: Open, seconds: float | None, clock: Clock = monotonic) -> Ope
                     deadline.extend(max(0.0, now - seen - AWAY))
                     seen = now
                 if type(event) is Pulse and deadline.passed:
-                    raise TimedOut(
+                    error = TimedOut(
                         f"the answer was not whole within {seconds:g} s",
                         hint="raise the limit with --timeout",
                     )
+                    error.phase = "total"
+                    raise error
                 yield event
         finally:
             close(events)
@@ -111,6 +113,12 @@ def within(source: Open, seconds: float | None, clock: Clock = monotonic) -> Ope
 
 
 def _passed(phase: Phase, limit: float, alive: bool) -> ChatstreamError:
+    error = _of_phase(phase, limit, alive)
+    error.phase = phase
+    return error
+
+
+def _of_phase(phase: Phase, limit: float, alive: bool) -> ChatstreamError:
     if phase == "connect":
         return TimedOut(
             f"no connection within {limit:g} s", hint="raise the limit with --connect-timeout"

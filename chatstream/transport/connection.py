@@ -1,6 +1,6 @@
 """The sockets under requests: reachable from `connect()` on, and read as bytes arrive.
 
-urllib3 makes the connections and speaks HTTP up to the response head; these subclasses add two
+urllib3 makes the connections and speaks HTTP up to the response head; these subclasses add three
 things that it lacks:
 
 1. The `Lane` of an exchange knows the socket before it is connected. `Lane.shutdown()`, from any
@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import http.client
+import io
 import queue
 import socket
 import ssl
@@ -31,7 +32,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from chatstream.clock import monotonic
 from chatstream.errors import ChatstreamError, Truncated
+from chatstream.timing import Trace
 from chatstream.transport.body import Chunked, Framing, Sized, UntilClose
 
 TICK = 0.1
@@ -54,9 +57,13 @@ _current = threading.local()  # .lane: the exchange that this thread opens a con
 
 
 class Lane:
-    """One exchange's sockets. `inbox` takes what the opening thread has to tell."""
+    """One exchange's sockets, and its `trace`. `inbox` takes what the opening thread tells."""
+
+    head_timeout: float | None = None
+    """Seconds that a read of the head may block; the token ends it sooner."""
 
     def __init__(self) -> None:
+        self.trace = Trace()
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.body: Body | None = None
         self.connected = False
@@ -100,7 +107,7 @@ class Lane:
                 if isinstance(late, requests.Response):
                     late.close()
 
-    def sent(self) -> None:
+    def sent(self, sock: socket.socket) -> None:
         """The request is on the wire."""
         self.connected = True
         self.inbox.put(None)
@@ -114,6 +121,34 @@ class Lane:
                 guard.shutdown(socket.SHUT_RDWR)
         self.inbox.put(None)
 
+    def now(self) -> float:
+        """Monotonic seconds: when what was received last was there."""
+        return monotonic()
+
+    def reader(self, sock: socket.socket) -> Any:
+        """What http.client reads the head from: something with `makefile`."""
+        return sock
+
+    def read_ahead(self, file: io.BufferedReader, sock: socket.socket) -> bytes:
+        """What was received together with the head; from here on the socket is read directly."""
+        held = b""
+        sock.settimeout(0)
+        with contextlib.suppress(OSError):  # nothing there, or an error that recv tells again
+            held = file.peek()
+        sock.settimeout(TICK)
+        return file.read(len(held)) if held else b""
+
+    def receive(self, sock: socket.socket) -> bytes | None:
+        """What has arrived; b"" at the end; None if nothing came in time. Raises `OSError`."""
+        try:
+            return sock.recv(_RECEIVE)
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
+            return None
+
+    def hurry(self, sock: socket.socket) -> None:
+        """From now on `receive` does not wait."""
+        sock.settimeout(0)
+
     def close(self) -> None:
         """Let go of the duplicate; the connection itself belongs to urllib3's pool."""
         guard, self._guard = self._guard, None
@@ -125,10 +160,11 @@ class Body(http.client.HTTPResponse):
     """A response whose body is pulled from the socket itself."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
+        self._lane: Lane = _current.lane
+        super().__init__(self._lane.reader(sock), *args, **kwargs)
         self._sock = sock
         self._framing: Framing | None = None
-        _current.lane.body = self
+        self._lane.body = self
 
     def pull(self) -> bytes | None:
         """What has arrived; b"" at the end; None if nothing came within a tick.
@@ -161,9 +197,17 @@ class Body(http.client.HTTPResponse):
         """Take the body's end if it is here already. True: the connection can be used again."""
         with contextlib.suppress(OSError, ChatstreamError):
             if self._framing is not None and not self._framing.ended:
-                self._sock.settimeout(0)
+                self._lane.hurry(self._sock)
                 self.pull()
         return self._framing is not None and self._framing.reusable and not self.will_close
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the end of the body is still to come, and the connection lives on after it."""
+        framing = self._framing
+        if framing is None or isinstance(framing, UntilClose) or self.will_close:
+            return False
+        return not framing.ended and framing.broken is None
 
     def release(self) -> None:
         """Give the socket back as it was found."""
@@ -176,21 +220,13 @@ class Body(http.client.HTTPResponse):
         return UntilClose() if self.length is None else Sized(self.length)
 
     def _read_ahead(self) -> bytes:
-        """What was received together with the head; from here on the socket is read directly."""
         if self.fp is None:  # no body at all
             return b""
-        held = b""
-        self._sock.settimeout(0)
-        with contextlib.suppress(OSError):  # nothing there, or an error that recv tells again
-            held = self.fp.peek()
-        self._sock.settimeout(TICK)
-        return self.fp.read(len(held)) if held else b""
+        return self._lane.read_ahead(self.fp, self._sock)
 
     def _receive(self) -> bytes | None:
         try:
-            return self._sock.recv(_RECEIVE)
-        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
-            return None
+            return self._lane.receive(self._sock)
         except OSError as error:
             raise Truncated(f"the connection broke: {error.strerror or error}") from error
 
@@ -203,11 +239,14 @@ class _Reachable(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         """As urllib3's, but the socket is known to the lane before it connects."""
         host = self._dns_host.strip("[]")
+        trace: Trace = _current.lane.trace
+        began = monotonic()
         try:
             found = socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError) as error:
             cause = error if isinstance(error, socket.gaierror) else socket.gaierror(str(error))
             raise NameResolutionError(self.host, self, cause) from error
+        trace.dns = monotonic() - began
         failure: OSError = OSError("no address")
         for family, kind, protocol, _, address in found:
             sock = socket.socket(family, kind, protocol)
@@ -216,7 +255,9 @@ class _Reachable(HTTPConnection):
                 for option in (*(self.socket_options or ()), *_KEEP_ALIVE):
                     sock.setsockopt(*option)
                 sock.settimeout(self.timeout)
+                began = monotonic()
                 sock.connect(address)
+                trace.tcp = monotonic() - began
                 return sock
             except OSError as error:
                 sock.close()
@@ -225,13 +266,35 @@ class _Reachable(HTTPConnection):
             raise ConnectTimeoutError(self, "timed out") from failure
         raise NewConnectionError(self, str(failure.strerror or failure)) from failure
 
+    def connect(self) -> None:
+        lane: Lane = _current.lane
+        began = monotonic()
+        super().connect()
+        trace = lane.trace
+        if isinstance(self.sock, ssl.SSLSocket):
+            trace.tls = monotonic() - began - (trace.dns or 0.0) - (trace.tcp or 0.0)
+        trace.sent = None  # what a tunnel was asked for is no part of the request
+
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:  # a connection out of the pool, or a tunnel
-            _current.lane.opened(self.sock)
+            lane: Lane = _current.lane
+            lane.trace.reused = lane.trace.tcp is None
+            lane.opened(self.sock)
         super().request(*args, **kwargs)
 
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        trace: Trace = _current.lane.trace
+        if trace.sent is None:
+            trace.sent = monotonic()
+        super().send(data)
+
     def getresponse(self) -> Any:  # urllib3's response, where http.client declares its own
-        _current.lane.sent()
+        lane: Lane = _current.lane
+        self.timeout = lane.head_timeout
+        self.sock.settimeout(self.timeout)
+        lane.sent(self.sock)
         return super().getresponse()
 
 

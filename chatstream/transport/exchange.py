@@ -137,7 +137,7 @@ class Transport:
         self, call: Call, token: CancelToken
     ) -> Generator[Tick | Head | bytes, None, str | None]:
         """One request; returns the address of a redirect that may be followed."""
-        lane = Lane()
+        lane = self._new_lane()
         remove = token.on_cancel(lane.shutdown)
         response: requests.Response | None = None
         reusable = False
@@ -145,6 +145,8 @@ class Transport:
             response = yield from self._open(call, lane, token)
             head = Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
             log.debug("< %d %s", head.status, head.headers)
+            trace = lane.trace
+            trace.status, trace.headers, trace.head = head.status, head.headers, lane.now()
             target = _redirect(call, head)
             if target is None:
                 yield head
@@ -156,16 +158,23 @@ class Transport:
             raise
         finally:
             remove()
-            if not reusable:
-                lane.shutdown()
-            if response is not None:
-                if reusable and lane.body is not None:
-                    lane.body.release()
-                    response.raw.release_conn()
-                else:
-                    response.close()
-            lane.discard()
-            lane.close()
+            self._leave(lane, response, reusable=reusable)
+
+    def _new_lane(self) -> Lane:
+        return Lane()
+
+    def _leave(self, lane: Lane, response: requests.Response | None, *, reusable: bool) -> None:
+        """Let go of an exchange; only a connection that can be used again is kept."""
+        if not reusable:
+            lane.shutdown()
+        if response is not None:
+            if reusable and lane.body is not None:
+                lane.body.release()
+                response.raw.release_conn()
+            else:
+                response.close()
+        lane.discard()
+        lane.close()
 
     def _open(
         self, call: Call, lane: Lane, token: CancelToken

@@ -77,35 +77,38 @@ def test_every_event_passes_in_its_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("events", "kind", "says"),
+    ("events", "kind", "says", "phase"),
     [
         pytest.param(
             [*looks(0.0, 2.0, connected=False), dial(2.0)],
             TimedOut,
             "no connection within 2 s",
+            "connect",
             id="connect",
         ),
         pytest.param(
             [dial(0.4), *looks(0.5, 5.5), Pulse(t=5.5)],
             TimedOut,
             "no token within 5 s",
+            "first_token",
             id="first-token",
         ),
         pytest.param(
             [Pulse(t=1.0), Content("a", t=4.0), *looks(4.0, 7.0), Pulse(t=7.0)],
             Stalled,
             "no further token for 3 s",
+            "between_tokens",
             id="between-tokens",
         ),
     ],
 )
 def test_each_phase_ends_at_its_own_limit(
-    events: list[Event], kind: type[ChatstreamError], says: str
+    events: list[Event], kind: type[ChatstreamError], says: str, phase: str
 ) -> None:
     assert run(*events[:-1])[1] is None
     failure = run(*events)[1]
     assert type(failure) is kind
-    assert failure.message == says
+    assert (failure.message, failure.phase) == (says, phase)
     assert "-timeout" in (failure.hint or "")
 
 
@@ -215,8 +218,9 @@ def test_the_total_limit_ends_everything_also_while_tokens_come() -> None:
                 yield Pulse(t=now[0])
             yield Content("a", t=now[0])
 
-    with pytest.raises(TimedOut, match="not whole within 10 s"):
+    with pytest.raises(TimedOut, match="not whole within 10 s") as caught:
         limited(source, 10.0, now)
+    assert caught.value.phase == "total"
     assert now == [10.0]
 
 

@@ -1,0 +1,360 @@
+"""The transport of `bench`: many exchanges read by one loop, every read with its receive time.
+
+1. `Meter.wait` is the one place where anything waits, 1 ms at most. It first takes what has come,
+   for all exchanges, and only notes it; nothing is parsed there.
+2. A read has the kernel's receive time where the kernel gives one (Linux, no TLS), else the
+   moment when this process had the bytes. `Receipt.since` is when the socket was last seen empty:
+   the kernel merges what it receives while nobody reads and keeps only the last stamp, so that
+   is the one honest bound for the earlier bytes.
+3. `Metered` is a `Transport` for one stream after another. Its exchanges never wait: they yield
+   a `Tick` when they hold nothing more. Its `clock` is held at the receive time of what was
+   handed out last, so that events made of it have that time.
+4. An exchange that is left at its answer's end mark goes on being read: the end of the body is
+   some moments late, and only after it the connection can serve the next request.
+
+The request is still opened on a thread of its own, as always. That thread reads the response head
+out of a queue that the loop fills, so no byte of an answer is read elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import queue
+import selectors
+import socket
+import ssl
+import struct
+from collections.abc import Generator, Mapping
+from typing import Any, Self
+
+import requests
+
+from chatstream.cancel import CancelToken
+from chatstream.clock import Deadline, monotonic
+from chatstream.timing import Receipt, Stopwatch, Trace
+from chatstream.transport.connection import Lane
+from chatstream.transport.exchange import Call, Head, Tick, Transport
+from chatstream.transport.stamps import SPACE, Placing, ask, stamp_in
+
+ROUND = 0.001
+"""Seconds that a round waits at most: so well it is known when a socket was last empty."""
+
+LINGER = 0.05
+"""Seconds that the next request waits for the end of the body before it."""
+
+_RECEIVE = 256 * 1024
+_RTT = struct.Struct("68xI")  # linux/tcp.h: tcpi_rtt in struct tcp_info, in microseconds
+
+_Read = tuple[bytes | OSError, Receipt]
+"""What a read brought, and when; b"" is the end of the connection."""
+
+
+class Meter:
+    """Reads every exchange of a benchmark. One thread calls `wait`."""
+
+    def __init__(self, *, kernel: bool = True) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._joining: queue.SimpleQueue[MeteredLane] = queue.SimpleQueue()
+        self._placing = Placing()
+        self._round = 0
+        self._looked = 0.0  # the round before this one saw no data then, but where it found some
+        # The kernel begins to stamp some moments after the first socket has asked for it.
+        self._first = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.kernel = kernel and ask(self._first)
+
+    def wait(self) -> None:
+        """Take what has come, or comes within a round, for every exchange."""
+        for _ in range(self._joining.qsize()):
+            self._watch(self._joining.get())
+        looked = monotonic()
+        ready = self._selector.select(ROUND)
+        for key, _ in ready:
+            self.read(key.data)
+            key.data.ready_in = self._round
+        # The kernel has looked after it was asked; if it found nothing, after the whole round.
+        self._looked = looked if ready else looked + ROUND
+        self._round += 1
+
+    def read(self, lane: MeteredLane) -> None:
+        """Take what one socket holds. Never waits."""
+        if lane.sock is None or not lane.watched:
+            return
+        if lane.ready_in < self._round - 1:
+            lane.empty_at = max(lane.empty_at, self._looked)
+        began = monotonic()
+        data, stamp = _take(lane.sock)
+        read = monotonic()
+        if data is not None:
+            at = self._placing.place(stamp, lane.empty_at, read) if stamp and self.kernel else None
+            size = 0 if isinstance(data, OSError) else len(data)
+            moment = read if at is None else at
+            lane.reads.put((data, Receipt(moment, read, lane.empty_at, size, at is not None)))
+            if not size:
+                self.leave(lane)
+            if size >= _RECEIVE:  # there may be more
+                return
+        lane.empty_at = began
+
+    def join(self, lane: MeteredLane) -> None:
+        """Read for this lane from the next round on. From any thread."""
+        self._joining.put(lane)
+
+    def leave(self, lane: MeteredLane) -> None:
+        """Read for it no more: before its socket is closed. Idempotent."""
+        if lane.watched and lane.sock is not None:
+            self._selector.unregister(lane.sock)
+        lane.watched = False
+
+    def _watch(self, lane: MeteredLane) -> None:
+        if lane.sock is None or lane.left:
+            return
+        try:
+            self._selector.register(lane.sock, selectors.EVENT_READ, lane)
+        except KeyError:  # its number is that of a closed one that has not left yet
+            self._joining.put(lane)
+        except ValueError:  # closed already
+            return
+        else:
+            lane.watched = True
+            lane.ready_in = self._round - 1
+
+    def close(self) -> None:
+        """Let go of everything. Idempotent."""
+        self._selector.close()
+        self._first.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def _take(sock: socket.socket) -> tuple[bytes | OSError | None, int | None]:
+    """What a socket holds, and the kernel's stamp of its last byte; None: it holds nothing."""
+    parts: list[bytes] = []
+    try:
+        if SPACE and not isinstance(sock, ssl.SSLSocket):
+            data, ancillary, _, _ = sock.recvmsg(_RECEIVE, SPACE)
+            return data, stamp_in(ancillary)
+        while part := sock.recv(_RECEIVE):  # TLS may hold more than the socket tells
+            parts.append(part)
+    except (BlockingIOError, TimeoutError, ssl.SSLWantReadError):
+        return b"".join(parts) or None, None
+    except OSError as error:
+        return b"".join(parts) or error, None
+    return b"".join(parts), None
+
+
+class MeteredLane(Lane):
+    """A lane that the meter reads for; it never waits itself."""
+
+    head_timeout = 0.0
+
+    def __init__(self, meter: Meter, clock: Stopwatch) -> None:
+        super().__init__()
+        self.sock: socket.socket | None = None
+        self.watched = False
+        self.left = False  # nobody wants to know any more
+        self.ready_in = 0  # the latest round that found something
+        self.empty_at = 0.0
+        self.reads: queue.SimpleQueue[_Read] = queue.SimpleQueue()
+        self._meter = meter
+        self._clock = clock
+        self._latest: Receipt | None = None  # of the bytes that were handed out last
+        self._rest = b""  # bytes of that read that were not
+
+    @property
+    def news(self) -> bool:
+        """Whether something has come that was not handed out."""
+        return not (self.reads.empty() and self.inbox.empty() and not self._rest)
+
+    def opened(self, sock: socket.socket) -> None:
+        super().opened(sock)
+        if self._meter.kernel:
+            ask(sock)
+
+    def sent(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.empty_at = self.trace.sent or monotonic()
+        self._meter.join(self)
+        super().sent(sock)
+
+    def wait(self) -> Any:
+        with contextlib.suppress(queue.Empty):
+            return self.inbox.get_nowait()
+        return None
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        now = monotonic()
+        self.reads.put((b"", Receipt(now, now, now, 0, False)))  # the thread that reads the head
+
+    def now(self) -> float:
+        return monotonic() if self._latest is None else self._latest.at
+
+    def reader(self, sock: socket.socket) -> Any:
+        return _Reader(self, sock)
+
+    def read_ahead(self, file: io.BufferedReader, sock: socket.socket) -> bytes:
+        raw = file.raw
+        assert isinstance(raw, _Head), "it was made by our reader"
+        raw.waits = False
+        held = file.peek()
+        held = file.read(len(held)) if held else b""
+        if held and self._latest is not None:
+            self._note(self._latest)
+        return held
+
+    def receive(self, sock: socket.socket) -> bytes | None:
+        data = self.next(waits=False)
+        if data is None:
+            self._clock.held = None
+        elif data and self._latest is not None:
+            self._note(self._latest)
+        return data
+
+    def hurry(self, sock: socket.socket) -> None:
+        self._meter.read(self)
+
+    def next(self, *, waits: bool, most: int = -1) -> bytes | None:
+        """The bytes that come next, `most` of them; None: there are none. Raises `OSError`."""
+        if not self._rest:
+            try:
+                data, self._latest = self.reads.get(block=waits)
+            except queue.Empty:
+                return None
+            if isinstance(data, OSError):
+                raise data
+            self._rest = data
+        if most < 0:
+            most = len(self._rest)
+        data, self._rest = self._rest[:most], self._rest[most:]
+        return data
+
+    def _note(self, receipt: Receipt) -> None:
+        """These bytes are the body's, and what is made of them has their time."""
+        self._clock.held = receipt.at
+        if not self.trace.receipts or self.trace.receipts[-1] is not receipt:
+            self.trace.receipts.append(receipt)
+
+    def leave(self) -> None:
+        """Read no more, and look at the round trip while there is a socket."""
+        self.left = True
+        if self.sock is not None and hasattr(socket, "TCP_INFO"):
+            with contextlib.suppress(OSError, struct.error):
+                told = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT.size)
+                self.trace.rtt = _RTT.unpack(told)[0] / 1e6
+        self._meter.leave(self)
+
+
+class _Reader:
+    """Stands for the socket in http.client's eyes: it only makes a file of it."""
+
+    def __init__(self, lane: MeteredLane, sock: socket.socket) -> None:
+        self._lane = lane
+        self._sock = sock
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """The file that the head is read from."""
+        return io.BufferedReader(_Head(self._lane, self._sock))
+
+
+class _Head(io.RawIOBase):
+    """What the meter has read. It holds the socket open as a file of its own would."""
+
+    def __init__(self, lane: MeteredLane, sock: socket.socket) -> None:
+        super().__init__()
+        self.waits = True
+        self._lane = lane
+        self._file = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        data = self._lane.next(waits=self.waits, most=len(buffer))
+        if data is None:
+            return None
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class Metered(Transport):
+    """A transport for one exchange after another; takes what `Transport` takes.
+
+    `clock` is that of its events.
+    """
+
+    def __init__(
+        self,
+        meter: Meter,
+        *,
+        connect: float | None = 10.0,
+        proxies: Mapping[str, str] | None = None,
+        ca_file: str | None = None,
+    ) -> None:
+        super().__init__(connect=connect, proxies=proxies, ca_file=ca_file)
+        self.clock = Stopwatch()
+        self._meter = meter
+        self._lane = MeteredLane(meter, self.clock)
+        self._former: tuple[MeteredLane, requests.Response] | None = None
+
+    @property
+    def trace(self) -> Trace:
+        """That of the latest exchange."""
+        return self._lane.trace
+
+    @property
+    def news(self) -> bool:
+        """Whether the exchange holds something that it has not handed out."""
+        return self._lane.news
+
+    def exchange(
+        self, call: Call, token: CancelToken
+    ) -> Generator[Tick | Head | bytes, None, None]:
+        """As `Transport.exchange`, but it never waits: a `Tick` says that nothing is in hand."""
+        self.clock.held = None
+        yield from self._end_former()
+        yield from super().exchange(call, token)
+
+    def close(self) -> None:
+        """Close every connection."""
+        if self._former is not None:
+            lane, response = self._former
+            self._former = None
+            super()._leave(lane, response, reusable=False)
+        super().close()
+
+    def _end_former(self) -> Generator[Tick, None, None]:
+        """Ticks until the body before is read to its end, if that comes soon."""
+        if self._former is None:
+            return
+        lane, response = self._former
+        deadline = Deadline(LINGER)
+        assert lane.body is not None, "only an exchange with a body lingers"
+        while not (reusable := lane.body.settle()) and lane.watched and not deadline.passed:
+            self.clock.held = None
+            yield Tick(connected=False)
+        self.clock.held = None
+        self._former = None
+        lane.leave()
+        super()._leave(lane, response, reusable=reusable)
+
+    def _new_lane(self) -> Lane:
+        self._lane = MeteredLane(self._meter, self.clock)
+        return self._lane
+
+    def _leave(self, lane: Lane, response: requests.Response | None, *, reusable: bool) -> None:
+        assert isinstance(lane, MeteredLane), "every lane of ours is one"
+        unfinished = lane.body is not None and lane.body.unfinished and lane.watched
+        if response is not None and not reusable and unfinished and not lane.dead:
+            self._former = lane, response
+            return
+        lane.leave()
+        super()._leave(lane, response, reusable=reusable)

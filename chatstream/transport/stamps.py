@@ -1,0 +1,80 @@
+"""The kernel's own receive times: when bytes were there, however late we look.
+
+Linux stamps every packet that it receives, if a socket asks for it (`SO_TIMESTAMPING`, see the
+kernel's Documentation/networking/timestamping.rst); `recvmsg` brings the stamp of the last byte
+that it returns. Stamps are wall-clock times. They are placed on the monotonic clock by their age
+at the moment of reading; a stamp that would lie before the socket was last seen empty, or in the
+future, is one from before or after a step of the wall clock, and is placed by the clocks'
+distance before that step, or not at all. So no step of the wall clock moves a sample.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterable
+
+_SO_TIMESTAMPING = 37  # asm-generic/socket.h; the socket module has no name for it
+_RX_SOFTWARE = 1 << 3  # linux/net_tstamp.h: stamp what is received,
+_SOFTWARE = 1 << 4  # and report the stamps that the kernel made itself
+_TIMESPEC = struct.Struct("ll")
+
+SPACE = socket.CMSG_SPACE(3 * _TIMESPEC.size) if hasattr(socket, "CMSG_SPACE") else 0
+"""Bytes of ancillary data that a stamp takes."""
+
+SLACK = 0.0002
+"""Seconds by which the two clocks, read one after the other, may disagree."""
+
+
+def ask(sock: socket.socket) -> bool:
+    """Ask for stamps on this socket; False where there are none."""
+    if sys.platform != "linux":
+        return False
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _RX_SOFTWARE | _SOFTWARE)
+        return True
+    return False
+
+
+def stamp_in(ancillary: Iterable[tuple[int, int, bytes]]) -> int | None:
+    """The stamp that came with a read, in ns of the wall clock."""
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPING and len(data) >= _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
+            return int(seconds) * 1_000_000_000 + int(nanoseconds) if seconds else None
+    return None
+
+
+class Placing:
+    """Places stamps on the monotonic clock. One for all sockets of a process."""
+
+    def __init__(
+        self,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._monotonic_ns = monotonic_ns
+        self._wall_ns = wall_ns
+        self._distance = self._measured()
+        self._before = self._distance  # before the latest step of the wall clock
+
+    def place(self, stamp: int, since: float, read: float) -> float | None:
+        """Monotonic seconds of a stamp that lies between `since` and `read`; None: it cannot."""
+        distance = self._measured()
+        if abs(distance - self._distance) > SLACK * 1e9:
+            self._before = self._distance
+        self._distance = distance
+        for known in (distance, self._before):
+            at = (stamp - known) / 1e9
+            if since - SLACK <= at <= read + SLACK:
+                return min(at, read)
+        return None
+
+    def _measured(self) -> int:
+        """How far the wall clock is ahead of the monotonic one, in ns."""
+        before = self._monotonic_ns()
+        wall = self._wall_ns()
+        return wall - (before + self._monotonic_ns()) // 2
