@@ -1,0 +1,426 @@
+"""A result as one screen of text: what was measured, how sure that is, and what it means.
+
+1. Pure: a result in, lines out. Whoever prints paints the roles, or does not; every meaning that
+   a role has stands in the text as well.
+2. No line is wider than `width`. What has no room ends in "…"; of a table the last columns are
+   left out.
+3. What a server or a file wrote (names, messages) is cleaned and cut.
+4. `figures` says what a dash, "≈" and "failed" mean in the place of a figure.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from itertools import groupby, zip_longest
+
+from chatstream.bench import plots
+from chatstream.bench.figures import (
+    NONE,
+    cold_ttft,
+    figure,
+    gaps_of,
+    is_approximate,
+    median_of,
+    parts_of,
+    per_arrival,
+    percentiles_of,
+    row,
+    runs_of,
+    summaries_of,
+    ttfts_of,
+)
+from chatstream.bench.layout import (
+    INDENT,
+    Line,
+    Role,
+    Span,
+    cells,
+    clean,
+    count,
+    cut,
+    name,
+    number,
+    prose,
+    said,
+    seconds,
+    table,
+    text_of,
+    to_ascii,
+)
+from chatstream.bench.metrics import METRICS
+from chatstream.bench.result import OK, Arm, Comparison, Gate, Result, Sample, Summary
+from chatstream.bench.verdict import BASELINE
+
+__all__ = ["Line", "Role", "screen", "text_of"]
+
+NAME = 24
+"""Cells of an arm's name in a table."""
+
+SHORT = 16
+"""The same where a row has less room."""
+
+BESIDE = 64
+"""Columns from which both plots stand side by side."""
+
+SHOWN = 6
+"""How many failures, gates or warnings are told one by one."""
+
+ENDS = {
+    1: "a gate failed, or a figure got worse",
+    3: "too many runs failed",
+    4: "more runs are needed to decide",
+    5: "this client was the limit",
+    130: "stopped; this is what was measured until then",
+}
+
+ROLES: dict[str, Role] = {"REGRESSED": "bad", "OK": "good", "INCONCLUSIVE": "warn"}
+
+
+def screen(result: Result, width: int = 80, *, ascii_only: bool = False) -> list[Line]:
+    """The lines of a result. `ascii_only`: for a terminal that can show nothing else."""
+    arms = result.arms
+    blocks = [_title(result)]
+    if not arms:
+        blocks.append([[("nothing was measured", "warn")]])
+    elif len(arms) == 1:
+        blocks += _alone(result, arms[0], width, ascii_only)
+    else:
+        blocks += _together(result, width, ascii_only)
+    blocks.append([*_client(result, width), *_failures(result, width)])
+    blocks.append(_comparisons(result, width))
+    blocks.append([*_gates(result, width), *_remarks(result, width)])
+    lines: list[Line] = []
+    for block in blocks:
+        if block:
+            lines += [[("", "")], *block] if lines else block
+    lines = [cut(line, width) for line in lines]
+    if ascii_only:
+        lines = [[(to_ascii(text), role) for text, role in line] for line in lines]
+    return lines
+
+
+def _title(result: Result) -> list[Line]:
+    arms = result.arms
+    colds = sum(arm.cold is not None for arm in arms)
+    warm = sum(sum(arm.statuses.values()) for arm in arms) - colds
+    many, rate = result.settings.get("concurrency"), result.settings.get("rate")
+    first = name(arms[0].name, 2 * NAME) if len(arms) == 1 else "chatstream bench"
+    providers = ", ".join(dict.fromkeys(clean(arm.provider, NAME) for arm in arms))
+    rest = "".join(f" · {it}" for it in (providers, clean(result.target, 200)) if it)
+    facts = [
+        count(warm, "run") + (f" and {colds} cold" if colds else ""),
+        seconds(result.elapsed),
+        f"{many} at once" if isinstance(many, int) and many > 1 else "",
+        f"{number(rate)} a second" if isinstance(rate, int | float) and rate else "",
+        clean(result.started_at[:16].replace("T", " "), 16) + " UTC",
+        f"chatstream {clean(result.chatstream, NAME)}",
+    ]
+    return [[(first, "bold"), (rest, "")], [(" · ".join(it for it in facts if it), "dim")]]
+
+
+def _heads(*names: str) -> list[Span]:
+    return [(it, "dim") for it in names]
+
+
+# ---- one arm
+
+
+def _alone(result: Result, arm: Arm, width: int, ascii_only: bool) -> list[list[Line]]:
+    runs = runs_of(result, arm)
+    details = _cold(arm, width)
+    if runs:
+        details += [*_went(runs, width), *_pace(runs, width), *_stalls(runs, width)]
+    figures = _figures(arm, is_approximate(runs), width)
+    return [figures, details, _plots(ttfts_of(result, arm), width, ascii_only)]
+
+
+def _figures(arm: Arm, approximate: bool, width: int) -> list[Line]:
+    """A row for each metric that says something of its own."""
+    by = summaries_of(arm)
+    shown = [by[it] for it in ("ttft", "late_ttft", "ttfa") if it in by]
+    shown = [it for it in shown if it is shown[0] or not _alike(it, shown[0])]
+    shown += [by[it] for it in ("ttfb", "tpot", "tokens_per_second", "duration") if it in by]
+    if not shown:
+        return [[("no run came through whole: there are no figures", "warn")]]
+    percentiles = percentiles_of(shown)
+    rows = [_heads("", "median", "95 % interval", "min", "max", *percentiles)]
+    for it in shown:
+        rows.append([(METRICS[it.metric].label, ""), *row(it, approximate, percentiles)])
+    note = "≈ each delta counts as a token: the server does not tell how many there were"
+    return table(rows, width) + ([[(note, "dim")]] if approximate else [])
+
+
+def _alike(a: Summary, b: Summary) -> bool:
+    return (a.median, a.low, a.high, a.min, a.max) == (b.median, b.low, b.high, b.min, b.max)
+
+
+def _cold(arm: Arm, width: int) -> list[Line]:
+    run, total = arm.cold, cold_ttft(arm)
+    if run is None:
+        return []
+    if total is None or run.ttft is None:
+        why = "no token" if run.status == OK else clean(run.status, NAME)
+        return said("ttft_cold", [(f"failed: {why}", "bad")], width)
+    if run.connect is None:
+        return said("ttft_cold", [(f"{seconds(total)} without a new connection", "")], width)
+    both = f"connect {seconds(run.connect)} + ttft {seconds(run.ttft)}"
+    phases = [("dns", run.dns), ("tcp", run.tcp), ("tls", run.tls)]
+    told = ", ".join(f"{phase} {seconds(it)}" for phase, it in phases if it is not None)
+    return said("ttft_cold", [(f"{seconds(total)} = {both}", ""), (told, "")], width)
+
+
+def _went(runs: Sequence[Sample], width: int) -> list[Line]:
+    """Where the median TTFT went, with a bar of it."""
+    it = parts_of(runs)
+    network = f"network {figure('ttft', it.network)}"
+    if it.rest is None:
+        return said("of TTFT", [(network, ""), ("the server tells nothing", "")], width)
+    phases = [("load", it.load), ("prompt", it.prompt)]
+    sums = " + ".join(f"{phase} {seconds(own)}" for phase, own in phases if own is not None)
+    spans: list[Span] = [
+        (f"▒ {network}", ""),
+        (f"█ server {seconds(it.server)} ({sums})", ""),
+        (f"░ unexplained {seconds(it.rest)}", ""),
+    ]
+    bar = _stacked([("▒", it.network or 0.0), ("█", it.server), ("░", it.rest)], width - INDENT)
+    return [*said("of TTFT", spans, width), [(" " * INDENT + bar, "")]]
+
+
+def _stacked(shares: Sequence[tuple[str, float]], columns: int) -> str:
+    """A bar of so many columns. Its inner edges are rounded, so that the parts add up."""
+    total = sum(size for _, size in shares)
+    bar, done = "", 0.0
+    for glyph, size in shares:
+        done += size
+        bar += glyph * (round(done / total * columns) - len(bar)) if total else ""
+    return bar
+
+
+def _pace(runs: Sequence[Sample], width: int) -> list[Line]:
+    gaps = gaps_of(runs)
+    if not gaps:
+        return said("pace", [("each answer came in one piece", "")], width)
+    gap = f"gap p50 {seconds(statistics.median(gaps))}, max {seconds(max(gaps))}"
+    tokens = per_arrival(runs)
+    told = f"tokens per arrival {tokens}" if tokens else "one token per arrival"
+    return said("pace", [(gap, ""), (told, "")], width)
+
+
+def _stalls(runs: Sequence[Sample], width: int) -> list[Line]:
+    stalls = [(it, run.number) for run in runs for it in run.stalls]
+    if not stalls:
+        return said("stalls", [("none", "")], width)
+    longest, where = max(stalls, key=lambda it: it[0].seconds)
+    hit = sum(bool(it.stalls) for it in runs)
+    spans: list[Span] = [
+        (f"{len(stalls)} in {count(hit, 'run')}", "warn"),
+        (f"longest {seconds(longest.seconds)} at {seconds(longest.at)} of run {where}", ""),
+    ]
+    streaming = sum(it.arrivals[-1] - it.arrivals[0] for it in runs if it.arrivals)
+    if streaming > 0:
+        lost = sum(it.seconds for it, _ in stalls)
+        spans.append((f"{number(100 * lost / streaming)} % of the time", ""))
+    return said("stalls", spans, width)
+
+
+def _plots(values: list[float], width: int, ascii_only: bool) -> list[Line]:
+    if plots.scale_of(values) is None:
+        return []
+    beside = width >= BESIDE
+    size = max(16, width // 2 - 1 if beside else width)
+    left = ["TTFT: how many runs", *plots.histogram(values, size, ascii_only=ascii_only)]
+    right = ["TTFT: share of runs, at most so long"]
+    right += plots.ecdf(values, size, ascii_only=ascii_only)
+    if not beside:
+        return [[(it, "")] for it in (*left, *right)]
+    return [[(f"{a:<{size + 2}}{b}", "")] for a, b in zip_longest(left, right, fillvalue="")]
+
+
+# ---- several arms, side by side
+
+
+def _together(result: Result, width: int, ascii_only: bool) -> list[list[Line]]:
+    by = [(arm, summaries_of(arm), runs_of(result, arm)) for arm in result.arms]
+    percentiles = percentiles_of(summaries.get("ttft") for _, summaries, _ in by)
+    starts = [_heads("TTFT", "median", "95 % interval", "min", "max", "cold", *percentiles)]
+    paces = [_heads("pace", "TPOT", "95 % interval", "tokens/s", "max gap", "stalls", "ok")]
+    wents = [_heads("of TTFT", "network", "load", "prompt", "unexplained")]
+    bundles: list[Line] = []
+    for arm, summaries, runs in by:
+        called: Span = (name(arm.name, NAME), "")
+        ttft = row(summaries.get("ttft"), False, percentiles)
+        cold = cold_ttft(arm)
+        failed = cold is None and arm.cold is not None
+        starts.append(
+            [called, *ttft[:4], ("failed" if failed else figure("ttft", cold), ""), *ttft[4:]]
+        )
+        paces.append([called, *_paced(arm, summaries, runs)])
+        parts: list[Span] = [(figure("ttft", it), "") for it in parts_of(runs)]
+        wents.append([called, *parts])
+        tokens = per_arrival(runs)
+        if tokens:
+            bundles += said("bundles", [(f"{called[0]}: tokens per arrival {tokens}", "")], width)
+    return [
+        table(starts, width),
+        table(paces, width),
+        [*table(wents, width), *bundles, *_sooner(result)],
+        _strips(result, width, ascii_only),
+    ]
+
+
+def _paced(arm: Arm, summaries: dict[str, Summary], runs: Sequence[Sample]) -> list[Span]:
+    approximate = is_approximate(runs)
+    gaps = gaps_of(runs)
+    stalls = sum(len(it.stalls) for it in runs)
+    total, fine = sum(arm.statuses.values()), arm.statuses.get(OK, 0)
+    return [
+        *row(summaries.get("tpot"), approximate)[:2],
+        row(summaries.get("tokens_per_second"), approximate)[0],
+        (seconds(max(gaps)) if gaps else NONE, ""),
+        (str(stalls), "warn" if stalls else ""),
+        (f"{fine}/{total}", "" if fine == total else "bad"),
+    ]
+
+
+def _sooner(result: Result) -> list[Line]:
+    """What streaming is good for: the first visible text against the wait for the whole."""
+    lines: list[Line] = []
+    ttfts = [(arm, median_of(it.ttft for it in runs_of(result, arm))) for arm in result.arms]
+    for whole, last in ttfts:
+        for arm, first in ttfts:
+            same = (arm.provider, arm.model, arm.cache) == (
+                whole.provider,
+                whole.model,
+                whole.cache,
+            )
+            if not same or not arm.streamed or whole.streamed or not first or not last:
+                continue
+            told = f"streamed {seconds(first)}, waiting for the whole {seconds(last)}"
+            times = f"{number(last / first)} x sooner" if last > first else "no sooner"
+            lines.append([(f"first visible text: {told}: {times}", "bold")])
+    return lines
+
+
+def _strips(result: Result, width: int, ascii_only: bool) -> list[Line]:
+    """A histogram of one line for each arm, all on one scale."""
+    values = [(name(arm.name, NAME), ttfts_of(result, arm)) for arm in result.arms]
+    scale = plots.scale_of([it for _, own in values for it in own])
+    margin = max(cells(called) for called, _ in values) + 2
+    columns = width - margin
+    if scale is None or columns < 16:
+        return []
+    lines: list[Line] = [_heads("TTFT: how many runs")]
+    for called, own in values:
+        (bar,) = plots.bars(own, scale, columns, 1, columns // 2, ascii_only=ascii_only)
+        lines.append([(called + " " * (margin - cells(called)), ""), (bar, "")])
+    return [*lines, [(" " * margin + plots.labels(scale, columns), "dim")]]
+
+
+# ---- what it means
+
+
+def _client(result: Result, width: int) -> list[Line]:
+    it = result.client
+    if it is None:
+        return []
+    if it.clock == "kernel":
+        lag = f"lag p50 {seconds(it.lag_p50)}, p99 {seconds(it.lag_p99)}"
+        spans: list[Span] = [("kernel receive times", ""), (lag, "")]
+    else:
+        error = f"error up to {seconds(it.lag_max)}" if it.lag_max > 0 else "its error is not known"
+        spans = [("user clock", ""), (error, "")]
+    spans.append((it.verdict, "good" if it.verdict == "TRUSTED" else "bad"))
+    lines = said("client", spans, width)
+    if it.verdict != "TRUSTED":
+        lines += prose("", it.reason, "", width)
+    return lines
+
+
+def _failures(result: Result, width: int) -> list[Line]:
+    """Each way in which runs ended other than well, with its first message."""
+    lines: list[Line] = []
+    kinds = [(arm, it, n) for arm in result.arms for it, n in arm.statuses.items() if it != OK]
+    for arm, status, n in kinds[:SHOWN]:
+        own = (it for it in result.samples if it.arm == arm.name and it.status == status)
+        message = next((it.message for it in own if it.message), "")
+        whose = f"{name(arm.name, SHORT)}: " if len(result.arms) > 1 else ""
+        told = f"{whose}{n} of {sum(arm.statuses.values())} {clean(status, NAME)}"
+        lines += said("failed", [(told, "bad")], width)
+        if message:
+            lines += prose("", message, "", width, most=2)
+    return lines + _more(len(kinds), width)
+
+
+def _more(n: int, width: int) -> list[Line]:
+    return said("", [(f"and {n - SHOWN} more", "")], width) if n > SHOWN else []
+
+
+def _comparisons(result: Result, width: int) -> list[Line]:
+    lines: list[Line] = []
+    for against, group in groupby(result.comparisons, key=lambda it: it.against):
+        told = list(group)
+        whose = name(against, 2 * NAME)
+        if against == BASELINE:
+            whose = f"the baseline {name(result.baseline or '', 2 * NAME)}".rstrip()
+        lines.append(_heads(f"against {whose}"))
+        lines += table([_compared(it, result) for it in told], width, left=3)
+        more = max((it.more_runs or 0 for it in told), default=0)
+        if more:
+            lines.append([(f"about {count(more, 'more run')} needed to decide", "warn")])
+    return lines
+
+
+def _compared(it: Comparison, result: Result) -> list[Span]:
+    arm = next((own for own in result.arms if own.name == it.arm), None)
+    approximate = arm is not None and is_approximate(runs_of(result, arm))
+    known = METRICS.get(it.metric)
+    # A model that is slower than another one has not regressed.
+    slower = it.verdict == "REGRESSED" and it.against != BASELINE
+    between = "" if it.low is None or it.high is None else f"[{number(it.low)}, {number(it.high)}]"
+    old, new = figure(it.metric, it.old), figure(it.metric, it.new, approximate)
+    whose: list[Span] = [(name(it.arm, SHORT), "")] if len(result.arms) > 1 else []
+    return [
+        ("WORSE" if slower else it.verdict, ROLES[it.verdict]),
+        *whose,
+        (known.label if known is not None else clean(it.metric, SHORT), ""),
+        (f"{old} -> {new}", ""),
+        ("" if it.ratio is None else f"x{number(it.ratio)}", "bold"),
+        (between, ""),
+        ("" if it.p is None else "p < 0.001" if it.p < 0.001 else f"p = {it.p:.3f}", ""),
+    ]
+
+
+def _gates(result: Result, width: int) -> list[Line]:
+    """The gates, those that failed first."""
+    lines: list[Line] = []
+    for gate in sorted(result.gates, key=lambda it: not it.failed)[:SHOWN]:
+        verdict: Span = ("FAIL", "bad") if gate.failed else ("PASS", "good")
+        spans: list[Span] = [(f"fail if {name(gate.text, width - INDENT - 8)}", "")]
+        if gate.measured is not None:
+            spans.append((f"measured {_gated(gate, gate.measured)}", ""))
+        if gate.limit is not None and BASELINE in gate.text:
+            spans.append((f"limit {_gated(gate, gate.limit)}", ""))
+        if gate.note:
+            spans.append((clean(gate.note, width - INDENT), ""))
+        lines += said(verdict[0], spans, width, role=verdict[1])
+    return lines + _more(len(result.gates), width)
+
+
+def _gated(gate: Gate, value: float) -> str:
+    """A figure of a gate, whose text is `METRIC.STATISTIC…`, behind an arm's name or not."""
+    metric = gate.text.rpartition(": ")[2].partition(".")[0].strip().lower()
+    share = metric not in METRICS and gate.text.endswith("%")
+    return f"{number(100 * value)} %" if share else figure(metric, value)
+
+
+def _remarks(result: Result, width: int) -> list[Line]:
+    """Warnings, and why the exit status is not 0."""
+    lines: list[Line] = []
+    for text in result.warnings[:SHOWN]:
+        lines += prose("warning", text, "warn", width)
+    lines += _more(len(result.warnings), width)
+    if result.exit_status:
+        why = ENDS.get(result.exit_status, "")
+        lines += said(f"exit {result.exit_status}", [(why, "bad")], width, role="bad")
+    return lines
