@@ -1,0 +1,132 @@
+"""Results kept under a name, to be the baseline of a later benchmark.
+
+`save` puts a result into NAME.json in a folder that is for its owner alone. `load` takes such a
+name or any file that ends in a result: what `save` or `--json` wrote, JSON Lines included.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+
+import msgspec
+
+from chatstream.bench.export import as_json, write
+from chatstream.bench.result import RESULT_VERSION, Result, decode
+from chatstream.errors import ConfigError, JournalError, UsageError
+
+ENDING = ".json"
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_PRIVATE = 0o700
+
+
+class _Kind(msgspec.Struct):
+    """What can be told of a JSON object of any version."""
+
+    type: str = ""
+    version: int = RESULT_VERSION
+
+
+def save(name: str, result: Result, folder: Path) -> Path:
+    """Keep the result, in place of an old one of that name; returns its file.
+
+    Raises `UsageError` for a name that cannot be, `JournalError` where nothing can be written.
+    """
+    path = _file(name, folder)
+    try:
+        for it in (*reversed(folder.parents), folder):
+            if not it.exists():
+                it.mkdir(mode=_PRIVATE, exist_ok=True)  # makedirs would leave those above public
+    except OSError as error:
+        raise JournalError(f"{folder} cannot be made: {error.strerror}") from error
+    write(path, as_json(result))
+    return path
+
+
+def check(name: str) -> None:
+    """Raise `UsageError` for a name that cannot be, before anything is measured."""
+    _file(name, Path())
+
+
+def names(folder: Path) -> list[str]:
+    """The names under which there are results, sorted. A folder that is missing has none."""
+    return sorted(it.stem for it in folder.glob(f"*{ENDING}") if _fits(it.stem))
+
+
+def load(name_or_path: str, folder: Path) -> Result:
+    """The result of that name, or in that file if there is a / in it or .json at its end.
+
+    Raises `UsageError` when there is none, `ConfigError` when it cannot be read.
+    """
+    separators = {"/", os.sep, os.altsep or os.sep}
+    if name_or_path.endswith(ENDING) or separators & set(name_or_path):
+        path = Path(name_or_path)
+        hint = None
+    else:
+        path = _file(name_or_path, folder)
+        hint = _hint(name_or_path, folder)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        what = f"there is no file {path}" if hint is None else f"no result is saved as {path.stem}"
+        raise UsageError(what, hint=hint) from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    return _parsed(data, path)
+
+
+def _fits(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and not name.endswith(ENDING)
+
+
+def _file(name: str, folder: Path) -> Path:
+    if not _fits(name):
+        raise UsageError(
+            f"{name!r} is no name for a result",
+            hint="letters, digits, . _ and - make a name, at most 100, without . in front "
+            f"or {ENDING} at the end",
+        )
+    return folder / f"{name}{ENDING}"
+
+
+def _hint(name: str, folder: Path) -> str:
+    if Path(name).is_file():
+        return f"for the file of that name say ./{name}"
+    there = names(folder)
+    if near := difflib.get_close_matches(name, there):
+        return f"did you mean {' or '.join(near)}?"
+    if there:
+        return f"there are {', '.join(there[:10])}{' …' if there[10:] else ''}"
+    return "`chatstream bench --save NAME` keeps a result"
+
+
+def _parsed(data: bytes, path: Path) -> Result:
+    text = data.strip()
+    if text.startswith(b"<"):
+        raise ConfigError(
+            f"{path} is a page to look at, not a result to read",
+            hint="keep a result with --save NAME or --json",
+        )
+    last = text.rpartition(b"\n")[2]
+    for part in {last: None, text: None}:  # the last of many lines, or one object over many
+        try:
+            kind = msgspec.json.decode(part, type=_Kind)
+        except (msgspec.DecodeError, RecursionError):
+            continue
+        if kind.type != "result":
+            raise ConfigError(
+                f"{path} holds no result at its end"
+                + (f", its last event is {kind.type}" if kind.type else "")
+            )
+        if kind.version != RESULT_VERSION:
+            raise ConfigError(
+                f"{path} holds a result of version {kind.version}; "
+                f"this chatstream reads version {RESULT_VERSION}"
+            )
+        try:
+            return decode(part)
+        except ValueError as error:
+            raise ConfigError(f"{path} is damaged: {error}") from error
+    raise ConfigError(f"{path} is damaged, or not a result of chatstream bench")
