@@ -16,7 +16,7 @@ A field whose value is its default is left out of the JSON.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Union, get_args
 
 import msgspec
 
@@ -292,9 +292,9 @@ def decode(line: bytes | str) -> AnyEvent:
     return event
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of one event."""
-    schema = msgspec.json.schema(AnyEvent)
+def json_schema(*others: type[Event]) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of one event, or one of those `others`."""
+    schema = msgspec.json.schema(Union[(AnyEvent, *others)])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "chatstream event",

@@ -33,6 +33,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "chatstream.cli.replay:replay",
         "Play a run again: its journal, or what `--json` has written, as it came.",
     ),
+    "bench": (
+        "chatstream.cli.bench:bench",
+        "Measure how soon and how steadily a model answers.",
+    ),
+    "doctor": (
+        "chatstream.cli.doctor:doctor",
+        "Find out why a stream does not stream.",
+    ),
     "models": (
         "chatstream.cli.models:models",
         "List the models of the server, one a line.",

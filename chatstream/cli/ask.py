@@ -2,9 +2,8 @@
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -30,6 +29,7 @@ from chatstream.cli.options import (
     NoJournal,
     Notify,
     OnDrop,
+    Option,
     Plain,
     Profile,
     Provider,
@@ -38,9 +38,11 @@ from chatstream.cli.options import (
     SaveCode,
     Stats,
     Strategy,
+    Temperature,
     Theme,
     Timeout,
     copying_in,
+    options_in,
     settings_in,
 )
 from chatstream.cli.output import (
@@ -53,7 +55,7 @@ from chatstream.cli.output import (
 )
 from chatstream.cli.prompt import compose
 from chatstream.cli.session import failed, run
-from chatstream.errors import ChatstreamError, UsageError
+from chatstream.errors import ChatstreamError
 
 
 def ask(
@@ -74,25 +76,14 @@ def ask(
     no_stream: Annotated[
         bool, typer.Option("--no-stream", help="Ask for the whole answer at once.")
     ] = False,
-    temperature: Annotated[
-        float | None,
-        typer.Option("--temperature", "-t", min=0.0, metavar="T", help="How freely it writes."),
-    ] = None,
+    temperature: Temperature = None,
     max_tokens: Annotated[
         int | None,
         typer.Option(
             "--max-tokens", min=1, metavar="N", help="End the answer after so many tokens."
         ),
     ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-o",
-            "--option",
-            metavar="KEY=VALUE",
-            help="Any other option, by the server's name; VALUE is JSON or text. Repeatable.",
-        ),
-    ] = None,
+    option: Option = None,
     retries: Retries = None,
     connect_timeout: ConnectTimeout = None,
     first_token_timeout: FirstTokenTimeout = None,
@@ -130,7 +121,7 @@ def ask(
     with interrupts(token):
         settings, copying = without_configuration(flags), None
         try:
-            resolved = resolve({**flags, "options": _options(option)}, profile=profile)
+            resolved = resolve({**flags, "options": options_in(option)}, profile=profile)
             check_look(resolved.settings, as_json=as_json, plain=plain)
             settings = resolved.settings
             copying = copying_in(arguments)
@@ -149,16 +140,3 @@ def ask(
         if not token.cancelled:
             tidy(settings)
         return status
-
-
-def _options(pairs: list[str] | None) -> dict[str, Any] | None:
-    options: dict[str, Any] = {}
-    for pair in pairs or ():
-        key, equals, text = pair.encode("utf-8", "replace").decode().partition("=")
-        if not equals or not key:
-            raise UsageError(f"-o {pair!r} is not KEY=VALUE", hint="for example: -o seed=7")
-        try:
-            options[key] = json.loads(text)
-        except ValueError:
-            options[key] = text
-    return options or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, TypeVar
 
 from msgspec.structs import replace
 
@@ -19,6 +19,8 @@ from chatstream.providers import Row, dialect, find, is_known
 if TYPE_CHECKING:
     from chatstream.providers.base import Provider
     from chatstream.transport import Transport
+
+T = TypeVar("T")
 
 _LOOK_FOR_OLLAMA = 1.0  # seconds; a local server answers within milliseconds or not at all
 _MODEL_LIST = 30.0  # seconds for a server to list its models
@@ -37,7 +39,7 @@ def candidates(settings: Settings) -> list[Settings]:
     for a provider that is none.
     """
     names = [*_strategy(settings), *settings.fallback]
-    models = [_with_model(settings, name) for name in names]
+    models = [with_model(settings, name) for name in names]
     if settings.strategy is None:
         models.insert(0, settings)
     if settings.on_drop == "fallback" and len(models) == 1:
@@ -69,8 +71,8 @@ def label(settings: Settings) -> str:
     return f"{model}@{settings.provider}" if settings.provider else model or "the first model"
 
 
-def _with_model(settings: Settings, name: str) -> Settings:
-    """The settings with another model: MODEL, MODEL@PROVIDER or @PROVIDER.
+def with_model(settings: Settings, name: str) -> Settings:
+    """These settings with another model: MODEL, MODEL@PROVIDER or @PROVIDER.
 
     Another provider has another address and key; what belongs to the first one is dropped.
     """
@@ -88,6 +90,35 @@ def _with_model(settings: Settings, name: str) -> Settings:
         key_variable=None,
         key_command=None,
     )
+
+
+def awaited(waiting: Generator[Event, None, T]) -> T:
+    """What a generator of pulses returns, for who shows nothing while it waits."""
+    while True:
+        try:
+            next(waiting)
+        except StopIteration as end:
+            found: T = end.value
+            return found
+
+
+def server_of(settings: Settings, token: CancelToken) -> Generator[Event, None, Server]:
+    """Pulses while it is found out, then whom these settings ask. Raises."""
+    provider = yield from provider_of(settings, token, Redactor())
+    try:
+        endpoint = provider.endpoint
+        row = find(endpoint.name)
+        model = settings.model or (yield from model_of(provider, row, settings, token))
+        return Server(replace(settings, provider=endpoint.name, model=model), endpoint.base_url)
+    finally:
+        provider.close()
+
+
+class Server(NamedTuple):
+    """Whom to ask: settings that name a provider and a model, and its address."""
+
+    settings: Settings
+    address: str
 
 
 def model_names(settings: Settings, token: CancelToken) -> Generator[Event, None, list[str]]:

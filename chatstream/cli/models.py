@@ -9,7 +9,7 @@ import typer
 
 from chatstream.cancel import CancelToken
 from chatstream.cli import exits
-from chatstream.cli.choose import model_names
+from chatstream.cli.choose import awaited, model_names
 from chatstream.cli.config import resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.options import BaseUrl, Debug, Json, Profile, Provider
@@ -32,12 +32,7 @@ def models(
     with interrupts(token):
         try:
             resolved = resolve({"provider": provider, "base_url": base_url}, profile=profile)
-            waiting = model_names(resolved.settings, token)
-            try:
-                while True:
-                    next(waiting)
-            except StopIteration as end:
-                names: list[str] = end.value
+            names = awaited(model_names(resolved.settings, token))
         except ChatstreamError as error:
             return exits.report(token.reason or error, sys.argv if as_json else ())
     for name in names:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chatstream.cli.config import FIELDS
+from chatstream.errors import UsageError
 
 if TYPE_CHECKING:
     from chatstream.cli.copying import Copying
@@ -26,6 +28,19 @@ Profile = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Events as JSON Lines on standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show what goes over the wire, on stderr.")]
+Temperature = Annotated[
+    float | None,
+    typer.Option("--temperature", "-t", min=0.0, metavar="T", help="How freely it writes."),
+]
+Option = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-o",
+        "--option",
+        metavar="KEY=VALUE",
+        help="Any other option, by the server's name; VALUE is JSON or text. Repeatable.",
+    ),
+]
 Retries = Annotated[
     int | None,
     typer.Option(
@@ -169,3 +184,17 @@ def copying_in(arguments: Mapping[str, Any]) -> Copying | None:
     copying = Copying(copy, code, to, save)
     copying.check()
     return copying
+
+
+def options_in(pairs: Sequence[str] | None) -> dict[str, Any] | None:
+    """What `-o KEY=VALUE` says, each value JSON or else text. Raises `UsageError`."""
+    options: dict[str, Any] = {}
+    for pair in pairs or ():
+        key, equals, text = pair.encode("utf-8", "replace").decode().partition("=")
+        if not equals or not key:
+            raise UsageError(f"-o {pair!r} is not KEY=VALUE", hint="for example: -o seed=7")
+        try:
+            options[key] = json.loads(text)
+        except ValueError:
+            options[key] = text
+    return options or None

@@ -6,9 +6,10 @@ import json
 
 import typer
 
+from chatstream.bench.result import Result
 from chatstream.events import json_schema
 
 
 def schema() -> None:
     """Print the JSON Schema of the events that `--json` writes, one event a line."""
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(json_schema(Result), indent=2, ensure_ascii=False))

@@ -1,0 +1,248 @@
+"""`chatstream bench`: how soon and how steadily a model answers."""
+
+# Annotations are not postponed: typer would have to evaluate each of them again at every start.
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from chatstream.bench import export, saved
+from chatstream.bench.definitions import explain as explained
+from chatstream.bench.plan import Plan, arms_of
+from chatstream.bench.verdict import parse_gate
+from chatstream.cancel import CancelToken
+from chatstream.cli import exits
+from chatstream.cli.benching import Wanted, results_folder
+from chatstream.cli.benching import bench as run
+from chatstream.cli.choose import Server, awaited, candidates, server_of, with_model
+from chatstream.cli.config import Settings, resolve
+from chatstream.cli.endpoints import without_userinfo
+from chatstream.cli.interrupt import interrupts
+from chatstream.cli.measuring import Measuring
+from chatstream.cli.options import (
+    BaseUrl,
+    ConnectTimeout,
+    Debug,
+    FirstTokenTimeout,
+    IdleTimeout,
+    Json,
+    Option,
+    Profile,
+    Provider,
+    Temperature,
+    Timeout,
+    options_in,
+    settings_in,
+)
+from chatstream.cli.output import show_debug
+from chatstream.errors import ChatstreamError, UsageError
+
+
+def bench(
+    provider: Provider = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL[@PROVIDER]",
+            help="Repeatable: several are compared, in turns.",
+        ),
+    ] = None,
+    base_url: BaseUrl = None,
+    profile: Profile = None,
+    runs: Annotated[
+        int | None,
+        typer.Option("-n", "--runs", min=1, metavar="N", help="Exactly so many runs a model."),
+    ] = None,
+    time: Annotated[
+        float | None,
+        typer.Option("--time", min=0.1, metavar="S", help="Seconds for everything; about 30."),
+    ] = None,
+    precision: Annotated[
+        float,
+        typer.Option(
+            "--precision",
+            min=0.1,
+            max=100.0,
+            metavar="PCT",
+            help="Enough when the median is so sure.",
+        ),
+    ] = 5.0,
+    concurrency: Annotated[
+        int,
+        typer.Option("-c", "--concurrency", min=1, max=1000, metavar="C", help="Streams at once."),
+    ] = 1,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            "--rate", min=0.001, metavar="R", help="Requests a second, whatever becomes of them."
+        ),
+    ] = None,
+    arrivals: Annotated[
+        Literal["constant", "poisson"],
+        typer.Option("--arrivals", help="How those requests are spread."),
+    ] = "constant",
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", metavar="TEXT", help="What is asked.")
+    ] = None,
+    prompt_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--prompt-tokens",
+            min=1,
+            max=10_000_000,
+            metavar="N",
+            help="Put about so many before it.",
+        ),
+    ] = None,
+    max_tokens: Annotated[
+        int,
+        typer.Option("--max-tokens", min=1, metavar="N", help="End each answer after so many."),
+    ] = 128,
+    conn: Annotated[
+        Literal["reuse", "new"],
+        typer.Option("--conn", help="One connection for all runs, or one for each."),
+    ] = "reuse",
+    cache: Annotated[
+        Literal["bust", "reuse", "compare"],
+        typer.Option("--cache", help="Prompts that no prefix cache knows, the same one, or both."),
+    ] = "bust",
+    vs_blocking: Annotated[
+        bool,
+        typer.Option("--vs-blocking", help="Against the same request without streaming."),
+    ] = False,
+    temperature: Temperature = None,
+    option: Option = None,
+    connect_timeout: ConnectTimeout = None,
+    first_token_timeout: FirstTokenTimeout = None,
+    idle_timeout: IdleTimeout = None,
+    timeout: Timeout = None,
+    as_json: Json = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="One row a run.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="One page with plots.")
+    ] = None,
+    save: Annotated[
+        str | None, typer.Option("--save", metavar="NAME", help="Keep the result for --baseline.")
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", metavar="NAME|FILE", help="Judge against a result."),
+    ] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-if",
+            metavar="GATE",
+            help="'ttft.p50>500ms', 'ttft.p50>baseline+10%', 'errors>0'. Repeatable.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail also when it is inconclusive or client-bound.")
+    ] = False,
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="How exact this installation measures; 5 s.")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="What each figure means, to the letter.")
+    ] = False,
+    debug: Debug = False,
+) -> int:
+    """Measure how soon and how steadily a model answers.
+
+    One cold run, then runs until the median time to the first token is
+    known to 5 %, or about 30 s. Exit status: 0 pass, 1 a gate failed or it
+    got worse than the baseline, 2 usage, 3 too many runs failed,
+    4 inconclusive and 5 client-bound (both with --strict), 130 Ctrl+C.
+    """
+    arguments = locals()
+    if debug:
+        show_debug()
+    if explain:
+        typer.echo("\n".join(explained()))
+        return 0
+    token = CancelToken()
+    with interrupts(token):
+        try:
+            if self_test:
+                return _self_test(token)
+            return _bench(arguments, token)
+        except ChatstreamError as error:
+            return exits.report(token.reason or error, sys.argv if as_json else ())
+
+
+def _bench(given: dict[str, Any], token: CancelToken) -> int:
+    """Everything is looked at before anything is asked."""
+    if given["rate"] is not None and given["concurrency"] != 1:
+        raise UsageError("--rate and --concurrency exclude each other: a rate is an open loop")
+    files = [(name, given[name]) for name in ("csv", "html") if given[name] is not None]
+    for _, path in files:
+        export.check(path)
+    if given["save"] is not None:
+        saved.check(given["save"])
+    gates = [parse_gate(text) for text in given["fail_if"] or ()]
+    baseline = given["baseline"]
+    if baseline is None and any(gate.scale is not None for gate in gates):
+        raise UsageError("a gate speaks of a baseline", hint="name it with --baseline")
+    wanted = Wanted(
+        files=files,
+        save=given["save"],
+        baseline=None if baseline is None else (baseline, saved.load(baseline, results_folder())),
+        gates=gates,
+        strict=given["strict"],
+        as_json=given["as_json"],
+    )
+    plan = Plan(
+        runs=given["runs"],
+        seconds=given["time"] or 30.0,
+        timed=given["time"] is not None,
+        precision=given["precision"] / 100,
+        concurrency=given["concurrency"],
+        rate=given["rate"],
+        arrivals=given["arrivals"],
+        reuse=given["conn"] == "reuse",
+        prompt=_utf8(given["prompt"]),
+        prompt_tokens=given["prompt_tokens"],
+        max_tokens=given["max_tokens"],
+    )
+    servers = _servers(given, token)
+    models = [(str(it.settings.provider), str(it.settings.model)) for it in servers]
+    arms = arms_of(models, given["cache"], given["vs_blocking"])
+    each = len(arms) // len(servers)
+    settings = {arm.name: servers[at // each].settings for at, arm in enumerate(arms)}
+    addresses = dict.fromkeys(without_userinfo(it.address) or "" for it in servers)
+    return run(arms, settings, ", ".join(addresses), plan, wanted, token)
+
+
+def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
+    """Whom to ask: for each model that is named, else what the settings say."""
+    flags = {**settings_in(given), "options": options_in(given["option"])}
+    names = flags.pop("model") or []
+    del flags["max_tokens"]
+    settings = resolve(flags, profile=given["profile"]).settings
+    asked: list[Settings] = [with_model(settings, _utf8(name) or "") for name in names]
+    return [awaited(server_of(it, token)) for it in asked or candidates(settings)[:1]]
+
+
+def _utf8(text: str | None) -> str | None:
+    """An argument need not be UTF-8, what we send has to be."""
+    return None if text is None else text.encode("utf-8", "replace").decode()
+
+
+def _self_test(token: CancelToken) -> int:
+    from chatstream.bench.selftest import selftest
+
+    def wires(url: str, kernel: bool) -> Measuring:
+        settings = Settings(provider="ollama", base_url=url, model="truth")
+        return Measuring({"self-test": settings}, kernel=kernel)
+
+    found = selftest(wires, token)
+    with contextlib.suppress(BrokenPipeError):
+        typer.echo("\n".join(found.lines))
+    return found.exit_status

@@ -1,0 +1,272 @@
+"""A benchmark from end to end: whom to ask, the runs, what is shown and kept after each of them.
+
+1. Everything that can be wrong on the command line is found before the first request.
+2. After each run the files are written anew, so that whatever ends the benchmark leaves what was
+   measured. While other streams are open this happens once in a while only: it takes milliseconds.
+3. Standard output is for the result: one screen, or with `--json` events as everywhere, the last of
+   which is the `result`. Progress goes to standard error, and only to a terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chatstream import __version__
+from chatstream.bench import export, saved
+from chatstream.bench.definitions import DEFINITIONS
+from chatstream.bench.metrics import summed
+from chatstream.bench.plan import Plan
+from chatstream.bench.report import screen
+from chatstream.bench.result import OK, RESULT_VERSION, Arm, Result, Sample
+from chatstream.bench.run import Run
+from chatstream.bench.verdict import (
+    Condition,
+    check,
+    client_of,
+    compare_arms,
+    compare_results,
+    exit_status,
+)
+from chatstream.cancel import CancelToken
+from chatstream.cli.config import Settings
+from chatstream.cli.measuring import Measuring
+from chatstream.cli.output import has_colours
+from chatstream.clock import monotonic
+from chatstream.events import Event, Metadata, Progress
+from chatstream.sinks.escape import clean
+from chatstream.sinks.output import Output
+from chatstream.stages.seal import new_run
+from chatstream.store.place import state_folder
+
+SPARSELY = 1.0
+"""Seconds between two times that files are written and progress is drawn while streams are open."""
+
+_COLOURS = {"bold": "1", "dim": "2", "good": "32", "bad": "1;31", "warn": "33"}
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to come of the figures.
+
+    `files` are the exports: a format of `export.FORMATS` and where to. `baseline` is the name it
+    was given by, and the result that stands there.
+    """
+
+    files: Sequence[tuple[str, Path]] = ()
+    save: str | None = None
+    baseline: tuple[str, Result] | None = None
+    gates: Sequence[Condition] = ()
+    strict: bool = False
+    as_json: bool = False
+
+
+def results_folder() -> Path:
+    """Where results are saved."""
+    return state_folder() / "bench"
+
+
+def bench(
+    arms: Sequence[Arm],
+    settings: Mapping[str, Settings],
+    target: str,
+    plan: Plan,
+    wanted: Wanted,
+    token: CancelToken,
+) -> int:
+    """Run it, show it, keep it; returns the exit status. `settings` are those of each arm.
+
+    Raises a `ChatstreamError` for what keeps it from beginning, or a file from being written.
+    """
+    opening = new_run()
+    opening.provider, opening.model = arms[0].provider, arms[0].model
+    finding = _Finding(arms, target, plan, wanted, str(opening.started_at))
+    telling = _Telling(wanted.as_json, opening)
+    its = settings[arms[0].name]
+    with Measuring(settings) as wires, _progress(plan, arms, quiet=wanted.as_json) as draw:
+        run = Run(wires, arms, plan, token, temperature=its.temperature, options=its.options)
+        kept_at = drawn_at = -SPARSELY
+        for sample in run.samples():
+            sample.message = wires.redact(sample.message) if sample.message else None
+            finding.samples.append(sample)
+            now = monotonic()
+            telling.progress(sample, len(finding.samples), run.elapsed)
+            if not run.is_busy or now - drawn_at >= SPARSELY:
+                drawn_at = now
+                draw(finding.samples)
+            if finding.is_kept and (not run.is_busy or now - kept_at >= SPARSELY):
+                kept_at = now
+                finding.keep(finding.result(run, stopped=token.cancelled))
+    result = finding.result(run, stopped=token.cancelled)
+    finding.keep(result)
+    telling.result(result)
+    return token.reason.exit_status if token.reason is not None else result.exit_status
+
+
+class _Finding:
+    """The samples so far, and what follows from them."""
+
+    def __init__(
+        self, arms: Sequence[Arm], target: str, plan: Plan, wanted: Wanted, started_at: str
+    ) -> None:
+        self.samples: list[Sample] = []
+        self._arms = arms
+        self._target = target
+        self._plan = plan
+        self._wanted = wanted
+        self._started_at = started_at
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether anything is written while it runs."""
+        return bool(self._wanted.files or self._wanted.save)
+
+    def result(self, run: Run, *, stopped: bool) -> Result:
+        """The result of these samples."""
+        wanted = self._wanted
+        result = Result(
+            version=RESULT_VERSION,
+            chatstream=__version__,
+            started_at=self._started_at,
+            target=self._target,
+            settings=_told(self._plan),
+            definitions=DEFINITIONS,
+            samples=self.samples,
+            arms=[summed(arm, self.samples) for arm in self._arms],
+            client=client_of(self.samples, run.cpu),
+            elapsed=run.elapsed,
+            warnings=_warnings(self.samples, self._plan, run),
+        )
+        result.comparisons = compare_arms(result)
+        baseline = None
+        if wanted.baseline is not None:
+            result.baseline, baseline = wanted.baseline
+            result.comparisons = [*result.comparisons, *compare_results(result, baseline)]
+        result.gates = [gate for it in wanted.gates for gate in check(it, result, baseline)]
+        result.exit_status = exit_status(result, strict=wanted.strict, stopped=stopped)
+        return result
+
+    def keep(self, result: Result) -> None:
+        """Write every file that is wanted. Raises a `ChatstreamError`."""
+        for name, path in self._wanted.files:
+            export.write(path, export.FORMATS[name](result))
+        if self._wanted.save is not None:
+            saved.save(self._wanted.save, result, results_folder())
+
+
+class _Telling:
+    """Standard output: the events of the benchmark, or the screen at its end."""
+
+    def __init__(self, as_json: bool, opening: Metadata) -> None:
+        self._out = Output(1)
+        self._as_json = as_json
+        self._seq = 0
+        self._began = monotonic()
+        self._event(opening)
+
+    def progress(self, sample: Sample, number: int, elapsed: float) -> None:
+        """A run has ended."""
+        ttft = f"ttft {sample.ttft:.6f} s" if sample.ttft is not None else "no token"
+        message = f"{sample.arm}: {sample.status}, {ttft}"
+        self._event(
+            Progress("runs", current=number, message=message, elapsed=round(elapsed, 6)),
+        )
+
+    def result(self, result: Result) -> None:
+        """The benchmark has ended."""
+        if self._as_json:
+            self._event(result)
+            return
+        columns = min(80, _columns())
+        fancy = _can_show("█▁─", sys.stdout.encoding)
+        lines = screen(result, columns, ascii_only=not fancy)
+        colours = has_colours(1)
+        text = "".join(
+            "".join(_painted(clean(it), role, colours) for it, role in line).rstrip() + "\n"
+            for line in lines
+        )
+        with contextlib.suppress(BrokenPipeError):  # the reader has seen enough
+            self._out.write(text.encode(sys.stdout.encoding, "replace"))
+
+    def _event(self, event: Event) -> None:
+        if not self._as_json:
+            return
+        event.seq, event.t = self._seq, round(monotonic() - self._began, 6)
+        self._seq += 1
+        with contextlib.suppress(BrokenPipeError):
+            self._out.write(msgspec.json.encode(event) + b"\n")
+
+
+def _told(plan: Plan) -> dict[str, Any]:
+    """The plan, as it is exported."""
+    return {name: getattr(plan, name) for name in plan.__struct_fields__}
+
+
+def _warnings(samples: Sequence[Sample], plan: Plan, run: Run) -> list[str]:
+    """What a reader of the figures should know."""
+    warm = [it for it in samples if not it.cold and it.status == OK]
+    anew = sum(not it.reused for it in warm)
+    warnings = []
+    if plan.reuse and plan.concurrency == 1 and plan.rate is None and anew:
+        warnings.append(
+            f"{anew} of {len(warm)} runs had to connect anew: the server closes its connections"
+        )
+    if run.stopped_because == "failures":
+        warnings.append("every run failed, so no more were begun")
+    if run.stopped_because == "time" and plan.rate is None and not plan.timed:
+        share = f"{plan.precision:.0%}"
+        warnings.append(f"the time was over before the median was known to ±{share}: see --time")
+    return warnings
+
+
+@contextlib.contextmanager
+def _progress(
+    plan: Plan, arms: Sequence[Arm], *, quiet: bool
+) -> Iterator[Callable[[Sequence[Sample]], None]]:
+    """What draws the bar of progress, on a terminal; it is never drawn by itself."""
+    if quiet or not os.isatty(2):
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}", markup=False), BarColumn()
+    total = None if plan.limit is None else len(arms) * (plan.limit + 1)
+    with Progress(*columns, console=console, auto_refresh=False, transient=True) as progress:
+        task = progress.add_task("cold run", total=total)
+        progress.refresh()
+
+        def draw(samples: Sequence[Sample]) -> None:
+            latest = samples[-1]
+            told = f"{latest.ttft * 1e3:.0f} ms" if latest.ttft is not None else latest.status
+            progress.update(task, completed=len(samples))
+            progress.update(task, description=f"run {len(samples)}: first token {clean(told)}")
+            progress.refresh()
+
+        yield draw
+
+
+def _columns() -> int:
+    """The width of the terminal; 80 where there is none."""
+    with contextlib.suppress(OSError):
+        return os.get_terminal_size(1).columns or 80
+    return 80
+
+
+def _can_show(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _painted(text: str, role: str, colours: bool) -> str:
+    code = _COLOURS.get(role)
+    return f"\x1b[{code}m{text}\x1b[0m" if colours and code and text else text

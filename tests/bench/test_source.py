@@ -1,0 +1,47 @@
+"""The sources that the loop asks are the real ones."""
+
+from __future__ import annotations
+
+import time
+
+from chatstream.bench.result import Arm
+from chatstream.bench.source import Source, Wires
+from chatstream.cancel import CancelToken
+from chatstream.cli.config import Settings
+from chatstream.cli.measuring import Measuring
+from chatstream.events import Event
+from chatstream.flow import Finish, Pulse
+from chatstream.messages import ChatRequest, Message
+from tests.support.loopback import NDJSON, Reply, Script
+
+LIMIT = 20.0  # seconds that an answer takes at most
+
+
+def whole_answer(wires: Wires, arm: Arm) -> list[Event]:
+    """As any loop reads it, by nothing but the protocol."""
+    source: Source = wires.source(arm)
+    request = ChatRequest(arm.model, (Message("user", "hi"),))
+    events = source.open(request, CancelToken(), raw=iter, answer=iter)
+    kept: list[Event] = []
+    limit = time.monotonic() + LIMIT
+    while time.monotonic() < limit:
+        wires.wait()
+        for event in events:
+            kept.append(event)
+            if type(event) is Pulse and not source.news:
+                break
+        else:
+            source.close()
+            source.close()  # idempotent
+            return kept
+    raise AssertionError("it never ended")
+
+
+def test_a_source_gives_a_pulse_whenever_it_holds_nothing_and_never_blocks() -> None:
+    lines = [b'{"message":{"content":"a"}}\n', b'{"done":true}\n']
+    with Script(Reply(lines, headers=NDJSON, pace=0.01)) as server:
+        settings = Settings(provider="ollama", base_url=server.url, model="m")
+        with Measuring({"m": settings}) as wires:
+            events = whole_answer(wires, Arm(name="m", provider="ollama", model="m"))
+    assert sum(type(event) is Pulse for event in events) > 2
+    assert type(events[-1]) is Finish
