@@ -295,7 +295,9 @@ def _translate(error: Exception, call: Call, connect: float | None) -> NoReturn:
     if isinstance(error, what.ProxyError):
         raise ConnectError(f"the proxy gives no connection to {where}: {reason}") from error
     if isinstance(error, what.ConnectTimeout):
-        raise TimedOut(f"no connection to {where} within {connect:g} s") from error
+        late = TimedOut(f"no connection to {where} within {connect:g} s")
+        late.phase = "connect"
+        raise late from error
     if isinstance(error, ValueError | UnicodeError):  # InvalidURL, InvalidHeader, MissingSchema…
         raise ConfigError(
             f"the request to {where} cannot be made: {error}",

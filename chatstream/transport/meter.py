@@ -209,10 +209,12 @@ class MeteredLane(Lane):
 
     def receive(self, sock: socket.socket) -> bytes | None:
         data = self.next(waits=False)
-        if data is None:
+        if data is None or self._latest is None:
             self._clock.held = None
-        elif data and self._latest is not None:
+        elif data:
             self._note(self._latest)
+        else:  # the end: what is told only now has the time at which it was read
+            self._clock.held = self._latest.at
         return data
 
     def hurry(self, sock: socket.socket) -> None:

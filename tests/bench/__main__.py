@@ -11,7 +11,18 @@ import gc
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.bench import cpu, journal, lateness, memory, rendering, search, start, terminal, whole
+from tests.bench import (
+    accuracy,
+    cpu,
+    journal,
+    lateness,
+    memory,
+    rendering,
+    search,
+    start,
+    terminal,
+    whole,
+)
 from tests.bench.rig import Failed, Rig, open_rig
 from tests.bench.rows import Row
 
@@ -25,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[Rig], Iterator[Row]]] = {
     "memory": memory.rows,
     "terminal": terminal.rows,
     "rendering": rendering.rows,
+    "accuracy": accuracy.rows,
 }
 
 
