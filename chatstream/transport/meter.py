@@ -118,6 +118,7 @@ class Meter:
         else:
             lane.watched = True
             lane.ready_in = self._round - 1
+            self.read(lane)
 
     def close(self) -> None:
         """Let go of everything. Idempotent."""
@@ -200,7 +201,7 @@ class MeteredLane(Lane):
     def read_ahead(self, file: io.BufferedReader, sock: socket.socket) -> bytes:
         raw = file.raw
         assert isinstance(raw, _Head), "it was made by our reader"
-        raw.waits = False
+        raw.over = True
         held = file.peek()
         held = file.read(len(held)) if held else b""
         if held and self._latest is not None:
@@ -268,7 +269,7 @@ class _Head(io.RawIOBase):
 
     def __init__(self, lane: MeteredLane, sock: socket.socket) -> None:
         super().__init__()
-        self.waits = True
+        self.over = False  # the head is read; what comes now is not its
         self._lane = lane
         self._file = sock.makefile("rb", buffering=0)
 
@@ -276,7 +277,7 @@ class _Head(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        data = self._lane.next(waits=self.waits, most=len(buffer))
+        data = None if self.over else self._lane.next(waits=True, most=len(buffer))
         if data is None:
             return None
         buffer[: len(data)] = data

@@ -118,6 +118,29 @@ def test_a_body_that_comes_with_its_head_is_read_with_its_time(meter: Meter) -> 
     assert trace.sent <= trace.head <= trace.receipts[0].at
 
 
+def test_an_end_that_came_before_the_head_was_looked_at_is_seen(meter: Meter) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    transport = Metered(meter)
+    asked = Asked(transport, f"http://127.0.0.1:{listener.getsockname()[1]}/")
+    asked.pull()
+    thread.join()
+    for _ in range(20):  # the head is read, and the end, and nobody has looked
+        meter.wait()
+    with pytest.raises(Truncated):
+        read(meter, asked)
+    transport.close()
+    listener.close()
+
+
 def test_every_piece_has_the_time_of_the_read_that_brought_it(meter: Meter) -> None:
     with Script(Reply(PIECES, headers=SSE, pace=0.003)) as server:
         transport = Metered(meter)
