@@ -249,16 +249,23 @@ class _OpenRun:
         self.pull(token)
 
     def pull(self, token: CancelToken) -> bool:
-        """Take what has come, a turn's worth at most. Whether the run has ended."""
+        """Take what has come, a turn's worth at most. Whether the run has ended.
+
+        Behind the pulse of a read there may be the end of the answer: only the pulse after it
+        says that there is nothing.
+        """
         if token.reason is not None and not self._ended:
             self._fail(token.reason)
         if self._ended:
             return True
+        silent = not self.source.news
         try:
             for _ in range(TURN):
-                if type(next(self.events)) is Pulse and not self.source.news:
+                pulse = type(next(self.events)) is Pulse
+                if pulse and silent and not self.source.news:
                     self._in_hand = False
                     return False
+                silent = pulse
         except StopIteration:
             self._ended = True
         except ChatstreamError as failure:

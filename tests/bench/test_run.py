@@ -134,7 +134,7 @@ class Scripted:
                     yield Pulse(t=world.now)
                 if isinstance(event, ChatstreamError):
                     raise event
-                event.t = self._next
+                event.t, self._next = sent + at, None
                 yield event
                 if world.chatty:
                     yield Pulse(t=world.now)
@@ -388,6 +388,14 @@ def test_what_came_with_several_reads_is_taken_in_one_turn() -> None:
     world.chatty = True
     measured(world, Plan(runs=1))
     assert world.waits <= 4
+
+
+def test_an_end_behind_the_pulse_of_the_last_read_is_seen_at_once() -> None:
+    world = World()
+    world.chatty = True
+    run = run_of(world, Plan(runs=1))
+    assert len(list(run.samples())) == 2
+    assert run.elapsed <= 2 * (0.010 + 3 * STEP)
 
 
 def test_a_failure_does_not_keep_its_run_in_memory() -> None:
