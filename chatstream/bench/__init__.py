@@ -12,7 +12,7 @@
     export     CSV, JSON and HTML; one writer a format (`page` is the HTML)
     saved      results kept under a name
     truth      a server that knows when it sent what; `selftest` measures ourselves with it
-    doctor     why a stream is none
+    doctor     why a stream is none; `proxies` is what is known of those in between
 
 All of it is about `result.Result`, the values that are exported.
 """

@@ -3,6 +3,7 @@
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -237,6 +238,8 @@ def _utf8(text: str | None) -> str | None:
 
 def _self_test(token: CancelToken) -> int:
     from chatstream.bench.selftest import selftest
+
+    os.environ["NO_PROXY"] = "127.0.0.1"  # the server of the self-test is in this process
 
     def wires(url: str, kernel: bool) -> Measuring:
         settings = Settings(provider="ollama", base_url=url, model="truth")

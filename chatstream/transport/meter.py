@@ -331,6 +331,7 @@ class Metered(Transport):
         if self._former is not None:
             lane, response = self._former
             self._former = None
+            lane.leave()
             super()._leave(lane, response, reusable=False)
         super().close()
 

@@ -273,3 +273,11 @@ def test_an_unknown_provider_is_told_as_json_too() -> None:
     events: list[dict[str, Any]] = [json.loads(line) for line in finished.stdout.splitlines()]
     assert finished.status == 2
     assert events[-1]["type"] == "error"
+
+
+def test_the_self_test_measures_here_whatever_proxy_is_set() -> None:
+    finished = run(["bench", "--self-test"], HTTP_PROXY="http://127.0.0.1:9", NO_PROXY="")
+    assert finished.status in {0, 5}  # 5: this machine is busy
+    assert "16 streams" in finished.stdout.decode()
+    assert "0 of 0" not in finished.stdout.decode()
+    assert finished.stderr == ""

@@ -208,6 +208,20 @@ def test_a_body_that_does_not_end_holds_up_the_next_request_only_briefly(meter: 
     assert not transport.trace.reused
 
 
+def test_a_transport_closed_at_an_end_mark_leaves_its_number_to_the_next_one(meter: Meter) -> None:
+    never = threading.Event()
+    with Script(Reply(PIECES, headers=SSE, hold={len(PIECES): never}), Reply(b"two")) as server:
+        first, second = Metered(meter), Metered(meter)
+        asked = Asked(first, server.url)
+        read(meter, asked, until=lambda: b"data: 39" in b"".join(asked.body))
+        asked.items.close()
+        first.close()  # its descriptor is free again
+        again = Asked(second, server.url)
+        read(meter, again)
+        assert b"".join(again.body) == b"two"
+        second.close()
+
+
 def test_phases_of_a_new_connection_are_measured_apart(meter: Meter) -> None:
     with Script(Reply(b"ok"), https=True) as server:
         transport = Metered(meter, ca_file=str(server.ca_file))

@@ -1,0 +1,52 @@
+"""What is known of the proxies between a client and a model: how they betray themselves, when they
+give up, and what to change. Literal tables for `doctor`; a row is all it takes to know one more.
+"""
+
+from __future__ import annotations
+
+IDLE_LIMITS = (
+    (30.0, "AWS CloudFront, and of Heroku up to the first byte"),
+    (50.0, "HAProxy (timeout server, in its examples)"),
+    (55.0, "Heroku"),
+    (60.0, "nginx (proxy_read_timeout), Apache (ProxyTimeout) and AWS ALB"),
+    (100.0, "Cloudflare"),
+    (120.0, "Cloudflare's tunnel"),
+    (230.0, "Azure App Service"),
+    (300.0, "Envoy (stream_idle_timeout) and Node's fetch"),
+)
+"""Seconds without a byte, by default, and whose they are."""
+
+TOTAL_LIMITS = (
+    (15.0, "Envoy (the route's timeout)"),
+    (29.0, "AWS API Gateway"),
+    (30.0, "Google Cloud's load balancer (timeoutSec) and gunicorn (--timeout)"),
+    (300.0, "Google Cloud Run and Vercel"),
+    (900.0, "AWS Lambda"),
+)
+"""Seconds for a whole answer, however lively it is."""
+
+PROXIES: tuple[tuple[str, str, str, str], ...] = (
+    ("cf-ray", "", "Cloudflare", "turn off what reads the body there (response buffering, rules)"),
+    ("apigw-requestid", "", "AWS API Gateway", "HTTP APIs cannot stream: take a REST API"),
+    ("x-amz-apigw-id", "", "AWS API Gateway", "set the response transfer mode to STREAM"),
+    ("x-amz-cf-id", "", "AWS CloudFront", "switch its compression off for this path"),
+    ("server", "nginx", "nginx", "set `proxy_buffering off;` for this location"),
+    ("server", "openresty", "OpenResty", "set `proxy_buffering off;` for this location"),
+    ("server", "apache", "Apache", "add `flushpackets=on` to ProxyPass"),
+    ("server", "envoy", "Envoy", "take out the filters that read bodies (ext_proc, compressor)"),
+    ("via", "caddy", "Caddy", "set `flush_interval -1` in reverse_proxy"),
+    ("via", "varnish", "Varnish", "set `beresp.do_stream`"),
+)
+"""A header, what its value contains, who sends it, and how that one stops holding a body back."""
+
+ADVICE = {
+    401: "check the key: `chatstream config show` tells where it comes from",
+    403: "check the key and its rights, and whether a proxy wants a login of its own",
+    404: "check the address (--base-url, often with /v1) and the model (`chatstream models`)",
+    429: "wait a while; a proxy may count requests, too",
+    502: "the proxy has no server behind it: see that it runs, where the proxy looks for it",
+    503: "the server is not ready: wait, and see whether it has free workers",
+    504: "the proxy gave up on the server: raise its limit on silence, or load the model before",
+    524: "Cloudflare gave up on the server: send the head at once and keep-alives after it",
+}
+"""What to do about an HTTP status."""
