@@ -35,6 +35,7 @@ from chatstream.clock import Deadline, monotonic
 from chatstream.timing import Receipt, Stopwatch, Trace
 from chatstream.transport.connection import Lane
 from chatstream.transport.exchange import Call, Head, Tick, Transport
+from chatstream.transport.scheduling import take_short_turns
 from chatstream.transport.stamps import SPACE, Placing, ask, stamp_in
 
 ROUND = 0.001
@@ -51,7 +52,7 @@ _Read = tuple[bytes | OSError, Receipt]
 
 
 class Meter:
-    """Reads every exchange of a benchmark. One thread calls `wait`."""
+    """Reads every exchange of a benchmark. One thread makes it, calls `wait` and closes it."""
 
     def __init__(self, *, kernel: bool = True) -> None:
         self._selector = selectors.DefaultSelector()
@@ -62,6 +63,7 @@ class Meter:
         # The kernel begins to stamp some moments after the first socket has asked for it.
         self._first = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.kernel = kernel and ask(self._first)
+        take_short_turns()
 
     def wait(self) -> None:
         """Take what has come, or comes within a round, for every exchange."""
@@ -124,6 +126,7 @@ class Meter:
         """Let go of everything. Idempotent."""
         self._selector.close()
         self._first.close()
+        take_short_turns(0)
 
     def __enter__(self) -> Self:
         return self
