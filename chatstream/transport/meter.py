@@ -115,7 +115,7 @@ class Meter:
             self._selector.register(lane.sock, selectors.EVENT_READ, lane)
         except KeyError:  # its number is that of a closed one that has not left yet
             self._joining.put(lane)
-        except ValueError:  # closed already
+        except (ValueError, OSError):  # closed already, by the thread that opened it
             return
         else:
             lane.watched = True
