@@ -217,7 +217,7 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
     arms = arms_of(models, given["cache"], given["vs_blocking"])
     each = len(arms) // len(servers)
     settings = {arm.name: servers[at // each].settings for at, arm in enumerate(arms)}
-    addresses = dict.fromkeys(without_userinfo(it.address) or "" for it in servers)
+    addresses = dict.fromkeys(without_userinfo(it.address) or "built in" for it in servers)
     return run(arms, settings, ", ".join(addresses), plan, wanted, token)
 
 

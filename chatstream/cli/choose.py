@@ -109,13 +109,14 @@ def server_of(settings: Settings, token: CancelToken) -> Generator[Event, None, 
         endpoint = provider.endpoint
         row = find(endpoint.name)
         model = settings.model or (yield from model_of(provider, row, settings, token))
-        return Server(replace(settings, provider=endpoint.name, model=model), endpoint.base_url)
+        address = row.base_url and endpoint.base_url  # the demo is its own server
+        return Server(replace(settings, provider=endpoint.name, model=model), address)
     finally:
         provider.close()
 
 
 class Server(NamedTuple):
-    """Whom to ask: settings that name a provider and a model, and its address."""
+    """Whom to ask: settings that name a provider and a model, and its address, if it has one."""
 
     settings: Settings
     address: str

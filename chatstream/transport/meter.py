@@ -246,13 +246,16 @@ class MeteredLane(Lane):
             self.trace.receipts.append(receipt)
 
     def leave(self) -> None:
-        """Read no more, and look at the round trip while there is a socket."""
+        """Read no more."""
         self.left = True
+        self._meter.leave(self)
+
+    def look_at_round_trip(self) -> None:
+        """Ask the kernel for its estimate, while there is a socket."""
         if self.sock is not None and hasattr(socket, "TCP_INFO"):
             with contextlib.suppress(OSError, struct.error):
                 told = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT.size)
                 self.trace.rtt = _RTT.unpack(told)[0] / 1e6
-        self._meter.leave(self)
 
 
 class _Reader:
@@ -359,6 +362,7 @@ class Metered(Transport):
 
     def _leave(self, lane: Lane, response: requests.Response | None, *, reusable: bool) -> None:
         assert isinstance(lane, MeteredLane), "every lane of ours is one"
+        lane.look_at_round_trip()
         unfinished = lane.body is not None and lane.body.unfinished and lane.watched
         if response is not None and not reusable and unfinished and not lane.dead:
             self._former = lane, response

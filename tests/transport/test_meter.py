@@ -183,6 +183,8 @@ def test_a_connection_is_used_again_though_the_body_ends_after_its_end_mark(
         asked = Asked(transport, server.url)
         read(meter, asked, until=lambda: b"data: 39" in b"".join(asked.body))
         asked.items.close()  # at the end mark: the reader needs nothing more
+        if hasattr(socket, "TCP_INFO"):
+            assert transport.trace.rtt
         hold.set()
         again = Asked(transport, server.url)
         read(meter, again)
