@@ -36,7 +36,7 @@ from chatstream.timing import Receipt, Stopwatch, Trace
 from chatstream.transport.connection import Lane
 from chatstream.transport.exchange import Call, Head, Tick, Transport
 from chatstream.transport.scheduling import take_short_turns
-from chatstream.transport.stamps import SPACE, Placing, ask, stamp_in
+from chatstream.transport.stamps import SPACE, Placing, ask, begin, stamp_in
 
 ROUND = 0.001
 """Seconds that a round waits at most: so well it is known when a socket was last empty."""
@@ -60,9 +60,8 @@ class Meter:
         self._placing = Placing()
         self._round = 0
         self._looked = 0.0  # the round before this one saw no data then, but where it found some
-        # The kernel begins to stamp some moments after the first socket has asked for it.
-        self._first = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.kernel = kernel and ask(self._first)
+        self._stamping = begin() if kernel else None
+        self.kernel = self._stamping is not None
         take_short_turns()
 
     def wait(self) -> None:
@@ -125,7 +124,8 @@ class Meter:
     def close(self) -> None:
         """Let go of everything. Idempotent."""
         self._selector.close()
-        self._first.close()
+        if self._stamping is not None:
+            self._stamping.close()
         take_short_turns(0)
 
     def __enter__(self) -> Self:

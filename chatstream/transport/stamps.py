@@ -17,6 +17,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 
+from chatstream.clock import Deadline
+
 _SO_TIMESTAMPING = 37  # asm-generic/socket.h; the socket module has no name for it
 _RX_SOFTWARE = 1 << 3  # linux/net_tstamp.h: stamp what is received,
 _SOFTWARE = 1 << 4  # and report the stamps that the kernel made itself
@@ -24,6 +26,8 @@ _TIMESPEC = struct.Struct("ll")
 
 SPACE = socket.CMSG_SPACE(3 * _TIMESPEC.size) if hasattr(socket, "CMSG_SPACE") else 0
 """Bytes of ancillary data that a stamp takes."""
+
+_MOMENT = 0.001
 
 SLACK = 0.0002
 """Seconds by which the two clocks, read one after the other, may disagree."""
@@ -37,6 +41,26 @@ def ask(sock: socket.socket) -> bool:
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _RX_SOFTWARE | _SOFTWARE)
         return True
     return False
+
+
+def begin(seconds: float = 0.25) -> socket.socket | None:
+    """Make the kernel stamp, and see that it does: it begins some moments after it was asked.
+
+    It stamps as long as the socket that is returned is open. None: there are no stamps here.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with contextlib.suppress(OSError):
+        sock.bind(("127.0.0.1", 0))
+        sock.connect(sock.getsockname())  # what it sends comes back to it
+        sock.settimeout(seconds)
+        deadline = Deadline(seconds)
+        while ask(sock) and not deadline.passed:
+            sock.send(b"?")
+            if stamp_in(sock.recvmsg(1, SPACE)[1]) is not None:
+                return sock
+            time.sleep(_MOMENT)
+    sock.close()
+    return None
 
 
 def stamp_in(ancillary: Iterable[tuple[int, int, bytes]]) -> int | None:
