@@ -286,9 +286,9 @@ def _paced(arm: Arm, summaries: dict[str, Summary], runs: Sequence[Sample]) -> l
 def _sooner(result: Result) -> list[Line]:
     """What streaming is good for: the first visible text against the wait for the whole."""
     lines: list[Line] = []
-    ttfts = [(arm, median_of(it.ttft for it in runs_of(result, arm))) for arm in result.arms]
-    for whole, last in ttfts:
-        for arm, first in ttfts:
+    texts = [(arm, median_of(it.ttfa for it in runs_of(result, arm))) for arm in result.arms]
+    for whole, last in texts:
+        for arm, first in texts:
             same = (arm.provider, arm.model, arm.cache) == (
                 whole.provider,
                 whole.model,

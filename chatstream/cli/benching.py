@@ -35,10 +35,12 @@ from chatstream.bench.verdict import (
     exit_status,
 )
 from chatstream.cancel import CancelToken
+from chatstream.cli import exits
 from chatstream.cli.config import Settings
 from chatstream.cli.measuring import Measuring
 from chatstream.cli.output import has_colours
 from chatstream.clock import monotonic
+from chatstream.errors import ChatstreamError
 from chatstream.events import Event, Metadata, Progress
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import Output
@@ -81,7 +83,8 @@ def bench(
 ) -> int:
     """Run it, show it, keep it; returns the exit status. `settings` are those of each arm.
 
-    Raises a `ChatstreamError` for what keeps it from beginning, or a file from being written.
+    Raises a `ChatstreamError` for what keeps it from beginning. A file that cannot be written ends
+    nothing: the result is shown first.
     """
     opening = new_run()
     opening.provider, opening.model = arms[0].provider, arms[0].model
@@ -101,10 +104,14 @@ def bench(
                 draw(finding.samples)
             if finding.is_kept and (not run.is_busy or now - kept_at >= SPARSELY):
                 kept_at = now
-                finding.keep(finding.result(run, stopped=token.cancelled))
+                with contextlib.suppress(ChatstreamError):  # told at the end, if it stays so
+                    finding.keep(finding.result(run, stopped=token.cancelled))
     result = finding.result(run, stopped=token.cancelled)
-    finding.keep(result)
     telling.result(result)
+    try:
+        finding.keep(result)
+    except ChatstreamError as error:
+        return exits.report(error, ())
     return token.reason.exit_status if token.reason is not None else result.exit_status
 
 

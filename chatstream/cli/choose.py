@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, NamedTuple, TypedDict, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from chatstream import errors
@@ -115,7 +116,7 @@ def server_of(settings: Settings, token: CancelToken) -> Generator[Event, None, 
         provider.close()
 
 
-class Server(NamedTuple):
+class Server(msgspec.Struct, frozen=True):
     """Whom to ask: settings that name a provider and a model, and its address, if it has one."""
 
     settings: Settings

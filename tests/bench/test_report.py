@@ -401,10 +401,18 @@ def test_streaming_against_waiting() -> None:
     assert "first visible text" not in shown(made)
 
 
+def test_thinking_is_no_visible_text() -> None:
+    made = result(blocking=True)
+    for it in made.samples:
+        if it.arm != "blocking" and it.ttfa is not None:
+            it.ttfa += 0.25
+    assert "streamed 652 ms, waiting for the whole" in shown(made)
+
+
 def test_a_stream_that_is_no_sooner_is_not_praised() -> None:
     made = result(blocking=True)
     for it in made.samples:
-        it.ttft = 1.0 if it.arm == "blocking" else 2.0
+        it.ttfa = 1.0 if it.arm == "blocking" else 2.0
     assert "waiting for the whole 1.00 s: no sooner" in shown(made)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
+import threading
+from pathlib import Path
 
 import pytest
 
 from chatstream.cli.benching import results_folder
-from tests.support.client import run, server_flags
+from tests.support.client import Running, run, server_flags
 from tests.support.loopback import NDJSON, Reply, Script
 from tests.support.terminal import on_terminal
 
@@ -68,6 +71,23 @@ def test_a_name_from_elsewhere_cannot_drive_the_terminal() -> None:
         finished = run(flags)
     assert finished.status == 3
     assert b"\x1b" not in finished.stdout + finished.stderr.encode()
+
+
+def test_a_file_that_cannot_be_written_any_more_loses_no_result(tmp_path: Path) -> None:
+    table = tmp_path / "folder" / "runs.csv"
+    table.parent.mkdir()
+    hold = threading.Event()
+    with Script(WHOLE, Reply(ANSWER, headers=NDJSON, hold={2: hold})) as server:
+        flags = ["bench", *server_flags("ollama", server.url), "-n", "1", "--csv", str(table)]
+        with Running(flags) as client:
+            assert server.wait_requests(2, timeout=30)
+            shutil.rmtree(table.parent)
+            hold.set()
+            finished = client.finish()
+    assert finished.status != 0
+    assert "TTFT" in finished.stdout.decode()
+    assert finished.stderr.startswith("error: ")
+    assert "Traceback" not in finished.stderr
 
 
 def test_a_connection_that_the_server_closes_is_told() -> None:
