@@ -6,7 +6,8 @@
     measure    the events and the trace of one run become a `Sample`
     stats      intervals, tests and their limits; pure arithmetic
     metrics    the table of what is told of samples
-    verdict    gates, the comparison with a baseline, the client's own part
+    gates      conditions under which it fails
+    verdict    the comparison with a baseline, the client's own part, the exit status
     report     the screen of 80 columns; `figures` tells one figure, `layout` makes lines and
                tables, `plots` draws the histogram and the ECDF
     export     CSV, JSON and HTML; one writer a format (`page` is the HTML)

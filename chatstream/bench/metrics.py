@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from chatstream.bench import stats
-from chatstream.bench.result import OK, Arm, Sample, Summary
+from chatstream.bench.result import OK, Arm, Result, Sample, Summary
 
 CANCELLED = "cancelled"
 """The `status` of a run that the user ended."""
@@ -134,3 +134,15 @@ def summed(arm: Arm, samples: Iterable[Sample]) -> Arm:
         summaries=[summarize(name, own) for name in METRICS if values_of(name, whole)],
         cold=next((sample for sample in own if sample.cold), None),
     )
+
+
+def samples_of(result: Result, arm: Arm) -> list[Sample]:
+    """All runs of the arm, the cold one too."""
+    return [sample for sample in result.samples if sample.arm == arm.name]
+
+
+def counterpart(arm: Arm, new: Result, old: Result) -> Arm | None:
+    """The same arm of another result: by name, or the only one where each has one."""
+    if len(new.arms) == len(old.arms) == 1:
+        return old.arms[0]
+    return next((it for it in old.arms if it.name == arm.name), None)

@@ -12,8 +12,8 @@ import typer
 
 from chatstream.bench import export, saved
 from chatstream.bench.definitions import explain as explained
+from chatstream.bench.gates import parse_gate
 from chatstream.bench.plan import Plan, arms_of
-from chatstream.bench.verdict import parse_gate
 from chatstream.cancel import CancelToken
 from chatstream.cli import exits
 from chatstream.cli.benching import Wanted, results_folder

@@ -21,14 +21,13 @@ import msgspec
 from chatstream import __version__
 from chatstream.bench import export, saved
 from chatstream.bench.definitions import DEFINITIONS
+from chatstream.bench.gates import Condition, check
 from chatstream.bench.metrics import summed
 from chatstream.bench.plan import Plan
 from chatstream.bench.report import screen
 from chatstream.bench.result import OK, RESULT_VERSION, Arm, Result, Sample
 from chatstream.bench.run import Run
 from chatstream.bench.verdict import (
-    Condition,
-    check,
     client_of,
     compare_arms,
     compare_results,
