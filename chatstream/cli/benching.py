@@ -242,7 +242,9 @@ def _progress(
     from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(stderr=True)
-    columns = TextColumn("{task.description}", markup=False), BarColumn()
+    # Room is left for the ^C of a terminal: on another line it would not be erased.
+    bar = BarColumn(max(4, min(40, console.width - 36)))
+    columns = TextColumn("{task.description}", markup=False), bar
     total = None if plan.limit is None else len(arms) * (plan.limit + 1)
     with Progress(*columns, console=console, auto_refresh=False, transient=True) as progress:
         task = progress.add_task("cold run", total=total)
