@@ -59,7 +59,7 @@ class Meter:
         self._joining: queue.SimpleQueue[MeteredLane] = queue.SimpleQueue()
         self._placing = Placing()
         self._round = 0
-        self._looked = 0.0  # the round before this one saw no data then, but where it found some
+        self._looked = 0.0  # what the round before did not find ready was empty then
         self._stamping = begin() if kernel else None
         self.kernel = self._stamping is not None
         take_short_turns()
@@ -139,7 +139,7 @@ def _take(sock: socket.socket) -> tuple[bytes | OSError | None, int | None]:
     """What a socket holds, and the kernel's stamp of its last byte; None: it holds nothing."""
     parts: list[bytes] = []
     try:
-        if SPACE and not isinstance(sock, ssl.SSLSocket):
+        if SPACE and type(sock) is socket.socket:
             data, ancillary, _, _ = sock.recvmsg(_RECEIVE, SPACE)
             return data, stamp_in(ancillary)
         while part := sock.recv(_RECEIVE):  # TLS may hold more than the socket tells
