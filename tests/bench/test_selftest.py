@@ -23,6 +23,7 @@ from chatstream.events import Content, Event
 from chatstream.flow import Stage, singly
 from chatstream.messages import ChatRequest
 from chatstream.timing import Trace
+from chatstream.transport import meter
 
 ONE = Case("one", Script(tokens=6, gap=0.005))
 TWO = Case("two", Script(tokens=8, gap=0.005, bundle=2), streams=2)
@@ -414,7 +415,8 @@ def test_the_cases_take_about_five_seconds_and_cover_what_is_claimed() -> None:
     assert not all(case.kernel for case in CASES)
 
 
-def test_a_source_may_be_asked_again() -> None:
+def test_a_source_may_be_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter, "LINGER", 10.0)  # the end of a body may be late here
     with Truth() as truth, measuring(truth.url, True) as wires:
         asked = [(wires.source(ARM), ONE.script)]
         for reused in (False, True):
