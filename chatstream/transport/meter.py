@@ -168,6 +168,7 @@ class MeteredLane(Lane):
         self._clock = clock
         self._latest: Receipt | None = None  # of the bytes that were handed out last
         self._rest = b""  # bytes of that read that were not
+        self._settling = False  # what comes now is no part of the answer, and moves no clock
 
     @property
     def news(self) -> bool:
@@ -199,6 +200,8 @@ class MeteredLane(Lane):
         return monotonic() if self._latest is None else self._latest.at
 
     def reader(self, sock: socket.socket) -> Any:
+        if self.sock is None:  # not the answer's head yet, but that of a tunnel
+            return sock
         return _Reader(self, sock)
 
     def read_ahead(self, file: io.BufferedReader, sock: socket.socket) -> bytes:
@@ -213,6 +216,8 @@ class MeteredLane(Lane):
 
     def receive(self, sock: socket.socket) -> bytes | None:
         data = self.next(waits=False)
+        if self._settling:
+            return data
         if data is None or self._latest is None:
             self._clock.held = None
         elif data:
@@ -222,6 +227,7 @@ class MeteredLane(Lane):
         return data
 
     def hurry(self, sock: socket.socket) -> None:
+        self._settling = True
         self._meter.read(self)
 
     def next(self, *, waits: bool, most: int = -1) -> bytes | None:
@@ -349,9 +355,7 @@ class Metered(Transport):
         deadline = Deadline(LINGER)
         assert lane.body is not None, "only an exchange with a body lingers"
         while not (reusable := lane.body.settle()) and lane.watched and not deadline.passed:
-            self.clock.held = None
             yield Tick(connected=False)
-        self.clock.held = None
         self._former = None
         lane.leave()
         super()._leave(lane, response, reusable=reusable)

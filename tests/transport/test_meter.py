@@ -13,11 +13,14 @@ from contextlib import ExitStack
 import pytest
 
 from chatstream.cancel import CancelToken
+from chatstream.clock import monotonic
 from chatstream.errors import Cancelled, ChatstreamError, ConnectError, TLSError, Truncated
 from chatstream.transport import meter as metering
 from chatstream.transport.exchange import Call, Head, Tick
 from chatstream.transport.meter import Meter, Metered
+from chatstream.transport.stamps import SLACK
 from tests.support.loopback import SSE, Framing, Point, Reply, Script
+from tests.support.proxy import ForwardProxy
 
 LIMIT = 20.0  # seconds that any exchange of a test takes at most
 PIECES = [b"data: %d\n\n" % number for number in range(40)]
@@ -90,6 +93,9 @@ def test_a_long_body_comes_whole(meter: Meter) -> None:
         read(meter, asked)
         transport.close()
     assert b"".join(asked.body) == body
+    for receipt in transport.trace.receipts:  # a read that was not the last emptied nothing
+        assert receipt.kernel == meter.kernel
+        assert receipt.since <= receipt.at + SLACK
 
 
 def test_a_body_that_comes_with_its_head_is_read_with_its_time(meter: Meter) -> None:
@@ -116,6 +122,7 @@ def test_a_body_that_comes_with_its_head_is_read_with_its_time(meter: Meter) -> 
     assert trace.sent is not None
     assert trace.head is not None
     assert trace.sent <= trace.head <= trace.receipts[0].at
+    assert len({id(receipt) for receipt in trace.receipts}) == len(trace.receipts)
 
 
 def test_an_end_that_came_before_the_head_was_looked_at_is_seen(meter: Meter) -> None:
@@ -269,6 +276,91 @@ def test_a_refused_connection_and_a_strange_certificate_are_told(meter: Meter) -
     with Script(Reply(b"ok"), https=True) as server, pytest.raises(TLSError):
         read(meter, Asked(transport, server.url))
     transport.close()
+
+
+def test_what_is_told_at_the_end_has_the_time_of_the_end(meter: Meter) -> None:
+    with Script(Reply(PIECES, framing="close")) as server:
+        transport = Metered(meter)
+        read(meter, Asked(transport, server.url))
+        assert transport.clock() == transport.clock() > transport.trace.receipts[-1].at
+        transport.close()
+
+
+def test_the_clock_of_the_next_exchange_goes_on(meter: Meter) -> None:
+    with Script(Reply(b"one", framing="length")) as server:
+        transport = Metered(meter)
+        read(meter, Asked(transport, server.url))
+        before = transport.clock()
+        again = Asked(transport, server.url)
+        again.pull()
+        assert transport.clock() > before
+        read(meter, again)
+        transport.close()
+
+
+def test_what_a_tunnel_is_asked_for_is_no_part_of_the_request(meter: Meter) -> None:
+    with Script(Reply(b"ok"), https=True) as server, ForwardProxy() as proxy:
+        proxies = {"https": proxy.url}
+        transport = Metered(meter, ca_file=str(server.ca_file), proxies=proxies)
+        before = monotonic()
+        asked = Asked(transport, server.url)
+        read(meter, asked)
+        transport.close()
+    trace = transport.trace
+    assert b"".join(asked.body) == b"ok"
+    assert trace.sent is not None
+    assert trace.connect is not None
+    assert trace.sent >= before + trace.connect
+
+
+def test_a_number_that_is_used_anew_before_its_former_owner_has_left_waits_for_it(
+    meter: Meter,
+) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"this is no head\r\n\r\n")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with Script(Reply(b"fine")) as server:
+        broken, whole = Metered(meter), Metered(meter)
+        first = Asked(broken, f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        first.pull()
+        thread.join()
+        for _ in range(100):  # its own thread finds that out, and closes the socket
+            meter.wait()
+        second = Asked(whole, server.url)
+        second.pull()
+        assert server.wait_requests(1)
+        for _ in range(20):
+            meter.wait()
+        with pytest.raises(ConnectError):
+            read(meter, first)
+        read(meter, second)
+        assert b"".join(second.body) == b"fine"
+        broken.close()
+        whole.close()
+    listener.close()
+
+
+def test_a_cancel_before_the_head_leaves_no_thread_behind(meter: Meter) -> None:
+    with Script(Reply(PIECES, hold={"before_head": threading.Event()})) as server:
+        token = CancelToken()
+        transport = Metered(meter)
+        asked = Asked(transport, server.url, token)
+        read(meter, asked, until=lambda: server.wait_holding(0.001))
+        token.cancel()
+        with pytest.raises(Cancelled):
+            asked.pull()
+        transport.close()
+        limit = time.monotonic() + LIMIT
+        while any("_send" in it.name for it in threading.enumerate()):
+            assert time.monotonic() < limit
+            time.sleep(0.001)
 
 
 @pytest.mark.parametrize("point", ["before_head", "after_head", 5])
