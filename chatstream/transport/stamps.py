@@ -30,7 +30,7 @@ SPACE = socket.CMSG_SPACE(3 * _TIMESPEC.size) if hasattr(socket, "CMSG_SPACE") e
 _MOMENT = 0.001
 
 SLACK = 0.0002
-"""Seconds by which the two clocks, read one after the other, may disagree."""
+"""Seconds by which a stamp may seem to lie outside of its bounds."""
 
 
 def ask(sock: socket.socket) -> bool:
@@ -82,23 +82,29 @@ class Placing:
     ) -> None:
         self._monotonic_ns = monotonic_ns
         self._wall_ns = wall_ns
-        self._distance = self._measured()
+        self._distance, self._width = self._look()
         self._before = self._distance  # before the latest step of the wall clock
 
     def place(self, stamp: int, since: float, read: float) -> float | None:
         """Monotonic seconds of a stamp that lies between `since` and `read`; None: it cannot."""
-        distance = self._measured()
-        if abs(distance - self._distance) > SLACK * 1e9:
-            self._before = self._distance
-        self._distance = distance
-        for known in (distance, self._before):
+        distance, width = self._look()
+        if abs(distance - self._distance) > width + self._width:
+            self._before, self._distance, self._width = self._distance, distance, width
+        elif width < self._width:
+            self._distance, self._width = distance, width
+        for known in (self._distance, self._before):
             at = (stamp - known) / 1e9
             if since - SLACK <= at <= read + SLACK:
                 return min(at, read)
         return None
 
-    def _measured(self) -> int:
-        """How far the wall clock is ahead of the monotonic one, in ns."""
+    def _look(self) -> tuple[int, int]:
+        """How far the wall clock is ahead of the monotonic one, and how sure that is, in ns.
+
+        The kernel runs both at the same pace: the distance changes by steps only. What differs
+        without a step is that this thread may be stopped between two readings.
+        """
         before = self._monotonic_ns()
         wall = self._wall_ns()
-        return wall - (before + self._monotonic_ns()) // 2
+        after = self._monotonic_ns()
+        return wall - (before + after) // 2, after - before

@@ -58,6 +58,26 @@ def test_a_step_of_the_wall_clock_moves_no_sample(step: float, between: str) -> 
             clocks.ahead += int(step * SECOND)
 
 
+def test_a_reading_of_the_clocks_that_was_interrupted_moves_no_sample() -> None:
+    clocks = Clocks()
+    interrupted = 0
+
+    def wall() -> int:
+        clocks.mono += interrupted
+        return clocks.wall()
+
+    placing = Placing(clocks.monotonic, wall)
+    for number in range(100):
+        since = clocks.mono
+        clocks.mono += 25_000_000
+        arrived, stamp = clocks.mono, clocks.wall()
+        clocks.mono += 30_000_000
+        read = clocks.mono
+        interrupted = 20_000_000 if number % 10 == 5 else 0
+        at = placing.place(stamp, since / 1e9, read / 1e9)
+        assert at == pytest.approx(arrived / 1e9, abs=1e-6)
+
+
 def test_a_stamp_that_fits_nowhere_is_not_believed() -> None:
     clocks = Clocks()
     placing = Placing(clocks.monotonic, clocks.wall)
