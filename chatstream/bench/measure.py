@@ -249,7 +249,7 @@ def _lag(receipt: Receipt, deltas: int) -> float:
     may have waited since the socket was last seen empty. Without its times, all of them may.
     """
     known = receipt.kernel and deltas == 1
-    return max(0.0, receipt.read - (receipt.at if known else receipt.since))
+    return max(0.0, receipt.read - (receipt.at if known else min(receipt.at, receipt.since)))
 
 
 def status_of(failure: ChatstreamError | None, trace: Trace) -> str:

@@ -32,6 +32,9 @@ SWITCH = 0.0005
 """Seconds (`sys.setswitchinterval`): how long a client in this process may keep us from sending
 on time. Python's own 5 ms is longer than many a gap."""
 
+HELD_UP = 0.0003
+"""Seconds; on loopback a write takes a tenth of it, with the kernel's work for the receiver."""
+
 _IDLE = 1.0
 _NAP = 0.001  # seconds: the longest sleep in which nobody listens
 _LARGEST = 1 << 20  # bytes of a request
@@ -68,12 +71,15 @@ class Log(msgspec.Struct, kw_only=True):
     """What happened to one request: monotonic seconds.
 
     `asked` is when the whole request was there, `sends` the moment before each write of a delta.
+    `held` are those of them, by their numbers, whose write took longer than `HELD_UP`: this
+    process was stopped in it, and nobody knows whether before or after the bytes went.
     """
 
     prompt: str
     script: Script
     asked: float
     sends: list[float] = []
+    held: list[int] = []
 
     @property
     def gaps(self) -> list[float]:
@@ -175,8 +181,8 @@ class _Connection:
         del self.received[: end + 4 + length]
         return first.split(" ")[1], body
 
-    def send(self, data: bytes) -> float:
-        """Send all of it; returns the moment before. Raises `OSError`.
+    def send(self, data: bytes) -> tuple[float, float]:
+        """Send all of it; returns the moments before and after. Raises `OSError`.
 
         A client that lets the kernel's buffers fill up is given up: nothing true can be said
         of the moment when the rest of a write went out.
@@ -184,7 +190,7 @@ class _Connection:
         at = monotonic()
         if self.sock.send(data) < len(data):
             raise BlockingIOError
-        return at
+        return at, monotonic()
 
     def reset(self) -> None:
         """Let `close` send a reset in place of an end."""
@@ -337,7 +343,9 @@ class Truth:
                 after = min(written + script.bundle, script.tokens)
                 # All tokens have the same length: they can be counted by their characters.
                 text = b"".join(b"%04d " % (index % 10_000) for index in range(written, after))
-                sent = connection.send(_chunk(wire.before + text + wire.after))
+                sent, returned = connection.send(_chunk(wire.before + text + wire.after))
+                if returned - sent > HELD_UP:
+                    log.held.append(len(log.sends))
                 log.sends.append(sent)
                 connection.written = after
                 self._schedule(connection, sent + script.delay(after))

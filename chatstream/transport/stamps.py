@@ -3,9 +3,9 @@
 Linux stamps every packet that it receives, if a socket asks for it (`SO_TIMESTAMPING`, see the
 kernel's Documentation/networking/timestamping.rst); `recvmsg` brings the stamp of the last byte
 that it returns. Stamps are wall-clock times. They are placed on the monotonic clock by their age
-at the moment of reading; a stamp that would lie before the socket was last seen empty, or in the
-future, is one from before or after a step of the wall clock, and is placed by the clocks'
-distance before that step, or not at all. So no step of the wall clock moves a sample.
+at the moment of reading. After a step of the wall clock a stamp may be one from before it: then
+that distance of the clocks counts which puts it between the moment when the socket was last seen
+empty and its read; or none, and there is no stamp. So no step of the wall clock moves a sample.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ SPACE = socket.CMSG_SPACE(3 * _TIMESPEC.size) if hasattr(socket, "CMSG_SPACE") e
 """Bytes of ancillary data that a stamp takes."""
 
 _MOMENT = 0.001
+
+_SETTLED = 1.0  # seconds after a step; by then all that was stamped before it has been read
 
 SLACK = 0.0002
 """Seconds by which a stamp may seem to lie outside of its bounds."""
@@ -83,20 +85,28 @@ class Placing:
         self._monotonic_ns = monotonic_ns
         self._wall_ns = wall_ns
         self._distance, self._width = self._look()
-        self._before = self._distance  # before the latest step of the wall clock
+        self._before = self._distance  # before the latest step of the wall clock,
+        self._stepped: float | None = None  # which was seen then
 
     def place(self, stamp: int, since: float, read: float) -> float | None:
-        """Monotonic seconds of a stamp that lies between `since` and `read`; None: it cannot."""
+        """Monotonic seconds of a stamp that was read at `read`; None: it cannot be told.
+
+        The socket was last seen empty at `since`. A stamp may be older: the kernel makes it
+        before it hands the packet to its socket, and a machine may stop in between.
+        """
         distance, width = self._look()
         if abs(distance - self._distance) > width + self._width:
             self._before, self._distance, self._width = self._distance, distance, width
+            self._stepped = read
         elif width < self._width:
             self._distance, self._width = distance, width
         for known in (self._distance, self._before):
             at = (stamp - known) / 1e9
             if since - SLACK <= at <= read + SLACK:
                 return min(at, read)
-        return None
+        at = (stamp - self._distance) / 1e9
+        settled = self._stepped is None or read - self._stepped > _SETTLED
+        return at if settled and since - _SETTLED <= at <= read else None
 
     def _look(self) -> tuple[int, int]:
         """How far the wall clock is ahead of the monotonic one, and how sure that is, in ns.

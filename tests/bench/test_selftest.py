@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from chatstream.bench import selftest as module
+from chatstream.bench import truth as truth_module
 from chatstream.bench.result import Arm, Sample, Stall
 from chatstream.bench.selftest import ARM, CASES, Case, Row, SelfTest, judge, selftest
 from chatstream.bench.source import Source, Wires
@@ -28,6 +29,12 @@ from chatstream.transport import meter
 ONE = Case("one", Script(tokens=6, gap=0.005))
 TWO = Case("two", Script(tokens=8, gap=0.005, bundle=2), streams=2)
 USER = Case("user", Script(tokens=6, gap=0.005), kernel=False)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else this machine does."""
+    monkeypatch.setattr(truth_module, "HELD_UP", 3600.0)
 
 
 def measuring(url: str, kernel: bool) -> Measuring:
@@ -445,3 +452,28 @@ def test_the_end_is_taken_when_it_comes_and_not_at_the_next_look(
         asked = [(wires.source(ARM), Script(tokens=3, gap=gap))]
         ((_, sample),) = module.play(Impatient(wires), asked, CancelToken())
     assert (sample.status, sample.deltas) == ("ok", 3)
+
+
+def test_a_send_that_was_held_up_counts_neither_in_arrivals_nor_in_gaps() -> None:
+    sample, log = run(STEADY, shifted(STEADY, 0.030, only=50))
+    assert judge(ONE, [(sample, log)]).missed
+    log.held = [50]
+    row = judge(ONE, [(sample, log)])
+    assert (row.missed, row.held, row.deltas) == ([], 1, len(STEADY) - 1)
+
+
+def test_a_held_first_or_last_send_says_nothing_of_the_pace() -> None:
+    last = len(STEADY) - 1
+    sample, log = run(STEADY, STEADY)
+    log.sends[last] -= 0.5
+    assert any("TPOT" in why for why in judge(ONE, [(sample, log)]).missed)
+    log.held = [last]
+    assert judge(ONE, [(sample, log)]).missed == []
+
+
+def test_where_every_send_was_held_up_nothing_is_known() -> None:
+    sample, log = run(STEADY, STEADY)
+    log.held = list(range(len(STEADY)))
+    row = judge(ONE, [(sample, log)])
+    assert row.p50 is None
+    assert row.missed == ["this machine held up every send: nothing is known"]

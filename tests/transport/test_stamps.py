@@ -78,6 +78,23 @@ def test_a_reading_of_the_clocks_that_was_interrupted_moves_no_sample() -> None:
         assert at == pytest.approx(arrived / 1e9, abs=1e-6)
 
 
+def test_a_packet_may_be_stamped_long_before_its_socket_has_it() -> None:
+    clocks = Clocks()
+    placing = Placing(clocks.monotonic, clocks.wall)
+    stamp = clocks.wall() - 30_000_000  # the machine stopped for 25 ms after that
+    assert placing.place(stamp, 49.995, 50.0) == pytest.approx(49.97, abs=1e-9)
+
+
+def test_soon_after_a_step_such_a_stamp_is_not_believed() -> None:
+    clocks = Clocks()
+    placing = Placing(clocks.monotonic, clocks.wall)
+    clocks.ahead += 2 * SECOND
+    assert placing.place(clocks.wall() - 30_000_000, 49.995, 50.0) is None
+    clocks.mono += 2 * SECOND
+    at = placing.place(clocks.wall() - 30_000_000, 51.995, 52.0)
+    assert at == pytest.approx(51.97, abs=1e-9)
+
+
 def test_a_stamp_that_fits_nowhere_is_not_believed() -> None:
     clocks = Clocks()
     placing = Placing(clocks.monotonic, clocks.wall)
