@@ -92,7 +92,7 @@ DEFINITIONS: dict[str, str] = {
         "hide it."
     ),
     "lag": (
-        "How late this process was to an arrival: the time of its read less the kernel's receive "
+        "How late this process was to a delta: the time of its read less the kernel's receive "
         "time. Of several deltas in one read the kernel tells only when the last came: there it "
         "is the longest that the first can have waited, and so it is for all without the "
         "kernel's times: the time since the socket was last seen empty."

@@ -183,7 +183,7 @@ def _fill(sample: Sample, taking: Taking, trace: Trace, sent: float, end: float)
 
     by_time = {receipt.at: receipt for receipt in trace.receipts}
     used = [(by_time[t], len(came[t])) for t in times if t in by_time]
-    sample.lags = [_lag(receipt, deltas) for receipt, deltas in used]
+    sample.lags = [_lag(receipt, deltas) for receipt, deltas in used for _ in range(deltas)]
     sample.kernel = bool(used) and all(receipt.kernel for receipt, _ in used)
 
 

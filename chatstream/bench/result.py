@@ -31,7 +31,7 @@ class Sample(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One run.
 
     `arrivals` are the receive instants that brought at least one token, in seconds since t0;
-    `deltas_at` is the number of deltas in each, `lags` how late this process was to each.
+    `deltas_at` is the number of deltas in each. `lags` is how late this process was to each delta.
     `tokens` is N: from the server's usage, else its counters, else (`approximate`) the number of
     deltas. `first_tokens` is how many of them the first arrival brought. `late` is how far behind
     the intended start of an open loop the request was sent. `kernel`: receive times are the

@@ -561,7 +561,7 @@ def test_status_and_n_are_exact_and_so_is_the_pace(kind: str, case: Case) -> Non
     if case.arrivals is not None:
         assert len(sample.arrivals) == case.arrivals
     assert sum(sample.deltas_at) == sample.deltas
-    assert len(sample.lags) == len(sample.arrivals)
+    assert len(sample.lags) == sample.deltas
     if case.pace is None:
         assert sample.tpot is None
     else:
