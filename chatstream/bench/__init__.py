@@ -11,6 +11,7 @@
     report     the screen of 80 columns; `figures` tells one figure, `layout` makes lines and
                tables, `plots` draws the histogram and the ECDF
     export     CSV, JSON and HTML; one writer a format (`page` is the HTML)
+    steal      what a hypervisor took away meanwhile
     saved      results kept under a name
     truth      a server that knows when it sent what; `selftest` measures ourselves with it
     doctor     why a stream is none; `proxies` is what is known of those in between

@@ -238,6 +238,7 @@ def _utf8(text: str | None) -> str | None:
 
 def _self_test(token: CancelToken) -> int:
     from chatstream.bench.selftest import selftest
+    from chatstream.bench.steal import Steal
 
     os.environ["NO_PROXY"] = "127.0.0.1"  # the server of the self-test is in this process
 
@@ -245,7 +246,9 @@ def _self_test(token: CancelToken) -> int:
         settings = Settings(provider="ollama", base_url=url, model="truth")
         return Measuring({"self-test": settings}, kernel=kernel)
 
+    steal = Steal()
     found = selftest(wires, token)
+    lines = [*found.lines, *([f"And {steal.warning}."] if steal.warning else [])]
     with contextlib.suppress(BrokenPipeError):
-        typer.echo("\n".join(found.lines))
+        typer.echo("\n".join(lines))
     return found.exit_status

@@ -27,6 +27,7 @@ from chatstream.bench.plan import Plan
 from chatstream.bench.report import screen
 from chatstream.bench.result import OK, RESULT_VERSION, Arm, Result, Sample
 from chatstream.bench.run import Run
+from chatstream.bench.steal import Steal
 from chatstream.bench.verdict import (
     client_of,
     compare_arms,
@@ -126,6 +127,7 @@ class _Finding:
         self._plan = plan
         self._wanted = wanted
         self._started_at = started_at
+        self._steal = Steal()
 
     @property
     def is_kept(self) -> bool:
@@ -146,7 +148,7 @@ class _Finding:
             arms=[summed(arm, self.samples) for arm in self._arms],
             client=client_of(self.samples, run.cpu),
             elapsed=run.elapsed,
-            warnings=_warnings(self.samples, self._plan, run),
+            warnings=_warnings(self.samples, self._plan, run, self._steal),
         )
         result.comparisons = compare_arms(result)
         baseline = None
@@ -213,11 +215,11 @@ def _told(plan: Plan) -> dict[str, Any]:
     return {name: getattr(plan, name) for name in plan.__struct_fields__}
 
 
-def _warnings(samples: Sequence[Sample], plan: Plan, run: Run) -> list[str]:
+def _warnings(samples: Sequence[Sample], plan: Plan, run: Run, steal: Steal) -> list[str]:
     """What a reader of the figures should know."""
     warm = [it for it in samples if not it.cold and it.status == OK]
     anew = sum(not it.reused for it in warm)
-    warnings = []
+    warnings = [steal.warning] if steal.warning else []
     if plan.reuse and plan.concurrency == 1 and plan.rate is None and anew:
         warnings.append(
             f"{anew} of {len(warm)} runs had to connect anew: the server closes its connections"

@@ -1,0 +1,47 @@
+"""How much of this machine its hypervisor gave to others: what no program on it can help.
+
+Linux counts it (`steal` in /proc/stat, see proc(5)); elsewhere nothing is known.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+STAT = Path("/proc/stat")
+
+NOTICE = 0.02
+"""The share of all cores' time above which it is worth a word."""
+
+_STEAL = 7  # user, nice, system, idle, iowait, irq, softirq, steal
+
+
+class Steal:
+    """Counts from when it is made."""
+
+    def __init__(self, stat: Path = STAT) -> None:
+        self._stat = stat
+        self._begin = self._read()
+
+    @property
+    def share(self) -> float:
+        """Of the time of all cores, from 0 to 1; 0 where it is not known."""
+        begin, now = self._begin, self._read()
+        if begin is None or now is None or now[1] <= begin[1]:
+            return 0.0
+        return (now[0] - begin[0]) / (now[1] - begin[1])
+
+    @property
+    def warning(self) -> str | None:
+        """A word about it, if it is worth one."""
+        if self.share < NOTICE:
+            return None
+        return f"this machine's host took {self.share:.0%} of its processors away meanwhile"
+
+    def _read(self) -> tuple[int, int] | None:
+        """What was stolen, and all there was."""
+        try:
+            fields = self._stat.read_text("ascii").partition("\n")[0].split()
+            counts = [int(it) for it in fields[1:9]]
+            return counts[_STEAL], sum(counts)
+        except (OSError, ValueError, IndexError):
+            return None
