@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -63,6 +63,25 @@ def read(meter: Meter, *all_asked: Asked, until: Callable[[], bool] | None = Non
                 asked.pull()
 
 
+@contextmanager
+def sending(data: bytes) -> Iterator[tuple[str, threading.Event]]:
+    """A server's URL; it answers one request with these bytes, closes, and sets the event."""
+    sent = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(data)
+        sent.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/", sent
+        thread.join()
+
+
 @pytest.fixture(params=["kernel", "user"])
 def meter(request: pytest.FixtureRequest) -> Iterator[Meter]:
     with Meter(kernel=request.param == "kernel") as meter:
@@ -99,24 +118,12 @@ def test_a_long_body_comes_whole(meter: Meter) -> None:
 
 
 def test_a_body_that_comes_with_its_head_is_read_with_its_time(meter: Meter) -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(65536)
-            body = b"x" * 20_000  # more than http.client reads at once
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + body)
-            connection.recv(1)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    transport = Metered(meter)
-    asked = Asked(transport, f"http://127.0.0.1:{listener.getsockname()[1]}/")
-    read(meter, asked)
-    transport.close()
-    thread.join()
-    listener.close()
+    body = b"x" * 20_000  # more than http.client reads at once
+    with sending(b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + body) as (url, _):
+        transport = Metered(meter)
+        asked = Asked(transport, url)
+        read(meter, asked)
+        transport.close()
     assert b"".join(asked.body) == b"x" * 20_000
     trace = transport.trace
     assert trace.sent is not None
@@ -126,26 +133,16 @@ def test_a_body_that_comes_with_its_head_is_read_with_its_time(meter: Meter) -> 
 
 
 def test_an_end_that_came_before_the_head_was_looked_at_is_seen(meter: Meter) -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(65536)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    transport = Metered(meter)
-    asked = Asked(transport, f"http://127.0.0.1:{listener.getsockname()[1]}/")
-    asked.pull()
-    thread.join()
-    for _ in range(20):  # the head is read, and the end, and nobody has looked
-        meter.wait()
-    with pytest.raises(Truncated):
-        read(meter, asked)
-    transport.close()
-    listener.close()
+    with sending(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n") as (url, sent):
+        transport = Metered(meter)
+        asked = Asked(transport, url)
+        asked.pull()
+        assert sent.wait(LIMIT)
+        for _ in range(20):  # the head is read, and the end, and nobody has looked
+            meter.wait()
+        with pytest.raises(Truncated):
+            read(meter, asked)
+        transport.close()
 
 
 def test_every_piece_has_the_time_of_the_read_that_brought_it(meter: Meter) -> None:
@@ -316,21 +313,11 @@ def test_what_a_tunnel_is_asked_for_is_no_part_of_the_request(meter: Meter) -> N
 def test_a_number_that_is_used_anew_before_its_former_owner_has_left_waits_for_it(
     meter: Meter,
 ) -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(65536)
-            connection.sendall(b"this is no head\r\n\r\n")
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    with Script(Reply(b"fine")) as server:
+    with sending(b"this is no head\r\n\r\n") as (url, sent), Script(Reply(b"fine")) as server:
         broken, whole = Metered(meter), Metered(meter)
-        first = Asked(broken, f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        first = Asked(broken, url)
         first.pull()
-        thread.join()
+        assert sent.wait(LIMIT)
         for _ in range(100):  # its own thread finds that out, and closes the socket
             meter.wait()
         second = Asked(whole, server.url)
@@ -344,7 +331,6 @@ def test_a_number_that_is_used_anew_before_its_former_owner_has_left_waits_for_i
         assert b"".join(second.body) == b"fine"
         broken.close()
         whole.close()
-    listener.close()
 
 
 def test_a_cancel_before_the_head_leaves_no_thread_behind(meter: Meter) -> None:
