@@ -86,8 +86,8 @@ class Row(msgspec.Struct, kw_only=True):
 
     Errors are absolute: of arrivals for every delta, of gaps for every two arrivals. `tpot` is
     the worst stream's, as a share. `lag` is what the core says of itself, at the 99th percentile.
-    `held` are sends that this machine held up, so that nobody knows when they went: they are left
-    out.
+    `held` are sends that this machine held up, so that nobody knows when they went. They count like
+    all others; `sure_p99` is the error of arrivals without them, to tell what a miss comes from.
     `missed` says in words which limits were not kept.
     """
 
@@ -95,6 +95,7 @@ class Row(msgspec.Struct, kw_only=True):
     clock: Literal["kernel", "user"]
     deltas: int = 0
     held: int = 0
+    sure_p99: float | None = None
     p50: float | None = None
     p99: float | None = None
     max: float | None = None
@@ -264,25 +265,26 @@ def play(
 
 
 def arrival_errors(sample: Sample, log: Log) -> list[float]:
-    """Seconds from the true send of each delta to its arrival, where that send is known."""
+    """Seconds from the true send of each delta to its arrival."""
     many = zip(sample.arrivals, sample.deltas_at, strict=True)
     arrivals = [sample.started + at for at, deltas in many for _ in range(deltas)]
-    errors = [at - sent for at, sent in zip(arrivals, log.sends, strict=True)]
+    return [at - sent for at, sent in zip(arrivals, log.sends, strict=True)]
+
+
+def sure_errors(sample: Sample, log: Log) -> list[float]:
+    """The same without the sends that were held up. They explain a miss and excuse none."""
     held = set(log.held)
-    return [error for number, error in enumerate(errors) if number not in held]
+    return [it for number, it in enumerate(arrival_errors(sample, log)) if number not in held]
 
 
 def gap_errors(sample: Sample, log: Log) -> list[float]:
     """Seconds by which each gap between two arrivals differs from that of their true sends.
 
-    An arrival of several deltas is that of the last of them. Where a send is not known, no gap is.
+    An arrival of several deltas is that of the last of them.
     """
-    held = set(log.held)
-    last = [deltas - 1 for deltas in accumulate(sample.deltas_at)]
-    between = zip(sample.gaps, pairwise(last), strict=True)
-    return [
-        abs(gap - (log.sends[b] - log.sends[a])) for gap, (a, b) in between if not held & {a, b}
-    ]
+    sent = [log.sends[deltas - 1] for deltas in accumulate(sample.deltas_at)]
+    true = [b - a for a, b in pairwise(sent)]
+    return [abs(gap - it) for gap, it in zip(sample.gaps, true, strict=True)]
 
 
 def true_stalls(sample: Sample, log: Log) -> list[Stall]:
@@ -317,14 +319,12 @@ def judge(case: Case, runs: Sequence[tuple[Sample, Log]]) -> Row:
         return row
     errors = [abs(error) for sample, log in runs for error in arrival_errors(sample, log)]
     row.deltas, row.held = len(errors), sum(len(log.held) for _, log in runs)
-    if not errors:
-        row.missed.append("this machine held up every send: nothing is known")
-        return row
     row.p50, row.p99, row.max = median(errors), p99(errors), max(errors)
+    sure = [abs(error) for sample, log in runs for error in sure_errors(sample, log)]
+    row.sure_p99 = p99(sure) if sure else None
     row.gap_p99 = p99([error for sample, log in runs for error in gap_errors(sample, log)] or [0.0])
     row.lag = p99([lag for sample, _ in runs for lag in sample.lags] or [0.0])
-    known = [it for it in runs if not {0, len(it[1].sends) - 1} & set(it[1].held)]
-    row.tpot = max((abs((it.tpot or 0.0) / log.tpot - 1) for it, log in known), default=0.0)
+    row.tpot = max(abs((sample.tpot or 0.0) / log.tpot - 1) for sample, log in runs)
     for sample, log in runs:
         true = true_stalls(sample, log)
         row.stalls += len(true)
@@ -381,7 +381,9 @@ def _verdict(result: SelfTest) -> Iterator[str]:
         elif clock == "kernel":
             yield "There are no receive times of the kernel here."
     if held := sum(row.held for row in result.rows):
-        yield f"{held} sends do not count: this machine held them up, nobody knows how long."
+        sure = [row.sure_p99 for row in result.rows if row.sure_p99 is not None]
+        yield f"{held} sends were held up by this machine"
+        yield f"({_ms(max(sure))} ms without them)." if sure else "(all of them)."
     if stalls := sum(row.stalls for row in result.rows):
         yield f"Stalls found: {sum(row.stalls_found for row in result.rows)} of {stalls}."
 

@@ -8,6 +8,7 @@ things that it lacks:
 2. `Body.pull()` returns every byte that has been received, chunk framing removed, and never
    waits longer than a tick. (urllib3 hands out one chunk a call; its `stream` and `read` wait
    for whole buffers.)
+3. The lane's `Trace` says when each phase of connecting ended, and when the request was sent.
 
 Shutdown works on a duplicate of the socket: a TLS wrapper takes the original over, and calling
 `shutdown` on the wrapper while another thread reads would pull its state away under the reader.

@@ -454,26 +454,22 @@ def test_the_end_is_taken_when_it_comes_and_not_at_the_next_look(
     assert (sample.status, sample.deltas) == ("ok", 3)
 
 
-def test_a_send_that_was_held_up_counts_neither_in_arrivals_nor_in_gaps() -> None:
+def test_a_send_that_was_held_up_is_told_and_excuses_nothing() -> None:
     sample, log = run(STEADY, shifted(STEADY, 0.030, only=50))
-    assert judge(ONE, [(sample, log)]).missed
+    before = judge(ONE, [(sample, log)])
     log.held = [50]
     row = judge(ONE, [(sample, log)])
-    assert (row.missed, row.held, row.deltas) == ([], 1, len(STEADY) - 1)
+    assert before.missed
+    assert (row.missed, row.p99, row.max) == (before.missed, before.p99, before.max)
+    assert (row.held, row.deltas) == (1, len(STEADY))
+    assert row.sure_p99 == pytest.approx(0.0)
+    lines = " ".join(SelfTest(rows=[row], elapsed=1.0).lines)
+    assert "1 sends were held up by this machine (0.000 ms without them)." in lines
 
 
-def test_a_held_first_or_last_send_says_nothing_of_the_pace() -> None:
-    last = len(STEADY) - 1
-    sample, log = run(STEADY, STEADY)
-    log.sends[last] -= 0.5
-    assert any("TPOT" in why for why in judge(ONE, [(sample, log)]).missed)
-    log.held = [last]
-    assert judge(ONE, [(sample, log)]).missed == []
-
-
-def test_where_every_send_was_held_up_nothing_is_known() -> None:
+def test_where_every_send_was_held_up_none_is_sure() -> None:
     sample, log = run(STEADY, STEADY)
     log.held = list(range(len(STEADY)))
     row = judge(ONE, [(sample, log)])
-    assert row.p50 is None
-    assert row.missed == ["this machine held up every send: nothing is known"]
+    assert row.p50 == pytest.approx(0.0)
+    assert row.sure_p99 is None

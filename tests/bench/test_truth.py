@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import msgspec
@@ -257,12 +258,11 @@ def test_another_path_is_not_found_and_the_connection_goes_on(truth: Truth) -> N
 def test_what_is_no_request_ends_its_connection_and_nothing_else(
     truth: Truth, request_bytes: bytes
 ) -> None:
-    with socket.create_connection(("127.0.0.1", urlsplit(truth.url).port), LIMIT) as client:
-        try:
-            client.sendall(request_bytes)
-            assert client.recv(10) == b""
-        except OSError as error:  # it hung up before it had read everything
-            assert isinstance(error, ConnectionError)  # noqa: PT017
+    address = "127.0.0.1", urlsplit(truth.url).port
+    # It may hang up before it has read everything.
+    with socket.create_connection(address, LIMIT) as client, suppress(ConnectionError):
+        client.sendall(request_bytes)
+        assert client.recv(10) == b""
     provider = Ollama(Endpoint("truth", truth.url), Transport())
     assert ask(provider, Script(tokens=1, gap=0.0), prompt())[1] is None
     provider.close()
