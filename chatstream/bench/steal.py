@@ -12,6 +12,9 @@ STAT = Path("/proc/stat")
 NOTICE = 0.02
 """The share of all cores' time above which it is worth a word."""
 
+LEAST = 100
+"""Ticks of all cores, of 10 ms each: of fewer, two or three are chance."""
+
 _STEAL = 7  # user, nice, system, idle, iowait, irq, softirq, steal
 
 
@@ -24,9 +27,9 @@ class Steal:
 
     @property
     def share(self) -> float:
-        """Of the time of all cores, from 0 to 1; 0 where it is not known."""
+        """Of the time of all cores, from 0 to 1; 0 where it is not known, or not yet."""
         begin, now = self._begin, self._read()
-        if begin is None or now is None or now[1] <= begin[1]:
+        if begin is None or now is None or now[1] - begin[1] < LEAST:
             return 0.0
         return (now[0] - begin[0]) / (now[1] - begin[1])
 

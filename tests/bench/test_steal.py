@@ -32,6 +32,14 @@ def test_only_what_matters_is_worth_a_word(tmp_path: Path) -> None:
     assert counting.warning == "this machine's host took 21% of its processors away meanwhile"
 
 
+def test_a_moment_is_too_short_to_tell(tmp_path: Path) -> None:
+    file = tmp_path / "stat"
+    stat(file, 0, 0)
+    counting = Steal(file)
+    stat(file, 4, 6)
+    assert counting.share == 0.0
+
+
 @pytest.mark.parametrize("text", ["", "cpu 1 2 3\n", "cpu a b c d e f g h\n", None])
 def test_where_nothing_is_told_nothing_is_known(tmp_path: Path, text: str | None) -> None:
     file = tmp_path / "stat"
