@@ -22,7 +22,7 @@ import msgspec
 
 SCHEMA_VERSION = 1
 
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "stop_condition"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "paused", "stop_condition"]
 Phase = Literal["connect", "first_token", "between_tokens"]
 
 
@@ -76,6 +76,22 @@ class ToolCall(Event, tag="tool_call"):
     id: str
     name: str
     arguments: str
+
+
+class Citation(Event, tag="citation"):
+    """A source that the answer refers to. `number` is its number in the text, as in `[1]`."""
+
+    url: str
+    title: str | None = None
+    number: int | None = None
+
+
+class Image(Event, tag="image"):
+    """An image in the answer: `data` is base64, or `url` says where the server keeps it."""
+
+    media_type: str | None = None
+    data: str | None = None
+    url: str | None = None
 
 
 class ToolStart(Event, tag="tool_start"):
@@ -251,6 +267,8 @@ AnyEvent = (
     | Reasoning
     | ToolCallDelta
     | ToolCall
+    | Citation
+    | Image
     | ToolStart
     | ToolProgress
     | ToolOutput
