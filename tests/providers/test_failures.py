@@ -25,7 +25,8 @@ from chatstream.errors import (
     ServerError,
     UnsupportedParameter,
 )
-from chatstream.providers.failures import failure_in, failure_of, retry_after
+from chatstream.providers.failures import failure_in, failure_of
+from chatstream.providers.waits import retry_after
 
 Kind = type[ChatstreamError]
 MISSING = "The model `x` does not exist or you do not have access to it."
