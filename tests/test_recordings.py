@@ -186,5 +186,8 @@ def test_an_error_body_is_told_in_the_servers_words(server: Script, case: Record
     assert isinstance(answer.terminal, ev.Error)
     assert answer.terminal.status == case.status
     said = " ".join(case.expected["message"].split()).replace("sk-fake-key", "***")
+    if b'"raw"' in case.body:  # OpenRouter's; the words of the provider behind it follow
+        inside = json.loads(case.body)["error"]["metadata"]
+        said = f"{said} ({inside['provider_name']}): {inside['raw']}"
     assert answer.terminal.message == said
     assert answer.terminal.recoverable == case.expected["retryable_per_sdk"]

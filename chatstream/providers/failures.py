@@ -8,6 +8,7 @@ status that has a meaning of its own.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -72,8 +73,8 @@ _WORDS: tuple[tuple[Kind, str], ...] = (
      r"(invalid|expired) (access )?token|token (is )?(expired|invalid)"),
     (ModelNotFound, r"model_not_found|invalid_model|deploymentnotfound|not a valid model|"
      r"\bmodels?\b[\s:/]*(['\"`][^'\"`]*['\"`]|[^\s:]\S*)?,? (was |is |could |has |do(es)? )?"
-     r"(not found|not exist|not supported by any)|model\b.{0,100}\bdecommissioned|"
-     r"no endpoints found for|unknown model|no such model|^invalid model|^model:"),
+     r"(not (be )?found|not exist|doesn't exist|not supported by any)|no endpoints found for|"
+     r"model\b.{0,100}\bdecommissioned|unknown model|no such model|^invalid model|^model:"),
 )  # fmt: skip
 _ANY = tuple(kind for kind, _ in _WORDS)
 
@@ -115,10 +116,13 @@ _NO_STREAM = (
     r"(does|do) ?n[o']t support (\w+ )?stream|stream(ing)?\b.{0,40}"
     r"\b(not (be )?(support|allow|enabl)|unsupported)|cannot stream"
 )
+_STATUS_WORDS = r"\b(?:error code|status(?: code)?|http(?:/[0-9.]+)?)[ :=]+([45][0-9]{2})\b"
+_ENDS = ("", "}", "}}", "}}}", '"}', '"}}', "]", "}]", "}}]")  # what a cut may have taken
+_BLOCKED = r"error code: 1[0-9]{3}\s*$"  # Cloudflare's, as text
 _CHALLENGE = r"just a moment|attention required|checking your browser"
-_OF_THE_REGION = "the provider does not serve this country or network; it is not about the API key"
+_OF_THE_REGION = "the provider refuses this country or network; the API key is not the reason"
 _OF_A_GUARD = (
-    "this page comes from a firewall, proxy or bot protection and not from the API: check the "
+    "this page comes from a firewall, proxy or bot protection, not from the API: check the "
     "address (--base-url) and the network"
 )
 _READ = 4096  # characters of a message or page that are read; the patterns are not linear
@@ -127,11 +131,8 @@ _REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id", "apim-request-i
 
 def failure_of(status: int, body: bytes, headers: Mapping[str, str]) -> ChatstreamError:
     """The failure that a response with an error status, or with a body of no use, stands for."""
-    text = body.decode("utf-8", "replace")
-    try:
-        value = json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        value = None
+    text = body.decode("utf-8-sig", "replace")
+    value = _json_in(text)
     page = _page(text[:_READ])
     if status < 400 and error_in(value) is None:
         shown = page if value is None else excerpt(whole_characters(text[:_READ]))
@@ -180,13 +181,13 @@ def error_in(value: object) -> ChatstreamError | None:
 def failure_in(value: object, status: int = 0) -> ChatstreamError:
     """The failure that a decoded error stands for; `status` 0 is the middle of a stream."""
     error = said(value)
-    status = error.status or status
     message = error.message[:_READ]
+    status = error.status or status
     shown = excerpt(whole_characters(message), 500) or _phrase(status)
     if (parameter := _refused_parameter(error, message, status)) is not None:
         return UnsupportedParameter(shown, parameter, status=status)
     wait = wait_in(error.levels, message, time.time())
-    kind = _kind(error, message, status, names_a_wait=wait is not None)
+    kind = _kind(error, message, status or _status_in_words(message), waits=wait is not None)
     if issubclass(kind, AuthError | BadRequest) and _is_regional(error, message):
         return Refused(shown, hint=_OF_THE_REGION, status=status or None)
     failure = kind(shown, status=status or None)
@@ -203,7 +204,7 @@ def _ask_to_wait(failure: ChatstreamError, seconds: float | None) -> None:
             failure.hint = f"the server asks to wait {in_words(seconds)}"
 
 
-def _kind(error: Said, message: str, status: int, *, names_a_wait: bool) -> Kind:
+def _kind(error: Said, message: str, status: int, *, waits: bool) -> Kind:
     codes = error.codes
     if status == 413:  # Groq calls a prompt that is too long a rate limit; waiting is no use
         return ContextLength
@@ -220,7 +221,7 @@ def _kind(error: Said, message: str, status: int, *, names_a_wait: bool) -> Kind
             kind = other
             break
     if kind is QuotaExceeded and status != 402 and "insufficientquota" not in codes:
-        passes = names_a_wait or re.search(_PER_MINUTE, f"{codes} {message}", re.IGNORECASE)
+        passes = waits or re.search(_PER_MINUTE, f"{codes} {message}", re.IGNORECASE)
         kind = RateLimited if passes else kind
     if kind is RateLimited and "perday" in codes:  # Gemini's quotaId
         return QuotaExceeded
@@ -255,7 +256,7 @@ def _is_a_guards(status: int, text: str, page: str, headers: Mapping[str, str]) 
     if headers.get("cf-mitigated", "").strip().lower() == "challenge":
         return True
     if not text.lstrip().startswith("<"):
-        return False
+        return re.match(_BLOCKED, text.strip(), re.IGNORECASE) is not None
     challenge = status in {403, 429, 503} and re.search(_CHALLENGE, page, re.IGNORECASE)
     return status == 403 or bool(challenge)
 
@@ -271,6 +272,31 @@ def _refused_parameter(error: Said, message: str, status: int) -> str | None:
         return "max_tokens"
     if parameter == "stream" or re.search(_NO_STREAM, message, re.IGNORECASE):
         return "stream"
+    return None
+
+
+def _status_in_words(message: str) -> int:
+    """A status that a proxy has written into its message: "Error code: 429 - {…}"; else 0."""
+    found = re.search(_STATUS_WORDS, message, re.IGNORECASE)
+    return int(found.group(1)) if found else 0
+
+
+def _json_in(text: str) -> object:
+    """The JSON of an error body; None if there is none.
+
+    It may come as an event of a stream, have something behind it, or have lost its end to a
+    length that counted characters.
+    """
+    event = re.match(r"(?:(?:event|id|retry)?:[^\n]*\n\s*)*data:", text)
+    text = text[event.end() if event else 0 :].strip()
+    with contextlib.suppress(ValueError, RecursionError):
+        value: object = json.loads(text, strict=False)
+        return value
+    for end in _ENDS if text[:1] in {"{", "["} else ():
+        with contextlib.suppress(ValueError, RecursionError):
+            value, _ = json.JSONDecoder(strict=False).raw_decode(text + end)
+            if is_error(value):
+                return value
     return None
 
 

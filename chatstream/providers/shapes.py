@@ -27,8 +27,8 @@ _INSIDE = (
     *("xgroq", "response", "data", "message"),
 )
 _MESSAGES = (
-    *("message", "errormessage", "errmessage", "errormsg", "errmsg", "msg", "statusmsg"),
-    *("faultstring", "errordescription", "error", "detail", "title"),
+    *("error", "message", "errormessage", "errmessage", "errormsg", "errmsg", "msg"),
+    *("statusmsg", "faultstring", "errordescription", "detail", "errors", "title"),
 )
 _STATUSES = (
     *("statuscode", "code", "rawstatuscode", "status", "httpstatus", "httpstatuscode"),
@@ -36,7 +36,7 @@ _STATUSES = (
 )
 _CODES = ("type", "code", "status", "reason", "errorcode", "errcode", "error", "quotaid")
 _DEEPEST = 8  # objects inside each other that are read
-_LONGEST_CODE = 80  # characters; more is a sentence, and no code
+_LONGEST_CODE = 80  # characters; a longer text is no code
 
 # What an ordinary chunk, message or event carries. Beside it only an explicit error counts.
 _ANSWER = frozenset(
@@ -120,8 +120,14 @@ def is_error(value: object) -> bool:
 
 
 def compact(text: str) -> str:
-    """A code as it is compared: `rate_limit_exceeded` and `RateLimitExceeded` are the same."""
-    return re.sub(r"[^a-z0-9]", "", text.lower()) if len(text) <= _LONGEST_CODE else ""
+    """A code as it is compared: `rate_limit_exceeded` and `RateLimitExceeded` are the same.
+
+    A sentence is no code; a phrase of HTTP is.
+    """
+    text = text.strip().lower()
+    if len(text) > _LONGEST_CODE or (" " in text and text not in _PHRASES):
+        return ""
+    return re.sub(r"[^a-z0-9]", "", text)
 
 
 def _word(value: object) -> str:
@@ -140,18 +146,17 @@ def _tells(error: object) -> bool:
         return any(fields.values())
     if isinstance(error, list):
         return any(map(_tells, error))
-    if isinstance(error, str):
-        return compact(error) not in {"", "none", "null", "ok", "success", "false"} or (
-            len(error) > _LONGEST_CODE
-        )
-    return _fails(error) if not isinstance(error, bool) else error
+    if isinstance(error, bool):
+        return error
+    return _fails(error)
 
 
 def _fails(code: object) -> bool:
-    """Whether a code, of HTTP or of the vendor's own, stands for a failure."""
+    """Whether a code, of HTTP or of the vendor's own, or a text stands for a failure."""
     if isinstance(code, str):
-        word = compact(code)
-        return not (word in _STATES or word in {"", "0", "200"}) if code else False
+        return (
+            code.strip().lower() not in {"", "0", "200", "false"} and compact(code) not in _STATES
+        )
     return bool(code) and not isinstance(code, bool) and code != HTTPStatus.OK
 
 
@@ -196,19 +201,20 @@ def _with_raw(levels: list[Fields]) -> str:
 
 
 def _message(levels: list[Fields]) -> str:
-    """The first text that is a sentence; else the first that is only a word or a phrase."""
+    """The first text that is a sentence; else the first word, which a phrase of HTTP is not."""
     texts = [text for fields in levels for name in _MESSAGES if (text := _text(fields.get(name)))]
-    whole = (text for text in texts if " " in text.strip() and text.lower() not in _PHRASES)
-    return next(whole, texts[0] if texts else "")
+    own = [text for text in texts if text.strip().lower() not in _PHRASES] or texts
+    return next((text for text in own if " " in text.strip()), own[0] if own else "")
 
 
 def _text(value: object) -> str:
-    """A text, or FastAPI's list of what is wrong and where."""
+    """A text, or that of an object; a list of them, as FastAPI says what is wrong and where."""
     if isinstance(value, list):
         return "; ".join(filter(None, map(_text, value)))
     if isinstance(value, dict):
         where = ".".join(map(str, _list(value.get("loc"))))
-        return ": ".join(filter(None, (where, text_of(value.get("msg")))))
+        said_there = text_of(value.get("msg")) or text_of(value.get("message"))
+        return ": ".join(filter(None, (where, said_there)))
     text = text_of(value)
     return text if text.strip() else ""
 
