@@ -76,13 +76,13 @@ class Chunked:
             if found < 0:
                 self._held = data[at:]
                 if len(self._held) > _MAX_SIZE_LINE or _NO_SIZE.match(self._held):
-                    self._break(data, first=len(parts) == 1)
+                    self._break(data)
                 break
             size = _chunk_size(data[at:found])
             at = found + 1
             if size <= 0:
                 if size < 0:
-                    self._break(data, first=len(parts) == 1)
+                    self._break(data)
                 self.ended = size == 0
                 self.reusable = self.ended and data[at:] == _LINE_END
                 break
@@ -92,10 +92,10 @@ class Chunked:
         self._left = max(0, at - total)
         return b"".join(parts)
 
-    def _break(self, data: bytes, *, first: bool) -> None:
+    def _break(self, data: bytes) -> None:
         """A line names no size. If it is the first one, the body may never have been chunked."""
         self.broken = ProtocolError(_BROKEN)
-        if first and not self._begun and _NO_SIZE.match(data):
+        if not self._begun and _NO_SIZE.match(data):
             self.unframed = data[len(_LINE_END) :]
 
 

@@ -91,6 +91,13 @@ class _Adapter(HTTPAdapter):
         return manager  # type: ignore[no-any-return]
 
 
+class _Session(requests.Session):
+    """requests' session that leaves redirects to us: it would first wait for all of their body."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
+
+
 class Transport:
     """One requests session. `connect` is the limit for each address, in seconds.
 
@@ -107,7 +114,7 @@ class Transport:
         self._connect = connect
         self._proxies = dict(proxies or {})
         self._verify: str | None = ca_file
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.headers.clear()
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter())
@@ -225,11 +232,11 @@ def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest
 
 
 def _read(body: Body | None, head: Head, token: CancelToken) -> Iterator[Tick | bytes]:
-    """The body's text. What is compressed comes off in the reverse of the order it was put on."""
+    """The body's text, with one compression less for every coding that the head names."""
     assert body is not None, "every response of our connections has a body of ours"
     items = _pull(body, token)
     for name in ("transfer-encoding", "content-encoding"):
-        for coding in reversed(codings([head.headers.get(name, "")])):
+        for coding in codings([head.headers.get(name, "")]):
             if coding != "chunked":
                 items = unpack(items, coding)
     return items

@@ -22,7 +22,9 @@ LIMIT = 256 * 1024
 """Bytes of all lines before the body, those of interim responses included."""
 
 _HTTP = b"HTTP/"
-_STATUS_LINE = re.compile(rb"HTTP/([0-9]+)(?:\.([0-9]+))?[ \t]+([1-9][0-9]{2})(?![0-9])(.*)", re.I)
+_STATUS_LINE = re.compile(
+    rb"HTTP/([0-9]{1,3})(?:\.([0-9]{1,3}))?[ \t]+([1-9][0-9]{2})(?![0-9])(.*)", re.IGNORECASE
+)
 _CLOSED = "the server closed the connection without an answer"
 _CUT = "the connection ended in the middle of the response head"
 _QUOTED = 60  # bytes of what is no HTTP that a message shows

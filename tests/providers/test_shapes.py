@@ -142,6 +142,7 @@ ORDINARY: list[object] = [
     {"status": "success"},
     {"status": "processing", "message": "loading the model"},
     {"status": "pulling manifest"},
+    {"status": "processing", "code": 102, "message": "in the queue"},
     {"success": True, "message": "it worked"},
     {"message": "ok"},
     {"message": "processing"},

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import socket
+import threading
 import zlib
 from collections.abc import Callable
 from contextlib import closing
+from itertools import islice
 
 import pytest
 import requests
@@ -202,6 +204,15 @@ def test_a_redirect_to_the_same_origin_is_followed_with_method_and_key(status: i
         assert exchange(server.url, KEY)[1] == b"ok"
     assert [(r.method, r.path) for r in server.requests] == [("POST", "/"), ("POST", "/new")]
     assert server.requests[1].headers["authorization"] == "Bearer test-key"
+
+
+def test_a_redirect_whose_body_never_ends_is_followed_at_once() -> None:
+    never = threading.Event()
+    moved = Reply(b"", 307, {"Location": "/new"}, hold={"after_head": never})
+    with Script(moved, Reply(b"ok")) as server, closing(Transport()) as transport:
+        items = transport.exchange(Call(server.url, KEY, b"{}"), CancelToken())
+        assert b"ok" in islice(items, 50)  # ticks, mostly, where it waits for the end
+        items.close()
 
 
 @pytest.mark.parametrize("name", ["Authorization", "x-api-key", "api-key"])

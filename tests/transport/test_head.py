@@ -174,6 +174,7 @@ def test_any_bytes_are_a_head_or_a_failure_of_ours(data: bytes) -> None:
         (b"HTTP/1.1 -200 OK\r\n\r\n", "-200"),
         (b"HTTP/1.1 2000 OK\r\n\r\n", "2000"),
         (b"HTTP/1.1 099 OK\r\n\r\n", "099"),
+        (b"HTTP/" + b"1" * 5000 + b" 200 OK\r\n\r\n", "HTTP/1111"),
         (b"HTTP/x 200 OK\r\n\r\n", "HTTP/x"),
         (b"\x15\x03\x01\x00\x02\x02P", "TLS"),
         (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00", "HTTP/2"),
