@@ -34,7 +34,7 @@ _STATUSES = (
     *("statuscode", "code", "rawstatuscode", "status", "httpstatus", "httpstatuscode"),
     *("httpcode", "errorcode", "errcode"),
 )
-_CODES = ("type", "code", "status", "reason", "errorcode", "errcode", "error", "quotaid")
+_CODES = ("type", "code", "status", "reason", "errorcode", "errcode", "errortype", "error")
 _DEEPEST = 8  # objects inside each other that are read
 _LONGEST_CODE = 80  # characters; a longer text is no code
 

@@ -23,9 +23,9 @@ _PART = (
 )
 _SPAN = rf"{_PART}(?:(?:\s|,|\sand\s){{0,2}}{_PART}){{0,4}}"
 _ASKED = (
-    r"\b(?:(?:try|retry|retrying|available)(?: (?:it|again|your request))*[ -](?:in|after)"
-    r"|wait(?: (?:for|at least|about|another))*|resets? (?:in|after))"
-    rf"[ :]\s?(?:about |at least )?({_SPAN})"
+    r"\b(?:wait(?: (?:for|at least|about|another))*|resets? (?:in|after)"
+    r"|(?:try|retry|retrying|come back|available)(?: (?:it|again|your request))*[ -](?:in|after))"
+    rf"[ :]\s?(?:about |around |approximately |at least |~)?({_SPAN})"
 )
 _SPANS = {  # fields that name a span, and its unit
     **dict.fromkeys(("retryafter", "retryafterseconds", "retrydelay"), 1.0),

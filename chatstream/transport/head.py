@@ -116,7 +116,7 @@ class _Lines:
         if self._left < 0:
             raise ProtocolError(
                 f"the server's response head is longer than {LIMIT // 1024} KiB",
-                hint="look at what the server, or a proxy before it, puts into its headers",
+                hint="check what the server, or a proxy in front of it, puts into the headers",
             )
 
 
