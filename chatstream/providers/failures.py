@@ -117,7 +117,7 @@ _NO_STREAM = (
     r"\b(not (be )?(support|allow|enabl)|unsupported)|cannot stream"
 )
 _STATUS_WORDS = r"\b(?:error code|status(?: code)?|http(?:/[0-9.]+)?)[ :=]+([45][0-9]{2})\b"
-_ENDS = ("", "}", "}}", "}}}", '"}', '"}}', "]", "}]", "}}]")  # what a cut may have taken
+_TOKEN = r'"(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*("?)|[][{},]'
 _BLOCKED = r"error code: 1[0-9]{3}\s*$"  # Cloudflare's, as text
 _CHALLENGE = r"just a moment|attention required|checking your browser"
 _OF_THE_REGION = "the provider refuses this country or network; the API key is not the reason"
@@ -284,20 +284,39 @@ def _status_in_words(message: str) -> int:
 def _json_in(text: str) -> object:
     """The JSON of an error body; None if there is none.
 
-    It may come as an event of a stream, have something behind it, or have lost its end to a
-    length that counted characters.
+    It may come as an event of a stream, have something behind it, or have lost its end: to a cut,
+    to our own limit, or to a length that counted characters and not bytes.
     """
     event = re.match(r"(?:(?:event|id|retry)?:[^\n]*\n\s*)*data:", text)
     text = text[event.end() if event else 0 :].strip()
     with contextlib.suppress(ValueError, RecursionError):
         value: object = json.loads(text, strict=False)
         return value
-    for end in _ENDS if text[:1] in {"{", "["} else ():
+    for candidate in (text, *_closed(text)) if text[:1] in {"{", "["} else ():
         with contextlib.suppress(ValueError, RecursionError):
-            value, _ = json.JSONDecoder(strict=False).raw_decode(text + end)
+            value, _ = json.JSONDecoder(strict=False).raw_decode(candidate)
             if is_error(value):
                 return value
     return None
+
+
+def _closed(text: str) -> tuple[str, str]:
+    """A JSON text that broke off, with what is open closed: all of it, and up to its last comma."""
+    ends: list[str] = []
+    before_comma = ""
+    for token in re.finditer(_TOKEN, text, re.DOTALL):
+        sign = token[0]
+        if sign[0] == '"':
+            if not token[1]:
+                text = text[: token.end()] + '"'
+                break
+        elif sign in "{[":
+            ends.append("}" if sign == "{" else "]")
+        elif sign == ",":
+            before_comma = text[: token.start()] + "".join(reversed(ends))
+        elif ends:
+            ends.pop()
+    return text + "".join(reversed(ends)), before_comma
 
 
 def _page(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -538,6 +539,15 @@ WRONGLY_FRAMED = [
 def test_an_error_body_that_is_framed_wrong_is_read(body: bytes) -> None:
     failure = failure_of(429, body, {})
     assert (type(failure), failure.message) == (RateLimited, "m x")
+
+
+def test_a_cut_error_body_is_told_by_what_came_of_its_message() -> None:
+    body = json.dumps(coded("c", 'no "x" \\ é, z', metadata={"a": [1, {"b": "c,d"}]})).encode()
+    begin = body.index(b'"no ') + 1
+    for cut in range(begin + 3, len(body)):
+        message = failure_of(400, body[:cut], {}).message
+        assert message
+        assert 'no "x" \\ é, z'.startswith(message)
 
 
 @pytest.mark.parametrize("text", ["404 page not found", '"a" is no model', "data: none", "{", "[1"])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatstream.providers.shapes import compact, is_error, said
-from tests.support.recordings import recordings
+from tests.support.recordings import Recording, recordings, requires_shared
 
 # An error as it may come in a stream: its message and the HTTP status that it names.
 ERRORS: list[Any] = [
@@ -172,21 +174,19 @@ def test_what_does_not_say_that_it_failed_is_no_error(value: object) -> None:
     assert not is_error(value)
 
 
-def frames(body: bytes) -> list[object]:
-    lines = (line.removeprefix(b"data:").strip() for line in body.splitlines())
-    return [msgspec.json.decode(line) for line in lines if line[:1] == b"{" and line[-1:] == b"}"]
+def frames(body: bytes) -> Iterator[object]:
+    """Every JSON object of a stream, whatever field or line it stands in."""
+    for line in body.splitlines():
+        text = line.removeprefix(b"data:").removeprefix(b"error:").strip()
+        if text[:1] == b"{":
+            with suppress(ValueError):
+                yield json.loads(text)
 
 
-COMPLETE = [case for case in recordings("recorded") if case.outcomes == {"complete"}]
-
-
-@pytest.mark.parametrize("case", COMPLETE, ids=str)
-def test_no_frame_of_a_recorded_answer_is_an_error(case: Any) -> None:
-    try:
-        found = frames(case.body)
-    except msgspec.DecodeError:
-        pytest.skip("it has frames that are no clean JSON")
-    assert not [frame for frame in found if is_error(frame)]
+@requires_shared
+@pytest.mark.parametrize("case", list(recordings("recorded", "constructed")), ids=str)
+def test_a_recorded_stream_holds_an_error_if_and_only_if_it_failed(case: Recording) -> None:
+    assert any(map(is_error, frames(case.body))) == ("error" in case.outcomes)
 
 
 NAMES = [
