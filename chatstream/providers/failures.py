@@ -108,9 +108,8 @@ _STATUSES: dict[int, Kind] = {
 }
 _PER_MINUTE = r"per.?(minute|min\b|second|sec\b)"
 _REGION = (
-    r"unsupported_(country|location|region)|(country|region|territory|location)s?\b.{0,40}"
-    r"\bnot (supported|available)|not available in your (country|region)|"
-    r"^request not allowed$"
+    r"(country|region|territory|user location)\b.{0,40}\bnot (supported|available)|"
+    r"not available in your (country|region)|^request not allowed$"
 )
 _NO_STREAM = (
     r"(does|do) ?n[o']t support (\w+ )?stream|stream(ing)?\b.{0,40}"
@@ -187,7 +186,8 @@ def failure_in(value: object, status: int = 0) -> ChatstreamError:
     if (parameter := _refused_parameter(error, message, status)) is not None:
         return UnsupportedParameter(shown, parameter, status=status)
     wait = wait_in(error.levels, message, time.time())
-    kind = _kind(error, message, status or _status_in_words(message), waits=wait is not None)
+    decisive = status if status >= 400 else _status_in_words(message)
+    kind = _kind(error, message, decisive, waits=wait is not None)
     if issubclass(kind, AuthError | BadRequest) and _is_regional(error, message):
         return Refused(shown, hint=_OF_THE_REGION, status=status or None)
     failure = kind(shown, status=status or None)
@@ -205,14 +205,15 @@ def _ask_to_wait(failure: ChatstreamError, seconds: float | None) -> None:
 
 
 def _kind(error: Said, message: str, status: int, *, waits: bool) -> Kind:
+    """The class of an error; `status` is 0, or at least 400. `waits`: it says when it passes."""
     codes = error.codes
     if status == 413:  # Groq calls a prompt that is too long a rate limit; waiting is no use
         return ContextLength
     kind = _by_vendor(error) or next(
         (kind for kind, parts in _CODES if any(part in codes for part in parts)), None
     )
-    if kind is None or (kind in {ServerError, BadRequest} and status >= 400):
-        kind = _by_status(status) if status >= 400 else None
+    if kind is None or (kind in {ServerError, BadRequest} and status):
+        kind = _by_status(status) if status else None
         allowed = _OPEN_BY_STATUS.get(status, _OPEN.get(kind, ()) if kind else _ANY)
     else:
         allowed = () if kind is AuthError else _OPEN.get(kind, ())

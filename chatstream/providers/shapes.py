@@ -30,6 +30,7 @@ _MESSAGES = (
     *("error", "message", "errormessage", "errmessage", "errormsg", "errmsg", "msg"),
     *("statusmsg", "faultstring", "errordescription", "detail", "errors", "title"),
 )
+_TEXTS = ("reason", "description", "content", "text", "data")  # where there is no message
 _STATUSES = (
     *("statuscode", "code", "rawstatuscode", "status", "httpstatus", "httpstatuscode"),
     *("httpcode", "errorcode", "errcode"),
@@ -75,7 +76,7 @@ class Said(msgspec.Struct, frozen=True):
 def said(value: object) -> Said:
     """What a decoded error says: an object, a list with one, or text."""
     levels = _levels(value)
-    message = _with_raw(levels) or _message(levels)
+    message = _with_raw(levels) or _message(levels) or _message(levels, _TEXTS)
     if not message:
         message = value if isinstance(value, str) else json_text(value) if value else ""
     codes = " ".join(filter(None, map(compact, _codes(levels))))
@@ -98,6 +99,7 @@ def is_error(value: object) -> bool:
         or any(_tells(_plain(choice).get("error")) for choice in _list(fields.get("choices")))
         or any(_tells(_plain(fields.get(name)).get("error")) for name in ("xgroq", "response"))
         or _fails(_plain(fields.get("baseresp")).get("statuscode"))
+        or any(fields.get(name) == "error" for name in ("type", "object", "event"))
     ):
         return True
     if any(fields.get(name) for name in _ANSWER) or isinstance(fields.get("message"), dict):
@@ -200,9 +202,9 @@ def _with_raw(levels: list[Fields]) -> str:
     return ""
 
 
-def _message(levels: list[Fields]) -> str:
+def _message(levels: list[Fields], names: tuple[str, ...] = _MESSAGES) -> str:
     """The first text that is a sentence; else the first word, which a phrase of HTTP is not."""
-    texts = [text for fields in levels for name in _MESSAGES if (text := _text(fields.get(name)))]
+    texts = [text for fields in levels for name in names if (text := _text(fields.get(name)))]
     own = [text for text in texts if text.strip().lower() not in _PHRASES] or texts
     return next((text for text in own if " " in text.strip()), own[0] if own else "")
 

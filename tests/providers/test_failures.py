@@ -169,6 +169,8 @@ DECIDED: list[Any] = [
     (403, coded(None, "the input was flagged for violence"), ContentPolicy),
     (403, coded("rateLimitExceeded", "slow down"), RateLimited),
     (403, coded(None, "rate limit words"), AuthError),
+    (400, coded(None, "the parameter location is not supported"), BadRequest),
+    (200, coded(None, "Error code: 429 - {}"), RateLimited),
     (404, coded(None, "rate limit, quota exceeded"), BadRequest),
     (404, {"error": {"code": 404, "message": "models/x is not found for v1beta"}}, ModelNotFound),
     (404, coded(None, "No endpoints found for z/glm."), ModelNotFound),

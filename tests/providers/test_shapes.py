@@ -83,6 +83,8 @@ ERRORS: list[Any] = [
         id="responses",
     ),
     pytest.param({"type": "error", "message": "it broke"}, "it broke", 0, id="type-error"),
+    pytest.param({"type": "error", "content": "it broke"}, "it broke", 0, id="error-in-content"),
+    pytest.param({"event": "error", "data": "it broke"}, "it broke", 0, id="error-in-data"),
     pytest.param({"object": "error", "message": "it broke"}, "it broke", 0, id="old-vllm"),
     pytest.param({"status": "error", "message": "it broke"}, "it broke", 0, id="status-error"),
     pytest.param(
