@@ -178,8 +178,7 @@ def test_a_whole_body_where_a_stream_was_asked_for_is_the_answer(
 ) -> None:
     answer = replay(server, case, framing="length")
     assert answer.outcome == "complete"
-    assert answer.text == case.expected["text"]
-    assert answer.reasoning == case.expected["reasoning"]
+    assert (answer.text, answer.reasoning) == expected_text(case)
     assert len(answer.tool_calls) == len(case.expected["tool_calls"])
     for name, count in (case.expected["usage"] or {}).items():
         assert getattr(answer.usage, name) == count
