@@ -110,6 +110,10 @@ TEXTS: list[Any] = [
     pytest.param("a\n~~~\n</think>\n~~~\n", None, "", id="an-end-in-tildes"),
     pytest.param("a\n````\n```\n</think>\n````\n", None, "", id="three-do-not-end-four"),
     pytest.param("a\n```\n```py\n</think>\n```\n", None, "", id="a-language-ends-no-fence"),
+    pytest.param(
+        f"r\n~~~{LONG}{LONG}\n</think>\n", f"r\n~~~{LONG}{LONG}\n\n", "", id="too-long-for-a-fence"
+    ),
+    pytest.param("a\n</think>" + 21 * " " + "\n", None, "", id="an-end-before-much-space"),
     pytest.param("- ```\n  </think>\n  ```\n", None, "", id="an-end-in-a-fence-in-a-list"),
     pytest.param("1. a\n   ```\n</think>\n", None, "", id="an-end-in-an-open-fence"),
     # The channels of gpt-oss.
@@ -128,6 +132,7 @@ TEXTS: list[Any] = [
     pytest.param("<|channel|>final<|message|>a<|end|>b", "ab", "", id="text-without-a-head"),
     pytest.param("<|start|>assistant<|message|>a < b <| c", "a < b <| c", "", id="no-channel"),
     pytest.param("<|channel|> is a mark of gpt-oss.", None, "", id="a-mark-in-prose"),
+    pytest.param(f"<|channel|>analysis{480 * ' '}<|message|>r", "", "r", id="a-long-head"),
     pytest.param(f"<|channel|>{LONG}<|message|>", None, "", id="too-long-for-a-head"),
 ]
 
@@ -299,6 +304,7 @@ def test_a_retry_that_goes_on_changes_nothing(
         pytest.param("a\n", "<think>r</think>b", ("<think>r</think>b", ""), id="in-text"),
         pytest.param("a <thi", "nk>b", ("nk>b", ""), id="half-a-tag-was-shown-as-text"),
         pytest.param("a\n</thi", "nk>\nb", ("nk>\nb", ""), id="half-an-end-was-shown-as-text"),
+        pytest.param("a\n<", "</think>\nb", ("</think>\nb", ""), id="a-bracket-was-shown"),
         pytest.param("r", "\n</think>\nb", ("\n\nb", ""), id="lone"),
         pytest.param("r\n", "</think>\nb", ("\nb", ""), id="lone-at-once"),
         pytest.param("r\n```\n", "</think>\n", ("</think>\n", ""), id="in-code"),
