@@ -38,14 +38,14 @@ def test_where_a_name_is_taken_the_next_one_is(tmp_path: Path) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
-@pytest.mark.parametrize("step", ["replace", "fsync"])
+@pytest.mark.parametrize(("room", "step"), [(Path, "replace"), (os, "fsync")])
 def test_a_file_that_cannot_be_made_whole_leaves_nothing(
-    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    room: object, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(*((Path, "replace") if step == "replace" else (os, "fsync")), fails)
+    monkeypatch.setattr(room, step, fails)
     with pytest.raises(ChatstreamError, match=r"a-1.txt cannot be saved in .*: No space left"):
         saved(tmp_path)
     assert names(tmp_path) == []
