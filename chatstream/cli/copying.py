@@ -121,7 +121,8 @@ class Copying:
             except ChatstreamError as error:
                 out(error.message)
                 ok = False
-        if tasks and (self._has_gaps or not isinstance(self._answer.terminal, Done)):
+        whole = isinstance(self._answer.terminal, Done) and not self._has_gaps
+        if tasks and (text or self._images) and not whole:
             out("careful: the answer is not whole")
         return ok
 

@@ -113,7 +113,7 @@ class _Seal:
         self._tools = False
         self._answered = bool(self._earlier.content.strip())  # there is something to see
         self._thought = bool(self._earlier.reasoning)
-        self._images: list[Image] = []
+        self._images: list[tuple[str, bool]] = []  # what each is, and whether its data came
         self._joined = False  # the answer of several attempts, each with its own usage
         self._usage: Usage | None = None
 
@@ -215,7 +215,7 @@ class _Seal:
             self._begin(event)
             self._last = self._t
         elif isinstance(event, Image):
-            self._images.append(event)
+            self._images.append((" ".join(event.label.split()), bool(event.data)))
             self._begin(event)
             self._last = self._t
         elif isinstance(event, Usage):
@@ -306,13 +306,13 @@ class _Seal:
         )
 
 
-def _not_shown(images: Sequence[Image]) -> str:
+def _not_shown(images: Sequence[tuple[str, bool]]) -> str:
     """What to say of images that are neither shown nor saved."""
-    labels = [image.label for image in images[:_LISTED]]
+    labels = [label for label, _ in images[:_LISTED]]
     listed = "; ".join([*labels, *(["…"] if len(images) > _LISTED else [])])
     one = len(images) == 1
     what = "an image that is not shown" if one else f"{len(images)} images that are not shown"
     told = f"the answer holds {what} ({listed})"
-    if all(image.data is None for image in images):
+    if not any(has_data for _, has_data in images):
         return told
     return f"{told}; --save-images DIR saves {'it' if one else 'them'}"

@@ -411,6 +411,10 @@ def test_the_images_of_an_answer_that_broke_off_are_saved_and_said_not_to_be_all
     assert (ok, said) == (True, [f"saved {tmp_path}/image-1.png", NOT_WHOLE])
 
 
+def test_where_nothing_came_nothing_is_said_not_to_be_whole(tmp_path: Path) -> None:
+    assert finished(given(Copying(images=tmp_path), CUT)) == (False, ["the answer has no image"])
+
+
 def test_an_answer_without_images_saves_nothing(tmp_path: Path) -> None:
     assert copied("prose", Copying(images=tmp_path)) == (False, ["the answer has no image"])
     assert names(tmp_path) == []

@@ -547,7 +547,7 @@ def png() -> Image:
             id="several",
         ),
         pytest.param(
-            [Image(media_type="image/webp", url="https://a.example/1?key=sk-key")],
+            [Image(media_type="image/webp\n", url="https://a.example/1?key=sk-key")],
             "the answer holds an image that is not shown "
             "(image/webp at https://a.example/1?key=***)",
             id="elsewhere",
