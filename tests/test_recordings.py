@@ -121,10 +121,7 @@ def decided_at(case: Recording) -> int:
     for end in case.frame_ends():
         frame = case.body[at:end]
         if _is_end_mark(case.provider, frame):
-            text = frame.rstrip(b"\r\n")
-            if case.provider == "ollama" or text.endswith(b"[DONE]"):
-                return at + len(text)  # its line need not be ended
-            return end - frame.endswith(b"\r\n")  # a CR dispatches, its LF is not waited for
+            return at + len(frame.rstrip(b"\r\n"))  # its line need not be ended
         at = end
     return len(case.body.rstrip())
 
