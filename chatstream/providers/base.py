@@ -35,6 +35,7 @@ from chatstream.providers import Endpoint
 from chatstream.providers.failures import failure_of, request_id
 from chatstream.providers.lenient import Malformed, broke_off, decode_odd, excerpt, object_of
 from chatstream.providers.text import Surrogates, whole_characters
+from chatstream.redact import mask_address
 from chatstream.transport import Call, Head, Tick, Transport
 
 T = TypeVar("T")
@@ -146,6 +147,7 @@ class Provider(ABC):
             yield Metadata(
                 provider=self.endpoint.name,
                 model=request.model,
+                base_url=mask_address(self.endpoint.base_url),
                 request_id=request_id(head.headers),
             )
             yield from self._answer(items, head)

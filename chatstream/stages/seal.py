@@ -26,7 +26,6 @@ from chatstream.events import (
     Done,
     Error,
     Event,
-    Fallback,
     Metadata,
     Reasoning,
     Retry,
@@ -34,10 +33,10 @@ from chatstream.events import (
     ToolCall,
     ToolCallDelta,
     Usage,
-    Warn,
 )
 from chatstream.flow import Burst, Finish, Pulse, Stage, close
 from chatstream.messages import Message
+from chatstream.redact import redact_event
 from chatstream.stages.buffer import Pressure
 
 log = logging.getLogger(__name__)
@@ -195,7 +194,7 @@ class _Seal:
         elif isinstance(event, Usage):
             self._usage = event
         elif isinstance(event, Retry):
-            event.cause = self._redact(event.cause)
+            redact_event(event, self._redact)
             self._attempts = event.attempt
             if event.action == "reset":
                 self._restart()
@@ -205,10 +204,8 @@ class _Seal:
             self._attempts = event.attempt or self._attempts
             if event.restart:
                 self._restart()
-        elif isinstance(event, Fallback):
-            event.cause = self._redact(event.cause)
-        elif isinstance(event, Warn):
-            event.message = self._redact(event.message)
+        else:
+            redact_event(event, self._redact)
 
     def _restart(self) -> None:
         """What came before is dropped, as every accumulator drops it."""

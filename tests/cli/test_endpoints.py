@@ -8,12 +8,9 @@ import pytest
 
 from chatstream.cli.config import Settings
 from chatstream.cli.endpoints import (
-    Redactor,
     api_key,
     endpoint,
-    mask_userinfo,
     with_keys,
-    without_userinfo,
 )
 from chatstream.errors import ConfigError
 from chatstream.providers import PROVIDERS
@@ -89,26 +86,3 @@ def test_a_key_that_cannot_be_sent_is_told_and_not_shown(key: str) -> None:
 def test_the_providers_with_a_key_come_in_the_order_of_the_table() -> None:
     environ = {"GROQ_API_KEY": "g", "ANTHROPIC_API_KEY": "a", "OPENAI_API_KEY": "o"}
     assert with_keys(environ) == ["openai", "anthropic", "groq"]
-
-
-def test_secrets_and_what_looks_like_one_are_masked() -> None:
-    redact = Redactor("my-secret", None, "")
-    assert redact("key my-secret and sk-abcdef123456") == "key *** and ***"
-    assert redact("key_command is no key") == "key_command is no key"
-
-
-def test_a_key_that_is_learned_later_is_masked_too() -> None:
-    redact = Redactor()
-    redact.learn("asked-from-a-command")
-    assert redact("it is asked-from-a-command") == "it is ***"
-
-
-def test_the_user_and_password_of_an_address_are_masked() -> None:
-    assert mask_userinfo("http://me:secret@host/v1") == "http://***@host/v1"
-    assert mask_userinfo("http://host/v1") == "http://host/v1"
-
-
-@pytest.mark.parametrize("address", ["http://me:p@ss@host/v1", "http://me:p:w@host/v1"])
-def test_no_part_of_a_password_stays_in_an_address(address: str) -> None:
-    assert without_userinfo(address) == "http://host/v1"
-    assert mask_userinfo(address) == "http://***@host/v1"
