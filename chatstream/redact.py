@@ -93,7 +93,7 @@ class Redactor:
 
     def learn(self, secret: str | None) -> None:
         """Mask this secret from now on, also as it stands in a URL."""
-        if secret is None:
+        if not secret or secret in self._secrets:
             return
         forms = {secret, secret.strip(), quote(secret, safe=""), unquote(secret)}
         told = {it for it in forms if len(it) >= _SHORTEST and it.lower() not in _NO_SECRETS}
@@ -105,6 +105,17 @@ class Redactor:
         self.learn(password_in(address))
         for value in _secret_values(address or ""):
             self.learn(value)
+
+    def learn_options(self, options: Any, *, named: bool = False) -> None:
+        """Mask what stands under the name of a secret in JSON-like data from now on."""
+        if isinstance(options, Mapping):
+            for name, value in options.items():
+                self.learn_options(value, named=named or is_secret_name(str(name)))
+        elif isinstance(options, list | tuple):
+            for value in options:
+                self.learn_options(value, named=named)
+        elif named and isinstance(options, str):
+            self.learn(options)
 
     def forget(self) -> None:
         """Know no secret any more: tests begin with it."""

@@ -452,13 +452,12 @@ def test_a_resume_that_broke_off_is_resumed_at_the_same_server(world: World) -> 
 # ---- nothing is named
 
 
+@pytest.mark.parametrize("world", ["loopback"], indirect=True)
 @pytest.mark.parametrize("proxies", PROXIES)
 @pytest.mark.parametrize("fault", ["foreign", "down"])
 def test_what_is_no_ollama_is_passed_over_for_the_service_with_a_key(
     world: World, fault: str, proxies: str
 ) -> None:
-    if world.where == "remote":
-        pytest.skip("the usual address of Ollama is on this machine")
     setattr(world.a, fault, True)
     world.names.lead(OLLAMA, world.a.port)
     options = world.hold(Settings({}, B_BY_VARIABLE), proxies)

@@ -190,6 +190,12 @@ def test_options_are_masked_to_be_shown_and_left_out_to_be_kept() -> None:
     assert without_secrets(options) == {"seed": 7, "stop": ["\n"]}
 
 
+def test_the_secrets_among_options_are_learned() -> None:
+    own = Redactor()
+    own.learn_options({"a": "open-word", "list": [{"token": "in-a-list"}], "auth": {"x": ["deep"]}})
+    assert own("open-word, in-a-list, deep") == "open-word, ***, ***"
+
+
 def test_the_words_of_an_event_are_redacted_and_never_the_answer() -> None:
     redact.learn("the-secret")
     said = "it is the-secret"

@@ -175,11 +175,12 @@ def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def _learn(name: str, value: Any) -> None:
-    if isinstance(value, str):
-        if name in SECRETS:
-            redact.learn(value)
-        elif name in ADDRESSES:
-            redact.learn_address(value)
+    if name == "options":
+        redact.learn_options(value)
+    elif name in SECRETS:
+        redact.learn(str(value))
+    elif name in ADDRESSES:
+        redact.learn_address(str(value))
 
 
 def without_configuration(

@@ -153,6 +153,8 @@ def _ask(
     sample = sample_of(
         taking, source.trace, number=number, arm=arm.name, cold=number == 1, failure=failure
     )
+    if sample.message is not None:
+        sample.message = redact(sample.message)  # before it is shortened
     return Exchange(sample, source.trace, ended, failure.hint if failure else None)
 
 

@@ -13,10 +13,12 @@ from typing import TypeVar
 import msgspec
 
 from chatstream.providers.text import whole_characters
+from chatstream.redact import redact
 
 T = TypeVar("T")
 
 
+_AHEAD = 4096  # characters past the end of an excerpt that are redacted with it
 _MOST = 2**53  # more tokens, or nanoseconds, than there ever are; JSON readers take it exactly
 REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a text that it does not take."""
@@ -82,6 +84,6 @@ def raw_reason(text: str | None) -> str | None:
 
 
 def excerpt(text: str, limit: int = 200) -> str:
-    """The start of a text, on one line."""
-    line = " ".join(text.split())
+    """The start of a text, on one line; redacted first, for no rule knows half a secret."""
+    line = redact(" ".join(text.split())[: limit + _AHEAD])
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -10,6 +10,7 @@ from chatstream.cli.config import Settings
 from chatstream.cli.endpoints import (
     api_key,
     endpoint,
+    has_key,
     with_keys,
 )
 from chatstream.errors import ConfigError
@@ -59,6 +60,29 @@ def test_the_key_comes_from_the_first_place_that_has_one() -> None:
     assert api_key(row, Settings(key_variable="MY_KEY"), environ) == "mine"
     assert api_key(row, Settings(key_command=command, key_variable="MY_KEY"), environ) == "asked"
     assert api_key(row, Settings(api_key="own", key_command=command), environ) == "own"
+
+
+@pytest.mark.parametrize(
+    ("provider", "theirs", "given", "sent"),
+    [
+        ("openai", None, "http://mine/v1", True),  # the usual way to ask a compatible server
+        ("openai", "http://gateway/v1", None, True),
+        ("openai", "http://gateway/v1", "http://gateway", True),
+        ("openai", "http://gateway/v1", "http://mine/v1", False),
+        ("openai", "no address at all:", "http://mine/v1", False),
+        ("ollama", "box", "http://box:11434", True),
+        ("ollama", "box", "http://box", False),
+    ],
+)
+def test_the_key_of_a_variable_belongs_to_the_address_beside_it(
+    provider: str, theirs: str | None, given: str | None, sent: bool
+) -> None:
+    row = PROVIDERS[provider]
+    environ = {str(row.key_variable): "key", **({str(row.url_variable): theirs} if theirs else {})}
+    settings = Settings(base_url=given)
+    assert api_key(row, settings, environ) == ("key" if sent else None)
+    assert has_key(row, settings, environ) is sent
+    assert has_key(row, Settings(base_url=given, key_command="any"), environ)
 
 
 @pytest.mark.parametrize(
