@@ -236,6 +236,7 @@ class Server(Script):
         super().__init__(Reply())
         self.cut = False
         self.down = False
+        self.silent = False
         self.foreign = False  # an Ollama that is none
         self.first: Reply | None = None  # before all others
 
@@ -245,6 +246,8 @@ class Server(Script):
             first, self.first = self.first, None
             return first
         if self.down:
+            return Reply.json({"error": "overloaded"}, 503)
+        if self.silent and request.method == "POST":
             return Reply.json({"error": "overloaded"}, 503)
         if request.method == "GET":
             return Reply.json({"models": [{"name": "m"}]}, 404 if self.foreign else 200)
@@ -479,6 +482,15 @@ def test_a_proxys_page_for_an_ollama_elsewhere_is_no_ollama(world: World) -> Non
     else:  # the service is asked through the same proxy
         asked(options)
         assert [it.method for it in world.proxy.requests] == ["GET", "POST"]
+
+
+def test_a_server_that_was_found_is_written_down_before_it_is_asked(world: World) -> None:
+    world.a.silent = True  # it lists its models, and never answers
+    asked(world.hold(Settings({}, {"OLLAMA_HOST": "{A}"})))
+    world.check(world.a)
+    world.a.silent = False
+    assert resumed(world.hold(Settings({}, {"OLLAMA_HOST": "{B}"}))).outcome == "complete"
+    world.check(world.a)
 
 
 # ---- journals of earlier versions

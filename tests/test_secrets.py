@@ -110,6 +110,15 @@ def test_a_usage_error_shows_no_secret(server: Echo) -> None:
         assert not any(secret in done.stderr for secret in SECRETS)
 
 
+def test_a_key_command_that_fails_is_shown_without_the_key_in_it(server: Echo) -> None:
+    command = "no-such-command --auth 'Bearer abc123def456' sk-abcdef123456"
+    for arguments in (["ask", "hi"], ["models"], ["doctor"], ["bench"]):
+        done = run(arguments, CHATSTREAM_KEY_COMMAND=command, CHATSTREAM_CONFIG="none")
+        assert "the key command failed" in done.stderr
+        assert "abcdef123456" not in done.stderr
+        assert "abc123def456" not in done.stderr
+
+
 def test_the_exception_of_the_library_holds_no_secret(server: Echo) -> None:
     with pytest.raises(ChatstreamError) as caught:
         chatstream.ask("hi")
