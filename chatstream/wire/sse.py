@@ -91,15 +91,19 @@ class SSEDecoder:
             self._bom = None
             data = data.removeprefix(_BOM)
         frames: list[SSEFrame] = []
+        held = self._data
         try:
             for line in self._lines.feed(data):
                 if not line:
                     self._last_id = self._id
-                    if self._data:
+                    if len(held) == 1:  # nearly always
+                        text = held.pop().decode("utf-8", "replace")
+                        frames.append(SSEFrame(self._event, text, self._last_id, self._retry))
+                    elif held:
                         self._dispatch(frames)
                     self._event = "message"
-                elif line[:6] == b"data: " and not self._data and len(line) < self._limit:
-                    self._data.append(line[6:])  # what nearly every line is
+                elif line[:6] == b"data: " and not held and len(line) < self._limit:
+                    held.append(line[6:])  # what nearly every line is
                     self._size = len(line) - 5
                     if self._eager and self._is_whole():
                         self._dispatch(frames)
@@ -125,13 +129,13 @@ class SSEDecoder:
         return frames
 
     def _dispatch(self, frames: list[SSEFrame]) -> None:
-        value = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-        text = value.decode("utf-8", "replace")
+        text = b"\n".join(self._data).decode("utf-8", "replace")
         frames.append(SSEFrame(self._event, text, self._last_id, self._retry))
         self._data.clear()
-        self._size = 0
 
     def _append(self, value: bytes) -> None:
+        if not self._data:
+            self._size = 0
         self._size += len(value) + 1  # and the LF that joins it to the next line
         if self._size > self._limit:
             raise LineTooLong(f"the server sent an event of more than {self._limit:,} bytes")
