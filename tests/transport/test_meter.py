@@ -22,6 +22,8 @@ from chatstream.transport.stamps import SLACK
 from tests.support.loopback import SSE, Framing, Point, Reply, Script
 from tests.support.proxy import ForwardProxy
 
+pytestmark = pytest.mark.serial
+
 LIMIT = 20.0  # seconds that any exchange of a test takes at most
 PIECES = [b"data: %d\n\n" % number for number in range(40)]
 
