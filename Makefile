@@ -2,15 +2,22 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Two processes; the tests that are marked `serial` all run in one of them.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench cover servers clean
+.PHONY: demo test test-all check bench cover servers clean
 
 demo: $(VENV)/.base
 	$(BIN)/chatstream ask --provider demo "What can you do?"
 
+# A seeded sample of every matrix, in four minutes. tests/support/sampling.py says of what.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# Every matrix at its full size, and a random seed for what has no end.
+test-all: $(VENV)/.dev
+	TEST_SIZE=all $(PYTEST)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check chatstream tests

@@ -1,20 +1,60 @@
-"""What holds for every test: no setting and no key of this machine reaches it."""
+"""What holds for every test: no setting and no key of this machine reaches it, Hypothesis looks at
+no clock, and what measures time runs alone.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from chatstream.providers import PROVIDERS
 from chatstream.redact import redact
+from tests.support import sampling
+from tests.support.figures import Figures, told
+
+# A busy machine is slow, and no test may fail because of that. A sample is the same each time.
+settings.register_profile(
+    "chatstream",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=sampling.examples(100),
+    derandomize=sampling.SIZE == "sample",
+    print_blob=True,
+)
+settings.load_profile("chatstream")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """pytest-xdist runs the tests of one group in one process, one after another."""
+    for item in items:
+        if item.get_closest_marker("serial") or item.get_closest_marker("real"):
+            item.add_marker(pytest.mark.xdist_group("serial"))
+
+
+def pytest_report_header() -> str:
+    """How much of each matrix is run, and what repeats the choice."""
+    return f"size: {sampling.SIZE}, TEST_SEED={sampling.SEED}"
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Figures:
+    """What a test has to tell besides its verdict."""
+    return Figures(record_property)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests told, whichever process they ran in."""
+    for line in told(terminalreporter.stats):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No configuration, no keys, no proxies, no secret known, a home of its own."""
-    import os
-
     redact.forget()
 
     for name in list(os.environ):

@@ -2,8 +2,8 @@
 
 Memory is the peak of the client's own process (VmHWM), told by the client itself at its end. That
 the server waits is seen in the kernel's table of connections: bytes in its send queue, and the
-number of tokens that it has sent, which stands still. EVERY_CUT=1 sends 1,000,000 tokens. Linux
-only.
+number of tokens that it has sent, which stands still. `support.sampling` says how many it sends.
+Linux only.
 """
 
 from __future__ import annotations
@@ -23,16 +23,20 @@ import pytest
 from chatstream import events as ev
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import journals, read
+from tests.support.figures import Figures
 from tests.support.mockscript import parse_spec, tokens
 from tests.support.mockserver import MockServer
+from tests.support.sampling import by_size
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [
+    pytest.mark.serial,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
 
-EVERY_CUT = os.environ.get("EVERY_CUT") == "1"
-FEW, MANY = 1000, 1_000_000 if EVERY_CUT else 100_000
+FEW, MANY = 1000, by_size(100_000, 1_000_000)
 LIMIT = 60.0  # seconds for everything that a test waits for
 STILL = 5  # looks, a tenth of a second apart, at a number that does not change
-SLOWLY = 3 if EVERY_CUT else 1  # seconds of a reader that takes 1 KB/s
+SLOWLY = by_size(1, 3)  # seconds of a reader that takes 1 KB/s
 GROWTH = 10.0  # MB
 
 # The client, which at its very end notes the most memory that it ever had.
@@ -118,13 +122,12 @@ def shown_in(output: bytes, flags: Sequence[str]) -> str:
 
 
 WAYS = [["--plain"], ["--json"], ["--plain", "--buffer", "fixed"]]
-if EVERY_CUT:
-    WAYS += [["--plain", "--buffer", "dynamic"], ["--json", "--buffer", "fixed"]]
+MORE_WAYS = [["--plain", "--buffer", "dynamic"], ["--json", "--buffer", "fixed"]]
 
 
-@pytest.mark.parametrize("flags", WAYS, ids=" ".join)
+@pytest.mark.parametrize("flags", WAYS + by_size([], MORE_WAYS), ids=" ".join)
 def test_a_slow_reader_stops_the_server_and_costs_no_memory(
-    server: MockServer, tmp_path: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
+    server: MockServer, tmp_path: Path, flags: list[str], figures: Figures
 ) -> None:
     few = Client(server, tmp_path, f"t={FEW},size=5", *flags)
     few.rest()
@@ -141,11 +144,10 @@ def test_a_slow_reader_stops_the_server_and_costs_no_memory(
     output += client.rest()
     peak = client.peak()
 
-    with capsys.disabled():
-        print(
-            f"\n{' '.join(flags)}: {usual:.1f} MB for {FEW:,} tokens, {peak:.1f} MB for {MANY:,};"
-            f" blocked after {sent:,}, then {later:,} tokens, {queued:,} bytes in its send queue"
-        )
+    figures.line(
+        f"{' '.join(flags)}: {usual:.1f} MB for {FEW:,} tokens, {peak:.1f} MB for {MANY:,};"
+        f" blocked after {sent:,}, then {later:,} tokens, {queued:,} bytes in its send queue"
+    )
     assert queued > 0, "the server does not wait in its send"
     assert later < MANY * 0.75
     assert peak - usual < GROWTH

@@ -2,20 +2,15 @@
 come, with an error that says why.
 
 The matrix: every protocol and framing, every trouble, every way to deal with it (`--on-drop`).
-`python -m tests.test_faults` runs it alone and prints each cell that fails. EVERY_CUT=1 cuts at
-many more places.
+How many places are cut, and which, `support.sampling` says.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import os
 import random
 import re
-import sys
-import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -50,13 +45,14 @@ from tests.support.continuing import (
     status,
 )
 from tests.support.faultproxy import FaultProxy
+from tests.support.figures import Figures
 from tests.support.loopback import Framing, Reply
 from tests.support.real.servers import nginx
+from tests.support.sampling import by_size, chosen, seeded
 from tests.support.unavailable import require
 
-EVERY_CUT = os.environ.get("EVERY_CUT") == "1"
-CUTS = 60 if EVERY_CUT else 20
-SEAMS = 30 if EVERY_CUT else 8
+CUTS = by_size(20, 60)
+SEAMS = by_size(8, 30)
 THREADS = 8  # cells at once; most of their time they wait
 TEXT = long_text(300)
 
@@ -92,16 +88,15 @@ class Trouble:
 def troubles(provider: str, framing: Framing) -> list[Trouble]:
     """All of them, for the body that this protocol makes of the answer."""
     body = body_of(provider, framing)
-    seeded = random.Random(f"{provider} {framing}")
-    cuts = sorted(seeded.sample(range(1, len(body)), min(CUTS, len(body) - 1)))
+    cuts = chosen(range(1, len(body)), CUTS, "cuts", provider, framing)
     middle = len(body) // 2
     broken, busy = frozenset({"truncated"}), frozenset({"overloaded"})
     limited = frozenset({"rate_limited"})
-    slow = 0 if EVERY_CUT else max(0, len(body) - 2000)
+    slow = by_size(max(0, len(body) - 2000), 0)
     found = [Trouble(f"cut at {n}", broken, f"cut:after={n}:body=1,clean", after=n) for n in cuts]
     found += [
         Trouble(f"rst at {n}", broken, f"rst:after={n}:body=1,clean")
-        for n in seeded.sample(cuts, 3)
+        for n in chosen(cuts, 3, "resets", provider, framing)
     ]
     found += [
         Trouble("half-close", broken, f"half-close:after={middle}:body=1,clean", after=middle),
@@ -269,23 +264,6 @@ def run_cell(provider: str, framing: Framing, mode: str, trouble: Trouble) -> No
 
 # ---- the matrix
 
-tally: Counter[str] = Counter()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def summary(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Print the number of cells."""
-    yield
-    if tally["cells"]:
-        reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.write_line(f"\n{summed_up()}")
-
-
-def summed_up() -> str:
-    """The matrix in one line."""
-    return f"fault matrix: {tally['cells']} cells, {tally['failed']} failed"
-
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,8 +282,8 @@ def healthy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Continuing]:
     assert server.strays == []
 
 
-def run_row(provider: str, framing: Framing, mode: str) -> list[str]:
-    """Every trouble for one protocol, framing and mode; what failed."""
+def run_row(provider: str, framing: Framing, mode: str) -> tuple[int, list[str]]:
+    """Every trouble for one protocol, framing and mode: how many, and what failed."""
 
     def attempt(trouble: Trouble) -> str | None:
         try:
@@ -316,15 +294,7 @@ def run_row(provider: str, framing: Framing, mode: str) -> list[str]:
 
     cells = sorted(troubles(provider, framing), key=lambda it: it.pause is None)  # those wait
     with ThreadPoolExecutor(THREADS) as pool:
-        failed = [said for said in pool.map(attempt, cells) if said is not None]
-    count(len(cells), len(failed))
-    return failed
-
-
-def count(cells: int, failed: int) -> None:
-    """Add to what is printed at the end."""
-    tally["cells"] += cells
-    tally["failed"] += failed
+        return len(cells), [said for said in pool.map(attempt, cells) if said is not None]
 
 
 @pytest.mark.usefixtures("healthy")
@@ -332,27 +302,11 @@ def count(cells: int, failed: int) -> None:
 @pytest.mark.parametrize("framing", FRAMINGS)
 @pytest.mark.parametrize("provider", MODELS)
 def test_an_answer_is_whole_once_or_its_exact_beginning(
-    provider: str, framing: Framing, mode: str
+    figures: Figures, provider: str, framing: Framing, mode: str
 ) -> None:
-    failed = run_row(provider, framing, mode)
+    cells, failed = run_row(provider, framing, mode)
+    figures.count("cells of the fault matrix", cells)
     assert not failed, "\n".join(failed)
-
-
-def main() -> None:
-    """The matrix alone."""
-    with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", home)
-        patch.setenv("XDG_CONFIG_HOME", home)
-        patch.setattr("chatstream.recovery.policy.PAUSE", 0.01)
-        with Continuing(TEXT) as server:
-            patch.setenv("OLLAMA_HOST", server.url)
-            patch.setenv("ANTHROPIC_BASE_URL", server.url)
-            patch.setenv("ANTHROPIC_API_KEY", "test-key")
-            for row in itertools.product(MODELS, FRAMINGS, MODES):
-                for said in run_row(*row):
-                    print(said)
-    print(summed_up())
-    sys.exit(tally["failed"] > 0)
 
 
 # ---- seams
@@ -368,7 +322,8 @@ def cut_and_go_on(provider: str, cuts: Sequence[int], *faults: Fault | None) -> 
 
 
 def seeded_cuts(provider: str, count: int) -> list[int]:
-    return random.Random(provider).sample(range(1500, len(body_of(provider, "close")) - 300), count)
+    places = range(1500, len(body_of(provider, "close")) - 300)
+    return list(chosen(places, count, "seams", provider))
 
 
 @pytest.mark.parametrize("provider", CONTINUE)
@@ -383,12 +338,12 @@ def test_an_answer_that_breaks_again_and_again_is_whole(provider: str) -> None:
     assert lengths == sorted(lengths)
 
 
-def chain(seeded: random.Random) -> list[Fault]:
+def chain(chance: random.Random) -> list[Fault]:
     """Five troubles in a row, of those after which a server can be asked to go on."""
 
     def one() -> Fault:
-        at = seeded.randrange(300, 9000)
-        return seeded.choice(
+        at = chance.randrange(300, 9000)
+        return chance.choice(
             [
                 half(at),
                 half(at, rst=True),
@@ -400,18 +355,18 @@ def chain(seeded: random.Random) -> list[Fault]:
             ]
         )
 
-    return [half(seeded.randrange(2000, 9000)), *(one() for _ in range(4))]
+    return [half(chance.randrange(2000, 9000)), *(one() for _ in range(4))]
 
 
 @pytest.mark.parametrize("provider", CONTINUE)
 @pytest.mark.parametrize("mode", ["continue", "restart"])
 def test_one_trouble_after_another_leaves_an_answer_whole(provider: str, mode: str) -> None:
-    for seed in range(SEAMS):
-        faults = chain(random.Random(f"{provider} {seed}"))
+    for number in range(SEAMS):
+        faults = chain(seeded("chain", provider, number))
         with Continuing(TEXT, faults=faults) as server:
             answer = ask(provider, server.url, on_drop=mode, retries=len(faults))
         assert server.strays == []
-        assert answer.text == TEXT, f"seed {seed}: {answer.terminal} {difference(answer.text)}"
+        assert answer.text == TEXT, f"chain {number}: {answer.terminal} {difference(answer.text)}"
         assert answer.outcome == "complete"
 
 
@@ -574,7 +529,7 @@ def test_json_tells_the_answer_once(
 @pytest.mark.parametrize("mode", ["stop", "restart", "continue"])
 @pytest.mark.parametrize("way", ["plain", "gzip", "gzip-streamed", "close"])
 @pytest.mark.parametrize("provider", MODELS)
-def test_the_same_holds_behind_nginx(provider: str, way: str, mode: str) -> None:
+def test_the_same_holds_behind_nginx(figures: Figures, provider: str, way: str, mode: str) -> None:
     faults = [
         half(6000),
         half(9001, rst=True),
@@ -595,10 +550,6 @@ def test_the_same_holds_behind_nginx(provider: str, way: str, mode: str) -> None
                     assert answer.text == TEXT, difference(answer.text)
             except AssertionError as error:
                 failed.append(f"fault {number}: {error}")
-    count(len(faults), len(failed))
+    figures.count("cells of the fault matrix", len(faults))
     assert not failed, "\n".join(failed)
     assert server.strays == []
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,12 @@
 """Claimed: `kill -9` loses nothing. Whatever had reached standard output is in the journal, in
 order and once, and `chatstream resume` makes the answer whole.
 
-EVERY_CUT=1 kills at 200 moments instead of 20.
+`support.sampling` says at how many moments it kills, and at which.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import select
 import subprocess
 import threading
@@ -23,9 +22,13 @@ import pytest
 from chatstream.store.reading import Record, events_of, journals, read
 from tests.support.client import COMMAND, LIMIT, Finished, Running
 from tests.support.continuing import Continuing, long_text
+from tests.support.figures import Figures
 from tests.support.loopback import Reply, Request
+from tests.support.sampling import by_size, seeded
 
-MOMENTS = 200 if os.environ.get("EVERY_CUT") == "1" else 20
+pytestmark = pytest.mark.serial
+
+MOMENTS = by_size(20, 200)
 AT_ONCE = 5  # clients that run at the same time
 TOKENS = 2000
 PER_WRITE = 5
@@ -57,17 +60,17 @@ class Moment:
 
 def moments() -> list[Moment]:
     """Most of them while the answer comes; one in eight around the start of the process."""
-    seeded = random.Random(9)
+    chance = seeded("moments")
     found = []
     for number in range(MOMENTS):
         provider = list(DIALECTS)[number % len(DIALECTS)]
         form = "--json" if number % 5 == 4 else "--plain"
         if number % 8 == 7:
-            found.append(Moment(number, provider, form, None, seeded.uniform(0.0, 0.4)))
+            found.append(Moment(number, provider, form, None, chance.uniform(0.0, 0.4)))
         else:
             # The last ones are so near the end that the answer may be whole by then.
-            writes = seeded.randrange(0, TOKENS // PER_WRITE + 3)
-            found.append(Moment(number, provider, form, writes, seeded.uniform(0.0, 0.004)))
+            writes = chance.randrange(0, TOKENS // PER_WRITE + 3)
+            found.append(Moment(number, provider, form, writes, chance.uniform(0.0, 0.004)))
     return found
 
 
@@ -165,7 +168,7 @@ def assert_resumed(done: Finished, record: Record | None, folder: Path) -> None:
 
 
 def test_a_killed_client_has_lost_nothing_and_its_answer_can_be_made_whole(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, figures: Figures
 ) -> None:
     outcomes: Counter[str] = Counter()
     failed: list[str] = []
@@ -180,9 +183,8 @@ def test_a_killed_client_has_lost_nothing_and_its_answer_can_be_made_whole(
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(attempt, moments()))
-    with capsys.disabled():
-        told = ", ".join(f"{count} {what}" for what, count in sorted(outcomes.items()))
-        print(f"\nkill -9: {MOMENTS} moments, {len(failed)} failed; what was left: {told}")
+    told = ", ".join(f"{count} {what}" for what, count in sorted(outcomes.items()))
+    figures.line(f"kill -9: {MOMENTS} moments, {len(failed)} failed; what was left: {told}")
     assert not failed, "\n".join(failed)
     assert outcomes["text"] > MOMENTS // 2
 

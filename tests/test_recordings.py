@@ -1,14 +1,15 @@
-"""Recorded answers of real servers over a real socket: whole, in pieces, and cut.
+"""Recorded answers of real servers: whole, in pieces of every size, and cut at every frame.
 
-Every claim is checked with both framings, since a close-delimited body hides its own end.
+All of it is tried in memory, and a sample of it over real sockets (`support.sampling`). Every
+claim is checked with both framings, since a close-delimited body hides its own end.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -16,20 +17,21 @@ import pytest
 from chatstream import events as ev
 from chatstream import grammar
 from tests.support.client import Answer, ask
-from tests.support.loopback import Reply, Script
+from tests.support.figures import Figures
+from tests.support.loopback import Framing, Reply, Script
+from tests.support.memory import ask_in_memory
 from tests.support.recordings import Recording, recordings, requires_shared
+from tests.support.sampling import by_size, chosen, sampled, seeded
 
 pytestmark = requires_shared
 
 STREAMS = list(recordings("recorded", "constructed"))
 WHOLE = [case for case in STREAMS if case.outcomes == {"complete"}]
-FRAMINGS = ["chunked", "close"]
-LAST_BYTES = 300
-
-# Every cut of every recording takes minutes: CI does that, elsewhere an even sample will do.
-EVERY_CUT = os.environ.get("EVERY_CUT") == "1"
-FRAME_CUTS = 10_000 if EVERY_CUT else 8
-BYTE_STEP = 1 if EVERY_CUT else 11
+FRAMINGS: list[Framing] = ["chunked", "close"]
+SPLITS = [None, 1, 7, 64]  # bytes of a read
+WAYS = list(itertools.product(FRAMINGS, SPLITS))
+LAST_BYTES = 300  # before the end mark, where every byte may decide
+ANYWHERE = by_size(5, 100)  # further cuts of each recording, at bytes of no importance
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +96,46 @@ def assert_as_expected(case: Recording, answer: Answer) -> None:
     assert "".join(refusals) == wanted["refusal"]
 
 
-@pytest.mark.parametrize("framing", FRAMINGS)
-@pytest.mark.parametrize("split", [None, 1, 7, 64])
+def in_memory(case: Recording, reads: Iterable[bytes], *, cut: bool) -> Answer:
+    answer = ask_in_memory(case.provider, reads, status=case.status, headers=case.headers, cut=cut)
+    grammar.check(answer.events)
+    return answer
+
+
+def is_abrupt(case: Recording) -> bool:
+    """Whether the connection of the recording itself broke inside the body."""
+    end: str = case.http.get("end", "")
+    return end.startswith("abrupt")
+
+
+def pieces(body: bytes, size: int | None) -> list[bytes]:
+    """The body in reads of that size."""
+    return [body[at : at + (size or len(body))] for at in range(0, len(body), size or len(body))]
+
+
+@pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("case", STREAMS, ids=str)
-def test_a_recording_gives_what_it_gave(
-    server: Script, case: Recording, split: int | None, framing: str
-) -> None:
-    cut = len(case.body) if case.http.get("end", "").startswith("abrupt") else None
-    answer = replay(server, case, split=split, framing=framing, cut_after=cut)
-    assert_as_expected(case, answer)
+def test_a_recording_gives_what_it_gave(case: Recording, split: int | None) -> None:
+    for cut in {is_abrupt(case), False}:
+        assert_as_expected(case, in_memory(case, pieces(case.body, split), cut=cut))
+
+
+@pytest.mark.parametrize("case", STREAMS, ids=str)
+def test_reads_of_any_size_give_the_same(case: Recording) -> None:
+    for number in range(by_size(1, 10)):
+        chance = seeded("reads", case.name, number)
+        count = chance.randrange(1, min(200, len(case.body)))
+        ends = sorted(chance.sample(range(1, len(case.body)), count))
+        reads = [case.body[a:b] for a, b in itertools.pairwise([0, *ends, len(case.body)])]
+        assert_as_expected(case, in_memory(case, reads, cut=is_abrupt(case)))
+
+
+@pytest.mark.parametrize("case", STREAMS, ids=str)
+def test_a_recording_gives_the_same_over_a_socket(server: Script, case: Recording) -> None:
+    for framing, split in sampled(WAYS, 1, "ways", case.name):
+        cut = len(case.body) if is_abrupt(case) else None
+        answer = replay(server, case, split=split, framing=framing, cut_after=cut)
+        assert_as_expected(case, answer)
 
 
 @pytest.mark.parametrize("case", [c for c in STREAMS if c.recorded_reads], ids=str)
@@ -144,29 +177,60 @@ def _is_end_mark(provider: str, frame: bytes) -> bool:
     return False
 
 
-@pytest.mark.parametrize("framing", FRAMINGS)
-@pytest.mark.parametrize("case", WHOLE, ids=str)
-def test_a_cut_before_the_end_mark_is_truncated(
-    server: Script, case: Recording, framing: str
-) -> None:
+def cuts_of(case: Recording) -> list[int]:
+    """The offsets that matter, and some that should not: all of them before the end mark."""
     decided = decided_at(case)
     ends = [end for end in case.frame_ends() if end < decided]
-    cuts = {*ends[:: 1 + len(ends) // FRAME_CUTS], *ends[-2:], decided - 1}
-    cuts |= set(range(max(0, decided - LAST_BYTES), decided, BYTE_STEP))
-    for cut in sorted(cuts):
-        answer = replay(server, case, framing=framing, cut_after=cut)
-        assert isinstance(answer.terminal, ev.Error), f"cut at {cut} of {decided}"
-        assert answer.terminal.code == "truncated"
-        assert expected_text(case)[0].startswith(answer.text)
+    last = range(max(0, decided - LAST_BYTES), decided)
+    return sorted({*ends, *last, *chosen(range(decided), ANYWHERE, "anywhere", case.name)})
 
 
-@pytest.mark.parametrize("framing", FRAMINGS)
+def assert_truncated(case: Recording, answer: Answer, cut: int) -> None:
+    assert isinstance(answer.terminal, ev.Error), f"cut at {cut}"
+    assert answer.terminal.code == "truncated", f"cut at {cut}"
+    for whole, part in zip(expected_text(case), (answer.text, answer.reasoning), strict=True):
+        assert whole.startswith(part), f"cut at {cut}"
+
+
 @pytest.mark.parametrize("case", WHOLE, ids=str)
-def test_a_cut_after_the_end_mark_is_none(server: Script, case: Recording, framing: str) -> None:
-    answer = replay(server, case, framing=framing, cut_after=decided_at(case))
+def test_a_cut_before_the_end_mark_is_truncated(case: Recording, figures: Figures) -> None:
+    arrived = 0
+    cuts = cuts_of(case)
+    for cut in cuts:
+        answer = in_memory(case, [case.body[:cut]], cut=True)
+        assert_truncated(case, answer, cut)
+        size = len(answer.text) + len(answer.reasoning)
+        assert size >= arrived, f"cut at {cut}: text that had arrived before is gone"
+        arrived = size
+    closed = sampled(cuts, len(cuts) // 4, "close", case.name)
+    figures.count("cuts in memory", len(cuts) + len(closed))
+    for cut in closed:
+        assert_truncated(case, in_memory(case, [case.body[:cut]], cut=False), cut)
+    is_one_token = len("".join(expected_text(case))) < 20  # which may come with the end mark
+    assert arrived > 0 or is_one_token
+
+
+@pytest.mark.parametrize("case", WHOLE, ids=str)
+def test_so_it_is_over_a_socket(server: Script, case: Recording, figures: Figures) -> None:
+    cuts = sampled(list(itertools.product(cuts_of(case), FRAMINGS)), 3, "cuts", case.name)
+    figures.count("cuts over sockets", len(cuts))
+    for cut, framing in cuts:
+        assert_truncated(case, replay(server, case, framing=framing, cut_after=cut), cut)
+
+
+def assert_whole(case: Recording, answer: Answer) -> None:
     assert answer.outcome == "complete"
     if "finish-many" not in case.about.get("tags", ()):  # a further one may follow more text
         assert answer.text == expected_text(case)[0]
+
+
+@pytest.mark.parametrize("case", WHOLE, ids=str)
+def test_a_cut_after_the_end_mark_is_none(server: Script, case: Recording) -> None:
+    decided = decided_at(case)
+    for broken in (True, False):
+        assert_whole(case, in_memory(case, [case.body[:decided]], cut=broken))
+    for framing in sampled(FRAMINGS, 1, "after", case.name):
+        assert_whole(case, replay(server, case, framing=framing, cut_after=decided))
 
 
 @pytest.mark.parametrize("case", list(recordings("nonstream")), ids=str)

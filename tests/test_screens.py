@@ -2,14 +2,13 @@
 line is there twice or lost, and what was scrolled out never changes.
 
 The answers are those of `support.markdown` and the recordings; the terminals are 20 to 200 columns
-wide and 6 or 24 rows high. EVERY_SCREEN=1 tries all of them in each way, else it is a sample.
+wide and 6 or 24 rows high. All of them are tried in each way, or a sample (`support.sampling`).
 """
 
 from __future__ import annotations
 
-import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -25,10 +24,10 @@ from chatstream.sinks.markdown import Markdown
 from chatstream.sinks.theme import THEMES
 from tests.support.markdown import DOCUMENTS, document
 from tests.support.recordings import recordings, requires_shared
+from tests.support.sampling import by_size, sampled
 from tests.support.screen import Screen
 
-EVERY_SCREEN = os.environ.get("EVERY_SCREEN") == "1"
-LONGEST = None if EVERY_SCREEN else 1500  # characters of an answer that come in pieces
+LONGEST = by_size(1500, None)  # characters of an answer that come in pieces
 SAMPLE = {"whole": 5, "four": 2, "tokens": 3, "characters": 1}  # answers for each terminal
 LINES = 25  # answers whose lines are counted
 WIDTHS = [20, 40, 80, 200]
@@ -104,13 +103,6 @@ def assert_as_rendered(text: str, width: int, height: int, feed: str, pause: flo
         assert end.text[: len(rows)] == rows
 
 
-def sample(count: int, some: int, *key: object) -> Sequence[int]:
-    """Some of so many numbers, others for each key."""
-    if EVERY_SCREEN or count <= some:
-        return range(count)
-    return random.Random(str(key)).sample(range(count), some)
-
-
 @cache
 def recorded() -> list[str]:
     texts = (case.expected.get("text") for case in recordings("recorded", "constructed"))
@@ -121,7 +113,7 @@ def recorded() -> list[str]:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("feed", FEEDS)
 def test_the_screen_ends_as_one_full_render(feed: str, width: int, height: int) -> None:
-    for number in sample(DOCUMENTS, SAMPLE[feed], feed, width, height):
+    for number in sampled(range(DOCUMENTS), SAMPLE[feed], feed, width, height):
         text = document(number).text[: None if feed == "whole" else LONGEST]
         pause = 1.0 if number % 2 else 0.01  # a frame for each piece, or for some of them
         assert_as_rendered(text, width, height, feed, pause)
@@ -133,7 +125,7 @@ def test_the_screen_ends_as_one_full_render(feed: str, width: int, height: int) 
 @pytest.mark.parametrize("feed", FEEDS)
 def test_recorded_answers_end_as_one_full_render(feed: str, width: int, height: int) -> None:
     texts = recorded()
-    for number in sample(len(texts), SAMPLE[feed], feed, width, height):
+    for number in sampled(range(len(texts)), SAMPLE[feed], feed, width, height):
         assert_as_rendered(
             texts[number][:LONGEST], width, height, feed, 1.0 if number % 2 else 0.01
         )
@@ -141,7 +133,7 @@ def test_recorded_answers_end_as_one_full_render(feed: str, width: int, height: 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_line_is_there_once(width: int) -> None:
-    for number in sample(DOCUMENTS, LINES, width):
+    for number in sampled(range(DOCUMENTS), LINES, width):
         it = document(number)
         rows = "".join(rendered(it.text, width, 24))
         words = it.marks + (it.cells if width == 200 else ())

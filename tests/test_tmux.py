@@ -20,6 +20,8 @@ from tests.support.client import COMMAND
 from tests.support.tmux import Pane, tmux
 from tests.support.unavailable import require
 
+pytestmark = pytest.mark.serial
+
 FEEDER = """
 import json, select, sys
 from rich.console import Console

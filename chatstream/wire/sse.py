@@ -123,7 +123,8 @@ class SSEDecoder:
         if not self._lenient:
             return frames
         for line in self._lines.feed_eof():
-            self._field(line, frames)
+            if not any(name.startswith(line) for name in _FIELDS):  # a name that broke off
+                self._field(line, frames)
         if self._is_whole():
             self._dispatch(frames)
         return frames

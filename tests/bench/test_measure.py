@@ -50,6 +50,8 @@ from chatstream.stages.seal import new_run, seal
 from chatstream.stages.thinking import thinking
 from chatstream.timing import Receipt, Trace
 
+pytestmark = pytest.mark.serial
+
 SENT = 100.0
 
 

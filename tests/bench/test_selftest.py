@@ -26,6 +26,8 @@ from chatstream.messages import ChatRequest
 from chatstream.timing import Trace
 from chatstream.transport import meter
 
+pytestmark = pytest.mark.serial
+
 ONE = Case("one", Script(tokens=6, gap=0.005))
 TWO = Case("two", Script(tokens=8, gap=0.005, bundle=2), streams=2)
 USER = Case("user", Script(tokens=6, gap=0.005), kernel=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from chatstream.bench.result import Arm
 from chatstream.bench.source import Source, Wires
 from chatstream.cancel import CancelToken
@@ -13,6 +15,8 @@ from chatstream.events import Event
 from chatstream.flow import Finish, Pulse
 from chatstream.messages import ChatRequest, Message
 from tests.support.loopback import NDJSON, Reply, Script
+
+pytestmark = pytest.mark.serial
 
 LIMIT = 20.0  # seconds that an answer takes at most
 

@@ -8,6 +8,8 @@ import pytest
 
 from chatstream.bench.steal import Steal
 
+pytestmark = pytest.mark.serial
+
 
 def stat(path: Path, steal: int, rest: int) -> None:
     path.write_text(f"cpu  {rest} 0 0 0 0 0 0 {steal} 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n")

@@ -29,6 +29,8 @@ from chatstream.providers.openai import OpenAI
 from chatstream.transport import Transport
 from tests.bench.accuracy import Served
 
+pytestmark = pytest.mark.serial
+
 DIALECTS: dict[type[Provider], str] = {Ollama: "", OpenAI: "/v1", Anthropic: ""}
 LIMIT = 10.0  # seconds that a wait takes at most
 

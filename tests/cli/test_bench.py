@@ -18,6 +18,8 @@ from chatstream.bench.result import Result, decode
 from tests.support.client import Finished, Running, run, server_flags
 from tests.support.loopback import NDJSON, Reply, Script
 
+pytestmark = pytest.mark.serial
+
 TOKENS = 12
 ANSWER = [
     *(b'{"message":{"content":"word "}}\n' for _ in range(TOKENS)),

@@ -14,6 +14,8 @@ from tests.support.client import Running, run, server_flags
 from tests.support.loopback import NDJSON, Reply, Script
 from tests.support.terminal import on_terminal
 
+pytestmark = pytest.mark.serial
+
 ANSWER = [
     *(b'{"message":{"content":"word "}}\n' for _ in range(8)),
     b'{"done":true,"done_reason":"stop","eval_count":8}\n',

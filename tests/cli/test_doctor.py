@@ -25,6 +25,8 @@ from tests.support.client import Finished, Running, run, server_flags
 from tests.support.faultproxy import FaultProxy
 from tests.support.loopback import NDJSON, SSE, Framing, Point, Reply, Script
 
+pytestmark = pytest.mark.serial
+
 WORDS = [f"word{n} " for n in range(40)]
 HOLD = 3_600_000  # milliseconds: a proxy that lets go at the end, and not before
 

@@ -27,6 +27,8 @@ from tests.support.client import COMMAND, Running, server_flags
 from tests.support.loopback import Point, Reply, Script
 from tests.support.proxy import black_hole
 
+pytestmark = pytest.mark.serial
+
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 ALL = [*SIGNALS, (signal.SIGHUP, 129)]
 

@@ -20,6 +20,8 @@ from chatstream.flow import Burst, Finish, Pulse
 from chatstream.messages import ChatRequest, Message
 from tests.support.loopback import NDJSON, SSE, Reply, Script
 
+pytestmark = pytest.mark.serial
+
 LIMIT = 20.0  # seconds that any answer of a test takes at most
 
 OLLAMA = [

@@ -15,6 +15,8 @@ from tests.support.client import server_flags
 from tests.support.loopback import Reply, Script
 from tests.support.terminal import on_terminal
 
+pytestmark = pytest.mark.serial
+
 HIDE, SHOW = b"\x1b[?25l", b"\x1b[?25h"
 
 

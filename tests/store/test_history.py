@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,9 +18,10 @@ from chatstream.messages import Message
 from chatstream.store.history import History, history
 from chatstream.store.retention import before
 from tests.support.runs import failed, run_id, running, started_at, write_run
+from tests.support.sampling import by_size
 
 PROCESSES = 8
-RUNS = 500 if os.environ.get("EVERY_CUT") == "1" else 50
+RUNS = by_size(50, 500)
 
 
 @pytest.fixture

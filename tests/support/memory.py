@@ -63,10 +63,15 @@ def ask_in_memory(
     cut: bool = False,
     request: ChatRequest = QUESTION,
 ) -> Answer:
-    """What the provider makes of these reads. `cut`: the connection breaks after the last one."""
+    """What the provider makes of these reads.
+
+    `cut`: the connection breaks inside the body after the last read, as a chunked or sized body
+    tells. Without it the body ends there, which is all that a close-delimited one can tell.
+    """
+    given = {name.lower(): value for name, value in (headers or {}).items()}
     media = {"content-type": _MEDIA.get(provider, "text/event-stream")}
     broken = Truncated("the connection was closed in the middle of the answer") if cut else None
-    transport = Prepared(reads, status=status, headers={**media, **(headers or {})}, cut=broken)
+    transport = Prepared(reads, status=status, headers={**media, **given}, cut=broken)
     row = find(provider)
     asked = dialect(row)(Endpoint(provider, "http://127.0.0.1:9"), transport)
     token = CancelToken()

@@ -30,6 +30,8 @@ from tests.support.loopback import SSE, Framing, Point, Reply, Script
 from tests.support.names import Names, at
 from tests.support.proxy import ForwardProxy
 
+pytestmark = pytest.mark.serial
+
 LIMIT = 20.0  # seconds that any exchange of a test takes at most
 PIECES = [b"data: %d\n\n" % number for number in range(40)]
 

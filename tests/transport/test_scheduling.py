@@ -10,6 +10,8 @@ import pytest
 
 from chatstream.transport.scheduling import take_short_turns
 
+pytestmark = pytest.mark.serial
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has slices")
 
 

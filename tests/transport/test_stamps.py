@@ -12,6 +12,8 @@ import pytest
 
 from chatstream.transport.stamps import SPACE, Placing, ask, begin, stamp_in
 
+pytestmark = pytest.mark.serial
+
 EPOCH = 1_795_000_000 * 10**9
 SECOND = 10**9
 

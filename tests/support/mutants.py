@@ -1,0 +1,480 @@
+"""Fifty mistakes made on purpose, to see whether the tests find them.
+
+    python -m tests.support.mutants                  # all of them, about 10 minutes
+    python -m tests.support.mutants NAME…            # some of them
+    python -m tests.support.mutants --project DIR    # against the tests of another checkout
+
+Each row replaces one text in one file of a copy of the project, and runs the named test files
+there. A mutant is *killed* if a test fails, *survived* if all pass, *stale* if the old text is not
+in the file exactly once, and *broken* if pytest could not run. The exit status is 0 if every
+mutant was killed. Run it before and after a change of the tests, to show that they lost nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+HERE = Path(__file__).resolve().parents[2]
+LIMIT = 600.0  # seconds for the tests of one mutant; whoever hangs is killed by that
+
+Verdict = Literal["killed", "survived", "stale", "broken"]
+
+
+class Mutant(NamedTuple):
+    """One mistake. `file` is in `chatstream/`, the test files are in `tests/`."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = (
+    Mutant(
+        "a LF after a CR is taken for a second line end",
+        "wire/lines.py",
+        "if data[0] == 0x0A:",
+        "if data[0] == 0x0B:",
+        ("wire/test_lines.py",),
+    ),
+    Mutant(
+        "only the open line has a limit",
+        "wire/lines.py",
+        "if len(self._tail) > self._limit or len(longest) > self._limit:",
+        "if len(self._tail) > self._limit:",
+        ("wire/test_lines.py",),
+    ),
+    Mutant(
+        "an id with a NUL counts",
+        "wire/sse.py",
+        'if b"\\0" not in value:',
+        "if True:",
+        ("wire/test_sse.py",),
+    ),
+    Mutant(
+        "lines of data are joined without a LF",
+        "wire/sse.py",
+        'else b"\\n".join(self._data)',
+        'else b"".join(self._data)',
+        ("wire/test_sse.py",),
+    ),
+    Mutant(
+        "NDJSON keeps its BOM",
+        "wire/ndjson.py",
+        "lines[0] = lines[0].removeprefix(_BOM)",
+        "lines[0] = lines[0]",
+        ("wire/test_ndjson.py",),
+    ),
+    Mutant(
+        "a pure module imports the network",
+        "wire/ndjson.py",
+        "from __future__ import annotations\n",
+        "from __future__ import annotations\n\nimport requests  # noqa: F401\n",
+        ("test_architecture.py",),
+    ),
+    Mutant(
+        "a slow package is imported at every start",
+        "cli/output.py",
+        "import contextlib\n",
+        "import contextlib\n\nimport rich  # noqa: F401\n",
+        ("test_architecture.py",),
+    ),
+    Mutant(
+        "OpenAI is not asked for its usage",
+        "providers/openai.py",
+        '{"include_usage": True}',
+        '{"include_usage": False}',
+        ("providers/test_openai.py", "providers/test_base.py"),
+    ),
+    Mutant(
+        "the other name of max_tokens is never used",
+        "providers/openai.py",
+        '"max_completion_tokens" if refused else "max_tokens"',
+        '"max_tokens"',
+        ("providers/test_openai.py", "providers/test_base.py"),
+    ),
+    Mutant(
+        "llama.cpp's milliseconds are taken for seconds",
+        "providers/openai.py",
+        "value / 1000 if",
+        "value if",
+        ("providers/test_llamacpp.py", "providers/test_openai.py"),
+    ),
+    Mutant(
+        "Ollama's nanoseconds are taken for microseconds",
+        "providers/ollama.py",
+        "count / 1e9",
+        "count / 1e6",
+        ("providers/test_ollama.py",),
+    ),
+    Mutant(
+        "Ollama gets the limit of tokens under OpenAI's name",
+        "providers/ollama.py",
+        'options["num_predict"]',
+        'options["max_tokens"]',
+        ("providers/test_ollama.py", "providers/test_base.py"),
+    ),
+    Mutant(
+        "tokens written to Anthropic's cache count as read from it",
+        "providers/anthropic.py",
+        '"cache_read_input_tokens"',
+        '"cache_creation_input_tokens"',
+        ("providers/test_anthropic.py", "test_recordings.py"),
+    ),
+    Mutant(
+        "tools that Anthropic runs itself are ours to run",
+        "providers/anthropic.py",
+        'elif kind == "tool_use":',
+        'elif kind in ("tool_use", "server_tool_use"):',
+        ("providers/test_anthropic.py", "test_recordings.py"),
+    ),
+    Mutant(
+        "Claude 4.5 does not continue",
+        "providers/anthropic.py",
+        "> (4, 5)",
+        ">= (4, 5)",
+        ("providers/test_anthropic.py", "providers/test_continuing.py"),
+    ),
+    Mutant(
+        "the name of a call is appended each time it comes",
+        "providers/toolcalls.py",
+        "call.name = call.name or whole_characters(name)",
+        "call.name += whole_characters(name)",
+        ("providers/test_toolcalls.py",),
+    ),
+    Mutant(
+        "a wait of 0 ms hides the seconds beside it",
+        "providers/failures.py",
+        "if math.isfinite(seconds) and seconds > 0:",
+        "if math.isfinite(seconds):",
+        ("providers/test_failures.py",),
+    ),
+    Mutant(
+        "a request that timed out is a bad one",
+        "providers/failures.py",
+        "    408: ServerError,\n",
+        "",
+        ("providers/test_failures.py",),
+    ),
+    Mutant(
+        "a server may ask for any wait",
+        "recovery/policy.py",
+        "and (error.retry_after is None or error.retry_after <= CEILING)",
+        "",
+        ("recovery/test_policy.py",),
+    ),
+    Mutant(
+        "attempts that were spent still count as to come",
+        "recovery/attempts.py",
+        "return self.number + self._retries - self._spent",
+        "return self.number + self._retries",
+        ("recovery/test_attempts.py",),
+    ),
+    Mutant(
+        "a server that cannot stream is asked to stream again",
+        "recovery/degrade.py",
+        'stream=request.stream and parameter != "stream",',
+        "stream=request.stream,",
+        ("recovery/test_degrade.py",),
+    ),
+    Mutant(
+        "a bad request goes on to the next model",
+        "recovery/fallback.py",
+        "if last or isinstance(error, _SHARED) or",
+        "if last or",
+        ("recovery/test_fallback.py",),
+    ),
+    Mutant(
+        "the next model's answer is added to the broken one",
+        "recovery/fallback.py",
+        "yield Metadata(restart=True, t=event.t)",
+        "yield Metadata(t=event.t)",
+        ("recovery/test_fallback.py",),
+    ),
+    Mutant(
+        "an answer that called tools is asked for again",
+        "recovery/retry.py",
+        'if self._tools or self._plan.on_drop in {"stop", "fallback"}:',
+        'if self._plan.on_drop in {"stop", "fallback"}:',
+        ("recovery/test_retry.py",),
+    ),
+    Mutant(
+        "a refused policy is taken for a refused continuation",
+        "recovery/retry.py",
+        "isinstance(cause, BadRequest) and not isinstance(cause, _SHARED)",
+        "isinstance(cause, BadRequest)",
+        ("recovery/test_retry.py",),
+    ),
+    Mutant(
+        "a text that repeats itself is taken for an overlap",
+        "recovery/seam.py",
+        "return 0 if goes_on else length",
+        "return length",
+        ("recovery/test_seam.py",),
+    ),
+    Mutant(
+        "the time in which the process was stopped is silence",
+        "recovery/watchdog.py",
+        "since += max(0.0, event.t - seen - AWAY)",
+        "since += 0.0",
+        ("recovery/test_watchdog.py",),
+    ),
+    Mutant(
+        "a pulse without a keep-alive forgets those before it",
+        "recovery/watchdog.py",
+        "alive = alive or event.alive",
+        "alive = event.alive",
+        ("recovery/test_watchdog.py",),
+    ),
+    Mutant(
+        "an abandoned run leaves no end in its journal",
+        "stages/journal.py",
+        "                self._writer.write(rest)",
+        "                pass",
+        ("stages/test_journal.py",),
+    ),
+    Mutant(
+        "after the journal's warning two events have one number",
+        "stages/journal.py",
+        "yield from _moved(singly(events))",
+        "yield from singly(events)",
+        ("stages/test_journal.py",),
+    ),
+    Mutant(
+        "coalesced text is lost in a failure",
+        "stages/coalesce.py",
+        "        except Exception:\n            yield from self._release()\n",
+        "        except Exception:\n",
+        ("stages/test_coalesce.py",),
+    ),
+    Mutant(
+        "time goes back",
+        "stages/seal.py",
+        "self._t = max(self._t, round(now - self._began, 6))",
+        "self._t = round(now - self._began, 6)",
+        ("stages/test_seal.py",),
+    ),
+    Mutant(
+        "a restart keeps the usage of what it dropped",
+        "stages/seal.py",
+        "self._first, self._usage = None, None",
+        "self._first = None",
+        ("stages/test_seal.py",),
+    ),
+    Mutant(
+        "the gap of dropped text tells only its last piece",
+        "stages/buffer.py",
+        "last.characters += characters",
+        "last.characters = characters",
+        ("stages/test_buffer.py",),
+    ),
+    Mutant(
+        "a joined pulse forgets that it was connected",
+        "stages/buffer.py",
+        "connected = older.connected or newer.connected",
+        "connected = newer.connected",
+        ("stages/test_buffer.py",),
+    ),
+    Mutant(
+        "8-bit control characters reach the terminal",
+        "sinks/escape.py",
+        r"\x7f-\x9f\u061c\u200e\u200f\u2028",
+        r"\x7f\u061c\u200e\u200f\u2028",
+        ("test_hostile.py",),
+    ),
+    Mutant(
+        "a CR and a LF in two pieces are two line ends",
+        "sinks/escape.py",
+        'if self._after_cr and text[0] == "\\n":',
+        "if False:",
+        ("test_hostile.py",),
+    ),
+    Mutant(
+        "a part of a line is drawn as a line of its own",
+        "sinks/live.py",
+        "if self._joined and self._final:",
+        "if False:",
+        ("test_screens.py",),
+    ),
+    Mutant(
+        "each batch of a journal is checked alone",
+        "store/journal.py",
+        "crc = zlib.crc32(lines, self._crc)",
+        "crc = zlib.crc32(lines)",
+        ("store/test_journal.py", "store/test_reading.py"),
+    ),
+    Mutant(
+        "a journal that lacks events is whole",
+        "store/reading.py",
+        "if seq != self._next and (self._strict or 0 <= seq < self._next):",
+        "if 0 <= seq < self._next:",
+        ("store/test_reading.py",),
+    ),
+    Mutant(
+        "a database of a newer version is written to",
+        "store/database.py",
+        "if not 0 <= found <= len(MIGRATIONS):",
+        "if found < 0:",
+        ("store/test_database.py",),
+    ),
+    Mutant(
+        "a conversation is pruned by its oldest run",
+        "store/history.py",
+        "HAVING max(started_at) < ?",
+        "HAVING min(started_at) < ?",
+        ("store/test_history.py", "cli/test_history.py"),
+    ),
+    Mutant(
+        "the extension of a chunk breaks its size",
+        "transport/body.py",
+        'int(line.partition(b";")[0], 16)',
+        "int(line, 16)",
+        ("transport/test_body.py",),
+    ),
+    Mutant(
+        "a cut answer looks whole",
+        "transport/connection.py",
+        'raise Truncated("the connection was closed in the middle of the answer")',
+        'return b""',
+        ("transport/test_connection.py", "transport/test_exchange.py", "test_recordings.py"),
+    ),
+    Mutant(
+        "a POST follows a redirect that makes it a GET",
+        "transport/exchange.py",
+        "same_method = head.status in {307, 308} or (call.body is None)",
+        "same_method = True",
+        ("transport/test_exchange.py",),
+    ),
+    Mutant(
+        "the last reason of a cancel wins",
+        "cancel.py",
+        "        if self.reason is None:\n            self.reason = reason",
+        "        if True:\n            self.reason = reason",
+        ("test_cancel.py",),
+    ),
+    Mutant(
+        "a second hang-up ends the process at once",
+        "cli/interrupt.py",
+        "if number != _HANG_UP:",
+        "if True:",
+        ("cli/test_interrupt.py",),
+    ),
+    Mutant(
+        "a question after -- is taken for --json",
+        "cli/exits.py",
+        'own = arguments[: arguments.index("--")] if "--" in arguments else arguments',
+        "own = arguments",
+        ("cli/test_app.py", "cli/test_exits.py"),
+    ),
+    Mutant(
+        "a key is used for another provider than its own",
+        "cli/config.py",
+        "(foreign and name in BOUND) or ",
+        "",
+        ("cli/test_config.py",),
+    ),
+    Mutant(
+        "a copy that failed is a success",
+        "cli/output.py",
+        "return status if done else status or 1",
+        "return status",
+        ("cli/test_copying.py",),
+    ),
+)
+
+
+class Copy:
+    """A copy of a project in which one mutant at a time lives."""
+
+    def __init__(self, project: Path, folder: Path) -> None:
+        self._root = folder / "project"
+        ignored = shutil.ignore_patterns(".*", "__pycache__", "*.log")
+        shutil.copytree(project, self._root, ignore=ignored)
+        shared = project.parent / "shared"
+        if shared.is_dir():
+            (folder / "shared").symlink_to(shared.resolve())
+        self._writes = 0
+
+    def test(self, mutant: Mutant) -> Verdict:
+        """What the tests make of it."""
+        with self._mutated(mutant) as is_mutated:
+            if not is_mutated:
+                return "stale"
+            status = self.pytest(mutant.tests)
+        return {0: "survived", 1: "killed"}.get(status, "broken")  # type: ignore[return-value]
+
+    def pytest(self, tests: Sequence[str]) -> int:
+        """The exit status of these test files; 1 as well if they do not end."""
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        files = [f"tests/{test}" for test in tests]
+        environ = {**os.environ, "PYTHONPATH": str(self._root)}
+        try:
+            done = subprocess.run(
+                [*command, *files],
+                cwd=self._root,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=LIMIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return 1
+        return done.returncode
+
+    @contextmanager
+    def _mutated(self, mutant: Mutant) -> Iterator[bool]:
+        path = self._root / "chatstream" / mutant.file
+        text = path.read_text("utf-8") if path.exists() else ""
+        if text.count(mutant.old) != 1:
+            yield False
+            return
+        self._write(path, text.replace(mutant.old, mutant.new))
+        try:
+            yield True
+        finally:
+            self._write(path, text)
+
+    def _write(self, path: Path, text: str) -> None:
+        """Write it with a time of its own: bytecode is made anew only where the time differs."""
+        path.write_text(text, "utf-8")
+        self._writes += 1
+        time = path.stat().st_mtime + 10 * self._writes
+        os.utime(path, (time, time))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Test all mutants, or those that are named."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.mutants")
+    parser.add_argument("--project", type=Path, default=HERE, help="the checkout to test")
+    parser.add_argument("names", nargs="*", help="a part of a name; all mutants without any")
+    given = parser.parse_args(argv)
+    chosen = [it for it in MUTANTS if not given.names or any(n in it.name for n in given.names)]
+    killed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Copy(given.project.resolve(), Path(folder))
+        needed = sorted({test for mutant in chosen for test in mutant.tests})
+        if copy.pytest(needed) != 0:
+            print("these tests fail without any mutant:", *needed)
+            return 2
+        for mutant in chosen:
+            verdict = copy.test(mutant)
+            killed += verdict == "killed"
+            print(f"{verdict:8}  {mutant.file}: {mutant.name}", flush=True)
+    print(f"{killed} of {len(chosen)} killed")
+    return 0 if killed == len(chosen) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
