@@ -33,6 +33,21 @@ HARMLESS = {dialect: frozenset(paths.split()) for dialect, paths in _HARMLESS.it
 COUNTED = ("usage", "timings", "x_groq.usage", "message.usage", "prompt_eval", "eval_")
 """Harmless for the answer, but the counts may differ."""
 
+_CARRYING = """
+    choices delta message index content text response reasoning reasoning_content thinking
+    tool_calls function arguments partial_json name id type content_block finish_reason
+    stop_reason done done_reason error
+"""
+CARRYING = frozenset(_CARRYING.split())
+"""Names of fields that carry the answer, its end or a failure; they are damaged more often."""
+
+_REASONS = """
+    stop STOP length MAX_TOKENS error abort aborted network_error TIMEOUT cancelled content_filter
+    SAFETY tool_calls eos end_turn pause_turn refusal model_length MALFORMED_FUNCTION_CALL
+"""
+REASONS = tuple(_REASONS.split())
+"""Reasons why an answer ends, in the words of many servers."""
+
 _OPAQUE = frozenset({"arguments", "input"})  # what a model wrote: a new field there is meant
 _WORDS = (
     *("stop", "STOP", "length", "error", "abort", "tool_calls", "content_filter", "eos", "timeout"),
@@ -108,7 +123,9 @@ def field(editor: Editor) -> Mutator:
 
 
 def _any_spot(root: dict[str, Any], random: Random) -> _Spot:
-    """A field of this frame; those near the root more often."""
+    """A field of this frame: one that carries the answer, or any; near the root more often."""
+    if random.random() < 0.4 and (carrying := list(_carrying(root, root, ()))):
+        return random.choice(carrying)
     node: Any = root
     path: Path = ()
     while True:
@@ -118,6 +135,16 @@ def _any_spot(root: dict[str, Any], random: Random) -> _Spot:
         if not (isinstance(child, dict | list) and child) or random.random() < 0.2:
             return _Spot(root, node, key, path)
         node = child
+
+
+def _carrying(root: dict[str, Any], node: Any, path: Path) -> Iterator[_Spot]:
+    """The fields that carry the answer, its end or a failure."""
+    members = enumerate(node) if isinstance(node, list) else node.items()
+    for key, child in members:
+        if key in CARRYING:
+            yield _Spot(root, node, key, (*path, key))
+        if isinstance(child, dict | list):
+            yield from _carrying(root, child, (*path, key))
 
 
 def _spot_at(root: dict[str, Any] | None, path: Path) -> _Spot | None:
@@ -173,9 +200,9 @@ def numbered(_: _Spot, __: Stream, random: Random) -> _Edit:
     return _becomes(_RAW + number, f"-> {_short(number)}")
 
 
-def worded(_: _Spot, __: Stream, random: Random) -> _Edit:
+def worded(spot: _Spot, _: Stream, random: Random) -> _Edit:
     """Another word."""
-    return _becomes(random.choice(_WORDS))
+    return _becomes(random.choice(REASONS if "reason" in str(spot.key) else _WORDS))
 
 
 def deepened(_: _Spot, __: Stream, ___: Random) -> _Edit:
