@@ -202,7 +202,8 @@ def numbered(_: _Spot, __: Stream, random: Random) -> _Edit:
 
 def worded(spot: _Spot, _: Stream, random: Random) -> _Edit:
     """Another word."""
-    return _becomes(random.choice(REASONS if "reason" in str(spot.key) else _WORDS))
+    word = random.choice(REASONS if "reason" in str(spot.key) else _WORDS)
+    return _becomes(word, harmless=False if word == "error" else None)
 
 
 def deepened(_: _Spot, __: Stream, ___: Random) -> _Edit:
@@ -291,7 +292,7 @@ def added(spot: _Spot, _: Stream, random: Random) -> _Edit | None:
     if isinstance(spot.parent, list) or _OPAQUE & set(spot.path[:-1]):
         return None
     name = random.choice(["x_new", "trace", "extra_body", "zzz", "_"])
-    values: tuple[object, ...] = (None, True, 7, 0.5, "x", "", [], {}, ["x"], {"text": "x"})
+    values: tuple[object, ...] = (None, True, 7, 0.5, "x", "", [], {}, ["x"], {"a": ["x"]})
     new = random.choice(values)
     first = random.random() < 0.5
 

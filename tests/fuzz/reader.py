@@ -13,8 +13,8 @@ and with everything there, so it may look ahead where the client must decide at 
 What counts as sure:
 
 1. Every JSON value that can be parsed is read: the data of an event, each of its lines, lines
-   without `data:`, several values on one line. Comments (`: …`) are not. Where a key comes twice,
-   the last one holds, as in every JSON reader.
+   without `data:`, several values on one line. Comments (`: …`, `data: : …`) are not. Where a key
+   comes twice, the last one holds, as in every JSON reader.
 2. Text is taken from the places where dialects put it, as a string, as an object with `text` or
    `content`, or as a list of those. A renamed field is no such place.
 3. The true end is `[DONE]`, `message_stop` or `"done": true`. What follows is late.
@@ -49,6 +49,7 @@ _ANTHROPIC_END = ("message_stop", "[DONE]")  # a stop reason alone is not the en
 _TEXT_INSIDE = re.compile(
     r'"(?:content|text|thinking|response|reasoning\w*|partial_json|arguments)"\s*:\s*"(?!")'
 )
+_DONE = re.compile(r"^ *\[DONE\] *$", re.MULTILINE)
 _TRIES = 60  # places in a broken stretch at which a whole frame is looked for
 _FIELD = re.compile(r"(data|event|id|retry|error)(?:: ?|$)")
 
@@ -141,10 +142,12 @@ def _whole_line(dialect: str, line: str) -> tuple[Reading, ...] | None:
 def _payload(dialect: str, text: str) -> tuple[Reading, ...]:
     """The readings of the data of an event, or of any other stretch."""
     stripped = text.strip()
-    if not stripped:
+    if not stripped or stripped[0] == ":":
         return ()
-    if stripped == "[DONE]":
-        return (Reading(finish="[DONE]", end=dialect == "openai"),)
+    if done := _DONE.search(text):
+        before, after = text[: done.start()], text[done.end() :]
+        end = Reading(finish="[DONE]", end=dialect == "openai")
+        return (*_payload(dialect, before), end, *_payload(dialect, after))
     value = _parse(text)
     if value is not None:
         return readings(dialect, value)

@@ -45,6 +45,7 @@ class Base:
     stream: Stream
     usual: Answer
     usual_warnings: list[tuple[str, str]]
+    usual_faults: frozenset[str]  # what those warnings tell of
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,9 @@ def bases() -> list[Base]:
     for case in recordings("recorded", "constructed", "nonstream"):
         if len(case.body) <= LARGEST and case.status < 400:
             usual = ask(case, [case.body])
-            found.append(Base(case, Stream.of(case), usual, oracle.warnings(usual)))
+            warned = oracle.warnings(usual)
+            told = frozenset(oracle.faults(read(case.provider, case.body), usual, warned))
+            found.append(Base(case, Stream.of(case), usual, warned, told))
     return found
 
 
@@ -141,7 +144,8 @@ def judge(base: Base, mutant: Mutant, reads: Sequence[bytes]) -> tuple[str, list
             _encode(event)
     except Exception as error:  # whatever escapes is the worst of all
         return "escaped", [f"escaped: {type(error).__name__}: {error}"], []
-    wrong = list(oracle.faults(found, answer, base.usual_warnings))
+    faults = oracle.faults(found, answer, base.usual_warnings)
+    wrong = [fault for fault in faults if fault not in base.usual_faults]
     changed: list[str] = []
     if mutant.harmless and isinstance(base.usual.terminal, ev.Done):
         changed = list(oracle.changes(answer, base.usual, counts=mutant.counts)) or [""]

@@ -69,6 +69,7 @@ def test_events_on_one_line_or_without_a_blank_line_are_all_read() -> None:
 
 def test_a_comment_and_a_renamed_field_are_no_text() -> None:
     assert not read("openai", f": {chunk()}\n\n".encode()).pieces
+    assert not read("openai", f"data: : alive {chunk()}\n\n".encode()).pieces
     assert not read("openai", f"data: {chunk()}\n\n".replace("content", "contentX").encode()).pieces
 
 
@@ -164,6 +165,12 @@ def test_what_follows_the_true_end_is_late() -> None:
     }.items():
         found = read(dialect, frames.encode())
         assert (found.text(), found.late) == ("a", "b")
+
+
+def test_the_end_mark_may_stand_among_the_lines_of_an_event() -> None:
+    body = f"data: {chunk('a')}\ndata: [DONE]\ndata: {chunk('b')}\n\n"
+    found = read("openai", body.encode())
+    assert (found.text(), found.late) == ("a", "b")
 
 
 def test_blocks_of_anthropic_are_read_whatever_their_type_says() -> None:
