@@ -25,6 +25,7 @@ class Choice(NamedTuple):
 
     which: int | None  # its index
     pieces: tuple[Piece, ...]
+    reason: str = ""  # why this choice ended
     repeats: bool = False  # the pieces stand where whole messages do
     both: bool = False  # a whole message beside the delta
 
@@ -33,9 +34,9 @@ class Reading(NamedTuple):
     """What one JSON value, or one stretch that is none, says."""
 
     choices: tuple[Choice, ...] = ()
-    finish: str | None = None
     failure: str = ""
-    end: bool = False
+    mark: bool = False  # the stream is over, says a mark in some place
+    end: bool = False  # and truly so: in the place where it belongs
     restart: bool = False
     opens: object = None  # the index of a content block that is a call of a client's tool
     damaged: str = ""
@@ -69,29 +70,21 @@ def _openai(frame: dict[str, Any]) -> Reading:
     if choices is None and isinstance(frame.get("data"), dict):
         choices = frame["data"].get("choices")
     members = choices if isinstance(choices, list) else [choices]
-    finish = None
-    said = []
-    for choice in members:
-        if not isinstance(choice, dict):
-            continue
-        said.append(_openai_choice(choice))
-        reason = choice.get("finish_reason")
-        if reason is not None and reason != "":
-            finish = str(reason)
-    failure = _failure(frame) if frame.get("error") or not said else ""
-    return Reading(tuple(said), finish, failure)
+    said = tuple(_openai_choice(choice) for choice in members if isinstance(choice, dict))
+    return Reading(said, _failure(frame) if frame.get("error") or not said else "")
 
 
 def _openai_choice(choice: dict[str, Any]) -> Choice:
     delta, message = choice.get("delta"), choice.get("message")
-    index = _index(choice.get("index"))
+    index, reason = _index(choice.get("index")), _word(choice.get("finish_reason"))
     if isinstance(delta, dict):
-        return Choice(index, tuple(_message(delta)), both=isinstance(message, dict))
+        both = isinstance(message, dict)
+        return Choice(index, tuple(_message(delta)), reason, both=both)
     if isinstance(delta, str) and delta:
-        return Choice(index, (Piece("text", (delta,)),))
+        return Choice(index, (Piece("text", (delta,)),), reason)
     if isinstance(message, dict):
-        return Choice(index, tuple(_message(message)), repeats=True)
-    return Choice(index, tuple(_texts("text", choice.get("text"))))
+        return Choice(index, tuple(_message(message)), reason, repeats=True)
+    return Choice(index, tuple(_texts("text", choice.get("text"))), reason)
 
 
 def _message(message: dict[str, Any]) -> Iterator[Piece]:
@@ -119,14 +112,13 @@ def _anthropic(frame: dict[str, Any]) -> Reading:
     delta, block, message = (frame.get(name) for name in ("delta", "content_block", "message"))
     index = frame.get("index") if isinstance(frame.get("index"), int | str) else None
     pieces: list[Piece] = []
-    finish = opens = None
+    reason, opens = "", None
     if isinstance(delta, dict):
         if kind != "message_delta":
             pieces += _texts("text", delta.get("text"))
             pieces += _texts("reasoning", delta.get("thinking"))
             pieces += _arguments(delta.get("partial_json"), index)
-        if delta.get("stop_reason"):
-            finish = str(delta["stop_reason"])
+        reason = _word(delta.get("stop_reason"))
     if isinstance(block, dict):
         pieces += _block(block)
         if block.get("type") == "tool_use":
@@ -140,9 +132,9 @@ def _anthropic(frame: dict[str, Any]) -> Reading:
             pieces += _block(part)
     stop = kind == "message_stop"
     return Reading(
-        (Choice(None, tuple(pieces)),) if pieces else (),
-        "message_stop" if stop else finish,
+        (Choice(0, tuple(pieces), reason),),
         _failure(frame),
+        mark=stop,
         end=stop,
         restart=kind == "message_start",
         opens=opens,
@@ -150,8 +142,9 @@ def _anthropic(frame: dict[str, Any]) -> Reading:
 
 
 def _block(block: dict[str, Any]) -> Iterator[Piece]:
-    yield from _texts("text", block.get("text"))
-    yield from _texts("reasoning", block.get("thinking"))
+    if not str(block.get("type")).endswith(("_use", "_result")):
+        yield from _texts("text", block.get("text"))
+        yield from _texts("reasoning", block.get("thinking"))
 
 
 def _ollama(frame: dict[str, Any]) -> Reading:
@@ -161,12 +154,12 @@ def _ollama(frame: dict[str, Any]) -> Reading:
         pieces += _message(message)
     pieces += _texts("reasoning", frame.get("thinking"))
     pieces += _texts("text", frame.get("response"))
-    finish = frame.get("done_reason") or frame.get("done") or None
+    done = frame.get("done")
     return Reading(
-        (Choice(None, tuple(pieces)),) if pieces else (),
-        str(finish) if finish else None,
+        (Choice(0, tuple(pieces), _word(frame.get("done_reason"))),),
         _failure(frame),
-        end=frame.get("done") is True,
+        mark=bool(done),
+        end=done is True,
     )
 
 
@@ -207,7 +200,13 @@ def _failure(frame: dict[str, Any]) -> str:
     return ""
 
 
+def _word(value: object) -> str:
+    return "" if value is None else str(value)
+
+
 def _index(value: object) -> int | None:
+    if value is None:
+        return 0
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -18,9 +18,10 @@ What counts as sure:
 2. Text is taken from the places where dialects put it, as a string, as an object with `text` or
    `content`, or as a list of those. A renamed field is no such place.
 3. The true end is `[DONE]`, `message_stop` or `"done": true`. What follows is late.
-4. A choice index is a small whole number, also as text or 0.0; anything else is no index. An
-   index that two or more frames carry, or that stands beside another in one frame, is an answer
-   of its own, and the first such one is read. Any other index is a slip: its text belongs to it.
+4. A choice index is a small whole number, also as text or 0.0, and 0 where it is missing;
+   anything else is no index. An index that two or more frames carry, or that stands beside
+   another in one frame, is an answer of its own, and the first such one is read. Any other index
+   is a slip: its text belongs to the answer that is read.
 5. Where a frame says its reasoning twice, either wording will do. A whole `message` is read where
    a delta is missing, unless the server sends it beside its deltas: then it repeats them.
 6. A second `message_start` voids what came before it.
@@ -45,7 +46,6 @@ _FAILED = """
 FAILED = frozenset(_FAILED.split())
 """Finish reasons that say that the server gave up."""
 
-_ANTHROPIC_END = ("message_stop", "[DONE]")  # a stop reason alone is not the end there
 _TEXT_INSIDE = re.compile(
     r'"(?:content|text|thinking|response|reasoning\w*|partial_json|arguments)"\s*:\s*"(?!")'
 )
@@ -94,7 +94,7 @@ def _sse_readings(dialect: str, text: str) -> Iterator[Reading]:
                 if event == "error":
                     yield Reading(failure="\n".join(data))
                 elif event == "message_stop":
-                    yield Reading(finish="message_stop")
+                    yield Reading(mark=True)
                 data.clear()
             event = ""
             continue
@@ -146,7 +146,7 @@ def _payload(dialect: str, text: str) -> tuple[Reading, ...]:
         return ()
     if done := _DONE.search(text):
         before, after = text[: done.start()], text[done.end() :]
-        end = Reading(finish="[DONE]", end=dialect == "openai")
+        end = Reading(mark=True, end=dialect == "openai")
         return (*_payload(dialect, before), end, *_payload(dialect, after))
     value = _parse(text)
     if value is not None:
@@ -176,7 +176,7 @@ def _scan(dialect: str, text: str) -> Iterator[Reading]:
             yield from readings(dialect, value)
     rest = " ".join([*left, text[kept:]])
     if "[DONE]" in rest or "message_stop" in rest:
-        yield Reading(finish="[DONE]")
+        yield Reading(mark=True)
     if _TEXT_INSIDE.search(rest):
         yield Reading(damaged=rest)
 
@@ -202,43 +202,39 @@ def _join(dialect: str, readings: Iterator[Reading]) -> Found:
     choices: list[Choice] = []
     frames: Counter[int | None] = Counter()
     opened: set[object] = set()
-    last_reason = ""
     over = False
     for reading in readings:
-        said = [piece for choice in reading.choices for piece in choice.pieces]
         if over:
-            found.late += "".join(p.wordings[0] for p in said if p.kind == "text")
+            late = (piece for choice in reading.choices for piece in choice.pieces)
+            found.late += "".join(p.wordings[0] for p in late if p.kind == "text")
             continue
         if reading.restart:
             choices.clear()
             opened.clear()
         if reading.opens is not None:
             opened.add(reading.opens)
-        if dialect == "anthropic":  # a server's own tools are called, too: not by us
-            kept = tuple(p for p in said if p.kind != "arguments" or p.block in opened)
-            choices.append(Choice(None, kept))
-        else:
-            choices += reading.choices
-            beside = {choice.which for choice in reading.choices}
-            frames.update(beside if len(beside) == 1 else [*beside] * 2)
+        for choice in reading.choices:
+            if dialect == "anthropic":  # a server calls tools of its own, which are not for us
+                own = [p for p in choice.pieces if p.kind != "arguments" or p.block in opened]
+                choice = choice._replace(pieces=tuple(own))
+            choices.append(choice)
+        beside = {choice.which for choice in reading.choices}
+        frames.update(beside if len(beside) == 1 else [*beside] * 2)
         if reading.damaged:
             found.damaged.append(reading.damaged)
         found.failure = found.failure or reading.failure
-        if said:
-            last_reason = ""
-        if reading.finish is not None:
-            found.ended = found.ended or dialect != "anthropic" or reading.finish in _ANTHROPIC_END
-            if reading.finish != "[DONE]":
-                last_reason = reading.finish
+        found.ended = found.ended or reading.mark
         over = reading.end
-    if last_reason.strip().lower() in FAILED:
-        found.failure = found.failure or last_reason
+    # Anthropic's stop reason is not the end; elsewhere a reason will do.
+    found.ended = found.ended or (dialect != "anthropic" and any(c.reason for c in choices))
     repeated = any(choice.both for choice in choices)
     answers = [index for index, seen in frames.items() if index is not None and seen > 1]
+    reason = ""
     for choice in choices:
-        if choice.which in answers[1:]:
-            continue
-        if choice.repeats and repeated:
+        if choice.which in answers[1:] or (choice.repeats and repeated):
             continue
         found.pieces += choice.pieces
+        reason = choice.reason or ("" if choice.pieces else reason)
+    if reason.strip().lower() in FAILED:
+        found.failure = found.failure or reason
     return found

@@ -45,7 +45,7 @@ class Base:
     stream: Stream
     usual: Answer
     usual_warnings: list[tuple[str, str]]
-    usual_faults: frozenset[str]  # what those warnings tell of
+    usual_faults: frozenset[str]  # the kinds of faults that those warnings tell of
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,9 @@ def bases() -> list[Base]:
         if len(case.body) <= LARGEST and case.status < 400:
             usual = ask(case, [case.body])
             warned = oracle.warnings(usual)
-            told = frozenset(oracle.faults(read(case.provider, case.body), usual, warned))
-            found.append(Base(case, Stream.of(case), usual, warned, told))
+            told = oracle.faults(read(case.provider, case.body), usual, warned)
+            kinds = frozenset(fault.split(":")[0] for fault in told)
+            found.append(Base(case, Stream.of(case), usual, warned, kinds))
     return found
 
 
@@ -145,7 +146,7 @@ def judge(base: Base, mutant: Mutant, reads: Sequence[bytes]) -> tuple[str, list
     except Exception as error:  # whatever escapes is the worst of all
         return "escaped", [f"escaped: {type(error).__name__}: {error}"], []
     faults = oracle.faults(found, answer, base.usual_warnings)
-    wrong = [fault for fault in faults if fault not in base.usual_faults]
+    wrong = [fault for fault in faults if fault.split(":")[0] not in base.usual_faults]
     changed: list[str] = []
     if mutant.harmless and isinstance(base.usual.terminal, ev.Done):
         changed = list(oracle.changes(answer, base.usual, counts=mutant.counts)) or [""]

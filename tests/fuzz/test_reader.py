@@ -90,6 +90,7 @@ def test_text_in_broken_json_is_damage_and_not_a_piece() -> None:
         ([0, 1, 2, 3, 4], "abcde"),
         ([0, "0", 0.0, -1, 1e300], "abcde"),
         ([None, None, None, {}, True], "abcde"),
+        ([None, 1, 1, 0, 0], "ade"),
     ],
 )
 def test_the_first_answer_of_several_is_read_and_a_slip_belongs_to_it(
@@ -132,6 +133,11 @@ def test_reasoning_said_twice_is_one_piece_with_two_wordings() -> None:
 )
 def test_a_failure_is_heard(body: str) -> None:
     assert read("openai", body.encode()).failure
+
+
+def test_the_reason_of_another_choice_is_no_failure() -> None:
+    frames = [chunk(index=0), chunk(index=1), chunk(index=1, finish_reason="abort"), chunk(index=0)]
+    assert not read("openai", "".join(f"data: {f}\n\n" for f in frames).encode()).failure
 
 
 def test_a_failed_finish_reason_before_more_text_is_no_failure() -> None:
