@@ -93,6 +93,17 @@ class Image(Event, tag="image"):
     data: str | None = None
     url: str | None = None
 
+    @property
+    def label(self) -> str:
+        """What it is, and how large or where, in a few words; not cleaned."""
+        kind = (self.media_type or "image")[:60]
+        if self.data is None:
+            return f"{kind} at {self.url}" if self.url else kind
+        size = len(self.data) * 3 // 4
+        if size < 1000:
+            return f"{kind}, {size} bytes"
+        return f"{kind}, {size / 1000:.0f} KB" if size < 999_500 else f"{kind}, {size / 1e6:.1f} MB"
+
 
 class ToolStart(Event, tag="tool_start"):
     """A tool begins to run."""

@@ -146,3 +146,22 @@ def test_lines_are_events_ended_by_lf() -> None:
 def test_two_events_never_share_their_parameters() -> None:
     ev.ToolStart("i", "n").parameters["x"] = 1
     assert ev.ToolStart("i", "n").parameters == {}
+
+
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        (ev.Image(), "image"),
+        (ev.Image(media_type="image/png", data=""), "image/png, 0 bytes"),
+        (ev.Image(data="A" * 1332), "image, 999 bytes"),
+        (ev.Image(data="A" * 1336), "image, 1 KB"),
+        (ev.Image(data="A" * 1_332_000), "image, 999 KB"),
+        (ev.Image(data="A" * 1_332_800), "image, 1.0 MB"),
+        (
+            ev.Image(media_type="x" * 1000, url="https://a.example/"),
+            f"{'x' * 60} at https://a.example/",
+        ),
+    ],
+)
+def test_an_image_is_told_in_a_few_words(image: ev.Image, label: str) -> None:
+    assert image.label == label

@@ -261,6 +261,8 @@ OTHERS: dict[str, Callable[[str], list[ev.Event]]] = {
         DONE,
     ],
     "fallback": lambda it: [ev.Fallback(it, it, it), ev.Content("x"), DONE],
+    "source": lambda it: [ev.Content("x"), ev.Citation(it, it), ev.Citation(it, None, 2), DONE],
+    "image": lambda it: [ev.Content("x"), ev.Image(it, it, it), ev.Image(it, None, it), DONE],
     "warning": lambda it: [ev.Content("x"), ev.Warn(it, it), DONE],
     "model": lambda it: [ev.Metadata(provider=it, model=it, request_id=it), ev.Content("x"), DONE],
     "reason of the end": lambda it: [

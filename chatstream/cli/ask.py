@@ -36,6 +36,7 @@ from chatstream.cli.options import (
     Reasoning,
     Retries,
     SaveCode,
+    SaveImages,
     Stats,
     Strategy,
     Temperature,
@@ -105,6 +106,7 @@ def ask(
     copy_code: CopyCode = None,
     copy_to: CopyTo = None,
     save_code: SaveCode = None,
+    save_images: SaveImages = None,
     debug: Debug = False,
 ) -> int:
     """Ask a question and show the answer while it is written.
@@ -133,6 +135,7 @@ def ask(
                 streaming=not no_stream,
                 resettable=is_resettable(as_json=as_json),
                 on_screen=is_screen(settings, as_json=as_json, plain=plain),
+                keeps_images=save_images is not None,
             )
         except ChatstreamError as error:
             events = failed(error, token)

@@ -1,4 +1,5 @@
-"""What was answered, given away: `--copy`, `--copy-code`, `--copy-to`, `--save-code`.
+"""What was answered, given away: `--copy`, `--copy-code`, `--copy-to`, `--save-code`, and with
+`images` `--save-images`.
 
 1. `check` refuses what cannot work before anything is asked; `stage` gathers the answer; `finish`
    does what was asked for, when the answer has ended, whole or not. It says a line for each thing
@@ -7,35 +8,26 @@
    base64 and a file is no terminal, so it drives nothing. A `--copy-to` that is a terminal gets it
    cleaned.
 3. A terminal's clipboard is set by OSC 52. No terminal answers to that: we tell what was sent.
-4. `--save-code` overwrites nothing, follows no link, and no name has a word of the model in it.
-   `--copy-to` replaces a file whole or leaves it as it was; what is no regular file, and our own
-   standard output, is written to.
+4. How files are written is the matter of `files`. No name has a word of the model in it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import itertools
 import os
-import stat
 import subprocess
-import tempfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 from chatstream.accumulate import Accumulator
+from chatstream.cli.files import Out, check_file, check_folder, encoded, failing, save_new, write
+from chatstream.cli.images import save_images
 from chatstream.errors import ChatstreamError, UsageError
-from chatstream.events import Done, Event, Metadata, Retry, Warn
+from chatstream.events import Done, Event, Image, Metadata, Retry, Warn
 from chatstream.flow import Burst, close
 from chatstream.sinks.codeblocks import CodeBlock, code_blocks, extension_of
-from chatstream.sinks.escape import clean
 from chatstream.sinks.output import Output
-
-Out = Callable[[str], None]
-"""Prints a line for the user."""
 
 SURE_BYTES = 74_994
 """Of text: 99,992 in base64, and a sequence of 100,000, which is what many terminals take."""
@@ -49,7 +41,8 @@ class Copying:
     """What to do with the answer to one question.
 
     `copy` copies the answer, `code` its code block of that number, from 1, or the last one for 0.
-    The copy goes to the file `to`, or to the clipboard. All code blocks go into the folder `save`.
+    The copy goes to the file `to`, or to the clipboard. All code blocks go into the folder `save`,
+    all images into the folder `images`.
     """
 
     def __init__(
@@ -58,21 +51,19 @@ class Copying:
         code: int | None = None,
         to: Path | None = None,
         save: Path | None = None,
+        images: Path | None = None,
     ) -> None:
         self.copy = copy
         self.code = code
         self.to = to
         self.save = save
+        self.images = images
         self._answer = Accumulator()
+        self._images: list[Image] = []
         self._has_gaps = False
 
-    @property
-    def wanted(self) -> bool:
-        """Whether any of it was asked for, so that there is something to check."""
-        return self.copy or any(it is not None for it in (self.code, self.to, self.save))
-
     def check(self) -> None:
-        """Raise `UsageError` for what cannot work. Makes the folder `save`."""
+        """Raise `UsageError` for what cannot work. Makes the folders."""
         if self.copy and self.code is not None:
             raise UsageError(
                 "--copy and --copy-code exclude each other",
@@ -89,12 +80,13 @@ class Copying:
                     "--copy-to does not say what to copy",
                     hint="add --copy for the answer, or --copy-code for a code block",
                 )
-            with _failing(UsageError, f"--copy-to {self.to} cannot be written"):
-                _check_file(self.to)
-        if self.save is not None:
-            with _failing(UsageError, f"--save-code {self.save} cannot be used"):
-                self.save.mkdir(parents=True, exist_ok=True)
-                _check_folder(self.save)
+            with failing(UsageError, f"--copy-to {self.to} cannot be written"):
+                check_file(self.to)
+        for option, folder in (("--save-code", self.save), ("--save-images", self.images)):
+            if folder is not None:
+                with failing(UsageError, f"{option} {folder} cannot be used"):
+                    folder.mkdir(parents=True, exist_ok=True)
+                    check_folder(folder)
 
     def stage(self, events: Iterator[Event]) -> Iterator[Event]:
         """A stage that passes everything on and gathers the answer."""
@@ -112,22 +104,25 @@ class Copying:
     def finish(self, out: Out) -> bool:
         """Do what was asked for. False if any of it could not be done."""
         text = self._answer.message.content
-        if not text:
-            out("there is no answer to copy")
-            return False
         tasks: list[Callable[[str, Out], None]] = []
         if self.copy or self.code is not None:
             tasks.append(self._copy)
         if self.save is not None:
             tasks.append(self._save)
-        ok = True
+        ok = bool(text or not tasks)
+        if not ok:
+            out("there is no answer to copy")
+            tasks.clear()
+        if self.images is not None:
+            tasks.append(self._save_images)
         for task in tasks:
             try:
                 task(text, out)
             except ChatstreamError as error:
                 out(error.message)
                 ok = False
-        if self._has_gaps or not isinstance(self._answer.terminal, Done):
+        whole = isinstance(self._answer.terminal, Done) and not self._has_gaps
+        if tasks and (text or self._images) and not whole:
             out("careful: the answer is not whole")
         return ok
 
@@ -136,20 +131,23 @@ class Copying:
         match event:
             case Warn(code="dropped"):  # by a sliding buffer, which stands before us
                 self._has_gaps = True
+            case Image():
+                self._images.append(event)
             case Metadata(restart=True) | Retry(action="reset"):
                 self._has_gaps = False
+                self._images.clear()
 
     def _copy(self, text: str, out: Out) -> None:
         if self.code is not None:
             text = _block(code_blocks(text), self.code).code
         amount = _count(len(text), "character")
         if self.to is not None:
-            with _failing(ChatstreamError, f"{self.to} cannot be written"):
-                _write(self.to, text)
+            with failing(ChatstreamError, f"{self.to} cannot be written"):
+                write(self.to, text)
             out(f"wrote {amount} to {self.to}")
             return
-        data = _bytes(text)
-        with _failing(ChatstreamError, "the terminal cannot be written"):
+        data = encoded(text)
+        with failing(ChatstreamError, "the terminal cannot be written"):
             place = _to_clipboard(data)
         out(f"sent {amount} to {place}")
         # It is sent whatever its length: most terminals take megabytes, and whoever asks for a copy
@@ -161,11 +159,11 @@ class Copying:
         assert self.save is not None
         for number, block in enumerate(_some(code_blocks(text)), 1):
             ending = extension_of(block.language)
-            name = f"code-{number}"
-            with _failing(ChatstreamError, f"{name}{ending} cannot be saved in {self.save}"):
-                path = _write_new(self.save, name, ending, _bytes(block.code))
-            taken = path.name != name + ending
-            out(f"saved {path}" + (f" ({name}{ending} was there already)" if taken else ""))
+            save_new(self.save, f"code-{number}", ending, encoded(block.code), out)
+
+    def _save_images(self, _text: str, out: Out) -> None:
+        assert self.images is not None
+        save_images(self._images, self.images, out)
 
 
 def _to_clipboard(data: bytes) -> str:
@@ -223,99 +221,6 @@ def _terminal() -> Iterator[int]:
         os.close(descriptor)
 
 
-def _check_file(path: Path) -> None:
-    """Raises `OSError` for what `_write` cannot write."""
-    status = _status(path)
-    if status is None:
-        _check_folder(_target(path).parent)
-    elif stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, "it is a folder")
-    elif stat.S_ISREG(status.st_mode) and _own_descriptor(status) is None:
-        os.close(os.open(path, os.O_WRONLY))
-        _check_folder(_target(path).parent)
-
-
-def _check_folder(folder: Path) -> None:
-    """Raises `OSError` where no file can be made: by making one, which tells the true reason."""
-    tempfile.TemporaryFile(dir=folder).close()
-
-
-def _write(path: Path, text: str) -> None:
-    """Write it to a file, as the shell's `>` would. Raises `OSError`; a regular file is whole."""
-    status = _status(path)
-    own = None if status is None else _own_descriptor(status)
-    if own is not None:
-        _put(own, text)
-    elif status is None or stat.S_ISREG(status.st_mode):
-        _replace(_target(path), _bytes(text), None if status is None else status.st_mode & 0o777)
-    else:
-        with path.open("wb", buffering=0) as special:
-            _put(special.fileno(), text)
-
-
-def _put(descriptor: int, text: str) -> None:
-    Output(descriptor).write(_bytes(clean(text) if os.isatty(descriptor) else text))
-
-
-def _replace(target: Path, data: bytes, mode: int | None) -> None:
-    fresh = target.with_name(f".chatstream-{os.urandom(8).hex()}")
-    file = fresh.open("xb")
-    try:
-        with file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave the new name with nothing in it
-        if mode is not None:
-            fresh.chmod(mode)
-        fresh.replace(target)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
-
-
-def _write_new(folder: Path, name: str, ending: str, data: bytes) -> Path:
-    """Write a file that was not there before; returns its path. Raises `OSError`."""
-    file = _open_new(folder, name, ending)
-    path = Path(file.name)
-    try:
-        with file:
-            file.write(data)
-    except OSError:
-        path.unlink(missing_ok=True)  # half of the code looks like all of it
-        raise
-    return path
-
-
-def _open_new(folder: Path, name: str, ending: str) -> BinaryIO:
-    for number in itertools.count(1):
-        path = folder / (name + (f"-{number}" if number > 1 else "") + ending)
-        with contextlib.suppress(FileExistsError):  # or a link, wherever it leads
-            return path.open("xb")
-    raise AssertionError("numbers do not end")
-
-
-def _status(path: Path) -> os.stat_result | None:
-    """Of what a name leads to, None for nothing. Raises `OSError`."""
-    try:
-        return path.stat()
-    except FileNotFoundError:
-        return None
-
-
-def _target(path: Path) -> Path:
-    """Where its links lead, so that not they are replaced."""
-    return Path(os.path.realpath(path))
-
-
-def _own_descriptor(status: os.stat_result) -> int | None:
-    """Our standard output or error, if it is this file: the answer may be there already."""
-    for descriptor in (1, 2):
-        with contextlib.suppress(OSError):  # it is closed
-            if os.path.samestat(os.fstat(descriptor), status):
-                return descriptor
-    return None
-
-
 def _some(blocks: list[CodeBlock]) -> list[CodeBlock]:
     if not blocks:
         raise ChatstreamError("the answer has no code block")
@@ -330,10 +235,6 @@ def _block(blocks: list[CodeBlock], number: int) -> CodeBlock:
     return blocks[number - 1]
 
 
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "replace")
-
-
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("s" if number != 1 else "")
 
@@ -341,12 +242,3 @@ def _count(number: int, noun: str) -> str:
 def _ordinal(number: int) -> str:
     teens = 10 <= number % 100 <= 20
     return f"{number}" + ("th" if teens else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th"))
-
-
-@contextlib.contextmanager
-def _failing(kind: type[ChatstreamError], what: str) -> Iterator[None]:
-    """An `OSError` as one of ours: what cannot be done, and why."""
-    try:
-        yield
-    except OSError as error:
-        raise kind(f"{what}: {error.strerror or error}") from error

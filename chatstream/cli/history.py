@@ -67,7 +67,7 @@ def list_runs(number: Number = 20, as_json: Json = False) -> int:
             _write_json(found[:number])
         else:
             _write_table(
-                (name, _local(run.started_at), _who(run), run.outcome, _first_line(run.question))
+                (name, _local(run.started_at), _who(run), _outcome(run), _first_line(run.question))
                 for name, run in zip(short[:number], found, strict=False)
             )
 
@@ -273,6 +273,11 @@ def _who(run: Run) -> str:
     return "/".join(filter(None, (run.provider, run.model))) or "-"
 
 
+def _outcome(run: Run) -> str:
+    """What became of a run; a turn that the model paused is not complete."""
+    return "paused" if run.finish_reason == "paused" else run.outcome
+
+
 def _first_line(text: str) -> str:
     return next((line for line in text.splitlines() if line.strip()), "")
 
@@ -284,7 +289,7 @@ def _ended(text: str) -> str:
 def _closing(run: Run) -> str:
     """How a run ended, who answered, and the figures that are known."""
     parts = [
-        run.outcome if run.error is None else f"{run.outcome}: {run.error}",
+        _outcome(run) if run.error is None else f"{run.outcome}: {run.error}",
         _who(run),
         f"first token {run.ttft:.2f} s" if run.ttft is not None else "",
         f"{run.output_tokens} tokens" if run.output_tokens is not None else "",

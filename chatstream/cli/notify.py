@@ -15,7 +15,7 @@ from typing import Literal
 from chatstream.sinks.output import Output
 
 _BELL = b"\a"
-_WHOLE = b"\x1b]9;chatstream: the answer is complete\x1b\\"
+_WHOLE = b"\x1b]9;chatstream: the answer has arrived\x1b\\"
 _BROKEN = b"\x1b]9;chatstream: the answer broke off\x1b\\"
 
 

@@ -164,8 +164,11 @@ CopyTo = Annotated[
 SaveCode = Annotated[
     Path | None, typer.Option("--save-code", metavar="DIR", help="Save its code blocks as files.")
 ]
+SaveImages = Annotated[
+    Path | None, typer.Option("--save-images", metavar="DIR", help="Save its images as files.")
+]
 
-_COPYING = ("copy", "copy_code", "copy_to", "save_code")
+_COPYING = ("copy", "copy_code", "copy_to", "save_code", "save_images")
 
 
 def settings_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,12 +179,12 @@ def settings_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def copying_in(arguments: Mapping[str, Any]) -> Copying | None:
     """What these arguments want to be copied or saved, if anything. Raises `UsageError`."""
-    copy, code, to, save = (arguments[name] for name in _COPYING)
-    if not copy and code is None and to is None and save is None:
+    copy, code, to, save, images = (arguments[name] for name in _COPYING)
+    if not copy and all(it is None for it in (code, to, save, images)):
         return None
     from chatstream.cli.copying import Copying
 
-    copying = Copying(copy, code, to, save)
+    copying = Copying(copy, code, to, save, images)
     copying.check()
     return copying
 

@@ -21,6 +21,7 @@ from chatstream.cli.options import (
     Plain,
     Reasoning,
     SaveCode,
+    SaveImages,
     Stats,
     Theme,
     copying_in,
@@ -55,6 +56,7 @@ def replay(
     copy_code: CopyCode = None,
     copy_to: CopyTo = None,
     save_code: SaveCode = None,
+    save_images: SaveImages = None,
 ) -> int:
     """Play a run again: its journal, or what `--json` has written, as it came.
 

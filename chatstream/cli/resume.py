@@ -34,6 +34,7 @@ from chatstream.cli.options import (
     Reasoning,
     Retries,
     SaveCode,
+    SaveImages,
     Stats,
     Strategy,
     Theme,
@@ -86,6 +87,7 @@ def resume(
     copy_code: CopyCode = None,
     copy_to: CopyTo = None,
     save_code: SaveCode = None,
+    save_images: SaveImages = None,
     debug: Debug = False,
 ) -> int:
     """Show an answer that broke off, and go on with it.
@@ -113,6 +115,7 @@ def resume(
                 token,
                 resettable=is_resettable(as_json=as_json),
                 on_screen=is_screen(settings, as_json=as_json, plain=plain),
+                keeps_images=save_images is not None,
             )
         except ChatstreamError as error:
             events = failed(error, token)

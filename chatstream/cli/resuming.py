@@ -64,6 +64,7 @@ def go_on(
     *,
     resettable: bool = True,
     on_screen: bool = False,
+    keeps_images: bool = False,
 ) -> Iterator[Event]:
     """The events of the run that goes on with `record`. Raises `ConfigError`."""
     return run(
@@ -72,6 +73,7 @@ def go_on(
         token,
         resettable=resettable,
         on_screen=on_screen,
+        keeps_images=keeps_images,
         record=record,
     )
 

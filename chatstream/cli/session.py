@@ -149,12 +149,14 @@ def run(
     streaming: bool = True,
     resettable: bool = True,
     on_screen: bool = False,
+    keeps_images: bool = False,
     record: Record | None = None,
 ) -> Iterator[Event]:
     """The events of one run with these settings. Raises `ConfigError`, `UsageError`.
 
     `resettable`: what was shown can be taken back. `on_screen`: it is, and nothing else reads
-    it. `record` is the run whose answer is to be gone on with.
+    it. `keeps_images`: those of the answer are saved. `record` is the run whose answer is to be
+    gone on with.
     """
     import chatstream.transport  # noqa: F401 - requests: its import is no part of the run's time
 
@@ -191,6 +193,7 @@ def run(
             earlier=earlier,
             resume=lambda: f"chatstream resume {opening.run}" if writer and writer.ok else None,
             pressure=pressure,
+            keeps_images=keeps_images,
             redact=redact,
         ),
     ]

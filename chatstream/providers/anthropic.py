@@ -12,45 +12,45 @@ from typing import Any
 
 import msgspec
 
-from chatstream.events import Content, Event, FinishReason, Metadata, Reasoning, Usage, Warn
+from chatstream.events import Content, Event, Metadata, Reasoning, Usage, Warn
 from chatstream.flow import Finish
 from chatstream.messages import ChatRequest, Means
 from chatstream.providers.base import Provider, Reply
 from chatstream.providers.continuing import turns
-from chatstream.providers.failures import failure_in
+from chatstream.providers.failures import error_in, failure_in
+from chatstream.providers.finish import Meaning, gave_up, meaning_of, reason_of, unknown
 from chatstream.providers.lenient import (
     REFUSED,
-    Malformed,
     count_of,
-    decode,
+    json_or_text,
+    json_text,
+    list_of,
     object_of,
-    raw_reason,
+    shaped,
     text_of,
+    value_of,
 )
+from chatstream.providers.odd import holds_text
+from chatstream.providers.parts import Sources
+from chatstream.providers.text import whole_characters
 from chatstream.providers.toolcalls import ToolCalls
-from chatstream.wire import SSEDecoder
+from chatstream.wire import STRAY, SSEDecoder, SSEFrame
 
 VERSION = "2023-06-01"
 DEFAULT_MAX_TOKENS = 8192
 """`max_tokens` is required; 8192 is what every model since Claude 3.5 takes."""
 
-_FINISH: dict[str, FinishReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "pause_turn": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-}
+# What a frame may be, and what it has to do with the answer; others are read by their fields.
+_WITHOUT_MEANING = frozenset({"content_block_stop", "signature_delta", "compaction_delta"})
 
 
 class _Delta(msgspec.Struct, gc=False):
-    type: str | None = None
+    type: Any = None
     text: Any = None
     thinking: Any = None
     partial_json: Any = None
     stop_reason: Any = None
+    citation: Any = None
 
 
 class _Frame(msgspec.Struct, gc=False):
@@ -71,103 +71,164 @@ class AnthropicReply(Reply):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sse = SSEDecoder()
+        self._sse = SSEDecoder(lenient=True)
         self._started = False
         self._pings = 0
         self._begin()
 
     def _begin(self) -> None:
         self._calls = ToolCalls()
+        self._sources = Sources()
         self._client_tools: set[int] = set()
         self._usage: dict[str, object] = {}
-        self._reason: str | None = None
+        self._reason: Meaning | None = None
+        self._raw_reason: str | None = None
 
     def feed(self, data: bytes, t: float) -> list[Event]:
+        return self._frames(self._sse.feed(data), t)
+
+    def feed_eof(self, t: float) -> list[Event]:
+        return self._frames(self._sse.feed_eof(), t, at_end=True)
+
+    def _frames(self, frames: list[SSEFrame], t: float, *, at_end: bool = False) -> list[Event]:
         events: list[Event] = []
-        for sse in self._sse.feed(data):
+        for sse in frames:
             try:
                 frame = _decoder.decode(sse.data)
             except REFUSED:
-                text = sse.data.strip()
-                if not text or text[0] == ":" or text == "[DONE]":  # gateways add these
-                    self._pings += 1
-                    continue
-                odd = self.read_odd(_decoder, text, events, t)
-                if odd is None:
-                    continue
-                frame = odd
-            self._frame(frame, events, t)
+                self._refused(sse, events, t, at_end=at_end)
+            else:
+                self._frame(frame, sse, events, t)
             if self.failure or self.ended:
                 return events
         if self._sse.error_field is not None:
-            self.failure = failure_in(self._sse.error_field)
+            self.failure = failure_in(json_or_text(self._sse.error_field))
         self.keep_alives = self._pings + self._sse.comments
         return events
 
-    def feed_eof(self, t: float) -> list[Event]:
-        return []
-
     def feed_whole(self, body: bytes, t: float) -> list[Event]:
-        message = decode(msgspec.json.Decoder(dict[str, Any]), body)
-        if message.get("error") is not None:
-            self.failure = failure_in(message)
-            return []
-        if not isinstance(message.get("content"), list):
-            raise Malformed("neither a message nor an error")
+        message = value_of(body.decode("utf-8", "replace"))
         events: list[Event] = []
-        self._message(message, events, t)
-        self.odd_text = self.complete = self.ended = True
+        self.failure = error_in(message)
+        if self.failure is None:
+            if not isinstance(object_of(message).get("content"), str | list):
+                raise ValueError("neither a message nor an error")
+            self._message(message, events, t)
+            self.odd_text = self.complete = self.ended = self.understood = True
         return events
 
-    def _frame(self, frame: _Frame, events: list[Event], t: float) -> None:
-        kind = frame.type
+    def _refused(self, sse: SSEFrame, events: list[Event], t: float, *, at_end: bool) -> None:
+        """A frame that the decoder does not take: a keep-alive, an error, or an odd one."""
+        text = sse.data.strip()
+        if not text or text[0] == ":" or text == "[DONE]":  # gateways add these
+            self._pings += 1
+        elif sse.event == "error":
+            self.failure = failure_in(json_or_text(text))
+        else:
+            for value in self.values(text, at_end=at_end, stray=sse.event == STRAY):
+                if isinstance(value, dict):
+                    left_out: list[str] = []
+                    frame = shaped(value, _Frame, left_out)
+                    if left_out:
+                        self.odd.left_out(left_out)
+                    whole = SSEFrame(sse.event, json_text(value))
+                    self._frame(frame, whole, events, t)
+                elif (failure := error_in(value)) is not None:
+                    self.failure = failure
+                elif value in (None, "", []):
+                    self._pings += 1
+                else:
+                    self.odd.add_value(value, text)
+
+    def _frame(self, frame: _Frame, sse: SSEFrame, events: list[Event], t: float) -> None:
+        kind = frame.type or sse.event
         delta = frame.delta
         if kind == "content_block_delta" and delta is not None:
             text = delta.text
             if text and type(text) is str:
                 events.append(Content(text, t=t))
-            elif thinking := text_of(delta.thinking):
+            elif delta.thinking and (thinking := text_of(delta.thinking)):
                 events.append(Reasoning(thinking, t=t))
-            elif delta.partial_json is not None and frame.index in self._client_tools:
-                events.append(self._calls.add(frame.index, "", "", delta.partial_json, t))
+            elif delta.partial_json is not None:
+                if frame.index in self._client_tools:
+                    call = self._calls.add(frame.index, "", "", delta.partial_json, t)
+                    events += [call] if call is not None else []
+            elif delta.type == "citations_delta":
+                events += self._sources.noted(delta.citation, t)
+            elif delta.type not in _WITHOUT_MEANING:
+                self._look_again(sse, "delta")
         elif kind == "content_block_start":
-            self._block(frame.index, object_of(frame.content_block), events, t)
+            self._block(frame.index, object_of(frame.content_block), sse, events, t)
         elif kind == "message_delta":
-            self._reason = text_of(delta.stop_reason if delta else None) or self._reason
+            self._stop_reason(delta.stop_reason if delta else None, events, t)
             self._count(frame.usage)
         elif kind == "message_stop":
-            self.complete = self.ended = True
+            self.complete = self.ended = self.understood = True
         elif kind == "message_start":
             if self._started:
                 self._begin()
                 events.append(Metadata(restart=True, t=t))
-                events.append(Warn("restarted", "the server began its answer anew", t=t))
+                events.append(Warn("restarted", "the server began its answer again", t=t))
             self._message(object_of(frame.message), events, t)
-        elif kind == "error" or frame.error is not None:
-            self.failure = failure_in({"error": frame.error})
         elif kind == "ping":
             self._pings += 1
+        elif kind not in _WITHOUT_MEANING:
+            self._look_again(sse)
 
-    def _message(self, message: dict[str, object], events: list[Event], t: float) -> None:
+    def _look_again(self, sse: SSEFrame, field: str | None = None) -> None:
+        """A frame of no known kind: an error in whatever words, or odd."""
+        try:
+            value = value_of(sse.data)
+            failure = failure_in(value) if sse.event == "error" else error_in(value)
+            if failure is not None:
+                self.failure = failure
+            elif field is None:
+                self.odd.add_value(value, sse.data)
+            elif holds_text(object_of(value).get(field)):
+                self.odd.add(sse.data, skipped=True)
+        except RecursionError:
+            self.odd.add(sse.data, skipped=True)
+
+    def _message(self, message: dict[str, Any], events: list[Event], t: float) -> None:
         """A message object: the whole answer, or the frame that opens one."""
         self._started = True
         self._count(message.get("usage"))
-        self._reason = text_of(message.get("stop_reason")) or None
+        self._stop_reason(message.get("stop_reason"), events, t)
         content = message.get("content")
-        for index, block in enumerate(content if isinstance(content, list) else ()):
-            self._block(index, object_of(block), events, t)
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        for index, block in enumerate(list_of(blocks)):
+            fields = object_of(block)
+            self._block(index, fields, SSEFrame("", json_text(block)), events, t)
+            for citation in list_of(fields.get("citations")):
+                events += self._sources.noted(citation, t)
 
-    def _block(self, index: int, block: dict[str, object], events: list[Event], t: float) -> None:
-        kind = block.get("type")
-        if kind == "text" and (text := text_of(block.get("text"))):
-            events.append(Content(text, t=t))
-        elif kind == "thinking" and (thinking := text_of(block.get("thinking"))):
-            events.append(Reasoning(thinking, t=t))
-        elif kind == "tool_use":  # server_tool_use and others are not for us to run
+    def _stop_reason(self, word: Any, events: list[Event], t: float) -> None:
+        raw = whole_characters(text_of(word))
+        meaning = meaning_of(raw)
+        if meaning is None:
+            return
+        self.understood = True
+        if meaning == "failed":
+            self.failure = gave_up(raw)
+        elif meaning == "unknown" and raw != self._raw_reason:
+            events.append(unknown(raw, t))
+        self._raw_reason, self._reason = raw, meaning
+
+    def _block(
+        self, index: int, block: dict[str, Any], sse: SSEFrame, events: list[Event], t: float
+    ) -> None:
+        kind = text_of(block.get("type"))
+        if kind == "tool_use":  # server_tool_use and others are not for us to run
             self._client_tools.add(index)
             self._calls.start(
                 index, text_of(block.get("id")), text_of(block.get("name")), block.get("input")
             )
+        elif thinking := text_of(block.get("thinking")):
+            events.append(Reasoning(thinking, t=t))
+        elif text := text_of(block.get("text")):
+            events.append(Content(text, t=t))
+        elif kind == "text" and holds_text({**block, "type": ""}):
+            self.odd.add(sse.data, skipped=True)
 
     def _count(self, usage: object) -> None:
         self._usage.update({k: v for k, v in object_of(usage).items() if v is not None})
@@ -175,7 +236,7 @@ class AnthropicReply(Reply):
     def totals(self) -> list[Event]:
         events: list[Event] = []
         if self.complete:
-            events += self._calls.whole(cut=self._reason == "max_tokens")
+            events += self._calls.whole(cut=self._reason == "length")
         usage = Usage(
             input_tokens=count_of(self._usage.get("input_tokens")),
             output_tokens=count_of(self._usage.get("output_tokens")),
@@ -184,7 +245,7 @@ class AnthropicReply(Reply):
         return events if usage == Usage() else [*events, usage]
 
     def finish(self) -> Finish:
-        return Finish(reason=_FINISH.get(self._reason or "", "stop"), raw=raw_reason(self._reason))
+        return Finish(reason=reason_of(self._reason or "stop"), raw=self._raw_reason)
 
 
 class Anthropic(Provider):

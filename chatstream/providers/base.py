@@ -9,41 +9,47 @@ The rules that hold for all of them (WIRE: completion, truncation, errors):
 
 1. Only the protocol's own end mark makes an answer whole: `Reply.complete`. The end of the
    connection before it is `Truncated`, whatever HTTP says; after it nothing is an error.
-2. HTTP 200 does not mean that a stream came. The first byte of the body decides: `{` is one
-   JSON body (an error, or a whole answer), `<` is a web page, anything else is the stream.
-3. A frame that cannot be read is a `warning` and is skipped. It ends nothing.
+2. HTTP 200 does not mean that a stream came. The first byte of the body that is neither white
+   space nor a comment decides: `{` is one JSON body (an error, or a whole answer), `<` is a web
+   page, anything else is the stream. A JSON body that is whole need not end.
+3. Every frame is understood, a known keep-alive, known and without meaning here, or odd (`odd`).
+   Odd frames end nothing by themselves; a response in which nothing was understood fails with
+   what it sent, and text that was skipped is a `warning`.
 4. Events that came before a failure, in the same read too, are out before it is raised.
 """
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import TypeVar, cast
+from typing import Any, cast
 
 import msgspec
 
 from chatstream.cancel import CancelToken
-from chatstream.clock import Clock, monotonic
+from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, ProtocolError, Truncated
-from chatstream.events import Content, Event, Metadata, Warn
+from chatstream.events import Content, Event, Image, Metadata, Reasoning, ToolCall, ToolCallDelta
 from chatstream.flow import Burst, Finish, Pulse
 from chatstream.messages import ChatRequest, Means
 from chatstream.providers import Endpoint
-from chatstream.providers.failures import failure_of, request_id
-from chatstream.providers.lenient import Malformed, broke_off, decode_odd, excerpt, object_of
+from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
+from chatstream.providers.lenient import broke_off, excerpt, json_text, object_of, values_in
+from chatstream.providers.odd import Oddities, error_inside, is_cut, is_unknown_field
 from chatstream.providers.text import Surrogates, whole_characters
 from chatstream.transport import Call, Head, Tick, Transport
-
-T = TypeVar("T")
 
 GRACE = 1.0
 """Seconds to wait for the end mark's stragglers (usage, `[DONE]`) once an answer is complete."""
 
+PATIENCE = 2.0
+"""Seconds that an error body may be silent, before what came of it is taken for all."""
+
 _CONTENTS = {Content}
+_ANSWER = (Content, Reasoning, ToolCallDelta, ToolCall, Image)
 _BOM = b"\xef\xbb\xbf"
+_EVENT = b"\ndata:"
 _MAX_BODY = 64 * 1024 * 1024  # of one JSON body; more than any answer, less than the memory
 _MAX_ERROR = 64 * 1024  # of an error page; only its message is read
 
@@ -53,23 +59,32 @@ class Reply(ABC):
 
     def __init__(self) -> None:
         self.complete = False  # the answer is whole, though more may follow
+        self.provisional = False  # tokens came after that: only the end of the body ends it
         self.ended = False  # nothing more belongs to it
         self.failure: ChatstreamError | None = None  # the server said that it failed
+        self.understood = False  # something of an answer, be it only why it ended
+        self.odd = Oddities()
         self.keep_alives = 0
-        self.odd_text = False  # lone surrogates have been seen
+        self.odd_text = False  # lone surrogates may have been seen
 
-    def read_odd(
-        self, decoder: msgspec.json.Decoder[T], text: str | bytes, events: list[Event], t: float
-    ) -> T | None:
-        """A frame that `decoder` has refused: read leniently, else a warning and skipped."""
-        try:
-            frame = decode_odd(decoder, text)
-        except Malformed:
-            shown = text if isinstance(text, str) else text.decode("utf-8", "replace")
-            events.append(Warn("malformed_frame", f"skipped: {excerpt(shown, 80)}", t=t))
-            return None
+    def values(self, text: str, *, at_end: bool = False, stray: bool = False) -> list[Any]:
+        """The JSON values of a frame that was refused; what else it holds is odd.
+
+        `at_end`: a text that breaks off is the end of a response that was cut. `stray`: it is a
+        line outside the rules of event streams, and may be a field that nobody knows.
+        """
         self.odd_text = True
-        return frame
+        values, rest = values_in(text)
+        if rest and not (at_end and is_cut(rest)):
+            failure = error_inside(rest)
+            framed, _ = values_in(rest.removeprefix("data:"))  # server-sent events in a line
+            if failure is not None and not self.complete:
+                self.failure = failure
+            elif framed:
+                self.odd.add_value(framed[0], rest)
+            else:
+                self.odd.add(rest, skipped=not (stray and is_unknown_field(rest)))
+        return values
 
     @abstractmethod
     def feed(self, data: bytes, t: float) -> list[Event]:
@@ -140,25 +155,29 @@ class Provider(ABC):
         """Ask, and yield what comes. Raises a `ChatstreamError`, see the rules above."""
         with closing(self._transport.exchange(self.chat_call(request), token)) as items:
             head = yield from self._await_head(items)
+            if (failure := no_answer(head.status)) is not None:
+                raise failure
             if head.status >= 400:
-                body, _ = yield from self._collect(items, b"", _MAX_ERROR)
+                body, _ = yield from self._collect(items, b"", _MAX_ERROR, PATIENCE)
                 raise failure_of(head.status, body, head.headers)
             yield Metadata(
                 provider=self.endpoint.name,
                 model=request.model,
                 request_id=request_id(head.headers),
             )
-            yield from self._answer(items, head)
+            yield from self._answer(items, head, streamed=request.stream)
 
     def models(self, token: CancelToken) -> Iterator[Event | list[str]]:
         """Pulses while the server is asked for its models, then the list of their names."""
         call = self.call(self.models_path(), None)
         with closing(self._transport.exchange(call, token)) as items:
             head = yield from self._await_head(items)
-            body, _ = yield from self._collect(items, b"", _MAX_BODY)
+            if (failure := no_answer(head.status)) is not None:
+                raise failure
+            body, _ = yield from self._collect(items, b"", _MAX_BODY, PATIENCE)
         if head.status >= 400:
             raise failure_of(head.status, body, head.headers)
-        yield _model_names(body)
+        yield _model_names(head, body)
 
     def call(self, path: str, body: dict[str, object] | None) -> Call:
         """A request to this server; a GET without a body."""
@@ -181,27 +200,47 @@ class Provider(ABC):
         raise AssertionError("an exchange yields a head or raises")
 
     def _collect(
-        self, items: Iterator[Tick | Head | bytes], start: bytes, limit: int
+        self,
+        items: Iterator[Tick | Head | bytes],
+        start: bytes,
+        limit: int,
+        patience: float | None = None,
+        *,
+        may_stream: bool = False,
     ) -> Generator[Event, None, tuple[bytes, Truncated | None]]:
-        """The rest of the body, up to `limit` bytes, and how it broke off if it did."""
+        """The rest of the body, up to `limit` bytes, and how it broke off if it did.
+
+        A JSON text that is whole is all of it, though the connection stays open; so is anything
+        after `patience` seconds of silence. `may_stream`: stop where events begin after all.
+        """
         body = bytearray(start)
+        looked = 0  # its length when it was last looked at
+        silence = Deadline(patience, self._clock)
         try:
             for item in items:
                 if isinstance(item, bytes):
                     body += item
-                    if len(body) > limit:
+                    silence = Deadline(patience, self._clock)
+                    if len(body) > limit or (may_stream and _begins_a_stream(body, len(item))):
                         break
                 else:
                     yield Pulse(t=self._clock())
+                    if silence.passed or (len(body) > looked and _is_one_json(bytes(body))):
+                        break
+                    looked = len(body)
         except Truncated as cut:
             return bytes(body), cut
         return bytes(body), None
 
-    def _answer(self, items: Iterator[Tick | Head | bytes], head: Head) -> Iterator[Event]:
+    def _answer(
+        self, items: Iterator[Tick | Head | bytes], head: Head, *, streamed: bool
+    ) -> Iterator[Event]:
         reply, clock = self.reply(), self._clock
+        frames_are_json = self.frames_are_json and streamed
         surrogates = Surrogates()
         begin = b""  # what came before the first byte that tells what this is
         streaming = False
+        shown = False  # something of the answer came
         complete_at = 0.0
         alive = 0
         cut: Truncated | None = None
@@ -210,33 +249,48 @@ class Provider(ABC):
                 t = clock()
                 if type(item) is bytes:
                     if not streaming:
-                        item = begin = (begin + item).lstrip()
-                        first = begin.removeprefix(_BOM).lstrip()[:1]
-                        if not first or _BOM.startswith(begin):
+                        begin = _without_noise(begin + item)
+                        first = begin[:1]
+                        if not first or first == b":" or _BOM.startswith(begin):
                             yield Pulse(t=t, alive=True)  # empty lines keep a connection open
                             continue
                         if first == b"<":
-                            page, _ = yield from self._collect(items, begin, _MAX_ERROR)
+                            page, _ = yield from self._collect(items, begin, _MAX_ERROR, PATIENCE)
                             raise failure_of(head.status, page, head.headers)
-                        if first == b"{" and not self.frames_are_json:
-                            body, cut = yield from self._collect(items, begin, _MAX_BODY)
-                            yield from self._whole(reply, head, body, cut)
-                            return
+                        if first in b"{[" and not frames_are_json:
+                            begin, cut = yield from self._collect(
+                                items, begin, _MAX_BODY, may_stream=True
+                            )
+                            t = clock()
+                            if not _begins_a_stream(begin, len(begin)):
+                                events = self._whole(reply, head, begin, cut, t)
+                                yield from surrogates.mend(events)
+                                break
+                        item = begin
                         streaming = True
                     events = reply.feed(item, t)
                     if reply.odd_text:
                         events = surrogates.mend(events)
+                    if events and not shown and any(isinstance(it, _ANSWER) for it in events):
+                        shown = reply.understood = True
                     if len(events) > 1 and set(map(type, events)) == _CONTENTS:
                         yield Burst(cast("list[Content]", events), t=t)
                     else:
                         yield from events
+                    if reply.odd:
+                        if reply.understood:
+                            yield from reply.odd.take(t)
+                        elif reply.odd.is_another_protocol:
+                            break
                     yield Pulse(t=t, alive=reply.keep_alives > alive)
                     if reply.failure or reply.ended:
                         break
                     alive = reply.keep_alives
                 else:
                     yield Pulse(t=t)
-                if reply.complete:
+                if not reply.complete or reply.provisional or not shown:
+                    complete_at = 0.0
+                else:
                     complete_at = complete_at or t
                     if t - complete_at >= GRACE:
                         break
@@ -245,44 +299,90 @@ class Provider(ABC):
         if not (reply.failure or reply.ended):
             yield from surrogates.mend(reply.feed_eof(clock()))
         yield from surrogates.flush()
-        yield from reply.totals()
+        if not begin and cut is None and (empty := no_answer(head.status, empty=True)):
+            raise empty
+        yield from self._end(reply, cut, streaming=streaming)
+
+    def _end(self, reply: Reply, cut: Truncated | None, *, streaming: bool) -> Iterator[Event]:
+        """What is known only when nothing more comes, and how it ended."""
+        totals = reply.totals()
+        understood = reply.understood or bool(totals)
+        if understood:
+            yield from reply.odd.take(-1.0)
+            yield from reply.odd.summary()
+        yield from totals
         if reply.failure:
             raise reply.failure
-        if not reply.complete:
-            raise cut or Truncated(
-                "the server ended the stream before the answer was whole"
-                if streaming
-                else "the server sent an empty body"
-            )
-        yield reply.finish()
+        if reply.odd and not understood:
+            raise reply.odd.failure()
+        if reply.complete and not (cut and reply.provisional):
+            yield reply.finish()
+            return
+        cut = cut or Truncated(
+            "the server ended the stream before the answer was whole"
+            if streaming
+            else "the server sent an empty body"
+        )
+        raise Truncated(f"{cut.message}; it also sent: {reply.odd.quoted()}") if reply.odd else cut
 
     def _whole(
-        self, reply: Reply, head: Head, body: bytes, cut: Truncated | None
-    ) -> Iterator[Event]:
-        t = self._clock()
+        self, reply: Reply, head: Head, body: bytes, cut: Truncated | None, t: float
+    ) -> list[Event]:
+        """The events of a body that begins like one JSON text. Raises where it is no answer."""
         try:
-            events = reply.feed_whole(body, t)
+            return reply.feed_whole(body, t)
         except ValueError as error:
-            if cut is None and broke_off(body.decode("utf-8", "replace")):
-                cut = Truncated("the server's answer broke off in the middle of its JSON")
+            if broke_off(body.decode("utf-8", "replace")):
+                raise cut or Truncated(
+                    "the server's answer broke off in the middle of its JSON"
+                ) from error
+            events = reply.feed(body, t)  # one JSON text after another, or a stray one in front
+            if not (reply.ended or reply.failure):
+                events += reply.feed_eof(t)
+            answered = any(isinstance(event, _ANSWER) for event in events)
+            reply.understood = reply.understood or answered
+            if reply.understood or reply.failure or reply.odd.shows_a_protocol:
+                return events
             raise cut or failure_of(head.status, body, head.headers) from error
-        yield from Surrogates().mend(events)
-        yield from reply.totals()
-        if reply.failure:
-            raise reply.failure
-        yield reply.finish()
 
 
-def _model_names(body: bytes) -> list[str]:
+def _without_noise(data: bytes) -> bytes:
+    """What comes after white space, a BOM and whole comments."""
+    data = data.lstrip().removeprefix(_BOM).lstrip()
+    while data[:1] == b":" and (end := data.find(b"\n")) >= 0:
+        data = data[end:].lstrip()
+    return data
+
+
+def _begins_a_stream(body: bytes | bytearray, new: int) -> bool:
+    """Whether events follow what looked like one JSON text; only the `new` bytes are searched."""
+    return body.find(_EVENT, max(0, len(body) - new - len(_EVENT))) >= 0
+
+
+def _is_one_json(body: bytes) -> bool:
+    text = body.decode("utf-8", "replace").strip()
+    if text[:1] + text[-1:] not in {"{}", "[]"}:
+        return False
+    values, rest = values_in(text)
+    return len(values) == 1 and not rest
+
+
+def _model_names(head: Head, body: bytes) -> list[str]:
     """The names in a list of models: under `data` or `models`, or bare, as Together has it."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"the server's list of models cannot be read: {error}") from error
+    values, rest = values_in(body.decode("utf-8", "replace").removeprefix("\ufeff"))
+    if len(values) != 1 or rest:
+        raise failure_of(head.status, body, head.headers)
+    [value] = values
+    if (failure := error_in(value)) is not None:
+        raise failure
     fields = object_of(value)
-    models = value if isinstance(value, list) else fields.get("data", fields.get("models"))
+    models = value if isinstance(value, list) else fields.get("data", fields.get("models", ""))
+    if models is None:  # an empty list, as some servers written in Go have it
+        return []
     if not isinstance(models, list):
-        raise ProtocolError("the server's list of models cannot be read: there is no list in it")
+        raise ProtocolError(
+            f"the server's list of models cannot be read: {excerpt(json_text(value))}"
+        )
     found = (object_of(model) for model in models)
     names = (m.get("id") or m.get("name") or m.get("model") for m in found)
     return [whole_characters(name) for name in names if isinstance(name, str)]

@@ -1,19 +1,18 @@
-"""What a server's error means: its many shapes to one of ours.
+"""What a server's error means: its class, its message, and how long to wait.
 
-Servers put the message in `error.message`, `error`, `message` or `detail`, and the kind of the
-error in a type, a code (text or number) or only in the words. The HTTP status decides where
-nothing better is said; a status or code inside the error beats the HTTP status, since errors in
-the middle of a stream arrive with HTTP 200.
+`shapes` finds what the error says. The class comes from its codes, then from the HTTP status; a
+status inside the error beats the HTTP status, since errors in the middle of a stream arrive with
+HTTP 200. Words of the message only decide where code and status leave it open: no word beats a
+status that has a meaning of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-import math
 import re
 import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from chatstream.errors import (
@@ -27,31 +26,76 @@ from chatstream.errors import (
     ProtocolError,
     QuotaExceeded,
     RateLimited,
+    Refused,
     ServerError,
     UnsupportedParameter,
 )
-from chatstream.providers.lenient import count_of, excerpt, json_text, object_of
+from chatstream.providers.lenient import count_of, excerpt
+from chatstream.providers.shapes import Said, is_error, said
 from chatstream.providers.text import whole_characters
+from chatstream.providers.waits import in_words, retry_after, wait_in
+
+Kind = type[ChatstreamError]
+
+# Parts of a code, as `shapes` compacts it. The last two rows only say in general who failed.
+_CODES: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+    (QuotaExceeded, ("insufficientquota", "billing", "creditserror", "insufficientbalance",
+                     "insufficientcredit", "insufficientfunds", "quotaexceeded", "currentquota",
+                     "paymentrequired", "overdue", "arrear", "dailylimit")),
+    (ContextLength, ("contextlength", "contextwindow", "contextsize", "toomanyprompttokens")),
+    (ContentPolicy, ("contentpolicy", "contentfilter", "responsibleai", "moderation",
+                     "datainspection")),
+    (Overloaded, ("overload", "unavailable", "serverbusy", "overcapacity", "notready")),
+    (RateLimited, ("ratelimit", "toomanyrequests", "toomanytokens", "throttl",
+                   "resourceexhausted", "usagelimit", "limitreached", "slowdown")),
+    (ModelNotFound, ("modelnotfound", "invalidmodel", "decommissioned", "modelnotsupported",
+                     "deploymentnotfound", "unknownmodel", "modelnotexist")),
+    (AuthError, ("authenticationerror", "unauthenticated", "invalidapikey", "apikeyinvalid",
+                 "permission", "unauthorized", "accessdenied", "invalidtoken", "expiredtoken",
+                 "tokenexpired", "unrecognizedclient")),
+    (ServerError, ("servererror", "internal", "apierror", "timeout", "badgateway", "upstream")),
+    (BadRequest, ("invalidrequest", "badrequest", "invalidargument", "invalidparam",
+                  "validation", "failedprecondition", "unprocessable")),
+)  # fmt: skip
 
 # Patterns, compiled when a failure has to be told apart and not at every start.
-_WORDS: tuple[tuple[str, type[ChatstreamError]], ...] = (
-    (r"insufficient_quota|billing_error|exceeded your current quota|insufficient balance|"
-     r"credit balance", QuotaExceeded),
-    (r"context_length|context.?(length|window|size)|too_many_prompt_tokens|maximum context|"
-     r"prompt is too long|prompt too long", ContextLength),
-    (r"content_policy|content_filter|responsibleaipolicy|content management policy",
-     ContentPolicy),
-    (r"overloaded|server busy|engine is currently", Overloaded),
-    (r"rate_limit|ratelimit|too many requests", RateLimited),
-    (r"authentication_error|invalid_api_key|permission_error|unauthorized", AuthError),
-    (r"model_not_found|invalid_model|deploymentnotfound|not a valid model|"
-     r"model\b.*\b(not found|does not exist)|^invalid model|^model:", ModelNotFound),
+_WORDS: tuple[tuple[Kind, str], ...] = (
+    (QuotaExceeded, r"insufficient_quota|billing_error|exceeded your current quota|"
+     r"insufficient (balance|credits?|funds)|credit balance|quota exceeded|out of credits"),
+    (ContextLength, r"context_length|context.?(length|window|size)|too_many_prompt_tokens|"
+     r"maximum context|prompt is too long|prompt too long|input is too long|input token count"),
+    (ContentPolicy, r"content_policy|content_filter|responsibleaipolicy|"
+     r"content management policy|content exists risk|input was flagged"),
+    (Overloaded, r"overloaded|server (is )?busy|engine is currently|over capacity"),
+    (RateLimited, r"rate.?limit|too many requests"),
+    (AuthError, r"authentication.?(error|fail)|permission_error|unauthorized|not authorized|"
+     r"(invalid|incorrect|missing|expired)_?.?api.?key|api.?key (is )?(not valid|invalid|expired)|"
+     r"(invalid|expired) (access )?token|token (is )?(expired|invalid)"),
+    (ModelNotFound, r"model_not_found|invalid_model|deploymentnotfound|not a valid model|"
+     r"\bmodels?\b[\s:/]*(['\"`][^'\"`]*['\"`]|[^\s:]\S*)?,? (was |is |could |has |do(es)? )?"
+     r"(not (be )?found|not exist|doesn't exist|not supported by any)|no endpoints found for|"
+     r"model\b.{0,100}\bdecommissioned|unknown model|no such model|^invalid model|^model:"),
 )  # fmt: skip
-_NO_STREAM = (
-    r"(does|do) ?n[o']t support (\w+ )?stream|stream(ing)?\b.{0,40}"
-    r"\b(not (be )?(support|allow|enabl)|unsupported)|cannot stream"
-)
-_STATUSES: dict[int, type[ChatstreamError]] = {
+_ANY = tuple(kind for kind, _ in _WORDS)
+
+# What the words of a message may still make of a class, and of a status.
+_OPEN: dict[Kind, tuple[Kind, ...]] = {
+    BadRequest: _ANY,
+    ServerError: (Overloaded,),
+    RateLimited: (QuotaExceeded, Overloaded),
+    AuthError: (QuotaExceeded, ContentPolicy, ModelNotFound),
+}
+_OPEN_BY_STATUS: dict[int, tuple[Kind, ...]] = {401: (), 404: (ModelNotFound,)}
+
+_MINIMAX: dict[int, Kind] = {  # platform.minimax.io/docs/api-reference/errorcode
+    **dict.fromkeys((1000, 1001, 1013, 1024, 1033), ServerError),
+    **dict.fromkeys((1002, 1039, 1041), RateLimited),
+    **dict.fromkeys((1004, 2049), AuthError),
+    **dict.fromkeys((1008, 2056), QuotaExceeded),
+    **dict.fromkeys((1026, 1027), ContentPolicy),
+    **dict.fromkeys((1042, 2013), BadRequest),
+}
+_STATUSES: dict[int, Kind] = {
     401: AuthError,
     402: QuotaExceeded,
     403: AuthError,
@@ -62,30 +106,49 @@ _STATUSES: dict[int, type[ChatstreamError]] = {
     503: Overloaded,
     529: Overloaded,
 }
+_PER_MINUTE = r"per.?(minute|min\b|second|sec\b)"
+_REGION = (
+    r"(country|region|territory|user location)\b.{0,40}\bnot (supported|available)|"
+    r"not available in your (country|region)|^request not allowed$"
+)
+_NO_STREAM = (
+    r"(does|do) ?n[o']t support (\w+ )?stream|stream(ing)?\b.{0,40}"
+    r"\b(not (be )?(support|allow|enabl)|unsupported)|cannot stream"
+)
+_STATUS_WORDS = r"\b(?:error code|status(?: code)?|http(?:/[0-9.]+)?)[ :=]+([45][0-9]{2})\b"
+_TOKEN = r'"(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*("?)|[][{},]'
+_BLOCKED = r"error code: 1[0-9]{3}\s*$"  # Cloudflare's, as text
+_CHALLENGE = r"just a moment|attention required|checking your browser"
+_OF_THE_REGION = "the provider refuses this country or network; the API key is not the reason"
+_OF_A_GUARD = (
+    "this page comes from a firewall, proxy or bot protection, not from the API: check the "
+    "address (--base-url) and the network"
+)
 _READ = 4096  # characters of a message or page that are read; the patterns are not linear
 _REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id", "apim-request-id")
 
 
 def failure_of(status: int, body: bytes, headers: Mapping[str, str]) -> ChatstreamError:
     """The failure that a response with an error status, or with a body of no use, stands for."""
-    text = body.decode("utf-8", "replace")
+    text = body.decode("utf-8-sig", "replace")
+    value = _json_in(text)
     page = _page(text[:_READ])
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    if value is None and status < 400:
+    if status < 400 and error_in(value) is None:
+        shown = page if value is None else excerpt(whole_characters(text[:_READ]))
         return ProtocolError(
-            f"the server sent something that is not an answer: {page or 'an empty body'}",
+            f"the server sent something that is not an answer: {shown or 'an empty body'}",
             status=status,
         )
-    failure = failure_in(value if value is not None else page, status)
+    if value is None and _is_a_guards(status, text, page, headers):
+        failure: ChatstreamError = Refused(page or _phrase(status), hint=_OF_A_GUARD, status=status)
+    else:
+        failure = failure_in(value if value is not None else page, status)
     if failure.status == 404 and type(failure) is BadRequest:
         failure.hint = (
             "check the address (--base-url) and the provider: the server has no such page"
         )
     failure.request_id = request_id(headers)
-    failure.retry_after = retry_after(headers, time.time())
+    _ask_to_wait(failure, retry_after(headers, time.time(), status))
     if (advice := headers.get("x-should-retry")) in {"true", "false"}:
         failure.retryable = advice == "true"
     return failure
@@ -96,73 +159,165 @@ def request_id(headers: Mapping[str, str]) -> str | None:
     return next((headers[name] for name in _REQUEST_IDS if name in headers), None)
 
 
+def no_answer(status: int, *, empty: bool = False) -> ProtocolError | None:
+    """The failure of a response whose status says that no answer comes with it; else None.
+
+    204, 205 and every 3xx that was not followed never have one. `empty`: the body has ended
+    without a byte, which is also the whole of a 201, 202 or 203.
+    """
+    if status in {204, 205} or 300 <= status < 400 or (empty and 200 < status < 300):
+        return ProtocolError(
+            f"the server answered {_named(status)}: there is no answer in it", status=status
+        )
+    return None
+
+
+def error_in(value: object) -> ChatstreamError | None:
+    """The failure that a decoded object from a stream describes; None if it is no error."""
+    return failure_in(value) if is_error(value) else None
+
+
 def failure_in(value: object, status: int = 0) -> ChatstreamError:
     """The failure that a decoded error stands for; `status` 0 is the middle of a stream."""
-    fields, message = _fields(value)
-    message = message[:_READ]
-    words = " ".join(str(fields.get(name) or "") for name in ("type", "code"))
-    status = _status_in(fields) or status
+    error = said(value)
+    message = error.message[:_READ]
+    status = error.status or status
     shown = excerpt(whole_characters(message), 500) or _phrase(status)
-    if (parameter := _refused_parameter(fields, message, status)) is not None:
+    if (parameter := _refused_parameter(error, message, status)) is not None:
         return UnsupportedParameter(shown, parameter, status=status)
-    for text in (words, message):
-        for pattern, kind in _WORDS:
-            if re.search(pattern, text, re.IGNORECASE):
-                return kind(shown, status=status or None)
-    return _by_status(status)(shown, status=status or None)
+    wait = wait_in(error.levels, message, time.time())
+    decisive = status if status >= 400 else _status_in_words(message)
+    kind = _kind(error, message, decisive, waits=wait is not None)
+    if issubclass(kind, AuthError | BadRequest) and _is_regional(error, message):
+        return Refused(shown, hint=_OF_THE_REGION, status=status or None)
+    failure = kind(shown, status=status or None)
+    if failure.retryable:
+        _ask_to_wait(failure, wait)
+    return failure
 
 
-def _by_status(status: int) -> type[ChatstreamError]:
+def _ask_to_wait(failure: ChatstreamError, seconds: float | None) -> None:
+    """Note what the server asks for; the hint tells it to the user."""
+    if seconds is not None:
+        failure.retry_after = seconds
+        if failure.retryable:
+            failure.hint = f"the server asks to wait {in_words(seconds)}"
+
+
+def _kind(error: Said, message: str, status: int, *, waits: bool) -> Kind:
+    """The class of an error; `status` is 0, or at least 400. `waits`: it says when it passes."""
+    codes = error.codes
+    if status == 413:  # Groq calls a prompt that is too long a rate limit; waiting is no use
+        return ContextLength
+    kind = _by_vendor(error) or next(
+        (kind for kind, parts in _CODES if any(part in codes for part in parts)), None
+    )
+    if kind is None or (kind in {ServerError, BadRequest} and status):
+        kind = _by_status(status) if status else None
+        allowed = _OPEN_BY_STATUS.get(status, _OPEN.get(kind, ()) if kind else _ANY)
+    else:
+        allowed = () if kind is AuthError else _OPEN.get(kind, ())
+    for other, pattern in _WORDS:
+        if other in allowed and re.search(pattern, message, re.IGNORECASE):
+            kind = other
+            break
+    if kind is QuotaExceeded and status != 402 and "insufficientquota" not in codes:
+        passes = waits or re.search(_PER_MINUTE, f"{codes} {message}", re.IGNORECASE)
+        kind = RateLimited if passes else kind
+    if kind is RateLimited and "perday" in codes:  # Gemini's quotaId
+        return QuotaExceeded
+    return kind or ServerError
+
+
+def _by_vendor(error: Said) -> Kind | None:
+    """MiniMax counts its errors by numbers of its own."""
+    for fields in error.levels:
+        number = count_of(fields.get("statuscode"))
+        if number is not None and "statusmsg" in fields:
+            return _MINIMAX.get(number)
+    return None
+
+
+def _by_status(status: int) -> Kind:
     if status in _STATUSES:
         return _STATUSES[status]
     return BadRequest if 400 <= status < 500 else ServerError
 
 
-def _fields(value: object) -> tuple[dict[str, object], str]:
-    """The object that describes the error, and its message."""
-    if isinstance(value, list) and len(value) == 1:  # Gemini puts its error into a list
-        value = value[0]
-    outer = object_of(value)
-    error, detail = outer.get("error"), outer.get("detail")
-    fields = {**outer, **object_of(detail), **object_of(error)}
-    places = (
-        object_of(error).get("message"),
-        error,
-        outer.get("message"),
-        object_of(detail).get("message"),
-        detail,
-        value,
+def _is_regional(error: Said, message: str) -> bool:
+    """Whether the country or the network is refused, and not the key."""
+    named = ("unsupportedcountry", "unsupportedlocation", "unsupportedregion")
+    return any(name in error.codes for name in named) or bool(
+        re.search(_REGION, message, re.IGNORECASE)
     )
-    said = next((place for place in places if isinstance(place, str) and place), None)
-    if said is None:  # no text anywhere: the first thing there is, as JSON
-        told = next((place for place in places if place), "")
-        said = json_text(told) if told else ""
-    return fields, said
 
 
-def _status_in(fields: dict[str, object]) -> int:
-    """An HTTP status that the error itself names; 0 if none."""
-    for name in ("status_code", "code", "raw_status_code", "status"):
-        value = fields.get(name)
-        if isinstance(value, str) and re.fullmatch("[45][0-9]{2}", value):
-            return int(value)
-        number = count_of(value)
-        if number is not None and 400 <= number < 600:
-            return number
-    return 0
+def _is_a_guards(status: int, text: str, page: str, headers: Mapping[str, str]) -> bool:
+    """Whether a page is that of a guard before the server: Cloudflare's challenge, a firewall."""
+    if headers.get("cf-mitigated", "").strip().lower() == "challenge":
+        return True
+    if not text.lstrip().startswith("<"):
+        return re.match(_BLOCKED, text.strip(), re.IGNORECASE) is not None
+    challenge = status in {403, 429, 503} and re.search(_CHALLENGE, page, re.IGNORECASE)
+    return status == 403 or bool(challenge)
 
 
-def _refused_parameter(fields: dict[str, object], message: str, status: int) -> str | None:
+def _refused_parameter(error: Said, message: str, status: int) -> str | None:
     """A parameter that we add ourselves and that this server does not take."""
     if status not in {400, 404, 405, 422, 501}:
         return None
-    if "stream_options" in message or fields.get("param") == "stream_options":
+    parameter = next((name for fields in error.levels if (name := fields.get("param"))), None)
+    if "stream_options" in message or parameter == "stream_options":
         return "stream_options"
     if "max_completion_tokens" in message and "max_tokens" in message:
         return "max_tokens"
-    if fields.get("param") == "stream" or re.search(_NO_STREAM, message, re.IGNORECASE):
+    if parameter == "stream" or re.search(_NO_STREAM, message, re.IGNORECASE):
         return "stream"
     return None
+
+
+def _status_in_words(message: str) -> int:
+    """A status that a proxy has written into its message: "Error code: 429 - {…}"; else 0."""
+    found = re.search(_STATUS_WORDS, message, re.IGNORECASE)
+    return int(found.group(1)) if found else 0
+
+
+def _json_in(text: str) -> object:
+    """The JSON of an error body; None if there is none.
+
+    It may come as an event of a stream, have something behind it, or have lost its end: to a cut,
+    to our own limit, or to a length that counted characters and not bytes.
+    """
+    event = re.match(r"(?:(?:event|id|retry)?:[^\n]*\n\s*)*data:", text)
+    text = text[event.end() if event else 0 :].strip()
+    with contextlib.suppress(ValueError, RecursionError):
+        value: object = json.loads(text, strict=False)
+        return value
+    for candidate in (text, *_closed(text)) if text[:1] in {"{", "["} else ():
+        with contextlib.suppress(ValueError, RecursionError):
+            value, _ = json.JSONDecoder(strict=False).raw_decode(candidate)
+            if is_error(value):
+                return value
+    return None
+
+
+def _closed(text: str) -> tuple[str, str]:
+    """A JSON text that broke off, with what is open closed: all of it, and up to its last comma."""
+    ends: list[str] = []
+    before_comma = ""
+    for token in re.finditer(_TOKEN, text, re.DOTALL):
+        sign = token[0]
+        if sign[0] == '"':
+            if not token[1]:
+                text = text[: token.end()] + '"'
+                break
+        elif sign in "{[":
+            ends.append("}" if sign == "{" else "]")
+        elif sign == ",":
+            before_comma = text[: token.start()] + "".join(reversed(ends))
+        elif ends:
+            ends.pop()
+    return text + "".join(reversed(ends)), before_comma
 
 
 def _page(text: str) -> str:
@@ -171,32 +326,13 @@ def _page(text: str) -> str:
     return excerpt(title.group(2) if title else re.sub(r"<[^>]*>", " ", text))
 
 
+def _named(status: int) -> str:
+    """The status with its phrase, if it has one."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
 def _phrase(status: int) -> str:
-    try:
-        return f"HTTP {status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return f"HTTP {status}" if status else "the server reports an error without a message"
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that the server asks us to wait; `now` is the wall clock.
-
-    `retry-after-ms` first, then `retry-after` in seconds or as a date. What is not a positive
-    number says nothing: Azure sends `retry-after-ms: 0` beside `retry-after: 1`.
-    """
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        text = headers.get(name, "")
-        try:
-            seconds = float(text) * unit
-        except ValueError:
-            seconds = _until(text, now)
-        if math.isfinite(seconds) and seconds > 0:
-            return seconds
-    return None
-
-
-def _until(date: str, now: float) -> float:
-    try:
-        return parsedate_to_datetime(date).timestamp() - now
-    except ValueError:
-        return 0.0
+    return f"HTTP {_named(status)}" if status else "the server reports an error without a message"

@@ -10,33 +10,29 @@ from typing import Any
 
 import msgspec
 
-from chatstream.events import (
-    Content,
-    Event,
-    FinishReason,
-    Reasoning,
-    ServerTimes,
-    ToolCall,
-    Usage,
-)
+from chatstream.events import Content, Event, Image, Reasoning, ServerTimes, ToolCall, Usage
 from chatstream.flow import Finish
 from chatstream.messages import ChatRequest
 from chatstream.providers.base import Provider, Reply
 from chatstream.providers.continuing import turns
-from chatstream.providers.failures import failure_in
+from chatstream.providers.failures import error_in
+from chatstream.providers.finish import gave_up, meaning_of, reason_of, unknown
 from chatstream.providers.lenient import (
     REFUSED,
     count_of,
     json_text,
-    raw_reason,
+    object_of,
+    shaped,
     text_of,
+    value_of,
 )
+from chatstream.providers.odd import holds_text
+from chatstream.providers.parts import part_events, reasoning_in
 from chatstream.providers.text import whole_characters
 from chatstream.wire import NDJSONDecoder
 
 # What the chat call takes beside `options`; everything else a user sets goes into `options`.
 _TOP_LEVEL = frozenset({"format", "keep_alive", "logprobs", "think", "tools", "top_logprobs"})
-_FINISH: dict[str, FinishReason] = {"length": "length"}
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -45,7 +41,7 @@ class _Function(msgspec.Struct, gc=False):
 
 
 class _Call(msgspec.Struct, gc=False):
-    function: _Function
+    function: _Function | None = None
     id: str | None = None
 
 
@@ -54,6 +50,7 @@ class _Message(msgspec.Struct, gc=False):
     thinking: Any = None
     reasoning_content: Any = None  # some servers that imitate Ollama
     tool_calls: list[_Call] | None = None
+    images: Any = None
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -62,7 +59,7 @@ class _Line(msgspec.Struct, gc=False):
     thinking: Any = None
     error: Any = None
     done: bool = False
-    done_reason: str | None = None
+    done_reason: Any = None
     prompt_eval_count: Any = None
     eval_count: Any = None
     total_duration: Any = None
@@ -72,6 +69,7 @@ class _Line(msgspec.Struct, gc=False):
 
 
 _decoder = msgspec.json.Decoder(_Line)
+_KNOWN = frozenset({"role", "tool_name", "tool_call_id", *_Message.__struct_fields__})
 
 
 class OllamaReply(Reply):
@@ -90,7 +88,16 @@ class OllamaReply(Reply):
         return self._events(self._lines.feed_eof(), t, at_end=True)
 
     def feed_whole(self, body: bytes, t: float) -> list[Event]:
-        return self.feed(body, t) + self.feed_eof(t)
+        value = value_of(body.decode("utf-8", "replace"))  # one text, on however many lines
+        events: list[Event] = []
+        self.failure = error_in(value)
+        if self.failure is None:
+            fields = object_of(value)
+            if "message" not in fields and "response" not in fields:
+                raise ValueError("neither an answer nor an error")
+            self._fields(fields, events, t)
+            self.odd_text = self.complete = self.ended = self.understood = True
+        return events
 
     def _events(self, lines: list[bytes], t: float, *, at_end: bool = False) -> list[Event]:
         events: list[Event] = []
@@ -98,43 +105,106 @@ class OllamaReply(Reply):
             try:
                 line = _decoder.decode(text)
             except REFUSED:
-                # A last line that cannot be read is a cut, and no bad frame to warn of.
-                odd = self.read_odd(_decoder, text, [] if at_end else events, t)
-                if odd is None:
-                    continue
-                line = odd
-            message = line.message
-            if message is not None:
-                thinking = message.thinking or message.reasoning_content
-                if thinking and type(thinking) is str:
-                    events.append(Reasoning(thinking, t=t))
-                content = message.content
-                if content and type(content) is str:
-                    events.append(Content(content, t=t))
-                if message.tool_calls:
-                    events += [self._tool_call(call, t) for call in message.tool_calls]
-            elif line.error is not None:
-                self.failure = failure_in({"error": line.error})
-                break
+                self._refused(text.decode("utf-8", "replace"), events, t, at_end=at_end)
             else:
-                if thinking := text_of(line.thinking):
-                    events.append(Reasoning(thinking, t=t))
-                if content := text_of(line.response):
-                    events.append(Content(content, t=t))
-            if line.done:
-                self._last = line
-                self.complete = self.ended = True
+                self._line(line, text, events, t)
+            if self.ended or self.failure:
                 break
         return events
 
+    def _refused(self, text: str, events: list[Event], t: float, *, at_end: bool) -> None:
+        """A line that the decoder does not take."""
+        for value in self.values(text, at_end=at_end):
+            if isinstance(value, dict):
+                self._fields(value, events, t)
+            elif (failure := error_in(value)) is not None:
+                self.failure = failure
+            else:
+                self.odd.add_value(value, text)
+            if self.ended or self.failure:
+                return
+
+    def _fields(self, value: dict[str, Any], events: list[Event], t: float) -> None:
+        left_out: list[str] = []
+        line = shaped(value, _Line, left_out)
+        if left_out:
+            self.odd.left_out(left_out)
+        self._line(line, json_text(value).encode(), events, t)
+
+    def _line(self, line: _Line, text: bytes, events: list[Event], t: float) -> None:
+        before = len(events)
+        message = line.message
+        if message is not None:
+            thinking = message.thinking or message.reasoning_content
+            if thinking and (thought := reasoning_in(thinking)):
+                events.append(Reasoning(thought, t=t))
+            content = message.content
+            if content and type(content) is str:
+                events.append(Content(content, t=t))
+            elif content:
+                self._parts(content, events, t)
+            if message.tool_calls:
+                events += [self._tool_call(call, t) for call in message.tool_calls]
+            if message.images:
+                events += [
+                    Image(data=whole_characters(data), t=t)
+                    for data in map(text_of, message.images)
+                    if data
+                ]
+        else:
+            if thinking := text_of(line.thinking):
+                events.append(Reasoning(thinking, t=t))
+            if content := text_of(line.response):
+                events.append(Content(content, t=t))
+        if line.done:
+            self._done(line, events, t)
+        elif len(events) == before:
+            self._look_again(text)
+
+    def _parts(self, content: object, events: list[Event], t: float) -> None:
+        parts = part_events(content, t)
+        events += parts
+        if not parts:
+            self.odd.left_out(["message.content"])
+
+    def _done(self, line: _Line, events: list[Event], t: float) -> None:
+        self._last = line
+        self.complete = self.ended = self.understood = True
+        meaning = meaning_of(raw := text_of(line.done_reason))
+        if line.error and (failure := error_in({"error": line.error})) is not None:
+            self.failure = failure
+        elif meaning == "failed":
+            self.failure = gave_up(raw)
+        elif meaning == "unknown":
+            events.append(unknown(raw, t))
+
+    def _look_again(self, text: bytes) -> None:
+        """A line that gave nothing: an error, a line without meaning, or an odd one."""
+        frame = text.decode("utf-8", "replace")
+        try:
+            value = value_of(frame)
+            if (failure := error_in(value)) is not None:
+                self.failure = failure
+                return
+            message = value.get("message")
+            if isinstance(message, dict):
+                unknown_fields = {k: v for k, v in message.items() if k not in _KNOWN}
+                if holds_text(unknown_fields):
+                    self.odd.add(frame, skipped=True)
+            elif "response" not in value:
+                self.odd.add_value(value, frame)
+        except RecursionError:
+            self.odd.add(frame, skipped=True)
+
     def _tool_call(self, call: _Call, t: float) -> ToolCall:
         self._calls += 1
-        arguments = call.function.arguments
+        function = call.function or _Function()
+        arguments = function.arguments
         if not isinstance(arguments, str):
             arguments = json_text(arguments if arguments is not None else {})
         return ToolCall(
             whole_characters(call.id or f"call_{self._calls}"),
-            whole_characters(call.function.name),
+            whole_characters(function.name),
             whole_characters(arguments or "{}"),
             t=t,
         )
@@ -147,9 +217,11 @@ class OllamaReply(Reply):
         return [] if usage == Usage() else [usage]
 
     def finish(self) -> Finish:
-        raw = self._last.done_reason
-        reason = _FINISH.get(raw or "", "tool_calls" if self._calls else "stop")
-        return Finish(reason=reason, raw=raw_reason(raw), server=self._times())
+        raw = whole_characters(text_of(self._last.done_reason))
+        reason = reason_of(meaning_of(raw) or "stop")
+        if self._calls and reason == "stop":
+            reason = "tool_calls"
+        return Finish(reason=reason, raw=raw or None, server=self._times())
 
     def _times(self) -> ServerTimes | None:
         last = self._last

@@ -1,53 +1,62 @@
 """The chat completions of OpenAI and of everything compatible with it.
 
-The stream is complete once a finish reason or `[DONE]` has come; usage and `[DONE]` may follow
-the finish reason. Servers differ in many small ways; each line below that looks odd is one that
-a recorded server needs.
+1. The stream is complete once a finish reason or `[DONE]` has come; usage and `[DONE]` may follow
+   the finish reason. Where tokens come after a finish reason it was none: some servers put one
+   into every chunk, or into the first.
+2. The choice whose index came first is followed. Another index is another answer if it opens with
+   a role of its own, or comes beside the first one; else it is a server that counts tokens.
+3. A chunk that gives nothing is looked at again, field by field, before it is passed over: the
+   error, the usage or the text may stand where no other server puts it.
+
+Servers differ in many small ways; each line below that looks odd is one that a recorded server, or
+a report about one, needs.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
 
-from chatstream.errors import ServerError
-from chatstream.events import (
-    Content,
-    Event,
-    FinishReason,
-    Reasoning,
-    ServerTimes,
-    Usage,
-    Warn,
-)
+from chatstream.errors import ChatstreamError
+from chatstream.events import Content, Event, FinishReason, Reasoning, ServerTimes, Usage, Warn
 from chatstream.flow import Finish
 from chatstream.messages import ChatRequest
 from chatstream.providers.base import Provider, Reply
 from chatstream.providers.continuing import turns
-from chatstream.providers.failures import failure_in
+from chatstream.providers.failures import error_in, failure_in
+from chatstream.providers.finish import gave_up, meaning_of, reason_of, unknown
 from chatstream.providers.lenient import (
     REFUSED,
-    Malformed,
     count_of,
-    decode,
+    figure_of,
+    json_or_text,
+    json_text,
+    list_of,
     object_of,
-    raw_reason,
+    shaped,
     text_of,
+    value_of,
 )
+from chatstream.providers.odd import holds_text
+from chatstream.providers.parts import Sources, images_in, part_events, reasoning_in
 from chatstream.providers.text import whole_characters
 from chatstream.providers.toolcalls import ToolCalls
-from chatstream.wire import SSEDecoder, SSEFrame
+from chatstream.wire import STRAY, SSEDecoder, SSEFrame
 
-_FINISH: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
+_UNSEEN = -1  # the index to follow before there is one
+_KEEP_ALIVES = frozenset({"ping", "keepalive", "keep-alive", "keep_alive", "heartbeat"})
+
+_KINDS = ("type", "object", "event")  # where a frame without choices says what it is
+
+# Fields that hold words and are not the answer, in the choice or its delta.
+_NO_ANSWER = {
+    *("role", "name", "id", "object", "type", "channel", "audio", "logprobs", "token_ids", "usage"),
+    *("finish_reason", "native_finish_reason", "stop_reason", "matched_stop", "error"),
+    *("content_filter_results", "content_filter_offsets", "obfuscation", "executed_tools"),
+    *("citations", "tool_call_id", "provider_specific_fields", "extra_content"),
+    *("signature", "reasoning_signature", "encrypted_content"),
 }
-_GAVE_UP = frozenset({"error", "insufficient_system_resource"})
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -62,12 +71,18 @@ class _ToolCall(msgspec.Struct, gc=False):
 
 
 class _Delta(msgspec.Struct, gc=False):
+    role: Any = None
     content: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
+    reasoning_text: Any = None
+    reasoning_details: Any = None
+    thinking: Any = None
     refusal: Any = None
     tool_calls: list[_ToolCall] | None = None
     function_call: _Function | None = None
+    annotations: Any = None
+    images: Any = None
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -82,22 +97,13 @@ class _Chunk(msgspec.Struct, gc=False):
     error: Any = None
     x_groq: Any = None
     timings: Any = None
-
-
-class _WholeChoice(msgspec.Struct):
-    index: int | None = 0
-    message: _Delta | None = None
-    finish_reason: Any = None
-
-
-class _Whole(msgspec.Struct):
-    choices: list[_WholeChoice] | None = None
-    usage: Any = None
-    error: Any = None
-    timings: Any = None
+    citations: Any = None
+    search_results: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Chunk)
+_NO_ANSWER |= set(_Delta.__struct_fields__)  # what a delta has been asked for
+_UNUSUAL = ("reasoning_text", "reasoning_details", "thinking")
 
 
 class OpenAIReply(Reply):
@@ -105,171 +111,263 @@ class OpenAIReply(Reply):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sse = SSEDecoder()
+        self._sse = SSEDecoder(lenient=True)
         self._calls = ToolCalls()
+        self._sources = Sources()
         self._usage: dict[str, object] = {}
         self._timings: dict[str, object] = {}
-        self._reason: str | None = None
+        self._index: int | None = _UNSEEN
+        self._others: dict[int | None, bool] = {}  # index: whether that answer has ended
+        self._reason: FinishReason | None = None
+        self._raw_reason: str | None = None
         self._refusal: list[str] = []
         self._pings = 0
 
     def feed(self, data: bytes, t: float) -> list[Event]:
+        return self._frames(self._sse.feed(data), t)
+
+    def feed_eof(self, t: float) -> list[Event]:
+        return self._frames(self._sse.feed_eof(), t, at_end=True)
+
+    def _frames(self, frames: list[SSEFrame], t: float, *, at_end: bool = False) -> list[Event]:
         events: list[Event] = []
-        for frame in self._sse.feed(data):
-            text = frame.data
+        for frame in frames:
+            if self.ended:
+                self._after_the_end(frame, events, t)
+                continue
             try:
-                chunk = _decoder.decode(text)
+                chunk = _decoder.decode(frame.data)
             except REFUSED:
-                odd = self._odd(frame, events, t)
-                if odd is None:
-                    if self.ended or self.failure:
-                        return events
-                    continue
-                chunk = odd
-            self._chunk(chunk, text, events, t)
+                self._refused(frame, events, t, at_end=at_end)
+            else:
+                self._chunk(chunk, frame, events, t)
             if self.failure:
                 return events
-        if self._sse.error_field is not None:
-            self.failure = failure_in(_json_or_text(self._sse.error_field))
+        if self._sse.error_field is not None and not self.ended:
+            self.failure = failure_in(json_or_text(self._sse.error_field))
         self.keep_alives = self._pings + self._sse.comments
         return events
 
-    def feed_eof(self, t: float) -> list[Event]:
-        self._sse.feed_eof()
-        if self._sse.unfinished.strip() == "[DONE]":
-            self.complete = True
-        return []
-
     def feed_whole(self, body: bytes, t: float) -> list[Event]:
         events: list[Event] = []
-        text = body.decode("utf-8", "replace").strip()
-        whole = decode(msgspec.json.Decoder(_Whole), text)
-        if not whole.choices and not whole.error:
-            raise Malformed("neither an answer nor an error")
-        choices = [_Choice(c.index, c.message, c.finish_reason) for c in whole.choices or ()]
-        chunk = _Chunk(choices, whole.usage, whole.error, timings=whole.timings)
-        self._chunk(chunk, text, events, t)
-        self.odd_text = self.complete = self.ended = True
+        value = value_of(body.decode("utf-8", "replace"))
+        self.failure = error_in(value)
+        if self.failure is not None:
+            return events
+        fields = object_of(value)
+        fields = fields if "choices" in fields else object_of(fields.get("data"))
+        choices = [object_of(choice) for choice in list_of(fields.get("choices"))]
+        if not choices:
+            raise ValueError("neither an answer nor an error")
+        as_chunk = [{**it, "delta": it.get("message") or it.get("delta")} for it in choices]
+        self._fields({**fields, "choices": as_chunk}, SSEFrame("message", ""), events, t)
+        self.odd_text = self.complete = self.ended = self.understood = True
         return events
 
-    def _odd(self, frame: SSEFrame, events: list[Event], t: float) -> _Chunk | None:
-        """A frame that is no clean chunk: the end mark, a keep-alive, an error, or garbage."""
+    def _refused(self, frame: SSEFrame, events: list[Event], t: float, *, at_end: bool) -> None:
+        """A frame that is no clean chunk: the end mark, a keep-alive, an error, or odd."""
         text = frame.data.strip()
         if text == "[DONE]":
             self.complete = self.ended = True
-        elif not text or text[0] == ":" or text == '""':
+        elif not text or text[0] == ":":
             self._pings += 1
-        elif text.lower().startswith("error"):
-            self.failure = failure_in(_json_or_text(text[5:].lstrip(": ")))
+        elif frame.event == "error":
+            self._fail(failure_in(json_or_text(text)), events, t)
+        elif text[:6].lower() == "error:":
+            self._fail(failure_in(json_or_text(text[6:].lstrip())), events, t)
         else:
-            return self.read_odd(_decoder, text, events, t)
-        return None
+            for value in self.values(text, at_end=at_end, stray=frame.event == STRAY):
+                if isinstance(value, dict):
+                    self._fields(value, frame, events, t)
+                elif failure := error_in(value):
+                    self._fail(failure, events, t)
+                elif value in (None, "", []):
+                    self._pings += 1
+                else:
+                    self.odd.add_value(value, text)
 
-    def _chunk(self, chunk: _Chunk, text: str, events: list[Event], t: float) -> None:
+    def _fields(
+        self, value: dict[str, Any], frame: SSEFrame, events: list[Event], t: float
+    ) -> None:
+        """A chunk that the decoder has refused, or one that stands inside something else."""
+        left_out: list[str] = []
+        chunk = shaped(value, _Chunk, left_out)
+        if left_out:
+            self.odd.left_out(left_out)
+        self._chunk(chunk, SSEFrame(frame.event, json_text(value)), events, t)
+
+    def _chunk(self, chunk: _Chunk, frame: SSEFrame, events: list[Event], t: float) -> None:
+        before = len(events)
+        if chunk.error and (failure := error_in(json_or_text(frame.data))):
+            self._fail(failure, events, t)
+            if self.failure is None:
+                return
         for choice in chunk.choices or ():
-            if choice.index:  # another of n answers; the first is shown
+            if choice.index != self._index and not self._is_ours(choice, chunk):
                 continue
-            delta = choice.delta
-            if delta is not None:
-                content = delta.content
-                if content and type(content) is str:
-                    events.append(Content(content, t=t))
-                elif content:
-                    _parts(content, events, t)
-                reasoning = delta.reasoning_content or delta.reasoning
-                if reasoning and type(reasoning) is str:
-                    events.append(Reasoning(reasoning, t=t))
-                if delta.refusal:
-                    self._refusal.append(text_of(delta.refusal))
-                if delta.tool_calls:
-                    for call in delta.tool_calls:
-                        self._tool_call(call, events, t)
-                if delta.function_call is not None:
-                    self._tool_call(_ToolCall(0, function=delta.function_call), events, t)
+            if choice.delta is not None:
+                self._delta(choice.delta, events, t)
             if choice.finish_reason:
-                self._reason = text_of(choice.finish_reason)
-                self.complete = True
+                self._finish_reason(choice.finish_reason, events, t, said=len(events) > before)
+            elif self.complete and len(events) > before:
+                self.complete, self.provisional = False, True
+        if chunk.citations or chunk.search_results:
+            events += self._sources.numbered(chunk.citations, chunk.search_results, t)
         if chunk.usage:
             self._usage.update(object_of(chunk.usage))
         elif chunk.x_groq:
             self._usage.update(object_of(object_of(chunk.x_groq).get("usage")))
         if chunk.timings:
             self._timings = object_of(chunk.timings)
-        if chunk.error:
-            self.failure = failure_in(_json_or_text(text))
-        elif self._reason in _GAVE_UP:
-            self.failure = ServerError(f"the server gave up in the middle ({self._reason})")
-        elif chunk.choices is None and not chunk.usage:
-            fields = object_of(_json_or_text(text))
-            if "error" in (fields.get("object"), fields.get("type")):
-                self.failure = failure_in(fields)
-            else:
-                self._pings += 1
+        if len(events) == before and not self.failure and (chunk.choices or not chunk.usage):
+            self._look_again(frame, events, t)
+
+    def _delta(self, delta: _Delta, events: list[Event], t: float) -> None:
+        reasoning = delta.reasoning_content or delta.reasoning
+        if reasoning:
+            if thought := reasoning if type(reasoning) is str else reasoning_in(reasoning):
+                events.append(Reasoning(thought, t=t))
+        elif delta.reasoning_details or delta.reasoning_text or delta.thinking:
+            thoughts = (reasoning_in(getattr(delta, name)) for name in _UNUSUAL)
+            events += [Reasoning(it, t=t) for it in [next(filter(None, thoughts), "")] if it]
+        content = delta.content
+        if content:
+            if type(content) is str:
+                events.append(Content(content, t=t))
+            elif parts := part_events(content, t):
+                events += parts
+            elif holds_text(content, named=True) or not isinstance(content, list | dict):
+                self.odd.left_out(["content"])
+        if delta.tool_calls:
+            for call in delta.tool_calls:
+                self._tool_call(call, events, t)
+        if delta.function_call is not None:
+            self._tool_call(_ToolCall(0, function=delta.function_call), events, t)
+        if delta.refusal:
+            self._refusal.append(text_of(delta.refusal))
+        if delta.annotations:
+            events += self._sources.noted(delta.annotations, t)
+        if delta.images:
+            events += images_in(delta.images, t)
+
+    def _is_ours(self, choice: _Choice, chunk: _Chunk) -> bool:
+        """Whether a choice belongs to the answer that is shown; the first index is followed."""
+        if self._index == _UNSEEN:
+            indexes = [it.index for it in chunk.choices or ()]
+            self._index = 0 if 0 in indexes else choice.index
+            if choice.index == self._index:
+                return True
+        beside = any(other.index == self._index for other in chunk.choices or ())
+        has_role = choice.delta is not None and choice.delta.role is not None
+        if choice.index in self._others or has_role or beside:
+            ended = self._others.get(choice.index, False)
+            self._others[choice.index] = ended or bool(choice.finish_reason)
+            return False
+        return True
+
+    def _finish_reason(self, word: Any, events: list[Event], t: float, *, said: bool) -> None:
+        """A reason for the end; `said`: its chunk brought tokens too."""
+        raw = whole_characters(word if isinstance(word, str) else json_text(word))
+        meaning = meaning_of(raw)
+        if meaning is None:
+            return
+        if self.complete and said:
+            self.provisional = True
+        self.complete = self.understood = True
+        if meaning == "failed":
+            self.failure = self.failure or gave_up(raw)
+        elif meaning == "unknown" and raw != self._raw_reason:
+            events.append(unknown(raw, t))
+        self._raw_reason, self._reason = raw, reason_of(meaning)
+
+    def _fail(self, failure: ChatstreamError, events: list[Event], t: float) -> None:
+        """The server reports a failure; where it had said that all is well, that is a warning."""
+        if self.complete and not self.provisional and self._reason in {"stop", "tool_calls"}:
+            events.append(_late(failure, t))
+        else:
+            self.failure = failure
+
+    def _after_the_end(self, frame: SSEFrame, events: list[Event], t: float) -> None:
+        if "error" in frame.data and (failure := error_in(json_or_text(frame.data))):
+            events.append(_late(failure, t))
+
+    def _look_again(self, frame: SSEFrame, events: list[Event], t: float) -> None:
+        """A chunk that gave nothing: what it says in other places."""
+        try:
+            value = value_of(frame.data)
+            if frame.event == "error":
+                self._fail(failure_in(value), events, t)
+            elif isinstance(value, dict):
+                self._look_at(value, frame, events, t)
+        except RecursionError:
+            self.odd.add(frame.data, skipped=True)
+
+    def _look_at(
+        self, value: dict[str, Any], frame: SSEFrame, events: list[Event], t: float
+    ) -> None:
+        inner = object_of(value.get("data"))
+        if (failure := error_in(value)) is not None:
+            self._fail(failure, events, t)
+        elif "choices" in value:
+            for choice in map(object_of, list_of(value["choices"])):
+                if choice.get("index", 0) == self._index or len(list_of(value["choices"])) == 1:
+                    self._look_at_choice(choice, frame, events, t)
+        elif "choices" in inner and not isinstance(inner.get("data"), dict):
+            self._fields(inner, frame, events, t)
+        elif not value or _KEEP_ALIVES & {str(value.get(name)).lower() for name in _KINDS}:
+            self._pings += 1
+        elif not value.get("usage"):
+            self.odd.add_value(value, frame.data)
+
+    def _look_at_choice(
+        self, choice: dict[str, Any], frame: SSEFrame, events: list[Event], t: float
+    ) -> None:
+        """A choice whose delta gave nothing."""
+        self._usage.update(object_of(choice.get("usage")))
+        delta = choice.get("delta")
+        said = len(events)
+        streamed = self.understood or any(type(event) is Content for event in events)
+        if delta is None and not (streamed and choice.get("finish_reason")):
+            message = choice.get("message")  # beside a delta, or at the end, it repeats that
+            if isinstance(message, dict):
+                self._delta(shaped(message, _Delta, []), events, t)
+            elif text := text_of(message) or text_of(choice.get("text")):
+                events.append(Content(text, t=t))
+        if len(events) > said:
+            return
+        unknown = [
+            {name: it for name, it in fields.items() if name not in _NO_ANSWER}
+            for fields in (object_of(delta), choice if delta is None else {})
+        ]
+        if holds_text(unknown):
+            self.odd.add(frame.data, skipped=True)
 
     def _tool_call(self, call: _ToolCall, events: list[Event], t: float) -> None:
         function = call.function or _Function()
-        events.append(
-            self._calls.add(call.index, call.id or "", function.name or "", function.arguments, t)
+        delta = self._calls.add(
+            call.index, call.id or "", function.name or "", function.arguments, t
         )
+        if delta is not None:
+            events.append(delta)
 
     def totals(self) -> list[Event]:
         events: list[Event] = []
         if self.complete:
             events += self._calls.whole(cut=self._reason == "length")
+            if not all(self._others.values()):
+                events.append(Warn("another_choice", "a part of another answer was left out"))
         if self._refusal:
             events.append(Warn("refusal", whole_characters("".join(self._refusal))))
         usage = _usage(self._usage)
         return events if usage == Usage() else [*events, usage]
 
     def finish(self) -> Finish:
-        reason = _FINISH.get(self._reason or "", "stop")
+        reason = self._reason or "stop"
         if self._refusal:
             reason = "content_filter"
         elif self._calls and reason == "stop":
             reason = "tool_calls"
-        return Finish(reason=reason, raw=raw_reason(self._reason), server=_times(self._timings))
-
-
-def _json_or_text(text: str) -> object:
-    try:
-        value: object = json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        return text
-    return value
-
-
-def _parts(content: object, events: list[Event], t: float) -> None:
-    """Content as a list of parts, from Mistral's reasoning models."""
-    for part in content if isinstance(content, list) else ():
-        fields = object_of(part)
-        if text := text_of(fields.get("text")):
-            events.append(Content(text, t=t))
-        thinking = fields.get("thinking")
-        for piece in thinking if isinstance(thinking, list) else [{"text": thinking}]:
-            if text := text_of(object_of(piece).get("text")):
-                events.append(Reasoning(text, t=t))
-
-
-def _usage(wire: dict[str, object]) -> Usage:
-    inputs = object_of(wire.get("prompt_tokens_details"))
-    outputs = object_of(wire.get("completion_tokens_details"))
-    cost = wire.get("cost")
-    return Usage(
-        input_tokens=count_of(wire.get("prompt_tokens")),
-        output_tokens=count_of(wire.get("completion_tokens")),
-        reasoning_tokens=count_of(outputs.get("reasoning_tokens")),
-        cached_tokens=count_of(inputs.get("cached_tokens")),
-        cost=float(cost) if isinstance(cost, int | float) else None,
-    )
-
-
-def _times(timings: dict[str, object]) -> ServerTimes | None:
-    """llama.cpp's own figures, in ms on the wire."""
-    prompt, generation = (
-        value / 1000 if isinstance(value := timings.get(name), int | float) else None
-        for name in ("prompt_ms", "predicted_ms")
-    )
-    return ServerTimes(prompt=prompt, generation=generation) if prompt or generation else None
+        return Finish(reason=reason, raw=self._raw_reason, server=_times(self._timings))
 
 
 class OpenAI(Provider):
@@ -304,3 +402,29 @@ class OpenAI(Provider):
 
     def reply(self) -> Reply:
         return OpenAIReply()
+
+
+def _late(failure: ChatstreamError, t: float) -> Warn:
+    words = f"after the end of the answer the server reported: {failure.message}"
+    return Warn("late_error", words, t=t)
+
+
+def _usage(wire: dict[str, object]) -> Usage:
+    inputs = object_of(wire.get("prompt_tokens_details") or wire.get("input_tokens_details"))
+    outputs = object_of(wire.get("completion_tokens_details") or wire.get("output_tokens_details"))
+    return Usage(
+        input_tokens=count_of(wire.get("prompt_tokens", wire.get("input_tokens"))),
+        output_tokens=count_of(wire.get("completion_tokens", wire.get("output_tokens"))),
+        reasoning_tokens=count_of(outputs.get("reasoning_tokens")),
+        cached_tokens=count_of(inputs.get("cached_tokens")),
+        cost=figure_of(wire.get("cost")),
+    )
+
+
+def _times(timings: dict[str, object]) -> ServerTimes | None:
+    """llama.cpp's own figures, in ms on the wire."""
+    prompt, generation = (
+        None if (value := figure_of(timings.get(name))) is None else value / 1000
+        for name in ("prompt_ms", "predicted_ms")
+    )
+    return ServerTimes(prompt=prompt, generation=generation) if prompt or generation else None

@@ -2,16 +2,21 @@
 
 Servers disagree on how a fragment names its call (WIRE, tool-call assembly):
 
-1. The index says which call; where it is missing the id does, and else it is the last call.
-2. The same index with another id, or another name, is a new call.
+1. The index says which call; where it is missing the id does, and else it is the last call. An id
+   that another call has already is that call, whatever the index.
+2. A fragment with another name begins a new call. So does one that repeats the name with another
+   id, or with arguments and no id at all, where the arguments so far are a whole JSON text or have
+   not begun. An id that changes without that is the same call: some servers make one up for each
+   chunk.
 3. The first id and the first name that are not empty win; repeats are not appended.
 4. Arguments are appended and never parsed before the end; none at all are `{}`.
+5. A fragment without an id, a name or arguments that belongs to no call begins none.
 """
 
 from __future__ import annotations
 
 from chatstream.events import ToolCall, ToolCallDelta
-from chatstream.providers.lenient import json_text
+from chatstream.providers.lenient import json_text, value_of
 from chatstream.providers.text import whole_characters
 
 
@@ -24,6 +29,20 @@ class _Open:
         self.name = ""
         self.arguments: list[str] = []
         self.default = "{}"
+
+    @property
+    def may_be_over(self) -> bool:
+        """Whether its arguments are whole, or have not begun."""
+        text = "".join(self.arguments).strip()
+        if not text:
+            return True
+        if text[-1] not in "}]":
+            return False
+        try:
+            value_of(text)
+        except ValueError:
+            return False
+        return True
 
 
 class ToolCalls:
@@ -50,14 +69,19 @@ class ToolCalls:
         name: str,
         arguments: object,
         t: float,
-    ) -> ToolCallDelta:
-        """One fragment, as the event that tells of it."""
-        call = self._find(index, call_id, name)
-        call.id = call.id or whole_characters(call_id)
-        call.name = call.name or whole_characters(name)
+    ) -> ToolCallDelta | None:
+        """One fragment, as an event; None if it holds nothing."""
         if arguments is not None and not isinstance(arguments, str):
             arguments = json_text(arguments)
         delta = arguments or ""
+        call_id, name = whole_characters(call_id), whole_characters(name)
+        call = self._find(index, call_id, name, delta)
+        if call is None:
+            if not (call_id or name or delta):
+                return None
+            call = self._new(index)
+        call.id = call.id or call_id
+        call.name = call.name or name
         call.arguments.append(delta)
         return ToolCallDelta(call.id or f"call_{call.number}", call.name, delta, t=t)
 
@@ -72,20 +96,25 @@ class ToolCalls:
             for call in self._calls
         ]
 
-    def _find(self, index: int | None, call_id: str, name: str) -> _Open:
+    def _find(self, index: int | None, call_id: str, name: str, delta: str) -> _Open | None:
+        """The call that a fragment belongs to; None if it begins one."""
+        if call_id:
+            known = next((call for call in self._calls if call.id == call_id), None)
+            if known is not None:
+                return known
         if index is not None:
             call = self._by_index.get(index)
-        elif call_id:
-            call = next((c for c in self._calls if c.id == call_id), None)
+        elif call_id and name:
+            call = None
         else:
             call = self._calls[-1] if self._calls else None
-        if (
-            call is None
-            or (call_id and call.id and call_id != call.id)
-            or (name and call.name and name != call.name)
-        ):
-            return self._new(index)
-        return call
+        if call is None or not name or not call.name:
+            return call
+        if name != call.name:
+            return None
+        another_id = bool(call_id and call.id)
+        repeated = not call_id and not call.id and bool(delta and "".join(call.arguments))
+        return None if (another_id or repeated) and call.may_be_over else call
 
     def _new(self, index: int | None) -> _Open:
         call = _Open(len(self._calls) + 1)

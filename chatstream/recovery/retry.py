@@ -24,6 +24,7 @@ from chatstream.errors import BadRequest, ChatstreamError, ContentPolicy, Contex
 from chatstream.events import (
     Content,
     Event,
+    Image,
     Metadata,
     Reasoning,
     Retry,
@@ -242,7 +243,7 @@ class _Run:
             event.attempt = self._attempts.number
             if event.restart:
                 self._forget()
-        elif isinstance(event, Reasoning):
+        elif isinstance(event, Reasoning | Image):
             self._shown = self._shown_now = self._thought = True
         elif isinstance(event, ToolCall | ToolCallDelta):
             self._shown = self._shown_now = self._tools = True

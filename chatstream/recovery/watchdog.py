@@ -21,6 +21,7 @@ from chatstream.errors import ChatstreamError, Stalled, TimedOut
 from chatstream.events import (
     Content,
     Event,
+    Image,
     Phase,
     Reasoning,
     ToolCall,
@@ -36,7 +37,7 @@ NOTICE = 1.0
 AWAY = 0.5
 """Seconds between two looks, which come ten times a second; the machine may be busy."""
 
-TOKENS = frozenset({Burst, Content, Reasoning, ToolCallDelta, ToolCall})
+TOKENS = frozenset({Burst, Content, Reasoning, ToolCallDelta, ToolCall, Image})
 """The events that show that the model writes."""
 
 

@@ -20,6 +20,7 @@ from chatstream import events as ev
 from chatstream.clock import Clock, monotonic
 from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.output import Output
+from chatstream.sinks.sources import Sources
 from chatstream.sinks.words import counted, ending, one_line
 
 PAUSE = 2.0
@@ -59,6 +60,7 @@ class AccessibleSink:
         self._thoughts = Sentences()
         self._thinking: float | None = None  # since when
         self._begun = False  # this answer has text
+        self._sources = Sources()
         self._tools: dict[str, str] = {}  # what each running tool has put out, its end
         self._doing: str | None = None
         self._came = clock()  # when there was text, or something to tell of
@@ -89,6 +91,8 @@ class AccessibleSink:
             case ev.Done() | ev.Error():
                 self._end_thought()
                 self._end_answer()
+                for line in self._sources.lines():
+                    self._voice.line(line)
                 for line in _ending(event, stats=self._stats):
                     self._voice.line(line)
             case _:
@@ -125,6 +129,7 @@ class AccessibleSink:
         self._voice.text(self._thoughts.rest())
 
     def _other(self, event: ev.Event) -> None:
+        self._sources.note(event)
         match event:
             case ev.Metadata():
                 if event.restart:
@@ -145,6 +150,9 @@ class AccessibleSink:
             case ev.ToolCall():
                 self._end_thought()
                 self._say(f"the model calls the tool {event.name} with {one_line(event.arguments)}")
+            case ev.Image():
+                self._end_thought()
+                self._say("the answer holds an image")
             case ev.ToolStart():
                 self._end_thought()
                 self._say(f"tool {event.name} started")

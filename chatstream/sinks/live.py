@@ -30,11 +30,12 @@ from chatstream.sinks.lines import Line, line_of
 from chatstream.sinks.markdown import Markdown
 from chatstream.sinks.pieces import Piece
 from chatstream.sinks.region import Region
+from chatstream.sinks.sources import Sources
 from chatstream.sinks.status import Status
 from chatstream.sinks.theme import THEMES, Theme
 from chatstream.sinks.thoughts import Thoughts
 from chatstream.sinks.tools import Tools
-from chatstream.sinks.words import advice, ending, figures, note
+from chatstream.sinks.words import advice, ending, figures, note, one_line
 
 FPS = 30
 LONGEST_PAUSE = 1.0
@@ -70,6 +71,7 @@ class LiveSink:
         self._status = Status(theme, clock(), keys=keys)
         self._tools = Tools(theme)
         self._thoughts = Thoughts(theme, reasoning)
+        self._sources = Sources()
         self._start()
         self._final: list[Line] = []  # to be drawn with the next frame
         self._joined = False  # what comes next goes on with the last of these
@@ -106,6 +108,12 @@ class LiveSink:
             case ev.ToolCall() | ev.ToolStart():
                 self._end_thought(event, now)
                 self._end_text()
+            case ev.Image():
+                self._end_thought(event, now)
+                self._say(f"[{one_line(event.label)}]", self._theme.dim)
+                self._have_new(now)
+            case ev.Citation():
+                self._sources.note(event)
             case ev.Retry(action=action):
                 if action == "reset":
                     self._start_over(event, now)
@@ -164,6 +172,7 @@ class LiveSink:
         if self._shown:
             self._end_text()
             self._say("the answer starts over", self._theme.warning)
+        self._sources.note(event)
         self._start()
 
     def _end_thought(self, event: ev.Event | None, now: float) -> None:
@@ -180,6 +189,8 @@ class LiveSink:
     def _end(self, event: ev.Terminal, now: float) -> None:
         self._end_thought(event, now)
         self._end_text()
+        if sources := self._sources.lines():
+            self._note([[], *(line_of(source, self._theme.dim) for source in sources)])
         if isinstance(event, ev.Done):
             for words in ending(event, stats=False):
                 self._say(words, self._theme.warning)

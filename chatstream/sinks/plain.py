@@ -1,8 +1,8 @@
 """The answer's own bytes, for pipes and files; notes for people go to another output.
 
 1. `output` gets the content deltas as UTF-8 and nothing else, each read at once.
-2. Warnings, retries and the closing line go to `notes`, cleaned of control characters, in colours
-   where they are asked for.
+2. Warnings, retries, the list of sources and the closing line go to `notes`, cleaned of control
+   characters, in colours where they are asked for.
 3. Where `output` is a terminal its text is cleaned too, and the last line gets its end.
 """
 
@@ -12,6 +12,7 @@ from chatstream import events as ev
 from chatstream.events import Content
 from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.output import Output
+from chatstream.sinks.sources import Sources
 from chatstream.sinks.words import advice, ending, figures, note
 
 _COLOURS = {"success": "32", "warning": "33", "failure": "1;31", "advice": "2"}
@@ -37,6 +38,7 @@ class PlainSink:
         self._reasoning = Escaper() if reasoning else None
         self._stats = stats
         self._colours = colours
+        self._sources = Sources()
         self._held: list[str] = []
         self._line_open = False  # the terminal's cursor is not at the start of a line
         self._note_open = False
@@ -71,6 +73,10 @@ class PlainSink:
 
     def _other(self, event: ev.Event) -> None:
         self.flush()
+        self._sources.note(event)
+        if isinstance(event, ev.Done | ev.Error):
+            for line in self._sources.lines():
+                self._note_line(line, "advice")
         if isinstance(event, ev.Done):
             self._end_line()
             for line in ending(event, stats=False):

@@ -87,7 +87,7 @@ class Status:
                 self._tell = partial(self._countdown, doing, cause, now + event.delay, self._tell)
             case ev.Fallback():
                 self._begin(f"asking {one_line(event.target)}", now, over=False)
-            case ev.ToolCall() | ev.ToolStart():
+            case ev.ToolCall() | ev.ToolStart() | ev.Image():
                 self._topic = ""
                 self._tell = _nothing
             case ev.Done() | ev.Error():

@@ -12,7 +12,7 @@ from chatstream.sinks.escape import clean
 _UNUSUAL_ENDS = {
     "length": "the answer stopped at the token limit",
     "content_filter": "the provider's content filter ended the answer",
-    "paused": "the model paused its turn: the answer is not finished",
+    "paused": "the model paused its turn, so the answer is not finished",
 }
 
 

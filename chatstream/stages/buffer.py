@@ -30,6 +30,7 @@ from typing import Literal
 from chatstream.events import (
     Content,
     Event,
+    Image,
     Reasoning,
     Terminal,
     ToolCall,
@@ -346,6 +347,8 @@ def _size(event: Event) -> int:
     """The bytes of an event: its text in UTF-8, and what every event takes."""
     if isinstance(event, _DELTAS):
         return OVERHEAD + _utf8(event.delta)
+    if isinstance(event, Image):
+        return OVERHEAD + len(event.data or "")
     return OVERHEAD + (_utf8(event.arguments) if isinstance(event, ToolCall) else 0)
 
 

@@ -7,13 +7,15 @@
    and never goes back.
 4. A run that continues another begins with the text of that one, so that its own `content` deltas
    are the whole answer. Figures are about what is new.
+5. An answer that nobody would see is told of before the end, in one warning each: a whole run
+   without text, image or tool call, and images that nobody keeps.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from chatstream.cancel import CancelToken
@@ -27,6 +29,7 @@ from chatstream.events import (
     Error,
     Event,
     Fallback,
+    Image,
     Metadata,
     Reasoning,
     Retry,
@@ -43,6 +46,9 @@ from chatstream.stages.buffer import Pressure
 log = logging.getLogger(__name__)
 
 Redact = Callable[[str], str]
+
+_LISTED = 3
+"""Images of which a warning tells more than their number."""
 
 
 def new_run() -> Metadata:
@@ -62,16 +68,17 @@ def seal(
     earlier: Message | None = None,
     resume: Callable[[], str | None] = lambda: None,
     pressure: Pressure | None = None,
+    keeps_images: bool = False,
     redact: Redact = str,
     clock: Clock = monotonic,
 ) -> Stage:
     """The stage for one run. `redact` masks secrets in the words of errors and warnings.
 
     `earlier` is the answer that this run goes on with, `resume` the command that would go on
-    with what this run leaves unfinished, if one can.
+    with what this run leaves unfinished, if one can. `keeps_images`: somebody saves or shows them.
     """
     return lambda events: _Seal(
-        opening, token, earlier, resume, pressure or Pressure(), redact, clock
+        opening, token, earlier, resume, pressure or Pressure(), keeps_images, redact, clock
     ).run(events)
 
 
@@ -83,6 +90,7 @@ class _Seal:
         earlier: Message | None,
         resume: Callable[[], str | None],
         pressure: Pressure,
+        keeps_images: bool,
         redact: Redact,
         clock: Clock,
     ) -> None:
@@ -91,6 +99,7 @@ class _Seal:
         self._earlier = earlier or Message("assistant")
         self._resume = resume
         self._pressure = pressure
+        self._keeps_images = keeps_images
         self._redact = redact
         self._clock = clock
         self._began = clock()
@@ -102,6 +111,9 @@ class _Seal:
         self._last = 0.0
         self._partial = bool(self._earlier.content)
         self._tools = False
+        self._answered = bool(self._earlier.content.strip())  # there is something to see
+        self._thought = bool(self._earlier.reasoning)
+        self._images: list[tuple[str, bool]] = []  # what each is, and whether its data came
         self._joined = False  # the answer of several attempts, each with its own usage
         self._usage: Usage | None = None
 
@@ -111,7 +123,7 @@ class _Seal:
             yield self._stamp(Reasoning(self._earlier.reasoning))
         if self._earlier.content:
             yield self._stamp(Content(self._earlier.content))
-        terminal: Event
+        terminal: Done | Error
         received = -1.0
         try:
             finish = None
@@ -136,8 +148,8 @@ class _Seal:
                 self._seq += 1
                 if kind is Content or kind is Reasoning:
                     self._chunks += 1
-                    if self._first is None or not self._partial:
-                        self._begin(kind is Content)
+                    if self._first is None or not self._answered:
+                        self._begin(event)
                     self._last = self._t
                 else:
                     self._note(event)
@@ -156,6 +168,8 @@ class _Seal:
                 close(events)
             except Exception:  # how the run ended is decided; this changes nothing
                 log.debug("the source failed while it was closed", exc_info=True)
+        for warning in self._unseen(terminal):
+            yield self._stamp(warning)
         yield self._stamp(terminal)
 
     def _stamp_burst(self, burst: Burst) -> None:
@@ -168,7 +182,9 @@ class _Seal:
             seq += 1
         self._seq = seq
         self._chunks += len(burst.contents)
-        self._begin(answer=True)
+        if self._first is None or not self._answered:
+            for content in burst.contents:
+                self._begin(content)
 
     def _stamp(self, event: Event) -> Event:
         self._advance(event.t)
@@ -182,15 +198,25 @@ class _Seal:
         now = received if received >= 0 else self._clock()
         self._t = max(self._t, round(now - self._began, 6))
 
-    def _begin(self, answer: bool) -> None:
-        """The first token, and the first of the answer itself."""
+    def _begin(self, event: Event) -> None:
+        """One of the first tokens: of all, of the answer itself, and of what can be seen of it."""
         self._first = self._t if self._first is None else self._first
-        self._partial = self._partial or answer
+        if isinstance(event, Content):
+            self._partial = True
+            self._answered = self._answered or not event.delta.isspace()
+        elif isinstance(event, Reasoning):
+            self._thought = True
+        else:
+            self._partial = self._answered = True
 
     def _note(self, event: Event) -> None:
         if isinstance(event, ToolCallDelta | ToolCall):
             self._tools = True
-            self._begin(answer=True)
+            self._begin(event)
+            self._last = self._t
+        elif isinstance(event, Image):
+            self._images.append((" ".join(event.label.split()), bool(event.data)))
+            self._begin(event)
             self._last = self._t
         elif isinstance(event, Usage):
             self._usage = event
@@ -209,11 +235,29 @@ class _Seal:
             event.cause = self._redact(event.cause)
         elif isinstance(event, Warn):
             event.message = self._redact(event.message)
+            self._answered = self._answered or event.code == "refusal"  # its words are there
 
     def _restart(self) -> None:
         """What came before is dropped, as every accumulator drops it."""
         self._partial, self._tools, self._joined = False, False, False
+        self._answered, self._thought = False, False
         self._first, self._usage = None, None
+        self._images.clear()
+
+    def _unseen(self, terminal: Done | Error) -> Iterator[Warn]:
+        """What the user should know of an answer that is not to be seen."""
+        if self._images and not self._keeps_images:
+            yield Warn("image", self._redact(_not_shown(self._images)))
+        if not isinstance(terminal, Done) or self._answered:
+            return
+        if not self._thought:
+            yield Warn("no_answer", "the model wrote no answer")
+        elif terminal.finish_reason == "length":
+            thought = "the model used up the token limit with thinking and wrote no answer"
+            yield Warn("no_answer", f"{thought}; a larger --max-tokens leaves room for one")
+        else:
+            thought = "the model only thought and wrote no answer"
+            yield Warn("no_answer", f"{thought}; --reasoning show prints its thinking")
 
     def _done(self, finish: Finish) -> Done:
         usage = self._usage
@@ -260,3 +304,15 @@ class _Seal:
             request_id=error.request_id,
             stats=self._stats(None),
         )
+
+
+def _not_shown(images: Sequence[tuple[str, bool]]) -> str:
+    """What to say of images that are neither shown nor saved."""
+    labels = [label for label, _ in images[:_LISTED]]
+    listed = "; ".join([*labels, *(["…"] if len(images) > _LISTED else [])])
+    one = len(images) == 1
+    what = "an image that is not shown" if one else f"{len(images)} images that are not shown"
+    told = f"the answer holds {what} ({listed})"
+    if not any(has_data for _, has_data in images):
+        return told
+    return f"{told}; --save-images DIR saves {'it' if one else 'them'}"

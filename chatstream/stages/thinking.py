@@ -1,22 +1,53 @@
-"""`<think>` tags that some servers leave in the text become `reasoning`.
+"""Reasoning that a server leaves in the text, between tags, becomes `reasoning`.
 
-1. `<think>…</think>` and `<thinking>…</thinking>`, also when a tag is split over deltas: only
-   what may still become a tag is held back.
-2. Never inside a code fence or a code span: there a tag is something the model writes about.
-3. Nothing is lost: an unclosed tag makes the rest reasoning, a failure releases what is held.
+1. A tag opens reasoning only where a response begins: nothing but white space, or reasoning that
+   has ended, came before it. Anywhere else it is something that the model writes about.
+2. The channels of gpt-oss count there too: "analysis" and "commentary" are reasoning, what the
+   others hold is text. Their marks are dropped.
+3. Where the prompt opened the reasoning, the text has only the closing tag. What came before it has
+   been shown as text by then, so no more than the tag is dropped: the first one that stands alone
+   on its line (as every such model writes it), outside of fenced code, or that begins the response.
+4. Nothing else is lost: text without a tag passes byte for byte, a tag that is not closed makes
+   the rest reasoning, the end releases what is held. Only what may become a tag is held back.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from chatstream.events import Content, Event, Metadata, Reasoning, Retry
 from chatstream.flow import Burst, Finish
 
-_CLOSING = {"<think>": "</think>", "<thinking>": "</thinking>"}
-_LONGEST = max(map(len, _CLOSING))
-_MARK = re.compile(r"[`~<\n]")
+_CLOSING = {
+    "<think>": "</think>",  # DeepSeek, Qwen and most others
+    "<thinking>": "</thinking>",
+    "<thought>": "</thought>",  # Gemini's OpenAI layer
+    "[THINK]": "[/THINK]",  # Magistral
+    "<seed:think>": "</seed:think>",
+    "<mm:think>": "</mm:think>",  # MiniMax M3
+    "<|channel>thought": "<channel|>",  # Gemma 4
+}
+_CLOSERS = tuple(_CLOSING.values())
+
+# gpt-oss: <|start|>assistant<|channel|>analysis<|message|>…<|end|>, the first mark often left out.
+_HEADS = ("<|start|>", "<|channel|>")
+_ENDS = ("<|end|>", "<|return|>", "<|call|>")
+_MARK = re.compile("|".join(map(re.escape, (*_HEADS, *_ENDS))))
+_ASIDE = re.compile(r".*<\|channel\|>\s*(?:analysis|commentary)", re.DOTALL)
+_MESSAGE = "<|message|>"
+_ASIDE = re.compile(r".*<\|channel\|>\s*(?:analysis|commentary)", re.DOTALL)
+_LONGEST_HEAD = 500  # characters; a real one has a role, a channel, a recipient and a format
+
+_LONE = re.compile(rf" {{0,3}}(?P<tag>{'|'.join(map(re.escape, _CLOSERS))})[ \t\r]{{0,20}}\n?")
+# A fence may stand in a list or a quote, and is as deep as they are.
+_DEEP = r"[ \t]*(?:(?:[-*+>]|\d{1,9}[.)])[ \t]+)*"
+_FENCE = re.compile(rf"{_DEEP}(`{{3,}}(?=[^`]*$)|~{{3,}})(.*)", re.DOTALL)
+_FENCE_BEGUN = re.compile(
+    rf"{_DEEP}(?:[-*+>]|\d{{1,9}}[.)]?|`{{0,2}}|`{{3,}}[^`]*|~{{0,2}}|~{{3,}}.*)", re.DOTALL
+)
+_MATTERS = re.compile(r"[ \t]*(?:[`~<\[>*+\d-]|$)")  # told from the beginning of most lines
+_LONGEST_LINE = 1000  # characters of a line that opens or closes a fence
 
 Parts = list[tuple[bool, str]]
 """Pieces of text in order, each with whether it is reasoning."""
@@ -24,9 +55,7 @@ Parts = list[tuple[bool, str]]
 
 def thinking(events: Iterator[Event], begun: str = "") -> Iterator[Event]:
     """The stage. `begun` is the text that these events go on after."""
-    splitter = ThinkingSplitter()
-    splitter.feed(begun)
-    splitter.finish()  # it was passed on long ago
+    splitter = ThinkingSplitter(begun)
     try:
         for event in events:
             if type(event) is Content:
@@ -69,115 +98,165 @@ def _events(parts: Parts, t: float) -> Iterator[Event]:
 
 
 class ThinkingSplitter:
-    """Text in pieces, told apart by the tags around it."""
+    """The text of one response in pieces, told apart by its tags.
 
-    def __init__(self) -> None:
+    `begun` is text that was passed on before; if there is any, the response has begun.
+    """
+
+    def __init__(self, begun: str = "") -> None:
         self._held = ""  # what may become a tag
         self._closing = ""  # the tag that ends the reasoning we are in
-        self._fence = ""  # the run that opened the code fence we are in
-        self._span = 0  # the length of the run that opened the code span we are in
-        self._run = ""  # backticks or tildes whose run may go on
-        self._run_starts_line = False
-        self._closes = ""  # a run in a fence that ends it if nothing but space follows
-        self._opens = ""  # a run of backticks that opens a fence unless another one follows
-        self._line_start = True  # nothing but a small indent on this line so far
-        self._indent = 0
-        self._calm = False  # in the middle of a line, and none of the above
+        self._aside = False  # the message of gpt-oss that we are in is reasoning
+        self._marked = False  # there was an opening tag or mark
+        self._line: str | None = ""  # this line so far, while a fence or a tag may come of it
+        self._fence = ""  # the run that opened the code we are in
+        self._state: _State = ThinkingSplitter._begin
+        if begun.strip():
+            self._state = ThinkingSplitter._text
+            self.feed(begun)
+            self.finish()
 
     def is_plain(self, delta: str) -> bool:
         """Whether this delta passes as it is and changes nothing; what most deltas do."""
-        return self._calm and "<" not in delta and "\n" not in delta and "`" not in delta
+        return self._line is None and ("\n" not in delta or self._state is ThinkingSplitter._rest)
 
     def feed(self, delta: str) -> Parts:
         """The pieces that are decided."""
-        parts = self._feed(delta)
-        self._calm = not (
-            self._line_start or self._held or self._closing or self._run or self._closes
-        )
-        return parts
-
-    def _feed(self, delta: str) -> Parts:
-        text = self._held + delta
-        self._held = ""
+        text, self._held = self._held + delta, ""
         parts: Parts = []
-        start = at = 0
-        while at < len(text):
-            if self._closing:
-                end = text.find(self._closing, at)
-                if end < 0:
-                    end = len(text) - _beginning(text[at:], self._closing)
-                    self._held = text[end:]
-                    return _add(parts, True, text[at:end])
-                _add(parts, True, text[at:end])
-                start = at = end + len(self._closing)
-                self._closing = ""
-                continue
-            if text[at] == "<" and self._run:
-                self._end_run()
-            if text[at] == "<" and not self._fence and not self._span:
-                tag = next((tag for tag in _CLOSING if text.startswith(tag, at)), None)
-                if tag is not None:
-                    _add(parts, False, text[start:at])
-                    self._closing = _CLOSING[tag]
-                    start = at = at + len(tag)
-                    continue
-                rest = text[at : at + _LONGEST]  # not more: there may be many `<`
-                if any(tag.startswith(rest) for tag in _CLOSING):
-                    self._held = text[at:]
-                    return _add(parts, False, text[start:at])
-            at = self._advance(text, at)
-        return _add(parts, False, text[start:])
+        while text:
+            text = self._state(self, text, parts)
+        return parts
 
     def finish(self) -> Parts:
         """What is held when no more comes."""
         held, self._held = self._held, ""
-        return _add([], bool(self._closing), held)
+        if self._state is ThinkingSplitter._text and held:
+            if lone := _LONE.fullmatch((self._line or "") + held):
+                held = held.replace(lone["tag"], "")
+            self._line = None
+        if self._state is ThinkingSplitter._head and self._marked:
+            return []  # half a mark between two messages
+        is_reasoning = self._state is ThinkingSplitter._thought or (
+            self._state is ThinkingSplitter._message and self._aside
+        )
+        return _add([], is_reasoning, held)
 
-    def _advance(self, text: str, at: int) -> int:
-        """Step over one mark, or over the text before the next one."""
-        char = text[at]
-        if self._run and char != self._run[0]:
-            self._end_run()
-        if char in "`~":
-            if not self._run:
-                self._run_starts_line = self._line_start
-            self._run += char
-            self._line_start = False
-            return at + 1
-        if self._closes and not char.isspace():
-            self._closes = ""
-        if char == "\n":
-            if self._closes:
-                self._fence = self._closes = ""
-            self._opens = ""
-            if self._line_start:  # a blank line ends the paragraph, and with it a code span
-                self._span = 0
-            self._line_start, self._indent = True, 0
-            return at + 1
-        mark = _MARK.search(text, at + 1)
-        end = mark.start() if mark else len(text)
-        if self._closes and not text[at:end].isspace():
-            self._closes = ""
-        if self._line_start:
-            self._indent += end - at
-            self._line_start = text[at:end].isspace() and self._indent <= 3
-        return end
+    # A state takes text, passes on what is decided, and returns what it leaves to the next one.
 
-    def _end_run(self) -> None:
-        run, self._run = self._run, ""
-        if not run:
-            return
-        if self._fence:
-            if self._run_starts_line and run.startswith(self._fence):
-                self._closes = run
-            elif run[0] == "`" and self._opens:  # no info string has one: that was a span
-                self._span = 0 if len(run) == len(self._opens) else len(self._opens)
-                self._fence = self._opens = ""
-        elif self._run_starts_line and len(run) >= 3:
-            self._fence = run
-            self._opens = run if run[0] == "`" else ""
-        elif run[0] == "`":
-            self._span = 0 if self._span == len(run) else self._span or len(run)
+    def _begin(self, text: str, parts: Parts) -> str:
+        """Nothing but white space came, or reasoning that has ended."""
+        if spaces := len(text) - len(text.lstrip()):
+            return _pass(parts, text, spaces)
+        for tag, closing in _CLOSING.items():
+            if text.startswith(tag):
+                self._closing, self._marked = closing, True
+                self._state = ThinkingSplitter._thought
+                return text[len(tag) :]
+            if text.startswith(closing):
+                self._go_on_to_the_rest()
+                return text[len(closing) :]
+        if text.startswith(_HEADS):
+            self._state = ThinkingSplitter._head
+        elif any(tag.startswith(text) for tag in (*_CLOSING, *_CLOSERS, *_HEADS)):
+            self._held = text
+            return ""
+        elif self._marked:
+            self._go_on_to_the_rest()
+        else:
+            self._state = ThinkingSplitter._text
+        return text
+
+    def _thought(self, text: str, parts: Parts) -> str:
+        """Reasoning, up to its closing tag."""
+        end = text.find(self._closing)
+        if end < 0:
+            return self._hold(text, (self._closing,), parts, is_reasoning=True)
+        _add(parts, True, text[:end])
+        self._state = ThinkingSplitter._begin
+        return text[end + len(self._closing) :]
+
+    def _head(self, text: str, parts: Parts) -> str:
+        """What stands before a message of gpt-oss, and names its channel."""
+        head, mark, message = text.partition(_MESSAGE)
+        if mark and len(head) <= _LONGEST_HEAD:
+            self._aside, self._marked = _ASIDE.match(head) is not None, True
+            self._state = ThinkingSplitter._message
+            return message
+        if mark or len(text) > _LONGEST_HEAD + len(_MESSAGE):  # it is none
+            self._go_on_to_the_rest()
+            return text
+        self._held = text
+        return ""
+
+    def _message(self, text: str, parts: Parts) -> str:
+        """A message of gpt-oss, up to its end or the head of the next one."""
+        mark = _MARK.search(text)
+        if mark is None:
+            return self._hold(text, (*_HEADS, *_ENDS), parts, is_reasoning=self._aside)
+        _add(parts, self._aside, text[: mark.start()])
+        self._state = ThinkingSplitter._begin
+        return text[mark.start() if mark[0] in _HEADS else mark.end() :]
+
+    def _text(self, text: str, parts: Parts) -> str:
+        """Text that did not begin with a tag: a closing tag may stand on a line of its own."""
+        end = text.find("\n") + 1
+        if self._line is None:
+            self._line = "" if end else None
+            return _pass(parts, text, end or len(text))
+        line = self._line + (text[:end] if end else text)
+        if not _MATTERS.match(line):
+            self._line = "" if end else None
+            return _pass(parts, text, end or len(text))
+        lone = _LONE.fullmatch(line) if not self._fence else None
+        if lone is not None and end:
+            before, _, rest = text.partition(lone["tag"])
+            self._go_on_to_the_rest()
+            _add(parts, False, before)
+            return rest
+        if lone is not None or (not self._fence and not end and _may_become_lone(line)):
+            self._held = text
+            return ""
+        if end:
+            self._fence = _fence_after(self._fence, line)
+            self._line = ""
+        else:
+            may_be_fence = len(line) <= _LONGEST_LINE and _FENCE_BEGUN.fullmatch(line)
+            self._line = line if may_be_fence else None
+        return _pass(parts, text, end or len(text))
+
+    def _rest(self, text: str, parts: Parts) -> str:
+        """Text in which no tag counts any more."""
+        return _pass(parts, text, len(text))
+
+    def _go_on_to_the_rest(self) -> None:
+        self._state, self._line = ThinkingSplitter._rest, None
+
+    def _hold(self, text: str, tags: Iterable[str], parts: Parts, *, is_reasoning: bool) -> str:
+        """Pass on all but the end of the text that one of these tags begins with."""
+        end = len(text) - max(_beginning(text, tag) for tag in tags)
+        self._held = text[end:]
+        _add(parts, is_reasoning, text[:end])
+        return ""
+
+
+_State = Callable[[ThinkingSplitter, str, Parts], str]
+
+
+def _may_become_lone(line: str) -> bool:
+    begun = line.lstrip(" ")
+    deep = len(line) - len(begun) > 3  # that is code
+    return bool(begun) and not deep and any(tag.startswith(begun) for tag in _CLOSERS)
+
+
+def _fence_after(fence: str, line: str) -> str:
+    """The run of the fence that is open after this line; `fence` was open before it."""
+    run = _FENCE.fullmatch(line) if len(line) <= _LONGEST_LINE else None
+    if run is None:
+        return fence
+    if not fence:
+        return run[1]
+    return "" if run[1].startswith(fence) and not run[2].strip() else fence
 
 
 def _beginning(text: str, tag: str) -> int:
@@ -185,6 +264,12 @@ def _beginning(text: str, tag: str) -> int:
     return next(
         (n for n in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:n])), 0
     )
+
+
+def _pass(parts: Parts, text: str, end: int) -> str:
+    """Pass text on up to there; returns what is left."""
+    _add(parts, False, text[:end])
+    return text[end:]
 
 
 def _add(parts: Parts, is_reasoning: bool, text: str) -> Parts:

@@ -1,7 +1,7 @@
 """The sockets under requests: reachable from `connect()` on, and read as bytes arrive.
 
-urllib3 makes the connections and speaks HTTP up to the response head; these subclasses add three
-things that it lacks:
+urllib3 makes the connections and sends the request; the response head is read by `head`. These
+subclasses add three things that urllib3 lacks:
 
 1. The `Lane` of an exchange knows the socket before it is connected. `Lane.shutdown()`, from any
    thread or signal handler, ends whatever blocks on it: connect, TLS, proxy, head or body.
@@ -25,6 +25,7 @@ import queue
 import socket
 import ssl
 import threading
+from http import HTTPStatus
 from typing import Any
 
 import requests
@@ -37,6 +38,7 @@ from chatstream.clock import monotonic
 from chatstream.errors import ChatstreamError, Truncated
 from chatstream.timing import Trace
 from chatstream.transport.body import Chunked, Framing, Sized, UntilClose
+from chatstream.transport.head import body_length, read_head
 
 TICK = 0.1
 """Seconds: the longest that a reader is without control, so the pace of spinners and limits."""
@@ -167,6 +169,21 @@ class Body(http.client.HTTPResponse):
         self._framing: Framing | None = None
         self._lane.body = self
 
+    def begin(self) -> None:
+        """Read the head, in the place of http.client, which refuses heads that others take."""
+        if self.headers is not None:
+            return
+        head = read_head(self.fp)
+        self.version, self.reason = head.version, head.reason
+        self.code = self.status = head.status
+        self.headers = self.msg = head.headers
+        self.chunked, self.length = body_length(head.headers)
+        self.chunk_left = None
+        if head.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
+            self.chunked, self.length = False, 0
+        unbounded = not self.chunked and self.length is None
+        self.will_close = unbounded or self._check_close()
+
     def pull(self) -> bytes | None:
         """What has arrived; b"" at the end; None if nothing came within a tick.
 
@@ -181,7 +198,10 @@ class Body(http.client.HTTPResponse):
         while not framing.ended:
             if not data:
                 if framing.broken is not None:
-                    raise framing.broken
+                    if not (data := framing.unframed):
+                        raise framing.broken
+                    self._framing = framing = UntilClose()
+                    return data
                 data = self._receive()
             if data is None:
                 return None

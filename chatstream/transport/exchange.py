@@ -34,14 +34,14 @@ from chatstream.errors import (
     TimedOut,
     TLSError,
 )
-from chatstream.transport.body import Inflater
+from chatstream.transport.body import unpack
 from chatstream.transport.connection import TICK, Body, Lane, make_reachable
+from chatstream.transport.head import codings
 
 log = logging.getLogger(__name__)
 
 SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "proxy-authorization"})
 _MAX_REDIRECTS = 5
-_INFLATABLE = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -91,6 +91,13 @@ class _Adapter(HTTPAdapter):
         return manager  # type: ignore[no-any-return]
 
 
+class _Session(requests.Session):
+    """requests' session that leaves redirects to us: it would first wait for all of their body."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
+
+
 class Transport:
     """One requests session. `connect` is the limit for each address, in seconds.
 
@@ -107,7 +114,7 @@ class Transport:
         self._connect = connect
         self._proxies = dict(proxies or {})
         self._verify: str | None = ca_file
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.headers.clear()
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter())
@@ -224,12 +231,18 @@ def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest
     return request
 
 
-def _read(body: Body | None, head: Head, token: CancelToken) -> Iterator[Tick | Head | bytes]:
+def _read(body: Body | None, head: Head, token: CancelToken) -> Iterator[Tick | bytes]:
+    """The body's text, with one compression less for every coding that the head names."""
     assert body is not None, "every response of our connections has a body of ours"
-    encoding = head.headers.get("content-encoding", "identity").strip().lower() or "identity"
-    if encoding != "identity" and encoding not in _INFLATABLE:
-        raise ProtocolError(f"the server compresses with {encoding!r}, which was not asked for")
-    inflater = None if encoding == "identity" else Inflater()
+    items = _pull(body, token)
+    for name in ("transfer-encoding", "content-encoding"):
+        for coding in codings([head.headers.get(name, "")]):
+            if coding != "chunked":
+                items = unpack(items, coding)
+    return items
+
+
+def _pull(body: Body, token: CancelToken) -> Iterator[Tick | bytes]:
     tick = Tick(connected=True)
     while True:
         token.check()  # what the kernel still holds after a shutdown would come out first
@@ -240,13 +253,11 @@ def _read(body: Body | None, head: Head, token: CancelToken) -> Iterator[Tick | 
             raise
         if data is None:
             yield tick
-        elif not data:
-            token.check()  # the end that our own shutdown makes is not the server's
-            return
-        elif inflater is None:
+        elif data:
             yield data
         else:
-            yield from inflater.feed(data)
+            token.check()  # the end that our own shutdown makes is not the server's
+            return
 
 
 def _redirect(call: Call, head: Head) -> str | None:

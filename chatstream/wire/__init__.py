@@ -11,6 +11,6 @@ are. Raises `LineTooLong` past the safety limit.
 
 from chatstream.wire.lines import MAX_LINE, LineSplitter
 from chatstream.wire.ndjson import NDJSONDecoder
-from chatstream.wire.sse import SSEDecoder, SSEFrame
+from chatstream.wire.sse import STRAY, SSEDecoder, SSEFrame
 
-__all__ = ["MAX_LINE", "LineSplitter", "NDJSONDecoder", "SSEDecoder", "SSEFrame"]
+__all__ = ["MAX_LINE", "STRAY", "LineSplitter", "NDJSONDecoder", "SSEDecoder", "SSEFrame"]

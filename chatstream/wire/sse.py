@@ -9,20 +9,36 @@
 4. A dispatch without any `data` field makes no frame; the id it set stays.
 5. The event that the end of the stream leaves unfinished is dropped.
 
+Servers of language models break these rules. A decoder that is `lenient` also reads what they
+send, and differs from the rules in nothing else:
+
+6. Data that is a whole JSON object, or `[DONE]`, is an event even where the empty line is missing:
+   when another event follows it at once, and at the end of the stream. Once a server has left out
+   an empty line, such data is dispatched as soon as its line ends.
+7. A line that is no field makes a frame of its own whose event is `STRAY`: bare JSON, the words of
+   a proxy, a field that nobody knows.
+
 Comments make no frame either: `comments` counts them, since they prove that the peer lives.
 `error_field` holds the value of a field named `error`, which the rules ignore and old llama.cpp
-servers report failures with. `unfinished` is the data of the event that is not dispatched yet.
+servers report failures with.
 """
 
 from __future__ import annotations
+
+import json
 
 import msgspec
 
 from chatstream.errors import LineTooLong
 from chatstream.wire.lines import MAX_LINE, LineSplitter
 
+STRAY = "stray line"
+"""The event of a frame that is a line outside the rules; no event of a server holds a space."""
+
 _BOM = b"\xef\xbb\xbf"
 _RETRY_DIGITS = 18  # more milliseconds than the age of the universe, less than int() refuses
+_FIELDS = (b"data", b"event", b"id", b"retry", b"error")
+_DONE = b"[DONE]"
 
 
 class SSEFrame(msgspec.Struct, frozen=True, gc=False):
@@ -37,10 +53,12 @@ class SSEFrame(msgspec.Struct, frozen=True, gc=False):
 class SSEDecoder:
     """Frames of one stream. `limit`: the longest line, and the longest event, in bytes."""
 
-    def __init__(self, limit: int = MAX_LINE) -> None:
+    def __init__(self, limit: int = MAX_LINE, *, lenient: bool = False) -> None:
         self.comments = 0
         self.error_field: str | None = None
         self._limit = limit
+        self._lenient = lenient
+        self._eager = False  # empty lines have been missing: whole data does not wait for one
         self._lines = LineSplitter(limit)
         self._bom: bytes | None = b""  # what may still become a BOM; None once that is decided
         self._data: list[bytes] = []
@@ -61,11 +79,6 @@ class SSEDecoder:
         """The reconnection time in force, in ms."""
         return self._retry
 
-    @property
-    def unfinished(self) -> str:
-        """The data of the event that no empty line has ended."""
-        return b"\n".join(self._data).decode("utf-8", "replace")
-
     def feed(self, data: bytes) -> list[SSEFrame]:
         """The events that `data` dispatches. Raises `LineTooLong`, but no frame is lost by it."""
         if self._failure is not None:
@@ -83,17 +96,15 @@ class SSEDecoder:
                 if not line:
                     self._last_id = self._id
                     if self._data:
-                        value = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-                        text = value.decode("utf-8", "replace")
-                        frames.append(SSEFrame(self._event, text, self._last_id, self._retry))
-                        self._data.clear()
-                        self._size = 0
+                        self._dispatch(frames)
                     self._event = "message"
                 elif line[:6] == b"data: " and not self._data and len(line) < self._limit:
                     self._data.append(line[6:])  # what nearly every line is
                     self._size = len(line) - 5
+                    if self._eager and self._is_whole():
+                        self._dispatch(frames)
                 else:
-                    self._field(line)
+                    self._field(line, frames)
         except LineTooLong as failure:
             self._failure = failure
             if not frames:
@@ -101,16 +112,24 @@ class SSEDecoder:
         return frames
 
     def feed_eof(self) -> list[SSEFrame]:
-        """Always empty: an event that no empty line has ended is dropped (rule 5).
-
-        Raises `LineTooLong`.
-        """
+        """Empty unless the decoder is lenient (rule 5, rule 6). Raises `LineTooLong`."""
         if self._failure is not None:
             raise self._failure
+        frames: list[SSEFrame] = []
+        if not self._lenient:
+            return frames
         for line in self._lines.feed_eof():
-            if line[:5] == b"data:":
-                self._append(line[5:].removeprefix(b" "))
-        return []
+            self._field(line, frames)
+        if self._is_whole():
+            self._dispatch(frames)
+        return frames
+
+    def _dispatch(self, frames: list[SSEFrame]) -> None:
+        value = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+        text = value.decode("utf-8", "replace")
+        frames.append(SSEFrame(self._event, text, self._last_id, self._retry))
+        self._data.clear()
+        self._size = 0
 
     def _append(self, value: bytes) -> None:
         self._size += len(value) + 1  # and the LF that joins it to the next line
@@ -118,14 +137,27 @@ class SSEDecoder:
             raise LineTooLong(f"the server sent an event of more than {self._limit:,} bytes")
         self._data.append(value)
 
-    def _field(self, line: bytes) -> None:
+    def _field(self, line: bytes, frames: list[SSEFrame]) -> None:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
+        if self._lenient and name not in _FIELDS and name:
+            name = name.strip().lower()  # some indent them, or write them with a capital
+            if name not in _FIELDS:
+                text = line.decode("utf-8", "replace")
+                frames.append(SSEFrame(STRAY, text, self._last_id, self._retry))
+                return
         if not name:
             self.comments += 1
         elif name == b"data":
+            if self._lenient and self._is_whole():
+                self._eager = True
+                self._dispatch(frames)
             self._append(value)
+            if self._eager and self._is_whole():
+                self._dispatch(frames)
         elif name == b"event":
+            if self._lenient and self._is_whole():
+                self._dispatch(frames)
             self._event = value.decode("utf-8", "replace") or "message"
         elif name == b"id":
             if b"\0" not in value:
@@ -135,3 +167,21 @@ class SSEDecoder:
                 self._retry = int(value)
         elif name == b"error":
             self.error_field = value.decode("utf-8", "replace")
+
+    def _is_whole(self) -> bool:
+        """Whether the open event's data is one line that could be an event by itself.
+
+        Only one line is looked at, so that the work per byte stays constant.
+        """
+        if len(self._data) != 1:
+            return False
+        text = self._data[0].strip()
+        if text == _DONE:
+            return True
+        if text[:1] != b"{" or text[-1:] != b"}":
+            return False
+        try:
+            json.loads(text.decode("utf-8", "replace"), strict=False)
+        except (ValueError, RecursionError):
+            return False
+        return True

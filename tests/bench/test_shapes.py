@@ -513,7 +513,7 @@ class Scripted(Transport):
         self, call: Call, token: CancelToken
     ) -> Generator[Tick | Head | bytes, None, None]:
         case, trace = self._case, self.trace
-        inflater = Inflater() if "Content-Encoding" in case.headers else None
+        inflater = Inflater(zlib.MAX_WBITS | 16) if "Content-Encoding" in case.headers else None
         self._clock.held = SENT
         yield Tick(connected=True)
         trace.status = case.http

@@ -155,20 +155,6 @@ def test_no_answer_is_said_and_changes_nothing(last: ev.Event, tmp_path: Path) -
 # What cannot work.
 
 
-@pytest.mark.parametrize(
-    ("copying", "wanted"),
-    [
-        (Copying(False, None, None, None), False),
-        (Copying(True, None, None, None), True),
-        (Copying(False, 0, None, None), True),
-        (Copying(False, None, Path("x"), None), True),
-        (Copying(False, None, None, Path("x")), True),
-    ],
-)
-def test_anything_asked_for_is_wanted(copying: Copying, wanted: bool) -> None:
-    assert copying.wanted is wanted
-
-
 def refused(copying: Copying) -> str:
     with pytest.raises(UsageError) as failure:
         copying.check()
@@ -237,8 +223,10 @@ def test_what_nobody_may_write_is_refused() -> None:
 
 def test_check_makes_the_folder_and_leaves_nothing_in_it(tmp_path: Path) -> None:
     Copying(copy=True, to=tmp_path / "copy", save=tmp_path / "a" / "b").check()
+    Copying(images=tmp_path / "a" / "c").check()
     assert names(tmp_path) == ["a"]
-    assert names(tmp_path / "a" / "b") == []
+    assert names(tmp_path / "a") == ["b", "c"]
+    assert names(tmp_path / "a" / "b") == names(tmp_path / "a" / "c") == []
 
 
 # Which block.
@@ -388,6 +376,47 @@ def test_several_at_once_in_one_folder_overwrite_nothing(tmp_path: Path) -> None
 
 def test_an_answer_without_code_saves_nothing(tmp_path: Path) -> None:
     assert copied("prose", Copying(save=tmp_path)) == (False, ["the answer has no code block"])
+    assert names(tmp_path) == []
+
+
+PNG = ev.Image(media_type="image/png", data="iVBORw0KGgo=")
+
+
+def test_images_are_saved_where_there_is_no_text(tmp_path: Path) -> None:
+    copying = given(Copying(images=tmp_path), ev.Metadata(), PNG, DONE)
+    assert finished(copying) == (True, [f"saved {tmp_path}/image-1.png"])
+    assert (tmp_path / "image-1.png").read_bytes() == b"\x89PNG\r\n\x1a\n"
+
+
+def test_images_are_saved_though_there_is_no_text_to_copy(tmp_path: Path) -> None:
+    copying = Copying(copy=True, to=tmp_path / "copy", images=tmp_path / "images")
+    copying.check()
+    ok, said = finished(given(copying, PNG, DONE))
+    assert (ok, said[0]) == (False, "there is no answer to copy")
+    assert names(tmp_path / "images") == ["image-1.png"]
+
+
+@pytest.mark.parametrize("restart", RESTARTS)
+def test_images_that_were_dropped_by_a_restart_are_not_saved(
+    restart: ev.Event, tmp_path: Path
+) -> None:
+    copying = given(Copying(images=tmp_path), PNG, restart, ev.Image(data="AAAA"), DONE)
+    assert finished(copying) == (True, [f"saved {tmp_path}/image-1.bin"])
+
+
+def test_the_images_of_an_answer_that_broke_off_are_saved_and_said_not_to_be_all(
+    tmp_path: Path,
+) -> None:
+    ok, said = finished(given(Copying(images=tmp_path), PNG, ev.Content("a"), CUT))
+    assert (ok, said) == (True, [f"saved {tmp_path}/image-1.png", NOT_WHOLE])
+
+
+def test_where_nothing_came_nothing_is_said_not_to_be_whole(tmp_path: Path) -> None:
+    assert finished(given(Copying(images=tmp_path), CUT)) == (False, ["the answer has no image"])
+
+
+def test_an_answer_without_images_saves_nothing(tmp_path: Path) -> None:
+    assert copied("prose", Copying(images=tmp_path)) == (False, ["the answer has no image"])
     assert names(tmp_path) == []
 
 

@@ -16,7 +16,7 @@ from chatstream.messages import Message
 from chatstream.store.entries import Conversation
 from chatstream.store.place import state_folder
 from tests.support.client import COMMAND, run
-from tests.support.runs import failed, run_id, running, write_run
+from tests.support.runs import STATS, failed, run_id, running, write_run
 from tests.support.terminal import on_terminal
 
 EVIL = "\x1b]0;evil\x07 \x9b31m \u202e"
@@ -101,6 +101,14 @@ def test_show_has_the_conversation_and_how_it_ended(folder: Path) -> None:
     assert "first token 0.25 s · 3 tokens · 2.5 s" in shown
     last = run(["history", "show"]).stdout.decode()
     assert "truncated: the stream ended early · demo/m" in last
+
+
+def test_a_turn_that_the_model_paused_is_not_called_complete(folder: Path) -> None:
+    paused = ev.Done(finish_reason="paused", stats=STATS, attempts=1)
+    write_run(folder, run_id(1), "so far", end=paused)
+    assert run(["history"]).stdout.split(b"\t")[3] == b"paused"
+    assert b"\npaused \xc2\xb7 demo/m" in run(["history", "show"]).stdout
+    assert b"*paused \xc2\xb7 demo/m" in run(["history", "export"]).stdout
 
 
 @pytest.mark.parametrize("text", TEXTS)

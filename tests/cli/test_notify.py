@@ -14,7 +14,7 @@ from tests.support.client import run, server_flags
 from tests.support.loopback import Reply, Script
 from tests.support.terminal import on_terminal
 
-WHOLE = b"\x1b]9;chatstream: the answer is complete\x1b\\"
+WHOLE = b"\x1b]9;chatstream: the answer has arrived\x1b\\"
 BROKEN = b"\x1b]9;chatstream: the answer broke off\x1b\\"
 
 

@@ -58,6 +58,7 @@ NOTHING: dict[str, typing.Any] = {
     "copy_code": None,
     "copy_to": None,
     "save_code": None,
+    "save_images": None,
 }
 
 
@@ -67,6 +68,13 @@ def test_what_is_to_be_copied_is_handed_on(tmp_path: Path) -> None:
     assert copying is not None
     wanted = (copying.copy, copying.code, copying.to, copying.save)
     assert wanted == (False, 2, tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", ["copy_code", "save_code", "save_images"])
+def test_each_of_them_alone_is_something_to_do(name: str, tmp_path: Path) -> None:
+    copying = options.copying_in({**NOTHING, name: 1 if name == "copy_code" else tmp_path})
+    assert copying is not None
+    assert (copying.code, copying.save, copying.images).count(None) == 2
 
 
 def test_what_cannot_work_is_told_before_anything_is_asked(tmp_path: Path) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from email.utils import formatdate
+import json
 from typing import Any
 
 import msgspec
@@ -22,14 +21,14 @@ from chatstream.errors import (
     ProtocolError,
     QuotaExceeded,
     RateLimited,
+    Refused,
     ServerError,
     UnsupportedParameter,
 )
-from chatstream.providers.failures import failure_in, failure_of, retry_after
+from chatstream.providers.failures import error_in, failure_in, failure_of, no_answer
 
 Kind = type[ChatstreamError]
 MISSING = "The model `x` does not exist or you do not have access to it."
-NOW = 1_800_000_000.0
 
 
 def fail(status: int, body: object, **headers: str) -> ChatstreamError:
@@ -102,7 +101,7 @@ def typed(kind: str, message: str = "m") -> dict[str, object]:
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 
-# The words of an error say more than its status.
+# A code, or words where the status leaves it open, say more than the status.
 WORDS: list[Any] = [
     (429, coded("insufficient_quota"), QuotaExceeded),
     (429, coded(None, "You exceeded your current quota, check your plan"), QuotaExceeded),
@@ -134,10 +133,152 @@ WORDS: list[Any] = [
 
 
 @pytest.mark.parametrize(("status", "body", "kind"), WORDS)
-def test_the_words_of_an_error_beat_its_status(status: int, body: object, kind: Kind) -> None:
+def test_a_code_or_words_say_more_than_an_open_status(
+    status: int, body: object, kind: Kind
+) -> None:
     failure = fail(status, body)
     assert type(failure) is kind
     assert failure.status == status
+
+
+def google(message: str, status: str = "", **details: object) -> list[dict[str, object]]:
+    error = {"message": message, "status": status, "details": [details]}
+    return [{"error": error}]
+
+
+OVER = "You exceeded your current quota, please check your plan and billing details."
+
+
+def limit(period: str, **more: object) -> list[dict[str, object]]:
+    return google(OVER, "RESOURCE_EXHAUSTED", violations=[{"quotaId": f"Requests{period}"}], **more)
+
+
+# The other way round: a status or a code that has a meaning of its own beats any word.
+DECIDED: list[Any] = [
+    (500, {"error": "model runner crashed: shared library not found"}, ServerError),
+    (500, {"error": "the model was not found in the context window"}, ServerError),
+    (500, coded(None, "upstream said: invalid api key"), ServerError),
+    (502, coded(None, "rate limit of the proxy"), ServerError),
+    (503, coded(None, "model 'x' not found"), Overloaded),
+    (500, coded(None, "the engine is overloaded"), Overloaded),
+    (503, coded("model_not_found", "no available channel for model x"), ModelNotFound),
+    (401, coded(None, "model 'x' not found: your quota exceeded"), AuthError),
+    (401, {"error": {"type": "CreditsError", "message": "Insufficient balance"}}, QuotaExceeded),
+    (402, coded(None, "rate limit: try again in 5 seconds"), QuotaExceeded),
+    (403, coded(None, "You exceeded your current quota"), QuotaExceeded),
+    (403, coded(None, "the input was flagged for violence"), ContentPolicy),
+    (403, coded("rateLimitExceeded", "slow down"), RateLimited),
+    (403, coded(None, "rate limit words"), AuthError),
+    (400, coded(None, "the parameter location is not supported"), BadRequest),
+    (200, coded(None, "Error code: 429 - {}"), RateLimited),
+    (404, coded(None, "rate limit, quota exceeded"), BadRequest),
+    (404, {"error": {"code": 404, "message": "models/x is not found for v1beta"}}, ModelNotFound),
+    (404, coded(None, "No endpoints found for z/glm."), ModelNotFound),
+    (404, coded(None, "No endpoints found that support image input"), BadRequest),
+    (408, coded(None, "invalid api key"), ServerError),
+    (413, coded("rate_limit_exceeded", "Request too large for model `x`"), ContextLength),
+    (429, coded("rate_limit_exceeded", "on tokens per min (TPM): Limit 9"), RateLimited),
+    (429, coded("engine_overloaded_error"), Overloaded),
+    (429, coded(None, "model 'x' not found"), RateLimited),
+    (429, coded("token_quota_exceeded", "Requests per minute limit exceeded"), RateLimited),
+    (429, coded("token_quota_exceeded", "Tokens per day limit exceeded"), QuotaExceeded),
+    (429, google(OVER, "RESOURCE_EXHAUSTED"), QuotaExceeded),
+    (429, google(OVER, retryDelay="34s"), RateLimited),
+    (429, limit("PerMinutePerProject"), RateLimited),
+    (429, limit("PerMinutePerProject", retryDelay="34s"), RateLimited),
+    (429, limit("PerDayPerProject", retryDelay="34s"), QuotaExceeded),
+    (429, coded("insufficient_quota", "try again in 5 seconds"), QuotaExceeded),
+    (400, google("bad key", "INVALID_ARGUMENT", reason="API_KEY_INVALID"), AuthError),
+    (400, {"code": "Client sent a bad argument", "error": "Incorrect API key"}, AuthError),
+    (400, coded("model_decommissioned", "x has been decommissioned"), ModelNotFound),
+    (400, coded(None, "The model `x` has been decommissioned."), ModelNotFound),
+    (400, {"code": 20012, "message": "Model does not exist."}, ModelNotFound),
+    (400, coded(None, "Model Not Exist"), ModelNotFound),
+    (400, {"__type": "ThrottlingException", "message": "Too many tokens"}, RateLimited),
+    (400, {"__type": "AccessDeniedException", "message": "no"}, AuthError),
+    (400, {"__type": "ValidationException", "message": "Input is too long"}, ContextLength),
+    (400, coded(None, "model runner crashed: shared library not found"), BadRequest),
+    (400, coded("api_error", "m"), BadRequest),
+    (403, {"error": {"message": "Forbidden"}}, AuthError),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "kind"), DECIDED)
+def test_words_do_not_beat_a_status_that_has_a_meaning(
+    status: int, body: object, kind: Kind
+) -> None:
+    failure = fail(status, body)
+    assert (type(failure), failure.status) == (kind, status)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (1000, ServerError),
+        (1002, RateLimited),
+        (1004, AuthError),
+        (1008, QuotaExceeded),
+        (1013, ServerError),
+        (1026, ContentPolicy),
+        (1027, ContentPolicy),
+        (1039, RateLimited),
+        (2013, BadRequest),
+        (2049, AuthError),
+        (9999, ServerError),
+    ],
+)
+def test_minimax_has_numbers_of_its_own(number: int, kind: Kind) -> None:
+    error = {"base_resp": {"status_code": number, "status_msg": "m"}, "choices": None}
+    assert type(error_in(error)) is kind
+
+
+REGION = "Country, region, or territory not supported"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, coded("unsupported_country_region_territory", REGION)),
+        (403, coded(None, REGION)),
+        (400, google("User location is not supported for the API use.", "FAILED_PRECONDITION")),
+        (403, {"error": {"type": "forbidden", "message": "Request not allowed"}}),
+        (403, coded(None, "Claude is not available in your region")),
+    ],
+)
+def test_a_refused_region_is_not_about_the_key(status: int, body: object) -> None:
+    failure = fail(status, body)
+    assert (type(failure), failure.exit_status, failure.retryable) == (Refused, 3, False)
+    assert "country or network" in (failure.hint or "")
+
+
+def titled(title: str) -> str:
+    return f"<!DOCTYPE html><html><head><title>{title}</title></head><body></body></html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        (403, titled("Just a moment..."), {"cf_mitigated": "challenge"}),
+        (403, titled("Just a moment..."), {}),
+        (503, titled("Just a moment..."), {}),
+        (429, titled("Attention Required! | Cloudflare"), {}),
+        (403, titled("Access Denied"), {}),
+        (403, "error code: 1020", {}),
+    ],
+)
+def test_the_page_of_a_guard_is_not_about_the_key(
+    status: int, body: str, headers: dict[str, str]
+) -> None:
+    failure = fail(status, body, **headers)
+    assert (type(failure), failure.exit_status, failure.retryable) == (Refused, 3, False)
+    assert "firewall" in (failure.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, AuthError), (429, RateLimited), (502, ServerError)]
+)
+def test_other_pages_are_told_by_their_status(status: int, kind: Kind) -> None:
+    assert type(fail(status, titled("nginx"))) is kind
 
 
 # Errors in the middle of a stream come with HTTP 200; what they say of themselves decides.
@@ -154,6 +295,10 @@ MIDDLE: list[Any] = [
     ({"error": {"message": "m", "code": ["429"]}}, ServerError, None),
     ({"error": "m"}, ServerError, None),
     ("m", ServerError, None),
+    ({"error": {"message": "m", "type": "invalid_request_error"}}, BadRequest, None),
+    ({"error": {"message": "m", "type": "server_error"}}, ServerError, None),
+    ({"error": {"message": "m", "status": "UNAVAILABLE"}}, Overloaded, None),
+    ({"error": {"message": "m", "status": "RESOURCE_EXHAUSTED"}}, RateLimited, None),
 ]
 
 
@@ -163,6 +308,36 @@ def test_an_error_in_the_stream_tells_its_own_status(
 ) -> None:
     failure = failure_in(value)
     assert (type(failure), failure.message, failure.status) == (kind, "m", status)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("Authentication error", AuthError),
+        ("token expired or incorrect", AuthError),
+        ("User is not authorized to use this resource", AuthError),
+        ("Rate limit exceeded", RateLimited),
+        ("z/glm is temporarily rate-limited upstream", RateLimited),
+        ("model 'x' not found", ModelNotFound),
+        ("insufficient balance", QuotaExceeded),
+        ("the engine is currently busy", Overloaded),
+        ("Error code: 429 - {'detail': 'm'}", RateLimited),
+        ("upstream: HTTP/1.1 401 Unauthorized", AuthError),
+        ("status code: 503", Overloaded),
+        ("model runner crashed: shared library not found", ServerError),
+        ("CUDA error 429", ServerError),
+    ],
+)
+def test_words_decide_in_a_stream_where_there_is_neither_code_nor_status(
+    words: str, kind: Kind
+) -> None:
+    assert type(failure_in(words)) is kind
+    assert type(failure_in({"error": {"message": words}})) is kind
+
+
+def test_a_code_in_a_stream_beats_the_words() -> None:
+    broken = coded("server_error", "model 'x' not found")
+    assert type(failure_in(broken)) is ServerError
 
 
 def test_a_status_inside_the_error_beats_the_http_status() -> None:
@@ -302,51 +477,121 @@ def test_the_advice_holds_for_one_failure_only() -> None:
     assert fail(500, "m").retryable
 
 
-def date(seconds: float) -> str:
-    return formatdate(NOW + seconds, usegmt=True)
+def test_the_pause_comes_with_the_failure() -> None:
+    assert fail(429, "m", retry_after="3").retry_after == 3.0
 
 
 @pytest.mark.parametrize(
-    ("headers", "seconds"),
+    ("body", "seconds"),
     [
-        ({}, None),
-        ({"retry-after": "3"}, 3.0),
-        ({"retry-after": "0.5"}, 0.5),
-        ({"retry-after": " 7 "}, 7.0),
-        ({"retry-after-ms": "1500"}, 1.5),
-        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
-        ({"retry-after-ms": "0", "retry-after": "1"}, 1.0),
-        ({"retry-after-ms": "-1", "retry-after": "1"}, 1.0),
-        ({"retry-after-ms": "nan", "retry-after": "1"}, 1.0),
-        ({"retry-after-ms": "soon", "retry-after": "1"}, 1.0),
-        ({"retry-after": "0"}, None),
-        ({"retry-after": "-5"}, None),
-        ({"retry-after": "nan"}, None),
-        ({"retry-after": "inf"}, None),
-        ({"retry-after": "9" * 400}, None),
-        ({"retry-after": ""}, None),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "86400"}, 86400.0),
-        ({"retry-after": date(90)}, 90.0),
-        ({"retry-after": date(-90)}, None),
-        ({"retry-after": "Mon, 01 Jan 0001 00:00:00 -0000"}, None),
-        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359"}, 251607078059.0),
+        (coded("rate_limit_exceeded", "Please try again in 2.5s."), 2.5),
+        (coded("usage_limit_reached", "m", resets_in_seconds=9568), 9568.0),
+        (coded(None, "try again in 2s", retry_after=7), 7.0),
+        (limit("PerMinute", retryDelay="34s"), 34.0),
+        ({"error": {"message": "m", "metadata": {"headers": {"Retry-After": "4"}}}}, 4.0),
+        ({"error": {"message": "m", "metadata": {"raw": "retry after 30 seconds"}}}, 30.0),
+        ({"error": "m", "estimated_time": 20.0}, 20.0),
     ],
 )
-def test_the_pause_that_a_server_asks_for(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers, NOW) == (seconds and pytest.approx(seconds, rel=0.01))
+def test_the_pause_may_stand_in_the_body_or_the_message(body: object, seconds: float) -> None:
+    assert fail(429, body).retry_after == seconds
+    assert failure_in(body, 429).retry_after == seconds
+    assert fail(429, body, retry_after="3").retry_after == 3.0
 
 
-WORD = st.sampled_from(["Mon,", "31", "Feb", "Dec", "0", "1", "99", "9999", "24:60:60", "-0000"])
-NUMBER = st.text("0123456789.+-e_ ", max_size=12)
+def test_a_pause_is_told_in_the_hint_of_a_failure_that_may_pass() -> None:
+    long = coded("usage_limit_reached", "m", resets_in_seconds=9568)
+    assert fail(429, long).hint == "the server asks to wait 2 h 39 min"
+    assert fail(429, "m", retry_after="3").hint == "the server asks to wait 3 s"
+    assert fail(429, "m").hint == RateLimited.hint
 
 
-@settings(deadline=None)
-@given(NUMBER | st.lists(WORD, max_size=7).map(" ".join) | st.floats().map(str))
-def test_any_header_is_a_pause_or_none(text: str) -> None:
-    seconds = retry_after({"retry-after": text, "retry-after-ms": text}, NOW)
-    assert seconds is None or (seconds > 0 and math.isfinite(seconds))
+def test_a_refusal_asks_for_no_pause_in_its_words() -> None:
+    failure = fail(400, coded(None, "bad prompt; wait 5 seconds"))
+    assert (failure.retry_after, failure.hint) == (None, None)
 
 
-def test_the_pause_comes_with_the_failure() -> None:
-    assert fail(429, "m", retry_after="3").retry_after == 3.0
+def test_the_reason_of_the_provider_behind_is_told_and_its_class_counts() -> None:
+    raw = '{"error": {"message": "The engine is overloaded", "code": 503}}'
+    inside = {"raw": raw, "provider_name": "X"}
+    failure = fail(429, coded(429, "Provider returned error", metadata=inside))
+    assert type(failure) is Overloaded
+    assert failure.message == "Provider returned error (X): The engine is overloaded"
+
+
+@pytest.mark.parametrize("value", [None, "text", {}, {"error": None}, {"choices": [{}]}])
+def test_what_is_no_error_is_no_failure(value: object) -> None:
+    assert error_in(value) is None
+
+
+WRONGLY_FRAMED = [
+    pytest.param(b'data: {"error": {"message": "m x", "code": 429}}\n\n', id="event"),
+    pytest.param(b': hi\n\nevent: error\r\ndata: {"error": {"message": "m x"}}\r\n', id="events"),
+    pytest.param(b'\xef\xbb\xbf{"error": {"message": "m x"}}', id="bom"),
+    pytest.param(b'{"error": {"message": "m x"}}\n<html>more</html>', id="something-behind"),
+    pytest.param(b'{"error": {"message": "m x"}', id="cut-by-one"),
+    pytest.param(b'{"error": {"message": "m x"', id="cut-by-two"),
+    pytest.param(b'{"error": {"message": "m x', id="cut-by-three"),
+    pytest.param(b'[{"error": {"message": "m x"}}', id="list-cut-by-one"),
+    pytest.param(b'{"error": {"message": "m\nx"}}', id="raw-line-end"),
+]
+
+
+@pytest.mark.parametrize("body", WRONGLY_FRAMED)
+def test_an_error_body_that_is_framed_wrong_is_read(body: bytes) -> None:
+    failure = failure_of(429, body, {})
+    assert (type(failure), failure.message) == (RateLimited, "m x")
+
+
+def test_a_cut_error_body_is_told_by_what_came_of_its_message() -> None:
+    body = json.dumps(coded("c", 'no "x" \\ é, z', metadata={"a": [1, {"b": "c,d"}]})).encode()
+    begin = body.index(b'"no ') + 1
+    for cut in range(begin + 3, len(body)):
+        message = failure_of(400, body[:cut], {}).message
+        assert message
+        assert 'no "x" \\ é, z'.startswith(message)
+
+
+@pytest.mark.parametrize("text", ["404 page not found", '"a" is no model', "data: none", "{", "[1"])
+def test_a_text_that_only_begins_like_json_is_told_as_it_is(text: str) -> None:
+    assert fail(400, text).message == text
+
+
+@pytest.mark.parametrize("body", [{"a": 1}, [], ["a"], "a", {"choices": []}])
+def test_json_that_is_no_error_is_a_protocol_error_with_http_200(body: object) -> None:
+    failure = failure_of(200, msgspec.json.encode(body), {})
+    assert type(failure) is ProtocolError
+    assert msgspec.json.encode(body).decode() in failure.message
+
+
+@pytest.mark.parametrize(
+    ("status", "named"),
+    [
+        (204, "204 No Content"),
+        (205, "205 Reset Content"),
+        (300, "300 Multiple Choices"),
+        (302, "302 Found"),
+        (304, "304 Not Modified"),
+        (399, "399"),
+    ],
+)
+def test_a_status_that_never_has_an_answer_is_told_as_what_it_is(status: int, named: str) -> None:
+    failure = no_answer(status)
+    assert failure is not None
+    assert failure.message == f"the server answered {named}: there is no answer in it"
+    assert (failure.status, failure.retryable) == (status, False)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 404, 500])
+def test_other_statuses_may_have_an_answer(status: int) -> None:
+    assert no_answer(status) is None
+
+
+@pytest.mark.parametrize(("status", "told"), [(201, True), (202, True), (200, False), (500, False)])
+def test_a_success_other_than_200_without_a_body_has_no_answer(status: int, told: bool) -> None:
+    assert (no_answer(status, empty=True) is not None) is told
+
+
+def test_a_long_message_costs_little_whatever_is_in_it() -> None:
+    for text in (": a\n", "model ", "wait 1 ", "try again in 1h1m1s and ", "not found in region "):
+        assert fail(400, text * 16_000).message

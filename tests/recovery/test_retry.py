@@ -33,6 +33,7 @@ from chatstream.errors import (
 from chatstream.events import (
     Content,
     Event,
+    Image,
     Metadata,
     Reasoning,
     Retry,
@@ -175,7 +176,14 @@ def test_a_failure_before_the_first_token_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "token", [Content("a"), Reasoning("a"), ToolCallDelta("i", "n", ""), ToolCall("i", "n", "{}")]
+    "token",
+    [
+        Content("a"),
+        Reasoning("a"),
+        ToolCallDelta("i", "n", ""),
+        ToolCall("i", "n", "{}"),
+        Image(data="AAAA"),
+    ],
 )
 def test_after_the_first_visible_token_nothing_is_tried_again(token: Event) -> None:
     source = Source([Metadata(), token, Usage(), Stalled("m")])
@@ -392,11 +400,12 @@ def test_white_space_is_asked_anew_and_not_there_twice() -> None:
     [
         ([Reasoning("hm")], CONTINUE),
         ([Reasoning("hm"), Content("\n\n")], CONTINUE),
+        ([Image(data="AAAA")], CONTINUE),
         ([Reasoning("hm")], RESTART),
         ([Content(" \n")], RESTART),
     ],
 )
-def test_thinking_and_white_space_are_nothing_to_go_on_after(
+def test_thinking_images_and_white_space_are_nothing_to_go_on_after(
     before: list[Event], plan: Plan
 ) -> None:
     source = Source([*before, cut()], [*words("Hello"), FINISH])

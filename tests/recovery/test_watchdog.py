@@ -11,6 +11,7 @@ from chatstream.errors import ChatstreamError, Stalled, TimedOut
 from chatstream.events import (
     Content,
     Event,
+    Image,
     Metadata,
     Reasoning,
     ToolCall,
@@ -113,7 +114,14 @@ def test_each_phase_ends_at_its_own_limit(
 
 
 @pytest.mark.parametrize(
-    "token", [Content("a"), Reasoning("a"), ToolCallDelta("i", "n", "x"), ToolCall("i", "n", "{}")]
+    "token",
+    [
+        Content("a"),
+        Reasoning("a"),
+        ToolCallDelta("i", "n", "x"),
+        ToolCall("i", "n", "{}"),
+        Image(data="AAAA"),
+    ],
 )
 def test_every_kind_of_token_resets_the_limit(token: Event) -> None:
     events: list[Event] = [Pulse(t=0.0)]

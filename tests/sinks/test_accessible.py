@@ -170,6 +170,12 @@ TOLD = [
         ],
         id="tools-at-once",
     ),
+    pytest.param([ev.Image(data="AAAA")], ["The answer holds an image."], id="image"),
+    pytest.param(
+        [ev.Citation("https://a.example/", "A", 2), ev.Content("So it is [2].")],
+        ["So it is [2].", "Sources:", "[2] A · https://a.example/"],
+        id="sources",
+    ),
     pytest.param(
         [
             ev.ToolCallDelta("1", "weather", "{"),
@@ -338,11 +344,13 @@ def test_remote_text_moves_no_cursor_wherever_it_comes_from(room: Room) -> None:
         ev.ToolComplete(EVIL, EVIL, EVIL, 1.0),
         ev.ToolStart(EVIL, EVIL),
         ev.ToolError(EVIL, EVIL, EVIL, 1.0),
+        ev.Citation(EVIL, EVIL),
+        ev.Image(EVIL, EVIL, EVIL),
         ev.Error(EVIL, EVIL, recoverable=True, partial=True, hint=EVIL, resume=EVIL),
         reasoning=True,
     )
     text = "".join(lines)
-    assert text.count("52;c;x") >= 14
+    assert text.count("52;c;x") >= 16
     assert all(character.isprintable() or character == "�" for character in text)
 
 

@@ -165,6 +165,53 @@ def test_warnings_and_fallbacks_stay_above_the_text() -> None:
     assert text[2:] == ["some text"]
 
 
+@pytest.mark.parametrize("pieces", [["The answer", " is 4."], ["The answer is 4."]])
+def test_an_answer_after_thinking_is_one_paragraph(pieces: list[str]) -> None:
+    terminal = Terminal()
+    terminal.arrive(ev.Reasoning("Let me think. "))
+    terminal.arrive(ev.Reasoning("Done."), ev.Content(pieces[0]))  # of one delta
+    terminal.answer(pieces[1:])
+    assert terminal.end() == ["thought a moment", "", "The answer is 4."]
+
+
+def test_sources_are_listed_after_the_answer() -> None:
+    terminal = Terminal()
+    terminal.arrive(ev.Citation("https://a.example/", number=1), ev.Content("A test [1]"))
+    terminal.arrive(ev.Citation("https://b.example/", "B\x1b[2J", 2), ev.Content("[2]."), after=0.1)
+    assert "a.example" not in "".join(terminal.screen.text())
+    assert terminal.end(done("length")) == [
+        "A test [1][2].",
+        "",
+        "Sources:",
+        "[1] https://a.example/",
+        "[2] B␛[2J · https://b.example/",
+        "the answer stopped at the token limit",
+    ]
+
+
+def test_sources_of_an_answer_that_broke_off_are_listed_and_dropped_ones_are_not() -> None:
+    terminal = Terminal()
+    retry = ev.Retry(attempt=2, max=2, delay=0.0, cause="cut", action="reset")
+    terminal.arrive(ev.Citation("https://old.example/"), ev.Content("old"), retry)
+    terminal.arrive(ev.Content("new"), ev.Citation("https://a.example/"))
+    assert terminal.end(failed())[-5:] == [
+        "new",
+        "",
+        "Sources:",
+        "[1] https://a.example/",
+        "✗ too busy",
+    ]
+
+
+def test_an_image_is_a_line_that_tears_no_paragraph_apart() -> None:
+    terminal = Terminal()
+    terminal.arrive(ev.Content("```\ncode\n"))
+    terminal.arrive(ev.Image(media_type="image/png", data="A" * 16_000), after=0.1)
+    assert "[image/png, 12 KB]" in terminal.screen.text()
+    terminal.answer(["more\n```\n", "end"])
+    assert terminal.end() == ["code", "more", "[image/png, 12 KB]", "", "end"]
+
+
 def test_hidden_reasoning_is_a_spinner_and_collapses_to_one_line() -> None:
     terminal = Terminal()
     terminal.arrive(ev.Reasoning("secret"))

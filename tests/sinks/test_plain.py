@@ -130,6 +130,11 @@ COLOURED: list[Any] = [
     ),
     ([STOPPED], "\x1b[33mstopped\x1b[0m\n\x1b[2mgo on with it: chatstream resume a\x1b[0m\n"),
     ([ev.ToolCall("1", "t", "{}")], "\x1b[2mtool call: t({})\x1b[0m\n"),
+    (
+        [ev.Citation("https://a.example/", "A"), ERROR],
+        "\x1b[2mSources:\x1b[0m\n\x1b[2m[1] A · https://a.example/\x1b[0m\n"
+        "\x1b[1;31merror: cut off\x1b[0m\n",
+    ),
 ]
 
 
@@ -139,6 +144,18 @@ def test_each_kind_of_note_has_its_colour_where_colours_are_asked_for(
 ) -> None:
     drive(arrivals(ev.Content("a"), *events), desk.sink(stats=True, colours=True))
     assert (desk.output, desk.notes) == ("a", notes)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_sources_are_notes_at_the_end_and_images_are_left_to_others(
+    desk: Desk, terminal: bool
+) -> None:
+    events = [ev.Citation("https://a.example/", number=1), ev.Image(data="AAAA"), ev.Content("b")]
+    drive(arrivals(ev.Content("a"), *events, LENGTH), desk.sink(terminal=terminal))
+    assert desk.output == ("ab\n" if terminal else "ab")
+    assert desk.notes == (
+        "Sources:\n[1] https://a.example/\nthe answer stopped at the token limit\n"
+    )
 
 
 def test_a_colour_ends_whatever_the_note_says(desk: Desk) -> None:

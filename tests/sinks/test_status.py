@@ -265,8 +265,10 @@ def test_a_call_that_is_written_is_told_by_its_name() -> None:
     assert run.words() == "writing a call of weather…"
 
 
-@pytest.mark.parametrize("event", [ev.ToolCall("1", "f", "{}"), ev.ToolStart("1", "f")])
-def test_a_tool_speaks_for_itself(event: ev.Event) -> None:
+@pytest.mark.parametrize(
+    "event", [ev.ToolCall("1", "f", "{}"), ev.ToolStart("1", "f"), ev.Image(data="AAAA")]
+)
+def test_a_tool_or_an_image_speaks_for_itself(event: ev.Event) -> None:
     run = Run()
     run.note(ev.Content("x"), event)
     assert run.line() is None
@@ -279,7 +281,9 @@ def test_the_end_is_silent_also_in_a_pause(end: ev.Event) -> None:
     assert run.line() is None
 
 
-@pytest.mark.parametrize("event", [ev.Usage(), ev.Warn("c", "odd"), Key("reasoning")])
+@pytest.mark.parametrize(
+    "event", [ev.Usage(), ev.Warn("c", "odd"), ev.Citation("https://a.example/"), Key("reasoning")]
+)
 def test_what_is_said_elsewhere_changes_nothing(event: ev.Event) -> None:
     run = Run()
     run.note(ev.Content("x"))
@@ -395,6 +399,7 @@ ANY_EVENT: st.SearchStrategy[ev.Event] = st.one_of(
         action=st.sampled_from(["reset", "continue"]),
     ),
     st.builds(ev.Fallback, WORDS, WORDS, WORDS),
+    st.builds(ev.Image, WORDS, WORDS, WORDS),
     st.builds(ev.Metadata, restart=st.booleans(), version=st.none() | st.just(1)),
     st.builds(Key, st.sampled_from(["pause", "go_on", "reasoning", "suspend", "continue"])),
     st.sampled_from([DONE, ERROR, ev.Usage(), ev.Warn("c", "\x1b")]),

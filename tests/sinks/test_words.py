@@ -27,6 +27,8 @@ NOTES: list[Any] = [
     (ev.Content("a"), None),
     (ev.Reasoning("a"), None),
     (ev.ToolCallDelta("i", "f", "{"), None),
+    (ev.Citation("https://a.example/"), None),  # they are listed at the end
+    (ev.Image(data="AAAA"), None),  # a warning comes at the end
     (ev.Usage(), None),
     (ev.Waiting("connect", 1.0), None),
 ]
@@ -62,6 +64,7 @@ def error(code: str = "auth", **fields: Any) -> ev.Error:
         (done("tool_calls"), []),
         (done("length"), ["the answer stopped at the token limit"]),
         (done("content_filter"), ["the provider's content filter ended the answer"]),
+        (done("paused"), ["the model paused its turn, so the answer is not finished"]),
     ],
 )
 def test_an_ending_says_only_what_is_unusual(event: ev.Terminal, lines: list[str]) -> None:

@@ -16,6 +16,7 @@ from chatstream.events import (
     Content,
     Done,
     Event,
+    Image,
     Metadata,
     Reasoning,
     Retry,
@@ -252,6 +253,8 @@ SIZES: list[Any] = [
     pytest.param(ToolCallDelta("id", "name", "é"), 2, id="tool-call-delta"),
     pytest.param(ToolOutput("id", "name", "é"), 2, id="tool-output"),
     pytest.param(ToolCall("id", "name", '{"é":1}'), 8, id="tool-call"),
+    pytest.param(Image(data="AAAA"), 4, id="image"),
+    pytest.param(Image(url="https://a.example/"), 0, id="image-elsewhere"),
     pytest.param(Usage(), 0, id="no-text"),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ from chatstream.events import (
     Error,
     Event,
     Fallback,
+    Image,
     Metadata,
     Reasoning,
     Retry,
@@ -34,7 +36,7 @@ from chatstream.events import (
     Usage,
     Warn,
 )
-from chatstream.flow import Finish, Pulse, close
+from chatstream.flow import Burst, Finish, Pulse, close, singly
 from chatstream.grammar import check
 from chatstream.messages import Message
 from chatstream.stages.seal import new_run, seal
@@ -64,16 +66,18 @@ def run(
     clock: Clock | None = None,
     earlier: Message | None = None,
     resume: str | None = None,
+    keeps_images: bool = False,
 ) -> list[Event]:
     stage = seal(
         new_run(),
         token or CancelToken(),
         earlier=earlier,
         resume=lambda: resume,
+        keeps_images=keeps_images,
         redact=lambda text: text.replace("sk-key", "***"),
         clock=clock or Clock(),
     )
-    events = list(stage(source(*steps)))
+    events = list(singly(stage(source(*steps))))
     check(event for event in events if not isinstance(event, Pulse))
     return events
 
@@ -191,13 +195,13 @@ def test_the_source_is_closed_before_the_terminal_event_is_out() -> None:
 
     def source() -> Iterator[Event]:
         try:
+            yield Content("a")
             yield finish()
         finally:
             closed.append(True)
 
     events = seal(new_run(), CancelToken())(source())
-    next(events)
-    assert isinstance(next(events), Done)
+    assert [type(next(events)) for _ in range(3)] == [Metadata, Content, Done]
     assert closed == [True]
 
 
@@ -377,7 +381,8 @@ def test_it_comes_before_anything_is_asked() -> None:
 
 def test_nothing_earlier_is_nothing() -> None:
     for earlier in (None, Message("assistant", "")):
-        assert [type(event) for event in run(finish(), earlier=earlier)] == [Metadata, Done]
+        events = run(Content("a"), finish(), earlier=earlier)
+        assert [type(event) for event in events] == [Metadata, Content, Done]
 
 
 def test_the_figures_are_those_of_the_new_text() -> None:
@@ -451,3 +456,117 @@ def test_without_a_journal_there_is_no_way_to_go_on() -> None:
     last = run(Content("a"), Truncated("m"), resume=None)[-1]
     assert isinstance(last, Error)
     assert (last.partial, last.resume) == (True, None)
+
+
+# ---- an answer that nobody would see
+
+
+def warnings(*steps: Event | BaseException, **how: Any) -> list[tuple[str, str]]:
+    """Those of the run; they come right before its end."""
+    events = run(*steps, **how)
+    warned = [event for event in events if isinstance(event, Warn)]
+    assert events[len(events) - 1 - len(warned) : -1] == warned
+    return [(event.code, event.message) for event in warned]
+
+
+NOTHING = "the model wrote no answer"
+ONLY_THOUGHT = "the model only thought and wrote no answer; --reasoning show prints its thinking"
+USED_UP = (
+    "the model used up the token limit with thinking and wrote no answer; "
+    "a larger --max-tokens leaves room for one"
+)
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason", "message"),
+    [
+        pytest.param([], "stop", NOTHING, id="nothing"),
+        pytest.param([Usage(output_tokens=0)], "length", NOTHING, id="no-room"),
+        pytest.param([Content("\n"), Content(" ")], "stop", NOTHING, id="white-space"),
+        pytest.param([Reasoning("r")], "stop", ONLY_THOUGHT, id="thinking"),
+        pytest.param([Reasoning("r"), Content("\n\n")], "stop", ONLY_THOUGHT, id="and-space"),
+        pytest.param([Reasoning("r")], "length", USED_UP, id="too-much-thinking"),
+        pytest.param([Content("a"), again(2)], "stop", NOTHING, id="dropped"),
+        pytest.param([Reasoning("r"), again(2)], "stop", NOTHING, id="thinking-dropped"),
+        pytest.param([Burst([Content(" "), Content("\n")], t=1.0)], "stop", NOTHING, id="burst"),
+    ],
+)
+def test_a_whole_run_without_an_answer_is_told_of(
+    steps: list[Event], reason: str, message: str
+) -> None:
+    assert warnings(*steps, finish(reason)) == [("no_answer", message)]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param([Content(" "), Content("a")], id="text"),
+        pytest.param([Reasoning("r"), Content("a")], id="text-after-thinking"),
+        pytest.param([Burst([Content(" "), Content("a")], t=1.0)], id="text-in-a-burst"),
+        pytest.param([ToolCall("i", "n", "{}")], id="a-call"),
+        pytest.param([Reasoning("r"), ToolCallDelta("i", "n", "{")], id="a-call-begun"),
+    ],
+)
+def test_an_answer_of_any_kind_is_one(steps: list[Event]) -> None:
+    assert warnings(*steps, finish()) == []
+
+
+def test_an_image_is_an_answer() -> None:
+    assert warnings(Image(data="AAAA"), finish(), keeps_images=True) == []
+
+
+def test_the_words_of_a_refusal_are_an_answer() -> None:
+    assert [code for code, _ in warnings(Warn("refusal", "I cannot."), finish())] == ["refusal"]
+
+
+def test_a_run_that_goes_on_after_a_text_has_an_answer() -> None:
+    assert warnings(finish(), earlier=EARLIER) == []
+
+
+def test_only_a_whole_run_can_lack_an_answer() -> None:
+    assert warnings(Truncated("m")) == []
+
+
+def png() -> Image:
+    return Image(media_type="image/png", data="A" * 16_000)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        pytest.param(
+            [png()],
+            "the answer holds an image that is not shown (image/png, 12 KB); "
+            "--save-images DIR saves it",
+            id="one",
+        ),
+        pytest.param(
+            [png(), Image(data="AAAA"), Image(url="https://a.example/1.png"), png()],
+            "the answer holds 4 images that are not shown (image/png, 12 KB; image, 3 bytes; "
+            "image at https://a.example/1.png; …); --save-images DIR saves them",
+            id="several",
+        ),
+        pytest.param(
+            [Image(media_type="image/webp\n", url="https://a.example/1?key=sk-key")],
+            "the answer holds an image that is not shown "
+            "(image/webp at https://a.example/1?key=***)",
+            id="elsewhere",
+        ),
+    ],
+)
+@pytest.mark.parametrize("end", [finish(), Truncated("m")])
+def test_images_that_nobody_keeps_are_told_of_once(
+    images: list[Event], message: str, end: Event | BaseException
+) -> None:
+    assert warnings(*images, Content("a"), end) == [("image", message)]
+
+
+def test_images_that_are_kept_or_were_dropped_are_not_told_of() -> None:
+    assert warnings(png(), Content("a"), finish(), keeps_images=True) == []
+    assert warnings(png(), again(2), Content("a"), finish()) == []
+
+
+def test_an_image_is_a_part_of_the_answer_that_came() -> None:
+    last = run(png(), Truncated("m"))[-2:]
+    assert isinstance(last[1], Error)
+    assert last[1].partial

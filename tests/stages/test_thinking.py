@@ -1,7 +1,9 @@
-"""Claimed: what stands between think tags is reasoning, at any cut, and never inside code."""
+"""Claimed: a response that begins with reasoning in tags is told apart, at any cut; all other text
+passes byte for byte."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -49,49 +51,89 @@ def told_apart(deltas: Iterable[str]) -> tuple[str, str]:
     return joined(stage(*(Content(delta) for delta in deltas), FINISH))
 
 
+HARMONY = (
+    "<|channel|>analysis<|message|>We need to answer.<|end|>"
+    "<|start|>assistant<|channel|>final<|message|>Four."
+)
+LONG = "x" * 600
+
 TEXTS: list[Any] = [
     pytest.param("", "", "", id="nothing"),
-    pytest.param("plain", "plain", "", id="plain"),
+    pytest.param("plain", None, "", id="plain"),
+    # A response that begins with a tag.
     pytest.param("<think>r</think>a", "a", "r", id="think"),
     pytest.param("<thinking>r</thinking>a", "a", "r", id="thinking"),
-    pytest.param("a<think>r</think>b", "ab", "r", id="in-the-middle"),
-    pytest.param("<think>r</think>a<think>s</think>b", "ab", "rs", id="twice"),
+    pytest.param("<thought>r</thought>a", "a", "r", id="thought"),
+    pytest.param("[THINK]r[/THINK]a", "a", "r", id="magistral"),
+    pytest.param("<seed:think>r</seed:think>a", "a", "r", id="seed"),
+    pytest.param("<mm:think>r</mm:think>a", "a", "r", id="minimax"),
+    pytest.param("<|channel>thought\nr<channel|>a", "a", "\nr", id="gemma"),
+    pytest.param(" \n<think>r</think>\n\na", " \n\n\na", "r", id="white-space-before"),
+    pytest.param("<think>r</think>\n<think>s</think>b", "\nb", "rs", id="twice"),
     pytest.param("<think></think>a", "a", "", id="empty"),
     pytest.param("<think>r", "", "r", id="unclosed"),
     pytest.param("<think>r</thi", "", "r</thi", id="closing-tag-cut"),
-    pytest.param("a<thi", "a<thi", "", id="opening-tag-cut"),
-    pytest.param("a<", "a<", "", id="a-lone-bracket"),
-    pytest.param("<thinks>r</thinks>", "<thinks>r</thinks>", "", id="another-tag"),
-    pytest.param("<<think>r</think>", "<", "r", id="two-brackets"),
     pytest.param("<think>r</thinking></think>a", "a", "r</thinking>", id="only-its-own-end"),
     pytest.param("<think>`r</think>a", "a", "`r", id="backtick-in-reasoning"),
     pytest.param("<think>\n```\nr</think>a", "a", "\n```\nr", id="fence-in-reasoning"),
-    pytest.param("a</think>b", "a</think>b", "", id="an-end-without-a-beginning"),
-    pytest.param("1 < 2 <think>r</think>", "1 < 2 ", "r", id="a-bracket-before"),
-    # Code: the text stays as it is.
+    # A tag that the model writes about.
+    pytest.param("Use the <think> tag. Then close it.", None, "", id="in-prose"),
+    pytest.param("Write <think>a plan</think> first.", None, "", id="a-pair-in-prose"),
+    pytest.param("a\n<think>\nr\n", None, "", id="on-a-line-of-its-own"),
+    pytest.param("<think>r</think>a<think>b</think>c", "a<think>b</think>c", "r", id="later"),
+    pytest.param("<think>r</think>a\n</think>\nb", "a\n</think>\nb", "r", id="later-end"),
+    pytest.param("a<thi", None, "", id="opening-tag-cut"),
+    pytest.param("<thi", None, "", id="nothing-but-half-a-tag"),
+    pytest.param("<thinks>r</thinks>", None, "", id="another-tag"),
+    pytest.param("<<think>r</think>", None, "", id="two-brackets"),
     pytest.param("`<think>`", None, "", id="span"),
-    pytest.param("``a`<think>``", None, "", id="span-of-two-with-one-inside"),
     pytest.param("```\n<think>r</think>\n```", None, "", id="fence"),
-    pytest.param("```html\n<think>\n```\n", None, "", id="fence-with-a-language"),
-    pytest.param("   ~~~\n<think>\n   ~~~", None, "", id="tildes-and-an-indent"),
-    pytest.param("````\n```\n<think>\n````", None, "", id="fence-of-four-with-three-inside"),
-    pytest.param("```\n~~~\n<think>\n```", None, "", id="tildes-do-not-end-backticks"),
-    pytest.param("```\na ```\n<think>\n```", None, "", id="a-fence-ends-only-on-its-own-line"),
-    pytest.param("```\n```python\n<think>\n```", None, "", id="a-language-ends-no-fence"),
-    pytest.param("```\na\n``` x\n<think>\n```", None, "", id="text-behind-a-run-ends-no-fence"),
-    pytest.param("```\n<think>", None, "", id="unclosed-fence"),
-    pytest.param("`a\n<think>` b", None, "", id="span-over-two-lines"),
-    pytest.param("- ```\n  <think>\n  ```", None, "", id="fence-in-a-list"),
-    # After code tags count again.
-    pytest.param("`a`<think>r</think>", "`a`", "r", id="right-after-a-span"),
-    pytest.param("`a` <think>r</think>", "`a` ", "r", id="after-a-span"),
-    pytest.param("```\na\n```\n<think>r</think>", "```\na\n```\n", "r", id="after-a-fence"),
-    pytest.param("```\na\n`````\n<think>r</think>", "```\na\n`````\n", "r", id="longer-end"),
-    pytest.param("```\na\n``` \t\n<think>r</think>", "```\na\n``` \t\n", "r", id="space-behind"),
-    pytest.param("```a``` b\n<think>r</think>", "```a``` b\n", "r", id="span-of-three"),
-    pytest.param("~~a~~<think>r</think>", "~~a~~", "r", id="strike-through"),
-    pytest.param("it`s\n\n<think>r</think>", "it`s\n\n", "r", id="a-blank-line-ends-a-span"),
-    pytest.param("<think>r</think>```\n<think>\n```", "```\n<think>\n```", "r", id="fence-after"),
+    # A closing tag alone: the prompt had opened the reasoning.
+    pytest.param("r.\n</think>\n\na", "r.\n\n\na", "", id="lone"),
+    pytest.param("r.\r\n</think>\r\n\r\na", "r.\r\n\r\n\r\na", "", id="lone-with-cr"),
+    pytest.param("r.\n[/THINK] \na", "r.\n \na", "", id="lone-of-magistral"),
+    pytest.param("r.\n</think>", "r.\n", "", id="lone-at-the-end"),
+    pytest.param("r.\n</thi", None, "", id="lone-cut"),
+    pytest.param("</think>\n\na", "\n\na", "", id="lone-at-the-beginning"),
+    pytest.param("</think>a", "a", "", id="lone-before-the-answer"),
+    pytest.param("r\n</think>\na\n</think>\n", "r\n\na\n</think>\n", "", id="lone-twice"),
+    pytest.param(
+        "r\n```py\nx\n```\n</think>\na", "r\n```py\nx\n```\n\na", "", id="lone-after-code"
+    ),
+    pytest.param("r ```x``` s\n</think>\na", "r ```x``` s\n\na", "", id="lone-after-a-span"),
+    pytest.param("r\n```x```\n</think>\na", "r\n```x```\n\na", "", id="lone-after-a-span-alone"),
+    pytest.param("Close it with </think>.", None, "", id="an-end-in-prose"),
+    pytest.param("a</think>\nb", None, "", id="an-end-behind-text"),
+    pytest.param("a\n</think> ends it\n", None, "", id="an-end-before-text"),
+    pytest.param("a\n    </think>\n", None, "", id="an-end-in-indented-code"),
+    pytest.param("a\n```\n</think>\n```\n", None, "", id="an-end-in-a-fence"),
+    pytest.param("a\n~~~\n</think>\n~~~\n", None, "", id="an-end-in-tildes"),
+    pytest.param("a\n````\n```\n</think>\n````\n", None, "", id="three-do-not-end-four"),
+    pytest.param("a\n```\n```py\n</think>\n```\n", None, "", id="a-language-ends-no-fence"),
+    pytest.param(
+        f"r\n~~~{LONG}{LONG}\n</think>\n", f"r\n~~~{LONG}{LONG}\n\n", "", id="too-long-for-a-fence"
+    ),
+    pytest.param("a\n</think>" + 21 * " " + "\n", None, "", id="an-end-before-much-space"),
+    pytest.param("- ```\n  </think>\n  ```\n", None, "", id="an-end-in-a-fence-in-a-list"),
+    pytest.param("1. a\n   ```\n</think>\n", None, "", id="an-end-in-an-open-fence"),
+    # The channels of gpt-oss.
+    pytest.param(HARMONY, "Four.", "We need to answer.", id="channels"),
+    pytest.param(
+        f"<|start|>assistant{HARMONY}<|return|>", "Four.", "We need to answer.", id="marks"
+    ),
+    pytest.param(
+        "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{}<|call|>",
+        "",
+        "{}",
+        id="commentary",
+    ),
+    pytest.param("<|channel|>analysis<|message|>r<|start|>assistant", "", "r", id="half-a-head"),
+    pytest.param("<|channel|>analysis<|message|>r<|en", "", "r<|en", id="half-a-mark"),
+    pytest.param("<|channel|>final<|message|>a<|end|>b", "ab", "", id="text-without-a-head"),
+    pytest.param("<|start|>assistant<|message|>a < b <| c", "a < b <| c", "", id="no-channel"),
+    pytest.param("<|channel|> is a mark of gpt-oss.", None, "", id="a-mark-in-prose"),
+    pytest.param(f"<|channel|>analysis{480 * ' '}<|message|>r", "", "r", id="a-long-head"),
+    pytest.param(f"<|channel|>{LONG}<|message|>", None, "", id="too-long-for-a-head"),
 ]
 
 
@@ -109,13 +151,21 @@ def test_content_and_reasoning_are_told_apart(
 PIECES = [
     "<think>",
     "</think>",
-    "<thinking>",
-    "</thinking>",
+    "[THINK]",
+    "[/THINK]",
+    "<|start|>assistant",
+    "<|channel|>final",
+    "<|channel|>analysis",
+    "<|message|>",
+    "<|end|>",
     "<",
     "`",
     "```",
     "~~~",
+    "- ",
+    "1.",
     "\n",
+    "\n</think>\n",
     " ",
     "a",
 ]
@@ -123,6 +173,7 @@ PIECES = [
 
 @settings(deadline=None)
 @example(["<", "think", ">", "a"], [1, 2, 3])
+@example(["a\n", "</think>", "\n"], [1, 2, 3, 10])
 @given(st.lists(st.sampled_from(PIECES), max_size=25), st.lists(st.integers(1, 200)))
 def test_any_cut_gives_the_same_content_and_reasoning(pieces: list[str], cuts: list[int]) -> None:
     text = "".join(pieces)
@@ -130,26 +181,63 @@ def test_any_cut_gives_the_same_content_and_reasoning(pieces: list[str], cuts: l
     assert told_apart(text[a:b] for a, b in pairwise(ends)) == told_apart([text] if text else [])
 
 
+LONE = re.compile(r"^ {0,3}(</think>|\[/THINK\])[ \t\r]*$", re.MULTILINE)
+
+
 @settings(deadline=None)
-@given(st.lists(st.sampled_from([p for p in PIECES if "think" not in p]), max_size=25))
-def test_text_without_tags_passes_whole(pieces: list[str]) -> None:
-    assert told_apart(pieces) == ("".join(pieces), "")
+@example(["<think>", "</think>", "a"], [])
+@given(st.lists(st.sampled_from(PIECES), max_size=25), st.lists(st.integers(1, 200)))
+def test_text_that_begins_without_a_tag_passes_whole(pieces: list[str], cuts: list[int]) -> None:
+    text = "a" + "".join(pieces)
+    ends = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    content, reasoning = told_apart(text[a:b] for a, b in pairwise(ends))
+    lone = LONE.search(text)
+    assert not reasoning
+    assert content in {
+        text,
+        *(text[: it.start(1)] + text[it.end(1) :] for it in LONE.finditer(text)),
+    }
+    assert lone or content == text
+
+
+@settings(deadline=None)
+@given(st.text(), st.lists(st.integers(1, 200)))
+def test_any_text_after_the_first_word_passes_whole(text: str, cuts: list[int]) -> None:
+    text = f"a {text}"
+    ends = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    assert told_apart(text[a:b] for a, b in pairwise(ends)) == (text, "")
 
 
 def test_only_what_may_become_a_tag_is_held_back() -> None:
-    source = iter([Content("a<thin"), Pulse(), Content("k>r</th"), Pulse(), Content("x"), FINISH])
+    source = iter([Content("\n<thin"), Pulse(), Content("k>r</th"), Pulse(), Content("x"), FINISH])
     passed = [event for event in thinking(source) if not isinstance(event, Finish)]
-    assert passed == [Content("a"), Pulse(), Reasoning("r"), Pulse(), Reasoning("</thx")]
+    assert passed == [Content("\n"), Pulse(), Reasoning("r"), Pulse(), Reasoning("</thx")]
 
 
-def test_a_delta_without_marks_passes_as_the_very_same_event() -> None:
-    events = [Content("a"), Content("plain text"), Content(" and ~ more")]
-    assert all(a is b for a, b in zip(stage(*events)[1:], events[1:], strict=True))
+def test_nothing_is_held_back_in_the_middle_of_a_line() -> None:
+    for delta in ("a <", "<th", "</think", "`", "[", "<|"):
+        assert stage(Content("a "), Content(delta)) == [Content("a "), Content(delta)]
+
+
+@pytest.mark.parametrize("begin", ["a", "<think>r</think>a"])
+def test_a_delta_in_the_middle_of_a_line_passes_as_the_very_same_event(begin: str) -> None:
+    events = [Content(begin), Content("plain text"), Content(" and `more` <b>")]
+    assert all(a is b for a, b in zip(stage(*events)[-2:], events[1:], strict=True))
+
+
+def test_after_the_thinking_every_delta_passes_as_the_very_same_event() -> None:
+    events = [Content("<think>r</think>a"), Content("\n</think>\n"), Content("```\n<think>")]
+    assert all(a is b for a, b in zip(stage(*events)[-2:], events[1:], strict=True))
 
 
 def test_the_pieces_of_a_delta_keep_its_time() -> None:
-    apart = stage(Content("a<think>r</think>b", t=7.0))
-    assert apart == [Content("a", t=7.0), Reasoning("r", t=7.0), Content("b", t=7.0)]
+    apart = stage(Content("\n<think>r</think>b", t=7.0))
+    assert apart == [Content("\n", t=7.0), Reasoning("r", t=7.0), Content("b", t=7.0)]
+
+
+def test_a_tag_still_opens_after_thinking_and_calls_that_are_events() -> None:
+    before: list[Event] = [Reasoning("r"), ToolCallDelta("i", "n", "{}")]
+    assert joined(stage(*before, Content("<think>s</think>a"), FINISH)) == ("a", "rs")
 
 
 def test_other_events_pass_in_their_place() -> None:
@@ -159,7 +247,7 @@ def test_other_events_pass_in_their_place() -> None:
 
 @pytest.mark.parametrize("end", [FINISH, Truncated("m")])
 @pytest.mark.parametrize(
-    ("text", "apart"), [("a<thi", ("a<thi", "")), ("<think>r</th", ("", "r</th"))]
+    ("text", "apart"), [("<thi", ("<thi", "")), ("<think>r</th", ("", "r</th"))]
 )
 def test_what_is_held_is_released_at_the_end(
     text: str, apart: tuple[str, str], end: Event | Exception
@@ -168,19 +256,19 @@ def test_what_is_held_is_released_at_the_end(
 
 
 def test_what_is_held_is_released_when_the_source_just_stops() -> None:
-    assert joined(stage(Content("a<thi"))) == ("a<thi", "")
+    assert joined(stage(Content("<thi"))) == ("<thi", "")
 
 
 def test_what_is_held_is_released_when_the_source_breaks() -> None:
     def source() -> Iterator[Event]:
-        yield Content("a<thi")
+        yield Content("<thi")
         raise ZeroDivisionError
 
     passed: list[Event] = []
     with suppress(ZeroDivisionError):
         for event in thinking(source()):
             passed.append(event)  # noqa: PERF402 - what came before the failure counts
-    assert joined(passed) == ("a<thi", "")
+    assert joined(passed) == ("<thi", "")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +278,7 @@ def test_what_is_held_is_released_when_the_source_breaks() -> None:
         Metadata(restart=True),
     ],
 )
-@pytest.mark.parametrize("before", ["<think>r", "```\n", "`", "a<thi"])
+@pytest.mark.parametrize("before", ["<think>r", "a\n```\n", "a", "<thi", HARMONY])
 def test_a_new_attempt_begins_outside_of_everything(before: str, anew: Event) -> None:
     events = stage(Content(before), anew, Content("<think>r</think>a"), FINISH)
     after = events[events.index(anew) :]
@@ -204,7 +292,7 @@ GOING_ON = Retry(attempt=2, max=2, delay=0.0, cause="m", action="continue", emit
 def test_a_retry_that_goes_on_changes_nothing(
     text: str, content: str | None, reasoning: str
 ) -> None:
-    """An open tag, fence or span stays open; half a tag may become whole."""
+    """An open tag or fence stays open; half a tag may become whole."""
     for cut in range(1, len(text)):
         events = stage(Content(text[:cut]), GOING_ON, Content(text[cut:]), FINISH)
         assert joined(events) == (text if content is None else content, reasoning)
@@ -213,11 +301,14 @@ def test_a_retry_that_goes_on_changes_nothing(
 @pytest.mark.parametrize(
     ("begun", "text", "apart"),
     [
-        pytest.param("```\n", "<think>x</think>\n```", ("<think>x</think>\n```", ""), id="in-code"),
-        pytest.param("a `b", "<think>` c", ("<think>` c", ""), id="in-a-span"),
-        pytest.param("a\n", "<think>r</think>b", ("b", "r"), id="in-text"),
-        pytest.param("```\nx\n```\n", "<think>r</think>b", ("b", "r"), id="after-code"),
+        pytest.param("a\n", "<think>r</think>b", ("<think>r</think>b", ""), id="in-text"),
         pytest.param("a <thi", "nk>b", ("nk>b", ""), id="half-a-tag-was-shown-as-text"),
+        pytest.param("a\n</thi", "nk>\nb", ("nk>\nb", ""), id="half-an-end-was-shown-as-text"),
+        pytest.param("a\n<", "</think>\nb", ("</think>\nb", ""), id="a-bracket-was-shown"),
+        pytest.param("r", "\n</think>\nb", ("\n\nb", ""), id="lone"),
+        pytest.param("r\n", "</think>\nb", ("\nb", ""), id="lone-at-once"),
+        pytest.param("r\n```\n", "</think>\n", ("</think>\n", ""), id="in-code"),
+        pytest.param("\n", "<think>r</think>b", ("b", "r"), id="white-space"),
         pytest.param("", "<think>r</think>b", ("b", "r"), id="nothing"),
     ],
 )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatstream.errors import ProtocolError
-from chatstream.transport.body import Chunked, Framing, Inflater, Sized, UntilClose
+from chatstream.errors import ProtocolError, Truncated
+from chatstream.transport.body import Chunked, Framing, Sized, UntilClose, unpack
 
 MIB = 1024 * 1024
 
@@ -102,6 +102,31 @@ def test_what_is_no_chunk_is_told_at_every_cut(body: bytes) -> None:
         assert not chunked.ended
 
 
+UNFRAMED = [b'data: {"a": 1}\n\n', b'{"a": 1}', b"event: x\n", b": ping\r\n", b"<html>", b"[1]\n"]
+
+
+@pytest.mark.parametrize("body", UNFRAMED)
+def test_a_body_that_was_never_chunked_is_handed_out_as_it_came(body: bytes) -> None:
+    for pieces in cuts(body):
+        chunked = Chunked()
+        taken = 0
+        while chunked.broken is None and taken < len(pieces):
+            assert chunked.feed(pieces[taken]) == b""
+            taken += 1
+        assert chunked.broken is not None
+        assert chunked.unframed + b"".join(pieces[taken:]) == body
+
+
+@pytest.mark.parametrize("body", [b"2\r\nab\r\ndata: x\n", b"data\r\n", b"5;x={\r\nhello\r\n"])
+def test_a_body_is_not_unframed_once_a_chunk_has_come_or_where_nothing_says_so(
+    body: bytes,
+) -> None:
+    for pieces in cuts(body):
+        chunked = Chunked()
+        payload(chunked, pieces)
+        assert chunked.unframed == b""
+
+
 def test_payload_before_a_broken_chunk_is_not_lost() -> None:
     chunked = Chunked()
     assert chunked.feed(b"5\r\nhello\r\nnonsense\r\n") == b"hello"
@@ -166,9 +191,8 @@ def raw_deflate(data: bytes) -> bytes:
     return deflate.compress(data) + deflate.flush()
 
 
-def inflate(pieces: Iterable[bytes]) -> bytes:
-    inflater = Inflater()
-    return b"".join(text for piece in pieces for text in inflater.feed(piece))
+def inflate(pieces: Iterable[bytes], coding: str = "gzip, deflate") -> bytes:
+    return b"".join(unpack(iter(pieces), coding))
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress, raw_deflate])
@@ -185,10 +209,9 @@ def test_a_body_of_several_gzip_members_is_one_text_at_every_cut() -> None:
 
 def test_each_flushed_piece_is_out_at_once() -> None:
     deflate = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-    inflater = Inflater()
-    for token in (b"one ", b"two ", b"three"):
-        sent = deflate.compress(token) + deflate.flush(zlib.Z_SYNC_FLUSH)
-        assert b"".join(inflater.feed(sent)) == token
+    tokens = [b"one ", b"two ", b"three"]
+    sent = (deflate.compress(token) + deflate.flush(zlib.Z_SYNC_FLUSH) for token in tokens)
+    assert list(unpack(sent, "gzip")) == tokens
 
 
 def test_a_compressed_body_that_is_cut_gives_what_came() -> None:
@@ -201,16 +224,64 @@ def test_a_compressed_body_that_is_cut_gives_what_came() -> None:
 @pytest.mark.parametrize("more", [0, 1, 100, 258, 3 * MIB])
 def test_a_bomb_comes_whole_in_pieces_of_at_most_1_mib(compress: object, more: int) -> None:
     assert callable(compress)
-    pieces = list(Inflater().feed(compress(b"a" * (MIB + more))))
+    pieces = list(unpack(iter([compress(b"a" * (MIB + more))]), "deflate"))
     assert max(map(len, pieces)) <= MIB
     assert sum(map(len, pieces)) == MIB + more
 
 
-@pytest.mark.parametrize("cut", [1, 2, 12, 40])
-def test_what_is_not_compressed_at_all_is_an_error(cut: int) -> None:
-    page = b"<html>this says that it is gzip, and is not</html>"
-    with pytest.raises(ProtocolError, match="compressed body is broken"):
-        inflate([page[:cut], page[cut:]])
+CODINGS = ["gzip", "deflate", "none", "utf-8", "binary", "aws-chunked", "br", "zstd"]
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("text", [TEXT, b"", b"x", b"{}", b"<html>no gzip</html>", b"x^2 " * 9])
+def test_text_stays_text_whatever_it_is_called(text: bytes, coding: str) -> None:
+    for pieces in cuts(text[:80]):
+        assert inflate(pieces, coding) == text[:80]
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
+def test_what_is_compressed_is_inflated_whatever_it_is_called(
+    compress: Callable[[bytes], bytes], coding: str
+) -> None:
+    assert inflate([compress(TEXT)], coding) == TEXT
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip", "none"])
+@pytest.mark.parametrize("data", [b"(\xb5/\xfd\x04X", b"\x0b\x02\x80data", b"\x00\x00\x00\x00"])
+def test_what_is_neither_text_nor_known_is_an_error_that_names_it(data: bytes, coding: str) -> None:
+    for pieces in (pieces for pieces in cuts(data) if b"" not in pieces):
+        with pytest.raises(ProtocolError, match=f"compresses with '{coding}'"):
+            inflate(pieces, coding)
+
+
+def test_a_letter_that_the_beginning_cuts_is_text() -> None:
+    text = b"data: 123456789" + "é".encode()
+    assert inflate([text[:16], text[16:]], "utf-8") == text
+
+
+def test_what_follows_the_last_gzip_member_is_not_its() -> None:
+    for padding in (b"\0" * 7, b"\x1f", b"junk"):
+        for pieces in cuts(gzip.compress(b"hello") + padding):
+            assert inflate(pieces) == b"hello"
+
+
+def test_what_is_no_bytes_passes_a_compression_in_its_place() -> None:
+    packed = gzip.compress(TEXT)
+    items: list[bytes | None] = [packed[:1], None, packed[1:], None]
+    assert list(unpack(iter(items), "gzip")) == [None, TEXT, None]
+    assert list(unpack(iter([None, TEXT, None]), "gzip")) == [None, TEXT, None]
+
+
+def test_what_came_before_a_failure_is_out_before_it() -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"data: a"
+        raise Truncated("cut")
+
+    items = unpack(broken(), "gzip")
+    assert next(items) == b"data: a"
+    with pytest.raises(Truncated):
+        next(items)
 
 
 def test_a_broken_check_sum_is_an_error() -> None:

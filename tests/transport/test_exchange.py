@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import socket
+import threading
 import zlib
 from collections.abc import Callable
 from contextlib import closing
+from itertools import islice
 
 import pytest
 import requests
@@ -24,6 +26,7 @@ from chatstream.errors import (
 )
 from chatstream.transport import Call, Head, Transport
 from chatstream.transport.exchange import mask_headers, show_url
+from tests.support.listener import Listener
 from tests.support.loopback import Framing, Reply, Script
 from tests.support.proxy import ForwardProxy, black_hole
 
@@ -38,6 +41,26 @@ def exchange(
         items = list(used.exchange(call, CancelToken()))
     (head,) = (item for item in items if isinstance(item, Head))
     return head, b"".join(item for item in items if isinstance(item, bytes))
+
+
+class OneAnswer(Listener):
+    """Sends the same bytes to everyone who asks, and closes."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self._data = data
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def handle(self, number: int, sock: socket.socket) -> None:
+        asked = b""
+        while not asked.endswith(b"{}"):
+            asked += sock.recv(65536)
+        sock.sendall(self._data)
+        sock.shutdown(socket.SHUT_WR)
+        sock.recv(1)  # until the client has gone
 
 
 def test_the_request_is_sent_as_it_was_given() -> None:
@@ -87,10 +110,91 @@ def test_a_compressed_body_is_inflated_as_it_comes(
 
 
 def test_an_encoding_nobody_asked_for_is_a_protocol_error() -> None:
+    brotli = b"\x0b\x02\x80data\x03"
     with (
-        Script(Reply(b"x", headers={"Content-Encoding": "br"})) as server,
+        Script(Reply(brotli, headers={"Content-Encoding": "br"})) as server,
         pytest.raises(ProtocolError, match="br"),
     ):
+        exchange(server.url)
+
+
+@pytest.mark.parametrize(
+    ("headers", "pack"),
+    [
+        ({"Content-Encoding": "none"}, bytes),
+        ({"Content-Encoding": "identity, identity"}, bytes),
+        ({"Content-Encoding": ""}, bytes),
+        ({"Content-Encoding": "gzip"}, bytes),
+        ({"Content-Encoding": "GZIP"}, gzip.compress),
+        ({"Content-Encoding": "gzip, identity"}, gzip.compress),
+        ({"Content-Encoding": "gzip, gzip"}, gzip.compress),
+        ({"Content-Encoding": "gzip, gzip"}, lambda b: gzip.compress(gzip.compress(b))),
+        ({"Content-Encoding": "utf-8"}, zlib.compress),
+    ],
+)
+def test_the_bytes_decide_how_they_are_encoded(
+    headers: dict[str, str], pack: Callable[[bytes], bytes]
+) -> None:
+    text = b"data: hello\n\n" * 50
+    with Script(Reply(pack(text), headers=headers, split=7)) as server:
+        assert exchange(server.url)[1] == text
+
+
+TEXT = b"data: hello\n\n"
+PACKED = gzip.compress(TEXT)
+CHUNKS = b"d\r\ndata: hello\n\n\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "sent"),
+    [
+        pytest.param(["HTTP/1.1 103 Hints", "", "HTTP/1.1 200 OK"], TEXT, id="interim"),
+        pytest.param(["HTTP/1.1 200"], TEXT, id="no-reason"),
+        pytest.param(["HTTP/1.0 200 OK", "Connection: keep-alive"], TEXT, id="http-1.0"),
+        pytest.param(["HTTP/2 200"], TEXT, id="http-2-in-words"),
+        pytest.param(["HTTP/1.1 200 OK", *["X-Same: v"] * 300], TEXT, id="300-header-lines"),
+        pytest.param(["HTTP/1.1 200 OK", "X: a", " b", "nonsense"], TEXT, id="odd-header-lines"),
+        pytest.param(["HTTP/1.1 200 OK", "Content-Length: 13, 13"], TEXT, id="length-twice"),
+        pytest.param(
+            ["HTTP/1.1 200 OK", "Content-Length: 3", "Content-Length: 13"], TEXT, id="two-lengths"
+        ),
+        pytest.param(["HTTP/1.1 200 OK", "Content-Length: -1"], TEXT, id="negative-length"),
+        pytest.param(["HTTP/1.1 200 OK", "Content-Length: many"], TEXT, id="length-in-words"),
+        pytest.param(
+            ["HTTP/1.1 200 OK", "Content-Length: 3", "Transfer-Encoding: Chunked"],
+            CHUNKS,
+            id="length-and-chunks",
+        ),
+        pytest.param(
+            ["HTTP/1.1 200 OK", "Transfer-Encoding: identity", "Content-Length: 13"],
+            TEXT,
+            id="identity",
+        ),
+        pytest.param(["HTTP/1.1 200 OK", "Transfer-Encoding: chunked"], TEXT, id="no-chunks"),
+        pytest.param(
+            ["HTTP/1.1 200 OK", "Transfer-Encoding: gzip, chunked"],
+            b"%x\r\n%b\r\n0\r\n\r\n" % (len(PACKED), PACKED),
+            id="gzip-below-the-chunks",
+        ),
+    ],
+)
+def test_a_body_is_read_whatever_its_head_looks_like(lines: list[str], sent: bytes) -> None:
+    with OneAnswer("\r\n".join([*lines, "", ""]).encode() + sent) as server:
+        head, body = exchange(server.url)
+    assert (head.status, body) == (200, TEXT)
+
+
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "does not speak HTTP"),
+        (b"\x15\x03\x01\x00\x02\x02P", "speaks TLS"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n", "101"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X-Same: value\r\n" * 30_000, "256 KiB"),
+    ],
+)
+def test_a_head_that_is_none_is_a_protocol_error(sent: bytes, says: str) -> None:
+    with OneAnswer(sent) as server, pytest.raises(ProtocolError, match=says):
         exchange(server.url)
 
 
@@ -100,6 +204,15 @@ def test_a_redirect_to_the_same_origin_is_followed_with_method_and_key(status: i
         assert exchange(server.url, KEY)[1] == b"ok"
     assert [(r.method, r.path) for r in server.requests] == [("POST", "/"), ("POST", "/new")]
     assert server.requests[1].headers["authorization"] == "Bearer test-key"
+
+
+def test_a_redirect_whose_body_never_ends_is_followed_at_once() -> None:
+    never = threading.Event()
+    moved = Reply(b"", 307, {"Location": "/new"}, hold={"after_head": never})
+    with Script(moved, Reply(b"ok")) as server, closing(Transport()) as transport:
+        items = transport.exchange(Call(server.url, KEY, b"{}"), CancelToken())
+        assert b"ok" in islice(items, 50)  # ticks, mostly, where it waits for the end
+        items.close()
 
 
 @pytest.mark.parametrize("name", ["Authorization", "x-api-key", "api-key"])

@@ -14,7 +14,14 @@ import pytest
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import monotonic
-from chatstream.errors import Cancelled, ChatstreamError, ConnectError, TLSError, Truncated
+from chatstream.errors import (
+    Cancelled,
+    ChatstreamError,
+    ConnectError,
+    ProtocolError,
+    TLSError,
+    Truncated,
+)
 from chatstream.transport import meter as metering
 from chatstream.transport.exchange import Call, Head, Tick
 from chatstream.transport.meter import Meter, Metered
@@ -325,7 +332,7 @@ def test_a_number_that_is_used_anew_before_its_former_owner_has_left_waits_for_i
         assert server.wait_requests(1)
         for _ in range(20):
             meter.wait()
-        with pytest.raises(ConnectError):
+        with pytest.raises(ProtocolError):
             read(meter, first)
         read(meter, second)
         assert b"".join(second.body) == b"fine"

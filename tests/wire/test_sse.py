@@ -25,7 +25,6 @@ class Outcome(NamedTuple):
     retry: int | None
     comments: int
     error_field: str | None
-    unfinished: str
 
 
 def decode(pieces: Iterable[bytes]) -> Outcome:
@@ -38,7 +37,6 @@ def decode(pieces: Iterable[bytes]) -> Outcome:
         decoder.retry,
         decoder.comments,
         decoder.error_field,
-        decoder.unfinished,
     )
 
 
@@ -151,13 +149,6 @@ def test_a_field_named_error_is_kept_aside() -> None:
     outcome = decode([b'data: a\n\nerror: {"code":500}\n\n'])
     assert outcome.frames == [message("a")]
     assert outcome.error_field == '{"code":500}'
-
-
-@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
-def test_the_event_that_the_end_leaves_unfinished_can_be_looked_at(end: bytes) -> None:
-    outcome = decode([b"data: a\n\ndata: [DO", b"NE]" + end])
-    assert outcome.frames == [message("a")]
-    assert outcome.unfinished == "[DONE]"
 
 
 def test_an_event_of_many_lines_is_bounded() -> None:
