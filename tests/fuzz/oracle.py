@@ -4,8 +4,8 @@
     changes(answer, usual)           what differs, where nothing may differ
 
 An answer is honest if it ends in one terminal event, fails with a code other than `internal`, and
-is `done` without a warning only if it holds everything that the reader is sure of. Warnings that
-the undamaged recording brings, too, do not count.
+is `done` without a warning only if it holds everything that the reader is sure of. A warning that
+the undamaged recording brings, too, does not count, nor does one that is about something else.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ _TAGS = re.compile(
 _HALVES = re.compile("[\ud800-\udfff\ufffd]")
 
 
+ABOUT_SOMETHING_ELSE = frozenset({"no_answer", "finish_reason", "refusal"})
+"""Codes of warnings that do not say that something was left out or went wrong."""
+
+
 def warnings(answer: Answer) -> list[tuple[str, str]]:
     """Code and message of each warning."""
     return [(e.code, e.message) for e in answer.events if isinstance(e, ev.Warn)]
@@ -35,15 +39,20 @@ def outcome(answer: Answer, usual: Sequence[tuple[str, str]]) -> str:
     """How it ended, in a word: done, warned, or the code of its error."""
     if isinstance(answer.terminal, ev.Error):
         return answer.terminal.code
-    return "warned" if Counter(warnings(answer)) - Counter(usual) else "done"
+    return "warned" if _new(answer, usual) else "done"
+
+
+def _new(answer: Answer, usual: Sequence[tuple[str, str]]) -> Counter[tuple[str, str]]:
+    return Counter(warnings(answer)) - Counter(usual)
 
 
 def faults(found: Found, answer: Answer, usual: Sequence[tuple[str, str]]) -> Iterator[str]:
     """What is wrong, one line each; a line begins with its kind and a colon."""
-    ended = outcome(answer, usual)
-    if ended == "internal":
+    if outcome(answer, usual) == "internal":
         yield f"internal: {answer.terminal}"
-    if ended != "done":
+    if isinstance(answer.terminal, ev.Error):
+        return
+    if {code for code, _ in _new(answer, usual)} - ABOUT_SOMETHING_ELSE:
         return
     if (lost := missing(found, answer)) is not None:
         yield f"{lost.kind} lost: {lost.wordings[0][:80]!r}"

@@ -158,7 +158,7 @@ def _payload(dialect: str, text: str) -> tuple[Reading, ...]:
 
 def _scan(dialect: str, text: str) -> Iterator[Reading]:
     """The whole values inside a stretch, and what is left of it."""
-    decoder = json.JSONDecoder(strict=False)
+    decoder = json.JSONDecoder(strict=False, parse_int=_whole_number)
     left: list[str] = []
     at = kept = 0
     for _ in range(_TRIES):
@@ -190,10 +190,15 @@ def _parse(text: str) -> Any:
     except ValueError:
         if not re.search(r"\d{4000}", text):
             return None
-    try:  # whole numbers of thousands of digits, which the standard library refuses
-        return json.loads(text, strict=False, parse_int=float)
+    try:
+        return json.loads(text, strict=False, parse_int=_whole_number)
     except (ValueError, RecursionError):
         return None
+
+
+def _whole_number(digits: str) -> int | float:
+    """The standard library refuses whole numbers of thousands of digits."""
+    return int(digits) if len(digits) < 4000 else float(digits)
 
 
 def _join(dialect: str, readings: Iterator[Reading]) -> Found:

@@ -107,13 +107,54 @@ CASES: dict[str, tuple[str, str, str]] = {  # name -> dialect, body, the text th
         f'{{"id": {DEEP}, "choices": [{{"message": {{"content": "Hi"}}}}]}}',
         "",
     ),
-    "a stream of single CR": (
+    "a frame that is cut off after a reason": (
         "openai",
-        sse(": wait\n\n", chunk("Hi"), STOP, DONE).replace("\n", "\r"),
+        sse(chunk("Hi", finish_reason="length"), sse(chunk(" there"))[:60]),
+        "Hi",
+    ),
+    "an error of one word": ("openai", sse(chunk("Hi"), {"error": "ping"}, DONE), "Hi"),
+    "an index that is null once, with a role everywhere": (
+        "openai",
+        sse(
+            chunk(delta={"role": "assistant", "content": "Hi "}),
+            chunk(delta={"role": "assistant", "content": "you"}, index=None, finish_reason="stop"),
+            DONE,
+        ),
+        "Hi you",
+    ),
+    "the first index is another one, with a role everywhere": (
+        "openai",
+        sse(
+            chunk(delta={"role": "assistant", "content": ""}, index=2),
+            chunk(delta={"role": "assistant", "content": "Hi"}, finish_reason="stop"),
+            DONE,
+        ),
         "Hi",
     ),
     "a frame of no type": ("anthropic", sse({"delta": {"text": "Hi"}, "index": 0}, END), "Hi"),
     "a frame whose type is a list": ("anthropic", sse(block([[]], text="Hi"), END), "Hi"),
+    "a delta whose type is an object": (
+        "anthropic",
+        sse({**block(), "delta": {"type": {}, "signature": "x"}}, block(text="Hi"), END),
+        "Hi",
+    ),
+    "a ping that carries text": ("anthropic", sse(block("ping", text="Hi"), END), "Hi"),
+    "an end that carries text": ("anthropic", sse(block("message_stop", text="Hi")), "Hi"),
+    "an end that carries an error": (
+        "anthropic",
+        sse({**END, "error": {"message": "it broke"}}),
+        "",
+    ),
+    "a start that carries a delta": (
+        "anthropic",
+        sse(block("content_block_start", text="Hi"), END),
+        "Hi",
+    ),
+    "thinking as an object": (
+        "anthropic",
+        json.dumps({"type": "message", "content": [{"thinking": {"text": "Hm"}}, {"text": "Hi"}]}),
+        "Hi",
+    ),
     "a delta without its type": ("anthropic", sse(block(text="Hi"), END), "Hi"),
     "the text of a delta as a list": ("anthropic", sse(block(text=["Hi"]), END), "Hi"),
     "a frame of Anthropic without data:": (
@@ -186,3 +227,10 @@ def test_nothing_is_passed_over_in_silence(name: str) -> None:
     assert found.text() == text
     answer = ask_in_memory(dialect, [body.encode()])
     assert not list(oracle.faults(found, answer, []))
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_other_line_ends_change_nothing(end: str) -> None:
+    body = sse(": wait\n\n", chunk("Hi"), STOP, DONE).replace("\n", end)
+    answer = ask_in_memory("openai", [body.encode()])
+    assert (oracle.outcome(answer, []), answer.text) == ("done", "Hi")

@@ -43,7 +43,7 @@ def worth_a_warning(case: Recording, found: Found) -> Iterator[str]:
     if case.expected.get("finish_reason") in {"custom", "pause_turn", "compaction"}:
         yield "finish_reason"
     if not found.text().strip() and not case.expected.get("tool_calls"):
-        yield "empty"
+        yield "no_answer"
 
 
 def test_a_mutant_is_known_by_its_number() -> None:

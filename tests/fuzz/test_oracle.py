@@ -68,6 +68,12 @@ def test_a_warning_or_an_error_is_honest_and_a_usual_warning_says_nothing() -> N
     assert kinds(found(*HELLO), answer("", warned=warned * 2), warned) == []
 
 
+def test_a_warning_about_something_else_does_not_tell_of_lost_text() -> None:
+    other = (("no_answer", "x"), ("finish_reason", "x"))
+    assert kinds(found(*HELLO), answer("", warned=other)) == ["text lost"]
+    assert kinds(found(*HELLO), answer("", warned=(*other, ("skipped", "x")))) == []
+
+
 def test_an_internal_error_is_never_honest() -> None:
     failed = ev.Error("internal", "x", recoverable=False, partial=False)
     assert kinds(found(), answer("", end=failed)) == ["internal"]

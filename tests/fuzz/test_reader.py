@@ -67,6 +67,12 @@ def test_events_on_one_line_or_without_a_blank_line_are_all_read() -> None:
         assert read("openai", body.encode()).text() == "ab"
 
 
+def test_a_number_of_thousands_of_digits_hides_nothing_beside_it() -> None:
+    frame = f'{{"n": {"9" * 5000}, {chunk()[1:]}'
+    for body in (frame, f"data: {frame}{frame}\n\n"):
+        assert read("openai", body.encode()).text() in ("Hi", "HiHi")
+
+
 def test_a_comment_and_a_renamed_field_are_no_text() -> None:
     assert not read("openai", f": {chunk()}\n\n".encode()).pieces
     assert not read("openai", f"data: : alive {chunk()}\n\n".encode()).pieces
