@@ -41,6 +41,7 @@ class Metadata(Event, tag="metadata"):
 
     provider: str | None = None
     model: str | None = None
+    base_url: str | None = None  # the server's address, its secrets masked
     request_id: str | None = None
     attempt: int | None = None
     restart: bool = False

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from chatstream.providers import PROVIDERS
+from chatstream.redact import redact
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No configuration, no keys, no proxies, a home of its own."""
+    """No configuration, no keys, no proxies, no secret known, a home of its own."""
     import os
+
+    redact.forget()
 
     for name in list(os.environ):
         if name.startswith("CHATSTREAM_") or name.lower().endswith("_proxy"):

@@ -13,7 +13,10 @@ import chatstream
 ROOT = Path(chatstream.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 
-VALUES = {"errors", "events", "grammar", "messages", "cancel", "clock", "flow", "timing"}
+VALUES = {
+    *("errors", "events", "grammar", "messages", "cancel", "clock", "flow", "timing"),
+    *("addresses", "redact"),
+}
 PURE = {"wire", "accumulate"}
 EVERYTHING = {"*"}
 

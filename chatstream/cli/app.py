@@ -143,6 +143,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:
         if "--debug" in arguments:
-            raise
+            import traceback
+
+            from chatstream.redact import redact
+
+            print(redact(traceback.format_exc()), file=sys.stderr)
         return exits.report(InternalError(f"{type(error).__name__}: {error}"), arguments)
     return status if isinstance(status, int) else 0

@@ -3,7 +3,6 @@
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
 import contextlib
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,7 +19,6 @@ from chatstream.cli.benching import Wanted, results_folder
 from chatstream.cli.benching import bench as run
 from chatstream.cli.choose import Server, awaited, candidates, server_of, with_model
 from chatstream.cli.config import Settings, resolve
-from chatstream.cli.endpoints import without_userinfo
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.measuring import Measuring
 from chatstream.cli.options import (
@@ -40,6 +38,7 @@ from chatstream.cli.options import (
 )
 from chatstream.cli.output import show_debug
 from chatstream.errors import ChatstreamError, UsageError
+from chatstream.redact import mask_address
 
 
 def bench(
@@ -217,7 +216,7 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
     arms = arms_of(models, given["cache"], given["vs_blocking"])
     each = len(arms) // len(servers)
     settings = {arm.name: servers[at // each].settings for at, arm in enumerate(arms)}
-    addresses = dict.fromkeys(without_userinfo(it.address) or "built in" for it in servers)
+    addresses = dict.fromkeys(mask_address(it.address) or "built in" for it in servers)
     return run(arms, settings, ", ".join(addresses), plan, wanted, token)
 
 
@@ -239,8 +238,6 @@ def _utf8(text: str | None) -> str | None:
 def _self_test(token: CancelToken) -> int:
     from chatstream.bench.selftest import selftest
     from chatstream.bench.steal import Steal
-
-    os.environ["NO_PROXY"] = "127.0.0.1"  # the server of the self-test is in this process
 
     def wires(url: str, kernel: bool) -> Measuring:
         settings = Settings(provider="ollama", base_url=url, model="truth")

@@ -42,6 +42,7 @@ from chatstream.cli.output import has_colours
 from chatstream.clock import monotonic
 from chatstream.errors import ChatstreamError
 from chatstream.events import Event, Metadata, Progress
+from chatstream.redact import redact
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import Output
 from chatstream.stages.seal import new_run
@@ -95,7 +96,7 @@ def bench(
         run = Run(wires, arms, plan, token, temperature=its.temperature, options=its.options)
         kept_at = drawn_at = -SPARSELY
         for sample in run.samples():
-            sample.message = wires.redact(sample.message) if sample.message else None
+            sample.message = redact(sample.message) if sample.message else None
             finding.samples.append(sample)
             now = monotonic()
             telling.progress(sample, len(finding.samples), run.elapsed)

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from chatstream import errors
 from chatstream.cancel import CancelToken
 from chatstream.cli.config import Settings
-from chatstream.cli.endpoints import Redactor, endpoint, password_in, with_keys
+from chatstream.cli.endpoints import endpoint, with_keys
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.errors import ConfigError, ConnectError, TimedOut, UsageError
+from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.events import Event
 from chatstream.providers import Row, dialect, find, is_known
 
@@ -105,7 +105,7 @@ def awaited(waiting: Generator[Event, None, T]) -> T:
 
 def server_of(settings: Settings, token: CancelToken) -> Generator[Event, None, Server]:
     """Pulses while it is found out, then whom these settings ask. Raises."""
-    provider = yield from provider_of(settings, token, Redactor())
+    provider = yield from provider_of(settings, token)
     try:
         endpoint = provider.endpoint
         row = find(endpoint.name)
@@ -125,29 +125,39 @@ class Server(msgspec.Struct, frozen=True):
 
 def model_names(settings: Settings, token: CancelToken) -> Generator[Event, None, list[str]]:
     """Pulses while the server is asked, then the names of its models. Raises."""
-    provider = yield from provider_of(settings, token, Redactor())
+    provider = yield from provider_of(settings, token)
     try:
         return (yield from _names(provider, token, _MODEL_LIST))
     finally:
         provider.close()
 
 
-def provider_of(
-    settings: Settings, token: CancelToken, redact: Redactor
-) -> Generator[Event, None, Provider]:
-    """The provider that the settings name, or the first that there is."""
-    if settings.provider or settings.base_url:
-        return made(settings.provider or "openai", settings, redact)
-    ollama = made("ollama", settings, redact)
+def named(settings: Settings) -> str | None:
+    """The provider that the settings name; None where one has to be looked for."""
+    return settings.provider or ("openai" if settings.base_url else None)
+
+
+def provider_of(settings: Settings, token: CancelToken) -> Generator[Event, None, Provider]:
+    """The provider that the settings name, or the first that there is.
+
+    Whatever is at Ollama's address and does not list its models as Ollama does (another server,
+    or a proxy's page of error) is no Ollama.
+    """
+    if name := named(settings):
+        return made(name, settings)
+    ollama = made("ollama", settings)
     try:
         yield from _names(ollama, token, _LOOK_FOR_OLLAMA)
         return ollama
-    except (ConnectError, TimedOut):
+    except ChatstreamError as error:
         ollama.close()
+        token.check()
+        known = isinstance(error, ConnectError | TimedOut)
+        why = "" if known else f" ({error.message})"
     for name in with_keys():
-        return made(name, settings, redact)
+        return made(name, settings)
     raise UsageError(
-        f"no model server: no settings, and no Ollama at {ollama.endpoint.base_url}",
+        f"no model server: no settings, and no Ollama at {ollama.endpoint.base_url}{why}",
         hint=HOW_TO_START,
     )
 
@@ -155,7 +165,6 @@ def provider_of(
 def made(
     name: str,
     settings: Settings,
-    redact: Redactor,
     transport: Transport | None = None,
     clock: Clock = monotonic,
 ) -> Provider:
@@ -164,8 +173,6 @@ def made(
 
     row = find(name)
     place = endpoint(name, row, settings)
-    redact.learn(place.key)
-    redact.learn(password_in(place.base_url))
     if place.key is None and row.key_variable and not row.local and not settings.base_url:
         raise errors.AuthError(
             f"there is no API key for {name}",

@@ -3,7 +3,8 @@
 From the strongest: flags, `CHATSTREAM_*` variables, the chosen profile of the configuration
 file, the file's top level, `ACCESSIBLE`, defaults. The providers' own variables (`OPENAI_API_KEY`,
 `OLLAMA_HOST`…) stand below all of these. A layer that names a provider brings its own model,
-address and key: those of weaker layers that name another provider do not leak into it.
+address and key: those of weaker layers that name another provider do not leak into it. Nor does
+the key of a layer that names another server.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
+from chatstream.addresses import same_server
 from chatstream.errors import ConfigError
+from chatstream.providers import PROVIDERS
+from chatstream.redact import redact
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 """A limit; 0 is no limit."""
@@ -68,7 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
 SECRETS = frozenset({"api_key"})
 ADDRESSES = frozenset({"base_url", "proxy"})
-BOUND = frozenset({"model", "base_url", "api_key", "key_variable", "key_command"})
+KEYS = frozenset({"api_key", "key_variable", "key_command"})
+BOUND = KEYS | {"model", "base_url"}
 """The settings that mean something only together with their provider."""
 
 _TABLES = frozenset({"options", "strategies"})
@@ -122,6 +127,7 @@ def resolve(
     environ: Mapping[str, str] = os.environ,
 ) -> Resolved:
     """The settings that hold. Flags that are None were not given. Raises `ConfigError`."""
+    learn_secrets(environ)
     profile = profile or environ.get("CHATSTREAM_PROFILE")
     layers: list[Layer] = [
         ("--{}", {name: value for name, value in flags.items() if value is not None}),
@@ -134,16 +140,47 @@ def resolve(
     for origin, layer in layers:
         chosen = "model" in values  # by a stronger layer: no strategy stands in its place
         foreign = "provider" in values and layer.get("provider") not in {None, values["provider"]}
+        elsewhere = "base_url" in values and not _same(layer.get("base_url"), values["base_url"])
         for name, value in layer.items():
+            _learn(name, value)
             if name == "options" and isinstance(value, dict):
                 values["options"] = {**value, **values.get("options", {})}
                 origins.setdefault(name, _named(origin, name))
             elif name not in values and not (
-                (foreign and name in BOUND) or (chosen and name == "strategy")
+                (foreign and name in BOUND)
+                or (elsewhere and name in KEYS)
+                or (chosen and name == "strategy")
             ):
                 origins[name] = _named(origin, name)
                 values[name] = _typed(name, value, origins[name])
     return Resolved(Settings(**values), origins, profile)
+
+
+def _same(address: Any, holding: str) -> bool:
+    return not isinstance(address, str) or same_server(address, holding)
+
+
+def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
+    """Let no secret of the environment be shown: keys of known providers, passwords of servers
+    and proxies.
+    """
+    for row in PROVIDERS.values():
+        redact.learn(environ.get(row.key_variable or ""))
+        redact.learn_address(environ.get(row.url_variable or ""))
+    for name in SECRETS:
+        redact.learn(environ.get(f"CHATSTREAM_{name.upper()}"))
+    for name, value in environ.items():
+        if name.lower().endswith("_proxy"):
+            redact.learn_address(value)
+
+
+def _learn(name: str, value: Any) -> None:
+    if name == "options":
+        redact.learn_options(value)
+    elif name in SECRETS:
+        redact.learn(str(value))
+    elif name in ADDRESSES:
+        redact.learn_address(str(value))
 
 
 def without_configuration(

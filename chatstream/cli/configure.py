@@ -10,10 +10,10 @@ import typer
 
 from chatstream.cli import exits
 from chatstream.cli.config import ADDRESSES, FIELDS, SECRETS, config_path, load_file, parse, resolve
-from chatstream.cli.endpoints import mask_userinfo
 from chatstream.cli.options import Profile
 from chatstream.errors import ChatstreamError, ConfigError
 from chatstream.providers import PROVIDERS
+from chatstream.redact import MASK, mask_address, masked
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,15 +38,15 @@ def show(profile: Profile = None) -> int:
         return exits.report(error, ())
     for name in FIELDS:
         value = getattr(resolved.settings, name)
-        shown = "***" if name in SECRETS and value else value
+        shown = MASK if name in SECRETS and value else masked(value)
         if name in ADDRESSES and value:
-            shown = mask_userinfo(value)
+            shown = mask_address(value)
         text = "-" if shown in (None, {}) else str(shown)
         typer.echo(f"{name:24} {text:24} {resolved.origins.get(name, 'default')}")
     for row in PROVIDERS.values():
         for variable in (row.key_variable, row.url_variable):
             if variable and (value := os.environ.get(variable)):
-                shown = "***" if variable == row.key_variable else mask_userinfo(value)
+                shown = MASK if variable == row.key_variable else mask_address(value)
                 typer.echo(f"{variable:24} {shown:24} environment")
     return 0
 

@@ -18,7 +18,6 @@ from chatstream.cancel import CancelToken
 from chatstream.cli import exits
 from chatstream.cli.choose import awaited, model_of, provider_of
 from chatstream.cli.config import Settings, resolve
-from chatstream.cli.endpoints import Redactor
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.measuring import Measuring
 from chatstream.cli.options import (
@@ -39,6 +38,7 @@ from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.flow import Pulse, close
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import find
+from chatstream.redact import redact
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import Output
 
@@ -81,7 +81,7 @@ def doctor(
                 raise UsageError("the address is given twice, as URL and as --base-url")
             flags["base_url"] = url or base_url
             settings = resolve(flags, profile=profile).settings
-            findings = diagnose(examine(settings, token))
+            findings = [_redacted(it) for it in diagnose(examine(settings, token))]
             token.check()
         except ChatstreamError as error:
             return exits.report(token.reason or error, sys.argv if as_json else ())
@@ -109,7 +109,7 @@ def _arm(settings: Settings, token: CancelToken) -> Arm:
     A server that does not tell its models is asked for one by a name that those who have only
     one do not look at; how it fails otherwise belongs to the diagnosis.
     """
-    provider = awaited(provider_of(settings, token, Redactor()))
+    provider = awaited(provider_of(settings, token))
     try:
         name = provider.endpoint.name
         model = settings.model or awaited(model_of(provider, find(name), settings, token))
@@ -154,8 +154,13 @@ def _ask(
         taking, source.trace, number=number, arm=arm.name, cold=number == 1, failure=failure
     )
     if sample.message is not None:
-        sample.message = wires.redact(sample.message)
+        sample.message = redact(sample.message)  # before it is shortened
     return Exchange(sample, source.trace, ended, failure.hint if failure else None)
+
+
+def _redacted(finding: Finding) -> Finding:
+    todo = redact(finding.todo) if finding.todo else finding.todo
+    return msgspec.structs.replace(finding, what=redact(finding.what), todo=todo)
 
 
 def _json(finding: Finding) -> str:

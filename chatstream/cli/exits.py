@@ -34,16 +34,19 @@ def usage(error: typer.TyperException, arguments: Sequence[str]) -> int:
 
 def report(error: ChatstreamError, arguments: Sequence[str]) -> int:
     """Tell of an error that no run has told of; returns its exit status."""
+    from chatstream.cli.config import learn_secrets
     from chatstream.cli.session import failed
     from chatstream.flow import drive
+    from chatstream.redact import redact
     from chatstream.sinks import sink_class
     from chatstream.sinks.escape import clean
     from chatstream.sinks.output import Output
 
+    learn_secrets()
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in own:
         drive(failed(error, CancelToken()), sink_class("jsonl")(Output(1)))
     else:
         lines = [f"error: {error.message}", *([error.hint] if error.hint else [])]
-        print(clean("\n".join(lines)), file=sys.stderr)
+        print(clean(redact("\n".join(lines))), file=sys.stderr)
     return error.exit_status

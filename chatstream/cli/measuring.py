@@ -16,7 +16,6 @@ from chatstream.bench.result import Arm
 from chatstream.cancel import CancelToken
 from chatstream.cli.choose import made, transport_options
 from chatstream.cli.config import Settings
-from chatstream.cli.endpoints import Redactor
 from chatstream.cli.session import first_token
 from chatstream.events import Event
 from chatstream.flow import Stage, pipe
@@ -41,11 +40,10 @@ class Measuring:
         self._meter = Meter(kernel=kernel)
         self._sources: list[Asking] = []
         self._refused: dict[str, frozenset[str]] = {}
-        self.redact = Redactor()
 
     def source(self, arm: Arm) -> Asking:
         """A new source, with a connection of its own. Raises `ConfigError`, `AuthError`."""
-        source = Asking(arm, self._settings[arm.name], self._meter, self.redact, self._refused)
+        source = Asking(arm, self._settings[arm.name], self._meter, self._refused)
         self._sources.append(source)
         return source
 
@@ -74,16 +72,13 @@ class Asking:
         arm: Arm,
         settings: Settings,
         meter: Meter,
-        redact: Redactor,
         refused: dict[str, frozenset[str]],
     ) -> None:
         self._arm = arm
         self._settings = settings
         self._refused = refused
         self._transport = Metered(meter, **transport_options(settings))
-        self._provider = made(
-            arm.provider, settings, redact, self._transport, self._transport.clock
-        )
+        self._provider = made(arm.provider, settings, self._transport, self._transport.clock)
 
     @property
     def trace(self) -> Trace:

@@ -23,6 +23,7 @@ from chatstream.cli.interrupt import interrupts
 from chatstream.errors import ConfigError
 from chatstream.events import Done, Error, Event, Terminal
 from chatstream.flow import Pulse, Sink, close, drive, pipe
+from chatstream.redact import redact
 from chatstream.sinks import sink_class
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import Output
@@ -150,9 +151,16 @@ def tidy(settings: Settings) -> None:
         sweep(state_folder(), settings.keep_complete, settings.keep_incomplete, time.time())
 
 
+class _Redacted(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
 def show_debug() -> None:
-    """Log what goes over the wire to stderr; the transport masks secrets itself."""
-    logging.basicConfig(format="%(relativeCreated)6.0f ms %(name)s: %(message)s")
+    """Log what goes over the wire to stderr, redacted."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacted("%(relativeCreated)6.0f ms %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("chatstream").setLevel(logging.DEBUG)
 
 

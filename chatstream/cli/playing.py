@@ -4,6 +4,7 @@
    that. What is wrong with it is raised there and not before.
 2. Events may be missing, for somebody has filtered them; of a journal none may.
 3. What arrives is played at once. Whoever waits for it can be cancelled.
+4. The words of errors and warnings are redacted: whoever recorded them may not have done it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from chatstream.cancel import SLICE, CancelToken
 from chatstream.errors import JournalError, Truncated, UsageError
 from chatstream.events import Done, Error, Event
 from chatstream.flow import Pulse, pipe, without_signals
+from chatstream.redact import redact_event
 from chatstream.stages.pace import pace
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import Damaged, Reader, find
@@ -48,9 +50,9 @@ def _events(pieces: Iterable[bytes]) -> Iterator[Event]:
     """The events of these bytes, and a pulse after each piece."""
     reader = Reader(strict=False)
     for piece in pieces:
-        yield from reader.feed(piece)
+        yield from map(redact_event, reader.feed(piece))
         yield Pulse()
-    yield from reader.feed_eof()
+    yield from map(redact_event, reader.feed_eof())
 
 
 def _to_the_end(events: Iterator[Event], token: CancelToken) -> Iterator[Event]:

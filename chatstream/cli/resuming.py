@@ -7,13 +7,15 @@ from typing import Any, Unpack
 
 from msgspec.structs import replace
 
+from chatstream import providers
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import BOUND, Resolved, resolve
-from chatstream.cli.endpoints import without_userinfo
+from chatstream.cli.config import BOUND, KEYS, Resolved, Settings, resolve
+from chatstream.cli.endpoints import address, has_key
 from chatstream.cli.session import Options, failed, run
 from chatstream.errors import ChatstreamError, JournalError, UsageError
 from chatstream.events import Event
 from chatstream.flow import without_signals
+from chatstream.redact import bare_address, show_url
 from chatstream.store.journal import Asked
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import Record, find, last_unfinished, read
@@ -81,34 +83,80 @@ def go_on(
 def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
     """The settings that hold now: what is said now, then what was asked, then the usual ones.
 
-    Raises `ConfigError`.
+    The server is the one that gave the text, unless another is named now. Raises `ConfigError`,
+    and `UsageError` where the server, or what it needs, is not known any more.
     """
     asked = _asked(record)
     given = {name: value for name, value in flags.items() if value is not None}
     profile = given.pop("profile", asked.profile)
+    provider = record.provider or asked.provider or ("openai" if asked.base_url else None)
     before: dict[str, Any] = {
-        "provider": record.provider,
+        "provider": provider,
         "model": record.model,
-        "base_url": asked.base_url,
         "temperature": asked.temperature,
         "max_tokens": asked.max_tokens,
         "options": asked.options or None,
     }
     elsewhere = profile != asked.profile and not given.keys() & {"provider", "base_url"}
-    if elsewhere or given.get("provider") not in {None, record.provider}:
+    another = given.get("provider") not in {None, provider}
+    if elsewhere or another:
         before = {name: value for name, value in before.items() if name not in BOUND}
     if elsewhere:
         del before["provider"]
-    first = asked.provider or ("openai" if asked.base_url else None)
-    if first not in {None, record.provider} and record.provider:  # another one had taken over
-        before.pop("base_url", None)
-    usual = resolve({**before, **given, "base_url": given.get("base_url")}, profile=profile)
-    if without_userinfo(usual.settings.base_url) != before.get("base_url"):
-        usual = resolve({**before, **given}, profile=profile)
-    settings = replace(usual.settings, system=None)  # it is one of the messages
+    now = {**before, **given}
+    if elsewhere or another or "base_url" in given:
+        resolved = resolve(now, profile=profile)
+    else:
+        resolved = _at_its_server(record, now, profile, confirmed="provider" in given)
+    settings = replace(resolved.settings, system=None)  # it is one of the messages
     if "model" in before and record.model and "strategy" not in given:
         settings = replace(settings, strategy=None)  # the model that had its turn goes on
-    return replace(usual, settings=settings)
+    return replace(resolved, settings=settings)
+
+
+def _at_its_server(
+    record: Record, given: Mapping[str, Any], profile: str | None, *, confirmed: bool
+) -> Resolved:
+    """The settings that lead to the server that gave the text.
+
+    Where today's settings lead there, all of them hold, its password and key too. Where they do
+    not, the journal's address holds, and no key that is meant for another server goes there.
+    `confirmed`: the provider is named now, which decides where the journal does not tell.
+    """
+    asked = _asked(record)
+    resolved = resolve(given, profile=profile)
+    name = given["provider"]
+    row = providers.find(name) if name else None
+    if row is not None and not row.base_url:  # the demo brings its server
+        return resolved
+    first = asked.provider or ("openai" if asked.base_url else None)
+    kept = record.base_url or (asked.base_url if name == first else None)
+    if kept is None and row is not None and confirmed:
+        return resolved
+    if row is None or kept is None:
+        raise UsageError(
+            f"the journal of run {record.run} does not tell which server was asked",
+            hint="name it with --base-url or --provider",
+        )
+    then = address(row, Settings(base_url=kept))
+    now = address(row, resolved.settings)
+    if bare_address(then) == bare_address(now):
+        return resolved
+    if bare_address(then) != then:
+        raise UsageError(
+            f"run {record.run} was asked at {then}, and the journal keeps no password or key",
+            hint="give the whole address with --base-url",
+        )
+    there = resolve({**given, "base_url": then}, profile=profile)
+    if not (asked.named and kept == asked.base_url):
+        if has_key(row, there.settings) and not given.keys() & KEYS:
+            raise UsageError(
+                f"run {record.run} was asked at {then}; the settings now lead to "
+                f"{show_url(now)}, whose key is not sent there",
+                hint=f"if the key is meant for both: --base-url {then}",
+            )
+        there.origins["base_url"] = f"run {record.run}"
+    return there
 
 
 def _asked(record: Record) -> Asked:

@@ -9,7 +9,6 @@ its events and exactly one terminal one.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
@@ -19,19 +18,20 @@ from msgspec.structs import replace
 from chatstream import errors
 from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
-from chatstream.cli.choose import candidates, label, model_of, provider_of
-from chatstream.cli.config import OnDrop, Resolved, Settings, resolve
-from chatstream.cli.endpoints import Redactor, password_in, without_userinfo
+from chatstream.cli.choose import candidates, label, model_of, named, provider_of
+from chatstream.cli.config import OnDrop, Resolved, Settings, learn_secrets, resolve
+from chatstream.cli.endpoints import address
 from chatstream.errors import Cancelled, ChatstreamError
-from chatstream.events import Error, Event
+from chatstream.events import Error, Event, Metadata
 from chatstream.flow import Open, Pulse, Stage, pipe, singly, without_signals
 from chatstream.messages import ChatRequest, Message
-from chatstream.providers import PROVIDERS, Row, find
+from chatstream.providers import Row, find
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.degrade import degrade
 from chatstream.recovery.fallback import fallback
 from chatstream.recovery.retry import Plan, retry
 from chatstream.recovery.watchdog import Limits, watchdog, within
+from chatstream.redact import mask_address, redact, without_secrets
 from chatstream.stages.buffer import Pressure, buffer
 from chatstream.stages.coalesce import coalesce
 from chatstream.stages.journal import journal
@@ -165,11 +165,10 @@ def run(
     token, untie = token.child()  # who stops reading ends this run, and nothing else
     opening = replace(
         new_run(),
-        provider=settings.provider,
-        model=settings.model,
+        provider=models[0].provider,
+        model=models[0].model,
         continues=record.run if record else None,
     )
-    redact = Redactor(settings.api_key, *_keys(os.environ), password_in(settings.proxy))
     messages = _messages(prompt, settings.system)
     earlier = record.message if record and record.message.content.strip() else None
     kept_as = record.asked.conversation if record and record.asked else opening.run
@@ -184,7 +183,9 @@ def run(
         conversation=kept_as,
     )
     pressure = Pressure()
-    writer = Journal(runs_folder(), _asked(resolved, request)) if settings.journal else None
+    writer = (
+        Journal(runs_folder(), _asked(resolved, models[0], request)) if settings.journal else None
+    )
     stages: list[Stage] = [
         partial(thinking, begun=request.partial),
         seal(
@@ -211,9 +212,7 @@ def run(
     if not resettable and on_drop in {"restart", "fallback"}:
         on_drop = "stop"
     after_text = resettable and on_drop != "stop"
-    events = _answer(
-        models, on_drop, request, token, redact, after_text=after_text, thought=thought
-    )
+    events = _answer(models, on_drop, request, token, after_text=after_text, thought=thought)
     return pipe(_and_then(untie, events), *stages)
 
 
@@ -231,7 +230,8 @@ def failed(error: ChatstreamError, token: CancelToken) -> Iterator[Event]:
         yield Pulse()
         raise error
 
-    return seal(new_run(), token, redact=Redactor(*_keys(os.environ)))(events())
+    learn_secrets()
+    return seal(new_run(), token, redact=redact)(events())
 
 
 def _answer(
@@ -239,7 +239,6 @@ def _answer(
     on_drop: OnDrop,
     request: ChatRequest,
     token: CancelToken,
-    redact: Redactor,
     *,
     after_text: bool,
     thought: bool,
@@ -249,8 +248,12 @@ def _answer(
 
     def asked(its: Settings, last: bool) -> Open:
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
-            provider = yield from provider_of(its, token, redact)
+            provider = yield from provider_of(its, token)
             try:
+                if not named(its):  # the journal tells whom it was before anything is asked
+                    place = provider.endpoint
+                    yield Metadata(provider=place.name, base_url=mask_address(place.base_url))
+                    yield Pulse()
                 row = find(provider.endpoint.name)
                 model = its.model or (yield from model_of(provider, row, its, token))
                 means = provider.means(model)
@@ -278,18 +281,24 @@ def _answer(
     yield from within(source, models[0].timeout or None)(request, token)
 
 
-def _asked(resolved: Resolved, request: ChatRequest) -> Asked:
-    """What the journal keeps of the settings: all that asks again, and no secret."""
+def _asked(resolved: Resolved, first: Settings, request: ChatRequest) -> Asked:
+    """What the journal keeps of the settings: all that asks again, and no secret.
+
+    `first` are those of the model that is asked first. Raises `ConfigError`, `UsageError`.
+    """
     settings = resolved.settings
+    provider = named(first)
+    place = address(find(provider), first) if provider else ""
     return Asked(
         messages=request.messages,
-        provider=settings.provider,
-        model=settings.model,
-        base_url=without_userinfo(settings.base_url),
+        provider=provider,
+        model=first.model,
+        base_url=mask_address(place) or None,
+        named=first.base_url is not None and resolved.origins.get("base_url") == "--base-url",
         profile=resolved.profile,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
-        options=settings.options,
+        options=without_secrets(settings.options),
         conversation=request.conversation,
     )
 
@@ -304,9 +313,3 @@ def first_token(settings: Settings, row: Row) -> float | None:
     if settings.first_token_timeout is not None:
         return settings.first_token_timeout or None
     return FIRST_TOKEN_LOCAL if row.local else FIRST_TOKEN
-
-
-def _keys(environ: Mapping[str, str]) -> list[str]:
-    """Every key of a known provider in the environment, to be masked."""
-    variables = [row.key_variable for row in PROVIDERS.values() if row.key_variable]
-    return [environ[name] for name in variables if name in environ]

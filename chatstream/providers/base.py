@@ -27,10 +27,20 @@ from typing import Any, cast
 
 import msgspec
 
+from chatstream.addresses import joined
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, ProtocolError, Truncated
-from chatstream.events import Content, Event, Image, Metadata, Reasoning, ToolCall, ToolCallDelta
+from chatstream.events import (
+    Content,
+    Event,
+    Image,
+    Metadata,
+    Reasoning,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
 from chatstream.flow import Burst, Finish, Pulse
 from chatstream.messages import ChatRequest, Means
 from chatstream.providers import Endpoint
@@ -38,6 +48,7 @@ from chatstream.providers.failures import error_in, failure_of, no_answer, reque
 from chatstream.providers.lenient import broke_off, excerpt, json_text, object_of, values_in
 from chatstream.providers.odd import Oddities, error_inside, is_cut, is_unknown_field
 from chatstream.providers.text import Surrogates, whole_characters
+from chatstream.redact import mask_address
 from chatstream.transport import Call, Head, Tick, Transport
 
 GRACE = 1.0
@@ -163,6 +174,7 @@ class Provider(ABC):
             yield Metadata(
                 provider=self.endpoint.name,
                 model=request.model,
+                base_url=mask_address(self.endpoint.base_url),
                 request_id=request_id(head.headers),
             )
             yield from self._answer(items, head, streamed=request.stream)
@@ -189,7 +201,7 @@ class Provider(ABC):
             **self.headers(),
         }
         data = None if body is None else msgspec.json.encode(body)
-        return Call(self.endpoint.base_url + path, headers, data)
+        return Call(joined(self.endpoint.base_url, path), headers, data)
 
     def _await_head(self, items: Iterator[Tick | Head | bytes]) -> Generator[Event, None, Head]:
         for item in items:
@@ -306,7 +318,7 @@ class Provider(ABC):
     def _end(self, reply: Reply, cut: Truncated | None, *, streaming: bool) -> Iterator[Event]:
         """What is known only when nothing more comes, and how it ended."""
         totals = reply.totals()
-        understood = reply.understood or bool(totals)
+        understood = reply.understood or any(not isinstance(it, Usage) for it in totals)
         if understood:
             yield from reply.odd.take(-1.0)
             yield from reply.odd.summary()

@@ -38,7 +38,7 @@ from chatstream.providers.lenient import (
     text_of,
     value_of,
 )
-from chatstream.providers.odd import holds_text
+from chatstream.providers.odd import holds_text, protocol_of
 from chatstream.providers.parts import Sources, images_in, part_events, reasoning_in
 from chatstream.providers.text import whole_characters
 from chatstream.providers.toolcalls import ToolCalls
@@ -219,7 +219,7 @@ class OpenAIReply(Reply):
             self._usage.update(object_of(object_of(chunk.x_groq).get("usage")))
         if chunk.timings:
             self._timings = object_of(chunk.timings)
-        if len(events) == before and not self.failure and (chunk.choices or not chunk.usage):
+        if len(events) == before and not self.failure:
             self._look_again(frame, events, t)
 
     def _delta(self, delta: _Delta, events: list[Event], t: float) -> None:
@@ -316,7 +316,7 @@ class OpenAIReply(Reply):
             self._fields(inner, frame, events, t)
         elif not value or _KEEP_ALIVES & {str(value.get(name)).lower() for name in _KINDS}:
             self._pings += 1
-        elif not value.get("usage"):
+        elif not value.get("usage") or protocol_of(value) is not None:
             self.odd.add_value(value, frame.data)
 
     def _look_at_choice(

@@ -28,7 +28,6 @@ from chatstream.events import (
     Done,
     Error,
     Event,
-    Fallback,
     Image,
     Metadata,
     Reasoning,
@@ -41,6 +40,7 @@ from chatstream.events import (
 )
 from chatstream.flow import Burst, Finish, Pulse, Stage, close
 from chatstream.messages import Message
+from chatstream.redact import redact_event
 from chatstream.stages.buffer import Pressure
 
 log = logging.getLogger(__name__)
@@ -221,7 +221,7 @@ class _Seal:
         elif isinstance(event, Usage):
             self._usage = event
         elif isinstance(event, Retry):
-            event.cause = self._redact(event.cause)
+            redact_event(event, self._redact)
             self._attempts = event.attempt
             if event.action == "reset":
                 self._restart()
@@ -231,11 +231,10 @@ class _Seal:
             self._attempts = event.attempt or self._attempts
             if event.restart:
                 self._restart()
-        elif isinstance(event, Fallback):
-            event.cause = self._redact(event.cause)
-        elif isinstance(event, Warn):
-            event.message = self._redact(event.message)
-            self._answered = self._answered or event.code == "refusal"  # its words are there
+        else:
+            redact_event(event, self._redact)
+            if isinstance(event, Warn):
+                self._answered = self._answered or event.code == "refusal"  # its words are there
 
     def _restart(self) -> None:
         """What came before is dropped, as every accumulator drops it."""

@@ -17,6 +17,7 @@ import msgspec
 
 from chatstream.events import Counts, Done, Error
 from chatstream.messages import Message, ToolCall
+from chatstream.redact import redact
 from chatstream.store.database import FAILURES
 from chatstream.store.reading import Record
 
@@ -99,7 +100,8 @@ _SEARCH = f"""
 def runs(db: sqlite3.Connection, which: str, *values: object) -> list[Run]:
     """The runs that these clauses select."""
     rows = db.execute(_SELECT_RUNS + which, values)
-    return [Run(**dict(zip(Run.__struct_fields__, row, strict=True))) for row in rows]
+    found = [dict(zip(Run.__struct_fields__, row, strict=True)) for row in rows]
+    return [Run(**{**it, "error": redact(it["error"]) if it["error"] else None}) for it in found]
 
 
 def conversation(db: sqlite3.Connection, number: int) -> Conversation:

@@ -33,12 +33,19 @@ _CRC = b',"crc":%d}\n'
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was asked, and whom: enough to ask again. The key is looked up anew."""
+    """What was asked, and whom first: enough to ask again. The key is looked up anew.
+
+    `base_url` is the address that was truly asked, its secrets masked. None: it has none (the
+    demo), or it was looked for, or the journal is of an earlier version; who answered stands in
+    `metadata`. `named`: the address was given with the question, and not by settings that may
+    have changed since.
+    """
 
     messages: tuple[Message, ...]
     provider: str | None = None
     model: str | None = None
     base_url: str | None = None
+    named: bool = False
     profile: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None

@@ -25,9 +25,11 @@ from chatstream.events import (
     SCHEMA_VERSION,
     TYPES,
     AnyEvent,
+    Content,
     Done,
     Error,
     Metadata,
+    Reasoning,
     Terminal,
     ToolCall,
     ToolCallDelta,
@@ -171,8 +173,9 @@ class Record(msgspec.Struct, kw_only=True):
     """What one run came to.
 
     `outcome` is "complete", the code of the error that ended it, "interrupted" (the process was
-    killed), "running", or "damaged"; `damage` then says where. `message` is the answer, as far
-    as it is known and sound; `tools` whether calls of tools had begun.
+    killed), "running", or "damaged"; `damage` then says where. `provider`, `model` and `base_url`
+    are whose text there is, or whom was asked last where there is none. `message` is the answer,
+    as far as it is known and sound; `tools` whether calls of tools had begun.
     """
 
     run: str
@@ -181,6 +184,7 @@ class Record(msgspec.Struct, kw_only=True):
     continues: str | None
     provider: str | None
     model: str | None
+    base_url: str | None
     message: Message
     tools: bool
     terminal: Terminal | None
@@ -194,12 +198,29 @@ class Record(msgspec.Struct, kw_only=True):
         return self.outcome == "complete"
 
 
+class _Who(msgspec.Struct, frozen=True):
+    """A model and its server, as `metadata` tells of them."""
+
+    provider: str | None = None
+    model: str | None = None
+    base_url: str | None = None
+
+    def then(self, event: Metadata) -> _Who:
+        """Whom is asked after this event; what it leaves out has not changed."""
+        return _Who(
+            event.provider or self.provider,
+            event.model or self.model,
+            event.base_url if event.provider else self.base_url,
+        )
+
+
 def read(path: Path) -> Record:
     """The record of one journal. Raises `JournalError` for a file that is none, or is newer."""
     name = path.name.removesuffix(SUFFIX)
     answer, tools, t = Accumulator(), False, 0.0
     opening: Metadata | None = None
-    provider = model = damage = None
+    asked_last, spoke = _Who(), None
+    damage = None
     try:
         running = is_running(path)  # first: what ends while it is read has ended
         with path.open("rb") as file:
@@ -210,10 +231,13 @@ def read(path: Path) -> Record:
                 t = event.t
                 if isinstance(event, Metadata):
                     opening = opening or event
-                    provider = event.provider or provider
-                    model = event.model or model
+                    asked_last = asked_last.then(event)
+                    if event.restart:
+                        spoke = None
+                elif isinstance(event, Content | Reasoning):
+                    spoke = asked_last
                 elif isinstance(event, ToolCall | ToolCallDelta):
-                    tools = True
+                    spoke, tools = asked_last, True
     except Damaged as error:
         damage = error.message
     except JournalError as error:
@@ -233,13 +257,15 @@ def read(path: Path) -> Record:
         outcome = "running" if running else "interrupted"
     else:
         outcome = terminal.code if isinstance(terminal, Error) else "complete"
+    who = spoke or asked_last
     return Record(
         run=opening.run,
         started_at=opening.started_at,
         asked=asked,
         continues=opening.continues,
-        provider=provider,
-        model=model,
+        provider=who.provider,
+        model=who.model,
+        base_url=who.base_url,
         message=answer.message,
         tools=tools,
         terminal=terminal,

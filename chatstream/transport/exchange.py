@@ -7,14 +7,16 @@
 2. A cancel ends the exchange at once, wherever it is; the reader then raises the token's reason.
 3. When the generator is closed or ends, the connection goes back to the pool if the body was
    read to its end, and is shut down otherwise: servers stop generating when we hang up.
-4. Proxies, CA settings and NO_PROXY are honoured as requests does; `.netrc` is not, it would
-   replace the key.
-5. No redirect takes credentials to another origin, and none turns a POST into a GET.
+4. Proxies, CA settings and NO_PROXY are honoured as requests does, except that this machine is
+   never asked through a proxy: another machine's loopback is not ours. `.netrc` is not read, it
+   would replace the key.
+5. No redirect leads to another origin, with or without a key, and none turns a POST into a GET.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any, NoReturn
@@ -25,6 +27,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from chatstream.addresses import is_loopback, origin
 from chatstream.cancel import CancelToken
 from chatstream.errors import (
     ChatstreamError,
@@ -34,13 +37,13 @@ from chatstream.errors import (
     TimedOut,
     TLSError,
 )
+from chatstream.redact import mask_headers, show_url
 from chatstream.transport.body import unpack
 from chatstream.transport.connection import TICK, Body, Lane, make_reachable
 from chatstream.transport.head import codings
 
 log = logging.getLogger(__name__)
 
-SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "proxy-authorization"})
 _MAX_REDIRECTS = 5
 
 
@@ -101,7 +104,7 @@ class _Session(requests.Session):
 class Transport:
     """One requests session. `connect` is the limit for each address, in seconds.
 
-    `proxies` and `ca_file` replace what the environment says.
+    `proxies` and `ca_file` replace what the environment says. No proxy is used for loopback.
     """
 
     def __init__(
@@ -151,7 +154,7 @@ class Transport:
         try:
             response = yield from self._open(call, lane, token)
             head = Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
-            log.debug("< %d %s", head.status, head.headers)
+            log.debug("< %d %s", head.status, mask_headers(head.headers))
             trace = lane.trace
             trace.status, trace.headers, trace.head = head.status, head.headers, lane.now()
             target = _redirect(call, head)
@@ -196,6 +199,8 @@ class Transport:
                 return item
             if isinstance(item, Exception):
                 token.check()
+                if "SOCKS" in str(item):
+                    raise self._no_socks(call) from item
                 _translate(item, call, self._connect)
             yield Tick(lane.connected)
 
@@ -211,13 +216,34 @@ class Transport:
                 timeout=(self._connect, None),
                 allow_redirects=False,
                 stream=True,
-                proxies=self._proxies or None,
+                proxies=self._proxies_for(call.url),
                 verify=self._verify,
             )
         except Exception as error:  # handed to the reader, which sorts it
             lane.answer(error)
         else:
             lane.answer(response)
+
+    def _proxies_for(self, url: str) -> dict[str, str] | None:
+        """What requests is told of proxies; None leaves them to the environment.
+
+        The host is read as by urllib3, which connects.
+        """
+        host = urllib3.util.parse_url(url).host
+        if host is not None and is_loopback(host):
+            return {
+                "no_proxy": host.strip("[]")
+            }  # stronger than the environment, and for this call
+        return self._proxies or None
+
+    def _no_socks(self, call: Call) -> ConfigError:
+        names = (f"{urlsplit(call.url).scheme}_proxy", "all_proxy")
+        given = [it for name in names for it in (name, name.upper()) if os.environ.get(it)]
+        source = "the setting proxy" if self._proxies else (given or ["the proxy setting"])[0]
+        return ConfigError(
+            f"{source} names a SOCKS proxy, which needs the package PySocks",
+            hint="install it beside chatstream (pip install PySocks), or take the proxy away",
+        )
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -261,39 +287,29 @@ def _pull(body: Body, token: CancelToken) -> Iterator[Tick | bytes]:
 
 
 def _redirect(call: Call, head: Head) -> str | None:
-    """Where to send the same request again. Raises `ProtocolError` where that is not safe."""
+    """Where to send the same request again. Raises `ProtocolError` where that is not safe.
+
+    Scheme, host and port stay those of the call, whatever the ways to read the new address.
+    """
     location = head.headers.get("location")
     if head.status not in {301, 302, 303, 307, 308} or not location:
         return None
-    target = urljoin(call.url, location)
-    same_method = head.status in {307, 308} or (call.body is None)
-    secret = any(name.lower() in SECRET_HEADERS for name in call.headers)
-    if same_method and (not secret or _origin(target) == _origin(call.url)):
-        return target
+    try:
+        target = urljoin(call.url, location)
+        parts, same = urlsplit(target), origin(target) == origin(call.url)
+    except ValueError as error:
+        raise ProtocolError(
+            "the server redirects to an address that cannot be read", status=head.status
+        ) from error
+    same_method = head.status in {307, 308} or call.body is None
+    if same and same_method:
+        own = urlsplit(call.url)
+        return parts._replace(scheme=own.scheme, netloc=own.netloc).geturl()
     raise ProtocolError(
         f"the server redirects to {show_url(target)}; keys and questions are not sent on to it",
         status=head.status,
         hint="if that address is right, give it with --base-url",
     )
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-def show_url(url: str) -> str:
-    """The address without user, password and query: fit to be printed."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "an address that is none"
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
-def mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers with every secret masked: fit to be printed."""
-    return {k: "***" if k.lower() in SECRET_HEADERS else v for k, v in headers.items()}
 
 
 def _translate(error: Exception, call: Call, connect: float | None) -> NoReturn:
@@ -334,4 +350,4 @@ def _innermost(error: BaseException) -> str:
     return str(getattr(seen, "strerror", None) or seen) or type(seen).__name__
 
 
-__all__ = ["TICK", "Call", "Head", "Tick", "Transport", "mask_headers", "show_url"]
+__all__ = ["TICK", "Call", "Head", "Tick", "Transport"]

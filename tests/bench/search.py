@@ -64,6 +64,7 @@ def _record(run: str, asked: Asked, text: str) -> Record:
         continues=None,
         provider="demo",
         model="m",
+        base_url=None,
         message=Message("assistant", text),
         tools=False,
         terminal=done(),

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from chatstream.cancel import CancelToken
 from chatstream.cli.choose import candidates, label, model_names, provider_of
 from chatstream.cli.config import Settings
-from chatstream.cli.endpoints import Redactor
 from chatstream.errors import AuthError, ChatstreamError, ConfigError
 from chatstream.events import Event
 from chatstream.flow import Pulse
+from chatstream.redact import redact
 from tests.support.loopback import Reply, Script
 
 FIRST = Settings(
@@ -128,9 +128,9 @@ def result_of(steps: Generator[Event, None, T]) -> T:
     return results[0]
 
 
-def made(settings: Settings, redact: Redactor | None = None) -> tuple[str, str]:
+def made(settings: Settings) -> tuple[str, str]:
     """The provider that is found, and its address."""
-    provider = result_of(provider_of(settings, CancelToken(), redact or Redactor()))
+    provider = result_of(provider_of(settings, CancelToken()))
     provider.close()
     return provider.endpoint.name, provider.endpoint.base_url
 
@@ -147,8 +147,7 @@ def test_an_address_of_ones_own_needs_no_key() -> None:
 
 
 def test_the_secrets_of_whoever_is_asked_are_masked_from_then_on() -> None:
-    redact = Redactor()
-    made(Settings(base_url="http://me:pass-word@127.0.0.1:9", api_key="the-key"), redact)
+    made(Settings(base_url="http://me:pass-word@127.0.0.1:9", api_key="the-key"))
     assert redact("the-key and pass-word") == "*** and ***"
 
 

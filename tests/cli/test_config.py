@@ -71,6 +71,37 @@ def test_another_provider_takes_over_no_model_address_or_key(file: tuple[Path, E
     assert resolve({"provider": "ollama"}, environ=environ).settings.model == "llama"
 
 
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("http://a", "k"),
+        ("http://a/v2", "k"),  # the same server
+        ("http://b", None),
+        ("https://a", None),
+        ("http://a:8080", None),
+    ],
+)
+def test_a_key_that_comes_with_an_address_goes_to_no_other_server(
+    file: tuple[Path, Environ], address: str, key: str | None
+) -> None:
+    path, environ = file
+    path.write_text('base_url = "http://a/v1"\napi_key = "k"\nretries = 7\n')
+    settings = resolve({"base_url": address}, environ=environ).settings
+    assert (settings.base_url, settings.api_key, settings.retries) == (address, key, 7)
+    path.write_text('base_url = "http://a/v1"\nkey_variable = "K"\nkey_command = "c"\n')
+    settings = resolve({}, environ=environ | {"CHATSTREAM_BASE_URL": address}).settings
+    found = ("K", "c") if key else (None, None)
+    assert (settings.key_variable, settings.key_command) == found
+
+
+def test_a_key_that_comes_without_an_address_goes_where_the_settings_lead(
+    file: tuple[Path, Environ],
+) -> None:
+    path, environ = file
+    path.write_text('api_key = "k"\n')
+    assert resolve({"base_url": "http://b"}, environ=environ).settings.api_key == "k"
+
+
 def test_options_of_all_origins_are_joined(file: tuple[Path, Environ]) -> None:
     path, environ = file
     path.write_text("[options]\nseed = 1\ntop_k = 2\n")

@@ -8,12 +8,10 @@ import pytest
 
 from chatstream.cli.config import Settings
 from chatstream.cli.endpoints import (
-    Redactor,
     api_key,
     endpoint,
-    mask_userinfo,
+    has_key,
     with_keys,
-    without_userinfo,
 )
 from chatstream.errors import ConfigError
 from chatstream.providers import PROVIDERS
@@ -65,6 +63,29 @@ def test_the_key_comes_from_the_first_place_that_has_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("provider", "theirs", "given", "sent"),
+    [
+        ("openai", None, "http://mine/v1", True),  # the usual way to ask a compatible server
+        ("openai", "http://gateway/v1", None, True),
+        ("openai", "http://gateway/v1", "http://gateway", True),
+        ("openai", "http://gateway/v1", "http://mine/v1", False),
+        ("openai", "no address at all:", "http://mine/v1", False),
+        ("ollama", "box", "http://box:11434", True),
+        ("ollama", "box", "http://box", False),
+    ],
+)
+def test_the_key_of_a_variable_belongs_to_the_address_beside_it(
+    provider: str, theirs: str | None, given: str | None, sent: bool
+) -> None:
+    row = PROVIDERS[provider]
+    environ = {str(row.key_variable): "key", **({str(row.url_variable): theirs} if theirs else {})}
+    settings = Settings(base_url=given)
+    assert api_key(row, settings, environ) == ("key" if sent else None)
+    assert has_key(row, settings, environ) is sent
+    assert has_key(row, Settings(base_url=given, key_command="any"), environ)
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         Settings(key_variable="NOT_SET"),
@@ -89,26 +110,3 @@ def test_a_key_that_cannot_be_sent_is_told_and_not_shown(key: str) -> None:
 def test_the_providers_with_a_key_come_in_the_order_of_the_table() -> None:
     environ = {"GROQ_API_KEY": "g", "ANTHROPIC_API_KEY": "a", "OPENAI_API_KEY": "o"}
     assert with_keys(environ) == ["openai", "anthropic", "groq"]
-
-
-def test_secrets_and_what_looks_like_one_are_masked() -> None:
-    redact = Redactor("my-secret", None, "")
-    assert redact("key my-secret and sk-abcdef123456") == "key *** and ***"
-    assert redact("key_command is no key") == "key_command is no key"
-
-
-def test_a_key_that_is_learned_later_is_masked_too() -> None:
-    redact = Redactor()
-    redact.learn("asked-from-a-command")
-    assert redact("it is asked-from-a-command") == "it is ***"
-
-
-def test_the_user_and_password_of_an_address_are_masked() -> None:
-    assert mask_userinfo("http://me:secret@host/v1") == "http://***@host/v1"
-    assert mask_userinfo("http://host/v1") == "http://host/v1"
-
-
-@pytest.mark.parametrize("address", ["http://me:p@ss@host/v1", "http://me:p:w@host/v1"])
-def test_no_part_of_a_password_stays_in_an_address(address: str) -> None:
-    assert without_userinfo(address) == "http://host/v1"
-    assert mask_userinfo(address) == "http://***@host/v1"

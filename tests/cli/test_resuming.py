@@ -327,7 +327,12 @@ def test_a_model_that_took_over_is_not_asked_at_the_first_ones_address(config: P
     for first, address in (("openai", "http://first"), (None, "http://first")):
         record.asked = replace(record.asked, provider=first, base_url=address)
         assert settings_of(record, {}).settings.base_url is None
-    record.asked = replace(record.asked, provider="demo", base_url="http://first")
+    record.provider = "ollama"
+    for first in ("openai", None):
+        record.asked = replace(record.asked, provider=first, base_url="http://first")
+        with pytest.raises(UsageError, match="does not tell which server"):
+            settings_of(record, {})
+    record.asked = replace(record.asked, provider="ollama", base_url="http://first")
     assert settings_of(record, {}).settings.base_url == "http://first"
 
 

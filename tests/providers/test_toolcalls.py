@@ -140,7 +140,9 @@ def test_there_are_calls_once_one_began() -> None:
 
 def test_half_characters_in_an_id_or_a_name_can_be_encoded() -> None:
     calls = ToolCalls()
-    encode(calls.add(0, "a\ud83d", "f\ude00", "", 0.0))
+    delta = calls.add(0, "a\ud83d", "f\ude00", "", 0.0)
+    assert delta is not None
+    assert encode(delta)
     assert all(map(encode, calls.whole(cut=False)))
 
 

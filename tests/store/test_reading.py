@@ -17,6 +17,7 @@ from chatstream.events import (
     Done,
     Error,
     Event,
+    Fallback,
     Metadata,
     Reasoning,
     Retry,
@@ -295,6 +296,39 @@ def test_an_answer_that_was_started_over_is_told_once(tmp_path: Path) -> None:
     again = Retry(attempt=2, max=3, delay=0.0, cause="m", action="reset", seq=2, t=0.2)
     answer = [Content("a", seq=1, t=0.1), again, Content("b", seq=3, t=0.3)]
     assert read(write(tmp_path, [[opening()], answer])).message.content == "b"
+
+
+A = ("openai", "a", "http://a")
+B = ("ollama", "b", "http://b")
+
+
+def whose(provider: str, model: str, base_url: str) -> Metadata:
+    return Metadata(provider=provider, model=model, base_url=base_url)
+
+
+@pytest.mark.parametrize(
+    ("events", "who"),
+    [
+        ([], ("demo", None, None)),
+        ([whose(*A)], A),
+        ([whose(*A), Content("x")], A),
+        ([whose(*A), Fallback("a", "b", "down"), whose(*B), Content("x")], B),
+        ([whose(*A), Content("x"), Fallback("a", "b", "down"), whose(*B)], A),
+        ([whose(*A), Content("x"), whose(*B), Metadata(restart=True), Content("y")], B),
+        ([whose(*A), Content("x"), whose(*B), Metadata(restart=True)], B),
+        ([Metadata(provider="ollama", base_url="http://a")], ("ollama", None, "http://a")),
+        ([Metadata(provider="ollama", model="old")], ("ollama", "old", None)),
+    ],
+)
+def test_a_record_tells_whose_text_it_has_or_whom_was_asked_last(
+    events: list[Event], who: tuple[str | None, str | None, str | None], tmp_path: Path
+) -> None:
+    first = opening()
+    first.provider = "demo"
+    for seq, event in enumerate(events, 1):
+        event.seq, event.t = seq, 0.1
+    record = read(write(tmp_path / "runs", [[first], *([it] for it in events)]))
+    assert (record.provider, record.model, record.base_url) == who
 
 
 def test_a_call_of_a_tool_is_remembered(tmp_path: Path) -> None:

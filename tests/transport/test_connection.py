@@ -12,6 +12,7 @@ from chatstream.cancel import CancelToken
 from chatstream.errors import Cancelled, TLSError
 from chatstream.transport import Call, Head, Tick, Transport
 from tests.support.loopback import Framing, Point, Reply, Script
+from tests.support.names import Names, at
 from tests.support.proxy import ForwardProxy, black_hole
 
 Connect = Callable[..., Transport]
@@ -58,14 +59,17 @@ def test_a_cancel_closes_the_connection_in_every_phase(
 
 
 @pytest.mark.parametrize("https", [False, True], ids=["http", "https"])
-def test_a_cancel_reaches_through_a_proxy(connect: Connect, https: bool) -> None:
+def test_a_cancel_reaches_through_a_proxy(
+    connect: Connect, https: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Names(monkeypatch)  # a server on loopback would not be asked through it
     reply = Reply(hold={"before_head": threading.Event()})
     with Script(reply, https=https) as server, ForwardProxy() as proxy:
         transport = connect(
             proxies={"http": proxy.url, "https": proxy.url},
             ca_file=str(server.ca_file) if server.ca_file else None,
         )
-        cancel_while_waiting(transport, server.url)
+        cancel_while_waiting(transport, at("server.test", server.url))
         assert server.wait_closed()
         assert proxy.requests[0].method == ("CONNECT" if https else "POST")
 

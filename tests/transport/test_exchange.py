@@ -7,7 +7,7 @@ import socket
 import threading
 import zlib
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
 
 import pytest
@@ -25,9 +25,9 @@ from chatstream.errors import (
     Truncated,
 )
 from chatstream.transport import Call, Head, Transport
-from chatstream.transport.exchange import mask_headers, show_url
 from tests.support.listener import Listener
 from tests.support.loopback import Framing, Reply, Script
+from tests.support.names import Names, at
 from tests.support.proxy import ForwardProxy, black_hole
 
 KEY = {"Authorization": "Bearer test-key"}
@@ -215,14 +215,49 @@ def test_a_redirect_whose_body_never_ends_is_followed_at_once() -> None:
         items.close()
 
 
-@pytest.mark.parametrize("name", ["Authorization", "x-api-key", "api-key"])
-def test_no_redirect_takes_a_key_to_another_origin(name: str) -> None:
+@pytest.mark.parametrize("headers", [{}, KEY, {"x-api-key": "k"}, {"X-Own": "k"}], ids=str)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_leads_to_another_origin(status: int, headers: dict[str, str]) -> None:
     with Script(Reply(b"ok")) as other:
-        with Script(Reply(b"", 307, {"Location": f"{other.url}/new"}, "length")) as server:
-            with pytest.raises(ProtocolError, match="redirects") as caught:
-                exchange(server.url, {name: "test-key"})
+        with Script(Reply(b"", status, {"Location": f"{other.url}/new"}, "length")) as server:
+            with pytest.raises(ProtocolError, match="redirects to") as caught:
+                exchange(server.url, headers)
+            assert f"{other.url}/new" in caught.value.message
             assert "--base-url" in (caught.value.hint or "")
-        assert other.requests == []
+        assert other.connections == []
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "//OTHER/",
+        "https://OWN/",  # another scheme is another origin, though it is the better one
+        "http://OTHER\\@OWN/",  # urllib3 would go to OTHER, urllib reads OWN
+        "http://OWN@OTHER/",
+        "http://localhost:OWNPORT/",
+        "http:///path",
+        "http://[::1/",
+        "http://127.0.0.1:99999/",
+    ],
+)
+def test_no_spelling_of_an_address_leads_a_redirect_elsewhere(location: str) -> None:
+    with Script(Reply(b"ok")) as other, Script(Reply(b"ok")) as server:
+        own, others = server.url.removeprefix("http://"), other.url.removeprefix("http://")
+        port = own.partition(":")[2]
+        where = location.replace("OWNPORT", port).replace("OWN", own).replace("OTHER", others)
+        server.play(Reply(b"", 307, {"Location": where}, "length"), Reply(b"ok"))
+        with suppress(ProtocolError):
+            exchange(server.url, KEY)
+        assert other.connections == []
+
+
+def test_a_redirect_keeps_the_password_of_the_address_and_takes_none_from_the_server() -> None:
+    with Script() as server:
+        where = server.url.replace("//", "//they:theirs@") + "/new"
+        server.play(Reply(b"", 307, {"Location": where}, "length"), Reply(b"ok"))
+        exchange(server.url.replace("//", "//me:secret@"))
+        sent = [(it.path, it.headers["authorization"]) for it in server.requests]
+    assert sent == [("/", "Basic bWU6c2VjcmV0"), ("/new", "Basic bWU6c2VjcmV0")]
 
 
 def test_a_redirect_that_would_turn_the_post_into_a_get_is_not_followed() -> None:
@@ -243,12 +278,52 @@ def test_a_circle_of_redirects_ends() -> None:
 
 def test_proxies_of_the_environment_are_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     with Script(Reply(b"ok")) as server, ForwardProxy() as proxy:
+        Names(monkeypatch)
+        url = at("server.test", server.url)
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        assert exchange(server.url)[1] == b"ok"
+        assert exchange(url)[1] == b"ok"
         assert len(proxy.requests) == 1
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        assert exchange(server.url)[1] == b"ok"
+        monkeypatch.setenv("NO_PROXY", "server.test")
+        assert exchange(url)[1] == b"ok"
         assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "localhost", "LOCALHOST", "a.localhost"])
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
+def test_this_machine_is_not_asked_through_a_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, host: str, variable: str, scheme: str
+) -> None:
+    Names(monkeypatch)
+    with Script(Reply(b"ok")) as server, ForwardProxy() as proxy:
+        monkeypatch.setenv(variable, proxy.url.replace("http", scheme))
+        monkeypatch.setenv("NO_PROXY", "elsewhere.test")
+        assert exchange(at(host, server.url))[1] == b"ok"
+        assert proxy.requests == []
+
+
+def test_nor_through_one_of_the_settings() -> None:
+    with Script(Reply(b"ok")) as server, ForwardProxy() as proxy:
+        transport = Transport(proxies={"http": proxy.url})
+        assert exchange(server.url, transport=transport)[1] == b"ok"
+        assert proxy.requests == []
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "all_proxy", None])
+def test_a_socks_proxy_is_named_with_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, variable: str | None
+) -> None:
+    Names(monkeypatch)
+    address = "socks5://127.0.0.1:9"
+    if variable:
+        monkeypatch.setenv(variable, address)
+    with pytest.raises(ConfigError, match=variable or "setting proxy") as caught:
+        exchange(
+            "http://server.test",
+            transport=Transport(proxies=None if variable else {"http": address}),
+        )
+    assert "PySocks" in caught.value.message
+    assert "pip install PySocks" in (caught.value.hint or "")
 
 
 def test_the_authority_of_the_environment_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,12 +402,3 @@ def test_every_failure_of_requests_becomes_one_of_ours(
         mocker.post("http://server/", exc=theirs)
         with pytest.raises(ours):
             exchange("http://server/")
-
-
-def test_what_is_shown_of_an_address_holds_no_secret() -> None:
-    assert show_url("http://me:secret@host:80/p?key=secret#f") == "http://host:80/p"
-
-
-def test_secret_headers_are_masked() -> None:
-    shown = mask_headers({**KEY, "X-Api-Key": "s", "Accept": "a"})
-    assert shown == {"Authorization": "***", "X-Api-Key": "***", "Accept": "a"}

@@ -27,6 +27,7 @@ from chatstream.transport.exchange import Call, Head, Tick
 from chatstream.transport.meter import Meter, Metered
 from chatstream.transport.stamps import SLACK
 from tests.support.loopback import SSE, Framing, Point, Reply, Script
+from tests.support.names import Names, at
 from tests.support.proxy import ForwardProxy
 
 LIMIT = 20.0  # seconds that any exchange of a test takes at most
@@ -302,12 +303,15 @@ def test_the_clock_of_the_next_exchange_goes_on(meter: Meter) -> None:
         transport.close()
 
 
-def test_what_a_tunnel_is_asked_for_is_no_part_of_the_request(meter: Meter) -> None:
+def test_what_a_tunnel_is_asked_for_is_no_part_of_the_request(
+    meter: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Names(monkeypatch)  # a server on loopback would not be asked through it
     with Script(Reply(b"ok"), https=True) as server, ForwardProxy() as proxy:
         proxies = {"https": proxy.url}
         transport = Metered(meter, ca_file=str(server.ca_file), proxies=proxies)
         before = monotonic()
-        asked = Asked(transport, server.url)
+        asked = Asked(transport, at("server.test", server.url))
         read(meter, asked)
         transport.close()
     trace = transport.trace
