@@ -31,7 +31,7 @@ from chatstream.providers.lenient import (
     value_of,
 )
 from chatstream.providers.odd import holds_text
-from chatstream.providers.parts import Sources
+from chatstream.providers.parts import Sources, reasoning_in
 from chatstream.providers.text import whole_characters
 from chatstream.providers.toolcalls import ToolCalls
 from chatstream.wire import STRAY, SSEDecoder, SSEFrame
@@ -45,7 +45,7 @@ _WITHOUT_MEANING = frozenset({"content_block_stop", "signature_delta", "compacti
 
 
 class _Delta(msgspec.Struct, gc=False):
-    type: Any = None
+    type: str | None = None
     text: Any = None
     thinking: Any = None
     partial_json: Any = None
@@ -54,7 +54,7 @@ class _Delta(msgspec.Struct, gc=False):
 
 
 class _Frame(msgspec.Struct, gc=False):
-    type: Any = None
+    type: str | None = None
     index: int = 0
     delta: _Delta | None = None
     content_block: Any = None
@@ -101,8 +101,6 @@ class AnthropicReply(Reply):
                 self._frame(frame, sse, events, t)
             if self.failure or self.ended:
                 return events
-        if self._sse.error_field is not None:
-            self.failure = failure_in(json_or_text(self._sse.error_field))
         self.keep_alives = self._pings + self._sse.comments
         return events
 
@@ -143,20 +141,17 @@ class AnthropicReply(Reply):
     def _frame(self, frame: _Frame, sse: SSEFrame, events: list[Event], t: float) -> None:
         kind = frame.type or sse.event
         delta = frame.delta
-        if kind == "content_block_delta" and delta is not None:
-            text = delta.text
-            if text and type(text) is str:
-                events.append(Content(text, t=t))
-            elif delta.thinking and (thinking := text_of(delta.thinking)):
-                events.append(Reasoning(thinking, t=t))
-            elif delta.partial_json is not None:
-                if frame.index in self._client_tools:
-                    call = self._calls.add(frame.index, "", "", delta.partial_json, t)
-                    events += [call] if call is not None else []
-            elif delta.type == "citations_delta":
-                events += self._sources.noted(delta.citation, t)
-            elif delta.type not in _WITHOUT_MEANING:
-                self._look_again(sse, "delta")
+        text = None if delta is None else delta.text
+        if text and type(text) is str and kind == "content_block_delta":  # nearly every frame
+            events.append(Content(text, t=t))
+            return
+        if delta is not None and kind != "message_delta":
+            self._delta(frame.index, delta, sse, events, t)
+        if frame.error and (failure := error_in({"error": frame.error})) is not None:
+            self.failure = failure
+        elif kind == "content_block_delta":
+            if delta is None:
+                self._look_again(sse)
         elif kind == "content_block_start":
             self._block(frame.index, object_of(frame.content_block), sse, events, t)
         elif kind == "message_delta":
@@ -174,6 +169,23 @@ class AnthropicReply(Reply):
             self._pings += 1
         elif kind not in _WITHOUT_MEANING:
             self._look_again(sse)
+
+    def _delta(
+        self, index: int, delta: _Delta, sse: SSEFrame, events: list[Event], t: float
+    ) -> None:
+        text = delta.text
+        if text and type(text) is str:
+            events.append(Content(text, t=t))
+        elif delta.thinking and (thinking := reasoning_in(delta.thinking)):
+            events.append(Reasoning(thinking, t=t))
+        elif delta.partial_json is not None:
+            if index in self._client_tools:
+                call = self._calls.add(index, "", "", delta.partial_json, t)
+                events += [call] if call is not None else []
+        elif delta.type == "citations_delta":
+            events += self._sources.noted(delta.citation, t)
+        elif delta.type not in _WITHOUT_MEANING:
+            self._look_again(sse, "delta")
 
     def _look_again(self, sse: SSEFrame, field: str | None = None) -> None:
         """A frame of no known kind: an error in whatever words, or odd."""
@@ -223,7 +235,7 @@ class AnthropicReply(Reply):
             self._calls.start(
                 index, text_of(block.get("id")), text_of(block.get("name")), block.get("input")
             )
-        elif thinking := text_of(block.get("thinking")):
+        elif thinking := reasoning_in(block.get("thinking")):
             events.append(Reasoning(thinking, t=t))
         elif text := text_of(block.get("text")):
             events.append(Content(text, t=t))

@@ -20,6 +20,7 @@ The rules that hold for all of them (WIRE: completion, truncation, errors):
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -46,7 +47,7 @@ from chatstream.messages import ChatRequest, Means
 from chatstream.providers import Endpoint
 from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
 from chatstream.providers.lenient import broke_off, excerpt, json_text, object_of, values_in
-from chatstream.providers.odd import Oddities, error_inside, is_cut, is_unknown_field
+from chatstream.providers.odd import Oddities, error_inside, holds_a_piece, is_cut, is_unknown_field
 from chatstream.providers.text import Surrogates, whole_characters
 from chatstream.redact import mask_address
 from chatstream.transport import Call, Head, Tick, Transport
@@ -61,6 +62,7 @@ _CONTENTS = {Content}
 _ANSWER = (Content, Reasoning, ToolCallDelta, ToolCall, Image)
 _BOM = b"\xef\xbb\xbf"
 _EVENT = b"\ndata:"
+_LINE_END = re.compile(rb"[\r\n]")
 _MAX_BODY = 64 * 1024 * 1024  # of one JSON body; more than any answer, less than the memory
 _MAX_ERROR = 64 * 1024  # of an error page; only its message is read
 
@@ -85,8 +87,14 @@ class Reply(ABC):
         line outside the rules of event streams, and may be a field that nobody knows.
         """
         self.odd_text = True
+        value = text.partition(":")[2]
+        if stray and value.lstrip()[:1] == "{" and is_unknown_field(text):
+            text = value  # data under another name
         values, rest = values_in(text)
-        if rest and not (at_end and is_cut(rest)):
+        if at_end and is_cut(rest):
+            if self.complete and holds_a_piece(rest):
+                self.odd.add(rest, skipped=True)
+        elif rest:
             failure = error_inside(rest)
             framed, _ = values_in(rest.removeprefix("data:"))  # server-sent events in a line
             if failure is not None and not self.complete:
@@ -361,8 +369,8 @@ class Provider(ABC):
 def _without_noise(data: bytes) -> bytes:
     """What comes after white space, a BOM and whole comments."""
     data = data.lstrip().removeprefix(_BOM).lstrip()
-    while data[:1] == b":" and (end := data.find(b"\n")) >= 0:
-        data = data[end:].lstrip()
+    while data[:1] == b":" and (end := _LINE_END.search(data)):
+        data = data[end.start() :].lstrip()
     return data
 
 

@@ -30,6 +30,8 @@ _HOLDS_TEXT = re.compile(
     r"think|refusal|arguments",
     re.IGNORECASE,
 )
+_KINDS = ("type", "id", "role", "object")  # words about a piece, not words of it
+_PIECE = re.compile(r'"(content|text|reasoning\w*|thinking|arguments|partial_json)"\s*:\s*"[^"]')
 _ERROR = re.compile(r'\{\s*"(error|detail|message|code|type)"')
 
 _FIELD = re.compile(r"[A-Za-z][\w-]{0,30}:")
@@ -66,13 +68,14 @@ def holds_text(value: object, *, named: bool = False) -> bool:
     `named`: the name that it stands under is one of those.
     """
     if isinstance(value, str):
-        return named and bool(value.strip())
+        return named and bool(value)
     if isinstance(value, list):
         return any(holds_text(item, named=named) for item in value)
     fields = object_of(value)
     return any(
         holds_text(item, named=named or bool(_HOLDS_TEXT.search(name)))
         for name, item in fields.items()
+        if name not in _KINDS
     )
 
 
@@ -162,6 +165,11 @@ class Oddities:
         return failure or ProtocolError(
             f"the server sent something that is not an answer: {self.quoted()}"
         )
+
+
+def holds_a_piece(cut: str) -> bool:
+    """Whether a frame that broke off had begun to bring a piece of the answer."""
+    return _PIECE.search(cut) is not None
 
 
 def is_cut(text: str) -> bool:

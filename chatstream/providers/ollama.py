@@ -129,13 +129,17 @@ class OllamaReply(Reply):
         line = shaped(value, _Line, left_out)
         if left_out:
             self.odd.left_out(left_out)
-        self._line(line, json_text(value).encode(), events, t)
+        # `"true"` on every line would end the answer at the first one.
+        last = value.get("done") is True
+        self._line(line, json_text(value).encode(), events, t, last=last)
 
-    def _line(self, line: _Line, text: bytes, events: list[Event], t: float) -> None:
+    def _line(
+        self, line: _Line, text: bytes, events: list[Event], t: float, *, last: bool = True
+    ) -> None:
         before = len(events)
         message = line.message
         if message is not None:
-            thinking = message.thinking or message.reasoning_content
+            thinking = message.thinking or message.reasoning_content or line.thinking
             if thinking and (thought := reasoning_in(thinking)):
                 events.append(Reasoning(thought, t=t))
             content = message.content
@@ -152,12 +156,13 @@ class OllamaReply(Reply):
                     if data
                 ]
         else:
-            if thinking := text_of(line.thinking):
+            if thinking := reasoning_in(line.thinking):
                 events.append(Reasoning(thinking, t=t))
-            if content := text_of(line.response):
-                events.append(Content(content, t=t))
+            if line.response:
+                self._parts(line.response, events, t)
         if line.done:
             self._done(line, events, t)
+            self.ended, self.provisional = last, not last
         elif len(events) == before:
             self._look_again(text)
 
@@ -165,11 +170,11 @@ class OllamaReply(Reply):
         parts = part_events(content, t)
         events += parts
         if not parts:
-            self.odd.left_out(["message.content"])
+            self.odd.left_out(["the text"])
 
     def _done(self, line: _Line, events: list[Event], t: float) -> None:
         self._last = line
-        self.complete = self.ended = self.understood = True
+        self.complete = self.understood = True
         meaning = meaning_of(raw := text_of(line.done_reason))
         if line.error and (failure := error_in({"error": line.error})) is not None:
             self.failure = failure

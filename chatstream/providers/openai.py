@@ -103,7 +103,7 @@ class _Chunk(msgspec.Struct, gc=False):
 
 _decoder = msgspec.json.Decoder(_Chunk)
 _NO_ANSWER |= set(_Delta.__struct_fields__)  # what a delta has been asked for
-_UNUSUAL = ("reasoning_text", "reasoning_details", "thinking")
+_REASONING = ("reasoning_content", "reasoning", "reasoning_text", "reasoning_details", "thinking")
 
 
 class OpenAIReply(Reply):
@@ -143,8 +143,6 @@ class OpenAIReply(Reply):
                 self._chunk(chunk, frame, events, t)
             if self.failure:
                 return events
-        if self._sse.error_field is not None and not self.ended:
-            self.failure = failure_in(json_or_text(self._sse.error_field))
         self.keep_alives = self._pings + self._sse.comments
         return events
 
@@ -224,11 +222,10 @@ class OpenAIReply(Reply):
 
     def _delta(self, delta: _Delta, events: list[Event], t: float) -> None:
         reasoning = delta.reasoning_content or delta.reasoning
-        if reasoning:
-            if thought := reasoning if type(reasoning) is str else reasoning_in(reasoning):
-                events.append(Reasoning(thought, t=t))
-        elif delta.reasoning_details or delta.reasoning_text or delta.thinking:
-            thoughts = (reasoning_in(getattr(delta, name)) for name in _UNUSUAL)
+        if reasoning and type(reasoning) is str:
+            events.append(Reasoning(reasoning, t=t))
+        elif reasoning or delta.reasoning_details or delta.reasoning_text or delta.thinking:
+            thoughts = (reasoning_in(getattr(delta, name)) for name in _REASONING)
             events += [Reasoning(it, t=t) for it in [next(filter(None, thoughts), "")] if it]
         content = delta.content
         if content:
@@ -257,6 +254,8 @@ class OpenAIReply(Reply):
             self._index = 0 if 0 in indexes else choice.index
             if choice.index == self._index:
                 return True
+        if choice.index is None:
+            return True
         beside = any(other.index == self._index for other in chunk.choices or ())
         has_role = choice.delta is not None and choice.delta.role is not None
         if choice.index in self._others or has_role or beside:
@@ -354,7 +353,7 @@ class OpenAIReply(Reply):
         events: list[Event] = []
         if self.complete:
             events += self._calls.whole(cut=self._reason == "length")
-            if not all(self._others.values()):
+            if self._others and not (self._reason and all(self._others.values())):
                 events.append(Warn("another_choice", "a part of another answer was left out"))
         if self._refusal:
             events.append(Warn("refusal", whole_characters("".join(self._refusal))))

@@ -49,6 +49,7 @@ _STATES = frozenset(
     | {"processing", "progress", "queued", "ready", "running", "started", "starting", "status"}
     | {"success", "successful", "succeeded", "waiting", "warming", "warning"}
 )
+_NO_ERROR = frozenset({"", "0", "200", "false", "no", "none", "null", "ok", "success"})
 _FAILED = frozenset({"error", "fail", "failed", "failure"})
 _KINDS = ("type", "object", "event", "status")
 _TROUBLE = (
@@ -150,6 +151,8 @@ def _tells(error: object) -> bool:
         return any(map(_tells, error))
     if isinstance(error, bool):
         return error
+    if isinstance(error, str):  # even "ping" says something where it is called an error
+        return error.strip().lower() not in _NO_ERROR
     return _fails(error)
 
 

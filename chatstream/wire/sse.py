@@ -16,11 +16,11 @@ send, and differs from the rules in nothing else:
    when another event follows it at once, and at the end of the stream. Once a server has left out
    an empty line, such data is dispatched as soon as its line ends.
 7. A line that is no field makes a frame of its own whose event is `STRAY`: bare JSON, the words of
-   a proxy, a field that nobody knows.
+   a proxy, a field that nobody knows. A field named `error`, which old llama.cpp servers report
+   failures with, makes one whose event is `error`.
+8. Data that the end of the stream leaves unfinished is a frame whose event is `STRAY`.
 
 Comments make no frame either: `comments` counts them, since they prove that the peer lives.
-`error_field` holds the value of a field named `error`, which the rules ignore and old llama.cpp
-servers report failures with.
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ class SSEDecoder:
 
     def __init__(self, limit: int = MAX_LINE, *, lenient: bool = False) -> None:
         self.comments = 0
-        self.error_field: str | None = None
         self._limit = limit
         self._lenient = lenient
         self._eager = False  # empty lines have been missing: whole data does not wait for one
@@ -125,7 +124,9 @@ class SSEDecoder:
         for line in self._lines.feed_eof():
             if not any(name.startswith(line) for name in _FIELDS):  # a name that broke off
                 self._field(line, frames)
-        if self._is_whole():
+        if self._data:
+            if not self._is_whole():
+                self._event = STRAY
             self._dispatch(frames)
         return frames
 
@@ -170,8 +171,8 @@ class SSEDecoder:
         elif name == b"retry":
             if value.isdigit() and len(value) <= _RETRY_DIGITS:
                 self._retry = int(value)
-        elif name == b"error":
-            self.error_field = value.decode("utf-8", "replace")
+        elif name == b"error" and self._lenient:
+            frames.append(SSEFrame("error", value.decode("utf-8", "replace")))
 
     def _is_whole(self) -> bool:
         """Whether the open event's data is one line that could be an event by itself.

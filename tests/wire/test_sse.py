@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatstream.errors import LineTooLong
-from chatstream.wire import SSEDecoder, SSEFrame
+from chatstream.wire import STRAY, SSEDecoder, SSEFrame
 from tests.support.recordings import SSECase, requires_shared, sse_cases
 
 CASES = list(sse_cases())
@@ -24,7 +24,6 @@ class Outcome(NamedTuple):
     last_event_id: str
     retry: int | None
     comments: int
-    error_field: str | None
 
 
 def decode(pieces: Iterable[bytes]) -> Outcome:
@@ -36,7 +35,6 @@ def decode(pieces: Iterable[bytes]) -> Outcome:
         decoder.last_event_id,
         decoder.retry,
         decoder.comments,
-        decoder.error_field,
     )
 
 
@@ -145,10 +143,64 @@ def test_comments_make_no_frame_and_are_counted() -> None:
     assert outcome.comments == 3
 
 
-def test_a_field_named_error_is_kept_aside() -> None:
-    outcome = decode([b'data: a\n\nerror: {"code":500}\n\n'])
-    assert outcome.frames == [message("a")]
-    assert outcome.error_field == '{"code":500}'
+def test_a_field_named_error_is_ignored_by_the_rules() -> None:
+    assert decode([b'data: a\n\nerror: {"code":500}\n\n']).frames == [message("a")]
+
+
+ONE, TWO = '{"a": 1}', '{"b": "x"}'
+
+LENIENT = {
+    "whole data at the end of the stream": (f"data: {ONE}", [message(ONE)]),
+    "whole data and one line end": (f"data: {ONE}\n", [message(ONE)]),
+    "the end mark without its empty line": ("data: [DONE]", [message("[DONE]")]),
+    "unfinished data is stray": ('data: {"a', [message('{"a', event=STRAY)]),
+    "a field name that broke off is nothing": (f"data: {ONE}\n\nda", [message(ONE)]),
+    "events with one line end": (
+        f"data: {ONE}\ndata: {TWO}\ndata: [DONE]\n",
+        [message(ONE), message(TWO), message("[DONE]")],
+    ),
+    "events with one line end and types": (
+        f"event: x\ndata: {ONE}\nevent: y\ndata: {TWO}\n\n",
+        [message(ONE, event="x"), message(TWO, event="y")],
+    ),
+    "data on several lines is one event": ('data: {"a":\ndata: 1}\n\n', [message('{"a":\n1}')]),
+    "numbers on several lines are one event": ("data: 1\ndata: 2\n\n", [message("1\n2")]),
+    "bare JSON": (f"{ONE}\n\n", [message(ONE, event=STRAY)]),
+    "the words of a proxy": ("no upstream", [message("no upstream", event=STRAY)]),
+    "a field that nobody knows": ("foo: bar\n\n", [message("foo: bar", event=STRAY)]),
+    "a name with a capital": (f"Data: {ONE}\n\n", [message(ONE)]),
+    "an indented name": (f"  data: {ONE}\n\n", [message(ONE)]),
+    "a field named error": ('error: {"code":500}\n\n', [message('{"code":500}', event="error")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("sent", "frames"), LENIENT.values(), ids=LENIENT)
+def test_what_breaks_the_rules_is_read_at_every_cut(sent: str, frames: list[SSEFrame]) -> None:
+    data = sent.encode()
+    for cut in range(len(data) + 1):
+        for pieces in ([data[:cut], data[cut:]], bytewise(data)):
+            decoder = SSEDecoder(lenient=True)
+            found = [frame for piece in pieces for frame in decoder.feed(piece)]
+            assert found + decoder.feed_eof() == frames
+
+
+def test_once_an_empty_line_was_missing_whole_data_is_out_at_once() -> None:
+    decoder = SSEDecoder(lenient=True)
+    assert decoder.feed(f"data: {ONE}\n".encode()) == []
+    assert decoder.feed(f"data: {TWO}\n".encode()) == [message(ONE), message(TWO)]
+    assert decoder.feed(f"data: {ONE}\n".encode()) == [message(ONE)]
+
+
+@requires_shared
+@pytest.mark.parametrize("case", [c for c in sse_cases() if "{" not in str(c.expected)], ids=str)
+def test_a_lenient_decoder_differs_in_stray_lines_and_at_the_end_only(case: SSECase) -> None:
+    decoder = SSEDecoder(lenient=True)
+    frames = [frame for chunk in case.chunks for frame in decoder.feed(chunk)]
+    kept = [frame for frame in frames if frame.event not in {STRAY, "error"}]
+    if "prefix" not in case.name:  # of names in other letters, which it reads as the field
+        assert [(it.event, it.data) for it in kept] == [
+            (it["event"], it["data"]) for it in case.expected
+        ]
 
 
 def test_an_event_of_many_lines_is_bounded() -> None:
