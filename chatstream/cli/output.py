@@ -25,6 +25,7 @@ from chatstream.events import Done, Error, Event, Terminal
 from chatstream.flow import Pulse, Sink, close, drive, pipe
 from chatstream.sinks import sink_class
 from chatstream.sinks.escape import clean
+from chatstream.sinks.notes import standard_error
 from chatstream.sinks.output import Output
 from chatstream.store.place import state_folder
 
@@ -108,8 +109,7 @@ def present(
 
 
 def _note(line: str) -> None:
-    with contextlib.suppress(OSError):  # a terminal that was closed, for one
-        Output(2).write(f"{clean(line)}\n".encode("utf-8", "replace"))
+    standard_error().write(f"{clean(line)}\n".encode("utf-8", "replace"))
 
 
 def show(events: Iterator[Event], sink: Sink, token: CancelToken) -> int:
@@ -168,7 +168,7 @@ def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
     elif settings.accessible and not plain:
         sink = sink_class("accessible")(
             Output(1),
-            Output(2),
+            standard_error(),
             terminal=os.isatty(1),
             reasoning=reasoning,
             stats=settings.stats is not False,
@@ -176,7 +176,7 @@ def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
     else:
         sink = sink_class("plain")(
             Output(1),
-            Output(2),
+            standard_error(),
             terminal=os.isatty(1),
             reasoning=reasoning,
             stats=bool(settings.stats),
