@@ -7,18 +7,26 @@ lock may be held by the very frame that the handler interrupted.)
 Why no wake-up is lost: `on_cancel` first adds the callback and then looks at the attribute,
 `cancel` first sets the attribute and then reads the callbacks. In any order at least one of them
 calls the callback. It may be called twice, so callbacks must be idempotent and must not block.
+One that raises keeps no other from being called; its exception is logged as a warning.
 """
 
 from __future__ import annotations
 
+import logging
 import queue
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from typing import NoReturn, TypeVar
 
 from chatstream.clock import Deadline
 from chatstream.errors import Cancelled
 
+log = logging.getLogger(__name__)
+
 Callback = Callable[[], None]
+T = TypeVar("T")
 
 SLICE = 0.1
 """Seconds."""
@@ -41,7 +49,7 @@ class CancelToken:
         if self.reason is None:
             self.reason = reason or Cancelled("cancelled")
         for callback in list(self._callbacks):
-            callback()
+            _call(callback)
 
     def check(self) -> None:
         """Raise the reason if there is one."""
@@ -50,20 +58,25 @@ class CancelToken:
 
     def on_cancel(self, callback: Callback) -> Callback:
         """Call `callback` on `cancel()`, at once if that was before. Returns what removes it."""
-        self._callbacks.append(callback)
+        entry = partial(callback)  # equal to nothing else: the same callback may be here twice
+        self._callbacks.append(entry)
         if self.reason is not None:
-            callback()
+            _call(entry)
 
         def remove() -> None:
             with suppress(ValueError):
-                self._callbacks.remove(callback)
+                self._callbacks.remove(entry)
 
         return remove
 
     def child(self) -> tuple[CancelToken, Callback]:
         """A token that this one cancels too, and what cuts the tie; for one attempt of a run."""
         child = CancelToken()
-        return child, self.on_cancel(lambda: child.cancel(self.reason))
+        return child, self.tie(child)
+
+    def tie(self, child: CancelToken) -> Callback:
+        """Cancel `child` whenever this one is cancelled. Returns what cuts the tie."""
+        return self.on_cancel(lambda: child.cancel(self.reason))
 
     def sleep(self, seconds: float) -> bool:
         """Sleep, but no longer than until `cancel()`. True if it was cancelled.
@@ -81,3 +94,41 @@ class CancelToken:
         finally:
             remove()
         return self.cancelled
+
+    def wait_for(self, work: Callable[[], T]) -> T:
+        """What `work` returns or raises; or raises the reason as soon as this is cancelled.
+
+        For a system call that no cancel ends, such as opening a FIFO that nobody writes to. It
+        runs on a thread of its own, and a cancel leaves it behind.
+        """
+        ended: queue.SimpleQueue[Callable[[], T]] = queue.SimpleQueue()
+
+        def run() -> None:
+            try:
+                result = work()
+            except BaseException as error:
+                ended.put(partial(_raise, error))
+            else:
+                ended.put(lambda: result)
+
+        threading.Thread(target=run, daemon=True).start()
+        while True:
+            self.check()
+            with suppress(queue.Empty):
+                return ended.get(timeout=SLICE)()
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
+
+
+def _call(callback: Callback) -> None:
+    try:
+        callback()
+    except Exception as error:
+        log.warning(
+            "a cancel callback failed: %s: %s",
+            type(error).__name__,
+            error,
+            exc_info=log.isEnabledFor(logging.DEBUG),
+        )

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
+import chatstream
+from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.errors import Cancelled, Terminated
+from tests.support.answers import frames, headers, whole
+from tests.support.loopback import Reply, Script
 
 
 def test_a_new_token_is_not_cancelled() -> None:
@@ -151,6 +158,171 @@ def test_sleeps_leave_nothing_behind() -> None:
         token.sleep(0)
     remove()
     assert token._callbacks == []
+
+
+def test_a_callback_that_raises_stops_no_other_and_is_not_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    token, called = CancelToken(), list[str]()
+
+    def broken() -> None:
+        raise ValueError("a mistake")
+
+    token.on_cancel(broken)
+    token.on_cancel(lambda: called.append("b"))
+    child, _ = token.child()
+    child.on_cancel(broken)
+    child.on_cancel(lambda: called.append("c"))
+    token.cancel()
+    remove = token.on_cancel(broken)  # at once, for it is late
+    assert called == ["b", "c"]
+    said = "a cancel callback failed: ValueError: a mistake"
+    assert caplog.record_tuples == [("chatstream.cancel", logging.WARNING, said)] * 3
+    before = len(token._callbacks)
+    remove()
+    assert len(token._callbacks) == before - 1
+
+
+def test_the_same_callback_twice_is_two_and_each_removal_is_its_own() -> None:
+    token, called = CancelToken(), list[str]()
+
+    def callback() -> None:
+        called.append("a")
+
+    first, _second = token.on_cancel(callback), token.on_cancel(callback)
+    first()
+    first()
+    token.cancel()
+    assert called == ["a"]
+
+
+def test_work_that_ends_is_waited_for() -> None:
+    token = CancelToken()
+    assert token.wait_for(lambda: threading.current_thread().daemon) is True
+    with pytest.raises(ZeroDivisionError):
+        token.wait_for(lambda: 1 // 0)
+    assert token._callbacks == []
+
+
+def test_work_that_never_ends_is_left_behind_by_a_cancel() -> None:
+    token, begun, end = CancelToken(), threading.Event(), threading.Event()
+    reason = Cancelled("stopped")
+
+    def work() -> None:
+        begun.set()
+        end.wait(30)
+
+    def cancel() -> None:
+        begun.wait(30)
+        token.cancel(reason)
+
+    threading.Thread(target=cancel).start()
+    with pytest.raises(Cancelled) as raised:
+        token.wait_for(work)
+    assert raised.value is reason
+    end.set()
+
+
+# What a run leaves on the token of its caller: nothing, however it ends.
+
+CUT = Reply(frames("openai"), headers=headers("openai"))
+WHOLE = whole("openai")
+BUSY = Reply.json({"error": {"message": "busy"}}, 503, {"Retry-After": "0"})
+REFUSED = Reply.json({"error": {"message": "no"}}, 401)
+ENDLESS = itertools.chain(frames("openai"), itertools.repeat(frames("openai", ["more"])[1]))
+
+Reading = Callable[[Iterator[ev.Event], CancelToken], None]
+
+
+def never(_events: Iterator[ev.Event], _token: CancelToken) -> None:
+    """It is made and not iterated."""
+
+
+def to_its_end(events: Iterator[ev.Event], _token: CancelToken) -> None:
+    for _ in events:
+        pass
+
+
+def closed_after(number: int) -> Reading:
+    def read(events: Iterator[ev.Event], token: CancelToken) -> None:
+        for _ in range(number):
+            next(events)
+        if number > 3:  # the request is on its way
+            assert token._callbacks != []
+        getattr(events, "close")()  # noqa: B009
+
+    return read
+
+
+def closed_in_a_pause(events: Iterator[ev.Event], _token: CancelToken) -> None:
+    next(event for event in events if isinstance(event, ev.Retry))
+    getattr(events, "close")()  # noqa: B009
+
+
+def cancelled(events: Iterator[ev.Event], token: CancelToken) -> None:
+    next(event for event in events if isinstance(event, ev.Content))
+    token.cancel()
+    to_its_end(events, token)
+
+
+def cancelled_before(events: Iterator[ev.Event], token: CancelToken) -> None:
+    token.cancel()
+    to_its_end(events, token)
+
+
+RUNS: dict[str, tuple[list[Reply], Reading, dict[str, object]]] = {
+    "never iterated": ([WHOLE], never, {}),
+    "never iterated, cancelled": ([WHOLE], lambda _, token: token.cancel(), {}),
+    "to its end": ([WHOLE], to_its_end, {}),
+    "closed after its first event": ([WHOLE], closed_after(1), {}),
+    "closed before it asks": ([WHOLE], closed_after(1), {"journal": False}),
+    "closed after its second event": ([WHOLE], closed_after(2), {}),
+    "closed in its answer": ([Reply(ENDLESS, headers=headers("openai"))], closed_after(5), {}),
+    "cancelled": ([Reply(ENDLESS, headers=headers("openai"))], cancelled, {}),
+    "cancelled before": ([WHOLE], cancelled_before, {}),
+    "refused": ([REFUSED], to_its_end, {}),
+    "truncated": ([CUT], to_its_end, {"on_drop": "stop"}),
+    "continued": ([CUT, WHOLE], to_its_end, {"on_drop": "restart", "retries": 1}),
+    "a retry": ([BUSY, WHOLE], to_its_end, {"retries": 1}),
+    "closed in a retry's pause": ([BUSY, WHOLE], closed_in_a_pause, {"retries": 1}),
+    "a fallback": ([BUSY, WHOLE], to_its_end, {"fallback": ["other"]}),
+    "a fallback that fails": ([BUSY, BUSY], to_its_end, {"fallback": ["other"]}),
+    "a limit": ([WHOLE], closed_after(2), {"timeout": 30.0, "buffer": "fixed", "coalesce": True}),
+    "no such provider": ([WHOLE], to_its_end, {"provider": "nope"}),
+    "a setting that does not fit": ([WHOLE], to_its_end, {"temperature": "hot"}),
+    "no such strategy": ([WHOLE], to_its_end, {"strategy": "nope"}),
+}
+
+
+@pytest.mark.parametrize(("replies", "read", "options"), RUNS.values(), ids=RUNS)
+def test_a_run_leaves_nothing_on_the_callers_token(
+    replies: list[Reply], read: Reading, options: dict[str, object]
+) -> None:
+    token = CancelToken()
+    given = {"provider": "openai", "model": "m", "api_key": "key", "retries": 0, **options}
+    with Script(*replies) as server:
+        events = chatstream.stream("hi", token=token, base_url=server.url, **given)  # type: ignore[arg-type]
+        read(events, token)
+        assert token._callbacks == []
+        del events
+    assert token._callbacks == []
+
+
+@pytest.mark.parametrize("read", [never, closed_after(1), closed_after(2), to_its_end])
+def test_a_resumed_run_leaves_nothing_on_the_callers_token(read: Reading) -> None:
+    with Script(CUT) as server:
+        given = {
+            "provider": "openai",
+            "model": "m",
+            "base_url": server.url,
+            "retries": 0,
+            "on_drop": "stop",
+        }
+        for _ in chatstream.stream("hi", api_key="key", **given):  # type: ignore[arg-type]
+            pass
+        token = CancelToken()
+        read(chatstream.resume(token=token, api_key="key", retries=0, on_drop="stop"), token)
+        assert token._callbacks == []
 
 
 STORM = """

@@ -141,6 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exits.usage(error, arguments)
     except typer.Abort:
         return 130
+    except SystemExit:  # typer's own way with a broken pipe: the reader has seen enough
+        return 0
     except Exception as error:
         if "--debug" in arguments:
             import traceback

@@ -43,6 +43,7 @@ from chatstream.cli.options import (
     Theme,
     Timeout,
     copying_in,
+    file_path,
     options_in,
     settings_in,
 )
@@ -65,7 +66,9 @@ def ask(
     ] = None,
     file: Annotated[
         list[Path] | None,
-        typer.Option("--file", "-f", help="Add a text file. Repeatable.", metavar="FILE"),
+        typer.Option(
+            "--file", "-f", parser=file_path, help="Add a text file. Repeatable.", metavar="FILE"
+        ),
     ] = None,
     system: Annotated[str | None, typer.Option("--system", "-s", help="The system prompt.")] = None,
     provider: Provider = None,

@@ -18,7 +18,7 @@ from chatstream.cli import exits
 from chatstream.cli.benching import Wanted, results_folder
 from chatstream.cli.benching import bench as run
 from chatstream.cli.choose import Server, awaited, candidates, server_of, with_model
-from chatstream.cli.config import Settings, resolve
+from chatstream.cli.config import Settings, check_given, resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.measuring import Measuring
 from chatstream.cli.options import (
@@ -33,6 +33,7 @@ from chatstream.cli.options import (
     Provider,
     Temperature,
     Timeout,
+    file_path,
     options_in,
     settings_in,
 )
@@ -123,10 +124,11 @@ def bench(
     timeout: Timeout = None,
     as_json: Json = False,
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="One row a run.")
+        Path | None, typer.Option("--csv", parser=file_path, metavar="FILE", help="One row a run.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="One page with plots.")
+        Path | None,
+        typer.Option("--html", parser=file_path, metavar="FILE", help="One page with plots."),
     ] = None,
     save: Annotated[
         str | None, typer.Option("--save", metavar="NAME", help="Keep the result for --baseline.")
@@ -186,6 +188,7 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
         export.check(path)
     if given["save"] is not None:
         saved.check(given["save"])
+    check_given("--prompt", given["prompt"])
     gates = [parse_gate(text) for text in given["fail_if"] or ()]
     baseline = given["baseline"]
     if baseline is None and any(gate.scale is not None for gate in gates):
@@ -226,6 +229,7 @@ def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     names = flags.pop("model") or []
     del flags["max_tokens"]
     settings = resolve(flags, profile=given["profile"]).settings
+    check_given("--model", names)
     asked: list[Settings] = [with_model(settings, _utf8(name) or "") for name in names]
     return [awaited(server_of(it, token)) for it in asked or candidates(settings)[:1]]
 

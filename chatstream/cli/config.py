@@ -5,6 +5,11 @@ file, the file's top level, `ACCESSIBLE`, defaults. The providers' own variables
 `OLLAMA_HOST`…) stand below all of these. A layer that names a provider brings its own model,
 address and key: those of weaker layers that name another provider do not leak into it. Nor does
 the key of a layer that names another server.
+
+A text that is given and empty is a mistake, whatever the layer: most often it is a variable of a
+script that is not set, and without it another server, or another model, would be asked. Only the
+system prompt may be empty: there is none then. An empty `CHATSTREAM_*` variable counts as not set,
+as is the custom, only where it decides nothing about where a question goes.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 
 from chatstream.addresses import same_server
-from chatstream.errors import ConfigError
+from chatstream.errors import ConfigError, UsageError
 from chatstream.providers import PROVIDERS
 from chatstream.redact import redact
 
@@ -76,6 +81,11 @@ KEYS = frozenset({"api_key", "key_variable", "key_command"})
 BOUND = KEYS | {"model", "base_url"}
 """The settings that mean something only together with their provider."""
 
+_DECIDING = BOUND | {"provider", "strategy", "fallback", "proxy", "ca_file"}
+"""The settings that say where a question goes, and over what."""
+
+_MAY_BE_EMPTY = frozenset({"system", "options"})
+
 _TABLES = frozenset({"options", "strategies"})
 """The settings that are tables, and have no form as one text."""
 
@@ -94,8 +104,13 @@ class Resolved(msgspec.Struct, frozen=True):
 
 
 def config_path(environ: Mapping[str, str] = os.environ) -> Path:
-    """The configuration file: `CHATSTREAM_CONFIG`, else in the platform's configuration folder."""
-    if explicit := environ.get("CHATSTREAM_CONFIG"):
+    """The configuration file: `CHATSTREAM_CONFIG`, else in the platform's configuration folder.
+
+    Raises `ConfigError` where that variable is empty.
+    """
+    explicit = environ.get("CHATSTREAM_CONFIG")
+    if explicit is not None:
+        check_given("CHATSTREAM_CONFIG", explicit)
         return Path(explicit)
     if os.name == "nt":
         base = Path(environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
@@ -126,9 +141,15 @@ def resolve(
     profile: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Resolved:
-    """The settings that hold. Flags that are None were not given. Raises `ConfigError`."""
+    """The settings that hold. Flags that are None were not given.
+
+    Raises `ConfigError`, and `UsageError` for a flag that is empty.
+    """
     learn_secrets(environ)
-    profile = profile or environ.get("CHATSTREAM_PROFILE")
+    check_given("--profile", profile)
+    if profile is None:
+        profile = environ.get("CHATSTREAM_PROFILE")
+        check_given("CHATSTREAM_PROFILE", profile)
     layers: list[Layer] = [
         ("--{}", {name: value for name, value in flags.items() if value is not None}),
         ("CHATSTREAM_{}", _from_environment(environ)),
@@ -183,6 +204,19 @@ def _learn(name: str, value: Any) -> None:
         redact.learn_address(str(value))
 
 
+def check_given(origin: str, value: Any) -> None:
+    """Raise for a text, or a list with a text, that is empty.
+
+    `origin` names it. For one that begins with "--" it is a `UsageError`, else a `ConfigError`.
+    """
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, dict):  # of lists
+        texts = [text for part in texts.values() if isinstance(part, list) for text in part]
+    if isinstance(texts, list) and any(isinstance(it, str) and not it.strip() for it in texts):
+        kind = UsageError if origin.startswith("--") else ConfigError
+        raise kind(f"{origin} is empty", hint="give it a value, or leave it out")
+
+
 def without_configuration(
     flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ
 ) -> Settings:
@@ -209,6 +243,8 @@ def _typed(name: str, value: Any, origin: str) -> Any:
     field = FIELDS.get(name)
     if field is None:
         raise ConfigError(f"{origin}: there is no setting {name!r}", hint=_nearest(name))
+    if name not in _MAY_BE_EMPTY:
+        check_given(origin, value)
     if isinstance(value, str):  # an argument need not be UTF-8, what we send has to be
         value = value.encode("utf-8", "replace").decode()
     if isinstance(value, str) and get_origin(field.type) is list:
@@ -238,7 +274,11 @@ def _nearest(name: str) -> str:
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     found = {name: environ.get(f"CHATSTREAM_{name.upper()}") for name in FIELDS}
-    return {name: text for name, text in found.items() if text and name not in _TABLES}
+    return {
+        name: text
+        for name, text in found.items()
+        if (text or (text is not None and name in _DECIDING)) and name not in _TABLES
+    }
 
 
 def _is_accessible(environ: Mapping[str, str]) -> bool:
@@ -249,7 +289,7 @@ def _is_accessible(environ: Mapping[str, str]) -> bool:
 def _from_file(path: Path, profile: str | None) -> list[Layer]:
     content = load_file(path)
     profiles = content.get("profiles", {})
-    profile = profile or content.get("profile")
+    profile = content.get("profile") if profile is None else profile
     layers: list[Layer] = []
     if profile is not None:
         if not isinstance(profiles, dict) or not isinstance(profiles.get(profile), dict):

@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from chatstream.cli import exits
-from chatstream.cli.config import ADDRESSES, FIELDS, SECRETS, config_path, load_file, parse, resolve
+from chatstream.cli.config import (
+    ADDRESSES,
+    FIELDS,
+    SECRETS,
+    check_given,
+    config_path,
+    load_file,
+    parse,
+    resolve,
+)
 from chatstream.cli.options import Profile
 from chatstream.errors import ChatstreamError, ConfigError
 from chatstream.providers import PROVIDERS
@@ -25,7 +34,10 @@ app = typer.Typer(
 @app.command()
 def path() -> int:
     """Print where the configuration file is, or would be."""
-    typer.echo(str(config_path()))
+    try:
+        typer.echo(str(config_path()))
+    except ChatstreamError as error:
+        return exits.report(error, ())
     return 0
 
 
@@ -61,6 +73,7 @@ def set_value(
 ) -> int:
     """Set one setting in the configuration file; comments and layout stay."""
     try:
+        check_given("--profile", profile)
         if value or name not in FIELDS:
             parse(name, value)
         _write(config_path(), name, value, profile)

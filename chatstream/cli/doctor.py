@@ -79,7 +79,7 @@ def doctor(
         try:
             if url is not None and base_url is not None:
                 raise UsageError("the address is given twice, as URL and as --base-url")
-            flags["base_url"] = url or base_url
+            flags["base_url"] = base_url if url is None else url
             settings = resolve(flags, profile=profile).settings
             findings = [_redacted(it) for it in diagnose(examine(settings, token))]
             token.check()

@@ -23,6 +23,7 @@ from chatstream.providers import (
     Row,
 )
 from chatstream.redact import mask_address, redact
+from chatstream.sinks.notes import standard_error
 
 _OLLAMA_PORT = 11434
 _KEY_COMMAND_SECONDS = 30
@@ -140,6 +141,7 @@ def _ask_command(command: str) -> str:
             shlex.split(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            stderr=None if standard_error().is_read else subprocess.DEVNULL,
             text=True,
             timeout=_KEY_COMMAND_SECONDS,
             check=True,

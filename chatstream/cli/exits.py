@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 
@@ -25,7 +26,8 @@ def usage(error: typer.TyperException, arguments: Sequence[str]) -> int:
     """One line for a mistake on the command line, and the events of it after `--json`."""
     message = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
-        typer.echo(message)
+        with contextlib.suppress(BrokenPipeError):
+            typer.echo(message)
         return 2
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "chatstream"
@@ -45,7 +47,8 @@ def report(error: ChatstreamError, arguments: Sequence[str]) -> int:
     learn_secrets()
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in own:
-        drive(failed(error, CancelToken()), sink_class("jsonl")(Output(1)))
+        with contextlib.suppress(BrokenPipeError):  # nobody reads it; the status tells
+            drive(failed(error, CancelToken()), sink_class("jsonl")(Output(1)))
     else:
         lines = [f"error: {error.message}", *([error.hint] if error.hint else [])]
         print(clean(redact("\n".join(lines))), file=sys.stderr)

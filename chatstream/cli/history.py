@@ -18,9 +18,11 @@ from typing import Annotated
 import msgspec
 import typer
 
+from chatstream.cancel import CancelToken
 from chatstream.cli import exits
+from chatstream.cli.interrupt import interrupts
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.errors import ChatstreamError
+from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import Output
 from chatstream.store.entries import Conversation, Run
@@ -187,10 +189,18 @@ def prune(
 
 def _with_history(action: Callable[[History], None], *, as_json: bool = False) -> int:
     """Do it with the history, brought up to date; returns the exit status."""
-    try:
+
+    def work() -> None:
         with History(state_folder(), tell=_note, progress=_Progress()) as history:
             history.sync()
             action(history)
+
+    token = CancelToken()
+    try:
+        with interrupts(token):
+            token.wait_for(work)  # SQLite waits for another process, and no signal ends that
+    except Cancelled as reason:
+        return reason.exit_status
     except ChatstreamError as error:
         return exits.report(error, ["--json"] if as_json else [])
     except BrokenPipeError:  # the reader has seen enough

@@ -2,8 +2,10 @@
 
 1. The first signal cancels the token: sockets are shut down, the pipeline writes its terminal
    event, the terminal is restored, the process exits with 130, 143 or 129.
-2. A second signal, or five seconds, ends the process at once with the same status.
+2. A second signal, or five seconds, ends the process at once with the same status. Both count
+   until the outermost `interrupts` is left: what comes after the live view is no exception.
    A second SIGHUP is none: the kernel and the shell each send one when a terminal is closed.
+   An alarm that was set before we started is a signal to end, like SIGTERM.
 3. The process ends at once only after the terminal's mode and its cursor are put back.
 4. A signal that is ignored when we start stays ignored: `nohup`, and a shell's background jobs.
 
@@ -32,6 +34,9 @@ _REASONS: dict[int, Callable[[], Cancelled]] = {
     signal.SIGINT: partial(Cancelled, "stopped"),
     signal.SIGTERM: partial(Terminated, "terminated"),
 }
+_ALARM = getattr(signal, "SIGALRM", None)  # not on Windows
+if _ALARM is not None:
+    _REASONS[_ALARM] = partial(Terminated, "the alarm went off")
 _HANG_UP = getattr(signal, "SIGHUP", None)  # not on Windows
 if _HANG_UP is not None:
     _REASONS[_HANG_UP] = partial(HungUp, "the terminal was closed")
@@ -48,31 +53,43 @@ def _nothing() -> None:
 def interrupts(token: CancelToken, restore: Callable[[], None] = _nothing) -> Iterator[None]:
     """Signals cancel `token` while this is open. For the main thread.
 
-    `restore` is called before the process ends at once. It must neither wait nor raise.
+    `restore` is called before the process ends at once. It must neither wait nor raise. One
+    `interrupts` may be inside another, for the same token, with a `restore` of its own.
     """
-    timer = getattr(signal, "setitimer", None)  # not on Windows
-    numbers: list[int] = [signal.SIGALRM] if timer is not None else []
-    numbers += [number for number in _REASONS if signal.getsignal(number) is not signal.SIG_IGN]
-    previous = {number: signal.getsignal(number) for number in numbers}
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if token.reason is not None:
-            if number != _HANG_UP:
-                force(token.reason.exit_status, restore)
-            return
-        if timer is not None:
-            timer(signal.ITIMER_REAL, GRACE)
-        token.cancel(_REASONS[number]())
-
+    previous = {number: signal.getsignal(number) for number in _REASONS}
+    previous = {
+        number: handler
+        for number, handler in previous.items()
+        if handler is not signal.SIG_IGN or number == _ALARM  # which times the grace
+    }
+    outermost = not any(type(handler) is _Handler for handler in previous.values())
+    handle = _Handler(token, restore)
     for number in previous:
         signal.signal(number, handle)
     try:
         yield
     finally:
-        if timer is not None:
-            timer(signal.ITIMER_REAL, 0)
+        if _ALARM is not None and outermost and token.cancelled:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in previous.items():
             signal.signal(number, handler or signal.SIG_DFL)
+
+
+class _Handler:
+    """What the signals do."""
+
+    def __init__(self, token: CancelToken, restore: Callable[[], None]) -> None:
+        self._token = token
+        self._restore = restore
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        reason = self._token.reason
+        if reason is None:
+            if _ALARM is not None:
+                signal.setitimer(signal.ITIMER_REAL, GRACE)
+            self._token.cancel(_REASONS[number]())
+        elif number != _HANG_UP:
+            force(reason.exit_status, self._restore)
 
 
 def force(

@@ -12,6 +12,7 @@ import contextlib
 import os
 from typing import Literal
 
+from chatstream.sinks.notes import standard_error
 from chatstream.sinks.output import Output
 
 _BELL = b"\a"
@@ -24,6 +25,7 @@ def notify(kind: Literal["bell", "osc9"], *, whole: bool) -> None:
     signal = _BELL if kind == "bell" else _WHOLE if whole else _BROKEN
     for descriptor in (2, 1):
         if os.isatty(descriptor):
+            writer = standard_error() if descriptor == 2 else Output(1)
             with contextlib.suppress(OSError):
-                Output(descriptor).write(signal)
+                writer.write(signal)
             return

@@ -158,11 +158,24 @@ CopyCode = Annotated[
         "--copy-code", parser=_number, metavar="[N]", help="Copy its code block N, else the last."
     ),
 ]
+
+
+def file_path(text: str) -> Path:
+    """What an option for a file takes; an empty text would be the current folder."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty")
+    return Path(text)
+
+
 CopyTo = Annotated[
-    Path | None, typer.Option("--copy-to", metavar="FILE", help="Copy to this file instead.")
+    Path | None,
+    typer.Option("--copy-to", parser=file_path, metavar="FILE", help="Copy to this file instead."),
 ]
 SaveCode = Annotated[
-    Path | None, typer.Option("--save-code", metavar="DIR", help="Save its code blocks as files.")
+    Path | None,
+    typer.Option(
+        "--save-code", parser=file_path, metavar="DIR", help="Save its code blocks as files."
+    ),
 ]
 SaveImages = Annotated[
     Path | None, typer.Option("--save-images", metavar="DIR", help="Save its images as files.")

@@ -20,12 +20,13 @@ from chatstream.cancel import CancelToken
 from chatstream.cli import exits
 from chatstream.cli.config import Settings
 from chatstream.cli.interrupt import interrupts
-from chatstream.errors import ConfigError
+from chatstream.errors import Cancelled, ConfigError
 from chatstream.events import Done, Error, Event, Terminal
 from chatstream.flow import Pulse, Sink, close, drive, pipe
 from chatstream.redact import redact
 from chatstream.sinks import sink_class
 from chatstream.sinks.escape import clean
+from chatstream.sinks.notes import standard_error
 from chatstream.sinks.output import Output
 from chatstream.store.place import state_folder
 
@@ -100,17 +101,33 @@ def present(
         status = _show_live(events, settings, token)
     else:
         status = show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
-    done = copying is None or copying.finish(_note)
+    done = copying is None or _finish(copying, token)
     if settings.notify != "none" and not token.cancelled:  # who stopped it knows
         from chatstream.cli.notify import notify
 
         notify(settings.notify if knows_escapes() else "bell", whole=status == 0)
-    return status if done else status or 1
+    if done:
+        return status
+    return status or (token.reason.exit_status if token.reason else 1)
+
+
+def _finish(copying: "Copying", token: CancelToken) -> bool:
+    """Copy and save. False if any of it could not be done, or a signal ended it.
+
+    A clipboard, a FIFO or a file system may never answer. A signal that came before, and has ended
+    the answer, is no reason to give up: its grace of five seconds goes on.
+    """
+    if token.cancelled:
+        return copying.finish(_note)
+    try:
+        return token.wait_for(lambda: copying.finish(_note))
+    except Cancelled as reason:
+        _note(f"{reason.message} before all of it was copied or saved")
+        return False
 
 
 def _note(line: str) -> None:
-    with contextlib.suppress(OSError):  # a terminal that was closed, for one
-        Output(2).write(f"{clean(line)}\n".encode("utf-8", "replace"))
+    standard_error().write(f"{clean(line)}\n".encode("utf-8", "replace"))
 
 
 def show(events: Iterator[Event], sink: Sink, token: CancelToken) -> int:
@@ -176,7 +193,7 @@ def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
     elif settings.accessible and not plain:
         sink = sink_class("accessible")(
             Output(1),
-            Output(2),
+            standard_error(),
             terminal=os.isatty(1),
             reasoning=reasoning,
             stats=settings.stats is not False,
@@ -184,7 +201,7 @@ def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
     else:
         sink = sink_class("plain")(
             Output(1),
-            Output(2),
+            standard_error(),
             terminal=os.isatty(1),
             reasoning=reasoning,
             stats=bool(settings.stats),

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chatstream.cancel import SLICE, CancelToken
-from chatstream.errors import JournalError, Truncated, UsageError
+from chatstream.errors import Cancelled, JournalError, Truncated, UsageError
 from chatstream.events import Done, Error, Event
 from chatstream.flow import Pulse, pipe, without_signals
 from chatstream.redact import redact_event
@@ -74,7 +74,10 @@ def _to_the_end(events: Iterator[Event], token: CancelToken) -> Iterator[Event]:
 
 def _slices(source: str, token: CancelToken) -> Iterator[bytes]:
     """What there is to read, as it comes. While nothing comes, pieces of nothing."""
-    descriptor = _open(source)
+    try:
+        descriptor = token.wait_for(lambda: _open(source))  # a FIFO may have no writer yet
+    except Cancelled:
+        return
     try:
         while not token.cancelled:
             if os.name == "posix" and not select.select([descriptor], [], [], SLICE)[0]:

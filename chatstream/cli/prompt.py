@@ -19,7 +19,7 @@ def compose(prompt: str | None, files: Sequence[Path], token: CancelToken) -> st
     was piped in, then each file under its name.
     """
     parts = [prompt.encode("utf-8", "replace").decode() if prompt else "", _piped(token)]
-    parts += [f"{path}:\n```\n{_text(path)}\n```" for path in files]
+    parts += [f"{path}:\n```\n{_text(path, token)}\n```" for path in files]
     question = "\n\n".join(part for part in parts if part.strip())
     if not question:
         raise UsageError("there is no question", hint='chatstream ask "why is the sky blue?"')
@@ -44,9 +44,9 @@ def _piped(token: CancelToken) -> str:
         raise UsageError(f"standard input cannot be read: {error.strerror}") from error
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\n")
+def _text(path: Path, token: CancelToken) -> str:
+    try:  # a FIFO may have no writer yet
+        return token.wait_for(lambda: path.read_text(encoding="utf-8")).rstrip("\n")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not a text file (UTF-8)") from error
     except OSError as error:

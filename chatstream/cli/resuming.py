@@ -41,7 +41,7 @@ def resume(
 def unfinished(run: str | None) -> Record:
     """The record of the run to go on with. Raises `UsageError`, `JournalError`."""
     folder = runs_folder()
-    record = read(find(folder, run) if run else last_unfinished(folder))
+    record = read(last_unfinished(folder) if run is None else find(folder, run))
     if record.damage is not None:
         raise JournalError(
             f"the journal of run {record.run} is {record.damage}",

@@ -9,7 +9,7 @@ its events and exactly one terminal one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
@@ -162,7 +162,7 @@ def run(
 
     settings = resolved.settings
     models = candidates(settings)
-    token, untie = token.child()  # who stops reading ends this run, and nothing else
+    caller, token = token, CancelToken()  # who stops reading ends this run, and nothing else
     opening = replace(
         new_run(),
         provider=models[0].provider,
@@ -213,14 +213,16 @@ def run(
         on_drop = "stop"
     after_text = resettable and on_drop != "stop"
     events = _answer(models, on_drop, request, token, after_text=after_text, thought=thought)
-    return pipe(_and_then(untie, events), *stages)
+    return _tied(caller, token, pipe(events, *stages))
 
 
-def _and_then(last: Callable[[], None], events: Iterator[Event]) -> Iterator[Event]:
+def _tied(caller: CancelToken, token: CancelToken, events: Iterator[Event]) -> Iterator[Event]:
+    """The events of a run with its own token, which the caller's one cancels while it is read."""
+    untie = caller.tie(token)
     try:
         yield from events
     finally:
-        last()
+        untie()
 
 
 def failed(error: ChatstreamError, token: CancelToken) -> Iterator[Event]:

@@ -156,8 +156,10 @@ class _Run:
             except Diverged:
                 cause = NotContinued("the server began anew instead of going on")
             finally:
-                close(events)
-                untie()
+                try:
+                    close(events)
+                finally:
+                    untie()
             refused = isinstance(cause, BadRequest) and not isinstance(cause, _SHARED)
             if refused and asked.partial and not self._shown_now:
                 self._means = self._other_means(asked.means)

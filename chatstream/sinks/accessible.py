@@ -19,7 +19,7 @@ from math import ceil
 from chatstream import events as ev
 from chatstream.clock import Clock, monotonic
 from chatstream.sinks.escape import Escaper, clean
-from chatstream.sinks.output import Output
+from chatstream.sinks.output import Output, Writer
 from chatstream.sinks.sources import Sources
 from chatstream.sinks.words import counted, ending, one_line
 
@@ -42,7 +42,7 @@ class AccessibleSink:
     def __init__(
         self,
         output: Output,
-        notes: Output,
+        notes: Writer,
         *,
         terminal: bool,
         reasoning: bool,
@@ -205,7 +205,7 @@ class AccessibleSink:
 class _Voice:
     """Text and whole lines on one output."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Writer) -> None:
         self._output = output
         self._open = False  # the last line has no end yet
 

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import os
 import select
+from typing import Protocol
+
+
+class Writer(Protocol):
+    """Takes bytes for a reader: an `Output`, or `Notes`."""
+
+    def write(self, data: bytes) -> None:
+        """Take all of it."""
 
 
 class Output:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from chatstream import events as ev
 from chatstream.events import Content
 from chatstream.sinks.escape import Escaper, clean
-from chatstream.sinks.output import Output
+from chatstream.sinks.output import Output, Writer
 from chatstream.sinks.sources import Sources
 from chatstream.sinks.words import advice, ending, figures, note
 
@@ -25,7 +25,7 @@ class PlainSink:
     def __init__(
         self,
         output: Output,
-        notes: Output,
+        notes: Writer,
         *,
         terminal: bool,
         reasoning: bool,

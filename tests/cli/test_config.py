@@ -15,7 +15,7 @@ from chatstream.cli.config import (
     resolve,
     without_configuration,
 )
-from chatstream.errors import ConfigError
+from chatstream.errors import ConfigError, UsageError
 
 Environ = dict[str, str]
 
@@ -280,3 +280,60 @@ def test_a_configuration_that_cannot_be_used_is_still_told_to_a_screen_reader() 
     assert without_configuration({"accessible": None}, {"ACCESSIBLE": "1"}).accessible
     assert without_configuration({"accessible": True}, {}).accessible
     assert not without_configuration({"accessible": False}, {"ACCESSIBLE": "1"}).accessible
+
+
+TEXTS = ["provider", "model", "base_url", "api_key", "key_variable", "key_command", "strategy"]
+TEXTS += ["proxy", "ca_file", "fallback"]
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+@pytest.mark.parametrize("name", TEXTS)
+def test_an_empty_text_is_a_mistake_wherever_it_stands_and_another_layer_does_not_stand_in(
+    name: str, empty: str, file: tuple[Path, Environ]
+) -> None:
+    path, environ = file
+    path.write_text('provider = "openai"\nmodel = "m"\nbase_url = "http://elsewhere"\n')
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} is empty"):
+        resolve({name: empty}, environ=environ)
+    variable = f"CHATSTREAM_{name.upper()}"
+    with pytest.raises(ConfigError, match=f"{variable} is empty"):
+        resolve({}, environ=environ | {variable: empty})
+    path.write_text(f'profile = "a"\n[profiles.a]\n{name} = "{empty}"\n')
+    with pytest.raises(ConfigError, match=r"profile a in .* is empty"):
+        resolve({}, environ=environ)
+    path.write_text(f'{name} = "{empty}"\n')
+    with pytest.raises(ConfigError, match=f"{path} is empty"):
+        resolve({}, environ=environ)
+    resolve({name: "given"}, environ=environ)  # a stronger one holds
+
+
+def test_an_empty_text_in_a_list_is_a_mistake(file: tuple[Path, Environ]) -> None:
+    path, environ = file
+    with pytest.raises(UsageError, match="--fallback is empty"):
+        resolve({"fallback": ["a", ""]}, environ=environ)
+    path.write_text('[strategies]\nfast = ["a", ""]\n')
+    with pytest.raises(ConfigError, match="is empty"):
+        resolve({}, environ=environ)
+    assert resolve({"fallback": [], "strategies": {}}, environ=environ).settings.fallback == []
+
+
+def test_an_empty_profile_or_file_is_a_mistake(file: tuple[Path, Environ]) -> None:
+    path, environ = file
+    path.write_text('profile = "a"\n[profiles.a]\nmodel = "a"\n')
+    with pytest.raises(UsageError, match="--profile is empty"):
+        resolve({}, profile="", environ=environ)
+    with pytest.raises(ConfigError, match="CHATSTREAM_PROFILE is empty"):
+        resolve({}, environ=environ | {"CHATSTREAM_PROFILE": ""})
+    with pytest.raises(ConfigError, match="CHATSTREAM_CONFIG is empty"):
+        resolve({}, environ={"CHATSTREAM_CONFIG": ""})
+
+
+def test_what_may_be_empty(file: tuple[Path, Environ]) -> None:
+    path, environ = file
+    path.write_text('system = "be brief"\n')
+    assert resolve({"system": ""}, environ=environ).settings.system == ""
+    options = {"stop": ""}
+    assert resolve({"options": options}, environ=environ).settings.options == options
+    # These decide nothing about where a question goes: an empty variable is one that is not set.
+    unset = {"CHATSTREAM_THEME": "", "CHATSTREAM_SYSTEM": "", "CHATSTREAM_STATS": ""}
+    assert resolve({}, environ=environ | unset).settings == Settings(system="be brief")

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
 import itertools
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import pytest
 
 from chatstream import events as ev
-from chatstream.cli.interrupt import force
-from chatstream.store.place import runs_folder
+from chatstream.cancel import CancelToken
+from chatstream.cli.interrupt import force, interrupts
+from chatstream.errors import Cancelled
+from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import Record, read
 from tests.cli.test_ask import check
 from tests.support.answers import TEXT, ending, frames, headers
-from tests.support.client import COMMAND, Running, server_flags
+from tests.support.client import COMMAND, Running, run, server_flags
 from tests.support.loopback import Point, Reply, Script
 from tests.support.proxy import black_hole
+from tests.support.runs import done as run_done
+from tests.support.runs import run_id, write_run
+from tests.support.terminal import on_terminal
 
 pytestmark = pytest.mark.serial
 
@@ -254,6 +262,183 @@ def _held(pipe: int) -> int:
     held = array.array("i", [0])
     fcntl.ioctl(pipe, termios.FIONREAD, held)
     return held[0]
+
+
+# After the answer: what copies it may never end.
+
+LONG = "x" * 100_000  # more than a pipe holds
+
+GRACE = """
+import sys
+from chatstream.cli import interrupt
+interrupt.GRACE = 0.3
+from chatstream.__main__ import run
+run()
+"""
+
+
+@contextmanager
+def long_answer() -> Iterator[str]:
+    body = [*frames("ollama", [LONG]), *ending("ollama")]
+    with Script(Reply(body, headers=headers("ollama"))) as server:
+        yield server.url
+
+
+@contextmanager
+def unread_fifo(folder: Path) -> Iterator[tuple[Path, int]]:
+    """A FIFO that somebody has opened and does not read."""
+    path = folder / "fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        yield path, reader
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.parametrize(("number", "status"), ALL, ids=["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_ends_a_copy_that_nobody_takes(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    with long_answer() as url, unread_fifo(tmp_path) as (path, reader):
+        flags = [*server_flags("ollama", url), "--copy", "--copy-to", str(path)]
+        with Running(["ask", *flags, "hi"]) as client:
+            assert client.process.stdout is not None
+            read = 0
+            while read < len(LONG):
+                read += len(client.process.stdout.read(len(LONG)))
+            _wait_until_full(reader)
+            client.process.send_signal(number)
+            done = client.finish(4)
+    assert (done.status, done.stdout) == (status, b"")
+    assert done.stderr.endswith(" before all of it was copied or saved\n")
+    assert unfinished_record().outcome == "complete"
+
+
+def test_a_signal_ends_a_clipboard_that_does_not_answer(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    (tmp_path / "tmux").write_text(
+        f"#!/bin/sh\necho $$ >{started}.new\nmv {started}.new {started}\nexec sleep 60\n"
+    )
+    (tmp_path / "tmux").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    flags = ["-p", "demo", "-m", "demo-fast", "--copy"]
+    with Running(["ask", *flags, "hi"], TMUX="x", PATH=path) as client:
+        _wait_until(started.exists)
+        client.process.send_signal(signal.SIGINT)
+        done = client.finish(4)
+        os.kill(int(started.read_text()), signal.SIGKILL)
+    assert done.status == 130
+    assert done.stdout.startswith(b"## Hello from the demo")
+    assert done.stderr == "stopped before all of it was copied or saved\n"
+
+
+def test_a_copy_that_nobody_takes_is_ended_after_the_live_view_too(tmp_path: Path) -> None:
+    def stop(written: bytes, client: subprocess.Popen[bytes]) -> None:
+        if "✓".encode() in written and not stopped:
+            stopped.append(True)
+            threading.Timer(10, client.kill).start()
+            _wait_until_full(reader)
+            client.send_signal(signal.SIGINT)
+
+    stopped: list[bool] = []
+    with long_answer() as url, unread_fifo(tmp_path) as (path, reader):
+        flags = [*server_flags("ollama", url), "--copy", "--copy-to", str(path)]
+        status, screen, _ = on_terminal(["ask", *flags, "hi"], seen=stop)
+    assert status == 130
+    assert "stopped before all of it was copied or saved" in " ".join(screen.text())
+
+
+@pytest.mark.parametrize("how", ["a second signal", "the end of the grace"])
+@pytest.mark.parametrize("live", [True, False], ids=["after-the-live-view", "plain"])
+def test_a_stopped_answer_whose_copy_nobody_takes_ends_by_force(
+    live: bool, how: str, tmp_path: Path
+) -> None:
+    def stop(written: bytes, client: subprocess.Popen[bytes]) -> None:
+        if b"xxx" in written and not stopped:
+            stopped.append(True)
+            threading.Timer(10, client.kill).start()
+            client.send_signal(signal.SIGINT)
+            if how == "a second signal":
+                threading.Thread(target=again, args=(client,)).start()
+
+    def again(client: subprocess.Popen[bytes]) -> None:
+        _wait_until_full(reader)
+        client.send_signal(signal.SIGINT)
+
+    stopped: list[bool] = []
+    command = [sys.executable, "-c", GRACE] if how == "the end of the grace" else COMMAND
+    body = [*frames("ollama", [LONG]), b" "]
+    reply = Reply(body, headers=headers("ollama"), hold={1: threading.Event()})
+    with Script(reply) as server, unread_fifo(tmp_path) as (path, reader):
+        flags = [*server_flags("ollama", server.url), *([] if live else ["--plain"])]
+        flags += ["--copy", "--copy-to", str(path)]
+        status, _, _ = on_terminal(["ask", *flags, "hi"], seen=stop, command=command)
+    assert status == 130
+
+
+@pytest.mark.parametrize("arguments", [["ask", "-p", "demo", "hi", "-f"], ["replay"]])
+def test_ctrl_c_ends_the_wait_for_somebody_who_writes_a_fifo(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    with Running([*arguments, str(path)]) as client:
+        _wait_until(lambda: b"wait_for_partner" in _waits_in(client.process.pid))
+        client.process.send_signal(signal.SIGINT)
+        assert client.finish(4).status == 130
+
+
+@pytest.mark.parametrize(("number", "status"), SIGNALS, ids=["SIGINT", "SIGTERM"])
+def test_a_signal_ends_the_wait_for_a_history_in_use(number: int, status: int) -> None:
+    write_run(state_folder(), run_id(1), TEXT, end=run_done())
+    assert run(["history"]).status == 0
+    write_run(state_folder(), run_id(2), TEXT, end=run_done())  # to be taken in
+    with contextlib.closing(sqlite3.connect(state_folder() / "history.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with Running(["history"]) as client:
+            _wait_until(lambda: b"nanosleep" in _waits_in(client.process.pid))
+            client.process.send_signal(number)
+            assert client.finish(4).status == status
+
+
+def test_an_alarm_that_was_set_before_the_start_ends_the_answer() -> None:
+    """`perl -e 'alarm 2; exec @ARGV' chatstream …`, where there is no `timeout`."""
+    reply = Reply(frames("ollama"), headers=headers("ollama"), hold={5: threading.Event()})
+    with Script(reply) as server:
+        done = subprocess.run(
+            [*COMMAND, "ask", *server_flags("ollama", server.url), "hi"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            preexec_fn=lambda: signal.alarm(1),
+            check=False,
+        )
+    assert (done.returncode, done.stdout.decode()) == (143, TEXT)
+    assert b"chatstream resume" in done.stderr
+
+
+def test_the_grace_of_an_inner_one_goes_on_until_the_outermost_is_left() -> None:
+    token = CancelToken()
+    with interrupts(token):
+        with interrupts(token):
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    assert isinstance(token.reason, Cancelled)
+
+
+def _waits_in(process: int) -> bytes:
+    """The kernel's functions in which the threads of a process wait."""
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return b" ".join((task / "wchan").read_bytes() for task in tasks)
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if condition():
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("it never came to that")
 
 
 def test_a_forced_end_puts_the_terminal_back_and_leaves_with_the_status() -> None:

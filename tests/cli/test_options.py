@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import inspect
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer
 
+import chatstream
+from chatstream import events as ev
 from chatstream.cli import options
+from chatstream.cli.app import main
 from chatstream.cli.ask import ask
 from chatstream.cli.replay import replay
 from chatstream.cli.resume import resume
 from chatstream.errors import UsageError
+from chatstream.store.place import state_folder
+from tests.support.answers import whole
+from tests.support.loopback import Script
+from tests.support.runs import failed, run_id, write_run
 
 
 def test_every_shared_option_has_help() -> None:
@@ -80,3 +88,108 @@ def test_each_of_them_alone_is_something_to_do(name: str, tmp_path: Path) -> Non
 def test_what_cannot_work_is_told_before_anything_is_asked(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         options.copying_in({**NOTHING, "copy": True, "copy_to": tmp_path / "none" / "a"})
+
+
+# An option that is given and empty.
+
+RUNS = [["ask", "hi"], ["resume"]]
+WHERE = ["--provider", "--model", "--base-url", "--profile"]
+EMPTY: list[list[str]] = [
+    *([*command, option, ""] for command in RUNS for option in [*WHERE, "--fallback"]),
+    *([*command, option, " "] for command in RUNS for option in ("--model", "--strategy")),
+    *([*command, "--copy", "--copy-to", ""] for command in RUNS),
+    *([*command, "--save-code", ""] for command in RUNS),
+    *([*command, "--notify", ""] for command in RUNS),
+    *(["ask", "hi", option, ""] for option in ("--file", "--option", "--code-theme", "--on-drop")),
+    *(["models", option, ""] for option in ("--provider", "--base-url", "--profile")),
+    *(["bench", option, ""] for option in [*WHERE, "--prompt", "--csv", "--html", "--save"]),
+    *(["bench", option, ""] for option in ("--baseline", "--fail-if", "--cache", "--conn")),
+    *(["doctor", option, ""] for option in WHERE),
+    ["bench", "--model", "m", "--model", ""],
+    ["doctor", ""],
+    ["resume", ""],
+    ["replay", ""],
+    ["replay", "run", "--save-code", ""],
+    ["history", "show", ""],
+    ["history", "rm", ""],
+    ["history", "export", ""],
+    ["config", "show", "--profile", ""],
+    ["config", "set", "--profile", "", "model", "m"],
+    ["config", "set", "", "m"],
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Script]:
+    with Script(whole("openai")) as server:
+        yield server
+
+
+@pytest.fixture
+def elsewhere(server: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Script:
+    """The server that the settings name, and a run that could be gone on with."""
+    write_run(state_folder(), run_id(1), "half", end=failed())
+    path = tmp_path / "config.toml"
+    path.write_text(f'provider = "openai"\nmodel = "m"\nbase_url = "{server.url}"\n')
+    monkeypatch.setenv("CHATSTREAM_CONFIG", str(path))
+    return server
+
+
+@pytest.mark.parametrize("arguments", EMPTY, ids=" ".join)
+def test_an_empty_option_is_a_usage_error_and_nobody_is_asked(
+    arguments: list[str], elsewhere: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    assert main(arguments) == 2
+    out, err = capfd.readouterr()
+    assert (out, err[:7], elsewhere.connections) == ("", "error: ", [])
+    assert sorted(it for it in tmp_path.rglob("*.jsonl")) == [
+        it for it in before if it.suffix == ".jsonl"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["CHATSTREAM_BASE_URL", "CHATSTREAM_PROVIDER", "CHATSTREAM_CONFIG"]
+)
+@pytest.mark.parametrize(
+    "command", [["ask", "hi"], ["models"], ["bench"], ["doctor"], ["config", "show"]], ids=" ".join
+)
+def test_an_empty_variable_sends_no_question_elsewhere(
+    command: list[str],
+    name: str,
+    elsewhere: Script,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(name, "")
+    assert main(command) == 2
+    assert capfd.readouterr().err.startswith(f"error: {name} is empty\n") or command[0] == "ask"
+    assert elsewhere.connections == []
+
+
+OPTIONS = ["provider", "model", "base_url", "api_key", "key_variable", "key_command", "proxy"]
+OPTIONS += ["ca_file", "strategy", "profile"]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_empty_option_of_the_library_is_a_usage_error(option: str, elsewhere: Script) -> None:
+    given = {option: ""}
+    for events in (
+        chatstream.stream("hi", **given),  # type: ignore[arg-type]
+        chatstream.resume(**given),  # type: ignore[arg-type]
+    ):
+        *_, last = events
+        assert isinstance(last, ev.Error)
+        assert (last.code, last.message) == ("usage", f"--{option.replace('_', '-')} is empty")
+    assert elsewhere.connections == []
+
+
+def test_an_empty_run_of_the_library_is_a_usage_error(elsewhere: Script) -> None:
+    *_, last = chatstream.resume("")
+    assert isinstance(last, ev.Error)
+    assert last.code == "usage"
+    with pytest.raises(UsageError):
+        list(chatstream.replay(""))
+    with chatstream.history() as history, pytest.raises(UsageError):
+        history.run("")
+    assert elsewhere.connections == []

@@ -8,7 +8,7 @@ import pty
 import struct
 import subprocess
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tests.support.client import COMMAND
 from tests.support.screen import Screen
@@ -17,6 +17,7 @@ from tests.support.screen import Screen
 def on_terminal(
     arguments: list[str],
     *,
+    command: Sequence[str] = COMMAND,
     columns: int = 100,  # more than any line of ours takes
     seen: Callable[[bytes, subprocess.Popen[bytes]], None] = lambda _data, _client: None,
     typed: Callable[[bytes], bytes] = lambda _data: b"",
@@ -31,7 +32,7 @@ def on_terminal(
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 20, columns, 0, 0))
     client = subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*command, *arguments],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
