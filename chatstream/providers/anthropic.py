@@ -128,7 +128,7 @@ class AnthropicReply(Reply):
                     left_out: list[str] = []
                     frame = shaped(value, _Frame, left_out)
                     if left_out:
-                        self.odd.left_out(left_out)
+                        self.odd.left_out(left_out, sse.data)
                     whole = SSEFrame(sse.event, json_text(value))
                     self._frame(frame, whole, events, t)
                 elif (failure := error_in(value)) is not None:

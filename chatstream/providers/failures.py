@@ -134,7 +134,7 @@ def failure_of(status: int, body: bytes, headers: Mapping[str, str]) -> Chatstre
     value = _json_in(text)
     page = _page(text[:_READ])
     if status < 400 and error_in(value) is None:
-        shown = page if value is None else excerpt(whole_characters(text[:_READ]))
+        shown = (page if value is None else "") or excerpt(whole_characters(text[:_READ]))
         return ProtocolError(
             f"the server sent something that is not an answer: {shown or 'an empty body'}",
             status=status,

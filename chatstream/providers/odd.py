@@ -105,10 +105,7 @@ class Oddities:
 
     def add(self, text: str, *, skipped: bool) -> None:
         """A frame. `skipped`: it held text, or nobody can tell."""
-        self.count += 1
-        if self._size < _READ:
-            self._raw.append(text[:_READ])
-            self._size += len(self._raw[-1])
+        self._keep(text)
         if skipped:
             self._note(f"skipped: {excerpt(text, _SHOWN)}")
 
@@ -120,9 +117,16 @@ class Oddities:
             self._of_protocol += 1
         self.add(text, skipped=not isinstance(value, dict | list) or holds_text(value))
 
-    def left_out(self, names: list[str]) -> None:
-        """Fields of an understood frame that did not fit."""
+    def left_out(self, names: list[str], text: str) -> None:
+        """Fields of a frame that did not fit, while the rest of it counts."""
+        self._keep(text)
         self._note(f"left out what {', '.join(names[:KEPT])} held: not of the expected type")
+
+    def _keep(self, text: str) -> None:
+        self.count += 1
+        if self._size < _READ:
+            self._raw.append(text[:_READ])
+            self._size += len(self._raw[-1])
 
     def _note(self, message: str) -> None:
         self._warned += 1

@@ -128,7 +128,7 @@ class OllamaReply(Reply):
         left_out: list[str] = []
         line = shaped(value, _Line, left_out)
         if left_out:
-            self.odd.left_out(left_out)
+            self.odd.left_out(left_out, json_text(value))
         # `"true"` on every line would end the answer at the first one.
         last = value.get("done") is True
         self._line(line, json_text(value).encode(), events, t, last=last)
@@ -170,7 +170,7 @@ class OllamaReply(Reply):
         parts = part_events(content, t)
         events += parts
         if not parts:
-            self.odd.left_out(["the text"])
+            self.odd.left_out(["the text"], json_text(content))
 
     def _done(self, line: _Line, events: list[Event], t: float) -> None:
         self._last = line

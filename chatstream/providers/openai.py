@@ -191,7 +191,7 @@ class OpenAIReply(Reply):
         left_out: list[str] = []
         chunk = shaped(value, _Chunk, left_out)
         if left_out:
-            self.odd.left_out(left_out)
+            self.odd.left_out(left_out, frame.data)
         self._chunk(chunk, SSEFrame(frame.event, json_text(value)), events, t)
 
     def _chunk(self, chunk: _Chunk, frame: SSEFrame, events: list[Event], t: float) -> None:
@@ -234,7 +234,7 @@ class OpenAIReply(Reply):
             elif parts := part_events(content, t):
                 events += parts
             elif holds_text(content, named=True) or not isinstance(content, list | dict):
-                self.odd.left_out(["content"])
+                self.odd.left_out(["content"], json_text(content))
         if delta.tool_calls:
             for call in delta.tool_calls:
                 self._tool_call(call, events, t)

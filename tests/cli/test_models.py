@@ -6,6 +6,8 @@ import json
 import signal
 import threading
 
+import pytest
+
 from chatstream import events as ev
 from tests.support.client import Running, run
 from tests.support.loopback import Reply, Script
@@ -42,7 +44,28 @@ def test_a_list_that_is_none_is_told() -> None:
     with Script(Reply(b"<html>", headers={"Content-Type": "text/html"})) as server:
         done = run(["models", "-p", "ollama", "--base-url", server.url])
     assert done.status == 1
-    assert "cannot be read" in done.stderr
+    assert "not an answer: <html>" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b'{"object":"list","data":null}', 0, ""),
+        (b'{"error":{"message":"invalid key","type":"authentication_error"}}', 3, "invalid key"),
+        (b"<html><head><title>Sign in</title></head></html>", 1, "Sign in"),
+        (b'{"object":"list"}', 1, "cannot be read"),
+        (b'{"data":[{"id":"m"}', 1, "not an answer"),
+        (b'[{"id":"m"}]', 0, ""),
+    ],
+)
+def test_a_list_with_http_200_is_read_or_told_by_its_own_words(
+    body: bytes, status: int, said: str
+) -> None:
+    with Script(Reply(body)) as server:
+        done = run(["models", "-p", "openai", "--base-url", server.url])
+    assert done.status == status
+    assert said in done.stderr
+    assert bool(done.stderr) == bool(said)
 
 
 def test_ctrl_c_ends_the_wait() -> None:
