@@ -15,7 +15,7 @@ import msgspec
 from chatstream.events import Content, Event, Metadata, Reasoning, Usage, Warn
 from chatstream.flow import Finish
 from chatstream.messages import ChatRequest, Means
-from chatstream.providers.base import Provider, Reply
+from chatstream.providers.base import Provider
 from chatstream.providers.continuing import turns
 from chatstream.providers.failures import error_in, failure_in
 from chatstream.providers.finish import Meaning, gave_up, meaning_of, reason_of, unknown
@@ -32,6 +32,7 @@ from chatstream.providers.lenient import (
 )
 from chatstream.providers.odd import holds_text
 from chatstream.providers.parts import Sources, reasoning_in
+from chatstream.providers.reply import Reply
 from chatstream.providers.text import whole_characters
 from chatstream.providers.toolcalls import ToolCalls
 from chatstream.wire import STRAY, SSEDecoder, SSEFrame
@@ -93,13 +94,16 @@ class AnthropicReply(Reply):
     def _frames(self, frames: list[SSEFrame], t: float, *, at_end: bool = False) -> list[Event]:
         events: list[Event] = []
         for sse in frames:
+            if self.ended:
+                self.after_the_end(sse, events, t)
+                continue
             try:
                 frame = _decoder.decode(sse.data)
             except REFUSED:
                 self._refused(sse, events, t, at_end=at_end)
             else:
                 self._frame(frame, sse, events, t)
-            if self.failure or self.ended:
+            if self.failure:
                 return events
         self.keep_alives = self._pings + self._sse.comments
         return events
@@ -235,9 +239,10 @@ class AnthropicReply(Reply):
             self._calls.start(
                 index, text_of(block.get("id")), text_of(block.get("name")), block.get("input")
             )
-        elif thinking := reasoning_in(block.get("thinking")):
+            return
+        if thinking := reasoning_in(block.get("thinking")):
             events.append(Reasoning(thinking, t=t))
-        elif text := text_of(block.get("text")):
+        if text := text_of(block.get("text")):
             events.append(Content(text, t=t))
         elif kind == "text" and holds_text({**block, "type": ""}):
             self.odd.add(sse.data, skipped=True)

@@ -3,7 +3,7 @@
 A dialect module brings two classes:
 
     a `Provider`   where and how to ask: addresses, headers, the request body
-    a `Reply`      what the bytes of one answer mean: `feed` them, get events
+    a `Reply`      what the bytes of one answer mean: `feed` them, get events (`reply.py`)
 
 The rules that hold for all of them (WIRE: completion, truncation, errors):
 
@@ -24,14 +24,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
 from chatstream.addresses import joined
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.errors import ChatstreamError, ProtocolError, Truncated
+from chatstream.errors import ProtocolError, Truncated
 from chatstream.events import (
     Content,
     Event,
@@ -42,12 +42,18 @@ from chatstream.events import (
     ToolCallDelta,
     Usage,
 )
-from chatstream.flow import Burst, Finish, Pulse
+from chatstream.flow import Burst, Pulse
 from chatstream.messages import ChatRequest, Means
 from chatstream.providers import Endpoint
 from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
-from chatstream.providers.lenient import broke_off, excerpt, json_text, object_of, values_in
-from chatstream.providers.odd import Oddities, error_inside, holds_a_piece, is_cut, is_unknown_field
+from chatstream.providers.lenient import (
+    broke_off,
+    excerpt,
+    json_text,
+    object_of,
+    values_in,
+)
+from chatstream.providers.reply import Reply
 from chatstream.providers.text import Surrogates, whole_characters
 from chatstream.redact import mask_address
 from chatstream.transport import Call, Head, Tick, Transport
@@ -65,65 +71,6 @@ _EVENT = b"\ndata:"
 _LINE_END = re.compile(rb"[\r\n]")
 _MAX_BODY = 64 * 1024 * 1024  # of one JSON body; more than any answer, less than the memory
 _MAX_ERROR = 64 * 1024  # of an error page; only its message is read
-
-
-class Reply(ABC):
-    """The meaning of one answer's bytes. Fed in order; never does any I/O."""
-
-    def __init__(self) -> None:
-        self.complete = False  # the answer is whole, though more may follow
-        self.provisional = False  # tokens came after that: only the end of the body ends it
-        self.ended = False  # nothing more belongs to it
-        self.failure: ChatstreamError | None = None  # the server said that it failed
-        self.understood = False  # something of an answer, be it only why it ended
-        self.odd = Oddities()
-        self.keep_alives = 0
-        self.odd_text = False  # lone surrogates may have been seen
-
-    def values(self, text: str, *, at_end: bool = False, stray: bool = False) -> list[Any]:
-        """The JSON values of a frame that was refused; what else it holds is odd.
-
-        `at_end`: a text that breaks off is the end of a response that was cut. `stray`: it is a
-        line outside the rules of event streams, and may be a field that nobody knows.
-        """
-        self.odd_text = True
-        value = text.partition(":")[2]
-        if stray and value.lstrip()[:1] == "{" and is_unknown_field(text):
-            text = value  # data under another name
-        values, rest = values_in(text)
-        if at_end and is_cut(rest):
-            if self.complete and holds_a_piece(rest):
-                self.odd.add(rest, skipped=True)
-        elif rest:
-            failure = error_inside(rest)
-            framed, _ = values_in(rest.removeprefix("data:"))  # server-sent events in a line
-            if failure is not None and not self.complete:
-                self.failure = failure
-            elif framed:
-                self.odd.add_value(framed[0], rest)
-            else:
-                self.odd.add(rest, skipped=not (stray and is_unknown_field(rest)))
-        return values
-
-    @abstractmethod
-    def feed(self, data: bytes, t: float) -> list[Event]:
-        """The events that `data`, received at `t`, completes. Sets the fields above."""
-
-    @abstractmethod
-    def feed_eof(self, t: float) -> list[Event]:
-        """The events that the end of the body completes."""
-
-    @abstractmethod
-    def feed_whole(self, body: bytes, t: float) -> list[Event]:
-        """The events of an answer that came as one JSON body. Raises `ValueError`."""
-
-    @abstractmethod
-    def totals(self) -> list[Event]:
-        """What is known only at the end: whole tool calls, usage, a refusal."""
-
-    @abstractmethod
-    def finish(self) -> Finish:
-        """Why a complete answer ended."""
 
 
 class Provider(ABC):

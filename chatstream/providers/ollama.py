@@ -13,7 +13,7 @@ import msgspec
 from chatstream.events import Content, Event, Image, Reasoning, ServerTimes, ToolCall, Usage
 from chatstream.flow import Finish
 from chatstream.messages import ChatRequest
-from chatstream.providers.base import Provider, Reply
+from chatstream.providers.base import Provider
 from chatstream.providers.continuing import turns
 from chatstream.providers.failures import error_in
 from chatstream.providers.finish import gave_up, meaning_of, reason_of, unknown
@@ -28,6 +28,7 @@ from chatstream.providers.lenient import (
 )
 from chatstream.providers.odd import holds_text
 from chatstream.providers.parts import part_events, reasoning_in
+from chatstream.providers.reply import Reply
 from chatstream.providers.text import whole_characters
 from chatstream.wire import NDJSONDecoder
 

@@ -22,7 +22,7 @@ from chatstream.errors import ChatstreamError
 from chatstream.events import Content, Event, FinishReason, Reasoning, ServerTimes, Usage, Warn
 from chatstream.flow import Finish
 from chatstream.messages import ChatRequest
-from chatstream.providers.base import Provider, Reply
+from chatstream.providers.base import Provider
 from chatstream.providers.continuing import turns
 from chatstream.providers.failures import error_in, failure_in
 from chatstream.providers.finish import gave_up, meaning_of, reason_of, unknown
@@ -40,6 +40,7 @@ from chatstream.providers.lenient import (
 )
 from chatstream.providers.odd import holds_text, protocol_of
 from chatstream.providers.parts import Sources, images_in, part_events, reasoning_in
+from chatstream.providers.reply import Reply, late
 from chatstream.providers.text import whole_characters
 from chatstream.providers.toolcalls import ToolCalls
 from chatstream.wire import STRAY, SSEDecoder, SSEFrame
@@ -133,7 +134,7 @@ class OpenAIReply(Reply):
         events: list[Event] = []
         for frame in frames:
             if self.ended:
-                self._after_the_end(frame, events, t)
+                self.after_the_end(frame, events, t)
                 continue
             try:
                 chunk = _decoder.decode(frame.data)
@@ -167,7 +168,7 @@ class OpenAIReply(Reply):
         text = frame.data.strip()
         if text == "[DONE]":
             self.complete = self.ended = True
-        elif not text or text[0] == ":":
+        elif not text or text[0] == ":" or text.lower() in _KEEP_ALIVES:
             self._pings += 1
         elif frame.event == "error":
             self._fail(failure_in(json_or_text(text)), events, t)
@@ -282,13 +283,9 @@ class OpenAIReply(Reply):
     def _fail(self, failure: ChatstreamError, events: list[Event], t: float) -> None:
         """The server reports a failure; where it had said that all is well, that is a warning."""
         if self.complete and not self.provisional and self._reason in {"stop", "tool_calls"}:
-            events.append(_late(failure, t))
+            events.append(late(failure, t))
         else:
             self.failure = failure
-
-    def _after_the_end(self, frame: SSEFrame, events: list[Event], t: float) -> None:
-        if "error" in frame.data and (failure := error_in(json_or_text(frame.data))):
-            events.append(_late(failure, t))
 
     def _look_again(self, frame: SSEFrame, events: list[Event], t: float) -> None:
         """A chunk that gave nothing: what it says in other places."""
@@ -401,11 +398,6 @@ class OpenAI(Provider):
 
     def reply(self) -> Reply:
         return OpenAIReply()
-
-
-def _late(failure: ChatstreamError, t: float) -> Warn:
-    words = f"after the end of the answer the server reported: {failure.message}"
-    return Warn("late_error", words, t=t)
 
 
 def _usage(wire: dict[str, object]) -> Usage:
