@@ -53,15 +53,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No configuration, no keys, no proxies, a home of its own."""
+    """No configuration, no keys, a home of its own, and no terminal but those of the test.
+
+    What else is set stays: a test that depends on proxies, colours, certificates or encodings
+    says so itself, and the others have to hold with whatever the machine has.
+    """
     for name in list(os.environ):
-        if name.startswith("CHATSTREAM_") or name.lower().endswith("_proxy"):
+        if name.startswith("CHATSTREAM_") or name in {"COLUMNS", "LINES"}:
             monkeypatch.delenv(name)
     for row in PROVIDERS.values():
         for variable in filter(None, (row.key_variable, row.url_variable)):
             monkeypatch.delenv(variable, raising=False)
-    for variable in ("NO_COLOR", "FORCE_COLOR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
