@@ -40,6 +40,21 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture
+def usual_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has asked for colours, or for none: a terminal has them, a pipe has not."""
+    for variable in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy is set, and no exception from one, but those that the test sets itself."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
 def figures(record_property: Callable[[str, object], None]) -> Figures:
     """What a test has to tell besides its verdict."""
     return Figures(record_property)

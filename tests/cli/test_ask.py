@@ -19,6 +19,8 @@ from tests.support.client import Finished, Running, run, run_here, server_flags
 from tests.support.continuing import Continuing, half, long_text, refuses_prefill
 from tests.support.loopback import Framing, Point, Reply, Script
 
+pytestmark = pytest.mark.usefixtures("usual_colours")
+
 VALIDATOR = jsonschema.Draft202012Validator(ev.json_schema())
 
 

@@ -27,7 +27,7 @@ from tests.support.client import COMMAND, Running, server_flags
 from tests.support.loopback import Point, Reply, Script
 from tests.support.proxy import black_hole
 
-pytestmark = pytest.mark.serial
+pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("usual_colours")]
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 ALL = [*SIGNALS, (signal.SIGHUP, 129)]

@@ -17,6 +17,8 @@ from chatstream.store.reading import journals
 from tests.support.client import Running, run_here
 from tests.support.terminal import on_terminal
 
+pytestmark = pytest.mark.usefixtures("usual_colours")
+
 DEMO = ["ask", "-p", "demo", "-m", "demo-fast"]
 OPENING = Metadata(version=1, run="r", started_at="2026-01-02T03:04:05.000Z", seq=0, t=0.0)
 FIRST = Content("first\n", seq=1, t=0.0)

@@ -22,6 +22,8 @@ from tests.support.loopback import Reply
 from tests.support.runs import failed, run_id, running, write_run
 from tests.support.terminal import on_terminal
 
+pytestmark = pytest.mark.usefixtures("usual_colours")
+
 LONG = long_text(300)
 
 
