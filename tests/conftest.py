@@ -30,8 +30,9 @@ settings.load_profile("chatstream")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """pytest-xdist runs the tests of one group in one process, one after another."""
     for item in items:
-        if item.get_closest_marker("serial") or item.get_closest_marker("real"):
-            item.add_marker(pytest.mark.xdist_group("serial"))
+        for name in ("serial", "real"):
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.xdist_group(name))
 
 
 def pytest_report_header() -> str:
