@@ -31,13 +31,29 @@ settings.load_profile("chatstream")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """pytest-xdist runs the tests of one group in one process, one after another."""
     for item in items:
-        if item.get_closest_marker("serial") or item.get_closest_marker("real"):
-            item.add_marker(pytest.mark.xdist_group("serial"))
+        for name in ("serial", "real"):
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.xdist_group(name))
 
 
 def pytest_report_header() -> str:
     """How much of each matrix is run, and what repeats the choice."""
     return f"size: {sampling.SIZE}, TEST_SEED={sampling.SEED}"
+
+
+@pytest.fixture
+def usual_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has asked for colours, or for none: a terminal has them, a pipe has not."""
+    for variable in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy is set, and no exception from one, but those that the test sets itself."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -54,24 +70,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No configuration, no keys, no proxies, no secret known, a home of its own."""
-    redact.forget()
+    """No configuration, no keys, no secret known, a home of its own, and no terminal but those of the test.
 
+    What else is set stays: a test that depends on proxies, colours, certificates or encodings
+    says so itself, and the others have to hold with whatever the machine has.
+    """
+    redact.forget()
     for name in list(os.environ):
-        if name.startswith("CHATSTREAM_") or name.lower().endswith("_proxy"):
+        if name.startswith("CHATSTREAM_") or name in {"COLUMNS", "LINES"}:
             monkeypatch.delenv(name)
     for row in PROVIDERS.values():
         for variable in filter(None, (row.key_variable, row.url_variable)):
             monkeypatch.delenv(variable, raising=False)
-    for variable in (
-        "NO_COLOR",
-        "FORCE_COLOR",
-        "COLUMNS",
-        "LINES",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-    ):
-        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

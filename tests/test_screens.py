@@ -131,6 +131,13 @@ def test_recorded_answers_end_as_one_full_render(feed: str, width: int, height: 
         )
 
 
+@pytest.mark.parametrize("piece", [50, 400, 1000])
+@pytest.mark.parametrize("text", ["word " * 2000, "word " * 300 + "**bold** " * 400, "x" * 6000])
+def test_parts_of_one_line_that_wait_for_the_same_frame_are_one_line(text: str, piece: int) -> None:
+    pieces = (text[at : at + piece] for at in range(0, len(text), piece))
+    assert shown(pieces, 40, 10, 0.001).text == rendered(text, 40, 10)
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_line_is_there_once(width: int) -> None:
     for number in sampled(range(DOCUMENTS), LINES, width):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -12,7 +15,7 @@ from rich.console import Console
 from tests.bench import rendering
 from tests.bench.lateness import lateness
 from tests.bench.peers import live_markdown, sliding_window
-from tests.bench.rig import Failed
+from tests.bench.rig import Failed, Rig
 from tests.bench.rows import Row, compare
 
 
@@ -39,6 +42,18 @@ def test_an_output_of_another_length_than_was_sent_is_no_measurement() -> None:
         lateness([0, 1], [6, 6], [(10, 5)])
     with pytest.raises(Failed, match="6 bytes were sent, 0 came out"):
         lateness([0], [6], [])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks are for Linux")
+def test_the_peak_is_that_of_the_program_and_not_of_who_measures_it(tmp_path: Path) -> None:
+    rig = Rig("", tmp_path, quick=True)
+    ours = bytearray(os.urandom(1)) * 100_000_000
+    usual = rig.peak([sys.executable, "-S", "-c", ""])
+    large = rig.peak([sys.executable, "-S", "-c", "bytes(b'x' * 50_000_000)"])
+    assert 1 < usual < 50 < len(ours) / 1e6
+    assert 45 < large - usual < 60
+    with pytest.raises(Failed, match="exit status 3"):
+        rig.peak([sys.executable, "-c", "raise SystemExit(3)"])
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])

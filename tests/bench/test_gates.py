@@ -6,7 +6,7 @@ import math
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream.bench.gates import STATISTICS, check, parse_gate
@@ -117,7 +117,6 @@ def test_a_mistake_is_told_in_one_line_with_what_there_is(
     assert "\n" not in told.message + (told.hint or "")
 
 
-@settings(deadline=None)
 @given(st.text(max_size=30) | st.from_regex(r"(ttft|errors)(\.\w+)?[<>]=?.{0,15}", fullmatch=True))
 def test_any_text_is_a_condition_or_a_usage_error(text: str) -> None:
     try:
@@ -128,7 +127,6 @@ def test_any_text_is_a_condition_or_a_usage_error(text: str) -> None:
     assert it.metric == "errors" or (it.metric in METRICS and it.statistic in STATISTICS)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(sorted(METRICS)),
     st.sampled_from(sorted(STATISTICS)),
@@ -215,7 +213,6 @@ def test_a_failure_counts_against_a_gate_of_either_direction() -> None:
     assert gate("ttft.min<500ms", result(*runs(1.0, FAILED))).failed
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(0.001, 100.0), min_size=1, max_size=70),
     st.data(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcswidth
 
@@ -52,7 +52,6 @@ def test_a_time_has_three_digits_and_the_unit_that_reads_best(value: float, text
     assert seconds(value) == text
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.floats(min_value=1e-9, max_value=9e5))
 def test_a_time_is_never_told_as_nothing_and_never_wrong_by_more_than_its_digits(
     value: float,
@@ -73,7 +72,6 @@ def test_one_is_not_many() -> None:
     assert [count(n, "run") for n in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
 
 
-@settings(derandomize=True, deadline=None)
 @given(ODD, st.integers(1, 30))
 def test_remote_text_never_takes_more_cells_than_it_was_given(text: str, limit: int) -> None:
     for shown in (clean(text, limit), name(text, limit)):
@@ -102,7 +100,6 @@ def test_ascii_is_never_wider() -> None:
     assert cells(to_ascii(text)) <= cells(text)
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.lists(ODD.map(lambda it: clean(it, 60)), max_size=5), st.integers(1, 60))
 def test_a_cut_line_fits_and_a_fitting_line_is_left_alone(texts: list[str], width: int) -> None:
     line: Line = [(it, "") for it in texts]

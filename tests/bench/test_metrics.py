@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream.bench.metrics import METRICS, summarize, summed, values_of
@@ -164,7 +164,6 @@ def test_a_summary_of_nothing_is_empty() -> None:
     assert (it.n, it.failed, it.median, it.min, it.max) == (0, 0, None, None, None)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([OK, OK, OK, "cancelled", *FAILURES]), max_size=70))
 def test_n_is_what_is_whole_and_what_failed(statuses: list[str]) -> None:
     it = summarize("ttft", (whole(status=status) for status in statuses))

@@ -24,6 +24,7 @@ from chatstream.bench.result import (
 )
 from tests.support.pages import Page, data_of, figures, plots
 from tests.support.results import result
+from tests.support.sampling import examples
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -288,7 +289,7 @@ odd_samples = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(odd_samples, max_size=8))
 def test_any_samples_make_a_page(samples: list[Sample]) -> None:
     arms = [Arm(name=name, provider="p", model="m") for name in ("a", "b")]

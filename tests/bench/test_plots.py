@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatstream.bench.plots import Scale, bars, ecdf, histogram, labels, scale_of
+from tests.support.sampling import examples
 
 RNG = Random(7)
 STEADY = [0.4 * RNG.lognormvariate(0.0, 0.1) for _ in range(30)]
@@ -107,7 +108,7 @@ def test_what_cannot_be_drawn_is_said() -> None:
         assert plot([math.inf] * 2, 38) == ["all 2 failed"]
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@settings(max_examples=examples(150))
 @given(ODD, st.integers(16, 90), st.integers(1, 8), st.booleans())
 def test_plots_stay_in_their_bounds(
     values: list[float], width: int, height: int, ascii_only: bool
@@ -122,7 +123,6 @@ def test_plots_stay_in_their_bounds(
         assert not ascii_only or "".join(lines).isascii()
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.lists(st.floats(min_value=1e-6, max_value=1e4), min_size=1, max_size=60))
 def test_an_ecdf_only_rises_and_reaches_the_top(values: list[float]) -> None:
     rows = ecdf(values, 45, 8, ascii_only=True)[:8]

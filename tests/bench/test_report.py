@@ -24,6 +24,7 @@ from chatstream.bench.result import (
 )
 from chatstream.events import ServerTimes
 from tests.support.results import result, resummed
+from tests.support.sampling import examples
 
 
 def shown(made: Result, width: int = 80, **options: Any) -> str:
@@ -618,7 +619,7 @@ def results(draw: st.DrawFn) -> Result:
     )
 
 
-@settings(derandomize=True, deadline=None, max_examples=70)
+@settings(max_examples=examples(70))
 @given(results(), st.sampled_from([80, 80, 20, 40, 63, 64, 200]), st.booleans())
 def test_no_line_of_any_result_is_wider_than_the_screen(
     made: Result, width: int, ascii_only: bool

@@ -10,7 +10,7 @@ from itertools import combinations, product
 from statistics import NormalDist
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream.bench import stats
@@ -173,7 +173,6 @@ def test_what_is_all_the_same_is_no_evidence() -> None:
     assert mann_whitney([], []) == 1.0
 
 
-@settings(deadline=None)
 @given(st.lists(latencies, max_size=40), st.lists(latencies, max_size=40))
 def test_mann_whitney_is_a_probability_of_the_order_alone(
     old: list[float], new: list[float]
@@ -366,7 +365,6 @@ def test_nothing_is_said_where_most_runs_of_both_sides_failed() -> None:
     assert judge([0.0] * 10, [0.0] * 10).verdict == "OK"
 
 
-@settings(deadline=None)
 @given(
     st.lists(latencies | st.just(0.0), min_size=1, max_size=8),
     st.lists(latencies | st.just(0.0), min_size=1, max_size=8),

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream.bench.gates import check, parse_gate
@@ -281,7 +281,6 @@ def test_of_several_the_first_in_the_order_counts() -> None:
     assert status(bad, strict=True, stopped=True) == 130
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([OK, OK, OK, OK, FAILED, "cancelled"]), max_size=40))
 def test_a_benchmark_that_was_stopped_is_130_whatever_it_had(statuses: list[str]) -> None:
     now = result(*(sample(status=it) for it in statuses), gates=[BROKEN])

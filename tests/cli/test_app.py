@@ -14,16 +14,16 @@ import typer
 from chatstream import __version__
 from chatstream.cli.app import COMMANDS, main, with_number
 from tests.support.answers import ending, frames, headers, whole
-from tests.support.client import COMMAND, LIMIT, run, server_flags
+from tests.support.client import COMMAND, LIMIT, run_here, server_flags
 from tests.support.loopback import Reply, Script
 
 
 def test_the_version_is_told() -> None:
-    assert run(["--version"]).stdout.decode() == f"chatstream {__version__}\n"
+    assert run_here(["--version"]).stdout.decode() == f"chatstream {__version__}\n"
 
 
 def test_help_names_every_command() -> None:
-    done = run(["--help"])
+    done = run_here(["--help"])
     assert done.status == 0
     assert all(command in done.stdout.decode() for command in COMMANDS)
 
@@ -49,7 +49,7 @@ def test_the_help_of_all_imports_no_command() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str) -> None:
-    done = run([command, "--help"])
+    done = run_here([command, "--help"])
     assert done.status == 0
     assert "Usage" in done.stdout.decode()
 
@@ -127,7 +127,7 @@ def test_a_code_block_is_copied_by_its_number_or_the_last(
     file = tmp_path / "copy"
     with Script(Reply(body, headers=headers("ollama"))) as server:
         flags = [*server_flags("ollama", server.url), "--copy-to", str(file)]
-        done = run(["ask", *flags, *arguments])
+        done = run_here(["ask", *flags, *arguments])
     assert (done.status, done.stdout.decode()) == (0, ANSWER)
     assert file.read_text().strip() == copied
 
@@ -148,6 +148,6 @@ def test_what_is_no_number_of_a_code_block_is_one_line(
 
 
 def test_a_code_block_has_no_number_below_its_first() -> None:
-    done = run(["ask", "-p", "demo", "--copy-code=-1", "hi"])
+    done = run_here(["ask", "-p", "demo", "--copy-code=-1", "hi"])
     assert (done.status, done.stdout) == (2, b"")
     assert "N is the number of a code block" in done.stderr

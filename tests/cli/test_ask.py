@@ -15,9 +15,11 @@ from chatstream import events as ev
 from chatstream import grammar
 from chatstream.accumulate import Accumulator
 from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, headers, whole
-from tests.support.client import Finished, Running, run, server_flags
+from tests.support.client import Finished, Running, run, run_here, server_flags
 from tests.support.continuing import Continuing, half, long_text, refuses_prefill
 from tests.support.loopback import Framing, Point, Reply, Script
+
+pytestmark = pytest.mark.usefixtures("usual_colours")
 
 VALIDATOR = jsonschema.Draft202012Validator(ev.json_schema())
 
@@ -197,7 +199,7 @@ def test_the_limit_for_everything_holds_over_retries() -> None:
     ids=lambda arguments: " ".join(arguments[2:]) or "no question",
 )
 def test_a_mistake_is_one_error_event_and_exit_2(arguments: list[str]) -> None:
-    done = run(arguments)
+    done = run_here(arguments)
     terminal = check(done)
     assert isinstance(terminal, ev.Error)
     assert done.status == 2
@@ -509,14 +511,14 @@ def test_a_strategy_is_a_list_of_models(tmp_path: Path) -> None:
 def test_an_unknown_strategy_tells_which_there_are(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text('[strategies]\ncheap = ["a"]\nfast = ["b"]\n')
-    done = run(["ask", "--strategy", "slow", "hi"], CHATSTREAM_CONFIG=str(config))
+    done = run_here(["ask", "--strategy", "slow", "hi"], CHATSTREAM_CONFIG=str(config))
     assert (done.status, done.stdout) == (2, b"")
     assert "there is no strategy 'slow'" in done.stderr
     assert "cheap, fast" in done.stderr
 
 
 def test_fallback_without_one_says_how_to_name_one() -> None:
-    done = run(["ask", "-p", "demo", "--on-drop", "fallback", "hi"])
+    done = run_here(["ask", "-p", "demo", "--on-drop", "fallback", "hi"])
     assert (done.status, done.stdout) == (2, b"")
     assert "--fallback MODEL" in done.stderr
 

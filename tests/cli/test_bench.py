@@ -18,7 +18,7 @@ from chatstream.bench.result import Result, decode
 from tests.support.client import Finished, Running, run, server_flags
 from tests.support.loopback import NDJSON, Reply, Script
 
-pytestmark = pytest.mark.serial
+pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("usual_colours")]
 
 TOKENS = 12
 ANSWER = [

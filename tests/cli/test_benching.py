@@ -14,7 +14,7 @@ from tests.support.client import Running, run, server_flags
 from tests.support.loopback import NDJSON, Reply, Script
 from tests.support.terminal import on_terminal
 
-pytestmark = pytest.mark.serial
+pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("usual_colours")]
 
 ANSWER = [
     *(b'{"message":{"content":"word "}}\n' for _ in range(8)),

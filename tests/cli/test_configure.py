@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.client import run
+from tests.support.client import run, run_here
 
 
 @pytest.fixture
@@ -18,13 +18,13 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_path_tells_where_the_file_is(path: Path) -> None:
-    assert run(["config", "path"]).stdout.decode() == f"{path}\n"
+    assert run_here(["config", "path"]).stdout.decode() == f"{path}\n"
 
 
 def test_set_makes_the_file_and_show_tells_the_origin(path: Path) -> None:
-    assert run(["config", "set", "model", "llama3.2"]).status == 0
-    assert run(["config", "set", "retries", "5", "--profile", "work"]).status == 0
-    shown = run(["config", "show", "--profile", "work"], CHATSTREAM_SYSTEM="be brief")
+    assert run_here(["config", "set", "model", "llama3.2"]).status == 0
+    assert run_here(["config", "set", "retries", "5", "--profile", "work"]).status == 0
+    shown = run_here(["config", "show", "--profile", "work"], CHATSTREAM_SYSTEM="be brief")
     lines = [line.split(maxsplit=2) for line in shown.stdout.decode().splitlines()]
     table = {name: (value, origin.strip()) for name, value, origin in lines if name != "system"}
     assert table["model"] == ("llama3.2", str(path))
@@ -35,19 +35,19 @@ def test_set_makes_the_file_and_show_tells_the_origin(path: Path) -> None:
 def test_set_keeps_comments_and_layout(path: Path) -> None:
     path.parent.mkdir()
     path.write_text('# mine\nmodel = "a"  # the model\n\n[profiles.x]\nretries = 1\n')
-    assert run(["config", "set", "model", "b"]).status == 0
+    assert run_here(["config", "set", "model", "b"]).status == 0
     assert path.read_text() == '# mine\nmodel = "b"  # the model\n\n[profiles.x]\nretries = 1\n'
 
 
 def test_an_empty_value_removes_a_setting(path: Path) -> None:
-    run(["config", "set", "model", "a"])
-    run(["config", "set", "model", ""])
+    run_here(["config", "set", "model", "a"])
+    run_here(["config", "set", "model", ""])
     assert "model" not in path.read_text()
 
 
 def test_a_key_is_masked_and_its_file_is_private(path: Path) -> None:
-    run(["config", "set", "api_key", "very-secret-key"])
-    shown = run(["config", "show"], GROQ_API_KEY="other-secret")
+    run_here(["config", "set", "api_key", "very-secret-key"])
+    shown = run_here(["config", "show"], GROQ_API_KEY="other-secret")
     assert b"secret" not in shown.stdout
     assert b"***" in shown.stdout
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -57,7 +57,7 @@ def test_a_key_is_masked_and_its_file_is_private(path: Path) -> None:
     "arguments", [["retries", "many"], ["modle", "x"], ["no_such", ""]], ids=" ".join
 )
 def test_what_cannot_be_set_is_told_and_changes_nothing(path: Path, arguments: list[str]) -> None:
-    done = run(["config", "set", *arguments])
+    done = run_here(["config", "set", *arguments])
     assert done.status == 2
     assert done.stderr.startswith("error: ")
     assert not path.exists()

@@ -15,7 +15,7 @@ from chatstream.cli.history import _Progress
 from chatstream.messages import Message
 from chatstream.store.entries import Conversation
 from chatstream.store.place import state_folder
-from tests.support.client import COMMAND, run
+from tests.support.client import COMMAND, run, run_here
 from tests.support.runs import STATS, failed, run_id, running, write_run
 from tests.support.terminal import on_terminal
 
@@ -31,7 +31,7 @@ def folder() -> Path:
 
 def test_the_command_is_there() -> None:
     assert "history" in COMMANDS
-    assert b"search" in run(["history", "--help"]).stdout
+    assert b"search" in run_here(["history", "--help"]).stdout
 
 
 def test_an_empty_history_is_no_failure(folder: Path) -> None:
@@ -39,20 +39,20 @@ def test_an_empty_history_is_no_failure(folder: Path) -> None:
         done = run(arguments)
         assert (done.status, done.stdout) == (0, b"")
         assert "there is nothing yet" in done.stderr
-    assert run(["history", "export"]).status == 0
-    assert run(["history", "search", "word"]).status == 0
+    assert run_here(["history", "export"]).status == 0
+    assert run_here(["history", "search", "word"]).status == 0
 
 
 def test_runs_are_listed_the_newest_first(folder: Path) -> None:
     write_run(folder, run_id(1), "text", question="first line\nsecond")
     write_run(folder, run_id(2), "text", end=failed(), model="other")
-    done = run(["history"], TZ="UTC")
+    done = run_here(["history"], TZ="UTC")
     assert done.stdout.decode().splitlines() == [
         f"{run_id(2)}\t2026-01-01 00:00\tdemo/other\ttruncated\twhy?",
         f"{run_id(1)}\t2026-01-01 00:00\tdemo/m\tcomplete\tfirst line",
     ]
-    assert run(["history", "list", "-n", "1"]).stdout.count(b"\n") == 1
-    listed = [json.loads(it) for it in run(["history", "list", "--json"]).stdout.splitlines()]
+    assert run_here(["history", "list", "-n", "1"]).stdout.count(b"\n") == 1
+    listed = [json.loads(it) for it in run_here(["history", "list", "--json"]).stdout.splitlines()]
     assert [(it["id"], it["outcome"]) for it in listed] == [
         (run_id(2), "truncated"),
         (run_id(1), "complete"),
@@ -63,7 +63,7 @@ def test_on_a_pipe_nothing_is_cut_and_a_terminal_is_not_overrun(folder: Path) ->
     question = "日本語 " * 60
     write_run(folder, run_id(1), "text", question=question, model=f"m{EVIL}")
     write_run(folder, run_id(2), "text", question=f"why {EVIL}")
-    assert question.strip() in run(["history"]).stdout.decode()
+    assert question.strip() in run_here(["history"]).stdout.decode()
     status, screen, written = on_terminal(["history"], columns=60)
     assert status == 0
     assert len(screen.text()) == 2
@@ -78,28 +78,28 @@ def test_on_a_terminal_an_id_is_as_short_as_its_neighbours_let_it(folder: Path) 
     _, screen, _ = on_terminal(["history"], columns=100)
     shown = [line.split()[0] for line in screen.text()]
     assert shown == ["20260101-000002-12", "20260101-000002-10", "20260101-000002-0", ids[0][:15]]
-    assert all(run(["history", "show", it]).status == 0 for it in shown)
+    assert all(run_here(["history", "show", it]).status == 0 for it in shown)
 
 
 def test_a_killed_run_is_interrupted_and_one_that_goes_on_is_not_there(folder: Path) -> None:
     write_run(folder, run_id(1), "text", killed=True)
     with running(folder, run_id(2), "text"):
-        done = run(["history"])
+        done = run_here(["history"])
         assert b"interrupted" in done.stdout
         assert done.stdout.count(b"\n") == 1
-        assert run(["history", "rm", run_id(2)]).status == 2
-    assert run(["history"]).stdout.count(b"\n") == 2
+        assert run_here(["history", "rm", run_id(2)]).status == 2
+    assert run_here(["history"]).stdout.count(b"\n") == 2
 
 
 def test_show_has_the_conversation_and_how_it_ended(folder: Path) -> None:
     asked = [Message("system", "be brief"), Message("user", "why?")]
     write_run(folder, run_id(1), "because", asked=asked)
     write_run(folder, run_id(2), "cut", end=failed())
-    shown = run(["history", "show", run_id(1)[:15]]).stdout.decode()
+    shown = run_here(["history", "show", run_id(1)[:15]]).stdout.decode()
     positions = [shown.index(it) for it in ("be brief", "why?", "because", "complete · demo/m")]
     assert positions == sorted(positions)
     assert "first token 0.25 s · 3 tokens · 2.5 s" in shown
-    last = run(["history", "show"]).stdout.decode()
+    last = run_here(["history", "show"]).stdout.decode()
     assert "truncated: the stream ended early · demo/m" in last
 
 
@@ -114,7 +114,7 @@ def test_a_turn_that_the_model_paused_is_not_called_complete(folder: Path) -> No
 @pytest.mark.parametrize("text", TEXTS)
 def test_show_text_is_the_answer_byte_for_byte(folder: Path, text: str) -> None:
     write_run(folder, run_id(1), text)
-    done = run(["history", "show", "--text"])
+    done = run_here(["history", "show", "--text"])
     assert (done.status, done.stdout, done.stderr) == (0, text.encode(), "")
 
 
@@ -145,14 +145,14 @@ def test_a_terminal_gets_clean_text(folder: Path) -> None:
 def test_what_cannot_be_done_is_a_usage_error(
     folder: Path, arguments: list[str], told: str
 ) -> None:
-    done = run(["history", *arguments])
+    done = run_here(["history", *arguments])
     assert (done.status, done.stdout) == (2, b"")
     assert told in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_after_json_a_failure_is_an_event(folder: Path) -> None:
-    done = run(["history", "show", "--json"])
+    done = run_here(["history", "show", "--json"])
     assert isinstance(done.terminal, ev.Error)
     assert (done.status, done.terminal.code) == (2, "usage")
 
@@ -160,13 +160,13 @@ def test_after_json_a_failure_is_an_event(folder: Path) -> None:
 def test_search_finds_words_and_shows_where(folder: Path) -> None:
     write_run(folder, run_id(1), "The Café\nof Zürich", question="where to?")
     write_run(folder, run_id(2), "nowhere")
-    done = run(["history", "search", "cafe", "zur*"], TZ="UTC")
+    done = run_here(["history", "search", "cafe", "zur*"], TZ="UTC")
     assert done.stdout.decode() == (
         f"{run_id(1)}\t2026-01-01 00:00\tassistant\tThe Café of Zürich\n"
     )
-    (found,) = run(["history", "search", "--json", "--", "where"]).stdout.splitlines()
+    (found,) = run_here(["history", "search", "--json", "--", "where"]).stdout.splitlines()
     assert json.loads(found)["role"] == "user"
-    nothing = run(["history", "search", "-n", "5", 'no" OR *'])
+    nothing = run_here(["history", "search", "-n", "5", 'no" OR *'])
     assert (nothing.status, nothing.stdout) == (0, b"")
     assert "nothing has these words" in nothing.stderr
 
@@ -176,15 +176,15 @@ def test_export_has_all_texts_as_they_are(folder: Path) -> None:
         write_run(folder, run_id(number), text, question=f"question {number}")
     write_run(folder, run_id(90), "one ", killed=True)
     write_run(folder, run_id(91), "one two", continues=run_id(90))
-    lines = run(["history", "export", "--format", "json"]).stdout.splitlines()
+    lines = run_here(["history", "export", "--format", "json"]).stdout.splitlines()
     conversations = [msgspec.json.decode(line, type=Conversation) for line in lines]
     assert [it.messages[-1].content for it in conversations] == [*TEXTS, "one two"]
     assert [it.messages[0].content for it in conversations[:2]] == ["question 0", "question 1"]
     assert [it.id for it in conversations[-1].runs] == [run_id(90), run_id(91)]
-    markdown = run(["history", "export"]).stdout.decode()
+    markdown = run_here(["history", "export"]).stdout.decode()
     for text in TEXTS:
         assert f"## assistant\n\n{text}" in markdown
-    one = run(["history", "export", run_id(0), run_id(0)]).stdout.decode()
+    one = run_here(["history", "export", run_id(0), run_id(0)]).stdout.decode()
     assert one.startswith("# 2026-01-01")
     assert one.count("## assistant") == 1
 
@@ -192,40 +192,40 @@ def test_export_has_all_texts_as_they_are(folder: Path) -> None:
 def test_what_was_removed_does_not_come_back(folder: Path) -> None:
     for number in (1, 2, 3):
         write_run(folder, run_id(number), "text")
-    assert run(["history", "rm", run_id(1), "none"]).status == 2
-    assert run(["history", "rm", run_id(1), run_id(2)]).status == 0
-    assert run(["history"]).stdout.decode().split("\t")[0] == run_id(3)
+    assert run_here(["history", "rm", run_id(1), "none"]).status == 2
+    assert run_here(["history", "rm", run_id(1), run_id(2)]).status == 0
+    assert run_here(["history"]).stdout.decode().split("\t")[0] == run_id(3)
     assert [it.stem for it in (folder / "runs").iterdir()] == [run_id(3)]
 
 
 def test_prune_follows_the_settings(folder: Path) -> None:
     write_run(folder, run_id(1), "text")
     write_run(folder, run_id(2), "text", killed=True)
-    done = run(["history", "prune"], CHATSTREAM_KEEP_INCOMPLETE="0")
+    done = run_here(["history", "prune"], CHATSTREAM_KEEP_INCOMPLETE="0")
     assert (done.status, done.stdout) == (0, b"")
     assert "journals deleted: 1" in done.stderr
     assert [it.stem for it in (folder / "runs").iterdir()] == [run_id(2)]
-    assert run(["history"]).stdout.count(b"\n") == 2
-    assert run(["history", "prune", "--older-than", "1e6"]).status == 0
-    assert run(["history"]).stdout.count(b"\n") == 2
-    assert "conversations deleted: 2" in run(["history", "prune", "--older-than", "0"]).stderr
-    assert run(["history"]).stdout == b""
+    assert run_here(["history"]).stdout.count(b"\n") == 2
+    assert run_here(["history", "prune", "--older-than", "1e6"]).status == 0
+    assert run_here(["history"]).stdout.count(b"\n") == 2
+    assert "conversations deleted: 2" in run_here(["history", "prune", "--older-than", "0"]).stderr
+    assert run_here(["history"]).stdout == b""
 
 
 def test_a_damaged_database_is_told_once_and_costs_nothing(folder: Path) -> None:
     write_run(folder, run_id(1), "text")
-    run(["history"])
+    run_here(["history"])
     (folder / "history.db").write_bytes(b"garbage" * 1000)
-    done = run(["history", "show", "--text"])
+    done = run_here(["history", "show", "--text"])
     assert (done.status, done.stdout) == (0, b"text")
     assert done.stderr.count("\n") == 1
     assert "damaged" in done.stderr
-    assert run(["history"]).stderr == ""
+    assert run_here(["history"]).stderr == ""
 
 
 def test_a_folder_that_cannot_be_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    done = run(["history"], XDG_STATE_HOME=str(tmp_path / "file"))
+    done = run_here(["history"], XDG_STATE_HOME=str(tmp_path / "file"))
     assert (done.status, done.stdout) == (1, b"")
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1

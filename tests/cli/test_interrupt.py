@@ -35,7 +35,7 @@ from tests.support.runs import done as run_done
 from tests.support.runs import run_id, write_run
 from tests.support.terminal import on_terminal
 
-pytestmark = pytest.mark.serial
+pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("usual_colours")]
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 ALL = [*SIGNALS, (signal.SIGHUP, 129)]

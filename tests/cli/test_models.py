@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from chatstream import events as ev
-from tests.support.client import Running, run
+from tests.support.client import Running, run_here
 from tests.support.loopback import Reply, Script
 
 MODELS = Reply.json({"models": [{"name": "a"}, {"name": "b:latest"}]})
@@ -17,13 +17,13 @@ MODELS = Reply.json({"models": [{"name": "a"}, {"name": "b:latest"}]})
 
 def test_models_are_listed_one_a_line() -> None:
     with Script(MODELS) as server:
-        done = run(["models", "-p", "ollama", "--base-url", server.url])
+        done = run_here(["models", "-p", "ollama", "--base-url", server.url])
     assert (done.status, done.stdout) == (0, b"a\nb:latest\n")
 
 
 def test_with_json_each_is_an_object() -> None:
     with Script(MODELS) as server:
-        done = run(["models", "-p", "ollama", "--base-url", server.url, "--json"])
+        done = run_here(["models", "-p", "ollama", "--base-url", server.url, "--json"])
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
         {"model": "a"},
         {"model": "b:latest"},
@@ -32,17 +32,17 @@ def test_with_json_each_is_an_object() -> None:
 
 def test_a_refusal_has_its_exit_status() -> None:
     with Script(Reply.json({"error": {"message": "bad key"}}, 401)) as server:
-        done = run(["models", "-p", "openai", "--base-url", server.url])
+        done = run_here(["models", "-p", "openai", "--base-url", server.url])
         assert (done.status, done.stdout) == (3, b"")
         assert "bad key" in done.stderr
-        done = run(["models", "-p", "openai", "--base-url", server.url, "--json"])
+        done = run_here(["models", "-p", "openai", "--base-url", server.url, "--json"])
         assert isinstance(done.terminal, ev.Error)
         assert (done.status, done.terminal.code) == (3, "auth")
 
 
 def test_a_list_that_is_none_is_told() -> None:
     with Script(Reply(b"<html>", headers={"Content-Type": "text/html"})) as server:
-        done = run(["models", "-p", "ollama", "--base-url", server.url])
+        done = run_here(["models", "-p", "ollama", "--base-url", server.url])
     assert done.status == 1
     assert "not an answer: <html>" in done.stderr
 

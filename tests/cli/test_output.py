@@ -43,6 +43,8 @@ from tests.support.loopback import Reply, Script
 from tests.support.runs import run_id, write_run
 from tests.support.terminal import on_terminal
 
+pytestmark = pytest.mark.usefixtures("usual_colours")
+
 DONE = ev.Done(finish_reason="stop", stats=ev.Stats(1.0, 1), attempts=1)
 FAILED = ev.Error("truncated", "cut", recoverable=True, partial=True)
 

@@ -14,8 +14,10 @@ from chatstream.messages import Message
 from chatstream.store.journal import Asked, Journal
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import journals
-from tests.support.client import Running, run
+from tests.support.client import Running, run_here
 from tests.support.terminal import on_terminal
+
+pytestmark = pytest.mark.usefixtures("usual_colours")
 
 DEMO = ["ask", "-p", "demo", "-m", "demo-fast"]
 OPENING = Metadata(version=1, run="r", started_at="2026-01-02T03:04:05.000Z", seq=0, t=0.0)
@@ -44,26 +46,26 @@ def last_journal() -> Path:
 
 
 def test_a_journal_shows_the_bytes_that_the_run_showed() -> None:
-    original = run([*DEMO, "--plain", "hi"])
+    original = run_here([*DEMO, "--plain", "hi"])
     assert original.status == 0
     journal = last_journal()
     for source in (str(journal), journal.stem, journal.stem[:15]):
-        again = run(["replay", source])
+        again = run_here(["replay", source])
         assert (again.status, again.stdout, again.stderr) == (0, original.stdout, "")
 
 
 def test_a_journal_is_with_json_what_the_run_wrote_with_json() -> None:
-    original = run([*DEMO, "--json", "hi"])
-    again = run(["replay", "--json", "--instant", str(last_journal())])
+    original = run_here([*DEMO, "--json", "hi"])
+    again = run_here(["replay", "--json", "--instant", str(last_journal())])
     assert (again.status, again.stdout, again.stderr) == (0, original.stdout, "")
 
 
 def test_the_output_of_json_comes_again_through_a_pipe() -> None:
-    original = run([*DEMO, "--json", "hi"])
-    again = run(["replay", "-", "--json"], stdin=original.stdout)
+    original = run_here([*DEMO, "--json", "hi"])
+    again = run_here(["replay", "-", "--json"], stdin=original.stdout)
     assert (again.status, again.stdout) == (0, original.stdout)
     text = "".join(event.delta for event in original.events if isinstance(event, Content))
-    assert run(["replay", "-"], stdin=original.stdout).stdout == text.encode()
+    assert run_here(["replay", "-"], stdin=original.stdout).stdout == text.encode()
 
 
 def test_the_screen_at_the_end_is_that_of_the_run() -> None:
@@ -79,10 +81,10 @@ def test_reasoning_and_figures_are_shown_as_ask_shows_them(tmp_path: Path) -> No
     answer = Content("yes", seq=2, t=0.0)
     end = Done(finish_reason="stop", stats=STATS, attempts=1, seq=3, t=0.0)
     path = recording(tmp_path, [OPENING, thought, answer, end])
-    done = run(["replay", path, "--reasoning", "show", "--stats"])
+    done = run_here(["replay", path, "--reasoning", "show", "--stats"])
     assert (done.status, done.stdout) == (0, b"yes")
     assert done.stderr == "hm\n≈2 tokens · 1.0 s\n"
-    assert run(["replay", path, "--reasoning", "hide", "--no-stats"]).stderr == ""
+    assert run_here(["replay", path, "--reasoning", "hide", "--no-stats"]).stderr == ""
 
 
 def test_events_are_shown_when_they_arrive() -> None:
@@ -102,7 +104,7 @@ def test_events_are_shown_when_they_arrive() -> None:
 
 @pytest.mark.parametrize("pace", [["--instant"], ["--speed", "1e7"]])
 def test_an_hour_need_not_take_an_hour(pace: list[str], long: str) -> None:
-    done = run(["replay", long, *pace])
+    done = run_here(["replay", long, *pace])
     assert (done.status, done.stdout) == (0, b"first\nlate\n")
 
 
@@ -156,7 +158,7 @@ def test_a_reader_that_has_seen_enough_ends_it_silently(tmp_path: Path) -> None:
 )
 def test_it_ends_as_the_run_ended(code: str, status: int, tmp_path: Path) -> None:
     end = Error(code, "the words of then", recoverable=False, partial=True, seq=2, t=0.0)
-    done = run(["replay", recording(tmp_path, [OPENING, FIRST, end])])
+    done = run_here(["replay", recording(tmp_path, [OPENING, FIRST, end])])
     assert (done.status, done.stdout) == (status, b"first\n")
     assert done.stderr == ("stopped\n" if code == "cancelled" else "error: the words of then\n")
 
@@ -166,13 +168,13 @@ def test_the_journal_of_a_run_that_was_killed_is_shown_and_told_to_be_cut() -> N
     for event in (OPENING, FIRST):
         writer.write([event])
     writer.close()
-    done = run(["replay", "r"])
+    done = run_here(["replay", "r"])
     assert (done.status, done.stdout) == (5, b"first\n")
     assert done.stderr == "error: the recording ends before the run did\n"
 
 
 def test_filtered_events_are_shown() -> None:
-    done = run(["replay", "-", "--instant"], stdin=encode_lines([FIRST, LATE]))
+    done = run_here(["replay", "-", "--instant"], stdin=encode_lines([FIRST, LATE]))
     assert (done.status, done.stdout) == (5, b"first\nlate\n")
 
 
@@ -189,7 +191,7 @@ NEWER = b'{"type":"metadata","version":9,"run":"r","seq":0,"t":0.0}\n'
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_damage_is_told_in_one_line_after_all_that_is_sound(as_json: bool) -> None:
-    done = run(["replay", "-", *["--json"] * as_json], stdin=damaged_journal())
+    done = run_here(["replay", "-", *["--json"] * as_json], stdin=damaged_journal())
     assert done.status == 1
     assert done.stdout == (encode_lines([OPENING, FIRST]) if as_json else b"first\n")
     assert done.stderr == (
@@ -211,7 +213,10 @@ def test_what_cannot_be_played_is_told_in_one_line(
     data: bytes, status: int, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(data)
-    for done in (run(["replay", str(tmp_path / "file")]), run(["replay", "-"], stdin=data)):
+    for done in (
+        run_here(["replay", str(tmp_path / "file")]),
+        run_here(["replay", "-"], stdin=data),
+    ):
         assert (done.status, done.stdout) == (status, b"")
         error, *hint = done.stderr.splitlines()
         assert error.startswith(f"error: {message}")
@@ -219,7 +224,7 @@ def test_what_cannot_be_played_is_told_in_one_line(
 
 
 def test_a_folder_cannot_be_played(tmp_path: Path) -> None:
-    done = run(["replay", str(tmp_path)])
+    done = run_here(["replay", str(tmp_path)])
     assert (done.status, done.stdout) == (1, b"")
     assert done.stderr == f"error: {tmp_path} cannot be read: Is a directory\n"
 
@@ -237,7 +242,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize("arguments", MISTAKES, ids=" ".join)
 def test_a_mistake_is_one_clear_line_and_exit_2(arguments: list[str]) -> None:
-    done = run(["replay", *arguments])
+    done = run_here(["replay", *arguments])
     assert (done.status, done.stdout) == (2, b"")
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) <= 2
@@ -246,7 +251,7 @@ def test_a_mistake_is_one_clear_line_and_exit_2(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("arguments", MISTAKES, ids=" ".join)
 def test_with_json_a_mistake_is_one_error_event(arguments: list[str]) -> None:
-    done = run(["replay", "--json", *arguments])
+    done = run_here(["replay", "--json", *arguments])
     assert isinstance(done.terminal, Error)
     assert done.status == 2
     assert done.terminal.code in {"usage", "config"}
@@ -266,12 +271,12 @@ def test_what_was_recorded_can_be_copied(source: str, tmp_path: Path) -> None:
     given = Path(path).read_bytes() if source == "-" else None
     copy = tmp_path / "copy"
     flags = ["--instant", "--copy-to", str(copy), "--copy-code"]
-    done = run(["replay", *flags, "--", path if given is None else "-"], stdin=given)
+    done = run_here(["replay", *flags, "--", path if given is None else "-"], stdin=given)
     assert (done.status, done.stdout.decode()) == (0, code.delta)
     assert copy.read_text().strip() == "one"
 
 
 def test_a_mistake_in_a_copy_is_told_before_anything_is_played(long: str) -> None:
-    done = run(["replay", "--copy-code=x", long])
+    done = run_here(["replay", "--copy-code=x", long])
     assert (done.status, done.stdout) == (2, b"")
     assert "N is the number of a code block" in done.stderr

@@ -16,21 +16,23 @@ from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import read
 from tests.cli.test_ask import check
 from tests.support.answers import frames, headers
-from tests.support.client import Finished, Running, run, server_flags
+from tests.support.client import Finished, Running, run, run_here, server_flags
 from tests.support.continuing import Asked, Continuing, Fault, half, long_text
 from tests.support.loopback import Reply
 from tests.support.runs import failed, run_id, running, write_run
 from tests.support.terminal import on_terminal
 
+pytestmark = pytest.mark.usefixtures("usual_colours")
+
 LONG = long_text(300)
 
 
 def ask(url: str, *more: str) -> Finished:
-    return run(["ask", *server_flags("ollama", url), *more, "hi"])
+    return run_here(["ask", *server_flags("ollama", url), *more, "hi"])
 
 
 def resume(*arguments: str) -> Finished:
-    return run(["resume", *arguments])
+    return run_here(["resume", *arguments])
 
 
 def text_of(done: Finished) -> str:

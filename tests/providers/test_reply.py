@@ -1,4 +1,4 @@
-"""Claimed: what a frame holds besides JSON is odd, an error in it is heard, a late one is a warning."""
+"""Claimed: what is not JSON is odd, an error in it is heard, a late one is a warning."""
 
 from __future__ import annotations
 

@@ -48,6 +48,7 @@ from chatstream.messages import ChatRequest, Means, Message
 from chatstream.recovery import retry as module
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.retry import OnDrop, Plan, retry
+from tests.support.sampling import examples
 
 REQUEST = ChatRequest("m", (Message("user", "q"),))
 FINISH = Finish(reason="stop")
@@ -696,7 +697,7 @@ def server(
     return source, asked
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(st.integers(0, 400), max_size=6), st.integers(1, 20))
 def test_any_cuts_of_a_server_that_truly_goes_on_give_the_whole_text(
     cuts: list[int], pieces: int
@@ -707,7 +708,7 @@ def test_any_cuts_of_a_server_that_truly_goes_on_give_the_whole_text(
     assert all(TEXT.startswith(partial) for partial in asked)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.integers(4, 300), st.lists(st.integers(0, 400), max_size=5), st.integers(1, 20))
 def test_any_cuts_of_a_server_that_answers_anew_give_the_whole_text(
     first: int, cuts: list[int], pieces: int
@@ -718,7 +719,7 @@ def test_any_cuts_of_a_server_that_answers_anew_give_the_whole_text(
     assert all(TEXT.startswith(partial) for partial in asked)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(st.integers(20, 400), max_size=5), st.integers(1, 20), st.integers(16, 200))
 def test_any_cuts_of_a_server_that_repeats_the_end_give_the_whole_text(
     cuts: list[int], pieces: int, repeated: int
@@ -731,7 +732,7 @@ def test_any_cuts_of_a_server_that_repeats_the_end_give_the_whole_text(
     assert (ended.text, ended.failure) == (TEXT, None)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.integers(0, 400), max_size=5), st.integers(1, 20))
 def test_any_cuts_and_restarts_give_the_whole_text(cuts: list[int], pieces: int) -> None:
     source, asked = server(cuts, pieces, lambda request: TEXT)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatstream.recovery.seam import LONGEST, Diverged, Seam
+from tests.support.sampling import examples
 
 WORDS = (
     "A stream is a sequence of pieces that arrive one after another, and what has arrived is "
@@ -39,7 +40,7 @@ def cut(text: str, cuts: list[int]) -> Iterator[str]:
 
 SEEDS = st.integers(0, 2**32)
 CUTS = st.lists(st.integers(1, 600), max_size=12)
-MANY = settings(deadline=None, max_examples=150)
+MANY = settings(max_examples=examples(150))
 
 
 # ---- true continuations

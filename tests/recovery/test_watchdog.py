@@ -146,6 +146,14 @@ def test_keep_alives_for_ever_end_at_the_limit_and_are_told() -> None:
     assert waits(passed) == [("between_tokens", 1.0, True), ("between_tokens", 2.0, True)]
 
 
+def test_keep_alives_are_told_also_when_the_last_pulse_brought_none() -> None:
+    pulses = [Pulse(t=0.5, alive=True), *looks(0.75, 4.0)]
+    passed, failure = run(Content("a", t=0.0), *pulses)
+    assert failure is not None
+    assert failure.message == "no further token for 3 s, only keep-alives"
+    assert [alive for _, _, alive in waits(passed)] == [True, True]
+
+
 def test_a_server_with_keep_alives_but_no_first_token_ends_at_the_first_token_limit() -> None:
     failure = run(*(Pulse(t=t / 2, alive=True) for t in range(100)))[1]
     assert type(failure) is TimedOut

@@ -36,6 +36,7 @@ from chatstream.sinks.pieces import (
     Rule,
     Table,
 )
+from tests.support.sampling import examples
 
 # Lines of these, joined at random, meet in every order. Each `w` becomes a word of its own.
 PREFIXES = [
@@ -250,7 +251,7 @@ def _joined(pieces: list[Piece]) -> list[Piece]:
 # ---- what is said is what CommonMark says
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(numbered)
 def test_the_pieces_are_those_of_the_oracle(text: str) -> None:
     if not is_misread(text) and not _TOO_MUCH.search(text):
@@ -510,7 +511,7 @@ long_documents = st.lists(
 ).map("\n".join)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(numbered, st.integers(1, 7))
 @example("- x\n* a | b\n--- | ---\n", 1)
 def test_the_pieces_do_not_depend_on_the_cuts(text: str, step: int) -> None:
@@ -520,7 +521,7 @@ def test_the_pieces_do_not_depend_on_the_cuts(text: str, step: int) -> None:
     assert fed([text[at : at + step] for at in range(0, len(text), step)]) == whole
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(long_documents, st.data())
 def test_the_pieces_of_long_lines_do_not_depend_on_the_cuts(text: str, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=8)))
@@ -591,13 +592,13 @@ def test_a_long_line_of_code_is_handed_out_while_it_is_written() -> None:
     assert blocks.feed("z\n") == [CodeLine("z", joined=True), CodeLine("")]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(numbered)
 def test_every_word_is_in_one_piece(text: str) -> None:
     assert _words_of(fed([text])) == words(text)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.lists(st.sampled_from([*PREFIXES, *CONTENTS, "w " * 700, "w" * 1200, "|w" * 900])))
 def test_every_word_of_a_long_line_is_in_one_piece(fragments: list[str]) -> None:
     text = _numbered("".join(fragments))
@@ -654,7 +655,7 @@ def test_a_piece_is_handed_out_when_nothing_can_change_it(
     assert [type(piece) for piece in Blocks().feed(text)] == kinds
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(numbered, numbered)
 def test_what_was_handed_out_does_not_depend_on_what_comes(text: str, more: str) -> None:
     blocks = Blocks()
@@ -665,7 +666,7 @@ def test_what_was_handed_out_does_not_depend_on_what_comes(text: str, more: str)
 # ---- the view of what is open
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(numbered)
 def test_open_shows_every_word_of_any_beginning_and_changes_nothing(text: str) -> None:
     blocks = Blocks()
@@ -678,7 +679,7 @@ def test_open_shows_every_word_of_any_beginning_and_changes_nothing(text: str) -
     assert _joined(out + blocks.finish()) == fed([text])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(long_documents)
 def test_open_changes_nothing_of_long_lines(text: str) -> None:
     blocks = Blocks()

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pygments.lexers import get_lexer_by_name
 from pygments.styles import get_all_styles
@@ -591,7 +591,6 @@ PIECES = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([*CODE, "markdown", "console", "vue", "postgresql", "make", "erb", "x"]),
     st.lists(st.lists(PIECES, max_size=6).map("".join), max_size=8),

@@ -21,6 +21,7 @@ from rich.style import Style
 from chatstream.sinks.lines import Line, cropped, line_of, rows_of, text_of
 from chatstream.sinks.region import Region
 from tests.support import screen
+from tests.support.sampling import examples
 
 BOLD, RED = Style(bold=True), Style(color="red")
 FLAG, FAMILY = "🇩🇪", "👨\u200d👩\u200d👧"
@@ -224,7 +225,7 @@ wide_ones = st.integers(2, 24) | st.integers(2, 200)
 high_ones = st.integers(1, 8) | st.integers(2, 50)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(wide_ones, high_ones, frames(sure))
 def test_each_frame_shows_what_a_new_terminal_shows_that_is_given_all_of_it(
     width: int, height: int, painted: list[Frame]
@@ -232,7 +233,7 @@ def test_each_frame_shows_what_a_new_terminal_shows_that_is_given_all_of_it(
     check(Terminal(width, height), painted)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(wide_ones, high_ones, frames(unsure | sure, joins=False))
 def test_so_it_is_where_terminals_disagree_about_widths(
     width: int, height: int, painted: list[Frame]
@@ -240,7 +241,7 @@ def test_so_it_is_where_terminals_disagree_about_widths(
     check(Terminal(width, height), painted)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(high_ones, frames(narrow))
 def test_so_it_is_on_a_terminal_of_one_column(height: int, painted: list[Frame]) -> None:
     check(Terminal(1, height), painted)
@@ -418,7 +419,7 @@ def test_a_terminal_without_unicode_gets_what_it_can_show() -> None:
     assert terminal.emulator.text()[:3] == ["* one... +", "?? ?", "| xxxxxxxxxxxxxxxxx."]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(st.integers(1, 20), st.integers(2, 8), frames(sure | unsure))
 def test_what_it_cannot_show_has_the_width_of_what_it_gets(
     width: int, height: int, painted: list[Frame]
@@ -448,7 +449,7 @@ def test_no_color_keeps_bold() -> None:
 # ---- resize; this emulator does not reflow
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.lists(st.integers(10, 60), min_size=1, max_size=4), st.integers(1, 120))
 def test_where_nothing_is_reflowed_no_row_is_lost_by_a_resize(
     widths: list[int], length: int

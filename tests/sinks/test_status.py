@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.style import Style
 
@@ -412,7 +412,6 @@ def is_clean(line: Line) -> bool:
     return clean(text) == text and not set(text) & {"\n", "\t"}
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(ANY_EVENT, st.floats(0, 3))),
     st.sampled_from([DARK, PLAIN]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.style import Style
 
@@ -301,7 +301,6 @@ def test_many_small_pieces_are_held_no_longer_than_one_big_one(mode: Mode) -> No
     assert mind.held <= KEPT + LONGEST
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=20) | st.sampled_from(["\n", "\r\n", "\x1b[2J", "\t", "\x9b"])))
 def test_shown_reasoning_is_the_cleaned_text_whole_and_in_order(deltas: list[str]) -> None:
     mind = Mind("show")
@@ -318,7 +317,6 @@ STEPS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(STEPS, st.floats(0, 3))),
     st.sampled_from(MODES),

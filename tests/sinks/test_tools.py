@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.style import Style
 
@@ -300,7 +300,6 @@ def is_clean(text: str) -> bool:
     return clean(text) == text and not set(text) & {"\n", "\t"}
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(ANY_EVENT, st.floats(0, 3))), st.sampled_from([DARK, PLAIN]))
 def test_in_any_order_each_end_is_one_line_and_each_line_is_clean(
     events: list[tuple[ev.Event, float]], theme: Theme

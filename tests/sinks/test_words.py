@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream import events as ev
@@ -110,7 +110,6 @@ def test_a_known_cost_comes_last_without_an_exponent(cost: float, told: str) -> 
     assert figures(done(usage=ev.Counts(cost=cost))) == f"≈3 tokens · 2.0 s · {told}"
 
 
-@settings(deadline=None)
 @given(st.floats(min_value=1e-9, max_value=1e9))
 def test_no_cost_has_an_exponent_or_more_digits_than_four(cost: float) -> None:
     told = figures(done(usage=ev.Counts(cost=cost))).rpartition("$")[2]
@@ -140,7 +139,6 @@ def test_remote_text_becomes_one_clean_line(text: str, line: str) -> None:
     assert one_line(text) == line
 
 
-@settings(deadline=None)
 @given(st.text(), st.integers(1, 50))
 def test_one_line_is_bounded_and_has_no_control_characters(text: str, limit: int) -> None:
     line = one_line(text, limit)

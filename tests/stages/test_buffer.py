@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream.events import (
@@ -147,7 +147,6 @@ def slow_sink(stage: Stage, events: list[Event], pressure: Watched) -> list[Even
     return taken
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(LOSSLESS),
     ARRIVALS,
@@ -224,7 +223,6 @@ def test_the_mark_is_one_of_bytes_too() -> None:
     assert most <= pressure.peak_bytes < most + arrival
 
 
-@settings(deadline=None)
 @given(st.sampled_from(STRATEGIES), st.lists(st.lists(st.builds(Content, TEXT), max_size=40)))
 def test_the_bounds_are_passed_by_one_arrival_at_most(
     strategy: Strategy, arrivals: list[list[Event]]
@@ -357,7 +355,6 @@ MIXED = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(MIXED, st.sampled_from([1, 16, 64, 4096]))
 def test_sliding_drops_text_only_and_tells_where(steps: list[Event], most_events: int) -> None:
     """Every event is in its place or, if it is text, part of a gap of just its length."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream.events import (
@@ -209,7 +209,6 @@ ARRIVAL = st.tuples(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(ARRIVAL, max_size=30))
 def test_no_text_is_lost_or_moved_and_none_waits_longer_than_100_ms(
     arrivals: list[tuple[float, list[tuple[Callable[[str], Event], str]]]],

@@ -18,7 +18,7 @@ from chatstream.messages import Message
 from chatstream.store.history import History, history
 from chatstream.store.retention import before
 from tests.support.runs import failed, run_id, running, started_at, write_run
-from tests.support.sampling import by_size
+from tests.support.sampling import by_size, examples
 
 PROCESSES = 8
 RUNS = by_size(50, 500)
@@ -213,16 +213,14 @@ def test_the_newest_are_found_first(tmp_path: Path, store: History) -> None:
 
 
 @given(text=st.text(st.characters(exclude_categories=())))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_upsets_a_search(store: History, text: str) -> None:
     store.search(text, 5)
     store.search(f'word {text}" "{text}*', 5)
 
 
 @given(text=st.text(min_size=1))
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_text_comes_back_as_it_was(tmp_path: Path, store: History, text: str) -> None:
     write_run(tmp_path, run_id(1), text, question=text)
     store.sync()

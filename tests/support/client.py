@@ -1,6 +1,7 @@
 """The program under test, as a process and as a library.
 
 done = run(["ask", "-p", "demo", "hello"])
+done = run_here(["ask", "--nonsense"])  # without a process
 with Running(["ask", "--json", "hello"]) as client:
     client.read_line(); client.process.send_signal(signal.SIGINT); client.finish()
 """
@@ -10,10 +11,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Self
+
+import pytest
 
 from chatstream import events as ev
 from chatstream.accumulate import Accumulator
@@ -94,6 +99,40 @@ def run(arguments: Sequence[str], *, stdin: bytes | None = None, **environ: str)
     """Run a client to its end."""
     with Running(arguments, stdin=stdin, **environ) as client:
         return client.finish()
+
+
+def run_here(arguments: Sequence[str], *, stdin: bytes | None = None, **environ: str) -> Finished:
+    """Run a command line to its end in this process: a hundredth of the time that a process takes.
+
+    For mistakes, and for what reads and prints and is done. Signals, terminals, closed
+    descriptors and the start of the process itself need `run`.
+    """
+    from chatstream.cli.app import main
+
+    began = time.monotonic()
+    with ExitStack() as stack:
+        streams = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+        streams[0].write(stdin or b"")
+        streams[0].seek(0)
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            saved = os.dup(number)
+            stack.callback(os.close, saved)
+            stack.callback(os.dup2, saved, number)
+            os.dup2(streams[number].fileno(), number)
+            # With the errors that a process has: what cannot be encoded must not fail here only.
+            errors = "backslashreplace" if name == "stderr" else "strict"
+            mode = "r" if name == "stdin" else "w"
+            file = open(number, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
+            patch.setattr(sys, name, stack.enter_context(file))
+        patch.setattr(sys, "argv", ["chatstream", *arguments])
+        for variable, value in environ.items():
+            patch.setenv(variable, value)
+        status = main(arguments)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        out, err = (os.pread(file.fileno(), 1 << 30, 0) for file in streams[1:])
+    return Finished(status, out, err.decode(), time.monotonic() - began)
 
 
 @dataclass(frozen=True)

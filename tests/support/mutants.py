@@ -304,7 +304,7 @@ MUTANTS = (
         "sinks/live.py",
         "if self._joined and self._final:",
         "if False:",
-        ("test_screens.py",),
+        ("sinks/test_live.py", "test_screens.py"),
     ),
     Mutant(
         "each batch of a journal is checked alone",
@@ -388,7 +388,7 @@ MUTANTS = (
         "cli/output.py",
         "return status if done else status or 1",
         "return status",
-        ("cli/test_copying.py",),
+        ("cli/test_ask.py", "cli/test_copying.py"),
     ),
 )
 

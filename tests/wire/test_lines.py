@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream.errors import LineTooLong
@@ -50,7 +50,6 @@ def test_lines_are_the_same_at_every_cut(data: bytes, lines: list[bytes]) -> Non
         assert split([data[:cut], data[cut:]]) == lines
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"", b"ab", b"\xc2\x85", b"\x0b"])),
     st.booleans(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream.errors import LineTooLong
@@ -48,7 +48,6 @@ def test_frames_are_the_same_at_every_cut(data: bytes, frames: list[bytes]) -> N
         assert decode([data[:cut], data[cut:]]) == frames
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([b"{}", b"\n", b"\r", b" ", b"\xef\xbb\xbf", b"\xe2\x80\xa8"])))
 def test_any_cut_gives_the_frames_of_a_reference_split(pieces: list[bytes]) -> None:
     lines = b"".join(pieces).removeprefix(b"\xef\xbb\xbf").split(b"\n")
