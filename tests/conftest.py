@@ -70,7 +70,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No configuration, no keys, no secret known, a home of its own, and no terminal but those of the test.
+    """No configuration, keys, known secrets or terminal of this machine; a home of its own.
 
     What else is set stays: a test that depends on proxies, colours, certificates or encodings
     says so itself, and the others have to hold with whatever the machine has.

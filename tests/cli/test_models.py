@@ -62,7 +62,7 @@ def test_a_list_with_http_200_is_read_or_told_by_its_own_words(
     body: bytes, status: int, said: str
 ) -> None:
     with Script(Reply(body)) as server:
-        done = run(["models", "-p", "openai", "--base-url", server.url])
+        done = run_here(["models", "-p", "openai", "--base-url", server.url])
     assert done.status == status
     assert said in done.stderr
     assert bool(done.stderr) == bool(said)
