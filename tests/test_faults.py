@@ -142,13 +142,13 @@ def body_of(provider: str, framing: Framing) -> bytes:
 
 
 def text_in(provider: str, framing: Framing, body: bytes) -> str:
-    """The text of the frames that are whole in the beginning of a body."""
+    """The text of the frames that are whole in the beginning of a body, their line ends or not."""
     if framing == "chunked":
         body = _unchunked(body)
     if provider == "ollama":
         found = [_parsed(line) for line in body.split(b"\n")]
     else:
-        found = [_parsed(b) for b in re.findall(rb"data: (.*)\n\n", body)]
+        found = [_parsed(b) for b in re.findall(rb"data: (.*)", body)]
     return "".join(_delta(frame) for frame in found)
 
 

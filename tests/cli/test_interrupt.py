@@ -100,7 +100,7 @@ def test_a_signal_ends_the_run_at_once(
             client.read_line()  # the handlers are there once the first event is
             ready(client)
             client.process.send_signal(number)
-            done = client.finish(4)
+            done = client.finish()
         # The terminal event tells that this was the graceful end and not the one after 5 s.
         terminal = check(done)
         assert isinstance(terminal, ev.Error)
@@ -156,7 +156,7 @@ def test_the_journal_of_a_run_that_a_signal_ended_is_complete_and_says_so(
     ):
         ready(client)
         client.process.send_signal(number)
-        done = client.finish(4)
+        done = client.finish()
     assert done.status == status
     record = unfinished_record()
     assert (record.outcome, record.damage) == ("cancelled", None)
@@ -309,7 +309,7 @@ def test_a_signal_ends_a_copy_that_nobody_takes(
                 read += len(client.process.stdout.read(len(LONG)))
             _wait_until_full(reader)
             client.process.send_signal(number)
-            done = client.finish(4)
+            done = client.finish()
     assert (done.status, done.stdout) == (status, b"")
     assert done.stderr.endswith(" before all of it was copied or saved\n")
     assert unfinished_record().outcome == "complete"
@@ -326,7 +326,7 @@ def test_a_signal_ends_a_clipboard_that_does_not_answer(tmp_path: Path) -> None:
     with Running(["ask", *flags, "hi"], TMUX="x", PATH=path) as client:
         _wait_until(started.exists)
         client.process.send_signal(signal.SIGINT)
-        done = client.finish(4)
+        done = client.finish()
         os.kill(int(started.read_text()), signal.SIGKILL)
     assert done.status == 130
     assert done.stdout.startswith(b"## Hello from the demo")
@@ -386,7 +386,7 @@ def test_ctrl_c_ends_the_wait_for_somebody_who_writes_a_fifo(
     with Running([*arguments, str(path)]) as client:
         _wait_until(lambda: b"wait_for_partner" in _waits_in(client.process.pid))
         client.process.send_signal(signal.SIGINT)
-        assert client.finish(4).status == 130
+        assert client.finish().status == 130
 
 
 @pytest.mark.parametrize(("number", "status"), SIGNALS, ids=["SIGINT", "SIGTERM"])
@@ -399,7 +399,7 @@ def test_a_signal_ends_the_wait_for_a_history_in_use(number: int, status: int) -
         with Running(["history"]) as client:
             _wait_until(lambda: b"nanosleep" in _waits_in(client.process.pid))
             client.process.send_signal(number)
-            assert client.finish(4).status == status
+            assert client.finish().status == status
 
 
 def test_an_alarm_that_was_set_before_the_start_ends_the_answer() -> None:
