@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all check bench cover servers clean
+.PHONY: demo test test-all fuzz check bench cover servers clean
 
 demo: $(VENV)/.base
 	$(BIN)/chatstream ask --provider demo "What can you do?"
@@ -18,6 +18,10 @@ test: $(VENV)/.dev
 # Every matrix at its full size, and a random seed for what has no end.
 test-all: $(VENV)/.dev
 	TEST_SIZE=all $(PYTEST)
+
+# 100,000 damaged recordings against a reader that shares no code with the client.
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check chatstream tests
