@@ -238,7 +238,7 @@ class Provider(ABC):
                     events = reply.feed(item, t)
                     if reply.odd_text:
                         events = surrogates.mend(events)
-                    if events and not shown and any(isinstance(it, _ANSWER) for it in events):
+                    if events and not shown and _answers(events):
                         shown = reply.understood = True
                     if len(events) > 1 and set(map(type, events)) == _CONTENTS:
                         yield Burst(cast("list[Content]", events), t=t)
@@ -264,7 +264,9 @@ class Provider(ABC):
         except Truncated as broken:
             cut = broken
         if not (reply.failure or reply.ended):
-            yield from surrogates.mend(reply.feed_eof(clock()))
+            events = surrogates.mend(reply.feed_eof(clock()))
+            reply.understood = reply.understood or _answers(events)
+            yield from events
         yield from surrogates.flush()
         if not begin and cut is None and (empty := no_answer(head.status, empty=True)):
             raise empty
@@ -306,11 +308,15 @@ class Provider(ABC):
             events = reply.feed(body, t)  # one JSON text after another, or a stray one in front
             if not (reply.ended or reply.failure):
                 events += reply.feed_eof(t)
-            answered = any(isinstance(event, _ANSWER) for event in events)
-            reply.understood = reply.understood or answered
+            reply.understood = reply.understood or _answers(events)
             if reply.understood or reply.failure or reply.odd.shows_a_protocol:
                 return events
             raise cut or failure_of(head.status, body, head.headers) from error
+
+
+def _answers(events: list[Event]) -> bool:
+    """Whether a piece of an answer is among these."""
+    return any(isinstance(event, _ANSWER) for event in events)
 
 
 def _without_noise(data: bytes) -> bytes:

@@ -14,6 +14,7 @@ from chatstream.cli.config import Settings
 from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, headers, whole
 from tests.support.client import ask
 from tests.support.loopback import Reply, Script
+from tests.support.memory import ask_in_memory
 
 GARBAGE = {"ollama": b"{nonsense\n", "openai": b"data: {nonsense\n\n"}
 
@@ -181,3 +182,10 @@ def test_nothing_after_the_end_mark_makes_an_answer_fail(dialect: str) -> None:
     with Script(broken) as server:
         answer = ask(dialect, server.url)
     assert (answer.outcome, answer.text) == ("complete", TEXT)
+
+
+def test_a_last_piece_without_its_line_end_is_understood_whatever_came_before() -> None:
+    answer = ask_in_memory(
+        "openai", [b'data: {"other": "text"}\n\ndata: {"choices": [{"delta": {"content": "Hi"}}]}']
+    )
+    assert (answer.text, answer.outcome) == ("Hi", "truncated")
