@@ -111,11 +111,18 @@ class CancelToken:
             else:
                 ended.put(lambda: result)
 
+        # The token is not only looked at: a signal that interrupts a timed get() at its very end
+        # leaves it waiting for ever (CPython takes the negative rest of the time for no limit),
+        # and only an item wakes it then. The slices are for the instant before the system call.
+        remove = self.on_cancel(lambda: ended.put(lambda: _raise(self.reason or Cancelled(""))))
         threading.Thread(target=run, daemon=True).start()
-        while True:
-            self.check()
-            with suppress(queue.Empty):
-                return ended.get(timeout=SLICE)()
+        try:
+            while True:
+                self.check()
+                with suppress(queue.Empty):
+                    return ended.get(timeout=SLICE)()
+        finally:
+            remove()
 
 
 def _raise(error: BaseException) -> NoReturn:
