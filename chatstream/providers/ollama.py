@@ -108,6 +108,16 @@ class OllamaReply(Reply):
             except REFUSED:
                 self._refused(text.decode("utf-8", "replace"), events, t, at_end=at_end)
             else:
+                message = line.message
+                if (
+                    message is not None
+                    and type(content := message.content) is str
+                    and content
+                    and not (message.thinking or message.reasoning_content or message.images)
+                    and not (message.tool_calls or line.thinking or line.done)
+                ):
+                    events.append(Content(content, t=t))  # what nearly every line is
+                    continue
                 self._line(line, text, events, t)
             if self.ended or self.failure:
                 break
