@@ -8,7 +8,7 @@
 
     print(chatstream.ask("Why is the sky blue?", provider="demo").content)
 
-    for event in chatstream.resume():          # go on with the last answer that broke off
+    for event in chatstream.resume():          # continue the last answer that broke off
         ...
     for event in chatstream.replay("run.jsonl"):
         ...

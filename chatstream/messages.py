@@ -9,7 +9,7 @@ import msgspec
 Means = Literal[
     "prefill", "stripped_prefill", "continue_final_message", "prefix", "stream", "user_turn"
 ]
-"""How a server is asked to go on with an answer that broke off (WIRE, resuming).
+"""How a server is asked to continue an answer that broke off (WIRE, resuming).
 
     prefill                  the text is the last message, the assistant's
     stripped_prefill         the same; white space at the end of the text is refused
@@ -49,7 +49,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     `options` are sent as they are, by the server's own names. `without` names parameters that
     this server has refused; they are left out of the body.
 
-    `partial` is the beginning of the answer, which the server is asked to go on with by `means`.
+    `partial` is the beginning of the answer, which the server is asked to continue by `means`.
     `conversation` is the name under which a server that keeps streams keeps this one.
     """
 

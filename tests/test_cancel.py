@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ import chatstream
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.errors import Cancelled, Terminated
+from chatstream.flow import close
 from tests.support.answers import frames, headers, whole
 from tests.support.loopback import Reply, Script
 
@@ -249,14 +251,14 @@ def closed_after(number: int) -> Reading:
             next(events)
         if number > 3:  # the request is on its way
             assert token._callbacks != []
-        getattr(events, "close")()  # noqa: B009
+        close(events)
 
     return read
 
 
 def closed_in_a_pause(events: Iterator[ev.Event], _token: CancelToken) -> None:
     next(event for event in events if isinstance(event, ev.Retry))
-    getattr(events, "close")()  # noqa: B009
+    close(events)
 
 
 def cancelled(events: Iterator[ev.Event], token: CancelToken) -> None:
@@ -270,7 +272,7 @@ def cancelled_before(events: Iterator[ev.Event], token: CancelToken) -> None:
     to_its_end(events, token)
 
 
-RUNS: dict[str, tuple[list[Reply], Reading, dict[str, object]]] = {
+RUNS: dict[str, tuple[list[Reply], Reading, dict[str, Any]]] = {
     "never iterated": ([WHOLE], never, {}),
     "never iterated, cancelled": ([WHOLE], lambda _, token: token.cancel(), {}),
     "to its end": ([WHOLE], to_its_end, {}),
@@ -296,12 +298,18 @@ RUNS: dict[str, tuple[list[Reply], Reading, dict[str, object]]] = {
 
 @pytest.mark.parametrize(("replies", "read", "options"), RUNS.values(), ids=RUNS)
 def test_a_run_leaves_nothing_on_the_callers_token(
-    replies: list[Reply], read: Reading, options: dict[str, object]
+    replies: list[Reply], read: Reading, options: dict[str, Any]
 ) -> None:
     token = CancelToken()
-    given = {"provider": "openai", "model": "m", "api_key": "key", "retries": 0, **options}
+    given: dict[str, Any] = {
+        "provider": "openai",
+        "model": "m",
+        "api_key": "key",
+        "retries": 0,
+        **options,
+    }
     with Script(*replies) as server:
-        events = chatstream.stream("hi", token=token, base_url=server.url, **given)  # type: ignore[arg-type]
+        events = chatstream.stream("hi", token=token, base_url=server.url, **given)
         read(events, token)
         assert token._callbacks == []
         del events
@@ -311,14 +319,14 @@ def test_a_run_leaves_nothing_on_the_callers_token(
 @pytest.mark.parametrize("read", [never, closed_after(1), closed_after(2), to_its_end])
 def test_a_resumed_run_leaves_nothing_on_the_callers_token(read: Reading) -> None:
     with Script(CUT) as server:
-        given = {
+        given: dict[str, Any] = {
             "provider": "openai",
             "model": "m",
             "base_url": server.url,
             "retries": 0,
             "on_drop": "stop",
         }
-        for _ in chatstream.stream("hi", api_key="key", **given):  # type: ignore[arg-type]
+        for _ in chatstream.stream("hi", api_key="key", **given):
             pass
         token = CancelToken()
         read(chatstream.resume(token=token, api_key="key", retries=0, on_drop="stop"), token)

@@ -14,7 +14,7 @@
     steal      what a hypervisor took away meanwhile
     saved      results kept under a name
     truth      a server that knows when it sent what; `selftest` measures ourselves with it
-    doctor     why a stream is none; `proxies` is what is known of those in between
+    doctor     why a stream does not stream; `proxies` describes those in between
 
 All of it is about `result.Result`, the values that are exported.
 """

@@ -22,7 +22,7 @@ DEFINITIONS: dict[str, str] = {
     "token": (
         "A piece of text that the model has generated: of the answer, of its reasoning or of a "
         "tool call (its name, its arguments). Frames with a role only, empty ones, pings, "
-        "comments and usage are none. White space is one."
+        "comments and usage do not count. White space does."
     ),
     "delta": "One piece of text as the server sends it. It may bring several tokens.",
     "arrival": (
@@ -34,7 +34,7 @@ DEFINITIONS: dict[str, str] = {
     "ttft": "Time to the first token of any kind: reasoning, answer or tool call.",
     "ttfa": (
         "Time to the first token of the answer: text that is more than white space, or a tool "
-        "call. Reasoning is none, in a field of its own or between <think> tags."
+        "call. Reasoning does not count, in its own field or between <think> tags."
     ),
     "ttft_cold": (
         "connect + ttft of the first run, on a new connection. It is shown apart and enters no "

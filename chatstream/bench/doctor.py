@@ -1,4 +1,4 @@
-"""Why a stream is none: findings out of the headers and the arrival times of two requests.
+"""Why a stream does not stream: findings from the headers and the arrival times of two requests.
 
 1. Pure: two exchanges in, findings out. `CHECKS` has a function for each question; it gives one
    finding or none. What can be seen is told with its figures, and what to do about it.

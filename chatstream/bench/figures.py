@@ -43,7 +43,7 @@ def figure(metric: str, value: float | None, approximate: bool = False) -> str:
 
 
 def cell(it: Summary, value: float | None, approximate: bool, least: int = 1) -> str:
-    """A figure that takes `least` values. Where there are so many and it is none, runs failed."""
+    """A figure that takes `least` values. Enough values and still no figure: runs failed."""
     if value is None and it.failed and it.n >= least:
         return "failed"
     return figure(it.metric, value, approximate)
@@ -104,7 +104,7 @@ def gaps_of(runs: Iterable[Sample]) -> list[float]:
 
 
 def is_approximate(runs: Iterable[Sample]) -> bool:
-    """Whether any count of tokens is none of the server's."""
+    """Whether any count of tokens is not the server's own."""
     return any(it.approximate for it in runs)
 
 
@@ -115,7 +115,7 @@ def median_of(values: Iterable[float | None]) -> float | None:
 
 
 def cold_ttft(arm: Arm) -> float | None:
-    """Connect and TTFT of the cold run, in seconds; None if there is none or it failed."""
+    """Connect and TTFT of the cold run, in seconds; None without one, or if it failed."""
     run = arm.cold
     if run is None or run.status != OK or run.ttft is None:
         return None

@@ -9,7 +9,7 @@
 2. An *arrival* is one receive instant with at least one delta. Latencies are those of arrivals.
 3. N comes from the server where it tells it, see `_count`; how many of them the first arrival
    brought nobody tells, see `first_tokens`.
-4. A run that failed keeps what had arrived. Its usage is none of a whole answer and is left out.
+4. A run that failed keeps what had arrived. Its usage is not of a whole answer and is left out.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Taking:
         elif type(event) is Finish:
             self.server = event.server
         elif type(event) is Metadata and event.restart:
-            self._begin()  # the server began its answer anew, and its usage too
+            self._begin()  # the server started its answer over, and its usage too
 
     def _add(self, t: float, characters: int) -> None:
         if characters:
@@ -188,7 +188,7 @@ def _fill(sample: Sample, taking: Taking, trace: Trace, sent: float, end: float)
 
 
 def _is_answer(event: Event) -> bool:
-    """Whether the answer has begun with this: white space before it is none of it."""
+    """Whether the answer has begun with this: white space before it does not count."""
     if type(event) is Content:
         return bool(event.delta.strip())
     if type(event) is Burst:

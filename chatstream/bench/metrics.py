@@ -90,7 +90,7 @@ def values_of(
 
 
 def finite(value: float | None) -> float | None:
-    """The value as it is told: an infinite one is none."""
+    """The value as it is reported: an infinite one is not."""
     return value if value is not None and math.isfinite(value) else None
 
 

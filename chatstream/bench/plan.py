@@ -135,7 +135,7 @@ def prompt_for(plan: Plan, arm: Arm, number: int, nonce: str) -> str:
     """What run `number` of the benchmark `nonce` asks.
 
     A server keeps what it computed for the beginning of a prompt, up to the first difference, so
-    the difference stands at the very start; where the cache is to be reused, there is none.
+    the difference stands at the very start; where the cache is to be reused, nothing differs.
     """
     question = plan.prompt if plan.prompt is not None else QUESTION
     if plan.prompt_tokens is not None:

@@ -49,7 +49,7 @@ class Scale(msgspec.Struct, frozen=True):
 
 
 def scale_of(values: Sequence[float]) -> Scale | None:
-    """The scale that shows all finite values; None where there are none.
+    """The scale that shows all finite values; None without any.
 
     A spread that three digits would not show is widened to 1 % around its middle.
     """

@@ -58,7 +58,7 @@ def names(folder: Path) -> list[str]:
 def load(name_or_path: str, folder: Path) -> Result:
     """The result of that name, or in that file if there is a / in it or .json at its end.
 
-    Raises `UsageError` when there is none, `ConfigError` when it cannot be read.
+    Raises `UsageError` when there is no such file, `ConfigError` when it cannot be read.
     """
     separators = {"/", os.sep, os.altsep or os.sep}
     if name_or_path.endswith(ENDING) or separators & set(name_or_path):

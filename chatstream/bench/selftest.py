@@ -301,7 +301,7 @@ def found(stalls: Sequence[Stall], among: Sequence[Stall]) -> int:
 
 
 def p99(values: Sequence[float]) -> float:
-    """The nearest rank, however few values there are. Raises `IndexError` when there is none."""
+    """The nearest rank, however few values there are. Raises `IndexError` without any."""
     return sorted(values)[math.ceil(0.99 * len(values)) - 1]
 
 

@@ -63,7 +63,7 @@ def median_interval(
 
     Two order statistics, equally far from both ends: as a value is below the median with
     probability 1/2, the ranks follow from the binomial distribution, whatever the values'
-    distribution is. The narrowest pair that is sure enough; at 95 % there is none for n < 6.
+    distribution is. The narrowest pair that is sure enough; at 95 % no pair is, for n < 6.
     (W. R. Thompson, Ann. Math. Statist. 7 (1936) 122; David & Nagaraja, Order Statistics, 3rd
     edition, 7.1.)
     """
@@ -129,7 +129,7 @@ def mann_whitney(old: Sequence[float], new: Sequence[float]) -> float:
     """The two-sided p of the U test: could both be of one distribution?
 
     Exact for up to 30 values a side without ties, else by the normal distribution, corrected for
-    ties and continuity. 1.0 when all values are tied, or there are none on a side.
+    ties and continuity. 1.0 when all values are tied, or a side has no values.
     (Mann & Whitney, Ann. Math. Statist. 18 (1947) 50; Hollander, Wolfe & Chicken, Nonparametric
     Statistical Methods, 3rd edition, 4.1.)
     """

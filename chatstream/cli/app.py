@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "resume": (
         "chatstream.cli.resume:resume",
-        "Show an answer that broke off, and go on with it.",
+        "Show an answer that broke off, and continue it.",
     ),
     "replay": (
         "chatstream.cli.replay:replay",

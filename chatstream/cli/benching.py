@@ -1,7 +1,7 @@
 """A benchmark from end to end: whom to ask, the runs, what is shown and kept after each of them.
 
 1. Everything that can be wrong on the command line is found before the first request.
-2. After each run the files are written anew, so that whatever ends the benchmark leaves what was
+2. After each run the files are rewritten, so that whatever ends the benchmark leaves what was
    measured. While other streams are open this happens once in a while only: it takes milliseconds.
 3. Standard output is for the result: one screen, or with `--json` events as everywhere, the last of
    which is the `result`. Progress goes to standard error, and only to a terminal.
@@ -219,11 +219,11 @@ def _told(plan: Plan) -> dict[str, Any]:
 def _warnings(samples: Sequence[Sample], plan: Plan, run: Run, steal: Steal) -> list[str]:
     """What a reader of the figures should know."""
     warm = [it for it in samples if not it.cold and it.status == OK]
-    anew = sum(not it.reused for it in warm)
+    opened = sum(not it.reused for it in warm)
     warnings = [steal.warning] if steal.warning else []
-    if plan.reuse and plan.concurrency == 1 and plan.rate is None and anew:
+    if plan.reuse and plan.concurrency == 1 and plan.rate is None and opened:
         warnings.append(
-            f"{anew} of {len(warm)} runs had to connect anew: the server closes its connections"
+            f"{opened} of {len(warm)} runs had to open a new connection: the server closes them"
         )
     if run.stopped_because == "failures":
         warnings.append("every run failed, so no more were begun")
@@ -264,7 +264,7 @@ def _progress(
 
 
 def _columns() -> int:
-    """The width of the terminal; 80 where there is none."""
+    """The width of the terminal; 80 without one."""
     with contextlib.suppress(OSError):
         return os.get_terminal_size(1).columns or 80
     return 80

@@ -36,8 +36,8 @@ def candidates(settings: Settings) -> list[Settings]:
     """The settings of each model that may be asked, in order.
 
     A strategy stands in the place of the model; the fallbacks come after it. Raises
-    `ConfigError` for a strategy that is none, `UsageError` where there has to be a fallback, and
-    for a provider that is none.
+    `ConfigError` for an unknown strategy, `UsageError` where there has to be a fallback, and
+    for an unknown provider.
     """
     names = [*_strategy(settings), *settings.fallback]
     models = [with_model(settings, name) for name in names]

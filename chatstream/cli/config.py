@@ -8,7 +8,7 @@ the key of a layer that names another server.
 
 A text that is given and empty is a mistake, whatever the layer: most often it is a variable of a
 script that is not set, and without it another server, or another model, would be asked. Only the
-system prompt may be empty: there is none then. An empty `CHATSTREAM_*` variable counts as not set,
+system prompt may be empty: none is sent then. An empty `CHATSTREAM_*` variable counts as not set,
 as is the custom, only where it decides nothing about where a question goes.
 """
 

@@ -1,4 +1,4 @@
-"""`chatstream doctor`: why a stream is none."""
+"""`chatstream doctor`: why a stream does not stream."""
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 

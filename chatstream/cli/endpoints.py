@@ -60,7 +60,7 @@ def address(row: Row, settings: Settings, environ: Mapping[str, str] = os.enviro
 
 
 def api_key(row: Row, settings: Settings, environ: Mapping[str, str] = os.environ) -> str | None:
-    """The key: from the settings, a command, or a variable; None where there is none."""
+    """The key: from the settings, a command, or a variable; None without one."""
     if settings.api_key:
         return settings.api_key.strip()
     if settings.key_command:

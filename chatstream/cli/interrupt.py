@@ -4,7 +4,7 @@
    event, the terminal is restored, the process exits with 130, 143 or 129.
 2. A second signal, or five seconds, ends the process at once with the same status. Both count
    until the outermost `interrupts` is left: what comes after the live view is no exception.
-   A second SIGHUP is none: the kernel and the shell each send one when a terminal is closed.
+   A second SIGHUP does not count: the kernel and the shell each send one when a terminal is closed.
    An alarm that was set before we started is a signal to end, like SIGTERM.
 3. The process ends at once only after the terminal's mode and its cursor are put back.
 4. A signal that is ignored when we start stays ignored: `nohup`, and a shell's background jobs.

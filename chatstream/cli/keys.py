@@ -59,8 +59,8 @@ class Keyboard:
         return self._terminal is not None
 
     def open(self) -> None:
-        """Look for the terminal. Where there is none it stays closed."""
-        # Opened anew, so that not to wait is a flag of ours and not of the shell's descriptor.
+        """Look for the terminal. Without one it stays closed."""
+        # Opened again, so that not waiting is a flag of ours and not of the shell's descriptor.
         if sys.platform != "win32":
             with contextlib.suppress(OSError):
                 name = os.ttyname(0) if os.isatty(0) else "/dev/tty"

@@ -81,7 +81,7 @@ def _nearest_themes(name: str) -> str:
 
 
 def is_resettable(*, as_json: bool) -> bool:
-    """Whether an answer can begin anew: a reader of events is told, one of bytes is not."""
+    """Whether an answer can start over: a reader of events is told, one of bytes is not."""
     return as_json or os.isatty(1)
 
 

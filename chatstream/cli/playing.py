@@ -33,7 +33,7 @@ def replay(source: Source, *, speed: float | None = None) -> Iterator[Event]:
 
     `source` is a file, a run (its id or the beginning of it), `-` for standard input, or the bytes
     of a recording in any pieces. Raises `UsageError` when there is no such recording and
-    `JournalError` when it is none. After the events that are sound it raises `Damaged`, or
+    `JournalError` for anything else. After the events that are sound it raises `Damaged`, or
     `Truncated` when the recording ends before its run did.
     """
     yield from without_signals(play(source, speed, CancelToken()))

@@ -13,7 +13,7 @@ from chatstream.errors import UsageError
 
 
 def compose(prompt: str | None, files: Sequence[Path], token: CancelToken) -> str:
-    """The whole question. Raises `UsageError` when there is none, or a file is no text.
+    """The whole question. Raises `UsageError` without one, or for a file that is not text.
 
     Standard input is read to its end unless it is a terminal. The prompt comes first, then what
     was piped in, then each file under its name.

@@ -61,7 +61,7 @@ def replay(
     """Play a run again: its journal, or what `--json` has written, as it came.
 
     Exit status: that of the run, 5 when the recording ends before it,
-    1 when it is damaged, 2 when there is none, 130 Ctrl+C.
+    1 when it is damaged, 2 when there is no such run, 130 Ctrl+C.
     """
     arguments = locals()
     token = CancelToken()

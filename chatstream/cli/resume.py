@@ -1,4 +1,4 @@
-"""`chatstream resume`: go on with an answer that broke off."""
+"""`chatstream resume`: continue an answer that broke off."""
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
@@ -90,7 +90,7 @@ def resume(
     save_images: SaveImages = None,
     debug: Debug = False,
 ) -> int:
-    """Show an answer that broke off, and go on with it.
+    """Show an answer that broke off, and continue it.
 
     The same server is asked unless another one is named, by the means that it offers. The
     whole answer goes to standard output: what was there, and what is new.

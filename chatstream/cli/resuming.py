@@ -1,4 +1,4 @@
-"""Going on with an answer that broke off: which one, and how it was asked for."""
+"""Continuing an answer that broke off: which one, and how it was asked for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from chatstream.store.reading import Record, find, last_unfinished, read
 def resume(
     run: str | None = None, *, token: CancelToken | None = None, **options: Unpack[Options]
 ) -> Iterator[Event]:
-    """The events of an answer that is gone on with; the last is `Done` or `Error`.
+    """The events of an answer that is continued; the last is `Done` or `Error`.
 
     `run` is the id of a run that did not finish, or the beginning of it; None is the last one.
     What is there already comes first, so the `content` deltas are the whole answer. Options are
@@ -39,7 +39,7 @@ def resume(
 
 
 def unfinished(run: str | None) -> Record:
-    """The record of the run to go on with. Raises `UsageError`, `JournalError`."""
+    """The record of the run to continue. Raises `UsageError`, `JournalError`."""
     folder = runs_folder()
     record = read(last_unfinished(folder) if run is None else find(folder, run))
     if record.damage is not None:
@@ -48,12 +48,12 @@ def unfinished(run: str | None) -> Record:
             hint=f"`chatstream history show {record.run} --text` prints what is sound",
         )
     if record.finished:
-        raise UsageError(f"run {record.run} is complete: there is nothing to go on with")
+        raise UsageError(f"run {record.run} is complete: there is nothing to continue")
     if record.outcome == "running":
         raise UsageError(f"run {record.run} has not ended yet")
     if record.tools:
         raise UsageError(
-            f"the answer of run {record.run} had begun to call tools: it cannot be gone on with",
+            f"the answer of run {record.run} had begun to call tools: it cannot be continued",
             hint="ask the question again",
         )
     return record

@@ -156,7 +156,7 @@ def run(
 
     `resettable`: what was shown can be taken back. `on_screen`: it is, and nothing else reads
     it. `keeps_images`: those of the answer are saved. `record` is the run whose answer is to be
-    gone on with.
+    continued.
     """
     import chatstream.transport  # noqa: F401 - requests: its import is no part of the run's time
 

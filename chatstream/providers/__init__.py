@@ -29,7 +29,7 @@ class Row(msgspec.Struct, frozen=True):
     """A service: its dialect (`module:Class`), its address and where its key is.
 
     `local` servers load their model on demand, need no key, and wait longer for a first token.
-    `continues` is how they go on with an answer that broke off (None: only when asked in words),
+    `continues` is how they continue an answer that broke off (None: only when asked in words),
     `prefix_path` what comes before the path of a chat call that does.
     """
 
@@ -111,7 +111,7 @@ PROVIDERS: dict[str, Row] = {
 
 
 def find(name: str) -> Row:
-    """The row of a provider. Raises `UsageError` when there is none of that name."""
+    """The row of a provider. Raises `UsageError` for an unknown name."""
     row = PROVIDERS.get(name)
     if row is None:
         row = _from_entry_points(name)

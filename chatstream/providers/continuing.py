@@ -1,4 +1,4 @@
-"""The turns of a request, and how a dialect's server is asked to go on with an answer.
+"""The turns of a request, and how a dialect's server is asked to continue an answer.
 
 The text that is there becomes the last message, the assistant's. Servers that do not continue
 that message are asked in words, with one more turn of the user.

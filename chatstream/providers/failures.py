@@ -283,7 +283,7 @@ def _status_in_words(message: str) -> int:
 
 
 def _json_in(text: str) -> object:
-    """The JSON of an error body; None if there is none.
+    """The JSON of an error body; None without any.
 
     It may come as an event of a stream, have something behind it, or have lost its end: to a cut,
     to our own limit, or to a length that counted characters and not bytes.

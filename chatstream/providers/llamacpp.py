@@ -4,7 +4,7 @@
    and does not stop when the connection breaks; `GET /v1/stream` sends it again, from its
    beginning, and goes on live. Older servers do not know the header, and pass it over.
 2. So hanging up does not stop it any more: a cancelled answer is deleted, in a moment or not at
-   all. One that broke off is not, for it can be gone on with.
+   all. One that broke off is not, for it can be continued.
 """
 
 from __future__ import annotations

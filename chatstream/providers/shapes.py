@@ -63,7 +63,7 @@ _PHRASES = frozenset(status.phrase.lower() for status in HTTPStatus)
 class Said(msgspec.Struct, frozen=True):
     """What an error says. `levels` are its objects, the innermost first.
 
-    `message` is "" where there is none, `status` an HTTP status that the error names, or 0.
+    `message` is "" without one, `status` an HTTP status that the error names, or 0.
     `codes` are its types, codes and reasons in lower case, letters and digits only, with spaces
     between them.
     """
@@ -134,7 +134,7 @@ def compact(text: str) -> str:
 
 
 def _word(value: object) -> str:
-    """The word for what an object is, as it is compared; an address of a document is none."""
+    """The word for what an object is, as it is compared; the address of a document is no word."""
     text = text_of(value)
     return "" if ":" in text or text.isdecimal() else compact(text)
 

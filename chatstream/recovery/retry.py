@@ -1,9 +1,9 @@
 """Another attempt when one fails: the same again, from the start, or from where it broke off.
 
 1. Before the first visible token another attempt is free: it is made again.
-2. After it the user chooses (`on_drop`). "restart" drops the text and asks anew, "continue" keeps
+2. After it the user chooses (`on_drop`). "restart" drops the text and asks again, "continue" keeps
    it and asks the server to go on, "stop" and "fallback" leave the failure to who is around.
-   Only failures that may pass are worth it; a policy that refuses the answer is none.
+   Only failures that may pass are worth it; a policy that refuses the answer is not one.
 3. Text is never there twice. Where it could be (a server that cannot truly continue, calls of
    tools that had begun) nothing is asked again, and the text stays as it is.
 4. Each attempt has a token of its own, so that what ends an attempt does not end the run.
@@ -81,7 +81,7 @@ def retry(
 
 
 class NotContinued(BadRequest):
-    """The server does not go on with an answer."""
+    """The server does not continue an answer."""
 
 
 class _Text:
@@ -119,7 +119,7 @@ class _Text:
         return True
 
     def clear(self) -> None:
-        """The server, or we, begin anew."""
+        """The server, or we, start over."""
         self.pieces.clear()
         self._taken.clear()
         self._size, self.lost = 0, False
@@ -154,7 +154,7 @@ class _Run:
                 token.check()
                 cause = error
             except Diverged:
-                cause = NotContinued("the server began anew instead of going on")
+                cause = NotContinued("the server started over instead of continuing")
             finally:
                 try:
                     close(events)
@@ -274,7 +274,7 @@ class _Run:
             delay = self._delay(cause, failure)
             self._forget()
             return delay, replace(request, partial="", means=None)
-        if text.is_blank:  # asked anew; that white space is there already
+        if text.is_blank:  # asked again; that white space is there already
             delay = self._delay(cause, failure)
             return delay, replace(request, partial=text.whole(), means="stripped_prefill")
         means = self._means or ("user_turn" if self._plan.in_words else None)

@@ -3,9 +3,9 @@
 A server that is asked to go on should send only what is new. Some do not:
 
 1. Some send the answer from its beginning again: Mistral repeats the prefix, and a server that
-   does not know prefills simply answers anew. What equals the text that is there is swallowed;
-   where it parts from it nothing can be joined: `Diverged`. An answer that ends within it is
-   no repetition.
+   does not know prefills simply answers from the start. What equals the text that is there is
+   swallowed; where it parts from it nothing can be joined: `Diverged`. An answer that ends within
+   it is no repetition.
 2. Models that are asked in words repeat the last words, or the word that was cut. What they send
    begins with what the text ends with: that overlap is swallowed, at most `LONGEST` characters.
    They also open a code block again that is still open; that line goes too.
@@ -31,7 +31,7 @@ _WORD = 3  # the same where whole words are repeated, by a model that was asked 
 
 
 class Diverged(Exception):
-    """The server began anew, and says something else."""
+    """The server started over, and says something else."""
 
 
 class Seam:

@@ -1,4 +1,4 @@
-"""Limits on silence. A socket timeout is none: keep-alives reset it for ever.
+"""Limits on silence. A socket timeout is not one: keep-alives reset it for ever.
 
 1. Four limits: until the request is on the wire, until the first token, between two tokens, and
    for everything together. None is no limit.

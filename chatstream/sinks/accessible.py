@@ -140,7 +140,7 @@ class AccessibleSink:
                 self._end_thought()
                 if event.action == "reset":
                     self._start_over()
-                doing = "going on" if event.emitted_chars else "trying again"
+                doing = "continuing" if event.emitted_chars else "trying again"
                 self._say(f"{doing} in {seconds(ceil(event.delay))}: {event.cause}")
             case ev.Fallback():
                 self._say(f"{event.source} failed: {event.cause}")
@@ -318,7 +318,7 @@ def _ending(event: ev.Terminal, *, stats: bool) -> list[str]:
         if event.hint:
             lines.append(sentence(event.hint))
         if event.resume:  # to be copied: nothing after it
-            lines.append(f"To go on with it, run: {clean(event.resume)}")
+            lines.append(f"To continue it, run: {clean(event.resume)}")
         return lines
     tokens = event.usage.output_tokens if event.usage else None
     count = counted(tokens) if tokens is not None else f"about {counted(event.stats.chunks)}"

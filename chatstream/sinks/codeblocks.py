@@ -67,7 +67,7 @@ _EXTENSIONS = {name: ending for ending, names in _LANGUAGES.items() for name in 
 
 
 class CodeBlock(NamedTuple):
-    """One block. `language` is the first word after the fence, "" if there is none."""
+    """One block. `language` is the first word after the fence, "" without one."""
 
     language: str
     code: str

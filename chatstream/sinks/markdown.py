@@ -62,7 +62,7 @@ class Markdown:
         return Drawn(lines, self._joined)
 
     def draw_open(self, pieces: Sequence[md.Piece]) -> list[Line]:
-        """How it would go on with these pieces, which may still change."""
+        """How it would continue with these pieces, which may still change."""
         if not pieces:
             return []
         rest = copy(self)
@@ -133,7 +133,7 @@ class Markdown:
         self._joined = joined
 
     def _add(self, lines: list[Line], where: md.Where | None = None) -> None:
-        """These lines, in their containers; the first may go on with the line before."""
+        """These lines, in their containers; the first may continue the line before."""
         before, following = self._before(where) if where else ([], [])
         for at, line in enumerate(lines):
             if at or not self._joined:

@@ -9,7 +9,7 @@
    itself would: both arrive whole and in their order.
 4. No flag of the descriptor is changed, because others share its description: after `2>&1`
    standard output does. Where poll() finds room in a pipe, PIPE_BUF bytes are taken without
-   waiting (POSIX, write). A terminal promises no such thing, so it is opened anew.
+   waiting (POSIX, write). A terminal promises no such thing, so it is opened again.
 """
 
 from __future__ import annotations

@@ -7,11 +7,11 @@
    back (DEC private mode 2026; others ignore it). The cursor ends behind the open text.
 3. A line is written without a break where it fills a row: the terminal wraps it, knows it as one
    line, and copies and reflows it as one.
-4. Where terminals disagree about widths (`lines.is_sure`), each open row is drawn anew from its
+4. Where terminals disagree about widths (`lines.is_sure`), each open row is redrawn from its
    beginning, with wrapping off, so that it is one row whatever its width. What is final is drawn
    once more, and the terminal wraps it as it thinks right; each part of a `joined` line is one.
 5. The region is lower than the terminal, so all of it can be reached: of more open rows the newest
-   are shown. After a resize it is drawn anew from its first row; what cannot be reached then, or
+   are shown. After a resize it is redrawn from its first row; what cannot be reached then, or
    nobody knows where it is, is there twice: rather that than a row lost.
 
 It is Rich's `Live`, which writes the whole region for each frame, with another way of drawing. As
@@ -47,7 +47,7 @@ _ASCII = str.maketrans(
     | dict(zip("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", r"|/-\|/-\|/", strict=True))
 )
 
-# Terminals that wrap their lines anew when their width changes. GNU screen does not, but hands
+# Terminals that rewrap their lines when their width changes. GNU screen does not, but hands
 # their variables on. Through ssh only TERM comes.
 _REFLOWING = ("TMUX", "VTE_VERSION", "KONSOLE_VERSION", "WT_SESSION")
 _REFLOWING_PROGRAMS = ("iTerm.app", "Apple_Terminal", "WezTerm", "vscode")
@@ -104,7 +104,7 @@ class Region(Live):
     def paint(
         self, final: Lines, open_lines: Lines = (), below: Lines = (), *, joined: bool = False
     ) -> None:
-        """One frame. `joined`: the open lines, and the next final ones, go on with the last line
+        """One frame. `joined`: the open lines, and the next final ones, continue the last line
         of `final`. Of the lines in `below` each is cut to one row.
         """
         self.start()
@@ -184,20 +184,20 @@ class Region(Live):
             old = _EMPTY if new else self._shown[number]
             # To a terminal a row flows until it is erased, and then it no longer continues another.
             unsure = bool(old.line) and not (row.sure and old.sure)
-            anew = row != old and (old.flows or unsure)
+            fresh = row != old and (old.flows or unsure)
             first = text_of(row.line)[:1]  # may not be the next one, where open rows are left out
             full = before.flows and before.cells + cell_len(first) > self._width
-            wraps = full and (changed or anew)
+            wraps = full and (changed or fresh)
             if new and not wraps:
                 self._move(number - 1)
                 self._out.append("\n")
                 self._row, self._cell = number, 0
             changed = new or wraps or row != old
             if changed:
-                if anew:
+                if fresh:
                     self._move(number, 0)
                     self._out.append(_ERASE_ROW)
-                self._rewrite(number, _EMPTY if anew else old, row, before if wraps else None)
+                self._rewrite(number, _EMPTY if fresh else old, row, before if wraps else None)
                 written += 1
             before = row
         if len(self._shown) > len(target):
@@ -262,7 +262,7 @@ class Region(Live):
         self._shown[row:] = [_EMPTY]
 
     def _resized(self, width: int, height: int) -> None:
-        """Begin anew at the region's first row, wherever the terminal has put it."""
+        """Start over at the region's first row, wherever the terminal has put it."""
         known, self._width, self._height = self._width, width, height
         if self._shown == [_EMPTY]:
             return
@@ -280,7 +280,7 @@ class Region(Live):
         self._shown, self._row, self._cell = [_EMPTY], 0, 0
 
     def _rows_above(self) -> int:
-        """How many rows are above the cursor's when the terminal has wrapped its lines anew.
+        """How many rows are above the cursor's when the terminal has rewrapped its lines.
 
         The region then begins with the row where the line that goes on leaves what is final.
         """
@@ -318,7 +318,7 @@ class Region(Live):
 
 
 def _reflows(environ: Mapping[str, str]) -> bool:
-    """Whether the terminal is known to wrap its lines anew when its width changes."""
+    """Whether the terminal is known to rewrap its lines when its width changes."""
     return "STY" not in environ and (
         any(environ.get(name) for name in _REFLOWING)
         or environ.get("TERM_PROGRAM") in _REFLOWING_PROGRAMS

@@ -4,7 +4,7 @@
    seconds of a monotonic clock; nothing here has a clock or a thread of its own.
 2. While nothing comes a spinner turns, ten steps a second. While the answer comes nothing turns:
    the line stays the same for a second at least, because each new one has to be drawn.
-3. The rate is that of one response: tokens over the time since its first one. It begins anew with
+3. The rate is that of one response: tokens over the time since its first one. It starts over with
    each response and after each pause or stop, and is not told in its first second.
 4. No line has control characters or line ends; remote words are cut. The caller crops the line.
 """
@@ -82,7 +82,7 @@ class Status:
                 self._begin(_WAITING["first_token"], now, over=event.restart)
             case ev.Retry():
                 self._begin("connecting", now + event.delay, over=event.action == "reset")
-                doing = "going on" if event.emitted_chars else "retrying"
+                doing = "continuing" if event.emitted_chars else "retrying"
                 cause = f"{one_line(event.cause)}, attempt {event.attempt} of {event.max}"
                 self._tell = partial(self._countdown, doing, cause, now + event.delay, self._tell)
             case ev.Fallback():
@@ -188,7 +188,7 @@ class _Figures:
         self._due = -inf
 
     def begin(self) -> None:
-        """Measure the rate anew."""
+        """Measure the rate from now on."""
         self._first = None
 
     def count(self, at: float) -> None:

@@ -65,7 +65,7 @@ class Grid:
 
 
 class _Row:
-    """A row. It knows how it was laid out last: an open table is drawn anew with each frame."""
+    """A row. It knows how it was laid out last: an open table is redrawn with each frame."""
 
     def __init__(self, cells: Sequence[Line]) -> None:
         self.needs = [_cells(cell) for cell in cells]

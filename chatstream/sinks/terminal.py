@@ -4,7 +4,7 @@
    Nothing bounds the queue but its user, who draws only while the file is `ready`.
 2. `finish` waits until all of it is written. Signal handlers run meanwhile.
 3. The descriptor that was given is not touched: the shell shares its file description, so a flag
-   set there would outlive us. The terminal is opened anew, by its name. Where that cannot be
+   set there would outlive us. The terminal is opened again, by its name. Where that cannot be
    done, writes go to the given descriptor and wait there.
 4. A terminal that is gone is an `OSError` of `write`, `flush`, `ready` and `finish`.
 """

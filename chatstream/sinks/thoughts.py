@@ -73,7 +73,7 @@ class Thoughts:
         return rows[-ROWS:]
 
     def end(self, event: ev.Event | None, now: float) -> list[Line]:
-        """`event` is none of reasoning, or there is none: the lines that close the thought."""
+        """`event` is not reasoning, or there is no event: the lines that close the thought."""
         if not self.active:
             return []
         lines = self._take([self._open] if self._open else [])

@@ -20,7 +20,7 @@ def note(event: ev.Event) -> str | None:
     """What a person should know of this event while the answer is written; None for nothing."""
     match event:
         case ev.Retry():
-            doing = "going on" if event.emitted_chars else "retrying"
+            doing = "continuing" if event.emitted_chars else "retrying"
             what = f"{doing} in {event.delay:.1f} s, attempt {event.attempt} of {event.max}"
             return f"{what}: {event.cause}"
         case ev.Fallback():
@@ -44,7 +44,7 @@ def ending(event: ev.Terminal, *, stats: bool) -> list[str]:
 
 def advice(event: ev.Error) -> list[str]:
     """What to do about a failure, a line for each way."""
-    ways = [event.hint, f"go on with it: {event.resume}" if event.resume else None]
+    ways = [event.hint, f"continue it with: {event.resume}" if event.resume else None]
     return [way for way in ways if way]
 
 

@@ -8,7 +8,7 @@
 3. Nothing is held for more than 100 ms. Only a pulse gives control back while nothing comes, and
    the next may be 0.1 s away: so what is held passes one pulse at most, that of its own arrival.
 4. It stands before one sink and behind everything else that looks at events: it numbers `seq`
-   anew, without a gap. A joined delta has the `t` of its first piece.
+   again, without a gap. A joined delta has the `t` of its first piece.
 """
 
 from __future__ import annotations

@@ -183,7 +183,7 @@ class ThinkingSplitter:
             self._aside, self._marked = _ASIDE.match(head) is not None, True
             self._state = ThinkingSplitter._message
             return message
-        if mark or len(text) > _LONGEST_HEAD + len(_MESSAGE):  # it is none
+        if mark or len(text) > _LONGEST_HEAD + len(_MESSAGE):  # it is not one
             self._go_on_to_the_rest()
             return text
         self._held = text

@@ -6,7 +6,7 @@
    the write-ahead log without any waiting, is not.
 2. Its form is numbered by `user_version`; each migration is one transaction. A database of a newer
    chatstream is refused and not touched.
-3. A damaged database is never repaired and never deleted: it is moved aside, and made anew.
+3. A damaged database is never repaired and never deleted: it is moved aside, and rebuilt.
 4. Where the folder cannot be written, a database that is there is opened for reading only.
 5. Files 0600; SQLite gives `-wal` and `-shm` the mode of the database.
 """

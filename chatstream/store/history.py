@@ -4,7 +4,7 @@
    changed and whose run is over, in the order of time.
 2. A journal is read and entered in one transaction, so many processes may take in the same ones,
    and what `remove` deletes does not come back.
-3. A damaged database is made anew from the journals. Conversations whose journals are gone are
+3. A damaged database is rebuilt from the journals. Conversations whose journals are gone are
    taken over from the damaged one, as far as it can be read. The operation is then repeated.
 4. The words of a search are only words, whatever they are; `*` at the end of one stands for any
    ending. The newest messages come first, which keeps a search for a common word fast.
@@ -187,7 +187,7 @@ class History:
         if aside is None:  # another process was faster
             return
         self._tell(
-            "the database of the history was damaged; it is made anew from the journals, "
+            "the database of the history was damaged; it is rebuilt from the journals, "
             f"and the damaged one is kept as {aside}"
         )
         self._sync()
@@ -246,7 +246,7 @@ class History:
             db.executemany(deleted, ((number,) for number in conversations))
 
     def _number(self, run: Run) -> int:
-        """The conversation of a run now: a database made anew has other numbers."""
+        """The conversation of a run now: a rebuilt database has other numbers."""
         return self.run(run.id).conversation
 
     def _runs(self, which: str, *values: object) -> list[Run]:

@@ -33,7 +33,7 @@ _CRC = b',"crc":%d}\n'
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was asked, and whom first: enough to ask again. The key is looked up anew.
+    """What was asked, and whom first: enough to ask again. The key is looked up again.
 
     `base_url` is the address that was truly asked, its secrets masked. None: it has none (the
     demo), or it was looked for, or the journal is of an earlier version; who answered stands in

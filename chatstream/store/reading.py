@@ -174,8 +174,8 @@ class Record(msgspec.Struct, kw_only=True):
 
     `outcome` is "complete", the code of the error that ended it, "interrupted" (the process was
     killed), "running", or "damaged"; `damage` then says where. `provider`, `model` and `base_url`
-    are whose text there is, or whom was asked last where there is none. `message` is the answer,
-    as far as it is known and sound; `tools` whether calls of tools had begun.
+    are whose text there is, or whom was asked last, where there is no text. `message` is the
+    answer, as far as it is known and sound; `tools` whether calls of tools had begun.
     """
 
     run: str
@@ -215,7 +215,7 @@ class _Who(msgspec.Struct, frozen=True):
 
 
 def read(path: Path) -> Record:
-    """The record of one journal. Raises `JournalError` for a file that is none, or is newer."""
+    """The record of one journal. Raises `JournalError` for any other file, or a newer one."""
     name = path.name.removesuffix(SUFFIX)
     answer, tools, t = Accumulator(), False, 0.0
     opening: Metadata | None = None
@@ -339,7 +339,7 @@ def _was_refused(last: AnyEvent | None) -> bool:
 
 
 def _first_and_last(path: Path) -> tuple[Metadata | None, AnyEvent | None]:
-    """The first and the last event of a journal; None where it is none."""
+    """The first and the last event of a journal; None for any other file."""
     try:
         with path.open("rb") as file:
             first = file.readline()

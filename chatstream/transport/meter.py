@@ -231,7 +231,7 @@ class MeteredLane(Lane):
         self._meter.read(self)
 
     def next(self, *, waits: bool, most: int = -1) -> bytes | None:
-        """The bytes that come next, `most` of them; None: there are none. Raises `OSError`."""
+        """The bytes that come next, `most` of them; None: nothing is there. Raises `OSError`."""
         if not self._rest:
             try:
                 data, self._latest = self.reads.get(block=waits)

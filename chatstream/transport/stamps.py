@@ -36,7 +36,7 @@ SLACK = 0.0002
 
 
 def ask(sock: socket.socket) -> bool:
-    """Ask for stamps on this socket; False where there are none."""
+    """Ask for stamps on this socket; False where it gives none."""
     if sys.platform != "linux":
         return False
     with contextlib.suppress(OSError):

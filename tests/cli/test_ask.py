@@ -379,7 +379,7 @@ def test_on_a_pipe_it_goes_on_too_and_no_byte_is_there_twice() -> None:
     with Continuing(LONG, faults=[half(3000), half(3000)]) as server:
         done = run(["ask", *server_flags("ollama", server.url), "hi"])
     assert (done.status, done.stdout) == (0, LONG.encode())
-    assert done.stderr.count("going on in") == 2
+    assert done.stderr.count("continuing in") == 2
 
 
 def test_a_server_that_cannot_go_on_is_left_alone() -> None:

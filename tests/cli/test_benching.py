@@ -95,4 +95,4 @@ def test_a_file_that_cannot_be_written_any_more_loses_no_result(tmp_path: Path) 
 def test_a_connection_that_the_server_closes_is_told() -> None:
     with Script(Reply(ANSWER, headers=NDJSON, framing="close", pace=0.001)) as server:
         finished = run(["bench", *server_flags("ollama", server.url), "-n", "3"])
-    assert "3 of 3 runs had to connect anew" in finished.stdout.decode()
+    assert "3 of 3 runs had to open a new connection" in finished.stdout.decode()

@@ -138,7 +138,7 @@ def test_the_partial_text_stays_on_stdout() -> None:
     assert done.stdout.startswith("Hello wörld 🌍!".encode())
     stopped, go_on = done.stderr.splitlines()
     assert (done.status, stopped) == (130, "stopped")
-    assert go_on.startswith("go on with it: chatstream resume 2")
+    assert go_on.startswith("continue it with: chatstream resume 2")
 
 
 def unfinished_record() -> Record:

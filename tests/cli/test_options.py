@@ -173,10 +173,10 @@ OPTIONS += ["ca_file", "strategy", "profile"]
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_empty_option_of_the_library_is_a_usage_error(option: str, elsewhere: Script) -> None:
-    given = {option: ""}
+    given: typing.Any = {option: ""}
     for events in (
-        chatstream.stream("hi", **given),  # type: ignore[arg-type]
-        chatstream.resume(**given),  # type: ignore[arg-type]
+        chatstream.stream("hi", **given),
+        chatstream.resume(**given),
     ):
         *_, last = events
         assert isinstance(last, ev.Error)

@@ -425,7 +425,7 @@ def test_a_screen_reader_hears_that_the_answer_was_stopped() -> None:
         status, screen, written = on_terminal(arguments, columns=200, seen=stop)
     assert status == 130
     assert screen.text()[-2] == "Stopped."
-    assert screen.text()[-1].startswith("To go on with it, run: chatstream resume ")
+    assert screen.text()[-1].startswith("To continue it, run: chatstream resume ")
     assert b"\x1b" not in written
 
 

@@ -116,7 +116,7 @@ TOLD = [
             ev.Retry(attempt=2, max=3, delay=1, cause="cut.", emitted_chars=5, action="continue"),
             ev.Content("an answer"),
         ],
-        ["Half ", "Going on in 1 second: cut.", "an answer"],
+        ["Half ", "Continuing in 1 second: cut.", "an answer"],
         id="going-on",
     ),
     pytest.param(
@@ -227,7 +227,7 @@ def test_a_failure_says_what_to_do(room: Room) -> None:
         "Half",
         "Error: the connection was cut.",
         "The answer is not whole.",
-        "To go on with it, run: chatstream resume abc",
+        "To continue it, run: chatstream resume abc",
     ]
 
 

@@ -276,7 +276,7 @@ def test_a_retry_that_goes_on_keeps_the_text_and_adds_to_it() -> None:
     terminal.answer(["two"])
     lines = terminal.end()
     assert "the answer starts over" not in lines
-    assert "going on in 1.0 s, attempt 2 of 4: cut" in lines
+    assert "continuing in 1.0 s, attempt 2 of 4: cut" in lines
     assert [line.strip() for line in lines if line.strip() in {"one", "two", "one two"}] in (
         ["one two"],
         ["one", "two"],
@@ -291,7 +291,7 @@ def test_how_to_go_on_is_the_last_line(code: str) -> None:
     error = ev.Error(code, "it broke off", recoverable=True, partial=True, resume=command)
     lines = terminal.end(error)
     assert lines[0] == "half an ans"
-    assert lines[-1] == f"go on with it: {command}"
+    assert lines[-1] == f"continue it with: {command}"
 
 
 def test_a_thought_between_two_texts_parts_them() -> None:

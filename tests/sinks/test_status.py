@@ -128,7 +128,7 @@ def test_a_retry_is_counted_down_with_its_cause_and_then_connects() -> None:
 def test_a_retry_that_keeps_the_text_goes_on() -> None:
     run = Run()
     run.note(retry(action="continue", cause="cut\noff", emitted_chars=9))
-    assert run.words() == "going on in 3 s: cut off, attempt 2 of 4"
+    assert run.words() == "continuing in 3 s: cut off, attempt 2 of 4"
 
 
 def test_a_retry_without_a_pause_connects_at_once() -> None:

@@ -17,7 +17,7 @@ NOTES: list[Any] = [
     (RETRY, "retrying in 0.5 s, attempt 2 of 3: busy"),
     (
         ev.Retry(attempt=2, max=3, delay=1, cause="cut", action="continue", emitted_chars=9),
-        "going on in 1.0 s, attempt 2 of 3: cut",
+        "continuing in 1.0 s, attempt 2 of 3: cut",
     ),
     (ev.Fallback("a", "b", "busy"), "a failed (busy); asking b"),
     (ev.Warn("c", "a frame was skipped"), "warning: a frame was skipped"),
@@ -55,10 +55,10 @@ def error(code: str = "auth", **fields: Any) -> ev.Error:
         (error(status=401), ["error: no key (HTTP 401)"]),
         (error(status=401, hint="set one"), ["error: no key (HTTP 401)", "set one"]),
         (error("cancelled", hint="h"), ["stopped", "h"]),
-        (error("cancelled", resume="cs resume 1"), ["stopped", "go on with it: cs resume 1"]),
+        (error("cancelled", resume="cs resume 1"), ["stopped", "continue it with: cs resume 1"]),
         (
             error("truncated", hint="h", resume="cs resume 1"),
-            ["error: no key", "h", "go on with it: cs resume 1"],
+            ["error: no key", "h", "continue it with: cs resume 1"],
         ),
         (done(), []),
         (done("tool_calls"), []),

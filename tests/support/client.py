@@ -123,8 +123,10 @@ def run_here(arguments: Sequence[str], *, stdin: bytes | None = None, **environ:
             # With the errors that a process has: what cannot be encoded must not fail here only.
             errors = "backslashreplace" if name == "stderr" else "strict"
             mode = "r" if name == "stdin" else "w"
-            file = open(number, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
-            patch.setattr(sys, name, stack.enter_context(file))
+            file = stack.enter_context(
+                open(number, mode, encoding="utf-8", errors=errors, closefd=False)
+            )
+            patch.setattr(sys, name, file)
         patch.setattr(sys, "argv", ["chatstream", *arguments])
         for variable, value in environ.items():
             patch.setenv(variable, value)

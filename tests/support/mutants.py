@@ -411,7 +411,8 @@ class Copy:
             if not is_mutated:
                 return "stale"
             status = self.pytest(mutant.tests)
-        return {0: "survived", 1: "killed"}.get(status, "broken")  # type: ignore[return-value]
+        verdicts: dict[int, Verdict] = {0: "survived", 1: "killed"}
+        return verdicts.get(status, "broken")
 
     def pytest(self, tests: Sequence[str]) -> int:
         """The exit status of these test files; 1 as well if they do not end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from contextlib import suppress
 from http.client import HTTPMessage, RemoteDisconnected
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -29,8 +29,8 @@ class Trickle(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer)  # type: ignore[arg-type]
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
         part = self._data.read(min(self._size, len(view)))
         view[: len(part)] = part
         return len(part)
