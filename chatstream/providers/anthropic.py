@@ -21,6 +21,7 @@ from chatstream.providers.failures import error_in, failure_in
 from chatstream.providers.finish import Meaning, gave_up, meaning_of, reason_of, unknown
 from chatstream.providers.lenient import (
     REFUSED,
+    TOO_DEEP,
     count_of,
     json_or_text,
     json_text,
@@ -98,11 +99,14 @@ class AnthropicReply(Reply):
                 self.after_the_end(sse, events, t)
                 continue
             try:
-                frame = _decoder.decode(sse.data)
-            except REFUSED:
-                self._refused(sse, events, t, at_end=at_end)
-            else:
-                self._frame(frame, sse, events, t)
+                try:
+                    frame = _decoder.decode(sse.data)
+                except REFUSED:
+                    self._refused(sse, events, t, at_end=at_end)
+                else:
+                    self._frame(frame, None, sse, events, t)
+            except TOO_DEEP:
+                self.odd.add(sse.data, skipped=True)
             if self.failure:
                 return events
         self.keep_alives = self._pings + self._sse.comments
@@ -133,8 +137,7 @@ class AnthropicReply(Reply):
                     frame = shaped(value, _Frame, left_out)
                     if left_out:
                         self.odd.left_out(left_out, sse.data)
-                    whole = SSEFrame(sse.event, json_text(value))
-                    self._frame(frame, whole, events, t)
+                    self._frame(frame, value, sse, events, t)
                 elif (failure := error_in(value)) is not None:
                     self.failure = failure
                 elif value in (None, "", []):
@@ -142,22 +145,34 @@ class AnthropicReply(Reply):
                 else:
                     self.odd.add_value(value, text)
 
-    def _frame(self, frame: _Frame, sse: SSEFrame, events: list[Event], t: float) -> None:
+    def _frame(
+        self,
+        frame: _Frame,
+        value: dict[str, Any] | None,
+        sse: SSEFrame,
+        events: list[Event],
+        t: float,
+    ) -> None:
+        """`value` is the frame as it was sent, where it is parsed already."""
         kind = frame.type or sse.event
         delta = frame.delta
         text = None if delta is None else delta.text
         if text and type(text) is str and kind == "content_block_delta":  # nearly every frame
             events.append(Content(text, t=t))
             return
-        if delta is not None and kind != "message_delta":
-            self._delta(frame.index, delta, sse, events, t)
+        if (
+            delta is not None
+            and kind != "message_delta"
+            and not self._delta(frame.index, delta, events, t)
+        ):
+            self._look_again(value, sse, "delta")
         if frame.error and (failure := error_in({"error": frame.error})) is not None:
             self.failure = failure
         elif kind == "content_block_delta":
             if delta is None:
-                self._look_again(sse)
+                self._look_again(value, sse)
         elif kind == "content_block_start":
-            self._block(frame.index, object_of(frame.content_block), sse, events, t)
+            self._block(frame.index, object_of(frame.content_block), events, t)
         elif kind == "message_delta":
             self._stop_reason(delta.stop_reason if delta else None, events, t)
             self._count(frame.usage)
@@ -172,11 +187,10 @@ class AnthropicReply(Reply):
         elif kind == "ping":
             self._pings += 1
         elif kind not in _WITHOUT_MEANING:
-            self._look_again(sse)
+            self._look_again(value, sse)
 
-    def _delta(
-        self, index: int, delta: _Delta, sse: SSEFrame, events: list[Event], t: float
-    ) -> None:
+    def _delta(self, index: int, delta: _Delta, events: list[Event], t: float) -> bool:
+        """Whether this delta is of a known kind."""
         text = delta.text
         if text and type(text) is str:
             events.append(Content(text, t=t))
@@ -188,21 +202,24 @@ class AnthropicReply(Reply):
                 events += [call] if call is not None else []
         elif delta.type == "citations_delta":
             events += self._sources.noted(delta.citation, t)
-        elif delta.type not in _WITHOUT_MEANING:
-            self._look_again(sse, "delta")
+        else:
+            return delta.type in _WITHOUT_MEANING
+        return True
 
-    def _look_again(self, sse: SSEFrame, field: str | None = None) -> None:
-        """A frame of no known kind: an error in whatever words, or odd."""
-        try:
-            value = value_of(sse.data)
-            failure = failure_in(value) if sse.event == "error" else error_in(value)
-            if failure is not None:
-                self.failure = failure
-            elif field is None:
-                self.odd.add_value(value, sse.data)
-            elif holds_text(object_of(value).get(field)):
-                self.odd.add(sse.data, skipped=True)
-        except RecursionError:
+    def _look_again(
+        self, value: dict[str, Any] | None, sse: SSEFrame, field: str | None = None
+    ) -> None:
+        """A frame of no known kind: an error in whatever words, or odd.
+
+        `field`: only this one of its fields is of no known kind.
+        """
+        value = value or value_of(sse.data)
+        failure = failure_in(value) if sse.event == "error" else error_in(value)
+        if failure is not None:
+            self.failure = failure
+        elif field is None:
+            self.odd.add_value(value, sse.data)
+        elif holds_text(object_of(value).get(field)):
             self.odd.add(sse.data, skipped=True)
 
     def _message(self, message: dict[str, Any], events: list[Event], t: float) -> None:
@@ -214,7 +231,7 @@ class AnthropicReply(Reply):
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
         for index, block in enumerate(list_of(blocks)):
             fields = object_of(block)
-            self._block(index, fields, SSEFrame("", json_text(block)), events, t)
+            self._block(index, fields, events, t)
             for citation in list_of(fields.get("citations")):
                 events += self._sources.noted(citation, t)
 
@@ -230,9 +247,7 @@ class AnthropicReply(Reply):
             events.append(unknown(raw, t))
         self._raw_reason, self._reason = raw, meaning
 
-    def _block(
-        self, index: int, block: dict[str, Any], sse: SSEFrame, events: list[Event], t: float
-    ) -> None:
+    def _block(self, index: int, block: dict[str, Any], events: list[Event], t: float) -> None:
         kind = text_of(block.get("type"))
         if kind == "tool_use":  # server_tool_use and others are not for us to run
             self._client_tools.add(index)
@@ -244,8 +259,8 @@ class AnthropicReply(Reply):
             events.append(Reasoning(thinking, t=t))
         if text := text_of(block.get("text")):
             events.append(Content(text, t=t))
-        elif kind == "text" and holds_text({**block, "type": ""}):
-            self.odd.add(sse.data, skipped=True)
+        elif kind == "text" and holds_text(block):
+            self.odd.add(json_text(block), skipped=True)
 
     def _count(self, usage: object) -> None:
         self._usage.update({k: v for k, v in object_of(usage).items() if v is not None})

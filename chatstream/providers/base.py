@@ -47,6 +47,7 @@ from chatstream.messages import ChatRequest, Means
 from chatstream.providers import Endpoint
 from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
 from chatstream.providers.lenient import (
+    TOO_DEEP,
     broke_off,
     excerpt,
     json_text,
@@ -300,7 +301,7 @@ class Provider(ABC):
         """The events of a body that begins like one JSON text. Raises where it is no answer."""
         try:
             return reply.feed_whole(body, t)
-        except ValueError as error:
+        except TOO_DEEP as error:
             if broke_off(body.decode("utf-8", "replace")):
                 raise cut or Truncated(
                     "the server's answer broke off in the middle of its JSON"

@@ -8,8 +8,6 @@ status that has a meaning of its own.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -30,7 +28,7 @@ from chatstream.errors import (
     ServerError,
     UnsupportedParameter,
 )
-from chatstream.providers.lenient import count_of, excerpt
+from chatstream.providers.lenient import count_of, excerpt, values_in
 from chatstream.providers.shapes import Said, is_error, said
 from chatstream.providers.text import whole_characters
 from chatstream.providers.waits import in_words, retry_after, wait_in
@@ -290,14 +288,13 @@ def _json_in(text: str) -> object:
     """
     event = re.match(r"(?:(?:event|id|retry)?:[^\n]*\n\s*)*data:", text)
     text = text[event.end() if event else 0 :].strip()
-    with contextlib.suppress(ValueError, RecursionError):
-        value: object = json.loads(text, strict=False)
-        return value
+    values, rest = values_in(text)
+    if len(values) == 1 and not rest:
+        return values[0]
     for candidate in (text, *_closed(text)) if text[:1] in {"{", "["} else ():
-        with contextlib.suppress(ValueError, RecursionError):
-            value, _ = json.JSONDecoder(strict=False).raw_decode(candidate)
-            if is_error(value):
-                return value
+        values, _ = values_in(candidate)
+        if values and is_error(values[0]):
+            return values[0]
     return None
 
 

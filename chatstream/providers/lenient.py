@@ -16,7 +16,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -28,6 +28,12 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a text that it does not take."""
+
+DEEPEST = 100
+"""Levels of JSON. Answers and errors have ten; what is far deeper is made to hurt who walks it."""
+
+TOO_DEEP = (RecursionError, ValueError)
+"""What a frame raises that msgspec takes and that is too deep to look at in full."""
 
 _MOST = 2**53  # more tokens, or nanoseconds, than there ever are; JSON readers take it exactly
 _MOST_SECONDS = 10.0**9
@@ -45,7 +51,10 @@ _reader = json.JSONDecoder(strict=False, parse_int=_integer)
 
 
 def values_in(text: str) -> tuple[list[Any], str]:
-    """The JSON values that a text begins with, one after another, and the text after them."""
+    """The JSON values that a text begins with, one after another, and the text after them.
+
+    A value that is nested more than `DEEPEST` times is no value.
+    """
     values: list[Any] = []
     at = _skip_space(text, 0)
     while at < len(text):
@@ -53,9 +62,26 @@ def values_in(text: str) -> tuple[list[Any], str]:
             value, end = _reader.raw_decode(text, at)
         except (ValueError, RecursionError):
             break
+        if text.count("[", at, end) + text.count("{", at, end) > DEEPEST and _is_deep(value):
+            break
         values.append(value)
         at = _skip_space(text, end)
     return values, text[at:]
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def value_of(text: str) -> Any:

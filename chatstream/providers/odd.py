@@ -37,28 +37,21 @@ _ERROR = re.compile(r'\{\s*"(error|detail|message|code|type)"')
 _FIELD = re.compile(r"[A-Za-z][\w-]{0,30}:")
 
 _ANTHROPIC = re.compile(r"message_(start|delta|stop)|content_block_\w+")
-_PROTOCOLS = (
-    ("Anthropic's protocol", "use -p anthropic"),
-    ("OpenAI's Responses protocol", "chatstream reads chat completions: check --base-url"),
-    ("Gemini's own protocol", "use -p gemini, or an address that ends in /openai"),
-    ("OpenAI's protocol", "use -p openai"),
-    ("Ollama's protocol", "use -p ollama"),
-)
 
 
 def protocol_of(value: dict[str, Any]) -> tuple[str, str] | None:
     """The protocol that a frame belongs to, and what to do about it; None if it shows none."""
     kind = value.get("type")
     if isinstance(kind, str) and _ANTHROPIC.fullmatch(kind):
-        return _PROTOCOLS[0]
+        return "Anthropic's protocol", "use -p anthropic"
     if isinstance(kind, str) and kind.startswith("response."):
-        return _PROTOCOLS[1]
+        return "OpenAI's Responses protocol", "chatstream reads chat completions: check --base-url"
     if isinstance(value.get("candidates"), list):
-        return _PROTOCOLS[2]
+        return "Gemini's own protocol", "use -p gemini, or an address that ends in /openai"
     if isinstance(value.get("choices"), list):
-        return _PROTOCOLS[3]
+        return "OpenAI's protocol", "use -p openai"
     if "done" in value and ("message" in value or "response" in value):
-        return _PROTOCOLS[4]
+        return "Ollama's protocol", "use -p ollama"
     return None
 
 

@@ -19,8 +19,10 @@ from chatstream.providers.failures import error_in
 from chatstream.providers.finish import gave_up, meaning_of, reason_of, unknown
 from chatstream.providers.lenient import (
     REFUSED,
+    TOO_DEEP,
     count_of,
     json_text,
+    list_of,
     object_of,
     shaped,
     text_of,
@@ -104,21 +106,24 @@ class OllamaReply(Reply):
         events: list[Event] = []
         for text in lines:
             try:
-                line = _decoder.decode(text)
-            except REFUSED:
-                self._refused(text.decode("utf-8", "replace"), events, t, at_end=at_end)
-            else:
-                message = line.message
-                if (
-                    message is not None
-                    and type(content := message.content) is str
-                    and content
-                    and not (message.thinking or message.reasoning_content or message.images)
-                    and not (message.tool_calls or line.thinking or line.done)
-                ):
-                    events.append(Content(content, t=t))  # what nearly every line is
-                    continue
-                self._line(line, text, events, t)
+                try:
+                    line = _decoder.decode(text)
+                except REFUSED:
+                    self._refused(text.decode("utf-8", "replace"), events, t, at_end=at_end)
+                else:
+                    message = line.message
+                    if (
+                        message is not None
+                        and type(content := message.content) is str
+                        and content
+                        and not (message.thinking or message.reasoning_content or message.images)
+                        and not (message.tool_calls or line.thinking or line.done or line.error)
+                    ):
+                        events.append(Content(content, t=t))  # what nearly every line is
+                        continue
+                    self._line(line, None, text, events, t)
+            except TOO_DEEP:
+                self.odd.add(text.decode("utf-8", "replace"), skipped=True)
             if self.ended or self.failure:
                 break
         return events
@@ -140,13 +145,17 @@ class OllamaReply(Reply):
         line = shaped(value, _Line, left_out)
         if left_out:
             self.odd.left_out(left_out, json_text(value))
-        # `"true"` on every line would end the answer at the first one.
-        last = value.get("done") is True
-        self._line(line, json_text(value).encode(), events, t, last=last)
+        self._line(line, value, b"", events, t)
 
     def _line(
-        self, line: _Line, text: bytes, events: list[Event], t: float, *, last: bool = True
+        self,
+        line: _Line,
+        value: dict[str, Any] | None,
+        text: bytes,
+        events: list[Event],
+        t: float,
     ) -> None:
+        """`value` is the line as it was sent, where it is parsed already."""
         before = len(events)
         message = line.message
         if message is not None:
@@ -163,7 +172,7 @@ class OllamaReply(Reply):
             if message.images:
                 events += [
                     Image(data=whole_characters(data), t=t)
-                    for data in map(text_of, message.images)
+                    for data in map(text_of, list_of(message.images))
                     if data
                 ]
         else:
@@ -171,11 +180,15 @@ class OllamaReply(Reply):
                 events.append(Reasoning(thinking, t=t))
             if line.response:
                 self._parts(line.response, events, t)
+        if line.error and (failure := error_in({"error": line.error})) is not None:
+            self.failure = failure
         if line.done:
             self._done(line, events, t)
-            self.ended, self.provisional = last, not last
-        elif len(events) == before:
-            self._look_again(text)
+            # `"true"` on every line would end the answer at the first one.
+            self.ended = value is None or value["done"] is True
+            self.provisional = not self.ended
+        elif len(events) == before and self.failure is None:
+            self._look_again(value or value_of(text.decode("utf-8", "replace")))
 
     def _parts(self, content: object, events: list[Event], t: float) -> None:
         parts = part_events(content, t)
@@ -187,30 +200,21 @@ class OllamaReply(Reply):
         self._last = line
         self.complete = self.understood = True
         meaning = meaning_of(raw := text_of(line.done_reason))
-        if line.error and (failure := error_in({"error": line.error})) is not None:
-            self.failure = failure
-        elif meaning == "failed":
-            self.failure = gave_up(raw)
+        if meaning == "failed":
+            self.failure = self.failure or gave_up(raw)
         elif meaning == "unknown":
             events.append(unknown(raw, t))
 
-    def _look_again(self, text: bytes) -> None:
+    def _look_again(self, value: dict[str, Any]) -> None:
         """A line that gave nothing: an error, a line without meaning, or an odd one."""
-        frame = text.decode("utf-8", "replace")
-        try:
-            value = value_of(frame)
-            if (failure := error_in(value)) is not None:
-                self.failure = failure
-                return
-            message = value.get("message")
-            if isinstance(message, dict):
-                unknown_fields = {k: v for k, v in message.items() if k not in _KNOWN}
-                if holds_text(unknown_fields):
-                    self.odd.add(frame, skipped=True)
-            elif "response" not in value:
-                self.odd.add_value(value, frame)
-        except RecursionError:
-            self.odd.add(frame, skipped=True)
+        message = value.get("message")
+        if (failure := error_in(value)) is not None:
+            self.failure = failure
+        elif isinstance(message, dict):
+            if holds_text({name: it for name, it in message.items() if name not in _KNOWN}):
+                self.odd.add(json_text(value), skipped=True)
+        elif "response" not in value:
+            self.odd.add_value(value, json_text(value))
 
     def _tool_call(self, call: _Call, t: float) -> ToolCall:
         self._calls += 1

@@ -28,6 +28,7 @@ from chatstream.providers.failures import error_in, failure_in
 from chatstream.providers.finish import gave_up, meaning_of, reason_of, unknown
 from chatstream.providers.lenient import (
     REFUSED,
+    TOO_DEEP,
     count_of,
     figure_of,
     json_or_text,
@@ -49,15 +50,6 @@ _UNSEEN = -1  # the index to follow before there is one
 _KEEP_ALIVES = frozenset({"ping", "keepalive", "keep-alive", "keep_alive", "heartbeat"})
 
 _KINDS = ("type", "object", "event")  # where a frame without choices says what it is
-
-# Fields that hold words and are not the answer, in the choice or its delta.
-_NO_ANSWER = {
-    *("role", "name", "id", "object", "type", "channel", "audio", "logprobs", "token_ids", "usage"),
-    *("finish_reason", "native_finish_reason", "stop_reason", "matched_stop", "error"),
-    *("content_filter_results", "content_filter_offsets", "obfuscation", "executed_tools"),
-    *("citations", "tool_call_id", "provider_specific_fields", "extra_content"),
-    *("signature", "reasoning_signature", "encrypted_content"),
-}
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -103,7 +95,16 @@ class _Chunk(msgspec.Struct, gc=False):
 
 
 _decoder = msgspec.json.Decoder(_Chunk)
-_NO_ANSWER |= set(_Delta.__struct_fields__)  # what a delta has been asked for
+
+# Fields that hold words and are not the answer, in the choice or its delta.
+_NO_ANSWER = {
+    *("role", "name", "id", "object", "type", "channel", "audio", "logprobs", "token_ids", "usage"),
+    *("finish_reason", "native_finish_reason", "stop_reason", "matched_stop", "error"),
+    *("content_filter_results", "content_filter_offsets", "obfuscation", "executed_tools"),
+    *("citations", "tool_call_id", "provider_specific_fields", "extra_content"),
+    *("signature", "reasoning_signature", "encrypted_content"),
+    *_Delta.__struct_fields__,  # they have been looked at
+}
 _REASONING = ("reasoning_content", "reasoning", "reasoning_text", "reasoning_details", "thinking")
 
 
@@ -137,11 +138,14 @@ class OpenAIReply(Reply):
                 self.after_the_end(frame, events, t)
                 continue
             try:
-                chunk = _decoder.decode(frame.data)
-            except REFUSED:
-                self._refused(frame, events, t, at_end=at_end)
-            else:
-                self._chunk(chunk, frame, events, t)
+                try:
+                    chunk = _decoder.decode(frame.data)
+                except REFUSED:
+                    self._refused(frame, events, t, at_end=at_end)
+                else:
+                    self._chunk(chunk, None, frame, events, t)
+            except TOO_DEEP:
+                self.odd.add(frame.data, skipped=True)
             if self.failure:
                 return events
         self.keep_alives = self._pings + self._sse.comments
@@ -193,11 +197,19 @@ class OpenAIReply(Reply):
         chunk = shaped(value, _Chunk, left_out)
         if left_out:
             self.odd.left_out(left_out, frame.data)
-        self._chunk(chunk, SSEFrame(frame.event, json_text(value)), events, t)
+        self._chunk(chunk, value, frame, events, t)
 
-    def _chunk(self, chunk: _Chunk, frame: SSEFrame, events: list[Event], t: float) -> None:
+    def _chunk(
+        self,
+        chunk: _Chunk,
+        value: dict[str, Any] | None,
+        frame: SSEFrame,
+        events: list[Event],
+        t: float,
+    ) -> None:
+        """`value` is the chunk as it was sent, where it is parsed already."""
         before = len(events)
-        if chunk.error and (failure := error_in(json_or_text(frame.data))):
+        if chunk.error and (failure := error_in(value or value_of(frame.data))):
             self._fail(failure, events, t)
             if self.failure is None:
                 return
@@ -219,7 +231,7 @@ class OpenAIReply(Reply):
         if chunk.timings:
             self._timings = object_of(chunk.timings)
         if len(events) == before and not self.failure:
-            self._look_again(frame, events, t)
+            self._look_again(value or value_of(frame.data), frame, events, t)
 
     def _delta(self, delta: _Delta, events: list[Event], t: float) -> None:
         reasoning = delta.reasoning_content or delta.reasoning
@@ -287,22 +299,13 @@ class OpenAIReply(Reply):
         else:
             self.failure = failure
 
-    def _look_again(self, frame: SSEFrame, events: list[Event], t: float) -> None:
-        """A chunk that gave nothing: what it says in other places."""
-        try:
-            value = value_of(frame.data)
-            if frame.event == "error":
-                self._fail(failure_in(value), events, t)
-            elif isinstance(value, dict):
-                self._look_at(value, frame, events, t)
-        except RecursionError:
-            self.odd.add(frame.data, skipped=True)
-
-    def _look_at(
+    def _look_again(
         self, value: dict[str, Any], frame: SSEFrame, events: list[Event], t: float
     ) -> None:
+        """A chunk that gave nothing: what it says in other places."""
         inner = object_of(value.get("data"))
-        if (failure := error_in(value)) is not None:
+        failure = failure_in(value) if frame.event == "error" else error_in(value)
+        if failure is not None:
             self._fail(failure, events, t)
         elif "choices" in value:
             for choice in map(object_of, list_of(value["choices"])):

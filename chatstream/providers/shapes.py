@@ -11,14 +11,13 @@ AWS's `__type` need no rows of their own.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from http import HTTPStatus
 
 import msgspec
 
-from chatstream.providers.lenient import count_of, json_text, object_of, text_of
+from chatstream.providers.lenient import count_of, json_or_text, json_text, object_of, text_of
 
 Fields = dict[str, object]
 
@@ -184,10 +183,7 @@ def _inner(name: str, value: object) -> Fields:
             (object_of(it) for it in _list(value) if _tells(object_of(it).get("error"))), {}
         )
     if isinstance(value, str):
-        try:
-            decoded = json.loads(value, strict=False) if value.lstrip()[:1] in "{[" else None
-        except (ValueError, RecursionError):
-            decoded = None
+        decoded = json_or_text(value) if value.lstrip()[:1] in {"{", "["} else None
         return _first(decoded) or ({"message": value} if name == "raw" else {})
     if name == "detail":  # a list there is FastAPI's, and is read whole
         return object_of(value)

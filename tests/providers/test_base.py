@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Generator
 
@@ -189,3 +190,45 @@ def test_a_last_piece_without_its_line_end_is_understood_whatever_came_before() 
         "openai", [b'data: {"other": "text"}\n\ndata: {"choices": [{"delta": {"content": "Hi"}}]}']
     )
     assert (answer.text, answer.outcome) == ("Hi", "truncated")
+
+
+DEEP = {
+    "openai": [
+        '{"choices":[{"delta":{"content":%s}}]}',
+        '{"choices":[{"delta":{"reasoning":%s}}]}',
+        '{"choices":[{"delta":{"tool_calls":[{"function":{"name":"f","arguments":%s}}]}}]}',
+        '{"choices":[{"delta":{"images":%s,"annotations":%s}}]}',
+        '{"choices":[{"delta":{},"finish_reason":%s}],"x":%s}',
+        '{"choices":%s,"usage":%s,"timings":%s}',
+        '{"error":%s}',
+        '{"detail":%s}',
+    ],
+    "anthropic": [
+        '{"type":"content_block_delta","index":0,"delta":{"text":%s,"thinking":%s}}',
+        '{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","input":%s}}',
+        '{"type":"message_start","message":{"content":%s}}',
+        '{"type":"error","error":%s}',
+        '{"type":%s}',
+    ],
+    "ollama": [
+        '{"message":{"content":%s,"thinking":%s,"images":%s}}',
+        '{"message":{"tool_calls":[{"function":{"name":"f","arguments":%s}}]}}',
+        '{"done":true,"error":%s}',
+        '{"response":%s,"done":%s}',
+        '{"error":%s}',
+    ],
+}
+
+
+@pytest.mark.parametrize("framed", [True, False], ids=["framed", "bare"])
+@pytest.mark.parametrize("provider", DEEP)
+def test_no_depth_of_json_is_a_mistake_of_ours(provider: str, framed: bool) -> None:
+    for frame, depth in itertools.product(DEEP[provider], (1, 90, 300, 600, 990, 5000)):
+        for nested in ("[" * depth + "]" * depth, '{"content":' * depth + "1" + "}" * depth):
+            body = frame.replace("%s", nested)
+            if framed:
+                body = f"{body}\n" if provider == "ollama" else f"data: {body}\n\n"
+            for status in (200, 400):
+                answer = ask_in_memory(provider, [body.encode()], status=status)
+                code = getattr(answer.terminal, "code", "done")
+                assert code != "internal", f"{frame} at {depth}: {answer.terminal}"

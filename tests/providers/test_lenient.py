@@ -9,6 +9,7 @@ import pytest
 
 from chatstream.events import Usage, encode
 from chatstream.providers.lenient import (
+    DEEPEST,
     count_of,
     excerpt,
     figure_of,
@@ -61,6 +62,16 @@ def test_a_number_of_5000_digits_does_not_cost_its_frame() -> None:
     value = value_of('{"cost": ' + "9" * 5000 + ', "text": "a"}')
     assert value["text"] == "a"
     assert figure_of(value["cost"]) is None
+
+
+def nested(depth: int) -> str:
+    return '[{"a":' * depth + "1" + "}]" * depth
+
+
+def test_many_levels_are_a_value_and_far_more_are_not() -> None:
+    assert len(values_in(nested(DEEPEST // 2 - 1))[0]) == 1
+    assert values_in(nested(DEEPEST)) == ([], nested(DEEPEST))
+    assert len(values_in("[" + "[]," * 1000 + "1]")[0]) == 1
 
 
 @pytest.mark.parametrize("deep", ["[" * 200_000, "[" * 200_000 + "]" * 200_000])

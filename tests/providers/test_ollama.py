@@ -9,6 +9,7 @@ from chatstream.providers.ollama import OllamaReply
 from tests.support.answers import whole
 from tests.support.client import ask
 from tests.support.loopback import Script
+from tests.support.memory import ask_in_memory
 
 
 def events(*lines: str) -> tuple[list[ev.Event], OllamaReply]:
@@ -84,3 +85,17 @@ def test_a_last_line_that_cannot_be_read_is_a_cut_and_no_warning() -> None:
     reply.feed(b'{"message":{"content":"a"}}\n{"mess', 1.0)
     assert reply.feed_eof(1.0) == []
     assert not reply.complete
+
+
+def test_an_error_beside_a_piece_of_the_answer_is_heard() -> None:
+    answer = ask_in_memory("ollama", [b'{"message":{"content":"Hi"},"error":"it broke"}\n'])
+    assert answer.text == "Hi"
+    assert isinstance(answer.terminal, ev.Error)
+    assert answer.terminal.message == "it broke"
+
+
+@pytest.mark.parametrize("images", ["5", "true", '"iVBOR"', "{}", "[7]"])
+def test_odd_images_cost_nothing_else(images: str) -> None:
+    line = f'{{"message":{{"content":"Hi","images":{images}}},"done":true}}\n'
+    answer = ask_in_memory("ollama", [line.encode()])
+    assert (answer.text, answer.outcome) == ("Hi", "complete")
