@@ -216,8 +216,20 @@ class OpenAIReply(Reply):
         for choice in chunk.choices or ():
             if choice.index != self._index and not self._is_ours(choice, chunk):
                 continue
-            if choice.delta is not None:
-                self._delta(choice.delta, events, t)
+            delta = choice.delta
+            if delta is not None:
+                content = delta.content
+                if (  # what nearly every chunk is
+                    content
+                    and type(content) is str
+                    and not (delta.reasoning_content or delta.reasoning or delta.tool_calls)
+                    and not (delta.reasoning_details or delta.reasoning_text or delta.thinking)
+                    and not (delta.function_call or delta.refusal)
+                    and not (delta.annotations or delta.images)
+                ):
+                    events.append(Content(content, t=t))
+                else:
+                    self._delta(delta, events, t)
             if choice.finish_reason:
                 self._finish_reason(choice.finish_reason, events, t, said=len(events) > before)
             elif self.complete and len(events) > before:
