@@ -128,7 +128,7 @@ COLOURED: list[Any] = [
         [RETRY, ERROR],
         "\x1b[33mretrying in 1.0 s, attempt 2 of 2: busy\x1b[0m\n\x1b[1;31merror: cut off\x1b[0m\n",
     ),
-    ([STOPPED], "\x1b[33mstopped\x1b[0m\n\x1b[2mgo on with it: chatstream resume a\x1b[0m\n"),
+    ([STOPPED], "\x1b[33mstopped\x1b[0m\n\x1b[2mcontinue it with: chatstream resume a\x1b[0m\n"),
     ([ev.ToolCall("1", "t", "{}")], "\x1b[2mtool call: t({})\x1b[0m\n"),
     (
         [ev.Citation("https://a.example/", "A"), ERROR],
