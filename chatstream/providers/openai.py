@@ -133,15 +133,16 @@ class OpenAIReply(Reply):
 
     def _frames(self, frames: list[SSEFrame], t: float, *, at_end: bool = False) -> list[Event]:
         events: list[Event] = []
-        for frame in frames:
-            if self.ended:
-                self.after_the_end(frame, events, t)
-                continue
+        rest = iter(frames)
+        for frame in rest:
             try:
                 try:
                     chunk = _decoder.decode(frame.data)
-                except REFUSED:
+                except REFUSED:  # as `[DONE]` is
                     self._refused(frame, events, t, at_end=at_end)
+                    if self.ended:
+                        for following in rest:
+                            self.after_the_end(following, events, t)
                 else:
                     self._chunk(chunk, None, frame, events, t)
             except TOO_DEEP:

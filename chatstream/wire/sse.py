@@ -90,18 +90,22 @@ class SSEDecoder:
             self._bom = None
             data = data.removeprefix(_BOM)
         frames: list[SSEFrame] = []
-        held = self._data
+        held, limit = self._data, self._limit
         try:
             for line in self._lines.feed(data):
                 if not line:
                     self._last_id = self._id
                     if len(held) == 1:  # nearly always
-                        text = held.pop().decode("utf-8", "replace")
+                        value = held.pop()
+                        try:
+                            text = value.decode()  # a third faster than with an error handler
+                        except UnicodeDecodeError:
+                            text = value.decode("utf-8", "replace")
                         frames.append(SSEFrame(self._event, text, self._last_id, self._retry))
                     elif held:
                         self._dispatch(frames)
                     self._event = "message"
-                elif line[:6] == b"data: " and not held and len(line) < self._limit:
+                elif line[:6] == b"data: " and not held and len(line) < limit:
                     held.append(line[6:])  # what nearly every line is
                     self._size = len(line) - 5
                     if self._eager and self._is_whole():
