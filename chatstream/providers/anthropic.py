@@ -176,7 +176,7 @@ class AnthropicReply(Reply):
         elif kind == "message_delta":
             self._stop_reason(delta.stop_reason if delta else None, events, t)
             self._count(frame.usage)
-        elif kind == "message_stop":
+        elif kind == "message_stop" and (frame.type or delta is None):
             self.complete = self.ended = self.understood = True
         elif kind == "message_start":
             if self._started:

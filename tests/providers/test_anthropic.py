@@ -11,6 +11,7 @@ from chatstream.providers.anthropic import DEFAULT_MAX_TOKENS, AnthropicReply
 from tests.support.answers import whole
 from tests.support.client import ask
 from tests.support.loopback import Script
+from tests.support.memory import ask_in_memory
 
 Frame = dict[str, object]
 
@@ -145,3 +146,9 @@ def test_thinking_that_is_omitted_is_silence() -> None:
         STOP,
     )
     assert found == [ev.Content("a", t=1.0)]
+
+
+def test_a_delta_under_the_name_of_the_end_is_no_end() -> None:
+    frame = b'event: message_stop\ndata: {"index": 0, "delta": {"text": "Hi"}}\n\n'
+    answer = ask_in_memory("anthropic", [frame])
+    assert (answer.text, answer.outcome) == ("Hi", "truncated")
