@@ -161,7 +161,7 @@ MUTANTS = (
     ),
     Mutant(
         "a request that timed out is a bad one",
-        "providers/waits.py",
+        "providers/failures.py",
         "    408: ServerError,\n",
         "",
         ("providers/test_failures.py",),
