@@ -204,7 +204,7 @@ def test_a_cut_before_the_end_mark_is_truncated(case: Recording, figures: Figure
         size = len(answer.text) + len(answer.reasoning)
         assert size >= arrived, f"cut at {cut}: text that had arrived before is gone"
         arrived = size
-    closed = sampled(cuts, len(cuts) // 4, "close", case.name)
+    closed = sampled(cuts, len(cuts) // 8, "close", case.name)
     figures.count("cuts in memory", len(cuts) + len(closed))
     for cut in closed:
         assert_truncated(case, in_memory(case, [case.body[:cut]], cut=False), cut)
