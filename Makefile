@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two processes; the tests that are marked `serial` all run in one of them.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Three processes, because tests wait a third of their time on two processors. Those that are marked
+# `serial` all run in one of them.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadgroup
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test test-all fuzz check bench cover servers clean
