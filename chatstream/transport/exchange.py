@@ -219,7 +219,7 @@ class Transport:
                 return item
             if isinstance(item, Exception):
                 token.check()
-                _translate(item, call, self._connect, lane.proxy)
+                _translate(item, call, self._connect, lane)
             yield Tick(lane.connected)
 
     def _send(self, call: Call, lane: Lane) -> None:
@@ -315,24 +315,19 @@ def _redirect(call: Call, head: Head) -> str | None:
     )
 
 
-def _translate(
-    error: Exception, call: Call, connect: float | None, proxy: proxies.Proxy | None
-) -> NoReturn:
+def _translate(error: Exception, call: Call, connect: float | None, lane: Lane) -> NoReturn:
     """Our error for one of requests or urllib3."""
     where = show_url(call.url)
     what = requests.exceptions
     reason = innermost(error)
-    if isinstance(error, ChatstreamError):
+    ours = isinstance(error, ChatstreamError)
+    if not ours and any(isinstance(cause, TimeoutError) for cause in causes(error)):
+        raise _late(where, connect, lane) from error
+    tunnels = call.url.lower().startswith("https:")
+    if proxies.is_failure(error, lane.proxy, tunnels=tunnels, sent=lane.connected):
+        raise proxies.failure(error, lane.proxy, call.url) from error
+    if ours:
         raise error
-    if isinstance(error, what.ConnectTimeout | what.ReadTimeout) or (
-        isinstance(error, what.ProxyError) and reason == "timed out"
-    ):
-        through = f" through {proxy}" if proxy else ""
-        late = TimedOut(f"no connection to {where}{through} within {connect or 0:g} s")
-        late.phase = "connect"
-        raise late from error
-    if isinstance(error, what.ProxyError) or proxies.is_refusal(error):
-        raise proxies.failure(error, proxy, call.url) from error
     for cause in causes(error):
         if isinstance(cause, ssl.SSLError):
             raise trust.failure(cause, call.url) from error
@@ -342,8 +337,27 @@ def _translate(
             hint="check the address (--base-url), the key and the proxy settings",
         ) from error
     if isinstance(error, what.RequestException | urllib3.exceptions.HTTPError | OSError):
-        raise ConnectError(f"no answer from {where}: {reason}") from error
+        hung_up = any(isinstance(cause, ConnectionResetError) for cause in causes(error))
+        hint = f"check that the server runs; if it speaks TLS, write https://{where[7:]}"
+        raise ConnectError(
+            f"no answer from {where}: {reason}", hint=hint if hung_up and not tunnels else None
+        ) from error
     raise error
+
+
+def _late(where: str, connect: float | None, lane: Lane) -> TimedOut:
+    """The failure of a connection that was not there in time."""
+    limit, hint = f"within {connect or 0:g} s", None
+    if lane.proxy is not None:
+        what = f"no connection to {where} through {lane.proxy} {limit}"
+    elif lane.trace.tcp is not None:
+        what = f"the TLS handshake with {where} did not end {limit}"
+        hint = f"if the server speaks plain HTTP, write {trust.plain(where)}"
+    else:
+        what = f"no connection to {where} {limit}"
+    late = TimedOut(what, hint=hint)
+    late.phase = "connect"
+    return late
 
 
 __all__ = ["TICK", "Call", "Head", "Tick", "Transport"]

@@ -24,13 +24,19 @@ import requests
 import urllib3
 
 from chatstream.addresses import is_loopback
-from chatstream.errors import ChatstreamError, ConfigError, ConnectError, ProxyRefused
+from chatstream.errors import (
+    ChatstreamError,
+    ConfigError,
+    ConnectError,
+    ProtocolError,
+    ProxyRefused,
+)
 from chatstream.redact import mask_address, redact, show_url
 from chatstream.transport.causes import causes, innermost
 
 _SOCKS = {"socks4", "socks4a", "socks5", "socks5h"}
 
-_TUNNEL_FAILED = re.compile(r"Tunnel connection failed: (?P<words>(?P<status>\d{3}).*)")
+_TUNNEL_FAILED = re.compile(r"Tunnel connection failed: (?P<words>(?P<status>\d{3})[^'\"]*)")
 """How http.client words that a proxy refuses CONNECT."""
 
 _MAY_PASS = {408, 425, 429, *range(500, 600)}
@@ -96,9 +102,21 @@ def _check_socks(proxy: Proxy) -> None:
         )
 
 
-def is_refusal(error: BaseException) -> bool:
-    """Whether a proxy refused to make a tunnel; not all of these are errors of a proxy by type."""
-    return any(_TUNNEL_FAILED.search(str(cause)) for cause in causes(error))
+def is_failure(error: BaseException, proxy: Proxy | None, *, tunnels: bool, sent: bool) -> bool:
+    """Whether this is the failure of an HTTP proxy, and not of the server behind it.
+
+    Until a tunnel is made, and without one for good, it is the proxy that answers. `sent`: the
+    request itself was sent.
+    """
+    if proxy is None or proxy.is_socks:
+        return False
+    answers = sent != tunnels
+    return any(
+        isinstance(cause, requests.exceptions.ProxyError)
+        or (answers and isinstance(cause, http.client.BadStatusLine | ProtocolError))
+        or _TUNNEL_FAILED.search(str(cause))
+        for cause in causes(error)
+    )
 
 
 def failure(error: BaseException, proxy: Proxy | None, url: str) -> ChatstreamError:
@@ -111,10 +129,17 @@ def failure(error: BaseException, proxy: Proxy | None, url: str) -> ChatstreamEr
             return no_connection(proxy, show_url(url), words, may_pass=status in _MAY_PASS)
         if isinstance(cause, ssl.SSLError):
             return _no_tls(cause, proxy)
-        if isinstance(cause, http.client.HTTPException):
-            return ProxyRefused(
-                f"{_named(proxy)} does not answer as an HTTP proxy",
-                hint=f"{_check(proxy)}; that of a SOCKS proxy begins with socks5h://",
+        if isinstance(cause, http.client.BadStatusLine | ProtocolError | ConnectionResetError):
+            hung_up = isinstance(cause, ConnectionResetError)  # RemoteDisconnected is one too
+            kind, what = (
+                (ConnectError, "hung up without an answer")
+                if hung_up
+                else (ProxyRefused, "does not answer as an HTTP proxy")
+            )
+            return kind(
+                f"{_named(proxy)} {what}",
+                hint=f"check its address in {_source(proxy)}; "
+                "that of a SOCKS proxy begins with socks5h://",
             )
     return unreachable(error, proxy)
 
@@ -174,7 +199,3 @@ def _named(proxy: Proxy | None) -> str:
 
 def _source(proxy: Proxy | None) -> str:
     return proxy.source if proxy else "the setting proxy"
-
-
-def _check(proxy: Proxy | None) -> str:
-    return f"check its address in {_source(proxy)}"

@@ -82,8 +82,9 @@ def dial(
 def _failure(
     error: OSError, proxy: Proxy | None, where: str, timeout: float | None
 ) -> ChatstreamError:
-    cause = getattr(error, "socket_err", None) or error
-    text = str(getattr(error, "msg", error))
+    while isinstance(inner := getattr(error, "socket_err", None), socks.ProxyError):
+        error = inner  # PySocks takes its own errors for those of the socket
+    cause, text = inner or error, str(error)
     if isinstance(cause, TimeoutError):
         late = TimedOut(f"no connection to {where} through {proxy} within {timeout or 0:g} s")
         late.phase = "connect"

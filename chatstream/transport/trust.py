@@ -90,7 +90,6 @@ def tls_context(ca_file: str | None = None) -> ssl.SSLContext:
 def failure(error: ssl.SSLError, url: str) -> ChatstreamError:
     """The failure of a handshake with the server of `url`."""
     where = show_url(url)
-    plain = f"http://{urlsplit(where).netloc}"
     if isinstance(error, ssl.SSLCertVerificationError):
         told = error.verify_message or str(error)
         what, hint = _REFUSED.get(error.verify_code, (f"is not accepted: {told}", _AUTHORITY))
@@ -98,15 +97,20 @@ def failure(error: ssl.SSLError, url: str) -> ChatstreamError:
     if error.reason in _NO_TLS:
         return TLSError(
             f"no secure connection to {where}: what answers there is not TLS",
-            hint=f"if it speaks plain HTTP, write {plain}",
+            hint=f"if it speaks plain HTTP, write {plain(where)}",
         )
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return ConnectError(
             f"no secure connection to {where}: the server hung up during the TLS handshake",
-            hint=f"check the port; if it speaks plain HTTP, write {plain}",
+            hint=f"check the port; if it speaks plain HTTP, write {plain(where)}",
         )
     reason = (error.reason or str(error)).replace("_", " ").lower()
     return TLSError(f"no secure connection to {where}: {reason}")
+
+
+def plain(url: str) -> str:
+    """The server of an https URL as it is asked without TLS, for a hint."""
+    return f"http://{urlsplit(url).netloc}"
 
 
 def _named(ca_file: str | None) -> list[tuple[str, list[str]]]:
