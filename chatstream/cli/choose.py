@@ -12,6 +12,7 @@ from chatstream import errors
 from chatstream.cancel import CancelToken
 from chatstream.cli.config import Settings
 from chatstream.cli.endpoints import endpoint, with_keys
+from chatstream.cli.headers import bring_a_key
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.events import Event
@@ -90,6 +91,7 @@ def with_model(settings: Settings, name: str) -> Settings:
         api_key=None,
         key_variable=None,
         key_command=None,
+        headers={},
     )
 
 
@@ -173,7 +175,8 @@ def made(
 
     row = find(name)
     place = endpoint(name, row, settings)
-    if place.key is None and row.key_variable and not row.local and not settings.base_url:
+    hosted = row.key_variable and not row.local and not settings.base_url
+    if hosted and place.key is None and not bring_a_key(place.headers):
         raise errors.AuthError(
             f"there is no API key for {name}",
             hint=f"set {row.key_variable}, or key_command in the configuration file",

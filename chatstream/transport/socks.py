@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import socks
 
-from chatstream.clock import Deadline
+from chatstream.clock import Deadline, monotonic
 from chatstream.errors import ChatstreamError, ConnectError, ProxyRefused, TimedOut
 from chatstream.transport.proxies import Proxy, no_connection, unreachable, wants_password
 
@@ -42,11 +42,13 @@ def dial(
     """
     proxy = lane.proxy
     deadline = Deadline(timeout)
+    began = monotonic()
     place = (options["proxy_host"] or "").strip("[]"), options["proxy_port"] or _PORT
     try:
         found = socket.getaddrinfo(*place, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise unreachable(error, proxy) from error
+    lane.trace.dns = monotonic() - began
     failure: OSError = OSError("no address")
     for family, kind, protocol, _, address in found:
         if deadline.passed:
@@ -65,7 +67,9 @@ def dial(
                 options["password"],
             )
             sock.settimeout(deadline.left())
+            began = monotonic()
             sock.connect((host, port))
+            lane.trace.tcp = monotonic() - began
             plain = socket.socket(fileno=sock.detach())  # without PySocks' slower `recv`
             plain.settimeout(timeout)
             return plain
