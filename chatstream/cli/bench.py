@@ -246,7 +246,7 @@ def _self_test(token: CancelToken) -> int:
     from chatstream.bench.steal import Steal
 
     def wires(url: str, kernel: bool) -> Measuring:
-        settings = Settings(provider="ollama", base_url=url, model="truth")
+        settings = Settings(provider="ollama", base_url=url, model="truth", proxy="")
         return Measuring({"self-test": settings}, kernel=kernel)
 
     steal = Steal()

@@ -154,6 +154,8 @@ def provider_of(settings: Settings, token: CancelToken) -> Generator[Event, None
     except ChatstreamError as error:
         ollama.close()
         token.check()
+        if isinstance(error, ConfigError):
+            raise
         known = isinstance(error, ConnectError | TimedOut)
         why = "" if known else f" ({error.message})"
     for name in with_keys():
@@ -181,7 +183,7 @@ def made(
             f"there is no API key for {name}",
             hint=f"set {row.key_variable}, or key_command in the configuration file",
         )
-    transport = transport or Transport(**transport_options(settings))
+    transport = transport or Transport(**transport_options(row, settings))
     return dialect(row)(place, transport, clock)
 
 
@@ -193,11 +195,16 @@ class TransportOptions(TypedDict):
     ca_file: str | None
 
 
-def transport_options(settings: Settings) -> TransportOptions:
-    """What the settings say about connections."""
+def transport_options(row: Row, settings: Settings) -> TransportOptions:
+    """What the settings say about connections.
+
+    No proxy leads to a server in this process: that of the demo, or any where `proxy` is "".
+    """
+    proxies = dict.fromkeys(("http", "https"), settings.proxy) if settings.proxy else None
+    here = settings.proxy == "" or not row.base_url
     return {
         "connect": settings.connect_timeout or None,
-        "proxies": {"http": settings.proxy, "https": settings.proxy} if settings.proxy else None,
+        "proxies": {} if here else proxies,
         "ca_file": settings.ca_file,
     }
 

@@ -195,7 +195,8 @@ _COPYING = ("copy", "copy_code", "copy_to", "save_code", "save_images")
 def settings_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Those arguments of a command that are settings, by the names that `resolve` takes."""
     flags = {name: value for name, value in arguments.items() if name in FIELDS}
-    flags["headers"] = arguments.get("header") or None
+    if header := arguments.get("header"):
+        flags["headers"] = header
     return {**flags, "journal": False} if arguments.get("no_journal") else flags
 
 

@@ -120,8 +120,8 @@ class _Session(requests.Session):
 class Transport:
     """One requests session. `connect` is the limit for each address, in seconds.
 
-    `proxies` and `ca_file` are stronger than what the environment says. Raises `ConfigError`
-    for a `ca_file` that cannot be used.
+    `proxies` has one for each scheme, and `ca_file` names certificates; None leaves either to the
+    environment. Raises `ConfigError` for a `ca_file` that cannot be used.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Transport:
         ca_file: str | None = None,
     ) -> None:
         self._connect = connect
-        self._proxies = dict(proxies or {})
+        self._proxies = None if proxies is None else dict(proxies)
         self._context = trust.tls_context(ca_file) if ca_file else None
         self._session = _Session()
         self._session.trust_env = False
@@ -319,29 +319,27 @@ def _translate(error: Exception, call: Call, connect: float | None, lane: Lane) 
     """Our error for one of requests or urllib3."""
     where = show_url(call.url)
     what = requests.exceptions
-    reason = innermost(error)
     ours = isinstance(error, ChatstreamError)
-    if not ours and any(isinstance(cause, TimeoutError) for cause in causes(error)):
+    chain = list(causes(error))
+    if not ours and any(isinstance(cause, TimeoutError | what.Timeout) for cause in chain):
         raise _late(where, connect, lane) from error
     tunnels = call.url.lower().startswith("https:")
     if proxies.is_failure(error, lane.proxy, tunnels=tunnels, sent=lane.connected):
         raise proxies.failure(error, lane.proxy, call.url) from error
     if ours:
         raise error
-    for cause in causes(error):
-        if isinstance(cause, ssl.SSLError):
-            raise trust.failure(cause, call.url) from error
+    if refused := [it for it in chain if isinstance(it, ssl.SSLError | what.SSLError)]:
+        raise trust.failure(refused[-1], call.url) from error
     if isinstance(error, ValueError | UnicodeError):  # InvalidURL, InvalidHeader, MissingSchema…
         raise ConfigError(
             f"the request to {where} cannot be made: {error}",
             hint="check the address (--base-url), the key and the proxy settings",
         ) from error
     if isinstance(error, what.RequestException | urllib3.exceptions.HTTPError | OSError):
-        hung_up = any(isinstance(cause, ConnectionResetError) for cause in causes(error))
-        hint = f"check that the server runs; if it speaks TLS, write https://{where[7:]}"
-        raise ConnectError(
-            f"no answer from {where}: {reason}", hint=hint if hung_up and not tunnels else None
-        ) from error
+        hint = None
+        if not tunnels and any(isinstance(cause, ConnectionResetError) for cause in chain):
+            hint = f"check that the server runs; if it speaks TLS, write https://{where[7:]}"
+        raise ConnectError(f"no answer from {where}: {innermost(error)}", hint=hint) from error
     raise error
 
 

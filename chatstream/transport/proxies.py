@@ -58,14 +58,16 @@ class Proxy(msgspec.Struct, frozen=True):
         return f"the proxy {redact(mask_address(self.address))} (from {self.source})"
 
 
-def proxy_for(url: str, setting: Mapping[str, str]) -> Proxy | None:
-    """The proxy for this URL; see the rules above. `setting` has a proxy for each scheme.
+def proxy_for(url: str, setting: Mapping[str, str] | None) -> Proxy | None:
+    """The proxy for this URL; see the rules above.
+
+    `setting` has a proxy for each scheme, none if it is empty; None leaves it to the environment.
 
     Raises `ConfigError` for a SOCKS proxy that cannot be used, `ValueError` for no URL.
     """
     if requests.utils.should_bypass_proxies(url, no_proxy=None):
         return None
-    proxy = _set(url, setting) or _of_the_environment(url)
+    proxy = _of_the_environment(url) if setting is None else _set(url, setting)
     host = urllib3.util.parse_url(url).host  # as urllib3 reads it, which connects
     if proxy is None or (not proxy.is_socks and host is not None and is_loopback(host)):
         return None

@@ -87,14 +87,15 @@ def tls_context(ca_file: str | None = None) -> ssl.SSLContext:
     return context
 
 
-def failure(error: ssl.SSLError, url: str) -> ChatstreamError:
-    """The failure of a handshake with the server of `url`."""
+def failure(error: BaseException, url: str) -> ChatstreamError:
+    """The failure of a handshake with the server of `url`; most often for an `ssl.SSLError`."""
     where = show_url(url)
     if isinstance(error, ssl.SSLCertVerificationError):
         told = error.verify_message or str(error)
         what, hint = _REFUSED.get(error.verify_code, (f"is not accepted: {told}", _AUTHORITY))
         return TLSError(f"no secure connection to {where}: its certificate {what}", hint=hint)
-    if error.reason in _NO_TLS:
+    reason = getattr(error, "reason", None)
+    if reason in _NO_TLS:
         return TLSError(
             f"no secure connection to {where}: what answers there is not TLS",
             hint=f"if it speaks plain HTTP, write {plain(where)}",
@@ -104,8 +105,8 @@ def failure(error: ssl.SSLError, url: str) -> ChatstreamError:
             f"no secure connection to {where}: the server hung up during the TLS handshake",
             hint=f"check the port; if it speaks plain HTTP, write {plain(where)}",
         )
-    reason = (error.reason or str(error)).replace("_", " ").lower()
-    return TLSError(f"no secure connection to {where}: {reason}")
+    told = reason.replace("_", " ").lower() if isinstance(reason, str) else str(error)
+    return TLSError(f"no secure connection to {where}: {told}")
 
 
 def plain(url: str) -> str:
