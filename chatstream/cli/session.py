@@ -66,6 +66,7 @@ class Options(TypedDict, total=False):
     timeout: float
     proxy: str
     ca_file: str
+    headers: dict[str, str]
     options: dict[str, Any]
     on_drop: OnDrop
     fallback: list[str]
