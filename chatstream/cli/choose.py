@@ -15,11 +15,12 @@ from chatstream.cli.endpoints import endpoint, with_keys
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.events import Event
-from chatstream.providers import Row, dialect, find, is_known
+from chatstream.providers import Endpoint, Row, dialect, find, is_known
 
 if TYPE_CHECKING:
     from chatstream.providers.base import Provider
     from chatstream.transport import Transport
+    from chatstream.transport.ahead import Ahead
 
 T = TypeVar("T")
 
@@ -137,14 +138,18 @@ def named(settings: Settings) -> str | None:
     return settings.provider or ("openai" if settings.base_url else None)
 
 
-def provider_of(settings: Settings, token: CancelToken) -> Generator[Event, None, Provider]:
+def provider_of(
+    settings: Settings, token: CancelToken, ahead: Ahead | None = None
+) -> Generator[Event, None, Provider]:
     """The provider that the settings name, or the first that there is.
+
+    `ahead` is a connection to the one that is named.
 
     Whatever is at Ollama's address and does not list its models as Ollama does (another server,
     or a proxy's page of error) is no Ollama.
     """
     if name := named(settings):
-        return made(name, settings)
+        return made(name, settings, ahead=ahead)
     ollama = made("ollama", settings)
     try:
         yield from _names(ollama, token, _LOOK_FOR_OLLAMA)
@@ -167,19 +172,57 @@ def made(
     settings: Settings,
     transport: Transport | None = None,
     clock: Clock = monotonic,
+    ahead: Ahead | None = None,
 ) -> Provider:
     """The provider of that name, over that transport or a new one. Raises."""
     from chatstream.transport import Transport  # requests: more than half of a start
 
     row = find(name)
     place = endpoint(name, row, settings)
-    if place.key is None and row.key_variable and not row.local and not settings.base_url:
+    if place.key is None and _needs_key(row, settings):
         raise errors.AuthError(
             f"there is no API key for {name}",
             hint=f"set {row.key_variable}, or key_command in the configuration file",
         )
-    transport = transport or Transport(**transport_options(settings))
+    transport = transport or Transport(**transport_options(settings), ahead=ahead)
     return dialect(row)(place, transport, clock)
+
+
+def begin_ahead(settings: Settings) -> Ahead | None:
+    """A connection to the server that these settings ask, begun now; None: not before it is asked.
+
+    It is begun only where it is sure that this server will be asked, and not where one has to be
+    looked for, or where the key or the model turns out to be missing.
+    """
+    name = named(settings)
+    if name is None or settings.key_command:
+        return None
+    try:
+        row = find(name)
+        place = endpoint(name, row, settings)
+    except ChatstreamError:  # told when the server is to be asked
+        return None
+    keyless = place.key is None and _needs_key(row, settings)
+    if not place.base_url or keyless or (settings.model is None and _needs_model(row, place)):
+        return None
+    from chatstream.transport.ahead import Ahead  # ssl
+
+    options = transport_options(settings)
+    return Ahead(
+        place.base_url,
+        limit=options["connect"],
+        setting=options["proxies"] or {},
+        ca_file=options["ca_file"],
+    )
+
+
+def _needs_key(row: Row, settings: Settings) -> bool:
+    return bool(row.key_variable) and not row.local and not settings.base_url
+
+
+def _needs_model(row: Row, place: Endpoint) -> bool:
+    """Whether the user has to name the model: the service has no usual one."""
+    return row.model is None and not row.local and place.base_url == row.base_url
 
 
 class TransportOptions(TypedDict):
@@ -220,7 +263,7 @@ def model_of(
     own_address = provider.endpoint.base_url == row.base_url
     if row.model and (own_address or not row.base_url):
         return row.model
-    if own_address and not row.local:
+    if _needs_model(row, provider.endpoint):
         raise UsageError(
             f"no model is named for {name}",
             hint=f"choose one with -m; `chatstream models -p {name}` lists them",

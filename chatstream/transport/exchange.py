@@ -36,10 +36,13 @@ from chatstream.errors import (
     ProtocolError,
     TimedOut,
     TLSError,
+    Unreachable,
 )
 from chatstream.redact import mask_headers, show_url
+from chatstream.transport.ahead import Ahead
 from chatstream.transport.body import unpack
 from chatstream.transport.connection import TICK, Body, Lane, make_reachable
+from chatstream.transport.dial import NobodyThere
 from chatstream.transport.head import codings
 
 log = logging.getLogger(__name__)
@@ -102,9 +105,10 @@ class _Session(requests.Session):
 
 
 class Transport:
-    """One requests session. `connect` is the limit for each address, in seconds.
+    """One requests session. `connect` is the limit for a connection, in seconds.
 
     `proxies` and `ca_file` replace what the environment says. No proxy is used for loopback.
+    `ahead` is a connection for the first request; it stays the caller's to close.
     """
 
     def __init__(
@@ -113,8 +117,10 @@ class Transport:
         connect: float | None = 10.0,
         proxies: Mapping[str, str] | None = None,
         ca_file: str | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self._connect = connect
+        self._ahead = ahead
         self._proxies = dict(proxies or {})
         self._verify: str | None = ca_file
         self._session = _Session()
@@ -171,7 +177,8 @@ class Transport:
             self._leave(lane, response, reusable=reusable)
 
     def _new_lane(self) -> Lane:
-        return Lane()
+        ahead, self._ahead = self._ahead, None
+        return Lane(ahead)
 
     def _leave(self, lane: Lane, response: requests.Response | None, *, reusable: bool) -> None:
         """Let go of an exchange; only a connection that can be used again is kept."""
@@ -330,24 +337,33 @@ def _translate(error: Exception, call: Call, connect: float | None) -> NoReturn:
             f"the request to {where} cannot be made: {error}",
             hint="check the address (--base-url), the key and the proxy settings",
         ) from error
+    for cause in _causes(error):
+        if isinstance(cause, NobodyThere):
+            raise Unreachable(
+                f"no answer from {where}: {reason}", here=cause.here, named=cause.named
+            ) from error
     if isinstance(error, what.RequestException | urllib3.exceptions.HTTPError | OSError):
         raise ConnectError(f"no answer from {where}: {reason}") from error
     raise error
 
 
-def _innermost(error: BaseException) -> str:
-    """The plainest words for why, from the bottom of a chain of wrapped errors."""
-    seen = error
-    while True:
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what led to it, down to the first failure of all: they are wrapped."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
         inner = getattr(seen, "reason", None) or seen.__cause__ or seen.__context__
         if not isinstance(inner, BaseException):
             inner = next((arg for arg in seen.args if isinstance(arg, BaseException)), None)
-        if inner is None:
-            break
         seen = inner
-    if isinstance(seen, ConnectionRefusedError):
+
+
+def _innermost(error: BaseException) -> str:
+    """The plainest words for why."""
+    *_, first = _causes(error)
+    if isinstance(first, ConnectionRefusedError):
         return "connection refused"
-    return str(getattr(seen, "strerror", None) or seen) or type(seen).__name__
+    return str(getattr(first, "strerror", None) or first) or type(first).__name__
 
 
 __all__ = ["TICK", "Call", "Head", "Tick", "Transport"]
