@@ -5,6 +5,8 @@
 
 Everything that can fail happens inside the pipeline, so every run, whatever becomes of it, has
 its events and exactly one terminal one.
+
+The rooms are imported in `run`, after the connection to the server has begun.
 """
 
 from __future__ import annotations
@@ -18,7 +20,14 @@ from msgspec.structs import replace
 from chatstream import errors
 from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
-from chatstream.cli.choose import candidates, label, model_of, named, provider_of
+from chatstream.cli.choose import (
+    begin_ahead,
+    candidates,
+    label,
+    model_of,
+    named,
+    provider_of,
+)
 from chatstream.cli.config import OnDrop, Resolved, Settings, learn_secrets, resolve
 from chatstream.cli.endpoints import address
 from chatstream.errors import Cancelled, ChatstreamError
@@ -26,22 +35,13 @@ from chatstream.events import Error, Event, Metadata
 from chatstream.flow import Open, Pulse, Stage, pipe, singly, without_signals
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Row, find
-from chatstream.recovery.attempts import Attempts
-from chatstream.recovery.degrade import degrade
-from chatstream.recovery.fallback import fallback
-from chatstream.recovery.retry import Plan, retry
-from chatstream.recovery.watchdog import Limits, watchdog, within
 from chatstream.redact import mask_address, redact, without_secrets
-from chatstream.stages.buffer import Pressure, buffer
-from chatstream.stages.coalesce import coalesce
-from chatstream.stages.journal import journal
-from chatstream.stages.seal import new_run, seal
-from chatstream.stages.thinking import thinking
-from chatstream.store.journal import Asked, Journal
 from chatstream.store.place import runs_folder
 
 if TYPE_CHECKING:
+    from chatstream.store.journal import Asked
     from chatstream.store.reading import Record
+    from chatstream.transport.ahead import Ahead
 
 FIRST_TOKEN = 300.0
 FIRST_TOKEN_LOCAL = 900.0  # a local server may have to load tens of gigabytes first
@@ -159,10 +159,20 @@ def run(
     it. `keeps_images`: those of the answer are saved. `record` is the run whose answer is to be
     continued.
     """
-    import chatstream.transport  # noqa: F401 - requests: its import is no part of the run's time
-
     settings = resolved.settings
     models = candidates(settings)
+    ahead = begin_ahead(models[0])
+
+    # While it is being made; and the time that imports take is no part of the run's.
+    import chatstream.recovery.retry
+    import chatstream.transport.exchange  # noqa: F401
+    from chatstream.stages.buffer import Pressure, buffer
+    from chatstream.stages.coalesce import coalesce
+    from chatstream.stages.journal import journal
+    from chatstream.stages.seal import new_run, seal
+    from chatstream.stages.thinking import thinking
+    from chatstream.store.journal import Journal
+
     caller, token = token, CancelToken()  # who stops reading ends this run, and nothing else
     opening = replace(
         new_run(),
@@ -213,17 +223,26 @@ def run(
     if not resettable and on_drop in {"restart", "fallback"}:
         on_drop = "stop"
     after_text = resettable and on_drop != "stop"
-    events = _answer(models, on_drop, request, token, after_text=after_text, thought=thought)
-    return _tied(caller, token, pipe(events, *stages))
+    events = _answer(
+        models, on_drop, request, token, after_text=after_text, thought=thought, ahead=ahead
+    )
+    return _tied(caller, token, pipe(events, *stages), ahead)
 
 
-def _tied(caller: CancelToken, token: CancelToken, events: Iterator[Event]) -> Iterator[Event]:
-    """The events of a run with its own token, which the caller's one cancels while it is read."""
+def _tied(
+    caller: CancelToken, token: CancelToken, events: Iterator[Event], ahead: Ahead | None
+) -> Iterator[Event]:
+    """The events of a run with its own token, which the caller's one cancels while it is read.
+
+    At their end the connection that was begun ahead is closed, if nothing has used it.
+    """
     untie = caller.tie(token)
     try:
         yield from events
     finally:
         untie()
+        if ahead is not None:
+            ahead.close()
 
 
 def failed(error: ChatstreamError, token: CancelToken) -> Iterator[Event]:
@@ -232,6 +251,8 @@ def failed(error: ChatstreamError, token: CancelToken) -> Iterator[Event]:
     def events() -> Iterator[Event]:
         yield Pulse()
         raise error
+
+    from chatstream.stages.seal import new_run, seal
 
     learn_secrets()
     return seal(new_run(), token, redact=redact)(events())
@@ -245,13 +266,20 @@ def _answer(
     *,
     after_text: bool,
     thought: bool,
+    ahead: Ahead | None,
 ) -> Iterator[Event]:
-    """Every model that may be asked, in turn, until one has answered."""
+    """Every model that may be asked, in turn, until one has answered; the first over `ahead`."""
+    from chatstream.recovery.attempts import Attempts
+    from chatstream.recovery.degrade import degrade
+    from chatstream.recovery.fallback import fallback
+    from chatstream.recovery.retry import Plan, retry
+    from chatstream.recovery.watchdog import Limits, watchdog, within
+
     attempts = Attempts(models[0].retries)
 
     def asked(its: Settings, last: bool) -> Open:
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
-            provider = yield from provider_of(its, token)
+            provider = yield from provider_of(its, token, ahead if its is models[0] else None)
             try:
                 if not named(its):  # the journal tells whom it was before anything is asked
                     place = provider.endpoint
@@ -289,6 +317,8 @@ def _asked(resolved: Resolved, first: Settings, request: ChatRequest) -> Asked:
 
     `first` are those of the model that is asked first. Raises `ConfigError`, `UsageError`.
     """
+    from chatstream.store.journal import Asked
+
     settings = resolved.settings
     provider = named(first)
     place = address(find(provider), first) if provider else ""
