@@ -1,4 +1,4 @@
-"""Every command line of the README is run, and does what it is there for.
+"""Every command line of the README is run, and does what it is there for; so is its Python.
 
 `RULES` says how: the first that fits a line holds. A line that no rule fits fails, and so does a
 rule that fits no line. Commands run in a folder with the files that they name, against a server
@@ -13,12 +13,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from chatstream.cli.config import resolve
 from chatstream.providers.demo import ANSWER
 from chatstream.store.place import state_folder
 from tests.support.client import COMMAND, run_here
@@ -79,10 +81,14 @@ RULES = (
 )
 
 
+def blocks(language: str) -> list[str]:
+    """The README's blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
 def commands() -> list[str]:
     """The command lines of the README's console blocks, without the comments after them."""
-    blocks = re.findall(r"^```console\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
+    lines = [line for block in blocks("console") for line in block.splitlines()]
     return [re.sub(r"\s+# .*", "", line[2:]).strip() for line in lines if line.startswith("$ ")]
 
 
@@ -171,6 +177,28 @@ def test_a_command_of_the_readme_does_what_it_is_there_for(
 def test_what_the_readme_makes_is_in_the_makefile(line: str) -> None:
     target = line.removeprefix("make ")
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_python_of_the_readme_runs(
+    server: EveryService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CHATSTREAM_MODEL", "demo-fast")
+    for code in blocks("python"):
+        exec(compile(code, "README.md", "exec"), {})
+    shown = capsys.readouterr().out
+    assert TEXT in shown
+    assert ANSWER in shown
+
+
+def test_the_settings_of_the_readme_are_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.toml"
+    monkeypatch.setenv("CHATSTREAM_CONFIG", str(file))
+    for settings in blocks("toml"):
+        file.write_text(settings, encoding="utf-8")
+        for profile in (None, *tomllib.loads(settings).get("profiles", {})):
+            assert set(resolve({}, profile=profile).origins)
 
 
 def done(command: str, *, terminal: bool) -> tuple[int, str]:

@@ -52,7 +52,9 @@ class Format(StrEnum):
     JSON = "json"
 
 
-_number = typer.Option("-n", "--number", min=1, metavar="N", help="Show at most N; 20.")
+_number = typer.Option(
+    "-n", "--number", min=1, metavar="N", show_default=False, help="Show N at most; 20 by default."
+)
 Number = Annotated[int, _number]
 NumberAlone = Annotated[int | None, _number]
 Json = Annotated[bool, typer.Option("--json", help="As JSON, one object a line.")]
