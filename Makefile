@@ -57,6 +57,7 @@ $(VENV)/.base: $(BIN)/python pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) --editable '.[dev]'
+	$(PIP) --upgrade --target $(VENV)/pysocks PySocks  # beside the rest: most tests are without it
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.dev

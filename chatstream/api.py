@@ -55,6 +55,7 @@ class Options(TypedDict, total=False):
     timeout: float
     proxy: str
     ca_file: str
+    headers: dict[str, str]
     on_drop: OnDrop
     fallback: list[str]
     strategy: str
@@ -108,6 +109,7 @@ def stream(
     timeout              seconds for the whole answer; no limit
     proxy                the address of a proxy
     ca_file              a file of certificate authorities to trust
+    headers              a dict of further headers for the server, by their names
     on_drop              what to do when the answer breaks off: "continue" (the default; only where
                          the server can), "restart", "fallback" or "stop"
     fallback             a list of models that take over, each "MODEL", "MODEL@PROVIDER" or

@@ -82,11 +82,17 @@ class ConnectError(ChatstreamError):
     hint = "check that the server runs and that the address is right (--base-url)"
 
 
+class ProxyRefused(ConnectError):
+    """The proxy does not let the request through. Trying again cannot help."""
+
+    retryable = False
+
+
 class TLSError(ChatstreamError):
-    """The server's certificate was not accepted. Trying again cannot help."""
+    """No secure connection to the server. Trying again cannot help."""
 
     code = "connect"
-    hint = "for a private certificate authority name its file with ca_file or REQUESTS_CA_BUNDLE"
+    hint = "check the address and the port (--base-url)"
 
 
 class ProtocolError(ChatstreamError):

@@ -41,6 +41,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "requests": ("transport/",),
     "urllib3": ("transport/",),
+    "socks": ("transport/socks.py",),
+    "certifi": ("transport/trust.py",),
+    "truststore": ("transport/trust.py",),
     "tenacity": ("recovery/policy.py",),
     "rich": ("sinks/", "cli/"),
     "markdown_it": ("sinks/",),
@@ -49,7 +52,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 }
 
 # What must not be imported while a module is imported: it would slow every start.
-ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich"}
+ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich", "certifi", "truststore"}
 DRAWING = {
     *("live", "region", "markdown", "inline", "tables", "code", "lines"),
     *("theme", "status", "tools", "thoughts"),

@@ -26,6 +26,7 @@ from chatstream.cli.options import (
     ConnectTimeout,
     Debug,
     FirstTokenTimeout,
+    Header,
     IdleTimeout,
     Json,
     Option,
@@ -118,6 +119,7 @@ def bench(
     ] = False,
     temperature: Temperature = None,
     option: Option = None,
+    header: Header = None,
     connect_timeout: ConnectTimeout = None,
     first_token_timeout: FirstTokenTimeout = None,
     idle_timeout: IdleTimeout = None,
@@ -244,7 +246,7 @@ def _self_test(token: CancelToken) -> int:
     from chatstream.bench.steal import Steal
 
     def wires(url: str, kernel: bool) -> Measuring:
-        settings = Settings(provider="ollama", base_url=url, model="truth")
+        settings = Settings(provider="ollama", base_url=url, model="truth", proxy="")
         return Measuring({"self-test": settings}, kernel=kernel)
 
     steal = Steal()

@@ -12,6 +12,7 @@ from chatstream import errors
 from chatstream.cancel import CancelToken
 from chatstream.cli.config import Settings
 from chatstream.cli.endpoints import endpoint, with_keys
+from chatstream.cli.headers import bring_a_key
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.events import Event
@@ -90,6 +91,7 @@ def with_model(settings: Settings, name: str) -> Settings:
         api_key=None,
         key_variable=None,
         key_command=None,
+        headers={},
     )
 
 
@@ -152,6 +154,8 @@ def provider_of(settings: Settings, token: CancelToken) -> Generator[Event, None
     except ChatstreamError as error:
         ollama.close()
         token.check()
+        if isinstance(error, ConfigError):
+            raise
         known = isinstance(error, ConnectError | TimedOut)
         why = "" if known else f" ({error.message})"
     for name in with_keys():
@@ -173,12 +177,13 @@ def made(
 
     row = find(name)
     place = endpoint(name, row, settings)
-    if place.key is None and row.key_variable and not row.local and not settings.base_url:
+    hosted = row.key_variable and not row.local and not settings.base_url
+    if hosted and place.key is None and not bring_a_key(place.headers):
         raise errors.AuthError(
             f"there is no API key for {name}",
             hint=f"set {row.key_variable}, or key_command in the configuration file",
         )
-    transport = transport or Transport(**transport_options(settings))
+    transport = transport or Transport(**transport_options(row, settings))
     return dialect(row)(place, transport, clock)
 
 
@@ -190,11 +195,16 @@ class TransportOptions(TypedDict):
     ca_file: str | None
 
 
-def transport_options(settings: Settings) -> TransportOptions:
-    """What the settings say about connections."""
+def transport_options(row: Row, settings: Settings) -> TransportOptions:
+    """What the settings say about connections.
+
+    No proxy leads to a server in this process: that of the demo, or any where `proxy` is "".
+    """
+    proxies = dict.fromkeys(("http", "https"), settings.proxy) if settings.proxy else None
+    here = settings.proxy == "" or not row.base_url
     return {
         "connect": settings.connect_timeout or None,
-        "proxies": {"http": settings.proxy, "https": settings.proxy} if settings.proxy else None,
+        "proxies": {} if here else proxies,
         "ca_file": settings.ca_file,
     }
 

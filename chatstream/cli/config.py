@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 
 from chatstream.addresses import same_server
+from chatstream.cli import headers
 from chatstream.errors import ConfigError, UsageError
 from chatstream.providers import PROVIDERS
 from chatstream.redact import redact
@@ -55,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: Seconds = 0.0
     proxy: str | None = None
     ca_file: str | None = None
+    headers: dict[str, str] = {}
     reasoning: Literal["show", "hide"] | None = None
     stats: bool | None = None
     options: dict[str, Any] = {}
@@ -86,7 +88,7 @@ _DECIDING = BOUND | {"provider", "strategy", "fallback", "proxy", "ca_file"}
 
 _MAY_BE_EMPTY = frozenset({"system", "options"})
 
-_TABLES = frozenset({"options", "strategies"})
+_TABLES = frozenset({"headers", "options", "strategies"})
 """The settings that are tables, and have no form as one text."""
 
 _TOP_LEVEL = frozenset({"profile", "profiles"})
@@ -167,6 +169,11 @@ def resolve(
             if name == "options" and isinstance(value, dict):
                 values["options"] = {**value, **values.get("options", {})}
                 origins.setdefault(name, _named(origin, name))
+            elif name == "headers":
+                if not (foreign or elsewhere):
+                    its = _typed(name, value, _named(origin, name))
+                    values[name] = headers.merged(its, values.get(name, {}))
+                    origins.setdefault(name, _named(origin, name))
             elif name not in values and not (
                 (foreign and name in BOUND)
                 or (elsewhere and name in KEYS)
@@ -198,6 +205,8 @@ def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
 def _learn(name: str, value: Any) -> None:
     if name == "options":
         redact.learn_options(value)
+    elif name == "headers":
+        redact.learn_headers(value)
     elif name in SECRETS:
         redact.learn(str(value))
     elif name in ADDRESSES:
@@ -235,6 +244,7 @@ def parse(name: str, text: str) -> Any:
 
 def _named(origin: str, name: str) -> str:
     if origin.startswith("--"):
+        name = "header" if name == "headers" else name  # the option is given once for each
         return origin.format(name.replace("_", "-"))
     return origin.format(name.upper())
 
@@ -243,6 +253,8 @@ def _typed(name: str, value: Any, origin: str) -> Any:
     field = FIELDS.get(name)
     if field is None:
         raise ConfigError(f"{origin}: there is no setting {name!r}", hint=_nearest(name))
+    if name == "headers":
+        return headers.checked(value, origin)
     if name not in _MAY_BE_EMPTY:
         check_given(origin, value)
     if isinstance(value, str):  # an argument need not be UTF-8, what we send has to be

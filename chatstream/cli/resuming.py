@@ -131,11 +131,13 @@ def _at_its_server(
         )
     there = resolve({**given, "base_url": then}, profile=profile)
     if not (asked.named and kept == asked.base_url):
-        if has_key(row, there.settings) and not given.keys() & KEYS:
+        key = has_key(row, there.settings) and not given.keys() & KEYS
+        if key or (there.settings.headers and "headers" not in given):
+            what = "key is" if key else "headers are"
             raise UsageError(
                 f"run {record.run} was asked at {then}; the settings now lead to "
-                f"{show_url(now)}, whose key is not sent there",
-                hint=f"if the key is meant for both: --base-url {then}",
+                f"{show_url(now)}, whose {what} not sent there",
+                hint=f"if the {what.partition(' ')[0]} is meant for both: --base-url {then}",
             )
         there.origins["base_url"] = f"run {record.run}"
     return there

@@ -44,13 +44,14 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """Where to ask. `base_url` is without a slash at its end."""
+    """Where to ask. `base_url` is without a slash at its end, `headers` are the user's own."""
 
     name: str
     base_url: str
     key: str | None = None
     continues: Means | None = None
     prefix_path: str = ""
+    headers: dict[str, str] = {}
 
 
 PROVIDERS: dict[str, Row] = {

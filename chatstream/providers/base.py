@@ -156,6 +156,9 @@ class Provider(ABC):
             **({"Content-Type": "application/json"} if body is not None else {}),
             **self.headers(),
         }
+        own = {name.lower() for name in self.endpoint.headers}
+        headers = {name: value for name, value in headers.items() if name.lower() not in own}
+        headers |= self.endpoint.headers
         data = None if body is None else msgspec.json.encode(body)
         return Call(joined(self.endpoint.base_url, path), headers, data)
 

@@ -39,6 +39,7 @@ from chatstream.errors import ChatstreamError, Truncated
 from chatstream.timing import Trace
 from chatstream.transport.body import Chunked, Framing, Sized, UntilClose
 from chatstream.transport.head import body_length, read_head
+from chatstream.transport.proxies import Proxy
 
 TICK = 0.1
 """Seconds: the longest that a reader is without control, so the pace of spinners and limits."""
@@ -69,6 +70,7 @@ class Lane:
         self.trace = Trace()
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.body: Body | None = None
+        self.proxy: Proxy | None = None
         self.connected = False
         self._guard: socket.socket | None = None
         self.dead = False
@@ -257,9 +259,15 @@ class _Reachable(HTTPConnection):
 
     response_class = Body
 
+    def __init__(self, *args: Any, _socks_options: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._socks_options = _socks_options  # those of urllib3's SOCKSProxyManager
+
     def _new_conn(self) -> socket.socket:
         """As urllib3's, but the socket is known to the lane before it connects."""
         host = self._dns_host.strip("[]")
+        if self._socks_options:
+            return self._through_socks(host)
         trace: Trace = _current.lane.trace
         began = monotonic()
         try:
@@ -286,6 +294,18 @@ class _Reachable(HTTPConnection):
         if isinstance(failure, TimeoutError):
             raise ConnectTimeoutError(self, "timed out") from failure
         raise NewConnectionError(self, str(failure.strerror or failure)) from failure
+
+    def _through_socks(self, host: str) -> socket.socket:
+        from chatstream.transport.socks import dial  # needs PySocks
+
+        return dial(
+            self._socks_options,
+            host,
+            self.port,
+            lane=_current.lane,
+            timeout=self.timeout,
+            socket_options=(*(self.socket_options or ()), *_KEEP_ALIVE),
+        )
 
     def connect(self) -> None:
         lane: Lane = _current.lane
