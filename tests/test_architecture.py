@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": VALUES | PURE,
     "bench": VALUES | PURE,
     "cli": EVERYTHING,
+    "api": EVERYTHING,
     "__init__": EVERYTHING,
     "__main__": EVERYTHING,
 }

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec.structs import replace
 
-from chatstream import errors
-from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
 from chatstream.cli.choose import (
     begin_ahead,
@@ -30,9 +29,9 @@ from chatstream.cli.choose import (
 )
 from chatstream.cli.config import OnDrop, Resolved, Settings, learn_secrets, resolve
 from chatstream.cli.endpoints import address
-from chatstream.errors import Cancelled, ChatstreamError
-from chatstream.events import Error, Event, Metadata
-from chatstream.flow import Open, Pulse, Stage, pipe, singly, without_signals
+from chatstream.errors import Cancelled, ChatstreamError, ConfigError
+from chatstream.events import Event, Metadata
+from chatstream.flow import Open, Pulse, Stage, pipe, singly
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Row, find
 from chatstream.redact import mask_address, redact, without_secrets
@@ -47,97 +46,19 @@ FIRST_TOKEN = 300.0
 FIRST_TOKEN_LOCAL = 900.0  # a local server may have to load tens of gigabytes first
 
 
-class Options(TypedDict, total=False):
-    """What `stream` and `ask` take; the names and defaults are those of the settings."""
-
-    provider: str
-    model: str
-    base_url: str
-    api_key: str
-    key_variable: str
-    key_command: str
-    system: str
-    temperature: float
-    max_tokens: int
-    retries: int
-    connect_timeout: float
-    first_token_timeout: float
-    idle_timeout: float
-    timeout: float
-    proxy: str
-    ca_file: str
-    headers: dict[str, str]
-    options: dict[str, Any]
-    on_drop: OnDrop
-    fallback: list[str]
-    strategy: str
-    journal: bool
-    buffer: Literal["none", "fixed", "dynamic", "sliding"]
-    buffer_bytes: int
-    coalesce: bool
-    profile: str
-
-
-def stream(
-    prompt: str | Sequence[Message],
-    *,
-    token: CancelToken | None = None,
-    streaming: bool = True,
-    **options: Unpack[Options],
-) -> Iterator[Event]:
-    """The events of one answer, as they arrive; the last is `Done` or `Error`.
-
-    `prompt` is a question or a whole conversation. Settings that are not given come from the
-    environment and the configuration file. `token.cancel()`, from any thread, ends the answer;
-    so does closing the iterator. Never raises for what happens to the answer: that is the
-    `Error` event.
-    """
-    token = token or CancelToken()
-    yield from without_signals(start(prompt, dict(options), token, streaming=streaming))
-
-
-def ask(
-    prompt: str | Sequence[Message],
-    *,
-    token: CancelToken | None = None,
-    streaming: bool = True,
-    **options: Unpack[Options],
-) -> Message:
-    """The whole answer. Takes what `stream` takes.
-
-    Raises the `ChatstreamError` of the failure when the answer is not whole; its `partial` is
-    the message as far as it came.
-    """
-    answer = Accumulator()
-    for event in stream(prompt, token=token, streaming=streaming, **options):
-        answer.add(event)
-    if isinstance(answer.terminal, Error):
-        raise _exception(answer.terminal, answer.message)
-    return answer.message
-
-
-def _exception(event: Error, partial: Message) -> ChatstreamError:
-    kind = errors.class_of(event.code)
-    error = ChatstreamError.__new__(kind)
-    ChatstreamError.__init__(
-        error, event.message, hint=event.hint, status=event.status, request_id=event.request_id
-    )
-    error.partial = partial
-    return error
-
-
 def start(
     prompt: str | Sequence[Message],
     flags: Mapping[str, Any],
     token: CancelToken,
     *,
     streaming: bool = True,
+    resettable: bool = True,
 ) -> Iterator[Event]:
     """The events of one run, pulses included. `flags` are settings, and `profile`."""
     settings = {name: value for name, value in flags.items() if name != "profile"}
     try:
         resolved = resolve(settings, profile=flags.get("profile"))
-        return run(resolved, prompt, token, streaming=streaming)
+        return run(resolved, prompt, token, streaming=streaming, resettable=resettable)
     except ChatstreamError as error:
         return failed(error, token)
 
@@ -160,6 +81,7 @@ def run(
     continued.
     """
     settings = resolved.settings
+    check_sendable(settings.options)
     models = candidates(settings)
     ahead = begin_ahead(models[0])
 
@@ -245,7 +167,7 @@ def _tied(
             ahead.close()
 
 
-def failed(error: ChatstreamError, token: CancelToken) -> Iterator[Event]:
+def failed(error: Exception, token: CancelToken) -> Iterator[Event]:
     """The events of a run that ended before it began."""
 
     def events() -> Iterator[Event]:
@@ -339,6 +261,21 @@ def _asked(resolved: Resolved, first: Settings, request: ChatRequest) -> Asked:
 def _messages(prompt: str | Sequence[Message], system: str | None) -> tuple[Message, ...]:
     begin = (Message("system", system),) if system else ()
     return (*begin, *((Message("user", prompt),) if isinstance(prompt, str) else prompt))
+
+
+def check_sendable(options: Mapping[str, Any]) -> None:
+    """Raises `ConfigError` for options that are no JSON, and names the first."""
+    import json
+
+    for name, value in options.items():
+        try:
+            json.dumps(value, allow_nan=False)
+            msgspec.json.encode({name: value})
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigError(
+                f"the option {name!r} cannot be sent: its value is not JSON",
+                hint="JSON has texts, numbers, true and false, null, lists, and objects of these",
+            ) from error
 
 
 def first_token(settings: Settings, row: Row) -> float | None:
