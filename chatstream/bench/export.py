@@ -60,6 +60,9 @@ def as_html(result: Result) -> bytes:
     return html(result).encode("utf-8", "replace")
 
 
+STDOUT = Path("-")
+"""The file that stands for standard output."""
+
 FORMATS: dict[str, Callable[[Result], bytes]] = {"csv": as_csv, "json": as_json, "html": as_html}
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from chatstream.bench.export import as_json, write
+from chatstream.bench.export import check as check_file
 from chatstream.bench.result import RESULT_VERSION, Result, decode
 from chatstream.errors import ConfigError, JournalError, UsageError
 
@@ -32,22 +33,25 @@ class _Kind(msgspec.Struct):
 def save(name: str, result: Result, folder: Path) -> Path:
     """Keep the result, in place of an old one of that name; returns its file.
 
-    Raises `UsageError` for a name that cannot be, `JournalError` where nothing can be written.
+    Raises `UsageError` for a name that is not allowed, `JournalError` if it cannot be written.
     """
     path = _file(name, folder)
     try:
-        for it in (*reversed(folder.parents), folder):
-            if not it.exists():
-                it.mkdir(mode=_PRIVATE, exist_ok=True)  # makedirs would leave those above public
+        _make(folder)
     except OSError as error:
-        raise JournalError(f"{folder} cannot be made: {error.strerror}") from error
+        raise JournalError(f"cannot create {folder}: {error.strerror}") from error
     write(path, as_json(result))
     return path
 
 
-def check(name: str) -> None:
-    """Raise `UsageError` for a name that cannot be, before anything is measured."""
-    _file(name, Path())
+def check(name: str, folder: Path) -> None:
+    """Raise `UsageError` if `save` could not keep a result, before anything is measured."""
+    path = _file(name, folder)
+    try:
+        _make(folder)
+    except OSError as error:
+        raise UsageError(f"--save {name}: cannot create {folder}: {error.strerror}") from error
+    check_file(path)
 
 
 def names(folder: Path) -> list[str]:
@@ -75,6 +79,13 @@ def load(name_or_path: str, folder: Path) -> Result:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     return _parsed(data, path)
+
+
+def _make(folder: Path) -> None:
+    """Create the folder for its owner alone. `makedirs` would leave those above it public."""
+    for it in (*reversed(folder.parents), folder):
+        if not it.exists():
+            it.mkdir(mode=_PRIVATE, exist_ok=True)
 
 
 def _fits(name: str) -> bool:

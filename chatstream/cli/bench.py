@@ -42,6 +42,12 @@ from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
 
 
+def _file_or_stdout(text: str) -> Path:
+    """What `--csv` and `--html` take. `./-` is a file of that name, and `-` is not."""
+    path = file_path(text)
+    return path.absolute() if path == export.STDOUT and text != str(path) else path
+
+
 def bench(
     provider: Provider = None,
     model: Annotated[
@@ -124,11 +130,22 @@ def bench(
     timeout: Timeout = None,
     as_json: Json = False,
     csv: Annotated[
-        Path | None, typer.Option("--csv", parser=file_path, metavar="FILE", help="One row a run.")
+        Path | None,
+        typer.Option(
+            "--csv",
+            parser=_file_or_stdout,
+            metavar="FILE",
+            help="Write one row per run; - is standard output.",
+        ),
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", parser=file_path, metavar="FILE", help="One page with plots."),
+        typer.Option(
+            "--html",
+            parser=_file_or_stdout,
+            metavar="FILE",
+            help="Write a page with plots; - is standard output.",
+        ),
     ] = None,
     save: Annotated[
         str | None, typer.Option("--save", metavar="NAME", help="Keep the result for --baseline.")
@@ -183,11 +200,9 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
     """Everything is looked at before anything is asked."""
     if given["rate"] is not None and given["concurrency"] != 1:
         raise UsageError("--rate and --concurrency exclude each other: a rate is an open loop")
-    files = [(name, given[name]) for name in ("csv", "html") if given[name] is not None]
-    for _, path in files:
-        export.check(path)
+    files, printed = _outputs(given)
     if given["save"] is not None:
-        saved.check(given["save"])
+        saved.check(given["save"], results_folder())
     check_given("--prompt", given["prompt"])
     gates = [parse_gate(text) for text in given["fail_if"] or ()]
     baseline = given["baseline"]
@@ -195,6 +210,7 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
         raise UsageError("a gate speaks of a baseline", hint="name it with --baseline")
     wanted = Wanted(
         files=files,
+        printed=printed,
         save=given["save"],
         baseline=None if baseline is None else (baseline, saved.load(baseline, results_folder())),
         gates=gates,
@@ -221,6 +237,27 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
     settings = {arm.name: servers[at // each].settings for at, arm in enumerate(arms)}
     addresses = dict.fromkeys(mask_address(it.address) or "built in" for it in servers)
     return run(arms, settings, ", ".join(addresses), plan, wanted, token)
+
+
+def _outputs(given: dict[str, Any]) -> tuple[list[tuple[str, Path]], str | None]:
+    """The files to write, each with its format, and the format that standard output gets.
+
+    Raises `UsageError` where one of them cannot be written, or would overwrite another.
+    """
+    wanted = [(name, given[name]) for name in ("csv", "html") if given[name] is not None]
+    files = [(name, path) for name, path in wanted if path != export.STDOUT]
+    printed = [name for name, path in wanted if path == export.STDOUT]
+    claims = [f"--{name} -" for name in printed] + ["--json"] * given["as_json"]
+    if printed and len(claims) > 1:
+        raise UsageError(
+            f"{' and '.join(claims)} would both write to standard output",
+            hint="write one of them to a file",
+        )
+    for _, path in files:
+        export.check(path)
+    if len({path.resolve() for _, path in files}) < len(files):
+        raise UsageError(f"--csv and --html name the same file: {files[0][1]}")
+    return files, printed[0] if printed else None
 
 
 def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:

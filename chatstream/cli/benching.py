@@ -4,7 +4,8 @@
 2. After each run the files are rewritten, so that whatever ends the benchmark leaves what was
    measured. While other streams are open this happens once in a while only: it takes milliseconds.
 3. Standard output is for the result: one screen, or with `--json` events as everywhere, the last of
-   which is the `result`. Progress goes to standard error, and only to a terminal.
+   which is the `result`, or the export that was asked for with `-`; the screen then goes to
+   standard error. Progress goes to standard error, and only to a terminal.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ from chatstream.cli.config import Settings
 from chatstream.cli.measuring import Measuring
 from chatstream.cli.output import has_colours
 from chatstream.clock import monotonic
-from chatstream.errors import ChatstreamError
+from chatstream.errors import ChatstreamError, JournalError
 from chatstream.events import Event, Metadata, Progress
 from chatstream.redact import redact
 from chatstream.sinks.escape import clean
+from chatstream.sinks.notes import standard_error
 from chatstream.sinks.output import Output
 from chatstream.stages.seal import new_run
 from chatstream.store.place import state_folder
@@ -57,11 +59,13 @@ _COLOURS = {"bold": "1", "dim": "2", "good": "32", "bad": "1;31", "warn": "33"}
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What is to come of the figures.
 
-    `files` are the exports: a format of `export.FORMATS` and where to. `baseline` is the name it
+    `files` are the exports: a format of `export.FORMATS` and where to. `printed` is the format
+    that standard output gets; the screen then goes to standard error. `baseline` is the name it
     was given by, and the result that stands there.
     """
 
     files: Sequence[tuple[str, Path]] = ()
+    printed: str | None = None
     save: str | None = None
     baseline: tuple[str, Result] | None = None
     gates: Sequence[Condition] = ()
@@ -90,7 +94,7 @@ def bench(
     opening = new_run()
     opening.provider, opening.model = arms[0].provider, arms[0].model
     finding = _Finding(arms, target, plan, wanted, str(opening.started_at))
-    telling = _Telling(wanted.as_json, opening)
+    telling = _Telling(wanted, opening)
     its = settings[arms[0].name]
     with Measuring(settings) as wires, _progress(plan, arms, quiet=wanted.as_json) as draw:
         run = Run(wires, arms, plan, token, temperature=its.temperature, options=its.options)
@@ -108,8 +112,8 @@ def bench(
                 with contextlib.suppress(ChatstreamError):  # told at the end, if it stays so
                     finding.keep(finding.result(run, stopped=token.cancelled))
     result = finding.result(run, stopped=token.cancelled)
-    telling.result(result)
     try:
+        telling.result(result)
         finding.keep(result)
     except ChatstreamError as error:
         return exits.report(error, ())
@@ -169,11 +173,12 @@ class _Finding:
 
 
 class _Telling:
-    """Standard output: the events of the benchmark, or the screen at its end."""
+    """What is printed: the events of the benchmark, or the screen and an export at its end."""
 
-    def __init__(self, as_json: bool, opening: Metadata) -> None:
+    def __init__(self, wanted: Wanted, opening: Metadata) -> None:
         self._out = Output(1)
-        self._as_json = as_json
+        self._as_json = wanted.as_json
+        self._printed = wanted.printed
         self._seq = 0
         self._began = monotonic()
         self._event(opening)
@@ -187,20 +192,21 @@ class _Telling:
         )
 
     def result(self, result: Result) -> None:
-        """The benchmark has ended."""
+        """The benchmark has ended. Raises `JournalError` if the export cannot be written."""
         if self._as_json:
             self._event(result)
-            return
-        columns = min(80, _columns())
-        fancy = _can_show("█▁─", sys.stdout.encoding)
-        lines = screen(result, columns, ascii_only=not fancy)
-        colours = has_colours(1)
-        text = "".join(
-            "".join(_painted(clean(it), role, colours) for it, role in line).rstrip() + "\n"
-            for line in lines
-        )
-        with contextlib.suppress(BrokenPipeError):  # the reader has seen enough
-            self._out.write(text.encode(sys.stdout.encoding, "replace"))
+        elif self._printed is None:
+            with contextlib.suppress(BrokenPipeError):  # the reader has seen enough
+                self._out.write(_drawn(result, 1, sys.stdout.encoding))
+        else:
+            standard_error().write(_drawn(result, 2, sys.stderr.encoding))
+            try:
+                self._out.write(export.FORMATS[self._printed](result))
+            except BrokenPipeError:
+                return
+            except OSError as error:
+                message = f"cannot write to standard output: {error.strerror}"
+                raise JournalError(message) from error
 
     def _event(self, event: Event) -> None:
         if not self._as_json:
@@ -209,6 +215,18 @@ class _Telling:
         self._seq += 1
         with contextlib.suppress(BrokenPipeError):
             self._out.write(msgspec.json.encode(event) + b"\n")
+
+
+def _drawn(result: Result, descriptor: int, encoding: str) -> bytes:
+    """The screen, as wide and as colourful as what it is written to."""
+    fancy = _can_show("█▁─", encoding)
+    colours = has_colours(descriptor)
+    lines = screen(result, min(80, _columns(descriptor)), ascii_only=not fancy)
+    text = "".join(
+        "".join(_painted(clean(it), role, colours) for it, role in line).rstrip() + "\n"
+        for line in lines
+    )
+    return text.encode(encoding, "replace")
 
 
 def _told(plan: Plan) -> dict[str, Any]:
@@ -263,10 +281,10 @@ def _progress(
         yield draw
 
 
-def _columns() -> int:
-    """The width of the terminal; 80 without one."""
+def _columns(descriptor: int) -> int:
+    """The width of that terminal; 80 without one."""
     with contextlib.suppress(OSError):
-        return os.get_terminal_size(1).columns or 80
+        return os.get_terminal_size(descriptor).columns or 80
     return 80
 
 
