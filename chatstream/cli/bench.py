@@ -6,6 +6,7 @@ import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import typer
 
@@ -232,7 +233,8 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
     )
     servers = _servers(given, token)
     models = [(str(it.settings.provider), str(it.settings.model)) for it in servers]
-    arms = arms_of(models, given["cache"], given["vs_blocking"])
+    places = [(*it, place) for it, place in zip(models, _places(servers), strict=True)]
+    arms = arms_of(places, given["cache"], given["vs_blocking"])
     each = len(arms) // len(servers)
     settings = {arm.name: servers[at // each].settings for at, arm in enumerate(arms)}
     addresses = dict.fromkeys(mask_address(it.address) or "built in" for it in servers)
@@ -269,6 +271,14 @@ def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     check_given("--model", names)
     asked: list[Settings] = [with_model(settings, _utf8(name) or "") for name in names]
     return [awaited(server_of(it, token)) for it in asked or candidates(settings)[:1]]
+
+
+def _places(servers: list[Server]) -> list[str]:
+    """What tells these servers apart: the provider, or the host where one has several."""
+    providers = [str(it.settings.provider) for it in servers]
+    hosts = [urlsplit(mask_address(it.address)).netloc or "built in" for it in servers]
+    several = len(set(zip(providers, hosts, strict=True))) > len(set(providers))
+    return hosts if several else providers
 
 
 def _utf8(text: str | None) -> str | None:

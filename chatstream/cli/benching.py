@@ -23,7 +23,7 @@ from chatstream import __version__
 from chatstream.bench import export, saved
 from chatstream.bench.definitions import DEFINITIONS
 from chatstream.bench.gates import Condition, check
-from chatstream.bench.metrics import summed
+from chatstream.bench.metrics import summed, throughput
 from chatstream.bench.plan import Plan
 from chatstream.bench.report import screen
 from chatstream.bench.result import OK, RESULT_VERSION, Arm, Result, Sample
@@ -113,8 +113,10 @@ def bench(
                     finding.keep(finding.result(run, stopped=token.cancelled))
     result = finding.result(run, stopped=token.cancelled)
     try:
-        telling.result(result)
-        finding.keep(result)
+        try:
+            telling.result(result)
+        finally:
+            finding.keep(result)
     except ChatstreamError as error:
         return exits.report(error, ())
     return token.reason.exit_status if token.reason is not None else result.exit_status
@@ -152,6 +154,7 @@ class _Finding:
             samples=self.samples,
             arms=[summed(arm, self.samples) for arm in self._arms],
             client=client_of(self.samples, run.cpu),
+            throughput=throughput(self.samples) if self._plan.is_load else None,
             elapsed=run.elapsed,
             warnings=_warnings(self.samples, self._plan, run, self._steal),
         )
