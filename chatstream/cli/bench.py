@@ -2,7 +2,6 @@
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
-import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,9 +12,10 @@ import typer
 from chatstream.bench import export, saved
 from chatstream.bench.definitions import explain as explained
 from chatstream.bench.gates import parse_gate
+from chatstream.bench.layout import to_ascii
 from chatstream.bench.plan import Plan, arms_of
 from chatstream.cancel import CancelToken
-from chatstream.cli import exits
+from chatstream.cli import exits, stdout
 from chatstream.cli.benching import Wanted, results_folder
 from chatstream.cli.benching import bench as run
 from chatstream.cli.choose import Server, awaited, candidates, server_of, with_model
@@ -184,12 +184,11 @@ def bench(
     arguments = locals()
     if debug:
         show_debug()
-    if explain:
-        typer.echo("\n".join(explained()))
-        return 0
     token = CancelToken()
     with interrupts(token):
         try:
+            if explain:
+                return _explain()
             if self_test:
                 return _self_test(token)
             return _bench(arguments, token)
@@ -286,6 +285,14 @@ def _utf8(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "replace").decode()
 
 
+def _explain() -> int:
+    lines = explained(stdout.columns())
+    if not stdout.can_show("".join(lines), sys.stdout.encoding):
+        lines = [to_ascii(line) for line in lines]
+    stdout.show("\n".join(lines) + "\n")
+    return 0
+
+
 def _self_test(token: CancelToken) -> int:
     from chatstream.bench.selftest import selftest
     from chatstream.bench.steal import Steal
@@ -297,6 +304,5 @@ def _self_test(token: CancelToken) -> int:
     steal = Steal()
     found = selftest(wires, token)
     lines = [*found.lines, *([f"And {steal.warning}."] if steal.warning else [])]
-    with contextlib.suppress(BrokenPipeError):
-        typer.echo("\n".join(lines))
+    stdout.show("\n".join(lines) + "\n")
     return found.exit_status

@@ -36,17 +36,16 @@ from chatstream.bench.verdict import (
     exit_status,
 )
 from chatstream.cancel import CancelToken
-from chatstream.cli import exits
+from chatstream.cli import exits, stdout
 from chatstream.cli.config import Settings
 from chatstream.cli.measuring import Measuring
 from chatstream.cli.output import has_colours
 from chatstream.clock import monotonic
-from chatstream.errors import ChatstreamError, JournalError
+from chatstream.errors import ChatstreamError
 from chatstream.events import Event, Metadata, Progress
 from chatstream.redact import redact
 from chatstream.sinks.escape import clean
 from chatstream.sinks.notes import standard_error
-from chatstream.sinks.output import Output
 from chatstream.stages.seal import new_run
 from chatstream.store.place import state_folder
 
@@ -179,7 +178,6 @@ class _Telling:
     """What is printed: the events of the benchmark, or the screen and an export at its end."""
 
     def __init__(self, wanted: Wanted, opening: Metadata) -> None:
-        self._out = Output(1)
         self._as_json = wanted.as_json
         self._printed = wanted.printed
         self._seq = 0
@@ -195,41 +193,33 @@ class _Telling:
         )
 
     def result(self, result: Result) -> None:
-        """The benchmark has ended. Raises `JournalError` if the export cannot be written."""
+        """The benchmark has ended. Raises `JournalError`."""
         if self._as_json:
             self._event(result)
         elif self._printed is None:
-            with contextlib.suppress(BrokenPipeError):  # the reader has seen enough
-                self._out.write(_drawn(result, 1, sys.stdout.encoding))
+            stdout.write(_drawn(result, 1, sys.stdout.encoding))
         else:
             standard_error().write(_drawn(result, 2, sys.stderr.encoding))
-            try:
-                self._out.write(export.FORMATS[self._printed](result))
-            except BrokenPipeError:
-                return
-            except OSError as error:
-                message = f"cannot write to standard output: {error.strerror}"
-                raise JournalError(message) from error
+            stdout.write(export.FORMATS[self._printed](result))
 
     def _event(self, event: Event) -> None:
         if not self._as_json:
             return
         event.seq, event.t = self._seq, round(monotonic() - self._began, 6)
         self._seq += 1
-        with contextlib.suppress(BrokenPipeError):
-            self._out.write(msgspec.json.encode(event) + b"\n")
+        stdout.write(msgspec.json.encode(event) + b"\n")
 
 
 def _drawn(result: Result, descriptor: int, encoding: str) -> bytes:
     """The screen, as wide and as colourful as what it is written to."""
-    fancy = _can_show("█▁─", encoding)
+    ascii_only = not stdout.can_show("█▁─", encoding)
     colours = has_colours(descriptor)
-    lines = screen(result, min(80, _columns(descriptor)), ascii_only=not fancy)
+    lines = screen(result, stdout.columns(descriptor), ascii_only=ascii_only)
     text = "".join(
         "".join(_painted(clean(it), role, colours) for it, role in line).rstrip() + "\n"
         for line in lines
     )
-    return text.encode(encoding, "replace")
+    return stdout.encode(text, encoding)
 
 
 def _told(plan: Plan) -> dict[str, Any]:
@@ -244,13 +234,16 @@ def _warnings(samples: Sequence[Sample], plan: Plan, run: Run, steal: Steal) -> 
     warnings = [steal.warning] if steal.warning else []
     if plan.reuse and plan.concurrency == 1 and plan.rate is None and opened:
         warnings.append(
-            f"{opened} of {len(warm)} runs had to open a new connection: the server closes them"
+            f"{opened} of {len(warm)} runs had to open a new connection, because the server "
+            "closes them"
         )
     if run.stopped_because == "failures":
-        warnings.append("every run failed, so no more were begun")
+        warnings.append("the first runs all failed, so no more were started")
     if run.stopped_because == "time" and plan.rate is None and not plan.timed:
-        share = f"{plan.precision:.0%}"
-        warnings.append(f"the time was over before the median was known to ±{share}: see --time")
+        warnings.append(
+            f"the time was up before the median was known to within {100 * plan.precision:g} %: "
+            "allow more with --time"
+        )
     return warnings
 
 
@@ -282,21 +275,6 @@ def _progress(
             progress.refresh()
 
         yield draw
-
-
-def _columns(descriptor: int) -> int:
-    """The width of that terminal; 80 without one."""
-    with contextlib.suppress(OSError):
-        return os.get_terminal_size(descriptor).columns or 80
-    return 80
-
-
-def _can_show(text: str, encoding: str) -> bool:
-    try:
-        text.encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
 
 
 def _painted(text: str, role: str, colours: bool) -> str:
