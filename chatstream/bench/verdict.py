@@ -131,9 +131,9 @@ def client_of(samples: Iterable[Sample], cpu: float) -> Client:
         "kernel" if runs and all(run.kernel for run in runs) else "user"
     )
     late, busy = p99 > limit, cpu > CPU_LIMIT
-    reason = f"client lag p99 {p99 * 1e3:.2f} ms, at most {limit * 1e3:.3g} ms is fine"
+    reason = f"client lag p99 {p99 * 1e3:.2f} ms; the limit is {limit * 1e3:.3g} ms"
     if busy and not late:
-        reason = f"it used {cpu:.0%} of a core, at most {CPU_LIMIT:.0%} is fine"
+        reason = f"this process used {cpu:.0%} of a core; the limit is {CPU_LIMIT:.0%}"
     return Client(
         clock=clock,
         verdict="CLIENT-BOUND" if late or busy else "TRUSTED",

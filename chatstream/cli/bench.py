@@ -57,18 +57,18 @@ def bench(
             "--model",
             "-m",
             metavar="MODEL[@PROVIDER]",
-            help="Repeatable: several are compared, in turns.",
+            help="The model to measure. Repeat it to compare several in turns.",
         ),
     ] = None,
     base_url: BaseUrl = None,
     profile: Profile = None,
     runs: Annotated[
         int | None,
-        typer.Option("-n", "--runs", min=1, metavar="N", help="Exactly so many runs a model."),
+        typer.Option("-n", "--runs", min=1, metavar="N", help="Do exactly N runs per model."),
     ] = None,
     time: Annotated[
         float | None,
-        typer.Option("--time", min=0.1, metavar="S", help="Seconds for everything; about 30."),
+        typer.Option("--time", min=0.1, metavar="S", help="Stop after S seconds (about 30)."),
     ] = None,
     precision: Annotated[
         float,
@@ -77,25 +77,27 @@ def bench(
             min=0.1,
             max=100.0,
             metavar="PCT",
-            help="Enough when the median is so sure.",
+            help="Stop once the median is known to ±PCT %.",
         ),
     ] = 5.0,
     concurrency: Annotated[
         int,
-        typer.Option("-c", "--concurrency", min=1, max=1000, metavar="C", help="Streams at once."),
+        typer.Option(
+            "-c", "--concurrency", min=1, max=1000, metavar="C", help="Keep C streams open."
+        ),
     ] = 1,
     rate: Annotated[
         float | None,
         typer.Option(
-            "--rate", min=0.001, metavar="R", help="Requests a second, whatever becomes of them."
+            "--rate", min=0.001, metavar="R", help="Send R requests per second, answered or not."
         ),
     ] = None,
     arrivals: Annotated[
         Literal["constant", "poisson"],
-        typer.Option("--arrivals", help="How those requests are spread."),
+        typer.Option("--arrivals", help="How --rate spaces its requests."),
     ] = "constant",
     prompt: Annotated[
-        str | None, typer.Option("--prompt", metavar="TEXT", help="What is asked.")
+        str | None, typer.Option("--prompt", metavar="TEXT", help="Ask this instead.")
     ] = None,
     prompt_tokens: Annotated[
         int | None,
@@ -104,24 +106,24 @@ def bench(
             min=1,
             max=10_000_000,
             metavar="N",
-            help="Put about so many before it.",
+            help="Put about N tokens of filler before the prompt.",
         ),
     ] = None,
     max_tokens: Annotated[
         int,
-        typer.Option("--max-tokens", min=1, metavar="N", help="End each answer after so many."),
+        typer.Option("--max-tokens", min=1, metavar="N", help="Limit each answer to N tokens."),
     ] = 128,
     conn: Annotated[
         Literal["reuse", "new"],
-        typer.Option("--conn", help="One connection for all runs, or one for each."),
+        typer.Option("--conn", help="Reuse one connection, or open one per run."),
     ] = "reuse",
     cache: Annotated[
         Literal["bust", "reuse", "compare"],
-        typer.Option("--cache", help="Prompts that no prefix cache knows, the same one, or both."),
+        typer.Option("--cache", help="Defeat the prefix cache, use it, or compare both."),
     ] = "bust",
     vs_blocking: Annotated[
         bool,
-        typer.Option("--vs-blocking", help="Against the same request without streaming."),
+        typer.Option("--vs-blocking", help="Compare with the same request without streaming."),
     ] = False,
     temperature: Temperature = None,
     option: Option = None,
@@ -149,37 +151,38 @@ def bench(
         ),
     ] = None,
     save: Annotated[
-        str | None, typer.Option("--save", metavar="NAME", help="Keep the result for --baseline.")
+        str | None, typer.Option("--save", metavar="NAME", help="Save the result for --baseline.")
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option("--baseline", metavar="NAME|FILE", help="Judge against a result."),
+        typer.Option("--baseline", metavar="NAME|FILE", help="Compare with a saved result."),
     ] = None,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
             "--fail-if",
             metavar="GATE",
-            help="'ttft.p50>500ms', 'ttft.p50>baseline+10%', 'errors>0'. Repeatable.",
+            help="Fail on 'ttft.p50>500ms', 'ttft.p50>baseline+10%', 'errors>0'. Repeatable.",
         ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail also when it is inconclusive or client-bound.")
+        bool, typer.Option("--strict", help="Also fail if inconclusive or client-bound.")
     ] = False,
     self_test: Annotated[
-        bool, typer.Option("--self-test", help="How exact this installation measures; 5 s.")
+        bool, typer.Option("--self-test", help="Check how accurately this machine measures (5 s).")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="What each figure means, to the letter.")
+        bool, typer.Option("--explain", help="Say exactly what each figure means.")
     ] = False,
     debug: Debug = False,
 ) -> int:
     """Measure how soon and how steadily a model answers.
 
-    One cold run, then runs until the median time to the first token is
-    known to 5 %, or about 30 s. Exit status: 0 pass, 1 a gate failed or it
-    got worse than the baseline, 2 usage, 3 too many runs failed,
-    4 inconclusive and 5 client-bound (both with --strict), 130 Ctrl+C.
+    After one cold run, it repeats until the median time to the first token
+    is known to ±5 %, or for about 30 s. Exit status: 0 passed, 1 a gate
+    failed or a figure is worse than the baseline, 2 usage error, 3 too many
+    runs failed, 4 inconclusive, 5 client-bound (both only with --strict),
+    130 Ctrl+C.
     """
     arguments = locals()
     if debug:
@@ -199,7 +202,10 @@ def bench(
 def _bench(given: dict[str, Any], token: CancelToken) -> int:
     """Everything is looked at before anything is asked."""
     if given["rate"] is not None and given["concurrency"] != 1:
-        raise UsageError("--rate and --concurrency exclude each other: a rate is an open loop")
+        raise UsageError(
+            "--rate and --concurrency cannot be combined",
+            hint="--rate opens as many streams as its pace takes",
+        )
     files, printed = _outputs(given)
     if given["save"] is not None:
         saved.check(given["save"], results_folder())
@@ -207,7 +213,9 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
     gates = [parse_gate(text) for text in given["fail_if"] or ()]
     baseline = given["baseline"]
     if baseline is None and any(gate.scale is not None for gate in gates):
-        raise UsageError("a gate speaks of a baseline", hint="name it with --baseline")
+        raise UsageError(
+            "--fail-if mentions a baseline, but none is given", hint="name one with --baseline"
+        )
     wanted = Wanted(
         files=files,
         printed=printed,
@@ -303,6 +311,8 @@ def _self_test(token: CancelToken) -> int:
 
     steal = Steal()
     found = selftest(wires, token)
-    lines = [*found.lines, *([f"And {steal.warning}."] if steal.warning else [])]
+    lines = found.lines(stdout.columns())
+    if steal.warning:
+        lines.append(f"Note: {steal.warning}.")
     stdout.show("\n".join(lines) + "\n")
     return found.exit_status
