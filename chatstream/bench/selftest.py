@@ -385,7 +385,10 @@ def _verdict(result: SelfTest) -> Iterator[str]:
     else:
         yield "CLIENT-BOUND: this machine is too busy or too slow to measure this finely."
         yield "Close other programs and try again."
-    for clock, name in (("kernel", "the kernel's receive times"), ("user", "its own clock")):
+    for clock, name in (
+        ("kernel", "the kernel's receive times"),
+        ("user", "chatstream's own clock"),
+    ):
         errors = [row.p99 for row in result.rows if row.clock == clock and row.p99 is not None]
         if errors:
             yield f"With {name}, arrivals are accurate to {_ms(max(errors))} ms (p99)."
