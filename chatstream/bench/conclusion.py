@@ -68,9 +68,9 @@ def _alone(result: Result, arm: Arm) -> str:
         told += f" and then {speed} tokens/s"
     basis = [f"median of {count(start.n, 'run')}" if start.n > 1 else "1 run"]
     if known is None:
-        basis[0] += ", too few to say how sure"
+        basis[0] += ", too few to tell how sure that is"
     if failures:
-        basis.append(f"{failures} failed")
+        basis[0] += f", {failures} of which failed"
     return f"{told.rstrip(',')} ({'; '.join([*basis, _timed(result, [arm])])})."
 
 
@@ -87,12 +87,14 @@ def _known(share: float) -> str:
 def _together(result: Result, arms: Sequence[Arm]) -> str:
     starts, paces = _ranked(result, arms, "ttft"), _ranked(result, arms, "tpot")
     two = {arm.name for arm in starts[:2]}
-    if len(arms) == 2:
+    if max(len(starts), len(paces)) < 2:
+        told = f"{_who(arms[0])} and {_who(arms[1])} have no figure in common"
+    elif len(arms) == 2:
         told = _two(result, starts, paces)
-    elif len(paces) < 2 or two == {arm.name for arm in paces[:2]}:
-        told = f"the best two of {len(arms)}: {_two(result, starts, paces)}"
+    elif min(len(starts), len(paces)) < 2 or two == {arm.name for arm in paces[:2]}:
+        told = f"The best two of {len(arms)}: {_two(result, starts, paces)}"
     else:
-        told = f"of {len(arms)} arms, {_best(result, starts, 'ttft')}"
+        told = f"Of {len(arms)} arms, {_best(result, starts, 'ttft')}"
         told += f"; {_best(result, paces, 'tpot')}"
     return f"{told}; {_timed(result, arms)}."
 
@@ -107,7 +109,8 @@ def _ranked(result: Result, arms: Sequence[Arm], metric: str) -> list[Arm]:
 def _two(result: Result, starts: list[Arm], paces: list[Arm]) -> str:
     start, pace = _judged(result, starts, "ttft"), _judged(result, paces, "tpot")
     sooner, faster = _is_better(start), _is_better(pace)
-    first, second = map(_who, paces if faster and not sooner else starts)
+    decided_by_pace = (faster and not sooner) or len(starts) < 2
+    first, second = map(_who, (paces if decided_by_pace else starts)[:2])
     if sooner:
         told = f"{first} is {_times(start)} {_WORDS['ttft'][0]}"
         if faster and paces[0] is starts[0]:
@@ -116,18 +119,20 @@ def _two(result: Result, starts: list[Arm], paces: list[Arm]) -> str:
         if faster:
             return f"{told}, but then {_times(pace)} slower"
         if pace is not None:
-            told += ", and then as fast" if pace.verdict == "SAME" else f"; then {NO_DIFFERENCE}"
+            told += (
+                ", and then as fast" if pace.verdict == "SAME" else f"; after that, {NO_DIFFERENCE}"
+            )
         return told
     if faster:
         told = f"{first} is {_times(pace)} {_WORDS['tpot'][0]} than {second}"
         if start is not None:
             same = start.verdict == "SAME"
-            told += f"; to the first token {'they are equal' if same else NO_DIFFERENCE}"
+            told += f"; up to the first token, {'they are equal' if same else NO_DIFFERENCE}"
         return told
     judged = [it for it in (start, pace) if it is not None]
-    if all(it.verdict == "SAME" for it in judged):
+    if judged and all(it.verdict == "SAME" for it in judged):
         return f"{first} and {second} are equally fast"
-    more = max(it.more_runs or 0 for it in judged)
+    more = max((it.more_runs or 0 for it in judged), default=0)
     told = f"{first} and {second}: {NO_DIFFERENCE}"
     return told + (f" (about {count(more, 'more run')} might)" if more else "")
 

@@ -126,8 +126,9 @@ def streamed(case: Case) -> Finding | None:
     made = sample.server.generation if sample.server else None
     share, full, least = (MADE_SHARE, made, MIN_MADE) if made else (WHOLE_SHARE, whole, MIN_WHOLE)
     if few_reads and span < share * full:
-        took = f"though the server took {_time(made)} to write them"
-        beside = took if made else f"after {_time(arrivals[0])}"
+        beside = f"after {_time(arrivals[0])}"
+        if made:
+            beside = f"though the server took {_time(made)} to write them"
         what = f"all {_tokens(count)} arrived within {_time(span)}, {beside}"
         if count < MIN_TOKENS:
             return _note("too-short", what + ": too few to judge", LONGER)
@@ -315,7 +316,7 @@ def _refused(exchange: Exchange, only: str, message: str) -> Finding:
     waited = exchange.ended - _heard(exchange)[0]
     whose = _near(IDLE_LIMITS, waited) if status in {408, 502, 504, 524} else None
     after = f" after {_time(waited)}, like the {whose}" if whose else ""
-    by = _by(headers) or " by a proxy" * ("text/html" in headers.get("content-type", ""))
+    by = _by(headers) or " from a proxy" * ("text/html" in headers.get("content-type", ""))
     todo = ADVICE.get(status, "check the log of the server or the proxy")
     return _problem(f"http-{status}", f"{only}HTTP {status}{by}{after}: {message}", todo)
 

@@ -86,7 +86,7 @@ def parse_gate(text: str) -> Condition:
     """
     parts = _GATE.fullmatch(text.lower())
     if parts is None:
-        raise UsageError(f"--fail-if: cannot read {text!r}", hint=_EXAMPLES)
+        raise UsageError(f"--fail-if: {text!r} is not a condition", hint=_EXAMPLES)
     text = text.strip()
     metric, statistic, symbol, limit = parts.groups()
     if metric == ERRORS:
@@ -220,7 +220,9 @@ def _figure(condition: Condition, samples: list[Sample]) -> tuple[float | None, 
         return None, [*notes, _NOTHING]
     figure = STATISTICS[condition.statistic](values)
     if figure is None:
-        notes.append(f"{len(values)} values are too few for {condition.statistic}: used max")
+        notes.append(
+            f"{len(values)} values are too few for {condition.statistic}, so this is the maximum"
+        )
         figure = max(values)
     return figure, notes
 

@@ -131,7 +131,7 @@ class SelfTest(msgspec.Struct, kw_only=True):
         deltas = sum(row.deltas for row in self.rows)
         about = f"Self-test: {deltas:,} deltas from a server that logs each send, "
         if width < _WIDE:
-            head = [f"{'':23} error (p99)"]
+            head = [f"{'error, p99 in ms':>31}"]
         else:
             head = [
                 f"{'':30} {'error of arrivals, ms':^23} {'of gaps':>8} {'of TPOT':>7}",
@@ -363,7 +363,7 @@ def _told(row: Row, width: int) -> list[str]:
     missed = [line for why in row.missed for line in _wrapped(why, width, indent="  ")]
     verdict = "missed" if row.missed else "ok"
     if width < _WIDE:
-        return [f"{row.name:23} {_ms(row.p99):>5} ms {verdict}", *missed]
+        return [f"{row.name:23} {_ms(row.p99):>7} {verdict}", *missed]
     arrivals = " ".join(f"{_ms(it):>7}" for it in (row.p50, row.p99, row.max))
     tpot = "-" if row.tpot is None else f"{row.tpot * 100:.2f}"
     return [

@@ -79,7 +79,7 @@ def test_a_proxy_that_holds_everything_back_is_found(examine: Examine) -> None:
         done = examine(*server_flags("openai", proxy.url))
     lines = done.stdout.decode().splitlines()
     assert done.status == 1
-    assert re.match(r"✗ all \d+ tokens came within .*, after .*", lines[0])
+    assert re.match(r"✗ all \d+ tokens arrived within .*, after .*", lines[0])
     assert lines[1].startswith("  nginx: set `proxy_buffering off;`")
 
 
