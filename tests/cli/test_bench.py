@@ -221,6 +221,14 @@ def test_a_dash_is_standard_output_and_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("form", ["csv", "html"])
+def test_two_writers_of_standard_output_are_refused(server: Script, form: str) -> None:
+    finished = bench(server, "--json", f"--{form}", "-")
+    error = json.loads(finished.stdout.splitlines()[-1])
+    assert (finished.status, error["type"], server.requests) == (2, "error", [])
+    assert f"--{form} - and --json" in error["message"]
+
+
 def test_a_file_named_dash_can_be_written(
     server: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,8 +250,9 @@ def test_a_load_has_its_throughput(server: Script) -> None:
 
 def test_arms_at_several_places_are_named_by_them(server: Script) -> None:
     flags = ["bench", "-m", "m@ollama", "-m", "m@openai", "-n", "1", "--json"]
-    environ = {"OLLAMA_HOST": server.url, "OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "k"}
-    result = result_of(run(flags, **environ))
+    result = result_of(
+        run(flags, OLLAMA_HOST=server.url, OPENAI_BASE_URL=server.url, OPENAI_API_KEY="k")
+    )
     assert [arm.name for arm in result.arms] == ["m@ollama", "m@openai"]
 
 
@@ -292,8 +301,6 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
         (["--save", "../escape"], "escape"),
         (["--csv", "/nonexistent/folder/a.csv"], "cannot write /nonexistent/folder/a.csv"),
         (["--html", "/dev/null"], "not a regular file"),
-        (["--csv", "-", "--json"], "--csv - and --json"),
-        (["--html", "-", "--json"], "--html - and --json"),
         (["--csv", "-", "--html", "-"], "--csv - and --html -"),
         (["--csv", "same", "--html", "./same"], "the same file"),
         (["--rate", "5", "-c", "3"], "cannot be combined"),
