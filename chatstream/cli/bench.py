@@ -3,6 +3,7 @@
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -240,8 +241,9 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
     )
     servers = _servers(given, token)
     models = [(str(it.settings.provider), str(it.settings.model)) for it in servers]
-    places = [(*it, place) for it, place in zip(models, _places(servers), strict=True)]
-    arms = arms_of(places, given["cache"], given["vs_blocking"])
+    places = _places(given["model"] or (), servers)
+    placed = [(*it, place) for it, place in zip(models, places, strict=True)]
+    arms = arms_of(placed, given["cache"], given["vs_blocking"])
     each = len(arms) // len(servers)
     settings = {arm.name: servers[at // each].settings for at, arm in enumerate(arms)}
     addresses = dict.fromkeys(mask_address(it.address) or "built in" for it in servers)
@@ -280,12 +282,14 @@ def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     return [awaited(server_of(it, token)) for it in asked or candidates(settings)[:1]]
 
 
-def _places(servers: list[Server]) -> list[str]:
-    """What tells these servers apart: the provider, or the host where one has several."""
-    providers = [str(it.settings.provider) for it in servers]
-    hosts = [urlsplit(mask_address(it.address)).netloc or "built in" for it in servers]
-    several = len(set(zip(providers, hosts, strict=True))) > len(set(providers))
-    return hosts if several else providers
+def _places(names: Sequence[str], servers: Sequence[Server]) -> list[str]:
+    """Where each model is: in the user's words of MODEL@PLACE, else by its provider."""
+    places = [str(it.settings.provider) for it in servers]
+    for at, (name, it) in enumerate(zip(names, servers, strict=False)):
+        place = name.rpartition("@")[2]
+        if name not in (place, it.settings.model):
+            places[at] = urlsplit(mask_address(place)).netloc or place
+    return places
 
 
 def _utf8(text: str | None) -> str | None:
