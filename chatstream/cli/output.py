@@ -28,7 +28,7 @@ from chatstream.sinks import sink_class
 from chatstream.sinks.escape import clean
 from chatstream.sinks.notes import standard_error
 from chatstream.sinks.output import Output
-from chatstream.store.place import state_folder
+from chatstream.store.place import NoHome, state_folder
 
 if TYPE_CHECKING:
     from chatstream.cli.copying import Copying
@@ -164,8 +164,9 @@ def tidy(settings: Settings) -> None:
     """Let go of journals that were kept long enough. After the answer, so that nobody waits."""
     from chatstream.store.retention import sweep
 
-    if settings.journal:
-        sweep(state_folder(), settings.keep_complete, settings.keep_incomplete, time.time())
+    with contextlib.suppress(NoHome):
+        if settings.journal:
+            sweep(state_folder(), settings.keep_complete, settings.keep_incomplete, time.time())
 
 
 class _Redacted(logging.Formatter):

@@ -38,7 +38,7 @@ from chatstream.stages.journal import journal
 from chatstream.stages.seal import new_run, seal
 from chatstream.stages.thinking import thinking
 from chatstream.store.journal import Asked, Journal
-from chatstream.store.place import runs_folder
+from chatstream.store.place import NoHome, runs_folder
 
 if TYPE_CHECKING:
     from chatstream.store.reading import Record
@@ -183,9 +183,7 @@ def run(
         conversation=kept_as,
     )
     pressure = Pressure()
-    writer = (
-        Journal(runs_folder(), _asked(resolved, models[0], request)) if settings.journal else None
-    )
+    writer = _journal(_asked(resolved, models[0], request)) if settings.journal else None
     stages: list[Stage] = [
         partial(thinking, begun=request.partial),
         seal(
@@ -281,6 +279,14 @@ def _answer(
         after_text=after_text,
     )
     yield from within(source, models[0].timeout or None)(request, token)
+
+
+def _journal(asked: Asked) -> Journal:
+    try:
+        folder = runs_folder()
+    except NoHome:
+        return Journal(None, asked)
+    return Journal(folder, asked)
 
 
 def _asked(resolved: Resolved, first: Settings, request: ChatRequest) -> Asked:
