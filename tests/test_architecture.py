@@ -45,7 +45,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "rich": ("sinks/", "cli/"),
     "markdown_it": ("sinks/",),
     "typer": ("cli/",),
-    "tomlkit": ("cli/configure.py",),
+    "tomlkit": ("cli/configfile.py", "cli/configure.py"),
 }
 
 # What must not be imported while a module is imported: it would slow every start.

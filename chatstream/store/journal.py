@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import zlib
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ from chatstream.errors import JournalError
 from chatstream.events import Event, Metadata, encode_lines
 from chatstream.files import PRIVATE_FILE, make_private
 from chatstream.messages import Message
+
+log = logging.getLogger(__name__)
 
 SUFFIX = ".jsonl"
 _CRC = b',"crc":%d}\n'
@@ -117,6 +120,7 @@ class Journal:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._file = os.open(path, flags, PRIVATE_FILE)
         _lock(self._file)
+        log.debug("the journal is %s", path)
         return Head(
             **{name: getattr(opening, name) for name in Metadata.__struct_fields__},
             request=msgspec.Raw(request),
