@@ -272,7 +272,7 @@ def mistakes(file: ConfigFile) -> list[ConfigError]:
 
 def _flag(name: str, *deeper: str) -> str:
     shown = "-o" if name == "options" else f"--{name.replace('_', '-')}"
-    return ".".join((shown, *deeper))
+    return f"{shown} {'.'.join(deeper)}" if deeper else shown
 
 
 def _variable(name: str) -> str:
