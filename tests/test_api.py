@@ -86,7 +86,7 @@ def test_messages_are_dicts_or_messages_in_any_mixture() -> None:
     [
         (None, "a question cannot be None"),
         (5, "of the type int"),
-        ((it for it in "ab"), "of the type generator"),
+        pytest.param((it for it in "ab"), "of the type generator", id="generator"),
         ("", "the question is empty"),
         (" \n", "the question is empty"),
         (b"a\xff", "not UTF-8: byte 0xff at 1"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import shlex
 import shutil
@@ -27,7 +26,6 @@ from chatstream.cli.output import (
     is_screen,
     present,
     show,
-    show_debug,
 )
 from chatstream.errors import Cancelled, ConfigError, HungUp
 from chatstream.flow import Pulse
@@ -473,20 +471,3 @@ def test_an_unknown_code_theme_is_told_before_anything_is_asked(command: str) ->
     assert status == 2
     assert "there is no code theme 'monokay'" in screen.text()[0]
     assert "did you mean monokai?" in screen.text()[1]
-
-
-def test_what_is_logged_is_redacted_whole(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    log = logging.getLogger("chatstream")
-    monkeypatch.setattr(log, "level", log.level)
-    show_debug()
-    try:
-        raise ValueError("at http://me:pass-word@host")
-    except ValueError:
-        log.debug("with %s", "sk-abcdef123456", exc_info=True)
-    said = capsys.readouterr().err
-    assert "with ***" in said
-    assert "http://***@host" in said
-    assert "pass-word" not in said
