@@ -102,6 +102,7 @@ def doctor(
     token = CancelToken()
     with interrupts(token):
         try:
+            check_given("--profile", profile)
             if is_checkup:
                 from chatstream.cli.checkup import checkup
 

@@ -405,7 +405,7 @@ def test_a_screen_reader_gets_sentences_and_no_escapes(
 def test_a_screen_reader_hears_of_a_configuration_that_cannot_be_used() -> None:
     status, screen, written = on_terminal(["ask", "hi"], ACCESSIBLE="1", CHATSTREAM_RETRIES="x")
     assert status == 2
-    assert screen.text()[0].startswith("Error: CHATSTREAM_RETRIES: ")
+    assert screen.text()[0].startswith("Error: CHATSTREAM_RETRIES takes ")
     assert b"\x1b" not in written
 
 
@@ -451,9 +451,7 @@ def test_an_unknown_theme_is_told_before_anything_is_done(command: list[str]) ->
     write_run(state_folder(), run_id(1), "half", killed=True)
     done = run([*command, "--theme", "pink"])
     assert (done.status, done.stdout) == (2, b"")
-    said, hint = done.stderr.splitlines()
-    assert said.startswith("error: --theme: 'pink' does not fit theme")
-    assert hint == "one of: auto, dark, light"
+    assert done.stderr == 'error: --theme takes auto, dark or light, not "pink"\n'
 
 
 @pytest.mark.parametrize("command", ["ask", "resume", "replay"])
