@@ -259,14 +259,14 @@ def _check_option(name: str, value: Any) -> None:
     for text in value if isinstance(value, list | tuple) else [value]:
         _check_text(text, name)
     try:
+        if name == "options" and isinstance(value, dict):
+            check_sendable(value)
         if name != "profile":
             parse(name, value)
         elif not isinstance(value, str):
             raise UsageError(f"profile cannot be {_type(value)}", hint="give its name, a str")
         else:
             check_given(name, value)
-        if name == "options":
-            check_sendable(value)
     except ConfigError as error:
         raise UsageError(error.message, hint=error.hint) from error
 
