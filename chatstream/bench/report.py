@@ -134,7 +134,8 @@ def _title(result: Result, width: int) -> list[Line]:
         f"chatstream {clean(result.chatstream, NAME)}",
     ]
     told = textwrap.wrap(" · ".join(it for it in facts if it), width, break_on_hyphens=False)
-    return [[(first, "bold"), (rest, "")], *([(line, "dim")] for line in told)]
+    lines: list[Line] = [[(line, "dim")] for line in told]
+    return [[(first, "bold"), (rest, "")], *lines]
 
 
 # ---- one arm
