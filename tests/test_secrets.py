@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,11 +116,18 @@ def test_a_usage_error_shows_no_secret(server: Echo) -> None:
 def test_a_key_command_that_fails_is_shown_without_the_key_in_it(server: Echo) -> None:
     command = "no-such-command --auth 'Bearer abc123def456' sk-abcdef123456"
     for arguments in (["ask", "hi"], ["models"], ["doctor"], ["bench"]):
+<<<<<<< .merge_file_yVwcHR
+        done = run(arguments, CHATSTREAM_KEY_COMMAND=command, CHATSTREAM_CONFIG=os.devnull)
+        assert "the key command failed" in done.stderr
+        assert "abcdef123456" not in done.stderr
+        assert "abc123def456" not in done.stderr
+=======
         done = run(arguments, CHATSTREAM_KEY_COMMAND=command, CHATSTREAM_CONFIG="none")
         shown = done.stdout.decode() + done.stderr
         assert "the key command failed" in shown
         assert "abcdef123456" not in shown
         assert "abc123def456" not in shown
+>>>>>>> .merge_file_Z0cgid
 
 
 def test_the_exception_of_the_library_holds_no_secret(server: Echo) -> None:

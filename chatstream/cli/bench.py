@@ -28,8 +28,10 @@ from chatstream.cli.options import (
     ConnectTimeout,
     Debug,
     FirstTokenTimeout,
+    Header,
     IdleTimeout,
     Json,
+    Log,
     Option,
     Profile,
     Provider,
@@ -38,8 +40,8 @@ from chatstream.cli.options import (
     file_path,
     options_in,
     settings_in,
+    start_log,
 )
-from chatstream.cli.output import show_debug
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
 
@@ -129,6 +131,7 @@ def bench(
     ] = False,
     temperature: Temperature = None,
     option: Option = None,
+    header: Header = None,
     connect_timeout: ConnectTimeout = None,
     first_token_timeout: FirstTokenTimeout = None,
     idle_timeout: IdleTimeout = None,
@@ -177,6 +180,7 @@ def bench(
         bool, typer.Option("--explain", help="Say exactly what each figure means.")
     ] = False,
     debug: Debug = False,
+    log: Log = None,
 ) -> int:
     """Measure how soon and how steadily a model answers.
 
@@ -187,8 +191,7 @@ def bench(
     130 Ctrl+C.
     """
     arguments = locals()
-    if debug:
-        show_debug()
+    start_log(arguments)
     token = CancelToken()
     with interrupts(token):
         try:
@@ -277,7 +280,9 @@ def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     flags = {**settings_in(given), "options": options_in(given["option"])}
     names = flags.pop("model") or []
     del flags["max_tokens"]
-    settings = resolve(flags, profile=given["profile"]).settings
+    resolved = resolve(flags, profile=given["profile"])
+    exits.warn(resolved.warnings)
+    settings = resolved.settings
     check_given("--model", names)
     asked: list[Settings] = [with_model(settings, _utf8(name) or "") for name in names]
     return [awaited(server_of(it, token)) for it in asked or candidates(settings)[:1]]
@@ -311,7 +316,7 @@ def _self_test(token: CancelToken) -> int:
     from chatstream.bench.steal import Steal
 
     def wires(url: str, kernel: bool) -> Measuring:
-        settings = Settings(provider="ollama", base_url=url, model="truth")
+        settings = Settings(provider="ollama", base_url=url, model="truth", proxy="")
         return Measuring({"self-test": settings}, kernel=kernel)
 
     steal = Steal()

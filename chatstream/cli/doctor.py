@@ -27,14 +27,16 @@ from chatstream.cli.options import (
     ConnectTimeout,
     Debug,
     FirstTokenTimeout,
+    Header,
     IdleTimeout,
+    Log,
     Model,
     Profile,
     Provider,
     Timeout,
     settings_in,
+    start_log,
 )
-from chatstream.cli.output import show_debug
 from chatstream.cli.session import first_token
 from chatstream.clock import monotonic
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
@@ -64,6 +66,7 @@ def doctor(
     model: Model = None,
     base_url: BaseUrl = None,
     profile: Profile = None,
+    header: Header = None,
     prompt: Annotated[
         str | None, typer.Option("--prompt", metavar="TEXT", help="Ask the server this.")
     ] = None,
@@ -82,6 +85,7 @@ def doctor(
     timeout: Timeout = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print findings as JSON Lines.")] = False,
     debug: Debug = False,
+    log: Log = None,
 ) -> int:
     """Check this installation, or find out why a server does not stream.
 
@@ -90,11 +94,11 @@ def doctor(
     it asks that server twice and examines headers and arrival times.
     The exit status is 1 if there is a problem.
     """
-    flags = settings_in(locals())
+    arguments = locals()
+    flags = settings_in(arguments)
     del flags["max_tokens"]
     is_checkup = all(it is None for it in (url, provider, model, base_url, prompt, max_tokens))
-    if debug:
-        show_debug()
+    start_log(arguments)
     token = CancelToken()
     with interrupts(token):
         try:
@@ -107,7 +111,9 @@ def doctor(
                 raise UsageError("the address is given twice: as URL and as --base-url")
             check_given("--prompt", prompt)
             flags["base_url"] = base_url if url is None else url
-            settings = resolve(flags, profile=profile).settings
+            resolved = resolve(flags, profile=profile)
+            exits.warn(resolved.warnings)
+            settings = resolved.settings
             question = QUESTION if prompt is None else prompt.encode("utf-8", "replace").decode()
             asking = Asking(question, max_tokens or MAX_TOKENS, is_quiet=as_json)
             findings = diagnose(examine(settings, token, asking))
