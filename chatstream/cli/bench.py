@@ -100,7 +100,8 @@ def bench(
         typer.Option("--arrivals", help="How --rate spaces its requests."),
     ] = "constant",
     prompt: Annotated[
-        str | None, typer.Option("--prompt", metavar="TEXT", help="Ask this instead.")
+        str | None,
+        typer.Option("--prompt", metavar="TEXT", help="Ask this, not the built-in prompt."),
     ] = None,
     prompt_tokens: Annotated[
         int | None,
