@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chatstream.wording import encodable
+
 if TYPE_CHECKING:
     from chatstream.messages import Message
 
@@ -37,6 +39,7 @@ class ChatstreamError(Exception):
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
+        message = encodable(message)  # it may name a file, and is to be shown, sent and kept
         super().__init__(message)
         self.message = message
         self.status = status
@@ -45,7 +48,7 @@ class ChatstreamError(Exception):
         self.phase: str | None = None
         self.partial: Message | None = None  # what had arrived, where the whole was asked for
         if hint is not None:
-            self.hint = hint
+            self.hint = encodable(hint)
 
 
 class InternalError(ChatstreamError):

@@ -2,7 +2,6 @@
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,12 +20,15 @@ from chatstream.cli.options import (
     CopyCode,
     CopyTo,
     Debug,
+    Encoding,
     Fallback,
+    File,
     FirstTokenTimeout,
     IdleTimeout,
     Json,
     Model,
     NoJournal,
+    NoStdin,
     Notify,
     OnDrop,
     Option,
@@ -43,7 +45,6 @@ from chatstream.cli.options import (
     Theme,
     Timeout,
     copying_in,
-    file_path,
     options_in,
     settings_in,
 )
@@ -57,19 +58,18 @@ from chatstream.cli.output import (
 )
 from chatstream.cli.prompt import compose
 from chatstream.cli.session import failed, run
+from chatstream.cli.text import check_encoding
 from chatstream.errors import ChatstreamError
 
 
 def ask(
     prompt: Annotated[
-        str | None, typer.Argument(help="The question. Standard input is added to it.")
+        str | None,
+        typer.Argument(help="The question; - is standard input, which is added to any other."),
     ] = None,
-    file: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--file", "-f", parser=file_path, help="Add a text file. Repeatable.", metavar="FILE"
-        ),
-    ] = None,
+    file: File = None,
+    no_stdin: NoStdin = False,
+    encoding: Encoding = None,
     system: Annotated[str | None, typer.Option("--system", "-s", help="The system prompt.")] = None,
     provider: Provider = None,
     model: Model = None,
@@ -130,7 +130,9 @@ def ask(
             check_look(resolved.settings, as_json=as_json, plain=plain)
             settings = resolved.settings
             copying = copying_in(arguments)
-            question = compose(prompt, file or (), token)
+            if encoding is not None:
+                check_encoding(encoding)
+            question = compose(prompt, file or (), token, encoding=encoding, use_stdin=not no_stdin)
             events = run(
                 resolved,
                 question,

@@ -164,8 +164,38 @@ def file_path(text: str) -> Path:
     """What an option for a file takes; an empty text would be the current folder."""
     if not text.strip():
         raise typer.BadParameter("it is empty")
+    if "\0" in text:
+        raise typer.BadParameter(f"{text[:40]!r} has a NUL in it, which no file name may have")
     return Path(text)
 
+
+def input_file(text: str) -> Path:
+    """What `--file` takes: `-` is standard input, and `./-` a file of that name."""
+    path = file_path(text)
+    return path.absolute() if path == Path("-") and text != "-" else path
+
+
+File = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        parser=input_file,
+        metavar="FILE",
+        help="Add a text file; - is standard input. Repeatable.",
+    ),
+]
+NoStdin = Annotated[
+    bool, typer.Option("--no-stdin", help="Do not read standard input, whatever it is.")
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        metavar="NAME",
+        help="The encoding of standard input and files, if it is not UTF-8.",
+    ),
+]
 
 CopyTo = Annotated[
     Path | None,

@@ -28,8 +28,8 @@ from chatstream.cli.options import (
     settings_in,
 )
 from chatstream.cli.output import check_look, present
-from chatstream.cli.playing import play
-from chatstream.errors import ChatstreamError, ConfigError, UsageError
+from chatstream.cli.playing import ended, play
+from chatstream.errors import ChatstreamError, UsageError
 
 
 def replay(
@@ -73,8 +73,8 @@ def replay(
             check_look(settings, as_json=as_json, plain=plain)
             copying = copying_in(arguments)
             events = play(source, None if instant else speed, token)
+            if as_json:
+                events = ended(events, token)
             return present(events, settings, token, as_json=as_json, plain=plain, copying=copying)
-        except (UsageError, ConfigError) as error:  # nothing was played
-            return exits.report(error, ("--json",) if as_json else ())
         except ChatstreamError as error:
-            return exits.report(error, ())
+            return exits.report(error, ("--json",) if as_json else ())

@@ -31,6 +31,11 @@ from chatstream.store.place import make_private
 SUFFIX = ".jsonl"
 _CRC = b',"crc":%d}\n'
 
+LONGEST = 64 * 1024 * 1024
+"""Bytes of a line. The longest is the first, which holds the question with all its files."""
+
+_REST = 1024 * 1024  # bytes for the rest of the first line
+
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was asked, and whom first: enough to ask again. The key is looked up again.
@@ -104,6 +109,8 @@ class Journal:
         if not isinstance(opening, Metadata) or opening.run is None:
             raise JournalError("a journal begins with the event that opens the run")
         request = msgspec.json.encode(self._asked)
+        if len(request) > LONGEST - _REST:
+            raise JournalError("the question is too large for it")
         make_private(self._folder)
         path = self._folder / (opening.run + SUFFIX)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
