@@ -57,6 +57,30 @@ class InternalError(ChatstreamError):
     hint = "this is a bug in chatstream; run again with --debug and report what it prints"
 
 
+class OutputError(ChatstreamError):
+    """Standard output takes no more: the disk is full, for one."""
+
+    code = "output"
+
+    @classmethod
+    def of(cls, error: OSError) -> OutputError:
+        """What the system said about a write."""
+        return cls(f"cannot write the output: {error.strerror or error}")
+
+
+class OutOfMemory(ChatstreamError):
+    """The system gives us no more memory."""
+
+    code = "memory"
+
+
+def mistake(error: Exception) -> ChatstreamError:
+    """An exception that nobody expected, as a failure: a bug, unless the memory was used up."""
+    if isinstance(error, MemoryError):
+        return OutOfMemory("there is not enough memory")
+    return InternalError(f"{type(error).__name__}: {error}")
+
+
 class UsageError(ChatstreamError):
     """The command line asks for something that cannot be done."""
 

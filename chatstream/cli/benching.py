@@ -44,7 +44,7 @@ from chatstream.errors import ChatstreamError
 from chatstream.events import Event, Metadata, Progress
 from chatstream.redact import redact
 from chatstream.sinks.escape import clean
-from chatstream.sinks.output import Output
+from chatstream.sinks.output import put
 from chatstream.stages.seal import new_run
 from chatstream.store.place import state_folder
 
@@ -172,7 +172,6 @@ class _Telling:
     """Standard output: the events of the benchmark, or the screen at its end."""
 
     def __init__(self, as_json: bool, opening: Metadata) -> None:
-        self._out = Output(1)
         self._as_json = as_json
         self._seq = 0
         self._began = monotonic()
@@ -200,7 +199,7 @@ class _Telling:
             for line in lines
         )
         with contextlib.suppress(BrokenPipeError):  # the reader has seen enough
-            self._out.write(text.encode(sys.stdout.encoding, "replace"))
+            put(text.encode(sys.stdout.encoding, "replace"))
 
     def _event(self, event: Event) -> None:
         if not self._as_json:
@@ -208,7 +207,7 @@ class _Telling:
         event.seq, event.t = self._seq, round(monotonic() - self._began, 6)
         self._seq += 1
         with contextlib.suppress(BrokenPipeError):
-            self._out.write(msgspec.json.encode(event) + b"\n")
+            put(msgspec.json.encode(event) + b"\n")
 
 
 def _told(plan: Plan) -> dict[str, Any]:

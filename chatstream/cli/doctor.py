@@ -40,7 +40,7 @@ from chatstream.messages import ChatRequest, Message
 from chatstream.providers import find
 from chatstream.redact import redact
 from chatstream.sinks.escape import clean
-from chatstream.sinks.output import Output
+from chatstream.sinks.output import put
 
 QUESTION = "Write about 80 words on why rivers bend. Begin at once, without a title."
 """About 100 tokens: enough to see a pace, and a whole answer in a few seconds."""
@@ -88,7 +88,7 @@ def doctor(
         encoding = "utf-8" if as_json else sys.stdout.encoding
         lines = map(_json, findings) if as_json else (_text(it, encoding) for it in findings)
         with contextlib.suppress(BrokenPipeError):  # the reader has seen enough
-            Output(1).write("".join(lines).encode(encoding, "replace"))
+            put("".join(lines).encode(encoding, "replace"))
     return 1 if any(it.severity == "problem" for it in findings) else 0
 
 

@@ -24,7 +24,7 @@ from chatstream.cli.interrupt import interrupts
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.sinks.escape import clean
-from chatstream.sinks.output import Output
+from chatstream.sinks.output import put
 from chatstream.store.entries import Conversation, Run
 from chatstream.store.history import History
 from chatstream.store.place import state_folder
@@ -205,9 +205,6 @@ def _with_history(action: Callable[[History], None], *, as_json: bool = False) -
         return exits.report(error, ["--json"] if as_json else [])
     except BrokenPipeError:  # the reader has seen enough
         return 0
-    except OSError as error:
-        _note(f"error: the output cannot be written: {error.strerror}")
-        return 1
     return 0
 
 
@@ -233,7 +230,7 @@ def _on_terminal() -> bool:
 
 
 def _write(text: str) -> None:
-    Output(1).write((clean(text) if _on_terminal() else text).encode("utf-8", "replace"))
+    put((clean(text) if _on_terminal() else text).encode("utf-8", "replace"))
 
 
 def _write_json(items: Iterable[msgspec.Struct]) -> None:

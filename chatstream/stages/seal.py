@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, monotonic
-from chatstream.errors import ChatstreamError, InternalError, Truncated
+from chatstream.errors import ChatstreamError, Truncated, mistake
 from chatstream.events import (
     SCHEMA_VERSION,
     Content,
@@ -161,8 +161,7 @@ class _Seal:
             terminal = self._error(self._token.reason or error)
         except Exception as error:
             log.debug("a mistake of chatstream's own", exc_info=True)
-            mistake = InternalError(f"{type(error).__name__}: {error}")
-            terminal = self._error(self._token.reason or mistake)
+            terminal = self._error(self._token.reason or mistake(error))
         finally:
             try:
                 close(events)

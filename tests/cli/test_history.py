@@ -250,7 +250,7 @@ def test_an_output_that_is_full_is_told(folder: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([*COMMAND, "history"], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
-    assert done.stderr.startswith(b"error: the output cannot be written: ")
+    assert done.stderr.startswith(b"error: cannot write the output: ")
 
 
 def test_a_long_sync_is_told_once_and_only_to_a_person(

@@ -200,7 +200,7 @@ def test_what_breaks_off_is_no_question(pipe: Pipe, monkeypatch: pytest.MonkeyPa
             return reads.pop()(descriptor, size)
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(room.os, "read", read)
+    monkeypatch.setattr(os, "read", read)
     with pytest.raises(UsageError, match="standard input cannot be read: Input/output error"):
         question("q")
 
