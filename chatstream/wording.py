@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+_WORD = 300  # characters; longer ones are no paths
+_MESSAGE = 1000
+
 _HALF = re.compile("[\ud800-\udfff]")
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
@@ -19,3 +22,11 @@ def encodable(text: str) -> str:
         return text
     text = _NO_BYTE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def bounded(text: str) -> str:
+    """A message that quotes what somebody wrote, cut where that is longer than anyone reads."""
+    if len(text) <= _WORD:
+        return text
+    text = re.sub(rf"\S{{{_WORD},}}", lambda word: f"{word[0][:_WORD]}…", text)
+    return text if len(text) <= _MESSAGE else f"{text[:_MESSAGE]}…"

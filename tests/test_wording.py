@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from chatstream.wording import encodable
+from chatstream.wording import bounded, encodable
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,11 @@ from chatstream.wording import encodable
 def test_what_has_no_encoding_is_escaped(text: str, shown: str) -> None:
     assert encodable(text) == shown
     encodable(text).encode()
+
+
+def test_a_message_stays_readable_whatever_it_quotes() -> None:
+    assert bounded("there is no run 'x'") == "there is no run 'x'"
+    path = "/long" * 50
+    assert bounded(f"{path} is not there") == f"{path} is not there"
+    assert bounded(f"no {'9' * 5000} is there") == f"no {'9' * 300}… is there"
+    assert len(bounded("word " * 5000)) == 1001

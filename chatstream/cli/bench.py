@@ -38,6 +38,7 @@ from chatstream.cli.options import (
     settings_in,
 )
 from chatstream.cli.output import show_debug
+from chatstream.cli.text import argument
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
 
@@ -210,7 +211,7 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
         rate=given["rate"],
         arrivals=given["arrivals"],
         reuse=given["conn"] == "reuse",
-        prompt=_utf8(given["prompt"]),
+        prompt=_text("--prompt", given["prompt"]),
         prompt_tokens=given["prompt_tokens"],
         max_tokens=given["max_tokens"],
     )
@@ -230,13 +231,12 @@ def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     del flags["max_tokens"]
     settings = resolve(flags, profile=given["profile"]).settings
     check_given("--model", names)
-    asked: list[Settings] = [with_model(settings, _utf8(name) or "") for name in names]
+    asked: list[Settings] = [with_model(settings, argument(name, "--model")) for name in names]
     return [awaited(server_of(it, token)) for it in asked or candidates(settings)[:1]]
 
 
-def _utf8(text: str | None) -> str | None:
-    """An argument need not be UTF-8, what we send has to be."""
-    return None if text is None else text.encode("utf-8", "replace").decode()
+def _text(name: str, given: str | None) -> str | None:
+    return None if given is None else argument(given, name)
 
 
 def _self_test(token: CancelToken) -> int:

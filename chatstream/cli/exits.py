@@ -46,6 +46,7 @@ def report(error: ChatstreamError, arguments: Sequence[str]) -> int:
     from chatstream.sinks import sink_class
     from chatstream.sinks.escape import clean
     from chatstream.sinks.output import Output
+    from chatstream.wording import bounded
 
     learn_secrets()
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
@@ -57,6 +58,8 @@ def report(error: ChatstreamError, arguments: Sequence[str]) -> int:
         except OSError as full:
             report(OutputError.of(full), ())
     else:
-        lines = [f"error: {error.message}", *([error.hint] if error.hint else [])]
-        print(clean(redact("\n".join(lines))), file=sys.stderr)
+        hint = [redact(error.hint)] if error.hint else []
+        print(
+            clean("\n".join([f"error: {bounded(redact(error.message))}", *hint])), file=sys.stderr
+        )
     return error.exit_status

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chatstream.cli.config import FIELDS
+from chatstream.cli.text import argument
 from chatstream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -236,11 +237,31 @@ def options_in(pairs: Sequence[str] | None) -> dict[str, Any] | None:
     """What `-o KEY=VALUE` says, each value JSON or else text. Raises `UsageError`."""
     options: dict[str, Any] = {}
     for pair in pairs or ():
-        key, equals, text = pair.encode("utf-8", "replace").decode().partition("=")
+        key, equals, text = argument(pair, "-o").partition("=")
         if not equals or not key:
             raise UsageError(f"-o {pair!r} is not KEY=VALUE", hint="for example: -o seed=7")
-        try:
-            options[key] = json.loads(text)
-        except ValueError:
-            options[key] = text
+        options[key] = _value(key, text)
     return options or None
+
+
+def _value(key: str, text: str) -> Any:
+    try:
+        value = json.loads(text)
+        _check_sendable(value)
+    except RecursionError:
+        raise UsageError(f"-o {key} is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise UsageError(f"-o {key} holds half a character") from None
+    except ValueError:
+        return text
+    return value
+
+
+def _check_sendable(value: Any, depth: int = 100) -> None:
+    if depth == 0:
+        raise RecursionError
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, dict | list):
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check_sendable(part, depth - 1)

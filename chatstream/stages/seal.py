@@ -42,6 +42,7 @@ from chatstream.flow import Burst, Finish, Pulse, Stage, close
 from chatstream.messages import Message
 from chatstream.redact import redact_event
 from chatstream.stages.buffer import Pressure
+from chatstream.wording import bounded
 
 log = logging.getLogger(__name__)
 
@@ -293,7 +294,7 @@ class _Seal:
     def _error(self, error: ChatstreamError) -> Error:
         return Error(
             error.code,
-            self._redact(error.message),
+            bounded(self._redact(error.message)),
             recoverable=error.retryable,
             partial=self._partial,
             status=error.status,
