@@ -16,10 +16,10 @@ import msgspec
 from chatstream.bench.export import as_json, write
 from chatstream.bench.result import RESULT_VERSION, Result, decode
 from chatstream.errors import ConfigError, JournalError, UsageError
+from chatstream.files import make_private
 
 ENDING = ".json"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
-_PRIVATE = 0o700
 
 
 class _Kind(msgspec.Struct):
@@ -36,9 +36,7 @@ def save(name: str, result: Result, folder: Path) -> Path:
     """
     path = _file(name, folder)
     try:
-        for it in (*reversed(folder.parents), folder):
-            if not it.exists():
-                it.mkdir(mode=_PRIVATE, exist_ok=True)  # makedirs would leave those above public
+        make_private(folder)
     except OSError as error:
         raise JournalError(f"{folder} cannot be made: {error.strerror}") from error
     write(path, as_json(result))

@@ -28,6 +28,7 @@ from chatstream.cli.options import (
     FirstTokenTimeout,
     IdleTimeout,
     Json,
+    Log,
     Option,
     Profile,
     Provider,
@@ -36,8 +37,8 @@ from chatstream.cli.options import (
     file_path,
     options_in,
     settings_in,
+    start_log,
 )
-from chatstream.cli.output import show_debug
 from chatstream.cli.text import argument
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
@@ -156,6 +157,7 @@ def bench(
         bool, typer.Option("--explain", help="What each figure means, to the letter.")
     ] = False,
     debug: Debug = False,
+    log: Log = None,
 ) -> int:
     """Measure how soon and how steadily a model answers.
 
@@ -165,8 +167,7 @@ def bench(
     4 inconclusive and 5 client-bound (both with --strict), 130 Ctrl+C.
     """
     arguments = locals()
-    if debug:
-        show_debug()
+    start_log(arguments)
     if explain:
         typer.echo("\n".join(explained()))
         return 0
@@ -229,7 +230,9 @@ def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     flags = {**settings_in(given), "options": options_in(given["option"])}
     names = flags.pop("model") or []
     del flags["max_tokens"]
-    settings = resolve(flags, profile=given["profile"]).settings
+    resolved = resolve(flags, profile=given["profile"])
+    exits.warn(resolved.warnings)
+    settings = resolved.settings
     check_given("--model", names)
     asked: list[Settings] = [with_model(settings, argument(name, "--model")) for name in names]
     return [awaited(server_of(it, token)) for it in asked or candidates(settings)[:1]]

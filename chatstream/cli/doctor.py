@@ -26,13 +26,14 @@ from chatstream.cli.options import (
     Debug,
     FirstTokenTimeout,
     IdleTimeout,
+    Log,
     Model,
     Profile,
     Provider,
     Timeout,
     settings_in,
+    start_log,
 )
-from chatstream.cli.output import show_debug
 from chatstream.clock import monotonic
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.flow import Pulse, close
@@ -66,21 +67,24 @@ def doctor(
     timeout: Timeout = None,
     as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON Lines.")] = False,
     debug: Debug = False,
+    log: Log = None,
 ) -> int:
     """Find out why a stream does not stream.
 
     It asks twice and looks at headers and arrival times. The exit status is 1 for a problem.
     """
-    flags = settings_in(locals())
-    if debug:
-        show_debug()
+    arguments = locals()
+    flags = settings_in(arguments)
+    start_log(arguments)
     token = CancelToken()
     with interrupts(token):
         try:
             if url is not None and base_url is not None:
                 raise UsageError("the address is given twice, as URL and as --base-url")
             flags["base_url"] = base_url if url is None else url
-            settings = resolve(flags, profile=profile).settings
+            resolved = resolve(flags, profile=profile)
+            exits.warn(resolved.warnings)
+            settings = resolved.settings
             findings = [_redacted(it) for it in diagnose(examine(settings, token))]
             token.check()
         except ChatstreamError as error:

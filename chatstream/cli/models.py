@@ -12,8 +12,7 @@ from chatstream.cli import exits
 from chatstream.cli.choose import awaited, model_names
 from chatstream.cli.config import resolve
 from chatstream.cli.interrupt import interrupts
-from chatstream.cli.options import BaseUrl, Debug, Json, Profile, Provider
-from chatstream.cli.output import show_debug
+from chatstream.cli.options import BaseUrl, Debug, Json, Log, Profile, Provider, start_log
 from chatstream.errors import ChatstreamError
 from chatstream.sinks.escape import clean
 
@@ -24,14 +23,15 @@ def models(
     profile: Profile = None,
     as_json: Json = False,
     debug: Debug = False,
+    log: Log = None,
 ) -> int:
     """List the models of the server, one a line."""
-    if debug:
-        show_debug()
+    start_log(locals())
     token = CancelToken()
     with interrupts(token):
         try:
             resolved = resolve({"provider": provider, "base_url": base_url}, profile=profile)
+            exits.warn(resolved.warnings)
             names = awaited(model_names(resolved.settings, token))
         except ChatstreamError as error:
             return exits.report(token.reason or error, sys.argv if as_json else ())

@@ -1,6 +1,6 @@
 """The one place that joins the rooms: settings and messages in, the events of a run out.
 
-    within( fallback( for each model: retry( watchdog( degrade( provider.open )))))
+    within( fallback( for each model: retry( unstreamed( watchdog( degrade( provider.open ))))))
         |  thinking  |  seal  |  journal  |  buffer  |  coalesce
 
 Everything that can fail happens inside the pipeline, so every run, whatever becomes of it, has
@@ -22,12 +22,12 @@ from chatstream.cli.choose import candidates, label, model_of, named, provider_o
 from chatstream.cli.config import OnDrop, Resolved, Settings, learn_secrets, resolve
 from chatstream.cli.endpoints import address
 from chatstream.errors import Cancelled, ChatstreamError
-from chatstream.events import Error, Event, Metadata
+from chatstream.events import Error, Event, Metadata, Warn
 from chatstream.flow import Open, Pulse, Stage, pipe, singly, without_signals
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Row, find
 from chatstream.recovery.attempts import Attempts
-from chatstream.recovery.degrade import degrade
+from chatstream.recovery.degrade import degrade, unstreamed
 from chatstream.recovery.fallback import fallback
 from chatstream.recovery.retry import Plan, retry
 from chatstream.recovery.watchdog import Limits, watchdog, within
@@ -38,7 +38,7 @@ from chatstream.stages.journal import journal
 from chatstream.stages.seal import new_run, seal
 from chatstream.stages.thinking import thinking
 from chatstream.store.journal import Asked, Journal
-from chatstream.store.place import runs_folder
+from chatstream.store.place import NoHome, runs_folder
 
 if TYPE_CHECKING:
     from chatstream.store.reading import Record
@@ -60,6 +60,7 @@ class Options(TypedDict, total=False):
     temperature: float
     max_tokens: int
     retries: int
+    retry_delay: float
     connect_timeout: float
     first_token_timeout: float
     idle_timeout: float
@@ -69,6 +70,7 @@ class Options(TypedDict, total=False):
     options: dict[str, Any]
     on_drop: OnDrop
     fallback: list[str]
+    fallback_on_error: bool
     strategy: str
     journal: bool
     buffer: Literal["none", "fixed", "dynamic", "sliding"]
@@ -81,13 +83,14 @@ def stream(
     prompt: str | Sequence[Message],
     *,
     token: CancelToken | None = None,
-    streaming: bool = True,
+    streaming: bool | None = None,
     **options: Unpack[Options],
 ) -> Iterator[Event]:
     """The events of one answer, as they arrive; the last is `Done` or `Error`.
 
     `prompt` is a question or a whole conversation. Settings that are not given come from the
-    environment and the configuration file. `token.cancel()`, from any thread, ends the answer;
+    environment and the configuration file; so does `streaming` (the setting `stream`): whether the
+    server sends its answer in pieces. `token.cancel()`, from any thread, ends the answer;
     so does closing the iterator. Never raises for what happens to the answer: that is the
     `Error` event.
     """
@@ -99,7 +102,7 @@ def ask(
     prompt: str | Sequence[Message],
     *,
     token: CancelToken | None = None,
-    streaming: bool = True,
+    streaming: bool | None = None,
     **options: Unpack[Options],
 ) -> Message:
     """The whole answer. Takes what `stream` takes.
@@ -130,13 +133,13 @@ def start(
     flags: Mapping[str, Any],
     token: CancelToken,
     *,
-    streaming: bool = True,
+    streaming: bool | None = None,
 ) -> Iterator[Event]:
     """The events of one run, pulses included. `flags` are settings, and `profile`."""
     settings = {name: value for name, value in flags.items() if name != "profile"}
     try:
-        resolved = resolve(settings, profile=flags.get("profile"))
-        return run(resolved, prompt, token, streaming=streaming)
+        resolved = resolve({**settings, "stream": streaming}, profile=flags.get("profile"))
+        return run(resolved, prompt, token)
     except ChatstreamError as error:
         return failed(error, token)
 
@@ -146,7 +149,6 @@ def run(
     prompt: str | Sequence[Message],
     token: CancelToken,
     *,
-    streaming: bool = True,
     resettable: bool = True,
     on_screen: bool = False,
     keeps_images: bool = False,
@@ -175,7 +177,7 @@ def run(
     request = ChatRequest(
         model="",
         messages=messages,
-        stream=streaming,
+        stream=settings.stream,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
         options=settings.options,
@@ -183,9 +185,7 @@ def run(
         conversation=kept_as,
     )
     pressure = Pressure()
-    writer = (
-        Journal(runs_folder(), _asked(resolved, models[0], request)) if settings.journal else None
-    )
+    writer = _journal(_asked(resolved, models[0], request)) if settings.journal else None
     stages: list[Stage] = [
         partial(thinking, begun=request.partial),
         seal(
@@ -213,7 +213,14 @@ def run(
         on_drop = "stop"
     after_text = resettable and on_drop != "stop"
     events = _answer(models, on_drop, request, token, after_text=after_text, thought=thought)
-    return _tied(caller, token, pipe(events, *stages))
+    return _tied(caller, token, pipe(_warned(resolved.warnings, events), *stages))
+
+
+def _warned(warnings: Sequence[str], events: Iterator[Event]) -> Iterator[Event]:
+    """What the settings have to say, and then the answer."""
+    for warning in warnings:
+        yield Warn("settings", warning)
+    yield from events
 
 
 def _tied(caller: CancelToken, token: CancelToken, events: Iterator[Event]) -> Iterator[Event]:
@@ -246,7 +253,7 @@ def _answer(
     thought: bool,
 ) -> Iterator[Event]:
     """Every model that may be asked, in turn, until one has answered."""
-    attempts = Attempts(models[0].retries)
+    attempts = Attempts(models[0].retries, models[0].retry_delay)
 
     def asked(its: Settings, last: bool) -> Open:
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
@@ -267,7 +274,10 @@ def _answer(
                     between_tokens=its.idle_timeout or None,
                 )
                 plan = Plan(on_drop, means, in_words=bool(request.partial), first=last)
-                source = retry(watchdog(degrade(provider.open), limits), attempts, plan)
+                source = watchdog(degrade(provider.open), limits)
+                if its.fallback_on_error:
+                    source = unstreamed(source)
+                source = retry(source, attempts, plan)
                 how = (means or "user_turn") if request.partial else None
                 yield from source(replace(request, model=model, means=how), token)
             finally:
@@ -281,6 +291,14 @@ def _answer(
         after_text=after_text,
     )
     yield from within(source, models[0].timeout or None)(request, token)
+
+
+def _journal(asked: Asked) -> Journal:
+    try:
+        folder = runs_folder()
+    except NoHome:
+        return Journal(None, asked)
+    return Journal(folder, asked)
 
 
 def _asked(resolved: Resolved, first: Settings, request: ChatRequest) -> Asked:
