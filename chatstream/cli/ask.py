@@ -9,6 +9,7 @@ import typer
 from chatstream.cancel import CancelToken
 from chatstream.cli.config import resolve, without_configuration
 from chatstream.cli.interrupt import interrupts
+from chatstream.cli.numbers import like
 from chatstream.cli.options import (
     Accessible,
     BaseUrl,
@@ -84,7 +85,10 @@ def ask(
     max_tokens: Annotated[
         int | None,
         typer.Option(
-            "--max-tokens", min=1, metavar="N", help="End the answer after so many tokens."
+            "--max-tokens",
+            parser=like("max_tokens"),
+            metavar="N",
+            help="End the answer after so many tokens.",
         ),
     ] = None,
     option: Option = None,

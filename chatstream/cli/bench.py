@@ -21,6 +21,7 @@ from chatstream.cli.choose import Server, awaited, candidates, server_of, with_m
 from chatstream.cli.config import Settings, check_given, resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.measuring import Measuring
+from chatstream.cli.numbers import like, number, whole
 from chatstream.cli.options import (
     BaseUrl,
     ConnectTimeout,
@@ -59,30 +60,38 @@ def bench(
     profile: Profile = None,
     runs: Annotated[
         int | None,
-        typer.Option("-n", "--runs", min=1, metavar="N", help="Exactly so many runs a model."),
+        typer.Option(
+            "-n", "--runs", parser=whole(1), metavar="N", help="Exactly so many runs a model."
+        ),
     ] = None,
     time: Annotated[
         float | None,
-        typer.Option("--time", min=0.1, metavar="S", help="Seconds for everything; about 30."),
+        typer.Option(
+            "--time", parser=number(0.1), metavar="S", help="Seconds for everything; about 30."
+        ),
     ] = None,
     precision: Annotated[
         float,
         typer.Option(
             "--precision",
-            min=0.1,
-            max=100.0,
+            parser=number(0.1, 100),
             metavar="PCT",
             help="Enough when the median is so sure.",
         ),
     ] = 5.0,
     concurrency: Annotated[
         int,
-        typer.Option("-c", "--concurrency", min=1, max=1000, metavar="C", help="Streams at once."),
+        typer.Option(
+            "-c", "--concurrency", parser=whole(1, 1000), metavar="C", help="Streams at once."
+        ),
     ] = 1,
     rate: Annotated[
         float | None,
         typer.Option(
-            "--rate", min=0.001, metavar="R", help="Requests a second, whatever becomes of them."
+            "--rate",
+            parser=number(0.001),
+            metavar="R",
+            help="Requests a second, whatever becomes of them.",
         ),
     ] = None,
     arrivals: Annotated[
@@ -96,15 +105,19 @@ def bench(
         int | None,
         typer.Option(
             "--prompt-tokens",
-            min=1,
-            max=10_000_000,
+            parser=whole(1, 10_000_000),
             metavar="N",
             help="Put about so many before it.",
         ),
     ] = None,
     max_tokens: Annotated[
         int,
-        typer.Option("--max-tokens", min=1, metavar="N", help="End each answer after so many."),
+        typer.Option(
+            "--max-tokens",
+            parser=like("max_tokens"),
+            metavar="N",
+            help="End each answer after so many.",
+        ),
     ] = 128,
     conn: Annotated[
         Literal["reuse", "new"],

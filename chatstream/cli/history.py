@@ -21,6 +21,7 @@ import typer
 from chatstream.cancel import CancelToken
 from chatstream.cli import exits
 from chatstream.cli.interrupt import interrupts
+from chatstream.cli.numbers import like, whole
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.sinks.escape import clean
@@ -46,7 +47,9 @@ class Format(StrEnum):
     JSON = "json"
 
 
-Number = Annotated[int, typer.Option("-n", "--number", min=1, metavar="N", help="So many at most.")]
+Number = Annotated[
+    int, typer.Option("-n", "--number", parser=whole(1), metavar="N", help="So many at most.")
+]
 Json = Annotated[bool, typer.Option("--json", help="As JSON, one object a line.")]
 
 
@@ -168,7 +171,10 @@ def prune(
     older_than: Annotated[
         float | None,
         typer.Option(
-            "--older-than", min=0.0, metavar="DAYS", help="Delete older conversations as well."
+            "--older-than",
+            parser=like("keep_complete"),
+            metavar="DAYS",
+            help="Delete older conversations as well.",
         ),
     ] = None,
 ) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chatstream.cli.config import FIELDS
+from chatstream.cli.numbers import like
 from chatstream.cli.text import argument
 from chatstream.errors import UsageError
 
@@ -57,7 +58,9 @@ Log = Annotated[
 ]
 Temperature = Annotated[
     float | None,
-    typer.Option("--temperature", "-t", min=0.0, metavar="T", help="How freely it writes."),
+    typer.Option(
+        "--temperature", "-t", parser=like("temperature"), metavar="T", help="How freely it writes."
+    ),
 ]
 Option = Annotated[
     list[str] | None,
@@ -71,7 +74,10 @@ Option = Annotated[
 Retries = Annotated[
     int | None,
     typer.Option(
-        "--retries", min=0, metavar="N", help="Further attempts, whatever they are for; 3."
+        "--retries",
+        parser=like("retries"),
+        metavar="N",
+        help="Further attempts, whatever they are for; 3.",
     ),
 ]
 Plain = Annotated[bool, typer.Option("--plain", help="The answer's text only, also on a terminal.")]
@@ -127,25 +133,38 @@ Coalesce = Annotated[
 ConnectTimeout = Annotated[
     float | None,
     typer.Option(
-        "--connect-timeout", min=0.0, metavar="S", help="Seconds until connected; 10. 0: no limit."
+        "--connect-timeout",
+        parser=like("connect_timeout"),
+        metavar="S",
+        help="Seconds until connected; 10. 0: no limit.",
     ),
 ]
 FirstTokenTimeout = Annotated[
     float | None,
     typer.Option(
         "--first-token-timeout",
-        min=0.0,
+        parser=like("first_token_timeout"),
         metavar="S",
         help="Seconds until the first token; 300, 900 for a local server.",
     ),
 ]
 IdleTimeout = Annotated[
     float | None,
-    typer.Option("--idle-timeout", min=0.0, metavar="S", help="Seconds between two tokens; 120."),
+    typer.Option(
+        "--idle-timeout",
+        parser=like("idle_timeout"),
+        metavar="S",
+        help="Seconds between two tokens; 120.",
+    ),
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", min=0.0, metavar="S", help="Seconds for the whole answer; no limit."),
+    typer.Option(
+        "--timeout",
+        parser=like("timeout"),
+        metavar="S",
+        help="Seconds for the whole answer; no limit.",
+    ),
 ]
 
 Theme = Annotated[

@@ -14,6 +14,9 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
+from chatstream.cli.text import argument
+from chatstream.errors import UsageError
+
 _SWITCH = {"yes": True, "on": True, "no": False, "off": False}
 _SHOWN = 40
 """Characters of a value that a message quotes."""
@@ -37,8 +40,10 @@ class Misfit(ValueError):
 def fitted(kind: Any, value: Any) -> Any:
     """The value as one of this kind. Raises `Misfit`."""
     if isinstance(value, str):
-        # An argument need not be UTF-8, what we send has to be.
-        value = _of_text(kind, value.encode("utf-8", "replace").decode())
+        try:  # an argument need not be UTF-8, what we send has to be
+            value = _of_text(kind, argument(value, "it"))
+        except UsageError:
+            raise Misfit("takes text in UTF-8, and this is not UTF-8") from None
     try:
         found = msgspec.convert(value, kind, strict=False)
     except (msgspec.ValidationError, RecursionError):
