@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -58,6 +59,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "What was asked and answered: list, show, search, export, remove.",
     ),
 }
+
+_COMPLETING = "_CHATSTREAM_COMPLETE"
+"""The variable by which a shell asks for completions."""
 
 COPY_CODE = "--copy-code"
 
@@ -146,6 +150,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ChatstreamError as error:  # what no command has told of: its output cannot be written
         return exits.report(error, arguments)
     except Exception as error:
+        if _COMPLETING in os.environ:  # a shell asks in an odd way; its prompt is no place for us
+            return 1
         if "--debug" in arguments:
             import traceback
 

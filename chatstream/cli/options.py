@@ -218,7 +218,12 @@ def file_path(text: str) -> Path:
 def input_file(text: str) -> Path:
     """What `--file` takes: `-` is standard input, and `./-` a file of that name."""
     path = file_path(text)
-    return path.absolute() if path == Path("-") and text != "-" else path
+    if path != Path("-") or text == "-":
+        return path
+    try:
+        return path.absolute()
+    except OSError as error:  # the current folder was removed
+        raise typer.BadParameter(f"{text} cannot be read: {error.strerror}") from error
 
 
 File = Annotated[

@@ -69,6 +69,11 @@ class Head(Metadata, tag="metadata"):
     digest: str = ""
 
 
+def is_journal(name: str) -> bool:
+    """Whether a file may be a journal by its name; what is not ASCII was not named by us."""
+    return name.endswith(SUFFIX) and name.isascii()
+
+
 def digest_of(request: bytes | msgspec.Raw) -> str:
     """The digest of a request's JSON."""
     return "sha256:" + sha256(request).hexdigest()

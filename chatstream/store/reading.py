@@ -37,7 +37,7 @@ from chatstream.events import (
     decode,
 )
 from chatstream.messages import Message
-from chatstream.store.journal import LONGEST, SUFFIX, Asked, Head, digest_of, is_running
+from chatstream.store.journal import LONGEST, SUFFIX, Asked, Head, digest_of, is_journal, is_running
 from chatstream.wire.lines import LineSplitter
 
 SLICE = 64 * 1024
@@ -290,7 +290,7 @@ def _request(line: bytes) -> tuple[Asked | None, str | None]:
 def journals(folder: Path) -> list[Path]:
     """All journals there, the newest first."""
     try:
-        found = [it for it in folder.iterdir() if it.suffix == SUFFIX]
+        found = [it for it in folder.iterdir() if is_journal(it.name)]
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -151,6 +151,7 @@ def test_a_full_disk_is_told_by_the_process_too() -> None:
 def test_every_encoding_takes_the_output(encoding: str, tmp_path: Path) -> None:
     (tmp_path / "日本-é").mkdir()
     config = str(tmp_path / "日本-é" / "c")
+    Path(config).touch()
     for arguments in PRINTING:
         if arguments in ([], ["config"]) or "--nonsense" in arguments:
             continue  # mistakes
@@ -187,6 +188,14 @@ def test_used_up_memory_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatstream.cli.schema.schema", hungry)
     done = run_here(["schema"])
     assert (done.status, done.stderr) == (1, "error: there is not enough memory\n")
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"COMP_WORDS": "chatstream a", "COMP_CWORD": "x"}, {"COMP_WORDS": "chatstream"}]
+)
+def test_a_shell_that_asks_oddly_for_completions_gets_none(asked: dict[str, Any]) -> None:
+    done = run_here([], _CHATSTREAM_COMPLETE="complete_bash", **asked)
+    assert (done.status, done.stdout, done.stderr) == (1, b"", "")
 
 
 ANSWER = "```py\none\n```\n\n```sh\ntwo\n```\n"

@@ -77,7 +77,7 @@ def faults(line: Line, done: Finished) -> Iterator[str]:
             yield "a traceback: " + text.splitlines()[-1][:300]
     if done.seconds > SLOW:
         yield f"slow: {done.seconds:.1f} s"
-    said = done.stderr.splitlines()
+    said = [it for it in done.stderr.splitlines() if not it.startswith("warning: ")]
     if done.status == 2 and "--json" in line.arguments and not line.is_full and done.stdout:
         if not isinstance(decode(done.stdout.splitlines()[-1]), Error):
             yield "a mistake without an error event"

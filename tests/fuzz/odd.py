@@ -19,6 +19,7 @@ from typer.main import get_command
 
 from chatstream.cli.app import app
 from chatstream.cli.config import FIELDS
+from chatstream.cli.shapes import Misfit, fitted
 
 NUMBERS = [
     *("inf", "-inf", "nan", "NaN", "Infinity", "1e20", "1e400", "-1e400", "-0", "-1", "0", "1"),
@@ -69,7 +70,23 @@ PAIRS = [
     *("a=18446744073709551616", "a=-9223372036854775809", "temperature=nan", "a.b=1", " a = 1 "),
 ]
 USUAL = [
-    *("1", "2", "0.5", "10", "hi", "demo", "demo-fast", "a=1", "show", "stop", "dark", "bell"),
+    *(
+        "1",
+        "2",
+        "0.5",
+        "100",
+        "5000",
+        "true",
+        "10",
+        "hi",
+        "demo",
+        "demo-fast",
+        "a=1",
+        "show",
+        "stop",
+        "dark",
+        "bell",
+    ),
     *("text", "folder", "new.csv", "none", "fixed", "latin-1", "errors>0", "markdown"),
 ]
 """Values that fit somewhere: the rest of the line is not always wrong."""
@@ -171,6 +188,22 @@ def paths(folder: Path) -> list[str]:
     ]
 
 
+def _takes(option: Any, value: str) -> bool:
+    try:
+        option.type.convert(value, option, None)
+    except Exception:  # whatever it raises, the value is not a usual one
+        return False
+    return option.name not in FIELDS or _fits(option.name, value)
+
+
+def _fits(setting: str, value: str) -> bool:
+    try:
+        fitted(FIELDS[setting].type, value)
+    except Misfit:
+        return False
+    return True
+
+
 class Maker:
     """Makes the lines. `url` is a server on loopback, `folder` one for odd files."""
 
@@ -213,20 +246,28 @@ class Maker:
             return ["-n", "1", "-m", "t=3", "-p", "openai", "--base-url", f"{self._url}/v1"]
         if words[:1] not in {("ask",), ("doctor",), ("models",), ("resume",)}:
             return []
+        if words == ("doctor",) and chance.random() < 0.5:  # its argument is the address
+            return ["-m", "t=3"]
         if chance.random() < 0.3:
-            return ["-p", "demo", "-m", "demo-fast"]
+            return ["-p", "demo", *(["-m", "demo-fast"] if words != ("models",) else [])]
         server = ["-p", "openai", "--base-url", f"{self._url}/v1"]
-        return server if words[0] == "models" else [*server, "-m", "t=3"]
+        return server if words == ("models",) else [*server, "-m", "t=3"]
 
     def _option(self, option: Any, chance: Random) -> list[str]:
         name = chance.choice([*option.opts, *option.secondary_opts])
         if option.is_flag:
             return [name]
-        value = self._often_usual(chance)
+        value = (
+            chance.choice(self._fitting(option)) if chance.random() < 0.5 else self._value(chance)
+        )
         return [f"{name}={value}"] if chance.random() < 0.3 else [name, value]
 
     def _value(self, chance: Random) -> str:
         return chance.choice(chance.choice(self._pools))
+
+    def _fitting(self, option: Any) -> list[str]:
+        """Usual values that this option takes."""
+        return [it for it in self._usual_values if _takes(option, it)] or [""]
 
     def _often_usual(self, chance: Random) -> str:
         return chance.choice(self._usual_values) if chance.random() < 0.5 else self._value(chance)
@@ -234,7 +275,8 @@ class Maker:
     def _environ(self, chance: Random) -> dict[str, str]:
         found = {}
         for name in chance.sample(list(FIELDS), chance.choice((0, 0, 0, 0, 1, 2))):
-            value = self._often_usual(chance)
+            usual = [it for it in self._usual_values if _fits(name, it)] or [""]
+            value = chance.choice(usual) if chance.random() < 0.5 else self._value(chance)
             if name != "retries":  # a server that is not there would be asked for ever
                 found[f"CHATSTREAM_{name.upper()}"] = value
         for name in ("HTTP_PROXY", "XDG_STATE_HOME", "CHATSTREAM_CONFIG", "CHATSTREAM_PROFILE"):
