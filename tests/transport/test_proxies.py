@@ -117,7 +117,7 @@ def test_a_socks_proxy_is_for_this_machine_too_so_what_it_needs_is_told(url: str
 
 
 def test_socks_is_not_enough_to_tell_which() -> None:
-    with pytest.raises(ConfigError, match="which kind of SOCKS") as caught:
+    with pytest.raises(ConfigError, match="which version of SOCKS") as caught:
         proxy_for(FAR[0], {"http": "socks://proxy.test:3"})
     assert "socks5h://" in (caught.value.hint or "")
 
@@ -164,10 +164,10 @@ def test_a_407_says_how_to_give_user_and_password(url: str) -> None:
         without = refused(url, proxy.url)
         wrong = refused(url, proxy.url.replace("//", "//me:secret@"))
     assert isinstance(without, ProxyRefused)
-    assert "wants a user and a password (407)" in without.message
+    assert "requires a user name and a password (407)" in without.message
     assert "http://USER:PASSWORD@HOST:PORT" in (without.hint or "")
     assert isinstance(wrong, ProxyRefused)
-    assert "does not accept the user and password" in wrong.message
+    assert "does not accept the user name and password" in wrong.message
     assert "%40" in (wrong.hint or "")
 
 
@@ -183,7 +183,7 @@ def test_a_proxy_that_refuses_connect_is_told_with_its_words(status: int, again:
     with Answers(f"HTTP/1.1 {status} Its Words\r\n\r\n".encode()) as proxy:
         error = refused(FAR[1], proxy.url)
     assert isinstance(error, ConnectError)
-    assert error.message.endswith(f"gives no connection to {FAR[1]}: {status} Its Words")
+    assert error.message.endswith(f"did not connect to {FAR[1]}: {status} Its Words")
     assert error.retryable == again
     assert "NO_PROXY" in (error.hint or "")
 
@@ -203,7 +203,7 @@ def test_a_proxy_that_hangs_up_may_be_tried_again(url: str) -> None:
     with Answers(b"") as proxy:
         error = refused(url, proxy.url)
     assert isinstance(error, ConnectError)
-    assert "hung up without an answer" in error.message
+    assert "closed the connection without answering" in error.message
     assert error.retryable
 
 

@@ -112,10 +112,10 @@ def test_where_it_wants_a_password_this_is_said() -> None:
         without = refused("http://127.0.0.1:9/", proxy.url("socks5h"))
         wrong = refused("http://127.0.0.1:9/", proxy.url("socks5").replace("//", "//me:secret@"))
     assert isinstance(without, ProxyRefused)
-    assert "wants a user and a password" in without.message
+    assert "requires a user name and a password" in without.message
     assert "socks5h://USER:PASSWORD@HOST:PORT" in (without.hint or "")
     assert isinstance(wrong, ProxyRefused)
-    assert "does not accept the user and password" in wrong.message
+    assert "does not accept the user name and password" in wrong.message
 
 
 # ---- how it fails
@@ -208,7 +208,7 @@ def test_what_it_answers_in_place_of_a_connection_is_told(
     with SocksProxy(reply=reply) as proxy:
         error = refused("http://127.0.0.1:9/", proxy.url(kind))
     assert isinstance(error, ConnectError)
-    assert f"gives no connection to 127.0.0.1:9: {words}" in error.message
+    assert f"did not connect to 127.0.0.1:9: {words}" in error.message
     assert error.retryable == again
 
 
