@@ -110,14 +110,11 @@ def is_failure(error: BaseException, proxy: Proxy | None, *, tunnels: bool, sent
     Until a tunnel is made, and without one for good, it is the proxy that answers. `sent`: the
     request itself was sent.
     """
-    if proxy is None or proxy.is_socks:
+    if proxy is None or proxy.is_socks or (tunnels and sent):
         return False
-    answers = sent != tunnels
+    kinds = requests.exceptions.ProxyError, http.client.BadStatusLine, ProtocolError
     return any(
-        isinstance(cause, requests.exceptions.ProxyError)
-        or (answers and isinstance(cause, http.client.BadStatusLine | ProtocolError))
-        or _TUNNEL_FAILED.search(str(cause))
-        for cause in causes(error)
+        isinstance(cause, kinds) or _TUNNEL_FAILED.search(str(cause)) for cause in causes(error)
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from tests.support.listener import Listener
 from tests.support.loopback import Reply, Script
 from tests.support.names import Names, at
 from tests.support.proxy import ForwardProxy, black_hole
+from tests.support.tls import Certificate, TLSStream, make_certificate
 
 pytestmark = pytest.mark.usefixtures("no_proxies")
 
@@ -235,12 +238,37 @@ def test_a_servers_certificate_is_not_taken_for_the_proxys(
         assert [it.method for it in proxy.requests] == ["CONNECT"]
 
 
-def test_a_server_that_hangs_up_behind_a_tunnel_is_not_the_proxys_failure(
-    monkeypatch: pytest.MonkeyPatch,
+class SecureAnswers(Answers):
+    """The same over TLS."""
+
+    def __init__(self, data: bytes, certificate: Certificate) -> None:
+        super().__init__(data)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate.cert, certificate.key)
+
+    def handle(self, number: int, sock: socket.socket) -> None:
+        stream = TLSStream(sock, self._context)
+        stream.handshake()
+        stream.recv(65536)
+        stream.sendall(self._data or b"")
+        stream.close_notify()
+
+
+@pytest.mark.parametrize(
+    ("data", "says"), [(b"SSH-2.0-x\r\n", "does not speak HTTP"), (b"", "without an answer")]
+)
+def test_what_comes_out_of_a_tunnel_is_not_the_proxys_failure(
+    data: bytes, says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    cut = Reply(b"", cut_after=0, rst=True)
-    with Script(cut, https=True) as server, ForwardProxy() as proxy:
+    certificate = make_certificate(tmp_path)
+    with SecureAnswers(data, certificate) as server, ForwardProxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        with pytest.raises(ChatstreamError) as caught:
-            ask(at("server.test", server.url), ca_file=str(server.ca_file))
+        with pytest.raises(ChatstreamError, match=says) as caught:
+            ask(f"https://server.test:{server.port}/v1", ca_file=str(certificate.ca))
     assert "proxy" not in caught.value.message
+
+
+def test_a_proxy_that_is_asked_by_tls_is_trusted_as_a_server_is() -> None:
+    with Script(Reply(b"ok"), https=True) as proxy:
+        assert b"ok" in ask(FAR[0], proxies={"http": proxy.url}, ca_file=str(proxy.ca_file))
+        assert [it.path for it in proxy.requests] == [FAR[0]]
