@@ -88,6 +88,19 @@ class ProxyRefused(ConnectError):
     retryable = False
 
 
+class Unreachable(ConnectError):
+    """Every address of the server refuses, or its name leads nowhere.
+
+    `here`: it would be on this machine. `named`: the name has an address.
+    """
+
+    def __init__(self, message: str, *, here: bool = False, named: bool = True) -> None:
+        super().__init__(message)
+        self.here, self.named = here, named
+        if not named:
+            self.hint = "check the name of the server (--base-url), and the network"
+
+
 class TLSError(ChatstreamError):
     """No secure connection to the server. Trying again cannot help."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Unpack
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -11,31 +11,13 @@ from chatstream import providers
 from chatstream.cancel import CancelToken
 from chatstream.cli.config import BOUND, KEYS, Resolved, Settings, resolve
 from chatstream.cli.endpoints import address, has_key
-from chatstream.cli.session import Options, failed, run
-from chatstream.errors import ChatstreamError, JournalError, UsageError
+from chatstream.cli.session import run
+from chatstream.errors import JournalError, UsageError
 from chatstream.events import Event
-from chatstream.flow import without_signals
 from chatstream.redact import bare_address, show_url
 from chatstream.store.journal import Asked
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import Record, find, last_unfinished, read
-
-
-def resume(
-    run: str | None = None, *, token: CancelToken | None = None, **options: Unpack[Options]
-) -> Iterator[Event]:
-    """The events of an answer that is continued; the last is `Done` or `Error`.
-
-    `run` is the id of a run that did not finish, or the beginning of it; None is the last one.
-    What is there already comes first, so the `content` deltas are the whole answer. Options are
-    those of `stream`, and stronger than what was asked before. Never raises, as `stream`.
-    """
-    token = token or CancelToken()
-    try:
-        events = go_on(unfinished(run), dict(options), token)
-    except ChatstreamError as error:
-        events = failed(error, token)
-    yield from without_signals(events)
 
 
 def unfinished(run: str | None) -> Record:

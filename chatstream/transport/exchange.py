@@ -35,12 +35,15 @@ from chatstream.errors import (
     ConnectError,
     ProtocolError,
     TimedOut,
+    Unreachable,
 )
 from chatstream.redact import mask_headers, show_url
 from chatstream.transport import proxies, trust
+from chatstream.transport.ahead import Ahead
 from chatstream.transport.body import unpack
 from chatstream.transport.causes import causes, innermost
 from chatstream.transport.connection import TICK, Body, Lane, make_reachable
+from chatstream.transport.dial import NobodyThere
 from chatstream.transport.head import codings
 
 log = logging.getLogger(__name__)
@@ -118,10 +121,11 @@ class _Session(requests.Session):
 
 
 class Transport:
-    """One requests session. `connect` is the limit for each address, in seconds.
+    """One requests session. `connect` is the limit for a connection, in seconds.
 
     `proxies` has one for each scheme, and `ca_file` names certificates; None leaves either to the
-    environment. Raises `ConfigError` for a `ca_file` that cannot be used.
+    environment. Raises `ConfigError` for a `ca_file` that cannot be used. `ahead` is a connection
+    for the first request; it stays the caller's to close.
     """
 
     def __init__(
@@ -130,10 +134,14 @@ class Transport:
         connect: float | None = 10.0,
         proxies: Mapping[str, str] | None = None,
         ca_file: str | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self._connect = connect
+        self._ahead = ahead
+        self._context: ssl.SSLContext | None = None
         self._proxies = None if proxies is None else dict(proxies)
-        self._context = trust.tls_context(ca_file) if ca_file else None
+        self._ca_file = ca_file
+        self._context = self._tls_context() if ca_file else None
         self._session = _Session()
         self._session.trust_env = False
         self._session.headers.clear()
@@ -172,7 +180,8 @@ class Transport:
         try:
             response = yield from self._open(call, lane, token)
             head = Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
-            log.debug("< %d %s", head.status, mask_headers(head.headers))
+            if log.isEnabledFor(logging.DEBUG):  # masking compiles its rules: 4 % of a start
+                log.debug("< %d %s", head.status, mask_headers(head.headers))
             trace = lane.trace
             trace.status, trace.headers, trace.head = head.status, head.headers, lane.now()
             if head.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
@@ -191,7 +200,8 @@ class Transport:
             self._leave(lane, response, reusable=reusable)
 
     def _new_lane(self) -> Lane:
-        return Lane()
+        ahead, self._ahead = self._ahead, None
+        return Lane(ahead)
 
     def _leave(self, lane: Lane, response: requests.Response | None, *, reusable: bool) -> None:
         """Let go of an exchange; only a connection that can be used again is kept."""
@@ -210,7 +220,8 @@ class Transport:
         self, call: Call, lane: Lane, token: CancelToken
     ) -> Generator[Tick, None, requests.Response]:
         """Ticks until the head is there; returns the response."""
-        log.debug("> %s %s %s", call.method, show_url(call.url), mask_headers(call.headers))
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("> %s %s %s", call.method, show_url(call.url), mask_headers(call.headers))
         threading.Thread(target=self._send, args=(call, lane), daemon=True).start()
         while True:
             token.check()
@@ -245,7 +256,8 @@ class Transport:
     def _tls_context(self) -> ssl.SSLContext:
         """Made when the first secure connection needs it. Raises `ConfigError`."""
         if self._context is None:
-            self._context = trust.tls_context()
+            made = self._ahead.context() if self._ahead else None
+            self._context = made or trust.tls_context(self._ca_file)
         return self._context
 
 
@@ -335,6 +347,11 @@ def _translate(error: Exception, call: Call, connect: float | None, lane: Lane) 
             f"the request to {where} cannot be made: {error}",
             hint="check the address (--base-url), the key and the proxy settings",
         ) from error
+    for cause in chain:
+        if isinstance(cause, NobodyThere):
+            raise Unreachable(
+                f"no answer from {where}: {innermost(error)}", here=cause.here, named=cause.named
+            ) from error
     if isinstance(error, what.RequestException | urllib3.exceptions.HTTPError | OSError):
         hint = None
         if not tunnels and any(isinstance(cause, ConnectionResetError) for cause in chain):
