@@ -20,22 +20,24 @@ class Attempts:
         self.number = 1
         self._retries = retries
         self._spent = 0
-        self._looked_again = False  # for a server that was not there
+        self._looked_again = False  # for a server that was not there,
+        self._looks_again = False  # and this is what the attempt under way is for
 
     @property
     def most(self) -> int:
         """The number that the last attempt can have."""
-        return self.number + self._retries - self._spent
+        return self.number if self._looks_again else self.number + self._retries - self._spent
 
     def next(self, error: ChatstreamError, *, answered: bool = False) -> float | None:
         """Take another attempt after this failure: the seconds to wait first; None: no more.
 
         `answered`: the server has answered before, in this run.
         """
+        self._looks_again = False
         if isinstance(error, Unreachable) and not answered:
             if error.here or self._looked_again:
                 return None
-            self._looked_again = True
+            self._looks_again = self._looked_again = True
         from chatstream.recovery.policy import Policy  # tenacity: 40 ms that most runs never need
 
         delay = Policy(self._retries).delay(self._spent + 1, error)
