@@ -26,7 +26,9 @@ class Attempts:
     @property
     def most(self) -> int:
         """The number that the last attempt can have."""
-        return self.number if self._looks_again else self.number + self._retries - self._spent
+        if self._looks_again:
+            return self.number
+        return self.number + self._retries - self._spent
 
     def next(self, error: ChatstreamError, *, answered: bool = False) -> float | None:
         """Take another attempt after this failure: the seconds to wait first; None: no more.

@@ -191,6 +191,24 @@ def test_what_the_server_has_left_is_not_used(said: bytes | None) -> None:
             assert ours.gettimeout() == 3.0
 
 
+class Impatient(Script):
+    """Closes the first connection as soon as it is there."""
+
+    def handle(self, number: int, sock: socket.socket) -> None:
+        if number:
+            super().handle(number, sock)
+
+
+def test_the_request_makes_its_own_connection_where_the_server_has_closed_that_one() -> None:
+    with Impatient(OK) as server:
+        begun = begin(server.url)
+        settle(begun)
+        (outcome,) = begun._outcome._items
+        assert isinstance(outcome, ahead.Ready)
+        assert outcome.sock.recv(1, socket.MSG_PEEK) == b"", "its end has arrived"
+        assert over(begun, server.url) == b"ok"
+
+
 # ---- certificates
 
 

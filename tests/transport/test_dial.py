@@ -17,6 +17,7 @@ from tests.support.names import Names
 from tests.support.proxy import black_hole
 
 AT_ONCE, NEVER = 0.0, 1e6
+LIMIT = 5.0  # seconds: a test that fails does not hang
 V4, V6 = socket.AF_INET, socket.AF_INET6
 NO_FAMILY = Address(12345, socket.SOCK_STREAM, 0, ("127.0.0.1", 1))
 NO_ROUTE = Address(V4, socket.SOCK_STREAM, 0, ("224.0.0.1", 9))  # TCP goes to no multicast address
@@ -87,7 +88,7 @@ def test_a_dead_address_delays_the_next_by_the_stagger_only(
     with (
         dead() as one,
         dead() as two,
-        race([one, two, at(port_of(live))], Deadline(None), guard, AT_ONCE) as sock,
+        race([one, two, at(port_of(live))], Deadline(LIMIT), guard, AT_ONCE) as sock,
     ):
         assert sock.getpeername() == live.getsockname()
         assert [it.fileno() for it in guard.sockets[:2]] == [-1, -1], "the others are closed"
@@ -97,7 +98,7 @@ def test_an_address_that_fails_does_not_even_cost_that(
     live: socket.socket, guard: Recording
 ) -> None:
     addresses = [refusing(), NO_FAMILY, NO_ROUTE, refusing(), at(port_of(live))]
-    with race(addresses, Deadline(None), guard, NEVER) as sock:
+    with race(addresses, Deadline(LIMIT), guard, NEVER) as sock:
         assert sock.getpeername() == live.getsockname()
 
 
@@ -106,7 +107,7 @@ def test_a_failure_is_waited_for_while_another_attempt_runs(
 ) -> None:
     with (
         dead() as first,
-        race([first, refusing(), at(port_of(live))], Deadline(None), guard, 0.001) as sock,
+        race([first, refusing(), at(port_of(live))], Deadline(LIMIT), guard, 0.001) as sock,
     ):
         assert sock.getpeername() == live.getsockname()
 
@@ -116,7 +117,7 @@ def test_an_address_that_answers_leaves_the_others_alone(
 ) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as other,
-        race([at(port_of(live)), at(port_of(other))], Deadline(None), guard, NEVER),
+        race([at(port_of(live)), at(port_of(other))], Deadline(LIMIT), guard, NEVER),
     ):
         assert len(guard.sockets) == 1
 
@@ -194,7 +195,7 @@ def test_a_shutdown_ends_the_race(guard: Recording) -> None:
 
     def run(addresses: list[Address]) -> None:
         try:
-            race(addresses, Deadline(None), guard, AT_ONCE)
+            race(addresses, Deadline(LIMIT), guard, AT_ONCE)
         except OSError as error:
             ended.append(error)
 
