@@ -131,6 +131,7 @@ def test_another_servers_refused_key_is_no_problem_of_this_one(
 
 
 def test_without_anything_to_ask_it_says_how_to_begin(configuration: Path) -> None:
+    configuration.touch()
     done = doctor()
     text = done.stdout.decode()
     assert done.status == 1
@@ -179,12 +180,22 @@ def test_an_empty_variable_is_a_problem_and_its_server_is_not_asked(
     assert server.connections == []
 
 
+def test_a_variable_that_means_nothing_is_a_note(
+    configuration: Path, server: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(configuration, server, 'model = "small"')
+    monkeypatch.setenv("CHATSTREAM_MODLE", "large")
+    done = doctor("--json")
+    assert (done.status, found(done)["configuration"].severity) == (0, "note")
+    assert "CHATSTREAM_MODLE" in found(done)["configuration"].what
+
+
 def test_a_mistake_in_another_profile_is_a_note(configuration: Path, server: Script) -> None:
     use(configuration, server, 'model = "small"', "[profiles.work]", 'retries = "many"')
     done = doctor("--json")
     its = found(done)
-    assert (done.status, its["profile"].severity) == (0, "note")
-    assert its["profile"].what.startswith("profile work: ")
+    assert (done.status, its["configuration"].severity) == (0, "note")
+    assert "profile work in " in its["configuration"].what
     assert doctor("--profile", "work").status == 1
     assert doctor("--profile", "nobody").status == 1
 
