@@ -102,7 +102,7 @@ TABLES = frozenset(name for name, field in FIELDS.items() if is_table(field.type
 
 PROFILE = "CHATSTREAM_PROFILE"
 _PREFIX = "CHATSTREAM_"
-_TOP_LEVEL = frozenset({"profile", "profiles"})
+_TOP_LEVEL = ("profile", "profiles")
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -310,7 +310,7 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
 
 def nearest(name: str) -> str:
     """What a name that is no setting may stand for."""
-    close = _close(name, FIELDS)
+    close = _close(name, [*FIELDS, *_TOP_LEVEL])
     return f"did you mean {close!r}?" if close else f"the settings are: {', '.join(FIELDS)}"
 
 
@@ -396,10 +396,10 @@ def usual_profile(file: ConfigFile) -> str | None:
 def _profile(file: ConfigFile, profile: str) -> dict[str, Any]:
     profiles = _table(file, file.content.get("profiles", {}), "profiles")
     if profile not in profiles:
-        raise ConfigError(
-            f"there is no profile {profile!r} in {file.path}",
-            hint=f"profiles there: {', '.join(profiles) or 'none'}",
-        )
+        hint = f"profiles there: {', '.join(profiles) or 'none'}"
+        if file.content.get("profile") == profile:
+            hint += "; `chatstream config unset profile` ends its use"
+        raise ConfigError(f"there is no profile {profile!r} in {file.path}", hint=hint)
     return _table(file, profiles[profile], "profiles", profile)
 
 

@@ -35,6 +35,7 @@ def no_local_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "config.toml"
+    path.touch()
     monkeypatch.setenv("CHATSTREAM_CONFIG", str(path))
     return path
 
@@ -131,7 +132,6 @@ def test_another_servers_refused_key_is_no_problem_of_this_one(
 
 
 def test_without_anything_to_ask_it_says_how_to_begin(configuration: Path) -> None:
-    configuration.touch()
     done = doctor()
     text = done.stdout.decode()
     assert done.status == 1
@@ -186,16 +186,17 @@ def test_a_variable_that_means_nothing_is_a_note(
     use(configuration, server, 'model = "small"')
     monkeypatch.setenv("CHATSTREAM_MODLE", "large")
     done = doctor("--json")
-    assert (done.status, found(done)["configuration"].severity) == (0, "note")
-    assert "CHATSTREAM_MODLE" in found(done)["configuration"].what
+    assert (done.status, found(done)["setting"].severity) == (0, "note")
+    assert "CHATSTREAM_MODLE" in found(done)["setting"].what
 
 
 def test_a_mistake_in_another_profile_is_a_note(configuration: Path, server: Script) -> None:
     use(configuration, server, 'model = "small"', "[profiles.work]", 'retries = "many"')
     done = doctor("--json")
     its = found(done)
-    assert (done.status, its["configuration"].severity) == (0, "note")
-    assert "profile work in " in its["configuration"].what
+    assert (done.status, its["setting"].severity) == (0, "note")
+    assert its["setting"].what.startswith("configuration: profile work in ")
+    assert "retries takes a whole number" in its["setting"].what
     assert doctor("--profile", "work").status == 1
     assert doctor("--profile", "nobody").status == 1
 
