@@ -2,7 +2,6 @@
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from chatstream.cancel import CancelToken
 from chatstream.cli.config import resolve, without_configuration
 from chatstream.cli.interrupt import interrupts
+from chatstream.cli.numbers import like
 from chatstream.cli.options import (
     Accessible,
     BaseUrl,
@@ -21,7 +21,9 @@ from chatstream.cli.options import (
     CopyCode,
     CopyTo,
     Debug,
+    Encoding,
     Fallback,
+    File,
     FirstTokenTimeout,
     Header,
     IdleTimeout,
@@ -29,6 +31,7 @@ from chatstream.cli.options import (
     Log,
     Model,
     NoJournal,
+    NoStdin,
     Notify,
     OnDrop,
     Option,
@@ -46,7 +49,6 @@ from chatstream.cli.options import (
     Theme,
     Timeout,
     copying_in,
-    file_path,
     options_in,
     settings_in,
     start_log,
@@ -60,19 +62,18 @@ from chatstream.cli.output import (
 )
 from chatstream.cli.prompt import compose
 from chatstream.cli.session import failed, run
+from chatstream.cli.text import check_encoding
 from chatstream.errors import ChatstreamError
 
 
 def ask(
     prompt: Annotated[
-        str | None, typer.Argument(help="The question. Standard input is added to it.")
+        str | None,
+        typer.Argument(help="The question; - is standard input, which is added to any other."),
     ] = None,
-    file: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--file", "-f", parser=file_path, help="Add a text file. Repeatable.", metavar="FILE"
-        ),
-    ] = None,
+    file: File = None,
+    no_stdin: NoStdin = False,
+    encoding: Encoding = None,
     system: Annotated[str | None, typer.Option("--system", "-s", help="The system prompt.")] = None,
     provider: Provider = None,
     model: Model = None,
@@ -85,7 +86,10 @@ def ask(
     max_tokens: Annotated[
         int | None,
         typer.Option(
-            "--max-tokens", min=1, metavar="N", help="End the answer after so many tokens."
+            "--max-tokens",
+            parser=like("max_tokens"),
+            metavar="N",
+            help="End the answer after so many tokens.",
         ),
     ] = None,
     option: Option = None,
@@ -132,7 +136,9 @@ def ask(
             check_look(resolved.settings, as_json=as_json, plain=plain)
             settings = resolved.settings
             copying = copying_in(arguments)
-            question = compose(prompt, file or (), token)
+            if encoding is not None:
+                check_encoding(encoding)
+            question = compose(prompt, file or (), token, encoding=encoding, use_stdin=not no_stdin)
             events = run(
                 resolved,
                 question,
