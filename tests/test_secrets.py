@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def test_a_usage_error_shows_no_secret(server: Echo) -> None:
 def test_a_key_command_that_fails_is_shown_without_the_key_in_it(server: Echo) -> None:
     command = "no-such-command --auth 'Bearer abc123def456' sk-abcdef123456"
     for arguments in (["ask", "hi"], ["models"], ["doctor"], ["bench"]):
-        done = run(arguments, CHATSTREAM_KEY_COMMAND=command, CHATSTREAM_CONFIG="none")
+        done = run(arguments, CHATSTREAM_KEY_COMMAND=command, CHATSTREAM_CONFIG=os.devnull)
         assert "the key command failed" in done.stderr
         assert "abcdef123456" not in done.stderr
         assert "abc123def456" not in done.stderr

@@ -101,7 +101,7 @@ TABLES = frozenset(name for name, field in FIELDS.items() if is_table(field.type
 
 PROFILE = "CHATSTREAM_PROFILE"
 _PREFIX = "CHATSTREAM_"
-_TOP_LEVEL = frozenset({"profile", "profiles"})
+_TOP_LEVEL = ("profile", "profiles")
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -136,7 +136,7 @@ def resolve(
 ) -> Resolved:
     """The settings that hold. Flags that are None were not given.
 
-    Raises `ConfigError`, and `UsageError` for a flag that is empty.
+    Raises `ConfigError`, and `UsageError` for a flag that is empty or does not fit.
     """
     learn_secrets(environ)
     check_given("--profile", profile)
@@ -206,8 +206,12 @@ def check_given(origin: str, value: Any) -> None:
     `origin` names it. For one that begins with "--" it is a `UsageError`, else a `ConfigError`.
     """
     if _is_empty(value):
-        kind = UsageError if origin.startswith("--") else ConfigError
-        raise kind(f"{origin} is empty", hint="give it a value, or leave it out")
+        raise _kind(origin)(f"{origin} is empty", hint="give it a value, or leave it out")
+
+
+def _kind(subject: str) -> type[ConfigError | UsageError]:
+    """What a mistake of this subject is: of the command line, or of the configuration."""
+    return UsageError if subject.startswith("-") else ConfigError
 
 
 def _is_empty(value: Any) -> bool:
@@ -272,7 +276,7 @@ def mistakes(file: ConfigFile) -> list[ConfigError]:
 
 def _flag(name: str, *deeper: str) -> str:
     shown = "-o" if name == "options" else f"--{name.replace('_', '-')}"
-    return ".".join((shown, *deeper))
+    return f"{shown} {'.'.join(deeper)}" if deeper else shown
 
 
 def _variable(name: str) -> str:
@@ -293,12 +297,13 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
         hint = None
         if isinstance(value, str) and (close := _close(value, misfit.words)):
             hint = f"did you mean {close}?"
-        raise ConfigError(f"{subject(name, *misfit.keys)} {misfit}", hint=hint) from None
+        what = subject(name, *misfit.keys)
+        raise _kind(what)(f"{what} {misfit}", hint=hint) from None
 
 
 def nearest(name: str) -> str:
     """What a name that is no setting may stand for."""
-    close = _close(name, FIELDS)
+    close = _close(name, [*FIELDS, *_TOP_LEVEL])
     return f"did you mean {close!r}?" if close else f"the settings are: {', '.join(FIELDS)}"
 
 
@@ -384,10 +389,10 @@ def usual_profile(file: ConfigFile) -> str | None:
 def _profile(file: ConfigFile, profile: str) -> dict[str, Any]:
     profiles = _table(file, file.content.get("profiles", {}), "profiles")
     if profile not in profiles:
-        raise ConfigError(
-            f"there is no profile {profile!r} in {file.path}",
-            hint=f"profiles there: {', '.join(profiles) or 'none'}",
-        )
+        hint = f"profiles there: {', '.join(profiles) or 'none'}"
+        if file.content.get("profile") == profile:
+            hint += "; `chatstream config unset profile` ends its use"
+        raise ConfigError(f"there is no profile {profile!r} in {file.path}", hint=hint)
     return _table(file, profiles[profile], "profiles", profile)
 
 

@@ -148,7 +148,7 @@ def _has(lines: list[str], keys: tuple[str, ...]) -> bool | None:
     import tomllib
 
     try:
-        value: Any = tomllib.loads("\n".join(lines))
+        value: Any = tomllib.loads("".join(f"{line}\n" for line in lines))
     except ValueError:
         return None
     for key in keys:

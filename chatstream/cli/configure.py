@@ -180,7 +180,7 @@ def _shown(name: str, value: Any) -> str:
     value = mask_address(value) if setting in ADDRESSES else masked(value)
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and all(isinstance(it, str) for it in value):
+    if isinstance(value, list) and setting != "options":
         return ",".join(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -123,16 +123,24 @@ def _mistakes(path: Path) -> list[ConfigError]:
 
 def _choice() -> str:
     """What to do about a file that is wrong; without a person nothing is done."""
-    if not sys.stdin.isatty():
+    if not _is_person():
         return "keep"
     words = {"e": "edit", "r": "restore", "k": "keep"}
     while True:
         print(_CHOICES, end="", file=sys.stderr, flush=True)
-        answer = sys.stdin.readline()
+        answer = _line()
         if not answer:
             return "keep"
         if (choice := words.get(answer.strip().lower()[:1])) is not None:
             return choice
+
+
+def _is_person() -> bool:
+    return sys.stdin.isatty()
+
+
+def _line() -> str:
+    return sys.stdin.readline()
 
 
 def _bytes(path: Path) -> bytes | None:

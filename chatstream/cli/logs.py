@@ -23,7 +23,7 @@ def show(rules: Sequence[str]) -> None:
     parsed = [parse(rule) for rule in rules]
     handler = logging.StreamHandler()
     handler.setFormatter(_Redacted("%(relativeCreated)6.0f ms %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[handler])
+    logging.getLogger().addHandler(handler)
     for level, component in parsed:
         name = f"chatstream.{component}" if component else "chatstream"
         logging.getLogger(name).setLevel(level.upper())

@@ -7,10 +7,8 @@ there instead: never by the name of a type, and never a value that may be a secr
 
 from __future__ import annotations
 
-import datetime
-import json
 import math
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -44,6 +42,11 @@ def fitted(kind: Any, value: Any) -> Any:
             value = _of_text(kind, argument(value, "it"))
         except UsageError:
             raise Misfit("takes text in UTF-8, and this is not UTF-8") from None
+    elif is_table(kind) and isinstance(value, dict) and (inner := get_args(kind)[1]) is not Any:
+        value = {
+            name: _of_text(inner, item) if isinstance(item, str) else item
+            for name, item in value.items()
+        }
     try:
         found = msgspec.convert(value, kind, strict=False)
     except (msgspec.ValidationError, RecursionError):
@@ -63,6 +66,8 @@ def is_table(kind: Any) -> bool:
 
 def _of_text(kind: Any, text: str) -> Any:
     """The value that this text writes down, where it is no text."""
+    if get_origin(kind) is Annotated:
+        return _of_text(get_args(kind)[0], text)
     if get_origin(kind) is list:
         return [item.strip() for item in text.split(",") if item.strip()]
     kinds = {kind, *get_args(kind)}
@@ -96,11 +101,18 @@ def _misfit(kind: Any, value: Any) -> Misfit:
                 fitted(item_kind, item)
             except Misfit as misfit:
                 return Misfit(str(misfit), (name, *misfit.keys))
-    words = tuple(map(str, info.values)) if isinstance(info, inspect.LiteralType) else ()
+    words = _words(kind)
     is_quoted = isinstance(
         info, inspect.LiteralType | inspect.BoolType | inspect.IntType | inspect.FloatType
     )
-    return Misfit(f"takes {_wanted(info)}, not {_found(value, quoted=is_quoted)}", words=words)
+    return Misfit(f"takes {_wanted(info, words)}, not {_found(value, quoted=is_quoted)}", (), words)
+
+
+def _words(kind: Any) -> tuple[str, ...]:
+    """The values of a kind that has just these, in their order."""
+    return tuple(
+        word for it in (kind, *get_args(kind)) if get_origin(it) is Literal for word in get_args(it)
+    )
 
 
 def _plain(info: Any) -> Any:
@@ -114,7 +126,7 @@ def _plain(info: Any) -> Any:
     return info
 
 
-def _wanted(info: Any) -> str:
+def _wanted(info: Any, words: tuple[str, ...]) -> str:
     from msgspec import inspect
 
     match info:
@@ -124,8 +136,8 @@ def _wanted(info: Any) -> str:
             return "a whole number" + _limits(info)
         case inspect.FloatType():
             return "a number" + _limits(info)
-        case inspect.LiteralType(values=[*first, last]):
-            return f"{', '.join(map(str, first))} or {last}"
+        case inspect.LiteralType():
+            return f"{', '.join(words[:-1])} or {words[-1]}"
         case inspect.ListType():
             return 'a list of texts in quotes, such as ["one", "two"]'
         case inspect.DictType():
@@ -140,6 +152,9 @@ def _limits(info: Any) -> str:
 
 
 def _found(value: Any, *, quoted: bool) -> str:
+    import datetime  # only for a mistake, as all of this
+    import json
+
     match value:
         case bool():
             return "true" if value else "false"

@@ -291,7 +291,10 @@ def _batches(sizes: dict[str, int]) -> Iterator[list[str]]:
 
 
 def history(folder: Path | None = None) -> History:
-    """The history, brought up to date; close it, or use it in a `with`. Raises `JournalError`."""
+    """The history, brought up to date; close it, or use it in a `with`.
+
+    Raises `JournalError`, and `ConfigError` where there is no home folder to look in.
+    """
     opened = History(folder or state_folder())
     try:
         opened.sync()

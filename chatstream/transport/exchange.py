@@ -325,9 +325,11 @@ def _translate(error: Exception, call: Call, connect: float | None) -> NoReturn:
         late = TimedOut(f"no connection to {where} within {connect:g} s")
         late.phase = "connect"
         raise late from error
-    if isinstance(error, ValueError | UnicodeError):  # InvalidURL, InvalidHeader, MissingSchema…
+    # InvalidURL, InvalidHeader, MissingSchema…; http.client asserts what a host looks like.
+    if isinstance(error, ValueError | UnicodeError | AssertionError):
+        why = "no host has such a name" if isinstance(error, AssertionError) else error
         raise ConfigError(
-            f"the request to {where} cannot be made: {error}",
+            f"the request to {where} cannot be made: {why}",
             hint="check the address (--base-url), the key and the proxy settings",
         ) from error
     if isinstance(error, what.RequestException | urllib3.exceptions.HTTPError | OSError):
