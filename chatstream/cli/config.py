@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from chatstream.addresses import same_server
-from chatstream.cli import configfile
+from chatstream.cli import configfile, headers
 from chatstream.cli.configfile import ConfigFile
 from chatstream.cli.shapes import Misfit, fitted, is_table
 from chatstream.errors import ConfigError, UsageError
@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: Seconds = 0.0
     proxy: str | None = None
     ca_file: str | None = None
+    headers: dict[str, str] = {}
     reasoning: Literal["show", "hide"] | None = None
     stats: bool | None = None
     options: dict[str, Any] = {}
@@ -163,6 +164,12 @@ def resolve(
             if name == "options" and isinstance(value, dict):
                 values[name] = {**_typed(name, value, layer.subject), **values.get(name, {})}
                 origins.setdefault(name, layer.origin(name))
+            elif name == "headers":
+                if not (foreign or elsewhere):
+                    values[name] = headers.merged(
+                        _typed(name, value, layer.subject), values.get(name, {})
+                    )
+                    origins.setdefault(name, layer.origin(name))
             elif name not in values and not (
                 (foreign and name in BOUND)
                 or (elsewhere and name in KEYS)
@@ -194,6 +201,8 @@ def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
 def _learn(name: str, value: Any) -> None:
     if name == "options":
         redact.learn_options(value)
+    elif name == "headers":
+        redact.learn_headers(value)
     elif name in SECRETS and isinstance(value, str):
         redact.learn(value)
     elif name in ADDRESSES and isinstance(value, str):
@@ -275,7 +284,7 @@ def mistakes(file: ConfigFile) -> list[ConfigError]:
 
 
 def _flag(name: str, *deeper: str) -> str:
-    shown = "-o" if name == "options" else f"--{name.replace('_', '-')}"
+    shown = {"options": "-o", "headers": "--header"}.get(name, f"--{name.replace('_', '-')}")
     return f"{shown} {'.'.join(deeper)}" if deeper else shown
 
 
@@ -289,16 +298,19 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
     if field is None:
         at = subject(name).removesuffix(name)
         raise ConfigError(f"{at}there is no setting {name!r}", hint=nearest(name))
+    if name == "headers" and subject(name).startswith("--"):  # each is one text
+        return headers.checked(value, subject(name))
     if name not in _MAY_BE_EMPTY and _is_empty(value):
         check_given(subject(name), value)
     try:
-        return fitted(field.type, value)
+        fit = fitted(field.type, value)
     except Misfit as misfit:
         hint = None
         if isinstance(value, str) and (close := _close(value, misfit.words)):
             hint = f"did you mean {close}?"
         what = subject(name, *misfit.keys)
         raise _kind(what)(f"{what} {misfit}", hint=hint) from None
+    return headers.checked(fit, subject(name)) if name == "headers" else fit
 
 
 def nearest(name: str) -> str:

@@ -26,7 +26,7 @@ from chatstream.cli.configfile import change, config_path, find, read
 from chatstream.cli.options import Profile
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.providers import PROVIDERS
-from chatstream.redact import MASK, is_secret_name, mask_address, masked
+from chatstream.redact import MASK, is_secret_name, mask_address, mask_headers, masked
 
 USUAL_PROFILE = "profile"
 """What `set`, `unset` and `get` call the profile that is used where none is named."""
@@ -58,6 +58,8 @@ def show(profile: Profile = None) -> int:
     for name in FIELDS:
         value = getattr(resolved.settings, name)
         shown = MASK if name in SECRETS and value else masked(value)
+        if name == "headers":
+            shown = mask_headers(value)
         if name in ADDRESSES and value:
             shown = mask_address(value)
         text = "-" if shown in (None, {}) else str(shown)

@@ -71,6 +71,14 @@ Option = Annotated[
         help="Any other option, by the server's name; VALUE is JSON or text. Repeatable.",
     ),
 ]
+Header = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--header",
+        metavar="'NAME: VALUE'",
+        help="Send this header too. It replaces chatstream's own of that name. Repeatable.",
+    ),
+]
 Retries = Annotated[
     int | None,
     typer.Option(
@@ -277,6 +285,8 @@ def start_log(arguments: Mapping[str, Any]) -> None:
 def settings_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Those arguments of a command that are settings, by the names that `resolve` takes."""
     flags = {name: value for name, value in arguments.items() if name in FIELDS}
+    if header := arguments.get("header"):
+        flags["headers"] = header
     return {**flags, "journal": False} if arguments.get("no_journal") else flags
 
 
