@@ -22,6 +22,7 @@ from chatstream.cli.choose import awaited, model_of, provider_of
 from chatstream.cli.config import Settings, check_given, resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.measuring import Measuring
+from chatstream.cli.numbers import like
 from chatstream.cli.options import (
     BaseUrl,
     ConnectTimeout,
@@ -75,7 +76,7 @@ def doctor(
         int | None,
         typer.Option(
             "--max-tokens",
-            min=1,
+            parser=like("max_tokens"),
             metavar="N",
             help=f"End answers after N tokens ({MAX_TOKENS}).",
         ),
