@@ -24,6 +24,7 @@ import msgspec
 from chatstream.addresses import same_server
 from chatstream.cli import configfile, headers
 from chatstream.cli.configfile import ConfigFile
+from chatstream.cli.profiles import TOP_LEVEL, Layer, file_layers
 from chatstream.cli.shapes import Misfit, fitted, is_table
 from chatstream.errors import ConfigError, UsageError
 from chatstream.providers import PROVIDERS
@@ -102,19 +103,6 @@ TABLES = frozenset(name for name, field in FIELDS.items() if is_table(field.type
 
 PROFILE = "CHATSTREAM_PROFILE"
 _PREFIX = "CHATSTREAM_"
-_TOP_LEVEL = ("profile", "profiles")
-
-
-class Layer(msgspec.Struct, frozen=True):
-    """Settings of one origin.
-
-    `origin` names it for a setting; `subject` names the setting there, so that a sentence about a
-    mistake can begin with it.
-    """
-
-    values: dict[str, Any]
-    origin: Callable[[str], str]
-    subject: Callable[..., str]
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -149,7 +137,7 @@ def resolve(
     layers: list[Layer] = [
         Layer(given, _flag, _flag),
         Layer(_from_environment(environ), _variable, _variable),
-        *_from_file(configfile.find(environ), profile),
+        *file_layers(configfile.find(environ), profile),
         Layer(usual, str.upper, str.upper),
     ]
     values: dict[str, Any] = {}
@@ -259,7 +247,7 @@ def parse(name: str, text: str) -> Any:
         return _typed(name, text, lambda *names: ".".join(names))
     value: Any = text
     if get_args(FIELDS[setting].type)[1] is Any:  # JSON, or else text
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             value = msgspec.json.decode(text)
     return _typed(setting, {entry[0]: value}, lambda *names: ".".join(names))[entry[0]]
 
@@ -270,7 +258,7 @@ def mistakes(file: ConfigFile) -> list[ConfigError]:
     found: dict[str, ConfigError] = {}
     for profile in (None, *(profiles if isinstance(profiles, dict) else ())):
         try:
-            layers = _from_file(file, profile)
+            layers = file_layers(file, profile)
         except ConfigError as error:
             found.setdefault(error.message, error)
             continue
@@ -315,7 +303,7 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
 
 def nearest(name: str) -> str:
     """What a name that is no setting may stand for."""
-    close = _close(name, [*FIELDS, *_TOP_LEVEL])
+    close = _close(name, [*FIELDS, *TOP_LEVEL])
     return f"did you mean {close!r}?" if close else f"the settings are: {', '.join(FIELDS)}"
 
 
@@ -351,67 +339,3 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 def _is_accessible(environ: Mapping[str, str]) -> bool:
     """Whether every program is asked to suit a screen reader."""
     return environ.get("ACCESSIBLE", "") not in {"", "0"}
-
-
-def _from_file(file: ConfigFile | None, profile: str | None) -> list[Layer]:
-    """The layers of a file: the profile that is chosen, and the top level. Raises `ConfigError`."""
-    if file is None:
-        if profile is not None:
-            raise ConfigError(
-                f"there is no profile {profile!r}: there is no configuration file",
-                hint="`chatstream config edit` makes one",
-            )
-        return []
-    path = str(file.path)
-    layers: list[Layer] = []
-    if profile is None:
-        profile = usual_profile(file)
-    if profile is not None:
-        layers.append(
-            Layer(
-                _profile(file, profile),
-                lambda _: f"profile {profile} in {path}",
-                lambda *names: (
-                    f"profile {profile} in "
-                    f"{file.place('profiles', profile, *names)}: {'.'.join(names)}"
-                ),
-            )
-        )
-    top = {name: value for name, value in file.content.items() if name not in _TOP_LEVEL}
-    layers.append(
-        Layer(top, lambda _: path, lambda *names: f"{file.place(*names)}: {'.'.join(names)}")
-    )
-    return layers
-
-
-def usual_profile(file: ConfigFile) -> str | None:
-    """The profile that a file says is to be used, if it does. Raises `ConfigError`."""
-    profile = file.content.get("profile")
-    if profile is None or (isinstance(profile, str) and profile.strip()):
-        return profile
-    place = file.place("profile")
-    if profile == "":
-        raise ConfigError(f"{place}: profile is empty", hint="give it a value, or leave it out")
-    raise ConfigError(
-        f"{place}: profile takes the name of a profile in quotes",
-        hint="the settings of a profile stand under [profiles.NAME]",
-    )
-
-
-def _profile(file: ConfigFile, profile: str) -> dict[str, Any]:
-    profiles = _table(file, file.content.get("profiles", {}), "profiles")
-    if profile not in profiles:
-        hint = f"profiles there: {', '.join(profiles) or 'none'}"
-        if file.content.get("profile") == profile:
-            hint += "; `chatstream config unset profile` ends its use"
-        raise ConfigError(f"there is no profile {profile!r} in {file.path}", hint=hint)
-    return _table(file, profiles[profile], "profiles", profile)
-
-
-def _table(file: ConfigFile, value: Any, *keys: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ConfigError(
-            f"{file.place(*keys)}: {'.'.join(keys)} takes a table",
-            hint="the settings of a profile stand under [profiles.NAME]",
-        )
-    return value

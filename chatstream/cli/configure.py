@@ -20,10 +20,10 @@ from chatstream.cli.config import (
     nearest,
     parse,
     resolve,
-    usual_profile,
 )
 from chatstream.cli.configfile import change, config_path, find, read
 from chatstream.cli.options import Profile
+from chatstream.cli.profiles import usual_profile
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.providers import PROVIDERS
 from chatstream.redact import MASK, is_secret_name, mask_address, mask_headers, masked

@@ -51,9 +51,9 @@ Log = Annotated[
     typer.Option(
         "--log",
         parser=_log_rule,
-        metavar="LEVEL[:COMPONENT]",
-        help="Log to stderr: debug, info, warning or error; debug:transport is one part only. "
-        "Repeatable.",
+        metavar="LEVEL[:PART]",
+        help="Log to stderr: debug, info, warning or error; debug:transport logs one part "
+        "only. Repeatable.",
     ),
 ]
 Temperature = Annotated[
