@@ -17,7 +17,7 @@ from chatstream.cancel import CancelToken
 from chatstream.cli import exits
 from chatstream.cli.benching import Wanted, results_folder
 from chatstream.cli.benching import bench as run
-from chatstream.cli.choose import Server, awaited, candidates, server_of, with_model
+from chatstream.cli.choose import Server, awaited, candidates, server_of
 from chatstream.cli.config import Settings, check_given, resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.measuring import Measuring
@@ -37,7 +37,7 @@ from chatstream.cli.options import (
     options_in,
     settings_in,
 )
-from chatstream.cli.output import show_debug
+from chatstream.cli.output import show_debug, tell
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
 
@@ -49,8 +49,8 @@ def bench(
         typer.Option(
             "--model",
             "-m",
-            metavar="MODEL[@PROVIDER]",
-            help="Repeatable: several are compared, in turns.",
+            metavar="MODEL[@PLACE]",
+            help="Repeatable: several are compared, in turns. PLACE: a provider, profile or URL.",
         ),
     ] = None,
     base_url: BaseUrl = None,
@@ -228,10 +228,14 @@ def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     flags = {**settings_in(given), "options": options_in(given["option"])}
     names = flags.pop("model") or []
     del flags["max_tokens"]
-    settings = resolve(flags, profile=given["profile"]).settings
     check_given("--model", names)
-    asked: list[Settings] = [with_model(settings, _utf8(name) or "") for name in names]
-    return [awaited(server_of(it, token)) for it in asked or candidates(settings)[:1]]
+    profile = given["profile"]
+    if names:
+        each = [resolve({**flags, "model": _utf8(name)}, profile=profile) for name in names]
+        asked = [it.settings for it in each]
+    else:
+        asked = candidates(resolve(flags, profile=profile).settings)[:1]
+    return [awaited(server_of(it, token, tell)) for it in asked]
 
 
 def _utf8(text: str | None) -> str | None:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from chatstream import errors
+from chatstream.addresses import PROXY_SCHEMES, same_server, whole
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import Settings
-from chatstream.cli.endpoints import endpoint, with_keys
+from chatstream.cli.config import KEYS, Settings, config_path, profile_in, profiles_in
+from chatstream.cli.endpoints import endpoint, named_by_variables
+from chatstream.cli.places import provider_at, settings_of, split
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.events import Event
-from chatstream.providers import Row, dialect, find, is_known
+from chatstream.providers import PROVIDERS, Row, dialect, find
+from chatstream.redact import mask_address
 
 if TYPE_CHECKING:
     from chatstream.providers.base import Provider
     from chatstream.transport import Transport
 
 T = TypeVar("T")
+
+Tell = Callable[[str], None]
+"""Takes a line for the user: who was chosen where nothing is set, and why."""
 
 _LOOK_FOR_OLLAMA = 1.0  # seconds; a local server answers within milliseconds or not at all
 _MODEL_LIST = 30.0  # seconds for a server to list its models
@@ -30,6 +37,10 @@ HOW_TO_START = """\
 try it without a server:  chatstream ask -p demo "hello"
 use a local model:        start Ollama (`ollama serve`, `ollama pull llama3.2`)
 use a hosted model:       set OPENAI_API_KEY or ANTHROPIC_API_KEY"""
+
+
+def nobody(_: str) -> None:
+    """Nobody is told."""
 
 
 def candidates(settings: Settings) -> list[Settings]:
@@ -73,24 +84,25 @@ def label(settings: Settings) -> str:
 
 
 def with_model(settings: Settings, name: str) -> Settings:
-    """These settings with another model: MODEL, MODEL@PROVIDER or @PROVIDER.
+    """These settings with another model: MODEL, MODEL@PLACE or @PLACE, see `places`.
 
-    Another provider has another address and key; what belongs to the first one is dropped.
+    Another place has another address and key; what belongs to the first one is dropped. Raises
+    `ConfigError` for a place that there is not.
     """
-    model, at, provider = name.rpartition("@")
-    if not at or not is_known(provider):
+    model, place = split(name)
+    if place is None:
         return replace(settings, model=name)
-    if provider == settings.provider:
-        return replace(settings, model=model or None)
-    return replace(
-        settings,
-        provider=provider,
-        model=model or None,
-        base_url=None,
-        api_key=None,
-        key_variable=None,
-        key_command=None,
-    )
+    file = config_path()
+    found = settings_of(place, repr(name), profiles_in(file), partial(profile_in, file))
+    address = found.get("base_url")
+    if found["provider"] != named(settings):
+        dropped = {"base_url", *KEYS}
+    elif address and not (settings.base_url and same_server(address, settings.base_url)):
+        dropped = set(KEYS)
+    else:
+        dropped = set[str]()
+    fields = {**dict.fromkeys(dropped), **found, "model": model or found["model"]}
+    return replace(settings, **fields)
 
 
 def awaited(waiting: Generator[Event, None, T]) -> T:
@@ -103,9 +115,11 @@ def awaited(waiting: Generator[Event, None, T]) -> T:
             return found
 
 
-def server_of(settings: Settings, token: CancelToken) -> Generator[Event, None, Server]:
+def server_of(
+    settings: Settings, token: CancelToken, tell: Tell = nobody
+) -> Generator[Event, None, Server]:
     """Pulses while it is found out, then whom these settings ask. Raises."""
-    provider = yield from provider_of(settings, token)
+    provider = yield from provider_of(settings, token, tell)
     try:
         endpoint = provider.endpoint
         row = find(endpoint.name)
@@ -123,43 +137,75 @@ class Server(msgspec.Struct, frozen=True):
     address: str
 
 
-def model_names(settings: Settings, token: CancelToken) -> Generator[Event, None, list[str]]:
+def model_names(
+    settings: Settings, token: CancelToken, tell: Tell = nobody
+) -> Generator[Event, None, list[str]]:
     """Pulses while the server is asked, then the names of its models. Raises."""
-    provider = yield from provider_of(settings, token)
+    provider = yield from provider_of(settings, token, tell)
     try:
-        return (yield from _names(provider, token, _MODEL_LIST))
+        return (yield from _limited(provider.models(token), _MODEL_LIST))
     finally:
         provider.close()
 
 
 def named(settings: Settings) -> str | None:
-    """The provider that the settings name; None where one has to be looked for."""
-    return settings.provider or ("openai" if settings.base_url else None)
+    """The provider that the settings name; None where one has to be looked for.
+
+    Raises `ConfigError` for an address that cannot be read.
+    """
+    return settings.provider or (provider_at(settings.base_url) if settings.base_url else None)
 
 
-def provider_of(settings: Settings, token: CancelToken) -> Generator[Event, None, Provider]:
-    """The provider that the settings name, or the first that there is.
+def provider_of(
+    settings: Settings, token: CancelToken, tell: Tell = nobody
+) -> Generator[Event, None, Provider]:
+    """The provider that the settings name, or the first that there is; `tell` is told which.
 
-    Whatever is at Ollama's address and does not list its models as Ollama does (another server,
-    or a proxy's page of error) is no Ollama.
+    A local Ollama is the first if it answers and has a model that can chat; then comes the first
+    provider that the environment has a key or a server for. Whatever is at Ollama's address and
+    does not list its models as Ollama does (another server, or a proxy's page of error) is no
+    Ollama.
     """
     if name := named(settings):
         return made(name, settings)
     ollama = made("ollama", settings)
+    where = mask_address(ollama.endpoint.base_url)
     try:
-        yield from _names(ollama, token, _LOOK_FOR_OLLAMA)
-        return ollama
+        model = yield from _limited(ollama.chat_model(token), _LOOK_FOR_OLLAMA)
+        if model is not None:
+            tell(f"asking {settings.model or model} on Ollama at {where} (no provider is set)")
+            return ollama
+        missing = f"Ollama at {where} has no model that can chat"
     except ChatstreamError as error:
-        ollama.close()
         token.check()
         known = isinstance(error, ConnectError | TimedOut)
-        why = "" if known else f" ({error.message})"
-    for name in with_keys():
-        return made(name, settings)
-    raise UsageError(
-        f"no model server: no settings, and no Ollama at {ollama.endpoint.base_url}{why}",
-        hint=HOW_TO_START,
-    )
+        missing = f"no Ollama answers at {where}" + ("" if known else f" ({error.message})")
+    ollama.close()
+    if found := first_of_environment(settings):
+        name, variable = found
+        provider = made(name, settings)
+        tell(f"asking {_model_and_place(settings, provider)} ({variable} is set; {missing})")
+        return provider
+    raise UsageError(f"no model server is set up, and {missing}", hint=HOW_TO_START)
+
+
+def first_of_environment(settings: Settings) -> tuple[str, str] | None:
+    """The first provider that the environment has a key or a server for, and the variable.
+
+    One that can be asked as things are comes before one that needs a model's name. Ollama is no
+    such provider: it is looked for before.
+    """
+    found = {name: it for name, it in named_by_variables().items() if name != "ollama"}
+    ready = (it for it in found if settings.model or PROVIDERS[it].model or PROVIDERS[it].local)
+    name = next(ready, next(iter(found), None))
+    return (name, found[name]) if name else None
+
+
+def _model_and_place(settings: Settings, provider: Provider) -> str:
+    name, address = provider.endpoint.name, provider.endpoint.base_url
+    usual = usual_model(find(name), address)
+    model = settings.model or usual or "the first model"
+    return f"{model} on {name}" if usual else f"{model} on {name} at {mask_address(address)}"
 
 
 def made(
@@ -173,7 +219,8 @@ def made(
 
     row = find(name)
     place = endpoint(name, row, settings)
-    if place.key is None and row.key_variable and not row.local and not settings.base_url:
+    hosted = row.key_variable and not row.local and same_server(place.base_url, row.base_url)
+    if hosted and place.key is None:
         raise errors.AuthError(
             f"there is no API key for {name}",
             hint=f"set {row.key_variable}, or key_command in the configuration file",
@@ -191,42 +238,51 @@ class TransportOptions(TypedDict):
 
 
 def transport_options(settings: Settings) -> TransportOptions:
-    """What the settings say about connections."""
+    """What the settings say about connections. Raises `ConfigError`."""
+    proxy = whole(settings.proxy, schemes=PROXY_SCHEMES) if settings.proxy else None
     return {
         "connect": settings.connect_timeout or None,
-        "proxies": {"http": settings.proxy, "https": settings.proxy} if settings.proxy else None,
+        "proxies": {"http": proxy, "https": proxy} if proxy else None,
         "ca_file": settings.ca_file,
     }
 
 
-def _names(
-    provider: Provider, token: CancelToken, seconds: float
-) -> Generator[Event, None, list[str]]:
+def _limited(waiting: Generator[Event, None, T], seconds: float) -> Generator[Event, None, T]:
+    """The same pulses and the same result. Raises `TimedOut` after that time."""
     deadline = Deadline(seconds)
-    for item in provider.models(token):
-        if isinstance(item, list):
-            return item
+    while True:
+        try:
+            pulse = next(waiting)
+        except StopIteration as end:
+            found: T = end.value
+            return found
         if deadline.passed:
+            waiting.close()
             raise TimedOut(f"the server did not list its models within {seconds:g} s")
-        yield item
-    return []
+        yield pulse
+
+
+def usual_model(row: Row, address: str) -> str | None:
+    """The model that is asked at this address where none is named, as far as the table knows."""
+    return row.model if address == row.base_url or not row.base_url else None
 
 
 def model_of(
     provider: Provider, row: Row, settings: Settings, token: CancelToken
 ) -> Generator[Event, None, str]:
-    """The model to ask when none is named: the provider's usual one, or the server's first."""
-    name = provider.endpoint.name
-    own_address = provider.endpoint.base_url == row.base_url
-    if row.model and (own_address or not row.base_url):
-        return row.model
-    if own_address and not row.local:
+    """The model to ask when none is named: the provider's usual one, or the server's first one
+    that can chat.
+    """
+    name, address = provider.endpoint.name, provider.endpoint.base_url
+    if usual := usual_model(row, address):
+        return usual
+    if address == row.base_url and not row.local:
         raise UsageError(
             f"no model is named for {name}",
             hint=f"choose one with -m; `chatstream models -p {name}` lists them",
         )
-    names = yield from _names(provider, token, _MODEL_LIST)
-    if not names:
+    model = yield from _limited(provider.chat_model(token), _MODEL_LIST)
+    if model is None:
         hint = "`ollama pull llama3.2` fetches one" if name == "ollama" else "name one with -m"
-        raise UsageError(f"{provider.endpoint.base_url} has no model", hint=hint)
-    return names[0]
+        raise UsageError(f"{mask_address(address)} has no model that can chat", hint=hint)
+    return model

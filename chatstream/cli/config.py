@@ -4,7 +4,7 @@ From the strongest: flags, `CHATSTREAM_*` variables, the chosen profile of the c
 file, the file's top level, `ACCESSIBLE`, defaults. The providers' own variables (`OPENAI_API_KEY`,
 `OLLAMA_HOST`…) stand below all of these. A layer that names a provider brings its own model,
 address and key: those of weaker layers that name another provider do not leak into it. Nor does
-the key of a layer that names another server.
+the key of a layer that names another server. A model's name may hold its place, see `places`.
 
 A text that is given and empty is a mistake, whatever the layer: most often it is a variable of a
 script that is not set, and without it another server, or another model, would be asked. Only the
@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
 from chatstream.addresses import same_server
+from chatstream.cli.places import settings_of, split
 from chatstream.errors import ConfigError, UsageError
 from chatstream.providers import PROVIDERS
 from chatstream.redact import redact
@@ -140,10 +142,12 @@ def resolve(
     *,
     profile: str | None = None,
     environ: Mapping[str, str] = os.environ,
+    places: bool = True,
 ) -> Resolved:
     """The settings that hold. Flags that are None were not given.
 
-    Raises `ConfigError`, and `UsageError` for a flag that is empty.
+    `places`: a model's name may hold a place behind its `@`. Raises `ConfigError`, and
+    `UsageError` for a flag that is empty.
     """
     learn_secrets(environ)
     check_given("--profile", profile)
@@ -156,6 +160,8 @@ def resolve(
         *_from_file(config_path(environ), profile),
         ("{}", {"accessible": True} if _is_accessible(environ) else {}),
     ]
+    if places:
+        layers, profile = _with_place(layers, profile, config_path(environ))
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for origin, layer in layers:
@@ -177,8 +183,55 @@ def resolve(
     return Resolved(Settings(**values), origins, profile)
 
 
-def _same(address: Any, holding: str) -> bool:
-    return not isinstance(address, str) or same_server(address, holding)
+def _with_place(
+    layers: list[Layer], profile: str | None, path: Path
+) -> tuple[list[Layer], str | None]:
+    """The layers, with one for the place that the model's name holds, and the profile in use.
+
+    It stands behind the layer that names the model: what is said beside the name is stronger.
+    Only the keys beside it in a variable or a file are not, for they may be meant for another
+    server.
+    """
+    for at, (origin, given) in enumerate(layers):
+        name = given.get("model")
+        if given.get("provider") is not None:
+            break  # then it is the name of a model, and all of it
+        if not isinstance(name, str):
+            continue
+        model, place = split(name)
+        if place is None:
+            break
+        source, profiles = _named(origin, "model"), profiles_in(path)
+        found = settings_of(place, source, profiles, partial(profile_in, path))
+        if given.get("base_url") and found.get("base_url"):
+            kind = UsageError if origin.startswith("--") else ConfigError
+            raise kind(
+                f"{source} and {_named(origin, 'base_url')} both give an address",
+                hint="leave one of them out",
+            )
+        found["model"] = model or found["model"]
+        unfit = {"model"} if origin.startswith("--") or place not in profiles else {"model", *KEYS}
+        rest = {name: value for name, value in given.items() if name not in unfit}
+        both: list[Layer] = [(origin, rest), (source.replace("{", "{{"), found)]
+        chosen = place if place in profiles else profile
+        return [*layers[:at], *both, *layers[at + 1 :]], chosen
+    return layers, profile
+
+
+def profiles_in(path: Path) -> dict[str, Any]:
+    """The profiles of the file, unchecked. Raises `ConfigError`."""
+    profiles = load_file(path).get("profiles")
+    return profiles if isinstance(profiles, dict) else {}
+
+
+def profile_in(path: Path, profile: str) -> Settings:
+    """What a profile says, and the file's top level beside it. Raises `ConfigError`."""
+    environ = {"CHATSTREAM_CONFIG": str(path)}
+    return resolve({}, profile=profile, environ=environ, places=False).settings
+
+
+def _same(address: Any, holding: str | None) -> bool:
+    return not isinstance(address, str) or holding is None or same_server(address, holding)
 
 
 def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
@@ -196,6 +249,8 @@ def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def _learn(name: str, value: Any) -> None:
+    if value is None:
+        return
     if name == "options":
         redact.learn_options(value)
     elif name in SECRETS:

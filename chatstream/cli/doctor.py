@@ -32,7 +32,7 @@ from chatstream.cli.options import (
     Timeout,
     settings_in,
 )
-from chatstream.cli.output import show_debug
+from chatstream.cli.output import show_debug, tell
 from chatstream.clock import monotonic
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.flow import Pulse, close
@@ -109,7 +109,7 @@ def _arm(settings: Settings, token: CancelToken) -> Arm:
     A server that does not tell its models is asked for one by a name that those who have only
     one do not look at; how it fails otherwise belongs to the diagnosis.
     """
-    provider = awaited(provider_of(settings, token))
+    provider = awaited(provider_of(settings, token, tell))
     try:
         name = provider.endpoint.name
         model = settings.model or awaited(model_of(provider, find(name), settings, token))

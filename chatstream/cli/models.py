@@ -13,7 +13,7 @@ from chatstream.cli.choose import awaited, model_names
 from chatstream.cli.config import resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.options import BaseUrl, Debug, Json, Profile, Provider
-from chatstream.cli.output import show_debug
+from chatstream.cli.output import show_debug, tell
 from chatstream.errors import ChatstreamError
 from chatstream.sinks.escape import clean
 
@@ -32,7 +32,7 @@ def models(
     with interrupts(token):
         try:
             resolved = resolve({"provider": provider, "base_url": base_url}, profile=profile)
-            names = awaited(model_names(resolved.settings, token))
+            names = awaited(model_names(resolved.settings, token, tell))
         except ChatstreamError as error:
             return exits.report(token.reason or error, sys.argv if as_json else ())
     for name in names:

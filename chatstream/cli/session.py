@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from chatstream import errors
 from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
-from chatstream.cli.choose import candidates, label, model_of, named, provider_of
+from chatstream.cli.choose import Tell, candidates, label, model_of, named, nobody, provider_of
 from chatstream.cli.config import OnDrop, Resolved, Settings, learn_secrets, resolve
 from chatstream.cli.endpoints import address
 from chatstream.errors import Cancelled, ChatstreamError
@@ -151,12 +151,13 @@ def run(
     on_screen: bool = False,
     keeps_images: bool = False,
     record: Record | None = None,
+    tell: Tell = nobody,
 ) -> Iterator[Event]:
     """The events of one run with these settings. Raises `ConfigError`, `UsageError`.
 
     `resettable`: what was shown can be taken back. `on_screen`: it is, and nothing else reads
     it. `keeps_images`: those of the answer are saved. `record` is the run whose answer is to be
-    continued.
+    continued. `tell` is told whom it asks, where the settings name nobody.
     """
     import chatstream.transport  # noqa: F401 - requests: its import is no part of the run's time
 
@@ -212,7 +213,9 @@ def run(
     if not resettable and on_drop in {"restart", "fallback"}:
         on_drop = "stop"
     after_text = resettable and on_drop != "stop"
-    events = _answer(models, on_drop, request, token, after_text=after_text, thought=thought)
+    events = _answer(
+        models, on_drop, request, token, after_text=after_text, thought=thought, tell=tell
+    )
     return _tied(caller, token, pipe(events, *stages))
 
 
@@ -244,13 +247,14 @@ def _answer(
     *,
     after_text: bool,
     thought: bool,
+    tell: Tell,
 ) -> Iterator[Event]:
     """Every model that may be asked, in turn, until one has answered."""
     attempts = Attempts(models[0].retries)
 
     def asked(its: Settings, last: bool) -> Open:
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
-            provider = yield from provider_of(its, token)
+            provider = yield from provider_of(its, token, tell)
             try:
                 if not named(its):  # the journal tells whom it was before anything is asked
                     place = provider.endpoint
@@ -296,7 +300,8 @@ def _asked(resolved: Resolved, first: Settings, request: ChatRequest) -> Asked:
         provider=provider,
         model=first.model,
         base_url=mask_address(place) or None,
-        named=first.base_url is not None and resolved.origins.get("base_url") == "--base-url",
+        named=first.base_url is not None
+        and resolved.origins.get("base_url") in {"--base-url", "--model"},
         profile=resolved.profile,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
