@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli.choose import named, nobody
+from chatstream.cli.choose import Choice, named, nobody
 from chatstream.cli.config import resolve, without_configuration
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.options import (
@@ -126,7 +126,7 @@ def ask(
     token = CancelToken()
     with interrupts(token):
         settings, copying = without_configuration(flags), None
-        told: list[str] | None = None  # whom it asks, where the settings name nobody
+        told: list[Choice] | None = None  # whom it asks, where the settings name nobody
         try:
             resolved = resolve({**flags, "options": options_in(option)}, profile=profile)
             check_look(resolved.settings, as_json=as_json, plain=plain)

@@ -27,10 +27,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Tell = Callable[[str], None]
-"""Takes a line for the user: who was chosen where nothing is set, and why."""
 
-_LOOK_FOR_OLLAMA = 1.0  # seconds; a local server answers within milliseconds or not at all
+class Choice(msgspec.Struct, frozen=True):
+    """Who is asked where the settings name nobody: a provider, in words `who`, and why."""
+
+    provider: str
+    who: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"asking {self.who} ({self.why})"
+
+
+Tell = Callable[[Choice], None]
+
+LOOK_FOR_OLLAMA = 1.0  # seconds; a local server answers within milliseconds or not at all
 _MODEL_LIST = 30.0  # seconds for a server to list its models
 
 HOW_TO_START = """\
@@ -39,7 +50,7 @@ use a local model:        start Ollama (`ollama serve`, `ollama pull llama3.2`)
 use a hosted model:       set OPENAI_API_KEY or ANTHROPIC_API_KEY"""
 
 
-def nobody(_: str) -> None:
+def nobody(_: Choice) -> None:
     """Nobody is told."""
 
 
@@ -143,7 +154,7 @@ def model_names(
     """Pulses while the server is asked, then the names of its models. Raises."""
     provider = yield from provider_of(settings, token, tell)
     try:
-        return (yield from _limited(provider.models(token), _MODEL_LIST))
+        return (yield from limited(provider.models(token), _MODEL_LIST))
     finally:
         provider.close()
 
@@ -171,9 +182,10 @@ def provider_of(
     ollama = made("ollama", settings)
     where = mask_address(ollama.endpoint.base_url)
     try:
-        model = yield from _limited(ollama.chat_model(token), _LOOK_FOR_OLLAMA)
+        model = yield from limited(ollama.chat_model(token), LOOK_FOR_OLLAMA)
         if model is not None:
-            tell(f"asking {settings.model or model} on Ollama at {where} (no provider is set)")
+            who = f"{settings.model or model} on Ollama at {where}"
+            tell(Choice("ollama", who, "no provider is set"))
             return ollama
         missing = f"Ollama at {where} has no model that can chat"
     except ChatstreamError as error:
@@ -184,7 +196,8 @@ def provider_of(
     if found := first_of_environment(settings):
         name, variable = found
         provider = made(name, settings)
-        tell(f"asking {_model_and_place(settings, provider)} ({variable} is set; {missing})")
+        who = _model_and_place(settings, provider)
+        tell(Choice(name, who, f"{variable} is set; {missing}"))
         return provider
     raise UsageError(f"no model server is set up, and {missing}", hint=HOW_TO_START)
 
@@ -247,7 +260,7 @@ def transport_options(settings: Settings) -> TransportOptions:
     }
 
 
-def _limited(waiting: Generator[Event, None, T], seconds: float) -> Generator[Event, None, T]:
+def limited(waiting: Generator[Event, None, T], seconds: float) -> Generator[Event, None, T]:
     """The same pulses and the same result. Raises `TimedOut` after that time."""
     deadline = Deadline(seconds)
     while True:
@@ -281,7 +294,7 @@ def model_of(
             f"no model is named for {name}",
             hint=f"choose one with -m; `chatstream models -p {name}` lists them",
         )
-    model = yield from _limited(provider.chat_model(token), _MODEL_LIST)
+    model = yield from limited(provider.chat_model(token), _MODEL_LIST)
     if model is None:
         hint = "`ollama pull llama3.2` fetches one" if name == "ollama" else "name one with -m"
         raise UsageError(f"{mask_address(address)} has no model that can chat", hint=hint)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from chatstream.cancel import CancelToken
 from chatstream.cli import exits
 from chatstream.cli.config import (
     ADDRESSES,
@@ -20,9 +21,10 @@ from chatstream.cli.config import (
     resolve,
 )
 from chatstream.cli.options import Profile
+from chatstream.cli.whom import whom
 from chatstream.errors import ChatstreamError, ConfigError
 from chatstream.providers import PROVIDERS
-from chatstream.redact import MASK, mask_address, masked
+from chatstream.redact import MASK, mask_address, masked, redact
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -60,6 +62,11 @@ def show(profile: Profile = None) -> int:
             if variable and (value := os.environ.get(variable)):
                 shown = MASK if variable == row.key_variable else mask_address(value)
                 typer.echo(f"{variable:24} {shown:24} environment")
+    try:
+        for name, value, why in whom(resolved, CancelToken()):
+            typer.echo(f"{name:24} {value} ({redact(why)})")
+    except ChatstreamError as error:
+        typer.echo(f"{'asked now':24} - ({redact(error.message)})")
     return 0
 
 

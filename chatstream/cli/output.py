@@ -31,6 +31,7 @@ from chatstream.sinks.output import Output
 from chatstream.store.place import state_folder
 
 if TYPE_CHECKING:
+    from chatstream.cli.choose import Choice
     from chatstream.cli.copying import Copying
     from chatstream.sinks.terminal import TerminalFile
 
@@ -93,11 +94,11 @@ def present(
     as_json: bool,
     plain: bool,
     copying: "Copying | None",
-    told: list[str] | None = None,
+    told: "list[Choice] | None" = None,
 ) -> int:
     """Show a run where its reader is; copy, save and notify as asked; returns the exit status.
 
-    `told` gets a line, while the run goes on, for the user beside the answer: see `tell`.
+    `told` gets, while the run goes on, who is asked, for the user beside the answer.
     """
     if copying is not None:
         events = copying.stage(events)
@@ -133,21 +134,21 @@ def _finish(copying: "Copying", token: CancelToken) -> bool:
         return False
 
 
-def tell(line: str) -> None:
+def tell(choice: "Choice") -> None:
     """A dim line for the user who watches; nobody else gets it."""
     if os.isatty(2):
-        line = clean(redact(line))
+        line = clean(redact(str(choice)))
         line = f"\x1b[2m{line}\x1b[0m" if has_colours(2) else line
         standard_error().write(f"{line}\n".encode("utf-8", "replace"))
 
 
-def _telling(events: Iterator[Event], told: list[str], *, screen: bool) -> Iterator[Event]:
+def _telling(events: Iterator[Event], told: "list[Choice]", *, screen: bool) -> Iterator[Event]:
     """The events; what is told is passed on before the one that comes next, and then no more."""
     try:
         for event in events:
             if told and screen:
                 if os.isatty(2):
-                    yield Told(line=redact(told[0]))
+                    yield Told(line=redact(str(told[0])))
             elif told:
                 tell(told[0])
             yield event
