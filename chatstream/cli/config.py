@@ -203,7 +203,7 @@ def _with_place(
             break
         source, profiles = _named(origin, "model"), profiles_in(path)
         found = settings_of(place, source, profiles, partial(profile_in, path))
-        if given.get("base_url") and found.get("base_url"):
+        if given.get("base_url") and found.get("base_url") not in (None, given["base_url"]):
             kind = UsageError if origin.startswith("--") else ConfigError
             raise kind(
                 f"{source} and {_named(origin, 'base_url')} both give an address",

@@ -74,7 +74,7 @@ def _looked_for(settings: Settings, token: CancelToken) -> tuple[str, str]:
         return found[0].provider, found[0].why
     next_one = first_of_environment(settings)
     other = f"{next_one[0]}, because {next_one[1]} is set" if next_one else "nobody"
-    return "ollama", f"not contacted, it is on another machine; if it does not answer: {other}"
+    return "ollama", f"not contacted, because it is on another machine; otherwise: {other}"
 
 
 def _model(

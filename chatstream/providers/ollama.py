@@ -284,7 +284,7 @@ class Ollama(Provider):
         if "capabilities" not in entry and isinstance(family, str) and "bert" in family:
             return False
         can = entry.get("capabilities") or (yield from self._capabilities(name, token))
-        return not isinstance(can, list) or "completion" in can
+        return not isinstance(can, list) or not can or "completion" in can
 
     def _capabilities(self, name: str, token: CancelToken) -> Generator[Event, None, object]:
         head, body = yield from self._fetched(self.call("/api/show", {"model": name}), token)
