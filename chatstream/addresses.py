@@ -63,8 +63,8 @@ def _parts(text: str, schemes: Collection[str], port: int | None) -> SplitResult
     url = unquoted(text)
     if not url:
         raise ValueError("it is empty")
-    if re.search(r"[\s\x00-\x1f\x7f]", url):
-        raise ValueError("there is white space in it")
+    if re.search(r"[\s\x00-\x1f\x7f\\]", url):
+        raise ValueError("there is white space or a backslash in it")
     named, mark, rest = url.partition("://")
     if not mark:
         if re.match(r"[a-z][a-z0-9+.-]*:/|https?:", url, re.IGNORECASE):

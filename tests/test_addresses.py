@@ -5,6 +5,8 @@ this machine, and what is one server, is told as a connection would find it.
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chatstream.addresses import (
     PROXY_SCHEMES,
@@ -120,7 +122,10 @@ def test_an_address_is_made_whole(written: str, meant: str) -> None:
         *((it, "://") for it in ("http:/box", "http:box", "https:8000")),
         *((it, "scheme") for it in ("ftp://box", "file:///etc", "socks5://box")),
         *((it, "host") for it in ("http://", "http:///v1", "https://?a=1")),
-        *((it, "address") for it in ("http://[::1", "http://box:port", "1::2::3", "http://box:1:2")),
+        *(
+            (it, "address")
+            for it in ("http://[::1", "http://box:port", "1::2::3", "http://box:1:2")
+        ),
         *((it, "[Pp]ort") for it in ("http://box:0", "http://box:70000")),
     ],
 )
@@ -129,6 +134,17 @@ def test_what_is_no_address_is_refused_with_its_reason(written: str, why: str) -
         whole(written)
     assert "is not an address" in caught.value.message
     assert "box:8000" in (caught.value.hint or "")
+
+
+@given(st.text(st.sampled_from("ab:/[]@?#.%01é~") | st.characters(), max_size=24))
+def test_any_text_is_an_address_made_whole_for_good_or_refused(text: str) -> None:
+    try:
+        once = whole(text)
+    except ConfigError:
+        return
+    assert whole(once) == once
+    assert once.startswith(("http://", "https://"))
+    assert same_server(once, text)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
+from typing import TYPE_CHECKING
 
 from chatstream.addresses import unquoted
 from chatstream.errors import ConfigError
@@ -18,20 +17,22 @@ from chatstream.redact import redact
 from chatstream.sinks.escape import clean
 from chatstream.sinks.notes import standard_error
 
+if TYPE_CHECKING:
+    from subprocess import Popen
+
 _SECONDS = 30
 _SOON = 1.0
 """Seconds; a command that takes longer may have asked for something, so what it says is shown."""
 
-_AROUND = re.compile(
+_AROUND = (
     r"(?:export\s+|set\s+|\$env:)\w+\s*=\s*"
     r"|(?:(?-i:[A-Z][A-Z0-9]*_[A-Z0-9_]+)|api_?key)\s*=\s*(?=[^\s=])"  # no base64 padding
     r"|(?:(?:authorization|x-api-key|api-key)\s*:\s*)?bearer\s+"
-    r"|(?:authorization|x-api-key|api-key)\s*:\s*",
-    re.IGNORECASE,
+    r"|(?:authorization|x-api-key|api-key)\s*:\s*"
 )
 """What people copy together with a key: an assignment, or the beginning of a header."""
 
-_VARIABLE = re.compile(r"\$\{?\w+\}?|%\w+%")
+_VARIABLE = r"\$\{?\w+\}?|%\w+%"
 
 
 def cleaned(text: str, origin: str) -> str | None:
@@ -40,12 +41,12 @@ def cleaned(text: str, origin: str) -> str | None:
     Raises `ConfigError` for what no server takes as a key.
     """
     key = unquoted(text)
-    while found := _AROUND.match(key):
+    while found := re.match(_AROUND, key, re.IGNORECASE):
         key = unquoted(key[found.end() :])
     if not key or key.lower() == "bearer":
         return None
     redact.learn(key)
-    if _VARIABLE.fullmatch(key):
+    if re.fullmatch(_VARIABLE, key):
         raise ConfigError(
             f"{origin} holds the name of a variable and not its value",
             hint="name the variable with key_variable in the configuration file",
@@ -60,6 +61,8 @@ def cleaned(text: str, origin: str) -> str | None:
 
 def ask_command(command: str) -> str:
     """The key that a command prints. Raises `ConfigError`."""
+    import subprocess  # only for those who have such a command
+
     try:
         process = subprocess.Popen(
             command,
@@ -88,11 +91,13 @@ def ask_command(command: str) -> str:
     return key
 
 
-def _awaited(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+def _awaited(process: Popen[bytes]) -> tuple[bytes, bytes]:
     """What the command has printed, and what it has said on standard error."""
+    from subprocess import TimeoutExpired
+
     try:
         return process.communicate(timeout=_SOON)
-    except subprocess.TimeoutExpired as slow:
+    except TimeoutExpired as slow:
         if slow.stderr:
             said = clean(redact(slow.stderr.decode("utf-8", "replace")))
             standard_error().write(said.encode("utf-8", "replace"))
@@ -100,6 +105,8 @@ def _awaited(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
 
 
 def _status(code: int) -> str:
+    import signal
+
     if code > 0:
         return f" with exit status {code}"
     try:

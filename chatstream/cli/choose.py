@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
@@ -19,7 +19,7 @@ from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.events import Event
 from chatstream.providers import PROVIDERS, Row, dialect, find
-from chatstream.redact import mask_address
+from chatstream.redact import mask_address, show_url
 
 if TYPE_CHECKING:
     from chatstream.providers.base import Provider
@@ -67,7 +67,7 @@ def candidates(settings: Settings) -> list[Settings]:
         models.insert(0, settings)
     if settings.on_drop == "fallback" and len(models) == 1:
         raise UsageError(
-            "there is no model to fall back on", hint="name one with --fallback MODEL[@PROVIDER]"
+            "there is no model to fall back on", hint="name one with --fallback MODEL[@PLACE]"
         )
     for its in models:
         if its.provider:
@@ -88,8 +88,20 @@ def _strategy(settings: Settings) -> list[str]:
     return names
 
 
-def label(settings: Settings) -> str:
-    """A candidate in the words of the user."""
+def labels(models: Sequence[Settings]) -> list[str]:
+    """The candidates in the words of the user; where a provider is at two addresses, by address."""
+    addresses: dict[str, set[str | None]] = {}
+    for its in models:
+        addresses.setdefault(_label(its), set()).add(its.base_url)
+    return [
+        f"{its.model or ''}@{show_url(whole(its.base_url))}"
+        if its.base_url and len(addresses[_label(its)]) > 1
+        else _label(its)
+        for its in models
+    ]
+
+
+def _label(settings: Settings) -> str:
     model = settings.model or ""
     return f"{model}@{settings.provider}" if settings.provider else model or "the first model"
 

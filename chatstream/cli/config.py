@@ -61,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stats: bool | None = None
     options: dict[str, Any] = {}
     on_drop: OnDrop = "continue"
-    fallback: list[str] = []  # MODEL, MODEL@PROVIDER or @PROVIDER
+    fallback: list[str] = []  # MODEL, MODEL@PLACE or @PLACE
     strategy: str | None = None
     strategies: dict[str, Annotated[list[str], msgspec.Meta(min_length=1)]] = {}
     journal: bool = True

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from chatstream import errors
 from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
-from chatstream.cli.choose import Tell, candidates, label, model_of, named, nobody, provider_of
+from chatstream.cli.choose import Tell, candidates, labels, model_of, named, nobody, provider_of
 from chatstream.cli.config import OnDrop, Resolved, Settings, learn_secrets, resolve
 from chatstream.cli.endpoints import address
 from chatstream.errors import Cancelled, ChatstreamError
@@ -279,8 +279,9 @@ def _answer(
 
         return opened
 
+    names = labels(models)
     source = fallback(
-        [(label(its), asked(its, its is models[-1])) for its in models],
+        [(name, asked(its, its is models[-1])) for name, its in zip(names, models, strict=True)],
         attempts,
         after_text=after_text,
     )

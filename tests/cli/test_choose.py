@@ -12,7 +12,7 @@ from chatstream.cancel import CancelToken
 from chatstream.cli.choose import (
     Choice,
     candidates,
-    label,
+    labels,
     model_names,
     provider_of,
     server_of,
@@ -119,7 +119,17 @@ def test_an_unknown_strategy_is_a_mistake(known: dict[str, list[str]], hint: str
 def test_a_candidate_is_called_what_the_user_calls_it(
     provider: str | None, model: str | None, words: str
 ) -> None:
-    assert label(Settings(provider=provider, model=model)) == words
+    assert labels([Settings(provider=provider, model=model)]) == [words]
+
+
+def test_one_provider_at_two_addresses_is_told_apart() -> None:
+    names = ["gpt@http://me:pass-word@second/v1", "gpt@demo", "mini"]
+    assert labels(candidates(with_(fallback=names))) == [
+        "gpt@http://first",
+        "gpt@http://second/v1",
+        "gpt@demo",
+        "mini@openai",
+    ]
 
 
 T = TypeVar("T")
