@@ -121,6 +121,7 @@ def test_no_key_that_stands_elsewhere_goes_to_a_profile(
     monkeypatch.setenv("CHATSTREAM_BASE_URL", "http://variable")
     assert place_of(resolve({"model": "m@work"}).settings) == NAMED["m@work"]
     monkeypatch.delenv("CHATSTREAM_BASE_URL")
+    assert place_of(resolve({"model": "m@bare"}).settings) == NAMED["m@bare"]
     monkeypatch.setenv("CHATSTREAM_MODEL", "m@bare")
     assert place_of(resolve({}).settings) == NAMED["m@bare"]
 
@@ -208,6 +209,8 @@ def test_a_fallback_at_another_server_does_not_get_the_key_of_the_first(
 
 # ---- everywhere
 
+CUT = Reply([b'data: {"choices":[{"delta":{"content":"one "}}]}\n\n'])
+
 
 def by_library(url: str) -> str:
     return answer_of(chatstream.stream("why?", model=f"m@{url}", retries=0)).text
@@ -251,8 +254,7 @@ def test_two_servers_are_compared_by_their_places() -> None:
 
 
 def test_an_answer_is_continued_where_its_name_had_led(file: Path) -> None:
-    cut = Reply([b'data: {"choices":[{"delta":{"content":"one "}}]}\n\n'])
-    with Script(cut) as server:
+    with Script(CUT) as server:
         file.write_text(f'[profiles.work]\nbase_url = "{server.url}"\napi_key = "key-of-work"\n')
         first = answer_of(chatstream.stream("why?", model="m@work", retries=0, on_drop="stop"))
         assert first.outcome == "truncated"
@@ -262,9 +264,21 @@ def test_an_answer_is_continued_where_its_name_had_led(file: Path) -> None:
         assert server.requests[-1].headers["authorization"] == "Bearer key-of-work"
 
 
+def test_an_answer_of_an_address_in_a_name_is_continued_with_the_key_it_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "usual-key")
+    with Script(CUT) as server:
+        name = f"m@{server.url}"
+        answer_of(chatstream.stream("why?", model=name, retries=0, on_drop="stop"))
+        server.play(whole("openai"))
+        assert answer_of(chatstream.resume(retries=0)).outcome == "complete"
+        keys = {it.headers["authorization"] for it in server.requests}
+        assert keys == {"Bearer usual-key"}
+
+
 def test_an_answer_is_continued_at_another_place_that_is_named() -> None:
-    cut = Reply([b'data: {"choices":[{"delta":{"content":"one "}}]}\n\n'])
-    with Script(cut) as server, Script(whole("ollama")) as other:
+    with Script(CUT) as server, Script(whole("ollama")) as other:
         answer_of(chatstream.stream("why?", model=f"m@{server.url}", retries=0, on_drop="stop"))
         asked = len(server.requests)
         again = answer_of(chatstream.resume(model=f"n@{other.url}/api/chat", retries=0))
