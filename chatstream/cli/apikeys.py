@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 from chatstream.addresses import unquoted
 from chatstream.errors import ConfigError
 from chatstream.redact import redact
-from chatstream.sinks.escape import clean
-from chatstream.sinks.notes import standard_error
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -94,6 +92,9 @@ def ask_command(command: str) -> str:
 def _awaited(process: Popen[bytes]) -> tuple[bytes, bytes]:
     """What the command has printed, and what it has said on standard error."""
     from subprocess import TimeoutExpired
+
+    from chatstream.sinks.escape import clean
+    from chatstream.sinks.notes import standard_error
 
     try:
         return process.communicate(timeout=_SOON)
