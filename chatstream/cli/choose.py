@@ -12,18 +12,22 @@ from msgspec.structs import replace
 from chatstream import errors
 from chatstream.addresses import PROXY_SCHEMES, same_server, whole
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import KEYS, Settings, config_path, profile_in, profiles_in
+from chatstream.cli import configfile
+from chatstream.cli.config import BESIDE, Settings, profile_in
 from chatstream.cli.endpoints import endpoint, named_by_variables
+from chatstream.cli.headers import bring_a_key
+from chatstream.cli.layers import profiles_in
 from chatstream.cli.places import provider_at, settings_of, split
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.events import Event
-from chatstream.providers import PROVIDERS, Row, dialect, find
+from chatstream.providers import PROVIDERS, Endpoint, Row, dialect, find
 from chatstream.redact import mask_address, show_url
 
 if TYPE_CHECKING:
     from chatstream.providers.base import Provider
     from chatstream.transport import Transport
+    from chatstream.transport.ahead import Ahead
 
 T = TypeVar("T")
 
@@ -42,6 +46,7 @@ class Choice(msgspec.Struct, frozen=True):
 Tell = Callable[[Choice], None]
 
 LOOK_FOR_OLLAMA = 1.0  # seconds; a local server answers within milliseconds or not at all
+_DEFAULTS = Settings()
 _MODEL_LIST = 30.0  # seconds for a server to list its models
 
 HOW_TO_START = """\
@@ -115,17 +120,17 @@ def with_model(settings: Settings, name: str) -> Settings:
     model, place = split(name)
     if place is None:
         return replace(settings, model=name)
-    file = config_path()
+    file = configfile.find()
     found = settings_of(place, repr(name), profiles_in(file), partial(profile_in, file))
     address = found.get("base_url")
     if found["provider"] != named(settings):
-        dropped = {"base_url", *KEYS}
+        dropped = BESIDE | {"base_url"}
     elif address and not (settings.base_url and same_server(address, settings.base_url)):
-        dropped = set(KEYS)
+        dropped = BESIDE
     else:
-        dropped = set[str]()
-    fields = {**dict.fromkeys(dropped), **found, "model": model or found["model"]}
-    return replace(settings, **fields)
+        dropped = frozenset()
+    nothing = {name: getattr(_DEFAULTS, name) for name in dropped}
+    return replace(settings, **{**nothing, **found, "model": model or found["model"]})
 
 
 def awaited(waiting: Generator[Event, None, T]) -> T:
@@ -180,9 +185,11 @@ def named(settings: Settings) -> str | None:
 
 
 def provider_of(
-    settings: Settings, token: CancelToken, tell: Tell = nobody
+    settings: Settings, token: CancelToken, tell: Tell = nobody, ahead: Ahead | None = None
 ) -> Generator[Event, None, Provider]:
     """The provider that the settings name, or the first that there is; `tell` is told which.
+
+    `ahead` is a connection to the one that is named.
 
     A local Ollama is the first if it answers and has a model that can chat; then comes the first
     provider that the environment has a key or a server for. Whatever is at Ollama's address and
@@ -190,7 +197,7 @@ def provider_of(
     Ollama.
     """
     if name := named(settings):
-        return made(name, settings)
+        return made(name, settings, ahead=ahead)
     ollama = made("ollama", settings)
     where = mask_address(ollama.endpoint.base_url)
     try:
@@ -202,6 +209,8 @@ def provider_of(
         missing = f"Ollama at {where} has no model that can chat"
     except ChatstreamError as error:
         token.check()
+        if isinstance(error, ConfigError):
+            raise
         known = isinstance(error, ConnectError | TimedOut)
         missing = f"no Ollama answers at {where}" + ("" if known else f" ({error.message})")
     ollama.close()
@@ -238,20 +247,59 @@ def made(
     settings: Settings,
     transport: Transport | None = None,
     clock: Clock = monotonic,
+    ahead: Ahead | None = None,
 ) -> Provider:
     """The provider of that name, over that transport or a new one. Raises."""
     from chatstream.transport import Transport  # requests: more than half of a start
 
     row = find(name)
     place = endpoint(name, row, settings)
-    hosted = row.key_variable and not row.local and same_server(place.base_url, row.base_url)
-    if hosted and place.key is None:
+    if _lacks_key(row, place):
         raise errors.AuthError(
             f"there is no API key for {name}",
             hint=f"set {row.key_variable}, or key_command in the configuration file",
         )
-    transport = transport or Transport(**transport_options(settings))
+    transport = transport or Transport(**transport_options(row, settings), ahead=ahead)
     return dialect(row)(place, transport, clock)
+
+
+def begin_ahead(settings: Settings) -> Ahead | None:
+    """A connection to the server that these settings ask, begun now; None: not before it is asked.
+
+    It is begun only where it is sure that this server will be asked, and not where one has to be
+    looked for, or where the key or the model turns out to be missing.
+    """
+    name = named(settings)
+    if name is None or settings.key_command:
+        return None
+    try:
+        row = find(name)
+        place = endpoint(name, row, settings)
+    except ChatstreamError:  # told when the server is to be asked
+        return None
+    lacks_model = settings.model is None and _needs_model(row, place)
+    if not place.base_url or lacks_model or _lacks_key(row, place):
+        return None
+    from chatstream.transport.ahead import Ahead  # ssl
+
+    options = transport_options(row, settings)
+    return Ahead(
+        place.base_url,
+        limit=options["connect"],
+        setting=options["proxies"],
+        ca_file=options["ca_file"],
+    )
+
+
+def _lacks_key(row: Row, place: Endpoint) -> bool:
+    """Whether the service wants a key, and there is none."""
+    hosted = row.key_variable and not row.local and same_server(place.base_url, row.base_url)
+    return bool(hosted) and place.key is None and not bring_a_key(place.headers)
+
+
+def _needs_model(row: Row, place: Endpoint) -> bool:
+    """Whether the user has to name the model: the service has no usual one."""
+    return row.model is None and not row.local and place.base_url == row.base_url
 
 
 class TransportOptions(TypedDict):
@@ -262,12 +310,17 @@ class TransportOptions(TypedDict):
     ca_file: str | None
 
 
-def transport_options(settings: Settings) -> TransportOptions:
-    """What the settings say about connections. Raises `ConfigError`."""
+def transport_options(row: Row, settings: Settings) -> TransportOptions:
+    """What the settings say about connections. Raises `ConfigError`.
+
+    No proxy leads to a server in this process: that of the demo, or any where `proxy` is "".
+    """
     proxy = whole(settings.proxy, schemes=PROXY_SCHEMES) if settings.proxy else None
+    proxies = dict.fromkeys(("http", "https"), proxy) if proxy else None
+    here = settings.proxy == "" or not row.base_url
     return {
         "connect": settings.connect_timeout or None,
-        "proxies": {"http": proxy, "https": proxy} if proxy else None,
+        "proxies": {} if here else proxies,
         "ca_file": settings.ca_file,
     }
 
@@ -301,7 +354,7 @@ def model_of(
     name, address = provider.endpoint.name, provider.endpoint.base_url
     if usual := usual_model(row, address):
         return usual
-    if address == row.base_url and not row.local:
+    if _needs_model(row, provider.endpoint):
         raise UsageError(
             f"no model is named for {name}",
             hint=f"choose one with -m; `chatstream models -p {name}` lists them",

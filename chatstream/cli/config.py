@@ -14,25 +14,32 @@ as is the custom, only where it decides nothing about where a question goes.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
 from chatstream.addresses import same_server
-from chatstream.cli.places import settings_of, split
+from chatstream.cli import configfile, headers
+from chatstream.cli.configfile import ConfigFile
+from chatstream.cli.layers import Layer, from_file, profiles_in, without
+from chatstream.cli.places import PLACE, settings_of, split
+from chatstream.cli.shapes import Misfit, fitted, is_table
 from chatstream.errors import ConfigError, UsageError
 from chatstream.providers import PROVIDERS
+from chatstream.recovery.attempts import PAUSE
 from chatstream.redact import redact
 
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
+_MOST = 1_000_000_000
+"""The largest limit: 30 years in seconds. The system's own calls take no number much larger."""
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=_MOST)]
 """A limit; 0 is no limit."""
 
-
-Days = Annotated[float, msgspec.Meta(ge=0)]
+Days = Annotated[float, msgspec.Meta(ge=0, le=_MOST)]
 """How long something is kept; 0 is for ever."""
 
 OnDrop = Literal["continue", "restart", "stop", "fallback"]
@@ -49,14 +56,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     key_command: str | None = None
     system: str | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    retries: Annotated[int, msgspec.Meta(ge=0)] = 3
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=_MOST)] | None = None
+    stream: bool = True
+    fallback_on_error: bool = False  # a stream that fails before its first token: once without
+    retries: Annotated[int, msgspec.Meta(ge=0, le=_MOST)] = 3
+    retry_delay: Seconds = PAUSE  # before the first retry; doubled for each one after it
     connect_timeout: Seconds = 10.0
     first_token_timeout: Seconds | None = None  # 300 s, for local servers 900 s
     idle_timeout: Seconds = 120.0
     timeout: Seconds = 0.0
     proxy: str | None = None
     ca_file: str | None = None
+    headers: dict[str, str] = {}
     reasoning: Literal["show", "hide"] | None = None
     stats: bool | None = None
     options: dict[str, Any] = {}
@@ -68,10 +79,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_complete: Days = 7.0
     keep_incomplete: Days = 30.0
     buffer: Literal["none", "fixed", "dynamic", "sliding"] = "none"
-    buffer_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 1024 * 1024
+    buffer_bytes: Annotated[int, msgspec.Meta(ge=4096, le=_MOST)] = 1024 * 1024
     coalesce: bool = False
     theme: Literal["auto", "dark", "light"] = "auto"
     code_theme: str | None = None
+    update_interval: Annotated[float, msgspec.Meta(ge=0, le=60)] | None = None  # 30 times a second
     accessible: bool = False
     notify: Literal["none", "bell", "osc9"] = "none"
 
@@ -80,6 +92,9 @@ FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
 SECRETS = frozenset({"api_key"})
 ADDRESSES = frozenset({"base_url", "proxy"})
 KEYS = frozenset({"api_key", "key_variable", "key_command"})
+BESIDE = KEYS | {"headers"}
+"""The settings that go to one server and nowhere else."""
+
 BOUND = KEYS | {"model", "base_url"}
 """The settings that mean something only together with their provider."""
 
@@ -88,53 +103,23 @@ _DECIDING = BOUND | {"provider", "strategy", "fallback", "proxy", "ca_file"}
 
 _MAY_BE_EMPTY = frozenset({"system", "options"})
 
-_TABLES = frozenset({"options", "strategies"})
+TABLES = frozenset(name for name, field in FIELDS.items() if is_table(field.type))
 """The settings that are tables, and have no form as one text."""
 
-_TOP_LEVEL = frozenset({"profile", "profiles"})
-
-Layer = tuple[str, dict[str, Any]]
-"""Settings of one origin, and how to name it; `{}` in the name stands for the setting."""
+PROFILE = "CHATSTREAM_PROFILE"
+_PREFIX = "CHATSTREAM_"
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """The settings that hold, and for each that is no default where it comes from."""
+    """The settings that hold, and for each that is no default where it comes from.
+
+    `warnings` say what is there and ignored.
+    """
 
     settings: Settings
     origins: dict[str, str]
     profile: str | None = None
-
-
-def config_path(environ: Mapping[str, str] = os.environ) -> Path:
-    """The configuration file: `CHATSTREAM_CONFIG`, else in the platform's configuration folder.
-
-    Raises `ConfigError` where that variable is empty.
-    """
-    explicit = environ.get("CHATSTREAM_CONFIG")
-    if explicit is not None:
-        check_given("CHATSTREAM_CONFIG", explicit)
-        return Path(explicit)
-    if os.name == "nt":
-        base = Path(environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
-    else:
-        base = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return base / "chatstream" / "config.toml"
-
-
-def load_file(path: Path) -> dict[str, Any]:
-    """The file's content; nothing where there is no file. Raises `ConfigError`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-    import tomllib  # only for those who have a file
-
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    warnings: tuple[str, ...] = ()
 
 
 def resolve(
@@ -152,86 +137,100 @@ def resolve(
     learn_secrets(environ)
     check_given("--profile", profile)
     if profile is None:
-        profile = environ.get("CHATSTREAM_PROFILE")
-        check_given("CHATSTREAM_PROFILE", profile)
+        profile = environ.get(PROFILE)
+        check_given(PROFILE, profile)
+    given = {name: value for name, value in flags.items() if value is not None}
+    usual = {"accessible": True} if _is_accessible(environ) else {}
+    file = configfile.find(environ)
     layers: list[Layer] = [
-        ("--{}", {name: value for name, value in flags.items() if value is not None}),
-        ("CHATSTREAM_{}", _from_environment(environ)),
-        *_from_file(config_path(environ), profile),
-        ("{}", {"accessible": True} if _is_accessible(environ) else {}),
+        Layer(given, _flag, _flag),
+        Layer(_from_environment(environ), _variable, _variable),
+        *from_file(file, profile),
+        Layer(usual, str.upper, str.upper),
     ]
     if places:
-        layers, profile = _with_place(layers, profile, config_path(environ))
+        layers, profile = _with_place(layers, profile, file)
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for origin, layer in layers:
+    for layer in layers:
+        its = layer.values
         chosen = "model" in values  # by a stronger layer: no strategy stands in its place
-        foreign = "provider" in values and layer.get("provider") not in {None, values["provider"]}
-        elsewhere = "base_url" in values and not _same(layer.get("base_url"), values["base_url"])
-        for name, value in layer.items():
+        foreign = "provider" in values and its.get("provider") not in (None, values["provider"])
+        elsewhere = "base_url" in values and not _same(its.get("base_url"), values["base_url"])
+        for name, value in its.items():
             _learn(name, value)
             if name == "options" and isinstance(value, dict):
-                values["options"] = {**value, **values.get("options", {})}
-                origins.setdefault(name, _named(origin, name))
+                values[name] = {**_typed(name, value, layer.subject), **values.get(name, {})}
+                origins.setdefault(name, layer.origin(name))
+            elif name == "headers":
+                if not (foreign or elsewhere):
+                    values[name] = headers.merged(
+                        _typed(name, value, layer.subject), values.get(name, {})
+                    )
+                    origins.setdefault(name, layer.origin(name))
             elif name not in values and not (
                 (foreign and name in BOUND)
                 or (elsewhere and name in KEYS)
                 or (chosen and name == "strategy")
             ):
-                origins[name] = _named(origin, name)
-                values[name] = _typed(name, value, origins[name])
-    return Resolved(Settings(**values), origins, profile)
+                origins[name] = layer.origin(name)
+                values[name] = _typed(name, value, layer.subject)
+    return Resolved(Settings(**values), origins, profile, tuple(_unknown(environ)))
 
 
 def _with_place(
-    layers: list[Layer], profile: str | None, path: Path
+    layers: list[Layer], profile: str | None, file: ConfigFile | None
 ) -> tuple[list[Layer], str | None]:
-    """The layers, with one for the place that the model's name holds, and the profile in use.
-
-    It stands behind the layer that names the model: what is said beside the name is stronger.
-    Only the keys beside it in a variable or a file are not, for they may be meant for another
-    server.
-    """
-    for at, (origin, given) in enumerate(layers):
-        name = given.get("model")
-        if given.get("provider") is not None:
-            break  # then it is the name of a model, and all of it
-        if not isinstance(name, str):
-            continue
-        model, place = split(name)
-        if place is None:
+    """The layers, with one for the place that the model's name holds, and the profile in use."""
+    for at, layer in enumerate(layers):
+        if layer.values.get("provider") is not None:
+            break  # then a name is that of a model, and all of it
+        name = layer.values.get("model")
+        if isinstance(name, str):
+            model, place = split(name)
+            if place is not None:
+                used = place if place in profiles_in(file) else profile
+                return [*layers[:at], *_placed(layers[at:], model, place, file)], used
             break
-        source, profiles = _named(origin, "model"), profiles_in(path)
-        found = settings_of(place, source, profiles, partial(profile_in, path))
-        if given.get("base_url") and found.get("base_url") not in (None, given["base_url"]):
-            kind = UsageError if origin.startswith("--") else ConfigError
-            raise kind(
-                f"{source} and {_named(origin, 'base_url')} both give an address",
-                hint="leave one of them out",
-            )
-        found["model"] = model or found["model"]
-        unfit = {"model"} if origin.startswith("--") or place not in profiles else {"model", *KEYS}
-        rest = {name: value for name, value in given.items() if name not in unfit}
-        both: list[Layer] = [(origin, rest), (source.replace("{", "{{"), found)]
-        chosen = place if place in profiles else profile
-        return [*layers[:at], *both, *layers[at + 1 :]], chosen
     return layers, profile
 
 
-def profiles_in(path: Path) -> dict[str, Any]:
-    """The profiles of the file, unchecked. Raises `ConfigError`."""
-    profiles = load_file(path).get("profiles")
-    return profiles if isinstance(profiles, dict) else {}
+def _placed(
+    layers: list[Layer], model: str, place: str, file: ConfigFile | None
+) -> Iterator[Layer]:
+    """The layers, the first of which names a model at a place.
+
+    What is said beside the name is stronger than its place, and what weaker layers say of models
+    does not count. Keys and headers that are not arguments do not go to a profile's server, for
+    they may be meant for another one.
+    """
+    layer, profiles = layers[0], profiles_in(file)
+    origin, subject = layer.origin("model"), layer.subject("model")
+    found = settings_of(place, subject, profiles, partial(profile_in, file))
+    address = layer.values.get("base_url")
+    if address and found.get("base_url") not in (None, address):
+        kind = UsageError if subject.startswith("--") else ConfigError
+        raise kind(
+            f"{subject} and {layer.subject('base_url')} both give an address",
+            hint="leave one of them out",
+        )
+    found["model"] = model or found["model"]
+    known = {name: value for name, value in found.items() if value is not None}
+    others = {*PLACE, "headers"} if place in profiles else set()
+    yield without(layer, {"model"} if subject.startswith("--") else {"model", *others})
+    yield Layer(known, lambda _: origin, lambda *_: subject)
+    for weaker in layers[1:]:
+        yield without(weaker, {"model", "strategy", *others})
 
 
-def profile_in(path: Path, profile: str) -> Settings:
+def profile_in(file: ConfigFile | None, profile: str) -> Settings:
     """What a profile says, and the file's top level beside it. Raises `ConfigError`."""
-    environ = {"CHATSTREAM_CONFIG": str(path)}
+    environ = {configfile.VARIABLE: str(file.path)} if file else {}
     return resolve({}, profile=profile, environ=environ, places=False).settings
 
 
-def _same(address: Any, holding: str | None) -> bool:
-    return not isinstance(address, str) or holding is None or same_server(address, holding)
+def _same(address: Any, holding: str) -> bool:
+    return not isinstance(address, str) or same_server(address, holding)
 
 
 def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
@@ -249,14 +248,14 @@ def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def _learn(name: str, value: Any) -> None:
-    if value is None:
-        return
     if name == "options":
         redact.learn_options(value)
-    elif name in SECRETS:
-        redact.learn(str(value))
-    elif name in ADDRESSES:
-        redact.learn_address(str(value))
+    elif name == "headers":
+        redact.learn_headers(value)
+    elif name in SECRETS and isinstance(value, str):
+        redact.learn(value)
+    elif name in ADDRESSES and isinstance(value, str):
+        redact.learn_address(value)
 
 
 def check_given(origin: str, value: Any) -> None:
@@ -264,12 +263,18 @@ def check_given(origin: str, value: Any) -> None:
 
     `origin` names it. For one that begins with "--" it is a `UsageError`, else a `ConfigError`.
     """
+    if _is_empty(value):
+        kind = UsageError if origin.startswith("--") else ConfigError
+        raise kind(f"{origin} is empty", hint="give it a value, or leave it out")
+
+
+def _is_empty(value: Any) -> bool:
     texts = [value] if isinstance(value, str) else value
     if isinstance(texts, dict):  # of lists
         texts = [text for part in texts.values() if isinstance(part, list) for text in part]
-    if isinstance(texts, list) and any(isinstance(it, str) and not it.strip() for it in texts):
-        kind = UsageError if origin.startswith("--") else ConfigError
-        raise kind(f"{origin} is empty", hint="give it a value, or leave it out")
+    if not isinstance(texts, list):
+        return False
+    return any(isinstance(it, str) and not it.strip() for it in texts)
 
 
 def without_configuration(
@@ -283,75 +288,110 @@ def without_configuration(
     return Settings(accessible=_is_accessible(environ) if said is None else said)
 
 
+def keys_of(name: str) -> tuple[str, ...]:
+    """The keys of a setting in the file; TABLE.KEY is one entry of a setting that is a table."""
+    table, _, key = name.partition(".")
+    return (table, key) if key and table in TABLES else (name,)
+
+
 def parse(name: str, text: str) -> Any:
-    """The value of a setting that is written as text. Raises `ConfigError`."""
-    return _typed(name, text, name)
+    """The value of a setting, or of an entry of one, that is written as text.
+
+    Raises `ConfigError`.
+    """
+    setting, *entry = keys_of(name)
+    if not entry:
+        return _typed(name, text, lambda *names: ".".join(names))
+    value: Any = text
+    if get_args(FIELDS[setting].type)[1] is Any:  # JSON, or else text
+        with contextlib.suppress(ValueError):
+            value = msgspec.json.decode(text)
+    return _typed(setting, {entry[0]: value}, lambda *names: ".".join(names))[entry[0]]
 
 
-def _named(origin: str, name: str) -> str:
-    if origin.startswith("--"):
-        return origin.format(name.replace("_", "-"))
-    return origin.format(name.upper())
+def mistakes(file: ConfigFile) -> list[ConfigError]:
+    """Everything that is wrong in a file, in profiles that are not chosen too."""
+    profiles = file.content.get("profiles", {})
+    found: dict[str, ConfigError] = {}
+    for profile in (None, *(profiles if isinstance(profiles, dict) else ())):
+        try:
+            layers = from_file(file, profile)
+        except ConfigError as error:
+            found.setdefault(error.message, error)
+            continue
+        for layer in layers:
+            for name, value in layer.values.items():
+                try:
+                    _typed(name, value, layer.subject)
+                except ConfigError as error:
+                    found.setdefault(error.message, error)
+    return list(found.values())
 
 
-def _typed(name: str, value: Any, origin: str) -> Any:
+def _flag(name: str, *deeper: str) -> str:
+    shown = {"options": "-o", "headers": "--header"}.get(name, f"--{name.replace('_', '-')}")
+    return f"{shown} {'.'.join(deeper)}" if deeper else shown
+
+
+def _variable(name: str) -> str:
+    return _PREFIX + name.upper()
+
+
+def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
+    """The value as the setting has it. Raises `ConfigError`, `UsageError`."""
     field = FIELDS.get(name)
     if field is None:
-        raise ConfigError(f"{origin}: there is no setting {name!r}", hint=_nearest(name))
-    if name not in _MAY_BE_EMPTY:
-        check_given(origin, value)
-    if isinstance(value, str):  # an argument need not be UTF-8, what we send has to be
-        value = value.encode("utf-8", "replace").decode()
-    if isinstance(value, str) and get_origin(field.type) is list:
-        value = [item.strip() for item in value.split(",") if item.strip()]
+        at = subject(name).removesuffix(name)
+        raise ConfigError(f"{at}there is no setting {name!r}", hint=nearest(name))
+    if name == "headers" and subject(name).startswith("--"):  # each is one text
+        return headers.checked(value, subject(name))
+    if name not in _MAY_BE_EMPTY and _is_empty(value):
+        check_given(subject(name), value)
     try:
-        return msgspec.convert(value, field.type, strict=False)
-    except msgspec.ValidationError as error:
-        shown = "***" if name in SECRETS else repr(value)
-        allowed = [value for kind in (field.type, *get_args(field.type)) for value in _words(kind)]
-        raise ConfigError(
-            f"{origin}: {shown} does not fit {name}: {error}",
-            hint=f"one of: {', '.join(allowed)}" if allowed else None,
-        ) from error
+        fit = fitted(field.type, value)
+    except Misfit as misfit:
+        hint = None
+        if isinstance(value, str) and (close := _close(value, misfit.words)):
+            hint = f"did you mean {close}?"
+        raise ConfigError(f"{subject(name, *misfit.keys)} {misfit}", hint=hint) from None
+    return headers.checked(fit, subject(name)) if name == "headers" else fit
 
 
-def _words(kind: Any) -> list[str]:
-    """The values of a type that has just these."""
-    return list(get_args(kind)) if get_origin(kind) is Literal else []
+def nearest(name: str) -> str:
+    """What a name that is no setting may stand for."""
+    close = _close(name, FIELDS)
+    return f"did you mean {close!r}?" if close else f"the settings are: {', '.join(FIELDS)}"
 
 
-def _nearest(name: str) -> str:
+def _close(word: str, words: Iterable[str]) -> str | None:
     import difflib  # only for a mistake
 
-    close = difflib.get_close_matches(name, FIELDS, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"the settings are: {', '.join(FIELDS)}"
+    return next(iter(difflib.get_close_matches(word.lower(), words, n=1)), None)
+
+
+def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
+    """What to say of variables that look like ours and are not."""
+    known = {_variable(name): name for name in FIELDS}
+    for variable in sorted(environ):
+        if not variable.startswith(_PREFIX) or variable in {configfile.VARIABLE, PROFILE}:
+            continue
+        if variable not in known:
+            close = _close(variable.removeprefix(_PREFIX), FIELDS)
+            hint = f": did you mean {_variable(close)}?" if close else ""
+            yield f"{variable} is ignored, it is no variable of chatstream{hint}"
+        elif known[variable] in TABLES:
+            yield f"{variable} is ignored, a table can only be set in the configuration file"
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    found = {name: environ.get(f"CHATSTREAM_{name.upper()}") for name in FIELDS}
+    found = {name: environ.get(_variable(name)) for name in FIELDS}
     return {
         name: text
         for name, text in found.items()
-        if (text or (text is not None and name in _DECIDING)) and name not in _TABLES
+        if (text or (text is not None and name in _DECIDING)) and name not in TABLES
     }
 
 
 def _is_accessible(environ: Mapping[str, str]) -> bool:
     """Whether every program is asked to suit a screen reader."""
     return environ.get("ACCESSIBLE", "") not in {"", "0"}
-
-
-def _from_file(path: Path, profile: str | None) -> list[Layer]:
-    content = load_file(path)
-    profiles = content.get("profiles", {})
-    profile = content.get("profile") if profile is None else profile
-    layers: list[Layer] = []
-    if profile is not None:
-        if not isinstance(profiles, dict) or not isinstance(profiles.get(profile), dict):
-            known = ", ".join(profiles) if isinstance(profiles, dict) and profiles else "none"
-            raise ConfigError(
-                f"there is no profile {profile!r} in {path}", hint=f"profiles there: {known}"
-            )
-        layers.append((f"profile {profile} in {path}".replace("{", "{{"), profiles[profile]))
-    top = {name: value for name, value in content.items() if name not in _TOP_LEVEL}
-    return [*layers, (str(path).replace("{", "{{"), top)]

@@ -24,7 +24,7 @@ def endpoint(
     """Where to ask. Raises `ConfigError` for an address or a key that cannot be used."""
     url = address(row, settings, environ)
     key = api_key(row, settings, environ)
-    return Endpoint(name, url, key, row.continues, row.prefix_path)
+    return Endpoint(name, url, key, row.continues, row.prefix_path, settings.headers)
 
 
 def address(row: Row, settings: Settings, environ: Mapping[str, str] = os.environ) -> str:

@@ -28,6 +28,32 @@ Profile = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Events as JSON Lines on standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show what goes over the wire, on stderr.")]
+Stream = Annotated[
+    bool | None,
+    typer.Option("--stream/--no-stream", help="Ask for the answer in pieces, or all at once."),
+]
+
+
+def _log_rule(text: str) -> str:
+    from chatstream.cli.logs import parse
+
+    try:
+        parse(text)
+    except UsageError as error:
+        raise typer.BadParameter(f"{error.message}; {error.hint}") from error
+    return text
+
+
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        parser=_log_rule,
+        metavar="LEVEL[:COMPONENT]",
+        help="Log to stderr: debug, info, warning or error; debug:transport is one part only. "
+        "Repeatable.",
+    ),
+]
 Temperature = Annotated[
     float | None,
     typer.Option("--temperature", "-t", min=0.0, metavar="T", help="How freely it writes."),
@@ -39,6 +65,14 @@ Option = Annotated[
         "--option",
         metavar="KEY=VALUE",
         help="Any other option, by the server's name; VALUE is JSON or text. Repeatable.",
+    ),
+]
+Header = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--header",
+        metavar="'NAME: VALUE'",
+        help="Send this header too. It replaces chatstream's own of that name. Repeatable.",
     ),
 ]
 Retries = Annotated[
@@ -184,9 +218,20 @@ SaveImages = Annotated[
 _COPYING = ("copy", "copy_code", "copy_to", "save_code", "save_images")
 
 
+def start_log(arguments: Mapping[str, Any]) -> None:
+    """Log what `--debug` and `--log` ask for, if anything."""
+    rules = [*(["debug"] if arguments["debug"] else ()), *(arguments["log"] or ())]
+    if rules:
+        from chatstream.cli.logs import show
+
+        show(rules)
+
+
 def settings_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Those arguments of a command that are settings, by the names that `resolve` takes."""
     flags = {name: value for name, value in arguments.items() if name in FIELDS}
+    if header := arguments.get("header"):
+        flags["headers"] = header
     return {**flags, "journal": False} if arguments.get("no_journal") else flags
 
 

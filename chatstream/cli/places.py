@@ -108,13 +108,14 @@ def settings_of(
 ) -> dict[str, Any]:
     """The settings of a place; its model is None, or what a profile names.
 
-    Those of a profile are all of `PLACE`, None where it has none, so that no key of another place
-    is sent there. `profile` gives the `Settings` of one; `origin` is how to name the setting that
-    names the place. Raises `UsageError` or `ConfigError` for a place that there is not.
+    Those of a profile are all of `PLACE`, None where it has none, and its headers, so that no key
+    of another place is sent there. `profile` gives the `Settings` of one; `origin` is how to name
+    the setting that names the place. Raises `UsageError` or `ConfigError` for a place that there
+    is not.
     """
     if place in profiles:
         its = profile(place)
-        found = {name: getattr(its, name) for name in PLACE}
+        found = {name: getattr(its, name) for name in (*PLACE, "headers")}
         if its.provider is None and its.base_url is not None:
             found["provider"] = provider_at(its.base_url)
         found |= {name: it for name in _WAY if (it := getattr(its, name)) is not None}

@@ -22,8 +22,10 @@ from chatstream.cli.options import (
     Debug,
     Fallback,
     FirstTokenTimeout,
+    Header,
     IdleTimeout,
     Json,
+    Log,
     Model,
     NoJournal,
     Notify,
@@ -41,13 +43,13 @@ from chatstream.cli.options import (
     Timeout,
     copying_in,
     settings_in,
+    start_log,
 )
 from chatstream.cli.output import (
     check_look,
     is_resettable,
     is_screen,
     present,
-    show_debug,
     tidy,
 )
 from chatstream.cli.resuming import go_on, settings_of, unfinished
@@ -66,6 +68,7 @@ def resume(
     profile: Profile = None,
     as_json: Json = False,
     plain: Plain = False,
+    header: Header = None,
     retries: Retries = None,
     connect_timeout: ConnectTimeout = None,
     first_token_timeout: FirstTokenTimeout = None,
@@ -89,6 +92,7 @@ def resume(
     save_code: SaveCode = None,
     save_images: SaveImages = None,
     debug: Debug = False,
+    log: Log = None,
 ) -> int:
     """Show an answer that broke off, and continue it.
 
@@ -98,8 +102,7 @@ def resume(
     """
     arguments = locals()
     flags = {**settings_in(arguments), "profile": profile}
-    if debug:
-        show_debug()
+    start_log(arguments)
     token = CancelToken()
     with interrupts(token):
         settings, copying = without_configuration(flags), None

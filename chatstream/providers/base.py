@@ -20,6 +20,7 @@ The rules that hold for all of them (WIRE: completion, truncation, errors):
 
 from __future__ import annotations
 
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
@@ -31,7 +32,7 @@ import msgspec
 from chatstream.addresses import joined
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.errors import ProtocolError, Truncated
+from chatstream.errors import ProtocolError, Truncated, Unreachable
 from chatstream.events import (
     Content,
     Event,
@@ -44,7 +45,7 @@ from chatstream.events import (
 )
 from chatstream.flow import Burst, Pulse
 from chatstream.messages import ChatRequest, Means
-from chatstream.providers import Endpoint
+from chatstream.providers import Endpoint, how_to_start
 from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
 from chatstream.providers.lenient import (
     TOO_DEEP,
@@ -58,6 +59,8 @@ from chatstream.providers.reply import Reply
 from chatstream.providers.text import Surrogates, whole_characters
 from chatstream.redact import mask_address
 from chatstream.transport import Call, Head, Tick, Transport
+
+log = logging.getLogger(__name__)
 
 GRACE = 1.0
 """Seconds to wait for the end mark's stragglers (usage, `[DONE]`) once an answer is complete."""
@@ -121,6 +124,7 @@ class Provider(ABC):
 
     def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
         """Ask, and yield what comes. Raises a `ChatstreamError`, see the rules above."""
+        log.debug("%s is asked, streaming: %s", self.endpoint.name, request.stream)
         with closing(self._transport.exchange(self.chat_call(request), token)) as items:
             head = yield from self._await_head(items)
             if (failure := no_answer(head.status)) is not None:
@@ -187,15 +191,23 @@ class Provider(ABC):
             **({"Content-Type": "application/json"} if body is not None else {}),
             **self.headers(),
         }
+        own = {name.lower() for name in self.endpoint.headers}
+        headers = {name: value for name, value in headers.items() if name.lower() not in own}
+        headers |= self.endpoint.headers
         data = None if body is None else msgspec.json.encode(body)
         return Call(joined(self.endpoint.base_url, path), headers, data)
 
     def _await_head(self, items: Iterator[Tick | Head | bytes]) -> Generator[Event, None, Head]:
-        for item in items:
-            if isinstance(item, Head):
-                return item
-            if isinstance(item, Tick):
-                yield Pulse(t=self._clock(), connected=item.connected)
+        try:
+            for item in items:
+                if isinstance(item, Head):
+                    return item
+                if isinstance(item, Tick):
+                    yield Pulse(t=self._clock(), connected=item.connected)
+        except Unreachable as error:
+            if error.here and error.named and (command := how_to_start(self.endpoint)):
+                error.hint = f"start the server (`{command}`), or name another with --base-url"
+            raise
         raise AssertionError("an exchange yields a head or raises")
 
     def _collect(

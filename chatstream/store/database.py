@@ -23,7 +23,8 @@ from pathlib import Path
 
 from chatstream.clock import Deadline
 from chatstream.errors import JournalError
-from chatstream.store.place import make_private
+from chatstream.files import PRIVATE_FILE, Lock, make_private
+from chatstream.store.searching import TOKENIZER, searchable
 
 NAME = "history.db"
 LOCK = "history.lock"
@@ -89,12 +90,38 @@ MIGRATIONS: tuple[str, ...] = (
         INSERT INTO words (rowid, content) VALUES (new.id, new.content);
     END;
     """,
+    # Words of scripts without spaces. `searchable` is a function of ours, known to our connections.
+    f"""
+    DROP TRIGGER message_added;
+    DROP TRIGGER message_removed;
+    DROP TRIGGER message_changed;
+    DROP TABLE words;
+    CREATE VIEW searchable_messages AS SELECT id, searchable(content) AS content FROM messages;
+    CREATE VIRTUAL TABLE words USING fts5 (
+        content, content = 'searchable_messages', content_rowid = 'id',
+        tokenize = '{TOKENIZER}', prefix = '1 2'
+    );
+    CREATE TRIGGER message_added AFTER INSERT ON messages BEGIN
+        INSERT INTO words (rowid, content) VALUES (new.id, searchable(new.content));
+    END;
+    CREATE TRIGGER message_removed AFTER DELETE ON messages BEGIN
+        INSERT INTO words (words, rowid, content)
+        VALUES ('delete', old.id, searchable(old.content));
+    END;
+    CREATE TRIGGER message_changed AFTER UPDATE OF content ON messages BEGIN
+        INSERT INTO words (words, rowid, content)
+        VALUES ('delete', old.id, searchable(old.content));
+        INSERT INTO words (rowid, content) VALUES (new.id, searchable(new.content));
+    END;
+    INSERT INTO words (words) VALUES ('rebuild');
+    """,
 )
 """What brings a database from each version to the next. Only ever added to."""
 
 
 def migrate(db: sqlite3.Connection, migrations: tuple[str, ...] = MIGRATIONS) -> None:
     """Bring it to the newest form. Raises `sqlite3.Error`; then it is as it was."""
+    _teach(db)
     for number in range(version(db), len(migrations)):
         script = migrations[number]
         try:
@@ -103,6 +130,12 @@ def migrate(db: sqlite3.Connection, migrations: tuple[str, ...] = MIGRATIONS) ->
         finally:
             if db.in_transaction:
                 db.rollback()
+
+
+def _teach(db: sqlite3.Connection) -> None:
+    """Let its triggers call `searchable`."""
+    db.create_function("searchable", 1, searchable, deterministic=True)
+    db.execute("PRAGMA trusted_schema = ON")  # some builds of SQLite have it off
 
 
 def version(db: sqlite3.Connection) -> int:
@@ -158,7 +191,7 @@ class Database:
         with _failures(folder):
             make_private(folder)
             self.read_only = not os.access(folder, os.W_OK)
-            self._lock = _Lock(folder / LOCK)
+            self._lock = Lock(_opened(folder / LOCK))
             try:
                 self._open()
             except BaseException:
@@ -218,6 +251,7 @@ class Database:
         db = self._connect()
         try:
             found = version(db)
+            _teach(db)
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA synchronous = NORMAL")
         except FAILURES as error:
@@ -247,7 +281,7 @@ class Database:
             migrate(db)
 
     def _connect(self) -> sqlite3.Connection:
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
         left = self._deadline.left()
         patience = PATIENCE if left is None else left
         return sqlite3.connect(self.path, timeout=patience, isolation_level=None)
@@ -292,32 +326,8 @@ def _wait(deadline: Deadline) -> None:
     time.sleep(_RETRY)  # flock has no time limit of its own
 
 
-class _Lock:
-    """The lock of a file. Where there can be none it is always free."""
-
-    def __init__(self, path: Path) -> None:
-        self._file: int | None = None
-        with contextlib.suppress(OSError):  # a read-only folder
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-
-    def take(self, *, alone: bool) -> bool:
-        """Whether it is held now, instead of what was held before."""
-        if self._file is None:
-            return True
-        try:
-            import fcntl
-        except ImportError:  # Windows, where a file that is open cannot be moved away anyway
-            return True
-        try:
-            fcntl.flock(self._file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks
-            return True
-        return True
-
-    def close(self) -> None:
-        """Let go of it. Idempotent."""
-        file, self._file = self._file, None
-        if file is not None:
-            os.close(file)
+def _opened(path: Path) -> int | None:
+    """The file of the lock; None where it cannot be made: in a read-only folder."""
+    with contextlib.suppress(OSError):
+        return os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    return None

@@ -22,6 +22,7 @@ from chatstream.cli.config import Settings
 from chatstream.errors import AuthError, ChatstreamError, ConfigError, UsageError
 from chatstream.events import Event
 from chatstream.flow import Pulse
+from chatstream.providers import PROVIDERS
 from chatstream.redact import redact
 from tests.support.loopback import Reply, Request, Script
 
@@ -345,7 +346,7 @@ def test_a_variable_with_the_address_of_the_service_itself_needs_a_key_all_the_s
 
 @pytest.mark.parametrize("given", ["box:3128", '"http://box:3128/"'])
 def test_a_proxy_is_read_as_every_address(given: str) -> None:
-    proxies = transport_options(Settings(proxy=given))["proxies"]
+    proxies = transport_options(PROVIDERS["openai"], Settings(proxy=given))["proxies"]
     assert proxies == {"http": "http://box:3128", "https": "http://box:3128"}
     with pytest.raises(ConfigError, match="not an address"):
-        transport_options(Settings(proxy="ftp://box"))
+        transport_options(PROVIDERS["openai"], Settings(proxy="ftp://box"))
