@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -19,7 +20,7 @@ from typer.main import get_command
 from chatstream import __version__
 from chatstream.cli import exits
 from chatstream.cli.once import OnceParser
-from chatstream.errors import InternalError
+from chatstream.errors import ChatstreamError, mistake
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "ask": (
@@ -59,6 +60,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "What was asked and answered: list, show, search, export, remove.",
     ),
 }
+
+_COMPLETING = "_CHATSTREAM_COMPLETE"
+"""The variable by which a shell asks for completions."""
 
 COPY_CODE = "--copy-code"
 
@@ -149,12 +153,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except SystemExit:  # typer's own way with a broken pipe: the reader has seen enough
         return 0
+    except ChatstreamError as error:  # what no command has told of: its output cannot be written
+        return exits.report(error, arguments)
     except Exception as error:
+        if _COMPLETING in os.environ:  # a shell asks in an odd way; its prompt is no place for us
+            return 1
         if "--debug" in arguments:
             import traceback
 
             from chatstream.redact import redact
 
             print(redact(traceback.format_exc()), file=sys.stderr)
-        return exits.report(InternalError(f"{type(error).__name__}: {error}"), arguments)
+        return exits.report(mistake(error), arguments)
     return status if isinstance(status, int) else 0

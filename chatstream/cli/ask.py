@@ -2,7 +2,6 @@
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ from chatstream.cancel import CancelToken
 from chatstream.cli.choose import Choice, named, nobody
 from chatstream.cli.config import resolve, without_configuration
 from chatstream.cli.interrupt import interrupts
+from chatstream.cli.numbers import like
 from chatstream.cli.options import (
     Accessible,
     BaseUrl,
@@ -22,7 +22,9 @@ from chatstream.cli.options import (
     CopyCode,
     CopyTo,
     Debug,
+    Encoding,
     Fallback,
+    File,
     FirstTokenTimeout,
     Header,
     IdleTimeout,
@@ -30,6 +32,7 @@ from chatstream.cli.options import (
     Log,
     Model,
     NoJournal,
+    NoStdin,
     Notify,
     OnDrop,
     Option,
@@ -47,7 +50,6 @@ from chatstream.cli.options import (
     Theme,
     Timeout,
     copying_in,
-    file_path,
     options_in,
     settings_in,
     start_log,
@@ -61,19 +63,18 @@ from chatstream.cli.output import (
 )
 from chatstream.cli.prompt import compose
 from chatstream.cli.session import failed, run
+from chatstream.cli.text import check_encoding
 from chatstream.errors import ChatstreamError
 
 
 def ask(
     prompt: Annotated[
-        str | None, typer.Argument(help="The question. Standard input is added to it.")
+        str | None,
+        typer.Argument(help="The question; - is standard input, which is added to any other."),
     ] = None,
-    file: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--file", "-f", parser=file_path, help="Add a text file. Repeatable.", metavar="FILE"
-        ),
-    ] = None,
+    file: File = None,
+    no_stdin: NoStdin = False,
+    encoding: Encoding = None,
     system: Annotated[str | None, typer.Option("--system", "-s", help="The system prompt.")] = None,
     provider: Provider = None,
     model: Model = None,
@@ -86,7 +87,10 @@ def ask(
     max_tokens: Annotated[
         int | None,
         typer.Option(
-            "--max-tokens", min=1, metavar="N", help="End the answer after so many tokens."
+            "--max-tokens",
+            parser=like("max_tokens"),
+            metavar="N",
+            help="End the answer after so many tokens.",
         ),
     ] = None,
     option: Option = None,
@@ -135,7 +139,9 @@ def ask(
             settings = resolved.settings
             told = None if named(settings) else []
             copying = copying_in(arguments)
-            question = compose(prompt, file or (), token)
+            if encoding is not None:
+                check_encoding(encoding)
+            question = compose(prompt, file or (), token, encoding=encoding, use_stdin=not no_stdin)
             events = run(
                 resolved,
                 question,

@@ -23,6 +23,7 @@ from chatstream.cli.choose import Server, awaited, candidates, server_of
 from chatstream.cli.config import Settings, check_given, resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.measuring import Measuring
+from chatstream.cli.numbers import like, number, whole
 from chatstream.cli.options import (
     BaseUrl,
     ConnectTimeout,
@@ -44,6 +45,7 @@ from chatstream.cli.options import (
 )
 from chatstream.cli.output import tell
 from chatstream.cli.places import split
+from chatstream.cli.text import argument
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
 
@@ -69,18 +71,21 @@ def bench(
     profile: Profile = None,
     runs: Annotated[
         int | None,
-        typer.Option("-n", "--runs", min=1, metavar="N", help="Do exactly N runs per model."),
+        typer.Option(
+            "-n", "--runs", parser=whole(1), metavar="N", help="Do exactly N runs per model."
+        ),
     ] = None,
     time: Annotated[
         float | None,
-        typer.Option("--time", min=0.1, metavar="S", help="Stop after S seconds (about 30)."),
+        typer.Option(
+            "--time", parser=number(0.1), metavar="S", help="Stop after S seconds (about 30)."
+        ),
     ] = None,
     precision: Annotated[
         float,
         typer.Option(
             "--precision",
-            min=0.1,
-            max=100.0,
+            parser=number(0.1, 100),
             metavar="PCT",
             help="Stop once the median is known to ±PCT %.",
         ),
@@ -88,13 +93,16 @@ def bench(
     concurrency: Annotated[
         int,
         typer.Option(
-            "-c", "--concurrency", min=1, max=1000, metavar="C", help="Keep C streams open."
+            "-c", "--concurrency", parser=whole(1, 1000), metavar="C", help="Keep C streams open."
         ),
     ] = 1,
     rate: Annotated[
         float | None,
         typer.Option(
-            "--rate", min=0.001, metavar="R", help="Send R requests per second, answered or not."
+            "--rate",
+            parser=number(0.001),
+            metavar="R",
+            help="Send R requests per second, answered or not.",
         ),
     ] = None,
     arrivals: Annotated[
@@ -109,15 +117,19 @@ def bench(
         int | None,
         typer.Option(
             "--prompt-tokens",
-            min=1,
-            max=10_000_000,
+            parser=whole(1, 10_000_000),
             metavar="N",
             help="Put about N tokens of filler before the prompt.",
         ),
     ] = None,
     max_tokens: Annotated[
         int,
-        typer.Option("--max-tokens", min=1, metavar="N", help="Limit each answer to N tokens."),
+        typer.Option(
+            "--max-tokens",
+            parser=like("max_tokens"),
+            metavar="N",
+            help="Limit each answer to N tokens.",
+        ),
     ] = 128,
     conn: Annotated[
         Literal["reuse", "new"],
@@ -241,7 +253,7 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
         rate=given["rate"],
         arrivals=given["arrivals"],
         reuse=given["conn"] == "reuse",
-        prompt=_utf8(given["prompt"]),
+        prompt=_text("--prompt", given["prompt"]),
         prompt_tokens=given["prompt_tokens"],
         max_tokens=given["max_tokens"],
     )
@@ -283,7 +295,7 @@ def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     names = flags.pop("model") or []
     del flags["max_tokens"]
     check_given("--model", names)
-    each = [{**flags, "model": _utf8(name)} for name in names] or [flags]
+    each = [{**flags, "model": argument(name, "--model")} for name in names] or [flags]
     resolved = [resolve(it, profile=given["profile"]) for it in each]
     exits.warn(resolved[0].warnings)
     asked = [it.settings for it in resolved] if names else candidates(resolved[0].settings)[:1]
@@ -300,9 +312,8 @@ def _places(names: Sequence[str], servers: Sequence[Server]) -> list[str]:
     return places
 
 
-def _utf8(text: str | None) -> str | None:
-    """An argument need not be UTF-8, what we send has to be."""
-    return None if text is None else text.encode("utf-8", "replace").decode()
+def _text(name: str, given: str | None) -> str | None:
+    return None if given is None else argument(given, name)
 
 
 def _explain() -> int:

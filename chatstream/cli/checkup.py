@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from chatstream.bench.doctor import Finding
 from chatstream.cancel import SLICE, CancelToken
 from chatstream.cli import configfile
-from chatstream.cli.choose import Server, awaited, model_names, named, server_of, with_model
+from chatstream.cli.choose import Server, at_provider, awaited, model_names, named, server_of
 from chatstream.cli.config import KEYS, Resolved, Settings, mistakes, resolve
 from chatstream.cli.endpoints import address, api_key
 from chatstream.cli.terminal_checks import terminal
@@ -72,9 +72,9 @@ def configuration(
     what = f"{where}{which}" if file else f"no file at {where}; the defaults apply"
     yield _ok("configuration", f"configuration: {what}")
     for mistake in mistakes(file) if file else ():
-        yield _note("configuration", f"configuration: {mistake.message}", mistake.hint)
+        yield _note("setting", f"configuration: {mistake.message}", mistake.hint)
     for warning in resolved.warnings:
-        yield _note("configuration", f"configuration: {warning}", None)
+        yield _note("setting", f"configuration: {warning}", None)
     return resolved
 
 
@@ -158,7 +158,7 @@ def _targets(settings: Settings | None) -> dict[str, Settings]:
     brief = settings or Settings()
     brief = replace(brief, connect_timeout=min(brief.connect_timeout or LIMIT, LIMIT))
     return {
-        name: replace(brief, provider=own) if name == own else with_model(brief, f"@{name}")
+        name: replace(brief, provider=own) if name == own else at_provider(brief, name)
         for name in dict.fromkeys([*([own] if own else []), *local, *_with_keys()])
     }
 

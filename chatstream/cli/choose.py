@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -122,15 +122,23 @@ def with_model(settings: Settings, name: str) -> Settings:
         return replace(settings, model=name)
     file = configfile.find()
     found = settings_of(place, repr(name), profiles_in(file), partial(profile_in, file))
-    address = found.get("base_url")
-    if found["provider"] != named(settings):
+    return _at(settings, {**found, "model": model or found["model"]})
+
+
+def at_provider(settings: Settings, provider: str) -> Settings:
+    """These settings at a provider that there is, with its usual model."""
+    return _at(settings, {"provider": provider, "model": None})
+
+
+def _at(settings: Settings, place: dict[str, Any]) -> Settings:
+    address = place.get("base_url")
+    if place["provider"] != named(settings):
         dropped = BESIDE | {"base_url"}
     elif address and not (settings.base_url and same_server(address, settings.base_url)):
         dropped = BESIDE
     else:
         dropped = frozenset()
-    nothing = {name: getattr(_DEFAULTS, name) for name in dropped}
-    return replace(settings, **{**nothing, **found, "model": model or found["model"]})
+    return replace(settings, **{**{it: getattr(_DEFAULTS, it) for it in dropped}, **place})
 
 
 def awaited(waiting: Generator[Event, None, T]) -> T:

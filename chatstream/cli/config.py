@@ -25,7 +25,7 @@ import msgspec
 from chatstream.addresses import same_server
 from chatstream.cli import configfile, headers
 from chatstream.cli.configfile import ConfigFile
-from chatstream.cli.layers import Layer, from_file, profiles_in, without
+from chatstream.cli.layers import TOP_LEVEL, Layer, from_file, profiles_in, without
 from chatstream.cli.places import PLACE, settings_of, split
 from chatstream.cli.shapes import Misfit, fitted, is_table
 from chatstream.errors import ConfigError, UsageError
@@ -33,13 +33,13 @@ from chatstream.providers import PROVIDERS
 from chatstream.recovery.attempts import PAUSE
 from chatstream.redact import redact
 
-_MOST = 1_000_000_000
+MOST = 1_000_000_000
 """The largest limit: 30 years in seconds. The system's own calls take no number much larger."""
 
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=_MOST)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
 """A limit; 0 is no limit."""
 
-Days = Annotated[float, msgspec.Meta(ge=0, le=_MOST)]
+Days = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
 """How long something is kept; 0 is for ever."""
 
 OnDrop = Literal["continue", "restart", "stop", "fallback"]
@@ -56,10 +56,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     key_command: str | None = None
     system: str | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=_MOST)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=MOST)] | None = None
     stream: bool = True
     fallback_on_error: bool = False  # a stream that fails before its first token: once without
-    retries: Annotated[int, msgspec.Meta(ge=0, le=_MOST)] = 3
+    retries: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 3
     retry_delay: Seconds = PAUSE  # before the first retry; doubled for each one after it
     connect_timeout: Seconds = 10.0
     first_token_timeout: Seconds | None = None  # 300 s, for local servers 900 s
@@ -79,7 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_complete: Days = 7.0
     keep_incomplete: Days = 30.0
     buffer: Literal["none", "fixed", "dynamic", "sliding"] = "none"
-    buffer_bytes: Annotated[int, msgspec.Meta(ge=4096, le=_MOST)] = 1024 * 1024
+    buffer_bytes: Annotated[int, msgspec.Meta(ge=4096, le=MOST)] = 1024 * 1024
     coalesce: bool = False
     theme: Literal["auto", "dark", "light"] = "auto"
     code_theme: str | None = None
@@ -359,7 +359,7 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
 
 def nearest(name: str) -> str:
     """What a name that is no setting may stand for."""
-    close = _close(name, FIELDS)
+    close = _close(name, [*FIELDS, *TOP_LEVEL])
     return f"did you mean {close!r}?" if close else f"the settings are: {', '.join(FIELDS)}"
 
 

@@ -13,7 +13,8 @@ import msgspec
 from chatstream.cli.configfile import ConfigFile
 from chatstream.errors import ConfigError
 
-_TOP_LEVEL = frozenset({"profile", "profiles"})
+TOP_LEVEL = ("profile", "profiles")
+"""What stands at the top of the file and is no setting."""
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -58,7 +59,7 @@ def from_file(file: ConfigFile | None, profile: str | None) -> list[Layer]:
                 ),
             )
         )
-    top = {name: value for name, value in file.content.items() if name not in _TOP_LEVEL}
+    top = {name: value for name, value in file.content.items() if name not in TOP_LEVEL}
     layers.append(
         Layer(top, lambda _: path, lambda *names: f"{file.place(*names)}: {'.'.join(names)}")
     )
@@ -82,10 +83,10 @@ def usual_profile(file: ConfigFile) -> str | None:
 def _profile(file: ConfigFile, profile: str) -> dict[str, Any]:
     profiles = _table(file, file.content.get("profiles", {}), "profiles")
     if profile not in profiles:
-        raise ConfigError(
-            f"there is no profile {profile!r} in {file.path}",
-            hint=f"profiles there: {', '.join(profiles) or 'none'}",
-        )
+        hint = f"profiles there: {', '.join(profiles) or 'none'}"
+        if file.content.get("profile") == profile:
+            hint += "; `chatstream config unset profile` ends its use"
+        raise ConfigError(f"there is no profile {profile!r} in {file.path}", hint=hint)
     return _table(file, profiles[profile], "profiles", profile)
 
 
