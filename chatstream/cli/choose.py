@@ -277,10 +277,10 @@ def begin_ahead(settings: Settings) -> Ahead | None:
     It is begun only where it is sure that this server will be asked, and not where one has to be
     looked for, or where the key or the model turns out to be missing.
     """
-    name = named(settings)
-    if name is None or settings.key_command:
-        return None
     try:
+        name = named(settings)
+        if name is None or settings.key_command:
+            return None
         row = find(name)
         place = endpoint(name, row, settings)
     except ChatstreamError:  # told when the server is to be asked

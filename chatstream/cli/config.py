@@ -132,7 +132,7 @@ def resolve(
     """The settings that hold. Flags that are None were not given.
 
     `places`: a model's name may hold a place behind its `@`. Raises `ConfigError`, and
-    `UsageError` for a flag that is empty.
+    `UsageError` for a flag that is empty or does not fit.
     """
     learn_secrets(environ)
     check_given("--profile", profile)
@@ -209,8 +209,7 @@ def _placed(
     found = settings_of(place, subject, profiles, partial(profile_in, file))
     address = layer.values.get("base_url")
     if address and found.get("base_url") not in (None, address):
-        kind = UsageError if subject.startswith("--") else ConfigError
-        raise kind(
+        raise _kind(subject)(
             f"{subject} and {layer.subject('base_url')} both give an address",
             hint="leave one of them out",
         )
@@ -264,8 +263,12 @@ def check_given(origin: str, value: Any) -> None:
     `origin` names it. For one that begins with "--" it is a `UsageError`, else a `ConfigError`.
     """
     if _is_empty(value):
-        kind = UsageError if origin.startswith("--") else ConfigError
-        raise kind(f"{origin} is empty", hint="give it a value, or leave it out")
+        raise _kind(origin)(f"{origin} is empty", hint="give it a value, or leave it out")
+
+
+def _kind(subject: str) -> type[ConfigError | UsageError]:
+    """What a mistake of this subject is: of the command line, or of the configuration."""
+    return UsageError if subject.startswith("-") else ConfigError
 
 
 def _is_empty(value: Any) -> bool:
@@ -353,7 +356,8 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
         hint = None
         if isinstance(value, str) and (close := _close(value, misfit.words)):
             hint = f"did you mean {close}?"
-        raise ConfigError(f"{subject(name, *misfit.keys)} {misfit}", hint=hint) from None
+        what = subject(name, *misfit.keys)
+        raise _kind(what)(f"{what} {misfit}", hint=hint) from None
     return headers.checked(fit, subject(name)) if name == "headers" else fit
 
 
