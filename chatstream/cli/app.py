@@ -19,6 +19,7 @@ from typer.main import get_command
 
 from chatstream import __version__
 from chatstream.cli import exits
+from chatstream.cli.once import OnceParser
 from chatstream.errors import ChatstreamError, mistake
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -81,7 +82,9 @@ class _Commands(TyperGroup):
             function, target = target, typer.Typer(add_completion=False)
             # They are resolved already. Typer would do it twice again: 0.5 % of a start.
             function.__no_type_check__ = True
-            target.command(cmd_name, cls=_Command)(function)
+            target.command(cmd_name)(function)
+        for registered in target.registered_commands:
+            registered.cls = _Command
         command = get_command(target)
         command.name = cmd_name
         return command
@@ -93,7 +96,10 @@ class _Commands(TyperGroup):
 
 
 class _Command(TyperCommand):
-    """A command whose `--copy-code` may stand without its number, which typer cannot say."""
+    """A command that drops no value; its `--copy-code` may stand without its number."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        return OnceParser(super().make_parser(ctx), ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, with_number(args) if COPY_CODE in args else args)

@@ -38,6 +38,7 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
+from chatstream.cli.output import tell
 from chatstream.cli.session import first_token
 from chatstream.cli.text import argument
 from chatstream.clock import monotonic
@@ -181,7 +182,7 @@ def _arm(settings: Settings, token: CancelToken) -> tuple[Arm, str]:
     A server that does not list its models is asked for one by a name that servers with only one
     model ignore; any other failure belongs to the diagnosis.
     """
-    provider = awaited(provider_of(settings, token))
+    provider = awaited(provider_of(settings, token, tell))
     try:
         name = provider.endpoint.name
         model = settings.model or awaited(model_of(provider, find(name), settings, token))
