@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chatstream.wording import encodable
+
 if TYPE_CHECKING:
     from chatstream.messages import Message
 
@@ -37,6 +39,7 @@ class ChatstreamError(Exception):
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
+        message = encodable(message)  # it may name a file, and is to be shown, sent and kept
         super().__init__(message)
         self.message = message
         self.status = status
@@ -45,13 +48,37 @@ class ChatstreamError(Exception):
         self.phase: str | None = None
         self.partial: Message | None = None  # what had arrived, where the whole was asked for
         if hint is not None:
-            self.hint = hint
+            self.hint = encodable(hint)
 
 
 class InternalError(ChatstreamError):
     """A mistake of ours."""
 
     hint = "this is a bug in chatstream; run again with --debug and report what it prints"
+
+
+class OutputError(ChatstreamError):
+    """Standard output takes no more: the disk is full, for one."""
+
+    code = "output"
+
+    @classmethod
+    def of(cls, error: OSError) -> OutputError:
+        """What the system said about a write."""
+        return cls(f"cannot write the output: {error.strerror or error}")
+
+
+class OutOfMemory(ChatstreamError):
+    """The system gives us no more memory."""
+
+    code = "memory"
+
+
+def mistake(error: Exception) -> ChatstreamError:
+    """An exception that nobody expected, as a failure: a bug, unless the memory was used up."""
+    if isinstance(error, MemoryError):
+        return OutOfMemory("there is not enough memory")
+    return InternalError(f"{type(error).__name__}: {error}")
 
 
 class UsageError(ChatstreamError):
@@ -82,11 +109,30 @@ class ConnectError(ChatstreamError):
     hint = "check that the server runs and that the address is right (--base-url)"
 
 
+class ProxyRefused(ConnectError):
+    """The proxy does not let the request through. Trying again cannot help."""
+
+    retryable = False
+
+
+class Unreachable(ConnectError):
+    """Every address of the server refuses, or its name leads nowhere.
+
+    `here`: it would be on this machine. `named`: the name has an address.
+    """
+
+    def __init__(self, message: str, *, here: bool = False, named: bool = True) -> None:
+        super().__init__(message)
+        self.here, self.named = here, named
+        if not named:
+            self.hint = "check the name of the server (--base-url), and the network"
+
+
 class TLSError(ChatstreamError):
-    """The server's certificate was not accepted. Trying again cannot help."""
+    """No secure connection to the server. Trying again cannot help."""
 
     code = "connect"
-    hint = "for a private certificate authority name its file with ca_file or REQUESTS_CA_BUNDLE"
+    hint = "check the address and the port (--base-url)"
 
 
 class ProtocolError(ChatstreamError):

@@ -95,12 +95,7 @@ class Redactor:
         """Mask this secret from now on, also as it stands in a URL."""
         if not secret or secret in self._secrets:
             return
-        forms = {
-            secret,
-            secret.strip(),
-            quote(secret, safe="", errors="surrogatepass"),
-            unquote(secret),
-        }
+        forms = {secret, secret.strip(), quote(secret, safe="", errors="replace"), unquote(secret)}
         told = {it for it in forms if len(it) >= _SHORTEST and it.lower() not in _NO_SECRETS}
         known = {*self._secrets, *told}
         self._secrets = tuple(sorted(known, key=len, reverse=True))
@@ -121,6 +116,21 @@ class Redactor:
                 self.learn_options(value, named=named)
         elif named and isinstance(options, str):
             self.learn(options)
+
+    def learn_headers(self, headers: Any) -> None:
+        """Mask the values of these headers from now on, but those that are known to be harmless.
+
+        `headers` is what a user gave: a mapping, or texts such as `Name: value`.
+        """
+        if isinstance(headers, list | tuple):
+            headers = dict(str(it).partition(":")[::2] for it in headers)
+        if not isinstance(headers, Mapping):
+            return
+        for name, value in headers.items():
+            if not _is_shown(str(name).strip()):
+                value = str(value).strip()
+                self.learn(value)
+                self.learn(value.partition(" ")[2])  # without "Bearer"
 
     def forget(self) -> None:
         """Know no secret any more: tests begin with it."""

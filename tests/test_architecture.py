@@ -13,7 +13,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "flow", "timing"),
-    *("addresses", "redact"),
+    *("addresses", "inbox", "redact", "wording"),
 }
 PURE = {"wire", "accumulate"}
 EVERYTHING = {"*"}
@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": VALUES | PURE | {"files"},
     "bench": VALUES | PURE | {"files"},
     "cli": EVERYTHING,
+    "api": EVERYTHING,
     "__init__": EVERYTHING,
     "__main__": EVERYTHING,
 }
@@ -41,6 +42,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "requests": ("transport/",),
     "urllib3": ("transport/",),
+    "socks": ("transport/socks.py",),
+    "certifi": ("transport/trust.py",),
+    "truststore": ("transport/trust.py",),
     "tenacity": ("recovery/policy.py",),
     "rich": ("sinks/", "cli/"),
     "markdown_it": ("sinks/",),
@@ -49,7 +53,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 }
 
 # What must not be imported while a module is imported: it would slow every start.
-ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich"}
+ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich", "certifi", "truststore"}
 DRAWING = {
     *("live", "region", "markdown", "inline", "tables", "code", "lines"),
     *("theme", "status", "tools", "thoughts"),

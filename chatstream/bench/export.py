@@ -1,7 +1,7 @@
 """A result as a file: CSV for a spreadsheet, JSON for a program, HTML for a person.
 
 One writer a format: `FORMATS`. A file is written after every run, each time whole: `write` puts
-it in place of the old one in one step, so that whoever looks finds the one or the other.
+it in place of the old one in one step, so that a reader finds the one or the other.
 """
 
 from __future__ import annotations
@@ -59,6 +59,9 @@ def as_html(result: Result) -> bytes:
     return html(result).encode("utf-8", "replace")
 
 
+STDOUT = Path("-")
+"""The file that stands for standard output."""
+
 FORMATS: dict[str, Callable[[Result], bytes]] = {"csv": as_csv, "json": as_json, "html": as_html}
 
 
@@ -68,7 +71,7 @@ def check(path: Path) -> None:
     try:
         files.check(path)
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def write(path: Path, data: bytes) -> None:
@@ -81,19 +84,22 @@ def write(path: Path, data: bytes) -> None:
     try:
         files.replace(path, data)
     except OSError as error:
-        raise JournalError(f"{path} cannot be written: {error.strerror}") from error
+        raise JournalError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _check_place(path: Path) -> None:
     """Raise `UsageError` where there can be no file."""
     try:
         target = path.resolve()
-        if target.exists() and not target.is_file():
-            raise UsageError(f"{path} is not a regular file")
+        if target.exists() and not target.is_file():  # to replace /dev/null would be bad
+            raise UsageError(
+                f"cannot write {path}: it is not a regular file",
+                hint="for standard output, give - as the file",
+            )
         if not target.parent.is_dir():
-            raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
+            raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
     except (OSError, RuntimeError) as error:  # a name that is too long, links in a circle
-        raise UsageError(f"{path} cannot be written: {error}") from error
+        raise UsageError(f"cannot write {path}: {error}") from error
 
 
 def _row(sample: Sample) -> Iterator[Cell]:

@@ -1,11 +1,12 @@
 """Figures, parts and tables as lines of text that know how wide they are.
 
-A line is a list of spans, each with a role that whoever prints may paint. Widths count cells of a
+A line is a list of spans, each with a role that the printer may paint. Widths count cells of a
 terminal, so names in any script stand in columns. Where the room ends, "…" stands for the rest.
 """
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -15,9 +16,12 @@ Span = tuple[str, Role]
 Line = list[Span]
 
 INDENT = 10
-"""Columns of a label in front of what is said."""
+"""Columns of the label at the start of a line."""
 
-ASCII = str.maketrans("µ\u2013≈·…─│└█▒░", "u-~|>-|+#=.")
+TIMES = "\u00d7"
+"""The multiplication sign."""
+
+ASCII = str.maketrans(f"µ\u2013≈·…{TIMES}─│└█▒░", "u-~|>x-|+#=.")
 """Our own characters beyond ASCII; each becomes one character, so that columns stay."""
 
 
@@ -98,7 +102,7 @@ def _fit(text: str, limit: int) -> str:
 
 
 def cut(line: Line, width: int) -> Line:
-    """The line, at most so wide."""
+    """The line, cut to `width` cells."""
     room = width
     if sum(cells(text) for text, _ in line) <= room:
         return line
@@ -122,10 +126,13 @@ def said(
     joint: str = " · ",
     most: int = 4,
 ) -> list[Line]:
-    """The parts behind a label, on as many lines as they need, at most `most`."""
+    """The parts behind a label, on as many lines as they need, at most `most`.
+
+    A part that fits no line is broken between its words.
+    """
     lines: list[Line] = [[(f"{label:<{INDENT}}", role)]]
     room = width - INDENT
-    for text, its in parts:
+    for text, its in _fitting(parts, room):
         first = len(lines[-1]) == 1
         if not first and len(joint) + cells(text) > room:
             if len(lines) == most:
@@ -138,10 +145,24 @@ def said(
     return lines
 
 
+def _fitting(parts: Sequence[Span], room: int) -> Iterable[Span]:
+    for text, its in parts:
+        if cells(text) <= room or room < 1:
+            yield text, its
+        else:
+            wrapped = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+            yield from ((line, its) for line in wrapped)
+
+
 def prose(label: str, text: str, role: Role, width: int, *, most: int = 3) -> list[Line]:
     """Remote text behind a label, broken between words."""
     words: list[Span] = [(it, role) for it in clean(text, most * width).split()]
     return said(label, words, width, role=role, joint=" ", most=most)
+
+
+def heads(*names: str) -> list[Span]:
+    """The first row of a table."""
+    return [(it, "dim") for it in names]
 
 
 def table(rows: Sequence[Sequence[Span]], width: int, *, left: int = 1) -> list[Line]:

@@ -1,4 +1,4 @@
-"""The table of what is told of samples, and the summaries of an arm.
+"""The table of the metrics of a run, and the summaries of an arm.
 
 A cold run enters no value. A run that failed counts exactly once, as the worst that its metric
 knows: infinite where lower is better, 0 where higher is. A run that was cancelled says nothing of
@@ -15,14 +15,14 @@ from typing import Literal
 import msgspec
 
 from chatstream.bench import stats
-from chatstream.bench.result import OK, Arm, Result, Sample, Summary
+from chatstream.bench.result import OK, Arm, Result, Sample, Summary, Throughput
 
 CANCELLED = "cancelled"
 """The `status` of a run that the user ended."""
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """What `values` tells of one whole run; an empty list where the run does not have it.
+    """A figure of one whole run; `values` is empty where the run does not have it.
 
     `pooled`: a run has many values. Those of one run resemble each other, so no interval that
     takes them for independent holds.
@@ -133,6 +133,25 @@ def summed(arm: Arm, samples: Iterable[Sample]) -> Arm:
         statuses=dict(Counter(sample.status for sample in own)),
         summaries=[summarize(name, own) for name in METRICS if values_of(name, whole)],
         cold=next((sample for sample in own if sample.cold), None),
+    )
+
+
+def throughput(samples: Iterable[Sample]) -> Throughput | None:
+    """Whole answers, and their tokens, per second; None without any.
+
+    The time is that from the first start of a run that counts to the last token of one. At the
+    end of a benchmark fewer streams are open; that is in it, too.
+    """
+    warm = [it for it in samples if not it.cold and it.status != CANCELLED]
+    whole = [it for it in warm if it.status == OK]
+    ends = [it.started + it.duration for it in warm if it.duration is not None]
+    span = max(ends) - min(it.started for it in warm) if ends else 0.0
+    if not whole or span <= 0.0:
+        return None
+    return Throughput(
+        requests_per_second=len(whole) / span,
+        tokens_per_second=sum(it.tokens or 0 for it in whole) / span,
+        approximate=any(it.approximate for it in whole),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which run comes next, what it asks, and when it is enough. Pure; the time is an argument.
+"""Which run comes next, what it asks, and when to stop. Pure; the time is an argument.
 
 1. One cold run of each arm comes first and is shown apart: it has a fresh connection, and a server
    that may have to load its model. It never counts.
@@ -27,10 +27,10 @@ Cache = Literal["bust", "reuse", "compare"]
 Reason = Literal["precision", "time", "runs", "failures"]
 
 HOPELESS = 3
-"""When the first so many runs of everything fail, there is no sense in going on."""
+"""If this many runs at the start all fail, the benchmark gives up."""
 
 RECENT = 30
-"""So many of an arm's latest runs tell how long one takes: a load changes that while it lasts."""
+"""This many of an arm's latest runs show how long one takes, which changes under load."""
 
 QUESTION = (
     "Write a plain story of about 400 words about a lighthouse keeper who waits for a ship. "
@@ -76,6 +76,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return self.least if self.concurrency == 1 else max(self.least, 2 * self.concurrency)
 
     @property
+    def is_load(self) -> bool:
+        """Whether runs are open at the same time, so that what all of them get is a figure."""
+        return self.concurrency > 1 or self.rate is not None
+
+    @property
     def limit(self) -> int | None:
         """Runs of each arm that are never exceeded; None where only the time ends them."""
         if self.runs is not None:
@@ -86,7 +91,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def order(arms: int) -> Iterator[int]:
-    """The turns of so many arms, without end: in order, then reversed, and so on (A B B A)."""
+    """The turns of this many arms, without end: in order, then reversed, and so on (A B B A)."""
     while True:
         yield from range(arms)
         yield from reversed(range(arms))
@@ -145,23 +150,26 @@ def prompt_for(plan: Plan, arm: Arm, number: int, nonce: str) -> str:
 
 @functools.lru_cache(maxsize=1)
 def filler(tokens: int) -> str:
-    """Plain English words of about so many tokens: a word is a token, of 4 characters.
+    """Plain English words of about this many tokens: a word is a token of 4 characters.
 
     Always the same text for the same number.
     """
     return " ".join(random.Random(tokens).choices(WORDS.split(), k=tokens))
 
 
-def arms_of(models: Sequence[tuple[str, str]], cache: Cache, vs_blocking: bool) -> list[Arm]:
-    """The arms that are compared, of (provider, model) pairs; each name occurs once."""
-    models_alike = Counter(model for _, model in dict.fromkeys(models))
-    taken: Counter[tuple[str, str]] = Counter()
+def arms_of(models: Sequence[tuple[str, str, str]], cache: Cache, vs_blocking: bool) -> list[Arm]:
+    """The arms to compare, of (provider, model, place) each; every name occurs once.
+
+    A name is the model's, or MODEL@PLACE where places differ.
+    """
+    elsewhere = len({place for _, _, place in models}) > 1
+    taken: Counter[str] = Counter()
     arms = []
-    for provider, model in models:
-        name = model if models_alike[model] == 1 else f"{provider}:{model}"
-        taken[provider, model] += 1
-        if taken[provider, model] > 1:  # against itself: what differs then is chance
-            name += f" ({taken[provider, model]})"
+    for provider, model, place in models:
+        name = f"{model}@{place}" if elsewhere else model
+        taken[name] += 1
+        if taken[name] > 1:  # against itself: what differs then is chance
+            name += f" ({taken[name]})"
         for same in [False, True] if cache == "compare" else [cache == "reuse"]:
             for streamed in [True, False] if vs_blocking else [True]:
                 arms.append(

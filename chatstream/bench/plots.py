@@ -132,7 +132,7 @@ def histogram(
 def ecdf(
     values: Sequence[float], width: int, height: int = 5, *, ascii_only: bool = False
 ) -> list[str]:
-    """The share of all runs that took at most so long: `height` + 2 lines, and one more with
+    """The share of all runs that were done by each time: `height` + 2 lines, and one more with
     failures, for which the line ends below 100 %. `width` is at least 16.
     """
     scale = scale_of(values)
@@ -153,7 +153,7 @@ def ecdf(
     lines = _framed(rows, marks, margin, labels(scale, columns))
     if failed:
         end = math.floor(100 * len(finite) / len(values))
-        lines.append(f"{failed} of {len(values)} failed: it ends at {end} %"[:width])
+        lines.append(f"{failed} of {len(values)} failed: the line ends at {end} %"[:width])
     return [it.translate(ASCII) for it in lines] if ascii_only else lines
 
 

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -18,7 +19,8 @@ from typer.main import get_command
 
 from chatstream import __version__
 from chatstream.cli import exits
-from chatstream.errors import InternalError
+from chatstream.cli.once import OnceParser
+from chatstream.errors import ChatstreamError, mistake
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "ask": (
@@ -39,7 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "doctor": (
         "chatstream.cli.doctor:doctor",
-        "Find out why a stream does not stream.",
+        "Check this installation, or find out why a server does not stream.",
     ),
     "models": (
         "chatstream.cli.models:models",
@@ -59,6 +61,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
 }
 
+_COMPLETING = "_CHATSTREAM_COMPLETE"
+"""The variable by which a shell asks for completions."""
+
 COPY_CODE = "--copy-code"
 
 
@@ -77,7 +82,9 @@ class _Commands(TyperGroup):
             function, target = target, typer.Typer(add_completion=False)
             # They are resolved already. Typer would do it twice again: 0.5 % of a start.
             function.__no_type_check__ = True
-            target.command(cmd_name, cls=_Command)(function)
+            target.command(cmd_name)(function)
+        for registered in target.registered_commands:
+            registered.cls = _Command
         command = get_command(target)
         command.name = cmd_name
         return command
@@ -89,7 +96,10 @@ class _Commands(TyperGroup):
 
 
 class _Command(TyperCommand):
-    """A command whose `--copy-code` may stand without its number, which typer cannot say."""
+    """A command that drops no value; its `--copy-code` may stand without its number."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        return OnceParser(super().make_parser(ctx), ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, with_number(args) if COPY_CODE in args else args)
@@ -143,12 +153,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except SystemExit:  # typer's own way with a broken pipe: the reader has seen enough
         return 0
+    except ChatstreamError as error:  # what no command has told of: its output cannot be written
+        return exits.report(error, arguments)
     except Exception as error:
+        if _COMPLETING in os.environ:  # a shell asks in an odd way; its prompt is no place for us
+            return 1
         if "--debug" in arguments:
             import traceback
 
             from chatstream.redact import redact
 
             print(redact(traceback.format_exc()), file=sys.stderr)
-        return exits.report(InternalError(f"{type(error).__name__}: {error}"), arguments)
+        return exits.report(mistake(error), arguments)
     return status if isinstance(status, int) else 0

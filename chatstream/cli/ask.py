@@ -2,14 +2,15 @@
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chatstream.cancel import CancelToken
+from chatstream.cli.choose import Choice, named, nobody
 from chatstream.cli.config import resolve, without_configuration
 from chatstream.cli.interrupt import interrupts
+from chatstream.cli.numbers import like
 from chatstream.cli.options import (
     Accessible,
     BaseUrl,
@@ -21,13 +22,17 @@ from chatstream.cli.options import (
     CopyCode,
     CopyTo,
     Debug,
+    Encoding,
     Fallback,
+    File,
     FirstTokenTimeout,
+    Header,
     IdleTimeout,
     Json,
     Log,
     Model,
     NoJournal,
+    NoStdin,
     Notify,
     OnDrop,
     Option,
@@ -45,7 +50,6 @@ from chatstream.cli.options import (
     Theme,
     Timeout,
     copying_in,
-    file_path,
     options_in,
     settings_in,
     start_log,
@@ -59,19 +63,18 @@ from chatstream.cli.output import (
 )
 from chatstream.cli.prompt import compose
 from chatstream.cli.session import failed, run
+from chatstream.cli.text import check_encoding
 from chatstream.errors import ChatstreamError
 
 
 def ask(
     prompt: Annotated[
-        str | None, typer.Argument(help="The question. Standard input is added to it.")
+        str | None,
+        typer.Argument(help="The question; - is standard input, which is added to any other."),
     ] = None,
-    file: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--file", "-f", parser=file_path, help="Add a text file. Repeatable.", metavar="FILE"
-        ),
-    ] = None,
+    file: File = None,
+    no_stdin: NoStdin = False,
+    encoding: Encoding = None,
     system: Annotated[str | None, typer.Option("--system", "-s", help="The system prompt.")] = None,
     provider: Provider = None,
     model: Model = None,
@@ -84,10 +87,14 @@ def ask(
     max_tokens: Annotated[
         int | None,
         typer.Option(
-            "--max-tokens", min=1, metavar="N", help="End the answer after so many tokens."
+            "--max-tokens",
+            parser=like("max_tokens"),
+            metavar="N",
+            help="End the answer after so many tokens.",
         ),
     ] = None,
     option: Option = None,
+    header: Header = None,
     retries: Retries = None,
     connect_timeout: ConnectTimeout = None,
     first_token_timeout: FirstTokenTimeout = None,
@@ -125,12 +132,16 @@ def ask(
     token = CancelToken()
     with interrupts(token):
         settings, copying = without_configuration(flags), None
+        told: list[Choice] | None = None  # whom it asks, where the settings name nobody
         try:
             resolved = resolve({**flags, "options": options_in(option)}, profile=profile)
             check_look(resolved.settings, as_json=as_json, plain=plain)
             settings = resolved.settings
+            told = None if named(settings) else []
             copying = copying_in(arguments)
-            question = compose(prompt, file or (), token)
+            if encoding is not None:
+                check_encoding(encoding)
+            question = compose(prompt, file or (), token, encoding=encoding, use_stdin=not no_stdin)
             events = run(
                 resolved,
                 question,
@@ -138,10 +149,12 @@ def ask(
                 resettable=is_resettable(as_json=as_json),
                 on_screen=is_screen(settings, as_json=as_json, plain=plain),
                 keeps_images=save_images is not None,
+                tell=nobody if told is None else told.append,
             )
         except ChatstreamError as error:
             events = failed(error, token)
-        status = present(events, settings, token, as_json=as_json, plain=plain, copying=copying)
+        look = {"as_json": as_json, "plain": plain}
+        status = present(events, settings, token, **look, copying=copying, told=told)
         if not token.cancelled:
             tidy(settings)
         return status

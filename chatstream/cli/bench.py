@@ -2,30 +2,34 @@
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
-import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import typer
 
 from chatstream.bench import export, saved
 from chatstream.bench.definitions import explain as explained
 from chatstream.bench.gates import parse_gate
+from chatstream.bench.layout import to_ascii
 from chatstream.bench.plan import Plan, arms_of
 from chatstream.cancel import CancelToken
-from chatstream.cli import exits
+from chatstream.cli import exits, stdout
 from chatstream.cli.benching import Wanted, results_folder
 from chatstream.cli.benching import bench as run
-from chatstream.cli.choose import Server, awaited, candidates, server_of, with_model
+from chatstream.cli.choose import Server, awaited, candidates, server_of
 from chatstream.cli.config import Settings, check_given, resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.measuring import Measuring
+from chatstream.cli.numbers import like, number, whole
 from chatstream.cli.options import (
     BaseUrl,
     ConnectTimeout,
     Debug,
     FirstTokenTimeout,
+    Header,
     IdleTimeout,
     Json,
     Log,
@@ -39,8 +43,17 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
+from chatstream.cli.output import tell
+from chatstream.cli.places import split
+from chatstream.cli.text import argument
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
+
+
+def _file_or_stdout(text: str) -> Path:
+    """What `--csv` and `--html` take. `./-` is a file of that name, and `-` is not."""
+    path = file_path(text)
+    return path.absolute() if path == export.STDOUT and text != str(path) else path
 
 
 def bench(
@@ -50,129 +63,154 @@ def bench(
         typer.Option(
             "--model",
             "-m",
-            metavar="MODEL[@PROVIDER]",
-            help="Repeatable: several are compared, in turns.",
+            metavar="MODEL[@PLACE]",
+            help="The model to measure. Repeat it to compare several in turns.",
         ),
     ] = None,
     base_url: BaseUrl = None,
     profile: Profile = None,
     runs: Annotated[
         int | None,
-        typer.Option("-n", "--runs", min=1, metavar="N", help="Exactly so many runs a model."),
+        typer.Option(
+            "-n", "--runs", parser=whole(1), metavar="N", help="Do exactly N runs per model."
+        ),
     ] = None,
     time: Annotated[
         float | None,
-        typer.Option("--time", min=0.1, metavar="S", help="Seconds for everything; about 30."),
+        typer.Option(
+            "--time", parser=number(0.1), metavar="S", help="Stop after S seconds (about 30)."
+        ),
     ] = None,
     precision: Annotated[
         float,
         typer.Option(
             "--precision",
-            min=0.1,
-            max=100.0,
+            parser=number(0.1, 100),
             metavar="PCT",
-            help="Enough when the median is so sure.",
+            help="Stop once the median is known to ±PCT %.",
         ),
     ] = 5.0,
     concurrency: Annotated[
         int,
-        typer.Option("-c", "--concurrency", min=1, max=1000, metavar="C", help="Streams at once."),
+        typer.Option(
+            "-c", "--concurrency", parser=whole(1, 1000), metavar="C", help="Keep C streams open."
+        ),
     ] = 1,
     rate: Annotated[
         float | None,
         typer.Option(
-            "--rate", min=0.001, metavar="R", help="Requests a second, whatever becomes of them."
+            "--rate",
+            parser=number(0.001),
+            metavar="R",
+            help="Send R requests per second, answered or not.",
         ),
     ] = None,
     arrivals: Annotated[
         Literal["constant", "poisson"],
-        typer.Option("--arrivals", help="How those requests are spread."),
+        typer.Option("--arrivals", help="How --rate spaces its requests."),
     ] = "constant",
     prompt: Annotated[
-        str | None, typer.Option("--prompt", metavar="TEXT", help="What is asked.")
+        str | None,
+        typer.Option("--prompt", metavar="TEXT", help="Ask this, not the built-in prompt."),
     ] = None,
     prompt_tokens: Annotated[
         int | None,
         typer.Option(
             "--prompt-tokens",
-            min=1,
-            max=10_000_000,
+            parser=whole(1, 10_000_000),
             metavar="N",
-            help="Put about so many before it.",
+            help="Put about N tokens of filler before the prompt.",
         ),
     ] = None,
     max_tokens: Annotated[
         int,
-        typer.Option("--max-tokens", min=1, metavar="N", help="End each answer after so many."),
+        typer.Option(
+            "--max-tokens",
+            parser=like("max_tokens"),
+            metavar="N",
+            help="Limit each answer to N tokens.",
+        ),
     ] = 128,
     conn: Annotated[
         Literal["reuse", "new"],
-        typer.Option("--conn", help="One connection for all runs, or one for each."),
+        typer.Option("--conn", help="Reuse one connection, or open one per run."),
     ] = "reuse",
     cache: Annotated[
         Literal["bust", "reuse", "compare"],
-        typer.Option("--cache", help="Prompts that no prefix cache knows, the same one, or both."),
+        typer.Option("--cache", help="Defeat the prefix cache, use it, or compare both."),
     ] = "bust",
     vs_blocking: Annotated[
         bool,
-        typer.Option("--vs-blocking", help="Against the same request without streaming."),
+        typer.Option("--vs-blocking", help="Compare with the same request without streaming."),
     ] = False,
     temperature: Temperature = None,
     option: Option = None,
+    header: Header = None,
     connect_timeout: ConnectTimeout = None,
     first_token_timeout: FirstTokenTimeout = None,
     idle_timeout: IdleTimeout = None,
     timeout: Timeout = None,
     as_json: Json = False,
     csv: Annotated[
-        Path | None, typer.Option("--csv", parser=file_path, metavar="FILE", help="One row a run.")
+        Path | None,
+        typer.Option(
+            "--csv",
+            parser=_file_or_stdout,
+            metavar="FILE",
+            help="Write one row per run; - is standard output.",
+        ),
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", parser=file_path, metavar="FILE", help="One page with plots."),
+        typer.Option(
+            "--html",
+            parser=_file_or_stdout,
+            metavar="FILE",
+            help="Write a page with plots; - is standard output.",
+        ),
     ] = None,
     save: Annotated[
-        str | None, typer.Option("--save", metavar="NAME", help="Keep the result for --baseline.")
+        str | None, typer.Option("--save", metavar="NAME", help="Save the result for --baseline.")
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option("--baseline", metavar="NAME|FILE", help="Judge against a result."),
+        typer.Option("--baseline", metavar="NAME|FILE", help="Compare with a saved result."),
     ] = None,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
             "--fail-if",
             metavar="GATE",
-            help="'ttft.p50>500ms', 'ttft.p50>baseline+10%', 'errors>0'. Repeatable.",
+            help="Fail on 'ttft.p50>500ms', 'ttft.p50>baseline+10%', 'errors>0'. Repeatable.",
         ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail also when it is inconclusive or client-bound.")
+        bool, typer.Option("--strict", help="Also fail if inconclusive or client-bound.")
     ] = False,
     self_test: Annotated[
-        bool, typer.Option("--self-test", help="How exact this installation measures; 5 s.")
+        bool, typer.Option("--self-test", help="Check how accurately this machine measures (5 s).")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="What each figure means, to the letter.")
+        bool, typer.Option("--explain", help="Say exactly what each figure means.")
     ] = False,
     debug: Debug = False,
     log: Log = None,
 ) -> int:
     """Measure how soon and how steadily a model answers.
 
-    One cold run, then runs until the median time to the first token is
-    known to 5 %, or about 30 s. Exit status: 0 pass, 1 a gate failed or it
-    got worse than the baseline, 2 usage, 3 too many runs failed,
-    4 inconclusive and 5 client-bound (both with --strict), 130 Ctrl+C.
+    After one cold run, it repeats until the median time to the first token
+    is known to ±5 %, or for about 30 s. Exit status: 0 passed, 1 a gate
+    failed or a figure is worse than the baseline, 2 usage error, 3 too many
+    runs failed, 4 inconclusive, 5 client-bound (both only with --strict),
+    130 Ctrl+C.
     """
     arguments = locals()
     start_log(arguments)
-    if explain:
-        typer.echo("\n".join(explained()))
-        return 0
     token = CancelToken()
     with interrupts(token):
         try:
+            if explain:
+                return _explain()
             if self_test:
                 return _self_test(token)
             return _bench(arguments, token)
@@ -183,19 +221,23 @@ def bench(
 def _bench(given: dict[str, Any], token: CancelToken) -> int:
     """Everything is looked at before anything is asked."""
     if given["rate"] is not None and given["concurrency"] != 1:
-        raise UsageError("--rate and --concurrency exclude each other: a rate is an open loop")
-    files = [(name, given[name]) for name in ("csv", "html") if given[name] is not None]
-    for _, path in files:
-        export.check(path)
+        raise UsageError(
+            "--rate and --concurrency cannot be combined",
+            hint="--rate opens as many streams as its pace takes",
+        )
+    files, printed = _outputs(given)
     if given["save"] is not None:
-        saved.check(given["save"])
+        saved.check(given["save"], results_folder())
     check_given("--prompt", given["prompt"])
     gates = [parse_gate(text) for text in given["fail_if"] or ()]
     baseline = given["baseline"]
     if baseline is None and any(gate.scale is not None for gate in gates):
-        raise UsageError("a gate speaks of a baseline", hint="name it with --baseline")
+        raise UsageError(
+            "--fail-if mentions a baseline, but none is given", hint="name one with --baseline"
+        )
     wanted = Wanted(
         files=files,
+        printed=printed,
         save=given["save"],
         baseline=None if baseline is None else (baseline, saved.load(baseline, results_folder())),
         gates=gates,
@@ -211,17 +253,40 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
         rate=given["rate"],
         arrivals=given["arrivals"],
         reuse=given["conn"] == "reuse",
-        prompt=_utf8(given["prompt"]),
+        prompt=_text("--prompt", given["prompt"]),
         prompt_tokens=given["prompt_tokens"],
         max_tokens=given["max_tokens"],
     )
     servers = _servers(given, token)
     models = [(str(it.settings.provider), str(it.settings.model)) for it in servers]
-    arms = arms_of(models, given["cache"], given["vs_blocking"])
+    places = _places(given["model"] or (), servers)
+    placed = [(*it, place) for it, place in zip(models, places, strict=True)]
+    arms = arms_of(placed, given["cache"], given["vs_blocking"])
     each = len(arms) // len(servers)
     settings = {arm.name: servers[at // each].settings for at, arm in enumerate(arms)}
     addresses = dict.fromkeys(mask_address(it.address) or "built in" for it in servers)
     return run(arms, settings, ", ".join(addresses), plan, wanted, token)
+
+
+def _outputs(given: dict[str, Any]) -> tuple[list[tuple[str, Path]], str | None]:
+    """The files to write, each with its format, and the format that standard output gets.
+
+    Raises `UsageError` where one of them cannot be written, or would overwrite another.
+    """
+    wanted = [(name, given[name]) for name in ("csv", "html") if given[name] is not None]
+    files = [(name, path) for name, path in wanted if path != export.STDOUT]
+    printed = [name for name, path in wanted if path == export.STDOUT]
+    claims = [f"--{name} -" for name in printed] + ["--json"] * given["as_json"]
+    if printed and len(claims) > 1:
+        raise UsageError(
+            f"{' and '.join(claims)} would both write to standard output",
+            hint="write one of them to a file",
+        )
+    for _, path in files:
+        export.check(path)
+    if len({path.resolve() for _, path in files}) < len(files):
+        raise UsageError(f"--csv and --html name the same file: {files[0][1]}")
+    return files, printed[0] if printed else None
 
 
 def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
@@ -229,17 +294,34 @@ def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     flags = {**settings_in(given), "options": options_in(given["option"])}
     names = flags.pop("model") or []
     del flags["max_tokens"]
-    resolved = resolve(flags, profile=given["profile"])
-    exits.warn(resolved.warnings)
-    settings = resolved.settings
     check_given("--model", names)
-    asked: list[Settings] = [with_model(settings, _utf8(name) or "") for name in names]
-    return [awaited(server_of(it, token)) for it in asked or candidates(settings)[:1]]
+    each = [{**flags, "model": argument(name, "--model")} for name in names] or [flags]
+    resolved = [resolve(it, profile=given["profile"]) for it in each]
+    exits.warn(resolved[0].warnings)
+    asked = [it.settings for it in resolved] if names else candidates(resolved[0].settings)[:1]
+    return [awaited(server_of(it, token, tell)) for it in asked]
 
 
-def _utf8(text: str | None) -> str | None:
-    """An argument need not be UTF-8, what we send has to be."""
-    return None if text is None else text.encode("utf-8", "replace").decode()
+def _places(names: Sequence[str], servers: Sequence[Server]) -> list[str]:
+    """Where each model is: in the user's words of MODEL@PLACE, else by its provider."""
+    places = [str(it.settings.provider) for it in servers]
+    for at, (name, it) in enumerate(zip(names, servers, strict=False)):
+        _, place = split(name)
+        if place and name != it.settings.model:
+            places[at] = urlsplit(mask_address(place)).netloc or place
+    return places
+
+
+def _text(name: str, given: str | None) -> str | None:
+    return None if given is None else argument(given, name)
+
+
+def _explain() -> int:
+    lines = explained(stdout.columns())
+    if not stdout.can_show("".join(lines), sys.stdout.encoding):
+        lines = [to_ascii(line) for line in lines]
+    stdout.show("\n".join(lines) + "\n")
+    return 0
 
 
 def _self_test(token: CancelToken) -> int:
@@ -247,12 +329,13 @@ def _self_test(token: CancelToken) -> int:
     from chatstream.bench.steal import Steal
 
     def wires(url: str, kernel: bool) -> Measuring:
-        settings = Settings(provider="ollama", base_url=url, model="truth")
+        settings = Settings(provider="ollama", base_url=url, model="truth", proxy="")
         return Measuring({"self-test": settings}, kernel=kernel)
 
     steal = Steal()
     found = selftest(wires, token)
-    lines = [*found.lines, *([f"And {steal.warning}."] if steal.warning else [])]
-    with contextlib.suppress(BrokenPipeError):
-        typer.echo("\n".join(lines))
+    lines = found.lines(stdout.columns())
+    if steal.warning:
+        lines.append(f"Note: {steal.warning}.")
+    stdout.show("\n".join(lines) + "\n")
     return found.exit_status

@@ -4,7 +4,7 @@ From the strongest: flags, `CHATSTREAM_*` variables, the chosen profile of the c
 file, the file's top level, `ACCESSIBLE`, defaults. The providers' own variables (`OPENAI_API_KEY`,
 `OLLAMA_HOST`…) stand below all of these. A layer that names a provider brings its own model,
 address and key: those of weaker layers that name another provider do not leak into it. Nor does
-the key of a layer that names another server.
+the key of a layer that names another server. A model's name may hold its place, see `places`.
 
 A text that is given and empty is a mistake, whatever the layer: most often it is a variable of a
 script that is not set, and without it another server, or another model, would be asked. Only the
@@ -17,27 +17,29 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
 from chatstream.addresses import same_server
-from chatstream.cli import configfile
+from chatstream.cli import configfile, headers
 from chatstream.cli.configfile import ConfigFile
-from chatstream.cli.profiles import TOP_LEVEL, Layer, file_layers
+from chatstream.cli.layers import TOP_LEVEL, Layer, from_file, profiles_in, without
+from chatstream.cli.places import PLACE, settings_of, split
 from chatstream.cli.shapes import Misfit, fitted, is_table
 from chatstream.errors import ConfigError, UsageError
 from chatstream.providers import PROVIDERS
 from chatstream.recovery.attempts import PAUSE
 from chatstream.redact import redact
 
-_MOST = 1_000_000_000
+MOST = 1_000_000_000
 """The largest limit: 30 years in seconds. The system's own calls take no number much larger."""
 
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=_MOST)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
 """A limit; 0 is no limit."""
 
-Days = Annotated[float, msgspec.Meta(ge=0, le=_MOST)]
+Days = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
 """How long something is kept; 0 is for ever."""
 
 OnDrop = Literal["continue", "restart", "stop", "fallback"]
@@ -54,10 +56,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     key_command: str | None = None
     system: str | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=_MOST)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=MOST)] | None = None
     stream: bool = True
     fallback_on_error: bool = False  # a stream that fails before its first token: once without
-    retries: Annotated[int, msgspec.Meta(ge=0, le=_MOST)] = 3
+    retries: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 3
     retry_delay: Seconds = PAUSE  # before the first retry; doubled for each one after it
     connect_timeout: Seconds = 10.0
     first_token_timeout: Seconds | None = None  # 300 s, for local servers 900 s
@@ -65,18 +67,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: Seconds = 0.0
     proxy: str | None = None
     ca_file: str | None = None
+    headers: dict[str, str] = {}
     reasoning: Literal["show", "hide"] | None = None
     stats: bool | None = None
     options: dict[str, Any] = {}
     on_drop: OnDrop = "continue"
-    fallback: list[str] = []  # MODEL, MODEL@PROVIDER or @PROVIDER
+    fallback: list[str] = []  # MODEL, MODEL@PLACE or @PLACE
     strategy: str | None = None
     strategies: dict[str, Annotated[list[str], msgspec.Meta(min_length=1)]] = {}
     journal: bool = True
     keep_complete: Days = 7.0
     keep_incomplete: Days = 30.0
     buffer: Literal["none", "fixed", "dynamic", "sliding"] = "none"
-    buffer_bytes: Annotated[int, msgspec.Meta(ge=4096, le=_MOST)] = 1024 * 1024
+    buffer_bytes: Annotated[int, msgspec.Meta(ge=4096, le=MOST)] = 1024 * 1024
     coalesce: bool = False
     theme: Literal["auto", "dark", "light"] = "auto"
     code_theme: str | None = None
@@ -89,6 +92,9 @@ FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
 SECRETS = frozenset({"api_key"})
 ADDRESSES = frozenset({"base_url", "proxy"})
 KEYS = frozenset({"api_key", "key_variable", "key_command"})
+BESIDE = KEYS | {"headers"}
+"""The settings that go to one server and nowhere else."""
+
 BOUND = KEYS | {"model", "base_url"}
 """The settings that mean something only together with their provider."""
 
@@ -121,10 +127,12 @@ def resolve(
     *,
     profile: str | None = None,
     environ: Mapping[str, str] = os.environ,
+    places: bool = True,
 ) -> Resolved:
     """The settings that hold. Flags that are None were not given.
 
-    Raises `ConfigError`, and `UsageError` for a flag that is empty or does not fit.
+    `places`: a model's name may hold a place behind its `@`. Raises `ConfigError`, and
+    `UsageError` for a flag that is empty or does not fit.
     """
     learn_secrets(environ)
     check_given("--profile", profile)
@@ -133,12 +141,15 @@ def resolve(
         check_given(PROFILE, profile)
     given = {name: value for name, value in flags.items() if value is not None}
     usual = {"accessible": True} if _is_accessible(environ) else {}
+    file = configfile.find(environ)
     layers: list[Layer] = [
         Layer(given, _flag, _flag),
         Layer(_from_environment(environ), _variable, _variable),
-        *file_layers(configfile.find(environ), profile),
+        *from_file(file, profile),
         Layer(usual, str.upper, str.upper),
     ]
+    if places:
+        layers, profile = _with_place(layers, profile, file)
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for layer in layers:
@@ -151,6 +162,12 @@ def resolve(
             if name == "options" and isinstance(value, dict):
                 values[name] = {**_typed(name, value, layer.subject), **values.get(name, {})}
                 origins.setdefault(name, layer.origin(name))
+            elif name == "headers":
+                if not (foreign or elsewhere):
+                    values[name] = headers.merged(
+                        _typed(name, value, layer.subject), values.get(name, {})
+                    )
+                    origins.setdefault(name, layer.origin(name))
             elif name not in values and not (
                 (foreign and name in BOUND)
                 or (elsewhere and name in KEYS)
@@ -159,6 +176,56 @@ def resolve(
                 origins[name] = layer.origin(name)
                 values[name] = _typed(name, value, layer.subject)
     return Resolved(Settings(**values), origins, profile, tuple(_unknown(environ)))
+
+
+def _with_place(
+    layers: list[Layer], profile: str | None, file: ConfigFile | None
+) -> tuple[list[Layer], str | None]:
+    """The layers, with one for the place that the model's name holds, and the profile in use."""
+    for at, layer in enumerate(layers):
+        if layer.values.get("provider") is not None:
+            break  # then a name is that of a model, and all of it
+        name = layer.values.get("model")
+        if isinstance(name, str):
+            model, place = split(name)
+            if place is not None:
+                used = place if place in profiles_in(file) else profile
+                return [*layers[:at], *_placed(layers[at:], model, place, file)], used
+            break
+    return layers, profile
+
+
+def _placed(
+    layers: list[Layer], model: str, place: str, file: ConfigFile | None
+) -> Iterator[Layer]:
+    """The layers, the first of which names a model at a place.
+
+    What is said beside the name is stronger than its place, and what weaker layers say of models
+    does not count. Keys and headers that are not arguments do not go to a profile's server, for
+    they may be meant for another one.
+    """
+    layer, profiles = layers[0], profiles_in(file)
+    origin, subject = layer.origin("model"), layer.subject("model")
+    found = settings_of(place, subject, profiles, partial(profile_in, file))
+    address = layer.values.get("base_url")
+    if address and found.get("base_url") not in (None, address):
+        raise _kind(subject)(
+            f"{subject} and {layer.subject('base_url')} both give an address",
+            hint="leave one of them out",
+        )
+    found["model"] = model or found["model"]
+    known = {name: value for name, value in found.items() if value is not None}
+    others = {*PLACE, "headers"} if place in profiles else set()
+    yield without(layer, {"model"} if subject.startswith("--") else {"model", *others})
+    yield Layer(known, lambda _: origin, lambda *_: subject)
+    for weaker in layers[1:]:
+        yield without(weaker, {"model", "strategy", *others})
+
+
+def profile_in(file: ConfigFile | None, profile: str) -> Settings:
+    """What a profile says, and the file's top level beside it. Raises `ConfigError`."""
+    environ = {configfile.VARIABLE: str(file.path)} if file else {}
+    return resolve({}, profile=profile, environ=environ, places=False).settings
 
 
 def _same(address: Any, holding: str) -> bool:
@@ -182,6 +249,8 @@ def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
 def _learn(name: str, value: Any) -> None:
     if name == "options":
         redact.learn_options(value)
+    elif name == "headers":
+        redact.learn_headers(value)
     elif name in SECRETS and isinstance(value, str):
         redact.learn(value)
     elif name in ADDRESSES and isinstance(value, str):
@@ -249,7 +318,7 @@ def mistakes(file: ConfigFile) -> list[ConfigError]:
     found: dict[str, ConfigError] = {}
     for profile in (None, *(profiles if isinstance(profiles, dict) else ())):
         try:
-            layers = file_layers(file, profile)
+            layers = from_file(file, profile)
         except ConfigError as error:
             found.setdefault(error.message, error)
             continue
@@ -263,7 +332,7 @@ def mistakes(file: ConfigFile) -> list[ConfigError]:
 
 
 def _flag(name: str, *deeper: str) -> str:
-    shown = "-o" if name == "options" else f"--{name.replace('_', '-')}"
+    shown = {"options": "-o", "headers": "--header"}.get(name, f"--{name.replace('_', '-')}")
     return f"{shown} {'.'.join(deeper)}" if deeper else shown
 
 
@@ -277,16 +346,19 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
     if field is None:
         at = subject(name).removesuffix(name)
         raise ConfigError(f"{at}there is no setting {name!r}", hint=nearest(name))
+    if name == "headers" and subject(name).startswith("--"):  # each is one text
+        return headers.checked(value, subject(name))
     if name not in _MAY_BE_EMPTY and _is_empty(value):
         check_given(subject(name), value)
     try:
-        return fitted(field.type, value)
+        fit = fitted(field.type, value)
     except Misfit as misfit:
         hint = None
         if isinstance(value, str) and (close := _close(value, misfit.words)):
             hint = f"did you mean {close}?"
         what = subject(name, *misfit.keys)
         raise _kind(what)(f"{what} {misfit}", hint=hint) from None
+    return headers.checked(fit, subject(name)) if name == "headers" else fit
 
 
 def nearest(name: str) -> str:

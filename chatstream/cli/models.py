@@ -12,7 +12,18 @@ from chatstream.cli import exits
 from chatstream.cli.choose import awaited, model_names
 from chatstream.cli.config import resolve
 from chatstream.cli.interrupt import interrupts
-from chatstream.cli.options import BaseUrl, Debug, Json, Log, Profile, Provider, start_log
+from chatstream.cli.options import (
+    BaseUrl,
+    Debug,
+    Header,
+    Json,
+    Log,
+    Profile,
+    Provider,
+    settings_in,
+    start_log,
+)
+from chatstream.cli.output import tell
 from chatstream.errors import ChatstreamError
 from chatstream.sinks.escape import clean
 
@@ -21,18 +32,21 @@ def models(
     provider: Provider = None,
     base_url: BaseUrl = None,
     profile: Profile = None,
+    header: Header = None,
     as_json: Json = False,
     debug: Debug = False,
     log: Log = None,
 ) -> int:
     """List the models of the server, one a line."""
-    start_log(locals())
+    arguments = locals()
+    flags = settings_in(arguments)
+    start_log(arguments)
     token = CancelToken()
     with interrupts(token):
         try:
-            resolved = resolve({"provider": provider, "base_url": base_url}, profile=profile)
+            resolved = resolve(flags, profile=profile)
             exits.warn(resolved.warnings)
-            names = awaited(model_names(resolved.settings, token))
+            names = awaited(model_names(resolved.settings, token, tell))
         except ChatstreamError as error:
             return exits.report(token.reason or error, sys.argv if as_json else ())
     for name in names:

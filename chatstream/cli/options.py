@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chatstream.cli.config import FIELDS
+from chatstream.cli.numbers import like
+from chatstream.cli.text import argument
 from chatstream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +58,9 @@ Log = Annotated[
 ]
 Temperature = Annotated[
     float | None,
-    typer.Option("--temperature", "-t", min=0.0, metavar="T", help="How freely it writes."),
+    typer.Option(
+        "--temperature", "-t", parser=like("temperature"), metavar="T", help="How freely it writes."
+    ),
 ]
 Option = Annotated[
     list[str] | None,
@@ -67,10 +71,21 @@ Option = Annotated[
         help="Any other option, by the server's name; VALUE is JSON or text. Repeatable.",
     ),
 ]
+Header = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--header",
+        metavar="'NAME: VALUE'",
+        help="Send this header too. It replaces chatstream's own of that name. Repeatable.",
+    ),
+]
 Retries = Annotated[
     int | None,
     typer.Option(
-        "--retries", min=0, metavar="N", help="Further attempts, whatever they are for; 3."
+        "--retries",
+        parser=like("retries"),
+        metavar="N",
+        help="Further attempts, whatever they are for; 3.",
     ),
 ]
 Plain = Annotated[bool, typer.Option("--plain", help="The answer's text only, also on a terminal.")]
@@ -126,25 +141,38 @@ Coalesce = Annotated[
 ConnectTimeout = Annotated[
     float | None,
     typer.Option(
-        "--connect-timeout", min=0.0, metavar="S", help="Seconds until connected; 10. 0: no limit."
+        "--connect-timeout",
+        parser=like("connect_timeout"),
+        metavar="S",
+        help="Seconds until connected; 10. 0: no limit.",
     ),
 ]
 FirstTokenTimeout = Annotated[
     float | None,
     typer.Option(
         "--first-token-timeout",
-        min=0.0,
+        parser=like("first_token_timeout"),
         metavar="S",
         help="Seconds until the first token; 300, 900 for a local server.",
     ),
 ]
 IdleTimeout = Annotated[
     float | None,
-    typer.Option("--idle-timeout", min=0.0, metavar="S", help="Seconds between two tokens; 120."),
+    typer.Option(
+        "--idle-timeout",
+        parser=like("idle_timeout"),
+        metavar="S",
+        help="Seconds between two tokens; 120.",
+    ),
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", min=0.0, metavar="S", help="Seconds for the whole answer; no limit."),
+    typer.Option(
+        "--timeout",
+        parser=like("timeout"),
+        metavar="S",
+        help="Seconds for the whole answer; no limit.",
+    ),
 ]
 
 Theme = Annotated[
@@ -190,8 +218,43 @@ def file_path(text: str) -> Path:
     """What an option for a file takes; an empty text would be the current folder."""
     if not text.strip():
         raise typer.BadParameter("it is empty")
+    if "\0" in text:
+        raise typer.BadParameter(f"{text[:40]!r} has a NUL in it, which no file name may have")
     return Path(text)
 
+
+def input_file(text: str) -> Path:
+    """What `--file` takes: `-` is standard input, and `./-` a file of that name."""
+    path = file_path(text)
+    if path != Path("-") or text == "-":
+        return path
+    try:
+        return path.absolute()
+    except OSError as error:  # the current folder was removed
+        raise typer.BadParameter(f"{text} cannot be read: {error.strerror}") from error
+
+
+File = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        parser=input_file,
+        metavar="FILE",
+        help="Add a text file; - is standard input. Repeatable.",
+    ),
+]
+NoStdin = Annotated[
+    bool, typer.Option("--no-stdin", help="Do not read standard input, whatever it is.")
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        metavar="NAME",
+        help="The encoding of standard input and files, if it is not UTF-8.",
+    ),
+]
 
 CopyTo = Annotated[
     Path | None,
@@ -222,6 +285,8 @@ def start_log(arguments: Mapping[str, Any]) -> None:
 def settings_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Those arguments of a command that are settings, by the names that `resolve` takes."""
     flags = {name: value for name, value in arguments.items() if name in FIELDS}
+    if header := arguments.get("header"):
+        flags["headers"] = header
     return {**flags, "journal": False} if arguments.get("no_journal") else flags
 
 
@@ -241,11 +306,31 @@ def options_in(pairs: Sequence[str] | None) -> dict[str, Any] | None:
     """What `-o KEY=VALUE` says, each value JSON or else text. Raises `UsageError`."""
     options: dict[str, Any] = {}
     for pair in pairs or ():
-        key, equals, text = pair.encode("utf-8", "replace").decode().partition("=")
+        key, equals, text = argument(pair, "-o").partition("=")
         if not equals or not key:
             raise UsageError(f"-o {pair!r} is not KEY=VALUE", hint="for example: -o seed=7")
-        try:
-            options[key] = json.loads(text)
-        except ValueError:
-            options[key] = text
+        options[key] = _value(key, text)
     return options or None
+
+
+def _value(key: str, text: str) -> Any:
+    try:
+        value = json.loads(text)
+        _check_sendable(value)
+    except RecursionError:
+        raise UsageError(f"-o {key} is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise UsageError(f"-o {key} holds half a character") from None
+    except ValueError:
+        return text
+    return value
+
+
+def _check_sendable(value: Any, depth: int = 100) -> None:
+    if depth == 0:
+        raise RecursionError
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, dict | list):
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check_sendable(part, depth - 1)

@@ -221,6 +221,7 @@ WANTED = {
     "fallback": LIST,
     "options": "a table",
     "strategies": "a table",
+    "headers": "a table",
 }
 # What TOML can say, and how a message names it.
 SHAPES = {
@@ -247,6 +248,9 @@ FITS = {
     "a table": {"{ a = 5 }"},
 }
 
+DEEPER = {"headers": TEXT, "strategies": LIST}
+"""What an entry of these tables takes."""
+
 
 def fits(name: str, shape: str) -> bool:
     """Whether this is a value of the setting, and no mistake."""
@@ -254,7 +258,7 @@ def fits(name: str, shape: str) -> bool:
         return False
     if name == "temperature" and shape.startswith("0x"):
         return True  # whatever the server makes of it
-    if name == "strategies" and shape == "{ a = 5 }":
+    if name in DEEPER and shape == "{ a = 5 }":
         return False
     return any(shape in it for words, it in FITS.items() if WANTED[name].startswith(words))
 
@@ -269,10 +273,10 @@ def test_every_setting_names_its_place_what_it_takes_and_what_is_there(
         assert found == []
         return
     (error,) = found
-    deeper = ".a" if (name, shape) == ("strategies", "{ a = 5 }") else ""
+    deeper = ".a" if name in DEEPER and shape == "{ a = 5 }" else ""
     said = error.message
     assert said.startswith(
-        f"/c.toml, line 3: {name}{deeper} takes {LIST if deeper else WANTED[name]}"
+        f"/c.toml, line 3: {name}{deeper} takes {DEEPER[name] if deeper else WANTED[name]}"
     )
     quoted = WANTED[name] not in {TEXT, LIST, "a table"}
     kind = "a number" if SHAPES[shape][0] in "-0123456789" and not quoted else SHAPES[shape]

@@ -194,8 +194,7 @@ def test_an_inline_table_takes_settings_too(path: Path) -> None:
     run_here(["config", "set", "--profile", "work", "options.seed", "7"])
     run_here(["config", "set", "--profile", "home", "model", "m"])
     assert path.read_text() == (
-        'profiles = { work = { retries = 1, options = {seed = 7} }, home = {model = "m"} }'
-        "  # mine\n"
+        'profiles = { work = { retries = 1, options = {seed = 7}}, home = {model = "m"}}  # mine\n'
     )
 
 

@@ -51,6 +51,14 @@ def connecting() -> Iterator[Place]:
         yield url, lambda client: client.read_until(b'"waiting"'), None
 
 
+@contextmanager
+def in_a_handshake() -> Iterator[Place]:
+    """Of a server that says nothing: TLS begins ahead, and the request waits for its end."""
+    with Script() as server:
+        url = server.url.replace("http", "https")
+        yield url, lambda _: server.wait_connected(), server
+
+
 def _holding(point: Point) -> Iterator[Place]:
     reply = Reply(frames("ollama"), headers=headers("ollama"), hold={point: threading.Event()})
     with Script(reply) as server:
@@ -83,6 +91,7 @@ def in_a_retrys_sleep() -> Iterator[Place]:
 
 PHASES = [
     connecting,
+    in_a_handshake,
     waiting_for_headers,
     waiting_for_the_first_token,
     mid_stream,
@@ -106,6 +115,20 @@ def test_a_signal_ends_the_run_at_once(
         assert isinstance(terminal, ev.Error)
         assert (terminal.code, done.status) == ("cancelled", status)
         assert server is None or server.wait_closed()
+
+
+def test_ctrl_c_ends_a_run_that_has_only_begun_to_connect() -> None:
+    with (
+        in_a_handshake() as (url, ready, server),
+        Running(["ask", "--json", *server_flags("ollama", url), "hi"]) as client,
+    ):
+        ready(client)  # while it still imports what the request needs
+        client.process.send_signal(signal.SIGINT)
+        done = client.finish()
+    assert isinstance(check(done), ev.Error)
+    assert done.status == 130
+    assert server is not None
+    assert server.wait_closed()
 
 
 def test_ctrl_c_ends_the_wait_for_standard_input() -> None:
@@ -415,6 +438,45 @@ def test_an_alarm_that_was_set_before_the_start_ends_the_answer() -> None:
         )
     assert (done.returncode, done.stdout.decode()) == (143, TEXT)
     assert b"chatstream resume" in done.stderr
+
+
+ODD = [signal.SIGUSR1, signal.SIGVTALRM, signal.SIGXCPU, signal.SIGQUIT]
+
+
+@pytest.mark.parametrize("number", ODD)
+def test_any_other_signal_ends_the_process_as_it_ends_every_process(number: int) -> None:
+    reply = Reply(frames("ollama"), headers=headers("ollama"), hold={5: threading.Event()})
+    with Script(reply) as server:
+        with Running(["ask", "--json", *server_flags("ollama", server.url), "hi"]) as client:
+            client.read_until(b'"content"')
+            server.wait_holding()
+            client.process.send_signal(number)
+            done = client.finish()
+        assert (done.status, done.stderr) == (-number, "")
+    (journal,) = runs_folder().iterdir()
+    kept = read(journal)
+    assert (kept.outcome, kept.damage) == ("interrupted", None)
+    assert kept.message.content in TEXT
+    assert kept.message.content
+
+
+def test_any_other_signal_gives_the_terminal_back() -> None:
+    with Script(
+        Reply(frames("ollama"), headers=headers("ollama"), hold={5: threading.Event()})
+    ) as server:
+        sent = False
+
+        def seen(written: bytes, client: subprocess.Popen[bytes]) -> None:
+            nonlocal sent
+            if b"\x1b[?25l" in written and not sent:
+                server.wait_holding()
+                sent = True
+                client.send_signal(signal.SIGUSR1)
+
+        flags = server_flags("ollama", server.url)
+        status, _, written = on_terminal(["ask", *flags, "hi"], seen=seen)
+    assert status == -signal.SIGUSR1
+    assert written.rindex(b"\x1b[?25h") > written.rindex(b"\x1b[?25l")
 
 
 def test_the_grace_of_an_inner_one_goes_on_until_the_outermost_is_left() -> None:

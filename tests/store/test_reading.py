@@ -504,3 +504,9 @@ def test_a_newer_version_is_told_before_anything_else_of_it_is_looked_at(data: b
     with pytest.raises(JournalError, match="written by a newer chatstream") as caught:
         list(reading.events_of([newer]))
     assert not isinstance(caught.value, reading.Damaged)
+
+
+def test_what_we_did_not_name_is_no_journal(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    (path.parent / "caf\udce9.jsonl").write_text("")
+    assert journals(path.parent) == [path]

@@ -1,7 +1,6 @@
-"""The layers of the configuration file: the profile that is chosen, and the top level.
+"""The layers that settings are made of: what each origin says, and how to name it.
 
-`profile` at the top level names the profile that is used where none is named; the profiles are the
-tables under `[profiles]`. No profile names another.
+Those of the configuration file are read here: the profile that is chosen, and the top level.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from chatstream.cli.configfile import ConfigFile
 from chatstream.errors import ConfigError
 
 TOP_LEVEL = ("profile", "profiles")
-"""What stands at the top level and is no setting."""
+"""What stands at the top of the file and is no setting."""
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -30,7 +29,13 @@ class Layer(msgspec.Struct, frozen=True):
     subject: Callable[..., str]
 
 
-def file_layers(file: ConfigFile | None, profile: str | None) -> list[Layer]:
+def without(layer: Layer, names: set[str]) -> Layer:
+    """The layer, without what it says of these settings."""
+    kept = {name: value for name, value in layer.values.items() if name not in names}
+    return msgspec.structs.replace(layer, values=kept)
+
+
+def from_file(file: ConfigFile | None, profile: str | None) -> list[Layer]:
     """The layers of a file: the profile that is chosen, and the top level. Raises `ConfigError`."""
     if file is None:
         if profile is not None:
@@ -92,3 +97,9 @@ def _table(file: ConfigFile, value: Any, *keys: str) -> dict[str, Any]:
             hint="the settings of a profile stand under [profiles.NAME]",
         )
     return value
+
+
+def profiles_in(file: ConfigFile | None) -> dict[str, Any]:
+    """The profiles of a file, unchecked."""
+    profiles = file.content.get("profiles") if file else None
+    return profiles if isinstance(profiles, dict) else {}
