@@ -13,7 +13,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "flow", "timing"),
-    *("addresses", "redact"),
+    *("addresses", "nearest", "redact"),
 }
 PURE = {"wire", "accumulate"}
 EVERYTHING = {"*"}

@@ -6,7 +6,6 @@ name or any file that ends in a result: what `save` or `--json` wrote, JSON Line
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from pathlib import Path
@@ -16,6 +15,7 @@ import msgspec
 from chatstream.bench.export import as_json, write
 from chatstream.bench.result import RESULT_VERSION, Result, decode
 from chatstream.errors import ConfigError, JournalError, UsageError
+from chatstream.nearest import did_you_mean
 
 ENDING = ".json"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
@@ -95,8 +95,8 @@ def _hint(name: str, folder: Path) -> str:
     if Path(name).is_file():
         return f"for the file of that name say ./{name}"
     there = names(folder)
-    if near := difflib.get_close_matches(name, there):
-        return f"did you mean {' or '.join(near)}?"
+    if near := did_you_mean(name, there):
+        return near
     if there:
         return f"there are {', '.join(there[:10])}{' …' if there[10:] else ''}"
     return "`chatstream bench --save NAME` keeps a result"

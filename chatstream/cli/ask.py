@@ -62,15 +62,22 @@ from chatstream.errors import ChatstreamError
 
 def ask(
     prompt: Annotated[
-        str | None, typer.Argument(help="The question. Standard input is added to it.")
+        str | None,
+        typer.Argument(metavar="QUESTION", help="The question. Standard input is added to it."),
     ] = None,
     file: Annotated[
         list[Path] | None,
         typer.Option(
-            "--file", "-f", parser=file_path, help="Add a text file. Repeatable.", metavar="FILE"
+            "--file",
+            "-f",
+            parser=file_path,
+            metavar="FILE",
+            help="Add a text file to the question. Repeatable.",
         ),
     ] = None,
-    system: Annotated[str | None, typer.Option("--system", "-s", help="The system prompt.")] = None,
+    system: Annotated[
+        str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt.")
+    ] = None,
     provider: Provider = None,
     model: Model = None,
     base_url: BaseUrl = None,
@@ -78,14 +85,12 @@ def ask(
     as_json: Json = False,
     plain: Plain = False,
     no_stream: Annotated[
-        bool, typer.Option("--no-stream", help="Ask for the whole answer at once.")
+        bool, typer.Option("--no-stream", help="Request the whole answer at once.")
     ] = False,
     temperature: Temperature = None,
     max_tokens: Annotated[
         int | None,
-        typer.Option(
-            "--max-tokens", min=1, metavar="N", help="End the answer after so many tokens."
-        ),
+        typer.Option("--max-tokens", min=1, metavar="N", help="End the answer after N tokens."),
     ] = None,
     option: Option = None,
     retries: Retries = None,
@@ -114,9 +119,8 @@ def ask(
 ) -> int:
     """Ask a question and show the answer while it is written.
 
-    Exit status: 0 whole answer, 1 failed, 2 usage or configuration,
-    3 refused by the provider, 4 timeout or stall, 5 truncated,
-    129 hang-up, 130 Ctrl+C, 143 SIGTERM.
+    Exit status: 0 the answer is whole, 1 it failed, 2 usage or configuration,
+    3 refused by the server, 4 timeout or stall, 5 cut off, 130 Ctrl+C.
     """
     arguments = locals()
     flags = settings_in(arguments)

@@ -50,18 +50,24 @@ def bench(
             "--model",
             "-m",
             metavar="MODEL[@PROVIDER]",
-            help="Repeatable: several are compared, in turns.",
+            help="The model to measure. Repeatable: several are compared.",
         ),
     ] = None,
     base_url: BaseUrl = None,
     profile: Profile = None,
     runs: Annotated[
         int | None,
-        typer.Option("-n", "--runs", min=1, metavar="N", help="Exactly so many runs a model."),
+        typer.Option("-n", "--runs", min=1, metavar="N", help="Measure exactly N runs of each model."),
     ] = None,
     time: Annotated[
         float | None,
-        typer.Option("--time", min=0.1, metavar="S", help="Seconds for everything; about 30."),
+        typer.Option(
+            "--time",
+            min=0.1,
+            metavar="S",
+            show_default="about 30",
+            help="Stop after S seconds.",
+        ),
     ] = None,
     precision: Annotated[
         float,
@@ -70,25 +76,35 @@ def bench(
             min=0.1,
             max=100.0,
             metavar="PCT",
-            help="Enough when the median is so sure.",
+            help="Stop once the median is known to within PCT %.",
         ),
     ] = 5.0,
     concurrency: Annotated[
         int,
-        typer.Option("-c", "--concurrency", min=1, max=1000, metavar="C", help="Streams at once."),
+        typer.Option(
+            "-c",
+            "--concurrency",
+            min=1,
+            max=1000,
+            metavar="N",
+            help="Keep N requests running at once.",
+        ),
     ] = 1,
     rate: Annotated[
         float | None,
         typer.Option(
-            "--rate", min=0.001, metavar="R", help="Requests a second, whatever becomes of them."
+            "--rate",
+            min=0.001,
+            metavar="N",
+            help="Start N requests per second.",
         ),
     ] = None,
     arrivals: Annotated[
         Literal["constant", "poisson"],
-        typer.Option("--arrivals", help="How those requests are spread."),
+        typer.Option("--arrivals", help="How --rate spaces the requests."),
     ] = "constant",
     prompt: Annotated[
-        str | None, typer.Option("--prompt", metavar="TEXT", help="What is asked.")
+        str | None, typer.Option("--prompt", metavar="TEXT", help="The question to ask.")
     ] = None,
     prompt_tokens: Annotated[
         int | None,
@@ -97,24 +113,27 @@ def bench(
             min=1,
             max=10_000_000,
             metavar="N",
-            help="Put about so many before it.",
+            help="Put about N tokens of filler before the question.",
         ),
     ] = None,
     max_tokens: Annotated[
         int,
-        typer.Option("--max-tokens", min=1, metavar="N", help="End each answer after so many."),
+        typer.Option("--max-tokens", min=1, metavar="N", help="End each answer after N tokens."),
     ] = 128,
     conn: Annotated[
         Literal["reuse", "new"],
-        typer.Option("--conn", help="One connection for all runs, or one for each."),
+        typer.Option("--conn", help="Reuse one connection, or open a new one for each run."),
     ] = "reuse",
     cache: Annotated[
         Literal["bust", "reuse", "compare"],
-        typer.Option("--cache", help="Prompts that no prefix cache knows, the same one, or both."),
+        typer.Option(
+            "--cache",
+            help="Defeat the server's prefix cache, use it, or compare both.",
+        ),
     ] = "bust",
     vs_blocking: Annotated[
         bool,
-        typer.Option("--vs-blocking", help="Against the same request without streaming."),
+        typer.Option("--vs-blocking", help="Compare with the same request without streaming."),
     ] = False,
     temperature: Temperature = None,
     option: Option = None,
@@ -124,44 +143,47 @@ def bench(
     timeout: Timeout = None,
     as_json: Json = False,
     csv: Annotated[
-        Path | None, typer.Option("--csv", parser=file_path, metavar="FILE", help="One row a run.")
+        Path | None, typer.Option("--csv", parser=file_path, metavar="FILE", help="Write one row per run.")
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", parser=file_path, metavar="FILE", help="One page with plots."),
+        typer.Option("--html", parser=file_path, metavar="FILE", help="Write a page with plots."),
     ] = None,
     save: Annotated[
-        str | None, typer.Option("--save", metavar="NAME", help="Keep the result for --baseline.")
+        str | None, typer.Option("--save", metavar="NAME", help="Keep the result under this name.")
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option("--baseline", metavar="NAME|FILE", help="Judge against a result."),
+        typer.Option("--baseline", metavar="NAME|FILE", help="Compare with a result that was kept."),
     ] = None,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
             "--fail-if",
             metavar="GATE",
-            help="'ttft.p50>500ms', 'ttft.p50>baseline+10%', 'errors>0'. Repeatable.",
+            help="Exit with 1 if this holds, such as 'errors>0' or 'ttft.p50>baseline+10%'. "
+            "Repeatable.",
         ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail also when it is inconclusive or client-bound.")
+        bool,
+        typer.Option(
+            "--strict", help="Also fail if the result is inconclusive or this client is the limit."
+        ),
     ] = False,
     self_test: Annotated[
-        bool, typer.Option("--self-test", help="How exact this installation measures; 5 s.")
+        bool, typer.Option("--self-test", help="Check how exactly this machine measures; takes 5 s.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="What each figure means, to the letter.")
+        bool, typer.Option("--explain", help="Explain every figure and exit.")
     ] = False,
     debug: Debug = False,
 ) -> int:
     """Measure how soon and how steadily a model answers.
 
-    One cold run, then runs until the median time to the first token is
-    known to 5 %, or about 30 s. Exit status: 0 pass, 1 a gate failed or it
-    got worse than the baseline, 2 usage, 3 too many runs failed,
-    4 inconclusive and 5 client-bound (both with --strict), 130 Ctrl+C.
+    A first, cold run is shown apart. Exit status: 0 passed, 1 a gate failed or it is slower
+    than the baseline, 2 usage or configuration, 3 too many runs failed, 4 inconclusive and
+    5 limited by this client (both only with --strict), 130 Ctrl+C.
     """
     arguments = locals()
     if debug:

@@ -15,6 +15,7 @@ from chatstream.cli.endpoints import endpoint, with_keys
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.events import Event
+from chatstream.nearest import did_you_mean
 from chatstream.providers import Row, dialect, find, is_known
 
 if TYPE_CHECKING:
@@ -59,9 +60,10 @@ def _strategy(settings: Settings) -> list[str]:
     names = settings.strategies.get(settings.strategy)
     if names is None:
         known = ", ".join(settings.strategies) or "none yet"
+        hint = f"a list of models under [strategies] in the configuration file; there: {known}"
         raise ConfigError(
             f"there is no strategy {settings.strategy!r}",
-            hint=f"a list of models under [strategies] in the configuration file; there: {known}",
+            hint=did_you_mean(settings.strategy, settings.strategies, hint),
         )
     return names
 
@@ -230,3 +232,15 @@ def model_of(
         hint = "`ollama pull llama3.2` fetches one" if name == "ollama" else "name one with -m"
         raise UsageError(f"{provider.endpoint.base_url} has no model", hint=hint)
     return names[0]
+
+
+def model_hint(
+    provider: Provider, model: str, token: CancelToken
+) -> Generator[Event, None, str | None]:
+    """Pulses while the server that does not have this model is asked what is near; or None."""
+    try:
+        names = yield from _names(provider, token, _LOOK_FOR_OLLAMA)
+    except ChatstreamError:
+        token.check()
+        return None
+    return did_you_mean(model, names)

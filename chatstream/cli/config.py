@@ -23,6 +23,7 @@ import msgspec
 
 from chatstream.addresses import same_server
 from chatstream.errors import ConfigError, UsageError
+from chatstream.nearest import did_you_mean
 from chatstream.providers import PROVIDERS
 from chatstream.redact import redact
 
@@ -242,7 +243,8 @@ def _named(origin: str, name: str) -> str:
 def _typed(name: str, value: Any, origin: str) -> Any:
     field = FIELDS.get(name)
     if field is None:
-        raise ConfigError(f"{origin}: there is no setting {name!r}", hint=_nearest(name))
+        hint = did_you_mean(name, FIELDS, f"the settings are: {', '.join(FIELDS)}")
+        raise ConfigError(f"{origin}: there is no setting {name!r}", hint=hint)
     if name not in _MAY_BE_EMPTY:
         check_given(origin, value)
     if isinstance(value, str):  # an argument need not be UTF-8, what we send has to be
@@ -253,23 +255,19 @@ def _typed(name: str, value: Any, origin: str) -> Any:
         return msgspec.convert(value, field.type, strict=False)
     except msgspec.ValidationError as error:
         shown = "***" if name in SECRETS else repr(value)
-        allowed = [value for kind in (field.type, *get_args(field.type)) for value in _words(kind)]
+        allowed = choices(name)
+        hint = f"one of: {', '.join(allowed)}" if allowed else None
         raise ConfigError(
             f"{origin}: {shown} does not fit {name}: {error}",
-            hint=f"one of: {', '.join(allowed)}" if allowed else None,
+            hint=did_you_mean(str(value), allowed, hint),
         ) from error
 
 
-def _words(kind: Any) -> list[str]:
-    """The values of a type that has just these."""
-    return list(get_args(kind)) if get_origin(kind) is Literal else []
-
-
-def _nearest(name: str) -> str:
-    import difflib  # only for a mistake
-
-    close = difflib.get_close_matches(name, FIELDS, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"the settings are: {', '.join(FIELDS)}"
+def choices(name: str) -> list[str]:
+    """The values of a setting that has just these."""
+    kind = FIELDS[name].type
+    kinds = [it for it in (kind, *get_args(kind)) if get_origin(it) is Literal]
+    return [value for it in kinds for value in get_args(it)]
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -293,9 +291,11 @@ def _from_file(path: Path, profile: str | None) -> list[Layer]:
     layers: list[Layer] = []
     if profile is not None:
         if not isinstance(profiles, dict) or not isinstance(profiles.get(profile), dict):
-            known = ", ".join(profiles) if isinstance(profiles, dict) and profiles else "none"
+            names = [str(it) for it in profiles] if isinstance(profiles, dict) else []
+            hint = f"profiles there: {', '.join(names) or 'none'}"
             raise ConfigError(
-                f"there is no profile {profile!r} in {path}", hint=f"profiles there: {known}"
+                f"there is no profile {profile!r} in {path}",
+                hint=did_you_mean(str(profile), names, hint),
             )
         layers.append((f"profile {profile} in {path}".replace("{", "{{"), profiles[profile]))
     top = {name: value for name, value in content.items() if name not in _TOP_LEVEL}

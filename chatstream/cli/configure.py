@@ -33,7 +33,7 @@ app = typer.Typer(
 
 @app.command()
 def path() -> int:
-    """Print where the configuration file is, or would be."""
+    """Print the path of the configuration file, even if there is none yet."""
     try:
         typer.echo(str(config_path()))
     except ChatstreamError as error:
@@ -43,7 +43,7 @@ def path() -> int:
 
 @app.command()
 def show(profile: Profile = None) -> int:
-    """Show every setting, its value and where it comes from; secrets are masked."""
+    """Show every setting, its value and where it comes from. Secrets are masked."""
     try:
         resolved = resolve({}, profile=profile)
     except ChatstreamError as error:
@@ -65,13 +65,16 @@ def show(profile: Profile = None) -> int:
 
 @app.command(name="set")
 def set_value(
-    name: Annotated[str, typer.Argument(help="The setting, as `config show` names it.")],
-    value: Annotated[str, typer.Argument(help="Its value; an empty text removes it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A setting that `config show` lists.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value; '' removes it.")],
     profile: Annotated[
-        str | None, typer.Option("--profile", help="Set it in this profile, made if needed.")
+        str | None,
+        typer.Option(
+            "--profile", metavar="NAME", help="Set it in this profile, which is added if missing."
+        ),
     ] = None,
 ) -> int:
-    """Set one setting in the configuration file; comments and layout stay."""
+    """Change one setting in the configuration file. Comments and layout are kept."""
     try:
         check_given("--profile", profile)
         if value or name not in FIELDS:

@@ -54,7 +54,7 @@ PLAIN_MARKS = {"ok": "+", "note": "!", "problem": "x"}
 
 def doctor(
     url: Annotated[
-        str | None, typer.Argument(metavar="[URL]", help="The server's address, as --base-url.")
+        str | None, typer.Argument(metavar="URL", help="The address of the server, as --base-url.")
     ] = None,
     provider: Provider = None,
     model: Model = None,
@@ -64,12 +64,13 @@ def doctor(
     first_token_timeout: FirstTokenTimeout = None,
     idle_timeout: IdleTimeout = None,
     timeout: Timeout = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON Lines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON Lines.")] = False,
     debug: Debug = False,
 ) -> int:
     """Find out why a stream does not stream.
 
-    It asks twice and looks at headers and arrival times. The exit status is 1 for a problem.
+    It asks the server twice and looks at the headers and at the time of each token. The exit
+    status is 1 if there is a problem.
     """
     flags = settings_in(locals())
     if debug:

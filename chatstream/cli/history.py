@@ -31,7 +31,7 @@ from chatstream.store.place import state_folder
 
 app = typer.Typer(
     add_completion=False,
-    help="What was asked and answered: list, show, search, export, remove.",
+    help="List, show, search, export and delete what was asked and answered.",
 )
 
 _PATIENCE = 1.0  # seconds of work before a person is told of it
@@ -46,19 +46,19 @@ class Format(StrEnum):
     JSON = "json"
 
 
-Number = Annotated[int, typer.Option("-n", "--number", min=1, metavar="N", help="So many at most.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON, one object a line.")]
+Number = Annotated[int, typer.Option("-n", "--number", min=1, metavar="N", help="Show at most N.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 
 
 @app.callback(invoke_without_command=True)
 def newest(context: typer.Context) -> int:
-    """What was asked and answered: list, show, search, export, remove."""
+    """List, show, search, export and delete what was asked and answered."""
     return 0 if context.invoked_subcommand else list_runs()
 
 
 @app.command(name="list")
 def list_runs(number: Number = 20, as_json: Json = False) -> int:
-    """List the newest runs."""
+    """List the newest runs, with what became of them."""
 
     def action(history: History) -> None:
         found = history.runs(number + 1)  # one more, to tell the ids apart
@@ -79,12 +79,17 @@ def list_runs(number: Number = 20, as_json: Json = False) -> int:
 @app.command()
 def show(
     run: Annotated[
-        str | None, typer.Argument(help="A run, by its id or the beginning of it; the last.")
+        str | None,
+        typer.Argument(
+            metavar="RUN",
+            show_default="the last one",
+            help="The id of a run, or the beginning of it.",
+        ),
     ] = None,
-    text: Annotated[bool, typer.Option("--text", help="The answer alone, byte for byte.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Print the answer alone, byte for byte.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Show the conversation of a run."""
+    """Show the conversation that a run belongs to."""
 
     def action(history: History) -> None:
         chosen = history.run(run)
@@ -104,12 +109,13 @@ def show(
 @app.command()
 def search(
     words: Annotated[
-        list[str], typer.Argument(help="Words that a message has; WORD* for any ending.")
+        list[str],
+        typer.Argument(metavar="WORD", help="A word in the message; WORD* matches any ending."),
     ],
     number: Number = 20,
     as_json: Json = False,
 ) -> int:
-    """Find messages by their words, the newest first."""
+    """Find messages that have all these words, the newest first."""
 
     def action(history: History) -> None:
         found = history.search(" ".join(words), number)
@@ -129,13 +135,16 @@ def search(
 @app.command()
 def export(
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]…", help="Runs; all when none is named.")
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN", show_default="all", help="The id of a run, or the beginning of it."
+        ),
     ] = None,
     form: Annotated[
-        Format, typer.Option("--format", help="JSON has one conversation a line.")
+        Format, typer.Option("--format", help="Markdown, or JSON with one conversation per line.")
     ] = Format.MARKDOWN,
 ) -> int:
-    """Write whole conversations to standard output, the oldest first."""
+    """Print whole conversations, the oldest first."""
 
     def action(history: History) -> None:
         chosen = [history.run(run) for run in runs] if runs else history.runs()[::-1]
@@ -151,9 +160,12 @@ def export(
 
 @app.command()
 def rm(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN…", help="Runs, as `show` takes them.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="The id of a run, or the beginning of it."),
+    ],
 ) -> int:
-    """Delete the conversations of these runs, and their journals."""
+    """Delete the conversations that these runs belong to."""
 
     def action(history: History) -> None:
         chosen = [history.run(run) for run in runs]  # a mistake in one deletes nothing
@@ -168,11 +180,11 @@ def prune(
     older_than: Annotated[
         float | None,
         typer.Option(
-            "--older-than", min=0.0, metavar="DAYS", help="Delete older conversations as well."
+            "--older-than", min=0.0, metavar="DAYS", help="Also delete conversations older than this."
         ),
     ] = None,
 ) -> int:
-    """Delete the journals that the settings keep_complete and keep_incomplete no longer keep."""
+    """Delete journals that are past the settings keep_complete and keep_incomplete."""
     from chatstream.cli.config import resolve
     from chatstream.store.retention import before, expire
 

@@ -25,7 +25,7 @@ def models(
     as_json: Json = False,
     debug: Debug = False,
 ) -> int:
-    """List the models of the server, one a line."""
+    """List the models that the server offers, one per line."""
     if debug:
         show_debug()
     token = CancelToken()

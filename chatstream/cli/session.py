@@ -18,10 +18,10 @@ from msgspec.structs import replace
 from chatstream import errors
 from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
-from chatstream.cli.choose import candidates, label, model_of, named, provider_of
+from chatstream.cli.choose import candidates, label, model_hint, model_of, named, provider_of
 from chatstream.cli.config import OnDrop, Resolved, Settings, learn_secrets, resolve
 from chatstream.cli.endpoints import address
-from chatstream.errors import Cancelled, ChatstreamError
+from chatstream.errors import Cancelled, ChatstreamError, ModelNotFound
 from chatstream.events import Error, Event, Metadata
 from chatstream.flow import Open, Pulse, Stage, pipe, singly, without_signals
 from chatstream.messages import ChatRequest, Message
@@ -269,7 +269,12 @@ def _answer(
                 plan = Plan(on_drop, means, in_words=bool(request.partial), first=last)
                 source = retry(watchdog(degrade(provider.open), limits), attempts, plan)
                 how = (means or "user_turn") if request.partial else None
-                yield from source(replace(request, model=model, means=how), token)
+                try:
+                    yield from source(replace(request, model=model, means=how), token)
+                except ModelNotFound as error:
+                    if last and (near := (yield from model_hint(provider, model, token))):
+                        error.hint = near
+                    raise
             finally:
                 provider.close()
 
