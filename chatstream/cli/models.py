@@ -8,7 +8,7 @@ import sys
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli import exits
+from chatstream.cli import exits, modellist
 from chatstream.cli.choose import awaited, model_names
 from chatstream.cli.config import resolve
 from chatstream.cli.interrupt import interrupts
@@ -33,6 +33,7 @@ def models(
         try:
             resolved = resolve({"provider": provider, "base_url": base_url}, profile=profile)
             names = awaited(model_names(resolved.settings, token))
+            modellist.remember(resolved.settings, names)
         except ChatstreamError as error:
             return exits.report(token.reason or error, sys.argv if as_json else ())
     for name in names:
