@@ -47,7 +47,9 @@ def zsh(home: Path) -> list[str]:
 def fish(home: Path) -> list[str]:
     config = home / "config" / "fish" / "config.fish"
     config.parent.mkdir(parents=True)
-    config.write_text("set -g fish_autosuggestion_enabled 0\nfunction fish_prompt; echo '> '; end\n")
+    config.write_text(
+        "set -g fish_autosuggestion_enabled 0\nfunction fish_prompt; echo '> '; end\n"
+    )
     return install.unpacked(install.shells(), "usr/bin/fish")
 
 

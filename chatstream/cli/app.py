@@ -145,9 +145,9 @@ class _Commands(Group):
         return command
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        own = {name for it in self.get_params(ctx) for name in it.opts}
-        if args and args[0].startswith("-") and args[0].partition("=")[0] not in own:
-            if is_question(args[-1]) and not COMMANDS.keys() & args:
+        if args and args[0].startswith("-") and is_question(args[-1]):
+            own = {name for it in self.get_params(ctx) for name in it.opts}
+            if args[0].partition("=")[0] not in own and not COMMANDS.keys() & args:
                 args = ["ask", *args]
         for option in (SHOW_COMPLETION, INSTALL_COMPLETION):
             args = with_value(args, option, lambda it: not it.startswith("-"), "")
@@ -205,16 +205,16 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _show_completion(shell: str | None) -> None:
-    if shell is not None:
+def _show_completion(context: typer.Context, shell: str | None) -> None:
+    if shell is not None and not context.resilient_parsing:
         from chatstream.cli import shells
 
         typer.echo(shells.script(shells.chosen(shell)))
         raise typer.Exit
 
 
-def _install_completion(shell: str | None) -> None:
-    if shell is not None:
+def _install_completion(context: typer.Context, shell: str | None) -> None:
+    if shell is not None and not context.resilient_parsing:
         from chatstream.cli import shells
 
         typer.echo(shells.install(shells.chosen(shell)))

@@ -57,7 +57,9 @@ def bench(
     profile: Profile = None,
     runs: Annotated[
         int | None,
-        typer.Option("-n", "--runs", min=1, metavar="N", help="Measure exactly N runs of each model."),
+        typer.Option(
+            "-n", "--runs", min=1, metavar="N", help="Measure exactly N runs of each model."
+        ),
     ] = None,
     time: Annotated[
         float | None,
@@ -143,7 +145,8 @@ def bench(
     timeout: Timeout = None,
     as_json: Json = False,
     csv: Annotated[
-        Path | None, typer.Option("--csv", parser=file_path, metavar="FILE", help="Write one row per run.")
+        Path | None,
+        typer.Option("--csv", parser=file_path, metavar="FILE", help="Write one row per run."),
     ] = None,
     html: Annotated[
         Path | None,
@@ -154,7 +157,9 @@ def bench(
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option("--baseline", metavar="NAME|FILE", help="Compare with a result that was kept."),
+        typer.Option(
+            "--baseline", metavar="NAME|FILE", help="Compare with a result that was kept."
+        ),
     ] = None,
     fail_if: Annotated[
         list[str] | None,
@@ -172,7 +177,8 @@ def bench(
         ),
     ] = False,
     self_test: Annotated[
-        bool, typer.Option("--self-test", help="Check how exactly this machine measures; takes 5 s.")
+        bool,
+        typer.Option("--self-test", help="Check how exactly this machine measures; takes 5 s."),
     ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Explain every figure and exit.")

@@ -81,6 +81,8 @@ def _items(context: Any, what: Any, begun: str) -> Iterable[Item] | None:
 
 
 def _commands(context: Any) -> Iterable[Item]:
+    if context._protected_args or context.args:  # a word that is no command
+        return []
     if context.parent is None:
         return [(name, about) for name, (_, about) in COMMANDS.items()]
     commands = getattr(context.command, "commands", {})

@@ -65,7 +65,9 @@ def show(profile: Profile = None) -> int:
 
 @app.command(name="set")
 def set_value(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A setting that `config show` lists.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A setting that `config show` lists.")
+    ],
     value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value; '' removes it.")],
     profile: Annotated[
         str | None,

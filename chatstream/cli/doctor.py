@@ -64,7 +64,9 @@ def doctor(
     first_token_timeout: FirstTokenTimeout = None,
     idle_timeout: IdleTimeout = None,
     timeout: Timeout = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON Lines.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the findings as JSON Lines.")
+    ] = False,
     debug: Debug = False,
 ) -> int:
     """Find out why a stream does not stream.

@@ -86,7 +86,9 @@ def show(
             help="The id of a run, or the beginning of it.",
         ),
     ] = None,
-    text: Annotated[bool, typer.Option("--text", help="Print the answer alone, byte for byte.")] = False,
+    text: Annotated[
+        bool, typer.Option("--text", help="Print the answer alone, byte for byte.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Show the conversation that a run belongs to."""
@@ -180,7 +182,10 @@ def prune(
     older_than: Annotated[
         float | None,
         typer.Option(
-            "--older-than", min=0.0, metavar="DAYS", help="Also delete conversations older than this."
+            "--older-than",
+            min=0.0,
+            metavar="DAYS",
+            help="Also delete conversations older than this.",
         ),
     ] = None,
 ) -> int:

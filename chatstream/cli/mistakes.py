@@ -26,7 +26,7 @@ def unknown_command(path: str, known: Iterable[str], arguments: Sequence[str]) -
 def _quoted(words: Sequence[str]) -> str:
     """What was typed as one argument, if it is short and the same in every shell."""
     text = " ".join(words)
-    plain = text.isprintable() and not set(text) & set("\"\\$`!")
+    plain = text.isprintable() and not set(text) & set('"\\$`!')
     return f'"{text}"' if plain and len(text) <= _LONGEST_EXAMPLE else '"..."'
 
 
@@ -36,7 +36,9 @@ def explained(error: typer.TyperException) -> UsageError:
     path = context.command_path if context is not None else ROOT
     option = getattr(error, "option_name", None)
     if type(error).__name__ == "NoSuchOption" and context is not None and option:
-        return UsageError(f"there is no option {option}", hint=_hint(path, [_near(context, option)]))
+        return UsageError(
+            f"there is no option {option}", hint=_hint(path, [_near(context, option)])
+        )
     message = error.format_message()
     choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", ())
     value = getattr(error, "message", "").partition(" is not one of ")[0].strip("'\"")
@@ -46,18 +48,16 @@ def explained(error: typer.TyperException) -> UsageError:
 
 def _near(context: Any, option: str) -> str | None:
     """What was meant by an option that is not known here."""
-    if near := did_you_mean(option, _options(context)):
-        return near
-    command = getattr(context.command, "get_command", lambda *_: None)(context, "ask")
-    if command is not None and option in {name for it in command.params for name in it.opts}:
-        return f"it belongs to a command and follows its name: chatstream ask {option}"
-    return None
+    if context.parent is None:
+        ask = context.command.get_command(context, "ask")
+        if option in _options(ask.params):
+            return f"it belongs to a command and follows its name: chatstream ask {option}"
+    known = _options(context.command.get_params(context))
+    return did_you_mean(option, [it for it in known if it.startswith("--")])
 
 
-def _options(context: Any) -> list[str]:
-    params = context.command.get_params(context)
-    names = [name for it in params for name in (*it.opts, *it.secondary_opts)]
-    return [name for name in names if name.startswith("--")]
+def _options(parameters: Iterable[Any]) -> list[str]:
+    return [name for it in parameters for name in (*it.opts, *it.secondary_opts)]
 
 
 def _hint(path: str, parts: Iterable[str | None]) -> str:

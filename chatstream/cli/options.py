@@ -134,7 +134,7 @@ FirstTokenTimeout = Annotated[
         "--first-token-timeout",
         min=0.0,
         metavar="S",
-        show_default="300; 900 for a local server",
+        show_default="300; 900 if local",
         help="Give up if there is no token after S seconds; 0 means never.",
     ),
 ]
@@ -217,12 +217,20 @@ def file_path(text: str) -> Path:
 
 CopyTo = Annotated[
     Path | None,
-    typer.Option("--copy-to", parser=file_path, metavar="FILE", help="Copy to this file, not to the clipboard."),
+    typer.Option(
+        "--copy-to",
+        parser=file_path,
+        metavar="FILE",
+        help="Copy to this file, not to the clipboard.",
+    ),
 ]
 SaveCode = Annotated[
     Path | None,
     typer.Option(
-        "--save-code", parser=file_path, metavar="DIR", help="Save each code block as a file in DIR."
+        "--save-code",
+        parser=file_path,
+        metavar="DIR",
+        help="Save each code block as a file in DIR.",
     ),
 ]
 SaveImages = Annotated[

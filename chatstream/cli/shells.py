@@ -109,7 +109,9 @@ def install(shell: str, environ: Mapping[str, str] = os.environ) -> str:
     try:
         home = Path.home()
     except RuntimeError as error:
-        raise ConfigError("there is no home folder to install into", hint=_by_hand(shell)) from error
+        raise ConfigError(
+            "there is no home folder to install into", hint=_by_hand(shell)
+        ) from error
     if shell == "bash":
         file, rc = home / ".bash_completions" / "chatstream.sh", home / ".bashrc"
         line = f"source '{file}'"

@@ -332,7 +332,7 @@ def last_unfinished(folder: Path) -> Path:
 
 
 def glimpse(path: Path) -> tuple[str, bool] | None:
-    """What a run asked, and whether it may be continued; None for a file that cannot be read.
+    """What a run asked, and whether it may be continued; None for any other file.
 
     Quick: only the ends of the journal are read. A question of more than 1 MiB is "".
     """
@@ -340,7 +340,11 @@ def glimpse(path: Path) -> tuple[str, bool] | None:
         first, last = _ends(path, _GLIMPSE)
     except OSError:
         return None
-    asked, _ = _request(first) if first.endswith(b"\n") else (None, None)
+    asked = None
+    if len(first) < _GLIMPSE:
+        if not isinstance(_decoded(first), Metadata):
+            return None
+        asked, _ = _request(first)
     question = asked.messages[-1].content if asked and asked.messages else ""
     end = _decoded(last)
     return question, not (is_running(path) or isinstance(end, Done) or _was_refused(end))

@@ -138,7 +138,7 @@ def test_a_terminal_gets_clean_text(folder: Path) -> None:
         (["list", "-n", "0"], "not in the range"),
         (["export", "--format", "pdf"], "pdf"),
         (["bogus"], "bogus"),
-        (["search"], "words"),
+        (["search"], "WORD"),
     ],
     ids=" ".join,
 )
