@@ -187,7 +187,7 @@ def bench(
 ) -> int:
     """Measure how soon and how steadily a model answers.
 
-    A first, cold run is shown apart. Exit status: 0 passed, 1 a gate failed or it is slower
+    A first, cold run is shown apart. Exit status: 0 passed, 1 a gate failed or it is worse
     than the baseline, 2 usage or configuration, 3 too many runs failed, 4 inconclusive and
     5 limited by this client (both only with --strict), 130 Ctrl+C.
     """

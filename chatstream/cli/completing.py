@@ -16,7 +16,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import typer
 from typer._click.shell_completion import (
     _resolve_context,
     _resolve_incomplete,
@@ -27,9 +26,12 @@ from chatstream.cli.app import COMMANDS
 from chatstream.cli.config import FIELDS, Settings, choices, config_path, load_file, resolve
 from chatstream.providers import PROVIDERS
 from chatstream.sinks.escape import clean
+from chatstream.sinks.output import Output
 
 Item = tuple[str, str]
 """A value, and what it is."""
+
+WANTED = {"complete_bash": "{0}\n", "described": "{0}\t{1}\n"}
 
 FILES = 1
 _RUNS = 100  # the newest; who wants an older one knows its id
@@ -42,13 +44,12 @@ def answer(root: Any, wanted: str) -> int:
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             found = completions(root, os.environ.get("COMP_WORDS", ""))
+        if found is None or wanted not in WANTED:
+            return FILES
+        lines = (WANTED[wanted].format(value, _line(about)) for value, about in found)
+        Output(1).write("".join(lines).encode("utf-8", "replace"))
     except Exception:  # whatever it is, it must not be written into the prompt
         return FILES
-    if found is None or wanted not in {"complete_bash", "described"}:
-        return FILES
-    lines = [value if wanted == "complete_bash" else f"{value}\t{_line(it)}" for value, it in found]
-    if lines:
-        typer.echo("\n".join(lines))
     return 0
 
 

@@ -194,6 +194,7 @@ def group_help(command: Any, context: typer.Context, rows: Sequence[tuple[str, s
             *("", "Commands:", *_rows(commands)),
             *("", "Options:", *_rows(options)),
             *_examples(context),
+            *("", f"More about a command: {context.command_path} COMMAND --help"),
         ]
     )
 

@@ -189,7 +189,7 @@ def prune(
         ),
     ] = None,
 ) -> int:
-    """Delete journals that are past the settings keep_complete and keep_incomplete."""
+    """Delete journals older than the settings keep_complete and keep_incomplete allow."""
     from chatstream.cli.config import resolve
     from chatstream.store.retention import before, expire
 

@@ -10,7 +10,7 @@ from chatstream.cli.config import FIELDS, Settings, choices
 from chatstream.cli.modellist import remember
 from chatstream.providers import PROVIDERS
 from chatstream.store.place import runs_folder, state_folder
-from tests.support.client import Finished, run_here
+from tests.support.client import Finished, run, run_here
 from tests.support.runs import failed, run_id, write_run
 
 
@@ -133,6 +133,17 @@ def test_a_broken_configuration_prints_nothing(text: str, configured: Path) -> N
     for line in ("ask --profile ", "ask -m ", "ask --strategy "):
         done = asked(f"chatstream {line}")
         assert (done.stdout, done.stderr) == (b"", "")
+
+
+def test_no_encoding_of_the_output_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(state_folder(), run_id(1), question="为什么天是蓝的?")
+    done = run(
+        [],
+        _CHATSTREAM_COMPLETE="described",
+        COMP_WORDS="chatstream history show ",
+        PYTHONIOENCODING="latin-1",
+    )
+    assert done.stdout.decode() == f"{run_id(1)}\t为什么天是蓝的?\n"
 
 
 @pytest.mark.parametrize("how", ["complete_zsh", "complete_fish", "source_bash", "nonsense", "1"])

@@ -30,7 +30,8 @@ def tab(url: str) -> bytes:
     return run([], _CHATSTREAM_COMPLETE="complete_bash", COMP_WORDS=line).stdout
 
 
-def until(holds: object) -> None:
+def until_remembered() -> None:
+    """The process that asks may be later than the one that waits for it."""
     deadline = time.monotonic() + LIMIT
     while not files() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -40,15 +41,22 @@ def test_the_server_is_asked_once_and_then_remembered(no_proxies: None) -> None:
     with Script(MODELS) as server:
         tab(server.url)
         assert server.wait_requests(1)
-        until(files)  # the process that asks may be later than the one that waited
+        until_remembered()
         assert tab(server.url).splitlines() == [b"llama3.2:1b", b"qwen3:4b"]
         assert [request.path for request in server.requests] == ["/api/tags"]
 
 
-def test_a_server_that_never_answers_is_waited_for_as_long_as_patience_lasts() -> None:
-    """A process that would wait for the server would never end: it has no other way to know."""
+def test_nobody_waits_for_a_server_that_never_answers(no_proxies: None) -> None:
+    """Completion is over while the process that asks still waits for the answer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert tab(f"http://127.0.0.1:{listener.getsockname()[1]}") == b""
+        listener.settimeout(LIMIT)
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(65536).startswith(b"GET /api/tags ")
+            connection.setblocking(False)
+            with pytest.raises(BlockingIOError):  # and not b"": it has not hung up
+                connection.recv(1)
     assert 0 < PATIENCE <= 0.2 < LONGEST
 
 
