@@ -73,6 +73,9 @@ def test_tab_completes_a_provider_a_model_and_a_run(
 ) -> None:
     for number, question in enumerate(QUESTIONS):
         write_run(state_folder(), run_id(number * 3600), "an answer", question=question)
+    (tmp_path / "question.txt").touch()
+    (tmp_path / "config.toml").write_text('[profiles."my work"]\nprovider = "demo"\n')
+    monkeypatch.setenv("CHATSTREAM_CONFIG", str(tmp_path / "config.toml"))
     with Script(MODELS, cycle=True) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         with require(started(shell, tmp_path)) as pane:
@@ -90,9 +93,12 @@ def test_tab_completes_a_provider_a_model_and_a_run(
             pane.until(lambda: list((state_folder() / "models").glob("*.json")) != [])
             completes("chatstream ask -p ollama -m q", "ollama -m qwen3:4b")
             completes("chatstream ask -p ollama -m llama3.2:1", "-m llama3.2:1b")
-            completes("chatstream ask --model=llama3.2:3", "--model=llama3.2:3b")
+            completes("chatstream ask -p ollama --model=llama3.2:3", "--model=llama3.2:3b")
             completes("chatstream history show 20260101-01", f"history show {run_id(3600)}")
             completes("chatstream resume --on-drop re", "--on-drop restart")
+            completes("chatstream models --profile m", "--profile my\\ work")
+            completes(f"chatstream ask -f {tmp_path}/ques", f"-f {tmp_path}/question.txt")
+            completes("chatstream ask -s x --fallback qwen3@opena", "--fallback qwen3@openai")
             completes("chatstream history show 2026010", f"history show {run_id(0)[:10]}")
             if shell is not bash:  # which shows no descriptions
                 pane.send("Tab")

@@ -24,6 +24,7 @@ _chatstream() {
     local word=${line##*[[:space:]]}
     # Bash completes what follows the last of these: of llama3.2:1b only the 1b.
     local taken=${word%"${word##*[$COMP_WORDBREAKS]}"}
+    taken=${taken%@}  # which it keeps with what follows
     COMPREPLY=()
     answer=$(_CHATSTREAM_COMPLETE=complete_bash env COMP_WORDS="$line" \
         "${1/#\~/$HOME}" 2>/dev/null) || return 0
