@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadgroup
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all fuzz check bench cover servers clean
+.PHONY: demo test test-all fuzz check bench cover picture servers clean
 
 demo: $(VENV)/.base
 	$(BIN)/chatstream ask --provider demo "What can you do?"
@@ -35,6 +35,10 @@ bench: $(VENV)/.bench
 cover: $(VENV)/.dev
 	$(BIN)/python -m pytest --cov=chatstream --cov-report=term-missing:skip-covered
 
+# The README's picture: runs the program, kills it, resumes.
+picture: $(VENV)/.dev
+	$(BIN)/python -m tests.support.picture
+
 # Real servers for the tests marked `real`: llama.cpp, aimock, nginx. Needs apt and npm.
 servers: $(VENV)/.dev
 	$(BIN)/python -m tests.support.real.install
@@ -53,6 +57,7 @@ $(VENV)/.base: $(BIN)/python pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) --editable '.[dev]'
+	$(PIP) --upgrade --target $(VENV)/pysocks PySocks  # beside the rest: most tests are without it
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.dev

@@ -6,6 +6,9 @@
         if isinstance(event, chatstream.events.Content):
             print(event.delta, end="", flush=True)
 
+    for piece in chatstream.pieces("Why is the sky blue?"):    # the text alone
+        print(piece, end="", flush=True)
+
     print(chatstream.ask("Why is the sky blue?", provider="demo").content)
 
     for event in chatstream.resume():          # continue the last answer that broke off
@@ -25,10 +28,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chatstream import errors, events
+    from chatstream.api import ask, pieces, resume, stream
     from chatstream.cancel import CancelToken
     from chatstream.cli.playing import replay
-    from chatstream.cli.resuming import resume
-    from chatstream.cli.session import ask, stream
     from chatstream.errors import ChatstreamError
     from chatstream.messages import Message
     from chatstream.store.history import history
@@ -43,6 +45,7 @@ __all__ = [
     "errors",
     "events",
     "history",
+    "pieces",
     "replay",
     "resume",
     "stream",
@@ -52,11 +55,12 @@ _HOMES = {
     "CancelToken": "chatstream.cancel",
     "ChatstreamError": "chatstream.errors",
     "Message": "chatstream.messages",
-    "ask": "chatstream.cli.session",
+    "ask": "chatstream.api",
     "history": "chatstream.store.history",
+    "pieces": "chatstream.api",
     "replay": "chatstream.cli.playing",
-    "resume": "chatstream.cli.resuming",
-    "stream": "chatstream.cli.session",
+    "resume": "chatstream.api",
+    "stream": "chatstream.api",
 }
 
 
@@ -66,3 +70,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return importlib.import_module(f"chatstream.{name}")
     raise AttributeError(f"module 'chatstream' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

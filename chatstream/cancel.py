@@ -13,7 +13,6 @@ One that raises keeps no other from being called; its exception is logged as a w
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +21,7 @@ from typing import NoReturn, TypeVar
 
 from chatstream.clock import Deadline
 from chatstream.errors import Cancelled
+from chatstream.inbox import Empty, Inbox
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +84,13 @@ class CancelToken:
         It sleeps in slices: a signal that arrives in the instant before the system call is
         handled only when that call returns.
         """
-        wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put() is safe in signal handlers
+        wake: Inbox[None] = Inbox()
         remove = self.on_cancel(lambda: wake.put(None))
         deadline = Deadline(seconds)
         try:
             while not self.cancelled and (left := deadline.left()):
-                with suppress(queue.Empty):
-                    wake.get(timeout=min(left, SLICE))
+                with suppress(Empty):
+                    wake.get(min(left, SLICE))
         finally:
             remove()
         return self.cancelled
@@ -101,7 +101,7 @@ class CancelToken:
         For a system call that no cancel ends, such as opening a FIFO that nobody writes to. It
         runs on a thread of its own, and a cancel leaves it behind.
         """
-        ended: queue.SimpleQueue[Callable[[], T]] = queue.SimpleQueue()
+        ended: Inbox[Callable[[], T]] = Inbox()
 
         def run() -> None:
             try:
@@ -111,16 +111,14 @@ class CancelToken:
             else:
                 ended.put(lambda: result)
 
-        # The token is not only looked at: a signal that interrupts a timed get() at its very end
-        # leaves it waiting for ever (CPython takes the negative rest of the time for no limit),
-        # and only an item wakes it then. The slices are for the instant before the system call.
+        # The slices are for a signal that arrives in the instant before the system call.
         remove = self.on_cancel(lambda: ended.put(lambda: _raise(self.reason or Cancelled(""))))
         threading.Thread(target=run, daemon=True).start()
         try:
             while True:
                 self.check()
-                with suppress(queue.Empty):
-                    return ended.get(timeout=SLICE)()
+                with suppress(Empty):
+                    return ended.get(SLICE)()
         finally:
             remove()
 

@@ -82,11 +82,30 @@ class ConnectError(ChatstreamError):
     hint = "check that the server runs and that the address is right (--base-url)"
 
 
+class ProxyRefused(ConnectError):
+    """The proxy does not let the request through. Trying again cannot help."""
+
+    retryable = False
+
+
+class Unreachable(ConnectError):
+    """Every address of the server refuses, or its name leads nowhere.
+
+    `here`: it would be on this machine. `named`: the name has an address.
+    """
+
+    def __init__(self, message: str, *, here: bool = False, named: bool = True) -> None:
+        super().__init__(message)
+        self.here, self.named = here, named
+        if not named:
+            self.hint = "check the name of the server (--base-url), and the network"
+
+
 class TLSError(ChatstreamError):
-    """The server's certificate was not accepted. Trying again cannot help."""
+    """No secure connection to the server. Trying again cannot help."""
 
     code = "connect"
-    hint = "for a private certificate authority name its file with ca_file or REQUESTS_CA_BUNDLE"
+    hint = "check the address and the port (--base-url)"
 
 
 class ProtocolError(ChatstreamError):

@@ -15,6 +15,7 @@ A field whose value is its default is left out of the JSON.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any, Literal, Union, get_args
 
@@ -300,7 +301,11 @@ TYPES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(AnyEvent)
 """The values of `type` that this version knows."""
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent)
+
+
+@functools.cache  # a hundredth of a start; who asks a server does not need it
+def _decoder() -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(AnyEvent)
 
 
 def encode(event: Event) -> bytes:
@@ -316,7 +321,7 @@ def encode_lines(events: Iterable[Event]) -> bytes:
 def decode(line: bytes | str) -> AnyEvent:
     """The event of one JSON line. Raises `ValueError` for anything else."""
     try:
-        event: AnyEvent = _decoder.decode(line)
+        event: AnyEvent = _decoder().decode(line)
     except msgspec.DecodeError as error:
         raise ValueError(f"not an event: {error}") from error
     return event

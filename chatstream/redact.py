@@ -117,6 +117,21 @@ class Redactor:
         elif named and isinstance(options, str):
             self.learn(options)
 
+    def learn_headers(self, headers: Any) -> None:
+        """Mask the values of these headers from now on, but those that are known to be harmless.
+
+        `headers` is what a user gave: a mapping, or texts such as `Name: value`.
+        """
+        if isinstance(headers, list | tuple):
+            headers = dict(str(it).partition(":")[::2] for it in headers)
+        if not isinstance(headers, Mapping):
+            return
+        for name, value in headers.items():
+            if not _is_shown(str(name).strip()):
+                value = str(value).strip()
+                self.learn(value)
+                self.learn(value.partition(" ")[2])  # without "Bearer"
+
     def forget(self) -> None:
         """Know no secret any more: tests begin with it."""
         self._secrets = ()

@@ -13,7 +13,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "flow", "timing"),
-    *("addresses", "nearest", "redact"),
+    *("addresses", "inbox", "nearest", "redact"),
 }
 PURE = {"wire", "accumulate"}
 EVERYTHING = {"*"}
@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": VALUES | PURE,
     "bench": VALUES | PURE,
     "cli": EVERYTHING,
+    "api": EVERYTHING,
     "__init__": EVERYTHING,
     "__main__": EVERYTHING,
 }
@@ -40,15 +41,19 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "requests": ("transport/",),
     "urllib3": ("transport/",),
+    "socks": ("transport/socks.py",),
+    "certifi": ("transport/trust.py",),
+    "truststore": ("transport/trust.py",),
     "tenacity": ("recovery/policy.py",),
     "rich": ("sinks/", "cli/"),
     "markdown_it": ("sinks/",),
     "typer": ("cli/",),
+    "difflib": ("nearest.py",),
     "tomlkit": ("cli/configure.py",),
 }
 
 # What must not be imported while a module is imported: it would slow every start.
-ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich"}
+ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich", "certifi", "truststore"}
 DRAWING = {
     *("live", "region", "markdown", "inline", "tables", "code", "lines"),
     *("theme", "status", "tools", "thoughts"),

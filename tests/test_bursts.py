@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream.accumulate import Accumulator
+from chatstream.api import stream
 from chatstream.cancel import CancelToken
-from chatstream.cli.session import stream
 from chatstream.clock import monotonic
 from chatstream.errors import Truncated
 from chatstream.events import Content, Event, Metadata, encode

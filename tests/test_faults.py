@@ -23,8 +23,7 @@ import pytest
 
 from chatstream import events as ev
 from chatstream import grammar
-from chatstream.cli.resuming import resume
-from chatstream.cli.session import stream
+from chatstream.api import resume, stream
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import events_of, read
 from tests.support.client import Answer, Finished, answer_of, run

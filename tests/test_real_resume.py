@@ -9,7 +9,7 @@ import pytest
 
 from chatstream import events as ev
 from chatstream import grammar
-from chatstream.cli.session import stream
+from chatstream.api import stream
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import Record, journals, read
 from tests.support.client import Answer, Finished, answer_of, run

@@ -12,7 +12,7 @@ import pytest
 
 from chatstream import events as ev
 from chatstream import grammar
-from chatstream.cli.session import stream
+from chatstream.api import stream
 from tests.support.client import Answer, Running, answer_of, ask, run, server_flags
 from tests.support.faultproxy import FaultProxy
 from tests.support.real.servers import aimock, fixture, llama_server, nginx

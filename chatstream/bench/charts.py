@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 
-from chatstream.bench.layout import count, seconds
+from chatstream.bench.layout import count, name, number, seconds
 from chatstream.bench.metrics import failed, values_of
 from chatstream.bench.plots import Scale, scale_of
 from chatstream.bench.result import OK, Arm, Result
@@ -28,6 +28,9 @@ Axis = tuple[Scale, Tell]
 NOTHING = "\u2013"  # an en dash
 _LEFT, _TOP, _WIDE, _HIGH = 58, 26, 404, 214
 """Where a plot draws, and how much, in a view box of 480 x 280; around it is room for labels."""
+
+_SLOT = 40
+"""The least height of an arm that stands beside others."""
 
 _MARKS = ("m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0", "m-3-3h6v6h-6", "m0-4l4 7h-8", "m0-4l4 4-4 4-4-4")
 """A shape for each arm: it is not only the colour that tells them apart."""
@@ -46,13 +49,43 @@ def _y(scale: Scale, value: float) -> float:
 def drawn(result: Result) -> Iterator[str]:
     """Each plot as HTML; empty where there is nothing to draw."""
     arms, samples = result.arms, result.samples
+    if len(arms) > 1:
+        yield _side_by_side("TTFT of each arm", arms, "ttft", seconds)
+        yield _side_by_side("Tokens per second of each arm", arms, "tokens_per_second", number)
     runs = [[it for it in samples if it.arm == arm.name] for arm in arms]
     ttfts = [values_of("ttft", its) for its in runs]
-    yield _histogram("TTFT: runs in each bin", ttfts)
+    yield _histogram("TTFT: number of runs", ttfts)
     yield _ecdf(arms, ttfts)
     yield _drift(result)
     yield _timelines(result)
-    yield _histogram("Gaps between arrivals, in each bin", [values_of("gap", its) for its in runs])
+    yield _histogram("Gaps between arrivals: how many", [values_of("gap", its) for its in runs])
+
+
+def _side_by_side(title: str, arms: list[Arm], metric: str, tell: Tell) -> str:
+    """A bar for each arm, as long as its median, with the 95 % interval across its end."""
+    found = [(arm, it) for arm in arms for it in arm.summaries if it.metric == metric and it.n]
+    ends = [it.median if it.high is None else it.high for _, it in found if it.median is not None]
+    if not ends:
+        return ""
+    scale = Scale(0.0, max(ends) or 1.0, False)
+    slot = max(_SLOT, _HIGH / len(found))
+    marks, told = [], []
+    for at, (arm, it) in enumerate(found):
+        top = _TOP + at * slot
+        colour = arms.index(arm) % 6
+        median = "failed" if it.median is None else tell(it.median)
+        label = escaped(f"{name(arm.name, 40)}: {median}")
+        marks.append(f'<text x="{_LEFT}" y="{top + 12:.1f}" class="name">{label}</text>')
+        told.append(f"{arm.name}: median {median}, 95 % {interval(it.low, it.high, tell)}.")
+        if it.median is None:
+            continue
+        long, y = _x(scale, it.median) - _LEFT, top + 18
+        marks.append(_path(f"a{colour} area", f"M{_LEFT} {y:.1f}h{long:.1f}v12H{_LEFT}z"))
+        if it.low is not None:
+            end = scale.high if it.high is None else it.high
+            span = f"M{_x(scale, it.low):.1f} {y + 6:.1f}H{_x(scale, end):.1f}"
+            marks.append(_path(f"a{colour} range", span))
+    return _plot(title, " ".join(told), (scale, tell), None, marks, slot * len(found))
 
 
 def _histogram(title: str, arms: list[list[float]]) -> str:
@@ -81,7 +114,7 @@ def _ecdf(arms: list[Arm], ttfts: list[list[float]]) -> str:
     if scale is None:
         return ""
     up = Scale(0.0, 1.0, False)
-    marks, told = [], ["The share of the runs that had a token by then."]
+    marks, told = [], ["The share of runs that had their first token by then."]
     for at, (arm, values) in enumerate(zip(arms, ttfts, strict=True)):
         finite = sorted(it for it in values if math.isfinite(it))
         points = [(_x(scale, it), _y(up, n / len(values))) for n, it in enumerate(finite, 1)]
@@ -115,8 +148,8 @@ def _drift(result: Result) -> str:
         marks.append(_path(f"a{at % 6} mark", path))
     bad = [f"M{_x(scale, it.number):.1f} {_TOP}{_CROSS}" for it in runs if failed(it)]
     marks.append(_path("wrong", "".join(bad)))
-    words = "What drifts, or warms up, is seen here. Crosses at the top are failed runs."
-    return _plot("TTFT of each run, by its number", words, (scale, whole), (up, seconds), marks)
+    words = "Shows drift and warm-up. Crosses at the top are failed runs."
+    return _plot("TTFT by run number", words, (scale, whole), (up, seconds), marks)
 
 
 def _timelines(result: Result) -> str:
@@ -139,8 +172,8 @@ def _timelines(result: Result) -> str:
             y = _y(up, sums[before - 1] if 0 < before <= len(sums) else 0)
             end = min(stall.at + stall.seconds, scale.high)
             stalls += f"M{_x(scale, min(stall.at, end)):.1f} {y:.1f}H{_x(scale, end):.1f}"
-    words = f"A line each for {len(shown)} of {count(len(got), 'run')}, evenly spread; "
-    words += "cold ones are dashed, stalls are thick."
+    words = f"One line per run: {len(shown)} of {count(len(got), 'run')}, evenly spread. "
+    words += "Cold runs are dashed, stalls are thick."
     marks.append(_path("stall", stalls))
     return _plot("Deltas received, over time", words, (scale, seconds), (up, whole), marks)
 
@@ -175,22 +208,26 @@ def _path(kind: str, path: str, title: str = "") -> str:
     return f'<path class="{kind}" d="{path}">{title and f"<title>{escaped(title)}</title>"}</path>'
 
 
-def _plot(title: str, words: str, x: Axis, y: Axis, marks: list[str]) -> str:
+def _plot(
+    title: str, words: str, x: Axis, y: Axis | None, marks: list[str], high: float = _HIGH
+) -> str:
     """A figure with its frame and what it shows in words; `marks` is SVG."""
-    name = re.sub(r"\W+", "-", title.lower())
+    label = re.sub(r"\W+", "-", title.lower())
     grid = []
-    for value in _ticks(y[0], y[1] is whole):
-        at, told = _y(y[0], value), escaped(y[1](value))
-        grid.append(_path("grid", f"M{_LEFT} {at:.1f}h{_WIDE}"))
-        grid.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" class="end">{told}</text>')
+    if y is not None:
+        for value in _ticks(y[0], y[1] is whole):
+            at, told = _y(y[0], value), escaped(y[1](value))
+            grid.append(_path("grid", f"M{_LEFT} {at:.1f}h{_WIDE}"))
+            grid.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" class="end">{told}</text>')
     for value in _ticks(x[0], x[1] is whole):
         at, told = _x(x[0], value), escaped(x[1](value))
-        grid.append(_path("grid", f"M{at:.1f} {_TOP + _HIGH}v5"))
-        grid.append(f'<text x="{at:.1f}" y="{_TOP + _HIGH + 19}">{told}</text>')
+        grid.append(_path("grid", f"M{at:.1f} {_TOP + high:g}v5"))
+        grid.append(f'<text x="{at:.1f}" y="{_TOP + high + 19:g}">{told}</text>')
     return (
-        f'<figure><svg viewBox="0 0 480 280" role="img" aria-labelledby="{name} {name}-words">'
-        f'<title id="{name}">{escaped(title)}</title>'
-        f'<desc id="{name}-words">{escaped(words)}</desc>'
+        f'<figure><svg viewBox="0 0 480 {_TOP + high + 40:g}" role="img" '
+        f'aria-labelledby="{label} {label}-words">'
+        f'<title id="{label}">{escaped(title)}</title>'
+        f'<desc id="{label}-words">{escaped(words)}</desc>'
         f'<text x="4" y="13" class="name">{escaped(title)}</text>{"".join(grid + marks)}</svg>'
         f"<figcaption>{escaped(words)}</figcaption></figure>"
     )

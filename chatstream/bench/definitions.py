@@ -1,6 +1,6 @@
-"""What each figure means, exactly: printed by `bench --explain`, stored in every export.
+"""What each figure means, exactly: printed by `bench --explain` and stored in every export.
 
-The limits in the text are those of the code.
+The limits in the text come from the code.
 """
 
 from __future__ import annotations
@@ -15,96 +15,111 @@ _INDENT = 4
 
 DEFINITIONS: dict[str, str] = {
     "t0": (
-        "The moment before the first byte of the request goes to the kernel, on a connected "
-        "socket. Every latency counts from it, on the monotonic clock, in seconds. Name look-up, "
-        "TCP and TLS come before it and are measured apart (connect)."
+        "The moment just before the first byte of the request is written to a connected socket. "
+        "Every latency starts here and is measured in seconds on the monotonic clock. Name "
+        "lookup, TCP and TLS happen before t0 and are reported separately, as connect."
     ),
     "token": (
-        "A piece of text that the model has generated: of the answer, of its reasoning or of a "
-        "tool call (its name, its arguments). Frames with a role only, empty ones, pings, "
-        "comments and usage do not count. White space does."
+        "A piece of text that the model generated: part of its answer, of its reasoning or of a "
+        "tool call (its name or its arguments). White space counts. Frames that carry only a "
+        "role, empty frames, pings, comments and usage do not."
     ),
-    "delta": "One piece of text as the server sends it. It may bring several tokens.",
+    "delta": "One piece of text as the server sends it. It can hold several tokens.",
     "arrival": (
-        "One receive instant with at least one delta. On Linux without TLS it is the kernel's "
-        "receive time, elsewhere the moment when this process had the bytes. What one read "
-        "brings is one arrival."
+        "The time at which at least one delta was received. On Linux without TLS this is the "
+        "kernel's receive time. Elsewhere it is the time at which this process had the bytes. "
+        "Everything that one read returns is one arrival."
     ),
-    "ttfb": "Time to the first byte of the response body, decrypted.",
+    "ttfb": "Time to the first byte of the response body, after decryption.",
     "ttft": "Time to the first token of any kind: reasoning, answer or tool call.",
     "ttfa": (
-        "Time to the first token of the answer: text that is more than white space, or a tool "
-        "call. Reasoning does not count, in its own field or between <think> tags."
+        "Time to the first token of the answer: a tool call, or text other than white space. "
+        "Reasoning does not count, whether it has a field of its own or stands between <think> "
+        "tags."
     ),
     "ttft_cold": (
-        "connect + ttft of the first run, on a new connection. It is shown apart and enters no "
-        "other figure."
+        "connect + ttft of the first run, which opens a new connection. It is shown separately "
+        "and counts in no other figure."
     ),
     "gap": (
-        "The time between two arrivals, never 0. Tokens that arrive together make no gap; the "
-        "deltas of each arrival are told beside the gaps."
+        "The time between two arrivals; it is never 0. Tokens that arrive together have no gap "
+        "between them. The number of deltas per arrival is shown next to the gaps."
     ),
     "N": (
-        "The number of generated tokens, as the server counts them (usage, or its own counters); "
-        "without a count the number of deltas, marked with ≈. There is no tokenizer. Reasoning "
-        "that is counted apart and never sent is not in N."
+        "The number of tokens generated, as counted by the server (its usage or its own "
+        "counters). If the server reports no count, N is the number of deltas, and figures that "
+        "depend on it are marked with ≈. chatstream runs no tokenizer of its own. Reasoning that "
+        "the server counts separately and never sends is not part of N."
     ),
     "tpot": (
-        "Time per output token: (last arrival - first arrival) / (N - n_first). n_first is the "
-        "number of tokens in the first arrival: one for each delta or as many as deltas bring on "
-        "average, whichever its share of the characters is nearer to; by that share alone where "
-        "the server had held text back. An N of one more than the deltas counts the end token, "
-        "which is never sent and takes no part. Tokens per second are 1 / tpot."
+        "Time per output token: (last arrival - first arrival) / (N - n_first), where n_first is "
+        "the number of tokens in the first arrival. It is estimated as one per delta, or as the "
+        "average number of tokens per delta, whichever is closer to that arrival's share of all "
+        "characters. If the server held text back at first, that share alone decides. If N is "
+        "one more than the number of deltas, the extra token is the end token, which is never "
+        "sent, and it is left out. Tokens per second are 1 / tpot."
     ),
     "duration": "Time to the last token.",
     "stall": (
         f"A gap over {STALL * 1000:.0f} ms and over {STALL_GAPS} x the median gap of its run. "
-        "Told with its start and its length."
+        "Each stall is reported with its start and its length."
     ),
     "status": (
-        "ok: the protocol's own end mark came. truncated: the stream ended before it. "
-        "stream_error: the server told of an error in the stream, or sent something else. "
-        "http_NNN: that HTTP status. timeout_connect, timeout_first_token, "
-        "timeout_between_tokens, timeout_total: that limit passed. reset: the connection was "
-        "reset after the request was sent. connect: there was no connection. cancelled: the "
-        "user ended it."
+        "How a run ended. ok: the protocol's own end mark arrived. truncated: the stream ended "
+        "before it. stream_error: the server reported an error in the stream, or sent something "
+        "that is not a stream. http_NNN: the server answered with that HTTP status. "
+        "timeout_connect, timeout_first_token, timeout_between_tokens, timeout_total: that limit "
+        "was reached. reset: the connection was reset after the request was sent. connect: no "
+        "connection could be made. cancelled: you stopped it."
     ),
     "failures": (
-        "Only runs that are ok have latencies. A run that failed counts as infinitely slow: it "
-        "stands at the end of the tail and against every gate. A cancelled run counts nowhere."
+        "Only runs with the status ok have latencies. A failed run counts as infinitely slow: it "
+        "stands at the end of the tail and counts against every gate. A cancelled run does not "
+        "count at all."
     ),
     "interval": (
-        "The 95 % interval of a median: two order statistics, exact for every distribution, from "
-        "6 runs on. The interval of a ratio of two medians is a bootstrap."
+        "The 95 % confidence interval of a median, taken from two of the sorted values. It is "
+        "exact for any distribution and needs at least 6 runs. The interval of a ratio of two "
+        "medians is a bootstrap interval."
     ),
     "percentiles": (
-        f"p90, p95 and p99 are shown from {fewest_for(0.90)}, {fewest_for(0.95)} and "
-        f"{fewest_for(0.99)} values on. With fewer the maximum stands in their place."
+        f"p90, p95 and p99 need at least {fewest_for(0.90)}, {fewest_for(0.95)} and "
+        f"{fewest_for(0.99)} values. With fewer, look at the maximum instead."
     ),
     "verdict": (
-        "Of two medians. REGRESSED: worse by more than 5 %, and Mann-Whitney's test has p < 0.05. "
-        "OK: the whole interval of the ratio is below that limit. INCONCLUSIVE: neither, or fewer "
-        "than 6 runs on a side."
+        "A comparison of two medians. REGRESSED: worse than the baseline by more than 5 %, and "
+        "p < 0.05 in the Mann-Whitney test. OK: the whole interval of the ratio is below that "
+        "limit. Between two arms the same rule applies in both directions. SLOWER: worse by "
+        "more than 5 %, with p < 0.05. FASTER: better in the same way. SAME: the whole interval "
+        "is within 5 % either way. INCONCLUSIVE: none of these, or fewer than 6 runs on one "
+        "side."
+    ),
+    "throughput": (
+        "With several streams at once (-c) or a rate (--rate): the whole answers, and their "
+        "tokens (N), per second. The time runs from the start of the first run after the cold "
+        "one to the last token of all, so it includes the end, when fewer streams are open."
     ),
     "late": (
-        "Of an open loop (--rate): how far behind its intended start the request was sent. A "
-        "latency from the intended start is late + ttft, so a server that falls behind cannot "
-        "hide it."
+        "With --rate: how long after its intended start a request was sent. Measured from the "
+        "intended start, the time to the first token is late + ttft, so a server that falls "
+        "behind cannot hide it."
     ),
     "lag": (
-        "How late this process was to a delta: the time of its read less the kernel's receive "
-        "time. Of several deltas in one read the kernel tells only when the last came: there it "
-        "is the longest that the first can have waited, and so it is for all without the "
-        "kernel's times: the time since the socket was last seen empty."
+        "How long a delta waited for this process: the time of the read minus the kernel's "
+        "receive time. If one read returns several deltas, the kernel knows only when the last "
+        "one arrived. Lag is then the longest that the first can have waited, which is the time "
+        "since the socket was last seen empty. Without the kernel's times, this is true of every "
+        "delta."
     ),
     "client": (
-        f"TRUSTED, or CLIENT-BOUND: the 99th percentile of lag is over {LAG_LIMIT * 1000:g} ms "
-        f"(over {LAG_SHARE:.0%} of the median gap if that is more, but at most "
-        f"{LAG_CEILING * 1000:g} ms), or this process used more than {CPU_LIMIT:.0%} of one core. "
-        "The figures may then be those of this machine and not of the server."
+        "Whether this machine was fast enough to measure. CLIENT-BOUND: the 99th percentile of "
+        f"lag is over {LAG_LIMIT * 1000:g} ms (or over {LAG_SHARE:.0%} of the median gap, if "
+        f"that is more, but never over {LAG_CEILING * 1000:g} ms), or this process used more "
+        f"than {CPU_LIMIT:.0%} of one core. The figures may then describe this machine and not "
+        "the server. TRUSTED: neither is the case."
     ),
 }
-"""Each term and its definition, in the order in which they build on one another."""
+"""Each term and its definition; each uses only terms that come before it."""
 
 
 def explain(width: int = 80) -> list[str]:

@@ -41,12 +41,14 @@ KEEP_ALIVE = 15.0
 "every 15 seconds or so"); half of the shortest limit that is common."""
 
 SLOW = {
-    "dns": (0.1, "use a resolver that caches, or the address itself"),
-    "tcp": (0.25, "take a nearer region; for this machine 127.0.0.1 in place of localhost"),
-    "tls": (0.5, "keep connections open; look at the length of the certificate chain"),
+    "dns": (0.1, "use a caching resolver, or the IP address itself"),
+    "tcp": (0.25, "use a nearer region; on this machine, 127.0.0.1 instead of localhost"),
+    "tls": (0.5, "keep connections open; check the length of the certificate chain"),
 }
 """Seconds of a phase of connecting, and what to do. A known name takes milliseconds, TCP one round
 trip (0.25 s around the world), TLS one or two and some arithmetic."""
+
+LONGER = "ask for a longer answer: --prompt 'Write 400 words about rivers.' --max-tokens 800"
 
 STREAMS = frozenset({"text/event-stream", "application/x-ndjson"})
 
@@ -113,27 +115,30 @@ def streamed(case: Case) -> Finding | None:
     count, arrivals = _count(sample), sample.arrivals
     if not arrivals:
         done = sample.status == OK
-        todo = "the model may have thought only: look with `chatstream ask --json`"
-        return _problem("empty", "the answer is whole and has no token", todo) if done else None
+        todo = "the model may have sent only reasoning: check with `chatstream ask --json`"
+        return _problem("empty", "the answer is complete but has no tokens", todo) if done else None
     span, whole = arrivals[-1] - arrivals[0], arrivals[-1]
     if _is_one_body(case.best):
-        todo = 'the server or a gateway ignores "stream": true; ask the server without the gateway'
-        return _problem("not-streamed", f"one JSON body after {_time(whole)}, no stream", todo)
+        todo = 'the server or a gateway ignores "stream": true; try the server without the gateway'
+        what = f"not a stream: one JSON body after {_time(whole)}"
+        return _problem("not-streamed", what, todo)
     few_reads = len(arrivals) == 1 or count / len(arrivals) >= MANY - 1
     made = sample.server.generation if sample.server else None
     share, full, least = (MADE_SHARE, made, MIN_MADE) if made else (WHOLE_SHARE, whole, MIN_WHOLE)
     if few_reads and span < share * full:
-        beside = f"the server wrote for {_time(made)}" if made else f"after {_time(arrivals[0])}"
-        what = f"all {_tokens(count)} came within {_time(span)}, {beside}"
+        beside = f"after {_time(arrivals[0])}"
+        if made:
+            beside = f"though the server took {_time(made)} to write them"
+        what = f"all {_tokens(count)} arrived within {_time(span)}, {beside}"
         if count < MIN_TOKENS:
-            return _note("too-short", what + ": too few to tell", "ask for a longer answer")
+            return _note("too-short", what + ": too few to judge", LONGER)
         if full < least:
-            return _note("too-fast", what + ": too fast to tell", "ask for a longer answer")
+            return _note("too-fast", what + ": too fast to judge", LONGER)
         return _problem("buffered", what, _unbuffer(case.best.trace.headers))
     if in_blocks(case) is not None:
         return None
     pace = sample.tpot or span / max(1, count - 1)
-    what = f"a stream: first token after {_time(arrivals[0])}, then a token every {_time(pace)}"
+    what = f"streams: first token after {_time(arrivals[0])}, then one every {_time(pace)}"
     return Finding(code="stream", severity="ok", what=what)
 
 
@@ -160,12 +165,12 @@ def bundled(case: Case) -> Finding | None:
     gap, each = median(gaps), _count(sample) / len(sample.arrivals)
     low, high = DELAYED_ACK
     if len(gaps) >= MANY and low <= gap <= high and median(sample.deltas_at) > 1:
-        what = f"several tokens at a time, {_time(gap)} apart: as Nagle's algorithm makes it"
-        return _note("nagle", what, "set TCP_NODELAY in the server, and in each proxy")
+        what = f"several tokens at a time, {_time(gap)} apart, which suggests Nagle's algorithm"
+        return _note("nagle", what, "set TCP_NODELAY in the server and in every proxy")
     if each < MANY or gap < APART:
         return None
     what = f"{each:.0f} tokens at a time, {_time(gap)} apart"
-    todo = "lower the server's stream interval or batch; a proxy may flush by a timer, too"
+    todo = "lower the server's stream interval or batch size; a proxy may also flush on a timer"
     return _note("bundled", what, todo)
 
 
@@ -177,8 +182,8 @@ def compressed(case: Case) -> Finding | None:
         return None
     verdict = streamed(case)
     held = verdict is None or verdict.severity == "problem"
-    what = f"compressed with {_line(encoding, 20)}, which was not asked for{_by(headers)}"
-    todo = "no compression of streams (nginx: `gzip off;`), or send `Cache-Control: no-transform`"
+    what = f"compressed with {_line(encoding, 20)}, although not requested{_by(headers)}"
+    todo = "do not compress streams (nginx: `gzip off;`), or send `Cache-Control: no-transform`"
     return (_problem if held else _note)("compressed", what, todo)
 
 
@@ -188,11 +193,11 @@ def framing(case: Case) -> Finding | None:
     if "chunked" in headers.get("transfer-encoding", "").lower() or _is_one_body(case.best):
         return None
     if length := headers.get("content-length"):
-        what = f"Content-Length: {_line(length, 20)}: all was there before the first byte left"
-        todo = "something collects the answer before it sends it: ask the server directly"
+        what = f"Content-Length: {_line(length, 20)}: the answer was complete before it was sent"
+        todo = "something collects the whole answer first: ask the server directly"
         return _problem("sized", what, todo)
-    what = "not chunked: the body ends with its connection, so that HTTP cannot tell a cut"
-    return _note("unframed", what, "speak HTTP/1.1 everywhere (nginx: `proxy_http_version 1.1;`)")
+    what = "not chunked: the body ends when the connection does, so HTTP cannot detect a cut"
+    return _note("unframed", what, "use HTTP/1.1 everywhere (nginx: `proxy_http_version 1.1;`)")
 
 
 def media_type(case: Case) -> Finding | None:
@@ -201,7 +206,7 @@ def media_type(case: Case) -> Finding | None:
     if kind in STREAMS or _is_one_body(case.best):
         return None
     what = f"its Content-Type is {_line(kind, 40)}" if kind else "it has no Content-Type"
-    todo = "send text/event-stream (application/x-ndjson for Ollama): proxies pass that on at once"
+    todo = "send text/event-stream (Ollama: application/x-ndjson), which proxies pass on at once"
     return _note("content-type", what, todo)
 
 
@@ -212,7 +217,7 @@ def reused(case: Case) -> Finding | None:
         return None
     cost = f", at {_time(paid)}" if paid is not None else ""
     what = f"Connection: close: each request needs a new connection{cost}"
-    return _note("no-reuse", what, "allow keep-alive in the server and in each proxy")
+    return _note("no-reuse", what, "allow keep-alive in the server and in every proxy")
 
 
 def silent(case: Case) -> Finding | None:
@@ -220,8 +225,8 @@ def silent(case: Case) -> Finding | None:
     longest, where = max((_longest_silence(it) for it in case.exchanges), key=lambda it: it[0])
     if longest < KEEP_ALIVE:
         return None
-    what = f"{_time(longest)} without a byte {where}: proxies cut at 30, 60 or 100 s"
-    todo = "let the server send an SSE comment (`: ping`) every 15 s; raise the proxies' limits"
+    what = f"{_time(longest)} without a byte {where}; proxies often cut at 30, 60 or 100 s"
+    todo = "have the server send an SSE comment (`: ping`) every 15 s, or raise the proxies' limits"
     return _note("no-keep-alive", what, todo)
 
 
@@ -237,24 +242,24 @@ def broken(case: Case) -> Finding | None:
     if trace.status is not None and trace.status >= 400:
         return _refused(exchange, only, message)
     if sample.status in {"connect", "timeout_connect"}:
-        firewall = "see that the server runs, listens there, and that no firewall drops it"
+        firewall = "check that the server runs and listens there, and that no firewall blocks it"
         return _problem("no-connection", only + message, exchange.hint or firewall)
     if sample.status not in {"truncated", "reset"}:
         late = sample.status.startswith("timeout_")
-        todo = "the server's log tells more" + (", a model may still be loading" if late else "")
+        todo = "check the server's log" + ("; a model may still be loading" if late else "")
         return _problem(sample.status.replace("_", "-"), only + message, todo)
     heard = _heard(exchange)
     silence, total = exchange.ended - heard[-1], exchange.ended - heard[0]
     after = _tokens(_count(sample)) if sample.arrivals else "no token"
     if whose := _near(IDLE_LIMITS, silence):
-        what = f"cut after {after} and {_time(silence)} of silence: the limit of {whose}"
-        todo = "raise that limit, or let the server send a keep-alive every 15 s"
+        what = f"cut after {after} and {_time(silence)} of silence, like the {whose}"
+        todo = "raise that limit, or have the server send a keep-alive every 15 s"
         return _problem("idle-cut", only + what, todo)
     if whose := _near(TOTAL_LIMITS, total):
-        what = f"cut after {after}, {_time(total)} after the request: the limit of {whose}"
-        return _problem("time-cut", only + what, "raise that limit on a whole answer")
+        what = f"cut after {after}, {_time(total)} after the request, like the {whose}"
+        return _problem("time-cut", only + what, "raise that limit, which is on the whole answer")
     what = f"cut after {after}, {_time(silence)} after the last byte: {message}"
-    todo = "look into the logs of server and proxies for that moment: a crash, a restart, a limit"
+    todo = "check the logs of the server and the proxies: a crash, a restart, a limit"
     return _problem("cut", only + what, todo)
 
 
@@ -264,15 +269,15 @@ def loading(case: Case) -> Finding | None:
     keep = "keep the model in memory (Ollama: OLLAMA_KEEP_ALIVE=-1)"
     if case.warm is not None and min(loads) >= LOAD:
         what = f"the model was loaded for each request: {' and '.join(map(_time, loads))}"
-        return _problem("loading", what, keep + "; see that the models fit into it together")
-    todo = keep + ", or ask it once after each start"
+        return _problem("loading", what, keep + "; check that all models fit together")
+    todo = keep + ", or send it a request after each start"
     if loads[0] >= LOAD:
-        return _note("loading", f"the model was loaded first: {_time(loads[0])}", todo)
+        return _note("loading", f"the model had to be loaded first: {_time(loads[0])}", todo)
     cold, warm = case.cold.sample.ttft, case.warm.sample.ttft if case.warm else None
     if cold is None or warm is None or cold < SLOWER * warm or cold < warm + LOAD:
         return None
     what = f"the first request waited {_time(cold)} for a token, the second {_time(warm)}"
-    return _note("loading", f"{what}: a model, or a machine, was started", todo)
+    return _note("loading", f"{what}: a model or a machine was starting", todo)
 
 
 def connecting(case: Case) -> Finding | None:
@@ -306,13 +311,13 @@ def _refused(exchange: Exchange, only: str, message: str) -> Finding:
     """An HTTP status that is an error; a page comes from a proxy, not from a model's server."""
     status, headers = exchange.trace.status or 0, exchange.trace.headers
     if status == 503 and "load" in message.lower():
-        todo = "wait until it is in memory, and ask it once before users do"
+        todo = "wait until it is loaded, and send it a request before users do"
         return _problem("loading", f"{only}HTTP 503: {message}", todo)
     waited = exchange.ended - _heard(exchange)[0]
     whose = _near(IDLE_LIMITS, waited) if status in {408, 502, 504, 524} else None
-    after = f" after {_time(waited)}, the limit of {whose}" if whose else ""
-    by = _by(headers) or " by a proxy" * ("text/html" in headers.get("content-type", ""))
-    todo = ADVICE.get(status, "the server's log, or the proxy's, tells why")
+    after = f" after {_time(waited)}, like the {whose}" if whose else ""
+    by = _by(headers) or " from a proxy" * ("text/html" in headers.get("content-type", ""))
+    todo = ADVICE.get(status, "check the log of the server or the proxy")
     return _problem(f"http-{status}", f"{only}HTTP {status}{by}{after}: {message}", todo)
 
 
@@ -353,7 +358,7 @@ def _longest_silence(exchange: Exchange) -> tuple[float, str]:
 def _near(limits: tuple[tuple[float, str], ...], seconds: float) -> str | None:
     """Whose limit this is."""
     limit, whose = min(limits, key=lambda it: abs(it[0] - seconds))
-    return f"{limit:.0f} s of {whose}" if abs(limit - seconds) <= NEAR else None
+    return f"{limit:.0f} s limit of {whose}" if abs(limit - seconds) <= NEAR else None
 
 
 def _names(headers: Mapping[str, str]) -> dict[str, str]:
@@ -367,17 +372,17 @@ def _names(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _by(headers: Mapping[str, str]) -> str:
     names = _names(headers)
-    return f" ({' and '.join(names)} in between)" if names else ""
+    return f" (through {' and '.join(names)})" if names else ""
 
 
 def _unbuffer(headers: Mapping[str, str]) -> str:
     """How to find what holds a body back. nginx never passes `X-Accel-Buffering` on."""
     known = [f"{name}: {todo}" for name, todo in _names(headers).items()]
     if headers.get("x-accel-buffering", "").strip().lower() == "no":
-        known.append("no nginx is at fault, it would have taken X-Accel-Buffering out")
+        known.append("nginx is not the cause, or it would have removed X-Accel-Buffering")
     elif not known:
-        known.append("nginx: `proxy_buffering off;`, or let the server send X-Accel-Buffering: no")
-    return "; ".join([*known, "if not that, ask the server with nothing in between"])
+        known.append("nginx: `proxy_buffering off;`, or have the server send X-Accel-Buffering: no")
+    return "; ".join([*known, "if that does not help, ask the server directly"])
 
 
 def _count(sample: Sample) -> int:

@@ -60,6 +60,9 @@ def as_html(result: Result) -> bytes:
     return html(result).encode("utf-8", "replace")
 
 
+STDOUT = Path("-")
+"""The file that stands for standard output."""
+
 FORMATS: dict[str, Callable[[Result], bytes]] = {"csv": as_csv, "json": as_json, "html": as_html}
 
 
@@ -70,7 +73,7 @@ def check(path: Path) -> None:
         fresh.touch(exist_ok=False)
         fresh.unlink()
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def write(path: Path, data: bytes) -> None:
@@ -88,7 +91,7 @@ def write(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())  # or a power cut could leave the new name with nothing in it
         fresh.replace(target)
     except OSError as error:
-        raise JournalError(f"{path} cannot be written: {error.strerror}") from error
+        raise JournalError(f"cannot write {path}: {error.strerror}") from error
     finally:
         with contextlib.suppress(OSError):
             fresh.unlink(missing_ok=True)
@@ -99,11 +102,14 @@ def _target(path: Path) -> Path:
     try:
         target = path.resolve()
         if target.exists() and not target.is_file():  # to replace /dev/null would be bad
-            raise UsageError(f"{path} is not a regular file")
+            raise UsageError(
+                f"cannot write {path}: it is not a regular file",
+                hint="for standard output, give - as the file",
+            )
         if not target.parent.is_dir():
-            raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
+            raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
     except (OSError, RuntimeError) as error:  # a name that is too long, links in a circle
-        raise UsageError(f"{path} cannot be written: {error}") from error
+        raise UsageError(f"cannot write {path}: {error}") from error
     return target
 
 

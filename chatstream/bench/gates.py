@@ -86,15 +86,20 @@ def parse_gate(text: str) -> Condition:
     """
     parts = _GATE.fullmatch(text.lower())
     if parts is None:
-        raise UsageError(f"{text!r} is not a condition to fail on", hint=_EXAMPLES)
+        raise UsageError(f"--fail-if: {text!r} is not a condition", hint=_EXAMPLES)
     text = text.strip()
     metric, statistic, symbol, limit = parts.groups()
     if metric == ERRORS:
         number, unit = _amount(limit)
         if statistic is not None:
-            raise UsageError(f"errors have no {statistic!r}", hint="for example: 'errors>5%'")
+            raise UsageError(
+                f"--fail-if: errors have no {statistic!r}", hint="for example: 'errors>5%'"
+            )
         if unit not in ("", "%"):
-            raise UsageError(f"errors have no unit {unit!r}", hint="for example: 'errors>5%'")
+            raise UsageError(
+                f"--fail-if: errors take a count or a percentage, not {unit!r}",
+                hint="for example: 'errors>5%'",
+            )
         if unit == "%":
             number /= 100
         return Condition(
@@ -102,13 +107,13 @@ def parse_gate(text: str) -> Condition:
         )
     if metric not in METRICS:
         hint = _nearest(metric, [*METRICS, ERRORS])
-        raise UsageError(f"there is no metric {metric!r}", hint=hint)
+        raise UsageError(f"--fail-if: there is no metric {metric!r}", hint=hint)
     if statistic is None:
-        hint = f"for example: {metric}.p50; there are: {', '.join(STATISTICS)}"
-        raise UsageError(f"{text!r} does not say which {metric}", hint=hint)
+        hint = f"for example: {metric}.p50; statistics: {', '.join(STATISTICS)}"
+        raise UsageError(f"--fail-if: {text!r} names no statistic of {metric}", hint=hint)
     if statistic not in STATISTICS:
         hint = _nearest(statistic, list(STATISTICS))
-        raise UsageError(f"there is no statistic {statistic!r}", hint=hint)
+        raise UsageError(f"--fail-if: there is no statistic {statistic!r}", hint=hint)
     scale, constant = _limit(metric, limit)
     return Condition(
         text=text,
@@ -121,7 +126,7 @@ def parse_gate(text: str) -> Condition:
 
 
 def _nearest(name: str, names: list[str]) -> str:
-    there = f"there are: {', '.join(names)}"
+    there = f"choose from: {', '.join(names)}"
     return did_you_mean(name, names, there) or there
 
 
@@ -131,7 +136,10 @@ def _limit(metric: str, text: str) -> tuple[float | None, float]:
     if relative is None:
         number, unit = _amount(text)
         if unit == "%":
-            raise UsageError(f"{text!r} of what?", hint=f"for example: {metric}.p50>baseline+10%")
+            raise UsageError(
+                f"--fail-if: {text!r} needs a baseline to be a percentage of",
+                hint=f"for example: {metric}.p50>baseline+10%",
+            )
         return None, _in_units(metric, number, unit)
     sign, change = relative.groups()
     if sign is None:
@@ -148,7 +156,7 @@ def _amount(text: str) -> tuple[float, str]:
     """A number and what stands behind it."""
     parts = _AMOUNT.fullmatch(text)
     if parts is None:
-        raise UsageError(f"{text!r} is not a limit", hint=_EXAMPLES)
+        raise UsageError(f"--fail-if: {text!r} is not a limit", hint=_EXAMPLES)
     return float(parts[1]), parts[2] or ""
 
 
@@ -156,11 +164,13 @@ def _in_units(metric: str, number: float, unit: str) -> float:
     """The number in the metric's own unit."""
     if METRICS[metric].unit != "s":
         if unit:
-            raise UsageError(f"{metric} has no unit {unit!r}", hint="it takes a plain number")
+            raise UsageError(f"--fail-if: {metric} takes a plain number, without {unit!r}")
         return number
     if unit not in PER_SECOND:
         what = f"{number:g} needs a unit" if not unit else f"there is no unit {unit!r}"
-        raise UsageError(f"{metric} is a time: {what}", hint="the units are: us, ms, s")
+        raise UsageError(
+            f"--fail-if: {metric} is a time: {what}", hint="the units are us, ms and s"
+        )
     return number / PER_SECOND[unit]
 
 
@@ -210,7 +220,9 @@ def _figure(condition: Condition, samples: list[Sample]) -> tuple[float | None, 
         return None, [*notes, _NOTHING]
     figure = STATISTICS[condition.statistic](values)
     if figure is None:
-        notes.append(f"{len(values)} are too few for {condition.statistic}: the maximum instead")
+        notes.append(
+            f"{len(values)} values are too few for {condition.statistic}, so this is the maximum"
+        )
         figure = max(values)
     return figure, notes
 

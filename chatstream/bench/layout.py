@@ -17,7 +17,10 @@ Line = list[Span]
 INDENT = 10
 """Columns of a label in front of what is said."""
 
-ASCII = str.maketrans("µ\u2013≈·…─│└█▒░", "u-~|>-|+#=.")
+TIMES = "\u00d7"
+"""The multiplication sign."""
+
+ASCII = str.maketrans(f"µ\u2013≈·…{TIMES}─│└█▒░", "u-~|>x-|+#=.")
 """Our own characters beyond ASCII; each becomes one character, so that columns stay."""
 
 
@@ -142,6 +145,11 @@ def prose(label: str, text: str, role: Role, width: int, *, most: int = 3) -> li
     """Remote text behind a label, broken between words."""
     words: list[Span] = [(it, role) for it in clean(text, most * width).split()]
     return said(label, words, width, role=role, joint=" ", most=most)
+
+
+def heads(*names: str) -> list[Span]:
+    """The first row of a table."""
+    return [(it, "dim") for it in names]
 
 
 def table(rows: Sequence[Sequence[Span]], width: int, *, left: int = 1) -> list[Line]:

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from chatstream.bench import stats
-from chatstream.bench.result import OK, Arm, Result, Sample, Summary
+from chatstream.bench.result import OK, Arm, Result, Sample, Summary, Throughput
 
 CANCELLED = "cancelled"
 """The `status` of a run that the user ended."""
@@ -133,6 +133,25 @@ def summed(arm: Arm, samples: Iterable[Sample]) -> Arm:
         statuses=dict(Counter(sample.status for sample in own)),
         summaries=[summarize(name, own) for name in METRICS if values_of(name, whole)],
         cold=next((sample for sample in own if sample.cold), None),
+    )
+
+
+def throughput(samples: Iterable[Sample]) -> Throughput | None:
+    """Whole answers, and their tokens, per second; None without any.
+
+    The time is that from the first start of a run that counts to the last token of one. At the
+    end of a benchmark fewer streams are open; that is in it, too.
+    """
+    warm = [it for it in samples if not it.cold and it.status != CANCELLED]
+    whole = [it for it in warm if it.status == OK]
+    ends = [it.started + it.duration for it in warm if it.duration is not None]
+    span = max(ends) - min(it.started for it in warm) if ends else 0.0
+    if not whole or span <= 0.0:
+        return None
+    return Throughput(
+        requests_per_second=len(whole) / span,
+        tokens_per_second=sum(it.tokens or 0 for it in whole) / span,
+        approximate=any(it.approximate for it in whole),
     )
 
 

@@ -16,9 +16,20 @@ from functools import partial
 import msgspec
 
 from chatstream.bench.charts import NOTHING, drawn, escaped, interval, legend, whole
+from chatstream.bench.conclusion import conclusion
 from chatstream.bench.layout import clean, count, number, seconds
 from chatstream.bench.metrics import METRICS, failed
-from chatstream.bench.result import Arm, Client, Comparison, Gate, Result, Sample, encode
+from chatstream.bench.result import (
+    Arm,
+    Client,
+    Comparison,
+    Gate,
+    Result,
+    Sample,
+    Throughput,
+    encode,
+)
+from chatstream.bench.verdict import BASELINE
 
 FAILURES = 20
 """Failed runs in their table."""
@@ -27,14 +38,13 @@ ARRIVALS = 100_000
 """Arrivals in the raw data, about 5 MB; later runs keep their other figures only."""
 
 VERDICTS = {
-    0: ("good", "Passed"),
-    1: ("bad", "Failed: a gate failed, or a figure got worse"),
+    1: ("bad", "Failed: a gate failed, or a figure is worse than the baseline"),
     3: ("bad", "Failed: too many runs failed"),
-    4: ("warn", "Inconclusive: more runs would be needed"),
-    5: ("warn", "Not to be trusted: this client was the limit"),
-    130: ("warn", "Stopped: this is what was measured until then"),
+    4: ("warn", "Inconclusive: more runs are needed to decide"),
+    5: ("warn", "Not to be trusted: this client was the limit, not the server"),
+    130: ("warn", "Stopped: these are the runs until then"),
 }
-"""The exit statuses: a colour, and words."""
+"""The exit statuses but 0: a colour, and words."""
 
 Row = Sequence[str]
 
@@ -53,6 +63,7 @@ font:1rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 h1{font-size:1.5rem;margin:0}h2{font-size:1.2rem;margin:2rem 0 .5rem}p{margin:.3rem 0}
 .soft,figcaption,caption,dt{color:var(--soft)}
 .verdict{margin:1rem 0;padding:.5rem 1rem;border-left:.4rem solid;background:var(--box)}
+.plain{color:var(--soft)}
 .good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}.verdict p{color:var(--text)}
 .scroll{overflow-x:auto;margin:.5rem 0}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;overflow-wrap:normal}
@@ -79,7 +90,7 @@ svg .end{text-anchor:end}svg .name{fill:var(--text);text-anchor:start}
 
 def html(result: Result) -> str:
     """The page."""
-    colour, words = VERDICTS.get(result.exit_status, ("bad", "Failed"))
+    colour, words = _verdict(result)
     about = f"{result.started_at} · {count(len(result.samples), 'run')} in "
     about += f"{seconds(result.elapsed)} · chatstream {result.chatstream}"
     client = f" · client {result.client.verdict}" if result.client else ""
@@ -90,25 +101,67 @@ def html(result: Result) -> str:
 <title>Benchmark of {escaped(result.target)}</title><style>{_CSS}</style></head><body><header>
 <h1>Benchmark of <bdi>{escaped(result.target)}</bdi></h1><p class="soft">{escaped(about)}</p>
 <div class="verdict {colour}"><strong>{words}</strong>
+<p>{escaped(conclusion(result))}</p>
 <p>Exit status {result.exit_status}{escaped(client)}</p></div></header>
 <main>{"".join(_sections(result))}</main>{_raw(result)}</body></html>
 """
+
+
+def _verdict(result: Result) -> tuple[str, str]:
+    """A colour, and words. Only what was judged passes, and nothing that is in doubt."""
+    if result.exit_status:
+        return VERDICTS.get(result.exit_status, ("bad", "Failed"))
+    if result.client is not None and result.client.verdict != "TRUSTED":
+        return VERDICTS[5]
+    judged = [it.verdict for it in result.comparisons if it.against == BASELINE]
+    if "INCONCLUSIVE" in judged:
+        return VERDICTS[4]
+    if any(map(failed, result.samples)):
+        return "warn", "Some runs failed"
+    words = "Passed" if judged or result.gates else "Measured"
+    if result.warnings:
+        return "warn", f"{words}, with warnings"
+    return "good" if judged or result.gates else "plain", words
 
 
 def _sections(result: Result) -> Iterator[str]:
     arms = result.arms
     baseline = f"The baseline is {result.baseline}." if result.baseline else ""
     yield _section("Warnings", *(f"<p>{escaped(it)}</p>" for it in result.warnings))
-    yield _section("Comparisons", _comparisons(result.comparisons, baseline))
-    yield _section("Gates", _gates(result.gates))
-    yield _section("Figures", *(_summaries(arm, result.samples) for arm in arms))
-    yield _section("Cold runs", _cold(arms))
     plots = "".join(drawn(result))
     yield _section("Plots", plots and f'{legend(arms)}<div class="plots">{plots}</div>')
+    yield _section("Side by side", _side_by_side(arms) if len(arms) > 1 else "")
+    yield _section("Comparisons", _comparisons(result.comparisons, baseline))
+    yield _section("Gates", _gates(result.gates))
+    yield _section("Throughput", _throughput(result.throughput) if result.throughput else "")
+    yield _section("Figures", *(_summaries(arm, result.samples) for arm in arms))
+    yield _section("Cold runs", _cold(arms))
     yield _section("Failed runs", _failures([it for it in result.samples if failed(it)]))
     yield _section("Client", _client(result.client) if result.client else "")
     yield _section("Settings", _pairs((name, str(it)) for name, it in result.settings.items()))
     yield _section("Definitions", _pairs(result.definitions.items()))
+
+
+def _side_by_side(arms: list[Arm]) -> str:
+    """A row for each metric and a column for each arm."""
+    by = [{it.metric: it for it in arm.summaries} for arm in arms]
+    rows = []
+    for metric in dict.fromkeys(it for summaries in by for it in summaries):
+        row = [_label(metric)]
+        for it in (summaries.get(metric) for summaries in by):
+            tell = partial(_figure, metric)
+            median = "∞" if it is not None and it.failed and it.median is None else None
+            row.append(NOTHING if it is None else median or tell(it.median))
+            row.append(NOTHING if it is None else interval(it.low, it.high, tell))
+        rows.append(row)
+    head = ["Metric", *(text for arm in arms for text in (arm.name, "95 % interval"))]
+    return _table("Medians", head, rows)
+
+
+def _throughput(it: Throughput) -> str:
+    tokens = "≈" * it.approximate + number(it.tokens_per_second)
+    text = f"{number(it.requests_per_second)} requests/s, {tokens} tokens/s in total"
+    return f"<p>{escaped(text)}</p>"
 
 
 def _comparisons(comparisons: list[Comparison], baseline: str) -> str:
@@ -119,11 +172,11 @@ def _comparisons(comparisons: list[Comparison], baseline: str) -> str:
         ratio = NOTHING if it.ratio is None else f"{it.ratio:.3f}"
         between = interval(it.low, it.high, "{:.3f}".format)
         p = NOTHING if it.p is None else f"{it.p:.3g}"
-        more = f", about {it.more_runs} runs more would decide" if it.more_runs else ""
+        more = f", about {count(it.more_runs, 'more run')} would decide" if it.more_runs else ""
         rows.append(
             (_label(it.metric), it.arm, it.against, old, new, ratio, between, p, it.verdict + more)
         )
-    return _table(f"Ratio: new / old, of the medians. {baseline}", head, rows, "words")
+    return _table(f"Ratio of the medians: new / old. {baseline}", head, rows, "words")
 
 
 def _gates(gates: list[Gate]) -> str:
@@ -155,7 +208,7 @@ def _summaries(arm: Arm, samples: list[Sample]) -> str:
         rows.append((label, median, between, least, most, *shares, str(it.n), str(it.failed)))
     caption = f"{arm.name} ({arm.provider}, {arm.model}): {', '.join(about)}"
     if guessed:
-        caption += ". ≈: in some runs deltas stand for tokens, which the server did not count"
+        caption += ". ≈: in some runs each delta counts as one token: the server reports no count"
     head = ("Metric", "Median", "95 % interval", "Min", "Max", "p90", "p95", "p99", "n", "Failed")
     return _table(caption, head, rows)
 
@@ -168,7 +221,7 @@ def _cold(arms: list[Arm]) -> str:
             times = (it.dns, it.tcp, it.tls, it.ttft, whole)
             rows.append((arm.name, it.status, *(_figure("ttft", time) for time in times)))
     head = ("Arm", "Status", "DNS", "TCP", "TLS", "TTFT", "Connect + TTFT")
-    return _table("Each arm's first run; no other figure has it.", head, rows)
+    return _table("The first run of each arm. It counts in no other figure.", head, rows)
 
 
 def _failures(samples: list[Sample]) -> str:
@@ -176,15 +229,15 @@ def _failures(samples: list[Sample]) -> str:
     for it in samples[:FAILURES]:
         message = clean(it.message or "", 500)  # it may be a whole page
         rows.append((str(it.number), it.arm, it.status, message))
-    caption = f"{len(rows)} of {len(samples)}"
+    caption = f"{len(rows)} of {count(len(samples), 'failed run')}"
     return _table(caption, ("Run", "Arm", "Status", "Message"), rows, "words")
 
 
 def _client(it: Client) -> str:
     lags = f"p50 {seconds(it.lag_p50)}, p99 {seconds(it.lag_p99)}, longest {seconds(it.lag_max)}"
     clock = "the kernel" if it.clock == "kernel" else "this process"
-    text = f"{it.verdict}: {it.reason}. Receive times are those of {clock}. Its lag: {lags}."
-    return f"<p>{escaped(text)} It took {it.cpu:.0%} of one processor.</p>"
+    text = f"{it.verdict}: {it.reason}. Receive times are those of {clock}. Client lag: {lags}."
+    return f"<p>{escaped(text)} It used {it.cpu:.0%} of one core.</p>"
 
 
 def _raw(result: Result) -> str:
@@ -200,9 +253,9 @@ def _raw(result: Result) -> str:
         samples.append(it if room >= 0 else bare)
     data = encode(msgspec.structs.replace(result, samples=samples)).decode()
     data = data.replace("<", r"\u003c")
-    note = ", but not the arrivals of the later runs" if room < 0 else ""
+    note = ", except the arrivals of the later runs" if room < 0 else ""
     return (
-        f'<footer class="soft"><p>The source of this page has all of it as JSON{note}.</p></footer>'
+        f'<footer class="soft"><p>The page source contains all data as JSON{note}.</p></footer>'
         f'<script type="application/json" id="result">{data}</script>'
     )
 

@@ -76,6 +76,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return self.least if self.concurrency == 1 else max(self.least, 2 * self.concurrency)
 
     @property
+    def is_load(self) -> bool:
+        """Whether runs are open at the same time, so that what all of them get is a figure."""
+        return self.concurrency > 1 or self.rate is not None
+
+    @property
     def limit(self) -> int | None:
         """Runs of each arm that are never exceeded; None where only the time ends them."""
         if self.runs is not None:
@@ -152,16 +157,19 @@ def filler(tokens: int) -> str:
     return " ".join(random.Random(tokens).choices(WORDS.split(), k=tokens))
 
 
-def arms_of(models: Sequence[tuple[str, str]], cache: Cache, vs_blocking: bool) -> list[Arm]:
-    """The arms that are compared, of (provider, model) pairs; each name occurs once."""
-    models_alike = Counter(model for _, model in dict.fromkeys(models))
-    taken: Counter[tuple[str, str]] = Counter()
+def arms_of(models: Sequence[tuple[str, str, str]], cache: Cache, vs_blocking: bool) -> list[Arm]:
+    """The arms to compare, of (provider, model, place) each; every name occurs once.
+
+    A name is the model's, or MODEL@PLACE where places differ.
+    """
+    elsewhere = len({place for _, _, place in models}) > 1
+    taken: Counter[str] = Counter()
     arms = []
-    for provider, model in models:
-        name = model if models_alike[model] == 1 else f"{provider}:{model}"
-        taken[provider, model] += 1
-        if taken[provider, model] > 1:  # against itself: what differs then is chance
-            name += f" ({taken[provider, model]})"
+    for provider, model, place in models:
+        name = f"{model}@{place}" if elsewhere else model
+        taken[name] += 1
+        if taken[name] > 1:  # against itself: what differs then is chance
+            name += f" ({taken[name]})"
         for same in [False, True] if cache == "compare" else [cache == "reuse"]:
             for streamed in [True, False] if vs_blocking else [True]:
                 arms.append(

@@ -153,7 +153,7 @@ def ecdf(
     lines = _framed(rows, marks, margin, labels(scale, columns))
     if failed:
         end = math.floor(100 * len(finite) / len(values))
-        lines.append(f"{failed} of {len(values)} failed: it ends at {end} %"[:width])
+        lines.append(f"{failed} of {len(values)} failed: the line ends at {end} %"[:width])
     return [it.translate(ASCII) for it in lines] if ascii_only else lines
 
 

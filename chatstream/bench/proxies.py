@@ -5,7 +5,7 @@ give up, and what to change. Literal tables for `doctor`; a row is all it takes 
 from __future__ import annotations
 
 IDLE_LIMITS = (
-    (30.0, "AWS CloudFront, and of Heroku up to the first byte"),
+    (30.0, "AWS CloudFront (and of Heroku, up to the first byte)"),
     (50.0, "HAProxy (timeout server, in its examples)"),
     (55.0, "Heroku"),
     (60.0, "nginx (proxy_read_timeout), Apache (ProxyTimeout) and AWS ALB"),
@@ -27,26 +27,26 @@ TOTAL_LIMITS = (
 
 PROXIES: tuple[tuple[str, str, str, str], ...] = (
     ("cf-ray", "", "Cloudflare", "turn off what reads the body there (response buffering, rules)"),
-    ("apigw-requestid", "", "AWS API Gateway", "HTTP APIs cannot stream: take a REST API"),
+    ("apigw-requestid", "", "AWS API Gateway", "HTTP APIs cannot stream: use a REST API"),
     ("x-amz-apigw-id", "", "AWS API Gateway", "set the response transfer mode to STREAM"),
-    ("x-amz-cf-id", "", "AWS CloudFront", "switch its compression off for this path"),
+    ("x-amz-cf-id", "", "AWS CloudFront", "turn off compression for this path"),
     ("server", "nginx", "nginx", "set `proxy_buffering off;` for this location"),
     ("server", "openresty", "OpenResty", "set `proxy_buffering off;` for this location"),
     ("server", "apache", "Apache", "add `flushpackets=on` to ProxyPass"),
-    ("server", "envoy", "Envoy", "take out the filters that read bodies (ext_proc, compressor)"),
+    ("server", "envoy", "Envoy", "remove filters that read bodies (ext_proc, compressor)"),
     ("via", "caddy", "Caddy", "set `flush_interval -1` in reverse_proxy"),
     ("via", "varnish", "Varnish", "set `beresp.do_stream`"),
 )
 """A header, what its value contains, who sends it, and how that one stops holding a body back."""
 
 ADVICE = {
-    401: "check the key: `chatstream config show` tells where it comes from",
-    403: "check the key and its rights, and whether a proxy wants a login of its own",
+    401: "check the key: `chatstream config show` says where it comes from",
+    403: "check the key and its permissions, and whether a proxy needs its own login",
     404: "check the address (--base-url, often with /v1) and the model (`chatstream models`)",
-    429: "wait a while; a proxy may count requests, too",
-    502: "the proxy has no server behind it: see that it runs, where the proxy looks for it",
-    503: "the server is not ready: wait, and see whether it has free workers",
-    504: "the proxy gave up on the server: raise its limit on silence, or load the model before",
-    524: "Cloudflare gave up on the server: send the head at once and keep-alives after it",
+    429: "wait a while; a proxy may also limit requests",
+    502: "the proxy cannot reach the server: check that it runs where the proxy expects it",
+    503: "the server is not ready: wait, and check whether it has free workers",
+    504: "the proxy gave up on the server: raise its timeout, or load the model beforehand",
+    524: "Cloudflare gave up on the server: send headers at once, then keep-alives",
 }
 """What to do about an HTTP status."""

@@ -11,17 +11,17 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Sequence
 from itertools import groupby, zip_longest
 
 from chatstream.bench import plots
+from chatstream.bench.conclusion import conclusion
 from chatstream.bench.figures import (
-    NONE,
     cold_ttft,
     figure,
     gaps_of,
     is_approximate,
-    median_of,
     parts_of,
     per_arrival,
     percentiles_of,
@@ -32,13 +32,14 @@ from chatstream.bench.figures import (
 )
 from chatstream.bench.layout import (
     INDENT,
+    TIMES,
     Line,
     Role,
     Span,
-    cells,
     clean,
     count,
     cut,
+    heads,
     name,
     number,
     prose,
@@ -50,12 +51,10 @@ from chatstream.bench.layout import (
 )
 from chatstream.bench.metrics import METRICS
 from chatstream.bench.result import OK, Arm, Comparison, Gate, Result, Sample, Summary
+from chatstream.bench.side_by_side import NAME, together
 from chatstream.bench.verdict import BASELINE
 
 __all__ = ["Line", "Role", "screen", "text_of"]
-
-NAME = 24
-"""Cells of an arm's name in a table."""
 
 SHORT = 16
 """The same where a row has less room."""
@@ -64,17 +63,27 @@ BESIDE = 64
 """Columns from which both plots stand side by side."""
 
 SHOWN = 6
-"""How many failures, gates or warnings are told one by one."""
+"""The number of failures, gates or warnings that are shown one by one."""
 
 ENDS = {
-    1: "a gate failed, or a figure got worse",
+    1: "a gate failed, or a figure is worse than the baseline",
     3: "too many runs failed",
-    4: "more runs are needed to decide",
-    5: "this client was the limit",
-    130: "stopped; this is what was measured until then",
+    4: "inconclusive: more runs are needed to decide",
+    5: "this client was the limit, not the server",
+    130: "stopped: these are the runs until then",
 }
 
-ROLES: dict[str, Role] = {"REGRESSED": "bad", "OK": "good", "INCONCLUSIVE": "warn"}
+ROLES: dict[str, Role] = {
+    "REGRESSED": "bad",
+    "OK": "good",
+    "FASTER": "good",
+    "SLOWER": "bad",
+    "SAME": "",
+    "INCONCLUSIVE": "warn",
+}
+
+EXPLAIN = "chatstream bench --explain"
+"""The command that says what each figure means."""
 
 
 def screen(result: Result, width: int = 80, *, ascii_only: bool = False) -> list[Line]:
@@ -86,10 +95,18 @@ def screen(result: Result, width: int = 80, *, ascii_only: bool = False) -> list
     elif len(arms) == 1:
         blocks += _alone(result, arms[0], width, ascii_only)
     else:
-        blocks += _together(result, width, ascii_only)
-    blocks.append([*_client(result, width), *_failures(result, width)])
+        blocks += together(result, width, ascii_only)
+    blocks.append(
+        [
+            *_load(result, width),
+            *_client(result, width),
+            *said("terms", [(EXPLAIN, ""), ("explains each figure", "dim")], width, joint=" "),
+            *_failures(result, width),
+        ]
+    )
     blocks.append(_comparisons(result, width))
     blocks.append([*_gates(result, width), *_remarks(result, width)])
+    blocks.append(_conclusion(result, width))
     lines: list[Line] = []
     for block in blocks:
         if block:
@@ -112,15 +129,11 @@ def _title(result: Result) -> list[Line]:
         count(warm, "run") + (f" and {colds} cold" if colds else ""),
         seconds(result.elapsed),
         f"{many} at once" if isinstance(many, int) and many > 1 else "",
-        f"{number(rate)} a second" if isinstance(rate, int | float) and rate else "",
+        f"{number(rate)} requests/s" if isinstance(rate, int | float) and rate else "",
         clean(result.started_at[:16].replace("T", " "), 16) + " UTC",
         f"chatstream {clean(result.chatstream, NAME)}",
     ]
     return [[(first, "bold"), (rest, "")], [(" · ".join(it for it in facts if it), "dim")]]
-
-
-def _heads(*names: str) -> list[Span]:
-    return [(it, "dim") for it in names]
 
 
 # ---- one arm
@@ -142,12 +155,12 @@ def _figures(arm: Arm, approximate: bool, width: int) -> list[Line]:
     shown = [it for it in shown if it is shown[0] or not _alike(it, shown[0])]
     shown += [by[it] for it in ("ttfb", "tpot", "tokens_per_second", "duration") if it in by]
     if not shown:
-        return [[("no run came through whole: there are no figures", "warn")]]
+        return [[("no run completed, so there are no figures", "warn")]]
     percentiles = percentiles_of(shown)
-    rows = [_heads("", "median", "95 % interval", "min", "max", *percentiles)]
+    rows = [heads("", "median", "95 % interval", "min", "max", *percentiles)]
     for it in shown:
         rows.append([(METRICS[it.metric].label, ""), *row(it, approximate, percentiles)])
-    note = "≈ each delta counts as a token: the server does not tell how many there were"
+    note = "≈ each delta counts as one token, because the server reports no count"
     return table(rows, width) + ([[(note, "dim")]] if approximate else [])
 
 
@@ -175,7 +188,7 @@ def _went(runs: Sequence[Sample], width: int) -> list[Line]:
     it = parts_of(runs)
     network = f"network {figure('ttft', it.network)}"
     if it.rest is None:
-        return said("of TTFT", [(network, ""), ("the server tells nothing", "")], width)
+        return said("of TTFT", [(network, ""), ("the server reports no times", "")], width)
     phases = [("load", it.load), ("prompt", it.prompt)]
     sums = " + ".join(f"{phase} {seconds(own)}" for phase, own in phases if own is not None)
     spans: list[Span] = [
@@ -188,7 +201,7 @@ def _went(runs: Sequence[Sample], width: int) -> list[Line]:
 
 
 def _stacked(shares: Sequence[tuple[str, float]], columns: int) -> str:
-    """A bar of so many columns. Its inner edges are rounded, so that the parts add up."""
+    """A bar of this many columns. Its inner edges are rounded, so that the parts add up."""
     total = sum(size for _, size in shares)
     bar, done = "", 0.0
     for glyph, size in shares:
@@ -229,95 +242,34 @@ def _plots(values: list[float], width: int, ascii_only: bool) -> list[Line]:
         return []
     beside = width >= BESIDE
     size = max(16, width // 2 - 1 if beside else width)
-    left = ["TTFT: how many runs", *plots.histogram(values, size, ascii_only=ascii_only)]
-    right = ["TTFT: share of runs, at most so long"]
+    left = ["TTFT: number of runs", *plots.histogram(values, size, ascii_only=ascii_only)]
+    right = ["TTFT: share of runs done by then"]
     right += plots.ecdf(values, size, ascii_only=ascii_only)
     if not beside:
         return [[(it, "")] for it in (*left, *right)]
     return [[(f"{a:<{size + 2}}{b}", "")] for a, b in zip_longest(left, right, fillvalue="")]
 
 
-# ---- several arms, side by side
-
-
-def _together(result: Result, width: int, ascii_only: bool) -> list[list[Line]]:
-    by = [(arm, summaries_of(arm), runs_of(result, arm)) for arm in result.arms]
-    percentiles = percentiles_of(summaries.get("ttft") for _, summaries, _ in by)
-    starts = [_heads("TTFT", "median", "95 % interval", "min", "max", "cold", *percentiles)]
-    paces = [_heads("pace", "TPOT", "95 % interval", "tokens/s", "max gap", "stalls", "ok")]
-    wents = [_heads("of TTFT", "network", "load", "prompt", "unexplained")]
-    bundles: list[Line] = []
-    for arm, summaries, runs in by:
-        called: Span = (name(arm.name, NAME), "")
-        ttft = row(summaries.get("ttft"), False, percentiles)
-        cold = cold_ttft(arm)
-        failed = cold is None and arm.cold is not None
-        starts.append(
-            [called, *ttft[:4], ("failed" if failed else figure("ttft", cold), ""), *ttft[4:]]
-        )
-        paces.append([called, *_paced(arm, summaries, runs)])
-        parts: list[Span] = [(figure("ttft", it), "") for it in parts_of(runs)]
-        wents.append([called, *parts])
-        tokens = per_arrival(runs)
-        if tokens:
-            bundles += said("bundles", [(f"{called[0]}: tokens per arrival {tokens}", "")], width)
-    return [
-        table(starts, width),
-        table(paces, width),
-        [*table(wents, width), *bundles, *_sooner(result)],
-        _strips(result, width, ascii_only),
-    ]
-
-
-def _paced(arm: Arm, summaries: dict[str, Summary], runs: Sequence[Sample]) -> list[Span]:
-    approximate = is_approximate(runs)
-    gaps = gaps_of(runs)
-    stalls = sum(len(it.stalls) for it in runs)
-    total, fine = sum(arm.statuses.values()), arm.statuses.get(OK, 0)
-    return [
-        *row(summaries.get("tpot"), approximate)[:2],
-        row(summaries.get("tokens_per_second"), approximate)[0],
-        (seconds(max(gaps)) if gaps else NONE, ""),
-        (str(stalls), "warn" if stalls else ""),
-        (f"{fine}/{total}", "" if fine == total else "bad"),
-    ]
-
-
-def _sooner(result: Result) -> list[Line]:
-    """What streaming is good for: the first visible text against the wait for the whole."""
-    lines: list[Line] = []
-    texts = [(arm, median_of(it.ttfa for it in runs_of(result, arm))) for arm in result.arms]
-    for whole, last in texts:
-        for arm, first in texts:
-            same = (arm.provider, arm.model, arm.cache) == (
-                whole.provider,
-                whole.model,
-                whole.cache,
-            )
-            if not same or not arm.streamed or whole.streamed or not first or not last:
-                continue
-            told = f"streamed {seconds(first)}, waiting for the whole {seconds(last)}"
-            times = f"{number(last / first)} x sooner" if last > first else "no sooner"
-            lines.append([(f"first visible text: {told}: {times}", "bold")])
-    return lines
-
-
-def _strips(result: Result, width: int, ascii_only: bool) -> list[Line]:
-    """A histogram of one line for each arm, all on one scale."""
-    values = [(name(arm.name, NAME), ttfts_of(result, arm)) for arm in result.arms]
-    scale = plots.scale_of([it for _, own in values for it in own])
-    margin = max(cells(called) for called, _ in values) + 2
-    columns = width - margin
-    if scale is None or columns < 16:
-        return []
-    lines: list[Line] = [_heads("TTFT: how many runs")]
-    for called, own in values:
-        (bar,) = plots.bars(own, scale, columns, 1, columns // 2, ascii_only=ascii_only)
-        lines.append([(called + " " * (margin - cells(called)), ""), (bar, "")])
-    return [*lines, [(" " * margin + plots.labels(scale, columns), "dim")]]
-
-
 # ---- what it means
+
+
+def _load(result: Result, width: int) -> list[Line]:
+    """What all streams together got."""
+    it = result.throughput
+    if it is None:
+        return []
+    tokens = "≈" * it.approximate + number(it.tokens_per_second)
+    spans: list[Span] = [
+        (f"{number(it.requests_per_second)} requests/s", "bold"),
+        (f"{tokens} tokens/s in total", "bold"),
+    ]
+    return said("load", spans, width)
+
+
+def _conclusion(result: Result, width: int) -> list[Line]:
+    text = conclusion(result)
+    lines = textwrap.wrap(clean(text, 10 * width), width, break_on_hyphens=False)
+    return [[(line, "bold")] for line in lines]
 
 
 def _client(result: Result, width: int) -> list[Line]:
@@ -328,7 +280,7 @@ def _client(result: Result, width: int) -> list[Line]:
         lag = f"lag p50 {seconds(it.lag_p50)}, p99 {seconds(it.lag_p99)}"
         spans: list[Span] = [("kernel receive times", ""), (lag, "")]
     else:
-        error = f"error up to {seconds(it.lag_max)}" if it.lag_max > 0 else "its error is not known"
+        error = f"error up to {seconds(it.lag_max)}" if it.lag_max > 0 else "error unknown"
         spans = [("user clock", ""), (error, "")]
     spans.append((it.verdict, "good" if it.verdict == "TRUSTED" else "bad"))
     lines = said("client", spans, width)
@@ -363,11 +315,11 @@ def _comparisons(result: Result, width: int) -> list[Line]:
         whose = name(against, 2 * NAME)
         if against == BASELINE:
             whose = f"the baseline {name(result.baseline or '', 2 * NAME)}".rstrip()
-        lines.append(_heads(f"against {whose}"))
+        lines.append(heads(f"against {whose}"))
         lines += table([_compared(it, result) for it in told], width, left=3)
         more = max((it.more_runs or 0 for it in told), default=0)
         if more:
-            lines.append([(f"about {count(more, 'more run')} needed to decide", "warn")])
+            lines.append([(f"about {count(more, 'more run')} would decide", "warn")])
     return lines
 
 
@@ -375,17 +327,15 @@ def _compared(it: Comparison, result: Result) -> list[Span]:
     arm = next((own for own in result.arms if own.name == it.arm), None)
     approximate = arm is not None and is_approximate(runs_of(result, arm))
     known = METRICS.get(it.metric)
-    # A model that is slower than another one has not regressed.
-    slower = it.verdict == "REGRESSED" and it.against != BASELINE
     between = "" if it.low is None or it.high is None else f"[{number(it.low)}, {number(it.high)}]"
     old, new = figure(it.metric, it.old), figure(it.metric, it.new, approximate)
     whose: list[Span] = [(name(it.arm, SHORT), "")] if len(result.arms) > 1 else []
     return [
-        ("WORSE" if slower else it.verdict, ROLES[it.verdict]),
+        (it.verdict, ROLES[it.verdict]),
         *whose,
         (known.label if known is not None else clean(it.metric, SHORT), ""),
         (f"{old} -> {new}", ""),
-        ("" if it.ratio is None else f"x{number(it.ratio)}", "bold"),
+        ("" if it.ratio is None else f"{TIMES}{number(it.ratio)}", "bold"),
         (between, ""),
         ("" if it.p is None else "p < 0.001" if it.p < 0.001 else f"p = {it.p:.3f}", ""),
     ]

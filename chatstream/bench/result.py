@@ -135,7 +135,11 @@ class Gate(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Comparison(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One metric against another arm or a baseline. `ratio` is new / old, of the medians."""
+    """One metric against another arm or a baseline. `ratio` is new / old, of the medians.
+
+    The verdict against a baseline is REGRESSED, OK or INCONCLUSIVE; between two arms it is
+    FASTER, SLOWER, SAME or INCONCLUSIVE.
+    """
 
     metric: str
     arm: str
@@ -146,8 +150,19 @@ class Comparison(msgspec.Struct, kw_only=True, omit_defaults=True):
     low: float | None = None  # the 95 % interval of the ratio
     high: float | None = None
     p: float | None = None  # Mann-Whitney, two-sided
-    verdict: Literal["REGRESSED", "OK", "INCONCLUSIVE"]
-    more_runs: int | None = None  # about so many more would decide
+    verdict: Literal["REGRESSED", "OK", "FASTER", "SLOWER", "SAME", "INCONCLUSIVE"]
+    more_runs: int | None = None  # about this many more runs would decide
+
+
+class Throughput(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the server delivered in all, over the time in which runs that count were open.
+
+    `approximate`: in some runs each delta counts as a token.
+    """
+
+    requests_per_second: float
+    tokens_per_second: float
+    approximate: bool = False
 
 
 class Result(Event, tag="result", kw_only=True):
@@ -166,6 +181,7 @@ class Result(Event, tag="result", kw_only=True):
     samples: list[Sample] = msgspec.field(default_factory=list)
     arms: list[Arm] = msgspec.field(default_factory=list)
     client: Client | None = None
+    throughput: Throughput | None = None  # None where runs came one after another
     gates: list[Gate] = msgspec.field(default_factory=list)
     comparisons: list[Comparison] = msgspec.field(default_factory=list)
     baseline: str | None = None

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from chatstream.bench.export import as_json, write
+from chatstream.bench.export import check as check_file
 from chatstream.bench.result import RESULT_VERSION, Result, decode
 from chatstream.errors import ConfigError, JournalError, UsageError
 from chatstream.nearest import did_you_mean
@@ -32,22 +33,25 @@ class _Kind(msgspec.Struct):
 def save(name: str, result: Result, folder: Path) -> Path:
     """Keep the result, in place of an old one of that name; returns its file.
 
-    Raises `UsageError` for a name that cannot be, `JournalError` where nothing can be written.
+    Raises `UsageError` for a name that is not allowed, `JournalError` if it cannot be written.
     """
     path = _file(name, folder)
     try:
-        for it in (*reversed(folder.parents), folder):
-            if not it.exists():
-                it.mkdir(mode=_PRIVATE, exist_ok=True)  # makedirs would leave those above public
+        _make(folder)
     except OSError as error:
-        raise JournalError(f"{folder} cannot be made: {error.strerror}") from error
+        raise JournalError(f"cannot create {folder}: {error.strerror}") from error
     write(path, as_json(result))
     return path
 
 
-def check(name: str) -> None:
-    """Raise `UsageError` for a name that cannot be, before anything is measured."""
-    _file(name, Path())
+def check(name: str, folder: Path) -> None:
+    """Raise `UsageError` if `save` could not keep a result, before anything is measured."""
+    path = _file(name, folder)
+    try:
+        _make(folder)
+    except OSError as error:
+        raise UsageError(f"--save {name}: cannot create {folder}: {error.strerror}") from error
+    check_file(path)
 
 
 def names(folder: Path) -> list[str]:
@@ -73,8 +77,15 @@ def load(name_or_path: str, folder: Path) -> Result:
         what = f"there is no file {path}" if hint is None else f"no result is saved as {path.stem}"
         raise UsageError(what, hint=hint) from error
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     return _parsed(data, path)
+
+
+def _make(folder: Path) -> None:
+    """Create the folder for its owner alone. `makedirs` would leave those above it public."""
+    for it in (*reversed(folder.parents), folder):
+        if not it.exists():
+            it.mkdir(mode=_PRIVATE, exist_ok=True)
 
 
 def _fits(name: str) -> bool:
@@ -84,30 +95,30 @@ def _fits(name: str) -> bool:
 def _file(name: str, folder: Path) -> Path:
     if not _fits(name):
         raise UsageError(
-            f"{name!r} is no name for a result",
-            hint="letters, digits, . _ and - make a name, at most 100, without . in front "
-            f"or {ENDING} at the end",
+            f"{name!r} is not a valid name for a result",
+            hint="use at most 100 letters, digits and . _ - characters, with no . at the start "
+            f"and no {ENDING} at the end",
         )
     return folder / f"{name}{ENDING}"
 
 
 def _hint(name: str, folder: Path) -> str:
     if Path(name).is_file():
-        return f"for the file of that name say ./{name}"
+        return f"to use the file of that name, write ./{name}"
     there = names(folder)
     if near := did_you_mean(name, there):
         return near
     if there:
-        return f"there are {', '.join(there[:10])}{' …' if there[10:] else ''}"
-    return "`chatstream bench --save NAME` keeps a result"
+        return f"saved results: {', '.join(there[:10])}{' …' if there[10:] else ''}"
+    return "`chatstream bench --save NAME` saves a result"
 
 
 def _parsed(data: bytes, path: Path) -> Result:
     text = data.strip()
     if text.startswith(b"<"):
         raise ConfigError(
-            f"{path} is a page to look at, not a result to read",
-            hint="keep a result with --save NAME or --json",
+            f"{path} is an HTML page, not a saved result",
+            hint="save a result with --save NAME or --json",
         )
     last = text.rpartition(b"\n")[2]
     for part in {last: None, text: None}:  # the last of many lines, or one object over many
@@ -117,16 +128,16 @@ def _parsed(data: bytes, path: Path) -> Result:
             continue
         if kind.type != "result":
             raise ConfigError(
-                f"{path} holds no result at its end"
-                + (f", its last event is {kind.type}" if kind.type else "")
+                f"{path} does not end with a result"
+                + (f"; its last event is {kind.type}" if kind.type else "")
             )
         if kind.version != RESULT_VERSION:
             raise ConfigError(
-                f"{path} holds a result of version {kind.version}; "
-                f"this chatstream reads version {RESULT_VERSION}"
+                f"{path} has a result of version {kind.version}, "
+                f"but this chatstream reads version {RESULT_VERSION}"
             )
         try:
             return decode(part)
         except ValueError as error:
             raise ConfigError(f"{path} is damaged: {error}") from error
-    raise ConfigError(f"{path} is damaged, or not a result of chatstream bench")
+    raise ConfigError(f"{path} is damaged or is not a result of chatstream bench")

@@ -52,6 +52,9 @@ Loopback takes some of it, and the server between its log and the kernel."""
 TPOT_ERROR = 0.005
 """A share of the true time per output token."""
 
+_WIDE = 80
+"""Columns of a row with all its figures."""
+
 LOOK = 0.1
 """Seconds between two looks at a source without news; there limits are looked at."""
 
@@ -123,19 +126,24 @@ class SelfTest(msgspec.Struct, kw_only=True):
         """0, or `CLIENT_BOUND`."""
         return 0 if self.passed else CLIENT_BOUND
 
-    @property
-    def lines(self) -> list[str]:
-        """The whole as a screen of 80 columns."""
+    def lines(self, width: int = 80) -> list[str]:
+        """The result as a screen; below `_WIDE` columns with one figure per row."""
         deltas = sum(row.deltas for row in self.rows)
+        about = f"Self-test: {deltas:,} deltas from a server that logs each send, "
+        if width < _WIDE:
+            head = [f"{'error, p99 in ms':>31}"]
+        else:
+            head = [
+                f"{'':30} {'error of arrivals, ms':^23} {'of gaps':>8} {'of TPOT':>7}",
+                f"{'':23} {'clock':6} {'p50':>7} {'p99':>7} {'max':>7} {'p99, ms':>8} {'%':>7}",
+            ]
         return [
-            f"Self-test: {deltas:,} deltas of a server that logs when it sends, "
-            f"in {self.elapsed:.1f} s",
+            *_wrapped(f"{about}in {self.elapsed:.1f} s", width),
             "",
-            f"{'':30} {'error of arrivals, ms':^23} {'of gaps':>8} {'of TPOT':>7}",
-            f"{'':23} {'clock':6} {'p50':>7} {'p99':>7} {'max':>7} {'p99, ms':>8} {'%':>7}",
-            *(line for row in self.rows for line in _told(row)),
+            *head,
+            *(line for row in self.rows for line in _told(row, width)),
             "",
-            *_wrapped(" ".join(_verdict(self))),
+            *_wrapped(" ".join(_verdict(self)), width),
         ]
 
 
@@ -313,7 +321,7 @@ def judge(case: Case, runs: Sequence[tuple[Sample, Log]]) -> Row:
         if sample.status != OK or sample.deltas != len(log.sends):
             why = f": {sample.message}" if sample.message else ""
             row.missed.append(
-                f"{sample.deltas} of {len(log.sends)} deltas came, {sample.status}{why}"
+                f"{sample.deltas} of {len(log.sends)} deltas arrived, {sample.status}{why}"
             )
     if row.missed:
         return row
@@ -330,9 +338,9 @@ def judge(case: Case, runs: Sequence[tuple[Sample, Log]]) -> Row:
         row.stalls += len(true)
         row.stalls_found += found(true, sample.stalls)
         if false := len(sample.stalls) - found(sample.stalls, true):
-            row.missed.append(f"{false} stalls were told that were none")
+            row.missed.append(f"{false} stalls were reported that did not happen")
     if row.stalls_found < row.stalls:
-        row.missed.append(f"{row.stalls - row.stalls_found} of {row.stalls} stalls were not found")
+        row.missed.append(f"{row.stalls - row.stalls_found} of {row.stalls} stalls were missed")
     limits = {"arrivals p50": (row.p50, KERNEL_P50 if kernel else USER_P50)}
     limits["arrivals p99"] = (row.p99, KERNEL_P99 if kernel else USER_P99)
     if kernel:
@@ -341,23 +349,26 @@ def judge(case: Case, runs: Sequence[tuple[Sample, Log]]) -> Row:
         limits = {"arrivals p99": (row.p99, row.lag + SLACK)}
     for what, (error, limit) in limits.items():
         if error > limit:
-            row.missed.append(f"{what} {error * 1e3:.3f} ms, at most {limit * 1e3:.3g} ms")
+            row.missed.append(f"{what} {error * 1e3:.3f} ms, limit {limit * 1e3:.3g} ms")
     if row.tpot > TPOT_ERROR:
-        row.missed.append(f"TPOT {row.tpot:.2%} off, at most {TPOT_ERROR:.1%}")
+        row.missed.append(f"TPOT {row.tpot:.2%} off, limit {TPOT_ERROR:.1%}")
     return row
 
 
 # ---- telling
 
 
-def _told(row: Row) -> list[str]:
+def _told(row: Row, width: int) -> list[str]:
     """The row's line, and one for each limit that it misses."""
+    missed = [line for why in row.missed for line in _wrapped(why, width, indent="  ")]
+    verdict = "missed" if row.missed else "ok"
+    if width < _WIDE:
+        return [f"{row.name:23} {_ms(row.p99):>7} {verdict}", *missed]
     arrivals = " ".join(f"{_ms(it):>7}" for it in (row.p50, row.p99, row.max))
     tpot = "-" if row.tpot is None else f"{row.tpot * 100:.2f}"
-    verdict = "missed" if row.missed else "ok"
     return [
         f"{row.name:23} {row.clock:6} {arrivals} {_ms(row.gap_p99):>8} {tpot:>7}  {verdict}",
-        *(line for why in row.missed for line in _wrapped(why, indent="  ")),
+        *missed,
     ]
 
 
@@ -372,21 +383,24 @@ def _verdict(result: SelfTest) -> Iterator[str]:
     if result.passed:
         yield "PASSED."
     else:
-        yield "CLIENT-BOUND: this machine is busy, or too slow to measure so finely."
+        yield "CLIENT-BOUND: this machine is too busy or too slow to measure this finely."
         yield "Close other programs and try again."
-    for clock, name in (("kernel", "the kernel's receive times"), ("user", "its own clock")):
+    for clock, name in (
+        ("kernel", "the kernel's receive times"),
+        ("user", "chatstream's own clock"),
+    ):
         errors = [row.p99 for row in result.rows if row.clock == clock and row.p99 is not None]
         if errors:
-            yield f"With {name} chatstream is right within {_ms(max(errors))} ms (p99)."
+            yield f"With {name}, arrivals are accurate to {_ms(max(errors))} ms (p99)."
         elif clock == "kernel":
-            yield "There are no receive times of the kernel here."
+            yield "The kernel gives no receive times here."
     if held := sum(row.held for row in result.rows):
         sure = [row.sure_p99 for row in result.rows if row.sure_p99 is not None]
-        yield f"{held} sends were held up by this machine"
+        yield f"This machine held up {held} sends"
         yield f"({_ms(max(sure))} ms without them)." if sure else "(all of them)."
     if stalls := sum(row.stalls for row in result.rows):
         yield f"Stalls found: {sum(row.stalls_found for row in result.rows)} of {stalls}."
 
 
-def _wrapped(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, 79, initial_indent=indent, subsequent_indent=indent)
+def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, width - 1, initial_indent=indent, subsequent_indent=indent)

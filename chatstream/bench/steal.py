@@ -1,4 +1,4 @@
-"""How much of this machine its hypervisor gave to others: what no program on it can help.
+"""How much of this machine's CPU time its hypervisor gave to others; no program can prevent it.
 
 Linux counts it (`steal` in /proc/stat, see proc(5)); elsewhere nothing is known.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 STAT = Path("/proc/stat")
 
 NOTICE = 0.02
-"""The share of all cores' time above which it is worth a word."""
+"""The share of all cores' time from which on there is a warning."""
 
 LEAST = 100
 """Ticks of all cores, of 10 ms each: of fewer, two or three are chance."""
@@ -19,7 +19,7 @@ _STEAL = 7  # user, nice, system, idle, iowait, irq, softirq, steal
 
 
 class Steal:
-    """Counts from when it is made."""
+    """Counts from the moment it is created."""
 
     def __init__(self, stat: Path = STAT) -> None:
         self._stat = stat
@@ -35,13 +35,13 @@ class Steal:
 
     @property
     def warning(self) -> str | None:
-        """A word about it, if it is worth one."""
+        """A warning, if the share is worth one."""
         if self.share < NOTICE:
             return None
-        return f"this machine's host took {self.share:.0%} of its processors away meanwhile"
+        return f"the host of this machine took away {self.share:.0%} of its CPU time meanwhile"
 
     def _read(self) -> tuple[int, int] | None:
-        """What was stolen, and all there was."""
+        """The ticks that were stolen, and all ticks."""
         try:
             fields = self._stat.read_text("ascii").partition("\n")[0].split()
             counts = [int(it) for it in fields[1:9]]

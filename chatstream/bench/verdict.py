@@ -16,7 +16,7 @@ import msgspec
 
 from chatstream.bench import stats
 from chatstream.bench.metrics import METRICS, counterpart, failed, finite, samples_of, values_of
-from chatstream.bench.result import OK, Client, Comparison, Result, Sample
+from chatstream.bench.result import OK, Arm, Client, Comparison, Result, Sample
 
 BASELINE = "baseline"
 """What a `Comparison` with a baseline is `against`; `Result.baseline` has its name."""
@@ -55,19 +55,36 @@ def compare_results(
 
 
 def compare_arms(result: Result, metrics: Iterable[str] = ("ttft", "tpot")) -> list[Comparison]:
-    """Each further arm against the first, in the metrics that whole runs of both have.
-
-    As with `compare_results`, these have one value a run.
-    """
+    """Each further arm against the first, in the metrics that whole runs of both have."""
     metrics = list(metrics)
     compared: list[Comparison] = []
     for arm in result.arms[1:]:
-        first = result.arms[0]
-        one, other = samples_of(result, first), samples_of(result, arm)
         for metric in metrics:
-            if _have(metric, one) and _have(metric, other):
-                compared.append(_compared(metric, other, one, arm.name, first.name))
+            if (found := between(metric, result, arm, result.arms[0])) is not None:
+                compared.append(found)
     return compared
+
+
+def between(metric: str, result: Result, arm: Arm, other: Arm) -> Comparison | None:
+    """One arm against another; None where not both have whole runs with this metric.
+
+    FASTER and SLOWER follow the rule for REGRESSED, in either direction. SAME: neither can be,
+    the whole interval of the ratio is within the threshold. As with `compare_results`, the metric
+    has one value per run.
+    """
+    now, before = samples_of(result, arm), samples_of(result, other)
+    if not (_have(metric, now) and _have(metric, before)):
+        return None
+    told = _compared(metric, now, before, arm.name, other.name)
+    back = _compared(metric, before, now, other.name, arm.name)
+    if told.verdict == "REGRESSED":
+        return msgspec.structs.replace(told, verdict="SLOWER")
+    if back.verdict == "REGRESSED":
+        return msgspec.structs.replace(told, verdict="FASTER", more_runs=None)
+    if told.verdict == back.verdict == "OK":
+        return msgspec.structs.replace(told, verdict="SAME")
+    more = max((it.more_runs or 0 for it in (told, back)), default=0)
+    return msgspec.structs.replace(told, verdict="INCONCLUSIVE", more_runs=more or None)
 
 
 def _have(metric: str, samples: list[Sample]) -> bool:
@@ -114,9 +131,9 @@ def client_of(samples: Iterable[Sample], cpu: float) -> Client:
         "kernel" if runs and all(run.kernel for run in runs) else "user"
     )
     late, busy = p99 > limit, cpu > CPU_LIMIT
-    reason = f"client lag p99 {p99 * 1e3:.2f} ms, at most {limit * 1e3:.3g} ms is fine"
+    reason = f"client lag p99 {p99 * 1e3:.2f} ms; the limit is {limit * 1e3:.3g} ms"
     if busy and not late:
-        reason = f"it used {cpu:.0%} of a core, at most {CPU_LIMIT:.0%} is fine"
+        reason = f"this process used {cpu:.0%} of a core; the limit is {CPU_LIMIT:.0%}"
     return Client(
         clock=clock,
         verdict="CLIENT-BOUND" if late or busy else "TRUSTED",

@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "doctor": (
         "chatstream.cli.doctor:doctor",
-        "Find out why a stream does not stream.",
+        "Check this installation, or find out why a server does not stream.",
     ),
     "models": (
         "chatstream.cli.models:models",

@@ -2,19 +2,21 @@
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
-import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import typer
 
 from chatstream.bench import export, saved
 from chatstream.bench.definitions import explain as explained
 from chatstream.bench.gates import parse_gate
+from chatstream.bench.layout import to_ascii
 from chatstream.bench.plan import Plan, arms_of
 from chatstream.cancel import CancelToken
-from chatstream.cli import exits
+from chatstream.cli import exits, stdout
 from chatstream.cli.benching import Wanted, results_folder
 from chatstream.cli.benching import bench as run
 from chatstream.cli.choose import Server, awaited, candidates, server_of, with_model
@@ -26,6 +28,7 @@ from chatstream.cli.options import (
     ConnectTimeout,
     Debug,
     FirstTokenTimeout,
+    Header,
     IdleTimeout,
     Json,
     Option,
@@ -40,6 +43,12 @@ from chatstream.cli.options import (
 from chatstream.cli.output import show_debug
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
+
+
+def _file_or_stdout(text: str) -> Path:
+    """What `--csv` and `--html` take. `./-` is a file of that name, and `-` is not."""
+    path = file_path(text)
+    return path.absolute() if path == export.STDOUT and text != str(path) else path
 
 
 def bench(
@@ -95,15 +104,12 @@ def bench(
     rate: Annotated[
         float | None,
         typer.Option(
-            "--rate",
-            min=0.001,
-            metavar="N",
-            help="Start N requests per second.",
+            "--rate", min=0.001, metavar="N", help="Start N requests per second, answered or not."
         ),
     ] = None,
     arrivals: Annotated[
         Literal["constant", "poisson"],
-        typer.Option("--arrivals", help="How --rate spaces the requests."),
+        typer.Option("--arrivals", help="How --rate spaces its requests."),
     ] = "constant",
     prompt: Annotated[
         str | None, typer.Option("--prompt", metavar="TEXT", help="The question to ask.")
@@ -124,14 +130,11 @@ def bench(
     ] = 128,
     conn: Annotated[
         Literal["reuse", "new"],
-        typer.Option("--conn", help="Reuse one connection, or open a new one for each run."),
+        typer.Option("--conn", help="Reuse one connection, or open one per run."),
     ] = "reuse",
     cache: Annotated[
         Literal["bust", "reuse", "compare"],
-        typer.Option(
-            "--cache",
-            help="Defeat the server's prefix cache, use it, or compare both.",
-        ),
+        typer.Option("--cache", help="Defeat the prefix cache, use it, or compare both."),
     ] = "bust",
     vs_blocking: Annotated[
         bool,
@@ -139,6 +142,7 @@ def bench(
     ] = False,
     temperature: Temperature = None,
     option: Option = None,
+    header: Header = None,
     connect_timeout: ConnectTimeout = None,
     first_token_timeout: FirstTokenTimeout = None,
     idle_timeout: IdleTimeout = None,
@@ -146,20 +150,28 @@ def bench(
     as_json: Json = False,
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", parser=file_path, metavar="FILE", help="Write one row per run."),
+        typer.Option(
+            "--csv",
+            parser=_file_or_stdout,
+            metavar="FILE",
+            help="Write one row per run; - is standard output.",
+        ),
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", parser=file_path, metavar="FILE", help="Write a page with plots."),
+        typer.Option(
+            "--html",
+            parser=_file_or_stdout,
+            metavar="FILE",
+            help="Write a page with plots; - is standard output.",
+        ),
     ] = None,
     save: Annotated[
-        str | None, typer.Option("--save", metavar="NAME", help="Keep the result under this name.")
+        str | None, typer.Option("--save", metavar="NAME", help="Save the result for --baseline.")
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option(
-            "--baseline", metavar="NAME|FILE", help="Compare with a result that was kept."
-        ),
+        typer.Option("--baseline", metavar="NAME|FILE", help="Compare with a saved result."),
     ] = None,
     fail_if: Annotated[
         list[str] | None,
@@ -171,35 +183,30 @@ def bench(
         ),
     ] = None,
     strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict", help="Also fail if the result is inconclusive or this client is the limit."
-        ),
+        bool, typer.Option("--strict", help="Also fail if inconclusive or client-bound.")
     ] = False,
     self_test: Annotated[
-        bool,
-        typer.Option("--self-test", help="Check how exactly this machine measures; takes 5 s."),
+        bool, typer.Option("--self-test", help="Check how accurately this machine measures (5 s).")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Explain every figure and exit.")
+        bool, typer.Option("--explain", help="Say exactly what each figure means.")
     ] = False,
     debug: Debug = False,
 ) -> int:
     """Measure how soon and how steadily a model answers.
 
-    A first, cold run is shown apart. Exit status: 0 passed, 1 a gate failed or it is worse
-    than the baseline, 2 usage or configuration, 3 too many runs failed, 4 inconclusive and
-    5 limited by this client (both only with --strict), 130 Ctrl+C.
+    A first, cold run is shown apart. Exit status: 0 passed, 1 a gate failed or a figure is
+    worse than the baseline, 2 usage or configuration, 3 too many runs failed, 4 inconclusive,
+    5 client-bound (both only with --strict), 130 Ctrl+C.
     """
     arguments = locals()
     if debug:
         show_debug()
-    if explain:
-        typer.echo("\n".join(explained()))
-        return 0
     token = CancelToken()
     with interrupts(token):
         try:
+            if explain:
+                return _explain()
             if self_test:
                 return _self_test(token)
             return _bench(arguments, token)
@@ -210,19 +217,23 @@ def bench(
 def _bench(given: dict[str, Any], token: CancelToken) -> int:
     """Everything is looked at before anything is asked."""
     if given["rate"] is not None and given["concurrency"] != 1:
-        raise UsageError("--rate and --concurrency exclude each other: a rate is an open loop")
-    files = [(name, given[name]) for name in ("csv", "html") if given[name] is not None]
-    for _, path in files:
-        export.check(path)
+        raise UsageError(
+            "--rate and --concurrency cannot be combined",
+            hint="--rate opens as many streams as its pace takes",
+        )
+    files, printed = _outputs(given)
     if given["save"] is not None:
-        saved.check(given["save"])
+        saved.check(given["save"], results_folder())
     check_given("--prompt", given["prompt"])
     gates = [parse_gate(text) for text in given["fail_if"] or ()]
     baseline = given["baseline"]
     if baseline is None and any(gate.scale is not None for gate in gates):
-        raise UsageError("a gate speaks of a baseline", hint="name it with --baseline")
+        raise UsageError(
+            "--fail-if mentions a baseline, but none is given", hint="name one with --baseline"
+        )
     wanted = Wanted(
         files=files,
+        printed=printed,
         save=given["save"],
         baseline=None if baseline is None else (baseline, saved.load(baseline, results_folder())),
         gates=gates,
@@ -244,11 +255,34 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
     )
     servers = _servers(given, token)
     models = [(str(it.settings.provider), str(it.settings.model)) for it in servers]
-    arms = arms_of(models, given["cache"], given["vs_blocking"])
+    places = _places(given["model"] or (), servers)
+    placed = [(*it, place) for it, place in zip(models, places, strict=True)]
+    arms = arms_of(placed, given["cache"], given["vs_blocking"])
     each = len(arms) // len(servers)
     settings = {arm.name: servers[at // each].settings for at, arm in enumerate(arms)}
     addresses = dict.fromkeys(mask_address(it.address) or "built in" for it in servers)
     return run(arms, settings, ", ".join(addresses), plan, wanted, token)
+
+
+def _outputs(given: dict[str, Any]) -> tuple[list[tuple[str, Path]], str | None]:
+    """The files to write, each with its format, and the format that standard output gets.
+
+    Raises `UsageError` where one of them cannot be written, or would overwrite another.
+    """
+    wanted = [(name, given[name]) for name in ("csv", "html") if given[name] is not None]
+    files = [(name, path) for name, path in wanted if path != export.STDOUT]
+    printed = [name for name, path in wanted if path == export.STDOUT]
+    claims = [f"--{name} -" for name in printed] + ["--json"] * given["as_json"]
+    if printed and len(claims) > 1:
+        raise UsageError(
+            f"{' and '.join(claims)} would both write to standard output",
+            hint="write one of them to a file",
+        )
+    for _, path in files:
+        export.check(path)
+    if len({path.resolve() for _, path in files}) < len(files):
+        raise UsageError(f"--csv and --html name the same file: {files[0][1]}")
+    return files, printed[0] if printed else None
 
 
 def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
@@ -262,9 +296,27 @@ def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     return [awaited(server_of(it, token)) for it in asked or candidates(settings)[:1]]
 
 
+def _places(names: Sequence[str], servers: Sequence[Server]) -> list[str]:
+    """Where each model is: in the user's words of MODEL@PLACE, else by its provider."""
+    places = [str(it.settings.provider) for it in servers]
+    for at, (name, it) in enumerate(zip(names, servers, strict=False)):
+        place = name.rpartition("@")[2]
+        if name not in (place, it.settings.model):
+            places[at] = urlsplit(mask_address(place)).netloc or place
+    return places
+
+
 def _utf8(text: str | None) -> str | None:
     """An argument need not be UTF-8, what we send has to be."""
     return None if text is None else text.encode("utf-8", "replace").decode()
+
+
+def _explain() -> int:
+    lines = explained(stdout.columns())
+    if not stdout.can_show("".join(lines), sys.stdout.encoding):
+        lines = [to_ascii(line) for line in lines]
+    stdout.show("\n".join(lines) + "\n")
+    return 0
 
 
 def _self_test(token: CancelToken) -> int:
@@ -272,12 +324,13 @@ def _self_test(token: CancelToken) -> int:
     from chatstream.bench.steal import Steal
 
     def wires(url: str, kernel: bool) -> Measuring:
-        settings = Settings(provider="ollama", base_url=url, model="truth")
+        settings = Settings(provider="ollama", base_url=url, model="truth", proxy="")
         return Measuring({"self-test": settings}, kernel=kernel)
 
     steal = Steal()
     found = selftest(wires, token)
-    lines = [*found.lines, *([f"And {steal.warning}."] if steal.warning else [])]
-    with contextlib.suppress(BrokenPipeError):
-        typer.echo("\n".join(lines))
+    lines = found.lines(stdout.columns())
+    if steal.warning:
+        lines.append(f"Note: {steal.warning}.")
+    stdout.show("\n".join(lines) + "\n")
     return found.exit_status

@@ -4,7 +4,8 @@
 2. After each run the files are rewritten, so that whatever ends the benchmark leaves what was
    measured. While other streams are open this happens once in a while only: it takes milliseconds.
 3. Standard output is for the result: one screen, or with `--json` events as everywhere, the last of
-   which is the `result`. Progress goes to standard error, and only to a terminal.
+   which is the `result`, or the export that was asked for with `-`; the screen then goes to
+   standard error. Progress goes to standard error, and only to a terminal.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from chatstream import __version__
 from chatstream.bench import export, saved
 from chatstream.bench.definitions import DEFINITIONS
 from chatstream.bench.gates import Condition, check
-from chatstream.bench.metrics import summed
+from chatstream.bench.metrics import summed, throughput
 from chatstream.bench.plan import Plan
 from chatstream.bench.report import screen
 from chatstream.bench.result import OK, RESULT_VERSION, Arm, Result, Sample
@@ -35,7 +36,7 @@ from chatstream.bench.verdict import (
     exit_status,
 )
 from chatstream.cancel import CancelToken
-from chatstream.cli import exits
+from chatstream.cli import exits, stdout
 from chatstream.cli.config import Settings
 from chatstream.cli.measuring import Measuring
 from chatstream.cli.output import has_colours
@@ -44,7 +45,7 @@ from chatstream.errors import ChatstreamError
 from chatstream.events import Event, Metadata, Progress
 from chatstream.redact import redact
 from chatstream.sinks.escape import clean
-from chatstream.sinks.output import Output
+from chatstream.sinks.notes import standard_error
 from chatstream.stages.seal import new_run
 from chatstream.store.place import state_folder
 
@@ -57,11 +58,13 @@ _COLOURS = {"bold": "1", "dim": "2", "good": "32", "bad": "1;31", "warn": "33"}
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What is to come of the figures.
 
-    `files` are the exports: a format of `export.FORMATS` and where to. `baseline` is the name it
+    `files` are the exports: a format of `export.FORMATS` and where to. `printed` is the format
+    that standard output gets; the screen then goes to standard error. `baseline` is the name it
     was given by, and the result that stands there.
     """
 
     files: Sequence[tuple[str, Path]] = ()
+    printed: str | None = None
     save: str | None = None
     baseline: tuple[str, Result] | None = None
     gates: Sequence[Condition] = ()
@@ -90,7 +93,7 @@ def bench(
     opening = new_run()
     opening.provider, opening.model = arms[0].provider, arms[0].model
     finding = _Finding(arms, target, plan, wanted, str(opening.started_at))
-    telling = _Telling(wanted.as_json, opening)
+    telling = _Telling(wanted, opening)
     its = settings[arms[0].name]
     with Measuring(settings) as wires, _progress(plan, arms, quiet=wanted.as_json) as draw:
         run = Run(wires, arms, plan, token, temperature=its.temperature, options=its.options)
@@ -108,9 +111,11 @@ def bench(
                 with contextlib.suppress(ChatstreamError):  # told at the end, if it stays so
                     finding.keep(finding.result(run, stopped=token.cancelled))
     result = finding.result(run, stopped=token.cancelled)
-    telling.result(result)
     try:
-        finding.keep(result)
+        try:
+            telling.result(result)
+        finally:
+            finding.keep(result)
     except ChatstreamError as error:
         return exits.report(error, ())
     return token.reason.exit_status if token.reason is not None else result.exit_status
@@ -148,6 +153,7 @@ class _Finding:
             samples=self.samples,
             arms=[summed(arm, self.samples) for arm in self._arms],
             client=client_of(self.samples, run.cpu),
+            throughput=throughput(self.samples) if self._plan.is_load else None,
             elapsed=run.elapsed,
             warnings=_warnings(self.samples, self._plan, run, self._steal),
         )
@@ -169,11 +175,11 @@ class _Finding:
 
 
 class _Telling:
-    """Standard output: the events of the benchmark, or the screen at its end."""
+    """What is printed: the events of the benchmark, or the screen and an export at its end."""
 
-    def __init__(self, as_json: bool, opening: Metadata) -> None:
-        self._out = Output(1)
-        self._as_json = as_json
+    def __init__(self, wanted: Wanted, opening: Metadata) -> None:
+        self._as_json = wanted.as_json
+        self._printed = wanted.printed
         self._seq = 0
         self._began = monotonic()
         self._event(opening)
@@ -187,28 +193,33 @@ class _Telling:
         )
 
     def result(self, result: Result) -> None:
-        """The benchmark has ended."""
+        """The benchmark has ended. Raises `JournalError`."""
         if self._as_json:
             self._event(result)
-            return
-        columns = min(80, _columns())
-        fancy = _can_show("█▁─", sys.stdout.encoding)
-        lines = screen(result, columns, ascii_only=not fancy)
-        colours = has_colours(1)
-        text = "".join(
-            "".join(_painted(clean(it), role, colours) for it, role in line).rstrip() + "\n"
-            for line in lines
-        )
-        with contextlib.suppress(BrokenPipeError):  # the reader has seen enough
-            self._out.write(text.encode(sys.stdout.encoding, "replace"))
+        elif self._printed is None:
+            stdout.write(_drawn(result, 1, sys.stdout.encoding))
+        else:
+            standard_error().write(_drawn(result, 2, sys.stderr.encoding))
+            stdout.write(export.FORMATS[self._printed](result))
 
     def _event(self, event: Event) -> None:
         if not self._as_json:
             return
         event.seq, event.t = self._seq, round(monotonic() - self._began, 6)
         self._seq += 1
-        with contextlib.suppress(BrokenPipeError):
-            self._out.write(msgspec.json.encode(event) + b"\n")
+        stdout.write(msgspec.json.encode(event) + b"\n")
+
+
+def _drawn(result: Result, descriptor: int, encoding: str) -> bytes:
+    """The screen, as wide and as colourful as what it is written to."""
+    ascii_only = not stdout.can_show("█▁─", encoding)
+    colours = has_colours(descriptor)
+    lines = screen(result, stdout.columns(descriptor), ascii_only=ascii_only)
+    text = "".join(
+        "".join(_painted(clean(it), role, colours) for it, role in line).rstrip() + "\n"
+        for line in lines
+    )
+    return stdout.encode(text, encoding)
 
 
 def _told(plan: Plan) -> dict[str, Any]:
@@ -223,13 +234,16 @@ def _warnings(samples: Sequence[Sample], plan: Plan, run: Run, steal: Steal) -> 
     warnings = [steal.warning] if steal.warning else []
     if plan.reuse and plan.concurrency == 1 and plan.rate is None and opened:
         warnings.append(
-            f"{opened} of {len(warm)} runs had to open a new connection: the server closes them"
+            f"{opened} of {len(warm)} runs had to open a new connection, because the server "
+            "closes them"
         )
     if run.stopped_because == "failures":
-        warnings.append("every run failed, so no more were begun")
+        warnings.append("the first runs all failed, so no more were started")
     if run.stopped_because == "time" and plan.rate is None and not plan.timed:
-        share = f"{plan.precision:.0%}"
-        warnings.append(f"the time was over before the median was known to ±{share}: see --time")
+        warnings.append(
+            f"the time was up before the median was known to within {100 * plan.precision:g} %: "
+            "allow more with --time"
+        )
     return warnings
 
 
@@ -261,21 +275,6 @@ def _progress(
             progress.refresh()
 
         yield draw
-
-
-def _columns() -> int:
-    """The width of the terminal; 80 without one."""
-    with contextlib.suppress(OSError):
-        return os.get_terminal_size(1).columns or 80
-    return 80
-
-
-def _can_show(text: str, encoding: str) -> bool:
-    try:
-        text.encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
 
 
 def _painted(text: str, role: str, colours: bool) -> str:

@@ -12,15 +12,17 @@ from chatstream import errors
 from chatstream.cancel import CancelToken
 from chatstream.cli.config import Settings
 from chatstream.cli.endpoints import endpoint, with_keys
+from chatstream.cli.headers import bring_a_key
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.events import Event
 from chatstream.nearest import did_you_mean
-from chatstream.providers import Row, dialect, find, is_known
+from chatstream.providers import Endpoint, Row, dialect, find, is_known
 
 if TYPE_CHECKING:
     from chatstream.providers.base import Provider
     from chatstream.transport import Transport
+    from chatstream.transport.ahead import Ahead
 
 T = TypeVar("T")
 
@@ -92,6 +94,7 @@ def with_model(settings: Settings, name: str) -> Settings:
         api_key=None,
         key_variable=None,
         key_command=None,
+        headers={},
     )
 
 
@@ -139,14 +142,18 @@ def named(settings: Settings) -> str | None:
     return settings.provider or ("openai" if settings.base_url else None)
 
 
-def provider_of(settings: Settings, token: CancelToken) -> Generator[Event, None, Provider]:
+def provider_of(
+    settings: Settings, token: CancelToken, ahead: Ahead | None = None
+) -> Generator[Event, None, Provider]:
     """The provider that the settings name, or the first that there is.
+
+    `ahead` is a connection to the one that is named.
 
     Whatever is at Ollama's address and does not list its models as Ollama does (another server,
     or a proxy's page of error) is no Ollama.
     """
     if name := named(settings):
-        return made(name, settings)
+        return made(name, settings, ahead=ahead)
     ollama = made("ollama", settings)
     try:
         yield from _names(ollama, token, _LOOK_FOR_OLLAMA)
@@ -154,6 +161,8 @@ def provider_of(settings: Settings, token: CancelToken) -> Generator[Event, None
     except ChatstreamError as error:
         ollama.close()
         token.check()
+        if isinstance(error, ConfigError):
+            raise
         known = isinstance(error, ConnectError | TimedOut)
         why = "" if known else f" ({error.message})"
     for name in with_keys():
@@ -169,19 +178,59 @@ def made(
     settings: Settings,
     transport: Transport | None = None,
     clock: Clock = monotonic,
+    ahead: Ahead | None = None,
 ) -> Provider:
     """The provider of that name, over that transport or a new one. Raises."""
     from chatstream.transport import Transport  # requests: more than half of a start
 
     row = find(name)
     place = endpoint(name, row, settings)
-    if place.key is None and row.key_variable and not row.local and not settings.base_url:
+    if _lacks_key(row, place, settings):
         raise errors.AuthError(
             f"there is no API key for {name}",
             hint=f"set {row.key_variable}, or key_command in the configuration file",
         )
-    transport = transport or Transport(**transport_options(settings))
+    transport = transport or Transport(**transport_options(row, settings), ahead=ahead)
     return dialect(row)(place, transport, clock)
+
+
+def begin_ahead(settings: Settings) -> Ahead | None:
+    """A connection to the server that these settings ask, begun now; None: not before it is asked.
+
+    It is begun only where it is sure that this server will be asked, and not where one has to be
+    looked for, or where the key or the model turns out to be missing.
+    """
+    name = named(settings)
+    if name is None or settings.key_command:
+        return None
+    try:
+        row = find(name)
+        place = endpoint(name, row, settings)
+    except ChatstreamError:  # told when the server is to be asked
+        return None
+    lacks_model = settings.model is None and _needs_model(row, place)
+    if not place.base_url or lacks_model or _lacks_key(row, place, settings):
+        return None
+    from chatstream.transport.ahead import Ahead  # ssl
+
+    options = transport_options(row, settings)
+    return Ahead(
+        place.base_url,
+        limit=options["connect"],
+        setting=options["proxies"],
+        ca_file=options["ca_file"],
+    )
+
+
+def _lacks_key(row: Row, place: Endpoint, settings: Settings) -> bool:
+    """Whether the service wants a key, and there is none."""
+    hosted = row.key_variable and not row.local and not settings.base_url
+    return bool(hosted) and place.key is None and not bring_a_key(place.headers)
+
+
+def _needs_model(row: Row, place: Endpoint) -> bool:
+    """Whether the user has to name the model: the service has no usual one."""
+    return row.model is None and not row.local and place.base_url == row.base_url
 
 
 class TransportOptions(TypedDict):
@@ -192,11 +241,16 @@ class TransportOptions(TypedDict):
     ca_file: str | None
 
 
-def transport_options(settings: Settings) -> TransportOptions:
-    """What the settings say about connections."""
+def transport_options(row: Row, settings: Settings) -> TransportOptions:
+    """What the settings say about connections.
+
+    No proxy leads to a server in this process: that of the demo, or any where `proxy` is "".
+    """
+    proxies = dict.fromkeys(("http", "https"), settings.proxy) if settings.proxy else None
+    here = settings.proxy == "" or not row.base_url
     return {
         "connect": settings.connect_timeout or None,
-        "proxies": {"http": settings.proxy, "https": settings.proxy} if settings.proxy else None,
+        "proxies": {} if here else proxies,
         "ca_file": settings.ca_file,
     }
 
@@ -222,7 +276,7 @@ def model_of(
     own_address = provider.endpoint.base_url == row.base_url
     if row.model and (own_address or not row.base_url):
         return row.model
-    if own_address and not row.local:
+    if _needs_model(row, provider.endpoint):
         raise UsageError(
             f"no model is named for {name}",
             hint=f"choose one with -m; `chatstream models -p {name}` lists them",

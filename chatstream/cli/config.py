@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 
 from chatstream.addresses import same_server
+from chatstream.cli import headers
 from chatstream.errors import ConfigError, UsageError
 from chatstream.nearest import did_you_mean
 from chatstream.providers import PROVIDERS
@@ -56,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: Seconds = 0.0
     proxy: str | None = None
     ca_file: str | None = None
+    headers: dict[str, str] = {}
     reasoning: Literal["show", "hide"] | None = None
     stats: bool | None = None
     options: dict[str, Any] = {}
@@ -87,7 +89,7 @@ _DECIDING = BOUND | {"provider", "strategy", "fallback", "proxy", "ca_file"}
 
 _MAY_BE_EMPTY = frozenset({"system", "options"})
 
-_TABLES = frozenset({"options", "strategies"})
+_TABLES = frozenset({"headers", "options", "strategies"})
 """The settings that are tables, and have no form as one text."""
 
 _TOP_LEVEL = frozenset({"profile", "profiles"})
@@ -168,6 +170,11 @@ def resolve(
             if name == "options" and isinstance(value, dict):
                 values["options"] = {**value, **values.get("options", {})}
                 origins.setdefault(name, _named(origin, name))
+            elif name == "headers":
+                if not (foreign or elsewhere):
+                    its = _typed(name, value, _named(origin, name))
+                    values[name] = headers.merged(its, values.get(name, {}))
+                    origins.setdefault(name, _named(origin, name))
             elif name not in values and not (
                 (foreign and name in BOUND)
                 or (elsewhere and name in KEYS)
@@ -199,6 +206,8 @@ def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
 def _learn(name: str, value: Any) -> None:
     if name == "options":
         redact.learn_options(value)
+    elif name == "headers":
+        redact.learn_headers(value)
     elif name in SECRETS:
         redact.learn(str(value))
     elif name in ADDRESSES:
@@ -236,6 +245,7 @@ def parse(name: str, text: str) -> Any:
 
 def _named(origin: str, name: str) -> str:
     if origin.startswith("--"):
+        name = "header" if name == "headers" else name  # the option is given once for each
         return origin.format(name.replace("_", "-"))
     return origin.format(name.upper())
 
@@ -245,6 +255,8 @@ def _typed(name: str, value: Any, origin: str) -> Any:
     if field is None:
         hint = did_you_mean(name, FIELDS, f"the settings are: {', '.join(FIELDS)}")
         raise ConfigError(f"{origin}: there is no setting {name!r}", hint=hint)
+    if name == "headers":
+        return headers.checked(value, origin)
     if name not in _MAY_BE_EMPTY:
         check_given(origin, value)
     if isinstance(value, str):  # an argument need not be UTF-8, what we send has to be
@@ -256,10 +268,11 @@ def _typed(name: str, value: Any, origin: str) -> Any:
     except msgspec.ValidationError as error:
         shown = "***" if name in SECRETS else repr(value)
         allowed = choices(name)
-        hint = f"one of: {', '.join(allowed)}" if allowed else None
+        near = did_you_mean(str(value), allowed)
+        hint = f"{near or ''} one of: {', '.join(allowed)}".strip() if allowed else None
         raise ConfigError(
             f"{origin}: {shown} does not fit {name}: {error}",
-            hint=did_you_mean(str(value), allowed, hint),
+            hint=hint,
         ) from error
 
 

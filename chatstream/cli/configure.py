@@ -22,7 +22,7 @@ from chatstream.cli.config import (
 from chatstream.cli.options import Profile
 from chatstream.errors import ChatstreamError, ConfigError
 from chatstream.providers import PROVIDERS
-from chatstream.redact import MASK, mask_address, masked
+from chatstream.redact import MASK, mask_address, mask_headers, masked
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,6 +51,8 @@ def show(profile: Profile = None) -> int:
     for name in FIELDS:
         value = getattr(resolved.settings, name)
         shown = MASK if name in SECRETS and value else masked(value)
+        if name == "headers":
+            shown = mask_headers(value)
         if name in ADDRESSES and value:
             shown = mask_address(value)
         text = "-" if shown in (None, {}) else str(shown)

@@ -46,7 +46,7 @@ def endpoint(
     redact.learn(key)
     if key is not None and not (key.isascii() and key.isprintable()):
         raise ConfigError(f"the API key for {name} holds characters that no key has")
-    return Endpoint(name, url, key, row.continues, row.prefix_path)
+    return Endpoint(name, url, key, row.continues, row.prefix_path, settings.headers)
 
 
 def address(row: Row, settings: Settings, environ: Mapping[str, str] = os.environ) -> str:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -23,11 +24,14 @@ from chatstream.cli import exits
 from chatstream.cli.interrupt import interrupts
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import Cancelled, ChatstreamError
+from chatstream.messages import Message
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import Output
+from chatstream.sinks.words import UNUSUAL_ENDS
 from chatstream.store.entries import Conversation, Run
 from chatstream.store.history import History
 from chatstream.store.place import state_folder
+from chatstream.store.searching import matches, snippet
 
 app = typer.Typer(
     add_completion=False,
@@ -37,6 +41,8 @@ app = typer.Typer(
 _PATIENCE = 1.0  # seconds of work before a person is told of it
 _SHORT_ID = 15  # characters of an id: its second
 _WIDEST = 28  # a column before the last; an id fits
+_NEWEST = 20  # runs, or matches, that are listed
+_MARK = "\x1b[1m{}\x1b[22m"  # bold is no colour, so NO_COLOR has no say in it
 
 
 class Format(StrEnum):
@@ -46,18 +52,28 @@ class Format(StrEnum):
     JSON = "json"
 
 
-Number = Annotated[int, typer.Option("-n", "--number", min=1, metavar="N", help="Show at most N.")]
+_number = typer.Option(
+    "-n", "--number", min=1, metavar="N", show_default=str(_NEWEST), help="Show at most N."
+)
+Number = Annotated[int, _number]
+NumberAlone = Annotated[int | None, _number]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 
 
 @app.callback(invoke_without_command=True)
-def newest(context: typer.Context) -> int:
+def newest(context: typer.Context, number: NumberAlone = None, as_json: Json = False) -> int:
     """List, show, search, export and delete what was asked and answered."""
-    return 0 if context.invoked_subcommand else list_runs()
+    command = context.invoked_subcommand
+    if command is None:
+        return list_runs(_NEWEST if number is None else number, as_json)
+    if number is not None or as_json:
+        given = "--json" if as_json else "-n"
+        raise typer.BadParameter(f"{given} belongs after `{command}`: it is an option of that")
+    return 0
 
 
 @app.command(name="list")
-def list_runs(number: Number = 20, as_json: Json = False) -> int:
+def list_runs(number: Number = _NEWEST, as_json: Json = False) -> int:
     """List the newest runs, with what became of them."""
 
     def action(history: History) -> None:
@@ -99,7 +115,10 @@ def show(
         if as_json:
             _write_json([conversation])
         elif text:
-            _write(conversation.messages[-1].content)
+            answer = conversation.messages[-1]
+            _write(answer.content)
+            if note := _unfinished(answer, conversation.runs[-1]):
+                _note(note)
         else:
             for message in conversation.messages:
                 _write(f"── {message.role} ──\n{_ended(message.content)}\n")
@@ -114,21 +133,23 @@ def search(
         list[str],
         typer.Argument(metavar="WORD", help="A word in the message; WORD* matches any ending."),
     ],
-    number: Number = 20,
+    number: Number = _NEWEST,
     as_json: Json = False,
 ) -> int:
     """Find messages that have all these words, the newest first."""
 
+    question = " ".join(words)
+
     def action(history: History) -> None:
-        found = history.search(" ".join(words), number)
+        found = history.search(question, number)
         if not found:
             _note("nothing has these words")
         if as_json:
             _write_json(found)
         else:
             _write_table(
-                (it.run, _local(it.started_at), it.role, " ".join(it.snippet.split()))
-                for it in found
+                ((it.run, _local(it.started_at), it.role, it.snippet) for it in found),
+                partial(_found, question),
             )
 
     return _with_history(action, as_json=as_json)
@@ -258,8 +279,14 @@ def _write_json(items: Iterable[msgspec.Struct]) -> None:
         _write(msgspec.json.encode(item).decode() + "\n")
 
 
-def _write_table(rows: Iterable[tuple[str, ...]]) -> None:
-    """Columns, the last one cut where the terminal ends; on a pipe tabs between them."""
+def _write_table(
+    rows: Iterable[tuple[str, ...]], last: Callable[[str, int], str] | None = None
+) -> None:
+    """Columns, on a pipe with tabs between them.
+
+    On a terminal a line is cut where the terminal ends. `last` may shorten the last column itself:
+    it is given the text and the cells that are left for it, and its result is written as it is.
+    """
     cleaned = [[" ".join(clean(cell).split()) for cell in row] for row in rows]
     if not _on_terminal():
         _write("".join("\t".join(row) + "\n" for row in cleaned))
@@ -268,12 +295,31 @@ def _write_table(rows: Iterable[tuple[str, ...]]) -> None:
 
     columns = shutil.get_terminal_size().columns
     widths = [min(_WIDEST, max(map(cell_len, it))) for it in zip(*cleaned, strict=True)]
-    for *row, last in cleaned:
+    for *row, end in cleaned:
         cells = [set_cell_size(cell, width) for cell, width in zip(row, widths, strict=False)]
-        line = "  ".join([*cells, last])
-        if cell_len(line) > columns:
-            line = set_cell_size(line, columns - 1) + "…"
-        _write(line + "\n")
+        begin = "".join(f"{cell}  " for cell in cells)
+        room = columns - cell_len(begin)
+        line = begin + last(end, room) if last and room > 0 else _fitted(begin + end, columns)
+        Output(1).write(f"{line}\n".encode("utf-8", "replace"))
+
+
+def _fitted(text: str, room: int) -> str:
+    """The text, cut where it has more cells than this."""
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) <= room else set_cell_size(text, room - 1) + "…"
+
+
+def _found(question: str, text: str, room: int) -> str:
+    """So much of a snippet as has room, from before the first match on; matches are bold."""
+    shown = _fitted(snippet(text, question, before=room // 4), room)
+    if os.environ.get("TERM") == "dumb":
+        return shown
+    parts, end = [], 0
+    for span in matches(shown, question):
+        parts += [shown[end : span[0]], _MARK.format(shown[slice(*span)])]
+        end = span[1]
+    return "".join([*parts, shown[end:]])
 
 
 def _short_ids(runs: list[Run]) -> list[str]:
@@ -305,6 +351,14 @@ def _outcome(run: Run) -> str:
     return "paused" if run.finish_reason == "paused" else run.outcome
 
 
+def _unfinished(answer: Message, last: Run) -> str | None:
+    """What a reader of the answer alone cannot see: that it is not whole, and what to do then."""
+    if answer.complete:
+        return UNUSUAL_ENDS.get(last.finish_reason or "")
+    way = "" if last.outcome == "damaged" else f"; `chatstream resume {last.id}` continues it"
+    return f"this answer is cut off ({_why(last)}){way}"
+
+
 def _first_line(text: str) -> str:
     return next((line for line in text.splitlines() if line.strip()), "")
 
@@ -313,10 +367,15 @@ def _ended(text: str) -> str:
     return text if text.endswith("\n") else text + "\n"
 
 
+def _why(run: Run) -> str:
+    """What became of a run, and the reason."""
+    return _outcome(run) if run.error is None else f"{run.outcome}: {run.error}"
+
+
 def _closing(run: Run) -> str:
     """How a run ended, who answered, and the figures that are known."""
     parts = [
-        _outcome(run) if run.error is None else f"{run.outcome}: {run.error}",
+        _why(run),
         _who(run),
         f"first token {run.ttft:.2f} s" if run.ttft is not None else "",
         f"{run.output_tokens} tokens" if run.output_tokens is not None else "",

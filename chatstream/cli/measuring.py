@@ -77,7 +77,7 @@ class Asking:
         self._arm = arm
         self._settings = settings
         self._refused = refused
-        self._transport = Metered(meter, **transport_options(settings))
+        self._transport = Metered(meter, **transport_options(find(arm.provider), settings))
         self._provider = made(arm.provider, settings, self._transport, self._transport.clock)
 
     @property

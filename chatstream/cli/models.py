@@ -12,7 +12,7 @@ from chatstream.cli import exits, modellist
 from chatstream.cli.choose import awaited, model_names
 from chatstream.cli.config import resolve
 from chatstream.cli.interrupt import interrupts
-from chatstream.cli.options import BaseUrl, Debug, Json, Profile, Provider
+from chatstream.cli.options import BaseUrl, Debug, Header, Json, Profile, Provider, settings_in
 from chatstream.cli.output import show_debug
 from chatstream.errors import ChatstreamError
 from chatstream.sinks.escape import clean
@@ -22,16 +22,18 @@ def models(
     provider: Provider = None,
     base_url: BaseUrl = None,
     profile: Profile = None,
+    header: Header = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> int:
     """List the models that the server offers, one per line."""
+    flags = settings_in(locals())
     if debug:
         show_debug()
     token = CancelToken()
     with interrupts(token):
         try:
-            resolved = resolve({"provider": provider, "base_url": base_url}, profile=profile)
+            resolved = resolve(flags, profile=profile)
             names = awaited(model_names(resolved.settings, token))
             modellist.remember(resolved.settings, names)
         except ChatstreamError as error:

@@ -54,6 +54,14 @@ Option = Annotated[
         help="Pass another option, such as seed=7. Repeatable.",
     ),
 ]
+Header = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--header",
+        metavar="'NAME: VALUE'",
+        help="Send this header too. It replaces chatstream's own of that name. Repeatable.",
+    ),
+]
 Retries = Annotated[
     int | None,
     typer.Option("--retries", min=0, metavar="N", help="Try again up to N times after failures."),
@@ -244,6 +252,8 @@ _COPYING = ("copy", "copy_code", "copy_to", "save_code", "save_images")
 def settings_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Those arguments of a command that are settings, by the names that `resolve` takes."""
     flags = {name: value for name, value in arguments.items() if name in FIELDS}
+    if header := arguments.get("header"):
+        flags["headers"] = header
     return {**flags, "journal": False} if arguments.get("no_journal") else flags
 
 

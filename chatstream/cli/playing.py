@@ -25,14 +25,14 @@ from chatstream.store.reading import Damaged, Reader, find
 
 STANDARD_INPUT = "-"
 
-Source = str | Path | Iterable[bytes]
+Source = str | Path | bytes | Iterable[bytes]
 
 
 def replay(source: Source, *, speed: float | None = None) -> Iterator[Event]:
     """The events of a recording, `speed` times as fast as they came; None: without any waiting.
 
     `source` is a file, a run (its id or the beginning of it), `-` for standard input, or the bytes
-    of a recording in any pieces. Raises `UsageError` when there is no such recording and
+    of a recording, whole or in any pieces. Raises `UsageError` when there is no such recording and
     `JournalError` for anything else. After the events that are sound it raises `Damaged`, or
     `Truncated` when the recording ends before its run did.
     """
@@ -41,7 +41,16 @@ def replay(source: Source, *, speed: float | None = None) -> Iterator[Event]:
 
 def play(source: Source, speed: float | None, token: CancelToken) -> Iterator[Event]:
     """What `replay` gives, and pulses. A cancel ends it."""
-    pieces = _slices(str(source), token) if isinstance(source, str | Path) else source
+    if isinstance(source, str | Path):
+        pieces: Iterable[bytes] = _slices(str(source), token)
+    elif isinstance(source, bytes):
+        pieces = [source]
+    elif isinstance(source, Iterable):
+        pieces = source
+    else:
+        raise UsageError(
+            f"{type(source).__name__} is no recording", hint="give a file, a run or bytes"
+        )
     events = _to_the_end(_events(pieces), token)
     return events if speed is None else pipe(events, pace(speed, token.sleep))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Unpack
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -11,31 +11,13 @@ from chatstream import providers
 from chatstream.cancel import CancelToken
 from chatstream.cli.config import BOUND, KEYS, Resolved, Settings, resolve
 from chatstream.cli.endpoints import address, has_key
-from chatstream.cli.session import Options, failed, run
-from chatstream.errors import ChatstreamError, JournalError, UsageError
+from chatstream.cli.session import run
+from chatstream.errors import JournalError, UsageError
 from chatstream.events import Event
-from chatstream.flow import without_signals
 from chatstream.redact import bare_address, show_url
 from chatstream.store.journal import Asked
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import Record, find, last_unfinished, read
-
-
-def resume(
-    run: str | None = None, *, token: CancelToken | None = None, **options: Unpack[Options]
-) -> Iterator[Event]:
-    """The events of an answer that is continued; the last is `Done` or `Error`.
-
-    `run` is the id of a run that did not finish, or the beginning of it; None is the last one.
-    What is there already comes first, so the `content` deltas are the whole answer. Options are
-    those of `stream`, and stronger than what was asked before. Never raises, as `stream`.
-    """
-    token = token or CancelToken()
-    try:
-        events = go_on(unfinished(run), dict(options), token)
-    except ChatstreamError as error:
-        events = failed(error, token)
-    yield from without_signals(events)
 
 
 def unfinished(run: str | None) -> Record:
@@ -149,11 +131,13 @@ def _at_its_server(
         )
     there = resolve({**given, "base_url": then}, profile=profile)
     if not (asked.named and kept == asked.base_url):
-        if has_key(row, there.settings) and not given.keys() & KEYS:
+        key = has_key(row, there.settings) and not given.keys() & KEYS
+        if key or (there.settings.headers and "headers" not in given):
+            what = "key is" if key else "headers are"
             raise UsageError(
                 f"run {record.run} was asked at {then}; the settings now lead to "
-                f"{show_url(now)}, whose key is not sent there",
-                hint=f"if the key is meant for both: --base-url {then}",
+                f"{show_url(now)}, whose {what} not sent there",
+                hint=f"if the {what.partition(' ')[0]} is meant for both: --base-url {then}",
             )
         there.origins["base_url"] = f"run {record.run}"
     return there

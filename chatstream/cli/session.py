@@ -5,124 +5,46 @@
 
 Everything that can fail happens inside the pipeline, so every run, whatever becomes of it, has
 its events and exactly one terminal one.
+
+The rooms are imported in `run`, after the connection to the server has begun.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec.structs import replace
 
-from chatstream import errors
-from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
-from chatstream.cli.choose import candidates, label, model_hint, model_of, named, provider_of
+from chatstream.cli.choose import (
+    begin_ahead,
+    candidates,
+    label,
+    model_hint,
+    model_of,
+    named,
+    provider_of,
+)
 from chatstream.cli.config import OnDrop, Resolved, Settings, learn_secrets, resolve
 from chatstream.cli.endpoints import address
-from chatstream.errors import Cancelled, ChatstreamError, ModelNotFound
-from chatstream.events import Error, Event, Metadata
-from chatstream.flow import Open, Pulse, Stage, pipe, singly, without_signals
+from chatstream.errors import Cancelled, ChatstreamError, ConfigError, ModelNotFound
+from chatstream.events import Event, Metadata
+from chatstream.flow import Open, Pulse, Stage, pipe, singly
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Row, find
-from chatstream.recovery.attempts import Attempts
-from chatstream.recovery.degrade import degrade
-from chatstream.recovery.fallback import fallback
-from chatstream.recovery.retry import Plan, retry
-from chatstream.recovery.watchdog import Limits, watchdog, within
 from chatstream.redact import mask_address, redact, without_secrets
-from chatstream.stages.buffer import Pressure, buffer
-from chatstream.stages.coalesce import coalesce
-from chatstream.stages.journal import journal
-from chatstream.stages.seal import new_run, seal
-from chatstream.stages.thinking import thinking
-from chatstream.store.journal import Asked, Journal
 from chatstream.store.place import runs_folder
 
 if TYPE_CHECKING:
+    from chatstream.store.journal import Asked
     from chatstream.store.reading import Record
+    from chatstream.transport.ahead import Ahead
 
 FIRST_TOKEN = 300.0
 FIRST_TOKEN_LOCAL = 900.0  # a local server may have to load tens of gigabytes first
-
-
-class Options(TypedDict, total=False):
-    """What `stream` and `ask` take; the names and defaults are those of the settings."""
-
-    provider: str
-    model: str
-    base_url: str
-    api_key: str
-    key_variable: str
-    key_command: str
-    system: str
-    temperature: float
-    max_tokens: int
-    retries: int
-    connect_timeout: float
-    first_token_timeout: float
-    idle_timeout: float
-    timeout: float
-    proxy: str
-    ca_file: str
-    options: dict[str, Any]
-    on_drop: OnDrop
-    fallback: list[str]
-    strategy: str
-    journal: bool
-    buffer: Literal["none", "fixed", "dynamic", "sliding"]
-    buffer_bytes: int
-    coalesce: bool
-    profile: str
-
-
-def stream(
-    prompt: str | Sequence[Message],
-    *,
-    token: CancelToken | None = None,
-    streaming: bool = True,
-    **options: Unpack[Options],
-) -> Iterator[Event]:
-    """The events of one answer, as they arrive; the last is `Done` or `Error`.
-
-    `prompt` is a question or a whole conversation. Settings that are not given come from the
-    environment and the configuration file. `token.cancel()`, from any thread, ends the answer;
-    so does closing the iterator. Never raises for what happens to the answer: that is the
-    `Error` event.
-    """
-    token = token or CancelToken()
-    yield from without_signals(start(prompt, dict(options), token, streaming=streaming))
-
-
-def ask(
-    prompt: str | Sequence[Message],
-    *,
-    token: CancelToken | None = None,
-    streaming: bool = True,
-    **options: Unpack[Options],
-) -> Message:
-    """The whole answer. Takes what `stream` takes.
-
-    Raises the `ChatstreamError` of the failure when the answer is not whole; its `partial` is
-    the message as far as it came.
-    """
-    answer = Accumulator()
-    for event in stream(prompt, token=token, streaming=streaming, **options):
-        answer.add(event)
-    if isinstance(answer.terminal, Error):
-        raise _exception(answer.terminal, answer.message)
-    return answer.message
-
-
-def _exception(event: Error, partial: Message) -> ChatstreamError:
-    kind = errors.class_of(event.code)
-    error = ChatstreamError.__new__(kind)
-    ChatstreamError.__init__(
-        error, event.message, hint=event.hint, status=event.status, request_id=event.request_id
-    )
-    error.partial = partial
-    return error
 
 
 def start(
@@ -131,12 +53,13 @@ def start(
     token: CancelToken,
     *,
     streaming: bool = True,
+    resettable: bool = True,
 ) -> Iterator[Event]:
     """The events of one run, pulses included. `flags` are settings, and `profile`."""
     settings = {name: value for name, value in flags.items() if name != "profile"}
     try:
         resolved = resolve(settings, profile=flags.get("profile"))
-        return run(resolved, prompt, token, streaming=streaming)
+        return run(resolved, prompt, token, streaming=streaming, resettable=resettable)
     except ChatstreamError as error:
         return failed(error, token)
 
@@ -158,10 +81,21 @@ def run(
     it. `keeps_images`: those of the answer are saved. `record` is the run whose answer is to be
     continued.
     """
-    import chatstream.transport  # noqa: F401 - requests: its import is no part of the run's time
-
     settings = resolved.settings
+    check_sendable(settings.options)
     models = candidates(settings)
+    ahead = begin_ahead(models[0])
+
+    # While it is being made; and the time that imports take is no part of the run's.
+    import chatstream.recovery.retry
+    import chatstream.transport.exchange  # noqa: F401
+    from chatstream.stages.buffer import Pressure, buffer
+    from chatstream.stages.coalesce import coalesce
+    from chatstream.stages.journal import journal
+    from chatstream.stages.seal import new_run, seal
+    from chatstream.stages.thinking import thinking
+    from chatstream.store.journal import Journal
+
     caller, token = token, CancelToken()  # who stops reading ends this run, and nothing else
     opening = replace(
         new_run(),
@@ -212,25 +146,36 @@ def run(
     if not resettable and on_drop in {"restart", "fallback"}:
         on_drop = "stop"
     after_text = resettable and on_drop != "stop"
-    events = _answer(models, on_drop, request, token, after_text=after_text, thought=thought)
-    return _tied(caller, token, pipe(events, *stages))
+    events = _answer(
+        models, on_drop, request, token, after_text=after_text, thought=thought, ahead=ahead
+    )
+    return _tied(caller, token, pipe(events, *stages), ahead)
 
 
-def _tied(caller: CancelToken, token: CancelToken, events: Iterator[Event]) -> Iterator[Event]:
-    """The events of a run with its own token, which the caller's one cancels while it is read."""
+def _tied(
+    caller: CancelToken, token: CancelToken, events: Iterator[Event], ahead: Ahead | None
+) -> Iterator[Event]:
+    """The events of a run with its own token, which the caller's one cancels while it is read.
+
+    At their end the connection that was begun ahead is closed, if nothing has used it.
+    """
     untie = caller.tie(token)
     try:
         yield from events
     finally:
         untie()
+        if ahead is not None:
+            ahead.close()
 
 
-def failed(error: ChatstreamError, token: CancelToken) -> Iterator[Event]:
+def failed(error: Exception, token: CancelToken) -> Iterator[Event]:
     """The events of a run that ended before it began."""
 
     def events() -> Iterator[Event]:
         yield Pulse()
         raise error
+
+    from chatstream.stages.seal import new_run, seal
 
     learn_secrets()
     return seal(new_run(), token, redact=redact)(events())
@@ -244,13 +189,20 @@ def _answer(
     *,
     after_text: bool,
     thought: bool,
+    ahead: Ahead | None,
 ) -> Iterator[Event]:
-    """Every model that may be asked, in turn, until one has answered."""
+    """Every model that may be asked, in turn, until one has answered; the first over `ahead`."""
+    from chatstream.recovery.attempts import Attempts
+    from chatstream.recovery.degrade import degrade
+    from chatstream.recovery.fallback import fallback
+    from chatstream.recovery.retry import Plan, retry
+    from chatstream.recovery.watchdog import Limits, watchdog, within
+
     attempts = Attempts(models[0].retries)
 
     def asked(its: Settings, last: bool) -> Open:
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
-            provider = yield from provider_of(its, token)
+            provider = yield from provider_of(its, token, ahead if its is models[0] else None)
             try:
                 if not named(its):  # the journal tells whom it was before anything is asked
                     place = provider.endpoint
@@ -293,6 +245,8 @@ def _asked(resolved: Resolved, first: Settings, request: ChatRequest) -> Asked:
 
     `first` are those of the model that is asked first. Raises `ConfigError`, `UsageError`.
     """
+    from chatstream.store.journal import Asked
+
     settings = resolved.settings
     provider = named(first)
     place = address(find(provider), first) if provider else ""
@@ -313,6 +267,21 @@ def _asked(resolved: Resolved, first: Settings, request: ChatRequest) -> Asked:
 def _messages(prompt: str | Sequence[Message], system: str | None) -> tuple[Message, ...]:
     begin = (Message("system", system),) if system else ()
     return (*begin, *((Message("user", prompt),) if isinstance(prompt, str) else prompt))
+
+
+def check_sendable(options: Mapping[str, Any]) -> None:
+    """Raises `ConfigError` for options that are no JSON, and names the first."""
+    import json
+
+    for name, value in options.items():
+        try:
+            json.dumps(value, allow_nan=False)
+            msgspec.json.encode({name: value})
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigError(
+                f"the option {name!r} cannot be sent: its value is not JSON",
+                hint="JSON has texts, numbers, true and false, null, lists, and objects of these",
+            ) from error
 
 
 def first_token(settings: Settings, row: Row) -> float | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from chatstream.addresses import origin
 from chatstream.errors import UsageError
 from chatstream.messages import Means
 from chatstream.nearest import did_you_mean
@@ -31,7 +32,8 @@ class Row(msgspec.Struct, frozen=True):
 
     `local` servers load their model on demand, need no key, and wait longer for a first token.
     `continues` is how they continue an answer that broke off (None: only when asked in words),
-    `prefix_path` what comes before the path of a chat call that does.
+    `prefix_path` what comes before the path of a chat call that does. `starts` is the command
+    that starts a local one.
     """
 
     dialect: str
@@ -40,18 +42,20 @@ class Row(msgspec.Struct, frozen=True):
     url_variable: str | None = None
     model: str | None = None
     local: bool = False
+    starts: str | None = None
     continues: Means | None = None
     prefix_path: str = ""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """Where to ask. `base_url` is without a slash at its end."""
+    """Where to ask. `base_url` is without a slash at its end, `headers` are the user's own."""
 
     name: str
     base_url: str
     key: str | None = None
     continues: Means | None = None
     prefix_path: str = ""
+    headers: dict[str, str] = {}
 
 
 PROVIDERS: dict[str, Row] = {
@@ -61,6 +65,7 @@ PROVIDERS: dict[str, Row] = {
         "OLLAMA_API_KEY",
         "OLLAMA_HOST",
         local=True,
+        starts="ollama serve",
         continues="prefill",
     ),
     "openai": Row(
@@ -98,14 +103,26 @@ PROVIDERS: dict[str, Row] = {
     "together": Row(OPENAI, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "xai": Row(OPENAI, "https://api.x.ai/v1", "XAI_API_KEY"),
     "llamacpp": Row(
-        LLAMACPP, "http://127.0.0.1:8080/v1", "LLAMA_API_KEY", local=True, continues="stream"
+        LLAMACPP,
+        "http://127.0.0.1:8080/v1",
+        "LLAMA_API_KEY",
+        local=True,
+        starts="llama-server -m MODEL.gguf",
+        continues="stream",
     ),
-    "lmstudio": Row(OPENAI, "http://127.0.0.1:1234/v1", "LMSTUDIO_API_KEY", local=True),
+    "lmstudio": Row(
+        OPENAI,
+        "http://127.0.0.1:1234/v1",
+        "LMSTUDIO_API_KEY",
+        local=True,
+        starts="lms server start",
+    ),
     "vllm": Row(
         OPENAI,
         "http://127.0.0.1:8000/v1",
         "VLLM_API_KEY",
         local=True,
+        starts="vllm serve MODEL",
         continues="continue_final_message",
     ),
 }
@@ -127,6 +144,18 @@ def find(name: str) -> Row:
             ),
         )
     return row
+
+
+def how_to_start(endpoint: Endpoint) -> str | None:
+    """The command that starts the server that would be there, on this machine; None: not known.
+
+    The port tells it where the provider does not: `-p openai` is also used with Ollama.
+    """
+    usual = [row for row in PROVIDERS.values() if row.starts]
+    at_port = (row for row in usual if origin(row.base_url)[2] == origin(endpoint.base_url)[2])
+    own = PROVIDERS.get(endpoint.name)
+    row = own if own in usual else next(at_port, None)
+    return row.starts if row else None
 
 
 def is_known(name: str) -> bool:

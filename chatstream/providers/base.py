@@ -31,7 +31,7 @@ import msgspec
 from chatstream.addresses import joined
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.errors import ProtocolError, Truncated
+from chatstream.errors import ProtocolError, Truncated, Unreachable
 from chatstream.events import (
     Content,
     Event,
@@ -44,7 +44,7 @@ from chatstream.events import (
 )
 from chatstream.flow import Burst, Pulse
 from chatstream.messages import ChatRequest, Means
-from chatstream.providers import Endpoint
+from chatstream.providers import Endpoint, how_to_start
 from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
 from chatstream.providers.lenient import (
     TOO_DEEP,
@@ -156,15 +156,23 @@ class Provider(ABC):
             **({"Content-Type": "application/json"} if body is not None else {}),
             **self.headers(),
         }
+        own = {name.lower() for name in self.endpoint.headers}
+        headers = {name: value for name, value in headers.items() if name.lower() not in own}
+        headers |= self.endpoint.headers
         data = None if body is None else msgspec.json.encode(body)
         return Call(joined(self.endpoint.base_url, path), headers, data)
 
     def _await_head(self, items: Iterator[Tick | Head | bytes]) -> Generator[Event, None, Head]:
-        for item in items:
-            if isinstance(item, Head):
-                return item
-            if isinstance(item, Tick):
-                yield Pulse(t=self._clock(), connected=item.connected)
+        try:
+            for item in items:
+                if isinstance(item, Head):
+                    return item
+                if isinstance(item, Tick):
+                    yield Pulse(t=self._clock(), connected=item.connected)
+        except Unreachable as error:
+            if error.here and error.named and (command := how_to_start(self.endpoint)):
+                error.hint = f"start the server (`{command}`), or name another with --base-url"
+            raise
         raise AssertionError("an exchange yields a head or raises")
 
     def _collect(

@@ -117,6 +117,7 @@ _STATUS_WORDS = r"\b(?:error code|status(?: code)?|http(?:/[0-9.]+)?)[ :=]+([45]
 _TOKEN = r'"(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*("?)|[][{},]'
 _BLOCKED = r"error code: 1[0-9]{3}\s*$"  # Cloudflare's, as text
 _CHALLENGE = r"just a moment|attention required|checking your browser"
+_WANTS_TLS = r"HTTP request (?:was )?(?:sent )?to (?:an )?HTTPS"  # nginx's and Go's page for it
 _OF_THE_REGION = "the provider refuses this country or network; the API key is not the reason"
 _OF_A_GUARD = (
     "this page comes from a firewall, proxy or bot protection, not from the API: check the "
@@ -145,6 +146,8 @@ def failure_of(status: int, body: bytes, headers: Mapping[str, str]) -> Chatstre
         failure.hint = (
             "check the address (--base-url) and the provider: the server has no such page"
         )
+    if re.search(_WANTS_TLS, page):
+        failure.hint = "the server wants TLS there: write https:// in its address (--base-url)"
     failure.request_id = request_id(headers)
     _ask_to_wait(failure, retry_after(headers, time.time(), status))
     if (advice := headers.get("x-should-retry")) in {"true", "false"}:

@@ -2,11 +2,15 @@
 
 Retries, restarts and continuations all draw on it, over all models. Turning to another model
 costs nothing of it: each model that was named gets at least one attempt.
+
+A server that is not there is another matter: on this machine it will not be there in a second
+either, and elsewhere one further attempt is enough to tell. A server that has answered before is
+given all attempts, because it may be restarting.
 """
 
 from __future__ import annotations
 
-from chatstream.errors import ChatstreamError
+from chatstream.errors import ChatstreamError, Unreachable
 
 
 class Attempts:
@@ -16,14 +20,22 @@ class Attempts:
         self.number = 1
         self._retries = retries
         self._spent = 0
+        self._looked_again = False  # for a server that was not there
 
     @property
     def most(self) -> int:
         """The number that the last attempt can have."""
         return self.number + self._retries - self._spent
 
-    def next(self, error: ChatstreamError) -> float | None:
-        """Take another attempt after this failure: the seconds to wait first; None: no more."""
+    def next(self, error: ChatstreamError, *, answered: bool = False) -> float | None:
+        """Take another attempt after this failure: the seconds to wait first; None: no more.
+
+        `answered`: the server has answered before, in this run.
+        """
+        if isinstance(error, Unreachable) and not answered:
+            if error.here or self._looked_again:
+                return None
+            self._looked_again = True
         from chatstream.recovery.policy import Policy  # tenacity: 40 ms that most runs never need
 
         delay = Policy(self._retries).delay(self._spent + 1, error)
@@ -35,3 +47,4 @@ class Attempts:
     def turn(self) -> None:
         """Another model has its first attempt."""
         self.number += 1
+        self._looked_again = False

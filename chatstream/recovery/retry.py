@@ -283,7 +283,7 @@ class _Run:
         return self._delay(cause, failure), replace(request, partial=text.whole(), means=means)
 
     def _delay(self, cause: ChatstreamError, failure: ChatstreamError) -> float:
-        delay = self._attempts.next(cause)
+        delay = self._attempts.next(cause, answered=self._shown)
         if delay is None:
             raise failure
         return delay

@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 _SELECTORS = "[\ufe00-\ufe0f\U000e0100-\U000e01ef]"
@@ -23,7 +24,7 @@ _FLAG = "\U0001f3f4"
 _LONGEST = 6  # tags of a flag, as in "gbeng"
 
 # The set comes first, so that only what is in it is looked at; then come what may stand there.
-_UNSAFE = re.compile(
+_UNSAFE = (
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb"
     "\ufeff\ufe00-\ufe0f\U000e0000-\U000e01ef\ud800-\udfff]"
     f"(?<!(?<!{_SELECTORS}){_SELECTORS})"
@@ -32,6 +33,11 @@ _UNSAFE = re.compile(
 )
 _CARRIED = re.compile(f"(?:{_FLAG}{_TAGS}{{0,{_LONGEST}}}|{_SELECTORS})\\Z")
 """What decides, at the end of a chunk, about the first characters of the next one."""
+
+
+@functools.cache  # compiled at first use: what goes into a pipe never needs it
+def _unsafe() -> re.Pattern[str]:
+    return re.compile(_UNSAFE)
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -49,7 +55,7 @@ def clean(text: str) -> str:
     """A whole text, made safe."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _UNSAFE.sub(_visible, text)
+    return _unsafe().sub(_visible, text)
 
 
 class Escaper:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from chatstream import events as ev
 from chatstream.sinks.escape import clean
 
-_UNUSUAL_ENDS = {
+UNUSUAL_ENDS = {
     "length": "the answer stopped at the token limit",
     "content_filter": "the provider's content filter ended the answer",
     "paused": "the model paused its turn, so the answer is not finished",
@@ -38,7 +38,7 @@ def ending(event: ev.Terminal, *, stats: bool) -> list[str]:
         status = f" (HTTP {event.status})" if event.status else ""
         stopped = event.code == "cancelled"
         return ["stopped" if stopped else f"error: {event.message}{status}", *advice(event)]
-    lines = [_UNUSUAL_ENDS[event.finish_reason]] if event.finish_reason in _UNUSUAL_ENDS else []
+    lines = [UNUSUAL_ENDS[event.finish_reason]] if event.finish_reason in UNUSUAL_ENDS else []
     return [*lines, figures(event)] if stats else lines
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from chatstream.clock import Deadline
 from chatstream.errors import JournalError
 from chatstream.store.place import make_private
+from chatstream.store.searching import TOKENIZER, searchable
 
 NAME = "history.db"
 LOCK = "history.lock"
@@ -89,12 +90,38 @@ MIGRATIONS: tuple[str, ...] = (
         INSERT INTO words (rowid, content) VALUES (new.id, new.content);
     END;
     """,
+    # Words of scripts without spaces. `searchable` is a function of ours, known to our connections.
+    f"""
+    DROP TRIGGER message_added;
+    DROP TRIGGER message_removed;
+    DROP TRIGGER message_changed;
+    DROP TABLE words;
+    CREATE VIEW searchable_messages AS SELECT id, searchable(content) AS content FROM messages;
+    CREATE VIRTUAL TABLE words USING fts5 (
+        content, content = 'searchable_messages', content_rowid = 'id',
+        tokenize = '{TOKENIZER}', prefix = '1 2'
+    );
+    CREATE TRIGGER message_added AFTER INSERT ON messages BEGIN
+        INSERT INTO words (rowid, content) VALUES (new.id, searchable(new.content));
+    END;
+    CREATE TRIGGER message_removed AFTER DELETE ON messages BEGIN
+        INSERT INTO words (words, rowid, content)
+        VALUES ('delete', old.id, searchable(old.content));
+    END;
+    CREATE TRIGGER message_changed AFTER UPDATE OF content ON messages BEGIN
+        INSERT INTO words (words, rowid, content)
+        VALUES ('delete', old.id, searchable(old.content));
+        INSERT INTO words (rowid, content) VALUES (new.id, searchable(new.content));
+    END;
+    INSERT INTO words (words) VALUES ('rebuild');
+    """,
 )
 """What brings a database from each version to the next. Only ever added to."""
 
 
 def migrate(db: sqlite3.Connection, migrations: tuple[str, ...] = MIGRATIONS) -> None:
     """Bring it to the newest form. Raises `sqlite3.Error`; then it is as it was."""
+    _teach(db)
     for number in range(version(db), len(migrations)):
         script = migrations[number]
         try:
@@ -103,6 +130,12 @@ def migrate(db: sqlite3.Connection, migrations: tuple[str, ...] = MIGRATIONS) ->
         finally:
             if db.in_transaction:
                 db.rollback()
+
+
+def _teach(db: sqlite3.Connection) -> None:
+    """Let its triggers call `searchable`."""
+    db.create_function("searchable", 1, searchable, deterministic=True)
+    db.execute("PRAGMA trusted_schema = ON")  # some builds of SQLite have it off
 
 
 def version(db: sqlite3.Connection) -> int:
@@ -218,6 +251,7 @@ class Database:
         db = self._connect()
         try:
             found = version(db)
+            _teach(db)
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA synchronous = NORMAL")
         except FAILURES as error:

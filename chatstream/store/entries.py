@@ -20,9 +20,9 @@ from chatstream.messages import Message, ToolCall
 from chatstream.redact import redact
 from chatstream.store.database import FAILURES
 from chatstream.store.reading import Record
+from chatstream.store.searching import expression, snippet
 
 QUESTION = 500  # characters of a question that tell which one it was
-_SNIPPET = 16  # words
 _GREATEST = 2**63 - 1  # the greatest integer that a table takes
 
 
@@ -57,7 +57,10 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that has the words of a search, and the newest run of its conversation."""
+    """A message that has the words of a search, and the newest run of its conversation.
+
+    `snippet` is the text around the first of the words, on one line.
+    """
 
     run: str
     started_at: str
@@ -88,9 +91,9 @@ _SELECT_RUNS = f"""
         ORDER BY position DESC LIMIT 1
     ), '') FROM runs
 """
-_SEARCH = f"""
+_SEARCH = """
     SELECT (SELECT max(runs.id) FROM runs WHERE runs.conversation = messages.conversation),
-        conversations.started_at, role, snippet(words, 0, '', '', '…', {_SNIPPET})
+        conversations.started_at, role, messages.content
     FROM words JOIN messages ON messages.id = words.rowid
     JOIN conversations ON conversations.id = messages.conversation
     WHERE words MATCH ? ORDER BY words.rowid DESC LIMIT ?
@@ -124,15 +127,12 @@ def _messages(db: sqlite3.Connection, number: int) -> list[Message]:
 
 def search(db: sqlite3.Connection, text: str, limit: int) -> list[Found]:
     """The newest messages that have all these words."""
-    rows = db.execute(_SEARCH, (_query(text), limit))
-    return [Found(**dict(zip(Found.__struct_fields__, row, strict=True))) for row in rows]
-
-
-def _query(text: str) -> str:
-    """Each word quoted, so that none is taken for an operator; `*` at an end is any ending."""
-    words = storable(text).replace("\0", " ").replace('"', " ").split()
-    quoted = [f'"{word.rstrip("*")}"' + "*" * word.endswith("*") for word in words]
-    return " AND ".join(quoted) or '""'
+    words = storable(text)
+    rows = db.execute(_SEARCH, (expression(words), limit))
+    return [
+        Found(run=run, started_at=started_at, role=role, snippet=snippet(content, words))
+        for run, started_at, role, content in rows
+    ]
 
 
 def storable(text: str) -> str:

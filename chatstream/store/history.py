@@ -290,9 +290,12 @@ def _batches(sizes: dict[str, int]) -> Iterator[list[str]]:
         yield batch
 
 
-def history(folder: Path | None = None) -> History:
-    """The history, brought up to date; close it, or use it in a `with`. Raises `JournalError`."""
-    opened = History(folder or state_folder())
+def history(folder: str | Path | None = None) -> History:
+    """The history, brought up to date; close it, or use it in a `with`. Raises `JournalError`.
+
+    `folder` is the state folder to read; None is the one that runs are kept in.
+    """
+    opened = History(Path(folder) if folder else state_folder())
     try:
         opened.sync()
     except BaseException:

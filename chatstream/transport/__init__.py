@@ -1,8 +1,22 @@
 """The only outbound socket: one HTTP exchange as a generator of what happens.
 
-requests and urllib3 are used here and nowhere else, and their errors become ours here.
+requests and urllib3 are used here and nowhere else, and their errors become ours here. They are
+imported when a name of `exchange` is first used: a connection may begin before that (`ahead`).
 """
 
-from chatstream.transport.exchange import Call, Head, Tick, Transport
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chatstream.transport.exchange import Call, Head, Tick, Transport
 
 __all__ = ["Call", "Head", "Tick", "Transport"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from chatstream.transport import exchange
+
+        return getattr(exchange, name)
+    raise AttributeError(f"module 'chatstream.transport' has no attribute {name!r}")

@@ -5,23 +5,20 @@ subclasses add three things that urllib3 lacks:
 
 1. The `Lane` of an exchange knows the socket before it is connected. `Lane.shutdown()`, from any
    thread or signal handler, ends whatever blocks on it: connect, TLS, proxy, head or body.
+   `dial` connects it, unless a connection was begun `ahead`.
 2. `Body.pull()` returns every byte that has been received, chunk framing removed, and never
    waits longer than a tick. (urllib3 hands out one chunk a call; its `stream` and `read` wait
    for whole buffers.)
 3. The lane's `Trace` says when each phase of connecting ended, and when the request was sent.
 
-Shutdown works on a duplicate of the socket: a TLS wrapper takes the original over, and calling
-`shutdown` on the wrapper while another thread reads would pull its state away under the reader.
 Only the exchange closes; a shutdown from outside never frees a descriptor that is in use.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import http.client
 import io
-import queue
 import socket
 import ssl
 import threading
@@ -36,64 +33,63 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 
 from chatstream.clock import monotonic
 from chatstream.errors import ChatstreamError, Truncated
+from chatstream.inbox import Empty, Inbox
 from chatstream.timing import Trace
+from chatstream.transport.ahead import Ahead, Goal, Ready
 from chatstream.transport.body import Chunked, Framing, Sized, UntilClose
+from chatstream.transport.dial import OPTIONS, Guard, dial
 from chatstream.transport.head import body_length, read_head
+from chatstream.transport.proxies import Proxy
 
 TICK = 0.1
 """Seconds: the longest that a reader is without control, so the pace of spinners and limits."""
 
 _RECEIVE = 64 * 1024
 
-# A peer that vanished (a laptop that slept, a cable that was pulled) is found out within a
-# minute, also where there is no limit on silence. Not every platform has the three times.
-_KEEP_ALIVE = [
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    *(
-        (socket.IPPROTO_TCP, getattr(socket, name), value)
-        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-        if hasattr(socket, name)
-    ),
-]
-
 _current = threading.local()  # .lane: the exchange that this thread opens a connection for
 
 
-class Lane:
-    """One exchange's sockets, and its `trace`. `inbox` takes what the opening thread tells."""
+class Lane(Guard):
+    """One exchange's sockets, and its `trace`. `inbox` takes what the opening thread tells.
+
+    `ahead` is a connection that was begun before the exchange, for its first request.
+    """
 
     head_timeout: float | None = None
     """Seconds that a read of the head may block; the token ends it sooner."""
 
-    def __init__(self) -> None:
+    def __init__(self, ahead: Ahead | None = None) -> None:
+        super().__init__()
         self.trace = Trace()
-        self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.inbox: Inbox[Any] = Inbox()
         self.body: Body | None = None
+        self.proxy: Proxy | None = None
         self.connected = False
-        self._guard: socket.socket | None = None
-        self.dead = False
+        self._ahead = ahead
 
     def enter(self) -> None:
         """From now on this thread opens connections for this lane."""
         _current.lane = self
 
-    def opened(self, sock: socket.socket) -> None:
-        """A socket of this lane exists; it need not be connected yet.
-
-        Raises `OSError` on a lane that has ended.
-        """
-        self.close()
-        self._guard = socket.socket(fileno=socket.dup(sock.fileno()))
-        # shutdown() sets the flag first and then looks for the guard, this does the reverse:
-        # whichever comes second sees the other, so no socket escapes a cancel.
-        if self.dead:
-            self.close()
-            raise OSError(errno.ECANCELED, "cancelled")
+    def ready(self, goal: Goal) -> Ready | None:
+        """The connection that was begun ahead, if it leads there. Raises as `Ahead.take`."""
+        ahead = self._ahead
+        if ahead is None:
+            return None
+        ready = ahead.take(goal)
+        self._ahead = None
+        if ready is not None:
+            try:
+                self.opened(ready.sock)
+            except OSError:
+                ready.sock.close()
+                raise
+        return ready
 
     def wait(self) -> Any:
         """What the opening thread says within a tick: a response, an exception, or None."""
-        with contextlib.suppress(queue.Empty):
-            return self.inbox.get(timeout=TICK)
+        with contextlib.suppress(Empty):
+            return self.inbox.get(TICK)
         return None
 
     def answer(self, item: requests.Response | Exception) -> None:
@@ -104,9 +100,9 @@ class Lane:
 
     def discard(self) -> None:
         """Close a response that came too late; with `answer` in either order, one of them does."""
-        with contextlib.suppress(queue.Empty):
+        with contextlib.suppress(Empty):
             while True:
-                late = self.inbox.get_nowait()
+                late = self.inbox.get()
                 if isinstance(late, requests.Response):
                     late.close()
 
@@ -117,11 +113,10 @@ class Lane:
 
     def shutdown(self) -> None:
         """End what blocks on this lane. Idempotent, takes no lock, safe in signal handlers."""
-        self.dead = True
-        guard = self._guard
-        if guard is not None:
-            with contextlib.suppress(OSError):
-                guard.shutdown(socket.SHUT_RDWR)
+        super().shutdown()
+        ahead = self._ahead
+        if ahead is not None:
+            ahead.shutdown()
         self.inbox.put(None)
 
     def now(self) -> float:
@@ -151,12 +146,6 @@ class Lane:
     def hurry(self, sock: socket.socket) -> None:
         """From now on `receive` does not wait."""
         sock.settimeout(0)
-
-    def close(self) -> None:
-        """Let go of the duplicate; the connection itself belongs to urllib3's pool."""
-        guard, self._guard = self._guard, None
-        if guard is not None:
-            guard.close()
 
 
 class Body(http.client.HTTPResponse):
@@ -257,44 +246,61 @@ class _Reachable(HTTPConnection):
 
     response_class = Body
 
+    def __init__(self, *args: Any, _socks_options: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._socks_options = _socks_options  # those of urllib3's SOCKSProxyManager
+
     def _new_conn(self) -> socket.socket:
         """As urllib3's, but the socket is known to the lane before it connects."""
+        lane: Lane = _current.lane
         host = self._dns_host.strip("[]")
-        trace: Trace = _current.lane.trace
-        began = monotonic()
+        if self._socks_options:
+            return self._through_socks(host)
         try:
-            found = socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM)
-        except (socket.gaierror, UnicodeError) as error:
-            cause = error if isinstance(error, socket.gaierror) else socket.gaierror(str(error))
-            raise NameResolutionError(self.host, self, cause) from error
-        trace.dns = monotonic() - began
-        failure: OSError = OSError("no address")
-        for family, kind, protocol, _, address in found:
-            sock = socket.socket(family, kind, protocol)
-            try:
-                _current.lane.opened(sock)
-                for option in (*(self.socket_options or ()), *_KEEP_ALIVE):
-                    sock.setsockopt(*option)
-                sock.settimeout(self.timeout)
-                began = monotonic()
-                sock.connect(address)
-                trace.tcp = monotonic() - began
-                return sock
-            except OSError as error:
-                sock.close()
-                failure = error
+            there = lane.ready(self._goal(secure=False)) or dial(
+                host, self.port, self.timeout, lane
+            )
+        except OSError as failure:
+            raise self._no_connection(failure) from failure
+        lane.trace.dns, lane.trace.tcp = there.dns, there.tcp
+        return there.sock
+
+    def _no_connection(self, failure: OSError) -> Exception:
+        """What urllib3 calls it."""
         if isinstance(failure, TimeoutError):
-            raise ConnectTimeoutError(self, "timed out") from failure
-        raise NewConnectionError(self, str(failure.strerror or failure)) from failure
+            return ConnectTimeoutError(self, "timed out")
+        if isinstance(failure.__cause__, socket.gaierror):
+            return NameResolutionError(self.host, self, failure.__cause__)
+        return NewConnectionError(self, str(failure.strerror or failure))
+
+    def _goal(self, *, secure: bool) -> Goal:
+        return Goal(self._dns_host.strip("[]").lower(), self.port, secure)
+
+    def _through_socks(self, host: str) -> socket.socket:
+        from chatstream.transport.socks import dial  # needs PySocks
+
+        return dial(
+            self._socks_options,
+            host,
+            self.port,
+            lane=_current.lane,
+            timeout=self.timeout,
+            socket_options=OPTIONS,
+        )
 
     def connect(self) -> None:
         lane: Lane = _current.lane
         began = monotonic()
-        super().connect()
+        if not self._take_secured(lane):
+            super().connect()
         trace = lane.trace
-        if isinstance(self.sock, ssl.SSLSocket):
+        if isinstance(self.sock, ssl.SSLSocket) and trace.tls is None:
             trace.tls = monotonic() - began - (trace.dns or 0.0) - (trace.tcp or 0.0)
         trace.sent = None  # what a tunnel was asked for is no part of the request
+
+    def _take_secured(self, lane: Lane) -> bool:
+        """Whether there is a connection in TLS already, so that nothing is left to do."""
+        return False
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:  # a connection out of the pool, or a tunnel
@@ -321,6 +327,22 @@ class _Reachable(HTTPConnection):
 
 class _ReachableTLS(_Reachable, HTTPSConnection):
     """The same over TLS."""
+
+    def _take_secured(self, lane: Lane) -> bool:
+        if self.proxy is not None:
+            return False
+        try:
+            ready = lane.ready(self._goal(secure=True))
+        except ssl.SSLError:
+            raise
+        except OSError as failure:
+            raise self._no_connection(failure) from failure
+        if ready is None:
+            return False
+        self.sock = ready.sock
+        self.is_verified = True  # no context of ours lets anyone through unverified
+        lane.trace.dns, lane.trace.tcp, lane.trace.tls = ready.dns, ready.tcp, ready.tls
+        return True
 
 
 class _Pool(HTTPConnectionPool):

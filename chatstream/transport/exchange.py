@@ -7,18 +7,18 @@
 2. A cancel ends the exchange at once, wherever it is; the reader then raises the token's reason.
 3. When the generator is closed or ends, the connection goes back to the pool if the body was
    read to its end, and is shut down otherwise: servers stop generating when we hang up.
-4. Proxies, CA settings and NO_PROXY are honoured as requests does, except that this machine is
-   never asked through a proxy: another machine's loopback is not ours. `.netrc` is not read, it
-   would replace the key.
+4. `proxies` says which proxy is used, `trust` whose certificates are accepted. `.netrc` is not
+   read, it would replace the key.
 5. No redirect leads to another origin, with or without a key, and none turns a POST into a GET.
 """
 
 from __future__ import annotations
 
 import logging
-import os
+import ssl
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any, NoReturn
 from urllib.parse import urljoin, urlsplit
 
@@ -27,7 +27,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from chatstream.addresses import is_loopback, origin
+from chatstream.addresses import origin
 from chatstream.cancel import CancelToken
 from chatstream.errors import (
     ChatstreamError,
@@ -35,11 +35,15 @@ from chatstream.errors import (
     ConnectError,
     ProtocolError,
     TimedOut,
-    TLSError,
+    Unreachable,
 )
 from chatstream.redact import mask_headers, show_url
+from chatstream.transport import proxies, trust
+from chatstream.transport.ahead import Ahead
 from chatstream.transport.body import unpack
+from chatstream.transport.causes import causes, innermost
 from chatstream.transport.connection import TICK, Body, Lane, make_reachable
+from chatstream.transport.dial import NobodyThere
 from chatstream.transport.head import codings
 
 log = logging.getLogger(__name__)
@@ -82,16 +86,31 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class _Adapter(HTTPAdapter):
-    """requests' adapter with connections that can be reached."""
+    """requests' adapter with connections that can be reached, and our TLS context."""
+
+    def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
+        self._context = context
+        super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         make_reachable(self.poolmanager)
 
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> urllib3.ProxyManager:
-        manager = super().proxy_manager_for(*args, **kwargs)
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> urllib3.ProxyManager:
+        if proxy.lower().startswith("https:"):
+            kwargs["proxy_ssl_context"] = self._context()
+        manager = super().proxy_manager_for(proxy, **kwargs)
         make_reachable(manager)
         return manager  # type: ignore[no-any-return]
+
+    def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:
+        place, pool = super().build_connection_pool_key_attributes(*args, **kwargs)
+        if place["scheme"] == "https":
+            pool["ssl_context"] = self._context()
+        return place, pool
+
+    def cert_verify(self, *args: Any) -> None:
+        """Does nothing: requests would add its own certificates to those of the context."""
 
 
 class _Session(requests.Session):
@@ -102,9 +121,11 @@ class _Session(requests.Session):
 
 
 class Transport:
-    """One requests session. `connect` is the limit for each address, in seconds.
+    """One requests session. `connect` is the limit for a connection, in seconds.
 
-    `proxies` and `ca_file` replace what the environment says. No proxy is used for loopback.
+    `proxies` has one for each scheme, and `ca_file` names certificates; None leaves either to the
+    environment. Raises `ConfigError` for a `ca_file` that cannot be used. `ahead` is a connection
+    for the first request; it stays the caller's to close.
     """
 
     def __init__(
@@ -113,14 +134,19 @@ class Transport:
         connect: float | None = 10.0,
         proxies: Mapping[str, str] | None = None,
         ca_file: str | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self._connect = connect
-        self._proxies = dict(proxies or {})
-        self._verify: str | None = ca_file
+        self._ahead = ahead
+        self._context: ssl.SSLContext | None = None
+        self._proxies = None if proxies is None else dict(proxies)
+        self._ca_file = ca_file
+        self._context = self._tls_context() if ca_file else None
         self._session = _Session()
+        self._session.trust_env = False
         self._session.headers.clear()
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, _Adapter())
+            self._session.mount(scheme, _Adapter(self._tls_context))
 
     def close(self) -> None:
         """Close every pooled connection."""
@@ -154,9 +180,12 @@ class Transport:
         try:
             response = yield from self._open(call, lane, token)
             head = Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
-            log.debug("< %d %s", head.status, mask_headers(head.headers))
+            if log.isEnabledFor(logging.DEBUG):  # masking compiles its rules: 4 % of a start
+                log.debug("< %d %s", head.status, mask_headers(head.headers))
             trace = lane.trace
             trace.status, trace.headers, trace.head = head.status, head.headers, lane.now()
+            if head.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                raise proxies.wants_password(lane.proxy, head.status)
             target = _redirect(call, head)
             if target is None:
                 yield head
@@ -171,7 +200,8 @@ class Transport:
             self._leave(lane, response, reusable=reusable)
 
     def _new_lane(self) -> Lane:
-        return Lane()
+        ahead, self._ahead = self._ahead, None
+        return Lane(ahead)
 
     def _leave(self, lane: Lane, response: requests.Response | None, *, reusable: bool) -> None:
         """Let go of an exchange; only a connection that can be used again is kept."""
@@ -190,7 +220,8 @@ class Transport:
         self, call: Call, lane: Lane, token: CancelToken
     ) -> Generator[Tick, None, requests.Response]:
         """Ticks until the head is there; returns the response."""
-        log.debug("> %s %s %s", call.method, show_url(call.url), mask_headers(call.headers))
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("> %s %s %s", call.method, show_url(call.url), mask_headers(call.headers))
         threading.Thread(target=self._send, args=(call, lane), daemon=True).start()
         while True:
             token.check()
@@ -199,14 +230,13 @@ class Transport:
                 return item
             if isinstance(item, Exception):
                 token.check()
-                if "SOCKS" in str(item):
-                    raise self._no_socks(call) from item
-                _translate(item, call, self._connect)
+                _translate(item, call, self._connect, lane)
             yield Tick(lane.connected)
 
     def _send(self, call: Call, lane: Lane) -> None:
         lane.enter()
         try:
+            lane.proxy = proxy = proxies.proxy_for(call.url, self._proxies)
             response = self._session.request(
                 call.method,
                 call.url,
@@ -216,34 +246,19 @@ class Transport:
                 timeout=(self._connect, None),
                 allow_redirects=False,
                 stream=True,
-                proxies=self._proxies_for(call.url),
-                verify=self._verify,
+                proxies=dict.fromkeys(("http", "https"), proxy.address) if proxy else {},
             )
         except Exception as error:  # handed to the reader, which sorts it
             lane.answer(error)
         else:
             lane.answer(response)
 
-    def _proxies_for(self, url: str) -> dict[str, str] | None:
-        """What requests is told of proxies; None leaves them to the environment.
-
-        The host is read as by urllib3, which connects.
-        """
-        host = urllib3.util.parse_url(url).host
-        if host is not None and is_loopback(host):
-            return {
-                "no_proxy": host.strip("[]")
-            }  # stronger than the environment, and for this call
-        return self._proxies or None
-
-    def _no_socks(self, call: Call) -> ConfigError:
-        names = (f"{urlsplit(call.url).scheme}_proxy", "all_proxy")
-        given = [it for name in names for it in (name, name.upper()) if os.environ.get(it)]
-        source = "the setting proxy" if self._proxies else (given or ["the proxy setting"])[0]
-        return ConfigError(
-            f"{source} names a SOCKS proxy, which needs the package PySocks",
-            hint="install it beside chatstream (pip install PySocks), or take the proxy away",
-        )
+    def _tls_context(self) -> ssl.SSLContext:
+        """Made when the first secure connection needs it. Raises `ConfigError`."""
+        if self._context is None:
+            made = self._ahead.context() if self._ahead else None
+            self._context = made or trust.tls_context(self._ca_file)
+        return self._context
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -312,42 +327,52 @@ def _redirect(call: Call, head: Head) -> str | None:
     )
 
 
-def _translate(error: Exception, call: Call, connect: float | None) -> NoReturn:
+def _translate(error: Exception, call: Call, connect: float | None, lane: Lane) -> NoReturn:
     """Our error for one of requests or urllib3."""
     where = show_url(call.url)
     what = requests.exceptions
-    reason = _innermost(error)
-    if isinstance(error, what.SSLError):
-        raise TLSError(f"no secure connection to {where}: {reason}") from error
-    if isinstance(error, what.ProxyError):
-        raise ConnectError(f"the proxy gives no connection to {where}: {reason}") from error
-    if isinstance(error, what.ConnectTimeout):
-        late = TimedOut(f"no connection to {where} within {connect:g} s")
-        late.phase = "connect"
-        raise late from error
+    ours = isinstance(error, ChatstreamError)
+    chain = list(causes(error))
+    if not ours and any(isinstance(cause, TimeoutError | what.Timeout) for cause in chain):
+        raise _late(where, connect, lane) from error
+    tunnels = call.url.lower().startswith("https:")
+    if proxies.is_failure(error, lane.proxy, tunnels=tunnels, sent=lane.connected):
+        raise proxies.failure(error, lane.proxy, call.url) from error
+    if ours:
+        raise error
+    if refused := [it for it in chain if isinstance(it, ssl.SSLError | what.SSLError)]:
+        raise trust.failure(refused[-1], call.url) from error
     if isinstance(error, ValueError | UnicodeError):  # InvalidURL, InvalidHeader, MissingSchema…
         raise ConfigError(
             f"the request to {where} cannot be made: {error}",
             hint="check the address (--base-url), the key and the proxy settings",
         ) from error
+    for cause in chain:
+        if isinstance(cause, NobodyThere):
+            raise Unreachable(
+                f"no answer from {where}: {innermost(error)}", here=cause.here, named=cause.named
+            ) from error
     if isinstance(error, what.RequestException | urllib3.exceptions.HTTPError | OSError):
-        raise ConnectError(f"no answer from {where}: {reason}") from error
+        hint = None
+        if not tunnels and any(isinstance(cause, ConnectionResetError) for cause in chain):
+            hint = f"check that the server runs; if it speaks TLS, write https://{where[7:]}"
+        raise ConnectError(f"no answer from {where}: {innermost(error)}", hint=hint) from error
     raise error
 
 
-def _innermost(error: BaseException) -> str:
-    """The plainest words for why, from the bottom of a chain of wrapped errors."""
-    seen = error
-    while True:
-        inner = getattr(seen, "reason", None) or seen.__cause__ or seen.__context__
-        if not isinstance(inner, BaseException):
-            inner = next((arg for arg in seen.args if isinstance(arg, BaseException)), None)
-        if inner is None:
-            break
-        seen = inner
-    if isinstance(seen, ConnectionRefusedError):
-        return "connection refused"
-    return str(getattr(seen, "strerror", None) or seen) or type(seen).__name__
+def _late(where: str, connect: float | None, lane: Lane) -> TimedOut:
+    """The failure of a connection that was not there in time."""
+    limit, hint = f"within {connect or 0:g} s", None
+    if lane.proxy is not None:
+        what = f"no connection to {where} through {lane.proxy} {limit}"
+    elif lane.trace.tcp is not None:
+        what = f"the TLS handshake with {where} did not end {limit}"
+        hint = f"if the server speaks plain HTTP, write {trust.plain(where)}"
+    else:
+        what = f"no connection to {where} {limit}"
+    late = TimedOut(what, hint=hint)
+    late.phase = "connect"
+    return late
 
 
 __all__ = ["TICK", "Call", "Head", "Tick", "Transport"]

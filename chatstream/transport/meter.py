@@ -32,6 +32,7 @@ import requests
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Deadline, monotonic
+from chatstream.inbox import Empty
 from chatstream.timing import Receipt, Stopwatch, Trace
 from chatstream.transport.connection import Lane
 from chatstream.transport.exchange import Call, Head, Tick, Transport
@@ -187,8 +188,8 @@ class MeteredLane(Lane):
         super().sent(sock)
 
     def wait(self) -> Any:
-        with contextlib.suppress(queue.Empty):
-            return self.inbox.get_nowait()
+        with contextlib.suppress(Empty):
+            return self.inbox.get()
         return None
 
     def shutdown(self) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from tests.bench import (
     accuracy,
+    ahead,
     cpu,
     journal,
     lateness,
@@ -28,6 +29,7 @@ from tests.bench.rows import Row
 
 BENCHMARKS: dict[str, Callable[[Rig], Iterator[Row]]] = {
     "start": start.rows,
+    "ahead": ahead.rows,
     "cpu": cpu.rows,
     "whole": whole.rows,
     "journal": journal.rows,

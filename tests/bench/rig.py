@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +116,8 @@ class Rig:
     def start(self, command: Sequence[str], **streams: Any) -> Child:
         """Start a command; standard input is empty unless `streams` say something else."""
         began = time.perf_counter()
-        streams = {"stdin": subprocess.DEVNULL, **streams}
-        return Child(subprocess.Popen(command, env=self._environment, bufsize=0, **streams), began)
+        streams = {"stdin": subprocess.DEVNULL, "env": self._environment, **streams}
+        return Child(subprocess.Popen(command, bufsize=0, **streams), began)
 
     def spend(self, command: Sequence[str]) -> Spent:
         """Run a command to its end, its output thrown away."""
@@ -136,9 +136,12 @@ class Rig:
         """Seconds that a command takes."""
         return self.spend(command).wall
 
-    def first_byte(self, command: Sequence[str]) -> float:
-        """Seconds until a command writes its first byte."""
-        child = self.start(command, stdout=subprocess.PIPE)
+    def first_byte(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> float:
+        """Seconds until a command writes its first byte; `environment` is added to the rig's."""
+        env = {**self._environment, **(environment or {})}
+        child = self.start(command, stdout=subprocess.PIPE, env=env)
         with child.process.stdout as output:  # type: ignore[union-attr]
             first = output.read(1)
             seconds = time.perf_counter() - child.began

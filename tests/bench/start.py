@@ -12,7 +12,7 @@ SPEC = "t=5"
 
 
 def rows(rig: Rig) -> Iterator[Row]:
-    """First byte against three peers; `--version` and `--help` against typer alone."""
+    """First byte against four peers; `--version` and `--help` against typer alone."""
     alone = rig.peer("typer_alone")
     for flag in ("--version", "--help"):
         yield compare(
@@ -24,6 +24,7 @@ def rows(rig: Rig) -> Iterator[Row]:
         )
     for dialect, name, peer, limit, pairs in (
         ("ollama", "typer + requests", rig.peer("typer_requests", rig.url, SPEC, "hi"), 1.15, 21),
+        ("ollama", "lean typer + requests", rig.peer("typer_lean", rig.url, SPEC, "hi"), 1.20, 21),
         ("openai", "openai SDK", rig.peer("openai_sdk", rig.url, SPEC), 0.35, 7),
         ("openai", "llm", rig.llm(SPEC), 0.30, 7),
     ):

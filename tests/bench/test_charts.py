@@ -15,15 +15,42 @@ from tests.support.results import result
 
 def test_a_histogram_has_an_outline_for_each_arm() -> None:
     shown = plots(html(result(n=12, arms=3)))
-    for title in ("TTFT: runs in each bin", "Gaps between arrivals, in each bin"):
+    for title in ("TTFT: number of runs", "Gaps between arrivals: how many"):
         assert len(paths(shown[title], "area")) == 3
+
+
+def test_arms_stand_side_by_side_with_bars_as_long_as_their_medians() -> None:
+    made = result(n=12, arms=4)
+    plot = plots(html(made))["TTFT of each arm"]
+    bars, ranges = paths(plot, "area"), paths(plot, "range")
+    assert len(bars) == len(ranges) == 4
+    long = [float(re.findall(r"h([\d.]+)", it)[0]) for it in bars]
+    medians = [arm.summaries[0].median or 0.0 for arm in made.arms]
+    assert [it / long[0] for it in long] == pytest.approx(
+        [it / medians[0] for it in medians], rel=0.01
+    )
+    words = plot.findtext("desc") or ""
+    labels = [it.text or "" for it in plot.iter("text")]
+    for arm, median in zip(made.arms, medians, strict=True):
+        assert f"{arm.name}: median {median * 1e3:.0f} ms, 95 % " in words
+        assert f"{arm.name}: {median * 1e3:.0f} ms" in labels
+    assert "TTFT of each arm" not in plots(html(result(n=12)))
+
+
+def test_an_arm_whose_median_failed_has_no_bar_and_says_so() -> None:
+    made = result(n=12, arms=2)
+    made.arms[1].summaries[0].median = None
+    plot = plots(html(made))["TTFT of each arm"]
+    assert len(paths(plot, "area")) == 1
+    assert f"{made.arms[1].name}: failed" in [it.text for it in plot.iter("text")]
+    assert "TTFT of each arm" not in plots(html(result(n=12, arms=2, failures=8)))
 
 
 def test_no_cold_run_is_in_the_plots_of_latencies() -> None:
     made = result(n=12)
     shown = plots(html(made))
     slowest = max(it.ttft or 0.0 for it in made.samples if not it.cold)
-    told = shown["TTFT: runs in each bin"].findtext("desc") or ""
+    told = shown["TTFT: number of runs"].findtext("desc") or ""
     assert told.startswith("12 values")
     assert told.endswith(f" to {slowest * 1e3:.0f} ms.")
 
@@ -51,7 +78,7 @@ def test_the_median_and_its_interval_are_drawn_and_told() -> None:
 
 
 def test_each_warm_run_is_marked_by_its_number_and_each_failed_one_crossed() -> None:
-    plot = plots(html(result(n=12, failures=3)))["TTFT of each run, by its number"]
+    plot = plots(html(result(n=12, failures=3)))["TTFT by run number"]
     assert "".join(paths(plot, "mark")).count("M") == 9
     assert "".join(paths(plot, "wrong")).count("M") == 3
 

@@ -53,7 +53,7 @@ def test_every_verdict_is_named() -> None:
 
 def test_the_limits_are_those_of_the_code() -> None:
     assert f"{round(STALL * 1000)} ms and over {STALL_GAPS} x" in DEFINITIONS["stall"]
-    assert "from 29, 59 and 299 values on" in DEFINITIONS["percentiles"]
+    assert "need at least 29, 59 and 299 values" in DEFINITIONS["percentiles"]
     for q, n in ((0.90, 29), (0.95, 59), (0.99, 299)):
         assert percentile([1.0] * n, q) is not None
         assert percentile([1.0] * (n - 1), q) is None

@@ -90,7 +90,7 @@ def severities(cold: Exchange, warm: Exchange | None = None) -> dict[str, str]:
 
 def test_a_stream_is_told_with_its_pace_and_nothing_else() -> None:
     healthy = exchange(steady(first=0.412, gap=0.021), tpot=0.021)
-    what = "a stream: first token after 412 ms, then a token every 21 ms"
+    what = "streams: first token after 412 ms, then one every 21 ms"
     assert diagnose(Case(healthy, healthy)) == [Finding(code="stream", severity="ok", what=what)]
 
 
@@ -106,7 +106,7 @@ def test_a_finding_is_one_object_of_json() -> None:
 def test_all_tokens_at_the_end_were_held_back() -> None:
     held = exchange([3.0], 100)
     assert severities(held, held) == {"buffered": "problem"}
-    assert found(held)["buffered"].what == "all 100 tokens came within 0.0 ms, after 3.0 s"
+    assert found(held)["buffered"].what == "all 100 tokens arrived within 0.0 ms, after 3.0 s"
 
 
 def test_a_burst_in_several_segments_is_held_back_too() -> None:
@@ -131,7 +131,7 @@ def test_what_is_fast_as_a_whole_is_too_fast_to_tell() -> None:
 def test_the_servers_own_time_is_a_proof_for_a_fast_one_too() -> None:
     fast = exchange([0.2], 100, server=ServerTimes(generation=0.15))
     assert severities(fast) == {"buffered": "problem"}
-    assert "wrote for 150 ms" in found(fast)["buffered"].what
+    assert "though the server took 150 ms" in found(fast)["buffered"].what
 
 
 def test_the_servers_time_proves_what_was_held_for_most_of_it() -> None:
@@ -205,7 +205,7 @@ def test_no_nginx_is_blamed_where_its_header_came_through() -> None:
     headers = {**STREAM, "x-accel-buffering": "no"}
     todo = found(exchange([3.0], 100, headers=headers))["buffered"].todo or ""
     assert "proxy_buffering" not in todo
-    assert "no nginx is at fault" in todo
+    assert "nginx is not the cause" in todo
 
 
 # ---- in pieces
@@ -277,7 +277,7 @@ def test_a_compressor_that_holds_tokens_back_is_a_problem() -> None:
     headers = {**STREAM, "content-encoding": "gzip", "cf-ray": "1-AMS"}
     held = found(exchange([3.0], 100, headers=headers))
     assert held["compressed"].severity == "problem"
-    assert "gzip, which was not asked for (Cloudflare in between)" in held["compressed"].what
+    assert "gzip, although not requested (through Cloudflare)" in held["compressed"].what
     assert found(exchange(steady(), headers=headers))["compressed"].severity == "note"
 
 
@@ -362,7 +362,7 @@ def test_a_cut_after_the_silence_of_a_known_limit_names_it(
     finding = found(cut)["idle-cut"]
     assert finding.severity == "problem"
     assert "10 tokens" in finding.what
-    assert f"{seconds:.0f} s of {whose}" in finding.what
+    assert f"{seconds:.0f} s limit of {whose}" in finding.what
 
 
 def test_a_cut_before_the_first_byte_counts_from_the_request() -> None:
@@ -379,7 +379,7 @@ def test_a_cut_in_the_middle_of_the_tokens_names_a_limit_on_the_whole(
     times = steady(10, seconds - 1.0, 0.1)
     reads = [*((at / 2, 3) for at in range(1, 2 * int(seconds))), *((at, FRAME) for at in times)]
     cut = exchange(times, reads=sorted(reads), status="truncated", ended=seconds + 0.2)
-    assert f"{seconds:.0f} s of {whose}" in found(cut)["time-cut"].what
+    assert f"{seconds:.0f} s limit of {whose}" in found(cut)["time-cut"].what
 
 
 def test_a_cut_at_no_known_limit_names_none() -> None:
@@ -420,13 +420,13 @@ def test_a_page_is_a_proxys_and_its_wait_names_the_limit() -> None:
         http=504, status="http_504", headers=page, ended=60.03, message="504 Gateway Time-out"
     )
     assert found(error)["http-504"].what == (
-        "HTTP 504 (nginx in between) after 60.0 s, the limit of 60 s of nginx "
+        "HTTP 504 (through nginx) after 60.0 s, like the 60 s limit of nginx "
         "(proxy_read_timeout), Apache (ProxyTimeout) and AWS ALB: 504 Gateway Time-out"
     )
     late = exchange(http=500, status="http_500", headers=page, ended=60.0, message="no")
-    assert found(late)["http-500"].what == "HTTP 500 (nginx in between): no"
+    assert found(late)["http-500"].what == "HTTP 500 (through nginx): no"
     quick = exchange(http=504, status="http_504", headers={"content-type": "text/html"})
-    assert found(quick)["http-504"].what.startswith("HTTP 504 by a proxy:")
+    assert found(quick)["http-504"].what.startswith("HTTP 504 from a proxy:")
 
 
 def test_a_model_that_is_being_loaded_is_told_from_a_server_that_is_full() -> None:

@@ -167,7 +167,7 @@ def test_where_no_file_can_be_is_told_in_one_line(
 
 
 def test_a_folder_that_nobody_may_write_is_told() -> None:
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot write"):
         check(Path("/proc/a.csv"))  # not even root
 
 

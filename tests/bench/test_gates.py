@@ -89,20 +89,20 @@ def test_a_gate_is_read(text: str, read: tuple[object, ...]) -> None:
         ("ttft.p50>base+5%", "'base+5%' is not a limit", "for example"),
         ("ttfft.p50>500ms", "there is no metric 'ttfft'", "did you mean 'ttft'?"),
         ("error>0", "there is no metric 'error'", "did you mean 'errors'?"),
-        ("quux.p50>1", "there is no metric 'quux'", "there are: ttft, ttfa"),
-        ("ttft>500ms", "does not say which ttft", "ttft.p50; there are: p50, median"),
+        ("quux.p50>1", "there is no metric 'quux'", "choose from: ttft, ttfa"),
+        ("ttft>500ms", "names no statistic of ttft", "ttft.p50; statistics: p50, median"),
         ("ttft.p>500ms", "there is no statistic 'p'", "p95"),
         ("ttft.medain>500ms", "there is no statistic 'medain'", "did you mean 'median'?"),
         ("ttft.p75>500ms", "there is no statistic 'p75'", "p9"),
-        ("ttft.p50>500", "ttft is a time: 500 needs a unit", "us, ms, s"),
-        ("ttft.p50>0", "ttft is a time: 0 needs a unit", "us, ms, s"),
-        ("ttft.p50>5min", "there is no unit 'min'", "us, ms, s"),
-        ("ttft.p50>baseline+20", "ttft is a time: 20 needs a unit", "us, ms, s"),
-        ("ttft.p50>10%", "'10%' of what?", "baseline+10%"),
-        ("stalls.max>0ms", "stalls has no unit 'ms'", "plain number"),
-        ("tokens_per_second.p50<baseline-3s", "has no unit 's'", "plain number"),
+        ("ttft.p50>500", "ttft is a time: 500 needs a unit", "us, ms and s"),
+        ("ttft.p50>0", "ttft is a time: 0 needs a unit", "us, ms and s"),
+        ("ttft.p50>5min", "there is no unit 'min'", "us, ms and s"),
+        ("ttft.p50>baseline+20", "ttft is a time: 20 needs a unit", "us, ms and s"),
+        ("ttft.p50>10%", "'10%' needs a baseline", "baseline+10%"),
+        ("stalls.max>0ms", "stalls takes a plain number", ""),
+        ("tokens_per_second.p50<baseline-3s", "tokens_per_second takes a plain number", ""),
         ("errors.p50>0", "errors have no 'p50'", "errors>5%"),
-        ("errors>5ms", "errors have no unit 'ms'", "errors>5%"),
+        ("errors>5ms", "errors take a count or a percentage", "errors>5%"),
         ("errors>baseline", "'baseline' is not a limit", "for example"),
     ],
 )
@@ -186,7 +186,7 @@ def test_a_cold_run_that_failed_is_not_among_the_runs_of_a_figure() -> None:
 def test_a_percentile_that_is_not_there_yet_is_the_maximum(n: int, told: float) -> None:
     it = gate("ttft.p90>100s", result(*runs(*(float(k) for k in range(1, n + 1)))))
     assert it.measured == told
-    assert it.note == (None if n == 29 else "28 are too few for p90: the maximum instead")
+    assert it.note == (None if n == 29 else "28 values are too few for p90, so this is the maximum")
 
 
 def test_a_failure_is_infinite_in_the_tail_and_counts() -> None:
@@ -194,7 +194,7 @@ def test_a_failure_is_infinite_in_the_tail_and_counts() -> None:
     assert (it.failed, it.measured, it.note) == (True, None, "1 of 3 runs failed")
     it = gate("ttft.p95>100s", result(*runs(*[1.0] * 20, FAILED)))
     assert (it.failed, it.measured) == (True, None)
-    assert it.note == "1 of 21 runs failed; 21 are too few for p95: the maximum instead"
+    assert it.note == "1 of 21 runs failed; 21 values are too few for p95, so this is the maximum"
 
 
 def test_with_many_runs_a_percentile_bears_its_share_of_failures_and_no_more() -> None:
@@ -349,6 +349,6 @@ def test_both_maxima_in_place_of_percentiles_are_told() -> None:
     it = gate("ttft.p90>baseline", result(*runs(1.0, 2.0)), result(*runs(1.0, 2.0, 3.0)))
     assert (it.failed, it.measured, it.limit) == (False, 2.0, 3.0)
     assert it.note == (
-        "2 are too few for p90: the maximum instead; "
-        "baseline: 3 are too few for p90: the maximum instead"
+        "2 values are too few for p90, so this is the maximum; "
+        "baseline: 3 values are too few for p90, so this is the maximum"
     )

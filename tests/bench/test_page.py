@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatstream.bench import page
+from chatstream.bench.conclusion import conclusion
 from chatstream.bench.page import html
 from chatstream.bench.result import (
     OK,
@@ -20,6 +21,7 @@ from chatstream.bench.result import (
     Sample,
     Stall,
     Summary,
+    Throughput,
     decode,
 )
 from tests.support.pages import Page, data_of, figures, plots
@@ -110,7 +112,7 @@ def test_it_tells_its_language_and_fits_a_phone_a_dark_room_and_paper() -> None:
 def test_every_plot_is_xml_and_has_a_title_and_a_description() -> None:
     text = html(result(n=12, arms=2, failures=1))
     shown = plots(text)
-    assert len(shown) == 5
+    assert len(shown) == 7
     for plot in shown.values():
         names = (plot.get("aria-labelledby") or "").split()
         title, words = plot.find("title"), plot.find("desc")
@@ -163,7 +165,7 @@ def test_the_result_can_be_read_from_the_page_again() -> None:
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (0, "Passed"),
+        (0, "Measured"),
         (1, "gate"),
         (3, "too many"),
         (4, "Inconclusive"),
@@ -175,6 +177,50 @@ def test_the_exit_status_is_told_in_words(status: int, words: str) -> None:
     it = Page(html(result(n=6, exit_status=status)))
     assert words in it.text["strong"]
     assert f"Exit status {status} " in it.text["p"]
+
+
+def test_only_what_was_judged_and_is_in_no_doubt_is_green() -> None:
+    gate = Gate(text="ttft.p50>1s", failed=False, measured=0.4, limit=1.0)
+    bound = Client(clock="kernel", verdict="CLIENT-BOUND", reason="busy")
+    unsure = Comparison(
+        metric="ttft", arm="a", against="baseline", old=0.4, new=0.4, verdict="INCONCLUSIVE"
+    )
+    colours = {
+        "good": result(n=6, gates=[gate]),
+        "plain": result(n=6),
+        "warn": result(n=6, gates=[gate], warnings=["the server closes connections"]),
+    }
+    for colour, made in colours.items():
+        assert f'<div class="verdict {colour}">' in html(made)
+    for doubtful in ({"client": bound}, {"comparisons": [unsure]}, {"failures": 1}):
+        page = html(result(n=30, gates=[gate], **doubtful))
+        assert '<div class="verdict warn">' in page
+        assert "Passed" not in Page(page).text["strong"]
+
+
+def test_the_sentence_stands_at_the_top() -> None:
+    made = result(n=12, arms=2)
+    assert conclusion(made) in Page(html(made)).text["p"]
+
+
+def test_plots_come_first_and_arms_stand_side_by_side() -> None:
+    made = result(n=12, arms=3, warnings=["w"])
+    text = html(made)
+    heads = re.findall(r"<h2>(.*?)</h2>", text)
+    assert heads[:3] == ["Warnings", "Plots", "Side by side"]
+    table = text[text.index("<h2>Side by side") : text.index("</table>")]
+    head = re.findall(r'<th scope="col">(.*?)</th>', table)
+    assert head[1::2] == [arm.name for arm in made.arms]
+    ttft = re.search(r'<th scope="row">TTFT</th>(.*?)</tr>', table)
+    assert ttft is not None
+    medians = re.findall(r"<td>(.*?)</td>", ttft[1])[::2]
+    assert medians == [f"{arm.summaries[0].median or 0:.3f}"[2:] + " ms" for arm in made.arms]
+    assert "Side by side" not in html(result(n=12))
+
+
+def test_a_load_has_its_throughput() -> None:
+    load = Throughput(requests_per_second=3.2149, tokens_per_second=412.4)
+    assert "3.21 requests/s, 412 tokens/s in total" in Page(html(result(throughput=load))).seen
 
 
 def test_the_figures_are_those_of_the_summaries() -> None:
@@ -236,7 +282,7 @@ def test_comparisons_and_gates_are_told() -> None:
     cells = re.findall(r"<td>(.*?)</td>", html(made))
     assert cells[:8] == [
         *("a", "before", "400 ms", "500 ms", "1.250", "1.100 to 1.400", "0.001"),
-        "REGRESSED, about 7 runs more would decide",
+        "REGRESSED, about 7 more runs would decide",
     ]
     assert cells[8:16] == ["failed", "500 ms", "300 ms", "", "passed", "0", "0", ""]
 
@@ -261,7 +307,7 @@ def test_a_big_benchmark_makes_no_big_page() -> None:
     kept = data_of(text).samples
     assert sum(len(it.arrivals) for it in kept) == page.ARRIVALS
     assert [it.ttft for it in kept] == [it.ttft for it in samples]
-    assert "not the arrivals of the later runs" in Page(text).seen
+    assert "except the arrivals of the later runs" in Page(text).seen
 
 
 # ---- whatever the result

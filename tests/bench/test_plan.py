@@ -222,35 +222,37 @@ def test_a_text_of_so_many_tokens_has_a_word_of_four_characters_for_each(tokens:
 # ---- arms
 
 
-def named(models: list[tuple[str, str]], **given: Any) -> list[str]:
+def named(models: list[tuple[str, str, str]], **given: Any) -> list[str]:
     return [arm.name for arm in arms_of(models, **{"cache": "bust", "vs_blocking": False, **given})]
 
 
 def test_an_arm_is_a_model() -> None:
-    arms = arms_of([("ollama", "a"), ("openai", "b")], "bust", False)
+    arms = arms_of([("ollama", "a", "here"), ("ollama", "b", "here")], "bust", False)
     assert arms == [
         Arm(name="a", provider="ollama", model="a"),
-        Arm(name="b", provider="openai", model="b"),
+        Arm(name="b", provider="ollama", model="b"),
     ]
 
 
 def test_a_use_of_the_cache_and_waiting_are_arms_beside_it() -> None:
-    arms = arms_of([("p", "m")], "compare", True)
+    arms = arms_of([("p", "m", "here")], "compare", True)
     assert [(arm.name, arm.cache, arm.streamed) for arm in arms] == [
         ("m", "bust", True),
         ("m, not streamed", "bust", False),
         ("m, same prompt", "reuse", True),
         ("m, same prompt, not streamed", "reuse", False),
     ]
-    assert [(it.name, it.cache) for it in arms_of([("p", "m")], "reuse", False)] == [
+    assert [(it.name, it.cache) for it in arms_of([("p", "m", "p")], "reuse", False)] == [
         ("m, same prompt", "reuse")
     ]
 
 
 def test_every_name_occurs_once() -> None:
-    assert named([("p", "m"), ("q", "m"), ("q", "n")]) == ["p:m", "q:m", "n"]
-    assert named([("p", "m"), ("p", "m")]) == ["m", "m (2)"]
-    many = named([("p", "m"), ("q", "m"), ("p", "m")], cache="compare", vs_blocking=True)
+    p, q = ("p", "m", "p"), ("q", "m", "q")
+    assert named([p, q, ("q", "n", "q")]) == ["m@p", "m@q", "n@q"]
+    assert named([p, ("p", "m", "host:1")]) == ["m@p", "m@host:1"]
+    assert named([p, p]) == ["m", "m (2)"]
+    many = named([p, q, p], cache="compare", vs_blocking=True)
     assert len(set(many)) == len(many) == 12
 
 

@@ -96,7 +96,7 @@ def test_a_wide_range_has_a_logarithmic_axis_that_says_so() -> None:
 def test_failures_are_named_and_the_line_ends_below_all() -> None:
     values = [*STEADY, math.inf, math.inf, math.inf]
     assert histogram(values, 38)[-1] == "3 of 33 failed"
-    assert ecdf(values, 38)[-1] == "3 of 33 failed: it ends at 90 %"
+    assert ecdf(values, 38)[-1] == "3 of 33 failed: the line ends at 90 %"
     assert histogram(values, 38)[:-1] == histogram(STEADY, 38)
     assert ecdf(STEADY, 38, ascii_only=True)[0].endswith("*")
     assert ecdf([*STEADY, *[math.inf] * 30], 38, ascii_only=True)[0] == "100%|"

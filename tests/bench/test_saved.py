@@ -67,7 +67,7 @@ def test_the_names_are_sorted_and_strange_files_are_none(tmp_path: Path) -> None
     "name", ["", ".", "..", ".a", "a/b", "../a", "a\\b", "a b", "ä", "a\n", "x" * 101, "a.json"]
 )
 def test_what_is_no_name_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="is no name"):
+    with pytest.raises(UsageError, match="is not a valid name"):
         save(name, MADE, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -84,7 +84,7 @@ def test_a_missing_name_tells_the_nearest(tmp_path: Path) -> None:
     assert type(told) is UsageError
     assert "mondya" in told.message
     assert told.hint == "did you mean 'monday'?"
-    assert failure("zzz", tmp_path).hint == "there are friday, monday"
+    assert failure("zzz", tmp_path).hint == "saved results: friday, monday"
 
 
 def test_where_nothing_is_saved_the_hint_tells_how(tmp_path: Path) -> None:
@@ -168,7 +168,17 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "../x", ".hidden", "a/b", "x.json", "a b"])
-def test_a_name_that_cannot_be_is_told_before_anything_is_measured(name: str) -> None:
-    with pytest.raises(UsageError, match="no name for a result"):
-        check(name)
-    check("nightly-2026.11")
+def test_a_bad_name_is_refused_before_anything_is_measured(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a valid name for a result"):
+        check(name, tmp_path)
+    check("nightly-2026.11", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="--save a: cannot create"):
+        check("a", tmp_path / "file" / "bench")
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(UsageError, match="not a regular file"):
+        check("a", tmp_path)

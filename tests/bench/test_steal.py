@@ -31,7 +31,7 @@ def test_only_what_matters_is_worth_a_word(tmp_path: Path) -> None:
     stat(file, 1, 99)
     assert counting.warning is None
     stat(file, 21, 79)
-    assert counting.warning == "this machine's host took 21% of its processors away meanwhile"
+    assert counting.warning == "the host of this machine took away 21% of its CPU time meanwhile"
 
 
 def test_a_moment_is_too_short_to_tell(tmp_path: Path) -> None:

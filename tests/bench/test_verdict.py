@@ -123,12 +123,34 @@ def test_further_arms_are_compared_with_the_first() -> None:
         *paced(FAST), *paced(SLOW, "b"), *runs(*FAST, arm="whole"), arms=("a", "b", "whole")
     )
     assert told(compare_arms(now, iter(["ttft", "tpot"]))) == [
-        ("b", "a", "ttft", "REGRESSED"),
-        ("b", "a", "tpot", "REGRESSED"),
-        ("whole", "a", "ttft", "OK"),  # it has no TPOT: nothing to compare
+        ("b", "a", "ttft", "SLOWER"),
+        ("b", "a", "tpot", "SLOWER"),
+        ("whole", "a", "ttft", "SAME"),  # it has no TPOT: nothing to compare
     ]
     assert compare_arms(result(*paced(FAST))) == []
     assert compare_arms(result(arms=())) == []
+
+
+def test_an_arm_is_faster_by_the_rule_by_which_another_is_slower() -> None:
+    now = result(*paced(SLOW), *paced(FAST, "b"), arms=("a", "b"))
+    for it in compare_arms(now):
+        assert (it.verdict, it.more_runs) == ("FASTER", None)
+        assert it.ratio == pytest.approx(0.5055 / 1.0055)
+
+
+def test_what_may_be_faster_or_the_same_is_inconclusive() -> None:
+    """It is surely not slower: against a baseline it would be OK."""
+    spread = [*(0.300 + n / 1000 for n in range(5)), *(0.505 + n / 1000 for n in range(7))]
+    now = result(*paced(FAST), *paced(spread, "b"), arms=("a", "b"))
+    (it,) = compare_arms(now, ["ttft"])
+    (back,) = compare_results(result(*paced(spread)), result(*paced(FAST)), ["ttft"])
+    assert (it.verdict, back.verdict) == ("INCONCLUSIVE", "OK")
+    assert it.more_runs
+
+
+def test_fewer_tokens_a_second_are_slower_between_arms_too() -> None:
+    now = result(*paced(FAST), *paced(SLOW, "b"), arms=("a", "b"))
+    assert [it.verdict for it in compare_arms(now, ["tokens_per_second"])] == ["SLOWER"]
 
 
 def test_a_failed_run_is_no_sign_that_an_arm_has_the_metric() -> None:
@@ -152,7 +174,7 @@ def test_small_lags_are_trusted_and_their_figures_told() -> None:
     it = client_of([timed(0.0001, 0.0002), timed(0.0003)], 0.1)
     assert (it.clock, it.verdict, it.cpu) == ("kernel", "TRUSTED", 0.1)
     assert (it.lag_p50, it.lag_p99, it.lag_max) == (0.0002, 0.0003, 0.0003)
-    assert it.reason == "client lag p99 0.30 ms, at most 2 ms is fine"
+    assert it.reason == "client lag p99 0.30 ms; the limit is 2 ms"
 
 
 def test_p99_is_the_nearest_rank_over_all_runs() -> None:
@@ -187,7 +209,7 @@ def test_a_process_without_idle_time_is_client_bound() -> None:
     assert client_of([timed(0.0001)], CPU_LIMIT).verdict == "TRUSTED"
     it = client_of([timed(0.0001)], 0.93)
     assert it.verdict == "CLIENT-BOUND"
-    assert it.reason == "it used 93% of a core, at most 80% is fine"
+    assert it.reason == "this process used 93% of a core; the limit is 80%"
 
 
 def test_the_clock_is_the_kernels_only_if_every_run_with_arrivals_says_so() -> None:
@@ -205,7 +227,7 @@ def test_without_kernel_times_the_lag_decides_as_well() -> None:
     assert client_of([timed(0.001, kernel=False)], 0.12).verdict == "TRUSTED"
     late = client_of([timed(0.5, kernel=False)], 0.12)
     assert late.verdict == "CLIENT-BOUND"
-    assert late.reason == "client lag p99 500.00 ms, at most 2 ms is fine"
+    assert late.reason == "client lag p99 500.00 ms; the limit is 2 ms"
 
 
 def test_a_benchmark_without_an_arrival_has_a_client_too() -> None:

@@ -195,6 +195,67 @@ def test_results_are_kept_and_judged_against(server: Script, tmp_path: Path) -> 
     assert {it.metric for it in result.comparisons} >= {"ttft"}
 
 
+def test_a_place_that_cannot_keep_the_result_is_found_before_anything_is_asked(
+    server: Script, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    finished = bench(server, "--save", "x", XDG_STATE_HOME=str(tmp_path / "file" / "state"))
+    assert (finished.status, finished.stdout, server.requests) == (2, b"", [])
+    assert finished.stderr.startswith("error: --save x: cannot create ")
+
+
+@pytest.mark.parametrize("form", ["csv", "html"])
+def test_a_dash_is_standard_output_and_no_file(
+    server: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = ["bench", *server_flags("ollama", server.url), "-n", "2", f"--{form}", "-"]
+    finished = run(flags)
+    assert finished.status == 0
+    if form == "csv":
+        rows = list(csv.DictReader(finished.stdout.decode().splitlines()))
+        assert [row["status"] for row in rows] == ["ok"] * 3
+    else:
+        assert finished.stdout.startswith(b"<!doctype html>")
+    assert "TTFT" in finished.stderr  # the screen
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["csv", "html"])
+def test_two_writers_of_standard_output_are_refused(server: Script, form: str) -> None:
+    finished = bench(server, "--json", f"--{form}", "-")
+    error = json.loads(finished.stdout.splitlines()[-1])
+    assert (finished.status, error["type"], server.requests) == (2, "error", [])
+    assert f"--{form} - and --json" in error["message"]
+
+
+def test_a_file_named_dash_can_be_written(
+    server: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = ["bench", *server_flags("ollama", server.url), "-n", "1", "--csv", "./-"]
+    finished = run(flags)
+    assert (finished.status, finished.stderr) == (0, "")
+    assert (tmp_path / "-").read_text().startswith("number,")
+
+
+def test_a_load_has_its_throughput(server: Script) -> None:
+    result = result_of(bench(server, "-c", "2", "-n", "4", "--json"))
+    assert result.throughput is not None
+    ratio = result.throughput.tokens_per_second / result.throughput.requests_per_second
+    assert ratio == pytest.approx(TOKENS)
+    assert "requests/s" in bench(server, "-c", "2", "-n", "4").stdout.decode()
+    assert result_of(bench(server, "-n", "1", "--json")).throughput is None
+
+
+def test_arms_at_several_places_are_named_by_them(server: Script) -> None:
+    flags = ["bench", "-m", "m@ollama", "-m", "m@openai", "-n", "1", "--json"]
+    result = result_of(
+        run(flags, OLLAMA_HOST=server.url, OPENAI_BASE_URL=server.url, OPENAI_API_KEY="k")
+    )
+    assert [arm.name for arm in result.arms] == ["m@ollama", "m@openai"]
+
+
 def test_a_key_is_in_no_output(server: Script, tmp_path: Path) -> None:
     secret = "sk-very-secret-key-1234567890"
     server.play(Reply.json({"error": f"wrong key {secret}"}, 401))
@@ -238,8 +299,11 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
         (["--baseline", "never-saved"], "no result is saved"),
         (["--baseline", "missing.json"], "there is no file"),
         (["--save", "../escape"], "escape"),
-        (["--csv", "/nonexistent/folder/a.csv"], "cannot be written"),
-        (["--rate", "5", "-c", "3"], "exclude each other"),
+        (["--csv", "/nonexistent/folder/a.csv"], "cannot write /nonexistent/folder/a.csv"),
+        (["--html", "/dev/null"], "not a regular file"),
+        (["--csv", "-", "--html", "-"], "--csv - and --html -"),
+        (["--csv", "same", "--html", "./same"], "the same file"),
+        (["--rate", "5", "-c", "3"], "cannot be combined"),
         (["--cache", "sometimes"], "sometimes"),
         (["-n", "0"], "0"),
     ],

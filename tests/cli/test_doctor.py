@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -70,6 +71,35 @@ def test_a_stream_is_one_and_is_asked_for_twice_in_other_words(examine: Examine)
     assert first != second
 
 
+def test_it_says_what_it_asks_while_it_asks_and_asks_what_it_is_told(examine: Examine) -> None:
+    with Script(stream(pace=0.0)) as server:
+        done = examine(
+            *server_flags("openai", server.url), "--prompt", "Count to ten.", "--max-tokens", "77"
+        )
+        asked = [request.json for request in server.requests]
+    assert [it["messages"][0]["content"].partition(" ")[2] for it in asked] == ["Count to ten."] * 2
+    assert 77 in asked[0].values()
+    lines = done.stderr.splitlines()
+    assert lines[0].endswith(f"({server.url}/v1): 'Count to ten.'")
+    assert lines[1].startswith("Two requests of at most 77 tokens, with up to 300 s for each first")
+    assert [re.sub(r"[\d.]+ s$", "… s", it) for it in lines[2:]] == [
+        "Request 1 of 2 is sent.",
+        "Request 1 of 2: 40 tokens in … s",
+        "Request 2 of 2 is sent.",
+        "Request 2 of 2: 40 tokens in … s",
+    ]
+
+
+def test_its_own_advice_can_be_followed(examine: Examine) -> None:
+    reply = Reply([*frames("openai", WORDS[:3]), *ending("openai")], headers=headers("openai"))
+    with Script(reply) as server:
+        done = examine(*server_flags("openai", server.url))
+        (advice,) = [it for it in done.stdout.decode().splitlines() if "--prompt" in it]
+        flags = shlex.split(advice[advice.index("--prompt") :])
+        assert examine(*server_flags("openai", server.url), *flags).status == 0
+        assert 800 in server.requests[-1].json.values()
+
+
 def test_a_proxy_that_holds_everything_back_is_found(examine: Examine) -> None:
     reply = stream(framing="close", by="nginx/1.27", pace=0.02)
     with (
@@ -79,7 +109,7 @@ def test_a_proxy_that_holds_everything_back_is_found(examine: Examine) -> None:
         done = examine(*server_flags("openai", proxy.url))
     lines = done.stdout.decode().splitlines()
     assert done.status == 1
-    assert re.match(r"✗ all \d+ tokens came within .*, after .*", lines[0])
+    assert re.match(r"✗ all \d+ tokens arrived within .*, after .*", lines[0])
     assert lines[1].startswith("  nginx: set `proxy_buffering off;`")
 
 
@@ -189,6 +219,7 @@ MISTAKES = {
     "twice": ["http://127.0.0.1:1", "--base-url", "http://127.0.0.1:2"],
     "address": ["ftp://127.0.0.1", "-p", "openai", "-m", "m"],
     "provider": ["-p", "nobody"],
+    "prompt": ["-p", "demo", "--prompt", ""],
 }
 
 

@@ -51,12 +51,21 @@ def test_runs_are_listed_the_newest_first(folder: Path) -> None:
         f"{run_id(2)}\t2026-01-01 00:00\tdemo/other\ttruncated\twhy?",
         f"{run_id(1)}\t2026-01-01 00:00\tdemo/m\tcomplete\tfirst line",
     ]
-    assert run_here(["history", "list", "-n", "1"]).stdout.count(b"\n") == 1
-    listed = [json.loads(it) for it in run_here(["history", "list", "--json"]).stdout.splitlines()]
-    assert [(it["id"], it["outcome"]) for it in listed] == [
-        (run_id(2), "truncated"),
-        (run_id(1), "complete"),
-    ]
+    for command in (["history"], ["history", "list"]):
+        assert run_here([*command, "-n", "1"]).stdout.count(b"\n") == 1
+        listed = [json.loads(it) for it in run_here([*command, "--json"]).stdout.splitlines()]
+        assert [(it["id"], it["outcome"]) for it in listed] == [
+            (run_id(2), "truncated"),
+            (run_id(1), "complete"),
+        ]
+        assert run_here([*command, "--number", "0"]).status == 2
+
+
+def test_an_option_before_a_command_is_not_dropped(folder: Path) -> None:
+    for option in (["-n", "1"], ["--json"]):
+        done = run_here(["history", *option, "search", "word"])
+        assert done.status == 2
+        assert f"{option[0]} belongs after `search`" in done.stderr + done.stdout.decode()
 
 
 def test_on_a_pipe_nothing_is_cut_and_a_terminal_is_not_overrun(folder: Path) -> None:
@@ -118,12 +127,53 @@ def test_show_text_is_the_answer_byte_for_byte(folder: Path, text: str) -> None:
     assert (done.status, done.stdout, done.stderr) == (0, text.encode(), "")
 
 
+@pytest.mark.parametrize("killed", [True, False])
+def test_the_text_of_a_cut_answer_says_so_beside_it(folder: Path, killed: bool) -> None:
+    write_run(folder, run_id(1), "half", killed=killed, end=failed())
+    done = run_here(["history", "show", "--text"])
+    assert (done.status, done.stdout) == (0, b"half")
+    why = "interrupted" if killed else "truncated: the stream ended early"
+    continues = f"`chatstream resume {run_id(1)}` continues it"
+    assert done.stderr == f"this answer is cut off ({why}); {continues}\n"
+
+
+def test_a_cut_answer_that_was_continued_is_whole(folder: Path) -> None:
+    write_run(folder, run_id(1), "half", killed=True)
+    write_run(folder, run_id(2), "half of it", continues=run_id(1))
+    for run_ in (run_id(1), run_id(2)):
+        done = run_here(["history", "show", "--text", run_])
+        assert (done.stdout, done.stderr) == (b"half of it", "")
+
+
+def test_an_answer_that_ended_at_the_token_limit_says_so(folder: Path) -> None:
+    end = ev.Done(finish_reason="length", stats=STATS, attempts=1)
+    write_run(folder, run_id(1), "half", end=end)
+    done = run_here(["history", "show", "--text"])
+    assert (done.stdout, done.stderr) == (b"half", "the answer stopped at the token limit\n")
+
+
+def test_a_match_is_marked_on_a_terminal_and_seen_at_80_columns(
+    folder: Path,
+) -> None:
+    filler = "春夏秋冬" * 50
+    write_run(folder, run_id(1), f"{filler}。部署{EVIL}{filler}", question="?")
+    _, screen, written = on_terminal(["history", "search", "部署"], columns=80)
+    assert len(screen.text()) == 1
+    assert "\x1b[1m部署\x1b[22m" in written.decode()
+    assert written.count(b"\x1b") == 2
+    _, _, written = on_terminal(["history", "search", "部署"], columns=80, TERM="dumb")
+    assert "部署" in written.decode()
+    assert b"\x1b" not in written
+    assert b"\x1b[1m" not in run_here(["history", "search", "部署"]).stdout
+
+
 def test_a_terminal_gets_clean_text(folder: Path) -> None:
     write_run(folder, run_id(1), f"an answer {EVIL}", question=EVIL)
     for arguments in (["show"], ["show", "--text"], ["search", "answer"], ["export"]):
         status, _, written = on_terminal(["history", *arguments], columns=100)
         assert status == 0
-        assert b"an answer" in written
+        assert b"an answer" in written.replace(b"\x1b[1manswer\x1b[22m", b"answer")
+        written = written.replace(b"\x1b[1m", b"").replace(b"\x1b[22m", b"")  # the marks are ours
         for evil in ("\x1b", "\x07", "\x9b", "\u202e"):
             assert evil not in written.decode()
 
@@ -166,6 +216,9 @@ def test_search_finds_words_and_shows_where(folder: Path) -> None:
     )
     (found,) = run_here(["history", "search", "--json", "--", "where"]).stdout.splitlines()
     assert json.loads(found)["role"] == "user"
+    write_run(folder, run_id(3), "今天讨论了部署方案 the plan", question="?")
+    for words in (["部署"], ["部", "plan"], ["方案"]):
+        assert run_here(["history", "search", *words]).stdout.decode().startswith(run_id(3))
     nothing = run_here(["history", "search", "-n", "5", 'no" OR *'])
     assert (nothing.status, nothing.stdout) == (0, b"")
     assert "nothing has these words" in nothing.stderr

@@ -1,4 +1,4 @@
-"""The library: `stream` and `ask`, with the settings of the command line."""
+"""Settings and messages in, the events of a run out: through the library, which adds little."""
 
 from __future__ import annotations
 

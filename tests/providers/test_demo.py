@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatstream import events as ev
-from chatstream.cli.session import stream
+from chatstream.api import stream
 from chatstream.providers.demo import ANSWER, THOUGHT
 from tests.support.client import answer_of
 

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from chatstream import events as ev
+from chatstream.api import stream
 from chatstream.cancel import CancelToken
-from chatstream.cli.session import stream
 from chatstream.flow import close
 from chatstream.recovery import policy
 from tests.support.answers import TEXT, WORDS, ending, frames, whole

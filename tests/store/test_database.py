@@ -89,6 +89,31 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     db.close()
 
 
+def test_a_database_of_the_first_form_finds_words_without_spaces_afterwards(
+    tmp_path: Path,
+) -> None:
+    filled(tmp_path / "new")
+    with sqlite3.connect(tmp_path / NAME) as db, sqlite3.connect(tmp_path / "new" / NAME) as new:
+        migrate(db, MIGRATIONS[:1])
+        for table in ("conversations", "messages", "runs"):
+            for row in new.execute(f"SELECT * FROM {table}"):
+                db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+        db.execute("UPDATE messages SET content = '今天讨论了部署方案' WHERE id = 1")
+    db.close()
+    new.close()
+    with History(tmp_path, tell=print) as history:
+        assert [it.role for it in history.search("部署", 9)] == ["user"]
+        assert len(history.search("answer", 9)) == 3
+        for run in history.runs():
+            history.remove(run)
+        assert history.search("部署", 9) == history.search("answer", 9) == []
+    with sqlite3.connect(tmp_path / NAME) as db:
+        migrate(db)  # lets the check call our function
+        db.execute("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
+    db.close()
+    assert not list(tmp_path.glob("*damaged*"))
+
+
 def test_a_newer_database_is_refused_and_not_touched(tmp_path: Path) -> None:
     filled(tmp_path)
     with sqlite3.connect(tmp_path / NAME) as db:

@@ -22,7 +22,7 @@ import pytest
 
 from chatstream import events as ev
 from chatstream.accumulate import Accumulator
-from chatstream.cli.session import stream
+from chatstream.api import stream
 
 LIMIT = 30.0  # seconds that any client of a test takes at most
 COMMAND = [sys.executable, "-m", "chatstream"]

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from tests.support.listener import Listener
-from tests.support.tls import TLSStream, make_certificate
+from tests.support.tls import Certificate, TLSStream, make_certificate
 from tests.support.unavailable import skip_unavailable
 
 SSE = {"Content-Type": "text/event-stream"}
@@ -118,8 +118,13 @@ class Request:
 class Script(Listener):
     """The server. `requests` and `connections` grow as they arrive, since the last `play`."""
 
-    def __init__(self, *replies: Reply, cycle: bool = False, https: bool = False) -> None:
-        """`cycle`: after the last reply comes the first one again."""
+    def __init__(
+        self, *replies: Reply, cycle: bool = False, https: bool | Certificate = False
+    ) -> None:
+        """`cycle`: after the last reply comes the first one again.
+
+        `https` is the server's certificate; True makes one.
+        """
         super().__init__()
         self.requests: list[Request] = []
         self.connections: list[Connection] = []
@@ -140,7 +145,7 @@ class Script(Listener):
     @property
     def url(self) -> str:
         """http://127.0.0.1:PORT, or https."""
-        return f"http{'s' * self._https}://{self.host}:{self.port}"
+        return f"http{'s' if self._https else ''}://{self.host}:{self.port}"
 
     def wait_requests(self, count: int = 1, timeout: float = LIMIT) -> bool:
         """Wait until `count` requests have arrived; False when they have not."""
@@ -161,7 +166,8 @@ class Script(Listener):
         if self._https:
             folder = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory()))
             with skip_unavailable():
-                certificate = make_certificate(folder)
+                given = self._https if isinstance(self._https, Certificate) else None
+                certificate = given or make_certificate(folder)
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(certificate.cert, certificate.key)
             self.ca_file = certificate.ca

@@ -1,15 +1,23 @@
-"""A place that never answers, and an HTTP proxy that records what it is asked."""
+"""A place that never answers, and proxies that record what they are asked: HTTP and SOCKS."""
 
 from __future__ import annotations
 
 import socket
+import struct
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+import requests
+
 from tests.support.listener import Address, Listener
+from tests.support.unavailable import Unavailable
 
 
 @contextmanager
@@ -82,6 +90,105 @@ class ForwardProxy(Listener):
             raise
         with upstream:
             yield upstream
+
+
+class SocksProxy(Listener):
+    """SOCKS 4, 4a and 5, whatever the client begins with: ALL_PROXY=proxy.url("socks5h").
+
+    `requests` are the places as the client named them. `password` is what version 5 wants, `reply`
+    what the proxy answers in place of a connection.
+    """
+
+    def __init__(self, password: str | None = None, reply: int = 0) -> None:
+        super().__init__()
+        self.requests: list[tuple[str, int]] = []
+        self._password = password
+        self._reply = reply
+
+    def url(self, scheme: str) -> str:
+        """SCHEME://127.0.0.1:PORT"""
+        return f"{scheme}://{self.host}:{self.port}"
+
+    def handle(self, number: int, sock: socket.socket) -> None:
+        """Make the connection that is asked for, then pass bytes on until one side ends."""
+        with sock.makefile("rb", buffering=0) as file:
+            version = _read(file, 1)
+            done = b"\0\x5a" + bytes(6) if version == b"\4" else b"\5\0\0\1" + bytes(6)
+            place = self._asked4(file) if version == b"\4" else self._asked5(file, sock)
+        if place is None:
+            return
+        self.requests.append(place)
+        if self._reply:
+            sock.sendall(done[:1] + bytes([self._reply]) + done[2:])
+            return
+        with socket.create_connection(place) as upstream:
+            sock.sendall(done)
+            _relay(sock, upstream)
+
+    def _asked4(self, file: Any) -> Address:
+        _, port, raw = struct.unpack(">BH4s", _read(file, 7))
+        _text(file)  # the user
+        return (socket.inet_ntoa(raw) if any(raw[:3]) else _text(file)), port
+
+    def _asked5(self, file: Any, sock: socket.socket) -> Address | None:
+        methods = _counted(file)
+        wanted = 0 if self._password is None else 2
+        sock.sendall(bytes([5, wanted if wanted in methods else 0xFF]))
+        if wanted not in methods:
+            return None
+        if self._password is not None:
+            _read(file, 1)
+            right = (_counted(file), _counted(file)) == (b"me", self._password.encode())
+            sock.sendall(bytes([1, not right]))
+            if not right:
+                return None
+        kind = _read(file, 4)[3]
+        if kind == 3:
+            host = _counted(file).decode()
+        else:
+            family, size = (socket.AF_INET, 4) if kind == 1 else (socket.AF_INET6, 16)
+            host = socket.inet_ntop(family, _read(file, size))
+        return host, struct.unpack(">H", _read(file, 2))[0]
+
+
+def _read(file: Any, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        if not (more := file.read(size - len(data))):
+            raise ConnectionAbortedError("the client has gone")
+        data += more
+    return data
+
+
+def _counted(file: Any) -> bytes:
+    """As many bytes as the byte before them says."""
+    return _read(file, _read(file, 1)[0])
+
+
+def _text(file: Any) -> str:
+    """Up to the next zero."""
+    return b"".join(iter(lambda: _read(file, 1), b"\0")).decode()
+
+
+@contextmanager
+def pysocks() -> Iterator[None]:
+    """PySocks can be imported, from where the Makefile puts it. Raises `Unavailable`."""
+    folder = Path(sys.prefix) / "pysocks"
+    if not folder.is_dir():
+        raise Unavailable(f"there is no PySocks in {folder}: make .venv/.dev")
+    late = ("socks", "urllib3.contrib.socks", "chatstream.transport.socks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        import urllib3.contrib.socks
+
+        # What requests has is from an import without PySocks.
+        manager = urllib3.contrib.socks.SOCKSProxyManager
+        patch.setattr(requests.adapters, "SOCKSProxyManager", manager)
+        try:
+            yield
+        finally:
+            for name in late:
+                sys.modules.pop(name, None)
 
 
 def _relay(one: socket.socket, other: socket.socket) -> None:

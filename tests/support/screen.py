@@ -60,6 +60,11 @@ class Screen:
         """Only what is on the screen now."""
         return [self._row(self._screen.buffer[row]) for row in range(self.lines)]
 
+    def cells(self) -> list[list[pyte.screens.Char]]:
+        """What is on the screen now; a wide character is followed by an empty cell."""
+        rows = (self._screen.buffer[row] for row in range(self.lines))
+        return [[row[column] for column in range(self.columns)] for row in rows]
+
     @property
     def cursor_hidden(self) -> bool:
         return bool(self._screen.cursor.hidden)

@@ -432,8 +432,10 @@ SITUATIONS: dict[str, Situation] = {
         "ollama",
         environ={"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"},
     ),
-    "an environment with a SOCKS proxy": Situation(
-        said("Hello"), "Hello", environ={"ALL_PROXY": "socks5://127.0.0.1:9"}
+    "an environment with a SOCKS proxy, and this machine in NO_PROXY": Situation(
+        said("Hello"),
+        "Hello",
+        environ={"ALL_PROXY": "socks5://127.0.0.1:9", "NO_PROXY": "127.0.0.1"},
     ),
     "a base address with a query": Situation(
         said("Hello"),

@@ -34,8 +34,11 @@ class Certificate:
     key: Path
 
 
-def make_certificate(folder: Path) -> Certificate:
-    """Make ca.pem, and cert.pem with key.pem for localhost and 127.0.0.1, with `openssl`."""
+def make_certificate(folder: Path, days: int = 30) -> Certificate:
+    """Make ca.pem, and cert.pem with key.pem for localhost and 127.0.0.1, with `openssl`.
+
+    `days`: how long the server's certificate holds; a negative number makes one that has expired.
+    """
     if not shutil.which("openssl"):
         raise Unavailable("TLS needs the openssl command")
     (folder / "extensions").write_text(EXTENSIONS)
@@ -45,7 +48,7 @@ def make_certificate(folder: Path) -> Certificate:
     for command in (
         ["req", "-x509", *CURVE, *authority, "-days", "30", "-keyout", "ca.key", "-out", "ca.pem"],
         ["req", *CURVE, "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "request.pem"],
-        ["x509", "-req", "-in", "request.pem", *signer, "-days", "30", "-out", "cert.pem"],
+        ["x509", "-req", "-in", "request.pem", *signer, "-days", str(days), "-out", "cert.pem"],
     ):
         subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True)
     return Certificate(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")

@@ -1,0 +1,359 @@
+"""The library: one answer as its events, as pieces of text, or whole; and one that is continued.
+
+1. `stream` and `resume` never raise: whatever goes wrong, also in what they are given, is the
+   `Error` event at the end. `ask` and `pieces` raise it as a `ChatstreamError`.
+2. A mistake in what they are given (a question that is none, an option that does not exist, a
+   value of the wrong type) is found before anything is asked; its code is "usage".
+3. Settings that are not given come from the environment and the configuration file, as they do
+   on the command line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypedDict, Unpack, get_args
+
+import msgspec
+
+from chatstream import errors
+from chatstream.accumulate import Accumulator
+from chatstream.cancel import CancelToken
+from chatstream.cli.config import FIELDS, OnDrop, parse
+from chatstream.cli.session import check_sendable, failed, start
+from chatstream.errors import ChatstreamError, ConfigError, UsageError
+from chatstream.events import Content, Error, Event
+from chatstream.flow import close, without_signals
+from chatstream.messages import Message, Role
+from chatstream.nearest import did_you_mean
+
+Prompt = str | bytes | os.PathLike[str] | Message | Mapping[str, Any] | Sequence[Any]
+"""What can be asked; `stream` says what each is."""
+
+_PROMPTS = "a str, bytes in UTF-8, the pathlib.Path of a text file, or a list of messages"
+_A_MESSAGE = 'a message is a chatstream.Message or a dict: {"role": "user", "content": "hi"}'
+
+
+class Options(TypedDict, total=False):
+    """The options of `stream`, `ask`, `pieces` and `resume`; `stream` says what each means."""
+
+    provider: str
+    model: str
+    base_url: str
+    api_key: str
+    key_variable: str
+    key_command: str
+    profile: str
+    system: str
+    temperature: float
+    max_tokens: int
+    options: dict[str, Any]
+    retries: int
+    connect_timeout: float
+    first_token_timeout: float
+    idle_timeout: float
+    timeout: float
+    proxy: str
+    ca_file: str
+    headers: dict[str, str]
+    on_drop: OnDrop
+    fallback: list[str]
+    strategy: str
+    journal: bool
+    buffer: Literal["none", "fixed", "dynamic", "sliding"]
+    buffer_bytes: int
+    coalesce: bool
+
+
+def stream(
+    prompt: Prompt,
+    *,
+    token: CancelToken | None = None,
+    streaming: bool = True,
+    **options: Unpack[Options],
+) -> Iterator[Event]:
+    """Ask, and give the events of the answer as they arrive. The last one is `Done` or `Error`.
+
+    Never raises: whatever goes wrong is the `Error` event, a mistake in the arguments too. Closing
+    the iterator ends the answer, and so does `token.cancel()`, from any thread.
+
+    prompt
+        The question as a str, as bytes in UTF-8, or as the pathlib.Path of a text file (UTF-8)
+        that holds it. Or a conversation: a list of messages, each a `Message` or a dict with its
+        fields, such as {"role": "user", "content": "hi"}. Roles: system, user, assistant.
+    token
+        What cancels the answer, a `CancelToken`.
+    streaming
+        False asks the server for the whole answer at once.
+
+    Options that are not given come from the environment (CHATSTREAM_MODEL, …) and from the
+    configuration file:
+
+    provider             whom to ask: "ollama", "openai", "anthropic", "demo", …
+    model                the model, by the server's name for it
+    base_url             the address of the server
+    api_key              the key for it,
+    key_variable         or the environment variable that holds the key,
+    key_command          or a command that prints it
+    profile              a profile of the configuration file
+    system               the system prompt
+    temperature          how freely the model writes; 0 or more
+    max_tokens           the most tokens that the answer may have
+    options              a dict of any other options of the server, by its names for them; the
+                         values are sent as JSON
+    retries              how often to try again in all; 3
+    connect_timeout      seconds to wait for a connection; 10. For this limit and the next three,
+                         0 means no limit
+    first_token_timeout  seconds to wait for the first token; 300, or 900 for a local server
+    idle_timeout         seconds to wait between two tokens; 120
+    timeout              seconds for the whole answer; no limit
+    proxy                the address of a proxy
+    ca_file              a file of certificate authorities to trust
+    headers              a dict of further headers for the server, by their names
+    on_drop              what to do when the answer breaks off: "continue" (the default; only where
+                         the server can), "restart", "fallback" or "stop"
+    fallback             a list of models that take over, each "MODEL", "MODEL@PROVIDER" or
+                         "@PROVIDER"
+    strategy             the name of a list of models in the configuration file
+    journal              False keeps no record, so there is nothing to resume and no history
+    buffer               how to read ahead of a slow reader: "fixed" or "dynamic"; "none" is the
+                         default
+    buffer_bytes         the most bytes to read ahead; 1 MiB
+    coalesce             True joins small pieces of text, for 0.1 s at most
+    """
+    yield from without_signals(_begin(prompt, options, token, streaming=streaming))
+
+
+def ask(
+    prompt: Prompt,
+    *,
+    token: CancelToken | None = None,
+    streaming: bool = True,
+    **options: Unpack[Options],
+) -> Message:
+    """Ask, and return the whole answer. Takes what `stream` takes.
+
+    Raises a `ChatstreamError` when the answer is not whole, of the class that fits what happened
+    (`chatstream.errors`): `UsageError` for a mistake in the arguments, `AuthError`, `Truncated`, ….
+    Its `partial` is the message as far as it came.
+    """
+    answer = Accumulator()
+    for event in stream(prompt, token=token, streaming=streaming, **options):
+        answer.add(event)
+    _raise_failure(answer)
+    return answer.message
+
+
+def pieces(
+    prompt: Prompt,
+    *,
+    token: CancelToken | None = None,
+    streaming: bool = True,
+    **options: Unpack[Options],
+) -> Iterator[str]:
+    """Ask, and give the text of the answer piece by piece, as it arrives.
+
+        for piece in chatstream.pieces("Why is the sky blue?"):
+            print(piece, end="", flush=True)
+
+    Takes what `stream` takes. The joined pieces are the answer, and nothing else: no reasoning, and
+    no text twice. A piece cannot be taken back, so where `on_drop` is "restart" or "fallback", an
+    answer that breaks off after its first piece ends there.
+
+    Raises a `ChatstreamError` at the end when the answer is not whole, as `ask` does; its `partial`
+    is the message as far as it came.
+    """
+    answer = Accumulator()
+    begun = _begin(prompt, options, token, streaming=streaming, resettable=False)
+    events = without_signals(begun)
+    try:
+        for event in events:
+            answer.add(event)
+            if isinstance(event, Content) and event.delta:
+                yield event.delta
+    finally:
+        close(events)
+    _raise_failure(answer)
+
+
+def resume(
+    run: str | None = None, *, token: CancelToken | None = None, **options: Unpack[Options]
+) -> Iterator[Event]:
+    """Continue an answer that broke off, and give its events. The last one is `Done` or `Error`.
+
+    `run` is the id of a run that did not finish, or the beginning of it; None is the last one.
+    The text that is there already comes first, so the `content` deltas are the whole answer.
+    Options are those of `stream`; they take precedence over what was asked before. Never raises.
+    """
+    from chatstream.cli.resuming import go_on, unfinished
+
+    def begin(token: CancelToken) -> Iterator[Event]:
+        given = _checked(options)
+        if not isinstance(run, str | None):
+            raise UsageError(f"a run cannot be {_type(run)}", hint="give its id, a str")
+        return go_on(unfinished(run), given, token)
+
+    yield from without_signals(_begun(begin, token))
+
+
+def _begin(
+    prompt: Prompt,
+    options: Mapping[str, Any],
+    token: CancelToken | None,
+    *,
+    streaming: bool,
+    resettable: bool = True,
+) -> Iterator[Event]:
+    """The events of a run that asks."""
+
+    def begin(token: CancelToken) -> Iterator[Event]:
+        given, messages = _checked(options), _messages(prompt)
+        return start(messages, given, token, streaming=bool(streaming), resettable=resettable)
+
+    return _begun(begin, token)
+
+
+def _begun(
+    begin: Callable[[CancelToken], Iterator[Event]], token: CancelToken | None
+) -> Iterator[Event]:
+    """What `begin` returns, or the events of a run that could not begin."""
+    try:
+        if not isinstance(token, CancelToken | None):
+            raise UsageError(f"a token cannot be {_type(token)}", hint="chatstream.CancelToken()")
+        return begin(CancelToken() if token is None else token)
+    except Exception as error:
+        return failed(error, CancelToken())
+
+
+def _raise_failure(answer: Accumulator) -> None:
+    event = answer.terminal
+    if not isinstance(event, Error):
+        return
+    kind = errors.class_of(event.code)
+    error = ChatstreamError.__new__(kind)
+    ChatstreamError.__init__(
+        error, event.message, hint=event.hint, status=event.status, request_id=event.request_id
+    )
+    error.partial = answer.message
+    raise error
+
+
+# ---- what is given
+
+
+def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given. Raises `UsageError` for one that is wrong, and names it."""
+    for name, value in options.items():
+        if name not in FIELDS and name != "profile":
+            raise UsageError(f"there is no option {name!r}", hint=_nearest(name, _OPTIONS))
+        if value is not None:
+            _check_option(name, value)
+    return dict(options)
+
+
+def _check_option(name: str, value: Any) -> None:
+    for text in value if isinstance(value, list | tuple) else [value]:
+        _check_text(text, name)
+    try:
+        if name != "profile":
+            parse(name, value)
+        elif not isinstance(value, str):
+            raise UsageError(f"profile cannot be {_type(value)}", hint="give its name, a str")
+        if name == "options":
+            check_sendable(value)
+    except ConfigError as error:
+        raise UsageError(error.message, hint=error.hint) from error
+
+
+def _messages(prompt: Prompt) -> list[Message]:
+    """The conversation that is asked with. Raises `UsageError`."""
+    if isinstance(prompt, str | bytes | bytearray | os.PathLike):
+        text = _text(prompt, "the question")
+        if not text.strip():
+            raise UsageError("the question is empty")
+        return [Message("user", text)]
+    if isinstance(prompt, Message | Mapping):
+        prompt = [prompt]
+    if not isinstance(prompt, Sequence):
+        raise UsageError(f"a question cannot be {_type(prompt)}", hint=f"it is {_PROMPTS}")
+    if not prompt:
+        raise UsageError("the conversation has no message", hint=_A_MESSAGE)
+    return [_message(given, f"message {number}") for number, given in enumerate(prompt, 1)]
+
+
+def _message(given: object, where: str) -> Message:
+    if isinstance(given, Message):
+        fields: dict[Any, Any] = msgspec.structs.asdict(given)
+    elif isinstance(given, Mapping):
+        fields = dict(given)
+    else:
+        raise UsageError(f"{where} is {_type(given)}", hint=_A_MESSAGE)
+    names, roles = Message.__struct_fields__, get_args(Role)
+    for name in fields:
+        if name not in names:
+            raise UsageError(f"{where} has an unknown field {name!r}", hint=_nearest(name, names))
+    if fields.get("role") not in roles:
+        what = f"the unknown role {fields['role']!r}" if "role" in fields else "no role"
+        raise UsageError(f"{where} has {what}", hint=f"a role is one of: {', '.join(roles)}")
+    if "content" in fields:
+        fields["content"] = _text(fields["content"], f"the content of {where}")
+    try:
+        message = msgspec.convert(fields, Message)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{where} is not one: {error}", hint=_A_MESSAGE) from error
+    for text in (message.reasoning, *(part for it in message.tool_calls for part in _parts(it))):
+        _check_text(text, where)
+    return message
+
+
+def _parts(call: msgspec.Struct) -> tuple[str, ...]:
+    return msgspec.structs.astuple(call)
+
+
+def _text(given: object, where: str) -> str:
+    """A text that may be in a file. Raises `UsageError`."""
+    if isinstance(given, os.PathLike):
+        where = os.fspath(given)
+        try:
+            given = Path(given).read_bytes()
+        except OSError as error:
+            raise UsageError(f"{where} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise UsageError(f"{where!r} cannot be read: {error}") from error
+    if isinstance(given, bytes | bytearray):
+        try:
+            return given.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            wrong = f"byte 0x{given[error.start]:02x} at {error.start}"
+            hint = "decode it yourself and give the text"
+            raise UsageError(f"{where} is not UTF-8: {wrong}", hint=hint) from error
+    if not isinstance(given, str):
+        raise UsageError(f"{where} cannot be {_type(given)}", hint="give a str, or bytes in UTF-8")
+    _check_text(given, where)
+    return given
+
+
+def _check_text(text: object, where: str) -> None:
+    """Raises `UsageError` for a text that no encoding takes."""
+    try:
+        if isinstance(text, str):
+            text.encode()
+    except UnicodeEncodeError as error:
+        half = f"U+{ord(error.object[error.start]):04X}"
+        raise UsageError(
+            f"{where} holds half a character, {half} at {error.start}",
+            hint="it was decoded wrongly; text.encode('utf-8', 'replace').decode() drops it",
+        ) from error
+
+
+def _type(value: object) -> str:
+    return "None" if value is None else f"of the type {type(value).__name__}"
+
+
+def _nearest(name: object, names: Sequence[str]) -> str:
+    there = f"there are: {', '.join(names)}"
+    return did_you_mean(str(name), names, there) or there
+
+
+_OPTIONS = tuple(Options.__annotations__)

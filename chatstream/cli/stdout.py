@@ -1,0 +1,49 @@
+"""Standard output for texts that are no answer: definitions, findings, the screen of a benchmark.
+
+It never fails on an encoding, and a reader that has gone away is no error. A full disk is one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+from chatstream.errors import JournalError
+from chatstream.sinks.output import Output
+
+
+def write(data: bytes) -> None:
+    """Write all of it. Raises `JournalError`."""
+    try:
+        Output(1).write(data)
+    except BrokenPipeError:
+        return
+    except OSError as error:
+        raise JournalError(f"cannot write to standard output: {error.strerror}") from error
+
+
+def encode(text: str, encoding: str) -> bytes:
+    """The text for a stream of this encoding; what it does not have becomes "?"."""
+    return text.encode(encoding, "replace")
+
+
+def can_show(text: str, encoding: str) -> bool:
+    """Whether the encoding has all of these characters."""
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def columns(descriptor: int = 1) -> int:
+    """The width of the terminal, 80 at most; 80 without one."""
+    with contextlib.suppress(OSError):
+        return min(80, os.get_terminal_size(descriptor).columns or 80)
+    return 80
+
+
+def show(text: str) -> None:
+    """Print the text. Raises `JournalError`."""
+    write(encode(text, sys.stdout.encoding))

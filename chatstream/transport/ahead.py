@@ -1,0 +1,194 @@
+"""A connection that begins before the request is there: while `requests` is still imported.
+
+1. It goes where the request will go: to the server, with TLS where the address says so, or to the
+   HTTP proxy, as far as TCP. Where a proxy may be named, `proxies` is asked first, which imports
+   requests. A SOCKS proxy, and one that is spoken to in TLS, is left to the request.
+2. The request takes it over whatever became of it: an open connection, one that is still being
+   made, or the failure. What nobody wants any more is not taken: a connection that the server has
+   closed, and a failure that is older than `FRESH`. The request then makes its own connection.
+3. `Ahead.shutdown()`, from any thread or signal handler, ends it; `Ahead.close()` also closes what
+   nobody has taken, as does the garbage collector. Its thread is a daemon: no process waits for it.
+4. Certificates come first: where they cannot be read, nobody is contacted.
+
+Only the standard library is imported here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from chatstream.addresses import origin
+from chatstream.clock import monotonic
+from chatstream.inbox import Empty, Inbox
+from chatstream.transport.dial import Guard, dial
+
+FRESH = 1.0
+"""Seconds for which a failure counts for a request that comes after it."""
+
+_PROXIES = {"http_proxy", "https_proxy", "all_proxy"}
+_FOREVER = 1e6
+
+
+class Goal(NamedTuple):
+    """Where a connection leads: to a server in TLS, or to a server or a proxy without it."""
+
+    host: str
+    port: int
+    secure: bool
+
+
+class Ready(NamedTuple):
+    """A connection that was made, and the seconds of its phases; `tls` is None without TLS."""
+
+    goal: Goal
+    sock: socket.socket
+    dns: float
+    tcp: float
+    tls: float | None
+
+
+class _Failed(NamedTuple):
+    error: Exception
+    at: float
+
+
+class Ahead:
+    """A connection to where `url` leads. It begins at once, on a thread of its own.
+
+    `limit`, in seconds, and `setting`, the proxies, are those of the request; so is `ca_file`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        limit: float | None,
+        setting: Mapping[str, str] | None,
+        ca_file: str | None,
+    ) -> None:
+        self._url, self._limit, self._ca_file = url, limit, ca_file
+        self._setting = setting
+        self._context: ssl.SSLContext | None = None
+        self._trusts = threading.Event()  # it is known whether there is a context
+        self._guard = Guard()
+        self._outcome: Inbox[Ready | _Failed | None] = Inbox()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def context(self) -> ssl.SSLContext | None:
+        """The context of its TLS, for further connections; None where it has made none.
+
+        Waits until that is known: at the latest when its connection is made, or has failed.
+        """
+        self._trusts.wait()
+        return self._context
+
+    def take(self, goal: Goal) -> Ready | None:
+        """The connection, once it is made; None where there is none to this goal.
+
+        Waits, and is called once. Raises as `dial`, and `ssl.SSLError`.
+        """
+        began = monotonic()
+        outcome = self._outcome.get(_FOREVER)
+        self._guard.close()
+        if isinstance(outcome, _Failed):
+            if self._guard.dead or began - outcome.at < FRESH:
+                raise outcome.error
+            return None
+        if outcome is None or (outcome.goal == goal and _is_open(outcome.sock)):
+            return outcome
+        outcome.sock.close()
+        return None
+
+    def shutdown(self) -> None:
+        """End what it waits for. Idempotent, takes no lock, safe in signal handlers."""
+        self._guard.shutdown()
+
+    def close(self) -> None:
+        """Close what nobody has taken, now or when it comes about. Idempotent."""
+        self.shutdown()
+        self._discard()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _discard(self) -> None:
+        """With `_run` in either order, one of them closes the connection."""
+        with contextlib.suppress(Empty):
+            outcome = self._outcome.get()
+            if isinstance(outcome, Ready):
+                outcome.sock.close()
+            self._guard.close()
+            self._outcome.put(_Failed(OSError(errno.ECANCELED, "cancelled"), monotonic()))
+
+    def _run(self) -> None:
+        outcome: Ready | _Failed | None
+        try:
+            outcome = self._connected()
+        except Exception as error:  # the request raises it
+            outcome = _Failed(error, monotonic())
+        self._trusts.set()
+        self._outcome.put(outcome)
+        if self._guard.dead:
+            self._discard()
+
+    def _connected(self) -> Ready | None:
+        """None: this connection is none that can be made ahead."""
+        scheme, host, port = origin(self._url)
+        secure = scheme == "https"
+        if _may_be_proxied(self._setting):
+            from chatstream.transport.proxies import proxy_for
+
+            proxy = proxy_for(self._url, self._setting)
+            if proxy is not None:
+                address = proxy.address if "://" in proxy.address else f"http://{proxy.address}"
+                scheme, host, port = origin(address)
+                secure = False
+                if scheme != "http":
+                    return None
+        if not host or not port or not host.isascii() or "%" in host:
+            return None  # requests may write the host in another way
+        goal = Goal(host.lower(), port, secure)
+        if not secure:
+            return Ready(goal, *dial(host, port, self._limit, self._guard), None)
+        from chatstream.transport.trust import tls_context
+
+        self._context = context = tls_context(self._ca_file)
+        self._trusts.set()
+        there = dial(host, port, self._limit, self._guard)
+        began = monotonic()
+        try:
+            sock = context.wrap_socket(there.sock, server_hostname=host.rstrip("."))
+        finally:
+            there.sock.close()  # without effect once TLS has taken it over
+        return Ready(goal, sock, there.dns, there.tcp, monotonic() - began)
+
+
+def _may_be_proxied(setting: Mapping[str, str] | None) -> bool:
+    """Whether anything may name a proxy: the setting, a variable, or the system's own settings."""
+    if setting is not None:
+        return bool(setting)
+    if sys.platform in {"darwin", "win32"}:
+        return True
+    return any(name.lower() in _PROXIES and value for name, value in os.environ.items())
+
+
+def _is_open(sock: socket.socket) -> bool:
+    """Whether the server still waits for a request: it has neither closed nor said anything."""
+    timeout = sock.gettimeout()
+    sock.settimeout(0)
+    try:
+        sock.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        sock.settimeout(timeout)
+        return True
+    except OSError:
+        pass
+    return False

@@ -1,0 +1,233 @@
+"""A TCP connection to a host: all its addresses in one race (RFC 8305, "Happy Eyeballs").
+
+1. `look_up` keeps the order of the resolver (RFC 6724) and takes the address families in turn, so
+   that a dead family delays the other by one attempt only. An address counts once.
+2. `race` starts an attempt every `STAGGER` seconds, or as soon as one fails. The first connection
+   wins and the others are closed. One limit holds for all of them.
+3. A `Guard` knows every socket before it connects. `Guard.shutdown()`, from any thread or signal
+   handler, ends the race at once; a name look-up cannot be interrupted, and nothing is dialled
+   after it.
+
+Only the standard library is imported here: connections begin while `requests` is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import selectors
+import socket
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+from typing import NamedTuple
+
+from chatstream.addresses import is_loopback
+from chatstream.clock import Clock, Deadline, monotonic
+
+STAGGER = 0.25
+"""Seconds between two attempts, section 8's Connection Attempt Delay."""
+
+# A peer that vanished (a laptop that slept, a cable that was pulled) is found out within a
+# minute, also where there is no limit on silence. Not every platform has the three times.
+OPTIONS = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    ),
+]
+
+_PENDING = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)}
+
+_NO_ROUTE = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+"""This machine has no such family of addresses, which says nothing about the server."""
+
+
+class Address(NamedTuple):
+    """One address of a host, as `socket.getaddrinfo` tells it."""
+
+    family: int
+    kind: int
+    protocol: int
+    place: tuple[str | int | bytes, ...]
+
+
+class Connected(NamedTuple):
+    """A connection, and the seconds that the look-up and the race took."""
+
+    sock: socket.socket
+    dns: float
+    tcp: float
+
+
+class NobodyThere(OSError):
+    """Every address refuses, or the name leads nowhere.
+
+    `here`: on this machine. `named`: the name has an address.
+    """
+
+    def __init__(self, cause: OSError, *, here: bool, named: bool) -> None:
+        super().__init__(cause.errno, cause.strerror or str(cause))
+        self.here, self.named = here, named
+
+
+class Guard:
+    """Ends what blocks on its sockets. `dead` once it has been told to.
+
+    It works on duplicates of the sockets: a TLS wrapper takes the original over, and calling
+    `shutdown` on the wrapper while another thread reads would pull its state away under the reader.
+    """
+
+    def __init__(self) -> None:
+        self.dead = False
+        self._held: list[socket.socket] = []
+
+    def watch(self, sock: socket.socket) -> None:
+        """One more socket, which need not be connected yet.
+
+        Raises `OSError` on a guard that has been shut down.
+        """
+        self._held.append(socket.socket(fileno=socket.dup(sock.fileno())))
+        # shutdown() sets the flag first and then looks at the sockets, this does the reverse:
+        # whichever comes second sees the other, so no socket escapes a cancel.
+        if self.dead:
+            self.close()
+            raise OSError(errno.ECANCELED, "cancelled")
+
+    def opened(self, sock: socket.socket) -> None:
+        """From now on this is the only socket. Raises as `watch`."""
+        self.close()
+        self.watch(sock)
+
+    def shutdown(self) -> None:
+        """End what blocks. Idempotent, takes no lock, safe in signal handlers."""
+        self.dead = True
+        for sock in list(self._held):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of the duplicates."""
+        held, self._held = self._held, []
+        for sock in held:
+            sock.close()
+
+
+def dial(host: str, port: int, limit: float | None, guard: Guard) -> Connected:
+    """A connection to `host`, within `limit` seconds; None is no limit.
+
+    `host` is a name or an address, also an IPv6 one with a zone. The socket has `limit` as its
+    timeout. Raises `NobodyThere`, `TimeoutError`, and `OSError` for the most telling failure.
+    """
+    began = monotonic()
+    deadline = Deadline(limit)
+    addresses = look_up(host, port)
+    found = monotonic()
+    sock = race(addresses, deadline, guard)
+    sock.settimeout(limit)
+    return Connected(sock, found - began, monotonic() - found)
+
+
+def look_up(host: str, port: int) -> list[Address]:
+    """The addresses of a host in the order in which they are tried. Raises `NobodyThere`."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        cause = error if isinstance(error, OSError) else socket.gaierror(str(error))
+        raise NobodyThere(cause, here=is_loopback(host), named=False) from error
+    return in_turn([Address(family, kind, proto, to) for family, kind, proto, _, to in found])
+
+
+def in_turn(addresses: Sequence[Address]) -> list[Address]:
+    """Each address once, the families in turn (section 4); the first one stays the first."""
+    families: dict[int, dict[Address, None]] = {}
+    for address in addresses:
+        families.setdefault(address.family, {})[address] = None
+    turns = zip_longest(*families.values())
+    return [address for address in chain.from_iterable(turns) if address is not None]
+
+
+def race(
+    addresses: Sequence[Address],
+    deadline: Deadline,
+    guard: Guard,
+    stagger: float = STAGGER,
+    clock: Clock = monotonic,
+) -> socket.socket:
+    """The first connection that comes about. Raises as `dial`."""
+    left = list(addresses)
+    failures: list[OSError] = []
+    running: set[socket.socket] = set()
+    due = clock()
+    try:
+        with selectors.DefaultSelector() as selector:
+            while left or running:
+                if left and clock() >= due:
+                    try:
+                        sock = _begin(left.pop(0), running, guard)
+                    except OSError as error:
+                        failures.append(error)
+                    else:
+                        selector.register(sock, selectors.EVENT_WRITE)
+                        due = clock() + stagger
+                    continue
+                if deadline.passed:
+                    raise TimeoutError("timed out")
+                pause = max(0.0, due - clock()) if left else None
+                waits = [it for it in (deadline.left(), pause) if it is not None]
+                for key, _ in selector.select(min(waits) if waits else None):
+                    assert isinstance(key.fileobj, socket.socket), "nothing else is registered"
+                    sock = key.fileobj
+                    selector.unregister(sock)
+                    running.discard(sock)
+                    try:
+                        return _finish(sock, guard)
+                    except OSError as error:
+                        sock.close()
+                        failures.append(error)
+                        due = clock()
+    finally:
+        for sock in running:
+            sock.close()
+    raise _most_telling(failures, addresses)
+
+
+def _begin(address: Address, running: set[socket.socket], guard: Guard) -> socket.socket:
+    """A socket that is connecting. Raises `OSError`."""
+    sock = socket.socket(address.family, address.kind, address.protocol)
+    try:
+        guard.watch(sock)
+        for option in OPTIONS:
+            sock.setsockopt(*option)
+        sock.setblocking(False)
+        if (code := sock.connect_ex(address.place)) not in _PENDING:
+            raise OSError(code, os.strerror(code))
+    except OSError:
+        sock.close()
+        raise
+    running.add(sock)
+    return sock
+
+
+def _finish(sock: socket.socket, guard: Guard) -> socket.socket:
+    """The socket, now that its attempt is over. Raises `OSError`."""
+    if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(code, os.strerror(code))
+    guard.opened(sock)
+    return sock
+
+
+def _most_telling(failures: Sequence[OSError], addresses: Sequence[Address]) -> OSError:
+    """A family of addresses that this machine lacks does not hide what the server did."""
+    if not failures:
+        return NobodyThere(socket.gaierror("the name has no address"), here=False, named=False)
+    telling = [it for it in failures if it.errno not in _NO_ROUTE] or failures
+    if all(isinstance(it, ConnectionRefusedError) for it in telling):
+        here = all(is_loopback(str(address.place[0])) for address in addresses)
+        nobody = NobodyThere(telling[0], here=here, named=True)
+        nobody.__cause__ = telling[0]
+        return nobody
+    return next(it for it in reversed(telling) if not isinstance(it, ConnectionRefusedError))
