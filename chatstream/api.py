@@ -20,7 +20,7 @@ import msgspec
 from chatstream import errors
 from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import FIELDS, OnDrop, parse
+from chatstream.cli.config import FIELDS, OnDrop, check_given, parse
 from chatstream.cli.session import check_sendable, failed, start
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.events import Content, Error, Event
@@ -50,6 +50,7 @@ class Options(TypedDict, total=False):
     max_tokens: int
     options: dict[str, Any]
     retries: int
+    retry_delay: float
     connect_timeout: float
     first_token_timeout: float
     idle_timeout: float
@@ -59,6 +60,7 @@ class Options(TypedDict, total=False):
     headers: dict[str, str]
     on_drop: OnDrop
     fallback: list[str]
+    fallback_on_error: bool
     strategy: str
     journal: bool
     buffer: Literal["none", "fixed", "dynamic", "sliding"]
@@ -70,7 +72,7 @@ def stream(
     prompt: Prompt,
     *,
     token: CancelToken | None = None,
-    streaming: bool = True,
+    streaming: bool | None = None,
     **options: Unpack[Options],
 ) -> Iterator[Event]:
     """Ask, and give the events of the answer as they arrive. The last one is `Done` or `Error`.
@@ -85,7 +87,7 @@ def stream(
     token
         What cancels the answer, a `CancelToken`.
     streaming
-        False asks the server for the whole answer at once.
+        False asks the server for the whole answer at once. The setting `stream` is the default.
 
     Options that are not given come from the environment (CHATSTREAM_MODEL, …) and from the
     configuration file:
@@ -103,6 +105,7 @@ def stream(
     options              a dict of any other options of the server, by its names for them; the
                          values are sent as JSON
     retries              how often to try again in all; 3
+    retry_delay          seconds before the first retry; doubled for each one after it
     connect_timeout      seconds to wait for a connection; 10. For this limit and the next three,
                          0 means no limit
     first_token_timeout  seconds to wait for the first token; 300, or 900 for a local server
@@ -115,6 +118,7 @@ def stream(
                          the server can), "restart", "fallback" or "stop"
     fallback             a list of models that take over, each "MODEL", "MODEL@PROVIDER" or
                          "@PROVIDER"
+    fallback_on_error    True tries once without streaming when no token came
     strategy             the name of a list of models in the configuration file
     journal              False keeps no record, so there is nothing to resume and no history
     buffer               how to read ahead of a slow reader: "fixed" or "dynamic"; "none" is the
@@ -129,7 +133,7 @@ def ask(
     prompt: Prompt,
     *,
     token: CancelToken | None = None,
-    streaming: bool = True,
+    streaming: bool | None = None,
     **options: Unpack[Options],
 ) -> Message:
     """Ask, and return the whole answer. Takes what `stream` takes.
@@ -149,7 +153,7 @@ def pieces(
     prompt: Prompt,
     *,
     token: CancelToken | None = None,
-    streaming: bool = True,
+    streaming: bool | None = None,
     **options: Unpack[Options],
 ) -> Iterator[str]:
     """Ask, and give the text of the answer piece by piece, as it arrives.
@@ -202,14 +206,14 @@ def _begin(
     options: Mapping[str, Any],
     token: CancelToken | None,
     *,
-    streaming: bool,
+    streaming: bool | None,
     resettable: bool = True,
 ) -> Iterator[Event]:
     """The events of a run that asks."""
 
     def begin(token: CancelToken) -> Iterator[Event]:
         given, messages = _checked(options), _messages(prompt)
-        return start(messages, given, token, streaming=bool(streaming), resettable=resettable)
+        return start(messages, given, token, streaming=streaming, resettable=resettable)
 
     return _begun(begin, token)
 
@@ -256,12 +260,14 @@ def _check_option(name: str, value: Any) -> None:
     for text in value if isinstance(value, list | tuple) else [value]:
         _check_text(text, name)
     try:
+        if name == "options" and isinstance(value, dict):
+            check_sendable(value)
         if name != "profile":
             parse(name, value)
         elif not isinstance(value, str):
             raise UsageError(f"profile cannot be {_type(value)}", hint="give its name, a str")
-        if name == "options":
-            check_sendable(value)
+        else:
+            check_given(name, value)
     except ConfigError as error:
         raise UsageError(error.message, hint=error.hint) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,8 @@ COMMANDS = [
     ["models", "--json", "--debug"],
     ["doctor"],
     ["doctor", "--json", "--debug"],
+    ["doctor", "-m", "m"],
+    ["doctor", "-m", "m", "--json", "--debug"],
     ["bench", "-n", "1", "--save", "x", "--html", "page.html", "--csv", "rows.csv"],
     ["bench", "-n", "1", "--json"],
     ["config", "show"],
@@ -113,10 +116,11 @@ def test_a_usage_error_shows_no_secret(server: Echo) -> None:
 def test_a_key_command_that_fails_is_shown_without_the_key_in_it(server: Echo) -> None:
     command = "no-such-command --auth 'Bearer abc123def456' sk-abcdef123456"
     for arguments in (["ask", "hi"], ["models"], ["doctor"], ["bench"]):
-        done = run(arguments, CHATSTREAM_KEY_COMMAND=command, CHATSTREAM_CONFIG="none")
-        assert "the key command failed" in done.stderr
-        assert "abcdef123456" not in done.stderr
-        assert "abc123def456" not in done.stderr
+        done = run(arguments, CHATSTREAM_KEY_COMMAND=command, CHATSTREAM_CONFIG=os.devnull)
+        shown = done.stdout.decode() + done.stderr
+        assert "the key command failed" in shown
+        assert "abcdef123456" not in shown
+        assert "abc123def456" not in shown
 
 
 def test_the_exception_of_the_library_holds_no_secret(server: Echo) -> None:

@@ -34,7 +34,7 @@ QUIET: dict[str, tuple[list[str], int]] = {
     "replay": (["replay", RUN, "--instant"], 0),
     "bench --explain": (["bench", "--explain"], 0),
     "bench": (["bench", *DEMO, "-n", "1"], 0),
-    "doctor": (["doctor", *NOWHERE[:6], "--connect-timeout", "1"], 1),
+    "doctor --json": (["doctor", *NOWHERE[:6], "--connect-timeout", "1", "--json"], 1),
     "--version": (["--version"], 0),
     "--help": (["--help"], 0),
     "ask --help": (["ask", "--help"], 0),
@@ -63,6 +63,7 @@ TOLD: dict[str, tuple[list[str], int]] = {
     "models: a refused connection": (["models", *NOWHERE[:4]], 1),
     "bench: no such gate": (["bench", *DEMO, "--fail-if", "nonsense"], 2),
     "bench: no such provider": (["bench", *UNKNOWN], 2),
+    "doctor: what it asks": (["doctor", *NOWHERE[:6], "--connect-timeout", "1"], 1),
     "doctor: no such provider": (["doctor", *UNKNOWN], 2),
     "doctor: a traceback": (["doctor", "http://[", "--debug"], 2),
     "config show: no such profile": (["config", "show", "--profile", "nope"], 2),
@@ -132,7 +133,7 @@ def test_nothing_that_becomes_of_standard_error_changes_anything_else(tmp_path: 
 
 def test_a_reader_of_standard_output_who_has_seen_enough_is_no_failure(tmp_path: Path) -> None:
     write_run(tmp_path / "state" / "chatstream", RUN, TEXT, end=done())
-    names = [name for name in QUIET if name != "doctor"]  # it has found a problem: 1
+    names = [name for name in QUIET if name != "doctor --json"]  # it has found a problem: 1
     cases = [Case(QUIET[name][0], stdout="gone") for name in names]
     for name, ended in zip(names, run_all(cases), strict=True):
         assert (ended.status, ended.stderr) == (0, ""), name
@@ -148,7 +149,7 @@ CLOSED = [
     ("2>&-", ["ask", *UNKNOWN, "hi"], 2, False),
     ("2>&-", ["ask", "--nope"], 2, False),
     ("2>&-", ["history", "search", "nothing"], 0, False),
-    (">&-", ["doctor", *DEMO], 0, False),
+    (">&-", ["doctor", "--json", *DEMO], 0, False),
     ("<&- >&- 2>&-", ["ask", *UNKNOWN, "hi"], 2, False),
     ("<&- >&- 2>&-", ["bench", *DEMO, "-n", "1"], 0, False),
 ]

@@ -6,13 +6,12 @@ it in place of the old one in one step, so that whoever looks finds the one or t
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from chatstream import files
 from chatstream.bench.result import Result, Sample, encode
 from chatstream.bench.stats import median
 from chatstream.errors import JournalError, UsageError
@@ -68,10 +67,9 @@ FORMATS: dict[str, Callable[[Result], bytes]] = {"csv": as_csv, "json": as_json,
 
 def check(path: Path) -> None:
     """Raise `UsageError` where `write` could not write, before anything is measured."""
-    fresh = _beside(_target(path))
+    _check_place(path)
     try:
-        fresh.touch(exist_ok=False)
-        fresh.unlink()
+        files.check(path)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
@@ -82,23 +80,15 @@ def write(path: Path, data: bytes) -> None:
     Raises `UsageError` where no file can be, and `JournalError` for what came in between, such
     as a full disk; then the old file is as it was.
     """
-    target = _target(path)
-    fresh = _beside(target)
+    _check_place(path)
     try:
-        with fresh.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave the new name with nothing in it
-        fresh.replace(target)
+        files.replace(path, data)
     except OSError as error:
         raise JournalError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
 
 
-def _target(path: Path) -> Path:
-    """The file itself, behind links: it is replaced, they stay. Raises `UsageError`."""
+def _check_place(path: Path) -> None:
+    """Raise `UsageError` where there can be no file."""
     try:
         target = path.resolve()
         if target.exists() and not target.is_file():  # to replace /dev/null would be bad
@@ -110,11 +100,6 @@ def _target(path: Path) -> Path:
             raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
     except (OSError, RuntimeError) as error:  # a name that is too long, links in a circle
         raise UsageError(f"cannot write {path}: {error}") from error
-    return target
-
-
-def _beside(target: Path) -> Path:
-    return target.with_name(f".chatstream-{os.urandom(8).hex()}")
 
 
 def _row(sample: Sample) -> Iterator[Cell]:

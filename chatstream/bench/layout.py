@@ -6,6 +6,7 @@ terminal, so names in any script stand in columns. Where the room ends, "…" st
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -125,10 +126,13 @@ def said(
     joint: str = " · ",
     most: int = 4,
 ) -> list[Line]:
-    """The parts behind a label, on as many lines as they need, at most `most`."""
+    """The parts behind a label, on as many lines as they need, at most `most`.
+
+    A part that fits no line is broken between its words.
+    """
     lines: list[Line] = [[(f"{label:<{INDENT}}", role)]]
     room = width - INDENT
-    for text, its in parts:
+    for text, its in _fitting(parts, room):
         first = len(lines[-1]) == 1
         if not first and len(joint) + cells(text) > room:
             if len(lines) == most:
@@ -139,6 +143,15 @@ def said(
         lines[-1] += [(text, its)] if first else [(joint, "dim"), (text, its)]
         room -= cells(text) + (0 if first else len(joint))
     return lines
+
+
+def _fitting(parts: Sequence[Span], room: int) -> Iterable[Span]:
+    for text, its in parts:
+        if cells(text) <= room or room < 1:
+            yield text, its
+        else:
+            wrapped = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+            yield from ((line, its) for line in wrapped)
 
 
 def prose(label: str, text: str, role: Role, width: int, *, most: int = 3) -> list[Line]:

@@ -89,7 +89,7 @@ EXPLAIN = "chatstream bench --explain"
 def screen(result: Result, width: int = 80, *, ascii_only: bool = False) -> list[Line]:
     """The lines of a result. `ascii_only`: for a terminal that can show nothing else."""
     arms = result.arms
-    blocks = [_title(result)]
+    blocks = [_title(result, width)]
     if not arms:
         blocks.append([[("nothing was measured", "warn")]])
     elif len(arms) == 1:
@@ -117,7 +117,7 @@ def screen(result: Result, width: int = 80, *, ascii_only: bool = False) -> list
     return lines
 
 
-def _title(result: Result) -> list[Line]:
+def _title(result: Result, width: int) -> list[Line]:
     arms = result.arms
     colds = sum(arm.cold is not None for arm in arms)
     warm = sum(sum(arm.statuses.values()) for arm in arms) - colds
@@ -133,7 +133,9 @@ def _title(result: Result) -> list[Line]:
         clean(result.started_at[:16].replace("T", " "), 16) + " UTC",
         f"chatstream {clean(result.chatstream, NAME)}",
     ]
-    return [[(first, "bold"), (rest, "")], [(" · ".join(it for it in facts if it), "dim")]]
+    told = textwrap.wrap(" · ".join(it for it in facts if it), width, break_on_hyphens=False)
+    lines: list[Line] = [[(line, "dim")] for line in told]
+    return [[(first, "bold"), (rest, "")], *lines]
 
 
 # ---- one arm

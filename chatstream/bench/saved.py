@@ -16,11 +16,11 @@ from chatstream.bench.export import as_json, write
 from chatstream.bench.export import check as check_file
 from chatstream.bench.result import RESULT_VERSION, Result, decode
 from chatstream.errors import ConfigError, JournalError, UsageError
+from chatstream.files import make_private
 from chatstream.nearest import did_you_mean
 
 ENDING = ".json"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
-_PRIVATE = 0o700
 
 
 class _Kind(msgspec.Struct):
@@ -37,7 +37,7 @@ def save(name: str, result: Result, folder: Path) -> Path:
     """
     path = _file(name, folder)
     try:
-        _make(folder)
+        make_private(folder)
     except OSError as error:
         raise JournalError(f"cannot create {folder}: {error.strerror}") from error
     write(path, as_json(result))
@@ -48,7 +48,7 @@ def check(name: str, folder: Path) -> None:
     """Raise `UsageError` if `save` could not keep a result, before anything is measured."""
     path = _file(name, folder)
     try:
-        _make(folder)
+        make_private(folder)
     except OSError as error:
         raise UsageError(f"--save {name}: cannot create {folder}: {error.strerror}") from error
     check_file(path)
@@ -79,13 +79,6 @@ def load(name_or_path: str, folder: Path) -> Result:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     return _parsed(data, path)
-
-
-def _make(folder: Path) -> None:
-    """Create the folder for its owner alone. `makedirs` would leave those above it public."""
-    for it in (*reversed(folder.parents), folder):
-        if not it.exists():
-            it.mkdir(mode=_PRIVATE, exist_ok=True)
 
 
 def _fits(name: str) -> bool:

@@ -26,6 +26,7 @@ from chatstream.cli.options import (
     Header,
     IdleTimeout,
     Json,
+    Log,
     Model,
     NoJournal,
     Notify,
@@ -40,6 +41,7 @@ from chatstream.cli.options import (
     SaveImages,
     Stats,
     Strategy,
+    Stream,
     Temperature,
     Theme,
     Timeout,
@@ -47,13 +49,13 @@ from chatstream.cli.options import (
     file_path,
     options_in,
     settings_in,
+    start_log,
 )
 from chatstream.cli.output import (
     check_look,
     is_resettable,
     is_screen,
     present,
-    show_debug,
     tidy,
 )
 from chatstream.cli.prompt import compose
@@ -85,9 +87,7 @@ def ask(
     profile: Profile = None,
     as_json: Json = False,
     plain: Plain = False,
-    no_stream: Annotated[
-        bool, typer.Option("--no-stream", help="Request the whole answer at once.")
-    ] = False,
+    stream: Stream = None,
     temperature: Temperature = None,
     max_tokens: Annotated[
         int | None,
@@ -118,6 +118,7 @@ def ask(
     save_code: SaveCode = None,
     save_images: SaveImages = None,
     debug: Debug = False,
+    log: Log = None,
 ) -> int:
     """Ask a question and show the answer while it is written.
 
@@ -126,8 +127,7 @@ def ask(
     """
     arguments = locals()
     flags = settings_in(arguments)
-    if debug:
-        show_debug()
+    start_log(arguments)
     token = CancelToken()
     with interrupts(token):
         settings, copying = without_configuration(flags), None
@@ -141,7 +141,6 @@ def ask(
                 resolved,
                 question,
                 token,
-                streaming=not no_stream,
                 resettable=is_resettable(as_json=as_json),
                 on_screen=is_screen(settings, as_json=as_json, plain=plain),
                 keeps_images=save_images is not None,

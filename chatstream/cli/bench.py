@@ -31,6 +31,7 @@ from chatstream.cli.options import (
     Header,
     IdleTimeout,
     Json,
+    Log,
     Option,
     Profile,
     Provider,
@@ -39,8 +40,8 @@ from chatstream.cli.options import (
     file_path,
     options_in,
     settings_in,
+    start_log,
 )
-from chatstream.cli.output import show_debug
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
 
@@ -112,7 +113,8 @@ def bench(
         typer.Option("--arrivals", help="How --rate spaces its requests."),
     ] = "constant",
     prompt: Annotated[
-        str | None, typer.Option("--prompt", metavar="TEXT", help="The question to ask.")
+        str | None,
+        typer.Option("--prompt", metavar="TEXT", help="Ask this, not the built-in prompt."),
     ] = None,
     prompt_tokens: Annotated[
         int | None,
@@ -192,6 +194,7 @@ def bench(
         bool, typer.Option("--explain", help="Say exactly what each figure means.")
     ] = False,
     debug: Debug = False,
+    log: Log = None,
 ) -> int:
     """Measure how soon and how steadily a model answers.
 
@@ -200,8 +203,7 @@ def bench(
     5 client-bound (both only with --strict), 130 Ctrl+C.
     """
     arguments = locals()
-    if debug:
-        show_debug()
+    start_log(arguments)
     token = CancelToken()
     with interrupts(token):
         try:
@@ -290,7 +292,9 @@ def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     flags = {**settings_in(given), "options": options_in(given["option"])}
     names = flags.pop("model") or []
     del flags["max_tokens"]
-    settings = resolve(flags, profile=given["profile"]).settings
+    resolved = resolve(flags, profile=given["profile"])
+    exits.warn(resolved.warnings)
+    settings = resolved.settings
     check_given("--model", names)
     asked: list[Settings] = [with_model(settings, _utf8(name) or "") for name in names]
     return [awaited(server_of(it, token)) for it in asked or candidates(settings)[:1]]

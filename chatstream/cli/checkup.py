@@ -19,8 +19,9 @@ from msgspec.structs import replace
 
 from chatstream.bench.doctor import Finding
 from chatstream.cancel import SLICE, CancelToken
+from chatstream.cli import configfile
 from chatstream.cli.choose import Server, awaited, model_names, named, server_of, with_model
-from chatstream.cli.config import KEYS, Resolved, Settings, config_path, load_file, resolve
+from chatstream.cli.config import KEYS, Resolved, Settings, mistakes, resolve
 from chatstream.cli.endpoints import address, api_key
 from chatstream.cli.terminal_checks import terminal
 from chatstream.clock import Deadline
@@ -60,22 +61,20 @@ def configuration(
 ) -> Generator[Finding, None, Resolved | None]:
     """The file and all its profiles. Returns what holds, None where nothing can be used."""
     try:
-        path = config_path()
+        file = configfile.find()
+        where = file.path if file else configfile.config_path()
         resolved = resolve(flags, profile=profile)
-        content = load_file(path)
     except ChatstreamError as error:
         yield _problem("configuration", f"configuration: {error.message}", error.hint)
         return None
-    chosen = resolved.profile or content.get("profile")
+    chosen = resolved.profile or (file and file.content.get("profile"))
     which = f", profile {chosen}" if chosen else ""
-    what = f"{path}{which}" if path.exists() else f"no file at {path}; the defaults apply"
+    what = f"{where}{which}" if file else f"no file at {where}; the defaults apply"
     yield _ok("configuration", f"configuration: {what}")
-    profiles = content.get("profiles")
-    for name in profiles if isinstance(profiles, dict) else ():
-        try:
-            resolve({}, profile=name)
-        except ChatstreamError as error:
-            yield _note("profile", f"profile {name}: {error.message}", error.hint)
+    for mistake in mistakes(file) if file else ():
+        yield _note("configuration", f"configuration: {mistake.message}", mistake.hint)
+    for warning in resolved.warnings:
+        yield _note("configuration", f"configuration: {warning}", None)
     return resolved
 
 

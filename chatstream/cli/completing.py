@@ -23,7 +23,8 @@ from typer._click.shell_completion import (
 )
 
 from chatstream.cli.app import COMMANDS
-from chatstream.cli.config import FIELDS, Settings, choices, config_path, load_file, resolve
+from chatstream.cli.config import FIELDS, Settings, choices, resolve
+from chatstream.cli.configfile import find
 from chatstream.providers import PROVIDERS
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import Output
@@ -141,7 +142,8 @@ def _strategies(_context: Any, _begun: str) -> Iterator[Item]:
 
 
 def _table(name: str) -> dict[str, Any]:
-    table = load_file(config_path()).get(name)
+    file = find()
+    table = file.content.get(name) if file else None
     return table if isinstance(table, dict) else {}
 
 
@@ -161,6 +163,7 @@ def _setting_names(_context: Any, _begun: str) -> Iterator[Item]:
     for name in FIELDS:
         default = FIELDS[name].default
         yield name, ", ".join(choices(name)) or ("" if default in (None, [], {}) else str(default))
+    yield "profile", "the profile that is used where none is named"
 
 
 def _setting_values(context: Any, begun: str) -> Iterable[Item] | None:

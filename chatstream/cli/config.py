@@ -14,25 +14,30 @@ as is the custom, only where it decides nothing about where a question goes.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
 from chatstream.addresses import same_server
-from chatstream.cli import headers
+from chatstream.cli import configfile, headers
+from chatstream.cli.configfile import ConfigFile
+from chatstream.cli.shapes import Misfit, fitted, is_table, words_of
 from chatstream.errors import ConfigError, UsageError
-from chatstream.nearest import did_you_mean
+from chatstream.nearest import did_you_mean, nearest
 from chatstream.providers import PROVIDERS
+from chatstream.recovery.attempts import PAUSE
 from chatstream.redact import redact
 
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
+_MOST = 1_000_000_000
+"""The largest limit: 30 years in seconds. The system's own calls take no number much larger."""
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=_MOST)]
 """A limit; 0 is no limit."""
 
-
-Days = Annotated[float, msgspec.Meta(ge=0)]
+Days = Annotated[float, msgspec.Meta(ge=0, le=_MOST)]
 """How long something is kept; 0 is for ever."""
 
 OnDrop = Literal["continue", "restart", "stop", "fallback"]
@@ -49,8 +54,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     key_command: str | None = None
     system: str | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    retries: Annotated[int, msgspec.Meta(ge=0)] = 3
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=_MOST)] | None = None
+    stream: bool = True
+    fallback_on_error: bool = False  # a stream that fails before its first token: once without
+    retries: Annotated[int, msgspec.Meta(ge=0, le=_MOST)] = 3
+    retry_delay: Seconds = PAUSE  # before the first retry; doubled for each one after it
     connect_timeout: Seconds = 10.0
     first_token_timeout: Seconds | None = None  # 300 s, for local servers 900 s
     idle_timeout: Seconds = 120.0
@@ -69,10 +77,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_complete: Days = 7.0
     keep_incomplete: Days = 30.0
     buffer: Literal["none", "fixed", "dynamic", "sliding"] = "none"
-    buffer_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 1024 * 1024
+    buffer_bytes: Annotated[int, msgspec.Meta(ge=4096, le=_MOST)] = 1024 * 1024
     coalesce: bool = False
     theme: Literal["auto", "dark", "light"] = "auto"
     code_theme: str | None = None
+    update_interval: Annotated[float, msgspec.Meta(ge=0, le=60)] | None = None  # 30 times a second
     accessible: bool = False
     notify: Literal["none", "bell", "osc9"] = "none"
 
@@ -89,53 +98,36 @@ _DECIDING = BOUND | {"provider", "strategy", "fallback", "proxy", "ca_file"}
 
 _MAY_BE_EMPTY = frozenset({"system", "options"})
 
-_TABLES = frozenset({"headers", "options", "strategies"})
+TABLES = frozenset(name for name, field in FIELDS.items() if is_table(field.type))
 """The settings that are tables, and have no form as one text."""
 
+PROFILE = "CHATSTREAM_PROFILE"
+_PREFIX = "CHATSTREAM_"
 _TOP_LEVEL = frozenset({"profile", "profiles"})
 
-Layer = tuple[str, dict[str, Any]]
-"""Settings of one origin, and how to name it; `{}` in the name stands for the setting."""
+
+class Layer(msgspec.Struct, frozen=True):
+    """Settings of one origin.
+
+    `origin` names it for a setting; `subject` names the setting there, so that a sentence about a
+    mistake can begin with it.
+    """
+
+    values: dict[str, Any]
+    origin: Callable[[str], str]
+    subject: Callable[..., str]
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """The settings that hold, and for each that is no default where it comes from."""
+    """The settings that hold, and for each that is no default where it comes from.
+
+    `warnings` say what is there and ignored.
+    """
 
     settings: Settings
     origins: dict[str, str]
     profile: str | None = None
-
-
-def config_path(environ: Mapping[str, str] = os.environ) -> Path:
-    """The configuration file: `CHATSTREAM_CONFIG`, else in the platform's configuration folder.
-
-    Raises `ConfigError` where that variable is empty.
-    """
-    explicit = environ.get("CHATSTREAM_CONFIG")
-    if explicit is not None:
-        check_given("CHATSTREAM_CONFIG", explicit)
-        return Path(explicit)
-    if os.name == "nt":
-        base = Path(environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
-    else:
-        base = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return base / "chatstream" / "config.toml"
-
-
-def load_file(path: Path) -> dict[str, Any]:
-    """The file's content; nothing where there is no file. Raises `ConfigError`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-    import tomllib  # only for those who have a file
-
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    warnings: tuple[str, ...] = ()
 
 
 def resolve(
@@ -151,38 +143,42 @@ def resolve(
     learn_secrets(environ)
     check_given("--profile", profile)
     if profile is None:
-        profile = environ.get("CHATSTREAM_PROFILE")
-        check_given("CHATSTREAM_PROFILE", profile)
+        profile = environ.get(PROFILE)
+        check_given(PROFILE, profile)
+    given = {name: value for name, value in flags.items() if value is not None}
+    usual = {"accessible": True} if _is_accessible(environ) else {}
     layers: list[Layer] = [
-        ("--{}", {name: value for name, value in flags.items() if value is not None}),
-        ("CHATSTREAM_{}", _from_environment(environ)),
-        *_from_file(config_path(environ), profile),
-        ("{}", {"accessible": True} if _is_accessible(environ) else {}),
+        Layer(given, _flag, _flag),
+        Layer(_from_environment(environ), _variable, _variable),
+        *_from_file(configfile.find(environ), profile),
+        Layer(usual, str.upper, str.upper),
     ]
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for origin, layer in layers:
+    for layer in layers:
+        its = layer.values
         chosen = "model" in values  # by a stronger layer: no strategy stands in its place
-        foreign = "provider" in values and layer.get("provider") not in {None, values["provider"]}
-        elsewhere = "base_url" in values and not _same(layer.get("base_url"), values["base_url"])
-        for name, value in layer.items():
+        foreign = "provider" in values and its.get("provider") not in (None, values["provider"])
+        elsewhere = "base_url" in values and not _same(its.get("base_url"), values["base_url"])
+        for name, value in its.items():
             _learn(name, value)
             if name == "options" and isinstance(value, dict):
-                values["options"] = {**value, **values.get("options", {})}
-                origins.setdefault(name, _named(origin, name))
+                values[name] = {**_typed(name, value, layer.subject), **values.get(name, {})}
+                origins.setdefault(name, layer.origin(name))
             elif name == "headers":
                 if not (foreign or elsewhere):
-                    its = _typed(name, value, _named(origin, name))
-                    values[name] = headers.merged(its, values.get(name, {}))
-                    origins.setdefault(name, _named(origin, name))
+                    values[name] = headers.merged(
+                        _typed(name, value, layer.subject), values.get(name, {})
+                    )
+                    origins.setdefault(name, layer.origin(name))
             elif name not in values and not (
                 (foreign and name in BOUND)
                 or (elsewhere and name in KEYS)
                 or (chosen and name == "strategy")
             ):
-                origins[name] = _named(origin, name)
-                values[name] = _typed(name, value, origins[name])
-    return Resolved(Settings(**values), origins, profile)
+                origins[name] = layer.origin(name)
+                values[name] = _typed(name, value, layer.subject)
+    return Resolved(Settings(**values), origins, profile, tuple(_unknown(environ)))
 
 
 def _same(address: Any, holding: str) -> bool:
@@ -208,10 +204,10 @@ def _learn(name: str, value: Any) -> None:
         redact.learn_options(value)
     elif name == "headers":
         redact.learn_headers(value)
-    elif name in SECRETS:
-        redact.learn(str(value))
-    elif name in ADDRESSES:
-        redact.learn_address(str(value))
+    elif name in SECRETS and isinstance(value, str):
+        redact.learn(value)
+    elif name in ADDRESSES and isinstance(value, str):
+        redact.learn_address(value)
 
 
 def check_given(origin: str, value: Any) -> None:
@@ -219,12 +215,18 @@ def check_given(origin: str, value: Any) -> None:
 
     `origin` names it. For one that begins with "--" it is a `UsageError`, else a `ConfigError`.
     """
+    if _is_empty(value):
+        kind = UsageError if origin.startswith("--") else ConfigError
+        raise kind(f"{origin} is empty", hint="give it a value, or leave it out")
+
+
+def _is_empty(value: Any) -> bool:
     texts = [value] if isinstance(value, str) else value
     if isinstance(texts, dict):  # of lists
         texts = [text for part in texts.values() if isinstance(part, list) for text in part]
-    if isinstance(texts, list) and any(isinstance(it, str) and not it.strip() for it in texts):
-        kind = UsageError if origin.startswith("--") else ConfigError
-        raise kind(f"{origin} is empty", hint="give it a value, or leave it out")
+    if not isinstance(texts, list):
+        return False
+    return any(isinstance(it, str) and not it.strip() for it in texts)
 
 
 def without_configuration(
@@ -238,57 +240,103 @@ def without_configuration(
     return Settings(accessible=_is_accessible(environ) if said is None else said)
 
 
+def keys_of(name: str) -> tuple[str, ...]:
+    """The keys of a setting in the file; TABLE.KEY is one entry of a setting that is a table."""
+    table, _, key = name.partition(".")
+    return (table, key) if key and table in TABLES else (name,)
+
+
 def parse(name: str, text: str) -> Any:
-    """The value of a setting that is written as text. Raises `ConfigError`."""
-    return _typed(name, text, name)
+    """The value of a setting, or of an entry of one, that is written as text.
+
+    Raises `ConfigError`.
+    """
+    setting, *entry = keys_of(name)
+    if not entry:
+        return _typed(name, text, lambda *names: ".".join(names))
+    value: Any = text
+    if get_args(FIELDS[setting].type)[1] is Any:  # JSON, or else text
+        with contextlib.suppress(ValueError):
+            value = msgspec.json.decode(text)
+    return _typed(setting, {entry[0]: value}, lambda *names: ".".join(names))[entry[0]]
 
 
-def _named(origin: str, name: str) -> str:
-    if origin.startswith("--"):
-        name = "header" if name == "headers" else name  # the option is given once for each
-        return origin.format(name.replace("_", "-"))
-    return origin.format(name.upper())
+def mistakes(file: ConfigFile) -> list[ConfigError]:
+    """Everything that is wrong in a file, in profiles that are not chosen too."""
+    profiles = file.content.get("profiles", {})
+    found: dict[str, ConfigError] = {}
+    for profile in (None, *(profiles if isinstance(profiles, dict) else ())):
+        try:
+            layers = _from_file(file, profile)
+        except ConfigError as error:
+            found.setdefault(error.message, error)
+            continue
+        for layer in layers:
+            for name, value in layer.values.items():
+                try:
+                    _typed(name, value, layer.subject)
+                except ConfigError as error:
+                    found.setdefault(error.message, error)
+    return list(found.values())
 
 
-def _typed(name: str, value: Any, origin: str) -> Any:
+def _flag(name: str, *deeper: str) -> str:
+    shown = {"options": "-o", "headers": "--header"}.get(name, f"--{name.replace('_', '-')}")
+    return f"{shown} {'.'.join(deeper)}" if deeper else shown
+
+
+def _variable(name: str) -> str:
+    return _PREFIX + name.upper()
+
+
+def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
+    """The value as the setting has it. Raises `ConfigError`, `UsageError`."""
     field = FIELDS.get(name)
     if field is None:
-        hint = did_you_mean(name, FIELDS, f"the settings are: {', '.join(FIELDS)}")
-        raise ConfigError(f"{origin}: there is no setting {name!r}", hint=hint)
-    if name == "headers":
-        return headers.checked(value, origin)
-    if name not in _MAY_BE_EMPTY:
-        check_given(origin, value)
-    if isinstance(value, str):  # an argument need not be UTF-8, what we send has to be
-        value = value.encode("utf-8", "replace").decode()
-    if isinstance(value, str) and get_origin(field.type) is list:
-        value = [item.strip() for item in value.split(",") if item.strip()]
+        at = subject(name).removesuffix(name)
+        raise ConfigError(f"{at}there is no setting {name!r}", hint=setting_hint(name))
+    if name == "headers" and subject(name).startswith("--"):  # each is one text
+        return headers.checked(value, subject(name))
+    if name not in _MAY_BE_EMPTY and _is_empty(value):
+        check_given(subject(name), value)
     try:
-        return msgspec.convert(value, field.type, strict=False)
-    except msgspec.ValidationError as error:
-        shown = "***" if name in SECRETS else repr(value)
-        allowed = choices(name)
-        near = did_you_mean(str(value), allowed)
-        hint = f"{near or ''} one of: {', '.join(allowed)}".strip() if allowed else None
-        raise ConfigError(
-            f"{origin}: {shown} does not fit {name}: {error}",
-            hint=hint,
-        ) from error
+        fit = fitted(field.type, value)
+    except Misfit as misfit:
+        hint = did_you_mean(value, misfit.words) if isinstance(value, str) else None
+        raise ConfigError(f"{subject(name, *misfit.keys)} {misfit}", hint=hint) from None
+    return headers.checked(fit, subject(name)) if name == "headers" else fit
 
 
 def choices(name: str) -> list[str]:
     """The values of a setting that has just these."""
-    kind = FIELDS[name].type
-    kinds = [it for it in (kind, *get_args(kind)) if get_origin(it) is Literal]
-    return [value for it in kinds for value in get_args(it)]
+    return list(words_of(FIELDS[name].type))
+
+
+def setting_hint(name: str) -> str | None:
+    """What a name that is no setting may stand for."""
+    return did_you_mean(name, FIELDS, f"the settings are: {', '.join(FIELDS)}")
+
+
+def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
+    """What to say of variables that look like ours and are not."""
+    known = {_variable(name): name for name in FIELDS}
+    for variable in sorted(environ):
+        if not variable.startswith(_PREFIX) or variable in {configfile.VARIABLE, PROFILE}:
+            continue
+        if variable not in known:
+            near = nearest(variable.removeprefix(_PREFIX), FIELDS)
+            hint = f": did you mean {_variable(near[0])}?" if near else ""
+            yield f"{variable} is ignored, it is no variable of chatstream{hint}"
+        elif known[variable] in TABLES:
+            yield f"{variable} is ignored, a table can only be set in the configuration file"
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    found = {name: environ.get(f"CHATSTREAM_{name.upper()}") for name in FIELDS}
+    found = {name: environ.get(_variable(name)) for name in FIELDS}
     return {
         name: text
         for name, text in found.items()
-        if (text or (text is not None and name in _DECIDING)) and name not in _TABLES
+        if (text or (text is not None and name in _DECIDING)) and name not in TABLES
     }
 
 
@@ -297,19 +345,67 @@ def _is_accessible(environ: Mapping[str, str]) -> bool:
     return environ.get("ACCESSIBLE", "") not in {"", "0"}
 
 
-def _from_file(path: Path, profile: str | None) -> list[Layer]:
-    content = load_file(path)
-    profiles = content.get("profiles", {})
-    profile = content.get("profile") if profile is None else profile
-    layers: list[Layer] = []
-    if profile is not None:
-        if not isinstance(profiles, dict) or not isinstance(profiles.get(profile), dict):
-            names = [str(it) for it in profiles] if isinstance(profiles, dict) else []
-            hint = f"profiles there: {', '.join(names) or 'none'}"
+def _from_file(file: ConfigFile | None, profile: str | None) -> list[Layer]:
+    """The layers of a file: the profile that is chosen, and the top level. Raises `ConfigError`."""
+    if file is None:
+        if profile is not None:
             raise ConfigError(
-                f"there is no profile {profile!r} in {path}",
-                hint=did_you_mean(str(profile), names, hint),
+                f"there is no profile {profile!r}: there is no configuration file",
+                hint="`chatstream config edit` makes one",
             )
-        layers.append((f"profile {profile} in {path}".replace("{", "{{"), profiles[profile]))
-    top = {name: value for name, value in content.items() if name not in _TOP_LEVEL}
-    return [*layers, (str(path).replace("{", "{{"), top)]
+        return []
+    path = str(file.path)
+    layers: list[Layer] = []
+    if profile is None:
+        profile = usual_profile(file)
+    if profile is not None:
+        layers.append(
+            Layer(
+                _profile(file, profile),
+                lambda _: f"profile {profile} in {path}",
+                lambda *names: (
+                    f"profile {profile} in "
+                    f"{file.place('profiles', profile, *names)}: {'.'.join(names)}"
+                ),
+            )
+        )
+    top = {name: value for name, value in file.content.items() if name not in _TOP_LEVEL}
+    layers.append(
+        Layer(top, lambda _: path, lambda *names: f"{file.place(*names)}: {'.'.join(names)}")
+    )
+    return layers
+
+
+def usual_profile(file: ConfigFile) -> str | None:
+    """The profile that a file says is to be used, if it does. Raises `ConfigError`."""
+    profile = file.content.get("profile")
+    if profile is None or (isinstance(profile, str) and profile.strip()):
+        return profile
+    place = file.place("profile")
+    if profile == "":
+        raise ConfigError(f"{place}: profile is empty", hint="give it a value, or leave it out")
+    raise ConfigError(
+        f"{place}: profile takes the name of a profile in quotes",
+        hint="the settings of a profile stand under [profiles.NAME]",
+    )
+
+
+def _profile(file: ConfigFile, profile: str) -> dict[str, Any]:
+    profiles = _table(file, file.content.get("profiles", {}), "profiles")
+    if profile not in profiles:
+        raise ConfigError(
+            f"there is no profile {profile!r} in {file.path}",
+            hint=did_you_mean(
+                profile, profiles, f"profiles there: {', '.join(profiles) or 'none'}"
+            ),
+        )
+    return _table(file, profiles[profile], "profiles", profile)
+
+
+def _table(file: ConfigFile, value: Any, *keys: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(
+            f"{file.place(*keys)}: {'.'.join(keys)} takes a table",
+            hint="the settings of a profile stand under [profiles.NAME]",
+        )
+    return value

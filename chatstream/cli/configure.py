@@ -1,11 +1,12 @@
-"""`chatstream config`: where the settings are, what they are, and changing one."""
+"""`chatstream config`: where the settings are, what they are, and changing them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from chatstream.cli import exits
@@ -13,16 +14,22 @@ from chatstream.cli.config import (
     ADDRESSES,
     FIELDS,
     SECRETS,
+    TABLES,
     check_given,
-    config_path,
-    load_file,
+    keys_of,
     parse,
     resolve,
+    setting_hint,
+    usual_profile,
 )
+from chatstream.cli.configfile import change, config_path, find, read
 from chatstream.cli.options import Profile
-from chatstream.errors import ChatstreamError, ConfigError
+from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.providers import PROVIDERS
-from chatstream.redact import MASK, mask_address, mask_headers, masked
+from chatstream.redact import MASK, is_secret_name, mask_address, mask_headers, masked
+
+USUAL_PROFILE = "profile"
+"""What `set`, `unset` and `get` call the profile that is used where none is named."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,50 +72,168 @@ def show(profile: Profile = None) -> int:
     return 0
 
 
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="A setting that `config show` lists, or TABLE.KEY for one entry."
+    ),
+]
+InProfile = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="Change this profile of the file."),
+]
+
+
+@app.command()
+def get(name: Name, profile: Profile = None) -> int:
+    """Print the value of one setting. Secrets are masked.
+
+    The exit status is 1 if it has none.
+    """
+    try:
+        _check_name(name)
+        value = _value(name, profile)
+    except ChatstreamError as error:
+        return exits.report(error, ())
+    if value is None:
+        return 1
+    typer.echo(_shown(name, value))
+    return 0
+
+
 @app.command(name="set")
 def set_value(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A setting that `config show` lists.")
-    ],
+    name: Name,
     value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value; '' removes it.")],
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            "--profile", metavar="NAME", help="Set it in this profile, which is added if missing."
-        ),
-    ] = None,
+    profile: InProfile = None,
 ) -> int:
     """Change one setting in the configuration file. Comments and layout are kept."""
     try:
         check_given("--profile", profile)
-        if value or name not in FIELDS:
-            parse(name, value)
-        _write(config_path(), name, value, profile)
+        if name in TABLES and value:
+            raise UsageError(
+                f"{name} is a table, which has no value as a whole",
+                hint=f"set one entry with {name}.KEY, or use `chatstream config edit`",
+            )
+        _check_name(name, profile)
+        found = parse(name, value) if value and name != USUAL_PROFILE else value
+        path = config_path()
+        if not value:
+            _remove(path, _place(name, profile))
+        else:
+            change(path, lambda document: _put(path, document, _place(name, profile), found))
+        if name == USUAL_PROFILE and value:
+            _warn_of_missing(path, value)
     except ChatstreamError as error:
         return exits.report(error, ())
     return 0
 
 
-def _write(path: Path, name: str, value: str, profile: str | None) -> None:
+@app.command()
+def unset(name: Name, profile: InProfile = None) -> int:
+    """Remove one setting from the configuration file: its default applies again."""
+    try:
+        check_given("--profile", profile)
+        path = config_path()
+        if not _remove(path, _place(name, profile)):
+            _check_name(name, profile)
+            exits.note(f"{name} is not set in {path}")
+    except ChatstreamError as error:
+        return exits.report(error, ())
+    return 0
+
+
+@app.command()
+def edit() -> int:
+    """Open the configuration file in your editor, and check it afterwards."""
+    from chatstream.cli.editing import edit as edit_file
+
+    try:
+        return edit_file(config_path())
+    except ChatstreamError as error:
+        return exits.report(error, ())
+
+
+def _check_name(name: str, profile: str | None = None) -> None:
+    """Raise `ConfigError` for what is no setting, `UsageError` for a profile in a profile."""
+    if name == USUAL_PROFILE:
+        if profile is not None:
+            raise UsageError("a profile cannot name another profile", hint="leave out --profile")
+    elif keys_of(name)[0] not in FIELDS:
+        raise ConfigError(f"there is no setting {name!r}", hint=setting_hint(name))
+
+
+def _value(name: str, profile: str | None) -> Any:
+    """What holds, None if it has no value."""
+    resolved = resolve({}, profile=profile)
+    exits.warn(resolved.warnings)
+    if name == USUAL_PROFILE:
+        file = find()
+        return resolved.profile or (usual_profile(file) if file else None)
+    setting, *entry = keys_of(name)
+    value = getattr(resolved.settings, setting)
+    return value.get(entry[0]) if entry else value
+
+
+def _shown(name: str, value: Any) -> str:
+    """A value as `config set` takes it."""
+    setting, *entry = keys_of(name)
+    if setting in SECRETS or (entry and is_secret_name(entry[0])):
+        return MASK
+    value = mask_address(value) if setting in ADDRESSES else masked(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and setting != "options":
+        return ",".join(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return msgspec.json.encode(value).decode()
+
+
+def _place(name: str, profile: str | None) -> tuple[str, ...]:
+    return keys_of(name) if profile is None else ("profiles", profile, *keys_of(name))
+
+
+def _put(path: Path, document: Any, keys: tuple[str, ...], value: Any) -> None:
     import tomlkit
 
-    load_file(path)  # a broken file is told of and not overwritten
-    document = (
-        tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.TOMLDocument()
-    )
     table = document
-    if profile is not None:
-        profiles = document.setdefault("profiles", tomlkit.table(is_super_table=True))
-        table = profiles.setdefault(profile, tomlkit.table())
-    if value:
-        table[name] = parse(name, value)
-    else:
-        table.pop(name, None)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)  # the file may hold a key
-        fresh.write_text(tomlkit.dumps(document), encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+    for key in keys[:-1]:
+        if key not in table:
+            table[key] = tomlkit.table(is_super_table=key == "profiles")
+        table = table[key]
+        if not isinstance(table, dict):
+            raise ConfigError(
+                f"{key} is no table in {path}", hint="correct it with `chatstream config edit`"
+            )
+    table[keys[-1]] = value
+
+
+def _remove(path: Path, keys: tuple[str, ...]) -> bool:
+    """Remove a key from the file; whether it was there."""
+    removed = False
+
+    def how(document: Any) -> None:
+        nonlocal removed
+        table = document
+        for key in keys[:-1]:
+            table = table.get(key)
+            if not isinstance(table, dict):
+                return
+        removed = table.pop(keys[-1], None) is not None
+
+    if read(path) is not None:
+        change(path, how)
+    return removed
+
+
+def _warn_of_missing(path: Path, profile: str) -> None:
+    file = read(path)
+    profiles = file.content.get("profiles") if file else None
+    if not isinstance(profiles, dict) or profile not in profiles:
+        exits.warn(
+            [
+                f"there is no profile {profile!r} in {path} yet; "
+                f"`chatstream config set --profile {profile} model NAME` makes it"
+            ]
+        )

@@ -29,13 +29,14 @@ from chatstream.cli.options import (
     FirstTokenTimeout,
     Header,
     IdleTimeout,
+    Log,
     Model,
     Profile,
     Provider,
     Timeout,
     settings_in,
+    start_log,
 )
-from chatstream.cli.output import show_debug
 from chatstream.cli.session import first_token
 from chatstream.clock import monotonic
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
@@ -85,6 +86,7 @@ def doctor(
     timeout: Timeout = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print findings as JSON Lines.")] = False,
     debug: Debug = False,
+    log: Log = None,
 ) -> int:
     """Check this installation, or find out why a server does not stream.
 
@@ -92,14 +94,15 @@ def doctor(
     reached. With a server (URL, -p, -m, --prompt or --max-tokens) it asks that one twice and
     examines headers and arrival times. The exit status is 1 if there is a problem.
     """
-    flags = settings_in(locals())
+    arguments = locals()
+    flags = settings_in(arguments)
     del flags["max_tokens"]
     is_checkup = all(it is None for it in (url, provider, model, base_url, prompt, max_tokens))
-    if debug:
-        show_debug()
+    start_log(arguments)
     token = CancelToken()
     with interrupts(token):
         try:
+            check_given("--profile", profile)
             if is_checkup:
                 from chatstream.cli.checkup import checkup
 
@@ -108,7 +111,9 @@ def doctor(
                 raise UsageError("the address is given twice: as URL and as --base-url")
             check_given("--prompt", prompt)
             flags["base_url"] = base_url if url is None else url
-            settings = resolve(flags, profile=profile).settings
+            resolved = resolve(flags, profile=profile)
+            exits.warn(resolved.warnings)
+            settings = resolved.settings
             question = QUESTION if prompt is None else prompt.encode("utf-8", "replace").decode()
             asking = Asking(question, max_tokens or MAX_TOKENS, is_quiet=as_json)
             findings = diagnose(examine(settings, token, asking))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import typer
 
@@ -52,3 +52,17 @@ def report(error: ChatstreamError, arguments: Sequence[str]) -> int:
         lines = [f"error: {error.message}", *([error.hint] if error.hint else [])]
         print(clean(redact("\n".join(lines))), file=sys.stderr)
     return error.exit_status
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Say on stderr what the settings have to say, where no run tells it."""
+    for warning in warnings:
+        note(f"warning: {warning}")
+
+
+def note(line: str) -> None:
+    """A line on stderr that no secret and no escape sequence is in."""
+    from chatstream.redact import redact
+    from chatstream.sinks.escape import clean
+
+    print(clean(redact(line)), file=sys.stderr)

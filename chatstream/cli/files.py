@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from chatstream import files
 from chatstream.errors import ChatstreamError
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import Output
@@ -34,12 +35,11 @@ def check_file(path: Path) -> None:
     """Raises `OSError` for what `write` cannot write."""
     status = _status(path)
     if status is None:
-        check_folder(_target(path).parent)
+        check_folder(Path(os.path.realpath(path)).parent)
     elif stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder")
     elif stat.S_ISREG(status.st_mode) and _own_descriptor(status) is None:
-        os.close(os.open(path, os.O_WRONLY))
-        check_folder(_target(path).parent)
+        files.check(path)
 
 
 def check_folder(folder: Path) -> None:
@@ -54,7 +54,7 @@ def write(path: Path, text: str) -> None:
     if own is not None:
         _put(own, text)
     elif status is None or stat.S_ISREG(status.st_mode):
-        _replace(_target(path), encoded(text), None if status is None else status.st_mode & 0o777)
+        files.replace(path, encoded(text))
     else:
         with path.open("wb", buffering=0) as special:
             _put(special.fileno(), text)
@@ -74,7 +74,7 @@ def save_new(folder: Path, name: str, ending: str, data: bytes, out: Out) -> Pat
 
 
 def _write_new(folder: Path, name: str, ending: str, data: bytes) -> Path:
-    fresh = _fresh(folder, data)
+    fresh = files.beside(folder, data)
     reserved = None
     try:
         reserved = _reserve(folder, name, ending)
@@ -96,43 +96,12 @@ def _reserve(folder: Path, name: str, ending: str) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def _replace(target: Path, data: bytes, mode: int | None) -> None:
-    fresh = _fresh(target.parent, data)
-    try:
-        if mode is not None:
-            fresh.chmod(mode)
-        fresh.replace(target)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
-
-
-def _fresh(folder: Path, data: bytes) -> Path:
-    """These bytes, safe on the disk, under a name that nobody else uses."""
-    fresh = folder / f".chatstream-{os.urandom(8).hex()}"
-    file = fresh.open("xb")
-    try:
-        with file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave the new name with nothing in it
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
-    return fresh
-
-
 def _status(path: Path) -> os.stat_result | None:
     """Of what a name leads to, None for nothing. Raises `OSError`."""
     try:
         return path.stat()
     except FileNotFoundError:
         return None
-
-
-def _target(path: Path) -> Path:
-    """Where its links lead, so that not they are replaced."""
-    return Path(os.path.realpath(path))
 
 
 def _own_descriptor(status: os.stat_result) -> int | None:

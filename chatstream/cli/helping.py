@@ -114,6 +114,21 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chatstream config set model llama3.2",
         "chatstream config path",
     ),
+    "config get": (
+        "chatstream config get model",
+        "chatstream config get model --profile work",
+        "chatstream config get options.seed",
+    ),
+    "config unset": (
+        "chatstream config unset model",
+        "chatstream config unset idle_timeout --profile work",
+        "chatstream config unset options.seed",
+    ),
+    "config edit": (
+        "chatstream config edit",
+        "EDITOR=nano chatstream config edit",
+        "CHATSTREAM_CONFIG=other.toml chatstream config edit",
+    ),
     "config path": (
         "chatstream config path",
         'cat "$(chatstream config path)"',

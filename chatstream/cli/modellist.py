@@ -23,8 +23,9 @@ from chatstream.cli.choose import named
 from chatstream.cli.config import Settings
 from chatstream.clock import Deadline
 from chatstream.errors import ChatstreamError
+from chatstream.files import make_private, replace
 from chatstream.providers import PROVIDERS
-from chatstream.store.place import make_private, state_folder
+from chatstream.store.place import state_folder
 
 FRESH = 60.0
 """Seconds; a model that was pulled meanwhile should be offered soon."""
@@ -40,12 +41,10 @@ _POLL = 0.005
 
 def remember(settings: Settings, names: list[str]) -> None:
     """Keep the names of the models of the server that these settings ask."""
-    from chatstream.cli.files import write
-
-    with contextlib.suppress(OSError, RuntimeError):  # no home, for one
+    with contextlib.suppress(OSError, ChatstreamError):  # no home, for one
         file = _file(settings)
         make_private(file.parent)
-        write(file, msgspec.json.encode(names).decode())
+        replace(file, msgspec.json.encode(names), sync=False)
 
 
 def known(settings: Settings) -> list[str]:
@@ -55,7 +54,7 @@ def known(settings: Settings) -> list[str]:
         if not _is_fresh(file) and not settings.key_command and hasattr(os, "fork"):
             _ask_aside(settings)
         return msgspec.json.decode(file.read_bytes(), type=list[str])
-    except (OSError, RuntimeError, ValueError):
+    except (OSError, ChatstreamError, ValueError):
         return []
 
 

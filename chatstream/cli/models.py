@@ -12,8 +12,17 @@ from chatstream.cli import exits, modellist
 from chatstream.cli.choose import awaited, model_names
 from chatstream.cli.config import resolve
 from chatstream.cli.interrupt import interrupts
-from chatstream.cli.options import BaseUrl, Debug, Header, Json, Profile, Provider, settings_in
-from chatstream.cli.output import show_debug
+from chatstream.cli.options import (
+    BaseUrl,
+    Debug,
+    Header,
+    Json,
+    Log,
+    Profile,
+    Provider,
+    settings_in,
+    start_log,
+)
 from chatstream.errors import ChatstreamError
 from chatstream.sinks.escape import clean
 
@@ -25,15 +34,17 @@ def models(
     header: Header = None,
     as_json: Json = False,
     debug: Debug = False,
+    log: Log = None,
 ) -> int:
     """List the models that the server offers, one per line."""
-    flags = settings_in(locals())
-    if debug:
-        show_debug()
+    arguments = locals()
+    flags = settings_in(arguments)
+    start_log(arguments)
     token = CancelToken()
     with interrupts(token):
         try:
             resolved = resolve(flags, profile=profile)
+            exits.warn(resolved.warnings)
             names = awaited(model_names(resolved.settings, token))
             modellist.remember(resolved.settings, names)
         except ChatstreamError as error:

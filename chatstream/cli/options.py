@@ -35,6 +35,32 @@ Json = Annotated[bool, typer.Option("--json", help="Print events as JSON Lines."
 Debug = Annotated[
     bool, typer.Option("--debug", help="Log what goes over the wire to standard error.")
 ]
+Stream = Annotated[
+    bool | None,
+    typer.Option("--stream/--no-stream", help="Request the answer in pieces, or all at once."),
+]
+
+
+def _log_rule(text: str) -> str:
+    from chatstream.cli.logs import parse
+
+    try:
+        parse(text)
+    except UsageError as error:
+        raise typer.BadParameter(f"{error.message}; {error.hint}") from error
+    return text
+
+
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        parser=_log_rule,
+        metavar="LEVEL[:COMPONENT]",
+        help="Log to standard error: debug, info, warning or error; debug:transport logs one "
+        "part only. Repeatable.",
+    ),
+]
 Temperature = Annotated[
     float | None,
     typer.Option(
@@ -247,6 +273,15 @@ SaveImages = Annotated[
 ]
 
 _COPYING = ("copy", "copy_code", "copy_to", "save_code", "save_images")
+
+
+def start_log(arguments: Mapping[str, Any]) -> None:
+    """Log what `--debug` and `--log` ask for, if anything."""
+    rules = [*(["debug"] if arguments["debug"] else ()), *(arguments["log"] or ())]
+    if rules:
+        from chatstream.cli.logs import show
+
+        show(rules)
 
 
 def settings_in(arguments: Mapping[str, Any]) -> dict[str, Any]:

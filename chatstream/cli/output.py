@@ -9,7 +9,6 @@
 
 import contextlib
 import gc
-import logging
 import os
 import sys
 import time
@@ -24,12 +23,11 @@ from chatstream.errors import Cancelled, ConfigError
 from chatstream.events import Done, Error, Event, Terminal
 from chatstream.flow import Pulse, Sink, close, drive, pipe
 from chatstream.nearest import did_you_mean
-from chatstream.redact import redact
 from chatstream.sinks import sink_class
 from chatstream.sinks.escape import clean
 from chatstream.sinks.notes import standard_error
 from chatstream.sinks.output import Output
-from chatstream.store.place import state_folder
+from chatstream.store.place import NoHome, state_folder
 
 if TYPE_CHECKING:
     from chatstream.cli.copying import Copying
@@ -164,21 +162,9 @@ def tidy(settings: Settings) -> None:
     """Let go of journals that were kept long enough. After the answer, so that nobody waits."""
     from chatstream.store.retention import sweep
 
-    if settings.journal:
-        sweep(state_folder(), settings.keep_complete, settings.keep_incomplete, time.time())
-
-
-class _Redacted(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
-
-
-def show_debug() -> None:
-    """Log what goes over the wire to stderr, redacted."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Redacted("%(relativeCreated)6.0f ms %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[handler])
-    logging.getLogger("chatstream").setLevel(logging.DEBUG)
+    with contextlib.suppress(NoHome):
+        if settings.journal:
+            sweep(state_folder(), settings.keep_complete, settings.keep_incomplete, time.time())
 
 
 def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
@@ -232,6 +218,7 @@ def _live(settings: Settings, file: "TerminalFile", *, keys: bool) -> Sink:
 
     from chatstream.sinks.theme import theme_for
 
+    interval = settings.update_interval
     sink: Sink = sink_class("live")(
         Console(file=cast("TextIO", file), force_terminal=True),
         theme=theme_for(settings.theme, settings.code_theme),
@@ -239,5 +226,6 @@ def _live(settings: Settings, file: "TerminalFile", *, keys: bool) -> Sink:
         stats=settings.stats is not False,
         keys=keys,
         ready=lambda: file.ready,
+        **({} if interval is None else {"interval": interval}),
     )
     return sink

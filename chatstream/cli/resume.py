@@ -25,6 +25,7 @@ from chatstream.cli.options import (
     Header,
     IdleTimeout,
     Json,
+    Log,
     Model,
     NoJournal,
     Notify,
@@ -42,13 +43,13 @@ from chatstream.cli.options import (
     Timeout,
     copying_in,
     settings_in,
+    start_log,
 )
 from chatstream.cli.output import (
     check_look,
     is_resettable,
     is_screen,
     present,
-    show_debug,
     tidy,
 )
 from chatstream.cli.resuming import go_on, settings_of, unfinished
@@ -95,6 +96,7 @@ def resume(
     save_code: SaveCode = None,
     save_images: SaveImages = None,
     debug: Debug = False,
+    log: Log = None,
 ) -> int:
     """Show an answer that broke off, and continue it.
 
@@ -103,8 +105,7 @@ def resume(
     """
     arguments = locals()
     flags = {**settings_in(arguments), "profile": profile}
-    if debug:
-        show_debug()
+    start_log(arguments)
     token = CancelToken()
     with interrupts(token):
         settings, copying = without_configuration(flags), None

@@ -1,6 +1,6 @@
 """The one place that joins the rooms: settings and messages in, the events of a run out.
 
-    within( fallback( for each model: retry( watchdog( degrade( provider.open )))))
+    within( fallback( for each model: retry( unstreamed( watchdog( degrade( provider.open ))))))
         |  thinking  |  seal  |  journal  |  buffer  |  coalesce
 
 Everything that can fail happens inside the pipeline, so every run, whatever becomes of it, has
@@ -31,15 +31,15 @@ from chatstream.cli.choose import (
 from chatstream.cli.config import OnDrop, Resolved, Settings, learn_secrets, resolve
 from chatstream.cli.endpoints import address
 from chatstream.errors import Cancelled, ChatstreamError, ConfigError, ModelNotFound
-from chatstream.events import Event, Metadata
+from chatstream.events import Event, Metadata, Warn
 from chatstream.flow import Open, Pulse, Stage, pipe, singly
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Row, find
 from chatstream.redact import mask_address, redact, without_secrets
-from chatstream.store.place import runs_folder
+from chatstream.store.place import NoHome, runs_folder
 
 if TYPE_CHECKING:
-    from chatstream.store.journal import Asked
+    from chatstream.store.journal import Asked, Journal
     from chatstream.store.reading import Record
     from chatstream.transport.ahead import Ahead
 
@@ -52,14 +52,14 @@ def start(
     flags: Mapping[str, Any],
     token: CancelToken,
     *,
-    streaming: bool = True,
+    streaming: bool | None = None,
     resettable: bool = True,
 ) -> Iterator[Event]:
     """The events of one run, pulses included. `flags` are settings, and `profile`."""
     settings = {name: value for name, value in flags.items() if name != "profile"}
     try:
-        resolved = resolve(settings, profile=flags.get("profile"))
-        return run(resolved, prompt, token, streaming=streaming, resettable=resettable)
+        resolved = resolve({**settings, "stream": streaming}, profile=flags.get("profile"))
+        return run(resolved, prompt, token, resettable=resettable)
     except ChatstreamError as error:
         return failed(error, token)
 
@@ -69,7 +69,6 @@ def run(
     prompt: str | Sequence[Message],
     token: CancelToken,
     *,
-    streaming: bool = True,
     resettable: bool = True,
     on_screen: bool = False,
     keeps_images: bool = False,
@@ -94,7 +93,6 @@ def run(
     from chatstream.stages.journal import journal
     from chatstream.stages.seal import new_run, seal
     from chatstream.stages.thinking import thinking
-    from chatstream.store.journal import Journal
 
     caller, token = token, CancelToken()  # who stops reading ends this run, and nothing else
     opening = replace(
@@ -109,7 +107,7 @@ def run(
     request = ChatRequest(
         model="",
         messages=messages,
-        stream=streaming,
+        stream=settings.stream,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
         options=settings.options,
@@ -117,9 +115,7 @@ def run(
         conversation=kept_as,
     )
     pressure = Pressure()
-    writer = (
-        Journal(runs_folder(), _asked(resolved, models[0], request)) if settings.journal else None
-    )
+    writer = _journal(_asked(resolved, models[0], request)) if settings.journal else None
     stages: list[Stage] = [
         partial(thinking, begun=request.partial),
         seal(
@@ -149,7 +145,14 @@ def run(
     events = _answer(
         models, on_drop, request, token, after_text=after_text, thought=thought, ahead=ahead
     )
-    return _tied(caller, token, pipe(events, *stages), ahead)
+    return _tied(caller, token, pipe(_warned(resolved.warnings, events), *stages), ahead)
+
+
+def _warned(warnings: Sequence[str], events: Iterator[Event]) -> Iterator[Event]:
+    """What the settings have to say, and then the answer."""
+    for warning in warnings:
+        yield Warn("settings", warning)
+    yield from events
 
 
 def _tied(
@@ -193,12 +196,12 @@ def _answer(
 ) -> Iterator[Event]:
     """Every model that may be asked, in turn, until one has answered; the first over `ahead`."""
     from chatstream.recovery.attempts import Attempts
-    from chatstream.recovery.degrade import degrade
+    from chatstream.recovery.degrade import degrade, unstreamed
     from chatstream.recovery.fallback import fallback
     from chatstream.recovery.retry import Plan, retry
     from chatstream.recovery.watchdog import Limits, watchdog, within
 
-    attempts = Attempts(models[0].retries)
+    attempts = Attempts(models[0].retries, models[0].retry_delay)
 
     def asked(its: Settings, last: bool) -> Open:
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
@@ -219,7 +222,10 @@ def _answer(
                     between_tokens=its.idle_timeout or None,
                 )
                 plan = Plan(on_drop, means, in_words=bool(request.partial), first=last)
-                source = retry(watchdog(degrade(provider.open), limits), attempts, plan)
+                source = watchdog(degrade(provider.open), limits)
+                if its.fallback_on_error:
+                    source = unstreamed(source)
+                source = retry(source, attempts, plan)
                 how = (means or "user_turn") if request.partial else None
                 try:
                     yield from source(replace(request, model=model, means=how), token)
@@ -238,6 +244,16 @@ def _answer(
         after_text=after_text,
     )
     yield from within(source, models[0].timeout or None)(request, token)
+
+
+def _journal(asked: Asked) -> Journal:
+    from chatstream.store.journal import Journal
+
+    try:
+        folder = runs_folder()
+    except NoHome:
+        return Journal(None, asked)
+    return Journal(folder, asked)
 
 
 def _asked(resolved: Resolved, first: Settings, request: ChatRequest) -> Asked:

@@ -20,6 +20,7 @@ The rules that hold for all of them (WIRE: completion, truncation, errors):
 
 from __future__ import annotations
 
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
@@ -58,6 +59,8 @@ from chatstream.providers.reply import Reply
 from chatstream.providers.text import Surrogates, whole_characters
 from chatstream.redact import mask_address
 from chatstream.transport import Call, Head, Tick, Transport
+
+log = logging.getLogger(__name__)
 
 GRACE = 1.0
 """Seconds to wait for the end mark's stragglers (usage, `[DONE]`) once an answer is complete."""
@@ -120,6 +123,7 @@ class Provider(ABC):
 
     def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
         """Ask, and yield what comes. Raises a `ChatstreamError`, see the rules above."""
+        log.debug("%s is asked, streaming: %s", self.endpoint.name, request.stream)
         with closing(self._transport.exchange(self.chat_call(request), token)) as items:
             head = yield from self._await_head(items)
             if (failure := no_answer(head.status)) is not None:

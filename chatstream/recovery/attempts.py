@@ -12,13 +12,20 @@ from __future__ import annotations
 
 from chatstream.errors import ChatstreamError, Unreachable
 
+PAUSE = 0.5
+"""Seconds: the first pause, which is doubled each time, and the most that chance adds to it."""
+
 
 class Attempts:
-    """`retries` attempts after the first. `number` is that of the attempt under way, from 1."""
+    """`retries` attempts after the first. `number` is that of the attempt under way, from 1.
 
-    def __init__(self, retries: int) -> None:
+    `pause` is the first pause between two, in seconds.
+    """
+
+    def __init__(self, retries: int, pause: float = PAUSE) -> None:
         self.number = 1
         self._retries = retries
+        self._pause = pause
         self._spent = 0
         self._looked_again = False  # for a server that was not there
 
@@ -38,7 +45,7 @@ class Attempts:
             self._looked_again = True
         from chatstream.recovery.policy import Policy  # tenacity: 40 ms that most runs never need
 
-        delay = Policy(self._retries).delay(self._spent + 1, error)
+        delay = Policy(self._retries, self._pause).delay(self._spent + 1, error)
         if delay is not None:
             self._spent += 1
             self.number += 1

@@ -1,20 +1,49 @@
 """The same request with less, where a server refuses a parameter that we added ourselves.
 
-Some servers do not know `stream_options`, some not `max_tokens`, some cannot stream at all: the
-request is sent once more without it, and a `warning` says so. A parameter is dropped once.
+`degrade`: some servers do not know `stream_options`, some not `max_tokens`, some cannot stream at
+all. The request is sent once more without it, and a `warning` says so. A parameter is dropped once.
+
+`unstreamed`: where a stream fails before its first token, whatever the reason (a proxy that breaks
+it, a server whose stream is damaged), the answer is asked for once more as a whole, if the user
+wants that. Not where the failure has nothing to do with streaming: there is no connection, or the
+server has refused the request.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
-from chatstream.errors import UnsupportedParameter
+from chatstream.errors import (
+    Cancelled,
+    ChatstreamError,
+    ConfigError,
+    ConnectError,
+    InternalError,
+    RateLimited,
+    Refused,
+    TimedOut,
+    TLSError,
+    UnsupportedParameter,
+    UsageError,
+)
 from chatstream.events import Event, Warn
-from chatstream.flow import Open
+from chatstream.flow import Finish, Open, close
 from chatstream.messages import ChatRequest
+from chatstream.recovery.watchdog import TOKENS
+
+log = logging.getLogger(__name__)
+
+_ALIKE = (
+    *(Cancelled, ConfigError, ConnectError, InternalError, RateLimited, Refused, TLSError),
+    UsageError,
+)
+"""Failures that a request without streaming would share."""
+
+_BEGUN = TOKENS | {Finish}
 
 
 def degrade(source: Open) -> Open:
@@ -29,6 +58,7 @@ def degrade(source: Open) -> Open:
                 parameter = error.parameter
                 if parameter in request.without:
                     raise
+            log.info("refused: %s", parameter)
             request = replace(
                 request,
                 stream=request.stream and parameter != "stream",
@@ -38,5 +68,37 @@ def degrade(source: Open) -> Open:
                 "unsupported_parameter",
                 f"the server does not take {parameter!r}; asking again without it",
             )
+
+    return opened
+
+
+def unstreamed(source: Open) -> Open:
+    """`source`, asked once more without streaming where its stream fails before the first token."""
+    tried = False
+
+    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        nonlocal tried
+        begun = False
+        events = source(request, token)
+        try:
+            for event in events:
+                begun = begun or type(event) in _BEGUN
+                yield event
+                if begun:
+                    yield from events
+            return
+        except ChatstreamError as error:
+            token.check()
+            started = begun or bool(request.partial)
+            passed = isinstance(error, TimedOut) and error.phase != "first_token"
+            if tried or started or passed or not request.stream or isinstance(error, _ALIKE):
+                raise
+            cause = error
+        finally:
+            close(events)
+        tried = True
+        log.info("asking without streaming: %s", cause.message)
+        yield Warn("not_streamed", f"the stream failed: {cause.message}; asking without streaming")
+        yield from source(replace(request, stream=False), token)
 
     return opened

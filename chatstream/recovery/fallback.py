@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
@@ -27,6 +28,8 @@ from chatstream.flow import Finish, Open, close
 from chatstream.messages import ChatRequest
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.watchdog import TOKENS
+
+log = logging.getLogger(__name__)
 
 _SHARED = (UsageError, ConfigError, BadRequest, InternalError)
 """What is wrong with the request, or with us."""
@@ -84,6 +87,7 @@ def fallback(
             finally:
                 close(events)
             attempts.turn()
+            log.info("%s failed: %s", name, cause.message)
             yield Fallback(name, candidates[number + 1][0], cause.message, t=clock())
 
     return opened

@@ -11,12 +11,13 @@ from __future__ import annotations
 import tenacity
 
 from chatstream.errors import ChatstreamError
+from chatstream.recovery.attempts import PAUSE
 
 CEILING = 120.0
 """Seconds: nobody waits longer for a retry; the official clients draw the line here too."""
 
-PAUSE = 0.5
-"""Seconds: the first pause, which is doubled each time, and the most that chance adds to it."""
+LONGEST = 8.0
+"""Seconds to which pauses grow, unless the first one is longer."""
 
 
 def _may_help(error: BaseException) -> bool:
@@ -40,15 +41,15 @@ class _AsTold(tenacity.wait.wait_base):
 
 
 class Policy:
-    """`retries` attempts after the first."""
+    """`retries` attempts after the first, `pause` seconds after it or more."""
 
-    def __init__(self, retries: int) -> None:
+    def __init__(self, retries: int, pause: float = PAUSE) -> None:
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_may_help),
             stop=tenacity.stop_after_attempt(retries + 1),
             wait=_AsTold(
-                tenacity.wait_exponential(multiplier=PAUSE, max=8.0)
-                + tenacity.wait_random(0.0, PAUSE)
+                tenacity.wait_exponential(multiplier=pause, max=max(pause, LONGEST))
+                + tenacity.wait_random(0.0, pause)
             ),
         )
 

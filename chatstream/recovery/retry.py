@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -36,6 +37,8 @@ from chatstream.flow import Burst, Finish, Open, Pulse, close
 from chatstream.messages import ChatRequest, Means
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.seam import Diverged, Seam
+
+log = logging.getLogger(__name__)
 
 OnDrop = Literal["continue", "restart", "stop", "fallback"]
 
@@ -175,6 +178,7 @@ class _Run:
                 if failure is not cause:  # the text stays as it broke off; why, is told too
                     yield Warn("not_continued", cause.message, t=self._clock())
                 raise
+            log.info("attempt %d in %.3f s: %s", self._attempts.number, delay, cause.message)
             yield Retry(
                 attempt=self._attempts.number,
                 max=self._attempts.most,

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import msgspec
@@ -30,6 +31,8 @@ from chatstream.events import (
 )
 from chatstream.flow import Burst, Open, Pulse, close
 from chatstream.messages import ChatRequest
+
+log = logging.getLogger(__name__)
 
 NOTICE = 1.0
 """Seconds between two `waiting` events."""
@@ -114,6 +117,7 @@ def within(source: Open, seconds: float | None, clock: Clock = monotonic) -> Ope
 
 
 def _passed(phase: Phase, limit: float, alive: bool) -> ChatstreamError:
+    log.info("the limit of %g s passed (%s)", limit, phase)
     error = _of_phase(phase, limit, alive)
     error.phase = phase
     return error

@@ -3,9 +3,9 @@
 1. Text becomes pieces (`blocks`), pieces become lines (`markdown`), lines are drawn (`region`). A
    line that nothing can change any more is drawn for good; below it stand what is still open, the
    newest thoughts, the tools that run, and one line that says how things stand.
-2. It is drawn in `flush` and nowhere else in time: no thread. At most `FPS` frames a second, fewer
-   where a frame takes long, none while nothing changed or while the terminal has not taken the one
-   before; the first token at once.
+2. It is drawn in `flush` and nowhere else in time: no thread. At most `FPS` frames a second, or as
+   many as the user wants; fewer where a frame takes long, none while nothing changed or while the
+   terminal has not taken the one before; the first token at once.
 3. Remote text passes `escape` before anything else.
 4. A line of ours does not tear a code block, a table or a line apart: until there is an end it
    stands below them.
@@ -39,7 +39,7 @@ from chatstream.sinks.words import advice, ending, figures, note, one_line
 
 FPS = 30
 LONGEST_PAUSE = 1.0
-"""Seconds between two frames at most, however long a frame takes."""
+"""Seconds between two frames at most, however long a frame takes; unless more are asked for."""
 
 
 class LiveSink:
@@ -47,7 +47,8 @@ class LiveSink:
 
     `reasoning`: "show" keeps the model's thinking in the scrollback, None shows its newest lines
     while it thinks, "hide" only how long it took. `ready` tells whether the terminal has taken all
-    that was written. `keys`: there is somebody who looks at the keyboard.
+    that was written. `keys`: there is somebody who looks at the keyboard. `interval` is the least
+    time between two frames, in seconds.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class LiveSink:
         stats: bool,
         keys: bool = False,
         ready: Callable[[], bool] = lambda: True,
+        interval: float = 1 / FPS,
         clock: Clock = monotonic,
     ) -> None:
         if console.options.ascii_only and isinstance(console.file, io.TextIOWrapper):
@@ -66,6 +68,7 @@ class LiveSink:
         self._theme = theme
         self._stats = stats
         self._ready = ready
+        self._interval = interval
         self._clock = clock
         self._region = Region(console)
         self._status = Status(theme, clock(), keys=keys)
@@ -139,7 +142,7 @@ class LiveSink:
             self._draw(below)
             self._frame = frame
             cost = self._clock() - now
-            self._due = now + min(max(1 / FPS, 12 * cost), LONGEST_PAUSE)
+            self._due = now + max(self._interval, min(12 * cost, LONGEST_PAUSE))
 
     def close(self) -> None:
         """Draw what is open for good and give the terminal back. Idempotent."""

@@ -71,7 +71,7 @@ class _Journalled:
             self._writer.write(each)
         except (OSError, JournalError) as error:
             self._given_up = True
-            return _with_warning(each, getattr(error, "strerror", None) or str(error))
+            return _with_warning(each, error)
         return held
 
     def _write_rest(self, events: Iterator[Event]) -> None:
@@ -81,12 +81,15 @@ class _Journalled:
                 self._writer.write(rest)
 
 
-def _with_warning(held: list[Event], reason: str) -> list[Event]:
+def _with_warning(held: list[Event], error: Exception) -> list[Event]:
     """The warning goes in front, but never before the event that opens the run."""
     place = 1 if held[0].seq == 0 else 0
+    reason = getattr(error, "strerror", None) or str(error)
+    lost = "this answer is not kept" if place else "the rest of this answer is not kept"
+    hint = getattr(error, "hint", None)
     warning = Warn(
         "journal",
-        f"the journal cannot be written: {reason}; the answer is not kept from here on",
+        f"the journal cannot be written: {reason}; {lost}" + (f" ({hint})" if hint else ""),
         seq=held[0].seq + place,
         t=held[0].t,
     )

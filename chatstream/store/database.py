@@ -23,7 +23,7 @@ from pathlib import Path
 
 from chatstream.clock import Deadline
 from chatstream.errors import JournalError
-from chatstream.store.place import make_private
+from chatstream.files import PRIVATE_FILE, Lock, make_private
 from chatstream.store.searching import TOKENIZER, searchable
 
 NAME = "history.db"
@@ -191,7 +191,7 @@ class Database:
         with _failures(folder):
             make_private(folder)
             self.read_only = not os.access(folder, os.W_OK)
-            self._lock = _Lock(folder / LOCK)
+            self._lock = Lock(_opened(folder / LOCK))
             try:
                 self._open()
             except BaseException:
@@ -281,7 +281,7 @@ class Database:
             migrate(db)
 
     def _connect(self) -> sqlite3.Connection:
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
         left = self._deadline.left()
         patience = PATIENCE if left is None else left
         return sqlite3.connect(self.path, timeout=patience, isolation_level=None)
@@ -326,32 +326,8 @@ def _wait(deadline: Deadline) -> None:
     time.sleep(_RETRY)  # flock has no time limit of its own
 
 
-class _Lock:
-    """The lock of a file. Where there can be none it is always free."""
-
-    def __init__(self, path: Path) -> None:
-        self._file: int | None = None
-        with contextlib.suppress(OSError):  # a read-only folder
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-
-    def take(self, *, alone: bool) -> bool:
-        """Whether it is held now, instead of what was held before."""
-        if self._file is None:
-            return True
-        try:
-            import fcntl
-        except ImportError:  # Windows, where a file that is open cannot be moved away anyway
-            return True
-        try:
-            fcntl.flock(self._file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks
-            return True
-        return True
-
-    def close(self) -> None:
-        """Let go of it. Idempotent."""
-        file, self._file = self._file, None
-        if file is not None:
-            os.close(file)
+def _opened(path: Path) -> int | None:
+    """The file of the lock; None where it cannot be made: in a read-only folder."""
+    with contextlib.suppress(OSError):
+        return os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    return None

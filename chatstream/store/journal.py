@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import zlib
 from collections.abc import Sequence
@@ -25,11 +26,14 @@ import msgspec
 
 from chatstream.errors import JournalError
 from chatstream.events import Event, Metadata, encode_lines
+from chatstream.files import PRIVATE_FILE, make_private
 from chatstream.messages import Message
-from chatstream.store.place import make_private
+
+log = logging.getLogger(__name__)
 
 SUFFIX = ".jsonl"
 _CRC = b',"crc":%d}\n'
+_ELSEWHERE = "set XDG_STATE_HOME, or use --no-journal"
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -66,9 +70,12 @@ def digest_of(request: bytes | msgspec.Raw) -> str:
 
 
 class Journal:
-    """The file of one run, made with the first `write`, whose first event must open the run."""
+    """The file of one run, made with the first `write`, whose first event must open the run.
 
-    def __init__(self, folder: Path, asked: Asked) -> None:
+    `folder` is None where there is no place for it, and every write fails.
+    """
+
+    def __init__(self, folder: Path | None, asked: Asked) -> None:
         self._folder = folder
         self._asked = asked
         self.ok = True  # everything was written so far
@@ -76,21 +83,23 @@ class Journal:
         self._crc = 0
 
     def write(self, events: Sequence[Event]) -> None:
-        """Append a batch. Raises `OSError`, `JournalError`."""
+        """Append a batch. Raises `JournalError`."""
         self.ok = False
         try:
             if self._file is None:
                 events = [self._open(events[0]), *events[1:]]
             lines = encode_lines(events)[:-2]  # without the last brace and its line end
+            crc = zlib.crc32(lines, self._crc)
+            mark = _CRC % crc
+            self._crc = zlib.crc32(mark, crc)
+            data = memoryview(lines + mark)
+            assert self._file is not None, "opened above"
+            while data:
+                data = data[os.write(self._file, data) :]
         except UnicodeEncodeError as error:
             raise JournalError("half a character is no text") from error
-        crc = zlib.crc32(lines, self._crc)
-        mark = _CRC % crc
-        self._crc = zlib.crc32(mark, crc)
-        data = memoryview(lines + mark)
-        assert self._file is not None, "opened above"
-        while data:
-            data = data[os.write(self._file, data) :]
+        except OSError as error:
+            raise JournalError(f"{self._folder}: {error.strerror}", hint=_ELSEWHERE) from error
         self.ok = True
 
     def close(self) -> None:
@@ -103,12 +112,15 @@ class Journal:
     def _open(self, opening: Event) -> Head:
         if not isinstance(opening, Metadata) or opening.run is None:
             raise JournalError("a journal begins with the event that opens the run")
+        if self._folder is None:
+            raise JournalError("HOME is not set", hint=_ELSEWHERE)
         request = msgspec.json.encode(self._asked)
         make_private(self._folder)
         path = self._folder / (opening.run + SUFFIX)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-        self._file = os.open(path, flags, 0o600)
+        self._file = os.open(path, flags, PRIVATE_FILE)
         _lock(self._file)
+        log.debug("the journal is %s", path)
         return Head(
             **{name: getattr(opening, name) for name in Metadata.__struct_fields__},
             request=msgspec.Raw(request),

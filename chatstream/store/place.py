@@ -1,4 +1,9 @@
-"""Where the state of chatstream is kept: one folder, for nobody but its owner."""
+"""Where chatstream keeps what it keeps: a folder for the configuration, and one for the state.
+
+The rules are those of the XDG Base Directory Specification: the folder that a variable names, else
+one in the home folder. A path that is not absolute is invalid there, and ignored. Someone without
+a home folder (a container with a user of its own, some CI) can still ask; nothing is kept.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +12,65 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-PRIVATE = 0o700
+from chatstream.errors import ConfigError
+
+_NAME = "chatstream"
+
+
+class NoHome(ConfigError):
+    """There is no home folder."""
+
+    def __init__(self, variable: str) -> None:
+        super().__init__("there is no home folder: HOME is not set", hint=f"set HOME or {variable}")
+
+
+def config_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder of the configuration; it need not exist yet. Raises `NoHome`."""
+    if os.name == "nt":
+        return _folder(environ, "APPDATA", "AppData", "Roaming")
+    return _folder(environ, "XDG_CONFIG_HOME", ".config")
 
 
 def state_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder; it need not exist yet."""
-    if base := environ.get("XDG_STATE_HOME"):
-        return Path(base) / "chatstream"
-    if os.name == "nt":
-        local = environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "chatstream"
+    """The folder of the state; it need not exist yet. Raises `NoHome`."""
+    if os.name == "nt" and _absolute(environ.get("XDG_STATE_HOME")) is None:
+        return _folder(environ, "LOCALAPPDATA", "AppData", "Local")
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "chatstream"
-    return Path.home() / ".local" / "state" / "chatstream"
+        return _folder(environ, "XDG_STATE_HOME", "Library", "Application Support")
+    return _folder(environ, "XDG_STATE_HOME", ".local", "state")
 
 
 def runs_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder of the journals."""
+    """The folder of the journals. Raises `NoHome`."""
     return state_folder(environ) / "runs"
 
 
-def make_private(folder: Path) -> None:
-    """Make the folder, and those around it that are missing, private. Raises `OSError`."""
-    missing = [it for it in folder.parents if not it.exists()]
-    for it in (*reversed(missing), folder):
-        it.mkdir(mode=PRIVATE, exist_ok=True)
+def _folder(environ: Mapping[str, str], variable: str, *usual: str) -> Path:
+    base = _absolute(environ.get(variable))
+    if base is None:
+        home = home_folder(environ)
+        if home is None:
+            raise NoHome(variable)
+        base = home.joinpath(*usual)
+    return base / _NAME
+
+
+def home_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The home folder: `HOME`, else that of the password database; None if there is neither."""
+    if os.name == "nt":
+        try:
+            return Path.home()
+        except RuntimeError:
+            return None
+    if (home := _absolute(environ.get("HOME"))) is not None:
+        return home
+    import pwd  # not on Windows
+
+    try:
+        return _absolute(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return None
+
+
+def _absolute(text: str | None) -> Path | None:
+    return Path(text) if text and Path(text).is_absolute() else None

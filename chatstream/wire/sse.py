@@ -26,6 +26,7 @@ Comments make no frame either: `comments` counts them, since they prove that the
 from __future__ import annotations
 
 import json
+import logging
 
 import msgspec
 
@@ -34,6 +35,8 @@ from chatstream.wire.lines import MAX_LINE, LineSplitter
 
 STRAY = "stray line"
 """The event of a frame that is a line outside the rules; no event of a server holds a space."""
+
+log = logging.getLogger(__name__)
 
 _BOM = b"\xef\xbb\xbf"
 _RETRY_DIGITS = 18  # more milliseconds than the age of the universe, less than int() refuses
@@ -154,10 +157,12 @@ class SSEDecoder:
             name = name.strip().lower()  # some indent them, or write them with a capital
             if name not in _FIELDS:
                 text = line.decode("utf-8", "replace")
+                log.debug("no field of an event: %.200s", text)
                 frames.append(SSEFrame(STRAY, text, self._last_id, self._retry))
                 return
         if not name:
             self.comments += 1
+            log.debug("a comment: %.200s", value.decode("utf-8", "replace"))
         elif name == b"data":
             if self._lenient and self._is_whole():
                 self._eager = True

@@ -115,7 +115,9 @@ def test_what_is_said_goes_on_in_the_next_line_behind_its_label() -> None:
     parts: list[Span] = [("one two", ""), ("three", "good"), ("four", "")]
     assert text_of(said("label", parts, 28)) == "label     one two · three\n          four"
     assert text_of(said("label", parts, 60)) == "label     one two · three · four"
-    assert text_of(said("label", parts, 12, most=2)) == "label     one two\n          three …"
+    assert text_of(said("label", parts, 17, most=2)) == "label     one two\n          three …"
+    narrow = "label     one\n          two\n          three\n          four"
+    assert text_of(said("label", parts, 15)) == narrow  # a part is broken between its words
 
 
 def test_prose_breaks_between_words() -> None:

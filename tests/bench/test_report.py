@@ -202,7 +202,8 @@ qwen3:0.6b is 3.1 x sooner to its first token than blocking; both kernel-timed.
 
 NARROW = """
 qwen3:0.6b · ollama · http://127.0.0.1:…
-12 runs and 1 cold · 19.6 s · 2026-03-0…
+12 runs and 1 cold · 19.6 s · 2026-03-02
+09:30 UTC · chatstream 0.5.0
 
           median   95 % interval     min
 TTFT      396 ms   [370, 407] ms  365 ms
@@ -211,17 +212,19 @@ TPOT     18.1 ms [17.8, 18.5] ms 17.8 ms
 tokens/s    55.4    [54.2, 56.0]    37.7
 duration  1.25 s  [1.21, 1.29] s  1.20 s
 
-ttft_cold 1.48 s = connect 1.50 ms + tt…
+ttft_cold 1.48 s = connect 1.50 ms +
+          ttft 1.47 s
           dns 400 µs, tcp 1.10 ms
 of TTFT   ▒ network 326 µs
-          █ server 328 ms (load 20.0 ms…
+          █ server 328 ms (load 20.0 ms
+          + prompt 308 ms)
           ░ unexplained 68.1 ms
           █████████████████████████░░░░░
 pace      gap p50 18.0 ms, max 421 ms
           one token per arrival
 stalls    2 in 2 runs
-          longest 421 ms at 925 ms of r…
-          7.63 % of the time
+          longest 421 ms at 925 ms of
+          run 7 · 7.63 % of the time
 
 TTFT: number of runs
  5│████████

@@ -310,6 +310,79 @@ def test_no_stream_asks_for_one_body_and_gives_the_same_answer(dialect: str) -> 
     assert not server.requests[0].json.get("stream")
 
 
+@pytest.mark.parametrize(
+    ("flags", "variable", "streamed"),
+    [
+        ([], "", True),
+        ([], "off", False),
+        (["--stream"], "off", True),
+        (["--no-stream"], "on", False),
+    ],
+)
+def test_the_setting_stream_and_its_flags(flags: list[str], variable: str, streamed: bool) -> None:
+    with Script(whole("openai")) as server:
+        arguments = ["ask", *server_flags("openai", server.url), *flags, "hi"]
+        run_here(arguments, CHATSTREAM_STREAM=variable)
+    assert bool(server.requests[0].json.get("stream")) is streamed
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_stream_that_breaks_before_its_first_token_is_asked_for_as_a_whole_if_that_is_wanted(
+    wanted: bool,
+) -> None:
+    body = {"choices": [{"message": {"content": TEXT}, "finish_reason": "stop"}]}
+    broken = Reply([b": proxy\n\n"], headers=headers("openai"), framing="close")
+    with Script(broken, Reply.json(body)) as server:
+        arguments = ["ask", *server_flags("openai", server.url), "--retries", "0", "hi"]
+        done = run_here(arguments, CHATSTREAM_FALLBACK_ON_ERROR=str(wanted))
+    if wanted:
+        assert (done.status, done.stdout) == (0, TEXT.encode())
+        assert "asking without streaming" in done.stderr
+    else:
+        assert (done.status, done.stdout) == (5, b"")
+    assert [bool(it.json.get("stream")) for it in server.requests] == [True, False][: 1 + wanted]
+
+
+def test_what_is_ignored_is_a_warning_of_the_run() -> None:
+    with Script(whole("openai")) as server:
+        flags = server_flags("openai", server.url)
+        done = run(["ask", "--json", *flags, "hi"], CHATSTREAM_MODLE="x")
+        shown = run_here(["ask", *flags, "hi"], CHATSTREAM_MODLE="x")
+    assert isinstance(check(done), ev.Done)
+    (warning,) = [event for event in done.events if isinstance(event, ev.Warn)]
+    assert (warning.code, "did you mean CHATSTREAM_MODEL?" in warning.message) == ("settings", True)
+    assert (shown.stdout, shown.stderr) == (TEXT.encode(), f"warning: {warning.message}\n")
+
+
+def test_a_folder_that_cannot_be_written_is_named_once_and_what_helps() -> None:
+    with Script(whole("openai")) as server:
+        arguments = ["ask", *server_flags("openai", server.url), "hi"]
+        done = run_here(arguments, XDG_STATE_HOME="/dev/null/x")
+    assert (done.status, done.stdout) == (0, TEXT.encode())
+    assert done.stderr == (
+        "warning: the journal cannot be written: /dev/null/x/chatstream/runs: Not a directory; "
+        "this answer is not kept (set XDG_STATE_HOME, or use --no-journal)\n"
+    )
+
+
+def test_a_configuration_that_is_named_and_missing_asks_nobody(tmp_path: Path) -> None:
+    with Script(whole("openai")) as server:
+        arguments = ["ask", *server_flags("openai", server.url), "hi"]
+        done = run_here(arguments, CHATSTREAM_CONFIG=str(tmp_path / "typo.toml"))
+    assert (done.status, server.requests) == (2, [])
+    assert f"there is no file {tmp_path}/typo.toml" in done.stderr
+
+
+def test_a_relative_state_folder_is_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    run_here(["ask", "-p", "demo", "-m", "demo-fast", "hi"], XDG_STATE_HOME="rel")
+    assert list((tmp_path / "here").iterdir()) == []
+    assert len(list((tmp_path / ".local/state/chatstream/runs").iterdir())) == 1
+
+
 def test_a_reader_that_has_seen_enough_ends_the_run_silently() -> None:
     endless = itertools.chain(frames("ollama"), itertools.repeat(frames("ollama", ["more\n"])[0]))
     with Script(Reply(endless, headers=headers("ollama"))) as server:

@@ -169,6 +169,16 @@ def test_a_mistake_in_the_file_is_the_problem_and_the_rest_is_checked(configurat
     assert its["terminal"]
 
 
+def test_an_empty_variable_is_a_problem_and_its_server_is_not_asked(
+    configuration: Path, server: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(configuration, server, 'model = "small"')
+    monkeypatch.setenv("CHATSTREAM_BASE_URL", "")
+    done = doctor("--json")
+    assert (done.status, found(done)["configuration"].severity) == (1, "problem")
+    assert server.connections == []
+
+
 def test_a_mistake_in_another_profile_is_a_note(configuration: Path, server: Script) -> None:
     use(configuration, server, 'model = "small"', "[profiles.work]", 'retries = "many"')
     done = doctor("--json")

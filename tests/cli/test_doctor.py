@@ -91,7 +91,8 @@ def test_it_says_what_it_asks_while_it_asks_and_asks_what_it_is_told(examine: Ex
 
 
 def test_its_own_advice_can_be_followed(examine: Examine) -> None:
-    reply = Reply([*frames("openai", WORDS[:3]), *ending("openai")], headers=headers("openai"))
+    at_once = b"".join([*frames("openai", WORDS[:3]), *ending("openai")])
+    reply = Reply([at_once], headers=headers("openai"))
     with Script(reply) as server:
         done = examine(*server_flags("openai", server.url))
         (advice,) = [it for it in done.stdout.decode().splitlines() if "--prompt" in it]

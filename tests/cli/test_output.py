@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import shlex
 import shutil
@@ -27,7 +26,6 @@ from chatstream.cli.output import (
     is_screen,
     present,
     show,
-    show_debug,
 )
 from chatstream.errors import Cancelled, ConfigError, HungUp
 from chatstream.flow import Pulse
@@ -407,7 +405,7 @@ def test_a_screen_reader_gets_sentences_and_no_escapes(
 def test_a_screen_reader_hears_of_a_configuration_that_cannot_be_used() -> None:
     status, screen, written = on_terminal(["ask", "hi"], ACCESSIBLE="1", CHATSTREAM_RETRIES="x")
     assert status == 2
-    assert screen.text()[0].startswith("Error: CHATSTREAM_RETRIES: ")
+    assert screen.text()[0].startswith("Error: CHATSTREAM_RETRIES takes ")
     assert b"\x1b" not in written
 
 
@@ -453,9 +451,7 @@ def test_an_unknown_theme_is_told_before_anything_is_done(command: list[str]) ->
     write_run(state_folder(), run_id(1), "half", killed=True)
     done = run([*command, "--theme", "pink"])
     assert (done.status, done.stdout) == (2, b"")
-    said, hint = done.stderr.splitlines()
-    assert said.startswith("error: --theme: 'pink' does not fit theme")
-    assert hint == "one of: auto, dark, light"
+    assert done.stderr == 'error: --theme takes auto, dark or light, not "pink"\n'
 
 
 @pytest.mark.parametrize("command", ["ask", "resume", "replay"])
@@ -473,20 +469,3 @@ def test_an_unknown_code_theme_is_told_before_anything_is_asked(command: str) ->
     assert status == 2
     assert "there is no code theme 'monokay'" in screen.text()[0]
     assert "did you mean 'monokai'?" in screen.text()[1]
-
-
-def test_what_is_logged_is_redacted_whole(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    log = logging.getLogger("chatstream")
-    monkeypatch.setattr(log, "level", log.level)
-    show_debug()
-    try:
-        raise ValueError("at http://me:pass-word@host")
-    except ValueError:
-        log.debug("with %s", "sk-abcdef123456", exc_info=True)
-    said = capsys.readouterr().err
-    assert "with ***" in said
-    assert "http://***@host" in said
-    assert "pass-word" not in said

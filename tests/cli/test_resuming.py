@@ -248,6 +248,7 @@ def test_a_token_ends_a_resume() -> None:
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "config.toml"
+    path.touch()
     monkeypatch.setenv("CHATSTREAM_CONFIG", str(path))
     return path
 

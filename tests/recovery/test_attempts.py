@@ -53,3 +53,8 @@ def test_another_model_has_its_first_attempt_free() -> None:
     attempts.turn()
     assert (attempts.number, attempts.most) == (4, 4)
     assert attempts.next(CUT) is None
+
+
+def test_the_first_pause_is_the_users() -> None:
+    assert Attempts(1, 0.0).next(CUT) == 0.0
+    assert (Attempts(1, 40.0).next(CUT) or 0.0) >= 40.0

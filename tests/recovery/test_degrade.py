@@ -1,17 +1,33 @@
-"""Claimed: a parameter that a server refuses is dropped once, and the request asked again."""
+"""Claimed: a parameter that a server refuses is dropped once, and the request asked again; and a
+stream that fails before its first token is asked for once without streaming, if that can help."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
-from chatstream.errors import BadRequest, ChatstreamError, UnsupportedParameter
-from chatstream.events import Content, Event, Metadata, Warn
+from chatstream.errors import (
+    AuthError,
+    BadRequest,
+    Cancelled,
+    ChatstreamError,
+    ConnectError,
+    InternalError,
+    ProtocolError,
+    RateLimited,
+    ServerError,
+    Stalled,
+    TimedOut,
+    Truncated,
+    UnsupportedParameter,
+)
+from chatstream.events import Content, Event, Metadata, Reasoning, Warn
 from chatstream.flow import close
 from chatstream.messages import ChatRequest, Message
-from chatstream.recovery.degrade import degrade
+from chatstream.recovery.degrade import degrade, unstreamed
 
 REQUEST = ChatRequest("m", (Message("user", "q"),), options={"top_k": 1})
 
@@ -99,3 +115,81 @@ def test_closing_the_events_closes_the_source() -> None:
     next(events)
     close(events)
     assert closed == [True]
+
+
+class Broken:
+    """An Open whose streams fail after these events, and whose whole answers may come."""
+
+    def __init__(self, error: ChatstreamError, *events: Event, whole: bool = True) -> None:
+        self._error = error
+        self._events = events
+        self._whole = whole
+        self.asked: list[bool] = []
+
+    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        self.asked.append(request.stream)
+        yield Metadata()
+        if self._whole and not request.stream:
+            yield Content("whole")
+            return
+        yield from self._events
+        raise self._error
+
+
+@pytest.mark.parametrize("kind", [Truncated, ProtocolError, ServerError, Stalled])
+def test_a_stream_that_fails_before_its_first_token_is_asked_for_as_a_whole(
+    kind: type[ChatstreamError],
+) -> None:
+    server = Broken(kind("broken"))
+    *_, warning, opening, content = unstreamed(server.open)(REQUEST, CancelToken())
+    assert isinstance(warning, Warn)
+    assert "the stream failed: broken; asking without streaming" in warning.message
+    assert (opening, content) == (Metadata(), Content("whole"))
+    assert server.asked == [True, False]
+
+
+def test_a_first_token_that_does_not_come_is_such_a_failure_and_no_connection_is_none() -> None:
+    for phase, asked in [("first_token", [True, False]), ("connect", [True]), ("total", [True])]:
+        error = TimedOut("late")
+        error.phase = phase
+        server = Broken(error)
+        try:
+            list(unstreamed(server.open)(REQUEST, CancelToken()))
+        except TimedOut:
+            assert len(asked) == 1
+        assert server.asked == asked
+
+
+@pytest.mark.parametrize(
+    "kind", [ConnectError, AuthError, BadRequest, RateLimited, InternalError, Cancelled]
+)
+def test_what_a_whole_answer_would_share_is_not_asked_again(kind: type[ChatstreamError]) -> None:
+    server = Broken(kind("no"))
+    with pytest.raises(kind):
+        list(unstreamed(server.open)(REQUEST, CancelToken()))
+    assert server.asked == [True]
+
+
+@pytest.mark.parametrize("token", [Content("a"), Reasoning("a")])
+def test_after_a_token_nothing_is_asked_again(token: Event) -> None:
+    server = Broken(Truncated("cut"), token)
+    with pytest.raises(Truncated):
+        list(unstreamed(server.open)(REQUEST, CancelToken()))
+    assert server.asked == [True]
+
+
+def test_it_is_tried_once_for_all_attempts() -> None:
+    server = Broken(Truncated("cut"), whole=False)
+    source = unstreamed(server.open)
+    for _ in range(3):
+        with pytest.raises(Truncated):
+            list(source(REQUEST, CancelToken()))
+    assert server.asked == [True, False, True, True]
+
+
+def test_a_continuation_and_a_whole_answer_are_asked_for_as_they_are() -> None:
+    for request in (replace(REQUEST, partial="so far"), replace(REQUEST, stream=False)):
+        server = Broken(Truncated("cut"), whole=False)
+        with pytest.raises(Truncated):
+            list(unstreamed(server.open)(request, CancelToken()))
+        assert server.asked == [request.stream]

@@ -95,3 +95,23 @@ def test_what_the_failure_itself_says_beats_its_class(
     failure = kind("m")
     failure.retryable = advice
     assert (Policy(1).delay(1, failure) is not None) is advice
+
+
+@pytest.mark.parametrize(
+    ("pause", "attempt", "least", "most"),
+    [
+        (0.0, 1, 0.0, 0.0),
+        (0.0, 9, 0.0, 0.0),
+        (2.0, 1, 2.0, 4.0),
+        (2.0, 3, 8.0, 10.0),
+        (2.0, 9, 8.0, 10.0),
+        (30.0, 1, 30.0, 60.0),
+        (30.0, 9, 30.0, 60.0),
+    ],
+)
+def test_the_first_pause_is_the_users(
+    pause: float, attempt: int, least: float, most: float
+) -> None:
+    delay = Policy(100, pause).delay(attempt, ServerError("m"))
+    assert delay is not None
+    assert least <= delay <= most

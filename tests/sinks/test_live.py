@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterable
 from typing import Literal
 
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from chatstream import events as ev
 from chatstream.flow import Key, Pulse, drive
-from chatstream.sinks.live import LiveSink
+from chatstream.sinks.live import FPS, LiveSink
 from tests.support.screen import Emulator, Screen
 
 Shown = Literal["show", "hide"] | None
@@ -27,6 +28,7 @@ class Terminal:
         reasoning: Shown = "hide",
         stats: bool = False,
         emulator: type[pyte.HistoryScreen] = Emulator,
+        interval: float = 1 / FPS,
     ) -> None:
         self.screen = Screen(columns, lines, emulator)
         self.now = 100.0
@@ -36,6 +38,7 @@ class Terminal:
             reasoning=reasoning,
             stats=stats,
             ready=lambda: self.reads,
+            interval=interval,
             clock=lambda: self.now,
         )
 
@@ -519,3 +522,16 @@ def test_wide_text_ends_the_same_also_where_a_terminal_does_not_wrap_it_as_other
     terminal = Terminal(columns, emulator=odd)
     terminal.answer(text[i : i + size] for i in range(0, len(text), size))
     assert terminal.end() == whole.text()
+
+
+@pytest.mark.parametrize(("interval", "frames"), [(0.0, 40), (0.1, 20), (0.5, 4), (2.0, 1)])
+def test_there_are_as_many_frames_as_the_user_wants(interval: float, frames: int) -> None:
+    terminal = Terminal(interval=interval)
+    terminal.arrive(ev.Content("x"))
+    seen = [terminal.screen.text()[0]]
+    for _ in range(40):
+        terminal.arrive(ev.Content("x"), after=0.05)
+        seen.append(terminal.screen.text()[0])
+    changed = sum(one != other for one, other in itertools.pairwise(seen))
+    assert abs(changed - frames) <= 1
+    assert terminal.end()[0] == 41 * "x"

@@ -1,31 +1,20 @@
-"""Claimed: state is kept where the platform keeps it, and is for nobody but its owner."""
+"""Claimed: settings and state are kept where the platform keeps them, and where the user says."""
 
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+import pwd
 from pathlib import Path
 
 import pytest
 
-from chatstream.store.place import make_private, runs_folder, state_folder
-
-PERMISSIONS = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
-
-
-@contextmanager
-def umask(mask: int) -> Iterator[None]:
-    before = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
-def mode(path: Path) -> int:
-    return path.stat().st_mode & PERMISSIONS
+from chatstream.store.place import (
+    NoHome,
+    config_folder,
+    home_folder,
+    runs_folder,
+    state_folder,
+)
 
 
 def test_the_state_folder_is_that_of_the_desktop_standard(tmp_path: Path) -> None:
@@ -43,8 +32,7 @@ def test_without_a_setting_it_is_the_platforms_own(
     platform: str, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.platform", platform)
-    assert state_folder({}) == Path.home() / folder
-    assert state_folder({"XDG_STATE_HOME": ""}) == Path.home() / folder
+    assert state_folder({"HOME": "/home/me"}) == Path("/home/me") / folder
 
 
 def test_the_journals_have_a_folder_of_their_own(tmp_path: Path) -> None:
@@ -52,25 +40,28 @@ def test_the_journals_have_a_folder_of_their_own(tmp_path: Path) -> None:
     assert runs_folder(environ).parent == state_folder(environ)
 
 
-@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
-def test_both_folders_are_for_their_owner_alone_whatever_the_umask(
-    mask: int, tmp_path: Path
+@pytest.mark.parametrize("given", ["relative", "./here", "~/state", ""])
+def test_a_path_that_is_not_absolute_is_ignored(given: str) -> None:
+    environ = {"XDG_STATE_HOME": given, "XDG_CONFIG_HOME": given, "HOME": "/home/me"}
+    assert state_folder(environ) == Path("/home/me/.local/state/chatstream")
+    assert config_folder(environ) == Path("/home/me/.config/chatstream")
+
+
+@pytest.mark.parametrize("home", ["", "relative", None])
+def test_without_a_home_in_the_environment_it_is_that_of_the_password_database(
+    home: str | None,
 ) -> None:
-    folder = tmp_path / "new" / "chatstream" / "runs"
-    with umask(mask):
-        make_private(folder)
-    assert (mode(folder), mode(folder.parent)) == (0o700, 0o700)
+    entry = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    assert home_folder({} if home is None else {"HOME": home}) == entry
 
 
-def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
-    folder = tmp_path / "chatstream" / "runs"
-    make_private(folder)
-    (folder / "kept").write_text("kept")
-    make_private(folder)
-    assert (folder / "kept").read_text() == "kept"
+def test_without_any_home_the_failure_names_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: int) -> None:
+        raise KeyError
 
-
-def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "chatstream").write_text("")
-    with pytest.raises(OSError, match="chatstream"):
-        make_private(tmp_path / "chatstream" / "runs")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    for folder, variable in [(state_folder, "XDG_STATE_HOME"), (config_folder, "XDG_CONFIG_HOME")]:
+        with pytest.raises(NoHome, match="HOME is not set") as caught:
+            folder({})
+        assert caught.value.hint == f"set HOME or {variable}"
+        assert folder({variable: "/given"}) == Path("/given/chatstream")

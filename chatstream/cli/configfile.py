@@ -1,0 +1,170 @@
+"""The configuration file: where it is, what is in it and in which line, and how it is changed.
+
+`CHATSTREAM_CONFIG` names it, else it is in the folder that the platform has for such files. A file
+that is named has to be there: without it a slip of the pen would send the question to another
+server. It is TOML in UTF-8, with or without a BOM.
+
+Whoever changes it holds the lock of its folder from reading to writing, so that of several changes
+at once none is lost. A change keeps comments and layout.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from chatstream.clock import Deadline
+from chatstream.errors import ConfigError
+from chatstream.files import PRIVATE_FILE, alone, make_private, replace
+from chatstream.store.place import NoHome, config_folder
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+VARIABLE = "CHATSTREAM_CONFIG"
+PATIENCE = 10.0
+"""Seconds to wait for other processes, each of which needs milliseconds."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class ConfigFile(msgspec.Struct, frozen=True):
+    """A file that is there: its text without a BOM, and what that says."""
+
+    path: Path
+    text: str = ""
+    content: dict[str, Any] = {}
+
+    def place(self, *keys: str) -> str:
+        """Where these keys lead, for a person: the file, and the line if it can be told."""
+        number = line_of(self.text, keys)
+        return f"{self.path}, line {number}" if number else str(self.path)
+
+
+def config_path(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the file is, or would be. Raises `ConfigError`."""
+    named = environ.get(VARIABLE)
+    if named is None:
+        return config_folder(environ) / "config.toml"
+    if not named.strip():
+        raise ConfigError(f"{VARIABLE} is empty", hint="give it a value, or leave it out")
+    return Path(named)
+
+
+def find(environ: Mapping[str, str] = os.environ) -> ConfigFile | None:
+    """The file that holds, None if there is none. Raises `ConfigError`."""
+    try:
+        path = config_path(environ)
+    except NoHome:
+        return None
+    file = read(path)
+    if file is None and VARIABLE in environ:
+        raise ConfigError(
+            f"there is no file {path}, which {VARIABLE} names",
+            hint="correct the variable or unset it; `chatstream config edit` makes the file",
+        )
+    return file
+
+
+def read(path: Path) -> ConfigFile | None:
+    """The file there, None if there is none. Raises `ConfigError`."""
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if isinstance(error, PermissionError) and not _is_reachable(path):
+            return None  # the home folder is somebody else's, as in many a container
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    return parsed(path, data)
+
+
+def parsed(path: Path, data: bytes) -> ConfigFile:
+    """What these bytes say, which are those of the file at `path`. Raises `ConfigError`."""
+    try:
+        text = data.removeprefix(_BOM).decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path}, line {line}: it is not UTF-8", hint="save it as UTF-8"
+        ) from None
+    import tomllib  # only for those who have a file
+
+    try:
+        return ConfigFile(path, text, tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply") from None
+    except ValueError:  # Python's own limit on the digits of a number
+        raise ConfigError(f"{path} holds a number that is too long") from None
+
+
+def change(path: Path, how: Callable[[TOMLDocument], None], patience: float = PATIENCE) -> None:
+    """Change the file there, or make it. Raises `ConfigError`; then it is as it was."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    target = Path(os.path.realpath(path))
+    try:
+        make_private(target.parent)
+        with alone(target.parent, Deadline(patience)):
+            file = read(target)  # a broken file is reported, and not overwritten
+            document = tomlkit.parse(file.text) if file else tomlkit.TOMLDocument()
+            how(document)
+            text = tomlkit.dumps(document)
+            if file is None or text != file.text:
+                # It may hold a key.
+                replace(target, text.encode("utf-8", "replace"), mode=PRIVATE_FILE)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+    except TOMLKitError as error:
+        raise ConfigError(
+            f"{path} cannot be changed: {error}", hint="change it with `chatstream config edit`"
+        ) from error
+
+
+def line_of(text: str, keys: tuple[str, ...]) -> int | None:
+    """The number of the line in which these keys are first given a value; None if none can be told.
+
+    tomllib keeps no lines. But the text before a statement is TOML as well: the line is the one
+    before which the keys are not there, while with it they are.
+    """
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        if keys[-1] in line and _has(lines[:number], keys) is False:
+            ends = (_has(lines[:end], keys) for end in range(number + 1, len(lines) + 1))
+            if next(_known(ends), False):
+                return number + 1
+    return None
+
+
+def _has(lines: list[str], keys: tuple[str, ...]) -> bool | None:
+    """Whether the keys have a value in these lines; None if the lines are not TOML."""
+    import tomllib
+
+    try:
+        value: Any = tomllib.loads("".join(f"{line}\n" for line in lines))
+    except ValueError:
+        return None
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            return False
+        value = value[key]
+    return True
+
+
+def _known(answers: Iterator[bool | None]) -> Iterator[bool]:
+    return (it for it in answers if it is not None)
+
+
+def _is_reachable(path: Path) -> bool:
+    try:
+        path.stat()
+    except PermissionError:
+        return False
+    return True
