@@ -72,9 +72,9 @@ def configuration(
     what = f"{where}{which}" if file else f"no file at {where}; the defaults apply"
     yield _ok("configuration", f"configuration: {what}")
     for mistake in mistakes(file) if file else ():
-        yield _note("configuration", f"configuration: {mistake.message}", mistake.hint)
+        yield _note("setting", f"configuration: {mistake.message}", mistake.hint)
     for warning in resolved.warnings:
-        yield _note("configuration", f"configuration: {warning}", None)
+        yield _note("setting", f"configuration: {warning}", None)
     return resolved
 
 

@@ -103,7 +103,7 @@ TABLES = frozenset(name for name, field in FIELDS.items() if is_table(field.type
 
 PROFILE = "CHATSTREAM_PROFILE"
 _PREFIX = "CHATSTREAM_"
-_TOP_LEVEL = frozenset({"profile", "profiles"})
+_TOP_LEVEL = ("profile", "profiles")
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -314,7 +314,8 @@ def choices(name: str) -> list[str]:
 
 def setting_hint(name: str) -> str | None:
     """What a name that is no setting may stand for."""
-    return did_you_mean(name, FIELDS, f"the settings are: {', '.join(FIELDS)}")
+    there = f"the settings are: {', '.join(FIELDS)}"
+    return did_you_mean(name, [*FIELDS, *_TOP_LEVEL], there)
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
@@ -393,12 +394,10 @@ def usual_profile(file: ConfigFile) -> str | None:
 def _profile(file: ConfigFile, profile: str) -> dict[str, Any]:
     profiles = _table(file, file.content.get("profiles", {}), "profiles")
     if profile not in profiles:
-        raise ConfigError(
-            f"there is no profile {profile!r} in {file.path}",
-            hint=did_you_mean(
-                profile, profiles, f"profiles there: {', '.join(profiles) or 'none'}"
-            ),
-        )
+        hint = did_you_mean(profile, profiles, f"profiles there: {', '.join(profiles) or 'none'}")
+        if file.content.get("profile") == profile:
+            hint = f"{hint}; `chatstream config unset profile` ends its use".replace("?;", "?")
+        raise ConfigError(f"there is no profile {profile!r} in {file.path}", hint=hint)
     return _table(file, profiles[profile], "profiles", profile)
 
 

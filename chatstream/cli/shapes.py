@@ -7,8 +7,6 @@ there instead: never by the name of a type, and never a value that may be a secr
 
 from __future__ import annotations
 
-import datetime
-import json
 import math
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -149,6 +147,9 @@ def _limits(info: Any) -> str:
 
 
 def _found(value: Any, *, quoted: bool) -> str:
+    import datetime  # only for a mistake, as all of this
+    import json
+
     match value:
         case bool():
             return "true" if value else "false"

@@ -35,6 +35,7 @@ def no_local_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "config.toml"
+    path.touch()
     monkeypatch.setenv("CHATSTREAM_CONFIG", str(path))
     return path
 
@@ -183,8 +184,9 @@ def test_a_mistake_in_another_profile_is_a_note(configuration: Path, server: Scr
     use(configuration, server, 'model = "small"', "[profiles.work]", 'retries = "many"')
     done = doctor("--json")
     its = found(done)
-    assert (done.status, its["profile"].severity) == (0, "note")
-    assert its["profile"].what.startswith("profile work: ")
+    assert (done.status, its["setting"].severity) == (0, "note")
+    assert its["setting"].what.startswith("configuration: profile work in ")
+    assert "retries takes a whole number" in its["setting"].what
     assert doctor("--profile", "work").status == 1
     assert doctor("--profile", "nobody").status == 1
 

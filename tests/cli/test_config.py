@@ -124,6 +124,7 @@ def test_options_of_all_origins_are_joined(file: tuple[Path, Environ]) -> None:
         ('profile = "none"', "there is no profile 'none'"),
         ('profile = "a"\nprofiles = 3', "line 2: profiles takes a table"),
         ('profile = "a"\nprofiles.a = 3', "line 2: profiles.a takes a table"),
+        ("[proviles.work]", "did you mean 'profiles'?"),
         ("profile = 3", "line 1: profile takes the name"),
         ("profile = ['a']", "line 1: profile takes the name"),
         ("[profile.work]\nmodel = 'm'", "line 1: profile takes the name"),

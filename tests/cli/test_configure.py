@@ -150,7 +150,9 @@ def test_unset_removes_what_is_no_setting_and_what_is_in_a_profile(path: Path) -
 def test_a_profile_that_is_gone_can_be_replaced_and_removed(path: Path) -> None:
     path.parent.mkdir()
     path.write_text('profile = "gone"\n[profiles.work]\nmodel = "m"\n')
-    assert "no profile 'gone'" in run_here(["config", "show"]).stderr
+    said = run_here(["config", "show"]).stderr
+    assert "there is no profile 'gone'" in said
+    assert said.endswith("profiles there: work; `chatstream config unset profile` ends its use\n")
     assert run_here(["config", "set", "profile", "work"]).stderr == ""
     assert run_here(["config", "get", "model"]).stdout == b"m\n"
     for remove in (["set", "profile", ""], ["unset", "profile"]):

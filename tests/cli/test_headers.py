@@ -28,8 +28,10 @@ SECRET = "a-secret-value"
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("CHATSTREAM_CONFIG", str(tmp_path / "config.toml"))
-    return tmp_path / "config.toml"
+    path = tmp_path / "config.toml"
+    path.touch()
+    monkeypatch.setenv("CHATSTREAM_CONFIG", str(path))
+    return path
 
 
 def own(server: Script) -> dict[str, str]:
