@@ -187,8 +187,8 @@ Timeout = Annotated[
         "--timeout",
         min=0.0,
         metavar="S",
-        show_default="never",
-        help="Give up on the answer after S seconds.",
+        show_default="none",
+        help="Limit the whole answer to S seconds.",
     ),
 ]
 
