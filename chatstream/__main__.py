@@ -12,17 +12,16 @@ def run() -> None:
     # Imports allocate much and free nothing; collecting while they run is a tenth of a start.
     gc.disable()
     _fill_standard_descriptors()
-    from chatstream.sinks.notes import take_over
+    from chatstream.sinks import notes, output
 
-    take_over()
+    notes.take_over()
+    output.take_over()
     try:
         from chatstream.cli.app import main
 
         sys.exit(main())
     except KeyboardInterrupt:  # before a command had its handlers
         sys.exit(130)
-    finally:
-        _let_go_of_stdout()
 
 
 def _fill_standard_descriptors() -> None:
@@ -33,22 +32,9 @@ def _fill_standard_descriptors() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor
     if sys.stdin is None:  # Python found it closed
-        sys.stdin = os.fdopen(0, encoding="utf-8")
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     if sys.stdout is None:
-        sys.stdout = os.fdopen(1, "w", encoding="utf-8")
-
-
-def _let_go_of_stdout() -> None:
-    """What a reader who has left did not take is not written by Python's last flush either.
-
-    That would fail once more, and make 120 of the exit status.
-    """
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        from chatstream.sinks.notes import discard
-
-        discard(1)
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chatstream.wording import encodable
+
 if TYPE_CHECKING:
     from chatstream.messages import Message
 
@@ -37,6 +39,7 @@ class ChatstreamError(Exception):
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
+        message = encodable(message)  # it may name a file, and is to be shown, sent and kept
         super().__init__(message)
         self.message = message
         self.status = status
@@ -45,13 +48,37 @@ class ChatstreamError(Exception):
         self.phase: str | None = None
         self.partial: Message | None = None  # what had arrived, where the whole was asked for
         if hint is not None:
-            self.hint = hint
+            self.hint = encodable(hint)
 
 
 class InternalError(ChatstreamError):
     """A mistake of ours."""
 
     hint = "this is a bug in chatstream; run again with --debug and report what it prints"
+
+
+class OutputError(ChatstreamError):
+    """Standard output takes no more: the disk is full, for one."""
+
+    code = "output"
+
+    @classmethod
+    def of(cls, error: OSError) -> OutputError:
+        """What the system said about a write."""
+        return cls(f"cannot write the output: {error.strerror or error}")
+
+
+class OutOfMemory(ChatstreamError):
+    """The system gives us no more memory."""
+
+    code = "memory"
+
+
+def mistake(error: Exception) -> ChatstreamError:
+    """An exception that nobody expected, as a failure: a bug, unless the memory was used up."""
+    if isinstance(error, MemoryError):
+        return OutOfMemory("there is not enough memory")
+    return InternalError(f"{type(error).__name__}: {error}")
 
 
 class UsageError(ChatstreamError):

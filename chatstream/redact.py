@@ -95,7 +95,7 @@ class Redactor:
         """Mask this secret from now on, also as it stands in a URL."""
         if not secret or secret in self._secrets:
             return
-        forms = {secret, secret.strip(), quote(secret, safe=""), unquote(secret)}
+        forms = {secret, secret.strip(), quote(secret, safe="", errors="replace"), unquote(secret)}
         told = {it for it in forms if len(it) >= _SHORTEST and it.lower() not in _NO_SECRETS}
         known = {*self._secrets, *told}
         self._secrets = tuple(sorted(known, key=len, reverse=True))

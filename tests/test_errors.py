@@ -5,12 +5,21 @@ from __future__ import annotations
 import pytest
 
 from chatstream import errors
-from chatstream.errors import ChatstreamError, class_of
+from chatstream.errors import (
+    ChatstreamError,
+    InternalError,
+    OutOfMemory,
+    UsageError,
+    class_of,
+    mistake,
+)
 
 # Class, the word in the event, what the process returns, whether the same may succeed later.
 TREE = [
     ("ChatstreamError", "internal", 1, False),
     ("InternalError", "internal", 1, False),
+    ("OutputError", "output", 1, False),
+    ("OutOfMemory", "memory", 1, False),
     ("UsageError", "usage", 2, False),
     ("ConfigError", "config", 2, False),
     ("JournalError", "journal", 1, False),
@@ -87,3 +96,14 @@ def test_a_hint_of_one_failure_is_not_that_of_its_class() -> None:
 def test_an_unsupported_parameter_is_named() -> None:
     failure = errors.UnsupportedParameter("m", "stream", status=400)
     assert (failure.parameter, failure.status) == ("stream", 400)
+
+
+def test_only_a_mistake_of_ours_is_called_a_bug() -> None:
+    assert type(mistake(MemoryError())) is OutOfMemory
+    assert type(mistake(ValueError("x"))) is InternalError
+    assert str(mistake(ValueError("x"))) == "ValueError: x"
+
+
+def test_whatever_a_message_names_it_can_be_encoded() -> None:
+    error = UsageError("caf\udce9 is not there", hint="\ud800")
+    assert (error.message, str(error), error.hint) == (*["caf\\xe9 is not there"] * 2, "\\ud800")

@@ -480,6 +480,16 @@ def test_without_what_a_socks_proxy_needs_nobody_is_asked_instead(world: World) 
     assert (failed.terminal.code, "PySocks" in failed.terminal.message) == ("config", True)
 
 
+def test_a_mistake_that_keeps_an_ollama_from_being_asked_sends_nothing_elsewhere(
+    world: World,
+) -> None:
+    broken = {"OLLAMA_HOST": "https://a.test", "REQUESTS_CA_BUNDLE": "/no/such.pem"}
+    failed = asked(world.hold(Settings({}, {**B_BY_VARIABLE, **broken})))
+    world.check()
+    assert isinstance(failed.terminal, ev.Error)
+    assert failed.terminal.message.startswith("REQUESTS_CA_BUNDLE: /no/such.pem")
+
+
 def test_a_proxys_page_for_an_ollama_elsewhere_is_no_ollama(world: World) -> None:
     world.proxy.down = True
     settings = Settings(

@@ -21,7 +21,7 @@ from typer.main import get_command
 
 from chatstream import __version__
 from chatstream.cli import exits
-from chatstream.errors import ChatstreamError, InternalError
+from chatstream.errors import ChatstreamError, mistake
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "ask": (
@@ -262,12 +262,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = app(arguments, prog_name="chatstream", standalone_mode=False)
     except typer.TyperException as error:
         return exits.usage(error, arguments)
-    except ChatstreamError as error:
-        return exits.report(error, arguments)
     except typer.Abort:
         return 130
     except SystemExit:  # typer's own way with a broken pipe: the reader has seen enough
         return 0
+    except ChatstreamError as error:  # no such command, or its output cannot be written
+        return exits.report(error, arguments)
     except Exception as error:
         if "--debug" in arguments:
             import traceback
@@ -275,5 +275,5 @@ def main(argv: Sequence[str] | None = None) -> int:
             from chatstream.redact import redact
 
             print(redact(traceback.format_exc()), file=sys.stderr)
-        return exits.report(InternalError(f"{type(error).__name__}: {error}"), arguments)
+        return exits.report(mistake(error), arguments)
     return status if isinstance(status, int) else 0

@@ -2,7 +2,6 @@
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from chatstream.cancel import CancelToken
 from chatstream.cli.config import resolve, without_configuration
 from chatstream.cli.interrupt import interrupts
+from chatstream.cli.numbers import like
 from chatstream.cli.options import (
     Accessible,
     BaseUrl,
@@ -21,7 +21,9 @@ from chatstream.cli.options import (
     CopyCode,
     CopyTo,
     Debug,
+    Encoding,
     Fallback,
+    File,
     FirstTokenTimeout,
     Header,
     IdleTimeout,
@@ -29,6 +31,7 @@ from chatstream.cli.options import (
     Log,
     Model,
     NoJournal,
+    NoStdin,
     Notify,
     OnDrop,
     Option,
@@ -46,7 +49,6 @@ from chatstream.cli.options import (
     Theme,
     Timeout,
     copying_in,
-    file_path,
     options_in,
     settings_in,
     start_log,
@@ -60,24 +62,21 @@ from chatstream.cli.output import (
 )
 from chatstream.cli.prompt import compose
 from chatstream.cli.session import failed, run
+from chatstream.cli.text import check_encoding
 from chatstream.errors import ChatstreamError
 
 
 def ask(
     prompt: Annotated[
         str | None,
-        typer.Argument(metavar="QUESTION", help="The question. Standard input is added to it."),
-    ] = None,
-    file: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--file",
-            "-f",
-            parser=file_path,
-            metavar="FILE",
-            help="Add a text file to the question. Repeatable.",
+        typer.Argument(
+            metavar="QUESTION",
+            help="The question. Standard input is added to it; - stands for it.",
         ),
     ] = None,
+    file: File = None,
+    no_stdin: NoStdin = False,
+    encoding: Encoding = None,
     system: Annotated[
         str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt.")
     ] = None,
@@ -91,7 +90,12 @@ def ask(
     temperature: Temperature = None,
     max_tokens: Annotated[
         int | None,
-        typer.Option("--max-tokens", min=1, metavar="N", help="End the answer after N tokens."),
+        typer.Option(
+            "--max-tokens",
+            parser=like("max_tokens"),
+            metavar="N",
+            help="End the answer after N tokens.",
+        ),
     ] = None,
     option: Option = None,
     header: Header = None,
@@ -136,7 +140,9 @@ def ask(
             check_look(resolved.settings, as_json=as_json, plain=plain)
             settings = resolved.settings
             copying = copying_in(arguments)
-            question = compose(prompt, file or (), token)
+            if encoding is not None:
+                check_encoding(encoding)
+            question = compose(prompt, file or (), token, encoding=encoding, use_stdin=not no_stdin)
             events = run(
                 resolved,
                 question,

@@ -23,6 +23,7 @@ from chatstream.cli.choose import Server, awaited, candidates, server_of, with_m
 from chatstream.cli.config import Settings, check_given, resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.measuring import Measuring
+from chatstream.cli.numbers import like, number, whole
 from chatstream.cli.options import (
     BaseUrl,
     ConnectTimeout,
@@ -42,6 +43,7 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
+from chatstream.cli.text import argument
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
 
@@ -68,14 +70,18 @@ def bench(
     runs: Annotated[
         int | None,
         typer.Option(
-            "-n", "--runs", min=1, metavar="N", help="Measure exactly N runs of each model."
+            "-n",
+            "--runs",
+            parser=whole(1),
+            metavar="N",
+            help="Measure exactly N runs of each model.",
         ),
     ] = None,
     time: Annotated[
         float | None,
         typer.Option(
             "--time",
-            min=0.1,
+            parser=number(0.1),
             metavar="S",
             show_default="about 30",
             help="Stop after S seconds.",
@@ -85,8 +91,7 @@ def bench(
         float,
         typer.Option(
             "--precision",
-            min=0.1,
-            max=100.0,
+            parser=number(0.1, 100),
             metavar="PCT",
             help="Stop once the median is known to within PCT %.",
         ),
@@ -96,8 +101,7 @@ def bench(
         typer.Option(
             "-c",
             "--concurrency",
-            min=1,
-            max=1000,
+            parser=whole(1, 1000),
             metavar="N",
             help="Keep N requests running at once.",
         ),
@@ -105,7 +109,10 @@ def bench(
     rate: Annotated[
         float | None,
         typer.Option(
-            "--rate", min=0.001, metavar="N", help="Start N requests per second, answered or not."
+            "--rate",
+            parser=number(0.001),
+            metavar="N",
+            help="Start N requests per second, answered or not.",
         ),
     ] = None,
     arrivals: Annotated[
@@ -120,15 +127,19 @@ def bench(
         int | None,
         typer.Option(
             "--prompt-tokens",
-            min=1,
-            max=10_000_000,
+            parser=whole(1, 10_000_000),
             metavar="N",
             help="Put about N tokens of filler before the question.",
         ),
     ] = None,
     max_tokens: Annotated[
         int,
-        typer.Option("--max-tokens", min=1, metavar="N", help="End each answer after N tokens."),
+        typer.Option(
+            "--max-tokens",
+            parser=like("max_tokens"),
+            metavar="N",
+            help="End each answer after N tokens.",
+        ),
     ] = 128,
     conn: Annotated[
         Literal["reuse", "new"],
@@ -251,7 +262,7 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
         rate=given["rate"],
         arrivals=given["arrivals"],
         reuse=given["conn"] == "reuse",
-        prompt=_utf8(given["prompt"]),
+        prompt=_text("--prompt", given["prompt"]),
         prompt_tokens=given["prompt_tokens"],
         max_tokens=given["max_tokens"],
     )
@@ -296,7 +307,7 @@ def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     exits.warn(resolved.warnings)
     settings = resolved.settings
     check_given("--model", names)
-    asked: list[Settings] = [with_model(settings, _utf8(name) or "") for name in names]
+    asked: list[Settings] = [with_model(settings, argument(name, "--model")) for name in names]
     return [awaited(server_of(it, token)) for it in asked or candidates(settings)[:1]]
 
 
@@ -310,9 +321,8 @@ def _places(names: Sequence[str], servers: Sequence[Server]) -> list[str]:
     return places
 
 
-def _utf8(text: str | None) -> str | None:
-    """An argument need not be UTF-8, what we send has to be."""
-    return None if text is None else text.encode("utf-8", "replace").decode()
+def _text(name: str, given: str | None) -> str | None:
+    return None if given is None else argument(given, name)
 
 
 def _explain() -> int:

@@ -44,7 +44,7 @@ def answer(root: Any, wanted: str) -> int:
     """Print what may come next; returns the exit status."""
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            found = completions(root, os.environ.get("COMP_WORDS", ""))
+            found = completions(root, os.environ["COMP_WORDS"])
         if found is None or wanted not in WANTED:
             return FILES
         lines = (WANTED[wanted].format(value, _line(about)) for value, about in found)

@@ -31,13 +31,13 @@ from chatstream.providers import PROVIDERS
 from chatstream.recovery.attempts import PAUSE
 from chatstream.redact import redact
 
-_MOST = 1_000_000_000
+MOST = 1_000_000_000
 """The largest limit: 30 years in seconds. The system's own calls take no number much larger."""
 
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=_MOST)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
 """A limit; 0 is no limit."""
 
-Days = Annotated[float, msgspec.Meta(ge=0, le=_MOST)]
+Days = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
 """How long something is kept; 0 is for ever."""
 
 OnDrop = Literal["continue", "restart", "stop", "fallback"]
@@ -54,10 +54,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     key_command: str | None = None
     system: str | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=_MOST)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=MOST)] | None = None
     stream: bool = True
     fallback_on_error: bool = False  # a stream that fails before its first token: once without
-    retries: Annotated[int, msgspec.Meta(ge=0, le=_MOST)] = 3
+    retries: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 3
     retry_delay: Seconds = PAUSE  # before the first retry; doubled for each one after it
     connect_timeout: Seconds = 10.0
     first_token_timeout: Seconds | None = None  # 300 s, for local servers 900 s
@@ -77,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_complete: Days = 7.0
     keep_incomplete: Days = 30.0
     buffer: Literal["none", "fixed", "dynamic", "sliding"] = "none"
-    buffer_bytes: Annotated[int, msgspec.Meta(ge=4096, le=_MOST)] = 1024 * 1024
+    buffer_bytes: Annotated[int, msgspec.Meta(ge=4096, le=MOST)] = 1024 * 1024
     coalesce: bool = False
     theme: Literal["auto", "dark", "light"] = "auto"
     code_theme: str | None = None

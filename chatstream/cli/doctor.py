@@ -38,6 +38,7 @@ from chatstream.cli.options import (
     start_log,
 )
 from chatstream.cli.session import first_token
+from chatstream.cli.text import argument
 from chatstream.clock import monotonic
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.flow import Pulse, close
@@ -114,7 +115,7 @@ def doctor(
             resolved = resolve(flags, profile=profile)
             exits.warn(resolved.warnings)
             settings = resolved.settings
-            question = QUESTION if prompt is None else prompt.encode("utf-8", "replace").decode()
+            question = QUESTION if prompt is None else argument(prompt, "--prompt")
             asking = Asking(question, max_tokens or MAX_TOKENS, is_quiet=as_json)
             findings = diagnose(examine(settings, token, asking))
             token.check()

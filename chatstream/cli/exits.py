@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.errors import ChatstreamError, class_of
+from chatstream.errors import ChatstreamError, OutputError, class_of
 from chatstream.events import Done, Terminal
 
 
@@ -25,8 +24,12 @@ def status_of(terminal: Terminal | None, token: CancelToken) -> int:
 def usage(error: typer.TyperException, arguments: Sequence[str]) -> int:
     """One line for a mistake on the command line, and the events of it after `--json`."""
     if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
-        with contextlib.suppress(BrokenPipeError):
+        try:
             typer.echo(error.format_message())
+        except BrokenPipeError:
+            pass
+        except OutputError as full:
+            return report(full, arguments)
         return 2
     from chatstream.cli.mistakes import explained
 
@@ -42,15 +45,22 @@ def report(error: ChatstreamError, arguments: Sequence[str]) -> int:
     from chatstream.sinks import sink_class
     from chatstream.sinks.escape import clean
     from chatstream.sinks.output import Output
+    from chatstream.wording import bounded
 
     learn_secrets()
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if "--json" in own:
-        with contextlib.suppress(BrokenPipeError):  # nobody reads it; the status tells
+    if "--json" in own and not isinstance(error, OutputError):
+        try:
             drive(failed(error, CancelToken()), sink_class("jsonl")(Output(1)))
+        except BrokenPipeError:  # nobody reads it; the status tells
+            pass
+        except OSError as full:
+            report(OutputError.of(full), ())
     else:
-        lines = [f"error: {error.message}", *([error.hint] if error.hint else [])]
-        print(clean(redact("\n".join(lines))), file=sys.stderr)
+        hint = [redact(error.hint)] if error.hint else []
+        print(
+            clean("\n".join([f"error: {bounded(redact(error.message))}", *hint])), file=sys.stderr
+        )
     return error.exit_status
 
 

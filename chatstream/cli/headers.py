@@ -22,8 +22,12 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]+")
 """A value: RFC 9110, section 5.5; more than Latin-1 cannot be sent."""
 
-_NEVER = frozenset({"content-length", "transfer-encoding", "proxy-authorization"})
-"""These would break the request, or carry a proxy's password to the server."""
+_NEVER = {
+    "content-length": "chatstream sets it itself",
+    "transfer-encoding": "chatstream sets it itself",
+    "proxy-authorization": "write the user name and password into the proxy's address",
+}
+"""What would break the request, or carry a proxy's password to the server; and what to do."""
 
 _KEYS = frozenset({"authorization", "x-api-key", "api-key"})
 
@@ -79,7 +83,7 @@ def _checked(name: Any, text: Any) -> tuple[str, str]:
     if not _TOKEN.fullmatch(name):
         raise _Mistake("the name of a header holds a character that no name may have")
     if name.lower() in _NEVER:
-        raise _Mistake(f"{name} cannot be set, since chatstream or the proxy needs it")
+        raise _Mistake(f"{name} cannot be set: {_NEVER[name.lower()]}")
     if not isinstance(text, str):
         raise _Mistake(f"the value of {name} is not a text in quotes")
     text = text.strip(" \t")

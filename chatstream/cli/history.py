@@ -22,11 +22,12 @@ import typer
 from chatstream.cancel import CancelToken
 from chatstream.cli import exits
 from chatstream.cli.interrupt import interrupts
+from chatstream.cli.numbers import like, whole
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.messages import Message
 from chatstream.sinks.escape import clean
-from chatstream.sinks.output import Output
+from chatstream.sinks.output import put
 from chatstream.sinks.words import UNUSUAL_ENDS
 from chatstream.store.entries import Conversation, Run
 from chatstream.store.history import History
@@ -53,7 +54,11 @@ class Format(StrEnum):
 
 
 _number = typer.Option(
-    "-n", "--number", min=1, metavar="N", show_default=str(_NEWEST), help="Show at most N."
+    *("-n", "--number"),
+    parser=whole(1),
+    metavar="N",
+    show_default=str(_NEWEST),
+    help="Show at most N.",
 )
 Number = Annotated[int, _number]
 NumberAlone = Annotated[int | None, _number]
@@ -204,7 +209,7 @@ def prune(
         float | None,
         typer.Option(
             "--older-than",
-            min=0.0,
+            parser=like("keep_complete"),
             metavar="DAYS",
             help="Also delete conversations older than this.",
         ),
@@ -243,9 +248,6 @@ def _with_history(action: Callable[[History], None], *, as_json: bool = False) -
         return exits.report(error, ["--json"] if as_json else [])
     except BrokenPipeError:  # the reader has seen enough
         return 0
-    except OSError as error:
-        _note(f"error: the output cannot be written: {error.strerror}")
-        return 1
     return 0
 
 
@@ -271,7 +273,7 @@ def _on_terminal() -> bool:
 
 
 def _write(text: str) -> None:
-    Output(1).write((clean(text) if _on_terminal() else text).encode("utf-8", "replace"))
+    put((clean(text) if _on_terminal() else text).encode("utf-8", "replace"))
 
 
 def _write_json(items: Iterable[msgspec.Struct]) -> None:
@@ -300,7 +302,7 @@ def _write_table(
         begin = "".join(f"{cell}  " for cell in cells)
         room = columns - cell_len(begin)
         line = begin + last(end, room) if last and room > 0 else _fitted(begin + end, columns)
-        Output(1).write(f"{line}\n".encode("utf-8", "replace"))
+        put(f"{line}\n".encode("utf-8", "replace"))
 
 
 def _fitted(text: str, room: int) -> str:

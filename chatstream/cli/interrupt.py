@@ -8,6 +8,8 @@
    An alarm that was set before we started is a signal to end, like SIGTERM.
 3. The process ends at once only after the terminal's mode and its cursor are put back.
 4. A signal that is ignored when we start stays ignored: `nohup`, and a shell's background jobs.
+5. Any other signal that ends a process does to us what it does to every process. Where a terminal
+   is to be put back this is done first.
 
 What runs in a handler takes no lock and starts no thread: `CancelToken.cancel` sets an attribute
 and shuts sockets down, the five seconds are an interval timer of the kernel. Python runs handlers
@@ -41,6 +43,13 @@ _HANG_UP = getattr(signal, "SIGHUP", None)  # not on Windows
 if _HANG_UP is not None:
     _REASONS[_HANG_UP] = partial(HungUp, "the terminal was closed")
 
+_ODD = [
+    getattr(signal, name)
+    for name in ("SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGPROF", "SIGXCPU", "SIGPOLL")
+    if hasattr(signal, name)
+]
+"""Signals that nobody sends us for a reason that we know."""
+
 # The end of a synchronized update, lines that wrap, the cursor, no colour.
 _SHOW_CURSOR = b"\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m\n"
 
@@ -66,6 +75,11 @@ def interrupts(token: CancelToken, restore: Callable[[], None] = _nothing) -> It
     handle = _Handler(token, restore)
     for number in previous:
         signal.signal(number, handle)
+    if restore is not _nothing:
+        for number in _ODD:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                previous[number] = signal.SIG_DFL
+                signal.signal(number, partial(_die, restore))
     try:
         yield
     finally:
@@ -90,6 +104,14 @@ class _Handler:
             self._token.cancel(_REASONS[number]())
         elif number != _HANG_UP:
             force(reason.exit_status, self._restore)
+
+
+def _die(restore: Callable[[], None], number: int, _frame: FrameType | None) -> None:
+    """Put the terminal back, and let the signal do what it does to everyone."""
+    restore()
+    show_cursor()
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 def force(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chatstream.cli.config import FIELDS
+from chatstream.cli.numbers import like
+from chatstream.cli.text import argument
 from chatstream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ Temperature = Annotated[
     typer.Option(
         "--temperature",
         "-t",
-        min=0.0,
+        parser=like("temperature"),
         metavar="T",
         help="Sampling temperature; higher is more varied.",
     ),
@@ -90,7 +92,12 @@ Header = Annotated[
 ]
 Retries = Annotated[
     int | None,
-    typer.Option("--retries", min=0, metavar="N", help="Try again up to N times after failures."),
+    typer.Option(
+        "--retries",
+        parser=like("retries"),
+        metavar="N",
+        help="Try again up to N times after failures.",
+    ),
 ]
 Plain = Annotated[
     bool, typer.Option("--plain", help="Print the answer as plain text, even on a terminal.")
@@ -157,7 +164,7 @@ ConnectTimeout = Annotated[
     float | None,
     typer.Option(
         "--connect-timeout",
-        min=0.0,
+        parser=like("connect_timeout"),
         metavar="S",
         help="Give up connecting after S seconds; 0 means never.",
     ),
@@ -166,7 +173,7 @@ FirstTokenTimeout = Annotated[
     float | None,
     typer.Option(
         "--first-token-timeout",
-        min=0.0,
+        parser=like("first_token_timeout"),
         metavar="S",
         show_default="300; 900 if local",
         help="Give up if there is no token after S seconds; 0 means never.",
@@ -176,7 +183,7 @@ IdleTimeout = Annotated[
     float | None,
     typer.Option(
         "--idle-timeout",
-        min=0.0,
+        parser=like("idle_timeout"),
         metavar="S",
         help="Give up after S seconds without a new token; 0 means never.",
     ),
@@ -185,7 +192,7 @@ Timeout = Annotated[
     float | None,
     typer.Option(
         "--timeout",
-        min=0.0,
+        parser=like("timeout"),
         metavar="S",
         show_default="none",
         help="Limit the whole answer to S seconds.",
@@ -246,8 +253,42 @@ def file_path(text: str) -> Path:
     """What an option for a file takes; an empty text would be the current folder."""
     if not text.strip():
         raise typer.BadParameter("it is empty")
+    if "\0" in text:
+        raise typer.BadParameter(f"{text[:40]!r} has a NUL in it, which no file name may have")
     return Path(text)
 
+
+def input_file(text: str) -> Path:
+    """What `--file` takes: `-` is standard input, and `./-` a file of that name."""
+    path = file_path(text)
+    if path != Path("-") or text == "-":
+        return path
+    try:
+        return path.absolute()
+    except OSError as error:  # the current folder was removed
+        raise typer.BadParameter(f"{text} cannot be read: {error.strerror}") from error
+
+
+File = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        parser=input_file,
+        metavar="FILE",
+        help="Add a text file; - is standard input. Repeatable.",
+    ),
+]
+NoStdin = Annotated[bool, typer.Option("--no-stdin", help="Do not read standard input.")]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        metavar="NAME",
+        show_default="UTF-8",
+        help="The encoding of standard input and of files.",
+    ),
+]
 
 CopyTo = Annotated[
     Path | None,
@@ -308,11 +349,31 @@ def options_in(pairs: Sequence[str] | None) -> dict[str, Any] | None:
     """What `-o KEY=VALUE` says, each value JSON or else text. Raises `UsageError`."""
     options: dict[str, Any] = {}
     for pair in pairs or ():
-        key, equals, text = pair.encode("utf-8", "replace").decode().partition("=")
+        key, equals, text = argument(pair, "-o").partition("=")
         if not equals or not key:
             raise UsageError(f"-o {pair!r} is not KEY=VALUE", hint="for example: -o seed=7")
-        try:
-            options[key] = json.loads(text)
-        except ValueError:
-            options[key] = text
+        options[key] = _value(key, text)
     return options or None
+
+
+def _value(key: str, text: str) -> Any:
+    try:
+        value = json.loads(text)
+        _check_sendable(value)
+    except RecursionError:
+        raise UsageError(f"-o {key} is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise UsageError(f"-o {key} holds half a character") from None
+    except ValueError:
+        return text
+    return value
+
+
+def _check_sendable(value: Any, depth: int = 100) -> None:
+    if depth == 0:
+        raise RecursionError
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, dict | list):
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check_sendable(part, depth - 1)

@@ -19,7 +19,7 @@ from chatstream.cancel import CancelToken
 from chatstream.cli import exits
 from chatstream.cli.config import Settings
 from chatstream.cli.interrupt import interrupts
-from chatstream.errors import Cancelled, ConfigError
+from chatstream.errors import Cancelled, ConfigError, OutputError
 from chatstream.events import Done, Error, Event, Terminal
 from chatstream.flow import Pulse, Sink, close, drive, pipe
 from chatstream.nearest import did_you_mean
@@ -153,8 +153,7 @@ def show(events: Iterator[Event], sink: Sink, token: CancelToken) -> int:
     except OSError as error:
         if token.reason is not None:  # the terminal was closed, for one
             return token.reason.exit_status
-        print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
-        return 1
+        return exits.report(OutputError.of(error), ())
     return exits.status_of(terminal, token)
 
 

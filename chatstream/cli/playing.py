@@ -4,7 +4,8 @@
    that. What is wrong with it is raised there and not before.
 2. Events may be missing, for somebody has filtered them; of a journal none may.
 3. What arrives is played at once. Whoever waits for it can be cancelled.
-4. The words of errors and warnings are redacted: whoever recorded them may not have done it.
+4. As JSON it ends with a terminal event even then: `ended` makes an `error` of what is wrong.
+5. The words of errors and warnings are redacted: whoever recorded them may not have done it.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chatstream.cancel import SLICE, CancelToken
-from chatstream.errors import Cancelled, JournalError, Truncated, UsageError
-from chatstream.events import Done, Error, Event
+from chatstream.cli.prompt import STANDARD_INPUT
+from chatstream.cli.session import failed
+from chatstream.errors import Cancelled, ChatstreamError, JournalError, Truncated, UsageError
+from chatstream.events import Content, Done, Error, Event
 from chatstream.flow import Pulse, pipe, without_signals
-from chatstream.redact import redact_event
+from chatstream.redact import redact, redact_event
 from chatstream.stages.pace import pace
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import Damaged, Reader, find
-
-STANDARD_INPUT = "-"
 
 Source = str | Path | bytes | Iterable[bytes]
 
@@ -53,6 +54,31 @@ def play(source: Source, speed: float | None, token: CancelToken) -> Iterator[Ev
         )
     events = _to_the_end(_events(pieces), token)
     return events if speed is None else pipe(events, pace(speed, token.sleep))
+
+
+def ended(events: Iterator[Event], token: CancelToken) -> Iterator[Event]:
+    """These events with an `error` event at the end instead of an exception, for other programs."""
+    last: Event | None = None
+    has_text = False
+    try:
+        for event in events:
+            if type(event) is not Pulse:
+                last = event
+                has_text = has_text or isinstance(event, Content)
+            yield event
+    except ChatstreamError as error:
+        if last is None:
+            yield from failed(error, token)
+            return
+        yield Error(
+            error.code,
+            redact(error.message),
+            recoverable=False,
+            partial=has_text,
+            hint=error.hint or None,
+            seq=last.seq + 1,
+            t=last.t,
+        )
 
 
 def _events(pieces: Iterable[bytes]) -> Iterator[Event]:

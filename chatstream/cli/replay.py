@@ -10,6 +10,7 @@ from chatstream.cancel import CancelToken
 from chatstream.cli import exits
 from chatstream.cli.config import resolve
 from chatstream.cli.interrupt import interrupts
+from chatstream.cli.numbers import number
 from chatstream.cli.options import (
     Accessible,
     CodeTheme,
@@ -28,8 +29,8 @@ from chatstream.cli.options import (
     settings_in,
 )
 from chatstream.cli.output import check_look, present
-from chatstream.cli.playing import play
-from chatstream.errors import ChatstreamError, ConfigError, UsageError
+from chatstream.cli.playing import ended, play
+from chatstream.errors import ChatstreamError
 
 
 def replay(
@@ -41,7 +42,13 @@ def replay(
         ),
     ],
     speed: Annotated[
-        float, typer.Option("--speed", metavar="N", help="Play N times as fast as it came.")
+        float,
+        typer.Option(
+            "--speed",
+            parser=number(0.001),
+            metavar="N",
+            help="Play N times as fast as it came.",
+        ),
     ] = 1.0,
     instant: Annotated[bool, typer.Option("--instant", help="Show everything at once.")] = False,
     as_json: Json = False,
@@ -67,14 +74,12 @@ def replay(
     token = CancelToken()
     with interrupts(token):
         try:
-            if not speed > 0:
-                raise UsageError(f"--speed {speed:g} is not more than 0")
             settings = resolve(settings_in(arguments)).settings
             check_look(settings, as_json=as_json, plain=plain)
             copying = copying_in(arguments)
             events = play(source, None if instant else speed, token)
+            if as_json:
+                events = ended(events, token)
             return present(events, settings, token, as_json=as_json, plain=plain, copying=copying)
-        except (UsageError, ConfigError) as error:  # nothing was played
-            return exits.report(error, ("--json",) if as_json else ())
         except ChatstreamError as error:
-            return exits.report(error, ())
+            return exits.report(error, ("--json",) if as_json else ())

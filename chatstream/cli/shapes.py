@@ -12,6 +12,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
+from chatstream.cli.text import argument
+from chatstream.errors import UsageError
+
 _SWITCH = {"yes": True, "on": True, "no": False, "off": False}
 _SHOWN = 40
 """Characters of a value that a message quotes."""
@@ -35,8 +38,10 @@ class Misfit(ValueError):
 def fitted(kind: Any, value: Any) -> Any:
     """The value as one of this kind. Raises `Misfit`."""
     if isinstance(value, str):
-        # An argument need not be UTF-8, what we send has to be.
-        value = _of_text(kind, value.encode("utf-8", "replace").decode())
+        try:  # an argument need not be UTF-8, what we send has to be
+            value = _of_text(kind, argument(value, "it"))
+        except UsageError:
+            raise Misfit("takes text in UTF-8, and this is not UTF-8") from None
     elif is_table(kind) and isinstance(value, dict) and (inner := get_args(kind)[1]) is not Any:
         value = {
             name: _of_text(inner, item) if isinstance(item, str) else item

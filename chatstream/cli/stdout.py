@@ -9,18 +9,13 @@ import contextlib
 import os
 import sys
 
-from chatstream.errors import JournalError
-from chatstream.sinks.output import Output
+from chatstream.sinks.output import put
 
 
 def write(data: bytes) -> None:
-    """Write all of it. Raises `JournalError`."""
-    try:
-        Output(1).write(data)
-    except BrokenPipeError:
-        return
-    except OSError as error:
-        raise JournalError(f"cannot write to standard output: {error.strerror}") from error
+    """Write all of it. Raises `OutputError`."""
+    with contextlib.suppress(BrokenPipeError):
+        put(data)
 
 
 def encode(text: str, encoding: str) -> bytes:
@@ -45,5 +40,5 @@ def columns(descriptor: int = 1) -> int:
 
 
 def show(text: str) -> None:
-    """Print the text. Raises `JournalError`."""
+    """Print the text. Raises `OutputError`."""
     write(encode(text, sys.stdout.encoding))

@@ -17,7 +17,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import io
 import os
 import select
 import sys
@@ -25,6 +24,7 @@ import threading
 from typing import TextIO, cast
 
 from chatstream.clock import Deadline
+from chatstream.sinks.output import Printed
 from chatstream.sinks.terminal import opened_anew
 
 MOST = 256 * 1024
@@ -135,33 +135,9 @@ def standard_error() -> Notes:
     return Notes(2)
 
 
-class _Printed(io.TextIOBase):
-    """What `print(…, file=sys.stderr)`, logging, rich and tracebacks write to."""
-
-    encoding = "utf-8"  # as attributes of the class: those of the base cannot be set
-    errors = "backslashreplace"
-
-    def __init__(self, notes: Notes, encoding: str) -> None:
-        self._notes = notes
-        self.encoding = encoding
-
-    def write(self, text: str) -> int:
-        self._notes.write(text.encode(self.encoding, self.errors))
-        return len(text)
-
-    def writable(self) -> bool:
-        return True
-
-    def isatty(self) -> bool:
-        return os.isatty(self.fileno())
-
-    def fileno(self) -> int:
-        return self._notes.descriptor
-
-
 def take_over() -> None:
     """From now on everything that is printed to `sys.stderr` goes through `standard_error`."""
     given = sys.stderr  # None where the descriptor was closed when Python started
     encoding = given.encoding if given is not None else "utf-8"
-    sys.stderr = cast("TextIO", _Printed(standard_error(), encoding))
+    sys.stderr = cast("TextIO", Printed(standard_error(), 2, encoding, "backslashreplace"))
     atexit.register(standard_error().finish)

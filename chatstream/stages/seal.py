@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, monotonic
-from chatstream.errors import ChatstreamError, InternalError, Truncated
+from chatstream.errors import ChatstreamError, Truncated, mistake
 from chatstream.events import (
     SCHEMA_VERSION,
     Content,
@@ -42,6 +42,7 @@ from chatstream.flow import Burst, Finish, Pulse, Stage, close
 from chatstream.messages import Message
 from chatstream.redact import redact_event
 from chatstream.stages.buffer import Pressure
+from chatstream.wording import bounded
 
 log = logging.getLogger(__name__)
 
@@ -161,8 +162,7 @@ class _Seal:
             terminal = self._error(self._token.reason or error)
         except Exception as error:
             log.debug("a mistake of chatstream's own", exc_info=True)
-            mistake = InternalError(f"{type(error).__name__}: {error}")
-            terminal = self._error(self._token.reason or mistake)
+            terminal = self._error(self._token.reason or mistake(error))
         finally:
             try:
                 close(events)
@@ -294,7 +294,7 @@ class _Seal:
     def _error(self, error: ChatstreamError) -> Error:
         return Error(
             error.code,
-            self._redact(error.message),
+            bounded(self._redact(error.message)),
             recoverable=error.retryable,
             partial=self._partial,
             status=error.status,

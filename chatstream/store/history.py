@@ -27,7 +27,7 @@ from chatstream.errors import JournalError, UsageError
 from chatstream.store import entries
 from chatstream.store.database import FAILURES, Database, failure, is_damage
 from chatstream.store.entries import Conversation, Found, Run
-from chatstream.store.journal import SUFFIX, is_running
+from chatstream.store.journal import SUFFIX, is_journal, is_running
 from chatstream.store.place import state_folder
 from chatstream.store.reading import read
 
@@ -261,8 +261,8 @@ class History:
         try:
             with os.scandir(self._folder) as files:
                 for file in files:
-                    if file.name.endswith(SUFFIX):
-                        with contextlib.suppress(FileNotFoundError):
+                    if is_journal(file.name):
+                        with contextlib.suppress(OSError):  # gone, or a link that leads nowhere
                             sizes[file.name.removesuffix(SUFFIX)] = file.stat().st_size
         except FileNotFoundError:
             return {}

@@ -35,6 +35,11 @@ SUFFIX = ".jsonl"
 _CRC = b',"crc":%d}\n'
 _ELSEWHERE = "set XDG_STATE_HOME, or use --no-journal"
 
+LONGEST = 64 * 1024 * 1024
+"""Bytes of a line. The longest is the first, which holds the question with all its files."""
+
+_REST = 1024 * 1024  # bytes for the rest of the first line
+
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was asked, and whom first: enough to ask again. The key is looked up again.
@@ -62,6 +67,11 @@ class Head(Metadata, tag="metadata"):
 
     request: msgspec.Raw = msgspec.Raw()
     digest: str = ""
+
+
+def is_journal(name: str) -> bool:
+    """Whether a file may be a journal by its name; what is not ASCII was not named by us."""
+    return name.endswith(SUFFIX) and name.isascii()
 
 
 def digest_of(request: bytes | msgspec.Raw) -> str:
@@ -115,6 +125,8 @@ class Journal:
         if self._folder is None:
             raise JournalError("HOME is not set", hint=_ELSEWHERE)
         request = msgspec.json.encode(self._asked)
+        if len(request) > LONGEST - _REST:
+            raise JournalError("the question is too large for it")
         make_private(self._folder)
         path = self._folder / (opening.run + SUFFIX)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -36,11 +37,8 @@ from chatstream.events import (
     decode,
 )
 from chatstream.messages import Message
-from chatstream.store.journal import SUFFIX, Asked, Head, digest_of, is_running
+from chatstream.store.journal import LONGEST, SUFFIX, Asked, Head, digest_of, is_journal, is_running
 from chatstream.wire.lines import LineSplitter
-
-LONGEST = 64 * 1024 * 1024
-"""Bytes of a line. The longest is the first, which holds the question with all its files."""
 
 SLICE = 64 * 1024
 """Bytes of one read."""
@@ -110,6 +108,7 @@ class Reader:
         """Hold the event of a line. True when all that is held can go."""
         self._line += 1
         if self._line == 1:
+            line = line.removeprefix(BOM_UTF8)  # PowerShell writes one in front of what it pipes
             _check_version(line)  # before the rest, of which a newer version may make other things
             self._in_batches = _IS_JOURNAL in line
         mark = _MARK.search(line)
@@ -292,7 +291,7 @@ def _request(line: bytes) -> tuple[Asked | None, str | None]:
 def journals(folder: Path) -> list[Path]:
     """All journals there, the newest first."""
     try:
-        found = [it for it in folder.iterdir() if it.suffix == SUFFIX]
+        found = [it for it in folder.iterdir() if is_journal(it.name)]
     except FileNotFoundError:
         return []
     except OSError as error:

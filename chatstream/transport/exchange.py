@@ -366,7 +366,7 @@ def _late(where: str, connect: float | None, lane: Lane) -> TimedOut:
     if lane.proxy is not None:
         what = f"no connection to {where} through {lane.proxy} {limit}"
     elif lane.trace.tcp is not None:
-        what = f"the TLS handshake with {where} did not end {limit}"
+        what = f"the TLS handshake with {where} did not finish {limit}"
         hint = f"if the server speaks plain HTTP, write {trust.plain(where)}"
     else:
         what = f"no connection to {where} {limit}"

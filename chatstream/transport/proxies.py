@@ -94,13 +94,13 @@ def _of_the_environment(url: str) -> Proxy | None:
 def _check_socks(proxy: Proxy) -> None:
     if urlsplit(proxy.address).scheme not in _SOCKS:
         raise ConfigError(
-            f"{proxy} does not tell which kind of SOCKS it speaks",
+            f"{proxy} does not say which version of SOCKS it speaks",
             hint="write socks5h:// (or socks5://, socks4a://, socks4://) in its address",
         )
     if importlib.util.find_spec("socks") is None:
         raise ConfigError(
             f"{proxy} is a SOCKS proxy, which needs the package PySocks",
-            hint="install it beside chatstream: pip install PySocks, or chatstream[socks]",
+            hint="install it: pip install PySocks, or pipx inject chatstream PySocks",
         )
 
 
@@ -110,14 +110,11 @@ def is_failure(error: BaseException, proxy: Proxy | None, *, tunnels: bool, sent
     Until a tunnel is made, and without one for good, it is the proxy that answers. `sent`: the
     request itself was sent.
     """
-    if proxy is None or proxy.is_socks:
+    if proxy is None or proxy.is_socks or (tunnels and sent):
         return False
-    answers = sent != tunnels
+    kinds = requests.exceptions.ProxyError, http.client.BadStatusLine, ProtocolError
     return any(
-        isinstance(cause, requests.exceptions.ProxyError)
-        or (answers and isinstance(cause, http.client.BadStatusLine | ProtocolError))
-        or _TUNNEL_FAILED.search(str(cause))
-        for cause in causes(error)
+        isinstance(cause, kinds) or _TUNNEL_FAILED.search(str(cause)) for cause in causes(error)
     )
 
 
@@ -134,7 +131,7 @@ def failure(error: BaseException, proxy: Proxy | None, url: str) -> ChatstreamEr
         if isinstance(cause, http.client.BadStatusLine | ProtocolError | ConnectionResetError):
             hung_up = isinstance(cause, ConnectionResetError)  # RemoteDisconnected is one too
             kind, what = (
-                (ConnectError, "hung up without an answer")
+                (ConnectError, "closed the connection without answering")
                 if hung_up
                 else (ProxyRefused, "does not answer as an HTTP proxy")
             )
@@ -163,7 +160,7 @@ def no_connection(
     """The failure where the proxy makes no connection to the server."""
     kind = ConnectError if may_pass else ProxyRefused
     return kind(
-        f"{_named(proxy)} gives no connection to {where}: {words}",
+        f"{_named(proxy)} did not connect to {where}: {words}",
         hint="ask whoever runs the proxy, or name the server in NO_PROXY to ask it directly",
     )
 
@@ -173,12 +170,12 @@ def wants_password(proxy: Proxy | None, status: int | None = None) -> Chatstream
     code = f" ({status})" if status else ""
     if proxy is not None and "@" in proxy.address:
         return ProxyRefused(
-            f"{proxy} does not accept the user and password in its address{code}",
+            f"{proxy} does not accept the user name and password in its address{code}",
             hint=f"check them in {proxy.source}; special characters are percent-encoded, @ is %40",
         )
     scheme = urlsplit(proxy.address).scheme if proxy is not None and proxy.is_socks else "http"
     return ProxyRefused(
-        f"{_named(proxy)} wants a user and a password{code}",
+        f"{_named(proxy)} requires a user name and a password{code}",
         hint=f"put them into its address in {_source(proxy)}: {scheme}://USER:PASSWORD@HOST:PORT",
     )
 

@@ -55,12 +55,15 @@ _AUTHORITY = (
 
 _REFUSED = {  # X509_V_ERR_…: what is wrong with the certificate, and what to do
     9: ("is not valid yet", "check the date and time of this machine"),
-    10: ("has expired", "whoever runs the server has to renew it; check this machine's date too"),
+    10: (
+        "has expired",
+        "check this machine's date; if it is right, the server needs a new certificate",
+    ),
     18: ("is self-signed", "if you trust it, name its PEM file with ca_file or SSL_CERT_FILE"),
     19: ("comes from an authority that is not trusted here", _AUTHORITY),
     20: ("comes from an authority that is not trusted here", _AUTHORITY),
     21: ("comes from an authority that is not trusted here", _AUTHORITY),
-    23: ("has been revoked", "whoever runs the server has to replace it"),
+    23: ("has been revoked", "the server needs a new certificate"),
     62: ("is for another host name", "use a name in the address that the certificate holds"),
     64: ("is not for this IP address", "use a name in the address that the certificate holds"),
 }
@@ -102,7 +105,7 @@ def failure(error: BaseException, url: str) -> ChatstreamError:
         )
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return ConnectError(
-            f"no secure connection to {where}: the server hung up during the TLS handshake",
+            f"the connection to {where} ended during the TLS handshake",
             hint=f"check the port; if it speaks plain HTTP, write {plain(where)}",
         )
     told = reason.replace("_", " ").lower() if isinstance(reason, str) else str(error)

@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -14,7 +15,7 @@ import typer
 from chatstream import __version__
 from chatstream.cli.app import COMMANDS, main, with_number
 from tests.support.answers import ending, frames, headers, whole
-from tests.support.client import COMMAND, LIMIT, run_here, server_flags
+from tests.support.client import COMMAND, LIMIT, run, run_here, server_flags
 from tests.support.loopback import Reply, Script
 
 
@@ -106,6 +107,87 @@ def test_the_number_of_a_code_block_may_be_left_out(arguments: list[str], taken:
     given = list(arguments)
     assert with_number(given) == taken
     assert given == arguments
+
+
+PRINTING = [
+    [],
+    ["--help"],
+    ["--version"],
+    *([name, "--help"] for name in COMMANDS),
+    ["ask", "-p", "demo", "-m", "demo-fast", "hi"],
+    ["ask", "-p", "demo", "-m", "demo-fast", "--json", "hi"],
+    ["ask", "--json", "--nonsense"],
+    ["models", "-p", "demo"],
+    ["models", "-p", "demo", "--json"],
+    ["schema"],
+    ["config"],
+    ["config", "show"],
+    ["config", "path"],
+    ["bench", "--explain"],
+    ["history", "export"],
+]
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_a_full_disk_is_told_in_one_line(arguments: list[str]) -> None:
+    run_here(["ask", "-p", "demo", "-m", "demo-fast", "something for the history"])
+    done = run_here(arguments, stdout=FULL)
+    assert done.stderr == "error: cannot write the output: No space left on device\n"
+    assert done.status == (2 if "--nonsense" in arguments else 1)
+
+
+def test_a_full_disk_is_told_by_the_process_too() -> None:
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "--help"], stdout=full, stderr=subprocess.PIPE, timeout=LIMIT, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"error: cannot write the output: No space left on device\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-16", "shift_jis"])
+def test_every_encoding_takes_the_output(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "日本-é").mkdir()
+    config = str(tmp_path / "日本-é" / "c")
+    Path(config).touch()
+    for arguments in PRINTING:
+        if arguments in ([], ["config"]) or "--nonsense" in arguments:
+            continue  # mistakes
+        done = run_here(
+            arguments, encoding=encoding, CHATSTREAM_SYSTEM="日本 é ★ 😀", CHATSTREAM_CONFIG=config
+        )
+        assert (done.status, done.stderr) == (0, "")
+        is_data = arguments[0] in {"ask", "history"} and "--help" not in arguments
+        done.stdout.decode("utf-8" if is_data else encoding)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"PYTHONIOENCODING": "cp1252"},
+        {"PYTHONIOENCODING": "latin-1:strict"},
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+    ids=str,
+)
+def test_the_process_prints_whatever_its_locale_is(environ: dict[str, Any]) -> None:
+    shown = run(["config", "show"], CHATSTREAM_SYSTEM="日本", **environ)
+    assert (shown.status, shown.stderr) == (0, "")
+    asked = run(["ask", "-p", "demo", "-m", "demo-fast", "--plain", "hi"], **environ)
+    asked.stdout.decode()
+    assert (asked.status, asked.stderr) == (0, "")
+
+
+def test_used_up_memory_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hungry() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("chatstream.cli.schema.schema", hungry)
+    done = run_here(["schema"])
+    assert (done.status, done.stderr) == (1, "error: there is not enough memory\n")
 
 
 ANSWER = "```py\none\n```\n\n```sh\ntwo\n```\n"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import socket
+import subprocess
 import threading
 from pathlib import Path
 
@@ -14,8 +16,10 @@ import pytest
 from chatstream import events as ev
 from chatstream import grammar
 from chatstream.accumulate import Accumulator
+from chatstream.store.place import runs_folder
+from chatstream.store.reading import journals, read
 from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, headers, whole
-from tests.support.client import Finished, Running, run, run_here, server_flags
+from tests.support.client import COMMAND, Finished, Running, run, run_here, server_flags
 from tests.support.continuing import Continuing, half, long_text, refuses_prefill
 from tests.support.loopback import Framing, Point, Reply, Script
 
@@ -286,6 +290,73 @@ def test_the_question_is_the_prompt_standard_input_and_files(tmp_path: Path) -> 
     system, user = server.requests[0].json["messages"]
     assert system == {"role": "system", "content": "be brief"}
     assert user["content"] == f"review this\n\ndiff --git\n\n{note}:\n```\ngrüße\n```"
+
+
+def test_a_file_whose_name_is_no_text_is_sent_and_kept(tmp_path: Path) -> None:
+    note = os.fsencode(tmp_path) + b"/caf\xe9.txt"
+    Path(os.fsdecode(note)).write_text("content")
+    with Script(whole("ollama")) as server:
+        flags = server_flags("ollama", server.url)
+        done = run_here(["ask", *flags, "q", "--json", "-f", os.fsdecode(note)])
+    assert (done.status, done.stderr) == (0, "")
+    assert not any(isinstance(it, ev.Warn) for it in done.events)
+    asked = server.requests[0].json["messages"][0]["content"]
+    assert asked == f"q\n\n{tmp_path}/caf\\xe9.txt:\n```\ncontent\n```"
+    (journal,) = journals(runs_folder())
+    assert read(journal).damage is None
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_a_file_that_is_not_there_is_told_whatever_its_name(as_json: list[str]) -> None:
+    done = run_here(["ask", "-p", "demo", "q", "-f", "caf\udce9", *as_json])
+    assert done.status == 2
+    assert "caf\\xe9 cannot be read: No such file" in (done.stdout.decode() + done.stderr).replace(
+        "\\\\", "\\"
+    )
+
+
+def test_standard_input_that_nohup_leaves_is_none() -> None:
+    with Path(os.devnull).open("w") as null:  # it cannot be read
+        done = subprocess.run(
+            [*COMMAND, "ask", "-p", "demo", "-m", "demo-fast", "hi"],
+            stdin=null,
+            capture_output=True,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--encoding", "nope"], "--encoding 'nope' is not a text encoding"),
+        (["-f", "-", "--no-stdin"], "--no-stdin contradicts -f -"),
+        (["-f", "a\0b"], "has a NUL in it"),
+        (["caf\udce9"], "the question is not UTF-8 text: byte 4"),
+    ],
+)
+def test_a_mistake_in_what_is_fed_is_one_line(arguments: list[str], message: str) -> None:
+    question = [] if arguments[0].startswith("caf") else ["hi"]
+    done = run_here(["ask", "-p", "demo", *arguments, *question])
+    assert (done.status, done.stdout) == (2, b"")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+
+
+def test_what_was_piped_is_decoded_as_declared() -> None:
+    with Script(whole("ollama")) as server:
+        flags = server_flags("ollama", server.url)
+        done = run_here(["ask", *flags, "--encoding", "cp1252", "-"], stdin=b"\x93caf\xe9\x94")
+    assert done.status == 0
+    assert server.requests[0].json["messages"][0]["content"] == "\u201ccafé\u201d"
+
+
+def test_a_file_may_be_called_minus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-").write_text("content")
+    with Script(whole("ollama")) as server:
+        run_here(["ask", *server_flags("ollama", server.url), "q", "-f", "./-"], stdin=b"piped")
+    asked = server.requests[0].json["messages"][0]["content"]
+    assert asked == f"q\n\npiped\n\n{tmp_path}/-:\n```\ncontent\n```"
 
 
 def test_options_reach_the_server_under_its_own_names() -> None:

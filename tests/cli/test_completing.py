@@ -159,6 +159,11 @@ def test_an_odd_line_is_no_failure(line: str) -> None:
     assert asked(line).stderr == ""
 
 
+def test_a_shell_that_does_not_tell_its_line_gets_nothing() -> None:
+    done = run_here([], _CHATSTREAM_COMPLETE="complete_bash")
+    assert (done.status, done.stdout, done.stderr) == (1, b"", "")
+
+
 def test_a_run_whose_journal_is_read_only_in_part_is_offered() -> None:
     write_run(state_folder(), run_id(1), question="x" * 2_000_000)
     assert asked("chatstream history show ", "described").stdout.decode() == f"{run_id(1)}\t\n"

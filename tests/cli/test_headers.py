@@ -180,6 +180,18 @@ def test_they_replace_what_chatstream_sends_itself(provider: str, name: str, hea
     assert "the-key" not in str(request.headers)
 
 
+def test_no_header_is_sent_twice_under_names_that_differ_in_case() -> None:
+    from chatstream.cli.choose import made
+
+    given = {"AUTHORIZATION": "mine", "accept": "text/plain"}
+    settings = resolve({"api_key": "the-key", "headers": given}).settings
+    provider = made("openai", settings)
+    provider.close()
+    names = [name.lower() for name in provider.call("/x", {}).headers]
+    assert len(names) == len({*names})
+    assert provider.call("/x", {}).headers["AUTHORIZATION"] == "mine"
+
+
 def test_a_hosted_service_needs_no_key_beside_a_header_that_is_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -14,7 +14,7 @@ from chatstream.cli.app import COMMANDS
 from chatstream.cli.history import _Progress
 from chatstream.messages import Message
 from chatstream.store.entries import Conversation
-from chatstream.store.place import state_folder
+from chatstream.store.place import runs_folder, state_folder
 from tests.support.client import COMMAND, run, run_here
 from tests.support.runs import STATS, failed, run_id, running, write_run
 from tests.support.terminal import on_terminal
@@ -185,7 +185,7 @@ def test_a_terminal_gets_clean_text(folder: Path) -> None:
         (["show", "2026"], "there is no run '2026'"),
         (["rm", "2026"], "there is no run '2026'"),
         (["export", "2026"], "there is no run '2026'"),
-        (["list", "-n", "0"], "not in the range"),
+        (["list", "-n", "0"], "a whole number from 1"),
         (["export", "--format", "pdf"], "pdf"),
         (["bogus"], "bogus"),
         (["search"], "WORD"),
@@ -303,7 +303,7 @@ def test_an_output_that_is_full_is_told(folder: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([*COMMAND, "history"], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
-    assert done.stderr.startswith(b"error: the output cannot be written: ")
+    assert done.stderr.startswith(b"error: cannot write the output: ")
 
 
 def test_a_long_sync_is_told_once_and_only_to_a_person(
@@ -318,3 +318,13 @@ def test_a_long_sync_is_told_once_and_only_to_a_person(
             progress(100, 1000)
         told = capsys.readouterr().err
         assert told == "taking in the journals of 1000 runs, 100 are done…\n" * person
+
+
+def test_what_lies_beside_the_journals_hides_none_of_them() -> None:
+    run_here(["ask", "-p", "demo", "-m", "demo-fast", "hi"])
+    (runs_folder() / "caf\udce9.jsonl").write_text("")
+    (runs_folder() / "loop.jsonl").symlink_to("loop.jsonl")
+    for arguments in (["list"], ["list", "--json"], ["show"]):
+        done = run_here(["history", *arguments])
+        assert (done.status, done.stderr) == (0, "")
+        assert done.stdout

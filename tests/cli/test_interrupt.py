@@ -417,6 +417,45 @@ def test_an_alarm_that_was_set_before_the_start_ends_the_answer() -> None:
     assert b"chatstream resume" in done.stderr
 
 
+ODD = [signal.SIGUSR1, signal.SIGVTALRM, signal.SIGXCPU, signal.SIGQUIT]
+
+
+@pytest.mark.parametrize("number", ODD)
+def test_any_other_signal_ends_the_process_as_it_ends_every_process(number: int) -> None:
+    reply = Reply(frames("ollama"), headers=headers("ollama"), hold={5: threading.Event()})
+    with Script(reply) as server:
+        with Running(["ask", "--json", *server_flags("ollama", server.url), "hi"]) as client:
+            client.read_until(b'"content"')
+            server.wait_holding()
+            client.process.send_signal(number)
+            done = client.finish()
+        assert (done.status, done.stderr) == (-number, "")
+    (journal,) = runs_folder().iterdir()
+    kept = read(journal)
+    assert (kept.outcome, kept.damage) == ("interrupted", None)
+    assert kept.message.content in TEXT
+    assert kept.message.content
+
+
+def test_any_other_signal_gives_the_terminal_back() -> None:
+    with Script(
+        Reply(frames("ollama"), headers=headers("ollama"), hold={5: threading.Event()})
+    ) as server:
+        sent = False
+
+        def seen(written: bytes, client: subprocess.Popen[bytes]) -> None:
+            nonlocal sent
+            if b"\x1b[?25l" in written and not sent:
+                server.wait_holding()
+                sent = True
+                client.send_signal(signal.SIGUSR1)
+
+        flags = server_flags("ollama", server.url)
+        status, _, written = on_terminal(["ask", *flags, "hi"], seen=seen)
+    assert status == -signal.SIGUSR1
+    assert written.rindex(b"\x1b[?25h") > written.rindex(b"\x1b[?25l")
+
+
 def test_the_grace_of_an_inner_one_goes_on_until_the_outermost_is_left() -> None:
     token = CancelToken()
     with interrupts(token):

@@ -192,9 +192,7 @@ def test_a_reader_that_went_away_is_no_failure(capsys: pytest.CaptureFixture[str
 def test_an_output_that_cannot_be_written_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     sink = Sink(OSError(28, "No space left on device"))
     assert show(source([], ev.Content("a"), ev.Content("b"), DONE), sink, CancelToken()) == 1
-    assert capsys.readouterr().err == (
-        "error: the output cannot be written: No space left on device\n"
-    )
+    assert capsys.readouterr().err == ("error: cannot write the output: No space left on device\n")
 
 
 def test_a_terminal_that_was_closed_is_a_hang_up(capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,7 +239,7 @@ def test_a_full_disk_is_told_and_ends_the_run(tmp_path: Path) -> None:
         )
         assert server.wait_closed()
     assert done.returncode == 1
-    assert done.stderr.decode().startswith("error: the output cannot be written")
+    assert done.stderr.decode().startswith("error: cannot write the output")
 
 
 @pytest.mark.parametrize(("flags", "left"), [([], False), (["--no-journal"], True)])

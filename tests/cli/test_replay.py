@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from chatstream.events import Content, Done, Error, Event, Metadata, Reasoning, Stats, encode_lines
+from chatstream.grammar import check
 from chatstream.messages import Message
 from chatstream.store.journal import Asked, Journal
 from chatstream.store.place import runs_folder
@@ -26,6 +28,7 @@ HOUR = 3600.0
 LATE = Content("late\n", seq=2, t=HOUR)
 STATS = Stats(duration=1.0, chunks=2)
 END = Done(finish_reason="stop", stats=STATS, attempts=1, seq=3, t=HOUR)
+DONE = Done(finish_reason="stop", stats=STATS, attempts=1, seq=2, t=0.0)
 LONG: list[Event] = [OPENING, FIRST, LATE, END]
 
 
@@ -189,14 +192,38 @@ def damaged_journal() -> bytes:
 NEWER = b'{"type":"metadata","version":9,"run":"r","seq":0,"t":0.0}\n'
 
 
-@pytest.mark.parametrize("as_json", [False, True])
-def test_damage_is_told_in_one_line_after_all_that_is_sound(as_json: bool) -> None:
-    done = run_here(["replay", "-", *["--json"] * as_json], stdin=damaged_journal())
-    assert done.status == 1
-    assert done.stdout == (encode_lines([OPENING, FIRST]) if as_json else b"first\n")
+def test_damage_is_told_in_one_line_after_all_that_is_sound() -> None:
+    done = run_here(["replay", "-"], stdin=damaged_journal())
+    assert (done.status, done.stdout) == (1, b"first\n")
     assert done.stderr == (
         "error: damaged in line 3: its checksum does not fit the bytes before it\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        (lambda: damaged_journal(), 1, "journal"),
+        (lambda: encode_lines([OPENING, FIRST]), 5, "truncated"),
+        (lambda: b"nonsense\n", 1, "journal"),
+        (lambda: b"", 5, "truncated"),
+        (lambda: NEWER, 1, "journal"),
+    ],
+    ids=["damaged", "cut", "no recording", "empty", "newer"],
+)
+def test_with_json_the_last_event_is_a_terminal_one_whatever_is_wrong(
+    data: Callable[[], bytes], status: int, code: str
+) -> None:
+    done = run_here(["replay", "--json", "-"], stdin=data())
+    assert (done.status, done.stderr) == (status, "")
+    assert isinstance(done.terminal, Error)
+    assert done.terminal.code == code
+    check(done.events)
+
+
+def test_a_mark_in_front_of_a_recording_is_no_damage() -> None:
+    done = run_here(["replay", "-"], stdin=b"\xef\xbb\xbf" + encode_lines([OPENING, FIRST, DONE]))
+    assert (done.status, done.stdout, done.stderr) == (0, b"first\n", "")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatstream.cli import stdout
-from chatstream.errors import JournalError
+from chatstream.errors import OutputError
 from tests.support.client import run
 
 
@@ -40,7 +40,7 @@ def test_a_full_disk_is_an_error_with_its_reason() -> None:
     saved, full = os.dup(1), os.open("/dev/full", os.O_WRONLY)
     try:
         os.dup2(full, 1)
-        with pytest.raises(JournalError, match="standard output: No space left"):
+        with pytest.raises(OutputError, match="cannot write the output: No space left"):
             stdout.write(b"x")
     finally:
         os.dup2(saved, 1)

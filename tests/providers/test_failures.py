@@ -449,6 +449,17 @@ def test_a_long_message_is_cut_to_one_line_of_500_characters() -> None:
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>",  # nginx
+        "Client sent an HTTP request to an HTTPS server.\n",  # Go
+    ],
+)
+def test_a_server_that_wants_tls_is_told_with_how_to_ask_it(page: str) -> None:
+    assert "https://" in (fail(400, page).hint or "")
+
+
 def test_a_404_that_names_no_model_hints_at_the_address() -> None:
     assert "--base-url" in (fail(404, "404 page not found").hint or "")
     assert "chatstream models" in (fail(404, {"error": MISSING}).hint or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -9,7 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from chatstream.sinks.output import Output
+from chatstream.errors import OutputError
+from chatstream.sinks.output import Output, Printed, put
 
 
 class Pipe:
@@ -85,3 +87,19 @@ def test_the_descriptor_stays_open(pipe: Pipe) -> None:
     output.write(b"a")
     del output
     assert os.write(pipe.write_end, b"b") == 1
+
+
+def test_what_is_put_on_a_full_disk_is_one_of_our_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OutputError, match=r"^cannot write the output: No space left on device$"):
+        put(b"text")
+
+
+def test_what_is_printed_is_there_at_once_in_its_encoding(pipe: Pipe) -> None:
+    file = Printed(Output(pipe.write_end), pipe.write_end, "latin-1", "replace")
+    print("né ★", file=file)
+    assert os.read(pipe.read_end, 100) == b"n\xe9 ?\n"
+    assert (file.encoding, file.fileno(), file.isatty()) == ("latin-1", pipe.write_end, False)

@@ -21,6 +21,7 @@ from chatstream.events import Content, Done, Event, Metadata, Stats, Warn, decod
 from chatstream.grammar import check
 from chatstream.messages import Message
 from chatstream.stages.seal import new_run
+from chatstream.store import journal
 from chatstream.store.journal import Asked, Journal, is_running
 from chatstream.store.reading import events_of, read
 
@@ -44,10 +45,10 @@ def a_run() -> list[list[Event]]:
 
 
 def written(folder: Path, batches: Sequence[Sequence[Event]], asked: Asked = ASKED) -> Path:
-    journal = Journal(folder, asked)
+    writer = Journal(folder, asked)
     for batch in batches:
-        journal.write(batch)
-    journal.close()
+        writer.write(batch)
+    writer.close()
     (path,) = folder.iterdir()
     return path
 
@@ -133,6 +134,16 @@ def test_half_a_character_is_an_error_of_the_journal(tmp_path: Path) -> None:
     asked = Asked((Message("user", "\ud800"),))
     with pytest.raises(JournalError, match="half a character"):
         Journal(tmp_path / "runs", asked).write([opening()])
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_question_that_no_reader_would_take_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "LONGEST", journal._REST + 1000)
+    written(tmp_path / "fits", a_run(), Asked((Message("user", "x" * 900),)))
+    with pytest.raises(JournalError, match="too large"):
+        Journal(tmp_path / "runs", Asked((Message("user", "\n" * 600),))).write(a_run()[0])
     assert not (tmp_path / "runs").exists()
 
 

@@ -525,3 +525,9 @@ def test_there_is_no_glimpse_of_another_file(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     (tmp_path / "text").write_text("hello\n")
     assert [glimpse(tmp_path / it) for it in ("empty", "text", "missing")] == [None] * 3
+
+
+def test_what_we_did_not_name_is_no_journal(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    (path.parent / "caf\udce9.jsonl").write_text("")
+    assert journals(path.parent) == [path]

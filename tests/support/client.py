@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -101,13 +102,22 @@ def run(arguments: Sequence[str], *, stdin: bytes | None = None, **environ: str)
         return client.finish()
 
 
-def run_here(arguments: Sequence[str], *, stdin: bytes | None = None, **environ: str) -> Finished:
+def run_here(
+    arguments: Sequence[str],
+    *,
+    stdin: bytes | None = None,
+    stdout: Path | None = None,
+    encoding: str = "utf-8",
+    **environ: str,
+) -> Finished:
     """Run a command line to its end in this process: a hundredth of the time that a process takes.
 
     For mistakes, and for what reads and prints and is done. Signals, terminals, closed
-    descriptors and the start of the process itself need `run`.
+    descriptors and the start of the process itself need `run`. `stdout` is a file to write to, of
+    which nothing is read, `encoding` that of standard output.
     """
     from chatstream.cli.app import main
+    from chatstream.sinks.output import take_over
 
     began = time.monotonic()
     with ExitStack() as stack:
@@ -123,10 +133,15 @@ def run_here(arguments: Sequence[str], *, stdin: bytes | None = None, **environ:
             # With the errors that a process has: what cannot be encoded must not fail here only.
             errors = "backslashreplace" if name == "stderr" else "strict"
             mode = "r" if name == "stdin" else "w"
+            named = encoding if name == "stdout" else "utf-8"
             file = stack.enter_context(
-                open(number, mode, encoding="utf-8", errors=errors, closefd=False)
+                open(number, mode, encoding=named, errors=errors, closefd=False)
             )
             patch.setattr(sys, name, file)
+        if stdout is not None:
+            with stdout.open("wb") as target:
+                os.dup2(target.fileno(), 1)
+        take_over()
         patch.setattr(sys, "argv", ["chatstream", *arguments])
         for variable, value in environ.items():
             patch.setenv(variable, value)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from tests.support.listener import Listener
 from tests.support.loopback import Reply, Script
 from tests.support.names import Names, at
 from tests.support.proxy import ForwardProxy, black_hole
+from tests.support.tls import Certificate, TLSStream, make_certificate
 
 pytestmark = pytest.mark.usefixtures("no_proxies")
 
@@ -117,7 +120,7 @@ def test_a_socks_proxy_is_for_this_machine_too_so_what_it_needs_is_told(url: str
 
 
 def test_socks_is_not_enough_to_tell_which() -> None:
-    with pytest.raises(ConfigError, match="which kind of SOCKS") as caught:
+    with pytest.raises(ConfigError, match="which version of SOCKS") as caught:
         proxy_for(FAR[0], {"http": "socks://proxy.test:3"})
     assert "socks5h://" in (caught.value.hint or "")
 
@@ -164,10 +167,10 @@ def test_a_407_says_how_to_give_user_and_password(url: str) -> None:
         without = refused(url, proxy.url)
         wrong = refused(url, proxy.url.replace("//", "//me:secret@"))
     assert isinstance(without, ProxyRefused)
-    assert "wants a user and a password (407)" in without.message
+    assert "requires a user name and a password (407)" in without.message
     assert "http://USER:PASSWORD@HOST:PORT" in (without.hint or "")
     assert isinstance(wrong, ProxyRefused)
-    assert "does not accept the user and password" in wrong.message
+    assert "does not accept the user name and password" in wrong.message
     assert "%40" in (wrong.hint or "")
 
 
@@ -183,7 +186,7 @@ def test_a_proxy_that_refuses_connect_is_told_with_its_words(status: int, again:
     with Answers(f"HTTP/1.1 {status} Its Words\r\n\r\n".encode()) as proxy:
         error = refused(FAR[1], proxy.url)
     assert isinstance(error, ConnectError)
-    assert error.message.endswith(f"gives no connection to {FAR[1]}: {status} Its Words")
+    assert error.message.endswith(f"did not connect to {FAR[1]}: {status} Its Words")
     assert error.retryable == again
     assert "NO_PROXY" in (error.hint or "")
 
@@ -203,7 +206,7 @@ def test_a_proxy_that_hangs_up_may_be_tried_again(url: str) -> None:
     with Answers(b"") as proxy:
         error = refused(url, proxy.url)
     assert isinstance(error, ConnectError)
-    assert "hung up without an answer" in error.message
+    assert "closed the connection without answering" in error.message
     assert error.retryable
 
 
@@ -235,12 +238,37 @@ def test_a_servers_certificate_is_not_taken_for_the_proxys(
         assert [it.method for it in proxy.requests] == ["CONNECT"]
 
 
-def test_a_server_that_hangs_up_behind_a_tunnel_is_not_the_proxys_failure(
-    monkeypatch: pytest.MonkeyPatch,
+class SecureAnswers(Answers):
+    """The same over TLS."""
+
+    def __init__(self, data: bytes, certificate: Certificate) -> None:
+        super().__init__(data)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate.cert, certificate.key)
+
+    def handle(self, number: int, sock: socket.socket) -> None:
+        stream = TLSStream(sock, self._context)
+        stream.handshake()
+        stream.recv(65536)
+        stream.sendall(self._data or b"")
+        stream.close_notify()
+
+
+@pytest.mark.parametrize(
+    ("data", "says"), [(b"SSH-2.0-x\r\n", "does not speak HTTP"), (b"", "without an answer")]
+)
+def test_what_comes_out_of_a_tunnel_is_not_the_proxys_failure(
+    data: bytes, says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    cut = Reply(b"", cut_after=0, rst=True)
-    with Script(cut, https=True) as server, ForwardProxy() as proxy:
+    certificate = make_certificate(tmp_path)
+    with SecureAnswers(data, certificate) as server, ForwardProxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        with pytest.raises(ChatstreamError) as caught:
-            ask(at("server.test", server.url), ca_file=str(server.ca_file))
+        with pytest.raises(ChatstreamError, match=says) as caught:
+            ask(f"https://server.test:{server.port}/v1", ca_file=str(certificate.ca))
     assert "proxy" not in caught.value.message
+
+
+def test_a_proxy_that_is_asked_by_tls_is_trusted_as_a_server_is() -> None:
+    with Script(Reply(b"ok"), https=True) as proxy:
+        assert b"ok" in ask(FAR[0], proxies={"http": proxy.url}, ca_file=str(proxy.ca_file))
+        assert [it.path for it in proxy.requests] == [FAR[0]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from chatstream.cancel import CancelToken
 from chatstream.errors import ChatstreamError, ConnectError, ProxyRefused, TimedOut
 from chatstream.transport import Call, Transport
+from chatstream.transport.connection import Lane
 from tests.support.listener import Listener
 from tests.support.loopback import Reply, Script
 from tests.support.names import Names, at
@@ -87,15 +89,30 @@ def test_a_connection_through_it_is_used_again() -> None:
         assert len(server.connections) == len(proxy.requests) == 1
 
 
+@pytest.mark.parametrize("https", [False, True])
+def test_a_new_connection_is_told_from_one_that_is_used_again(https: bool) -> None:
+    with Script(Reply(b"ok"), https=https) as server, SocksProxy() as proxy:
+        given = dict.fromkeys(("http", "https"), proxy.url("socks5"))
+        ca_file = str(server.ca_file) if https else None
+        with closing(Seen(proxies=given, ca_file=ca_file)) as transport:
+            for reused in (False, True):
+                list(transport.exchange(Call(server.url, {}), CancelToken()))
+                trace = transport.lanes[-1].trace
+                assert trace.reused == reused
+                assert (trace.tcp is None) == reused
+
+
 def test_a_cancel_ends_it_in_the_handshake() -> None:
     with Silent() as proxy, closing(Transport(proxies={"http": proxy.url})) as transport:
         token = CancelToken()
         items = transport.exchange(Call("http://127.0.0.1:9/", {}), token)
         next(items)
+        assert proxy.asked.wait(5)
         token.cancel()
         with pytest.raises(ChatstreamError) as caught:
             list(items)
-    assert caught.value is token.reason
+        assert caught.value is token.reason
+        assert proxy.left.wait(5)
 
 
 # ---- user and password
@@ -112,10 +129,10 @@ def test_where_it_wants_a_password_this_is_said() -> None:
         without = refused("http://127.0.0.1:9/", proxy.url("socks5h"))
         wrong = refused("http://127.0.0.1:9/", proxy.url("socks5").replace("//", "//me:secret@"))
     assert isinstance(without, ProxyRefused)
-    assert "wants a user and a password" in without.message
+    assert "requires a user name and a password" in without.message
     assert "socks5h://USER:PASSWORD@HOST:PORT" in (without.hint or "")
     assert isinstance(wrong, ProxyRefused)
-    assert "does not accept the user and password" in wrong.message
+    assert "does not accept the user name and password" in wrong.message
 
 
 # ---- how it fails
@@ -137,7 +154,11 @@ class Answers(Listener):
 
 
 class Silent(Listener):
-    """Takes connections, and never says anything."""
+    """Takes connections, and never says anything. It sees when it is asked, and left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.left = threading.Event(), threading.Event()
 
     @property
     def url(self) -> str:
@@ -145,7 +166,18 @@ class Silent(Listener):
 
     def handle(self, number: int, sock: socket.socket) -> None:
         while sock.recv(65536):
-            pass
+            self.asked.set()
+        self.left.set()
+
+
+class Seen(Transport):
+    """A transport whose lanes can be looked at."""
+
+    lanes: list[Lane]
+
+    def _new_lane(self) -> Lane:
+        self.lanes = [*getattr(self, "lanes", []), super()._new_lane()]
+        return self.lanes[-1]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -208,7 +240,7 @@ def test_what_it_answers_in_place_of_a_connection_is_told(
     with SocksProxy(reply=reply) as proxy:
         error = refused("http://127.0.0.1:9/", proxy.url(kind))
     assert isinstance(error, ConnectError)
-    assert f"gives no connection to 127.0.0.1:9: {words}" in error.message
+    assert f"did not connect to 127.0.0.1:9: {words}" in error.message
     assert error.retryable == again
 
 

@@ -134,6 +134,14 @@ def test_the_strongest_that_is_named_counts_alone(
             given(other, good)
 
 
+def test_requests_adds_no_certificates_of_its_own(
+    server: Script, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate.ca))
+    with server, pytest.raises(TLSError):
+        ask(server.url, certifi.where())
+
+
 def test_an_empty_variable_names_nothing(
     server: Script, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,32 @@
+"""Words for people that more than one room needs."""
+
+from __future__ import annotations
+
+import re
+
+_WORD = 300  # characters; longer ones are no paths
+_MESSAGE = 1000
+
+_HALF = re.compile("[\ud800-\udfff]")
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+
+
+def encodable(text: str) -> str:
+    r"""The text with everything escaped that UTF-8 cannot hold.
+
+    Names of files and arguments may have bytes that are not UTF-8. Python keeps each of them as a
+    lone surrogate (PEP 383), which no output takes and no JSON: it becomes ``\xe9``. Where Python
+    read the name in another encoding and the bytes are UTF-8 after all, they are decoded.
+    """
+    if _HALF.search(text) is None:
+        return text
+    text = _NO_BYTE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def bounded(text: str) -> str:
+    """A message that quotes what somebody wrote, cut where that is longer than anyone reads."""
+    if len(text) <= _WORD:
+        return text
+    text = re.sub(rf"\S{{{_WORD},}}", lambda word: f"{word[0][:_WORD]}…", text)
+    return text if len(text) <= _MESSAGE else f"{text[:_MESSAGE]}…"

@@ -1,0 +1,32 @@
+"""Claimed: whatever a text holds, what is made of it can be encoded, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from chatstream.wording import bounded, encodable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain, é 日本", "plain, é 日本"),
+        (os.fsdecode(b"caf\xe9.txt"), "caf\\xe9.txt"),
+        ("na\udcc3\udca9", "naé"),  # UTF-8 that Python read as ASCII
+        ("\ud83d", "\\ud83d"),
+        ("é \udcff \ud800", "é \\xff \\ud800"),
+    ],
+)
+def test_what_has_no_encoding_is_escaped(text: str, shown: str) -> None:
+    assert encodable(text) == shown
+    encodable(text).encode()
+
+
+def test_a_message_stays_readable_whatever_it_quotes() -> None:
+    assert bounded("there is no run 'x'") == "there is no run 'x'"
+    path = "/long" * 50
+    assert bounded(f"{path} is not there") == f"{path} is not there"
+    assert bounded(f"no {'9' * 5000} is there") == f"no {'9' * 300}… is there"
+    assert len(bounded("word " * 5000)) == 1001
