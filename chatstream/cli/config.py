@@ -138,7 +138,7 @@ def resolve(
 ) -> Resolved:
     """The settings that hold. Flags that are None were not given.
 
-    Raises `ConfigError`, and `UsageError` for a flag that is empty.
+    Raises `ConfigError`, and `UsageError` for a flag that is empty or does not fit.
     """
     learn_secrets(environ)
     check_given("--profile", profile)
@@ -216,8 +216,12 @@ def check_given(origin: str, value: Any) -> None:
     `origin` names it. For one that begins with "--" it is a `UsageError`, else a `ConfigError`.
     """
     if _is_empty(value):
-        kind = UsageError if origin.startswith("--") else ConfigError
-        raise kind(f"{origin} is empty", hint="give it a value, or leave it out")
+        raise _kind(origin)(f"{origin} is empty", hint="give it a value, or leave it out")
+
+
+def _kind(subject: str) -> type[ConfigError | UsageError]:
+    """What a mistake of this subject is: of the command line, or of the configuration."""
+    return UsageError if subject.startswith("-") else ConfigError
 
 
 def _is_empty(value: Any) -> bool:
@@ -303,7 +307,8 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
         fit = fitted(field.type, value)
     except Misfit as misfit:
         hint = did_you_mean(value, misfit.words) if isinstance(value, str) else None
-        raise ConfigError(f"{subject(name, *misfit.keys)} {misfit}", hint=hint) from None
+        what = subject(name, *misfit.keys)
+        raise _kind(what)(f"{what} {misfit}", hint=hint) from None
     return headers.checked(fit, subject(name)) if name == "headers" else fit
 
 

@@ -23,7 +23,7 @@ from chatstream.events import Content, Done, Error, Event
 from chatstream.flow import Pulse, pipe, without_signals
 from chatstream.redact import redact, redact_event
 from chatstream.stages.pace import pace
-from chatstream.store.place import runs_folder
+from chatstream.store.place import NoHome, runs_folder
 from chatstream.store.reading import Damaged, Reader, find
 
 Source = str | Path | bytes | Iterable[bytes]
@@ -137,7 +137,7 @@ def _open(source: str) -> int:
     except FileNotFoundError:
         try:
             return os.open(find(runs_folder(), source), os.O_RDONLY)
-        except UsageError as error:
+        except (UsageError, NoHome) as error:
             message = f"there is no file {source!r}, and {error.message}"
             raise UsageError(message, hint=error.hint) from error
     except OSError as error:

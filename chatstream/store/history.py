@@ -291,9 +291,10 @@ def _batches(sizes: dict[str, int]) -> Iterator[list[str]]:
 
 
 def history(folder: str | Path | None = None) -> History:
-    """The history, brought up to date; close it, or use it in a `with`. Raises `JournalError`.
+    """The history, brought up to date; close it, or use it in a `with`.
 
-    `folder` is the state folder to read; None is the one that runs are kept in.
+    `folder` is the state folder to read; None is the one that runs are kept in. Raises
+    `JournalError`, and `ConfigError` where there is no home folder to look in.
     """
     opened = History(Path(folder) if folder else state_folder())
     try:

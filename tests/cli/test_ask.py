@@ -407,6 +407,12 @@ def test_a_stream_that_breaks_before_its_first_token_is_asked_for_as_a_whole_if_
         arguments = ["ask", *server_flags("openai", server.url), "--retries", "0", "hi"]
         done = run_here(arguments, CHATSTREAM_FALLBACK_ON_ERROR=str(wanted))
     if wanted:
+        with Script(broken, Reply.json(body)) as again:
+            events = run_here(
+                ["ask", "--json", *server_flags("openai", again.url), "--retries", "0", "hi"],
+                CHATSTREAM_FALLBACK_ON_ERROR="on",
+            )
+        assert isinstance(check(events), ev.Done)
         assert (done.status, done.stdout) == (0, TEXT.encode())
         assert "asking without streaming" in done.stderr
     else:

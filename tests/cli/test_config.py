@@ -291,7 +291,7 @@ def test_a_mistake_of_a_variable_or_a_flag_begins_with_its_name() -> None:
     ) as caught:
         resolve({}, environ={**NOWHERE, "CHATSTREAM_THEME": "drak"})
     assert caught.value.hint == "did you mean 'dark'?"
-    with pytest.raises(ConfigError, match=r"^--on-drop takes continue, .*, not"):
+    with pytest.raises(UsageError, match=r"^--on-drop takes continue, .*, not"):
         resolve({"on_drop": "x"}, environ=NOWHERE)
 
 
@@ -304,7 +304,7 @@ def test_odd_numbers_are_refused(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan"), 10**30, [{"deep": 10**30}]])
 def test_options_that_json_does_not_have_are_refused(value: Any) -> None:
-    with pytest.raises(ConfigError, match=r"^-o seed(\.deep)? takes a"):
+    with pytest.raises(UsageError, match=r"^-o seed(\.deep)? takes a"):
         resolve({"options": {"seed": value}}, environ=NOWHERE)
 
 
