@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 class _Kind(msgspec.Struct):
-    """What can be told of a JSON object of any version."""
+    """The fields of a JSON object of any version."""
 
     type: str = ""
     version: int = RESULT_VERSION

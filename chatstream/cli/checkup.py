@@ -155,10 +155,9 @@ def _targets(settings: Settings | None) -> dict[str, Settings]:
     """The settings to ask each server with, by its provider: the configured one comes first."""
     own = _own(settings)
     local = [name for name, row in PROVIDERS.items() if row.local and row.base_url]
-    brief = settings or Settings()
-    brief = replace(brief, connect_timeout=min(brief.connect_timeout or LIMIT, LIMIT))
+    its = settings or Settings()
     return {
-        name: replace(brief, provider=own) if name == own else with_model(brief, f"@{name}")
+        name: replace(its, provider=own) if name == own else with_model(its, f"@{name}")
         for name in dict.fromkeys([*([own] if own else []), *local, *_with_keys()])
     }
 

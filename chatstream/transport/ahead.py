@@ -80,7 +80,8 @@ class Ahead:
         self._trusts = threading.Event()  # it is known whether there is a context
         self._guard = Guard()
         self._outcome: Inbox[Ready | _Failed | None] = Inbox()
-        threading.Thread(target=self._run, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     def context(self) -> ssl.SSLContext | None:
         """The context of its TLS, for further connections; None where it has made none.
@@ -155,7 +156,7 @@ class Ahead:
                     return None
         if not host or not port or not host.isascii() or "%" in host:
             return None  # requests may write the host in another way
-        goal = Goal(host.lower(), port, secure)
+        goal = Goal(host, port, secure)
         if not secure:
             return Ready(goal, *dial(host, port, self._limit, self._guard), None)
         from chatstream.transport.trust import tls_context

@@ -342,9 +342,11 @@ def _translate(error: Exception, call: Call, connect: float | None, lane: Lane) 
         raise error
     if refused := [it for it in chain if isinstance(it, ssl.SSLError | what.SSLError)]:
         raise trust.failure(refused[-1], call.url) from error
-    if isinstance(error, ValueError | UnicodeError):  # InvalidURL, InvalidHeader, MissingSchema…
+    # InvalidURL, InvalidHeader, MissingSchema…; http.client asserts what a host looks like.
+    if isinstance(error, ValueError | UnicodeError | AssertionError):
+        why = "no host has such a name" if isinstance(error, AssertionError) else error
         raise ConfigError(
-            f"the request to {where} cannot be made: {error}",
+            f"the request to {where} cannot be made: {why}",
             hint="check the address (--base-url), the key and the proxy settings",
         ) from error
     for cause in chain:

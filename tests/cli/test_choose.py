@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
-from chatstream.cli.choose import candidates, label, model_names, provider_of
+from chatstream.cli.choose import begin_ahead, candidates, label, model_names, provider_of
 from chatstream.cli.config import Settings
 from chatstream.errors import AuthError, ChatstreamError, ConfigError
 from chatstream.events import Event
@@ -162,3 +162,35 @@ def test_a_server_that_lists_none_raises_its_failure() -> None:
         listing = model_names(Settings(base_url=server.url), CancelToken())
         with pytest.raises(ChatstreamError, match="no"):
             list(listing)
+
+
+KEY = "the-key"
+
+SURE = {
+    "an address": Settings(base_url="{}"),
+    "an address of Ollama": Settings(provider="ollama", base_url="{}"),
+    "an address and a key": Settings(base_url="{}", api_key=KEY, model="m"),
+}
+OPEN = {
+    "nothing named": Settings(),
+    "the demo": Settings(provider="demo"),
+    "no key": Settings(provider="groq", model="m"),
+    "no model": Settings(provider="groq", api_key=KEY),
+    "a command for the key": Settings(base_url="http://127.0.0.1:9", key_command="true"),
+    "no such provider": Settings(provider="nope"),
+    "no address": Settings(base_url="ftp://127.0.0.1"),
+}
+
+
+@pytest.mark.parametrize("case", SURE)
+def test_a_connection_begins_ahead_where_it_is_sure_who_is_asked(case: str) -> None:
+    with Script(Reply()) as server:
+        begun = begin_ahead(replace(SURE[case], base_url=server.url))
+        assert begun is not None
+        assert server.wait_connected()
+        begun.close()
+
+
+@pytest.mark.parametrize("case", OPEN)
+def test_none_begins_where_another_may_be_asked_or_nobody(case: str) -> None:
+    assert begin_ahead(OPEN[case]) is None

@@ -215,6 +215,7 @@ class Maker:
             *USUAL,
             *(str(folder / it) for it in ("text", "whole.jsonl", "folder")),
         ]
+        self._known: dict[tuple[str, ...], list[str]] = {}
         self._pools = [NUMBERS, TEXTS, ADDRESSES, PAIRS, paths(folder), WORDS, GATES]
 
     def make(self, number: int) -> Line:
@@ -267,7 +268,10 @@ class Maker:
 
     def _fitting(self, option: Any) -> list[str]:
         """Usual values that this option takes."""
-        return [it for it in self._usual_values if _takes(option, it)] or [""]
+        key = (option.name, *option.opts)
+        if key not in self._known:
+            self._known[key] = [it for it in self._usual_values if _takes(option, it)] or [""]
+        return self._known[key]
 
     def _often_usual(self, chance: Random) -> str:
         return chance.choice(self._usual_values) if chance.random() < 0.5 else self._value(chance)
