@@ -138,7 +138,7 @@ def streamed(case: Case) -> Finding | None:
     if in_blocks(case) is not None:
         return None
     pace = sample.tpot or span / max(1, count - 1)
-    what = f"streams: first token after {_time(arrivals[0])}, then one every {_time(pace)}"
+    what = f"a stream: first token after {_time(arrivals[0])}, then one every {_time(pace)}"
     return Finding(code="stream", severity="ok", what=what)
 
 

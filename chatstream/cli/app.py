@@ -21,6 +21,7 @@ from typer.main import get_command
 
 from chatstream import __version__
 from chatstream.cli import exits
+from chatstream.cli.once import OnceParser
 from chatstream.errors import ChatstreamError, mistake
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -71,7 +72,10 @@ COMPLETE = "_CHATSTREAM_COMPLETE"
 
 
 class Command(TyperCommand):
-    """A command with our help, whose `--copy-code` may stand without its number."""
+    """A command with our help that drops no value; its `--copy-code` may have no number."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        return OnceParser(super().make_parser(ctx), ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, with_number(args) if COPY_CODE in args else args)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from chatstream.cancel import CancelToken
+from chatstream.cli.choose import Choice, named, nobody
 from chatstream.cli.config import resolve, without_configuration
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.numbers import like
@@ -135,10 +136,12 @@ def ask(
     token = CancelToken()
     with interrupts(token):
         settings, copying = without_configuration(flags), None
+        told: list[Choice] | None = None  # whom it asks, where the settings name nobody
         try:
             resolved = resolve({**flags, "options": options_in(option)}, profile=profile)
             check_look(resolved.settings, as_json=as_json, plain=plain)
             settings = resolved.settings
+            told = None if named(settings) else []
             copying = copying_in(arguments)
             if encoding is not None:
                 check_encoding(encoding)
@@ -150,10 +153,12 @@ def ask(
                 resettable=is_resettable(as_json=as_json),
                 on_screen=is_screen(settings, as_json=as_json, plain=plain),
                 keeps_images=save_images is not None,
+                tell=nobody if told is None else told.append,
             )
         except ChatstreamError as error:
             events = failed(error, token)
-        status = present(events, settings, token, as_json=as_json, plain=plain, copying=copying)
+        look = {"as_json": as_json, "plain": plain}
+        status = present(events, settings, token, **look, copying=copying, told=told)
         if not token.cancelled:
             tidy(settings)
         return status

@@ -19,7 +19,7 @@ from chatstream.cancel import CancelToken
 from chatstream.cli import exits, stdout
 from chatstream.cli.benching import Wanted, results_folder
 from chatstream.cli.benching import bench as run
-from chatstream.cli.choose import Server, awaited, candidates, server_of, with_model
+from chatstream.cli.choose import Server, awaited, candidates, server_of
 from chatstream.cli.config import Settings, check_given, resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.measuring import Measuring
@@ -43,6 +43,8 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
+from chatstream.cli.output import tell
+from chatstream.cli.places import split
 from chatstream.cli.text import argument
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
@@ -61,7 +63,7 @@ def bench(
         typer.Option(
             "--model",
             "-m",
-            metavar="MODEL[@PROVIDER]",
+            metavar="MODEL[@PLACE]",
             help="The model to measure. Repeatable: several are compared.",
         ),
     ] = None,
@@ -303,20 +305,20 @@ def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     flags = {**settings_in(given), "options": options_in(given["option"])}
     names = flags.pop("model") or []
     del flags["max_tokens"]
-    resolved = resolve(flags, profile=given["profile"])
-    exits.warn(resolved.warnings)
-    settings = resolved.settings
     check_given("--model", names)
-    asked: list[Settings] = [with_model(settings, argument(name, "--model")) for name in names]
-    return [awaited(server_of(it, token)) for it in asked or candidates(settings)[:1]]
+    each = [{**flags, "model": argument(name, "--model")} for name in names] or [flags]
+    resolved = [resolve(it, profile=given["profile"]) for it in each]
+    exits.warn(resolved[0].warnings)
+    asked = [it.settings for it in resolved] if names else candidates(resolved[0].settings)[:1]
+    return [awaited(server_of(it, token, tell)) for it in asked]
 
 
 def _places(names: Sequence[str], servers: Sequence[Server]) -> list[str]:
     """Where each model is: in the user's words of MODEL@PLACE, else by its provider."""
     places = [str(it.settings.provider) for it in servers]
     for at, (name, it) in enumerate(zip(names, servers, strict=False)):
-        place = name.rpartition("@")[2]
-        if name not in (place, it.settings.model):
+        _, place = split(name)
+        if place and name != it.settings.model:
             places[at] = urlsplit(mask_address(place)).netloc or place
     return places
 

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from chatstream.bench.doctor import Finding
 from chatstream.cancel import SLICE, CancelToken
 from chatstream.cli import configfile
-from chatstream.cli.choose import Server, awaited, model_names, named, server_of, with_model
+from chatstream.cli.choose import Server, at_provider, awaited, model_names, named, server_of
 from chatstream.cli.config import KEYS, Resolved, Settings, mistakes, resolve
 from chatstream.cli.endpoints import address, api_key
 from chatstream.cli.terminal_checks import terminal
@@ -157,7 +157,7 @@ def _targets(settings: Settings | None) -> dict[str, Settings]:
     local = [name for name, row in PROVIDERS.items() if row.local and row.base_url]
     its = settings or Settings()
     return {
-        name: replace(its, provider=own) if name == own else with_model(its, f"@{name}")
+        name: replace(its, provider=own) if name == own else at_provider(its, name)
         for name in dict.fromkeys([*([own] if own else []), *local, *_with_keys()])
     }
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from chatstream.cancel import CancelToken
 from chatstream.cli import exits
 from chatstream.cli.config import (
     ADDRESSES,
@@ -20,13 +21,14 @@ from chatstream.cli.config import (
     parse,
     resolve,
     setting_hint,
-    usual_profile,
 )
 from chatstream.cli.configfile import change, config_path, find, read
+from chatstream.cli.layers import usual_profile
 from chatstream.cli.options import Profile
+from chatstream.cli.whom import whom
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.providers import PROVIDERS
-from chatstream.redact import MASK, is_secret_name, mask_address, mask_headers, masked
+from chatstream.redact import MASK, is_secret_name, mask_address, mask_headers, masked, redact
 
 USUAL_PROFILE = "profile"
 """What `set`, `unset` and `get` call the profile that is used where none is named."""
@@ -69,6 +71,11 @@ def show(profile: Profile = None) -> int:
             if variable and (value := os.environ.get(variable)):
                 shown = MASK if variable == row.key_variable else mask_address(value)
                 typer.echo(f"{variable:24} {shown:24} environment")
+    try:
+        for name, value, why in whom(resolved, CancelToken()):
+            typer.echo(f"{name:24} {value} ({redact(why)})")
+    except ChatstreamError as error:
+        typer.echo(f"{'asked now':24} - ({redact(error.message)})")
     return 0
 
 

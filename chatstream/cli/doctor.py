@@ -22,6 +22,7 @@ from chatstream.cli.choose import awaited, model_of, provider_of
 from chatstream.cli.config import Settings, check_given, resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.measuring import Measuring
+from chatstream.cli.numbers import like
 from chatstream.cli.options import (
     BaseUrl,
     ConnectTimeout,
@@ -37,6 +38,7 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
+from chatstream.cli.output import tell
 from chatstream.cli.session import first_token
 from chatstream.cli.text import argument
 from chatstream.clock import monotonic
@@ -75,7 +77,7 @@ def doctor(
         int | None,
         typer.Option(
             "--max-tokens",
-            min=1,
+            parser=like("max_tokens"),
             metavar="N",
             show_default=str(MAX_TOKENS),
             help="End each answer after N tokens.",
@@ -180,7 +182,7 @@ def _arm(settings: Settings, token: CancelToken) -> tuple[Arm, str]:
     A server that does not list its models is asked for one by a name that servers with only one
     model ignore; any other failure belongs to the diagnosis.
     """
-    provider = awaited(provider_of(settings, token))
+    provider = awaited(provider_of(settings, token, tell))
     try:
         name = provider.endpoint.name
         model = settings.model or awaited(model_of(provider, find(name), settings, token))

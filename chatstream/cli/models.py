@@ -23,6 +23,7 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
+from chatstream.cli.output import tell
 from chatstream.errors import ChatstreamError
 from chatstream.sinks.escape import clean
 
@@ -45,7 +46,7 @@ def models(
         try:
             resolved = resolve(flags, profile=profile)
             exits.warn(resolved.warnings)
-            names = awaited(model_names(resolved.settings, token))
+            names = awaited(model_names(resolved.settings, token, tell))
             modellist.remember(resolved.settings, names)
         except ChatstreamError as error:
             return exits.report(token.reason or error, sys.argv if as_json else ())

@@ -58,7 +58,7 @@ Log = Annotated[
     typer.Option(
         "--log",
         parser=_log_rule,
-        metavar="LEVEL[:COMPONENT]",
+        metavar="LEVEL[:PART]",
         help="Log to standard error: debug, info, warning or error; debug:transport logs one "
         "part only. Repeatable.",
     ),
@@ -126,7 +126,7 @@ Fallback = Annotated[
     list[str] | None,
     typer.Option(
         "--fallback",
-        metavar="MODEL[@PROVIDER]",
+        metavar="MODEL[@PLACE]",
         help="Ask this if the first model fails. Repeatable.",
     ),
 ]

@@ -27,6 +27,7 @@ from chatstream.errors import (
     Unreachable,
 )
 from chatstream.transport import Call, Head, Transport
+from chatstream.transport.ahead import Ahead
 from tests.support.listener import Listener
 from tests.support.loopback import Framing, Reply, Script
 from tests.support.names import Names, at
@@ -334,6 +335,18 @@ def test_the_authority_of_the_environment_is_honoured(monkeypatch: pytest.Monkey
     with Script(Reply(b"ok"), https=True) as server:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.ca_file))
         assert exchange(server.url)[1] == b"ok"
+
+
+def test_the_context_of_a_connection_made_ahead_is_that_of_the_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Script(Reply(b"ok"), https=True) as server:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.ca_file))
+        ahead = Ahead(server.url, limit=5.0, setting={}, ca_file=None)
+        with closing(ahead), closing(Transport(ahead=ahead, proxies={})) as transport:
+            assert b"ok" in list(transport.exchange(Call(server.url, {}), CancelToken()))
+            assert transport._tls_context() is ahead.context()  # it may take 25 ms to make one
+        assert len(server.connections) == 1
 
 
 def test_a_refused_connection_says_so() -> None:
