@@ -70,12 +70,17 @@ from chatstream.errors import ChatstreamError
 def ask(
     prompt: Annotated[
         str | None,
-        typer.Argument(help="The question; - is standard input, which is added to any other."),
+        typer.Argument(
+            metavar="QUESTION",
+            help="The question. Standard input is added to it; - stands for it.",
+        ),
     ] = None,
     file: File = None,
     no_stdin: NoStdin = False,
     encoding: Encoding = None,
-    system: Annotated[str | None, typer.Option("--system", "-s", help="The system prompt.")] = None,
+    system: Annotated[
+        str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt.")
+    ] = None,
     provider: Provider = None,
     model: Model = None,
     base_url: BaseUrl = None,
@@ -90,7 +95,7 @@ def ask(
             "--max-tokens",
             parser=like("max_tokens"),
             metavar="N",
-            help="End the answer after so many tokens.",
+            help="End the answer after N tokens.",
         ),
     ] = None,
     option: Option = None,
@@ -122,9 +127,8 @@ def ask(
 ) -> int:
     """Ask a question and show the answer while it is written.
 
-    Exit status: 0 whole answer, 1 failed, 2 usage or configuration,
-    3 refused by the provider, 4 timeout or stall, 5 truncated,
-    129 hang-up, 130 Ctrl+C, 143 SIGTERM.
+    Exit status: 0 the answer is whole, 1 it failed, 2 usage or configuration,
+    3 refused by the server, 4 timeout or stall, 5 cut off, 130 Ctrl+C.
     """
     arguments = locals()
     flags = settings_in(arguments)

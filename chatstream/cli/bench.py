@@ -64,7 +64,7 @@ def bench(
             "--model",
             "-m",
             metavar="MODEL[@PLACE]",
-            help="The model to measure. Repeat it to compare several in turns.",
+            help="The model to measure. Repeatable: several are compared.",
         ),
     ] = None,
     base_url: BaseUrl = None,
@@ -72,13 +72,21 @@ def bench(
     runs: Annotated[
         int | None,
         typer.Option(
-            "-n", "--runs", parser=whole(1), metavar="N", help="Do exactly N runs per model."
+            "-n",
+            "--runs",
+            parser=whole(1),
+            metavar="N",
+            help="Measure exactly N runs of each model.",
         ),
     ] = None,
     time: Annotated[
         float | None,
         typer.Option(
-            "--time", parser=number(0.1), metavar="S", help="Stop after S seconds (about 30)."
+            "--time",
+            parser=number(0.1),
+            metavar="S",
+            show_default="about 30",
+            help="Stop after S seconds.",
         ),
     ] = None,
     precision: Annotated[
@@ -87,13 +95,17 @@ def bench(
             "--precision",
             parser=number(0.1, 100),
             metavar="PCT",
-            help="Stop once the median is known to ±PCT %.",
+            help="Stop once the median is known to within PCT %.",
         ),
     ] = 5.0,
     concurrency: Annotated[
         int,
         typer.Option(
-            "-c", "--concurrency", parser=whole(1, 1000), metavar="C", help="Keep C streams open."
+            "-c",
+            "--concurrency",
+            parser=whole(1, 1000),
+            metavar="N",
+            help="Keep N requests running at once.",
         ),
     ] = 1,
     rate: Annotated[
@@ -101,8 +113,8 @@ def bench(
         typer.Option(
             "--rate",
             parser=number(0.001),
-            metavar="R",
-            help="Send R requests per second, answered or not.",
+            metavar="N",
+            help="Start N requests per second, answered or not.",
         ),
     ] = None,
     arrivals: Annotated[
@@ -119,7 +131,7 @@ def bench(
             "--prompt-tokens",
             parser=whole(1, 10_000_000),
             metavar="N",
-            help="Put about N tokens of filler before the prompt.",
+            help="Put about N tokens of filler before the question.",
         ),
     ] = None,
     max_tokens: Annotated[
@@ -128,7 +140,7 @@ def bench(
             "--max-tokens",
             parser=like("max_tokens"),
             metavar="N",
-            help="Limit each answer to N tokens.",
+            help="End each answer after N tokens.",
         ),
     ] = 128,
     conn: Annotated[
@@ -181,7 +193,8 @@ def bench(
         typer.Option(
             "--fail-if",
             metavar="GATE",
-            help="Fail on 'ttft.p50>500ms', 'ttft.p50>baseline+10%', 'errors>0'. Repeatable.",
+            help="Exit with 1 if this holds, such as 'errors>0' or 'ttft.p50>baseline+10%'. "
+            "Repeatable.",
         ),
     ] = None,
     strict: Annotated[
@@ -198,11 +211,9 @@ def bench(
 ) -> int:
     """Measure how soon and how steadily a model answers.
 
-    After one cold run, it repeats until the median time to the first token
-    is known to ±5 %, or for about 30 s. Exit status: 0 passed, 1 a gate
-    failed or a figure is worse than the baseline, 2 usage error, 3 too many
-    runs failed, 4 inconclusive, 5 client-bound (both only with --strict),
-    130 Ctrl+C.
+    A first, cold run is shown apart. Exit status: 0 passed, 1 a gate failed or a figure is
+    worse than the baseline, 2 usage or configuration, 3 too many runs failed, 4 inconclusive,
+    5 client-bound (both only with --strict), 130 Ctrl+C.
     """
     arguments = locals()
     start_log(arguments)

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import queue
 import threading
@@ -33,6 +32,7 @@ from chatstream.errors import (
     InternalError,
     TimedOut,
 )
+from chatstream.nearest import nearest
 from chatstream.providers import PROVIDERS, find
 from chatstream.redact import mask_address
 
@@ -232,7 +232,7 @@ def _asked(server: Server, models: list[str] | ChatstreamError) -> Finding:
         return _note("ask", f"{told}; it does not say whether it has that model", None)
     if not models or any(_is_same(model, it) for it in models):
         return _ok("ask", told)
-    near = difflib.get_close_matches(model, models, n=3) or models[:5]
+    near = nearest(model, models) or models[:5]
     return _problem("ask", f"{told}, but it has no such model", f"it has: {', '.join(near)}")
 
 

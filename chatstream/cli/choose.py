@@ -21,6 +21,7 @@ from chatstream.cli.places import provider_at, settings_of, split
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.events import Event
+from chatstream.nearest import did_you_mean
 from chatstream.providers import PROVIDERS, Endpoint, Row, dialect, find
 from chatstream.redact import mask_address, show_url
 
@@ -86,9 +87,10 @@ def _strategy(settings: Settings) -> list[str]:
     names = settings.strategies.get(settings.strategy)
     if names is None:
         known = ", ".join(settings.strategies) or "none yet"
+        hint = f"a list of models under [strategies] in the configuration file; there: {known}"
         raise ConfigError(
             f"there is no strategy {settings.strategy!r}",
-            hint=f"a list of models under [strategies] in the configuration file; there: {known}",
+            hint=did_you_mean(settings.strategy, settings.strategies, hint),
         )
     return names
 
@@ -372,3 +374,15 @@ def model_of(
         hint = "`ollama pull llama3.2` fetches one" if name == "ollama" else "name one with -m"
         raise UsageError(f"{mask_address(address)} has no model that can chat", hint=hint)
     return model
+
+
+def model_hint(
+    provider: Provider, model: str, token: CancelToken
+) -> Generator[Event, None, str | None]:
+    """Pulses while the server that does not have this model is asked what is near; or None."""
+    try:
+        names = yield from limited(provider.models(token), LOOK_FOR_OLLAMA)
+    except ChatstreamError:
+        token.check()
+        return None
+    return did_you_mean(model, names)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
@@ -27,8 +27,9 @@ from chatstream.cli import configfile, headers
 from chatstream.cli.configfile import ConfigFile
 from chatstream.cli.layers import TOP_LEVEL, Layer, from_file, profiles_in, without
 from chatstream.cli.places import PLACE, settings_of, split
-from chatstream.cli.shapes import Misfit, fitted, is_table
+from chatstream.cli.shapes import Misfit, fitted, is_table, words_of
 from chatstream.errors import ConfigError, UsageError
+from chatstream.nearest import did_you_mean, nearest
 from chatstream.providers import PROVIDERS
 from chatstream.recovery.attempts import PAUSE
 from chatstream.redact import redact
@@ -345,7 +346,7 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
     field = FIELDS.get(name)
     if field is None:
         at = subject(name).removesuffix(name)
-        raise ConfigError(f"{at}there is no setting {name!r}", hint=nearest(name))
+        raise ConfigError(f"{at}there is no setting {name!r}", hint=setting_hint(name))
     if name == "headers" and subject(name).startswith("--"):  # each is one text
         return headers.checked(value, subject(name))
     if name not in _MAY_BE_EMPTY and _is_empty(value):
@@ -353,24 +354,21 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
     try:
         fit = fitted(field.type, value)
     except Misfit as misfit:
-        hint = None
-        if isinstance(value, str) and (close := _close(value, misfit.words)):
-            hint = f"did you mean {close}?"
+        hint = did_you_mean(value, misfit.words) if isinstance(value, str) else None
         what = subject(name, *misfit.keys)
         raise _kind(what)(f"{what} {misfit}", hint=hint) from None
     return headers.checked(fit, subject(name)) if name == "headers" else fit
 
 
-def nearest(name: str) -> str:
+def choices(name: str) -> list[str]:
+    """The values of a setting that has just these."""
+    return list(words_of(FIELDS[name].type))
+
+
+def setting_hint(name: str) -> str | None:
     """What a name that is no setting may stand for."""
-    close = _close(name, [*FIELDS, *TOP_LEVEL])
-    return f"did you mean {close!r}?" if close else f"the settings are: {', '.join(FIELDS)}"
-
-
-def _close(word: str, words: Iterable[str]) -> str | None:
-    import difflib  # only for a mistake
-
-    return next(iter(difflib.get_close_matches(word.lower(), words, n=1)), None)
+    there = f"the settings are: {', '.join(FIELDS)}"
+    return did_you_mean(name, [*FIELDS, *TOP_LEVEL], there)
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
@@ -380,8 +378,8 @@ def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
         if not variable.startswith(_PREFIX) or variable in {configfile.VARIABLE, PROFILE}:
             continue
         if variable not in known:
-            close = _close(variable.removeprefix(_PREFIX), FIELDS)
-            hint = f": did you mean {_variable(close)}?" if close else ""
+            near = nearest(variable.removeprefix(_PREFIX), FIELDS)
+            hint = f": did you mean {_variable(near[0])}?" if near else ""
             yield f"{variable} is ignored, it is no variable of chatstream{hint}"
         elif known[variable] in TABLES:
             yield f"{variable} is ignored, a table can only be set in the configuration file"

@@ -18,9 +18,9 @@ from chatstream.cli.config import (
     TABLES,
     check_given,
     keys_of,
-    nearest,
     parse,
     resolve,
+    setting_hint,
 )
 from chatstream.cli.configfile import change, config_path, find, read
 from chatstream.cli.layers import usual_profile
@@ -42,7 +42,7 @@ app = typer.Typer(
 
 @app.command()
 def path() -> int:
-    """Print where the configuration file is, or would be."""
+    """Print the path of the configuration file, even if there is none yet."""
     try:
         typer.echo(str(config_path()))
     except ChatstreamError as error:
@@ -52,7 +52,7 @@ def path() -> int:
 
 @app.command()
 def show(profile: Profile = None) -> int:
-    """Show every setting, its value and where it comes from; secrets are masked."""
+    """Show every setting, its value and where it comes from. Secrets are masked."""
     try:
         resolved = resolve({}, profile=profile)
     except ChatstreamError as error:
@@ -82,19 +82,20 @@ def show(profile: Profile = None) -> int:
 Name = Annotated[
     str,
     typer.Argument(
-        help="The setting, as `config show` names it; TABLE.KEY is an entry of a table."
+        metavar="NAME", help="A setting that `config show` lists, or TABLE.KEY for one entry."
     ),
 ]
 InProfile = Annotated[
-    str | None, typer.Option("--profile", help="In this profile of the configuration file.")
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="Change this profile of the file."),
 ]
 
 
 @app.command()
 def get(name: Name, profile: Profile = None) -> int:
-    """Print the value that holds for one setting; secrets are masked.
+    """Print the value of one setting. Secrets are masked.
 
-    The exit status is 1 for a setting that has no value.
+    The exit status is 1 if it has none.
     """
     try:
         _check_name(name)
@@ -110,10 +111,10 @@ def get(name: Name, profile: Profile = None) -> int:
 @app.command(name="set")
 def set_value(
     name: Name,
-    value: Annotated[str, typer.Argument(help="Its value; an empty text removes it.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value; '' removes it.")],
     profile: InProfile = None,
 ) -> int:
-    """Set one setting in the configuration file; comments and layout stay."""
+    """Change one setting in the configuration file. Comments and layout are kept."""
     try:
         check_given("--profile", profile)
         if name in TABLES and value:
@@ -137,7 +138,7 @@ def set_value(
 
 @app.command()
 def unset(name: Name, profile: InProfile = None) -> int:
-    """Remove one setting from the configuration file, so that its default holds again."""
+    """Remove one setting from the configuration file: its default applies again."""
     try:
         check_given("--profile", profile)
         path = config_path()
@@ -151,7 +152,7 @@ def unset(name: Name, profile: InProfile = None) -> int:
 
 @app.command()
 def edit() -> int:
-    """Open the configuration file in $VISUAL or $EDITOR, and check it afterwards."""
+    """Open the configuration file in your editor, and check it afterwards."""
     from chatstream.cli.editing import edit as edit_file
 
     try:
@@ -166,7 +167,7 @@ def _check_name(name: str, profile: str | None = None) -> None:
         if profile is not None:
             raise UsageError("a profile cannot name another profile", hint="leave out --profile")
     elif keys_of(name)[0] not in FIELDS:
-        raise ConfigError(f"there is no setting {name!r}", hint=nearest(name))
+        raise ConfigError(f"there is no setting {name!r}", hint=setting_hint(name))
 
 
 def _value(name: str, profile: str | None) -> Any:

@@ -63,7 +63,7 @@ PLAIN_MARKS = {"ok": "+", "note": "!", "problem": "x"}
 def doctor(
     url: Annotated[
         str | None,
-        typer.Argument(metavar="[URL]", help="The server to examine, as with --base-url."),
+        typer.Argument(metavar="URL", help="The server to examine, as with --base-url."),
     ] = None,
     provider: Provider = None,
     model: Model = None,
@@ -71,7 +71,7 @@ def doctor(
     profile: Profile = None,
     header: Header = None,
     prompt: Annotated[
-        str | None, typer.Option("--prompt", metavar="TEXT", help="Ask the server this.")
+        str | None, typer.Option("--prompt", metavar="TEXT", help="The question to ask.")
     ] = None,
     max_tokens: Annotated[
         int | None,
@@ -79,7 +79,8 @@ def doctor(
             "--max-tokens",
             parser=like("max_tokens"),
             metavar="N",
-            help=f"End answers after N tokens ({MAX_TOKENS}).",
+            show_default=str(MAX_TOKENS),
+            help="End each answer after N tokens.",
         ),
     ] = None,
     connect_timeout: ConnectTimeout = None,
@@ -92,10 +93,9 @@ def doctor(
 ) -> int:
     """Check this installation, or find out why a server does not stream.
 
-    On its own it checks the configuration, the keys, which servers can be
-    reached, and the terminal. With a URL (or -p, -m, --prompt, --max-tokens)
-    it asks that server twice and examines headers and arrival times.
-    The exit status is 1 if there is a problem.
+    On its own it checks the configuration, the keys, the terminal, and which servers can be
+    reached. With a server (URL, -p, -m, --prompt or --max-tokens) it asks that one twice and
+    examines headers and arrival times. The exit status is 1 if there is a problem.
     """
     arguments = locals()
     flags = settings_in(arguments)

@@ -12,6 +12,7 @@ import msgspec
 
 from chatstream.cli.configfile import ConfigFile
 from chatstream.errors import ConfigError
+from chatstream.nearest import did_you_mean
 
 TOP_LEVEL = ("profile", "profiles")
 """What stands at the top of the file and is no setting."""
@@ -83,9 +84,9 @@ def usual_profile(file: ConfigFile) -> str | None:
 def _profile(file: ConfigFile, profile: str) -> dict[str, Any]:
     profiles = _table(file, file.content.get("profiles", {}), "profiles")
     if profile not in profiles:
-        hint = f"profiles there: {', '.join(profiles) or 'none'}"
+        hint = did_you_mean(profile, profiles, f"profiles there: {', '.join(profiles) or 'none'}")
         if file.content.get("profile") == profile:
-            hint += "; `chatstream config unset profile` ends its use"
+            hint = f"{hint}; `chatstream config unset profile` ends its use".replace("?;", "?")
         raise ConfigError(f"there is no profile {profile!r} in {file.path}", hint=hint)
     return _table(file, profiles[profile], "profiles", profile)
 

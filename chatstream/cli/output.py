@@ -22,6 +22,7 @@ from chatstream.cli.interrupt import interrupts
 from chatstream.errors import Cancelled, ConfigError, OutputError
 from chatstream.events import Done, Error, Event, Terminal
 from chatstream.flow import Pulse, Sink, Told, close, drive, pipe
+from chatstream.nearest import did_you_mean
 from chatstream.redact import redact
 from chatstream.sinks import sink_class
 from chatstream.sinks.escape import clean
@@ -67,17 +68,16 @@ def check_look(settings: Settings, *, as_json: bool, plain: bool) -> None:
     from chatstream.sinks.code import is_code_theme
 
     if not is_code_theme(name):
-        raise ConfigError(f"there is no code theme {name!r}", hint=_nearest_themes(name))
+        names = code_themes()
+        hint = did_you_mean(name, names, f"there are: {', '.join(names)}")
+        raise ConfigError(f"there is no code theme {name!r}", hint=hint)
 
 
-def _nearest_themes(name: str) -> str:
-    import difflib
-
+def code_themes() -> list[str]:
+    """The names that `--code-theme` takes."""
     from pygments.styles import get_all_styles
 
-    names = sorted({"ansi_dark", "ansi_light", *get_all_styles()})
-    close = difflib.get_close_matches(name.lower(), names)
-    return f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(names)}"
+    return sorted({"ansi_dark", "ansi_light", *get_all_styles()})
 
 
 def is_resettable(*, as_json: bool) -> bool:

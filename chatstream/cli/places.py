@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from chatstream.addresses import looks_like_one, same_server, whole
 from chatstream.errors import ConfigError, UsageError
+from chatstream.nearest import did_you_mean
 from chatstream.providers import (
     ANTHROPIC,
     LLAMACPP,
@@ -131,10 +132,8 @@ def settings_of(
 
 
 def _unknown(place: str, origin: str, profiles: Iterable[str]) -> ConfigError | UsageError:
-    import difflib  # only for a mistake
-
-    close = difflib.get_close_matches(place, [*profiles, *PROVIDERS], n=1)
-    meant = f"did you mean {close[0]!r}? " if close else ""
+    near = did_you_mean(place, [*profiles, *PROVIDERS])
+    meant = f"{near} " if near else ""
     named = f"there is no provider or profile {mask_address(place)!r}" if place else "nothing is"
     kind = UsageError if origin.startswith("--") else ConfigError
     return kind(

@@ -24,6 +24,7 @@ from chatstream.cli.choose import (
     begin_ahead,
     candidates,
     labels,
+    model_hint,
     model_of,
     named,
     nobody,
@@ -31,7 +32,7 @@ from chatstream.cli.choose import (
 )
 from chatstream.cli.config import OnDrop, Resolved, Settings, learn_secrets, resolve
 from chatstream.cli.endpoints import address
-from chatstream.errors import Cancelled, ChatstreamError, ConfigError
+from chatstream.errors import Cancelled, ChatstreamError, ConfigError, ModelNotFound
 from chatstream.events import Event, Metadata, Warn
 from chatstream.flow import Open, Pulse, Stage, pipe, singly
 from chatstream.messages import ChatRequest, Message
@@ -237,7 +238,12 @@ def _answer(
                     source = unstreamed(source)
                 source = retry(source, attempts, plan)
                 how = (means or "user_turn") if request.partial else None
-                yield from source(replace(request, model=model, means=how), token)
+                try:
+                    yield from source(replace(request, model=model, means=how), token)
+                except ModelNotFound as error:
+                    if last and (near := (yield from model_hint(provider, model, token))):
+                        error.hint = near
+                    raise
             finally:
                 provider.close()
 
