@@ -33,6 +33,9 @@ from chatstream.transport.dial import Guard, dial
 FRESH = 1.0
 """Seconds for which a failure counts for a request that comes after it."""
 
+ENDING = 0.2
+"""Seconds that are waited for a thread that has been told to end."""
+
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy"}
 _FOREVER = 1e6
 
@@ -113,12 +116,18 @@ class Ahead:
         self._guard.shutdown()
 
     def close(self) -> None:
-        """Close what nobody has taken, now or when it comes about. Idempotent."""
+        """Close what nobody has taken, now or when it comes about. Idempotent.
+
+        Waits for the thread, which a shutdown ends at once, unless it looks up a name: a process
+        that ends while another thread leaves OpenSSL may crash.
+        """
         self.shutdown()
         self._discard()
+        self._thread.join(ENDING)
 
-    def __del__(self) -> None:
-        self.close()
+    def __del__(self) -> None:  # perhaps on the thread itself
+        self.shutdown()
+        self._discard()
 
     def _discard(self) -> None:
         """With `_run` in either order, one of them closes the connection."""

@@ -39,7 +39,7 @@ from chatstream.errors import (
 )
 from chatstream.redact import mask_headers, show_url
 from chatstream.transport import proxies, trust
-from chatstream.transport.ahead import Ahead
+from chatstream.transport.ahead import ENDING, Ahead
 from chatstream.transport.body import unpack
 from chatstream.transport.causes import causes, innermost
 from chatstream.transport.connection import TICK, Body, Lane, make_reachable
@@ -222,16 +222,22 @@ class Transport:
         """Ticks until the head is there; returns the response."""
         if log.isEnabledFor(logging.DEBUG):
             log.debug("> %s %s %s", call.method, show_url(call.url), mask_headers(call.headers))
-        threading.Thread(target=self._send, args=(call, lane), daemon=True).start()
-        while True:
-            token.check()
-            item = lane.wait()
-            if isinstance(item, requests.Response):
-                return item
-            if isinstance(item, Exception):
+        opening = threading.Thread(target=self._send, args=(call, lane), daemon=True)
+        opening.start()
+        try:
+            while True:
                 token.check()
-                _translate(item, call, self._connect, lane)
-            yield Tick(lane.connected)
+                item = lane.wait()
+                if isinstance(item, requests.Response):
+                    return item
+                if isinstance(item, Exception):
+                    token.check()
+                    _translate(item, call, self._connect, lane)
+                yield Tick(lane.connected)
+        except BaseException:
+            lane.shutdown()
+            opening.join(ENDING)  # as `Ahead.close` does, and why
+            raise
 
     def _send(self, call: Call, lane: Lane) -> None:
         lane.enter()
