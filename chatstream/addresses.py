@@ -1,21 +1,146 @@
-"""Addresses of servers: where a URL leads, and whether that is this machine."""
+"""Addresses of servers: how people write them, where they lead, and whether that is this machine.
+
+The one room that reads them, wherever they are given: an option, a file, a variable, a model's
+name. What is understood:
+
+    http://box:8000/v1      a whole address; its path and its query keep their places
+    box:8000  localhost     without a scheme, see `whole`
+    :8000  8000             a port of this machine
+    ::1  [::1]:8000         IPv6, with and without brackets; ::1:8000 is port 8000 of ::1
+    "http://box"  <box>     quotes, backticks and angle brackets around it are taken off
+    http://box/v1#part      a fragment is dropped: it is never sent (RFC 9110, section 7.1)
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
-from urllib.parse import urlsplit
+from collections.abc import Collection
+from urllib.parse import SplitResult, urlsplit
+
+from chatstream.errors import ConfigError
+from chatstream.redact import mask_address
 
 _PORTS = {"http": 80, "https": 443}
+
+PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
+_QUOTES = ('""', "''", "``", "<>", "“”", "\u2018\u2019", "«»")
+_HIGHEST_PORT = 65535
+_LISTENS_ON_ALL = {"0.0.0.0": "127.0.0.1", "::": "localhost"}
+"""What a server listens on, and what a client reaches it by."""
+
+_LOCAL_NAMES = (
+    *(".local", ".localhost", ".home.arpa", ".test"),  # RFC 6761, 6762 and 8375
+    *(".intranet", ".internal", ".private", ".corp", ".home", ".lan"),  # RFC 6762, appendix G
+)
 
 Origin = tuple[str, str | None, int | None]
 """Scheme, host and port (RFC 6454): what makes two addresses one server."""
 
 
+def whole(text: str, *, schemes: Collection[str] = tuple(_PORTS), port: int | None = None) -> str:
+    """An address as people write it, made whole; without a slash at the end of its path.
+
+    Where no scheme is given it is http, and https for port 443 and for a name on the Internet
+    without a port: no key is to cross it in clear because of what was left out. `port` is the
+    usual one of a service, for an address with neither scheme nor port. Raises `ConfigError`;
+    its message shows no password.
+    """
+    try:
+        return _parts(text, schemes, port).geturl()
+    except ValueError as error:
+        # Python's own words may quote the password.
+        why = f": {error}" if "@" not in text else ""
+        raise ConfigError(
+            f"{mask_address(text)!r} is not an address{why}",
+            hint="an address looks like http://localhost:8000/v1, box:8000 or :8000",
+        ) from error
+
+
+def _parts(text: str, schemes: Collection[str], port: int | None) -> SplitResult:
+    url = unquoted(text)
+    if not url:
+        raise ValueError("it is empty")
+    if re.search(r"[\s\x00-\x1f\x7f\\]", url):
+        raise ValueError("there is white space or a backslash in it")
+    named, mark, rest = url.partition("://")
+    if not mark:
+        if re.match(r"[a-z][a-z0-9+.-]*:/|https?:", url, re.IGNORECASE):
+            raise ValueError("after its scheme there must be ://")
+        named, rest = "", url.removeprefix("//")
+    end = re.search(r"[/?#]|$", rest)
+    assert end is not None, "the end of the text is one"
+    user, at, place = rest[: end.start()].rpartition("@")
+    place = _bracketed(place)
+    if not named and _is_port(place):
+        place = f":{place}"
+    if place.startswith(":"):
+        place = f"localhost{place}"
+    parts = urlsplit(f"{named or 'http'}://{user}{at}{place}{rest[end.start() :]}")
+    host, own_port = parts.hostname, parts.port
+    if parts.scheme not in schemes:
+        raise ValueError(f"its scheme is none of {', '.join(schemes)}")
+    if not host:
+        raise ValueError("it names no host")
+    if own_port == 0:
+        raise ValueError("there is no port 0")
+    netloc = parts.netloc.removesuffix(":")
+    if host in _LISTENS_ON_ALL:
+        netloc = f"{user}{at}{_LISTENS_ON_ALL[host]}{f':{own_port}' if own_port else ''}"
+    if not named:
+        if own_port is None and port is not None:
+            netloc = f"{netloc}:{port}"
+        elif own_port == _PORTS["https"] or (own_port is None and _is_on_the_internet(host)):
+            parts = parts._replace(scheme="https")
+    return parts._replace(netloc=netloc, path=parts.path.rstrip("/"), fragment="")
+
+
+def unquoted(text: str) -> str:
+    """The text without white space and pairs of quotes around it."""
+    text = text.strip()
+    while len(text) > 1 and text[0] + text[-1] in _QUOTES:
+        text = text[1:-1].strip()
+    return text
+
+
+def _bracketed(place: str) -> str:
+    """Host and port, a bare IPv6 address in its brackets."""
+    if place.startswith("[") or place.count(":") < 2:
+        return place
+    loopback, _, port = place.rpartition(":")
+    if loopback == "::1" and _is_port(port):  # as an address it would lie in an unused range
+        return f"[::1]:{port}"
+    ipaddress.IPv6Address(place)
+    return f"[{place}]"
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text) <= _HIGHEST_PORT
+
+
+def _is_on_the_internet(host: str) -> bool:
+    """Whether this is a full name of the public DNS, as far as a name can tell."""
+    name = host.rstrip(".")
+    is_number = ":" in name or name.rpartition(".")[2].isdigit()
+    return "." in name and not is_number and not name.endswith(_LOCAL_NAMES)
+
+
+def looks_like_one(text: str) -> bool:
+    """Whether this is meant as an address, and not as a name: it has a scheme or a port, or is
+    this machine.
+    """
+    with_port = re.match(r"(?:[\w.-]*|\[[0-9a-f:.]+\]):\d+(?:[/?]|$)", text, re.IGNORECASE)
+    host = re.split(r"[/?]", text, maxsplit=1)[0]
+    is_here = any(c.isalpha() or c in ".:" for c in host) and is_loopback(host)
+    return "://" in text or bool(with_port) or is_here
+
+
 def origin(url: str) -> Origin:
-    """The origin of a URL, with the usual port where it names none. Raises `ValueError`."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    """The origin of an address, with the usual port where it names none. Raises `ValueError`."""
+    parts = _parts(url, tuple(_PORTS), None)
+    return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
 
 
 def same_server(one: str, other: str) -> bool:
@@ -31,7 +156,7 @@ def joined(base: str, path: str) -> str:
     parts = urlsplit(base)
     path, _, query = path.partition("?")
     queries = "&".join(filter(None, (parts.query, query)))
-    return parts._replace(path=parts.path + path, query=queries).geturl()
+    return parts._replace(path=parts.path.removesuffix("/.") + path, query=queries).geturl()
 
 
 def is_loopback(host: str) -> bool:

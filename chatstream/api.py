@@ -27,6 +27,7 @@ from chatstream.events import Content, Error, Event
 from chatstream.files import read_whole
 from chatstream.flow import close, without_signals
 from chatstream.messages import Message, Role
+from chatstream.nearest import did_you_mean
 
 Prompt = str | bytes | os.PathLike[str] | Message | Mapping[str, Any] | Sequence[Any]
 """What can be asked; `stream` says what each is."""
@@ -358,10 +359,8 @@ def _type(value: object) -> str:
 
 
 def _nearest(name: object, names: Sequence[str]) -> str:
-    import difflib  # only for a mistake
-
-    close_ones = difflib.get_close_matches(str(name), names, n=1)
-    return f"did you mean {close_ones[0]!r}?" if close_ones else f"there are: {', '.join(names)}"
+    there = f"there are: {', '.join(names)}"
+    return did_you_mean(str(name), names, there) or there
 
 
 _OPTIONS = tuple(Options.__annotations__)

@@ -4,7 +4,7 @@
     Stage   a filter over passing events; never re-opens anything
     Sink    shows, prints, stores or relays events
 
-Four signals travel with the events inside the pipeline and never leave it:
+Five signals travel with the events inside the pipeline and never leave it:
 
     Pulse   the reader has handed over all it holds and is about to wait, or has waited a
             moment: sinks flush, limits are checked, spinners turn
@@ -12,6 +12,7 @@ Four signals travel with the events inside the pipeline and never leave it:
             they are taken, a layer costs one step for all of them
     Finish  the protocol's own end mark was seen; the last stage makes `done` of it
     Key     the user pressed a key while the answer is written; for a screen
+    Told    a line for the user that is no part of the run; for a screen
 """
 
 from __future__ import annotations
@@ -56,6 +57,12 @@ class Key(Event):
     """
 
     pressed: Literal["pause", "go_on", "reasoning", "suspend", "continue"]
+
+
+class Told(Event):
+    """Signal: a line for the user, beside the answer; only put in front of a screen."""
+
+    line: str
 
 
 class Sink(Protocol):

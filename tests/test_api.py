@@ -142,7 +142,7 @@ CIRCULAR["a"] = CIRCULAR
         (
             {"on_drop": "contnue"},
             "on_drop takes continue, restart, stop or fallback",
-            "did you mean continue?",
+            "did you mean 'continue'?",
         ),
         ({"journal": "maybe"}, "journal takes true or false", ""),
         ({"profile": 5}, "profile cannot be of the type int", ""),

@@ -13,7 +13,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "flow", "timing"),
-    *("addresses", "inbox", "redact", "wording"),
+    *("addresses", "inbox", "nearest", "redact", "wording"),
 }
 PURE = {"wire", "accumulate"}
 EVERYTHING = {"*"}
@@ -49,6 +49,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "rich": ("sinks/", "cli/"),
     "markdown_it": ("sinks/",),
     "typer": ("cli/",),
+    "difflib": ("nearest.py",),
     "tomlkit": ("cli/configfile.py", "cli/configure.py"),
 }
 

@@ -566,6 +566,41 @@ def test_a_journal_with_the_address_of_a_setting_is_resumed_there(
     assert NOT_SENT in refused.terminal.message
 
 
+# ---- the connection that begins ahead
+
+
+@pytest.mark.parametrize("proxies", [it for it in PROXIES if it != "SOCKS"])
+@pytest.mark.parametrize("settings", [BY_OPTION, BY_VARIABLE, BY_HOST, BY_FILE])
+def test_an_answer_takes_one_connection(world: World, settings: Settings, proxies: str) -> None:
+    assert asked(world.hold(settings, proxies)).outcome == "complete"
+    assert len(world.names.places) == 1
+    assert sum(len(it.connections) for it in (world.a, world.b, world.proxy)) == 1
+
+
+MISTAKES: dict[str, Settings] = {
+    "no key": Settings({"provider": "groq"}),
+    "a key that is none": Settings({"provider": "groq", "api_key": "schl\u00fcssel"}),
+    "a key variable that is not set": Settings({"provider": "groq", "key_variable": "NO_SUCH_KEY"}),
+    "a key command that fails": Settings({"provider": "groq", "key_command": "false"}),
+    "no model": Settings({"provider": "groq", "model": None, "api_key": KEY_A}),
+    "no such provider": Settings({"provider": "nope", "base_url": "{A}"}),
+    "no such strategy": Settings({"base_url": "{A}", "strategy": "nope"}),
+    "no fallback": Settings({"base_url": "{A}", "on_drop": "fallback"}),
+    "no address": Settings({"base_url": "ftp://a.test"}),
+    "a setting that does not fit": Settings({"base_url": "{A}", "temperature": "hot"}),
+    "no such certificates": Settings({"base_url": "https://a.test", "ca_file": "/no/such.pem"}),
+}
+
+
+@pytest.mark.parametrize("world", ["remote"], indirect=True)
+@pytest.mark.parametrize("proxies", FEW)
+@pytest.mark.parametrize("case", MISTAKES)
+def test_nobody_is_contacted_for_a_mistake(world: World, case: str, proxies: str) -> None:
+    answer = asked(world.hold(MISTAKES[case], proxies))
+    assert isinstance(answer.terminal, ev.Error)
+    assert world.names.places == []
+
+
 # ---- redirects
 
 

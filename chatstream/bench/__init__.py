@@ -1,20 +1,23 @@
 """`chatstream bench`: what a stream's timing was, how sure that is, and whether it got worse.
 
-    plan       which run comes next, and when it is enough
-    run        one run after another, or many at once, over the sources that are handed in
-               (`source` says what they are)
-    measure    the events and the trace of one run become a `Sample`
-    stats      intervals, tests and their limits; pure arithmetic
-    metrics    the table of what is told of samples
-    gates      conditions under which it fails
-    verdict    the comparison with a baseline, the client's own part, the exit status
-    report     the screen of 80 columns; `figures` tells one figure, `layout` makes lines and
-               tables, `plots` draws the histogram and the ECDF
-    export     CSV, JSON and HTML; one writer a format (`page` is the HTML)
-    steal      what a hypervisor took away meanwhile
-    saved      results kept under a name
-    truth      a server that knows when it sent what; `selftest` measures ourselves with it
-    doctor     why a stream does not stream; `proxies` describes those in between
+    plan          which run comes next, and when to stop
+    run           one run after another, or many at once, over the sources that it is given
+                  (`source` says what they are)
+    measure       the events and the trace of one run become a `Sample`
+    stats         intervals, tests and their limits; pure arithmetic
+    metrics       the table of the metrics, and their summaries
+    gates         conditions under which a benchmark fails
+    verdict       comparisons with a baseline and between arms, the client's own part, exit status
+    conclusion    the result in one plain sentence
+    report        the screen of 80 columns (`side_by_side` is its part for several arms);
+                  `figures` words one figure, `layout` makes lines and tables, `plots` draws the
+                  histogram and the ECDF
+    export        CSV, JSON and HTML; one writer per format (`page` is the HTML, `charts` its plots)
+    definitions   what each figure means, for `--explain`
+    steal         the CPU time that a hypervisor took away
+    saved         results kept under a name
+    truth         a server that knows when it sent what; `selftest` measures this installation by it
+    doctor        why a stream does not stream; `proxies` describes those in between
 
 All of it is about `result.Result`, the values that are exported.
 """

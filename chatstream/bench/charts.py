@@ -1,7 +1,7 @@
 """The plots of a result as SVG, for a page of HTML.
 
-Each plot is a `<figure>` with a title and a description in words: all that it shows is told without
-it as well. Steps that are too small to see are left out, and so are timelines beyond `TIMELINES`.
+Each plot is a `<figure>` with a title and a description in words, which says all that it shows.
+Steps that are too small to see are left out, and so are timelines beyond `TIMELINES`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SLOT = 40
 """The least height of an arm that stands beside others."""
 
 _MARKS = ("m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0", "m-3-3h6v6h-6", "m0-4l4 7h-8", "m0-4l4 4-4 4-4-4")
-"""A shape for each arm: it is not only the colour that tells them apart."""
+"""A shape for each arm, so that colour is not all that sets them apart."""
 
 _CROSS = "m-3.5-3.5l7 7m0-7l-7 7"
 

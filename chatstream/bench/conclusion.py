@@ -1,6 +1,6 @@
 """A result in one plain sentence: what was measured, how sure it is, and which arm is faster.
 
-1. Pure: a result in, text out. Names in it are still as the server gave them; whoever shows the
+1. Pure: a result in, text out. Names in it are still as the server gave them; who shows the
    sentence cleans or escapes it.
 2. A difference is stated only where `verdict.between` is sure of it. Otherwise the sentence says
    that these runs show none.

@@ -1,11 +1,11 @@
 """Why a stream does not stream: findings from the headers and the arrival times of two requests.
 
 1. Pure: two exchanges in, findings out. `CHECKS` has a function for each question; it gives one
-   finding or none. What can be seen is told with its figures, and what to do about it.
+   finding or none. It says what was seen, with figures, and what to do about it.
 2. "problem" is what keeps tokens from their reader, "note" what may do so, or costs time; "ok" is
    the stream itself. Whatever came of the requests, there is at least one finding.
 3. A limit of a proxy is recognised by its default, a proxy by its headers. Both are guesses and
-   are worded so: a proxy need not tell that it is there, and any limit can be set.
+   are worded so: a proxy need not show itself, and any limit can be changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chatstream.bench.proxies import ADVICE, IDLE_LIMITS, PROXIES, TOTAL_LIMITS
 from chatstream.bench.result import OK, Sample
 from chatstream.timing import Trace
 
-MIN_TOKENS = 20  # fewer tell nothing of the pace: a short answer may well come with one write
+MIN_TOKENS = 20  # fewer say nothing about the pace: a short answer may come in one write
 WHOLE_SHARE = 0.05  # of the whole time: all tokens within so little of it were held to the end
 MIN_WHOLE = 0.3  # seconds; an answer that is whole sooner may truly be made that fast
 MADE_SHARE = 0.2  # of the server's own generation time; a true stream takes nearly all of it
@@ -109,7 +109,7 @@ def diagnose(case: Case) -> list[Finding]:
 def streamed(case: Case) -> Finding | None:
     """Did the tokens come one after another? That all came in little time is not enough to say no:
     after a long wait a fast model is soon done. What was held back also came with few reads, and
-    where the server tells how long it wrote, that counts and not the wait.
+    where the server reports how long it wrote, that counts and not the wait.
     """
     sample = case.best.sample
     count, arrivals = _count(sample), sample.arrivals
@@ -138,7 +138,7 @@ def streamed(case: Case) -> Finding | None:
     if in_blocks(case) is not None:
         return None
     pace = sample.tpot or span / max(1, count - 1)
-    what = f"streams: first token after {_time(arrivals[0])}, then one every {_time(pace)}"
+    what = f"a stream: first token after {_time(arrivals[0])}, then one every {_time(pace)}"
     return Finding(code="stream", severity="ok", what=what)
 
 
@@ -188,7 +188,7 @@ def compressed(case: Case) -> Finding | None:
 
 
 def framing(case: Case) -> Finding | None:
-    """Can the body grow, and can its end be told from a cut?"""
+    """Can the body grow, and does its end look different from a cut?"""
     headers = case.best.trace.headers
     if "chunked" in headers.get("transfer-encoding", "").lower() or _is_one_body(case.best):
         return None

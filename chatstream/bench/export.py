@@ -1,7 +1,7 @@
 """A result as a file: CSV for a spreadsheet, JSON for a program, HTML for a person.
 
 One writer a format: `FORMATS`. A file is written after every run, each time whole: `write` puts
-it in place of the old one in one step, so that whoever looks finds the one or the other.
+it in place of the old one in one step, so that a reader finds the one or the other.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a result has to tell, as the figures that stand on a screen.
+"""The figures of a result, as they stand on a screen.
 
 1. A dash is a figure that is not there; "≈" one that hangs on a count of tokens that the server
    did not tell. A figure that failed runs have made infinite reads "failed".
-2. What is told here is told of whole runs that are not cold.
+2. All of this is about whole runs that are not cold.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def cold_ttft(arm: Arm) -> float | None:
 
 
 class Parts(NamedTuple):
-    """Medians of the parts of TTFT, in seconds; None is what nobody tells.
+    """Medians of the parts of TTFT, in seconds; None is what is not known.
 
     One round trip is the network's: the request goes there, the token comes back.
     """
@@ -140,7 +140,7 @@ class Parts(NamedTuple):
 
 
 def parts_of(runs: Sequence[Sample]) -> Parts:
-    """Where the median TTFT went. `rest` is None where the server tells nothing."""
+    """Where the median TTFT went. `rest` is None where the server reports nothing."""
     servers = [it.server for it in runs if it.server is not None]
     load, prompt = median_of(it.load for it in servers), median_of(it.prompt for it in servers)
     network, ttft = median_of(it.rtt for it in runs), median_of(it.ttft for it in runs)

@@ -8,7 +8,6 @@ Times are in seconds.
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 import re
@@ -30,6 +29,7 @@ from chatstream.bench.metrics import (
 )
 from chatstream.bench.result import Arm, Gate, Result, Sample
 from chatstream.errors import UsageError
+from chatstream.nearest import did_you_mean
 
 ERRORS = "errors"
 """What a gate says for the runs that failed."""
@@ -126,8 +126,8 @@ def parse_gate(text: str) -> Condition:
 
 
 def _nearest(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"choose from: {', '.join(names)}"
+    there = f"choose from: {', '.join(names)}"
+    return did_you_mean(name, names, there) or there
 
 
 def _limit(metric: str, text: str) -> tuple[float | None, float]:

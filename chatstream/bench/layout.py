@@ -1,6 +1,6 @@
 """Figures, parts and tables as lines of text that know how wide they are.
 
-A line is a list of spans, each with a role that whoever prints may paint. Widths count cells of a
+A line is a list of spans, each with a role that the printer may paint. Widths count cells of a
 terminal, so names in any script stand in columns. Where the room ends, "…" stands for the rest.
 """
 
@@ -16,7 +16,7 @@ Span = tuple[str, Role]
 Line = list[Span]
 
 INDENT = 10
-"""Columns of a label in front of what is said."""
+"""Columns of the label at the start of a line."""
 
 TIMES = "\u00d7"
 """The multiplication sign."""
@@ -102,7 +102,7 @@ def _fit(text: str, limit: int) -> str:
 
 
 def cut(line: Line, width: int) -> Line:
-    """The line, at most so wide."""
+    """The line, cut to `width` cells."""
     room = width
     if sum(cells(text) for text, _ in line) <= room:
         return line

@@ -45,7 +45,7 @@ STALL = 0.250
 """Seconds: no shorter gap is a stall; a pause of less hardly shows."""
 
 STALL_GAPS = 8
-"""A stall is also longer than so many median gaps: a slow model does not stall at each token."""
+"""A stall is also longer than this many median gaps: a slow model does not stall at each token."""
 
 
 class Taking:
@@ -217,7 +217,7 @@ def _count(taking: Taking, *, whole: bool) -> tuple[int, bool]:
 
 
 def first_tokens(tokens: int, deltas: int, first: int, share: float) -> float:
-    """How many of all `tokens` the first arrival brought: an estimate, since no server tells.
+    """How many of all `tokens` the first arrival brought: an estimate, since no server says.
 
     It brought `first` of all `deltas` and `share` of all characters. Servers send their first
     token by itself, or as many at once as always: whichever of the two its text is nearer to. A

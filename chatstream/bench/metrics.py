@@ -1,4 +1,4 @@
-"""The table of what is told of samples, and the summaries of an arm.
+"""The table of the metrics of a run, and the summaries of an arm.
 
 A cold run enters no value. A run that failed counts exactly once, as the worst that its metric
 knows: infinite where lower is better, 0 where higher is. A run that was cancelled says nothing of
@@ -22,7 +22,7 @@ CANCELLED = "cancelled"
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """What `values` tells of one whole run; an empty list where the run does not have it.
+    """A figure of one whole run; `values` is empty where the run does not have it.
 
     `pooled`: a run has many values. Those of one run resemble each other, so no interval that
     takes them for independent holds.

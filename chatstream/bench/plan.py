@@ -1,4 +1,4 @@
-"""Which run comes next, what it asks, and when it is enough. Pure; the time is an argument.
+"""Which run comes next, what it asks, and when to stop. Pure; the time is an argument.
 
 1. One cold run of each arm comes first and is shown apart: it has a fresh connection, and a server
    that may have to load its model. It never counts.
@@ -27,10 +27,10 @@ Cache = Literal["bust", "reuse", "compare"]
 Reason = Literal["precision", "time", "runs", "failures"]
 
 HOPELESS = 3
-"""When the first so many runs of everything fail, there is no sense in going on."""
+"""If this many runs at the start all fail, the benchmark gives up."""
 
 RECENT = 30
-"""So many of an arm's latest runs tell how long one takes: a load changes that while it lasts."""
+"""This many of an arm's latest runs show how long one takes, which changes under load."""
 
 QUESTION = (
     "Write a plain story of about 400 words about a lighthouse keeper who waits for a ship. "
@@ -91,7 +91,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def order(arms: int) -> Iterator[int]:
-    """The turns of so many arms, without end: in order, then reversed, and so on (A B B A)."""
+    """The turns of this many arms, without end: in order, then reversed, and so on (A B B A)."""
     while True:
         yield from range(arms)
         yield from reversed(range(arms))
@@ -150,7 +150,7 @@ def prompt_for(plan: Plan, arm: Arm, number: int, nonce: str) -> str:
 
 @functools.lru_cache(maxsize=1)
 def filler(tokens: int) -> str:
-    """Plain English words of about so many tokens: a word is a token, of 4 characters.
+    """Plain English words of about this many tokens: a word is a token of 4 characters.
 
     Always the same text for the same number.
     """

@@ -132,7 +132,7 @@ def histogram(
 def ecdf(
     values: Sequence[float], width: int, height: int = 5, *, ascii_only: bool = False
 ) -> list[str]:
-    """The share of all runs that took at most so long: `height` + 2 lines, and one more with
+    """The share of all runs that were done by each time: `height` + 2 lines, and one more with
     failures, for which the line ends below 100 %. `width` is at least 16.
     """
     scale = scale_of(values)

@@ -241,7 +241,7 @@ class _OpenRun:
         return self._ended or self._in_hand or self.source.news
 
     def ask(self, request: ChatRequest, token: CancelToken) -> None:
-        """Send it. A failure is told by `pull`."""
+        """Send it. `pull` reports a failure."""
         try:
             self.events = self.source.open(request, token, self.taking.raw, self.taking.answer)
         except ChatstreamError as failure:

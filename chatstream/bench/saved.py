@@ -6,7 +6,6 @@ name or any file that ends in a result: what `save` or `--json` wrote, JSON Line
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from pathlib import Path
@@ -18,13 +17,14 @@ from chatstream.bench.export import check as check_file
 from chatstream.bench.result import RESULT_VERSION, Result, decode
 from chatstream.errors import ConfigError, JournalError, UsageError
 from chatstream.files import make_private, read_whole
+from chatstream.nearest import did_you_mean
 
 ENDING = ".json"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 class _Kind(msgspec.Struct):
-    """What can be told of a JSON object of any version."""
+    """The fields of a JSON object of any version."""
 
     type: str = ""
     version: int = RESULT_VERSION
@@ -99,8 +99,8 @@ def _hint(name: str, folder: Path) -> str:
     if Path(name).is_file():
         return f"to use the file of that name, write ./{name}"
     there = names(folder)
-    if near := difflib.get_close_matches(name, there):
-        return f"did you mean {' or '.join(near)}?"
+    if near := did_you_mean(name, there):
+        return near
     if there:
         return f"saved results: {', '.join(there[:10])}{' …' if there[10:] else ''}"
     return "`chatstream bench --save NAME` saves a result"

@@ -4,7 +4,7 @@ Each case is one or more streams of a script. What the core says of every delta'
 gaps, of the time per token and of stalls is compared with the log of the `Truth`. Server and
 client share this process, so a machine that is too busy to measure is found out, too.
 
-The limits are those that the project promises for an idle machine; what misses them is told with
+The limits are those that the project promises for an idle machine; what misses them is shown with
 its figures, and the exit status is then 5, client-bound.
 """
 
@@ -90,7 +90,7 @@ class Row(msgspec.Struct, kw_only=True):
     Errors are absolute: of arrivals for every delta, of gaps for every two arrivals. `tpot` is
     the worst stream's, as a share. `lag` is what the core says of itself, at the 99th percentile.
     `held` are sends that this machine held up, so that nobody knows when they went. They count like
-    all others; `sure_p99` is the error of arrivals without them, to tell what a miss comes from.
+    all others; `sure_p99` is the error of arrivals without them, to show what a miss comes from.
     `missed` says in words which limits were not kept.
     """
 

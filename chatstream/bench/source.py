@@ -25,7 +25,7 @@ class Source(Protocol):
 
     @property
     def news(self) -> bool:
-        """Whether something has arrived that the events of `open` have not told yet."""
+        """Whether something has arrived that `open` has not yielded yet."""
 
     def open(
         self, request: ChatRequest, token: CancelToken, raw: Stage, answer: Stage

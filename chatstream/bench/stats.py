@@ -27,7 +27,7 @@ FEWEST = 6
 """Values a side for a verdict; also the fewest for an interval of the median."""
 
 EXACT = 30
-"""Up to so many values a side, the runs of a whole plan, Mann-Whitney counts every order."""
+"""Up to this many values a side, a whole plan, Mann-Whitney counts every order."""
 
 MOST_MORE = 1000
 """So many more runs stand for "that many or more"."""

@@ -222,7 +222,7 @@ class Truth:
         for log in reversed(self.logs):
             if log.prompt == prompt:
                 return log
-        raise LookupError(f"nobody asked {prompt!r}")
+        raise LookupError(f"no request asked {prompt!r}")
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)

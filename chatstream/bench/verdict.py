@@ -146,7 +146,7 @@ def client_of(samples: Iterable[Sample], cpu: float) -> Client:
 
 
 def exit_status(result: Result, *, strict: bool, stopped: bool) -> int:
-    """What the process returns; `Result` tells what each number means."""
+    """What the process returns; `Result` says what each number means."""
     runs = len(result.samples)
     failures = sum(map(failed, result.samples))
     whole = sum(sample.status == OK for sample in result.samples)

@@ -1,6 +1,7 @@
 """The command line. `COMMANDS` names every command, and what it does.
 
 1. The module of a command is imported when it is used; the help of all needs the table alone.
+   Help, completion and the words for mistakes are rooms of their own, imported when needed.
 2. Mistakes on the command line get one clear line on stderr, and after `--json` the events of a
    run that failed on stdout; the exit status is 2.
 """
@@ -10,15 +11,17 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
 from chatstream import __version__
 from chatstream.cli import exits
+from chatstream.cli.once import OnceParser
 from chatstream.errors import ChatstreamError, mistake
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -32,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "replay": (
         "chatstream.cli.replay:replay",
-        "Play a run again: its journal, or what `--json` has written, as it came.",
+        "Play a run again as it came, from its record or from saved `--json` output.",
     ),
     "bench": (
         "chatstream.cli.bench:bench",
@@ -44,11 +47,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "models": (
         "chatstream.cli.models:models",
-        "List the models of the server, one a line.",
+        "List the models that the server offers, one per line.",
     ),
     "schema": (
         "chatstream.cli.schema:schema",
-        "Print the JSON Schema of the events that `--json` writes, one event a line.",
+        "Print the JSON Schema of the events that `--json` prints.",
     ),
     "config": (
         "chatstream.cli.configure:app",
@@ -56,18 +59,79 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "history": (
         "chatstream.cli.history:app",
-        "What was asked and answered: list, show, search, export, remove.",
+        "List, show, search, export and delete what was asked and answered.",
     ),
 }
 
-_COMPLETING = "_CHATSTREAM_COMPLETE"
+COPY_CODE = "--copy-code"
+HELP_ALL = "--help-all"
+SHOW_COMPLETION = "--show-completion"
+INSTALL_COMPLETION = "--install-completion"
+COMPLETE = "_CHATSTREAM_COMPLETE"
 """The variable by which a shell asks for completions."""
 
-COPY_CODE = "--copy-code"
+
+class Command(TyperCommand):
+    """A command with our help that drops no value; its `--copy-code` may have no number."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        return OnceParser(super().make_parser(ctx), ctx)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, with_number(args) if COPY_CODE in args else args)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return [*super().get_params(ctx), self._help_all]
+
+    @cached_property
+    def _help_all(self) -> TyperOption:
+        return _action(HELP_ALL, _show_all, "Show the rare options as well.", is_flag=True)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from chatstream.cli.helping import command_help
+
+        formatter.write(command_help(self, ctx))
 
 
-class _Commands(TyperGroup):
-    """The commands of the table."""
+def _action(name: str, callback: Callable[..., None], about: str, **details: Any) -> TyperOption:
+    """An option that does something and ends. From a signature it would cost 0.3 ms a start."""
+    return TyperOption(
+        param_decls=[name],
+        is_eager=True,
+        expose_value=False,
+        callback=callback,
+        help=about,
+        **details,
+    )
+
+
+def _show_all(ctx: Any, _option: Any, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from chatstream.cli.helping import command_help
+
+        typer.echo(command_help(ctx.command, ctx, everything=True))
+        raise typer.Exit
+
+
+class Group(TyperGroup):
+    """A group of commands with our help; it names what a mistyped command may have meant."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        if args[0] not in self.list_commands(ctx) and not ctx.resilient_parsing:
+            from chatstream.cli.mistakes import unknown_command
+
+            raise unknown_command(ctx.command_path, self.list_commands(ctx), args)
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from chatstream.cli.helping import group_help
+
+        rows = [(name, self.commands[name].help or "") for name in self.list_commands(ctx)]
+        formatter.write(group_help(self, ctx, rows))
+
+
+class _Commands(Group):
+    """The commands of the table. A question in the place of a command is one for `ask`."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -81,22 +145,71 @@ class _Commands(TyperGroup):
             function, target = target, typer.Typer(add_completion=False)
             # They are resolved already. Typer would do it twice again: 0.5 % of a start.
             function.__no_type_check__ = True
-            target.command(cmd_name, cls=_Command)(function)
+            target.command(cmd_name)(function)
+        target.info.cls = Group
+        for registered in target.registered_commands:
+            registered.cls = Command
         command = get_command(target)
         command.name = cmd_name
         return command
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        rows = [TyperCommand(name, help=about) for name, (_, about) in COMMANDS.items()]
-        listing = TyperGroup(name=self.name, params=self.params, help=self.help, commands=rows)
-        listing.format_help(ctx, formatter)
+    def get_params(self, ctx: Any) -> list[Any]:
+        *own, its_help = super().get_params(ctx)
+        return [*own, *self._completion, its_help]
 
-
-class _Command(TyperCommand):
-    """A command whose `--copy-code` may stand without its number, which typer cannot say."""
+    @cached_property
+    def _completion(self) -> list[TyperOption]:
+        about = "Print the completion script of bash, zsh or fish."
+        return [
+            _action(SHOW_COMPLETION, _show_completion, about, metavar="[SHELL]"),
+            _action(
+                INSTALL_COMPLETION,
+                _install_completion,
+                "Install the completion script.",
+                metavar="[SHELL]",
+            ),
+        ]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, with_number(args) if COPY_CODE in args else args)
+        if args and args[0].startswith("-") and is_question(args[-1]):
+            own = {name for it in self.get_params(ctx) for name in it.opts}
+            if args[0].partition("=")[0] not in own and not COMMANDS.keys() & args:
+                args = ["ask", *args]
+        for option in (SHOW_COMPLETION, INSTALL_COMPLETION):
+            args = with_value(args, option, lambda it: not it.startswith("-"), "")
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        if args[0] not in COMMANDS and is_question(args[0]):
+            args = ["ask", *args]
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from chatstream.cli.helping import group_help
+
+        rows = [(name, about) for name, (_, about) in COMMANDS.items()]
+        formatter.write(group_help(self, ctx, rows))
+
+
+def _show_completion(ctx: Any, _option: Any, shell: str | None) -> None:
+    if shell is not None and not ctx.resilient_parsing:
+        from chatstream.cli import shells
+
+        typer.echo(shells.script(shells.chosen(shell)))
+        raise typer.Exit
+
+
+def _install_completion(ctx: Any, _option: Any, shell: str | None) -> None:
+    if shell is not None and not ctx.resilient_parsing:
+        from chatstream.cli import shells
+
+        typer.echo(shells.install(shells.chosen(shell)))
+        raise typer.Exit
+
+
+def is_question(argument: str) -> bool:
+    """Whether an argument can only be a question: it is no option, and has a blank in it."""
+    return not argument.startswith("-") and any(map(str.isspace, argument.strip()))
 
 
 def with_number(arguments: Sequence[str]) -> list[str]:
@@ -104,17 +217,25 @@ def with_number(arguments: Sequence[str]) -> list[str]:
 
     It has none at the end, and before anything that is no number: an option, or the question.
     """
+    return with_value(arguments, COPY_CODE, str.isdigit, "0")
+
+
+def with_value(
+    arguments: Sequence[str], option: str, fits: Callable[[str], bool], otherwise: str
+) -> list[str]:
+    """The arguments, with another value for an option whose next argument does not fit it."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     given = list(arguments)
     for at in range(end):
-        if given[at] == COPY_CODE and (at + 1 == end or not given[at + 1].isdigit()):
-            given[at] = f"{COPY_CODE}=0"
+        if given[at] == option and (at + 1 == end or not fits(given[at + 1])):
+            given[at] = f"{option}={otherwise}"
     return given
 
 
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
+    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
@@ -133,12 +254,16 @@ def _root(
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Ask a language model and read while it writes: every token at once, none lost."""
+    """Ask a language model and read the answer while it is written."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if asking := os.environ.get(COMPLETE):
+        from chatstream.cli.completing import answer
+
+        return answer(get_command(app), asking)
     try:
         status = app(arguments, prog_name="chatstream", standalone_mode=False)
     except typer.TyperException as error:
@@ -147,11 +272,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except SystemExit:  # typer's own way with a broken pipe: the reader has seen enough
         return 0
-    except ChatstreamError as error:  # what no command has told of: its output cannot be written
+    except ChatstreamError as error:  # no such command, or its output cannot be written
         return exits.report(error, arguments)
     except Exception as error:
-        if _COMPLETING in os.environ:  # a shell asks in an odd way; its prompt is no place for us
-            return 1
         if "--debug" in arguments:
             import traceback
 

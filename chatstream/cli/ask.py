@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from chatstream.cancel import CancelToken
+from chatstream.cli.choose import Choice, named, nobody
 from chatstream.cli.config import resolve, without_configuration
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.numbers import like
@@ -69,12 +70,17 @@ from chatstream.errors import ChatstreamError
 def ask(
     prompt: Annotated[
         str | None,
-        typer.Argument(help="The question; - is standard input, which is added to any other."),
+        typer.Argument(
+            metavar="QUESTION",
+            help="The question. Standard input is added to it; - stands for it.",
+        ),
     ] = None,
     file: File = None,
     no_stdin: NoStdin = False,
     encoding: Encoding = None,
-    system: Annotated[str | None, typer.Option("--system", "-s", help="The system prompt.")] = None,
+    system: Annotated[
+        str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt.")
+    ] = None,
     provider: Provider = None,
     model: Model = None,
     base_url: BaseUrl = None,
@@ -89,7 +95,7 @@ def ask(
             "--max-tokens",
             parser=like("max_tokens"),
             metavar="N",
-            help="End the answer after so many tokens.",
+            help="End the answer after N tokens.",
         ),
     ] = None,
     option: Option = None,
@@ -121,9 +127,8 @@ def ask(
 ) -> int:
     """Ask a question and show the answer while it is written.
 
-    Exit status: 0 whole answer, 1 failed, 2 usage or configuration,
-    3 refused by the provider, 4 timeout or stall, 5 truncated,
-    129 hang-up, 130 Ctrl+C, 143 SIGTERM.
+    Exit status: 0 the answer is whole, 1 it failed, 2 usage or configuration,
+    3 refused by the server, 4 timeout or stall, 5 cut off, 130 Ctrl+C.
     """
     arguments = locals()
     flags = settings_in(arguments)
@@ -131,10 +136,12 @@ def ask(
     token = CancelToken()
     with interrupts(token):
         settings, copying = without_configuration(flags), None
+        told: list[Choice] | None = None  # whom it asks, where the settings name nobody
         try:
             resolved = resolve({**flags, "options": options_in(option)}, profile=profile)
             check_look(resolved.settings, as_json=as_json, plain=plain)
             settings = resolved.settings
+            told = None if named(settings) else []
             copying = copying_in(arguments)
             if encoding is not None:
                 check_encoding(encoding)
@@ -146,10 +153,12 @@ def ask(
                 resettable=is_resettable(as_json=as_json),
                 on_screen=is_screen(settings, as_json=as_json, plain=plain),
                 keeps_images=save_images is not None,
+                tell=nobody if told is None else told.append,
             )
         except ChatstreamError as error:
             events = failed(error, token)
-        status = present(events, settings, token, as_json=as_json, plain=plain, copying=copying)
+        look = {"as_json": as_json, "plain": plain}
+        status = present(events, settings, token, **look, copying=copying, told=told)
         if not token.cancelled:
             tidy(settings)
         return status

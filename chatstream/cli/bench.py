@@ -19,7 +19,7 @@ from chatstream.cancel import CancelToken
 from chatstream.cli import exits, stdout
 from chatstream.cli.benching import Wanted, results_folder
 from chatstream.cli.benching import bench as run
-from chatstream.cli.choose import Server, awaited, candidates, server_of, with_model
+from chatstream.cli.choose import Server, awaited, candidates, server_of
 from chatstream.cli.config import Settings, check_given, resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.measuring import Measuring
@@ -43,6 +43,8 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
+from chatstream.cli.output import tell
+from chatstream.cli.places import split
 from chatstream.cli.text import argument
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
@@ -61,8 +63,8 @@ def bench(
         typer.Option(
             "--model",
             "-m",
-            metavar="MODEL[@PROVIDER]",
-            help="The model to measure. Repeat it to compare several in turns.",
+            metavar="MODEL[@PLACE]",
+            help="The model to measure. Repeatable: several are compared.",
         ),
     ] = None,
     base_url: BaseUrl = None,
@@ -70,13 +72,21 @@ def bench(
     runs: Annotated[
         int | None,
         typer.Option(
-            "-n", "--runs", parser=whole(1), metavar="N", help="Do exactly N runs per model."
+            "-n",
+            "--runs",
+            parser=whole(1),
+            metavar="N",
+            help="Measure exactly N runs of each model.",
         ),
     ] = None,
     time: Annotated[
         float | None,
         typer.Option(
-            "--time", parser=number(0.1), metavar="S", help="Stop after S seconds (about 30)."
+            "--time",
+            parser=number(0.1),
+            metavar="S",
+            show_default="about 30",
+            help="Stop after S seconds.",
         ),
     ] = None,
     precision: Annotated[
@@ -85,13 +95,17 @@ def bench(
             "--precision",
             parser=number(0.1, 100),
             metavar="PCT",
-            help="Stop once the median is known to ±PCT %.",
+            help="Stop once the median is known to within PCT %.",
         ),
     ] = 5.0,
     concurrency: Annotated[
         int,
         typer.Option(
-            "-c", "--concurrency", parser=whole(1, 1000), metavar="C", help="Keep C streams open."
+            "-c",
+            "--concurrency",
+            parser=whole(1, 1000),
+            metavar="N",
+            help="Keep N requests running at once.",
         ),
     ] = 1,
     rate: Annotated[
@@ -99,8 +113,8 @@ def bench(
         typer.Option(
             "--rate",
             parser=number(0.001),
-            metavar="R",
-            help="Send R requests per second, answered or not.",
+            metavar="N",
+            help="Start N requests per second, answered or not.",
         ),
     ] = None,
     arrivals: Annotated[
@@ -117,7 +131,7 @@ def bench(
             "--prompt-tokens",
             parser=whole(1, 10_000_000),
             metavar="N",
-            help="Put about N tokens of filler before the prompt.",
+            help="Put about N tokens of filler before the question.",
         ),
     ] = None,
     max_tokens: Annotated[
@@ -126,7 +140,7 @@ def bench(
             "--max-tokens",
             parser=like("max_tokens"),
             metavar="N",
-            help="Limit each answer to N tokens.",
+            help="End each answer after N tokens.",
         ),
     ] = 128,
     conn: Annotated[
@@ -179,7 +193,8 @@ def bench(
         typer.Option(
             "--fail-if",
             metavar="GATE",
-            help="Fail on 'ttft.p50>500ms', 'ttft.p50>baseline+10%', 'errors>0'. Repeatable.",
+            help="Exit with 1 if this holds, such as 'errors>0' or 'ttft.p50>baseline+10%'. "
+            "Repeatable.",
         ),
     ] = None,
     strict: Annotated[
@@ -196,11 +211,9 @@ def bench(
 ) -> int:
     """Measure how soon and how steadily a model answers.
 
-    After one cold run, it repeats until the median time to the first token
-    is known to ±5 %, or for about 30 s. Exit status: 0 passed, 1 a gate
-    failed or a figure is worse than the baseline, 2 usage error, 3 too many
-    runs failed, 4 inconclusive, 5 client-bound (both only with --strict),
-    130 Ctrl+C.
+    A first, cold run is shown apart. Exit status: 0 passed, 1 a gate failed or a figure is
+    worse than the baseline, 2 usage or configuration, 3 too many runs failed, 4 inconclusive,
+    5 client-bound (both only with --strict), 130 Ctrl+C.
     """
     arguments = locals()
     start_log(arguments)
@@ -292,20 +305,20 @@ def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     flags = {**settings_in(given), "options": options_in(given["option"])}
     names = flags.pop("model") or []
     del flags["max_tokens"]
-    resolved = resolve(flags, profile=given["profile"])
-    exits.warn(resolved.warnings)
-    settings = resolved.settings
     check_given("--model", names)
-    asked: list[Settings] = [with_model(settings, argument(name, "--model")) for name in names]
-    return [awaited(server_of(it, token)) for it in asked or candidates(settings)[:1]]
+    each = [{**flags, "model": argument(name, "--model")} for name in names] or [flags]
+    resolved = [resolve(it, profile=given["profile"]) for it in each]
+    exits.warn(resolved[0].warnings)
+    asked = [it.settings for it in resolved] if names else candidates(resolved[0].settings)[:1]
+    return [awaited(server_of(it, token, tell)) for it in asked]
 
 
 def _places(names: Sequence[str], servers: Sequence[Server]) -> list[str]:
     """Where each model is: in the user's words of MODEL@PLACE, else by its provider."""
     places = [str(it.settings.provider) for it in servers]
     for at, (name, it) in enumerate(zip(names, servers, strict=False)):
-        place = name.rpartition("@")[2]
-        if name not in (place, it.settings.model):
+        _, place = split(name)
+        if place and name != it.settings.model:
             places[at] = urlsplit(mask_address(place)).netloc or place
     return places
 

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import queue
 import threading
@@ -21,7 +20,7 @@ from msgspec.structs import replace
 from chatstream.bench.doctor import Finding
 from chatstream.cancel import SLICE, CancelToken
 from chatstream.cli import configfile
-from chatstream.cli.choose import Server, awaited, model_names, named, server_of, with_model
+from chatstream.cli.choose import Server, at_provider, awaited, model_names, named, server_of
 from chatstream.cli.config import KEYS, Resolved, Settings, mistakes, resolve
 from chatstream.cli.endpoints import address, api_key
 from chatstream.cli.terminal_checks import terminal
@@ -33,6 +32,7 @@ from chatstream.errors import (
     InternalError,
     TimedOut,
 )
+from chatstream.nearest import nearest
 from chatstream.providers import PROVIDERS, find
 from chatstream.redact import mask_address
 
@@ -155,10 +155,9 @@ def _targets(settings: Settings | None) -> dict[str, Settings]:
     """The settings to ask each server with, by its provider: the configured one comes first."""
     own = _own(settings)
     local = [name for name, row in PROVIDERS.items() if row.local and row.base_url]
-    brief = settings or Settings()
-    brief = replace(brief, connect_timeout=min(brief.connect_timeout or LIMIT, LIMIT))
+    its = settings or Settings()
     return {
-        name: replace(brief, provider=own) if name == own else with_model(brief, f"@{name}")
+        name: replace(its, provider=own) if name == own else at_provider(its, name)
         for name in dict.fromkeys([*([own] if own else []), *local, *_with_keys()])
     }
 
@@ -233,7 +232,7 @@ def _asked(server: Server, models: list[str] | ChatstreamError) -> Finding:
         return _note("ask", f"{told}; it does not say whether it has that model", None)
     if not models or any(_is_same(model, it) for it in models):
         return _ok("ask", told)
-    near = difflib.get_close_matches(model, models, n=3) or models[:5]
+    near = nearest(model, models) or models[:5]
     return _problem("ask", f"{told}, but it has no such model", f"it has: {', '.join(near)}")
 
 

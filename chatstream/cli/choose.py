@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING, TypedDict, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from chatstream import errors
+from chatstream.addresses import PROXY_SCHEMES, same_server, whole
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import Settings
-from chatstream.cli.endpoints import endpoint, with_keys
+from chatstream.cli import configfile
+from chatstream.cli.config import BESIDE, Settings, profile_in
+from chatstream.cli.endpoints import endpoint, named_by_variables
 from chatstream.cli.headers import bring_a_key
+from chatstream.cli.layers import profiles_in
+from chatstream.cli.places import provider_at, settings_of, split
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.events import Event
-from chatstream.providers import Endpoint, Row, dialect, find, is_known
+from chatstream.nearest import did_you_mean
+from chatstream.providers import PROVIDERS, Endpoint, Row, dialect, find
+from chatstream.redact import mask_address, show_url
 
 if TYPE_CHECKING:
     from chatstream.providers.base import Provider
@@ -25,13 +32,32 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LOOK_FOR_OLLAMA = 1.0  # seconds; a local server answers within milliseconds or not at all
+
+class Choice(msgspec.Struct, frozen=True):
+    """Who is asked where the settings name nobody: a provider, in words `who`, and why."""
+
+    provider: str
+    who: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"asking {self.who} ({self.why})"
+
+
+Tell = Callable[[Choice], None]
+
+LOOK_FOR_OLLAMA = 1.0  # seconds; a local server answers within milliseconds or not at all
+_DEFAULTS = Settings()
 _MODEL_LIST = 30.0  # seconds for a server to list its models
 
 HOW_TO_START = """\
 try it without a server:  chatstream ask -p demo "hello"
 use a local model:        start Ollama (`ollama serve`, `ollama pull llama3.2`)
 use a hosted model:       set OPENAI_API_KEY or ANTHROPIC_API_KEY"""
+
+
+def nobody(_: Choice) -> None:
+    """Nobody is told."""
 
 
 def candidates(settings: Settings) -> list[Settings]:
@@ -47,7 +73,7 @@ def candidates(settings: Settings) -> list[Settings]:
         models.insert(0, settings)
     if settings.on_drop == "fallback" and len(models) == 1:
         raise UsageError(
-            "there is no model to fall back on", hint="name one with --fallback MODEL[@PROVIDER]"
+            "there is no model to fall back on", hint="name one with --fallback MODEL[@PLACE]"
         )
     for its in models:
         if its.provider:
@@ -61,39 +87,60 @@ def _strategy(settings: Settings) -> list[str]:
     names = settings.strategies.get(settings.strategy)
     if names is None:
         known = ", ".join(settings.strategies) or "none yet"
+        hint = f"a list of models under [strategies] in the configuration file; there: {known}"
         raise ConfigError(
             f"there is no strategy {settings.strategy!r}",
-            hint=f"a list of models under [strategies] in the configuration file; there: {known}",
+            hint=did_you_mean(settings.strategy, settings.strategies, hint),
         )
     return names
 
 
-def label(settings: Settings) -> str:
-    """A candidate in the words of the user."""
+def labels(models: Sequence[Settings]) -> list[str]:
+    """The candidates in the words of the user; where a provider is at two addresses, by address."""
+    addresses: dict[str, set[str | None]] = {}
+    for its in models:
+        addresses.setdefault(_label(its), set()).add(its.base_url)
+    return [
+        f"{its.model or ''}@{show_url(whole(its.base_url))}"
+        if its.base_url and len(addresses[_label(its)]) > 1
+        else _label(its)
+        for its in models
+    ]
+
+
+def _label(settings: Settings) -> str:
     model = settings.model or ""
     return f"{model}@{settings.provider}" if settings.provider else model or "the first model"
 
 
 def with_model(settings: Settings, name: str) -> Settings:
-    """These settings with another model: MODEL, MODEL@PROVIDER or @PROVIDER.
+    """These settings with another model: MODEL, MODEL@PLACE or @PLACE, see `places`.
 
-    Another provider has another address and key; what belongs to the first one is dropped.
+    Another place has another address and key; what belongs to the first one is dropped. Raises
+    `ConfigError` for a place that there is not.
     """
-    model, at, provider = name.rpartition("@")
-    if not at or not is_known(provider):
+    model, place = split(name)
+    if place is None:
         return replace(settings, model=name)
-    if provider == settings.provider:
-        return replace(settings, model=model or None)
-    return replace(
-        settings,
-        provider=provider,
-        model=model or None,
-        base_url=None,
-        api_key=None,
-        key_variable=None,
-        key_command=None,
-        headers={},
-    )
+    file = configfile.find()
+    found = settings_of(place, repr(name), profiles_in(file), partial(profile_in, file))
+    return _at(settings, {**found, "model": model or found["model"]})
+
+
+def at_provider(settings: Settings, provider: str) -> Settings:
+    """These settings at a provider that there is, with its usual model."""
+    return _at(settings, {"provider": provider, "model": None})
+
+
+def _at(settings: Settings, place: dict[str, Any]) -> Settings:
+    address = place.get("base_url")
+    if place["provider"] != named(settings):
+        dropped = BESIDE | {"base_url"}
+    elif address and not (settings.base_url and same_server(address, settings.base_url)):
+        dropped = BESIDE
+    else:
+        dropped = frozenset()
+    return replace(settings, **{**{it: getattr(_DEFAULTS, it) for it in dropped}, **place})
 
 
 def awaited(waiting: Generator[Event, None, T]) -> T:
@@ -106,9 +153,11 @@ def awaited(waiting: Generator[Event, None, T]) -> T:
             return found
 
 
-def server_of(settings: Settings, token: CancelToken) -> Generator[Event, None, Server]:
+def server_of(
+    settings: Settings, token: CancelToken, tell: Tell = nobody
+) -> Generator[Event, None, Server]:
     """Pulses while it is found out, then whom these settings ask. Raises."""
-    provider = yield from provider_of(settings, token)
+    provider = yield from provider_of(settings, token, tell)
     try:
         endpoint = provider.endpoint
         row = find(endpoint.name)
@@ -126,49 +175,81 @@ class Server(msgspec.Struct, frozen=True):
     address: str
 
 
-def model_names(settings: Settings, token: CancelToken) -> Generator[Event, None, list[str]]:
+def model_names(
+    settings: Settings, token: CancelToken, tell: Tell = nobody
+) -> Generator[Event, None, list[str]]:
     """Pulses while the server is asked, then the names of its models. Raises."""
-    provider = yield from provider_of(settings, token)
+    provider = yield from provider_of(settings, token, tell)
     try:
-        return (yield from _names(provider, token, _MODEL_LIST))
+        return (yield from limited(provider.models(token), _MODEL_LIST))
     finally:
         provider.close()
 
 
 def named(settings: Settings) -> str | None:
-    """The provider that the settings name; None where one has to be looked for."""
-    return settings.provider or ("openai" if settings.base_url else None)
+    """The provider that the settings name; None where one has to be looked for.
+
+    Raises `ConfigError` for an address that cannot be read.
+    """
+    return settings.provider or (provider_at(settings.base_url) if settings.base_url else None)
 
 
 def provider_of(
-    settings: Settings, token: CancelToken, ahead: Ahead | None = None
+    settings: Settings, token: CancelToken, tell: Tell = nobody, ahead: Ahead | None = None
 ) -> Generator[Event, None, Provider]:
-    """The provider that the settings name, or the first that there is.
+    """The provider that the settings name, or the first that there is; `tell` is told which.
 
     `ahead` is a connection to the one that is named.
 
-    Whatever is at Ollama's address and does not list its models as Ollama does (another server,
-    or a proxy's page of error) is no Ollama.
+    A local Ollama is the first if it answers and has a model that can chat; then comes the first
+    provider that the environment has a key or a server for. Whatever is at Ollama's address and
+    does not list its models as Ollama does (another server, or a proxy's page of error) is no
+    Ollama.
     """
     if name := named(settings):
         return made(name, settings, ahead=ahead)
     ollama = made("ollama", settings)
+    where = mask_address(ollama.endpoint.base_url)
     try:
-        yield from _names(ollama, token, _LOOK_FOR_OLLAMA)
-        return ollama
+        model = yield from limited(ollama.chat_model(token), LOOK_FOR_OLLAMA)
+        if model is not None:
+            who = f"{settings.model or model} on Ollama at {where}"
+            tell(Choice("ollama", who, "no provider is set"))
+            return ollama
+        missing = f"Ollama at {where} has no model that can chat"
     except ChatstreamError as error:
-        ollama.close()
         token.check()
         if isinstance(error, ConfigError):
             raise
         known = isinstance(error, ConnectError | TimedOut)
-        why = "" if known else f" ({error.message})"
-    for name in with_keys():
-        return made(name, settings)
-    raise UsageError(
-        f"no model server: no settings, and no Ollama at {ollama.endpoint.base_url}{why}",
-        hint=HOW_TO_START,
-    )
+        missing = f"no Ollama answers at {where}" + ("" if known else f" ({error.message})")
+    ollama.close()
+    if found := first_of_environment(settings):
+        name, variable = found
+        provider = made(name, settings)
+        who = _model_and_place(settings, provider)
+        tell(Choice(name, who, f"{variable} is set; {missing}"))
+        return provider
+    raise UsageError(f"no model server is set up, and {missing}", hint=HOW_TO_START)
+
+
+def first_of_environment(settings: Settings) -> tuple[str, str] | None:
+    """The first provider that the environment has a key or a server for, and the variable.
+
+    One that can be asked as things are comes before one that needs a model's name. Ollama is no
+    such provider: it is looked for before.
+    """
+    found = {name: it for name, it in named_by_variables().items() if name != "ollama"}
+    ready = (it for it in found if settings.model or PROVIDERS[it].model or PROVIDERS[it].local)
+    name = next(ready, next(iter(found), None))
+    return (name, found[name]) if name else None
+
+
+def _model_and_place(settings: Settings, provider: Provider) -> str:
+    name, address = provider.endpoint.name, provider.endpoint.base_url
+    usual = usual_model(find(name), address)
+    model = settings.model or usual or "the first model"
+    return f"{model} on {name}" if usual else f"{model} on {name} at {mask_address(address)}"
 
 
 def made(
@@ -183,7 +264,7 @@ def made(
 
     row = find(name)
     place = endpoint(name, row, settings)
-    if _lacks_key(row, place, settings):
+    if _lacks_key(row, place):
         raise errors.AuthError(
             f"there is no API key for {name}",
             hint=f"set {row.key_variable}, or key_command in the configuration file",
@@ -198,16 +279,16 @@ def begin_ahead(settings: Settings) -> Ahead | None:
     It is begun only where it is sure that this server will be asked, and not where one has to be
     looked for, or where the key or the model turns out to be missing.
     """
-    name = named(settings)
-    if name is None or settings.key_command:
-        return None
     try:
+        name = named(settings)
+        if name is None or settings.key_command:
+            return None
         row = find(name)
         place = endpoint(name, row, settings)
     except ChatstreamError:  # told when the server is to be asked
         return None
     lacks_model = settings.model is None and _needs_model(row, place)
-    if not place.base_url or lacks_model or _lacks_key(row, place, settings):
+    if not place.base_url or lacks_model or _lacks_key(row, place):
         return None
     from chatstream.transport.ahead import Ahead  # ssl
 
@@ -220,9 +301,9 @@ def begin_ahead(settings: Settings) -> Ahead | None:
     )
 
 
-def _lacks_key(row: Row, place: Endpoint, settings: Settings) -> bool:
+def _lacks_key(row: Row, place: Endpoint) -> bool:
     """Whether the service wants a key, and there is none."""
-    hosted = row.key_variable and not row.local and not settings.base_url
+    hosted = row.key_variable and not row.local and same_server(place.base_url, row.base_url)
     return bool(hosted) and place.key is None and not bring_a_key(place.headers)
 
 
@@ -240,11 +321,12 @@ class TransportOptions(TypedDict):
 
 
 def transport_options(row: Row, settings: Settings) -> TransportOptions:
-    """What the settings say about connections.
+    """What the settings say about connections. Raises `ConfigError`.
 
     No proxy leads to a server in this process: that of the demo, or any where `proxy` is "".
     """
-    proxies = dict.fromkeys(("http", "https"), settings.proxy) if settings.proxy else None
+    proxy = whole(settings.proxy, schemes=PROXY_SCHEMES) if settings.proxy else None
+    proxies = dict.fromkeys(("http", "https"), proxy) if proxy else None
     here = settings.proxy == "" or not row.base_url
     return {
         "connect": settings.connect_timeout or None,
@@ -253,34 +335,54 @@ def transport_options(row: Row, settings: Settings) -> TransportOptions:
     }
 
 
-def _names(
-    provider: Provider, token: CancelToken, seconds: float
-) -> Generator[Event, None, list[str]]:
+def limited(waiting: Generator[Event, None, T], seconds: float) -> Generator[Event, None, T]:
+    """The same pulses and the same result. Raises `TimedOut` after that time."""
     deadline = Deadline(seconds)
-    for item in provider.models(token):
-        if isinstance(item, list):
-            return item
+    while True:
+        try:
+            pulse = next(waiting)
+        except StopIteration as end:
+            found: T = end.value
+            return found
         if deadline.passed:
+            waiting.close()
             raise TimedOut(f"the server did not list its models within {seconds:g} s")
-        yield item
-    return []
+        yield pulse
+
+
+def usual_model(row: Row, address: str) -> str | None:
+    """The model that is asked at this address where none is named, as far as the table knows."""
+    return row.model if address == row.base_url or not row.base_url else None
 
 
 def model_of(
     provider: Provider, row: Row, settings: Settings, token: CancelToken
 ) -> Generator[Event, None, str]:
-    """The model to ask when none is named: the provider's usual one, or the server's first."""
-    name = provider.endpoint.name
-    own_address = provider.endpoint.base_url == row.base_url
-    if row.model and (own_address or not row.base_url):
-        return row.model
+    """The model to ask when none is named: the provider's usual one, or the server's first one
+    that can chat.
+    """
+    name, address = provider.endpoint.name, provider.endpoint.base_url
+    if usual := usual_model(row, address):
+        return usual
     if _needs_model(row, provider.endpoint):
         raise UsageError(
             f"no model is named for {name}",
             hint=f"choose one with -m; `chatstream models -p {name}` lists them",
         )
-    names = yield from _names(provider, token, _MODEL_LIST)
-    if not names:
+    model = yield from limited(provider.chat_model(token), _MODEL_LIST)
+    if model is None:
         hint = "`ollama pull llama3.2` fetches one" if name == "ollama" else "name one with -m"
-        raise UsageError(f"{provider.endpoint.base_url} has no model", hint=hint)
-    return names[0]
+        raise UsageError(f"{mask_address(address)} has no model that can chat", hint=hint)
+    return model
+
+
+def model_hint(
+    provider: Provider, model: str, token: CancelToken
+) -> Generator[Event, None, str | None]:
+    """Pulses while the server that does not have this model is asked what is near; or None."""
+    try:
+        names = yield from limited(provider.models(token), LOOK_FOR_OLLAMA)
+    except ChatstreamError:
+        token.check()
+        return None
+    return did_you_mean(model, names)

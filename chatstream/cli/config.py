@@ -4,7 +4,7 @@ From the strongest: flags, `CHATSTREAM_*` variables, the chosen profile of the c
 file, the file's top level, `ACCESSIBLE`, defaults. The providers' own variables (`OPENAI_API_KEY`,
 `OLLAMA_HOST`…) stand below all of these. A layer that names a provider brings its own model,
 address and key: those of weaker layers that name another provider do not leak into it. Nor does
-the key of a layer that names another server.
+the key of a layer that names another server. A model's name may hold its place, see `places`.
 
 A text that is given and empty is a mistake, whatever the layer: most often it is a variable of a
 script that is not set, and without it another server, or another model, would be asked. Only the
@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -24,8 +25,11 @@ import msgspec
 from chatstream.addresses import same_server
 from chatstream.cli import configfile, headers
 from chatstream.cli.configfile import ConfigFile
-from chatstream.cli.shapes import Misfit, fitted, is_table
+from chatstream.cli.layers import TOP_LEVEL, Layer, from_file, profiles_in, without
+from chatstream.cli.places import PLACE, settings_of, split
+from chatstream.cli.shapes import Misfit, fitted, is_table, words_of
 from chatstream.errors import ConfigError, UsageError
+from chatstream.nearest import did_you_mean, nearest
 from chatstream.providers import PROVIDERS
 from chatstream.recovery.attempts import PAUSE
 from chatstream.redact import redact
@@ -69,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stats: bool | None = None
     options: dict[str, Any] = {}
     on_drop: OnDrop = "continue"
-    fallback: list[str] = []  # MODEL, MODEL@PROVIDER or @PROVIDER
+    fallback: list[str] = []  # MODEL, MODEL@PLACE or @PLACE
     strategy: str | None = None
     strategies: dict[str, Annotated[list[str], msgspec.Meta(min_length=1)]] = {}
     journal: bool = True
@@ -89,6 +93,9 @@ FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
 SECRETS = frozenset({"api_key"})
 ADDRESSES = frozenset({"base_url", "proxy"})
 KEYS = frozenset({"api_key", "key_variable", "key_command"})
+BESIDE = KEYS | {"headers"}
+"""The settings that go to one server and nowhere else."""
+
 BOUND = KEYS | {"model", "base_url"}
 """The settings that mean something only together with their provider."""
 
@@ -102,19 +109,6 @@ TABLES = frozenset(name for name, field in FIELDS.items() if is_table(field.type
 
 PROFILE = "CHATSTREAM_PROFILE"
 _PREFIX = "CHATSTREAM_"
-_TOP_LEVEL = ("profile", "profiles")
-
-
-class Layer(msgspec.Struct, frozen=True):
-    """Settings of one origin.
-
-    `origin` names it for a setting; `subject` names the setting there, so that a sentence about a
-    mistake can begin with it.
-    """
-
-    values: dict[str, Any]
-    origin: Callable[[str], str]
-    subject: Callable[..., str]
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -134,10 +128,12 @@ def resolve(
     *,
     profile: str | None = None,
     environ: Mapping[str, str] = os.environ,
+    places: bool = True,
 ) -> Resolved:
     """The settings that hold. Flags that are None were not given.
 
-    Raises `ConfigError`, and `UsageError` for a flag that is empty or does not fit.
+    `places`: a model's name may hold a place behind its `@`. Raises `ConfigError`, and
+    `UsageError` for a flag that is empty or does not fit.
     """
     learn_secrets(environ)
     check_given("--profile", profile)
@@ -146,12 +142,15 @@ def resolve(
         check_given(PROFILE, profile)
     given = {name: value for name, value in flags.items() if value is not None}
     usual = {"accessible": True} if _is_accessible(environ) else {}
+    file = configfile.find(environ)
     layers: list[Layer] = [
         Layer(given, _flag, _flag),
         Layer(_from_environment(environ), _variable, _variable),
-        *_from_file(configfile.find(environ), profile),
+        *from_file(file, profile),
         Layer(usual, str.upper, str.upper),
     ]
+    if places:
+        layers, profile = _with_place(layers, profile, file)
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for layer in layers:
@@ -178,6 +177,56 @@ def resolve(
                 origins[name] = layer.origin(name)
                 values[name] = _typed(name, value, layer.subject)
     return Resolved(Settings(**values), origins, profile, tuple(_unknown(environ)))
+
+
+def _with_place(
+    layers: list[Layer], profile: str | None, file: ConfigFile | None
+) -> tuple[list[Layer], str | None]:
+    """The layers, with one for the place that the model's name holds, and the profile in use."""
+    for at, layer in enumerate(layers):
+        if layer.values.get("provider") is not None:
+            break  # then a name is that of a model, and all of it
+        name = layer.values.get("model")
+        if isinstance(name, str):
+            model, place = split(name)
+            if place is not None:
+                used = place if place in profiles_in(file) else profile
+                return [*layers[:at], *_placed(layers[at:], model, place, file)], used
+            break
+    return layers, profile
+
+
+def _placed(
+    layers: list[Layer], model: str, place: str, file: ConfigFile | None
+) -> Iterator[Layer]:
+    """The layers, the first of which names a model at a place.
+
+    What is said beside the name is stronger than its place, and what weaker layers say of models
+    does not count. Keys and headers that are not arguments do not go to a profile's server, for
+    they may be meant for another one.
+    """
+    layer, profiles = layers[0], profiles_in(file)
+    origin, subject = layer.origin("model"), layer.subject("model")
+    found = settings_of(place, subject, profiles, partial(profile_in, file))
+    address = layer.values.get("base_url")
+    if address and found.get("base_url") not in (None, address):
+        raise _kind(subject)(
+            f"{subject} and {layer.subject('base_url')} both give an address",
+            hint="leave one of them out",
+        )
+    found["model"] = model or found["model"]
+    known = {name: value for name, value in found.items() if value is not None}
+    others = {*PLACE, "headers"} if place in profiles else set()
+    yield without(layer, {"model"} if subject.startswith("--") else {"model", *others})
+    yield Layer(known, lambda _: origin, lambda *_: subject)
+    for weaker in layers[1:]:
+        yield without(weaker, {"model", "strategy", *others})
+
+
+def profile_in(file: ConfigFile | None, profile: str) -> Settings:
+    """What a profile says, and the file's top level beside it. Raises `ConfigError`."""
+    environ = {configfile.VARIABLE: str(file.path)} if file else {}
+    return resolve({}, profile=profile, environ=environ, places=False).settings
 
 
 def _same(address: Any, holding: str) -> bool:
@@ -259,7 +308,7 @@ def parse(name: str, text: str) -> Any:
         return _typed(name, text, lambda *names: ".".join(names))
     value: Any = text
     if get_args(FIELDS[setting].type)[1] is Any:  # JSON, or else text
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             value = msgspec.json.decode(text)
     return _typed(setting, {entry[0]: value}, lambda *names: ".".join(names))[entry[0]]
 
@@ -270,7 +319,7 @@ def mistakes(file: ConfigFile) -> list[ConfigError]:
     found: dict[str, ConfigError] = {}
     for profile in (None, *(profiles if isinstance(profiles, dict) else ())):
         try:
-            layers = _from_file(file, profile)
+            layers = from_file(file, profile)
         except ConfigError as error:
             found.setdefault(error.message, error)
             continue
@@ -297,7 +346,7 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
     field = FIELDS.get(name)
     if field is None:
         at = subject(name).removesuffix(name)
-        raise ConfigError(f"{at}there is no setting {name!r}", hint=nearest(name))
+        raise ConfigError(f"{at}there is no setting {name!r}", hint=setting_hint(name))
     if name == "headers" and subject(name).startswith("--"):  # each is one text
         return headers.checked(value, subject(name))
     if name not in _MAY_BE_EMPTY and _is_empty(value):
@@ -305,24 +354,21 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
     try:
         fit = fitted(field.type, value)
     except Misfit as misfit:
-        hint = None
-        if isinstance(value, str) and (close := _close(value, misfit.words)):
-            hint = f"did you mean {close}?"
+        hint = did_you_mean(value, misfit.words) if isinstance(value, str) else None
         what = subject(name, *misfit.keys)
         raise _kind(what)(f"{what} {misfit}", hint=hint) from None
     return headers.checked(fit, subject(name)) if name == "headers" else fit
 
 
-def nearest(name: str) -> str:
+def choices(name: str) -> list[str]:
+    """The values of a setting that has just these."""
+    return list(words_of(FIELDS[name].type))
+
+
+def setting_hint(name: str) -> str | None:
     """What a name that is no setting may stand for."""
-    close = _close(name, [*FIELDS, *_TOP_LEVEL])
-    return f"did you mean {close!r}?" if close else f"the settings are: {', '.join(FIELDS)}"
-
-
-def _close(word: str, words: Iterable[str]) -> str | None:
-    import difflib  # only for a mistake
-
-    return next(iter(difflib.get_close_matches(word.lower(), words, n=1)), None)
+    there = f"the settings are: {', '.join(FIELDS)}"
+    return did_you_mean(name, [*FIELDS, *TOP_LEVEL], there)
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
@@ -332,8 +378,8 @@ def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
         if not variable.startswith(_PREFIX) or variable in {configfile.VARIABLE, PROFILE}:
             continue
         if variable not in known:
-            close = _close(variable.removeprefix(_PREFIX), FIELDS)
-            hint = f": did you mean {_variable(close)}?" if close else ""
+            near = nearest(variable.removeprefix(_PREFIX), FIELDS)
+            hint = f": did you mean {_variable(near[0])}?" if near else ""
             yield f"{variable} is ignored, it is no variable of chatstream{hint}"
         elif known[variable] in TABLES:
             yield f"{variable} is ignored, a table can only be set in the configuration file"
@@ -351,67 +397,3 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 def _is_accessible(environ: Mapping[str, str]) -> bool:
     """Whether every program is asked to suit a screen reader."""
     return environ.get("ACCESSIBLE", "") not in {"", "0"}
-
-
-def _from_file(file: ConfigFile | None, profile: str | None) -> list[Layer]:
-    """The layers of a file: the profile that is chosen, and the top level. Raises `ConfigError`."""
-    if file is None:
-        if profile is not None:
-            raise ConfigError(
-                f"there is no profile {profile!r}: there is no configuration file",
-                hint="`chatstream config edit` makes one",
-            )
-        return []
-    path = str(file.path)
-    layers: list[Layer] = []
-    if profile is None:
-        profile = usual_profile(file)
-    if profile is not None:
-        layers.append(
-            Layer(
-                _profile(file, profile),
-                lambda _: f"profile {profile} in {path}",
-                lambda *names: (
-                    f"profile {profile} in "
-                    f"{file.place('profiles', profile, *names)}: {'.'.join(names)}"
-                ),
-            )
-        )
-    top = {name: value for name, value in file.content.items() if name not in _TOP_LEVEL}
-    layers.append(
-        Layer(top, lambda _: path, lambda *names: f"{file.place(*names)}: {'.'.join(names)}")
-    )
-    return layers
-
-
-def usual_profile(file: ConfigFile) -> str | None:
-    """The profile that a file says is to be used, if it does. Raises `ConfigError`."""
-    profile = file.content.get("profile")
-    if profile is None or (isinstance(profile, str) and profile.strip()):
-        return profile
-    place = file.place("profile")
-    if profile == "":
-        raise ConfigError(f"{place}: profile is empty", hint="give it a value, or leave it out")
-    raise ConfigError(
-        f"{place}: profile takes the name of a profile in quotes",
-        hint="the settings of a profile stand under [profiles.NAME]",
-    )
-
-
-def _profile(file: ConfigFile, profile: str) -> dict[str, Any]:
-    profiles = _table(file, file.content.get("profiles", {}), "profiles")
-    if profile not in profiles:
-        hint = f"profiles there: {', '.join(profiles) or 'none'}"
-        if file.content.get("profile") == profile:
-            hint += "; `chatstream config unset profile` ends its use"
-        raise ConfigError(f"there is no profile {profile!r} in {file.path}", hint=hint)
-    return _table(file, profiles[profile], "profiles", profile)
-
-
-def _table(file: ConfigFile, value: Any, *keys: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ConfigError(
-            f"{file.place(*keys)}: {'.'.join(keys)} takes a table",
-            hint="the settings of a profile stand under [profiles.NAME]",
-        )
-    return value

@@ -136,7 +136,7 @@ def line_of(text: str, keys: tuple[str, ...]) -> int | None:
     """
     lines = text.split("\n")
     for number, line in enumerate(lines):
-        if keys[-1] in line and _has(lines[:number], keys) is False:
+        if keys[-1] in line and not _has(lines[:number], keys):
             ends = (_has(lines[:end], keys) for end in range(number + 1, len(lines) + 1))
             if next(_known(ends), False):
                 return number + 1

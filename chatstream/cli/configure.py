@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from chatstream.cancel import CancelToken
 from chatstream.cli import exits
 from chatstream.cli.config import (
     ADDRESSES,
@@ -17,16 +18,17 @@ from chatstream.cli.config import (
     TABLES,
     check_given,
     keys_of,
-    nearest,
     parse,
     resolve,
-    usual_profile,
+    setting_hint,
 )
 from chatstream.cli.configfile import change, config_path, find, read
+from chatstream.cli.layers import usual_profile
 from chatstream.cli.options import Profile
+from chatstream.cli.whom import whom
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.providers import PROVIDERS
-from chatstream.redact import MASK, is_secret_name, mask_address, mask_headers, masked
+from chatstream.redact import MASK, is_secret_name, mask_address, mask_headers, masked, redact
 
 USUAL_PROFILE = "profile"
 """What `set`, `unset` and `get` call the profile that is used where none is named."""
@@ -40,7 +42,7 @@ app = typer.Typer(
 
 @app.command()
 def path() -> int:
-    """Print where the configuration file is, or would be."""
+    """Print the path of the configuration file, even if there is none yet."""
     try:
         typer.echo(str(config_path()))
     except ChatstreamError as error:
@@ -50,7 +52,7 @@ def path() -> int:
 
 @app.command()
 def show(profile: Profile = None) -> int:
-    """Show every setting, its value and where it comes from; secrets are masked."""
+    """Show every setting, its value and where it comes from. Secrets are masked."""
     try:
         resolved = resolve({}, profile=profile)
     except ChatstreamError as error:
@@ -69,25 +71,31 @@ def show(profile: Profile = None) -> int:
             if variable and (value := os.environ.get(variable)):
                 shown = MASK if variable == row.key_variable else mask_address(value)
                 typer.echo(f"{variable:24} {shown:24} environment")
+    try:
+        for name, value, why in whom(resolved, CancelToken()):
+            typer.echo(f"{name:24} {value} ({redact(why)})")
+    except ChatstreamError as error:
+        typer.echo(f"{'asked now':24} - ({redact(error.message)})")
     return 0
 
 
 Name = Annotated[
     str,
     typer.Argument(
-        help="The setting, as `config show` names it; TABLE.KEY is an entry of a table."
+        metavar="NAME", help="A setting that `config show` lists, or TABLE.KEY for one entry."
     ),
 ]
 InProfile = Annotated[
-    str | None, typer.Option("--profile", help="In this profile of the configuration file.")
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="Change this profile of the file."),
 ]
 
 
 @app.command()
 def get(name: Name, profile: Profile = None) -> int:
-    """Print the value that holds for one setting; secrets are masked.
+    """Print the value of one setting. Secrets are masked.
 
-    The exit status is 1 for a setting that has no value.
+    The exit status is 1 if it has none.
     """
     try:
         _check_name(name)
@@ -103,10 +111,10 @@ def get(name: Name, profile: Profile = None) -> int:
 @app.command(name="set")
 def set_value(
     name: Name,
-    value: Annotated[str, typer.Argument(help="Its value; an empty text removes it.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value; '' removes it.")],
     profile: InProfile = None,
 ) -> int:
-    """Set one setting in the configuration file; comments and layout stay."""
+    """Change one setting in the configuration file. Comments and layout are kept."""
     try:
         check_given("--profile", profile)
         if name in TABLES and value:
@@ -130,7 +138,7 @@ def set_value(
 
 @app.command()
 def unset(name: Name, profile: InProfile = None) -> int:
-    """Remove one setting from the configuration file, so that its default holds again."""
+    """Remove one setting from the configuration file: its default applies again."""
     try:
         check_given("--profile", profile)
         path = config_path()
@@ -144,7 +152,7 @@ def unset(name: Name, profile: InProfile = None) -> int:
 
 @app.command()
 def edit() -> int:
-    """Open the configuration file in $VISUAL or $EDITOR, and check it afterwards."""
+    """Open the configuration file in your editor, and check it afterwards."""
     from chatstream.cli.editing import edit as edit_file
 
     try:
@@ -159,7 +167,7 @@ def _check_name(name: str, profile: str | None = None) -> None:
         if profile is not None:
             raise UsageError("a profile cannot name another profile", hint="leave out --profile")
     elif keys_of(name)[0] not in FIELDS:
-        raise ConfigError(f"there is no setting {name!r}", hint=nearest(name))
+        raise ConfigError(f"there is no setting {name!r}", hint=setting_hint(name))
 
 
 def _value(name: str, profile: str | None) -> Any:
@@ -195,11 +203,14 @@ def _place(name: str, profile: str | None) -> tuple[str, ...]:
 
 def _put(path: Path, document: Any, keys: tuple[str, ...], value: Any) -> None:
     import tomlkit
+    from tomlkit.items import InlineTable
 
     table = document
     for key in keys[:-1]:
         if key not in table:
-            table[key] = tomlkit.table(is_super_table=key == "profiles")
+            is_inline = isinstance(table, InlineTable)  # which takes only its like
+            fresh = tomlkit.inline_table() if is_inline else tomlkit.table(key == "profiles")
+            table[key] = fresh
         table = table[key]
         if not isinstance(table, dict):
             raise ConfigError(

@@ -22,6 +22,7 @@ from chatstream.cli.choose import awaited, model_of, provider_of
 from chatstream.cli.config import Settings, check_given, resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.measuring import Measuring
+from chatstream.cli.numbers import like
 from chatstream.cli.options import (
     BaseUrl,
     ConnectTimeout,
@@ -37,6 +38,7 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
+from chatstream.cli.output import tell
 from chatstream.cli.session import first_token
 from chatstream.cli.text import argument
 from chatstream.clock import monotonic
@@ -61,7 +63,7 @@ PLAIN_MARKS = {"ok": "+", "note": "!", "problem": "x"}
 def doctor(
     url: Annotated[
         str | None,
-        typer.Argument(metavar="[URL]", help="The server to examine, as with --base-url."),
+        typer.Argument(metavar="URL", help="The server to examine, as with --base-url."),
     ] = None,
     provider: Provider = None,
     model: Model = None,
@@ -69,15 +71,16 @@ def doctor(
     profile: Profile = None,
     header: Header = None,
     prompt: Annotated[
-        str | None, typer.Option("--prompt", metavar="TEXT", help="Ask the server this.")
+        str | None, typer.Option("--prompt", metavar="TEXT", help="The question to ask.")
     ] = None,
     max_tokens: Annotated[
         int | None,
         typer.Option(
             "--max-tokens",
-            min=1,
+            parser=like("max_tokens"),
             metavar="N",
-            help=f"End answers after N tokens ({MAX_TOKENS}).",
+            show_default=str(MAX_TOKENS),
+            help="End each answer after N tokens.",
         ),
     ] = None,
     connect_timeout: ConnectTimeout = None,
@@ -90,10 +93,9 @@ def doctor(
 ) -> int:
     """Check this installation, or find out why a server does not stream.
 
-    On its own it checks the configuration, the keys, which servers can be
-    reached, and the terminal. With a URL (or -p, -m, --prompt, --max-tokens)
-    it asks that server twice and examines headers and arrival times.
-    The exit status is 1 if there is a problem.
+    On its own it checks the configuration, the keys, the terminal, and which servers can be
+    reached. With a server (URL, -p, -m, --prompt or --max-tokens) it asks that one twice and
+    examines headers and arrival times. The exit status is 1 if there is a problem.
     """
     arguments = locals()
     flags = settings_in(arguments)
@@ -180,7 +182,7 @@ def _arm(settings: Settings, token: CancelToken) -> tuple[Arm, str]:
     A server that does not list its models is asked for one by a name that servers with only one
     model ignore; any other failure belongs to the diagnosis.
     """
-    provider = awaited(provider_of(settings, token))
+    provider = awaited(provider_of(settings, token, tell))
     try:
         name = provider.endpoint.name
         model = settings.model or awaited(model_of(provider, find(name), settings, token))

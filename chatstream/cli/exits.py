@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.errors import ChatstreamError, OutputError, UsageError, class_of
+from chatstream.errors import ChatstreamError, OutputError, class_of
 from chatstream.events import Done, Terminal
 
 
@@ -23,18 +23,17 @@ def status_of(terminal: Terminal | None, token: CancelToken) -> int:
 
 def usage(error: typer.TyperException, arguments: Sequence[str]) -> int:
     """One line for a mistake on the command line, and the events of it after `--json`."""
-    message = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
         try:
-            typer.echo(message)
+            typer.echo(error.format_message())
         except BrokenPipeError:
             pass
         except OutputError as full:
             return report(full, arguments)
         return 2
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "chatstream"
-    return report(UsageError(message, hint=f"`{command} --help` shows what there is"), arguments)
+    from chatstream.cli.mistakes import explained
+
+    return report(explained(error), arguments)
 
 
 def report(error: ChatstreamError, arguments: Sequence[str]) -> int:

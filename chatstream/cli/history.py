@@ -36,7 +36,7 @@ from chatstream.store.searching import matches, snippet
 
 app = typer.Typer(
     add_completion=False,
-    help="What was asked and answered: list, show, search, export, remove.",
+    help="List, show, search, export and delete what was asked and answered.",
 )
 
 _PATIENCE = 1.0  # seconds of work before a person is told of it
@@ -57,17 +57,17 @@ _number = typer.Option(
     *("-n", "--number"),
     parser=whole(1),
     metavar="N",
-    show_default=False,
-    help="Show at most N; 20 by default.",
+    show_default=str(_NEWEST),
+    help="Show at most N.",
 )
 Number = Annotated[int, _number]
 NumberAlone = Annotated[int | None, _number]
-Json = Annotated[bool, typer.Option("--json", help="As JSON, one object a line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 
 
 @app.callback(invoke_without_command=True)
 def newest(context: typer.Context, number: NumberAlone = None, as_json: Json = False) -> int:
-    """What was asked and answered: list, show, search, export, remove."""
+    """List, show, search, export and delete what was asked and answered."""
     command = context.invoked_subcommand
     if command is None:
         return list_runs(_NEWEST if number is None else number, as_json)
@@ -79,7 +79,7 @@ def newest(context: typer.Context, number: NumberAlone = None, as_json: Json = F
 
 @app.command(name="list")
 def list_runs(number: Number = _NEWEST, as_json: Json = False) -> int:
-    """List the newest runs."""
+    """List the newest runs, with what became of them."""
 
     def action(history: History) -> None:
         found = history.runs(number + 1)  # one more, to tell the ids apart
@@ -100,12 +100,19 @@ def list_runs(number: Number = _NEWEST, as_json: Json = False) -> int:
 @app.command()
 def show(
     run: Annotated[
-        str | None, typer.Argument(help="A run, by its id or the beginning of it; the last.")
+        str | None,
+        typer.Argument(
+            metavar="RUN",
+            show_default="the last one",
+            help="The id of a run, or the beginning of it.",
+        ),
     ] = None,
-    text: Annotated[bool, typer.Option("--text", help="The answer alone, byte for byte.")] = False,
+    text: Annotated[
+        bool, typer.Option("--text", help="Print the answer alone, byte for byte.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
-    """Show the conversation of a run."""
+    """Show the conversation that a run belongs to."""
 
     def action(history: History) -> None:
         chosen = history.run(run)
@@ -128,12 +135,13 @@ def show(
 @app.command()
 def search(
     words: Annotated[
-        list[str], typer.Argument(help="Words that a message has; WORD* for any ending.")
+        list[str],
+        typer.Argument(metavar="WORD", help="A word in the message; WORD* matches any ending."),
     ],
     number: Number = _NEWEST,
     as_json: Json = False,
 ) -> int:
-    """Find messages by their words, the newest first."""
+    """Find messages that have all these words, the newest first."""
 
     question = " ".join(words)
 
@@ -155,13 +163,16 @@ def search(
 @app.command()
 def export(
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]…", help="Runs; all when none is named.")
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN", show_default="all", help="The id of a run, or the beginning of it."
+        ),
     ] = None,
     form: Annotated[
-        Format, typer.Option("--format", help="JSON has one conversation a line.")
+        Format, typer.Option("--format", help="Markdown, or JSON with one conversation per line.")
     ] = Format.MARKDOWN,
 ) -> int:
-    """Write whole conversations to standard output, the oldest first."""
+    """Print whole conversations, the oldest first."""
 
     def action(history: History) -> None:
         chosen = [history.run(run) for run in runs] if runs else history.runs()[::-1]
@@ -177,9 +188,12 @@ def export(
 
 @app.command()
 def rm(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN…", help="Runs, as `show` takes them.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="The id of a run, or the beginning of it."),
+    ],
 ) -> int:
-    """Delete the conversations of these runs, and their journals."""
+    """Delete the conversations that these runs belong to."""
 
     def action(history: History) -> None:
         chosen = [history.run(run) for run in runs]  # a mistake in one deletes nothing
@@ -197,11 +211,11 @@ def prune(
             "--older-than",
             parser=like("keep_complete"),
             metavar="DAYS",
-            help="Delete older conversations as well.",
+            help="Also delete conversations older than this.",
         ),
     ] = None,
 ) -> int:
-    """Delete the journals that the settings keep_complete and keep_incomplete no longer keep."""
+    """Delete journals older than the settings keep_complete and keep_incomplete allow."""
     from chatstream.cli.config import resolve
     from chatstream.store.retention import before, expire
 

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli import exits
+from chatstream.cli import exits, modellist
 from chatstream.cli.choose import awaited, model_names
 from chatstream.cli.config import resolve
 from chatstream.cli.interrupt import interrupts
@@ -23,6 +23,7 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
+from chatstream.cli.output import tell
 from chatstream.errors import ChatstreamError
 from chatstream.sinks.escape import clean
 
@@ -36,7 +37,7 @@ def models(
     debug: Debug = False,
     log: Log = None,
 ) -> int:
-    """List the models of the server, one a line."""
+    """List the models that the server offers, one per line."""
     arguments = locals()
     flags = settings_in(arguments)
     start_log(arguments)
@@ -45,7 +46,8 @@ def models(
         try:
             resolved = resolve(flags, profile=profile)
             exits.warn(resolved.warnings)
-            names = awaited(model_names(resolved.settings, token))
+            names = awaited(model_names(resolved.settings, token, tell))
+            modellist.remember(resolved.settings, names)
         except ChatstreamError as error:
             return exits.report(token.reason or error, sys.argv if as_json else ())
     for name in names:

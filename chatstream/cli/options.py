@@ -19,20 +19,27 @@ if TYPE_CHECKING:
     from chatstream.cli.copying import Copying
 
 Provider = Annotated[
-    str | None, typer.Option("--provider", "-p", help="ollama, openai, anthropic, demo, …")
+    str | None,
+    typer.Option("--provider", "-p", metavar="NAME", help="The service, such as ollama or openai."),
 ]
-Model = Annotated[str | None, typer.Option("--model", "-m", help="The model's name.")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="MODEL", help="The model to ask."),
+]
 BaseUrl = Annotated[
-    str | None, typer.Option("--base-url", help="The server's address.", metavar="URL")
+    str | None, typer.Option("--base-url", metavar="URL", help="The address of the server.")
 ]
 Profile = Annotated[
-    str | None, typer.Option("--profile", help="A profile of the configuration file.")
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="Use this profile of the configuration file."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Events as JSON Lines on standard output.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show what goes over the wire, on stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="Print events as JSON Lines.")]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Log what goes over the wire to standard error.")
+]
 Stream = Annotated[
     bool | None,
-    typer.Option("--stream/--no-stream", help="Ask for the answer in pieces, or all at once."),
+    typer.Option("--stream/--no-stream", help="Request the answer in pieces, or all at once."),
 ]
 
 
@@ -51,15 +58,19 @@ Log = Annotated[
     typer.Option(
         "--log",
         parser=_log_rule,
-        metavar="LEVEL[:COMPONENT]",
-        help="Log to stderr: debug, info, warning or error; debug:transport is one part only. "
-        "Repeatable.",
+        metavar="LEVEL[:PART]",
+        help="Log to standard error: debug, info, warning or error; debug:transport logs one "
+        "part only. Repeatable.",
     ),
 ]
 Temperature = Annotated[
     float | None,
     typer.Option(
-        "--temperature", "-t", parser=like("temperature"), metavar="T", help="How freely it writes."
+        "--temperature",
+        "-t",
+        parser=like("temperature"),
+        metavar="T",
+        help="Sampling temperature; higher is more varied.",
     ),
 ]
 Option = Annotated[
@@ -68,7 +79,7 @@ Option = Annotated[
         "-o",
         "--option",
         metavar="KEY=VALUE",
-        help="Any other option, by the server's name; VALUE is JSON or text. Repeatable.",
+        help="Pass another option, such as seed=7. Repeatable.",
     ),
 ]
 Header = Annotated[
@@ -85,58 +96,69 @@ Retries = Annotated[
         "--retries",
         parser=like("retries"),
         metavar="N",
-        help="Further attempts, whatever they are for; 3.",
+        help="Try again up to N times after failures.",
     ),
 ]
-Plain = Annotated[bool, typer.Option("--plain", help="The answer's text only, also on a terminal.")]
+Plain = Annotated[
+    bool, typer.Option("--plain", help="Print the answer as plain text, even on a terminal.")
+]
 Reasoning = Annotated[
     str | None,
-    typer.Option(
-        "--reasoning", metavar="show|hide", help="The model's thinking, kept or not at all."
-    ),
+    typer.Option("--reasoning", metavar="show|hide", help="Show or hide the model's thinking."),
 ]
 Stats = Annotated[
     bool | None,
-    typer.Option("--stats/--no-stats", help="Figures at the end. On a terminal they are on."),
+    typer.Option(
+        "--stats/--no-stats",
+        show_default="on a terminal",
+        help="Print timings and token counts.",
+    ),
 ]
 OnDrop = Annotated[
     str | None,
     typer.Option(
         "--on-drop",
-        metavar="HOW",
-        help="When the answer breaks off: continue (where the server can; the default), "
-        "restart, stop or fallback.",
+        metavar="ACTION",
+        help="What to do if the answer breaks off: continue, restart, stop or fallback.",
     ),
 ]
 Fallback = Annotated[
     list[str] | None,
     typer.Option(
         "--fallback",
-        metavar="MODEL[@PROVIDER]",
-        help="Takes over when the model is down, overloaded, missing or stalled. Repeatable.",
+        metavar="MODEL[@PLACE]",
+        help="Ask this if the first model fails. Repeatable.",
     ),
 ]
 Strategy = Annotated[
     str | None,
     typer.Option(
-        "--strategy", metavar="NAME", help="The models of this strategy of the configuration file."
+        "--strategy",
+        metavar="NAME",
+        help="Ask the models of this strategy in the configuration file, one after the other.",
     ),
 ]
 NoJournal = Annotated[
-    bool, typer.Option("--no-journal", help="Keep no record: no resume, no history.")
+    bool,
+    typer.Option(
+        "--no-journal",
+        help="Keep no record: the answer is not in the history and cannot be resumed.",
+    ),
 ]
 Buffer = Annotated[
     str | None,
     typer.Option(
         "--buffer",
         metavar="KIND",
-        help="Read ahead of a slow reader: fixed, dynamic or sliding (may drop, on a screen "
-        "only); none, the default: the server waits.",
+        help="Read ahead of a slow reader: none, fixed, dynamic or sliding. On a screen, "
+        "sliding skips text to keep up.",
     ),
 ]
 Coalesce = Annotated[
     bool | None,
-    typer.Option("--coalesce/--no-coalesce", help="Join small pieces, for 0.1 s at most."),
+    typer.Option(
+        "--coalesce/--no-coalesce", help="Join small pieces of text that come within 0.1 s."
+    ),
 ]
 ConnectTimeout = Annotated[
     float | None,
@@ -144,7 +166,7 @@ ConnectTimeout = Annotated[
         "--connect-timeout",
         parser=like("connect_timeout"),
         metavar="S",
-        help="Seconds until connected; 10. 0: no limit.",
+        help="Give up connecting after S seconds; 0 means never.",
     ),
 ]
 FirstTokenTimeout = Annotated[
@@ -153,7 +175,8 @@ FirstTokenTimeout = Annotated[
         "--first-token-timeout",
         parser=like("first_token_timeout"),
         metavar="S",
-        help="Seconds until the first token; 300, 900 for a local server.",
+        show_default="300; 900 if local",
+        help="Give up if there is no token after S seconds; 0 means never.",
     ),
 ]
 IdleTimeout = Annotated[
@@ -162,7 +185,7 @@ IdleTimeout = Annotated[
         "--idle-timeout",
         parser=like("idle_timeout"),
         metavar="S",
-        help="Seconds between two tokens; 120.",
+        help="Give up after S seconds without a new token; 0 means never.",
     ),
 ]
 Timeout = Annotated[
@@ -171,27 +194,35 @@ Timeout = Annotated[
         "--timeout",
         parser=like("timeout"),
         metavar="S",
-        help="Seconds for the whole answer; no limit.",
+        show_default="none",
+        help="Limit the whole answer to S seconds.",
     ),
 ]
 
 Theme = Annotated[
     str | None,
-    typer.Option("--theme", metavar="dark|light", help="The colours of the terminal."),
+    typer.Option(
+        "--theme", metavar="auto|dark|light", help="Use colours for a dark or a light terminal."
+    ),
 ]
 CodeTheme = Annotated[
     str | None,
-    typer.Option("--code-theme", metavar="NAME", help="Colours of code: a theme of Pygments."),
+    typer.Option("--code-theme", metavar="NAME", help="Colour code with this Pygments theme."),
 ]
 Accessible = Annotated[
     bool | None,
     typer.Option(
-        "--accessible/--no-accessible", help="For screen readers: whole sentences, no redraw."
+        "--accessible/--no-accessible",
+        help="For screen readers: whole sentences, no redraws.",
     ),
 ]
 Notify = Annotated[
     str | None,
-    typer.Option("--notify", metavar="bell|osc9", help="Call you at the end."),
+    typer.Option(
+        "--notify",
+        metavar="none|bell|osc9",
+        help="Ring the bell, or let the terminal show a notification, at the end.",
+    ),
 ]
 Copy = Annotated[bool, typer.Option("--copy", help="Copy the answer to the clipboard.")]
 
@@ -209,7 +240,11 @@ def _number(text: str) -> int:
 CopyCode = Annotated[
     int | None,
     typer.Option(
-        "--copy-code", parser=_number, metavar="[N]", help="Copy its code block N, else the last."
+        "--copy-code",
+        parser=_number,
+        metavar="[N]",
+        show_default="the last",
+        help="Copy code block N.",
     ),
 ]
 
@@ -244,30 +279,38 @@ File = Annotated[
         help="Add a text file; - is standard input. Repeatable.",
     ),
 ]
-NoStdin = Annotated[
-    bool, typer.Option("--no-stdin", help="Do not read standard input, whatever it is.")
-]
+NoStdin = Annotated[bool, typer.Option("--no-stdin", help="Do not read standard input.")]
 Encoding = Annotated[
     str | None,
     typer.Option(
         "--encoding",
         metavar="NAME",
-        help="The encoding of standard input and files, if it is not UTF-8.",
+        show_default="UTF-8",
+        help="The encoding of standard input and of files.",
     ),
 ]
 
 CopyTo = Annotated[
     Path | None,
-    typer.Option("--copy-to", parser=file_path, metavar="FILE", help="Copy to this file instead."),
+    typer.Option(
+        "--copy-to",
+        parser=file_path,
+        metavar="FILE",
+        help="Copy to this file, not to the clipboard.",
+    ),
 ]
 SaveCode = Annotated[
     Path | None,
     typer.Option(
-        "--save-code", parser=file_path, metavar="DIR", help="Save its code blocks as files."
+        "--save-code",
+        parser=file_path,
+        metavar="DIR",
+        help="Save each code block as a file in DIR.",
     ),
 ]
 SaveImages = Annotated[
-    Path | None, typer.Option("--save-images", metavar="DIR", help="Save its images as files.")
+    Path | None,
+    typer.Option("--save-images", metavar="DIR", help="Save each image as a file in DIR."),
 ]
 
 _COPYING = ("copy", "copy_code", "copy_to", "save_code", "save_images")

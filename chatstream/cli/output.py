@@ -21,7 +21,9 @@ from chatstream.cli.config import Settings
 from chatstream.cli.interrupt import interrupts
 from chatstream.errors import Cancelled, ConfigError, OutputError
 from chatstream.events import Done, Error, Event, Terminal
-from chatstream.flow import Pulse, Sink, close, drive, pipe
+from chatstream.flow import Pulse, Sink, Told, close, drive, pipe
+from chatstream.nearest import did_you_mean
+from chatstream.redact import redact
 from chatstream.sinks import sink_class
 from chatstream.sinks.escape import clean
 from chatstream.sinks.notes import standard_error
@@ -29,6 +31,7 @@ from chatstream.sinks.output import Output
 from chatstream.store.place import NoHome, state_folder
 
 if TYPE_CHECKING:
+    from chatstream.cli.choose import Choice
     from chatstream.cli.copying import Copying
     from chatstream.sinks.terminal import TerminalFile
 
@@ -65,17 +68,16 @@ def check_look(settings: Settings, *, as_json: bool, plain: bool) -> None:
     from chatstream.sinks.code import is_code_theme
 
     if not is_code_theme(name):
-        raise ConfigError(f"there is no code theme {name!r}", hint=_nearest_themes(name))
+        names = code_themes()
+        hint = did_you_mean(name, names, f"there are: {', '.join(names)}")
+        raise ConfigError(f"there is no code theme {name!r}", hint=hint)
 
 
-def _nearest_themes(name: str) -> str:
-    import difflib
-
+def code_themes() -> list[str]:
+    """The names that `--code-theme` takes."""
     from pygments.styles import get_all_styles
 
-    names = sorted({"ansi_dark", "ansi_light", *get_all_styles()})
-    close = difflib.get_close_matches(name.lower(), names)
-    return f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(names)}"
+    return sorted({"ansi_dark", "ansi_light", *get_all_styles()})
 
 
 def is_resettable(*, as_json: bool) -> bool:
@@ -91,11 +93,18 @@ def present(
     as_json: bool,
     plain: bool,
     copying: "Copying | None",
+    told: "list[Choice] | None" = None,
 ) -> int:
-    """Show a run where its reader is; copy, save and notify as asked; returns the exit status."""
+    """Show a run where its reader is; copy, save and notify as asked; returns the exit status.
+
+    `told` gets, while the run goes on, who is asked, for the user beside the answer.
+    """
     if copying is not None:
         events = copying.stage(events)
-    if is_screen(settings, as_json=as_json, plain=plain):
+    screen = is_screen(settings, as_json=as_json, plain=plain)
+    if told is not None:
+        events = _telling(events, told, screen=screen)
+    if screen:
         status = _show_live(events, settings, token)
     else:
         status = show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
@@ -122,6 +131,31 @@ def _finish(copying: "Copying", token: CancelToken) -> bool:
     except Cancelled as reason:
         _note(f"{reason.message} before all of it was copied or saved")
         return False
+
+
+def tell(choice: "Choice") -> None:
+    """A dim line for the user who watches; nobody else gets it."""
+    if os.isatty(2):
+        line = clean(redact(str(choice)))
+        line = f"\x1b[2m{line}\x1b[0m" if has_colours(2) else line
+        standard_error().write(f"{line}\n".encode("utf-8", "replace"))
+
+
+def _telling(events: Iterator[Event], told: "list[Choice]", *, screen: bool) -> Iterator[Event]:
+    """The events; what is told is passed on before the one that comes next, and then no more."""
+    try:
+        for event in events:
+            if told and screen:
+                if os.isatty(2):
+                    yield Told(line=redact(str(told[0])))
+            elif told:
+                tell(told[0])
+            yield event
+            if told:
+                break
+        yield from events
+    finally:
+        close(events)
 
 
 def _note(line: str) -> None:

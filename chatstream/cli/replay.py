@@ -38,7 +38,7 @@ def replay(
         str,
         typer.Argument(
             metavar="FILE|RUN|-",
-            help="A file, a run (its id or the beginning of it), or - for standard input.",
+            help="A file, the id of a run or the beginning of it, or - for standard input.",
         ),
     ],
     speed: Annotated[
@@ -47,10 +47,10 @@ def replay(
             "--speed",
             parser=number(0.001),
             metavar="N",
-            help="So many times as fast as it was.",
+            help="Play N times as fast as it came.",
         ),
     ] = 1.0,
-    instant: Annotated[bool, typer.Option("--instant", help="All at once.")] = False,
+    instant: Annotated[bool, typer.Option("--instant", help="Show everything at once.")] = False,
     as_json: Json = False,
     plain: Plain = False,
     reasoning: Reasoning = None,
@@ -65,10 +65,10 @@ def replay(
     save_code: SaveCode = None,
     save_images: SaveImages = None,
 ) -> int:
-    """Play a run again: its journal, or what `--json` has written, as it came.
+    """Play a run again as it came, from its record or from saved `--json` output.
 
-    Exit status: that of the run, 5 when the recording ends before it,
-    1 when it is damaged, 2 when there is no such run, 130 Ctrl+C.
+    Exit status: that of the run; 1 the recording is damaged, 2 there is no such run,
+    5 the recording ends before the run does, 130 Ctrl+C.
     """
     arguments = locals()
     token = CancelToken()

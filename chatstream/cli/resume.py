@@ -60,7 +60,11 @@ from chatstream.errors import ChatstreamError
 def resume(
     run: Annotated[
         str | None,
-        typer.Argument(help="The run, or the beginning of its id; the last unfinished one."),
+        typer.Argument(
+            metavar="RUN",
+            show_default="the last that did not finish",
+            help="The id of the run, or the beginning of it.",
+        ),
     ] = None,
     provider: Provider = None,
     model: Model = None,
@@ -96,9 +100,8 @@ def resume(
 ) -> int:
     """Show an answer that broke off, and continue it.
 
-    The same server is asked unless another one is named, by the means that it offers. The
-    whole answer goes to standard output: what was there, and what is new.
-    Exit status: as `ask`.
+    The same server and model are asked unless you name others. The whole answer is printed:
+    what had arrived, and what is new. The exit status is that of `ask`.
     """
     arguments = locals()
     flags = {**settings_in(arguments), "profile": profile}

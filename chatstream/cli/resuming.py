@@ -11,6 +11,7 @@ from chatstream import providers
 from chatstream.cancel import CancelToken
 from chatstream.cli.config import BOUND, KEYS, Resolved, Settings, resolve
 from chatstream.cli.endpoints import address, has_key
+from chatstream.cli.places import split
 from chatstream.cli.session import run
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Event
@@ -79,7 +80,8 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
         "max_tokens": asked.max_tokens,
         "options": asked.options or None,
     }
-    elsewhere = profile != asked.profile and not given.keys() & {"provider", "base_url"}
+    placed = "provider" not in given and split(given.get("model", ""))[1] is not None
+    elsewhere = placed or (profile != asked.profile and not given.keys() & {"provider", "base_url"})
     another = given.get("provider") not in {None, provider}
     if elsewhere or another:
         before = {name: value for name, value in before.items() if name not in BOUND}

@@ -11,5 +11,5 @@ from chatstream.events import json_schema
 
 
 def schema() -> None:
-    """Print the JSON Schema of the events that `--json` writes, one event a line."""
+    """Print the JSON Schema of the events that `--json` prints."""
     typer.echo(json.dumps(json_schema(Result), indent=2, ensure_ascii=False))

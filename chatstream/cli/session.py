@@ -20,16 +20,19 @@ from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.cli.choose import (
+    Tell,
     begin_ahead,
     candidates,
-    label,
+    labels,
+    model_hint,
     model_of,
     named,
+    nobody,
     provider_of,
 )
 from chatstream.cli.config import OnDrop, Resolved, Settings, learn_secrets, resolve
 from chatstream.cli.endpoints import address
-from chatstream.errors import Cancelled, ChatstreamError, ConfigError
+from chatstream.errors import Cancelled, ChatstreamError, ConfigError, ModelNotFound
 from chatstream.events import Event, Metadata, Warn
 from chatstream.flow import Open, Pulse, Stage, pipe, singly
 from chatstream.messages import ChatRequest, Message
@@ -72,12 +75,13 @@ def run(
     on_screen: bool = False,
     keeps_images: bool = False,
     record: Record | None = None,
+    tell: Tell = nobody,
 ) -> Iterator[Event]:
     """The events of one run with these settings. Raises `ConfigError`, `UsageError`.
 
     `resettable`: what was shown can be taken back. `on_screen`: it is, and nothing else reads
     it. `keeps_images`: those of the answer are saved. `record` is the run whose answer is to be
-    continued.
+    continued. `tell` is told whom it asks, where the settings name nobody.
     """
     settings = resolved.settings
     check_sendable(settings.options)
@@ -142,7 +146,14 @@ def run(
         on_drop = "stop"
     after_text = resettable and on_drop != "stop"
     events = _answer(
-        models, on_drop, request, token, after_text=after_text, thought=thought, ahead=ahead
+        models,
+        on_drop,
+        request,
+        token,
+        after_text=after_text,
+        thought=thought,
+        tell=tell,
+        ahead=ahead,
     )
     return _tied(caller, token, pipe(_warned(resolved.warnings, events), *stages), ahead)
 
@@ -191,6 +202,7 @@ def _answer(
     *,
     after_text: bool,
     thought: bool,
+    tell: Tell,
     ahead: Ahead | None,
 ) -> Iterator[Event]:
     """Every model that may be asked, in turn, until one has answered; the first over `ahead`."""
@@ -204,7 +216,7 @@ def _answer(
 
     def asked(its: Settings, last: bool) -> Open:
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
-            provider = yield from provider_of(its, token, ahead if its is models[0] else None)
+            provider = yield from provider_of(its, token, tell, ahead if its is models[0] else None)
             try:
                 if not named(its):  # the journal tells whom it was before anything is asked
                     place = provider.endpoint
@@ -226,14 +238,20 @@ def _answer(
                     source = unstreamed(source)
                 source = retry(source, attempts, plan)
                 how = (means or "user_turn") if request.partial else None
-                yield from source(replace(request, model=model, means=how), token)
+                try:
+                    yield from source(replace(request, model=model, means=how), token)
+                except ModelNotFound as error:
+                    if last and (near := (yield from model_hint(provider, model, token))):
+                        error.hint = near
+                    raise
             finally:
                 provider.close()
 
         return opened
 
+    names = labels(models)
     source = fallback(
-        [(label(its), asked(its, its is models[-1])) for its in models],
+        [(name, asked(its, its is models[-1])) for name, its in zip(names, models, strict=True)],
         attempts,
         after_text=after_text,
     )
@@ -265,7 +283,8 @@ def _asked(resolved: Resolved, first: Settings, request: ChatRequest) -> Asked:
         provider=provider,
         model=first.model,
         base_url=mask_address(place) or None,
-        named=first.base_url is not None and resolved.origins.get("base_url") == "--base-url",
+        named=first.base_url is not None
+        and resolved.origins.get("base_url") in {"--base-url", "--model"},
         profile=resolved.profile,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,

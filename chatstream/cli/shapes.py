@@ -101,14 +101,14 @@ def _misfit(kind: Any, value: Any) -> Misfit:
                 fitted(item_kind, item)
             except Misfit as misfit:
                 return Misfit(str(misfit), (name, *misfit.keys))
-    words = _words(kind)
+    words = words_of(kind)
     is_quoted = isinstance(
         info, inspect.LiteralType | inspect.BoolType | inspect.IntType | inspect.FloatType
     )
     return Misfit(f"takes {_wanted(info, words)}, not {_found(value, quoted=is_quoted)}", (), words)
 
 
-def _words(kind: Any) -> tuple[str, ...]:
+def words_of(kind: Any) -> tuple[str, ...]:
     """The values of a kind that has just these, in their order."""
     return tuple(
         word for it in (kind, *get_args(kind)) if get_origin(it) is Literal for word in get_args(it)

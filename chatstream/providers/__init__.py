@@ -15,6 +15,7 @@ import msgspec
 from chatstream.addresses import origin
 from chatstream.errors import UsageError
 from chatstream.messages import Means
+from chatstream.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from chatstream.providers.base import Provider
@@ -135,8 +136,12 @@ def find(name: str) -> Row:
     if row is None:
         raise UsageError(
             f"there is no provider {name!r}",
-            hint=f"one of: {', '.join(PROVIDERS)}; any other OpenAI-compatible server: "
-            "--provider openai --base-url URL",
+            hint=did_you_mean(
+                name,
+                PROVIDERS,
+                f"one of: {', '.join(PROVIDERS)}; any other OpenAI-compatible server: "
+                "--provider openai --base-url URL",
+            ),
         )
     return row
 

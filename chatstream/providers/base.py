@@ -25,7 +25,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -87,6 +87,7 @@ class Provider(ABC):
         self.endpoint = endpoint
         self._transport = transport
         self._clock = clock
+        self._chat_model: str | None = None
 
     @abstractmethod
     def chat_path(self) -> str:
@@ -139,17 +140,47 @@ class Provider(ABC):
             )
             yield from self._answer(items, head, streamed=request.stream)
 
-    def models(self, token: CancelToken) -> Iterator[Event | list[str]]:
+    def models(self, token: CancelToken) -> Generator[Event, None, list[str]]:
         """Pulses while the server is asked for its models, then the list of their names."""
-        call = self.call(self.models_path(), None)
+        return [name for name, _ in (yield from self._listed(token))]
+
+    def chat_model(self, token: CancelToken) -> Generator[Event, None, str | None]:
+        """Pulses while it is found out, then the first of the server's models that can chat.
+
+        It is found out once.
+        """
+        if self._chat_model is None:
+            for name, entry in (yield from self._listed(token)):
+                if (yield from self.can_chat(name, entry, token)):
+                    self._chat_model = name
+                    break
+        return self._chat_model
+
+    def can_chat(
+        self, name: str, entry: dict[str, Any], token: CancelToken
+    ) -> Generator[Event, None, bool]:
+        """Whether a model of the list can chat, as far as its entry there tells."""
+        yield from ()
+        return "embed" not in f"{name} {entry.get('type')}".lower()
+
+    def _listed(
+        self, token: CancelToken
+    ) -> Generator[Event, None, list[tuple[str, dict[str, Any]]]]:
+        head, body = yield from self._fetched(self.call(self.models_path(), None), token)
+        if head.status >= 400:
+            raise failure_of(head.status, body, head.headers)
+        return _models_in(head, body)
+
+    def _fetched(
+        self, call: Call, token: CancelToken
+    ) -> Generator[Event, None, tuple[Head, bytes]]:
+        """A whole body that is no stream."""
         with closing(self._transport.exchange(call, token)) as items:
             head = yield from self._await_head(items)
             if (failure := no_answer(head.status)) is not None:
                 raise failure
             body, _ = yield from self._collect(items, b"", _MAX_BODY, PATIENCE)
-        if head.status >= 400:
-            raise failure_of(head.status, body, head.headers)
-        yield _model_names(head, body)
+        return head, body
 
     def call(self, path: str, body: dict[str, object] | None) -> Call:
         """A request to this server; a GET without a body."""
@@ -353,8 +384,11 @@ def _is_one_json(body: bytes) -> bool:
     return len(values) == 1 and not rest
 
 
-def _model_names(head: Head, body: bytes) -> list[str]:
-    """The names in a list of models: under `data` or `models`, or bare, as Together has it."""
+def _models_in(head: Head, body: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """The names in a list of models, each with its entry.
+
+    The list is under `data` or `models`, or bare, as Together has it.
+    """
     values, rest = values_in(body.decode("utf-8", "replace").removeprefix("\ufeff"))
     if len(values) != 1 or rest:
         raise failure_of(head.status, body, head.headers)
@@ -369,6 +403,6 @@ def _model_names(head: Head, body: bytes) -> list[str]:
         raise ProtocolError(
             f"the server's list of models cannot be read: {excerpt(json_text(value))}"
         )
-    found = (object_of(model) for model in models)
-    names = (m.get("id") or m.get("name") or m.get("model") for m in found)
-    return [whole_characters(name) for name in names if isinstance(name, str)]
+    entries = [object_of(model) for model in models]
+    named = [(it.get("id") or it.get("name") or it.get("model"), it) for it in entries]
+    return [(whole_characters(name), it) for name, it in named if isinstance(name, str)]

@@ -6,10 +6,12 @@ the stream. Tool calls come whole; several lines may bring more.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 import msgspec
 
+from chatstream.cancel import CancelToken
 from chatstream.events import Content, Event, Image, Reasoning, ServerTimes, ToolCall, Usage
 from chatstream.flow import Finish
 from chatstream.messages import ChatRequest
@@ -27,6 +29,7 @@ from chatstream.providers.lenient import (
     shaped,
     text_of,
     value_of,
+    values_in,
 )
 from chatstream.providers.odd import holds_text
 from chatstream.providers.parts import part_events, reasoning_in
@@ -268,6 +271,27 @@ class Ollama(Provider):
 
     def models_path(self) -> str:
         return "/api/tags"
+
+    def can_chat(
+        self, name: str, entry: dict[str, Any], token: CancelToken
+    ) -> Generator[Event, None, bool]:
+        """By its `capabilities`, which newer servers list, others tell of one model, and old ones
+        do not know; some models for embeddings are known by their family.
+
+        An embedding model may be of a family that chats (embeddinggemma is a gemma3).
+        """
+        family = object_of(entry.get("details")).get("family")
+        if "capabilities" not in entry and isinstance(family, str) and "bert" in family:
+            return False
+        can = entry.get("capabilities") or (yield from self._capabilities(name, token))
+        return not isinstance(can, list) or not can or "completion" in can
+
+    def _capabilities(self, name: str, token: CancelToken) -> Generator[Event, None, object]:
+        head, body = yield from self._fetched(self.call("/api/show", {"model": name}), token)
+        values, rest = values_in(body.decode("utf-8", "replace"))
+        if head.status >= 400 or len(values) != 1 or rest:
+            return None
+        return object_of(values[0]).get("capabilities")
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}

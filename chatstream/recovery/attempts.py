@@ -27,11 +27,14 @@ class Attempts:
         self._retries = retries
         self._pause = pause
         self._spent = 0
-        self._looked_again = False  # for a server that was not there
+        self._looked_again = False  # for a server that was not there,
+        self._looks_again = False  # and this is what the attempt under way is for
 
     @property
     def most(self) -> int:
         """The number that the last attempt can have."""
+        if self._looks_again:
+            return self.number
         return self.number + self._retries - self._spent
 
     def next(self, error: ChatstreamError, *, answered: bool = False) -> float | None:
@@ -39,10 +42,11 @@ class Attempts:
 
         `answered`: the server has answered before, in this run.
         """
+        self._looks_again = False
         if isinstance(error, Unreachable) and not answered:
             if error.here or self._looked_again:
                 return None
-            self._looked_again = True
+            self._looks_again = self._looked_again = True
         from chatstream.recovery.policy import Policy  # tenacity: 40 ms that most runs never need
 
         delay = Policy(self._retries, self._pause).delay(self._spent + 1, error)

@@ -23,7 +23,7 @@ from rich.style import Style
 
 from chatstream import events as ev
 from chatstream.clock import Clock, monotonic
-from chatstream.flow import Key
+from chatstream.flow import Key, Told
 from chatstream.sinks.blocks import Blocks
 from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.lines import Line, line_of
@@ -125,6 +125,8 @@ class LiveSink:
                 self._say(note(event), self._theme.warning)
             case ev.Warn():
                 self._say(note(event), self._theme.warning)
+            case Told(line=line):
+                self._say(line, self._theme.dim)
             case Key():
                 self._press(event, now)
             case ev.Done() | ev.Error():

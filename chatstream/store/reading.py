@@ -45,6 +45,7 @@ SLICE = 64 * 1024
 
 _MARK = re.compile(rb',"crc":([0-9]{1,10})}\r?$')
 _IS_JOURNAL = b'"digest":"sha256:'  # in the first line
+_GLIMPSE = 1024 * 1024
 _TAIL = 64 * 1024  # bytes at the end of a journal that hold its last line, whatever it is
 
 
@@ -329,6 +330,25 @@ def last_unfinished(folder: Path) -> Path:
     raise UsageError("there is no unfinished run", hint="`chatstream history` lists all runs")
 
 
+def glimpse(path: Path) -> tuple[str, bool] | None:
+    """What a run asked, and whether it may be continued; None for any other file.
+
+    Quick: only the ends of the journal are read. A question of more than 1 MiB is "".
+    """
+    try:
+        first, last = _ends(path, _GLIMPSE)
+    except OSError:
+        return None
+    asked = None
+    if len(first) < _GLIMPSE:
+        if not isinstance(_decoded(first), Metadata):
+            return None
+        asked, _ = _request(first)
+    question = asked.messages[-1].content if asked and asked.messages else ""
+    end = _decoded(last)
+    return question, not (is_running(path) or isinstance(end, Done) or _was_refused(end))
+
+
 def _was_refused(last: AnyEvent | None) -> bool:
     return (
         isinstance(last, Error)
@@ -340,17 +360,23 @@ def _was_refused(last: AnyEvent | None) -> bool:
 def _first_and_last(path: Path) -> tuple[Metadata | None, AnyEvent | None]:
     """The first and the last event of a journal; None for any other file."""
     try:
-        with path.open("rb") as file:
-            first = file.readline()
-            file.seek(max(0, path.stat().st_size - _TAIL))
-            last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
+        first, last = _ends(path)
     except OSError:
         return None, None
-    events: list[AnyEvent | None] = []
-    for line in (first, last):
-        try:
-            events.append(decode(line))
-        except ValueError:
-            events.append(None)
-    head = events[0]
-    return (head if isinstance(head, Metadata) else None), events[1]
+    head = _decoded(first)
+    return (head if isinstance(head, Metadata) else None), _decoded(last)
+
+
+def _ends(path: Path, most: int = -1) -> tuple[bytes, bytes]:
+    """The first line of a file, `most` bytes of it, and the last one. Raises `OSError`."""
+    with path.open("rb") as file:
+        first = file.readline(most)
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        return first, file.read().rstrip(b"\n").rpartition(b"\n")[2]
+
+
+def _decoded(line: bytes) -> AnyEvent | None:
+    try:
+        return decode(line)
+    except ValueError:
+        return None

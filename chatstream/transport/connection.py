@@ -253,13 +253,11 @@ class _Reachable(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         """As urllib3's, but the socket is known to the lane before it connects."""
         lane: Lane = _current.lane
-        host = self._dns_host.strip("[]")
+        goal = self._goal(secure=False)
         if self._socks_options:
-            return self._through_socks(host)
+            return self._through_socks(goal.host)
         try:
-            there = lane.ready(self._goal(secure=False)) or dial(
-                host, self.port, self.timeout, lane
-            )
+            there = lane.ready(goal) or dial(goal.host, goal.port, self.timeout, lane)
         except OSError as failure:
             raise self._no_connection(failure) from failure
         lane.trace.dns, lane.trace.tcp = there.dns, there.tcp
@@ -274,7 +272,10 @@ class _Reachable(HTTPConnection):
         return NewConnectionError(self, str(failure.strerror or failure))
 
     def _goal(self, *, secure: bool) -> Goal:
-        return Goal(self._dns_host.strip("[]").lower(), self.port, secure)
+        host = self._dns_host.strip("[]")
+        if ":" in host:  # the zone of an IPv6 address as URLs have it, RFC 6874
+            host = host.replace("%25", "%", 1)
+        return Goal(host, self.port, secure)
 
     def _through_socks(self, host: str) -> socket.socket:
         from chatstream.transport.socks import dial  # needs PySocks

@@ -40,7 +40,7 @@ OPTIONS = [
     ),
 ]
 
-_PENDING = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)}
+_PENDING = {errno.EINPROGRESS, errno.EWOULDBLOCK}
 
 _NO_ROUTE = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 """This machine has no such family of addresses, which says nothing about the server."""
@@ -160,56 +160,64 @@ def race(
     """The first connection that comes about. Raises as `dial`."""
     left = list(addresses)
     failures: list[OSError] = []
-    running: set[socket.socket] = set()
+    running: list[socket.socket] = []
     due = clock()
     try:
-        with selectors.DefaultSelector() as selector:
-            while left or running:
-                if left and clock() >= due:
-                    try:
-                        sock = _begin(left.pop(0), running, guard)
-                    except OSError as error:
-                        failures.append(error)
-                    else:
-                        selector.register(sock, selectors.EVENT_WRITE)
-                        due = clock() + stagger
+        while left or running:
+            ended: list[socket.socket] = []
+            if left and clock() >= due:
+                try:
+                    sock, connected = _begin(left.pop(0), guard)
+                except OSError as error:
+                    failures.append(error)
                     continue
-                if deadline.passed:
-                    raise TimeoutError("timed out")
+                running.append(sock)
+                due = clock() + stagger
+                if connected:
+                    ended.append(sock)
+            elif deadline.passed:
+                raise TimeoutError("timed out")
+            else:
                 pause = max(0.0, due - clock()) if left else None
                 waits = [it for it in (deadline.left(), pause) if it is not None]
-                for key, _ in selector.select(min(waits) if waits else None):
-                    assert isinstance(key.fileobj, socket.socket), "nothing else is registered"
-                    sock = key.fileobj
-                    selector.unregister(sock)
-                    running.discard(sock)
-                    try:
-                        return _finish(sock, guard)
-                    except OSError as error:
-                        sock.close()
-                        failures.append(error)
-                        due = clock()
+                ended = _ended(running, min(waits) if waits else None)
+            for sock in ended:
+                running.remove(sock)
+                try:
+                    return _finish(sock, guard)
+                except OSError as error:
+                    sock.close()
+                    failures.append(error)
+                    due = clock()
     finally:
         for sock in running:
             sock.close()
     raise _most_telling(failures, addresses)
 
 
-def _begin(address: Address, running: set[socket.socket], guard: Guard) -> socket.socket:
-    """A socket that is connecting. Raises `OSError`."""
+def _begin(address: Address, guard: Guard) -> tuple[socket.socket, bool]:
+    """A socket, and whether it is connected already. Raises `OSError`."""
     sock = socket.socket(address.family, address.kind, address.protocol)
     try:
         guard.watch(sock)
         for option in OPTIONS:
             sock.setsockopt(*option)
         sock.setblocking(False)
-        if (code := sock.connect_ex(address.place)) not in _PENDING:
+        if (code := sock.connect_ex(address.place)) not in {0, *_PENDING}:
             raise OSError(code, os.strerror(code))
     except OSError:
         sock.close()
         raise
-    running.add(sock)
-    return sock
+    return sock, code == 0
+
+
+def _ended(running: Sequence[socket.socket], seconds: float | None) -> list[socket.socket]:
+    """The sockets whose attempt is over, or comes to its end within this time; None: whenever."""
+    with selectors.DefaultSelector() as selector:
+        for sock in running:
+            selector.register(sock, selectors.EVENT_WRITE)
+        ready = {key.fileobj for key, _ in selector.select(seconds)}
+    return [sock for sock in running if sock in ready]
 
 
 def _finish(sock: socket.socket, guard: Guard) -> socket.socket:

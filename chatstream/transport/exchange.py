@@ -137,7 +137,7 @@ class Transport:
         ahead: Ahead | None = None,
     ) -> None:
         self._connect = connect
-        self._ahead = ahead
+        self._ahead = self._begun = ahead
         self._context: ssl.SSLContext | None = None
         self._proxies = None if proxies is None else dict(proxies)
         self._ca_file = ca_file
@@ -256,7 +256,7 @@ class Transport:
     def _tls_context(self) -> ssl.SSLContext:
         """Made when the first secure connection needs it. Raises `ConfigError`."""
         if self._context is None:
-            made = self._ahead.context() if self._ahead else None
+            made = self._begun.context() if self._begun else None
             self._context = made or trust.tls_context(self._ca_file)
         return self._context
 

@@ -29,6 +29,9 @@ def test_arms_stand_side_by_side_with_bars_as_long_as_their_medians() -> None:
     assert [it / long[0] for it in long] == pytest.approx(
         [it / medians[0] for it in medians], rel=0.01
     )
+    for bar, span in zip(long, ranges, strict=True):  # the interval lies across the bar's end
+        low, high = (float(it) for it in re.findall(r"[MH]([\d.]+)", span))
+        assert low < charts._LEFT + bar < high
     words = plot.findtext("desc") or ""
     labels = [it.text or "" for it in plot.iter("text")]
     for arm, median in zip(made.arms, medians, strict=True):

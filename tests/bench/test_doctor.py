@@ -90,7 +90,7 @@ def severities(cold: Exchange, warm: Exchange | None = None) -> dict[str, str]:
 
 def test_a_stream_is_told_with_its_pace_and_nothing_else() -> None:
     healthy = exchange(steady(first=0.412, gap=0.021), tpot=0.021)
-    what = "streams: first token after 412 ms, then one every 21 ms"
+    what = "a stream: first token after 412 ms, then one every 21 ms"
     assert diagnose(Case(healthy, healthy)) == [Finding(code="stream", severity="ok", what=what)]
 
 

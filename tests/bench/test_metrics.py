@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstream.bench.metrics import METRICS, summarize, summed, values_of
+from chatstream.bench.metrics import METRICS, summarize, summed, throughput, values_of
 from chatstream.bench.result import OK, Arm, Sample, Stall
 
 FAILURES = [
@@ -210,3 +210,36 @@ def test_summing_again_changes_nothing() -> None:
     runs = [whole(cold=True), whole(), whole(status="reset")]
     once = summed(Arm(name="a", provider="p", model="m"), runs)
     assert summed(once, runs) == once
+
+
+# ---- throughput
+
+
+def run_at(started: float, duration: float | None, **changes: Any) -> Sample:
+    return Sample(number=1, arm="a", started=started, duration=duration, tokens=10, **changes)
+
+
+def test_throughput_is_whole_answers_and_their_tokens_over_the_time_of_all() -> None:
+    found = throughput([run_at(1.0, 2.0), run_at(1.5, 2.0), run_at(3.0, 2.0)])
+    assert found is not None
+    assert found.requests_per_second == pytest.approx(3 / 4)
+    assert found.tokens_per_second == pytest.approx(30 / 4)
+    assert not found.approximate
+
+
+def test_cold_and_cancelled_runs_are_not_in_the_throughput_and_failed_ones_take_time() -> None:
+    others = [run_at(0.0, 0.5, cold=True), run_at(5.0, 50.0, status="cancelled")]
+    found = throughput([*others, run_at(1.0, 1.0), run_at(1.0, 4.0, status="truncated")])
+    assert found is not None
+    assert found.requests_per_second == pytest.approx(1 / 4)
+    assert found.tokens_per_second == pytest.approx(10 / 4)
+    assert throughput(others) is None
+    assert throughput([run_at(1.0, 4.0, status="reset")]) is None
+    assert throughput([run_at(1.0, 0.0)]) is None
+    assert throughput([run_at(1.0, None)]) is None
+
+
+def test_a_throughput_of_counted_deltas_says_so() -> None:
+    found = throughput([run_at(1.0, 2.0), run_at(1.0, 2.0, approximate=True)])
+    assert found is not None
+    assert found.approximate

@@ -83,7 +83,7 @@ def test_a_missing_name_tells_the_nearest(tmp_path: Path) -> None:
     told = failure("mondya", tmp_path)
     assert type(told) is UsageError
     assert "mondya" in told.message
-    assert told.hint == "did you mean monday?"
+    assert told.hint == "did you mean 'monday'?"
     assert failure("zzz", tmp_path).hint == "saved results: friday, monday"
 
 

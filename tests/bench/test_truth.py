@@ -151,7 +151,7 @@ def test_the_log_of_a_prompt_is_that_of_its_latest_request(truth: Truth) -> None
         ask(provider, Script(tokens=tokens, gap=0.0), text)
     provider.close()
     assert truth.log(text).script.tokens == 2
-    with pytest.raises(LookupError, match="nobody asked 'something else'"):
+    with pytest.raises(LookupError, match="no request asked 'something else'"):
         truth.log("something else")
 
 

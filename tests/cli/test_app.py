@@ -190,14 +190,6 @@ def test_used_up_memory_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done.status, done.stderr) == (1, "error: there is not enough memory\n")
 
 
-@pytest.mark.parametrize(
-    "asked", [{}, {"COMP_WORDS": "chatstream a", "COMP_CWORD": "x"}, {"COMP_WORDS": "chatstream"}]
-)
-def test_a_shell_that_asks_oddly_for_completions_gets_none(asked: dict[str, Any]) -> None:
-    done = run_here([], _CHATSTREAM_COMPLETE="complete_bash", **asked)
-    assert (done.status, done.stdout, done.stderr) == (1, b"", "")
-
-
 ANSWER = "```py\none\n```\n\n```sh\ntwo\n```\n"
 
 

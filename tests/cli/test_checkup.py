@@ -180,6 +180,16 @@ def test_an_empty_variable_is_a_problem_and_its_server_is_not_asked(
     assert server.connections == []
 
 
+def test_a_variable_that_means_nothing_is_a_note(
+    configuration: Path, server: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(configuration, server, 'model = "small"')
+    monkeypatch.setenv("CHATSTREAM_MODLE", "large")
+    done = doctor("--json")
+    assert (done.status, found(done)["setting"].severity) == (0, "note")
+    assert "CHATSTREAM_MODLE" in found(done)["setting"].what
+
+
 def test_a_mistake_in_another_profile_is_a_note(configuration: Path, server: Script) -> None:
     use(configuration, server, 'model = "small"', "[profiles.work]", 'retries = "many"')
     done = doctor("--json")

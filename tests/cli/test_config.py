@@ -290,7 +290,7 @@ def test_a_mistake_of_a_variable_or_a_flag_begins_with_its_name() -> None:
         ConfigError, match=r"^CHATSTREAM_THEME takes auto, .*, not \"drak\"$"
     ) as caught:
         resolve({}, environ={**NOWHERE, "CHATSTREAM_THEME": "drak"})
-    assert caught.value.hint == "did you mean dark?"
+    assert caught.value.hint == "did you mean 'dark'?"
     with pytest.raises(UsageError, match=r"^--on-drop takes continue, .*, not"):
         resolve({"on_drop": "x"}, environ=NOWHERE)
 

@@ -188,7 +188,7 @@ def test_a_terminal_gets_clean_text(folder: Path) -> None:
         (["list", "-n", "0"], "a whole number from 1"),
         (["export", "--format", "pdf"], "pdf"),
         (["bogus"], "bogus"),
-        (["search"], "words"),
+        (["search"], "WORD"),
     ],
     ids=" ".join,
 )

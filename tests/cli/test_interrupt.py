@@ -51,6 +51,14 @@ def connecting() -> Iterator[Place]:
         yield url, lambda client: client.read_until(b'"waiting"'), None
 
 
+@contextmanager
+def in_a_handshake() -> Iterator[Place]:
+    """Of a server that says nothing: TLS begins ahead, and the request waits for its end."""
+    with Script() as server:
+        url = server.url.replace("http", "https")
+        yield url, lambda _: server.wait_connected(), server
+
+
 def _holding(point: Point) -> Iterator[Place]:
     reply = Reply(frames("ollama"), headers=headers("ollama"), hold={point: threading.Event()})
     with Script(reply) as server:
@@ -83,6 +91,7 @@ def in_a_retrys_sleep() -> Iterator[Place]:
 
 PHASES = [
     connecting,
+    in_a_handshake,
     waiting_for_headers,
     waiting_for_the_first_token,
     mid_stream,
@@ -106,6 +115,20 @@ def test_a_signal_ends_the_run_at_once(
         assert isinstance(terminal, ev.Error)
         assert (terminal.code, done.status) == ("cancelled", status)
         assert server is None or server.wait_closed()
+
+
+def test_ctrl_c_ends_a_run_that_has_only_begun_to_connect() -> None:
+    with (
+        in_a_handshake() as (url, ready, server),
+        Running(["ask", "--json", *server_flags("ollama", url), "hi"]) as client,
+    ):
+        ready(client)  # while it still imports what the request needs
+        client.process.send_signal(signal.SIGINT)
+        done = client.finish()
+    assert isinstance(check(done), ev.Error)
+    assert done.status == 130
+    assert server is not None
+    assert server.wait_closed()
 
 
 def test_ctrl_c_ends_the_wait_for_standard_input() -> None:

@@ -136,7 +136,7 @@ def test_a_look_that_does_not_exist_is_told_with_the_nearest() -> None:
         check(name)
     with pytest.raises(ConfigError, match="there is no code theme 'Monokay'") as caught:
         check("Monokay")
-    assert caught.value.hint == "did you mean monokai?"
+    assert caught.value.hint == "did you mean 'monokai'?"
     with pytest.raises(ConfigError) as caught:
         check("?")
     assert caught.value.hint is not None
@@ -466,4 +466,4 @@ def test_an_unknown_code_theme_is_told_before_anything_is_asked(command: str) ->
         assert server.requests == []
     assert status == 2
     assert "there is no code theme 'monokay'" in screen.text()[0]
-    assert "did you mean monokai?" in screen.text()[1]
+    assert "did you mean 'monokai'?" in screen.text()[1]

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.answers import TEXT, ending, frames, headers, whole
-from tests.support.client import server_flags
-from tests.support.loopback import Reply, Script
+from tests.support.client import run, server_flags
+from tests.support.loopback import Reply, Request, Script
 from tests.support.terminal import on_terminal
 
 pytestmark = pytest.mark.serial
@@ -39,6 +39,34 @@ def test_the_answer_and_its_figures_are_on_the_screen() -> None:
     assert lines[-1].startswith("✓ m · first token ")
     assert written.count(HIDE) <= written.count(SHOW)
     assert not screen.cursor_hidden
+
+
+class Found(Script):
+    """An Ollama with one model, that is found where nothing is set."""
+
+    def take(self, request: Request) -> Reply:
+        answer = super().take(request)
+        listing = Reply.json({"models": [{"name": "m", "capabilities": ["completion"]}]})
+        return listing if request.method == "GET" else answer
+
+
+@pytest.mark.parametrize("flags", [[], ["--plain"], ["--accessible"]])
+def test_whom_it_found_is_said_in_one_line(flags: list[str]) -> None:
+    with Found(whole("ollama")) as server:
+        arguments = ["ask", *flags, "hi"]
+        status, screen, written = on_terminal(arguments, OLLAMA_HOST=server.url)
+        line = f"asking m on Ollama at {server.url} (no provider is set)"
+        shown = [it for it in screen.text() if "asking" in it]
+        assert (status, shown) == (0, [line])
+        assert f"\x1b[2m{line}".encode() in written
+        status, screen, _ = on_terminal([*arguments, "-p", "ollama"], OLLAMA_HOST=server.url)
+        assert not any("asking" in it for it in screen.text())
+
+
+def test_who_reads_no_terminal_is_not_told_whom_it_found() -> None:
+    with Found(whole("ollama")) as server:
+        done = run(["ask", "hi"], OLLAMA_HOST=server.url)
+        assert (done.status, done.stderr) == (0, "")
 
 
 def test_ctrl_c_leaves_the_text_and_a_sane_terminal() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 from collections.abc import Generator
 
@@ -16,6 +17,7 @@ from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, heade
 from tests.support.client import ask
 from tests.support.loopback import Reply, Script
 from tests.support.memory import ask_in_memory
+from tests.support.names import Names
 
 GARBAGE = {"ollama": b"{nonsense\n", "openai": b"data: {nonsense\n\n"}
 
@@ -232,3 +234,34 @@ def test_no_depth_of_json_is_a_mistake_of_ours(provider: str, framed: bool) -> N
                 answer = ask_in_memory(provider, [body.encode()], status=status)
                 code = getattr(answer.terminal, "code", "done")
                 assert code != "internal", f"{frame} at {depth}: {answer.terminal}"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "path", "port", "command"),
+    [
+        ("ollama", "", 0, "ollama serve"),
+        ("llamacpp", "/v1", 0, "llama-server -m MODEL.gguf"),
+        ("vllm", "/v1", 0, "vllm serve MODEL"),
+        ("lmstudio", "/v1", 0, "lms server start"),
+        ("openai", "/v1", 11434, "ollama serve"),
+        ("openai", "/v1", 0, None),
+    ],
+)
+def test_the_hint_for_a_server_that_does_not_run_is_how_to_start_it(
+    dialect: str, path: str, port: int, command: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        free = listener.getsockname()[1]
+    names = Names(monkeypatch)
+    names.lead(("localhost", port or free), free)
+    answer = ask(dialect, f"http://localhost:{port or free}{path}", retries=3)
+    assert isinstance(answer.terminal, ev.Error)
+    assert not any(isinstance(event, ev.Retry) for event in answer.events)
+    hint = answer.terminal.hint or ""
+    assert (f"`{command}`" in hint) if command else ("check that the server runs" in hint)
+
+
+def test_how_to_start_a_server_is_no_hint_where_its_name_leads_nowhere() -> None:
+    answer = ask("ollama", "http://nobody.localhost:9", retries=3)
+    assert isinstance(answer.terminal, ev.Error)
+    assert "check the name" in (answer.terminal.hint or "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatstream.errors import AuthError, ConnectError, RateLimited, Truncated
+from chatstream.errors import AuthError, ConnectError, RateLimited, Truncated, Unreachable
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.policy import CEILING
 
@@ -58,3 +58,47 @@ def test_another_model_has_its_first_attempt_free() -> None:
 def test_the_first_pause_is_the_users() -> None:
     assert Attempts(1, 0.0).next(CUT) == 0.0
     assert (Attempts(1, 40.0).next(CUT) or 0.0) >= 40.0
+
+
+HERE, ELSEWHERE = Unreachable("refused", here=True), Unreachable("refused")
+
+
+def test_a_server_that_is_not_on_this_machine_is_not_asked_again() -> None:
+    attempts = Attempts(3)
+    assert attempts.next(HERE) is None
+    assert (attempts.number, attempts.most) == (1, 4)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_one_that_is_not_there_elsewhere_is_asked_once_more(named: bool) -> None:
+    attempts = Attempts(3)
+    assert attempts.next(Unreachable("m", named=named)) is not None
+    assert (attempts.number, attempts.most) == (2, 2), "and that is said"
+    assert attempts.next(Unreachable("m", named=named)) is None
+
+
+def test_once_is_once_whatever_else_fails_in_between() -> None:
+    attempts = Attempts(5)
+    assert attempts.next(ELSEWHERE) is not None
+    assert attempts.next(ConnectError("m")) is not None
+    assert attempts.most == 6
+    assert attempts.next(ELSEWHERE) is None
+
+
+def test_each_model_has_its_own_server() -> None:
+    attempts = Attempts(5)
+    assert attempts.next(ELSEWHERE) is not None
+    attempts.turn()
+    assert attempts.next(ELSEWHERE) is not None
+
+
+@pytest.mark.parametrize("error", [HERE, ELSEWHERE])
+def test_a_server_that_has_answered_is_given_time_to_restart(error: Unreachable) -> None:
+    attempts = Attempts(3)
+    assert [attempts.next(error, answered=True) is not None for _ in range(4)] == [True] * 3 + [
+        False
+    ]
+
+
+def test_no_retries_are_none_for_it_either() -> None:
+    assert Attempts(0).next(ELSEWHERE) is None

@@ -33,10 +33,12 @@ from chatstream.store.reading import (
     Reader,
     events_of,
     find,
+    glimpse,
     journals,
     last_unfinished,
     read,
 )
+from tests.support.runs import failed, run_id, running, write_run
 
 RUN = "20260102-030405-000006-abcd"
 ASKED = Asked((Message("user", "hi"),), provider="demo")
@@ -504,6 +506,25 @@ def test_a_newer_version_is_told_before_anything_else_of_it_is_looked_at(data: b
     with pytest.raises(JournalError, match="written by a newer chatstream") as caught:
         list(reading.events_of([newer]))
     assert not isinstance(caught.value, reading.Damaged)
+
+
+def test_a_glimpse_tells_the_question_and_whether_the_run_may_be_continued(tmp_path: Path) -> None:
+    whole = write_run(tmp_path, run_id(1), "an answer", question="why?")
+    half = write_run(tmp_path, run_id(2), "half", question="how?", end=failed())
+    killed = write_run(tmp_path, run_id(3), "half", question="when?", killed=True)
+    long = write_run(tmp_path, run_id(4), "half", question="x" * 2_000_000, end=failed())
+    assert glimpse(whole) == ("why?", False)
+    assert glimpse(half) == ("how?", True)
+    assert glimpse(killed) == ("when?", True)
+    assert glimpse(long) == ("", True)
+    with running(tmp_path, run_id(5), "half") as path:
+        assert glimpse(path) == ("why?", False)
+
+
+def test_there_is_no_glimpse_of_another_file(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "text").write_text("hello\n")
+    assert [glimpse(tmp_path / it) for it in ("empty", "text", "missing")] == [None] * 3
 
 
 def test_what_we_did_not_name_is_no_journal(tmp_path: Path) -> None:

@@ -151,6 +151,10 @@ class Script(Listener):
         """Wait until `count` requests have arrived; False when they have not."""
         return self._wait(lambda: len(self.requests) >= count, timeout)
 
+    def wait_connected(self, timeout: float = LIMIT) -> bool:
+        """Wait until somebody has connected; False when nobody has."""
+        return self._wait(lambda: bool(self.connections), timeout)
+
     def wait_holding(self, timeout: float = LIMIT) -> bool:
         """Wait until a reply holds; False when none does."""
         return self._wait(lambda: any(it.holding for it in self.connections), timeout)
@@ -182,6 +186,7 @@ class Script(Listener):
         connection = Connection(self, number, sock)
         with self._changed:
             self.connections.append(connection)
+            self._changed.notify_all()
         connection.run(self._context)
 
     def take(self, request: Request) -> Reply:

@@ -181,6 +181,13 @@ MUTANTS = (
         ("recovery/test_attempts.py",),
     ),
     Mutant(
+        "a server that does not run on this machine is asked again",
+        "recovery/attempts.py",
+        "if error.here or self._looked_again:",
+        "if self._looked_again:",
+        ("recovery/test_attempts.py",),
+    ),
+    Mutant(
         "a server that cannot stream is asked to stream again",
         "recovery/degrade.py",
         'stream=request.stream and parameter != "stream",',
@@ -347,6 +354,27 @@ MUTANTS = (
         'raise Truncated("the connection was closed in the middle of the answer")',
         'return b""',
         ("transport/test_connection.py", "transport/test_exchange.py", "test_recordings.py"),
+    ),
+    Mutant(
+        "an address that fails holds up the next",
+        "transport/dial.py",
+        "failures.append(error)\n                    due = clock()",
+        "failures.append(error)",
+        ("transport/test_dial.py",),
+    ),
+    Mutant(
+        "a connection that the server has closed is used",
+        "transport/ahead.py",
+        "outcome.goal == goal and _is_open(outcome.sock)",
+        "outcome.goal == goal",
+        ("transport/test_ahead.py",),
+    ),
+    Mutant(
+        "a connection that begins ahead goes to a server that is behind a proxy",
+        "transport/ahead.py",
+        "if proxy is not None:",
+        "if False:",
+        ("transport/test_ahead.py",),
     ),
     Mutant(
         "a POST follows a redirect that makes it a GET",

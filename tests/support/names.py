@@ -8,6 +8,7 @@ assert names.places == [("server.test", PORT)]
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ class Names:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.places: list[Place] = []
         self._led: dict[Place, int] = {}
+        self._named: dict[str, Sequence[str]] = {}
         self._resolve = socket.getaddrinfo
         monkeypatch.setattr(socket, "getaddrinfo", self._answer)
 
@@ -37,8 +39,15 @@ class Names:
         """Let who asks for this place reach a port of this machine."""
         self._led[place] = port
 
+    def name(self, host: str, *addresses: str) -> None:
+        """Let this name have these addresses of this machine, in this order."""
+        self._named[host] = addresses
+
     def _answer(self, host: Any, port: Any, *args: Any, **options: Any) -> Any:
         self.places.append((host, port))
+        if host in self._named:
+            found = [self._resolve(it, port, *args, **options) for it in self._named[host]]
+            return [info for infos in found for info in infos]
         if (host, port) in self._led:
             host, port = "127.0.0.1", self._led[host, port]
         elif host.endswith((".test", ".localhost")):

@@ -21,15 +21,15 @@ from tests.support.unavailable import Unavailable
 
 
 @contextmanager
-def black_hole() -> Iterator[str]:
+def black_hole(address: Address = ("127.0.0.1", 0)) -> Iterator[str]:
     """The URL of a port where connect() neither succeeds nor fails: its backlog is full."""
     with ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        listener = stack.enter_context(socket.create_server(address, backlog=0))
         for _ in range(3):  # the first one fills it, and is never accepted
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http://{address[0]}:{listener.getsockname()[1]}"
 
 
 @dataclass(frozen=True)

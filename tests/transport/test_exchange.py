@@ -7,8 +7,9 @@ import socket
 import threading
 import zlib
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import requests
@@ -23,8 +24,10 @@ from chatstream.errors import (
     TimedOut,
     TLSError,
     Truncated,
+    Unreachable,
 )
 from chatstream.transport import Call, Head, Transport
+from chatstream.transport.ahead import Ahead
 from tests.support.listener import Listener
 from tests.support.loopback import Framing, Reply, Script
 from tests.support.names import Names, at
@@ -334,17 +337,80 @@ def test_the_authority_of_the_environment_is_honoured(monkeypatch: pytest.Monkey
         assert exchange(server.url)[1] == b"ok"
 
 
+def test_the_context_of_a_connection_made_ahead_is_that_of_the_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Script(Reply(b"ok"), https=True) as server:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.ca_file))
+        ahead = Ahead(server.url, limit=5.0, setting={}, ca_file=None)
+        with closing(ahead), closing(Transport(ahead=ahead, proxies={})) as transport:
+            assert b"ok" in list(transport.exchange(Call(server.url, {}), CancelToken()))
+            assert transport._tls_context() is ahead.context()  # it may take 25 ms to make one
+        assert len(server.connections) == 1
+
+
 def test_a_refused_connection_says_so() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(ConnectError, match="connection refused"):
+    with pytest.raises(Unreachable, match="connection refused") as caught:
         exchange(f"http://127.0.0.1:{port}")
+    assert (caught.value.here, caught.value.named) == (True, True)
 
 
 @pytest.mark.usefixtures("no_proxies")
-def test_a_host_without_an_address_says_so() -> None:
-    with pytest.raises(ConnectError, match="no answer from"):
-        exchange("http://no-such-host.invalid/")
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b"])
+def test_a_host_without_an_address_says_so(host: str) -> None:
+    with pytest.raises(Unreachable, match="no answer from") as caught:
+        exchange(f"http://{host}/")
+    assert (caught.value.here, caught.value.named) == (False, False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_dead_addresses_of_a_name_are_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Script(Reply(b"ok")) as server, ExitStack() as stack:
+        for address in ("127.0.0.2", "127.0.0.3"):
+            stack.enter_context(black_hole((address, server.port)))
+        Names(monkeypatch).name("server.test", "127.0.0.2", "127.0.0.3", "127.0.0.1")
+        assert exchange(at("server.test", server.url))[1] == b"ok"
+        assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("zone", ["%25", "%"])
+def test_an_ipv6_address_with_a_zone_is_reached_and_the_zone_is_not_sent(zone: str) -> None:
+    local = _link_local()
+    if local is None:
+        pytest.skip("this machine has no link-local address")
+    address, interface, listener = local
+    with listener:
+        port = listener.getsockname()[1]
+        heard: list[bytes] = []
+
+        def answer() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                heard.append(peer.recv(65536))
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert exchange(f"http://[{address}{zone}{interface}]:{port}/")[1] == b"ok"
+        thread.join()
+    assert f"Host: [{address}]:{port}\r\n".encode() in heard[0]
+
+
+def _link_local() -> tuple[str, str, socket.socket] | None:
+    """An address of this machine that needs a zone, its interface, and a listener there."""
+    for index, interface in socket.if_nameindex():
+        with suppress(OSError):
+            for line in Path("/proc/net/if_inet6").read_text().splitlines():
+                digits, _, _, _, _, name = line.split()
+                if name == interface and digits.startswith("fe80"):
+                    address = socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits))
+                    listener = socket.socket(socket.AF_INET6)
+                    listener.bind((address, 0, 0, index))
+                    listener.listen()
+                    return address, interface, listener
+    return None
 
 
 def test_a_connect_that_takes_too_long_is_a_timeout() -> None:

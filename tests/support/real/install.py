@@ -3,6 +3,7 @@
     llama.cpp   llama-server from Debian testing, with tiny models made here (make_tiny_gguf.py)
     nginx       from Debian testing
     tmux        from Debian testing, where the system has none
+    zsh, fish   from Debian testing; bash is the system's
     aimock      from npm: Ollama, OpenAI and Anthropic out of one file of fixtures
 
 The folder is ${XDG_CACHE_HOME:-~/.cache}/chatstream-tests. Debian's packages are unpacked there
@@ -56,6 +57,11 @@ def tmux() -> list[str]:
         return [found]
     root = _once(CACHE / f"tmux-{SUITE}", partial(_unpack_debian, packages=("tmux",)))
     return unpacked(root, "usr/bin/tmux")
+
+
+def shells() -> Path:
+    """The folder where zsh and fish are unpacked like `debian()`."""
+    return _once(CACHE / f"shells-{SUITE}", partial(_unpack_debian, packages=("zsh", "fish")))
 
 
 def unpacked(root: Path, program: str) -> list[str]:
@@ -181,7 +187,7 @@ def _say(line: str) -> None:
 def main() -> int:
     """Install everything; say what could not be, and return 1 for it."""
     failed = False
-    for step in (debian, models, aimock, tmux):
+    for step in (debian, models, aimock, tmux, shells):
         try:
             _say(f"{step.__name__}: {step()}")
         except Unavailable as why:

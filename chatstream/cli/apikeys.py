@@ -1,0 +1,125 @@
+"""API keys as people give them: pasted with what stood around them, or told by a command.
+
+1. White space, quotes, `Bearer `, `Authorization: Bearer ` and `export NAME=` around a key are
+   taken off. What is then no key is refused with a message that does not show it, and never sent.
+2. A key command is a line for the shell. The first line that it prints is the key. When it fails,
+   its exit status and the last line of its own message are reported.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from chatstream.addresses import unquoted
+from chatstream.errors import ConfigError
+from chatstream.redact import redact
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+_SECONDS = 30
+_SOON = 1.0
+"""Seconds; a command that takes longer may have asked for something, so what it says is shown."""
+
+_AROUND = (
+    r"(?:export\s+|set\s+|\$env:)\w+\s*=\s*"
+    r"|(?:(?-i:[A-Z][A-Z0-9]*_[A-Z0-9_]+)|api_?key)\s*=\s*(?=[^\s=])"  # no base64 padding
+    r"|(?:(?:authorization|x-api-key|api-key)\s*:\s*)?bearer\s+"
+    r"|(?:authorization|x-api-key|api-key)\s*:\s*"
+)
+"""What people copy together with a key: an assignment, or the beginning of a header."""
+
+_VARIABLE = r"\$\{?\w+\}?|%\w+%"
+
+
+def cleaned(text: str, origin: str) -> str | None:
+    """The key alone; None where there is none. `origin` names where it was given.
+
+    Raises `ConfigError` for what no server takes as a key.
+    """
+    key = unquoted(text)
+    while found := re.match(_AROUND, key, re.IGNORECASE):
+        key = unquoted(key[found.end() :])
+    if not key or key.lower() == "bearer":
+        return None
+    redact.learn(key)
+    if re.fullmatch(_VARIABLE, key):
+        raise ConfigError(
+            f"{origin} holds the name of a variable and not its value",
+            hint="name the variable with key_variable in the configuration file",
+        )
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ConfigError(
+            f"{origin} holds characters that no key has",
+            hint="give the key alone, on one line and without quotes",
+        )
+    return key
+
+
+def ask_command(command: str) -> str:
+    """The key that a command prints. Raises `ConfigError`."""
+    import subprocess  # only for those who have such a command
+
+    try:
+        process = subprocess.Popen(
+            command,
+            shell=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    except (OSError, ValueError) as error:  # no shell, or a NUL in it
+        raise _failed(f"cannot be run: {error}", command) from error
+    with process:
+        try:
+            out, said = _awaited(process)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:  # a child of the shell may hold the other end
+                    pipe.close()
+            raise _failed(f"did not end within {_SECONDS} s", command) from error
+    if process.returncode:
+        raise _failed(f"failed{_status(process.returncode)}{_last_line(said)}", command)
+    lines = out.decode("utf-8", "replace").strip().splitlines()
+    key = cleaned(lines[0], "what the key command printed") if lines else None
+    if key is None:
+        raise _failed(f"printed no key{_last_line(said)}", command)
+    return key
+
+
+def _awaited(process: Popen[bytes]) -> tuple[bytes, bytes]:
+    """What the command has printed, and what it has said on standard error."""
+    from subprocess import TimeoutExpired
+
+    from chatstream.sinks.escape import clean
+    from chatstream.sinks.notes import standard_error
+
+    try:
+        return process.communicate(timeout=_SOON)
+    except TimeoutExpired as slow:
+        if slow.stderr:
+            said = clean(redact(slow.stderr.decode("utf-8", "replace")))
+            standard_error().write(said.encode("utf-8", "replace"))
+    return process.communicate(timeout=_SECONDS - _SOON)
+
+
+def _status(code: int) -> str:
+    import signal
+
+    if code > 0:
+        return f" with exit status {code}"
+    try:
+        return f": it was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f": it was ended by signal {-code}"
+
+
+def _last_line(said: bytes) -> str:
+    lines = said.decode("utf-8", "replace").strip().splitlines()
+    return f": {lines[-1].strip()}" if lines else ""
+
+
+def _failed(why: str, command: str) -> ConfigError:
+    return ConfigError(f"the key command {why}", hint=f"it is: {command}")

@@ -1,0 +1,323 @@
+"""Help pages: options in groups, no name ever cut, and short enough to read.
+
+1. `GROUPS` gives every option its place; `RARE` are shown by `--help-all` alone. `EXAMPLES` has
+   three lines for each command, which run as they stand.
+2. A page without the rare options has `MOST_LINES` lines at most on a terminal of 80 columns.
+   A test holds that for every command.
+3. A default is shown as "[default: 10]". It is the setting's own where the option is a setting,
+   or what `show_default` says.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import typer
+
+from chatstream.cli.app import HELP_ALL
+from chatstream.cli.config import FIELDS
+
+MOST_LINES = 60
+NARROW, WIDE = 40, 100  # columns that the text has at least and at most
+_NAMES = 27  # columns of the names; a longer one has a line of its own
+_FEW = 8  # options that need no groups
+_BOUND = "\N{NO-BREAK SPACE}"  # where no line ends; a space on the page
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Question": ("QUESTION", "--file", "--system", "--no-stdin", "--encoding"),
+    "Model and server": (
+        *("--provider", "--model", "--base-url", "--profile", "--fallback", "--strategy"),
+        "--header",
+    ),
+    "Request": (
+        *("--prompt", "--prompt-tokens", "--temperature", "--max-tokens", "--option"),
+        *("--no-stream", "--stream", "--timeout"),
+    ),
+    "Failures and delays": (
+        *("--on-drop", "--retries", "--connect-timeout", "--first-token-timeout"),
+        *("--idle-timeout", "--no-journal", "--buffer", "--coalesce"),
+    ),
+    "Runs": (
+        *("--runs", "--time", "--precision", "--concurrency", "--rate", "--arrivals", "--conn"),
+        *("--cache", "--vs-blocking"),
+    ),
+    "Results": ("--save", "--baseline", "--fail-if", "--strict"),
+    "Selection": ("--number", "--older-than"),
+    "Playback": ("--speed", "--instant"),
+    "Output": (
+        *("--json", "--csv", "--html", "--text", "--format", "--plain", "--reasoning", "--stats"),
+        *("--accessible", "--theme", "--code-theme", "--notify"),
+    ),
+    "Copying and saving": ("--copy", "--copy-code", "--copy-to", "--save-code", "--save-images"),
+    "Other": (
+        *("--self-test", "--explain", "--debug", "--log", "--version"),
+        *("--show-completion", "--install-completion", "--help", "--help-all"),
+    ),
+}
+
+RARE = frozenset(
+    {
+        *("--header", "--encoding", "--log", "--buffer", "--coalesce", "--no-journal"),
+        *("--connect-timeout", "--first-token-timeout", "--idle-timeout"),
+        *("--theme", "--code-theme", "--notify", "--strategy", "--copy-to", "--save-images"),
+        *("--prompt-tokens", "--arrivals", "--conn", "--strict"),
+    }
+)
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "": (
+        'chatstream "Why is the sky blue?"',
+        'git diff | chatstream ask "Review this change"',
+        "chatstream history",
+    ),
+    "ask": (
+        'chatstream ask "Why is the sky blue?"',
+        'chatstream ask -f main.py "What does this do?"',
+        'git diff | chatstream ask -m gpt-5-mini@openai "Review this"',
+    ),
+    "resume": (
+        "chatstream resume",
+        "chatstream resume 20261121-1341",
+        "chatstream resume -p openai -m gpt-5-mini",
+    ),
+    "replay": (
+        "chatstream replay 20261121-1341",
+        "chatstream replay --speed 4 run.jsonl",
+        'chatstream ask --json "hello" | chatstream replay -',
+    ),
+    "bench": (
+        "chatstream bench -m llama3.2",
+        "chatstream bench -m llama3.2 -m qwen3 --html report.html",
+        "chatstream bench --fail-if 'ttft.p50>500ms'",
+    ),
+    "doctor": (
+        "chatstream doctor http://localhost:8000",
+        "chatstream doctor -p openai -m gpt-5-mini",
+        "chatstream doctor --json -p ollama",
+    ),
+    "models": (
+        "chatstream models",
+        "chatstream models -p openai",
+        "chatstream models --base-url http://localhost:8000/v1",
+    ),
+    "schema": (
+        "chatstream schema",
+        "chatstream schema > events.json",
+        "chatstream schema | jq .title",
+    ),
+    "config": (
+        "chatstream config show",
+        "chatstream config set model llama3.2",
+        "chatstream config path",
+    ),
+    "config get": (
+        "chatstream config get model",
+        "chatstream config get model --profile work",
+        "chatstream config get options.seed",
+    ),
+    "config unset": (
+        "chatstream config unset model",
+        "chatstream config unset idle_timeout --profile work",
+        "chatstream config unset options.seed",
+    ),
+    "config edit": (
+        "chatstream config edit",
+        "EDITOR=nano chatstream config edit",
+        "CHATSTREAM_CONFIG=other.toml chatstream config edit",
+    ),
+    "config path": (
+        "chatstream config path",
+        'cat "$(chatstream config path)"',
+        "CHATSTREAM_CONFIG=other.toml chatstream config path",
+    ),
+    "config show": (
+        "chatstream config show",
+        "chatstream config show --profile work",
+        "CHATSTREAM_MODEL=qwen3 chatstream config show",
+    ),
+    "config set": (
+        "chatstream config set model llama3.2",
+        "chatstream config set --profile work provider openai",
+        "chatstream config set idle_timeout 60",
+    ),
+    "history": (
+        "chatstream history",
+        "chatstream history show",
+        'chatstream history search "black holes"',
+    ),
+    "history list": (
+        "chatstream history list",
+        "chatstream history list -n 100",
+        "chatstream history list --json | jq -r .id",
+    ),
+    "history show": (
+        "chatstream history show",
+        "chatstream history show 20261121-1341",
+        "chatstream history show --text > answer.md",
+    ),
+    "history search": (
+        "chatstream history search gravity",
+        'chatstream history search "black holes"',
+        "chatstream history search 'grav*' -n 5",
+    ),
+    "history export": (
+        "chatstream history export > notes.md",
+        "chatstream history export 20261121-1341",
+        "chatstream history export --format json > all.jsonl",
+    ),
+    "history rm": (
+        "chatstream history rm 20261121-1341",
+        "chatstream history rm 20261121-1341 20261122-0915",
+        "chatstream history rm 20261121-134102-3f9a",
+    ),
+    "history prune": (
+        "chatstream history prune",
+        "chatstream history prune --older-than 365",
+        "chatstream config set keep_complete 14",
+    ),
+}
+
+
+def command_help(command: Any, context: typer.Context, *, everything: bool = False) -> str:
+    """The page of a command; `everything`: with the rare options."""
+    parameters = command.get_params(context)
+    rows = {_key(it): (_names(it, context), _text(it)) for it in parameters if not it.hidden}
+    del rows[HELP_ALL]  # the last line names it
+    rare = set() if everything else RARE & rows.keys()
+    shown = [it for it in _in_order(rows) if it not in rare]
+    lines = [*_head(command, context, parameters)]
+    for title, names in _grouped(shown).items():
+        lines += ["", f"{title}:", *_rows([rows[it] for it in names])]
+    lines += _examples(context)
+    if rare:
+        lines += ["", f"Rare options: {context.command_path} {HELP_ALL}"]
+    return "\n".join(lines)
+
+
+def group_help(command: Any, context: typer.Context, rows: Sequence[tuple[str, str]]) -> str:
+    """The page of a group; `rows` are its commands, each with what it does."""
+    parameters = command.get_params(context)
+    options = [(_names(it, context), _text(it)) for it in parameters if not it.hidden]
+    commands = [(name, about.partition("\n")[0]) for name, about in rows]
+    return "\n".join(
+        [
+            *_head(command, context, parameters),
+            *("", "Commands:", *_rows(commands)),
+            *("", "Options:", *_rows(options)),
+            *_examples(context),
+            *("", f"More about a command: {context.command_path} COMMAND --help"),
+        ]
+    )
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """These options and arguments as the groups have them, those without a group at the end."""
+    places = [name for members in GROUPS.values() for name in members]
+    return sorted(names, key=lambda it: places.index(it) if it in places else len(places))
+
+
+def _grouped(names: Sequence[str]) -> dict[str, list[str]]:
+    """The names by the titles that they stand under. Few options need no groups."""
+    few = sum(it.startswith("-") for it in names) <= _FEW
+    titles = {name: title for title, members in GROUPS.items() for name in members}
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        title = "Options" if name.startswith("-") else "Arguments"
+        if name in titles and not few:
+            title = titles[name]
+        groups.setdefault(title, []).append(name)
+    return dict(sorted(groups.items(), key=lambda it: it[0] != "Arguments"))
+
+
+def _columns() -> int:
+    return max(NARROW, min(shutil.get_terminal_size().columns, WIDE))
+
+
+def _head(command: Any, context: typer.Context, parameters: Iterable[Any]) -> Iterator[str]:
+    pieces = ["[OPTIONS]", *(_argument(it) for it in parameters if not _is_option(it))]
+    if hasattr(command, "commands"):
+        pieces.append("COMMAND" if command.no_args_is_help else "[COMMAND]")
+    yield from _wrapped(f"Usage: {' '.join([context.command_path, *pieces])}")
+    for paragraph in (command.help or "").split("\n\n"):
+        bound = re.sub(r"(?<=\b\d) ", _BOUND, " ".join(paragraph.split()))
+        yield from ("", *_wrapped(bound))
+
+
+def _examples(context: typer.Context) -> list[str]:
+    path = context.command_path.partition(" ")[2]
+    lines = EXAMPLES.get(path, ())
+    return ["", "Examples:", *(f"  {line}" for line in lines)] if lines else []
+
+
+def _rows(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """A name and what it means on each line; all texts begin in the same column."""
+    fitting = [len(name) for name, _ in rows if len(name) <= _NAMES]
+    start = max(fitting, default=_NAMES) + 4
+    for name, text in rows:
+        first, *others = _wrapped(text, start) or [" " * start]
+        if len(name) + 4 > start:
+            yield f"  {name}"
+        else:
+            first = f"  {name}".ljust(start) + first[start:]
+        if first.strip():
+            yield first.rstrip()
+        yield from others
+
+
+def _wrapped(text: str, indent: int = 0) -> list[str]:
+    lines = textwrap.wrap(
+        text,
+        _columns(),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(_BOUND, " ") for line in lines]
+
+
+def _is_option(parameter: Any) -> bool:
+    return bool(parameter.param_type_name == "option")
+
+
+def _key(parameter: Any) -> str:
+    """The name that the tables have: the first long one of an option, what an argument is."""
+    if not _is_option(parameter):
+        return str(parameter.metavar or parameter.name.upper())
+    return next((it for it in parameter.opts if it.startswith("--")), str(parameter.opts[0]))
+
+
+def _names(option: Any, context: typer.Context) -> str:
+    """All names of an option, short ones first, and what it takes."""
+    if not _is_option(option):
+        return _argument(option)
+    names = sorted(option.opts, key=lambda it: it.startswith("--"))
+    text = ", ".join((*names, *option.secondary_opts))
+    return text if option.is_flag else f"{text} {option.make_metavar(context).strip('<>')}"
+
+
+def _argument(argument: Any) -> str:
+    name = _key(argument)
+    if argument.nargs == -1:
+        name += "..."
+    return name if argument.required else f"[{name}]"
+
+
+def _text(parameter: Any) -> str:
+    text, default = parameter.help or "", _default(parameter)
+    return f"{text} {f'[default: {default}]'.replace(' ', _BOUND)}" if default else text
+
+
+def _default(parameter: Any) -> str:
+    if isinstance(parameter.show_default, str):
+        return parameter.show_default
+    value = parameter.default
+    if value is None and parameter.name in FIELDS and _is_option(parameter):
+        value = FIELDS[parameter.name].default
+    if isinstance(value, bool) or value is None or not isinstance(value, str | int | float):
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(getattr(value, "value", value))

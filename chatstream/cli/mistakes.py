@@ -1,0 +1,65 @@
+"""Mistakes on the command line in our words: what was wrong, what was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import typer
+
+from chatstream.errors import UsageError
+from chatstream.nearest import did_you_mean
+
+ROOT = "chatstream"
+
+_LONGEST_EXAMPLE = 60  # characters of what the user typed that are worth repeating
+
+
+def unknown_command(path: str, known: Iterable[str], arguments: Sequence[str]) -> UsageError:
+    """The error for a word in the place of a command."""
+    name = arguments[0]
+    near = did_you_mean(name, known)
+    asking = f"to ask a question: chatstream ask {_quoted(arguments)}" if path == ROOT else None
+    return UsageError(f"there is no command {name!r}", hint=_hint(path, [near, asking]))
+
+
+def _quoted(words: Sequence[str]) -> str:
+    """What was typed as one argument, if it is short and the same in every shell."""
+    text = " ".join(words)
+    plain = text.isprintable() and not set(text) & set('"\\$`!')
+    return f'"{text}"' if plain and len(text) <= _LONGEST_EXAMPLE else '"..."'
+
+
+def explained(error: typer.TyperException) -> UsageError:
+    """Typer's error as ours."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else ROOT
+    option = getattr(error, "option_name", None)
+    if type(error).__name__ == "NoSuchOption" and context is not None and option:
+        return UsageError(
+            f"there is no option {option}", hint=_hint(path, [_near(context, option)])
+        )
+    message = error.format_message()
+    choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", ())
+    value = getattr(error, "message", "").partition(" is not one of ")[0].strip("'\"")
+    near = did_you_mean(value, [str(it) for it in choices]) if choices else None
+    return UsageError(message, hint=_hint(path, [near]))
+
+
+def _near(context: Any, option: str) -> str | None:
+    """What was meant by an option that is not known here."""
+    if context.parent is None:
+        ask = context.command.get_command(context, "ask")
+        if option in _options(ask.params):
+            return f"it belongs to a command and follows its name: chatstream ask {option}"
+    known = _options(context.command.get_params(context))
+    return did_you_mean(option, [it for it in known if it.startswith("--")])
+
+
+def _options(parameters: Iterable[Any]) -> list[str]:
+    return [name for it in parameters for name in (*it.opts, *it.secondary_opts)]
+
+
+def _hint(path: str, parts: Iterable[str | None]) -> str:
+    text = "; ".join(filter(None, (*parts, f"`{path} --help` shows what there is")))
+    return text.replace("?;", "?")
