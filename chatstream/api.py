@@ -24,6 +24,7 @@ from chatstream.cli.config import FIELDS, OnDrop, check_given, parse
 from chatstream.cli.session import check_sendable, failed, start
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.events import Content, Error, Event
+from chatstream.files import read_whole
 from chatstream.flow import close, without_signals
 from chatstream.messages import Message, Role
 from chatstream.nearest import did_you_mean
@@ -322,7 +323,7 @@ def _text(given: object, where: str) -> str:
     if isinstance(given, os.PathLike):
         where = os.fspath(given)
         try:
-            given = Path(given).read_bytes()
+            given = read_whole(Path(given))
         except OSError as error:
             raise UsageError(f"{where} cannot be read: {error.strerror}") from error
         except ValueError as error:

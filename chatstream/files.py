@@ -3,8 +3,9 @@
 1. `replace` is the only way to put a file in the place of another one. It follows links, keeps the
    mode and, where it may, the owner, and needs no name that others can guess. Whatever fails, the
    old file is as it was and nothing is left beside it.
-2. A folder that we make is for its owner alone, and so are the missing folders above it.
-3. A `Lock` is the kernel's (flock): it ends with its process, however that ends. Where there are
+2. `read_whole` reads a file whole, and no more than a file has any reason to hold.
+3. A folder that we make is for its owner alone, and so are the missing folders above it.
+4. A `Lock` is the kernel's (flock): it ends with its process, however that ends. Where there are
    no locks (Windows, some network file systems) it is always free.
 """
 
@@ -22,6 +23,9 @@ from chatstream.clock import Deadline
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+
+MOST = 64 * 1024 * 1024
+"""Bytes of a file that is read whole."""
 
 _LOOK = 0.01
 """Seconds between two looks at a lock: flock has no time limit of its own."""
@@ -43,6 +47,18 @@ def replace(path: Path, data: bytes, *, mode: int | None = None, sync: bool = Tr
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def read_whole(path: Path, most: int = MOST) -> bytes:
+    """What is in a file. Raises `OSError`: "File too large" for more than `most` bytes.
+
+    A name that somebody gives may lead to what never ends (`/dev/zero`).
+    """
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return data
 
 
 def check(path: Path) -> None:

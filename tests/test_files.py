@@ -229,3 +229,11 @@ def test_where_there_are_no_locks_nobody_waits(
     monkeypatch.setattr("fcntl.flock", none)
     with files.alone(tmp_path, Deadline(0.0)), files.alone(tmp_path, Deadline(0.0)):
         pass
+
+
+def test_a_file_is_read_whole_and_what_never_ends_is_too_large(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 10)
+    assert files.read_whole(tmp_path / "file", 10) == b"x" * 10
+    for path in (tmp_path / "file", Path("/dev/zero")):
+        with pytest.raises(OSError, match="File too large"):
+            files.read_whole(path, 9)

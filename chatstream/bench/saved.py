@@ -16,7 +16,7 @@ from chatstream.bench.export import as_json, write
 from chatstream.bench.export import check as check_file
 from chatstream.bench.result import RESULT_VERSION, Result, decode
 from chatstream.errors import ConfigError, JournalError, UsageError
-from chatstream.files import make_private
+from chatstream.files import make_private, read_whole
 from chatstream.nearest import did_you_mean
 
 ENDING = ".json"
@@ -72,7 +72,7 @@ def load(name_or_path: str, folder: Path) -> Result:
         path = _file(name_or_path, folder)
         hint = _hint(name_or_path, folder)
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
     except FileNotFoundError as error:
         what = f"there is no file {path}" if hint is None else f"no result is saved as {path.stem}"
         raise UsageError(what, hint=hint) from error

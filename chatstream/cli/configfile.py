@@ -19,7 +19,7 @@ import msgspec
 
 from chatstream.clock import Deadline
 from chatstream.errors import ConfigError
-from chatstream.files import PRIVATE_FILE, alone, make_private, replace
+from chatstream.files import PRIVATE_FILE, alone, make_private, read_whole, replace
 from chatstream.store.place import NoHome, config_folder
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def find(environ: Mapping[str, str] = os.environ) -> ConfigFile | None:
 def read(path: Path) -> ConfigFile | None:
     """The file there, None if there is none. Raises `ConfigError`."""
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -18,7 +18,7 @@ from chatstream.cli import exits
 from chatstream.cli.config import mistakes
 from chatstream.cli.configfile import read
 from chatstream.errors import ConfigError
-from chatstream.files import PRIVATE_FILE, make_private, replace
+from chatstream.files import PRIVATE_FILE, make_private, read_whole, replace
 
 EXAMPLES = """\
 # The settings of chatstream. Remove the "# " in front of a line to use it.
@@ -145,7 +145,7 @@ def _line() -> str:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_whole(path)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -233,3 +233,19 @@ def test_a_code_block_has_no_number_below_its_first() -> None:
     done = run_here(["ask", "-p", "demo", "--copy-code=-1", "hi"])
     assert (done.status, done.stdout) == (2, b"")
     assert "N is the number of a code block" in done.stderr
+
+
+def test_a_host_that_no_url_has_is_a_mistake_in_the_address() -> None:
+    flags = ["-p", "openai", "--base-url", "a>b"]
+    done = run_here(["models", *flags], OPENAI_API_KEY="k", CHATSTREAM_PROXY="http://127.0.0.1:9")
+    assert done.status in {1, 2}
+    assert done.stderr.startswith("error: ")
+    assert "bug in chatstream" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["config", "show"], ["bench", "--baseline", "/dev/zero"]])
+def test_a_file_that_never_ends_is_too_large(arguments: list[str]) -> None:
+    environ: dict[str, Any] = {"CHATSTREAM_CONFIG": "/dev/zero"} if "config" in arguments else {}
+    done = run_here(arguments, **environ)
+    assert done.status == 2
+    assert "File too large" in done.stderr

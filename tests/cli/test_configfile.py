@@ -83,12 +83,12 @@ def test_what_is_no_file_is_reported(tmp_path: Path) -> None:
 def test_a_file_that_may_not_be_read_is_reported_and_a_strange_home_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(_: Path) -> Any:
+    def refused(*_: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
     path = tmp_path / "c.toml"
     path.write_text("")
-    monkeypatch.setattr(Path, "read_bytes", refused)  # root may read everything
+    monkeypatch.setattr(Path, "open", refused)  # root may read everything
     with pytest.raises(ConfigError, match="cannot be read: Permission denied"):
         read(path)
     monkeypatch.setattr(Path, "stat", refused)

@@ -42,6 +42,8 @@ HUNG = 60.0
 MOST_LINES = 5  # three ways to start, after the message, are the longest hint
 LONGEST = 1100  # characters of a line on standard error
 
+_ASIDE = re.compile(r"warning: | *\d+ ms chatstream")  # also what `--debug` logs
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -77,7 +79,7 @@ def faults(line: Line, done: Finished) -> Iterator[str]:
             yield "a traceback: " + text.splitlines()[-1][:300]
     if done.seconds > SLOW:
         yield f"slow: {done.seconds:.1f} s"
-    said = [it for it in done.stderr.splitlines() if not it.startswith("warning: ")]
+    said = [it for it in done.stderr.splitlines() if not _ASIDE.match(it)]
     if done.status == 2 and "--json" in line.arguments and not line.is_full and done.stdout:
         if not isinstance(decode(done.stdout.splitlines()[-1]), Error):
             yield "a mistake without an error event"
