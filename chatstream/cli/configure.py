@@ -203,11 +203,14 @@ def _place(name: str, profile: str | None) -> tuple[str, ...]:
 
 def _put(path: Path, document: Any, keys: tuple[str, ...], value: Any) -> None:
     import tomlkit
+    from tomlkit.items import InlineTable
 
     table = document
     for key in keys[:-1]:
         if key not in table:
-            table[key] = tomlkit.table(is_super_table=key == "profiles")
+            is_inline = isinstance(table, InlineTable)  # which takes only its like
+            fresh = tomlkit.inline_table() if is_inline else tomlkit.table(key == "profiles")
+            table[key] = fresh
         table = table[key]
         if not isinstance(table, dict):
             raise ConfigError(

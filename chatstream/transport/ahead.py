@@ -77,16 +77,16 @@ class Ahead:
         self._url, self._limit, self._ca_file = url, limit, ca_file
         self._setting = setting
         self._context: ssl.SSLContext | None = None
-        self._trusts = threading.Event()  # it is known whether there is a context
+        self._trusts = threading.Event()  # the context is made, if there is one
         self._guard = Guard()
         self._outcome: Inbox[Ready | _Failed | None] = Inbox()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def context(self) -> ssl.SSLContext | None:
-        """The context of its TLS, for further connections; None where it has made none.
+        """The context for TLS with the server; None where there is none, or none can be made.
 
-        Waits until that is known: at the latest when its connection is made, or has failed.
+        Waits until it is made, and not for the connection.
         """
         self._trusts.wait()
         return self._context
@@ -143,6 +143,11 @@ class Ahead:
     def _connected(self) -> Ready | None:
         """None: this connection is none that can be made ahead."""
         scheme, host, port = origin(self._url)
+        if scheme == "https":
+            from chatstream.transport.trust import tls_context
+
+            self._context = tls_context(self._ca_file)
+        self._trusts.set()
         secure = scheme == "https"
         if _may_be_proxied(self._setting):
             from chatstream.transport.proxies import proxy_for
@@ -156,17 +161,13 @@ class Ahead:
                     return None
         if not host or not port or not host.isascii() or "%" in host:
             return None  # requests may write the host in another way
-        goal = Goal(host, port, secure)
-        if not secure:
-            return Ready(goal, *dial(host, port, self._limit, self._guard), None)
-        from chatstream.transport.trust import tls_context
-
-        self._context = context = tls_context(self._ca_file)
-        self._trusts.set()
         there = dial(host, port, self._limit, self._guard)
+        goal = Goal(host, port, secure)
+        if self._context is None or not secure:
+            return Ready(goal, *there, None)
         began = monotonic()
         try:
-            sock = context.wrap_socket(there.sock, server_hostname=host.rstrip("."))
+            sock = self._context.wrap_socket(there.sock, server_hostname=host.rstrip("."))
         finally:
             there.sock.close()  # without effect once TLS has taken it over
         return Ready(goal, sock, there.dns, there.tcp, monotonic() - began)

@@ -188,6 +188,16 @@ def test_what_stands_where_a_table_should_is_reported(path: Path, text: str) -> 
         path.write_text(text)
 
 
+def test_an_inline_table_takes_settings_too(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("profiles = { work = { retries = 1 } }  # mine\n")
+    run_here(["config", "set", "--profile", "work", "options.seed", "7"])
+    run_here(["config", "set", "--profile", "home", "model", "m"])
+    assert path.read_text() == (
+        'profiles = { work = { retries = 1, options = {seed = 7}}, home = {model = "m"}}  # mine\n'
+    )
+
+
 def test_settings_that_several_processes_set_at_once_are_all_kept(path: Path) -> None:
     settings = {"model": "m", "system": "s", "retries": "2", "theme": "dark"}
     clients = [Running(["config", "set", name, value]) for name, value in settings.items()]

@@ -212,6 +212,20 @@ def test_the_request_makes_its_own_connection_where_the_server_has_closed_that_o
 # ---- certificates
 
 
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("url", ["{}", "https://server.test"])
+def test_who_asks_for_the_context_does_not_wait_for_the_connection(url: str) -> None:
+    with black_hole() as hole:
+        begun = begin(url.format(hole), limit=None, setting={"https": hole})
+        asking = threading.Thread(target=begun.context, daemon=True)
+        asking.start()
+        asking.join(LIMIT)
+        assert not asking.is_alive()
+        assert (begun.context() is not None) == url.startswith("https")
+        begun.close()
+        settle(begun)
+
+
 def test_an_unknown_authority_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     with Script(OK, https=True) as server:
