@@ -76,7 +76,9 @@ def _is_fresh(file: Path) -> bool:
 
 def _ask_aside(settings: Settings) -> None:
     """Let another process ask and remember; returns when it has, or patience is at its end."""
-    deadline = Deadline(PATIENCE)
+    row = PROVIDERS.get(named(settings) or "")
+    is_built_in = row is not None and not row.base_url  # the demo: it always answers
+    deadline = Deadline(LONGEST if is_built_in else PATIENCE)
     child = os.fork()
     if child == 0:
         try:

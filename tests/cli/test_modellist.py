@@ -60,6 +60,12 @@ def test_nobody_waits_for_a_server_that_never_answers(no_proxies: None) -> None:
     assert 0 < PATIENCE <= 0.2 < LONGEST
 
 
+def test_the_models_of_the_demo_are_there_the_first_time() -> None:
+    line = "chatstream ask -p demo -m "
+    done = run([], _CHATSTREAM_COMPLETE="complete_bash", COMP_WORDS=line)
+    assert done.stdout.splitlines() == [b"demo", b"demo-fast"]
+
+
 def test_what_is_remembered_is_used_while_the_server_is_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
