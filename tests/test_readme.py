@@ -56,7 +56,10 @@ class Rule:
 
 RULES = (
     Rule(r"make (demo|test)$", elsewhere="the Makefile is what runs every test"),
-    Rule(r"(pip|pipx) install ", elsewhere="make installs by the same pyproject.toml"),
+    Rule(r"(pip|pipx|uv tool) install ", elsewhere="make installs by the same pyproject.toml"),
+    Rule(r"chatstream --install-completion$", add="bash", makes=".bashrc"),
+    Rule(r"chatstream config show$", shows="model"),
+    Rule(r"chatstream config set "),
     Rule(r"chatstream ask .*> haiku.txt$", makes="haiku.txt"),
     Rule(r"chatstream ask .*\| jq ", shows=TEXT),
     Rule(r"chatstream ask .*\| tee .*\| chatstream replay -$", shows=TEXT, makes="run.jsonl"),
@@ -65,7 +68,7 @@ RULES = (
     Rule(r"chatstream ask .*--save-code src/", makes="src"),
     Rule(r"chatstream ask .*--save-images \. ", makes="image-1.bin"),
     Rule(r"chatstream ask .*--(theme|notify) ", shows="print", terminal=True),
-    Rule(r"(git diff \| )?chatstream ask ", shows="An answer"),
+    Rule(r'(git diff \| )?chatstream (ask |")', shows="An answer"),
     Rule(r"chatstream models ", shows="llama3.2"),
     Rule(r"chatstream resume( |$)", shows=ANSWER),
     Rule(r"chatstream history export > ", makes="notes.md"),
@@ -76,8 +79,10 @@ RULES = (
     Rule(r"chatstream bench .*--fail-if ", add="-n 2", shows="errors", statuses=(0, 1)),
     Rule(r"chatstream bench .*\| jq ", add="-n 2", shows="ttft"),
     Rule(r"chatstream bench .*--html ", add="-n 2", makes="report.html"),
+    Rule(r"chatstream bench --explain$", shows="connected socket"),
     Rule(r"chatstream bench", add="-n 2", shows="TTFT"),
     Rule(r"chatstream doctor ", shows="tokens"),
+    Rule(r"chatstream doctor$", shows="configuration"),
 )
 
 
