@@ -7,8 +7,8 @@ import re
 _WORD = 300  # characters; longer ones are no paths
 _MESSAGE = 1000
 
-_HALF = re.compile("[\ud800-\udfff]")
-_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_NO_BYTE = "[\ud800-\udc7f\udd00-\udfff]"
+"""Surrogates that stand for no byte."""
 
 
 def encodable(text: str) -> str:
@@ -18,9 +18,12 @@ def encodable(text: str) -> str:
     lone surrogate (PEP 383), which no output takes and no JSON: it becomes ``\xe9``. Where Python
     read the name in another encoding and the bytes are UTF-8 after all, they are decoded.
     """
-    if _HALF.search(text) is None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = re.sub(_NO_BYTE, lambda half: f"\\u{ord(half[0]):04x}", text)
+    else:
         return text
-    text = _NO_BYTE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

@@ -39,6 +39,8 @@ def cleaned(text: str, origin: str) -> str | None:
     Raises `ConfigError` for what no server takes as a key.
     """
     key = unquoted(text)
+    if not key:
+        return None
     while found := re.match(_AROUND, key, re.IGNORECASE):
         key = unquoted(key[found.end() :])
     if not key or key.lower() == "bearer":

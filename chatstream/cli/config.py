@@ -373,10 +373,9 @@ def setting_hint(name: str) -> str | None:
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
     """What to say of variables that look like ours and are not."""
-    known = {_variable(name): name for name in FIELDS}
-    for variable in sorted(environ):
-        if not variable.startswith(_PREFIX) or variable in {configfile.VARIABLE, PROFILE}:
-            continue
+    ours = sorted({it for it in environ if it.startswith(_PREFIX)} - {configfile.VARIABLE, PROFILE})
+    known = {_variable(name): name for name in FIELDS} if ours else {}
+    for variable in ours:
         if variable not in known:
             near = nearest(variable.removeprefix(_PREFIX), FIELDS)
             hint = f": did you mean {_variable(near[0])}?" if near else ""

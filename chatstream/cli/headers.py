@@ -16,10 +16,10 @@ from typing import Any
 
 from chatstream.errors import ConfigError, UsageError
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 """A name: RFC 9110, section 5.6.2."""
 
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]+")
+_VALUE = r"[\t\x20-\x7e\x80-\xff]+"
 """A value: RFC 9110, section 5.5; more than Latin-1 cannot be sent."""
 
 _NEVER = {
@@ -80,7 +80,7 @@ def _checked(name: Any, text: Any) -> tuple[str, str]:
     name = str(name).strip()
     if not name:
         raise _Mistake("a header has no name")
-    if not _TOKEN.fullmatch(name):
+    if not re.fullmatch(_TOKEN, name):
         raise _Mistake("the name of a header holds a character that no name may have")
     if name.lower() in _NEVER:
         raise _Mistake(f"{name} cannot be set: {_NEVER[name.lower()]}")
@@ -89,7 +89,7 @@ def _checked(name: Any, text: Any) -> tuple[str, str]:
     text = text.strip(" \t")
     if not text:
         raise _Mistake(f"the value of {name} is empty")
-    if not _VALUE.fullmatch(text):
+    if not re.fullmatch(_VALUE, text):
         what = "a line break" if {"\r", "\n"} & {*text} else "a character that no value may have"
         raise _Mistake(f"the value of {name} holds {what}")
     return name, text

@@ -25,24 +25,24 @@ _QUOTED = 300  # characters in an error
 _READ = 16_384  # characters of them all that are kept
 _SOON = 3  # frames of another protocol, and nothing else, are enough to say so
 
-_HOLDS_TEXT = re.compile(
-    r"content|text|output|answer|message|response|token|completion|delta|part|chunk|reasoning|"
-    r"think|refusal|arguments",
-    re.IGNORECASE,
+# All patterns here are compiled by their first use: most answers have no odd frame.
+_HOLDS_TEXT = (
+    r"(?i)content|text|output|answer|message|response|token|completion|delta|part|chunk|reasoning|"
+    r"think|refusal|arguments"
 )
 _KINDS = ("type", "id", "role", "object")  # words about a piece, not words of it
-_PIECE = re.compile(r'"(content|text|reasoning\w*|thinking|arguments|partial_json)"\s*:\s*"[^"]')
-_ERROR = re.compile(r'\{\s*"(error|detail|message|code|type)"')
+_PIECE = r'"(content|text|reasoning\w*|thinking|arguments|partial_json)"\s*:\s*"[^"]'
+_ERROR = r'\{\s*"(error|detail|message|code|type)"'
 
-_FIELD = re.compile(r"[A-Za-z][\w-]{0,30}:")
+_FIELD = r"[A-Za-z][\w-]{0,30}:"
 
-_ANTHROPIC = re.compile(r"message_(start|delta|stop)|content_block_\w+")
+_ANTHROPIC = r"message_(start|delta|stop)|content_block_\w+"
 
 
 def protocol_of(value: dict[str, Any]) -> tuple[str, str] | None:
     """The protocol that a frame belongs to, and what to do about it; None if it shows none."""
     kind = value.get("type")
-    if isinstance(kind, str) and _ANTHROPIC.fullmatch(kind):
+    if isinstance(kind, str) and re.fullmatch(_ANTHROPIC, kind):
         return "Anthropic's protocol", "use -p anthropic"
     if isinstance(kind, str) and kind.startswith("response."):
         return "OpenAI's Responses protocol", "chatstream reads chat completions: check --base-url"
@@ -66,7 +66,7 @@ def holds_text(value: object, *, named: bool = False) -> bool:
         return any(holds_text(item, named=named) for item in value)
     fields = object_of(value)
     return any(
-        holds_text(item, named=named or bool(_HOLDS_TEXT.search(name)))
+        holds_text(item, named=named or bool(re.search(_HOLDS_TEXT, name)))
         for name, item in fields.items()
         if name not in _KINDS
     )
@@ -74,7 +74,7 @@ def holds_text(value: object, *, named: bool = False) -> bool:
 
 def error_inside(text: str) -> ChatstreamError | None:
     """The failure that a server wrote into the middle of something else."""
-    for found in _ERROR.finditer(text):
+    for found in re.finditer(_ERROR, text):
         values, _ = values_in(text[found.start() :])
         if values and (failure := error_in(values[0])) is not None:
             return failure
@@ -166,7 +166,7 @@ class Oddities:
 
 def holds_a_piece(cut: str) -> bool:
     """Whether a frame that broke off had begun to bring a piece of the answer."""
-    return _PIECE.search(cut) is not None
+    return re.search(_PIECE, cut) is not None
 
 
 def is_cut(text: str) -> bool:
@@ -176,4 +176,4 @@ def is_cut(text: str) -> bool:
 
 def is_unknown_field(line: str) -> bool:
     """Whether a line is a field of an event stream by its form; the rules ignore unknown ones."""
-    return _FIELD.match(line) is not None
+    return re.match(_FIELD, line) is not None

@@ -12,8 +12,8 @@ from chatstream.events import Citation, Content, Event, Image, Reasoning
 from chatstream.providers.lenient import list_of, object_of, text_of
 from chatstream.providers.text import whole_characters
 
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[^,;]*)*;base64,(.*)", re.DOTALL)
-_REASONING = re.compile(r"reasoning|thinking|thought|summary", re.IGNORECASE)
+_DATA_URL = r"data:([\w.+-]+/[\w.+-]+)?(?:;[^,;]*)*;base64,((?s:.*))"
+_REASONING = r"(?i)reasoning|thinking|thought|summary"
 _TEXT = ("text", "content", "output_text", "value")
 _THOUGHT = ("thinking", "reasoning", "summary", "reasoning_text", *_TEXT)
 
@@ -27,7 +27,7 @@ def part_events(content: object, t: float) -> list[Event]:
             continue
         fields = object_of(part)
         kind = text_of(fields.get("type"))
-        if _REASONING.search(kind) or fields.get("thinking") or fields.get("thought") is True:
+        if re.search(_REASONING, kind) or fields.get("thinking") or fields.get("thought") is True:
             events += [Reasoning(text, t=t)] if (text := reasoning_in(fields)) else []
         elif image := image_of(fields, t):
             events.append(image)
@@ -86,7 +86,7 @@ def images_in(value: object, t: float) -> list[Event]:
 
 
 def _image_at(address: str, t: float) -> Image | None:
-    if found := _DATA_URL.match(address):
+    if found := re.match(_DATA_URL, address):
         return Image(found[1], whole_characters(found[2]), t=t)
     return (
         Image(url=whole_characters(address), t=t)

@@ -33,19 +33,17 @@ _CLOSERS = tuple(_CLOSING.values())
 # gpt-oss: <|start|>assistant<|channel|>analysis<|message|>…<|end|>, the first mark often left out.
 _HEADS = ("<|start|>", "<|channel|>")
 _ENDS = ("<|end|>", "<|return|>", "<|call|>")
-_MARK = re.compile("|".join(map(re.escape, (*_HEADS, *_ENDS))))
-_ASIDE = re.compile(r".*<\|channel\|>\s*(?:analysis|commentary)", re.DOTALL)
+_MARK = "|".join(map(re.escape, (*_HEADS, *_ENDS)))
 _MESSAGE = "<|message|>"
-_ASIDE = re.compile(r".*<\|channel\|>\s*(?:analysis|commentary)", re.DOTALL)
+_ASIDE = r"(?s:.*)<\|channel\|>\s*(?:analysis|commentary)"
 _LONGEST_HEAD = 500  # characters; a real one has a role, a channel, a recipient and a format
 
-_LONE = re.compile(rf" {{0,3}}(?P<tag>{'|'.join(map(re.escape, _CLOSERS))})[ \t\r]{{0,20}}\n?")
+# These are compiled by their first use, most answers have none: a hundredth of a start.
+_LONE = rf" {{0,3}}(?P<tag>{'|'.join(map(re.escape, _CLOSERS))})[ \t\r]{{0,20}}\n?"
 # A fence may stand in a list or a quote, and is as deep as they are.
 _DEEP = r"[ \t]*(?:(?:[-*+>]|\d{1,9}[.)])[ \t]+)*"
-_FENCE = re.compile(rf"{_DEEP}(`{{3,}}(?=[^`]*$)|~{{3,}})(.*)", re.DOTALL)
-_FENCE_BEGUN = re.compile(
-    rf"{_DEEP}(?:[-*+>]|\d{{1,9}}[.)]?|`{{0,2}}|`{{3,}}[^`]*|~{{0,2}}|~{{3,}}.*)", re.DOTALL
-)
+_FENCE = rf"{_DEEP}(`{{3,}}(?=[^`]*$)|~{{3,}})((?s:.*))"
+_FENCE_BEGUN = rf"{_DEEP}(?:[-*+>]|\d{{1,9}}[.)]?|`{{0,2}}|`{{3,}}[^`]*|~{{0,2}}|~{{3,}}(?s:.*))"
 _MATTERS = re.compile(r"[ \t]*(?:[`~<\[>*+\d-]|$)")  # told from the beginning of most lines
 _LONGEST_LINE = 1000  # characters of a line that opens or closes a fence
 
@@ -132,7 +130,7 @@ class ThinkingSplitter:
         """What is held when no more comes."""
         held, self._held = self._held, ""
         if self._state is ThinkingSplitter._text and held:
-            if lone := _LONE.fullmatch((self._line or "") + held):
+            if lone := re.fullmatch(_LONE, (self._line or "") + held):
                 held = held.replace(lone["tag"], "")
             self._line = None
         if self._state is ThinkingSplitter._head and self._marked:
@@ -180,7 +178,7 @@ class ThinkingSplitter:
         """What stands before a message of gpt-oss, and names its channel."""
         head, mark, message = text.partition(_MESSAGE)
         if mark and len(head) <= _LONGEST_HEAD:
-            self._aside, self._marked = _ASIDE.match(head) is not None, True
+            self._aside, self._marked = re.match(_ASIDE, head) is not None, True
             self._state = ThinkingSplitter._message
             return message
         if mark or len(text) > _LONGEST_HEAD + len(_MESSAGE):  # it is not one
@@ -191,7 +189,7 @@ class ThinkingSplitter:
 
     def _message(self, text: str, parts: Parts) -> str:
         """A message of gpt-oss, up to its end or the head of the next one."""
-        mark = _MARK.search(text)
+        mark = re.search(_MARK, text)
         if mark is None:
             return self._hold(text, (*_HEADS, *_ENDS), parts, is_reasoning=self._aside)
         _add(parts, self._aside, text[: mark.start()])
@@ -208,7 +206,7 @@ class ThinkingSplitter:
         if not _MATTERS.match(line):
             self._line = "" if end else None
             return _pass(parts, text, end or len(text))
-        lone = _LONE.fullmatch(line) if not self._fence else None
+        lone = re.fullmatch(_LONE, line) if not self._fence else None
         if lone is not None and end:
             before, _, rest = text.partition(lone["tag"])
             self._go_on_to_the_rest()
@@ -221,7 +219,7 @@ class ThinkingSplitter:
             self._fence = _fence_after(self._fence, line)
             self._line = ""
         else:
-            may_be_fence = len(line) <= _LONGEST_LINE and _FENCE_BEGUN.fullmatch(line)
+            may_be_fence = len(line) <= _LONGEST_LINE and re.fullmatch(_FENCE_BEGUN, line)
             self._line = line if may_be_fence else None
         return _pass(parts, text, end or len(text))
 
@@ -251,7 +249,7 @@ def _may_become_lone(line: str) -> bool:
 
 def _fence_after(fence: str, line: str) -> str:
     """The run of the fence that is open after this line; `fence` was open before it."""
-    run = _FENCE.fullmatch(line) if len(line) <= _LONGEST_LINE else None
+    run = re.fullmatch(_FENCE, line) if len(line) <= _LONGEST_LINE else None
     if run is None:
         return fence
     if not fence:

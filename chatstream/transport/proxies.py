@@ -36,7 +36,7 @@ from chatstream.transport.causes import causes, innermost
 
 _SOCKS = {"socks4", "socks4a", "socks5", "socks5h"}
 
-_TUNNEL_FAILED = re.compile(r"Tunnel connection failed: (?P<words>(?P<status>\d{3})[^'\"]*)")
+_TUNNEL_FAILED = r"Tunnel connection failed: (?P<words>(?P<status>\d{3})[^'\"]*)"
 """How http.client words that a proxy refuses CONNECT."""
 
 _MAY_PASS = {408, 425, 429, *range(500, 600)}
@@ -114,14 +114,14 @@ def is_failure(error: BaseException, proxy: Proxy | None, *, tunnels: bool, sent
         return False
     kinds = requests.exceptions.ProxyError, http.client.BadStatusLine, ProtocolError
     return any(
-        isinstance(cause, kinds) or _TUNNEL_FAILED.search(str(cause)) for cause in causes(error)
+        isinstance(cause, kinds) or re.search(_TUNNEL_FAILED, str(cause)) for cause in causes(error)
     )
 
 
 def failure(error: BaseException, proxy: Proxy | None, url: str) -> ChatstreamError:
     """The failure of a connection to, or through, an HTTP proxy."""
     for cause in causes(error):
-        if refusal := _TUNNEL_FAILED.search(str(cause)):
+        if refusal := re.search(_TUNNEL_FAILED, str(cause)):
             status, words = int(refusal["status"]), refusal["words"].strip()
             if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
                 return wants_password(proxy, status)

@@ -42,7 +42,7 @@ _BUNDLES = (
 The list is that of truststore, whose own source is certifi-system-store.
 """
 
-_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
+_HASHED = r"[0-9a-f]{8}\.\d+"
 """The name of a certificate that OpenSSL finds in a folder by itself, when it is needed."""
 
 _PEM_NAMES = (".pem", ".crt", ".cer")
@@ -170,7 +170,7 @@ def _loads(context: ssl.SSLContext, file: Path) -> bool:
 
 
 def _is_hashed(folder: Path) -> bool:
-    return any(_HASHED.fullmatch(it.name) for it in folder.iterdir())
+    return any(re.fullmatch(_HASHED, it.name) for it in folder.iterdir())
 
 
 def _of_the_system() -> ssl.SSLContext:
