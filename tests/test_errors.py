@@ -24,6 +24,7 @@ TREE = [
     ("ConfigError", "config", 2, False),
     ("JournalError", "journal", 1, False),
     ("ConnectError", "connect", 1, True),
+    ("Unreachable", "connect", 1, True),
     ("ProxyRefused", "connect", 1, False),
     ("TLSError", "connect", 1, False),
     ("ProtocolError", "protocol", 1, False),

@@ -152,16 +152,6 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     assert stat.S_ISFIFO((tmp_path / "fifo").stat().st_mode)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
-def test_a_file_that_may_not_be_written_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("old")
-    (tmp_path / "file").chmod(0o400)
-    for step in (lambda path: files.replace(path, b"new"), files.check):
-        with pytest.raises(PermissionError):
-            step(tmp_path / "file")
-    assert (tmp_path / "file").read_text() == "old"
-
-
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
 def test_folders_that_are_made_are_for_their_owner_alone_whatever_the_umask(
     mask: int, tmp_path: Path

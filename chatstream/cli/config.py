@@ -12,7 +12,7 @@ system prompt may be empty: none is sent then. An empty `CHATSTREAM_*` variable 
 as is the custom, only where it decides nothing about where a question goes.
 """
 
-from __future__ import annotations
+# Annotations are not postponed: msgspec would have to evaluate each of them at every start.
 
 import contextlib
 import os

@@ -31,7 +31,7 @@ _UNSAFE = (
     + "".join(f"(?<!{_FLAG}{_TAGS * tags})" for tags in range(1, _LONGEST + 1))
     + "".join(f"(?<!{_FLAG}{_TAGS * tags}\U000e007f)" for tags in range(1, _LONGEST + 1))
 )
-_CARRIED = re.compile(f"(?:{_FLAG}{_TAGS}{{0,{_LONGEST}}}|{_SELECTORS})\\Z")
+_CARRIED = f"(?:{_FLAG}{_TAGS}{{0,{_LONGEST}}}|{_SELECTORS})\\Z"
 """What decides, at the end of a chunk, about the first characters of the next one."""
 
 
@@ -75,6 +75,6 @@ class Escaper:
         if text.isascii() and not self._carried:
             return clean(text)
         before, text = self._carried, self._carried + text
-        carried = _CARRIED.search(text, max(0, len(text) - _LONGEST - 1))
+        carried = re.search(_CARRIED, text[-_LONGEST - 1 :])
         self._carried = carried[0] if carried else ""
         return clean(text)[len(before) :]

@@ -8,7 +8,7 @@
    handler, ends the race at once; a name look-up cannot be interrupted, and nothing is dialled
    after it.
 
-Only the standard library is imported here: connections begin while `requests` is imported.
+Neither requests nor urllib3 is imported here: connections begin while they are imported.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import selectors
 import socket
 from collections.abc import Sequence
 from itertools import chain, zip_longest
-from typing import NamedTuple
+
+import msgspec
 
 from chatstream.addresses import is_loopback
 from chatstream.clock import Clock, Deadline, monotonic
@@ -46,7 +47,7 @@ _NO_ROUTE = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 """This machine has no such family of addresses, which says nothing about the server."""
 
 
-class Address(NamedTuple):
+class Address(msgspec.Struct, frozen=True):
     """One address of a host, as `socket.getaddrinfo` tells it."""
 
     family: int
@@ -55,7 +56,7 @@ class Address(NamedTuple):
     place: tuple[str | int | bytes, ...]
 
 
-class Connected(NamedTuple):
+class Connected(msgspec.Struct, frozen=True):
     """A connection, and the seconds that the look-up and the race took."""
 
     sock: socket.socket
