@@ -174,7 +174,7 @@ class Ahead:
         there = dial(host, port, self._limit, self._guard)
         goal = Goal(host, port, secure)
         if self._context is None or not secure:
-            return Ready(goal, *there, None)
+            return Ready(goal, there.sock, there.dns, there.tcp, None)
         began = monotonic()
         try:
             sock = self._context.wrap_socket(there.sock, server_hostname=host.rstrip("."))
