@@ -22,7 +22,7 @@ from chatstream.cancel import SLICE, CancelToken
 from chatstream.cli import configfile
 from chatstream.cli.choose import Server, at_provider, awaited, model_names, named, server_of
 from chatstream.cli.config import KEYS, Resolved, Settings, mistakes, resolve
-from chatstream.cli.endpoints import address, api_key
+from chatstream.cli.endpoints import address, api_key, named_by_variables
 from chatstream.cli.terminal_checks import terminal
 from chatstream.clock import Deadline
 from chatstream.errors import (
@@ -158,7 +158,7 @@ def _targets(settings: Settings | None) -> dict[str, Settings]:
     its = settings or Settings()
     return {
         name: replace(its, provider=own) if name == own else at_provider(its, name)
-        for name in dict.fromkeys([*([own] if own else []), *local, *_with_keys()])
+        for name in dict.fromkeys([*([own] if own else []), *local, *named_by_variables()])
     }
 
 
