@@ -84,6 +84,9 @@ def test_a_key_command_is_a_line_for_the_shell_and_prints_the_key_first(command:
         ("echo 'two words'", "what the key command printed holds"),
         ("'", "failed with exit status 2"),
         ("echo a\0b", "cannot be run"),
+        ("exec yes", "printed more than 64 KiB"),
+        ("exec cat /dev/zero", "printed more than 64 KiB"),
+        ("exec yes >&2", "SIGPIPE"),
     ],
 )
 def test_a_key_command_that_fails_is_reported_in_its_own_words(command: str, why: str) -> None:
