@@ -14,6 +14,7 @@ import threading
 from typing import IO, TYPE_CHECKING
 
 from chatstream.addresses import unquoted
+from chatstream.cancel import SLICE, CancelToken
 from chatstream.clock import Deadline
 from chatstream.errors import ConfigError
 from chatstream.redact import redact
@@ -63,8 +64,8 @@ def cleaned(text: str, origin: str) -> str | None:
     return key
 
 
-def ask_command(command: str) -> str:
-    """The key that a command prints. Raises `ConfigError`."""
+def ask_command(command: str, token: CancelToken | None = None) -> str:
+    """The key that a command prints. Raises `ConfigError`, and the token's reason."""
     import subprocess  # only for those who have such a command
 
     try:
@@ -78,7 +79,7 @@ def ask_command(command: str) -> str:
     except (OSError, ValueError) as error:  # no shell, or a NUL in it
         raise _failed(f"cannot be run: {error}", command) from error
     try:
-        out, said = _awaited(process)
+        out, said = _awaited(process, token or CancelToken())
     except subprocess.TimeoutExpired as error:
         raise _failed(f"did not end within {_SECONDS} s", command) from error
     finally:
@@ -95,10 +96,10 @@ def ask_command(command: str) -> str:
     return key
 
 
-def _awaited(process: Popen[bytes]) -> tuple[bytes, bytes]:
+def _awaited(process: Popen[bytes], token: CancelToken) -> tuple[bytes, bytes]:
     """What the command has printed, and what it has said on standard error.
 
-    Raises `TimeoutExpired`.
+    Raises `TimeoutExpired`, and the token's reason.
     """
     from chatstream.sinks.escape import clean
     from chatstream.sinks.notes import standard_error
@@ -107,11 +108,11 @@ def _awaited(process: Popen[bytes]) -> tuple[bytes, bytes]:
     assert process.stderr is not None
     deadline, soon = Deadline(_SECONDS), Deadline(_SOON)
     out, said = _Reading(process.stdout), _Reading(process.stderr)
-    if not (out.ended(soon) and said.ended(soon)):
+    if not (out.ended(soon, token) and said.ended(soon, token)):
         so_far = clean(redact(said.read.decode("utf-8", "replace")))
         standard_error().write(so_far.encode("utf-8", "replace"))
     for reading in (out, said):
-        reading.ended(deadline)
+        reading.ended(deadline, token)
     process.wait(deadline.left())
     return bytes(out.read), bytes(said.read)
 
@@ -130,9 +131,11 @@ class _Reading:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def ended(self, deadline: Deadline) -> bool:
-        """Whether all has been read, waited for until the deadline."""
-        self._thread.join(deadline.left())
+    def ended(self, deadline: Deadline, token: CancelToken) -> bool:
+        """Whether all has been read, waited for until the deadline. Raises the token's reason."""
+        while self._thread.is_alive() and not deadline.passed:
+            token.check()
+            self._thread.join(SLICE)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
