@@ -79,7 +79,7 @@ def _parts(text: str, schemes: Collection[str], port: int | None) -> SplitResult
     if place.startswith(":"):
         place = f"localhost{place}"
     parts = urlsplit(f"{named or 'http'}://{user}{at}{place}{rest[end.start() :]}")
-    host, own_port = parts.hostname, parts.port
+    host, own_port = parts.hostname, _port_in(parts)
     if parts.scheme not in schemes:
         raise ValueError(f"its scheme is none of {', '.join(schemes)}")
     if not host:
@@ -112,8 +112,18 @@ def _bracketed(place: str) -> str:
     loopback, _, port = place.rpartition(":")
     if loopback == "::1" and _is_port(port):  # as an address it would lie in an unused range
         return f"[::1]:{port}"
-    ipaddress.IPv6Address(place)
+    try:
+        ipaddress.IPv6Address(place)
+    except ValueError:
+        raise ValueError("it has several colons, and is no IPv6 address") from None
     return f"[{place}]"
+
+
+def _port_in(parts: SplitResult) -> int | None:
+    try:
+        return parts.port
+    except ValueError:
+        raise ValueError(f"its port is not a number from 1 to {_HIGHEST_PORT}") from None
 
 
 def _is_port(text: str) -> bool:
@@ -131,7 +141,7 @@ def looks_like_one(text: str) -> bool:
     """Whether this is meant as an address, and not as a name: it has a scheme or a port, or is
     this machine.
     """
-    with_port = re.match(r"(?:[\w.-]*|\[[0-9a-f:.]+\]):\d+(?:[/?]|$)", text, re.IGNORECASE)
+    with_port = re.match(r"(?:[\w.-]*|\[[0-9a-f:.]+\]|::1):\d+(?:[/?]|$)", text, re.IGNORECASE)
     host = re.split(r"[/?]", text, maxsplit=1)[0]
     is_here = any(c.isalpha() or c in ".:" for c in host) and is_loopback(host)
     return "://" in text or bool(with_port) or is_here

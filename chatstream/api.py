@@ -57,7 +57,7 @@ class Options(TypedDict, total=False):
     idle_timeout: float
     timeout: float
     proxy: str
-    ca_file: str
+    ca_file: str | os.PathLike[str]
     headers: dict[str, str]
     on_drop: OnDrop
     fallback: list[str]
@@ -248,13 +248,20 @@ def _raise_failure(answer: Accumulator) -> None:
 
 
 def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given. Raises `UsageError` for one that is wrong, and names it."""
-    for name, value in options.items():
+    """The options that were given, a path as text.
+
+    Raises `UsageError` for one that is wrong, and names it.
+    """
+    given = {
+        name: os.fspath(value) if isinstance(value, os.PathLike) else value
+        for name, value in options.items()
+    }
+    for name, value in given.items():
         if name not in FIELDS and name != "profile":
             raise UsageError(f"there is no option {name!r}", hint=_nearest(name, _OPTIONS))
         if value is not None:
             _check_option(name, value)
-    return dict(options)
+    return given
 
 
 def _check_option(name: str, value: Any) -> None:

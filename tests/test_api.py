@@ -16,7 +16,7 @@ import chatstream
 from chatstream import events as ev
 from chatstream.api import Options
 from chatstream.cli.config import FIELDS
-from chatstream.errors import ChatstreamError, Truncated, UsageError
+from chatstream.errors import ChatstreamError, ConfigError, Truncated, UsageError
 from chatstream.messages import Message, ToolCall
 from chatstream.store.place import runs_folder
 from tests.support.answers import TEXT, WORDS, frames, headers, whole
@@ -71,6 +71,12 @@ def test_a_path_is_a_file_that_holds_the_question(tmp_path: Path) -> None:
     (tmp_path / "question.txt").write_text("\ufeffcafé", encoding="utf-8")
     assert sent(tmp_path / "question.txt") == [("user", "café")]
     assert sent(str(tmp_path)) == [("user", str(tmp_path))]  # a str is always the question itself
+
+
+def test_an_option_that_names_a_file_takes_a_path(tmp_path: Path) -> None:
+    missing = tmp_path / "none.pem"
+    with pytest.raises(ConfigError, match=f"{re.escape(str(missing))} cannot be read"):
+        chatstream.ask("hi", provider="ollama", base_url=":9", model="m", ca_file=missing)
 
 
 def test_messages_are_dicts_or_messages_in_any_mixture() -> None:

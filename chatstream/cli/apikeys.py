@@ -8,10 +8,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING
+import threading
+from typing import IO, TYPE_CHECKING
 
 from chatstream.addresses import unquoted
+from chatstream.cancel import SLICE, CancelToken
+from chatstream.clock import Deadline
 from chatstream.errors import ConfigError
 from chatstream.redact import redact
 
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
 _SECONDS = 30
 _SOON = 1.0
 """Seconds; a command that takes longer may have asked for something, so what it says is shown."""
+
+_MOST = 64 * 1024
+"""Bytes; nothing that prints more prints a key."""
 
 _AROUND = (
     r"(?:export\s+|set\s+|\$env:)\w+\s*=\s*"
@@ -59,8 +66,8 @@ def cleaned(text: str, origin: str) -> str | None:
     return key
 
 
-def ask_command(command: str) -> str:
-    """The key that a command prints. Raises `ConfigError`."""
+def ask_command(command: str, token: CancelToken | None = None) -> str:
+    """The key that a command prints. Raises `ConfigError`, and the token's reason."""
     import subprocess  # only for those who have such a command
 
     try:
@@ -73,15 +80,15 @@ def ask_command(command: str) -> str:
         )
     except (OSError, ValueError) as error:  # no shell, or a NUL in it
         raise _failed(f"cannot be run: {error}", command) from error
-    with process:
-        try:
-            out, said = _awaited(process)
-        except subprocess.TimeoutExpired as error:
-            process.kill()
-            for pipe in (process.stdout, process.stderr):
-                if pipe is not None:  # a child of the shell may hold the other end
-                    pipe.close()
-            raise _failed(f"did not end within {_SECONDS} s", command) from error
+    try:
+        out, said = _awaited(process, token or CancelToken())
+    except subprocess.TimeoutExpired as error:
+        raise _failed(f"did not end within {_SECONDS} s", command) from error
+    finally:
+        process.kill()  # only a command that was not waited for to its end still runs
+        process.wait()
+    if len(out) >= _MOST:
+        raise _failed(f"printed more than {_MOST // 1024} KiB, which is no key", command)
     if process.returncode:
         raise _failed(f"failed{_status(process.returncode)}{_last_line(said)}", command)
     lines = out.decode("utf-8", "replace").strip().splitlines()
@@ -91,20 +98,55 @@ def ask_command(command: str) -> str:
     return key
 
 
-def _awaited(process: Popen[bytes]) -> tuple[bytes, bytes]:
-    """What the command has printed, and what it has said on standard error."""
-    from subprocess import TimeoutExpired
+def _awaited(process: Popen[bytes], token: CancelToken) -> tuple[bytes, bytes]:
+    """What the command has printed, and what it has said on standard error.
 
+    Raises `TimeoutExpired`, and the token's reason.
+    """
     from chatstream.sinks.escape import clean
     from chatstream.sinks.notes import standard_error
 
-    try:
-        return process.communicate(timeout=_SOON)
-    except TimeoutExpired as slow:
-        if slow.stderr:
-            said = clean(redact(slow.stderr.decode("utf-8", "replace")))
-            standard_error().write(said.encode("utf-8", "replace"))
-    return process.communicate(timeout=_SECONDS - _SOON)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    deadline, soon = Deadline(_SECONDS), Deadline(_SOON)
+    out, said = _Reading(process.stdout), _Reading(process.stderr)
+    if not (out.ended(soon, token) and said.ended(soon, token)):
+        so_far = clean(redact(said.read.decode("utf-8", "replace")))
+        standard_error().write(so_far.encode("utf-8", "replace"))
+    for reading in (out, said):
+        reading.ended(deadline, token)
+    process.wait(deadline.left())
+    return bytes(out.read), bytes(said.read)
+
+
+class _Reading:
+    """What comes through a pipe, on a thread of its own.
+
+    After `_MOST` bytes the pipe is closed: whoever goes on writing is ended by SIGPIPE, and an
+    endless output takes no memory. A child that the command leaves behind may hold the other end
+    for ever; so only the thread, which nobody has to wait for, reads the pipe and closes it.
+    """
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self.read = bytearray()
+        self._pipe = pipe
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def ended(self, deadline: Deadline, token: CancelToken) -> bool:
+        """Whether all has been read, waited for until the deadline. Raises the token's reason."""
+        while self._thread.is_alive() and not deadline.passed:
+            token.check()
+            self._thread.join(SLICE)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        with self._pipe:
+            while left := _MOST - len(self.read):
+                data = os.read(self._pipe.fileno(), left)
+                if not data:
+                    break
+                self.read += data
 
 
 def _status(code: int) -> str:

@@ -20,9 +20,17 @@ from msgspec.structs import replace
 from chatstream.bench.doctor import Finding
 from chatstream.cancel import SLICE, CancelToken
 from chatstream.cli import configfile
-from chatstream.cli.choose import Server, at_provider, awaited, model_names, named, server_of
+from chatstream.cli.choose import (
+    Server,
+    at_provider,
+    awaited,
+    model_names,
+    named,
+    server_of,
+    with_key,
+)
 from chatstream.cli.config import KEYS, Resolved, Settings, mistakes, resolve
-from chatstream.cli.endpoints import address, api_key
+from chatstream.cli.endpoints import address, named_by_variables
 from chatstream.cli.terminal_checks import terminal
 from chatstream.clock import Deadline
 from chatstream.errors import (
@@ -91,16 +99,14 @@ def keys(resolved: Resolved | None) -> Iterator[Finding]:
 
 def _with_key(settings: Settings, token: CancelToken) -> Generator[Finding, None, Settings | None]:
     """The settings with what `key_command` prints, so that it runs once; None where it fails."""
-    own = _own(settings)
-    if settings.key_command is None or own is None:
+    if _own(settings) is None:
         return settings
     try:
-        key = token.wait_for(lambda: api_key(find(own), settings))
+        return with_key(settings, token)
     except ChatstreamError as error:
         token.check()
         yield _problem("key", f"key: {error.message}", error.hint)
         return None
-    return replace(settings, api_key=key, key_command=None, key_variable=None)
 
 
 def _with_keys() -> list[str]:
@@ -158,7 +164,7 @@ def _targets(settings: Settings | None) -> dict[str, Settings]:
     its = settings or Settings()
     return {
         name: replace(its, provider=own) if name == own else at_provider(its, name)
-        for name in dict.fromkeys([*([own] if own else []), *local, *_with_keys()])
+        for name in dict.fromkeys([*([own] if own else []), *local, *named_by_variables()])
     }
 
 

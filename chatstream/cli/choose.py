@@ -13,6 +13,7 @@ from chatstream import errors
 from chatstream.addresses import PROXY_SCHEMES, same_server, whole
 from chatstream.cancel import CancelToken
 from chatstream.cli import configfile
+from chatstream.cli.apikeys import ask_command
 from chatstream.cli.config import BESIDE, Settings, profile_in
 from chatstream.cli.endpoints import endpoint, named_by_variables
 from chatstream.cli.headers import bring_a_key
@@ -206,6 +207,7 @@ def provider_of(
     does not list its models as Ollama does (another server, or a proxy's page of error) is no
     Ollama.
     """
+    settings = with_key(settings, token)
     if name := named(settings):
         return made(name, settings, ahead=ahead)
     ollama = made("ollama", settings)
@@ -231,6 +233,14 @@ def provider_of(
         tell(Choice(name, who, f"{variable} is set; {missing}"))
         return provider
     raise UsageError(f"no model server is set up, and {missing}", hint=HOW_TO_START)
+
+
+def with_key(settings: Settings, token: CancelToken) -> Settings:
+    """These settings with what their key command prints, so that it runs once. Raises."""
+    if settings.api_key or settings.key_command is None:
+        return settings
+    key = ask_command(settings.key_command, token)
+    return replace(settings, api_key=key, key_command=None, key_variable=None)
 
 
 def first_of_environment(settings: Settings) -> tuple[str, str] | None:

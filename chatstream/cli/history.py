@@ -28,7 +28,7 @@ from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.messages import Message
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import put
-from chatstream.sinks.words import UNUSUAL_ENDS
+from chatstream.sinks.words import UNUSUAL_ENDS, counted
 from chatstream.store.entries import Conversation, Run
 from chatstream.store.history import History
 from chatstream.store.place import state_folder
@@ -380,7 +380,7 @@ def _closing(run: Run) -> str:
         _why(run),
         _who(run),
         f"first token {run.ttft:.2f} s" if run.ttft is not None else "",
-        f"{run.output_tokens} tokens" if run.output_tokens is not None else "",
+        counted(run.output_tokens) if run.output_tokens is not None else "",
         f"{run.duration:.1f} s",
         run.id,
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Any
 
 import typer
@@ -24,10 +25,13 @@ def unknown_command(path: str, known: Iterable[str], arguments: Sequence[str]) -
 
 
 def _quoted(words: Sequence[str]) -> str:
-    """What was typed as one argument, if it is short and the same in every shell."""
-    text = " ".join(words)
+    """What was typed as one argument, if it is short and the same in every shell.
+
+    Options are no part of the question, and what follows them may be their value.
+    """
+    text = " ".join(takewhile(lambda it: not it.startswith("-"), words)).strip()
     plain = text.isprintable() and not set(text) & set('"\\$`!')
-    return f'"{text}"' if plain and len(text) <= _LONGEST_EXAMPLE else '"..."'
+    return f'"{text}"' if plain and 0 < len(text) <= _LONGEST_EXAMPLE else '"..."'
 
 
 def explained(error: typer.TyperException) -> UsageError:

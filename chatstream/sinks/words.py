@@ -55,7 +55,7 @@ def figures(done: ev.Done) -> str:
     cost = done.usage.cost if done.usage else None
     parts = [
         f"first token {stats.ttft:.2f} s" if stats.ttft is not None else "",
-        f"{tokens} tokens" if tokens is not None else f"≈{stats.chunks} tokens",
+        counted(tokens) if tokens is not None else f"≈{counted(stats.chunks)}",
         f"{stats.tokens_per_second:.1f} tokens/s" if stats.tokens_per_second else "",
         f"{stats.duration:.1f} s",
         f"${_decimal(cost)}" if cost is not None else "",

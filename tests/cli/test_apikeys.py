@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from chatstream.cancel import CancelToken
 from chatstream.cli.apikeys import ask_command, cleaned
-from chatstream.errors import ConfigError
+from chatstream.errors import Cancelled, ConfigError
 from chatstream.redact import redact
 
 KEY = "sk-proj-0123456789"
@@ -84,6 +87,9 @@ def test_a_key_command_is_a_line_for_the_shell_and_prints_the_key_first(command:
         ("echo 'two words'", "what the key command printed holds"),
         ("'", "failed with exit status 2"),
         ("echo a\0b", "cannot be run"),
+        ("exec yes", "printed more than 64 KiB"),
+        ("exec cat /dev/zero", "printed more than 64 KiB"),
+        ("exec yes >&2", "SIGPIPE"),
     ],
 )
 def test_a_key_command_that_fails_is_reported_in_its_own_words(command: str, why: str) -> None:
@@ -105,3 +111,10 @@ def test_what_a_slow_command_asks_for_is_shown_meanwhile(
     monkeypatch.setattr("chatstream.cli.apikeys._SOON", 0.2)
     assert ask_command(f"echo touch your key >&2; sleep 0.4; echo {KEY}") == KEY
     assert "touch your key" in capfd.readouterr().err
+
+
+def test_a_stop_ends_the_wait_for_a_command() -> None:
+    token = CancelToken()
+    threading.Timer(0.1, token.cancel).start()
+    with pytest.raises(Cancelled):
+        ask_command("sleep 60; echo late", token)

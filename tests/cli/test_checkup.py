@@ -140,6 +140,17 @@ def test_without_anything_to_ask_it_says_how_to_begin(configuration: Path) -> No
     assert 'chatstream ask -p demo "hello"' in text
 
 
+def test_a_server_that_only_a_variable_names_is_checked(
+    configuration: Path, server: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+    done = doctor()
+    text = done.stdout.decode()
+    assert f"openai at {server.url}/v1: 2 models" in text
+    assert f"`chatstream ask` would ask small (openai at {server.url}/v1)" in text
+    assert (done.status, done.stderr) == (0, "")
+
+
 def test_a_dead_server_of_the_settings_is_a_problem(configuration: Path) -> None:
     with Script() as server:
         use(configuration, server, 'model = "m"')

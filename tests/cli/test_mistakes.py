@@ -20,6 +20,8 @@ MODELS = Reply.json({"models": [{"name": "llama3.2:1b"}, {"name": "qwen3:4b"}]})
         (["aks"], "there is no command 'aks'", "did you mean 'ask'?"),
         (["hello"], "there is no command 'hello'", 'chatstream ask "hello"'),
         (["why", "is", "it"], "there is no command 'why'", 'chatstream ask "why is it"'),
+        (["hello", "-m", "m"], "there is no command 'hello'", 'chatstream ask "hello"'),
+        ([" "], "there is no command ' '", 'chatstream ask "..."'),
         (["a" * 99], "there is no command", 'chatstream ask "..."'),
         (["$(x)"], "there is no command", 'chatstream ask "..."'),
         (["history", "serach"], "there is no command 'serach'", "did you mean 'search'?"),

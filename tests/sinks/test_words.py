@@ -80,6 +80,7 @@ def test_the_figures_come_last_where_they_are_asked_for() -> None:
     ("event", "line"),
     [
         (done(), "≈3 tokens · 2.0 s"),
+        (done(chunks=1), "≈1 token · 2.0 s"),
         (done(ttft=0.0), "first token 0.00 s · ≈3 tokens · 2.0 s"),
         (
             done(usage=ev.Counts(output_tokens=11), ttft=0.256, tokens_per_second=5.04),
