@@ -251,7 +251,7 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given. Raises `UsageError` for one that is wrong, and names it."""
     for name, value in options.items():
         if name not in FIELDS and name != "profile":
-            raise UsageError(f"there is no option {name!r}", hint=_nearest(name, _OPTIONS))
+            raise UsageError(f"unknown option {name!r}", hint=_nearest(name, _OPTIONS))
         if value is not None:
             _check_option(name, value)
     return dict(options)
@@ -283,9 +283,9 @@ def _messages(prompt: Prompt) -> list[Message]:
     if isinstance(prompt, Message | Mapping):
         prompt = [prompt]
     if not isinstance(prompt, Sequence):
-        raise UsageError(f"a question cannot be {_type(prompt)}", hint=f"it is {_PROMPTS}")
+        raise UsageError(f"a question cannot be {_type(prompt)}", hint=f"give {_PROMPTS}")
     if not prompt:
-        raise UsageError("the conversation has no message", hint=_A_MESSAGE)
+        raise UsageError("the conversation has no messages", hint=_A_MESSAGE)
     return [_message(given, f"message {number}") for number, given in enumerate(prompt, 1)]
 
 
@@ -308,7 +308,7 @@ def _message(given: object, where: str) -> Message:
     try:
         message = msgspec.convert(fields, Message)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{where} is not one: {error}", hint=_A_MESSAGE) from error
+        raise UsageError(f"{where} is not valid: {error}", hint=_A_MESSAGE) from error
     for text in (message.reasoning, *(part for it in message.tool_calls for part in _parts(it))):
         _check_text(text, where)
     return message
@@ -332,9 +332,9 @@ def _text(given: object, where: str) -> str:
         try:
             return given.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            wrong = f"byte 0x{given[error.start]:02x} at {error.start}"
-            hint = "decode it yourself and give the text"
-            raise UsageError(f"{where} is not UTF-8: {wrong}", hint=hint) from error
+            wrong = f"byte 0x{given[error.start]:02x} at offset {error.start}"
+            hint = "decode it first and pass a str"
+            raise UsageError(f"{where} is not valid UTF-8: {wrong}", hint=hint) from error
     if not isinstance(given, str):
         raise UsageError(f"{where} cannot be {_type(given)}", hint="give a str, or bytes in UTF-8")
     _check_text(given, where)
@@ -349,17 +349,18 @@ def _check_text(text: object, where: str) -> None:
     except UnicodeEncodeError as error:
         half = f"U+{ord(error.object[error.start]):04X}"
         raise UsageError(
-            f"{where} holds half a character, {half} at {error.start}",
-            hint="it was decoded wrongly; text.encode('utf-8', 'replace').decode() drops it",
+            f"{where} contains an unpaired surrogate (invalid Unicode): "
+            f"{half} at offset {error.start}",
+            hint="text.encode('utf-8', 'replace').decode() replaces it with a question mark",
         ) from error
 
 
 def _type(value: object) -> str:
-    return "None" if value is None else f"of the type {type(value).__name__}"
+    return "None" if value is None else f"of type {type(value).__name__}"
 
 
 def _nearest(name: object, names: Sequence[str]) -> str:
-    there = f"there are: {', '.join(names)}"
+    there = f"choose from: {', '.join(names)}"
     return did_you_mean(str(name), names, there) or there
 
 

@@ -72,7 +72,7 @@ def ask(
         str | None,
         typer.Argument(
             metavar="QUESTION",
-            help="The question. Standard input is added to it; - stands for it.",
+            help="The question, or - for standard input. Piped input is added to it.",
         ),
     ] = None,
     file: File = None,
@@ -95,7 +95,7 @@ def ask(
             "--max-tokens",
             parser=like("max_tokens"),
             metavar="N",
-            help="End the answer after N tokens.",
+            help="Limit the answer to N tokens.",
         ),
     ] = None,
     option: Option = None,

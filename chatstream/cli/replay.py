@@ -38,7 +38,7 @@ def replay(
         str,
         typer.Argument(
             metavar="FILE|RUN|-",
-            help="A file, the id of a run or the beginning of it, or - for standard input.",
+            help="A file, the id of a run (or its first characters), or - for standard input.",
         ),
     ],
     speed: Annotated[
@@ -47,7 +47,7 @@ def replay(
             "--speed",
             parser=number(0.001),
             metavar="N",
-            help="Play N times as fast as it came.",
+            help="Play at N times the original speed.",
         ),
     ] = 1.0,
     instant: Annotated[bool, typer.Option("--instant", help="Show everything at once.")] = False,
