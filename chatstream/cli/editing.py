@@ -75,7 +75,7 @@ def edit(path: Path) -> int:
                 continue
             case "restore":
                 _write(path, EXAMPLES.encode() if before is None else before)
-                exits.note(f"{path} is as it was")
+                exits.note(f"{path} was restored")
             case _:
                 exits.note(f"{path} is as you left it; `chatstream config edit` opens it again")
         return ConfigError.exit_status
@@ -105,7 +105,7 @@ def _run_editor(path: Path) -> int:
     if status == 0:
         return 0
     if status == _NOT_FOUND and os.name != "nt":
-        exits.note(f"error: there is no editor {command!r}")
+        exits.note(f"error: the editor {command!r} was not found")
         exits.note(f"set VISUAL or EDITOR to your editor, or edit {path} with another program")
     else:
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"

@@ -134,7 +134,7 @@ def settings_of(
 def _unknown(place: str, origin: str, profiles: Iterable[str]) -> ConfigError | UsageError:
     near = did_you_mean(place, [*profiles, *PROVIDERS])
     meant = f"{near} " if near else ""
-    named = f"unknown provider or profile {mask_address(place)!r}" if place else "nothing stands"
+    named = f"unknown provider or profile {mask_address(place)!r}" if place else "nothing comes"
     kind = UsageError if origin.startswith("--") else ConfigError
     return kind(
         f"{origin}: {named} after the @",

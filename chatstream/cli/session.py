@@ -132,7 +132,7 @@ def run(
         ),
     ]
     if writer is not None:
-        stages.append(journal(writer, partial(token.cancel, Cancelled("nobody reads any more"))))
+        stages.append(journal(writer, partial(token.cancel, Cancelled("the reader has gone"))))
     strategy = settings.buffer if on_screen or settings.buffer != "sliding" else "dynamic"
     if strategy != "none" or settings.coalesce:
         stages.append(singly)

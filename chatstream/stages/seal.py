@@ -161,7 +161,7 @@ class _Seal:
         except ChatstreamError as error:
             terminal = self._error(self._token.reason or error)
         except Exception as error:
-            log.debug("a mistake of chatstream's own", exc_info=True)
+            log.debug("an internal error", exc_info=True)
             terminal = self._error(self._token.reason or mistake(error))
         finally:
             try:

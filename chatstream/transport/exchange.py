@@ -350,7 +350,7 @@ def _translate(error: Exception, call: Call, connect: float | None, lane: Lane) 
         raise trust.failure(refused[-1], call.url) from error
     # InvalidURL, InvalidHeader, MissingSchema…; http.client asserts what a host looks like.
     if isinstance(error, ValueError | UnicodeError | AssertionError):
-        why = "no host has such a name" if isinstance(error, AssertionError) else error
+        why = "this is not a valid host name" if isinstance(error, AssertionError) else error
         raise ConfigError(
             f"the request to {where} cannot be made: {why}",
             hint="check the address (--base-url), the key and the proxy settings",

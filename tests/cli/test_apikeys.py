@@ -95,7 +95,7 @@ def test_a_key_command_that_fails_is_reported_in_its_own_words(command: str, why
 def test_a_command_that_does_not_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatstream.cli.apikeys._SECONDS", 0.1)
     monkeypatch.setattr("chatstream.cli.apikeys._SOON", 0.05)
-    with pytest.raises(ConfigError, match=r"did not end within 0.1 s"):
+    with pytest.raises(ConfigError, match=r"did not finish within 0.1 s"):
         ask_command("exec sleep 60")
 
 

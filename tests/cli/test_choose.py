@@ -263,9 +263,9 @@ def test_a_local_ollama_is_chosen_with_the_first_model_that_can_chat(
     ("ollama", "why"),
     [
         (None, "no Ollama answers"),
-        (Ollama(), "has no model that can chat"),
-        (Ollama(NOMIC, EMBEDS, PAINTS), "has no model that can chat"),
-        (Ollama(LLAMA, shown={"llama3.2:latest": ["embedding"]}), "has no model that can chat"),
+        (Ollama(), "has no chat model"),
+        (Ollama(NOMIC, EMBEDS, PAINTS), "has no chat model"),
+        (Ollama(LLAMA, shown={"llama3.2:latest": ["embedding"]}), "has no chat model"),
         (Script(Reply(b"<html>", status=502)), "no Ollama answers"),
     ],
 )

@@ -280,7 +280,7 @@ def test_a_resume_sends_none_that_now_belong_to_another_server(
         file.write_text('[headers]\nAuthorization = "Bearer theirs"\n')
         answer = answer_of(chatstream.resume(retries=0))
         assert isinstance(answer.terminal, ev.Error)
-        assert "whose headers are not sent there" in answer.terminal.message, answer.terminal
+        assert "its headers are not sent" in answer.terminal.message, answer.terminal
         assert server.requests == other.requests == []
 
 

@@ -272,7 +272,7 @@ def test_what_never_ends_ends_at_the_limit(name: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(room, "MOST", 1024 * 1024)
     with Path("/dev/zero").open() as zeros:
         monkeypatch.setattr("sys.stdin", zeros)
-        with pytest.raises(UsageError, match="is larger than 1 MiB"):
+        with pytest.raises(UsageError, match="is larger than the limit of 1 MiB"):
             question("q", name, use_stdin=name == "-")
 
 

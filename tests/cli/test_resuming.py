@@ -331,7 +331,7 @@ def test_a_model_that_took_over_is_not_asked_at_the_first_ones_address(config: P
     record.provider = "ollama"
     for first in ("openai", None):
         record.asked = replace(record.asked, provider=first, base_url="http://first")
-        with pytest.raises(UsageError, match="does not tell which server"):
+        with pytest.raises(UsageError, match="does not say which server"):
             settings_of(record, {})
     record.asked = replace(record.asked, provider="ollama", base_url="http://first")
     assert settings_of(record, {}).settings.base_url == "http://first"

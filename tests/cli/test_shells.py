@@ -44,7 +44,7 @@ def test_without_a_name_it_is_the_shell_that_calls(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("shell", ["tcsh", "powershell", "zhs"])
 def test_another_shell_is_a_usage_error(shell: str) -> None:
-    with pytest.raises(UsageError, match=f"there is no completion for '{shell}'"):
+    with pytest.raises(UsageError, match=f"no completion is available for '{shell}'"):
         chosen(shell)
 
 

@@ -33,7 +33,7 @@ FAILED = ev.Error(
     "the connection was cut",
     recoverable=True,
     partial=True,
-    hint="the answer is not whole",
+    hint="the answer is incomplete",
     resume="chatstream resume abc",
 )
 
