@@ -217,15 +217,15 @@ RESUMED: dict[str, Change] = {
     "a password, gone": Change(
         Settings({"provider": "ollama"}, {"OLLAMA_HOST": "{A@}"}),
         Settings({}, {"OLLAMA_HOST": "{B}"}),
-        "the journal keeps no password",
+        "the journal stores no passwords",
     ),
     "a password of an option": Change(
-        Settings({"base_url": "{A@}"}), Settings(), "the journal keeps no password"
+        Settings({"base_url": "{A@}"}), Settings(), "the journal stores no passwords"
     ),
     "a key in the query": Change(
         Settings({"base_url": "{A}/v1?key=in-the-query"}),
         Settings(),
-        "the journal keeps no password",
+        "the journal stores no passwords",
     ),
 }
 

@@ -125,7 +125,7 @@ def ask(
     debug: Debug = False,
     log: Log = None,
 ) -> int:
-    """Ask a question and show the answer while it is written.
+    """Ask a question and show the answer as it arrives.
 
     Exit status: 0 the answer is whole, 1 it failed, 2 usage or configuration,
     3 refused by the server, 4 timeout or stall, 5 cut off, 130 Ctrl+C.

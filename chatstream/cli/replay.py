@@ -65,7 +65,7 @@ def replay(
     save_code: SaveCode = None,
     save_images: SaveImages = None,
 ) -> int:
-    """Play a run again as it came, from its record or from saved `--json` output.
+    """Replay a run at its original pace, from its record or saved `--json` output.
 
     Exit status: that of the run; 1 the recording is damaged, 2 there is no such run,
     5 the recording ends before the run does, 130 Ctrl+C.

@@ -108,7 +108,7 @@ def test_a_difference_that_is_not_sure_is_none() -> None:
     told = two(arm(SPREAD), arm([it + 0.1 for it in SPREAD], name="b"))
     assert told.startswith(f"a and b: {NO_DIFFERENCE} (about ")
     few = two(arm(FAST[:3]), arm(SLOW[:3], name="b"))
-    assert few.startswith(f"a and b: {NO_DIFFERENCE} (about 3 more runs might)")
+    assert few.startswith(f"a and b: {NO_DIFFERENCE} (about 3 more runs might show one)")
 
 
 def test_an_arm_whose_runs_fail_is_far_behind_or_out() -> None:

@@ -98,7 +98,7 @@ def test_a_gate_is_read(text: str, read: tuple[object, ...]) -> None:
         ("ttft.p50>0", "ttft is a time: 0 needs a unit", "us, ms and s"),
         ("ttft.p50>5min", "unknown unit 'min'", "us, ms and s"),
         ("ttft.p50>baseline+20", "ttft is a time: 20 needs a unit", "us, ms and s"),
-        ("ttft.p50>10%", "'10%' needs a baseline", "baseline+10%"),
+        ("ttft.p50>10%", "'10%' is a percentage, which needs a baseline", "baseline+10%"),
         ("stalls.max>0ms", "stalls takes a plain number", ""),
         ("tokens_per_second.p50<baseline-3s", "tokens_per_second takes a plain number", ""),
         ("errors.p50>0", "errors take no statistic, but 'p50'", "errors>5%"),

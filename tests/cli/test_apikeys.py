@@ -53,7 +53,7 @@ def test_what_holds_no_key_is_none(blank: str) -> None:
     ],
 )
 def test_what_no_server_takes_as_a_key_is_refused_and_not_shown(given: str) -> None:
-    with pytest.raises(ConfigError, match=r"^MY_KEY holds") as caught:
+    with pytest.raises(ConfigError, match=r"^MY_KEY contains") as caught:
         cleaned(given, "MY_KEY")
     assert given not in f"{caught.value.message}{caught.value.hint}"
 
@@ -81,7 +81,7 @@ def test_a_key_command_is_a_line_for_the_shell_and_prints_the_key_first(command:
         ("kill -9 $$", "SIGKILL"),
         ("true", "printed no key$"),
         ("echo nothing here >&2", "printed no key: nothing here$"),
-        ("echo 'two words'", "what the key command printed holds"),
+        ("echo 'two words'", "what the key command printed contains"),
         ("'", "failed with exit status 2"),
         ("echo a\0b", "cannot be run"),
     ],

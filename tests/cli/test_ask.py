@@ -330,7 +330,7 @@ def test_standard_input_that_nohup_leaves_is_none() -> None:
     [
         (["--encoding", "nope"], "--encoding 'nope' is not a text encoding"),
         (["-f", "-", "--no-stdin"], "--no-stdin contradicts -f -"),
-        (["-f", "a\0b"], "has a NUL in it"),
+        (["-f", "a\0b"], "contains a NUL character"),
         (["caf\udce9"], "the question is not UTF-8 text: byte 4"),
     ],
 )

@@ -198,7 +198,7 @@ def test_strategies_are_a_table_of_lists(file: tuple[Path, Environ]) -> None:
 
 
 TEXT, SWITCH, NUMBER = "text in quotes", "true or false", "a number from 0 to 1,000,000,000"
-LIST, WHOLE = "a list of texts in quotes", "a whole number from"
+LIST, WHOLE = "a list of strings", "a whole number from"
 WANTED = {
     **dict.fromkeys(
         ["provider", "model", "base_url", "api_key", "key_variable", "key_command"], TEXT

@@ -185,7 +185,7 @@ def test_a_server_without_any_model_is_one_for_the_user(examine: Examine) -> Non
     with Script(Reply.json({"data": []})) as server:
         done = examine(server.url, "-p", "openai")
     assert (done.status, done.stdout) == (2, b"")
-    assert "has no model" in done.stderr
+    assert "has no chat model" in done.stderr
 
 
 def test_what_a_server_sends_cannot_drive_the_terminal_and_stays_one_line(examine: Examine) -> None:

@@ -108,7 +108,7 @@ def test_a_person_restores_the_file_or_keeps_it(
     [
         ("exit 3; true", "ended with status 3"),
         ("kill -9 $$; true", "was killed by signal 9"),
-        ("no-such-editor-here", "there is no editor 'no-such-editor-here'"),
+        ("no-such-editor-here", "the editor 'no-such-editor-here' was not found"),
     ],
 )
 def test_an_editor_that_fails_is_reported_and_leaves_nothing(

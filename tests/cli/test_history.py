@@ -38,7 +38,7 @@ def test_an_empty_history_is_no_failure(folder: Path) -> None:
     for arguments in (["history"], ["history", "list"], ["history", "list", "--json"]):
         done = run(arguments)
         assert (done.status, done.stdout) == (0, b"")
-        assert "there is nothing yet" in done.stderr
+        assert "there are no runs yet" in done.stderr
     assert run_here(["history", "export"]).status == 0
     assert run_here(["history", "search", "word"]).status == 0
 

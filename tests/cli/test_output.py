@@ -218,7 +218,7 @@ def test_a_reader_that_has_seen_enough_leaves_a_whole_journal(more: list[str]) -
     record = read(path)
     assert (record.damage, record.outcome) == (None, "cancelled")
     assert isinstance(record.terminal, ev.Error)
-    assert record.terminal.message == "nobody reads any more"
+    assert record.terminal.message == "the reader has gone"
     if not more:
         assert record.message.content.startswith(line.decode())
 

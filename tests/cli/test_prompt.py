@@ -87,9 +87,9 @@ def test_a_file_that_is_standard_input_too_is_sent_whole(pipe: Pipe, tmp_path: P
 
 
 def test_it_can_be_named_once() -> None:
-    with pytest.raises(UsageError, match="only once, not for - and -f -"):
+    with pytest.raises(UsageError, match="only once, but it is given as - and -f -"):
         question("-", "-")
-    with pytest.raises(UsageError, match="only once, not for -f - and -f /dev/stdin"):
+    with pytest.raises(UsageError, match="only once, but it is given as -f - and -f /dev/stdin"):
         question("q", "-", "/dev/stdin")
 
 

@@ -51,7 +51,7 @@ def test_another_shell_is_a_usage_error(shell: str) -> None:
 def test_where_no_shell_is_found_one_is_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("typer._completion_shared._get_shell_name", lambda: None)
     monkeypatch.delenv("SHELL", raising=False)
-    with pytest.raises(UsageError, match="no shell is recognised"):
+    with pytest.raises(UsageError, match="shell is not recognised"):
         chosen("")
 
 
