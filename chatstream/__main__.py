@@ -11,12 +11,12 @@ def run() -> None:
     """The process: imports, then the command line, then its exit status."""
     # Imports allocate much and free nothing; collecting while they run is a tenth of a start.
     gc.disable()
-    _fill_standard_descriptors()
-    from chatstream.sinks import notes, output
-
-    notes.take_over()
-    output.take_over()
     try:
+        _fill_standard_descriptors()
+        from chatstream.sinks import notes, output
+
+        notes.take_over()
+        output.take_over()
         from chatstream.cli.app import main
 
         sys.exit(main())

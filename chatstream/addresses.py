@@ -64,11 +64,11 @@ def _parts(text: str, schemes: Collection[str], port: int | None) -> SplitResult
     if not url:
         raise ValueError("it is empty")
     if re.search(r"[\s\x00-\x1f\x7f\\]", url):
-        raise ValueError("there is white space or a backslash in it")
+        raise ValueError("it contains white space or a backslash")
     named, mark, rest = url.partition("://")
     if not mark:
         if re.match(r"[a-z][a-z0-9+.-]*:/|https?:", url, re.IGNORECASE):
-            raise ValueError("after its scheme there must be ://")
+            raise ValueError("its scheme must be followed by ://")
         named, rest = "", url.removeprefix("//")
     end = re.search(r"[/?#]|$", rest)
     assert end is not None, "the end of the text is one"
@@ -81,11 +81,11 @@ def _parts(text: str, schemes: Collection[str], port: int | None) -> SplitResult
     parts = urlsplit(f"{named or 'http'}://{user}{at}{place}{rest[end.start() :]}")
     host, own_port = parts.hostname, _port_in(parts)
     if parts.scheme not in schemes:
-        raise ValueError(f"its scheme is none of {', '.join(schemes)}")
+        raise ValueError(f"its scheme must be one of: {', '.join(schemes)}")
     if not host:
-        raise ValueError("it names no host")
+        raise ValueError("it has no host name")
     if own_port == 0:
-        raise ValueError("there is no port 0")
+        raise ValueError("port 0 is not allowed")
     netloc = parts.netloc.removesuffix(":")
     if host in _LISTENS_ON_ALL:
         netloc = f"{user}{at}{_LISTENS_ON_ALL[host]}{f':{own_port}' if own_port else ''}"

@@ -1,9 +1,9 @@
 """The library: one answer as its events, as pieces of text, or whole; and one that is continued.
 
-1. `stream` and `resume` never raise: whatever goes wrong, also in what they are given, is the
-   `Error` event at the end. `ask` and `pieces` raise it as a `ChatstreamError`.
-2. A mistake in what they are given (a question that is none, an option that does not exist, a
-   value of the wrong type) is found before anything is asked; its code is "usage".
+1. `stream` and `resume` never raise: whatever goes wrong, even a mistake in the arguments, is
+   the `Error` event at the end. `ask` and `pieces` raise it as a `ChatstreamError`.
+2. A mistake in the arguments (an empty question, an unknown option, a value of the wrong type)
+   is found before anything is asked; its code is "usage".
 3. Settings that are not given come from the environment and the configuration file, as they do
    on the command line.
 """
@@ -76,36 +76,36 @@ def stream(
     streaming: bool | None = None,
     **options: Unpack[Options],
 ) -> Iterator[Event]:
-    """Ask, and give the events of the answer as they arrive. The last one is `Done` or `Error`.
+    """Ask, and yield the events of the answer as they arrive. The last one is `Done` or `Error`.
 
-    Never raises: whatever goes wrong is the `Error` event, a mistake in the arguments too. Closing
-    the iterator ends the answer, and so does `token.cancel()`, from any thread.
+    Never raises: whatever goes wrong becomes the `Error` event, even a mistake in the arguments.
+    Closing the iterator stops the answer, and so does `token.cancel()`, from any thread.
 
     prompt
         The question as a str, as bytes in UTF-8, or as the pathlib.Path of a text file (UTF-8)
-        that holds it. Or a conversation: a list of messages, each a `Message` or a dict with its
+        that contains it. Or a conversation: a list of messages, each a `Message` or a dict with its
         fields, such as {"role": "user", "content": "hi"}. Roles: system, user, assistant.
     token
-        What cancels the answer, a `CancelToken`.
+        A `CancelToken` that can cancel the answer.
     streaming
         False asks the server for the whole answer at once. The setting `stream` is the default.
 
     Options that are not given come from the environment (CHATSTREAM_MODEL, …) and from the
     configuration file:
 
-    provider             whom to ask: "ollama", "openai", "anthropic", "demo", …
-    model                the model, by the server's name for it
+    provider             the service to ask: "ollama", "openai", "anthropic", "demo", …
+    model                the model, under the server's name for it
     base_url             the address of the server
     api_key              the key for it,
-    key_variable         or the environment variable that holds the key,
+    key_variable         or the environment variable that contains the key,
     key_command          or a command that prints it
     profile              a profile of the configuration file
     system               the system prompt
-    temperature          how freely the model writes; 0 or more
-    max_tokens           the most tokens that the answer may have
+    temperature          sampling temperature, 0 or more; higher is more varied
+    max_tokens           the maximum number of tokens in the answer
     options              a dict of any other options of the server, by its names for them; the
                          values are sent as JSON
-    retries              how often to try again in all; 3
+    retries              the total number of retries; 3
     retry_delay          seconds before the first retry; doubled for each one after it
     connect_timeout      seconds to wait for a connection; 10. For this limit and the next three,
                          0 means no limit
@@ -114,17 +114,17 @@ def stream(
     timeout              seconds for the whole answer; no limit
     proxy                the address of a proxy
     ca_file              a file of certificate authorities to trust
-    headers              a dict of further headers for the server, by their names
+    headers              a dict of extra headers for the server: name to value
     on_drop              what to do when the answer breaks off: "continue" (the default; only where
                          the server can), "restart", "fallback" or "stop"
     fallback             a list of models that take over, each "MODEL", "MODEL@PROVIDER" or
                          "@PROVIDER"
-    fallback_on_error    True tries once without streaming when no token came
+    fallback_on_error    True tries once without streaming if no token arrived
     strategy             the name of a list of models in the configuration file
     journal              False keeps no record, so there is nothing to resume and no history
     buffer               how to read ahead of a slow reader: "fixed" or "dynamic"; "none" is the
                          default
-    buffer_bytes         the most bytes to read ahead; 1 MiB
+    buffer_bytes         the maximum number of bytes to read ahead; 1 MiB
     coalesce             True joins small pieces of text, for 0.1 s at most
     """
     yield from without_signals(_begin(prompt, options, token, streaming=streaming))
@@ -139,9 +139,9 @@ def ask(
 ) -> Message:
     """Ask, and return the whole answer. Takes what `stream` takes.
 
-    Raises a `ChatstreamError` when the answer is not whole, of the class that fits what happened
+    Raises a `ChatstreamError` if the answer is incomplete, of the class that matches the cause
     (`chatstream.errors`): `UsageError` for a mistake in the arguments, `AuthError`, `Truncated`, ….
-    Its `partial` is the message as far as it came.
+    Its `partial` is the part of the message that arrived.
     """
     answer = Accumulator()
     for event in stream(prompt, token=token, streaming=streaming, **options):
@@ -157,7 +157,7 @@ def pieces(
     streaming: bool | None = None,
     **options: Unpack[Options],
 ) -> Iterator[str]:
-    """Ask, and give the text of the answer piece by piece, as it arrives.
+    """Ask, and yield the text of the answer piece by piece, as it arrives.
 
         for piece in chatstream.pieces("Why is the sky blue?"):
             print(piece, end="", flush=True)
@@ -166,8 +166,8 @@ def pieces(
     no text twice. A piece cannot be taken back, so where `on_drop` is "restart" or "fallback", an
     answer that breaks off after its first piece ends there.
 
-    Raises a `ChatstreamError` at the end when the answer is not whole, as `ask` does; its `partial`
-    is the message as far as it came.
+    Raises a `ChatstreamError` at the end if the answer is incomplete, as `ask` does. Its `partial`
+    is the part of the message that arrived.
     """
     answer = Accumulator()
     begun = _begin(prompt, options, token, streaming=streaming, resettable=False)
@@ -185,10 +185,10 @@ def pieces(
 def resume(
     run: str | None = None, *, token: CancelToken | None = None, **options: Unpack[Options]
 ) -> Iterator[Event]:
-    """Continue an answer that broke off, and give its events. The last one is `Done` or `Error`.
+    """Continue an answer that broke off, and yield its events. The last one is `Done` or `Error`.
 
-    `run` is the id of a run that did not finish, or the beginning of it; None is the last one.
-    The text that is there already comes first, so the `content` deltas are the whole answer.
+    `run` is the id of an unfinished run, or its first characters; None means the last one.
+    The text that was already received comes first, so the `content` deltas are the whole answer.
     Options are those of `stream`; they take precedence over what was asked before. Never raises.
     """
     from chatstream.cli.resuming import go_on, unfinished
@@ -258,7 +258,7 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name, value in given.items():
         if name not in FIELDS and name != "profile":
-            raise UsageError(f"there is no option {name!r}", hint=_nearest(name, _OPTIONS))
+            raise UsageError(f"unknown option {name!r}", hint=_nearest(name, _OPTIONS))
         if value is not None:
             _check_option(name, value)
     return given
@@ -290,9 +290,9 @@ def _messages(prompt: Prompt) -> list[Message]:
     if isinstance(prompt, Message | Mapping):
         prompt = [prompt]
     if not isinstance(prompt, Sequence):
-        raise UsageError(f"a question cannot be {_type(prompt)}", hint=f"it is {_PROMPTS}")
+        raise UsageError(f"a question cannot be {_type(prompt)}", hint=f"give {_PROMPTS}")
     if not prompt:
-        raise UsageError("the conversation has no message", hint=_A_MESSAGE)
+        raise UsageError("the conversation has no messages", hint=_A_MESSAGE)
     return [_message(given, f"message {number}") for number, given in enumerate(prompt, 1)]
 
 
@@ -315,7 +315,7 @@ def _message(given: object, where: str) -> Message:
     try:
         message = msgspec.convert(fields, Message)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{where} is not one: {error}", hint=_A_MESSAGE) from error
+        raise UsageError(f"{where} is not valid: {error}", hint=_A_MESSAGE) from error
     for text in (message.reasoning, *(part for it in message.tool_calls for part in _parts(it))):
         _check_text(text, where)
     return message
@@ -339,9 +339,9 @@ def _text(given: object, where: str) -> str:
         try:
             return given.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            wrong = f"byte 0x{given[error.start]:02x} at {error.start}"
-            hint = "decode it yourself and give the text"
-            raise UsageError(f"{where} is not UTF-8: {wrong}", hint=hint) from error
+            wrong = f"byte 0x{given[error.start]:02x} at offset {error.start}"
+            hint = "decode it first and pass a str"
+            raise UsageError(f"{where} is not valid UTF-8: {wrong}", hint=hint) from error
     if not isinstance(given, str):
         raise UsageError(f"{where} cannot be {_type(given)}", hint="give a str, or bytes in UTF-8")
     _check_text(given, where)
@@ -356,17 +356,18 @@ def _check_text(text: object, where: str) -> None:
     except UnicodeEncodeError as error:
         half = f"U+{ord(error.object[error.start]):04X}"
         raise UsageError(
-            f"{where} holds half a character, {half} at {error.start}",
-            hint="it was decoded wrongly; text.encode('utf-8', 'replace').decode() drops it",
+            f"{where} contains an unpaired surrogate (invalid Unicode): "
+            f"{half} at offset {error.start}",
+            hint="text.encode('utf-8', 'replace').decode() replaces it with a question mark",
         ) from error
 
 
 def _type(value: object) -> str:
-    return "None" if value is None else f"of the type {type(value).__name__}"
+    return "None" if value is None else f"of type {type(value).__name__}"
 
 
 def _nearest(name: object, names: Sequence[str]) -> str:
-    there = f"there are: {', '.join(names)}"
+    there = f"choose from: {', '.join(names)}"
     return did_you_mean(str(name), names, there) or there
 
 

@@ -77,7 +77,7 @@ class OutOfMemory(ChatstreamError):
 def mistake(error: Exception) -> ChatstreamError:
     """An exception that nobody expected, as a failure: a bug, unless the memory was used up."""
     if isinstance(error, MemoryError):
-        return OutOfMemory("there is not enough memory")
+        return OutOfMemory("out of memory")
     return InternalError(f"{type(error).__name__}: {error}")
 
 
@@ -152,7 +152,7 @@ class Truncated(ChatstreamError):
     code = "truncated"
     exit_status = 5
     retryable = True
-    hint = "the answer is not whole"
+    hint = "the answer is incomplete"
 
 
 class Stalled(ChatstreamError):
@@ -224,14 +224,14 @@ class AuthError(Refused):
     """No key, a wrong key, or one without the right."""
 
     code = "auth"
-    hint = "check the API key: `chatstream config show` tells where it comes from"
+    hint = "check the API key: `chatstream config show` shows where it comes from"
 
 
 class ModelNotFound(Refused):
     """The server does not have the model."""
 
     code = "model_not_found"
-    hint = "`chatstream models` lists what the server has"
+    hint = "`chatstream models` lists the server's models"
 
 
 class QuotaExceeded(Refused):
@@ -259,7 +259,7 @@ class ContextLength(BadRequest):
     """Prompt and answer do not fit the model's context."""
 
     code = "context_length"
-    hint = "shorten the prompt, or take a model with a longer context"
+    hint = "shorten the prompt, or use a model with a longer context"
 
 
 class ContentPolicy(BadRequest):

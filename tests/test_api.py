@@ -91,17 +91,17 @@ def test_messages_are_dicts_or_messages_in_any_mixture() -> None:
     ("prompt", "told"),
     [
         (None, "a question cannot be None"),
-        (5, "of the type int"),
-        pytest.param((it for it in "ab"), "of the type generator", id="generator"),
+        (5, "of type int"),
+        pytest.param((it for it in "ab"), "of type generator", id="generator"),
         ("", "the question is empty"),
         (" \n", "the question is empty"),
-        (b"a\xff", "not UTF-8: byte 0xff at 1"),
-        ("a\udce9", "half a character, U+DCE9 at 1"),
+        (b"a\xff", "not valid UTF-8: byte 0xff at offset 1"),
+        ("a\udce9", "unpaired surrogate (invalid Unicode): U+DCE9 at offset 1"),
         (Path("/nowhere"), "/nowhere cannot be read: No such file"),
         (Path("/"), "/ cannot be read: "),
         (Path("a\0b"), "cannot be read: embedded null"),
-        ([], "the conversation has no message"),
-        (["hi"], "message 1 is of the type str"),
+        ([], "the conversation has no messages"),
+        (["hi"], "message 1 is of type str"),
         ([*TURNS, None], "message 4 is None"),
         ([{"content": "x"}], "message 1 has no role"),
         ([{"role": "tool", "content": "x"}], "message 1 has the unknown role 'tool'"),
@@ -109,12 +109,15 @@ def test_messages_are_dicts_or_messages_in_any_mixture() -> None:
         ([{"role": [], "content": "x"}], "message 1 has the unknown role []"),
         ([{"role": "user", "contents": "x"}], "unknown field 'contents'"),
         ([{"role": "user", 5: "x"}], "unknown field 5"),
-        ([{"role": "user", "content": ["x"]}], "content of message 1 cannot be of the type list"),
+        ([{"role": "user", "content": ["x"]}], "content of message 1 cannot be of type list"),
         ([{"role": "user", "content": None}], "content of message 1 cannot be None"),
-        ([{"role": "user", "content": "\ud83d"}], "content of message 1 holds half a character"),
-        ([Message("assistant", "", "\ud83d")], "message 1 holds half a character"),
-        ([Message("assistant", tool_calls=[ToolCall("1", "n", "\ud83d")])], "half a character"),
-        ([{"role": "assistant", "tool_calls": [5]}], "message 1 is not one"),
+        (
+            [{"role": "user", "content": "\ud83d"}],
+            "content of message 1 contains an unpaired surrogate",
+        ),
+        ([Message("assistant", "", "\ud83d")], "message 1 contains an unpaired surrogate"),
+        ([Message("assistant", tool_calls=[ToolCall("1", "n", "\ud83d")])], "unpaired surrogate"),
+        ([{"role": "assistant", "tool_calls": [5]}], "message 1 is not valid"),
     ],
     ids=str,
 )
@@ -136,25 +139,25 @@ CIRCULAR["a"] = CIRCULAR
 @pytest.mark.parametrize(
     ("options", "told", "hint"),
     [
-        ({"modle": "x"}, "no option 'modle'", "did you mean 'model'?"),
-        ({"baseurl": "x"}, "no option 'baseurl'", "did you mean 'base_url'?"),
-        ({"zzz": 1}, "no option 'zzz'", "there are: provider, model, "),
+        ({"modle": "x"}, "unknown option 'modle'", "did you mean 'model'?"),
+        ({"baseurl": "x"}, "unknown option 'baseurl'", "did you mean 'base_url'?"),
+        ({"zzz": 1}, "unknown option 'zzz'", "choose from: provider, model, "),
         ({"temperature": "warm"}, 'temperature takes a number of at least 0, not "warm"', ""),
         ({"retries": 1.5}, "retries takes a whole number", ""),
         ({"model": 5}, "model takes text in quotes, not a number", ""),
         ({"model": ""}, "model is empty", ""),
-        ({"model": "a\udce9"}, "model holds half a character", ""),
-        ({"fallback": ["a\udce9"]}, "fallback holds half a character", ""),
+        ({"model": "a\udce9"}, "model contains an unpaired surrogate", ""),
+        ({"fallback": ["a\udce9"]}, "fallback contains an unpaired surrogate", ""),
         (
             {"on_drop": "contnue"},
             "on_drop takes continue, restart, stop or fallback",
             "did you mean 'continue'?",
         ),
         ({"journal": "maybe"}, "journal takes true or false", ""),
-        ({"profile": 5}, "profile cannot be of the type int", ""),
-        ({"token": "x"}, "a token cannot be of the type str", "CancelToken"),
+        ({"profile": 5}, "profile cannot be of type int", ""),
+        ({"token": "x"}, "a token cannot be of type str", "CancelToken"),
         ({"options": 5}, "options takes a table", ""),
-        ({"options": {"a": object()}}, "the option 'a' cannot be sent", "JSON has"),
+        ({"options": {"a": object()}}, "the option 'a' cannot be sent", "JSON allows"),
         ({"options": {"a": float("nan")}}, "the option 'a' cannot be sent", ""),
         ({"options": {"a": ["\ud83d"]}}, "the option 'a' cannot be sent", ""),
         ({"options": {"a": {None: 1}}}, "the option 'a' cannot be sent", ""),
@@ -257,7 +260,7 @@ def test_a_recording_is_replayed_from_its_bytes() -> None:
     path = write_run(runs_folder().parent, run_id(1), "text")
     from_bytes = list(chatstream.replay(path.read_bytes()))
     assert from_bytes == list(chatstream.replay(path))
-    with pytest.raises(UsageError, match="NoneType is no recording"):
+    with pytest.raises(UsageError, match="NoneType cannot be replayed"):
         list(chatstream.replay(None))  # type: ignore[arg-type]
 
 

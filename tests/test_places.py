@@ -130,7 +130,7 @@ BY_VARIABLE = Settings({"provider": "openai"}, {"OPENAI_BASE_URL": "{A}", "OPENA
 BY_HOST = Settings({"provider": "ollama"}, {"OLLAMA_HOST": "{A}"})
 BY_FILE = Settings({}, {}, f'base_url = "{{A}}"\napi_key = "{KEY_A}"\n')
 BY_PROFILE = Settings({"profile": "work"}, {}, f"[profiles.work]\n{BY_FILE.file}")
-NOT_SENT = "whose key is not sent there"
+NOT_SENT = "its key is not sent to another server"
 
 RESUMED: dict[str, Change] = {
     "an option, nothing new": Change(BY_OPTION, Settings({}, BY_OPTION.environ), "A"),
@@ -217,15 +217,15 @@ RESUMED: dict[str, Change] = {
     "a password, gone": Change(
         Settings({"provider": "ollama"}, {"OLLAMA_HOST": "{A@}"}),
         Settings({}, {"OLLAMA_HOST": "{B}"}),
-        "the journal keeps no password",
+        "the journal stores no passwords",
     ),
     "a password of an option": Change(
-        Settings({"base_url": "{A@}"}), Settings(), "the journal keeps no password"
+        Settings({"base_url": "{A@}"}), Settings(), "the journal stores no passwords"
     ),
     "a key in the query": Change(
         Settings({"base_url": "{A}/v1?key=in-the-query"}),
         Settings(),
-        "the journal keeps no password",
+        "the journal stores no passwords",
     ),
 }
 
@@ -541,7 +541,7 @@ def test_a_journal_without_an_address_is_resumed_only_where_one_is_named(
     refused = resumed(world.hold(settings))
     world.check()
     assert isinstance(refused.terminal, ev.Error)
-    assert "does not tell which server was asked" in refused.terminal.message
+    assert "does not say which server was asked" in refused.terminal.message
     assert "--base-url" in (refused.terminal.hint or "")
     resumed(world.hold(Settings({"base_url": "{A}"}, settings.environ, settings.file)), run_id(1))
     world.check(world.a)

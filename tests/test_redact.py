@@ -88,7 +88,7 @@ def test_what_looks_like_a_secret_is_masked(text: str, shown: str) -> None:
     "text",
     [
         "key_command is no key",
-        "check the API key: `chatstream config show` tells where it comes from",
+        "check the API key: `chatstream config show` shows where it comes from",
         "x-api-key: missing",
         "Bearer authentication is needed",
         "the cookie: it is stale",

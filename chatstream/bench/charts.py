@@ -58,7 +58,9 @@ def drawn(result: Result) -> Iterator[str]:
     yield _ecdf(arms, ttfts)
     yield _drift(result)
     yield _timelines(result)
-    yield _histogram("Gaps between arrivals: how many", [values_of("gap", its) for its in runs])
+    yield _histogram(
+        "Gaps between arrivals: number of gaps", [values_of("gap", its) for its in runs]
+    )
 
 
 def _side_by_side(title: str, arms: list[Arm], metric: str, tell: Tell) -> str:
@@ -114,7 +116,7 @@ def _ecdf(arms: list[Arm], ttfts: list[list[float]]) -> str:
     if scale is None:
         return ""
     up = Scale(0.0, 1.0, False)
-    marks, told = [], ["The share of runs that had their first token by then."]
+    marks, told = [], ["The share of runs whose first token had arrived by that time."]
     for at, (arm, values) in enumerate(zip(arms, ttfts, strict=True)):
         finite = sorted(it for it in values if math.isfinite(it))
         points = [(_x(scale, it), _y(up, n / len(values))) for n, it in enumerate(finite, 1)]

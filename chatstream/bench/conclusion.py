@@ -25,7 +25,7 @@ NAME = 40
 POOR = 10
 """Percent of a median beyond which it is not well known."""
 
-NO_DIFFERENCE = "no difference that these runs could show"
+NO_DIFFERENCE = "these runs show no difference"
 
 
 _WORDS = {
@@ -43,9 +43,9 @@ def conclusion(result: Result) -> str:
         text = _alone(result, arms[0]) if len(arms) == 1 else _together(result, arms)
     silent = [_who(arm) for arm in result.arms if arm not in arms]
     if silent:
-        text = f"{text} {' and '.join(silent)} gave no whole answer.".strip()
+        text = f"{text} {' and '.join(silent)} gave no complete answer.".strip()
     if arms and result.client is not None and result.client.verdict != "TRUSTED":
-        text += " Do not rely on it: this client was the limit."
+        text += " Do not rely on these figures: this client was the limit."
     return text
 
 
@@ -68,7 +68,7 @@ def _alone(result: Result, arm: Arm) -> str:
         told += f" and then {speed} tokens/s"
     basis = [f"median of {count(start.n, 'run')}" if start.n > 1 else "1 run"]
     if known is None:
-        basis[0] += ", too few to tell how sure that is"
+        basis[0] += ", too few for a confidence interval"
     if failures:
         basis[0] += f", {failures} of which failed"
     return f"{told.rstrip(',')} ({'; '.join([*basis, _timed(result, [arm])])})."
@@ -134,7 +134,7 @@ def _two(result: Result, starts: list[Arm], paces: list[Arm]) -> str:
         return f"{first} and {second} are equally fast"
     more = max((it.more_runs or 0 for it in judged), default=0)
     told = f"{first} and {second}: {NO_DIFFERENCE}"
-    return told + (f" (about {count(more, 'more run')} might)" if more else "")
+    return told + (f" (about {count(more, 'more run')} might show one)" if more else "")
 
 
 def _best(result: Result, ranked: list[Arm], metric: str) -> str:
@@ -146,7 +146,7 @@ def _best(result: Result, ranked: list[Arm], metric: str) -> str:
         return f"{first} is {best} ({_times(judged)} {better} than {second})"
     if judged is not None and judged.verdict == "SAME":
         return f"{first} and {second} are equally {best}"
-    return f"{first} and {second} lead in {what}, with {NO_DIFFERENCE}"
+    return f"{first} and {second} lead in {what}; {NO_DIFFERENCE} between them"
 
 
 def _judged(result: Result, ranked: list[Arm], metric: str) -> Comparison | None:

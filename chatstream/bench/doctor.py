@@ -194,7 +194,7 @@ def framing(case: Case) -> Finding | None:
         return None
     if length := headers.get("content-length"):
         what = f"Content-Length: {_line(length, 20)}: the answer was complete before it was sent"
-        todo = "something collects the whole answer first: ask the server directly"
+        todo = "something buffers the whole answer first: ask the server directly"
         return _problem("sized", what, todo)
     what = "not chunked: the body ends when the connection does, so HTTP cannot detect a cut"
     return _note("unframed", what, "use HTTP/1.1 everywhere (nginx: `proxy_http_version 1.1;`)")
@@ -257,7 +257,7 @@ def broken(case: Case) -> Finding | None:
         return _problem("idle-cut", only + what, todo)
     if whose := _near(TOTAL_LIMITS, total):
         what = f"cut after {after}, {_time(total)} after the request, like the {whose}"
-        return _problem("time-cut", only + what, "raise that limit, which is on the whole answer")
+        return _problem("time-cut", only + what, "raise that limit; it applies to the whole answer")
     what = f"cut after {after}, {_time(silence)} after the last byte: {message}"
     todo = "check the logs of the server and the proxies: a crash, a restart, a limit"
     return _problem("cut", only + what, todo)
@@ -269,7 +269,7 @@ def loading(case: Case) -> Finding | None:
     keep = "keep the model in memory (Ollama: OLLAMA_KEEP_ALIVE=-1)"
     if case.warm is not None and min(loads) >= LOAD:
         what = f"the model was loaded for each request: {' and '.join(map(_time, loads))}"
-        return _problem("loading", what, keep + "; check that all models fit together")
+        return _problem("loading", what, keep + "; check that all models fit into memory together")
     todo = keep + ", or send it a request after each start"
     if loads[0] >= LOAD:
         return _note("loading", f"the model had to be loaded first: {_time(loads[0])}", todo)

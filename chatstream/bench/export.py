@@ -94,10 +94,10 @@ def _check_place(path: Path) -> None:
         if target.exists() and not target.is_file():  # to replace /dev/null would be bad
             raise UsageError(
                 f"cannot write {path}: it is not a regular file",
-                hint="for standard output, give - as the file",
+                hint="for standard output, use - as the file name",
             )
         if not target.parent.is_dir():
-            raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+            raise UsageError(f"cannot write {path}: the folder {path.parent} does not exist")
     except (OSError, RuntimeError) as error:  # a name that is too long, links in a circle
         raise UsageError(f"cannot write {path}: {error}") from error
 

@@ -93,7 +93,8 @@ def parse_gate(text: str) -> Condition:
         number, unit = _amount(limit)
         if statistic is not None:
             raise UsageError(
-                f"--fail-if: errors have no {statistic!r}", hint="for example: 'errors>5%'"
+                f"--fail-if: errors take no statistic, but {statistic!r} is given",
+                hint="for example: 'errors>5%'",
             )
         if unit not in ("", "%"):
             raise UsageError(
@@ -107,13 +108,13 @@ def parse_gate(text: str) -> Condition:
         )
     if metric not in METRICS:
         hint = _nearest(metric, [*METRICS, ERRORS])
-        raise UsageError(f"--fail-if: there is no metric {metric!r}", hint=hint)
+        raise UsageError(f"--fail-if: unknown metric {metric!r}", hint=hint)
     if statistic is None:
         hint = f"for example: {metric}.p50; statistics: {', '.join(STATISTICS)}"
-        raise UsageError(f"--fail-if: {text!r} names no statistic of {metric}", hint=hint)
+        raise UsageError(f"--fail-if: {text!r} has no statistic for {metric}", hint=hint)
     if statistic not in STATISTICS:
         hint = _nearest(statistic, list(STATISTICS))
-        raise UsageError(f"--fail-if: there is no statistic {statistic!r}", hint=hint)
+        raise UsageError(f"--fail-if: unknown statistic {statistic!r}", hint=hint)
     scale, constant = _limit(metric, limit)
     return Condition(
         text=text,
@@ -137,7 +138,7 @@ def _limit(metric: str, text: str) -> tuple[float | None, float]:
         number, unit = _amount(text)
         if unit == "%":
             raise UsageError(
-                f"--fail-if: {text!r} needs a baseline to be a percentage of",
+                f"--fail-if: {text!r} is a percentage, which needs a baseline",
                 hint=f"for example: {metric}.p50>baseline+10%",
             )
         return None, _in_units(metric, number, unit)
@@ -167,7 +168,7 @@ def _in_units(metric: str, number: float, unit: str) -> float:
             raise UsageError(f"--fail-if: {metric} takes a plain number, without {unit!r}")
         return number
     if unit not in PER_SECOND:
-        what = f"{number:g} needs a unit" if not unit else f"there is no unit {unit!r}"
+        what = f"{number:g} needs a unit" if not unit else f"unknown unit {unit!r}"
         raise UsageError(
             f"--fail-if: {metric} is a time: {what}", hint="the units are us, ms and s"
         )

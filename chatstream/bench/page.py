@@ -41,8 +41,8 @@ VERDICTS = {
     1: ("bad", "Failed: a gate failed, or a figure is worse than the baseline"),
     3: ("bad", "Failed: too many runs failed"),
     4: ("warn", "Inconclusive: more runs are needed to decide"),
-    5: ("warn", "Not to be trusted: this client was the limit, not the server"),
-    130: ("warn", "Stopped: these are the runs until then"),
+    5: ("warn", "Not reliable: this client was the limit, not the server"),
+    130: ("warn", "Stopped early: only the runs up to then are included"),
 }
 """The exit statuses but 0: a colour, and words."""
 

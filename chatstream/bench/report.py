@@ -70,7 +70,7 @@ ENDS = {
     3: "too many runs failed",
     4: "inconclusive: more runs are needed to decide",
     5: "this client was the limit, not the server",
-    130: "stopped: these are the runs until then",
+    130: "stopped early: only the runs up to then are included",
 }
 
 ROLES: dict[str, Role] = {

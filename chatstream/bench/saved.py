@@ -74,7 +74,11 @@ def load(name_or_path: str, folder: Path) -> Result:
     try:
         data = read_whole(path)
     except FileNotFoundError as error:
-        what = f"there is no file {path}" if hint is None else f"no result is saved as {path.stem}"
+        what = (
+            f"the file {path} does not exist"
+            if hint is None
+            else f"no saved result is named {path.stem}"
+        )
         raise UsageError(what, hint=hint) from error
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
@@ -97,7 +101,7 @@ def _file(name: str, folder: Path) -> Path:
 
 def _hint(name: str, folder: Path) -> str:
     if Path(name).is_file():
-        return f"to use the file of that name, write ./{name}"
+        return f"to use a file of that name, write ./{name}"
     there = names(folder)
     if near := did_you_mean(name, there):
         return near

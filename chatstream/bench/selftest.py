@@ -396,7 +396,7 @@ def _verdict(result: SelfTest) -> Iterator[str]:
             yield "The kernel gives no receive times here."
     if held := sum(row.held for row in result.rows):
         sure = [row.sure_p99 for row in result.rows if row.sure_p99 is not None]
-        yield f"This machine held up {held} sends"
+        yield f"This machine delayed {held} sends"
         yield f"({_ms(max(sure))} ms without them)." if sure else "(all of them)."
     if stalls := sum(row.stalls for row in result.rows):
         yield f"Stalls found: {sum(row.stalls_found for row in result.rows)} of {stalls}."

@@ -55,13 +55,13 @@ def cleaned(text: str, origin: str) -> str | None:
     redact.learn(key)
     if re.fullmatch(_VARIABLE, key):
         raise ConfigError(
-            f"{origin} holds the name of a variable and not its value",
-            hint="name the variable with key_variable in the configuration file",
+            f"{origin} contains the name of a variable instead of a key",
+            hint="to name a variable, use key_variable in the configuration file",
         )
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigError(
-            f"{origin} holds characters that no key has",
-            hint="give the key alone, on one line and without quotes",
+            f"{origin} contains characters that are not allowed in an API key",
+            hint="give only the key: one line, without quotes",
         )
     return key
 
@@ -83,12 +83,12 @@ def ask_command(command: str, token: CancelToken | None = None) -> str:
     try:
         out, said = _awaited(process, token or CancelToken())
     except subprocess.TimeoutExpired as error:
-        raise _failed(f"did not end within {_SECONDS} s", command) from error
+        raise _failed(f"did not finish within {_SECONDS} s", command) from error
     finally:
         process.kill()  # only a command that was not waited for to its end still runs
         process.wait()
     if len(out) >= _MOST:
-        raise _failed(f"printed more than {_MOST // 1024} KiB, which is no key", command)
+        raise _failed(f"printed more than {_MOST // 1024} KiB, which is not a key", command)
     if process.returncode:
         raise _failed(f"failed{_status(process.returncode)}{_last_line(said)}", command)
     lines = out.decode("utf-8", "replace").strip().splitlines()
@@ -155,9 +155,9 @@ def _status(code: int) -> str:
     if code > 0:
         return f" with exit status {code}"
     try:
-        return f": it was ended by {signal.Signals(-code).name}"
+        return f": it was killed by {signal.Signals(-code).name}"
     except ValueError:
-        return f": it was ended by signal {-code}"
+        return f": it was killed by signal {-code}"
 
 
 def _last_line(said: bytes) -> str:
@@ -166,4 +166,4 @@ def _last_line(said: bytes) -> str:
 
 
 def _failed(why: str, command: str) -> ConfigError:
-    return ConfigError(f"the key command {why}", hint=f"it is: {command}")
+    return ConfigError(f"the key command {why}", hint=f"the command is: {command}")

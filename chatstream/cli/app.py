@@ -27,7 +27,7 @@ from chatstream.errors import ChatstreamError, mistake
 COMMANDS: dict[str, tuple[str, str]] = {
     "ask": (
         "chatstream.cli.ask:ask",
-        "Ask a question and show the answer while it is written.",
+        "Ask a question and show the answer as it arrives.",
     ),
     "resume": (
         "chatstream.cli.resume:resume",
@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "replay": (
         "chatstream.cli.replay:replay",
-        "Play a run again as it came, from its record or from saved `--json` output.",
+        "Replay a run at its original pace, from its record or saved `--json` output.",
     ),
     "bench": (
         "chatstream.cli.bench:bench",
@@ -59,7 +59,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "history": (
         "chatstream.cli.history:app",
-        "List, show, search, export and delete what was asked and answered.",
+        "List, show, search, export and delete past questions and answers.",
     ),
 }
 
@@ -85,7 +85,7 @@ class Command(TyperCommand):
 
     @cached_property
     def _help_all(self) -> TyperOption:
-        return _action(HELP_ALL, _show_all, "Show the rare options as well.", is_flag=True)
+        return _action(HELP_ALL, _show_all, "Show the rarely used options as well.", is_flag=True)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         from chatstream.cli.helping import command_help

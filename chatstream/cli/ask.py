@@ -72,7 +72,7 @@ def ask(
         str | None,
         typer.Argument(
             metavar="QUESTION",
-            help="The question. Standard input is added to it; - stands for it.",
+            help="The question, or - for standard input. Piped input is added to it.",
         ),
     ] = None,
     file: File = None,
@@ -95,7 +95,7 @@ def ask(
             "--max-tokens",
             parser=like("max_tokens"),
             metavar="N",
-            help="End the answer after N tokens.",
+            help="Limit the answer to N tokens.",
         ),
     ] = None,
     option: Option = None,
@@ -125,7 +125,7 @@ def ask(
     debug: Debug = False,
     log: Log = None,
 ) -> int:
-    """Ask a question and show the answer while it is written.
+    """Ask a question and show the answer as it arrives.
 
     Exit status: 0 the answer is whole, 1 it failed, 2 usage or configuration,
     3 refused by the server, 4 timeout or stall, 5 cut off, 130 Ctrl+C.

@@ -123,7 +123,7 @@ def bench(
     ] = "constant",
     prompt: Annotated[
         str | None,
-        typer.Option("--prompt", metavar="TEXT", help="Ask this, not the built-in prompt."),
+        typer.Option("--prompt", metavar="TEXT", help="Ask this instead of the built-in prompt."),
     ] = None,
     prompt_tokens: Annotated[
         int | None,
@@ -140,7 +140,7 @@ def bench(
             "--max-tokens",
             parser=like("max_tokens"),
             metavar="N",
-            help="End each answer after N tokens.",
+            help="Limit each answer to N tokens.",
         ),
     ] = 128,
     conn: Annotated[
@@ -234,7 +234,7 @@ def _bench(given: dict[str, Any], token: CancelToken) -> int:
     if given["rate"] is not None and given["concurrency"] != 1:
         raise UsageError(
             "--rate and --concurrency cannot be combined",
-            hint="--rate opens as many streams as its pace takes",
+            hint="--rate opens as many streams as it needs",
         )
     files, printed = _outputs(given)
     if given["save"] is not None:

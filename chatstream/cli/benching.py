@@ -241,7 +241,7 @@ def _warnings(samples: Sequence[Sample], plan: Plan, run: Run, steal: Steal) -> 
         warnings.append("the first runs all failed, so no more were started")
     if run.stopped_because == "time" and plan.rate is None and not plan.timed:
         warnings.append(
-            f"the time was up before the median was known to within {100 * plan.precision:g} %: "
+            f"time ran out before the median was known to within {100 * plan.precision:g} %: "
             "allow more with --time"
         )
     return warnings

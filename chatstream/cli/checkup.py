@@ -142,7 +142,7 @@ def servers(settings: Settings | None, token: CancelToken) -> Iterator[Finding]:
         if isinstance(chosen, Server):
             yield _asked(chosen, jobs[str(asked)][1].outcome(deadline, token))
         elif chosen is not None:
-            yield _problem("ask", f"nothing can be asked: {chosen.message}", chosen.hint)
+            yield _problem("ask", f"`chatstream ask` would fail: {chosen.message}", chosen.hint)
     finally:
         child.cancel()
         untie()
@@ -234,8 +234,8 @@ def _asked(server: Server, models: list[str] | ChatstreamError) -> Finding:
     told = f"`chatstream ask` would ask {model} ({where})"
     if isinstance(models, ChatstreamError):
         if not _lists_nothing(models):
-            return _problem("ask", f"{told}, which does not work: see above", None)
-        return _note("ask", f"{told}; it does not say whether it has that model", None)
+            return _problem("ask", f"{told}, but that does not work: see above", None)
+        return _note("ask", f"{told}; the server does not say whether it has that model", None)
     if not models or any(_is_same(model, it) for it in models):
         return _ok("ask", told)
     near = nearest(model, models) or models[:5]

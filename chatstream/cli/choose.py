@@ -73,9 +73,7 @@ def candidates(settings: Settings) -> list[Settings]:
     if settings.strategy is None:
         models.insert(0, settings)
     if settings.on_drop == "fallback" and len(models) == 1:
-        raise UsageError(
-            "there is no model to fall back on", hint="name one with --fallback MODEL[@PLACE]"
-        )
+        raise UsageError("no fallback model is set", hint="name one with --fallback MODEL[@PLACE]")
     for its in models:
         if its.provider:
             find(its.provider)
@@ -88,9 +86,9 @@ def _strategy(settings: Settings) -> list[str]:
     names = settings.strategies.get(settings.strategy)
     if names is None:
         known = ", ".join(settings.strategies) or "none yet"
-        hint = f"a list of models under [strategies] in the configuration file; there: {known}"
+        hint = f"define it under [strategies] in the configuration file; known strategies: {known}"
         raise ConfigError(
-            f"there is no strategy {settings.strategy!r}",
+            f"unknown strategy {settings.strategy!r}",
             hint=did_you_mean(settings.strategy, settings.strategies, hint),
         )
     return names
@@ -218,13 +216,13 @@ def provider_of(
             who = f"{settings.model or model} on Ollama at {where}"
             tell(Choice("ollama", who, "no provider is set"))
             return ollama
-        missing = f"Ollama at {where} has no model that can chat"
+        missing = f"Ollama at {where} has no chat model"
     except ChatstreamError as error:
         token.check()
         if isinstance(error, ConfigError):
             raise
         known = isinstance(error, ConnectError | TimedOut)
-        missing = f"no Ollama answers at {where}" + ("" if known else f" ({error.message})")
+        missing = f"Ollama does not answer at {where}" + ("" if known else f" ({error.message})")
     ollama.close()
     if found := first_of_environment(settings):
         name, variable = found
@@ -276,7 +274,7 @@ def made(
     place = endpoint(name, row, settings)
     if _lacks_key(row, place):
         raise errors.AuthError(
-            f"there is no API key for {name}",
+            f"no API key is set for {name}",
             hint=f"set {row.key_variable}, or key_command in the configuration file",
         )
     transport = transport or Transport(**transport_options(row, settings), ahead=ahead)
@@ -376,13 +374,13 @@ def model_of(
         return usual
     if _needs_model(row, provider.endpoint):
         raise UsageError(
-            f"no model is named for {name}",
+            f"no model is set for {name}",
             hint=f"choose one with -m; `chatstream models -p {name}` lists them",
         )
     model = yield from limited(provider.chat_model(token), _MODEL_LIST)
     if model is None:
-        hint = "`ollama pull llama3.2` fetches one" if name == "ollama" else "name one with -m"
-        raise UsageError(f"{mask_address(address)} has no model that can chat", hint=hint)
+        hint = "`ollama pull llama3.2` downloads one" if name == "ollama" else "name one with -m"
+        raise UsageError(f"{mask_address(address)} has no chat model", hint=hint)
     return model
 
 

@@ -163,7 +163,7 @@ def _setting_names(_context: Any, _begun: str) -> Iterator[Item]:
     for name in FIELDS:
         default = FIELDS[name].default
         yield name, ", ".join(choices(name)) or ("" if default in (None, [], {}) else str(default))
-    yield "profile", "the profile that is used where none is named"
+    yield "profile", "the profile that is used by default"
 
 
 def _setting_values(context: Any, begun: str) -> Iterable[Item] | None:

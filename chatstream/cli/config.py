@@ -346,7 +346,7 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
     field = FIELDS.get(name)
     if field is None:
         at = subject(name).removesuffix(name)
-        raise ConfigError(f"{at}there is no setting {name!r}", hint=setting_hint(name))
+        raise ConfigError(f"{at}unknown setting {name!r}", hint=setting_hint(name))
     if name == "headers" and subject(name).startswith("--"):  # each is one text
         return headers.checked(value, subject(name))
     if name not in _MAY_BE_EMPTY and _is_empty(value):
@@ -378,10 +378,10 @@ def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
     for variable in ours:
         if variable not in known:
             near = nearest(variable.removeprefix(_PREFIX), FIELDS)
-            hint = f": did you mean {_variable(near[0])}?" if near else ""
-            yield f"{variable} is ignored, it is no variable of chatstream{hint}"
+            hint = f"; did you mean {_variable(near[0])}?" if near else ""
+            yield f"{variable} is ignored: it is not a chatstream variable{hint}"
         elif known[variable] in TABLES:
-            yield f"{variable} is ignored, a table can only be set in the configuration file"
+            yield f"{variable} is ignored: a table can only be set in the configuration file"
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

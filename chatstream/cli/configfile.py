@@ -64,8 +64,8 @@ def find(environ: Mapping[str, str] = os.environ) -> ConfigFile | None:
     file = read(path)
     if file is None and VARIABLE in environ:
         raise ConfigError(
-            f"there is no file {path}, which {VARIABLE} names",
-            hint="correct the variable or unset it; `chatstream config edit` makes the file",
+            f"{VARIABLE} names {path}, which does not exist",
+            hint="correct or unset the variable; `chatstream config edit` creates the file",
         )
     return file
 
@@ -90,7 +90,7 @@ def parsed(path: Path, data: bytes) -> ConfigFile:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(
-            f"{path}, line {line}: it is not UTF-8", hint="save it as UTF-8"
+            f"{path}, line {line}: not valid UTF-8", hint="save it as UTF-8"
         ) from None
     import tomllib  # only for those who have a file
 
@@ -101,7 +101,7 @@ def parsed(path: Path, data: bytes) -> ConfigFile:
     except RecursionError:
         raise ConfigError(f"{path} is nested too deeply") from None
     except ValueError:  # Python's own limit on the digits of a number
-        raise ConfigError(f"{path} holds a number that is too long") from None
+        raise ConfigError(f"{path} contains a number with too many digits") from None
 
 
 def change(path: Path, how: Callable[[TOMLDocument], None], patience: float = PATIENCE) -> None:

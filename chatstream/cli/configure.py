@@ -42,7 +42,7 @@ app = typer.Typer(
 
 @app.command()
 def path() -> int:
-    """Print the path of the configuration file, even if there is none yet."""
+    """Print the path of the configuration file, even if it does not exist yet."""
     try:
         typer.echo(str(config_path()))
     except ChatstreamError as error:
@@ -87,7 +87,7 @@ Name = Annotated[
 ]
 InProfile = Annotated[
     str | None,
-    typer.Option("--profile", metavar="NAME", help="Change this profile of the file."),
+    typer.Option("--profile", metavar="NAME", help="Change this profile instead of the top level."),
 ]
 
 
@@ -95,7 +95,7 @@ InProfile = Annotated[
 def get(name: Name, profile: Profile = None) -> int:
     """Print the value of one setting. Secrets are masked.
 
-    The exit status is 1 if it has none.
+    The exit status is 1 if the setting has no value.
     """
     try:
         _check_name(name)
@@ -111,7 +111,9 @@ def get(name: Name, profile: Profile = None) -> int:
 @app.command(name="set")
 def set_value(
     name: Name,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value; '' removes it.")],
+    value: Annotated[
+        str, typer.Argument(metavar="VALUE", help="The new value; '' removes the setting.")
+    ],
     profile: InProfile = None,
 ) -> int:
     """Change one setting in the configuration file. Comments and layout are kept."""
@@ -119,7 +121,7 @@ def set_value(
         check_given("--profile", profile)
         if name in TABLES and value:
             raise UsageError(
-                f"{name} is a table, which has no value as a whole",
+                f"{name} is a table and cannot be set as a whole",
                 hint=f"set one entry with {name}.KEY, or use `chatstream config edit`",
             )
         _check_name(name, profile)
@@ -138,7 +140,7 @@ def set_value(
 
 @app.command()
 def unset(name: Name, profile: InProfile = None) -> int:
-    """Remove one setting from the configuration file: its default applies again."""
+    """Remove one setting from the configuration file, so that its default applies."""
     try:
         check_given("--profile", profile)
         path = config_path()
@@ -167,7 +169,7 @@ def _check_name(name: str, profile: str | None = None) -> None:
         if profile is not None:
             raise UsageError("a profile cannot name another profile", hint="leave out --profile")
     elif keys_of(name)[0] not in FIELDS:
-        raise ConfigError(f"there is no setting {name!r}", hint=setting_hint(name))
+        raise ConfigError(f"unknown setting {name!r}", hint=setting_hint(name))
 
 
 def _value(name: str, profile: str | None) -> Any:
@@ -214,7 +216,7 @@ def _put(path: Path, document: Any, keys: tuple[str, ...], value: Any) -> None:
         table = table[key]
         if not isinstance(table, dict):
             raise ConfigError(
-                f"{key} is no table in {path}", hint="correct it with `chatstream config edit`"
+                f"{key} is not a table in {path}", hint="correct it with `chatstream config edit`"
             )
     table[keys[-1]] = value
 
@@ -243,7 +245,7 @@ def _warn_of_missing(path: Path, profile: str) -> None:
     if not isinstance(profiles, dict) or profile not in profiles:
         exits.warn(
             [
-                f"there is no profile {profile!r} in {path} yet; "
-                f"`chatstream config set --profile {profile} model NAME` makes it"
+                f"profile {profile!r} does not exist in {path} yet; "
+                f"`chatstream config set --profile {profile} model NAME` creates it"
             ]
         )

@@ -34,7 +34,7 @@ SURE_BYTES = 74_994
 
 _SCREEN_PIECE = 240  # GNU screen takes strings of 768 bytes, before 4.2.1 of 512, once of 256
 _TMUX_PATIENCE = 5.0  # seconds
-_INSTEAD = "--copy-to FILE puts it into a file"
+_INSTEAD = "--copy-to FILE writes it to a file"
 
 
 class Copying:
@@ -66,13 +66,13 @@ class Copying:
         """Raise `UsageError` for what cannot work. Makes the folders."""
         if self.copy and self.code is not None:
             raise UsageError(
-                "--copy and --copy-code exclude each other",
+                "--copy and --copy-code cannot be combined",
                 hint="--copy takes the whole answer, --copy-code one of its code blocks",
             )
         if self.code is not None and self.code < 0:
             raise UsageError(
-                f"--copy-code {self.code}: there is no such code block",
-                hint="the first is 1; without a number it is the last",
+                f"--copy-code {self.code}: code blocks are numbered from 1",
+                hint="without a number, the last code block is copied",
             )
         if self.to is not None:
             if not self.copy and self.code is None:
@@ -123,7 +123,7 @@ class Copying:
                 ok = False
         whole = isinstance(self._answer.terminal, Done) and not self._has_gaps
         if tasks and (text or self._images) and not whole:
-            out("careful: the answer is not whole")
+            out("careful: the answer is incomplete")
         return ok
 
     def _gather(self, event: Event) -> None:
@@ -147,13 +147,13 @@ class Copying:
             out(f"wrote {amount} to {self.to}")
             return
         data = encoded(text)
-        with failing(ChatstreamError, "the terminal cannot be written"):
+        with failing(ChatstreamError, "the terminal cannot be written to"):
             place = _to_clipboard(data)
         out(f"sent {amount} to {place}")
         # It is sent whatever its length: most terminals take megabytes, and whoever asks for a copy
         # is not helped by none. Only a terminal that takes less cannot tell, so we do.
         if len(data) > SURE_BYTES:
-            out("some terminals take less than that; if it did not arrive, use --copy-to FILE")
+            out("some terminals accept less; if the text did not arrive, use --copy-to FILE")
 
     def _save(self, text: str, out: Out) -> None:
         assert self.save is not None
@@ -213,7 +213,7 @@ def _terminal() -> Iterator[int]:
     try:
         descriptor = os.open("/dev/tty", os.O_WRONLY)
     except OSError:
-        message = "nothing was copied: there is no terminal whose clipboard could take it; "
+        message = "nothing was copied: no terminal is connected, so the clipboard is out of reach; "
         raise ChatstreamError(message + _INSTEAD) from None
     try:
         yield descriptor
@@ -231,14 +231,9 @@ def _block(blocks: list[CodeBlock], number: int) -> CodeBlock:
     """The block of that number; 0 is the last."""
     if number > len(_some(blocks)):
         there_are = _count(len(blocks), "code block")
-        raise ChatstreamError(f"the answer has {there_are}, there is no {_ordinal(number)}")
+        raise ChatstreamError(f"the answer has no code block {number}, only {there_are}")
     return blocks[number - 1]
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("s" if number != 1 else "")
-
-
-def _ordinal(number: int) -> str:
-    teens = 10 <= number % 100 <= 20
-    return f"{number}" + ("th" if teens else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th"))

@@ -80,7 +80,7 @@ def doctor(
             parser=like("max_tokens"),
             metavar="N",
             show_default=str(MAX_TOKENS),
-            help="End each answer after N tokens.",
+            help="Limit each answer to N tokens.",
         ),
     ] = None,
     connect_timeout: ConnectTimeout = None,
@@ -166,7 +166,7 @@ def examine(settings: Settings, token: CancelToken, asking: Asking = QUIETLY) ->
     asking.tell(f"Asking {arm.model} ({address}): {excerpt(asking.prompt, 60)!r}")
     asking.tell(
         f"Two requests of at most {asking.max_tokens} tokens, with "
-        + (f"up to {limit:g} s for each first token." if limit else "no limit on the time.")
+        + (f"up to {limit:g} s for each first token." if limit else "no time limit.")
     )
     with Measuring({arm.name: settings}) as wires:
         source = wires.source(arm)
@@ -207,7 +207,7 @@ def _ask(
     asking: Asking,
 ) -> Exchange:
     """One request, from its first byte to its end."""
-    asking.tell(f"Request {number} of 2 is sent.")
+    asking.tell(f"Sending request {number} of 2.")
     began = monotonic()
     request = ChatRequest(
         arm.model,

@@ -22,7 +22,7 @@ from chatstream.files import PRIVATE_FILE, make_private, read_whole, replace
 
 EXAMPLES = """\
 # The settings of chatstream. Remove the "# " in front of a line to use it.
-# `chatstream config show` lists all settings, with what holds and why.
+# `chatstream config show` lists all settings, their values and their origins.
 
 # provider = "ollama"
 # model = "llama3.2"
@@ -44,12 +44,12 @@ EXAMPLES = """\
 # [strategies]
 # balanced = ["gpt-5-mini@openai", "llama3.2@ollama"]
 
-# Any other option, by the server's name.
+# Any other option, under the server's own name for it.
 # [options]
 # seed = 7
 """
 
-_CHOICES = "(e)dit again, (r)estore what was there before, or (k)eep it as it is? "
+_CHOICES = "(e)dit again, (r)estore the previous version, or (k)eep it as it is? "
 _NOT_FOUND = 127
 """The status of a shell that does not find a command (POSIX, Shell Command Language)."""
 
@@ -75,7 +75,7 @@ def edit(path: Path) -> int:
                 continue
             case "restore":
                 _write(path, EXAMPLES.encode() if before is None else before)
-                exits.note(f"{path} is as it was")
+                exits.note(f"{path} was restored")
             case _:
                 exits.note(f"{path} is as you left it; `chatstream config edit` opens it again")
         return ConfigError.exit_status
@@ -105,10 +105,10 @@ def _run_editor(path: Path) -> int:
     if status == 0:
         return 0
     if status == _NOT_FOUND and os.name != "nt":
-        exits.note(f"error: there is no editor {command!r}")
-        exits.note(f"set VISUAL or EDITOR to yours, or edit {path} with another program")
+        exits.note(f"error: the editor {command!r} was not found")
+        exits.note(f"set VISUAL or EDITOR to your editor, or edit {path} with another program")
     else:
-        how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         exits.note(f"error: the editor {command!r} {how}; {path} was not checked")
     return 1
 

@@ -45,7 +45,7 @@ def api_key(row: Row, settings: Settings, environ: Mapping[str, str] = os.enviro
     if settings.api_key:
         if key := cleaned(settings.api_key, "api_key"):
             return key
-        raise ConfigError("there is no key in api_key")
+        raise ConfigError("api_key is empty")
     if settings.key_command:
         return ask_command(settings.key_command)
     if variable := settings.key_variable:

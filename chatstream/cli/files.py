@@ -69,7 +69,7 @@ def save_new(folder: Path, name: str, ending: str, data: bytes, out: Out) -> Pat
     with failing(ChatstreamError, f"{name}{ending} cannot be saved in {folder}"):
         path = _write_new(folder, name, ending, data)
     taken = path.name != name + ending
-    out(f"saved {path}" + (f" ({name}{ending} was there already)" if taken else ""))
+    out(f"saved {path}" + (f" ({name}{ending} already exists)" if taken else ""))
     return path
 
 

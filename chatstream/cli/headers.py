@@ -32,7 +32,7 @@ _NEVER = {
 _KEYS = frozenset({"authorization", "x-api-key", "api-key"})
 
 _OPTION = "for example: --header 'X-Tenant: blue'"
-_TABLE = 'in the file they are a table: [headers], and below it X-Tenant = "blue"'
+_TABLE = 'in the file, write a table: [headers], and below it X-Tenant = "blue"'
 
 
 class _Mistake(Exception):
@@ -68,11 +68,11 @@ def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
         yield from value.items()
         return
     if not isinstance(value, list | tuple):
-        raise _Mistake("headers need a name and a value each")
+        raise _Mistake("each header needs a name and a value")
     for text in value:
         name, colon, rest = str(text).partition(":")
         if not colon:
-            raise _Mistake("there is no colon between a name and a value")
+            raise _Mistake("a colon is missing between the name and the value")
         yield name, rest
 
 
@@ -81,15 +81,15 @@ def _checked(name: Any, text: Any) -> tuple[str, str]:
     if not name:
         raise _Mistake("a header has no name")
     if not re.fullmatch(_TOKEN, name):
-        raise _Mistake("the name of a header holds a character that no name may have")
+        raise _Mistake("the name of a header contains a character that is not allowed there")
     if name.lower() in _NEVER:
         raise _Mistake(f"{name} cannot be set: {_NEVER[name.lower()]}")
     if not isinstance(text, str):
-        raise _Mistake(f"the value of {name} is not a text in quotes")
+        raise _Mistake(f"the value of {name} must be text in quotes")
     text = text.strip(" \t")
     if not text:
         raise _Mistake(f"the value of {name} is empty")
     if not re.fullmatch(_VALUE, text):
-        what = "a line break" if {"\r", "\n"} & {*text} else "a character that no value may have"
-        raise _Mistake(f"the value of {name} holds {what}")
+        what = "a line break" if {"\r", "\n"} & {*text} else "a character that is not allowed there"
+        raise _Mistake(f"the value of {name} contains {what}")
     return name, text

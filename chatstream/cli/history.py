@@ -36,7 +36,7 @@ from chatstream.store.searching import matches, snippet
 
 app = typer.Typer(
     add_completion=False,
-    help="List, show, search, export and delete what was asked and answered.",
+    help="List, show, search, export and delete past questions and answers.",
 )
 
 _PATIENCE = 1.0  # seconds of work before a person is told of it
@@ -67,24 +67,24 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per l
 
 @app.callback(invoke_without_command=True)
 def newest(context: typer.Context, number: NumberAlone = None, as_json: Json = False) -> int:
-    """List, show, search, export and delete what was asked and answered."""
+    """List, show, search, export and delete past questions and answers."""
     command = context.invoked_subcommand
     if command is None:
         return list_runs(_NEWEST if number is None else number, as_json)
     if number is not None or as_json:
         given = "--json" if as_json else "-n"
-        raise typer.BadParameter(f"{given} belongs after `{command}`: it is an option of that")
+        raise typer.BadParameter(f"{given} is an option of `{command}` and must follow it")
     return 0
 
 
 @app.command(name="list")
 def list_runs(number: Number = _NEWEST, as_json: Json = False) -> int:
-    """List the newest runs, with what became of them."""
+    """List the newest runs and how each one ended."""
 
     def action(history: History) -> None:
         found = history.runs(number + 1)  # one more, to tell the ids apart
         if not found:
-            _note("there is nothing yet; `chatstream ask` asks")
+            _note("there are no runs yet; `chatstream ask` starts one")
         short = _short_ids(found) if _on_terminal() else [run.id for run in found]
         if as_json:
             _write_json(found[:number])
@@ -104,7 +104,7 @@ def show(
         typer.Argument(
             metavar="RUN",
             show_default="the last one",
-            help="The id of a run, or the beginning of it.",
+            help="The id of a run, or its first characters.",
         ),
     ] = None,
     text: Annotated[
@@ -141,14 +141,14 @@ def search(
     number: Number = _NEWEST,
     as_json: Json = False,
 ) -> int:
-    """Find messages that have all these words, the newest first."""
+    """Find messages that contain all these words, newest first."""
 
     question = " ".join(words)
 
     def action(history: History) -> None:
         found = history.search(question, number)
         if not found:
-            _note("nothing has these words")
+            _note("no message contains these words")
         if as_json:
             _write_json(found)
         else:
@@ -165,14 +165,14 @@ def export(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="RUN", show_default="all", help="The id of a run, or the beginning of it."
+            metavar="RUN", show_default="all", help="The id of a run, or its first characters."
         ),
     ] = None,
     form: Annotated[
         Format, typer.Option("--format", help="Markdown, or JSON with one conversation per line.")
     ] = Format.MARKDOWN,
 ) -> int:
-    """Print whole conversations, the oldest first."""
+    """Print whole conversations, oldest first."""
 
     def action(history: History) -> None:
         chosen = [history.run(run) for run in runs] if runs else history.runs()[::-1]
@@ -190,7 +190,7 @@ def export(
 def rm(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN", help="The id of a run, or the beginning of it."),
+        typer.Argument(metavar="RUN", help="The id of a run, or its first characters."),
     ],
 ) -> int:
     """Delete the conversations that these runs belong to."""
@@ -261,7 +261,7 @@ class _Progress:
     def __call__(self, taken: int, number: int) -> None:
         if not self._told and self._patience.passed:
             self._told = True
-            _note(f"taking in the journals of {number} runs, {taken} are done…")
+            _note(f"importing the journals of {number} runs, {taken} are done…")
 
 
 def _note(line: str) -> None:

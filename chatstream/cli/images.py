@@ -37,7 +37,7 @@ _LONGEST_URL = 4096
 def save_images(images: Sequence[Image], folder: Path, out: Out) -> None:
     """Save each one, and tell of it. Raises `ChatstreamError` for what could not be saved."""
     if not images:
-        raise ChatstreamError("the answer has no image")
+        raise ChatstreamError("the answer has no images")
     failed = []
     for number, image in enumerate(images, 1):
         name = f"image-{number}"
@@ -49,7 +49,7 @@ def save_images(images: Sequence[Image], folder: Path, out: Out) -> None:
             save_new(folder, name, ending_of(image.media_type), data, out)
         else:
             save_new(folder, name, ".b64", encoded(image.data), out)
-            failed.append(f"{name} is not valid base64 and was saved as it came")
+            failed.append(f"{name} is not valid base64 and was saved as received")
     if failed:
         raise ChatstreamError("; ".join(failed))
 

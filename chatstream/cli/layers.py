@@ -41,8 +41,8 @@ def from_file(file: ConfigFile | None, profile: str | None) -> list[Layer]:
     if file is None:
         if profile is not None:
             raise ConfigError(
-                f"there is no profile {profile!r}: there is no configuration file",
-                hint="`chatstream config edit` makes one",
+                f"unknown profile {profile!r}: there is no configuration file",
+                hint="`chatstream config edit` creates one",
             )
         return []
     path = str(file.path)
@@ -77,17 +77,17 @@ def usual_profile(file: ConfigFile) -> str | None:
         raise ConfigError(f"{place}: profile is empty", hint="give it a value, or leave it out")
     raise ConfigError(
         f"{place}: profile takes the name of a profile in quotes",
-        hint="the settings of a profile stand under [profiles.NAME]",
+        hint="put the settings of a profile under [profiles.NAME]",
     )
 
 
 def _profile(file: ConfigFile, profile: str) -> dict[str, Any]:
     profiles = _table(file, file.content.get("profiles", {}), "profiles")
     if profile not in profiles:
-        hint = did_you_mean(profile, profiles, f"profiles there: {', '.join(profiles) or 'none'}")
+        hint = did_you_mean(profile, profiles, f"known profiles: {', '.join(profiles) or 'none'}")
         if file.content.get("profile") == profile:
-            hint = f"{hint}; `chatstream config unset profile` ends its use".replace("?;", "?")
-        raise ConfigError(f"there is no profile {profile!r} in {file.path}", hint=hint)
+            hint = f"{hint}; `chatstream config unset profile` stops using it".replace("?;", "?")
+        raise ConfigError(f"unknown profile {profile!r} in {file.path}", hint=hint)
     return _table(file, profiles[profile], "profiles", profile)
 
 
@@ -95,7 +95,7 @@ def _table(file: ConfigFile, value: Any, *keys: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(
             f"{file.place(*keys)}: {'.'.join(keys)} takes a table",
-            hint="the settings of a profile stand under [profiles.NAME]",
+            hint="put the settings of a profile under [profiles.NAME]",
         )
     return value
 

@@ -33,11 +33,9 @@ def parse(rule: str) -> tuple[str, str]:
     """The level and the component of a rule, "" for all. Raises `UsageError`."""
     level, colon, component = (part.strip().lower() for part in rule.partition(":"))
     if level not in LEVELS:
-        raise UsageError(f"there is no level {level!r}", hint=_choice("levels", LEVELS))
+        raise UsageError(f"unknown log level {level!r}", hint=_choice("levels", LEVELS))
     if colon and component not in COMPONENTS:
-        raise UsageError(
-            f"there is no component {component!r}", hint=_choice("components", COMPONENTS)
-        )
+        raise UsageError(f"unknown component {component!r}", hint=_choice("components", COMPONENTS))
     return level, component
 
 

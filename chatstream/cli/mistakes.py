@@ -21,7 +21,7 @@ def unknown_command(path: str, known: Iterable[str], arguments: Sequence[str]) -
     name = arguments[0]
     near = did_you_mean(name, known)
     asking = f"to ask a question: chatstream ask {_quoted(arguments)}" if path == ROOT else None
-    return UsageError(f"there is no command {name!r}", hint=_hint(path, [near, asking]))
+    return UsageError(f"unknown command {name!r}", hint=_hint(path, [near, asking]))
 
 
 def _quoted(words: Sequence[str]) -> str:
@@ -40,9 +40,7 @@ def explained(error: typer.TyperException) -> UsageError:
     path = context.command_path if context is not None else ROOT
     option = getattr(error, "option_name", None)
     if type(error).__name__ == "NoSuchOption" and context is not None and option:
-        return UsageError(
-            f"there is no option {option}", hint=_hint(path, [_near(context, option)])
-        )
+        return UsageError(f"unknown option {option}", hint=_hint(path, [_near(context, option)]))
     message = error.format_message()
     choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", ())
     value = getattr(error, "message", "").partition(" is not one of ")[0].strip("'\"")
@@ -55,7 +53,7 @@ def _near(context: Any, option: str) -> str | None:
     if context.parent is None:
         ask = context.command.get_command(context, "ask")
         if option in _options(ask.params):
-            return f"it belongs to a command and follows its name: chatstream ask {option}"
+            return f"write it after the name of the command: chatstream ask {option}"
     known = _options(context.command.get_params(context))
     return did_you_mean(option, [it for it in known if it.startswith("--")])
 
@@ -65,5 +63,5 @@ def _options(parameters: Iterable[Any]) -> list[str]:
 
 
 def _hint(path: str, parts: Iterable[str | None]) -> str:
-    text = "; ".join(filter(None, (*parts, f"`{path} --help` shows what there is")))
+    text = "; ".join(filter(None, (*parts, f"see `{path} --help`")))
     return text.replace("?;", "?")

@@ -23,7 +23,7 @@ class OnceParser:
         """
         values, rest, order = self._parser.parse_args(args=args)
         if not self._context.resilient_parsing and (name := _twice(order)):
-            self._context.fail(f"Option '{name}' takes one value, and is given more than once.")
+            self._context.fail(f"Option '{name}' can be given only once.")
         return values, rest, order
 
     def __getattr__(self, name: str) -> Any:

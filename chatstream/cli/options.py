@@ -87,7 +87,7 @@ Header = Annotated[
     typer.Option(
         "--header",
         metavar="'NAME: VALUE'",
-        help="Send this header too. It replaces chatstream's own of that name. Repeatable.",
+        help="Also send this header. It replaces chatstream's own of that name. Repeatable.",
     ),
 ]
 Retries = Annotated[
@@ -96,7 +96,7 @@ Retries = Annotated[
         "--retries",
         parser=like("retries"),
         metavar="N",
-        help="Try again up to N times after failures.",
+        help="Retry up to N times after failures.",
     ),
 ]
 Plain = Annotated[
@@ -127,7 +127,7 @@ Fallback = Annotated[
     typer.Option(
         "--fallback",
         metavar="MODEL[@PLACE]",
-        help="Ask this if the first model fails. Repeatable.",
+        help="Ask this model if the first one fails. Repeatable.",
     ),
 ]
 Strategy = Annotated[
@@ -135,7 +135,7 @@ Strategy = Annotated[
     typer.Option(
         "--strategy",
         metavar="NAME",
-        help="Ask the models of this strategy in the configuration file, one after the other.",
+        help="Ask the models of this strategy in the configuration file, in order.",
     ),
 ]
 NoJournal = Annotated[
@@ -157,7 +157,7 @@ Buffer = Annotated[
 Coalesce = Annotated[
     bool | None,
     typer.Option(
-        "--coalesce/--no-coalesce", help="Join small pieces of text that come within 0.1 s."
+        "--coalesce/--no-coalesce", help="Join small pieces of text that arrive within 0.1 s."
     ),
 ]
 ConnectTimeout = Annotated[
@@ -221,7 +221,7 @@ Notify = Annotated[
     typer.Option(
         "--notify",
         metavar="none|bell|osc9",
-        help="Ring the bell, or let the terminal show a notification, at the end.",
+        help="At the end, ring the bell or show a terminal notification.",
     ),
 ]
 Copy = Annotated[bool, typer.Option("--copy", help="Copy the answer to the clipboard.")]
@@ -254,7 +254,9 @@ def file_path(text: str) -> Path:
     if not text.strip():
         raise typer.BadParameter("it is empty")
     if "\0" in text:
-        raise typer.BadParameter(f"{text[:40]!r} has a NUL in it, which no file name may have")
+        raise typer.BadParameter(
+            f"{text[:40]!r} contains a NUL character, which no file name may contain"
+        )
     return Path(text)
 
 
@@ -363,7 +365,7 @@ def _value(key: str, text: str) -> Any:
     except RecursionError:
         raise UsageError(f"-o {key} is nested too deeply") from None
     except UnicodeEncodeError:
-        raise UsageError(f"-o {key} holds half a character") from None
+        raise UsageError(f"-o {key} contains an unpaired surrogate (invalid Unicode)") from None
     except ValueError:
         return text
     return value

@@ -69,8 +69,8 @@ def check_look(settings: Settings, *, as_json: bool, plain: bool) -> None:
 
     if not is_code_theme(name):
         names = code_themes()
-        hint = did_you_mean(name, names, f"there are: {', '.join(names)}")
-        raise ConfigError(f"there is no code theme {name!r}", hint=hint)
+        hint = did_you_mean(name, names, f"choose from: {', '.join(names)}")
+        raise ConfigError(f"unknown code theme {name!r}", hint=hint)
 
 
 def code_themes() -> list[str]:

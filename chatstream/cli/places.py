@@ -134,11 +134,12 @@ def settings_of(
 def _unknown(place: str, origin: str, profiles: Iterable[str]) -> ConfigError | UsageError:
     near = did_you_mean(place, [*profiles, *PROVIDERS])
     meant = f"{near} " if near else ""
-    named = f"there is no provider or profile {mask_address(place)!r}" if place else "nothing is"
+    unknown = f"unknown provider or profile {mask_address(place)!r} after the @"
+    named = unknown if place else "nothing follows the @"
     kind = UsageError if origin.startswith("--") else ConfigError
     return kind(
-        f"{origin}: {named} behind the @",
+        f"{origin}: {named}",
         hint=f"{meant}providers: {', '.join(PROVIDERS)}; "
         f"profiles: {', '.join(profiles) or 'none'}; or an address such as http://localhost:8000\n"
-        "where the @ is part of the model's name, give the provider too: -p PROVIDER -m NAME",
+        "if the @ is part of the model's name, give the provider too: -p PROVIDER -m NAME",
     )

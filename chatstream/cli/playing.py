@@ -50,7 +50,7 @@ def play(source: Source, speed: float | None, token: CancelToken) -> Iterator[Ev
         pieces = source
     else:
         raise UsageError(
-            f"{type(source).__name__} is no recording", hint="give a file, a run or bytes"
+            f"{type(source).__name__} cannot be replayed", hint="give a file, a run or bytes"
         )
     events = _to_the_end(_events(pieces), token)
     return events if speed is None else pipe(events, pace(speed, token.sleep))
@@ -102,7 +102,7 @@ def _to_the_end(events: Iterator[Event], token: CancelToken) -> Iterator[Event]:
     except Damaged as error:
         if begun:
             raise
-        raise JournalError(f"this is no recording of chatstream: {error.message}") from error
+        raise JournalError(f"this is not a chatstream recording: {error.message}") from error
     if not token.cancelled:
         raise Truncated("the recording ends before the run did", hint="")
 

@@ -63,7 +63,9 @@ def compose(
     named = [path for path in files if _is_stdin(path)]
     uses = [*([STANDARD_INPUT] if prompt == STANDARD_INPUT else []), *(f"-f {it}" for it in named)]
     if len(uses) > 1:
-        raise UsageError(f"standard input can be read only once, not for {' and '.join(uses)}")
+        raise UsageError(
+            f"standard input can be read only once, but it is given as {' and '.join(uses)}"
+        )
     if uses and not use_stdin:
         raise UsageError(f"--no-stdin contradicts {uses[0]}")
     feed = _Feed(token, encoding, tell, clock)
@@ -155,7 +157,7 @@ class _Feed:
     def _text(self, data: bytes | bytearray, name: str) -> str:
         if len(data) > self._left:
             what = name if self._left == MOST else "the question with all its files"
-            raise UsageError(f"{what} is larger than {MOST // 1024**2} MiB, which is the limit")
+            raise UsageError(f"{what} is larger than the limit of {MOST // 1024**2} MiB")
         self._left -= len(data)
         return decoded(bytes(data), name, self._encoding).rstrip("\n")
 

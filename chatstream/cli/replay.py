@@ -38,7 +38,7 @@ def replay(
         str,
         typer.Argument(
             metavar="FILE|RUN|-",
-            help="A file, the id of a run or the beginning of it, or - for standard input.",
+            help="A file, the id of a run (or its first characters), or - for standard input.",
         ),
     ],
     speed: Annotated[
@@ -47,7 +47,7 @@ def replay(
             "--speed",
             parser=number(0.001),
             metavar="N",
-            help="Play N times as fast as it came.",
+            help="Play at N times the original speed.",
         ),
     ] = 1.0,
     instant: Annotated[bool, typer.Option("--instant", help="Show everything at once.")] = False,
@@ -65,7 +65,7 @@ def replay(
     save_code: SaveCode = None,
     save_images: SaveImages = None,
 ) -> int:
-    """Play a run again as it came, from its record or from saved `--json` output.
+    """Replay a run at its original pace, from its record or saved `--json` output.
 
     Exit status: that of the run; 1 the recording is damaged, 2 there is no such run,
     5 the recording ends before the run does, 130 Ctrl+C.

@@ -62,8 +62,8 @@ def resume(
         str | None,
         typer.Argument(
             metavar="RUN",
-            show_default="the last that did not finish",
-            help="The id of the run, or the beginning of it.",
+            show_default="the last unfinished run",
+            help="The id of the run, or its first characters.",
         ),
     ] = None,
     provider: Provider = None,

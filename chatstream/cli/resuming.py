@@ -28,7 +28,7 @@ def unfinished(run: str | None) -> Record:
     if record.damage is not None:
         raise JournalError(
             f"the journal of run {record.run} is {record.damage}",
-            hint=f"`chatstream history show {record.run} --text` prints what is sound",
+            hint=f"`chatstream history show {record.run} --text` prints the undamaged part",
         )
     if record.finished:
         raise UsageError(f"run {record.run} is complete: there is nothing to continue")
@@ -36,7 +36,7 @@ def unfinished(run: str | None) -> Record:
         raise UsageError(f"run {record.run} has not ended yet")
     if record.tools:
         raise UsageError(
-            f"the answer of run {record.run} had begun to call tools: it cannot be continued",
+            f"run {record.run} cannot be continued: its answer contains tool calls",
             hint="ask the question again",
         )
     return record
@@ -119,7 +119,7 @@ def _at_its_server(
         return resolved
     if row is None or kept is None:
         raise UsageError(
-            f"the journal of run {record.run} does not tell which server was asked",
+            f"the journal of run {record.run} does not say which server was asked",
             hint="name it with --base-url or --provider",
         )
     then = address(row, Settings(base_url=kept))
@@ -128,8 +128,8 @@ def _at_its_server(
         return resolved
     if bare_address(then) != then:
         raise UsageError(
-            f"run {record.run} was asked at {then}, and the journal keeps no password or key",
-            hint="give the whole address with --base-url",
+            f"run {record.run} was asked at {then}, and the journal stores no passwords or keys",
+            hint="give the full address with --base-url",
         )
     there = resolve({**given, "base_url": then}, profile=profile)
     if not (asked.named and kept == asked.base_url):
@@ -137,9 +137,9 @@ def _at_its_server(
         if key or (there.settings.headers and "headers" not in given):
             what = "key is" if key else "headers are"
             raise UsageError(
-                f"run {record.run} was asked at {then}; the settings now lead to "
-                f"{show_url(now)}, whose {what} not sent there",
-                hint=f"if the {what.partition(' ')[0]} is meant for both: --base-url {then}",
+                f"run {record.run} was asked at {then}; the settings now name "
+                f"{show_url(now)}, and its {what} not sent to another server",
+                hint=f"if the {what.partition(' ')[0]} is meant for both, add --base-url {then}",
             )
         there.origins["base_url"] = f"run {record.run}"
     return there
@@ -147,5 +147,5 @@ def _at_its_server(
 
 def _asked(record: Record) -> Asked:
     if record.asked is None:
-        raise JournalError(f"the journal of run {record.run} does not tell what was asked")
+        raise JournalError(f"the journal of run {record.run} does not say what was asked")
     return record.asked

@@ -132,7 +132,7 @@ def run(
         ),
     ]
     if writer is not None:
-        stages.append(journal(writer, partial(token.cancel, Cancelled("nobody reads any more"))))
+        stages.append(journal(writer, partial(token.cancel, Cancelled("the reader has gone"))))
     strategy = settings.buffer if on_screen or settings.buffer != "sliding" else "dynamic"
     if strategy != "none" or settings.coalesce:
         stages.append(singly)
@@ -309,7 +309,7 @@ def check_sendable(options: Mapping[str, Any]) -> None:
         except (TypeError, ValueError, RecursionError) as error:
             raise ConfigError(
                 f"the option {name!r} cannot be sent: its value is not JSON",
-                hint="JSON has texts, numbers, true and false, null, lists, and objects of these",
+                hint="JSON allows strings, numbers, true, false, null, lists and objects",
             ) from error
 
 

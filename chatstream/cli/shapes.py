@@ -41,7 +41,7 @@ def fitted(kind: Any, value: Any) -> Any:
         try:  # an argument need not be UTF-8, what we send has to be
             value = _of_text(kind, argument(value, "it"))
         except UsageError:
-            raise Misfit("takes text in UTF-8, and this is not UTF-8") from None
+            raise Misfit("takes UTF-8 text, but this is not UTF-8") from None
     elif is_table(kind) and isinstance(value, dict) and (inner := get_args(kind)[1]) is not Any:
         value = {
             name: _of_text(inner, item) if isinstance(item, str) else item
@@ -85,7 +85,7 @@ def _check_json(value: Any, keys: tuple[str, ...]) -> None:
         for item in value:
             _check_json(item, keys)
     elif isinstance(value, float) and not math.isfinite(value):
-        raise Misfit(f"takes a number that JSON has, not {value}", keys)
+        raise Misfit(f"takes a number that JSON allows, not {value}", keys)
     elif isinstance(value, int) and abs(value) > _MOST:
         raise Misfit("takes a smaller number", keys)
 
@@ -139,7 +139,7 @@ def _wanted(info: Any, words: tuple[str, ...]) -> str:
         case inspect.LiteralType():
             return f"{', '.join(words[:-1])} or {words[-1]}"
         case inspect.ListType():
-            return 'a list of texts in quotes, such as ["one", "two"]'
+            return 'a list of strings, such as ["one", "two"]'
         case inspect.DictType():
             return "a table"
     return "text in quotes"

@@ -91,7 +91,11 @@ def chosen(shell: str) -> str:
     name = shell or _running()
     if name in SCRIPTS:
         return name
-    what = f"there is no completion for {name!r}" if name else "no shell is recognised here"
+    what = (
+        f"no completion is available for {name!r}"
+        if name
+        else "the current shell is not recognised"
+    )
     hint = f"name one: {', '.join(SCRIPTS)}"
     raise UsageError(what, hint=did_you_mean(name, SCRIPTS, hint))
 

@@ -48,7 +48,7 @@ def _colours(environ: Mapping[str, str]) -> Finding:
         many = "16 million" if deep else "256" if "256" in environ.get("TERM", "") else "16"
         return _ok(f"colours: {many} ({environ.get('TERM') or 'forced'})")
     if environ.get("NO_COLOR"):
-        return _note("colours: off, because NO_COLOR is set", "unset NO_COLOR to have them")
+        return _note("colours: off, because NO_COLOR is set", "unset NO_COLOR to turn them on")
     term = environ.get("TERM") or "not set"
     return _note(f"colours: off, because TERM is {term}", "set TERM, for example to xterm-256color")
 
@@ -72,7 +72,9 @@ def _characters(encoding: str) -> Finding:
 def _clipboard(environ: Mapping[str, str]) -> Finding:
     file = "use --copy-to FILE instead of --copy"
     if not knows_escapes():
-        return _note("clipboard: out of reach, because this terminal has no escapes", file)
+        return _note(
+            "clipboard: not available, because this terminal has no escape sequences", file
+        )
     if environ.get("TMUX"):
         if shutil.which("tmux"):
             return _ok("clipboard: through tmux")
@@ -82,7 +84,7 @@ def _clipboard(environ: Mapping[str, str]) -> Finding:
         name = names.get(value) or names.get("") if value else None
         if name:
             return _note(f"clipboard: {name} ignores OSC 52", file)
-    return _ok("clipboard: by OSC 52, if the terminal allows it; it never confirms")
+    return _ok("clipboard: OSC 52, if the terminal allows it; terminals never confirm it")
 
 
 def _keyboard() -> Finding:

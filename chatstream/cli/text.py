@@ -59,6 +59,6 @@ def argument(text: str, what: str, encoding: str | None = None) -> str:
         try:
             data = os.fsencode(text)
         except UnicodeEncodeError as error:
-            raise UsageError(f"{what} holds half a character") from error
+            raise UsageError(f"{what} contains an unpaired surrogate (invalid Unicode)") from error
         return decoded(data, what, encoding)
     return text

@@ -83,10 +83,10 @@ def _model(
     if settings.model:
         return settings.model, ""
     if usual := usual_model(row, place):
-        return usual, f"the usual model of {name}"
+        return usual, f"the default model of {name}"
     if place == row.base_url and not row.local:
-        return NOTHING, f"{name} has no usual model: choose one with -m"
-    first = "the first model of the server that can chat"
+        return NOTHING, f"{name} has no default model: choose one with -m"
+    first = "the server's first chat model"
     if not _may_be_contacted(place, settings):
         return NOTHING, f"{first}; it was not contacted"
     provider = made(name, settings)
@@ -97,7 +97,7 @@ def _model(
         return NOTHING, f"{first}: {error.message}"
     finally:
         provider.close()
-    return (model, first) if model else (NOTHING, "the server has no model that can chat")
+    return (model, first) if model else (NOTHING, "the server has no chat model")
 
 
 def _key(settings: Settings, row: Row, place: str, origins: dict[str, str]) -> tuple[str, str]:

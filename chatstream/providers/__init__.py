@@ -135,7 +135,7 @@ def find(name: str) -> Row:
         row = _from_entry_points(name)
     if row is None:
         raise UsageError(
-            f"there is no provider {name!r}",
+            f"unknown provider {name!r}",
             hint=did_you_mean(
                 name,
                 PROVIDERS,

@@ -182,7 +182,7 @@ class AnthropicReply(Reply):
             if self._started:
                 self._begin()
                 events.append(Metadata(restart=True, t=t))
-                events.append(Warn("restarted", "the server began its answer again", t=t))
+                events.append(Warn("restarted", "the server started its answer over", t=t))
             self._message(object_of(frame.message), events, t)
         elif kind == "ping":
             self._pings += 1

@@ -332,7 +332,7 @@ class Provider(ABC):
             yield reply.finish()
             return
         cut = cut or Truncated(
-            "the server ended the stream before the answer was whole"
+            "the server ended the stream before the answer was complete"
             if streaming
             else "the server sent an empty body"
         )

@@ -144,10 +144,10 @@ def failure_of(status: int, body: bytes, headers: Mapping[str, str]) -> Chatstre
         failure = failure_in(value if value is not None else page, status)
     if failure.status == 404 and type(failure) is BadRequest:
         failure.hint = (
-            "check the address (--base-url) and the provider: the server has no such page"
+            "check the address (--base-url) and the provider: the server has nothing at this path"
         )
     if re.search(_WANTS_TLS, page):
-        failure.hint = "the server wants TLS there: write https:// in its address (--base-url)"
+        failure.hint = "the server expects TLS: write https:// in its address (--base-url)"
     failure.request_id = request_id(headers)
     _ask_to_wait(failure, retry_after(headers, time.time(), status))
     if (advice := headers.get("x-should-retry")) in {"true", "false"}:
@@ -168,7 +168,7 @@ def no_answer(status: int, *, empty: bool = False) -> ProtocolError | None:
     """
     if status in {204, 205} or 300 <= status < 400 or (empty and 200 < status < 300):
         return ProtocolError(
-            f"the server answered {_named(status)}: there is no answer in it", status=status
+            f"the server replied {_named(status)}, which carries no answer", status=status
         )
     return None
 

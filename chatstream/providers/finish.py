@@ -61,5 +61,5 @@ def gave_up(raw: str) -> ServerError:
 
 def unknown(raw: str, t: float) -> Warn:
     """The warning that a reason of an unknown meaning deserves."""
-    words = f"the server ended the answer for a reason that is not known: {excerpt(raw, 60)!r}"
+    words = f"the server ended the answer for an unknown reason: {excerpt(raw, 60)!r}"
     return Warn("finish_reason", words, t=t)

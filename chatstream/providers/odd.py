@@ -113,7 +113,7 @@ class Oddities:
     def left_out(self, names: list[str], text: str) -> None:
         """Fields of a frame that did not fit, while the rest of it counts."""
         self._keep(text)
-        self._note(f"left out what {', '.join(names[:KEPT])} held: not of the expected type")
+        self._note(f"ignored {', '.join(names[:KEPT])}: not of the expected type")
 
     def _keep(self, text: str) -> None:
         self.count += 1

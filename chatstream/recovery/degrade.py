@@ -66,7 +66,7 @@ def degrade(source: Open) -> Open:
             )
             yield Warn(
                 "unsupported_parameter",
-                f"the server does not take {parameter!r}; asking again without it",
+                f"the server does not accept {parameter!r}; asking again without it",
             )
 
     return opened

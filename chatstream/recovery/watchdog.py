@@ -104,7 +104,7 @@ def within(source: Open, seconds: float | None, clock: Clock = monotonic) -> Ope
                     seen = now
                 if type(event) is Pulse and deadline.passed:
                     error = TimedOut(
-                        f"the answer was not whole within {seconds:g} s",
+                        f"the answer was not complete within {seconds:g} s",
                         hint="raise the limit with --timeout",
                     )
                     error.phase = "total"

@@ -152,7 +152,7 @@ class AccessibleSink:
                 self._say(f"the model calls the tool {event.name} with {one_line(event.arguments)}")
             case ev.Image():
                 self._end_thought()
-                self._say("the answer holds an image")
+                self._say("the answer contains an image")
             case ev.ToolStart():
                 self._end_thought()
                 self._say(f"tool {event.name} started")

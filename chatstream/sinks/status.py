@@ -69,7 +69,7 @@ class Status:
                 self._go_on_with("thinking", now)
                 self._tell = self._thinking
             case ev.ToolCallDelta():
-                words = f"writing a call of {one_line(event.name)}"
+                words = f"writing a call to {one_line(event.name)}"
                 self._go_on_with(words, now)
                 self._tell = self._wait(words, self._since)
             case ev.Progress():
@@ -106,7 +106,7 @@ class Status:
         if self._paused:
             return [
                 Segment("paused", self._theme.warning),
-                Segment(" · space goes on · q ends", self._theme.dim),
+                Segment(" · space resumes · q ends", self._theme.dim),
             ]
         return self._tell(now)
 

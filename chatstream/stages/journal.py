@@ -85,7 +85,7 @@ def _with_warning(held: list[Event], error: Exception) -> list[Event]:
     """The warning goes in front, but never before the event that opens the run."""
     place = 1 if held[0].seq == 0 else 0
     reason = getattr(error, "strerror", None) or str(error)
-    lost = "this answer is not kept" if place else "the rest of this answer is not kept"
+    lost = "this answer is not saved" if place else "the rest of this answer is not saved"
     hint = getattr(error, "hint", None)
     warning = Warn(
         "journal",

@@ -156,12 +156,12 @@ class _Seal:
                     self._note(event)
                 yield event
             if finish is None:
-                raise Truncated("the stream ended without an end")
+                raise Truncated("the stream ended without a final event")
             terminal = self._done(finish)
         except ChatstreamError as error:
             terminal = self._error(self._token.reason or error)
         except Exception as error:
-            log.debug("a mistake of chatstream's own", exc_info=True)
+            log.debug("an internal error", exc_info=True)
             terminal = self._error(self._token.reason or mistake(error))
         finally:
             try:
@@ -311,7 +311,7 @@ def _not_shown(images: Sequence[tuple[str, bool]]) -> str:
     listed = "; ".join([*labels, *(["…"] if len(images) > _LISTED else [])])
     one = len(images) == 1
     what = "an image that is not shown" if one else f"{len(images)} images that are not shown"
-    told = f"the answer holds {what} ({listed})"
+    told = f"the answer contains {what} ({listed})"
     if not any(has_data for _, has_data in images):
         return told
     return f"{told}; --save-images DIR saves {'it' if one else 'them'}"

@@ -157,7 +157,7 @@ def failure(error: Exception) -> JournalError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return _busy()
-    hint = "nothing is lost: the journals keep what the history has not taken in"
+    hint = "nothing is lost: the journals keep every run that the history lacks"
     if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
         return JournalError(f"the history cannot be written: {error}; is the disk full?", hint=hint)
     return JournalError(f"the history cannot be used: {error}", hint=hint)
@@ -299,7 +299,7 @@ class Database:
             self._refuse_newer(found)
             if found == len(MIGRATIONS):
                 return db
-        raise JournalError(f"{self.path} cannot be read as long as its folder cannot be written")
+        raise JournalError(f"{self.path} cannot be read because its folder is not writable")
 
     def _refuse_newer(self, found: int) -> None:
         if not 0 <= found <= len(MIGRATIONS):

@@ -121,7 +121,7 @@ class History:
         if run is None:
             if newest := self._runs("ORDER BY id DESC LIMIT 1"):
                 return newest[0]
-            raise UsageError("there is no run yet", hint="`chatstream ask` makes one")
+            raise UsageError("there are no runs yet", hint="`chatstream ask` starts one")
         begin = entries.storable(run)
         found = self._runs("WHERE id = ?", begin)
         if begin and not found:
@@ -129,10 +129,10 @@ class History:
         if len(found) == 1:
             return found[0]
         if found:
-            what = f"{run!r} is the beginning of {len(found)} runs"
-            raise UsageError(what, hint="give more of it")
+            what = f"{run!r} matches {len(found)} runs"
+            raise UsageError(what, hint="give more characters of the id")
         if any(begin and it.startswith(begin) for it in self._journals()):
-            raise UsageError(f"the run {run!r} goes on, or its journal cannot be read")
+            raise UsageError(f"run {run!r} is still going, or its journal cannot be read")
         raise UsageError(f"there is no run {run!r}", hint="`chatstream history` lists them")
 
     @_mended
@@ -187,8 +187,8 @@ class History:
         if aside is None:  # another process was faster
             return
         self._tell(
-            "the database of the history was damaged; it is rebuilt from the journals, "
-            f"and the damaged one is kept as {aside}"
+            "the history database was damaged; it is rebuilt from the journals, "
+            f"and the damaged file is kept as {aside}"
         )
         self._sync()
         with contextlib.closing(sqlite3.connect(aside)) as old:

@@ -107,7 +107,9 @@ class Journal:
             while data:
                 data = data[os.write(self._file, data) :]
         except UnicodeEncodeError as error:
-            raise JournalError("half a character is no text") from error
+            raise JournalError(
+                "the text contains an unpaired surrogate (invalid Unicode)"
+            ) from error
         except OSError as error:
             raise JournalError(f"{self._folder}: {error.strerror}", hint=_ELSEWHERE) from error
         self.ok = True

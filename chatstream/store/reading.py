@@ -113,7 +113,7 @@ class Reader:
             self._in_batches = _IS_JOURNAL in line
         mark = _MARK.search(line)
         if mark and zlib.crc32(line[: mark.start()], self._crc) != int(mark[1]):
-            raise Damaged(self._line, "its checksum does not fit the bytes before it")
+            raise Damaged(self._line, "its checksum does not match the bytes before it")
         self._crc = zlib.crc32(end, zlib.crc32(line, self._crc))
         if line.strip():
             try:
@@ -129,7 +129,7 @@ class Reader:
 
     def _count(self, seq: int) -> None:
         if seq != self._next and (self._strict or 0 <= seq < self._next):
-            raise Damaged(self._line, f"this is event {seq}, where event {self._next} should be")
+            raise Damaged(self._line, f"this is event {seq}, but event {self._next} was expected")
         self._next = seq + 1
 
 
@@ -282,7 +282,7 @@ def _request(line: bytes) -> tuple[Asked | None, str | None]:
         if not head.digest:  # what `--json` has written
             return None, None
         if digest_of(head.request) != head.digest:
-            return None, "damaged in line 1: the digest of the request does not fit"
+            return None, "damaged in line 1: the digest of the request does not match"
         return _asked.decode(head.request), None
     except ValueError as error:
         return None, f"damaged in line 1: {error}"
@@ -306,10 +306,10 @@ def find(folder: Path, run: str) -> Path:
     if len(exact or found) == 1:
         return (exact or found)[0]
     if found:
-        raise UsageError(f"{run!r} is the beginning of {len(found)} runs", hint="give more of it")
-    raise UsageError(
-        f"there is no journal of a run {run!r}", hint="`chatstream history` lists them"
-    )
+        raise UsageError(
+            f"{run!r} matches {len(found)} runs", hint="give more characters of the id"
+        )
+    raise UsageError(f"there is no run {run!r}", hint="`chatstream history` lists them")
 
 
 def last_unfinished(folder: Path) -> Path:

@@ -74,4 +74,4 @@ def sweep(folder: Path, keep_complete: float, keep_incomplete: float, now: float
             history.sync()
             expire(history, keep_complete, keep_incomplete, now, deadline)
     except (OSError, ChatstreamError):
-        log.debug("the journals could not be swept", exc_info=True)
+        log.debug("old journals could not be deleted", exc_info=True)

@@ -226,7 +226,7 @@ def _window_bits(data: bytes, coding: str) -> int | None:
         return zlib.MAX_WBITS
     if deflated:
         return -zlib.MAX_WBITS
-    raise ProtocolError(f"the server compresses with {coding!r}, which was not asked for")
+    raise ProtocolError(f"the server compresses with {coding!r}, which was not requested")
 
 
 def _is_text(data: bytes) -> bool:

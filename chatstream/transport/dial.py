@@ -232,7 +232,7 @@ def _finish(sock: socket.socket, guard: Guard) -> socket.socket:
 def _most_telling(failures: Sequence[OSError], addresses: Sequence[Address]) -> OSError:
     """A family of addresses that this machine lacks does not hide what the server did."""
     if not failures:
-        return NobodyThere(socket.gaierror("the name has no address"), here=False, named=False)
+        return NobodyThere(socket.gaierror("the host name has no address"), here=False, named=False)
     telling = [it for it in failures if it.errno not in _NO_ROUTE] or failures
     if all(isinstance(it, ConnectionRefusedError) for it in telling):
         here = all(is_loopback(str(address.place[0])) for address in addresses)

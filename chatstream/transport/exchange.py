@@ -167,7 +167,7 @@ class Transport:
                 return
             log.debug("redirected to %s", show_url(target))
             call = msgspec.structs.replace(call, url=target)
-        raise ProtocolError(f"the server redirects in a circle, last to {show_url(call.url)}")
+        raise ProtocolError(f"the server redirects in a loop, last to {show_url(call.url)}")
 
     def _attempt(
         self, call: Call, token: CancelToken
@@ -327,7 +327,7 @@ def _redirect(call: Call, head: Head) -> str | None:
         own = urlsplit(call.url)
         return parts._replace(scheme=own.scheme, netloc=own.netloc).geturl()
     raise ProtocolError(
-        f"the server redirects to {show_url(target)}; keys and questions are not sent on to it",
+        f"the server redirects to {show_url(target)}; keys and questions are not sent there",
         status=head.status,
         hint="if that address is right, give it with --base-url",
     )
@@ -350,7 +350,7 @@ def _translate(error: Exception, call: Call, connect: float | None, lane: Lane) 
         raise trust.failure(refused[-1], call.url) from error
     # InvalidURL, InvalidHeader, MissingSchema…; http.client asserts what a host looks like.
     if isinstance(error, ValueError | UnicodeError | AssertionError):
-        why = "no host has such a name" if isinstance(error, AssertionError) else error
+        why = "this is not a valid host name" if isinstance(error, AssertionError) else error
         raise ConfigError(
             f"the request to {where} cannot be made: {why}",
             hint="check the address (--base-url), the key and the proxy settings",

@@ -47,7 +47,7 @@ def read_head(file: BufferedReader) -> ResponseHead:
         version, status, reason = _status_line(lines.next())
         if status == 101:
             raise ProtocolError(
-                "the server wants to switch to another protocol (101), which was not asked for"
+                "the server wants to switch to another protocol (101), which was not requested"
             )
         headers = _headers(lines)
         if status >= 200:

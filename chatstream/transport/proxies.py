@@ -161,7 +161,7 @@ def no_connection(
     kind = ConnectError if may_pass else ProxyRefused
     return kind(
         f"{_named(proxy)} did not connect to {where}: {words}",
-        hint="ask whoever runs the proxy, or name the server in NO_PROXY to ask it directly",
+        hint="ask whoever runs the proxy, or add the server to NO_PROXY to bypass the proxy",
     )
 
 
@@ -188,7 +188,7 @@ def _no_tls(error: ssl.SSLError, proxy: Proxy | None) -> ChatstreamError:
         )
     return ProxyRefused(
         f"{_named(proxy)} does not speak TLS",
-        hint=f"begin its address in {_source(proxy)} with http://, for https servers too",
+        hint=f"begin its address in {_source(proxy)} with http://, even for https servers",
     )
 
 

@@ -64,8 +64,8 @@ _REFUSED = {  # X509_V_ERR_…: what is wrong with the certificate, and what to 
     20: ("comes from an authority that is not trusted here", _AUTHORITY),
     21: ("comes from an authority that is not trusted here", _AUTHORITY),
     23: ("has been revoked", "the server needs a new certificate"),
-    62: ("is for another host name", "use a name in the address that the certificate holds"),
-    64: ("is not for this IP address", "use a name in the address that the certificate holds"),
+    62: ("is for another host name", "in the address, use a name that the certificate covers"),
+    64: ("is not for this IP address", "in the address, use a name that the certificate covers"),
 }
 
 _NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
@@ -100,7 +100,7 @@ def failure(error: BaseException, url: str) -> ChatstreamError:
     reason = getattr(error, "reason", None)
     if reason in _NO_TLS:
         return TLSError(
-            f"no secure connection to {where}: what answers there is not TLS",
+            f"no secure connection to {where}: the server does not speak TLS",
             hint=f"if it speaks plain HTTP, write {plain(where)}",
         )
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
@@ -143,7 +143,7 @@ def _load_named(context: ssl.SSLContext, name: str, places: Sequence[str]) -> No
             _load(context, path)
             loaded = True
         except ssl.SSLError:
-            problem = f"{path} holds no certificate in PEM form"
+            problem = f"{path} contains no PEM certificate"
         except (OSError, ValueError) as error:
             problem = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
     if name and not loaded:

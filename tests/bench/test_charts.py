@@ -15,7 +15,7 @@ from tests.support.results import result
 
 def test_a_histogram_has_an_outline_for_each_arm() -> None:
     shown = plots(html(result(n=12, arms=3)))
-    for title in ("TTFT: number of runs", "Gaps between arrivals: how many"):
+    for title in ("TTFT: number of runs", "Gaps between arrivals: number of gaps"):
         assert len(paths(shown[title], "area")) == 3
 
 

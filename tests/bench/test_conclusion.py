@@ -51,7 +51,7 @@ def test_one_arm_has_its_figures_and_how_sure_they_are() -> None:
 def test_what_is_not_sure_is_said_to_be() -> None:
     assert "known only to within 54 %" in said(*arm(SPREAD))
     few = said(*arm(FAST[:3]))
-    assert "after 501 ms (median of 3 runs, too few to tell how sure that is; kernel" in few
+    assert "after 501 ms (median of 3 runs, too few for a confidence interval; kernel" in few
     assert "(1 run, too few" in said(*arm(FAST[:1]))
 
 
@@ -60,7 +60,7 @@ def test_failed_runs_are_named() -> None:
     assert "(median of 13 runs, 1 of which failed; kernel-timed)" in some
     most = said(*arm(FAST[:1]), *[sample(None, status=FAILED)] * 2)
     assert most == "a failed 2 of 3 runs."
-    assert said(sample(None, status=FAILED)) == "a gave no whole answer."
+    assert said(sample(None, status=FAILED)) == "a gave no complete answer."
 
 
 def test_tokens_that_were_not_counted_are_marked() -> None:
@@ -108,7 +108,7 @@ def test_a_difference_that_is_not_sure_is_none() -> None:
     told = two(arm(SPREAD), arm([it + 0.1 for it in SPREAD], name="b"))
     assert told.startswith(f"a and b: {NO_DIFFERENCE} (about ")
     few = two(arm(FAST[:3]), arm(SLOW[:3], name="b"))
-    assert few.startswith(f"a and b: {NO_DIFFERENCE} (about 3 more runs might)")
+    assert few.startswith(f"a and b: {NO_DIFFERENCE} (about 3 more runs might show one)")
 
 
 def test_an_arm_whose_runs_fail_is_far_behind_or_out() -> None:
@@ -116,7 +116,7 @@ def test_an_arm_whose_runs_fail_is_far_behind_or_out() -> None:
     assert two(arm(FAST), failing).startswith("a is far sooner to its first token than b")
     silent = two(arm(FAST), [sample(None, "b", status=FAILED)] * 3)
     assert silent.startswith("a sends its first token after")
-    assert silent.endswith(" b gave no whole answer.")
+    assert silent.endswith(" b gave no complete answer.")
 
 
 @pytest.mark.parametrize(

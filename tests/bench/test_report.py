@@ -430,7 +430,9 @@ def test_the_last_words_are_the_sentence_and_the_terms_have_their_command() -> N
 
 
 def test_an_exit_status_has_its_reason() -> None:
-    assert "exit 130  stopped: these are the runs until then" in shown(result(n=2, exit_status=130))
+    assert "exit 130  stopped early: only the runs up to then are included" in shown(
+        result(n=2, exit_status=130)
+    )
 
 
 def test_names_of_servers_are_text_and_nothing_else() -> None:

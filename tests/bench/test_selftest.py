@@ -467,7 +467,7 @@ def test_a_send_that_was_held_up_is_told_and_excuses_nothing() -> None:
     assert (row.held, row.deltas) == (1, len(STEADY))
     assert row.sure_p99 == pytest.approx(0.0)
     lines = " ".join(SelfTest(rows=[row], elapsed=1.0).lines())
-    assert "This machine held up 1 sends (0.000 ms without them)." in lines
+    assert "This machine delayed 1 sends (0.000 ms without them)." in lines
 
 
 def test_where_every_send_was_held_up_none_is_sure() -> None:

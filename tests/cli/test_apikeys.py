@@ -56,7 +56,7 @@ def test_what_holds_no_key_is_none(blank: str) -> None:
     ],
 )
 def test_what_no_server_takes_as_a_key_is_refused_and_not_shown(given: str) -> None:
-    with pytest.raises(ConfigError, match=r"^MY_KEY holds") as caught:
+    with pytest.raises(ConfigError, match=r"^MY_KEY contains") as caught:
         cleaned(given, "MY_KEY")
     assert given not in f"{caught.value.message}{caught.value.hint}"
 
@@ -84,7 +84,7 @@ def test_a_key_command_is_a_line_for_the_shell_and_prints_the_key_first(command:
         ("kill -9 $$", "SIGKILL"),
         ("true", "printed no key$"),
         ("echo nothing here >&2", "printed no key: nothing here$"),
-        ("echo 'two words'", "what the key command printed holds"),
+        ("echo 'two words'", "what the key command printed contains"),
         ("'", "failed with exit status 2"),
         ("echo a\0b", "cannot be run"),
         ("exec yes", "printed more than 64 KiB"),
@@ -101,7 +101,7 @@ def test_a_key_command_that_fails_is_reported_in_its_own_words(command: str, why
 def test_a_command_that_does_not_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatstream.cli.apikeys._SECONDS", 0.1)
     monkeypatch.setattr("chatstream.cli.apikeys._SOON", 0.05)
-    with pytest.raises(ConfigError, match=r"did not end within 0.1 s"):
+    with pytest.raises(ConfigError, match=r"did not finish within 0.1 s"):
         ask_command("exec sleep 60")
 
 

@@ -187,7 +187,7 @@ def test_used_up_memory_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("chatstream.cli.schema.schema", hungry)
     done = run_here(["schema"])
-    assert (done.status, done.stderr) == (1, "error: there is not enough memory\n")
+    assert (done.status, done.stderr) == (1, "error: out of memory\n")
 
 
 ANSWER = "```py\none\n```\n\n```sh\ntwo\n```\n"

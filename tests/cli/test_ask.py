@@ -330,7 +330,7 @@ def test_standard_input_that_nohup_leaves_is_none() -> None:
     [
         (["--encoding", "nope"], "--encoding 'nope' is not a text encoding"),
         (["-f", "-", "--no-stdin"], "--no-stdin contradicts -f -"),
-        (["-f", "a\0b"], "has a NUL in it"),
+        (["-f", "a\0b"], "contains a NUL character"),
         (["caf\udce9"], "the question is not UTF-8 text: byte 4"),
     ],
 )
@@ -438,7 +438,7 @@ def test_a_folder_that_cannot_be_written_is_named_once_and_what_helps() -> None:
     assert (done.status, done.stdout) == (0, TEXT.encode())
     assert done.stderr == (
         "warning: the journal cannot be written: /dev/null/x/chatstream/runs: Not a directory; "
-        "this answer is not kept (set XDG_STATE_HOME, or use --no-journal)\n"
+        "this answer is not saved (set XDG_STATE_HOME, or use --no-journal)\n"
     )
 
 
@@ -447,7 +447,7 @@ def test_a_configuration_that_is_named_and_missing_asks_nobody(tmp_path: Path) -
         arguments = ["ask", *server_flags("openai", server.url), "hi"]
         done = run_here(arguments, CHATSTREAM_CONFIG=str(tmp_path / "typo.toml"))
     assert (done.status, server.requests) == (2, [])
-    assert f"there is no file {tmp_path}/typo.toml" in done.stderr
+    assert f"{tmp_path}/typo.toml, which does not exist" in done.stderr
 
 
 def test_a_relative_state_folder_is_ignored(
@@ -663,7 +663,7 @@ def test_an_unknown_strategy_tells_which_there_are(tmp_path: Path) -> None:
     config.write_text('[strategies]\ncheap = ["a"]\nfast = ["b"]\n')
     done = run_here(["ask", "--strategy", "slow", "hi"], CHATSTREAM_CONFIG=str(config))
     assert (done.status, done.stdout) == (2, b"")
-    assert "there is no strategy 'slow'" in done.stderr
+    assert "unknown strategy 'slow'" in done.stderr
     assert "cheap, fast" in done.stderr
 
 

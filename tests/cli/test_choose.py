@@ -104,7 +104,7 @@ def test_a_strategy_stands_in_the_place_of_the_model() -> None:
 
 @pytest.mark.parametrize(("known", "hint"), [({}, "none yet"), ({"a": ["m"], "b": ["n"]}, "a, b")])
 def test_an_unknown_strategy_is_a_mistake(known: dict[str, list[str]], hint: str) -> None:
-    with pytest.raises(ConfigError, match="no strategy 'x'") as caught:
+    with pytest.raises(ConfigError, match="unknown strategy 'x'") as caught:
         candidates(with_(strategy="x", strategies=known))
     assert (caught.value.hint or "").endswith(hint)
 
@@ -262,11 +262,11 @@ def test_a_local_ollama_is_chosen_with_the_first_model_that_can_chat(
 @pytest.mark.parametrize(
     ("ollama", "why"),
     [
-        (None, "no Ollama answers"),
-        (Ollama(), "has no model that can chat"),
-        (Ollama(NOMIC, EMBEDS, PAINTS), "has no model that can chat"),
-        (Ollama(LLAMA, shown={"llama3.2:latest": ["embedding"]}), "has no model that can chat"),
-        (Script(Reply(b"<html>", status=502)), "no Ollama answers"),
+        (None, "Ollama does not answer"),
+        (Ollama(), "has no chat model"),
+        (Ollama(NOMIC, EMBEDS, PAINTS), "has no chat model"),
+        (Ollama(LLAMA, shown={"llama3.2:latest": ["embedding"]}), "has no chat model"),
+        (Script(Reply(b"<html>", status=502)), "Ollama does not answer"),
     ],
 )
 def test_without_one_the_first_key_decides(
@@ -308,7 +308,7 @@ def test_the_first_place_that_can_be_asked_as_things_are_is_chosen(
 def test_a_key_that_is_none_is_refused_and_not_passed_over(
     choices: Callable[..., list[Choice]],
 ) -> None:
-    with pytest.raises(ConfigError, match="OPENAI_API_KEY holds"):
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY contains"):
         choices(None, OPENAI_API_KEY="two words", ANTHROPIC_API_KEY="a")
 
 
@@ -331,7 +331,7 @@ def test_a_server_that_is_named_gets_its_first_model_that_can_chat() -> None:
 
 
 def test_a_server_with_embeddings_alone_has_no_model() -> None:
-    with Ollama(NOMIC) as ollama, pytest.raises(UsageError, match="no model that can chat"):
+    with Ollama(NOMIC) as ollama, pytest.raises(UsageError, match="no chat model"):
         result_of(server_of(Settings(provider="ollama", base_url=ollama.url), CancelToken()))
 
 

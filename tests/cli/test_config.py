@@ -121,7 +121,7 @@ def test_options_of_all_origins_are_joined(file: tuple[Path, Environ]) -> None:
         ('reasoning = "maybe"', "reasoning"),
         ("modle = 3", "did you mean 'model'"),
         ("model =", "not valid TOML"),
-        ('profile = "none"', "there is no profile 'none'"),
+        ('profile = "none"', "unknown profile 'none'"),
         ('profile = "a"\nprofiles = 3', "line 2: profiles takes a table"),
         ('profile = "a"\nprofiles.a = 3', "line 2: profiles.a takes a table"),
         ("[proviles.work]", "did you mean 'profiles'?"),
@@ -129,8 +129,8 @@ def test_options_of_all_origins_are_joined(file: tuple[Path, Environ]) -> None:
         ("profile = ['a']", "line 1: profile takes the name"),
         ("[profile.work]\nmodel = 'm'", "line 1: profile takes the name"),
         ('profile = ""', "line 1: profile is empty"),
-        ("modle = 'm'\nretries = 3", "line 1: there is no setting 'modle'"),
-        ("profile = 'a'\n[profiles.a]\nretris = 1", "line 3: there is no setting 'retris'"),
+        ("modle = 'm'\nretries = 3", "line 1: unknown setting 'modle'"),
+        ("profile = 'a'\n[profiles.a]\nretris = 1", "line 3: unknown setting 'retris'"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_with_its_name(
@@ -198,7 +198,7 @@ def test_strategies_are_a_table_of_lists(file: tuple[Path, Environ]) -> None:
 
 
 TEXT, SWITCH, NUMBER = "text in quotes", "true or false", "a number from 0 to 1,000,000,000"
-LIST, WHOLE = "a list of texts in quotes", "a whole number from"
+LIST, WHOLE = "a list of strings", "a whole number from"
 WANTED = {
     **dict.fromkeys(
         ["provider", "model", "base_url", "api_key", "key_variable", "key_command"], TEXT
@@ -341,10 +341,10 @@ def test_a_variable_that_is_not_ours_is_reported_with_what_it_may_stand_for() ->
     }
     resolved = resolve({}, environ=environ)
     assert resolved.warnings == (
-        "CHATSTREAM_HOSTNAME_OF_SOMEONE is ignored, it is no variable of chatstream",
-        "CHATSTREAM_MODLE is ignored, it is no variable of chatstream: "
+        "CHATSTREAM_HOSTNAME_OF_SOMEONE is ignored: it is not a chatstream variable",
+        "CHATSTREAM_MODLE is ignored: it is not a chatstream variable; "
         "did you mean CHATSTREAM_MODEL?",
-        "CHATSTREAM_OPTIONS is ignored, a table can only be set in the configuration file",
+        "CHATSTREAM_OPTIONS is ignored: a table can only be set in the configuration file",
     )
     every = {f"CHATSTREAM_{name.upper()}": "1" for name in FIELDS if name not in TABLES}
     texts = dict.fromkeys(every, "")

@@ -132,7 +132,7 @@ def test_what_is_no_setting_is_reported_with_what_it_may_be(path: Path, command:
     done = run_here(["config", command, "modle"])
     assert (done.status, done.stderr) == (
         2,
-        "error: there is no setting 'modle'\ndid you mean 'model'?\n",
+        "error: unknown setting 'modle'\ndid you mean 'model'?\n",
     )
     assert not path.exists()
 
@@ -151,8 +151,8 @@ def test_a_profile_that_is_gone_can_be_replaced_and_removed(path: Path) -> None:
     path.parent.mkdir()
     path.write_text('profile = "gone"\n[profiles.work]\nmodel = "m"\n')
     said = run_here(["config", "show"]).stderr
-    assert "there is no profile 'gone'" in said
-    assert said.endswith("profiles there: work; `chatstream config unset profile` ends its use\n")
+    assert "unknown profile 'gone'" in said
+    assert said.endswith("known profiles: work; `chatstream config unset profile` stops using it\n")
     assert run_here(["config", "set", "profile", "work"]).stderr == ""
     assert run_here(["config", "get", "model"]).stdout == b"m\n"
     for remove in (["set", "profile", ""], ["unset", "profile"]):
@@ -164,7 +164,7 @@ def test_a_profile_that_is_gone_can_be_replaced_and_removed(path: Path) -> None:
 def test_a_profile_that_is_not_there_yet_is_set_with_a_warning(path: Path) -> None:
     done = run_here(["config", "set", "profile", "work"])
     assert done.status == 0
-    assert done.stderr.startswith(f"warning: there is no profile 'work' in {path} yet; ")
+    assert done.stderr.startswith(f"warning: profile 'work' does not exist in {path} yet; ")
     done = run_here(["config", "set", "--profile", "work", "profile", "home"])
     assert (done.status, "cannot name another" in done.stderr) == (2, True)
 
@@ -219,7 +219,7 @@ def test_a_variable_that_is_not_ours_is_reported(path: Path) -> None:
     )
     assert (done.status, done.stdout) == (0, b"3\n")
     assert done.stderr == (
-        "warning: CHATSTREAM_RETRYS is ignored, it is no variable of chatstream: "
+        "warning: CHATSTREAM_RETRYS is ignored: it is not a chatstream variable; "
         "did you mean CHATSTREAM_RETRIES?\n"
     )
 
@@ -246,7 +246,7 @@ def test_without_a_home_every_command_names_it(monkeypatch: pytest.MonkeyPatch) 
     done = run_here(["ask", "-p", "demo", "-m", "demo-fast", "hi"])
     assert (done.status, bool(done.stdout)) == (0, True)
     assert done.stderr == (
-        "warning: the journal cannot be written: HOME is not set; this answer is not kept "
+        "warning: the journal cannot be written: HOME is not set; this answer is not saved "
         "(set XDG_STATE_HOME, or use --no-journal)\n"
     )
     quiet = run_here(["ask", "-p", "demo", "-m", "demo-fast", "--no-journal", "hi"])

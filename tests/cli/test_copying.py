@@ -35,7 +35,7 @@ DONE = ev.Done(finish_reason="stop", stats=ev.Stats(1.0, 1), attempts=1)
 CUT = ev.Error("truncated", "cut", recoverable=True, partial=True)
 ODD = "é日😀\x1b]52;c;eA==\x07\x1b[2J\r\n\x00\u202e\u2028 end"
 CODE = "One:\n\n```python\nx = 1\n```\n\nTwo:\n\n- a\n  ```sh\n  ls\n    -l\n  ```\n"
-NOT_WHOLE = "careful: the answer is not whole"
+NOT_WHOLE = "careful: the answer is incomplete"
 
 
 def given(copying: Copying, *events: ev.Event) -> Copying:
@@ -168,7 +168,7 @@ def test_nothing_wanted_and_each_alone_are_fine() -> None:
 
 
 def test_what_contradicts_itself_is_refused(tmp_path: Path) -> None:
-    assert "exclude each other" in refused(Copying(copy=True, code=0))
+    assert "cannot be combined" in refused(Copying(copy=True, code=0))
     assert "--copy-code -1" in refused(Copying(code=-1))
     assert "what to copy" in refused(Copying(to=tmp_path / "copy"))
 
@@ -241,12 +241,12 @@ def test_a_block_is_copied_exactly(code: int, block: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "code", "line"),
     [
-        (CODE, 3, "the answer has 2 code blocks, there is no 3rd"),
-        (CODE, 5, "the answer has 2 code blocks, there is no 5th"),
-        (CODE, 12, "the answer has 2 code blocks, there is no 12th"),
-        (CODE, 21, "the answer has 2 code blocks, there is no 21st"),
-        (CODE, 111, "the answer has 2 code blocks, there is no 111th"),
-        ("```\nx\n```", 2, "the answer has 1 code block, there is no 2nd"),
+        (CODE, 3, "the answer has no code block 3, only 2 code blocks"),
+        (CODE, 5, "the answer has no code block 5, only 2 code blocks"),
+        (CODE, 12, "the answer has no code block 12, only 2 code blocks"),
+        (CODE, 21, "the answer has no code block 21, only 2 code blocks"),
+        (CODE, 111, "the answer has no code block 111, only 2 code blocks"),
+        ("```\nx\n```", 2, "the answer has no code block 2, only 1 code block"),
         ("prose", 0, "the answer has no code block"),
         ("prose", 1, "the answer has no code block"),
     ],
@@ -352,8 +352,8 @@ def test_nothing_is_overwritten_and_no_link_is_followed(tmp_path: Path) -> None:
     ok, said = copied(CODE, Copying(save=folder))
     assert ok
     assert said == [
-        f"saved {folder}/code-1-4.py (code-1.py was there already)",
-        f"saved {folder}/code-2-2.sh (code-2.sh was there already)",
+        f"saved {folder}/code-1-4.py (code-1.py already exists)",
+        f"saved {folder}/code-2-2.sh (code-2.sh already exists)",
     ]
     assert (victim.read_text(), (folder / "code-1.py").read_text()) == ("precious", "mine")
     assert (folder / "code-1-4.py").read_text() == "x = 1\n"
@@ -412,11 +412,11 @@ def test_the_images_of_an_answer_that_broke_off_are_saved_and_said_not_to_be_all
 
 
 def test_where_nothing_came_nothing_is_said_not_to_be_whole(tmp_path: Path) -> None:
-    assert finished(given(Copying(images=tmp_path), CUT)) == (False, ["the answer has no image"])
+    assert finished(given(Copying(images=tmp_path), CUT)) == (False, ["the answer has no images"])
 
 
 def test_an_answer_without_images_saves_nothing(tmp_path: Path) -> None:
-    assert copied("prose", Copying(images=tmp_path)) == (False, ["the answer has no image"])
+    assert copied("prose", Copying(images=tmp_path)) == (False, ["the answer has no images"])
     assert names(tmp_path) == []
 
 

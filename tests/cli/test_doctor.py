@@ -83,9 +83,9 @@ def test_it_says_what_it_asks_while_it_asks_and_asks_what_it_is_told(examine: Ex
     assert lines[0].endswith(f"({server.url}/v1): 'Count to ten.'")
     assert lines[1].startswith("Two requests of at most 77 tokens, with up to 300 s for each first")
     assert [re.sub(r"[\d.]+ s$", "… s", it) for it in lines[2:]] == [
-        "Request 1 of 2 is sent.",
+        "Sending request 1 of 2.",
         "Request 1 of 2: 40 tokens in … s",
-        "Request 2 of 2 is sent.",
+        "Sending request 2 of 2.",
         "Request 2 of 2: 40 tokens in … s",
     ]
 
@@ -185,7 +185,7 @@ def test_a_server_without_any_model_is_one_for_the_user(examine: Examine) -> Non
     with Script(Reply.json({"data": []})) as server:
         done = examine(server.url, "-p", "openai")
     assert (done.status, done.stdout) == (2, b"")
-    assert "has no model" in done.stderr
+    assert "has no chat model" in done.stderr
 
 
 def test_what_a_server_sends_cannot_drive_the_terminal_and_stays_one_line(examine: Examine) -> None:

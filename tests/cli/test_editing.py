@@ -76,7 +76,7 @@ def test_without_a_person_what_is_wrong_is_reported_and_stays(path: Path, tmp_pa
     done = edit(tmp_path, 'theme = "drak"\nmodle = "m"\n')
     assert done.status == 2
     assert f'{path}, line 1: theme takes auto, dark or light, not "drak"' in done.stderr
-    assert f"{path}, line 2: there is no setting 'modle'" in done.stderr
+    assert f"{path}, line 2: unknown setting 'modle'" in done.stderr
     assert path.read_text().startswith("theme")
 
 
@@ -107,8 +107,8 @@ def test_a_person_restores_the_file_or_keeps_it(
     ("command", "said"),
     [
         ("exit 3; true", "ended with status 3"),
-        ("kill -9 $$; true", "was ended by signal 9"),
-        ("no-such-editor-here", "there is no editor 'no-such-editor-here'"),
+        ("kill -9 $$; true", "was killed by signal 9"),
+        ("no-such-editor-here", "the editor 'no-such-editor-here' was not found"),
     ],
 )
 def test_an_editor_that_fails_is_reported_and_leaves_nothing(

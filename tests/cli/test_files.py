@@ -33,7 +33,7 @@ def test_where_a_name_is_taken_the_next_one_is(tmp_path: Path) -> None:
     (tmp_path / "a-1-2.txt").symlink_to(tmp_path / "elsewhere")
     path, said = saved(tmp_path)
     assert (path.name, path.read_bytes()) == ("a-1-3.txt", b"data")
-    assert said == [f"saved {path} (a-1.txt was there already)"]
+    assert said == [f"saved {path} (a-1.txt already exists)"]
     assert (tmp_path / "a-1.txt").read_text() == "mine"
     assert not (tmp_path / "elsewhere").exists()
 

@@ -61,16 +61,16 @@ def test_a_value_is_sent_as_it_is_written() -> None:
     [
         ("", SECRET, "no name"),
         (" ", SECRET, "no name"),
-        ("X A", SECRET, "character that no name may have"),
-        ("X-\xe9", SECRET, "character that no name may have"),
-        ("X-A\r\nX-B", SECRET, "character that no name may have"),
+        ("X A", SECRET, "a character that is not allowed there"),
+        ("X-\xe9", SECRET, "a character that is not allowed there"),
+        ("X-A\r\nX-B", SECRET, "a character that is not allowed there"),
         ("X-A", "", "value of X-A is empty"),
         ("X-A", "  ", "value of X-A is empty"),
-        ("X-A", f"{SECRET}\r\nX-B: 1", "value of X-A holds a line break"),
-        ("X-A", f"{SECRET}\nX-B: 1", "value of X-A holds a line break"),
-        ("X-A", f"{SECRET}\x00", "character that no value may have"),
-        ("X-A", f"{SECRET}\u2603", "character that no value may have"),
-        ("X-A", f"{SECRET}\udce9", "character that no value may have"),
+        ("X-A", f"{SECRET}\r\nX-B: 1", "value of X-A contains a line break"),
+        ("X-A", f"{SECRET}\nX-B: 1", "value of X-A contains a line break"),
+        ("X-A", f"{SECRET}\x00", "a character that is not allowed there"),
+        ("X-A", f"{SECRET}\u2603", "a character that is not allowed there"),
+        ("X-A", f"{SECRET}\udce9", "a character that is not allowed there"),
         ("Content-Length", "5", "Content-Length cannot be set"),
         ("transfer-encoding", "chunked", "transfer-encoding cannot be set"),
         ("Proxy-Authorization", SECRET, "Proxy-Authorization cannot be set"),
@@ -280,7 +280,7 @@ def test_a_resume_sends_none_that_now_belong_to_another_server(
         file.write_text('[headers]\nAuthorization = "Bearer theirs"\n')
         answer = answer_of(chatstream.resume(retries=0))
         assert isinstance(answer.terminal, ev.Error)
-        assert "whose headers are not sent there" in answer.terminal.message, answer.terminal
+        assert "its headers are not sent" in answer.terminal.message, answer.terminal
         assert server.requests == other.requests == []
 
 

@@ -38,7 +38,7 @@ def test_an_empty_history_is_no_failure(folder: Path) -> None:
     for arguments in (["history"], ["history", "list"], ["history", "list", "--json"]):
         done = run(arguments)
         assert (done.status, done.stdout) == (0, b"")
-        assert "there is nothing yet" in done.stderr
+        assert "there are no runs yet" in done.stderr
     assert run_here(["history", "export"]).status == 0
     assert run_here(["history", "search", "word"]).status == 0
 
@@ -65,7 +65,7 @@ def test_an_option_before_a_command_is_not_dropped(folder: Path) -> None:
     for option in (["-n", "1"], ["--json"]):
         done = run_here(["history", *option, "search", "word"])
         assert done.status == 2
-        assert f"{option[0]} belongs after `search`" in done.stderr + done.stdout.decode()
+        assert f"{option[0]} is an option of `search`" in done.stderr + done.stdout.decode()
 
 
 def test_on_a_pipe_nothing_is_cut_and_a_terminal_is_not_overrun(folder: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_terminal_gets_clean_text(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["show"], "there is no run yet"),
+        (["show"], "there are no runs yet"),
         (["show", "2026"], "there is no run '2026'"),
         (["rm", "2026"], "there is no run '2026'"),
         (["export", "2026"], "there is no run '2026'"),
@@ -221,7 +221,7 @@ def test_search_finds_words_and_shows_where(folder: Path) -> None:
         assert run_here(["history", "search", *words]).stdout.decode().startswith(run_id(3))
     nothing = run_here(["history", "search", "-n", "5", 'no" OR *'])
     assert (nothing.status, nothing.stdout) == (0, b"")
-    assert "nothing has these words" in nothing.stderr
+    assert "no message contains these words" in nothing.stderr
 
 
 def test_export_has_all_texts_as_they_are(folder: Path) -> None:
@@ -317,7 +317,7 @@ def test_a_long_sync_is_told_once_and_only_to_a_person(
             now[0] += seconds
             progress(100, 1000)
         told = capsys.readouterr().err
-        assert told == "taking in the journals of 1000 runs, 100 are done…\n" * person
+        assert told == "importing the journals of 1000 runs, 100 are done…\n" * person
 
 
 def test_what_lies_beside_the_journals_hides_none_of_them() -> None:

@@ -63,7 +63,7 @@ def test_base64_in_lines_is_base64() -> None:
 def test_what_is_not_base64_is_saved_as_it_came_and_fails(data: str, tmp_path: Path) -> None:
     said, failure = saved(tmp_path, Image(media_type="image/png", data=data), Image(data="AAAA"))
     assert said == [f"saved {tmp_path}/image-1.b64", f"saved {tmp_path}/image-2.bin"]
-    assert failure == "image-1 is not valid base64 and was saved as it came"
+    assert failure == "image-1 is not valid base64 and was saved as received"
     assert contents(tmp_path) == {"image-1.b64": data.encode(), "image-2.bin": b"\0\0\0"}
 
 
@@ -78,7 +78,7 @@ def test_an_image_elsewhere_is_told_of_and_not_fetched(tmp_path: Path) -> None:
 
 
 def test_no_image_at_all_is_a_failure(tmp_path: Path) -> None:
-    assert saved(tmp_path) == ([], "the answer has no image")
+    assert saved(tmp_path) == ([], "the answer has no images")
 
 
 def test_a_recording_gives_its_images_again(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_the_profile_comes_before_the_top_level() -> None:
 
 def test_without_a_file_there_is_no_layer_and_no_profile() -> None:
     assert from_file(None, None) == []
-    with pytest.raises(ConfigError, match="there is no profile 'work': there is no config"):
+    with pytest.raises(ConfigError, match="unknown profile 'work': there is no config"):
         from_file(None, "work")
 
 
@@ -49,7 +49,7 @@ def test_without_a_file_there_is_no_layer_and_no_profile() -> None:
         ('profile = " "', "line 1: profile is empty"),
         ("profiles = []", "line 1: profiles takes a table"),
         ("[profiles]\nwork = 3", "line 2: profiles.work takes a table"),
-        ("[profiles.home]", "there is no profile 'work' in /c.toml"),
+        ("[profiles.home]", "unknown profile 'work' in /c.toml"),
     ],
 )
 def test_what_stands_in_the_place_of_a_profile_is_reported(text: str, said: str) -> None:

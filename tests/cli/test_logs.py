@@ -79,11 +79,11 @@ def test_what_is_logged_is_redacted_whole_and_safe(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ("loud", "there is no level 'loud'; the levels are: debug, info, warning, error"),
-        ("", "there is no level ''"),
-        ("debug:", "there is no component ''"),
-        ("debug:wires", "there is no component 'wires'; the components are: wire, transport"),
-        ("wire:debug", "there is no level 'wire'"),
+        ("loud", "unknown log level 'loud'; the levels are: debug, info, warning, error"),
+        ("", "unknown log level ''"),
+        ("debug:", "unknown component ''"),
+        ("debug:wires", "unknown component 'wires'; the components are: wire, transport"),
+        ("wire:debug", "unknown log level 'wire'"),
     ],
 )
 def test_a_rule_that_makes_no_sense_names_what_there_is(rule: str, said: str) -> None:

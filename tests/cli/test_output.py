@@ -134,7 +134,7 @@ def test_a_look_that_does_not_exist_is_told_with_the_nearest() -> None:
 
     for name in (None, "monokai", "ansi_light"):
         check(name)
-    with pytest.raises(ConfigError, match="there is no code theme 'Monokay'") as caught:
+    with pytest.raises(ConfigError, match="unknown code theme 'Monokay'") as caught:
         check("Monokay")
     assert caught.value.hint == "did you mean 'monokai'?"
     with pytest.raises(ConfigError) as caught:
@@ -218,7 +218,7 @@ def test_a_reader_that_has_seen_enough_leaves_a_whole_journal(more: list[str]) -
     record = read(path)
     assert (record.damage, record.outcome) == (None, "cancelled")
     assert isinstance(record.terminal, ev.Error)
-    assert record.terminal.message == "nobody reads any more"
+    assert record.terminal.message == "the reader has gone"
     if not more:
         assert record.message.content.startswith(line.decode())
 
@@ -465,5 +465,5 @@ def test_an_unknown_code_theme_is_told_before_anything_is_asked(command: str) ->
         status, screen, _ = on_terminal(arguments, columns=100)
         assert server.requests == []
     assert status == 2
-    assert "there is no code theme 'monokay'" in screen.text()[0]
+    assert "unknown code theme 'monokay'" in screen.text()[0]
     assert "did you mean 'monokai'?" in screen.text()[1]

@@ -120,7 +120,7 @@ def test_what_is_no_recording_is_told_so(garbage: bytes) -> None:
     events, error = played([garbage])
     assert events == []
     assert isinstance(error, JournalError)
-    assert error.message.startswith("this is no recording of chatstream: damaged in line 1: ")
+    assert error.message.startswith("this is not a chatstream recording: damaged in line 1: ")
 
 
 def test_filtered_events_are_played() -> None:
@@ -134,7 +134,7 @@ def test_the_error_of_a_run_is_its_end() -> None:
 
 
 def test_there_must_be_such_a_file_or_run(journal: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no file 'none', and there is no journal of a run 'none'"):
+    with pytest.raises(UsageError, match="no file 'none', and there is no run 'none'"):
         list(replay("none"))
     with pytest.raises(UsageError, match="cannot be read: Not a directory"):
         list(replay(journal / "none"))

@@ -87,9 +87,9 @@ def test_a_file_that_is_standard_input_too_is_sent_whole(pipe: Pipe, tmp_path: P
 
 
 def test_it_can_be_named_once() -> None:
-    with pytest.raises(UsageError, match="only once, not for - and -f -"):
+    with pytest.raises(UsageError, match="only once, but it is given as - and -f -"):
         question("-", "-")
-    with pytest.raises(UsageError, match="only once, not for -f - and -f /dev/stdin"):
+    with pytest.raises(UsageError, match="only once, but it is given as -f - and -f /dev/stdin"):
         question("q", "-", "/dev/stdin")
 
 
@@ -272,7 +272,7 @@ def test_what_never_ends_ends_at_the_limit(name: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(room, "MOST", 1024 * 1024)
     with Path("/dev/zero").open() as zeros:
         monkeypatch.setattr("sys.stdin", zeros)
-        with pytest.raises(UsageError, match="is larger than 1 MiB"):
+        with pytest.raises(UsageError, match="is larger than the limit of 1 MiB"):
             question("q", name, use_stdin=name == "-")
 
 

@@ -196,7 +196,7 @@ def test_damage_is_told_in_one_line_after_all_that_is_sound() -> None:
     done = run_here(["replay", "-"], stdin=damaged_journal())
     assert (done.status, done.stdout) == (1, b"first\n")
     assert done.stderr == (
-        "error: damaged in line 3: its checksum does not fit the bytes before it\n"
+        "error: damaged in line 3: its checksum does not match the bytes before it\n"
     )
 
 
@@ -230,8 +230,8 @@ def test_a_mark_in_front_of_a_recording_is_no_damage() -> None:
     ("data", "status", "message"),
     [
         (b"", 5, "the recording ends before the run did"),
-        (b"\x7fELF\x02\x01\x00\n\xff", 1, "this is no recording of chatstream: damaged in line 1"),
-        (b"Hello, world", 1, "this is no recording of chatstream: damaged in line 1"),
+        (b"\x7fELF\x02\x01\x00\n\xff", 1, "this is not a chatstream recording: damaged in line 1"),
+        (b"Hello, world", 1, "this is not a chatstream recording: damaged in line 1"),
         (NEWER, 1, "written by a newer chatstream (version 9"),
     ],
     ids=["empty", "binary", "text", "newer"],

@@ -138,17 +138,17 @@ def test_what_cannot_be_gone_on_with_is_one_clear_line() -> None:
     write_run(folder, run_id(6), "b", end=failed())
     expected = {
         run_id(1): (2, "is complete"),
-        run_id(2): (2, "had begun to call tools"),
+        run_id(2): (2, "contains tool calls"),
         run_id(3): (1, ""),
         run_id(4): (1, "not the journal of a run"),
-        "20260101-00000": (2, "is the beginning of 6 runs"),
-        "2025": (2, "there is no journal"),
-        "../../etc/passwd": (2, "there is no journal"),
+        "20260101-00000": (2, "matches 6 runs"),
+        "2025": (2, "there is no run"),
+        "../../etc/passwd": (2, "there is no run"),
     }
     with running(folder, run_id(7), "text"):
         for name, (status, said) in {**expected, run_id(7): (2, "has not ended yet")}.items():
             name = "20260101-0000" if name == "20260101-00000" else name
-            said = "is the beginning of 7 runs" if "of 6 runs" in said else said
+            said = "matches 7 runs" if "6 runs" in said else said
             done = resume(name)
             assert (done.status, done.stdout) == (status, b""), name
             assert done.stderr.startswith("error: "), name

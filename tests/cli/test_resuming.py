@@ -184,7 +184,7 @@ def test_a_run_is_named_by_its_id_or_the_beginning_of_it() -> None:
     assert unfinished(run_id(2)).message.content == "text 2"
     assert unfinished(run_id(2)[:-12]).message.content == "text 2"
     assert unfinished(None).message.content == "text 3"
-    with pytest.raises(UsageError, match="the beginning of 3 runs"):
+    with pytest.raises(UsageError, match="matches 3 runs"):
         unfinished("20260101")
 
 
@@ -195,9 +195,9 @@ def test_what_cannot_be_gone_on_with_says_why() -> None:
     write_run(folder, run_id(2), end=failed(), pieces=calls)
     with pytest.raises(UsageError, match="is complete"):
         unfinished(run_id(1))
-    with pytest.raises(UsageError, match="had begun to call tools"):
+    with pytest.raises(UsageError, match="contains tool calls"):
         unfinished(run_id(2))
-    with pytest.raises(UsageError, match="no journal of a run 'nope'"):
+    with pytest.raises(UsageError, match="there is no run 'nope'"):
         unfinished("nope")
 
 
@@ -331,7 +331,7 @@ def test_a_model_that_took_over_is_not_asked_at_the_first_ones_address(config: P
     record.provider = "ollama"
     for first in ("openai", None):
         record.asked = replace(record.asked, provider=first, base_url="http://first")
-        with pytest.raises(UsageError, match="does not tell which server"):
+        with pytest.raises(UsageError, match="does not say which server"):
             settings_of(record, {})
     record.asked = replace(record.asked, provider="ollama", base_url="http://first")
     assert settings_of(record, {}).settings.base_url == "http://first"

@@ -102,14 +102,14 @@ def test_a_server_of_ones_own_needs_no_key_and_its_first_model_is_asked() -> Non
 
 
 def test_a_hosted_service_without_a_usual_model_needs_one_named() -> None:
-    with pytest.raises(chatstream.errors.UsageError, match="no model is named"):
+    with pytest.raises(chatstream.errors.UsageError, match="no model is set"):
         chatstream.ask("hi", provider="groq", api_key="k")
 
 
 def test_a_server_without_models_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with Script(Reply.json({"models": []})) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
-        with pytest.raises(chatstream.errors.UsageError, match="has no model") as caught:
+        with pytest.raises(chatstream.errors.UsageError, match="has no chat model") as caught:
             chatstream.ask("hi", provider="ollama")
     assert "ollama pull" in (caught.value.hint or "")
 

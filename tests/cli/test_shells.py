@@ -44,14 +44,14 @@ def test_without_a_name_it_is_the_shell_that_calls(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("shell", ["tcsh", "powershell", "zhs"])
 def test_another_shell_is_a_usage_error(shell: str) -> None:
-    with pytest.raises(UsageError, match=f"there is no completion for '{shell}'"):
+    with pytest.raises(UsageError, match=f"no completion is available for '{shell}'"):
         chosen(shell)
 
 
 def test_where_no_shell_is_found_one_is_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("typer._completion_shared._get_shell_name", lambda: None)
     monkeypatch.delenv("SHELL", raising=False)
-    with pytest.raises(UsageError, match="no shell is recognised"):
+    with pytest.raises(UsageError, match="shell is not recognised"):
         chosen("")
 
 

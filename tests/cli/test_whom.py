@@ -45,7 +45,7 @@ def test_a_local_ollama_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with Script(OLLAMA) as server:
         assert told(monkeypatch, OLLAMA_HOST=server.url) == [
             (f"ollama at {server.url}", "no provider is set"),
-            ("llama", "the first model of the server that can chat"),
+            ("llama", "the server's first chat model"),
             ("none", "none is set, and this server may need none"),
         ]
 
@@ -53,8 +53,8 @@ def test_a_local_ollama_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_one_it_is_the_first_key(monkeypatch: pytest.MonkeyPatch) -> None:
     server, model, key = told(monkeypatch, OLLAMA_HOST=NOBODY, OPENAI_API_KEY="sk-0123456789")
     assert server[0] == "openai at https://api.openai.com/v1"
-    assert server[1].startswith("OPENAI_API_KEY is set; no Ollama answers at")
-    assert model == ("gpt-5-mini", "the usual model of openai")
+    assert server[1].startswith("OPENAI_API_KEY is set; Ollama does not answer at")
+    assert model == ("gpt-5-mini", "the default model of openai")
     assert key == ("yes", "OPENAI_API_KEY")
 
 
@@ -106,7 +106,7 @@ def test_no_key_command_is_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         )
         assert server.requests == []
     assert not ran.exists()
-    assert model == ("-", "the first model of the server that can chat; it was not contacted")
+    assert model == ("-", "the server's first chat model; it was not contacted")
     assert key == ("yes", "CHATSTREAM_KEY_COMMAND")
 
 
@@ -135,5 +135,5 @@ def test_what_keeps_a_question_from_being_asked_is_shown_in_its_place(
     assert done.status == 0
     assert b"no model server is set up" in done.stdout.splitlines()[-1]
     done = run_here(["config", "show"], OPENAI_API_KEY="two words", OLLAMA_HOST=NOBODY)
-    assert b"OPENAI_API_KEY holds" in done.stdout.splitlines()[-1]
+    assert b"OPENAI_API_KEY contains" in done.stdout.splitlines()[-1]
     assert b"two words" not in done.stdout

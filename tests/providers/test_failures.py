@@ -589,7 +589,7 @@ def test_json_that_is_no_error_is_a_protocol_error_with_http_200(body: object) -
 def test_a_status_that_never_has_an_answer_is_told_as_what_it_is(status: int, named: str) -> None:
     failure = no_answer(status)
     assert failure is not None
-    assert failure.message == f"the server answered {named}: there is no answer in it"
+    assert failure.message == f"the server replied {named}, which carries no answer"
     assert (failure.status, failure.retryable) == (status, False)
 
 

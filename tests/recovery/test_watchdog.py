@@ -234,7 +234,7 @@ def test_the_total_limit_ends_everything_also_while_tokens_come() -> None:
                 yield Pulse(t=now[0])
             yield Content("a", t=now[0])
 
-    with pytest.raises(TimedOut, match="not whole within 10 s") as caught:
+    with pytest.raises(TimedOut, match="not complete within 10 s") as caught:
         limited(source, 10.0, now)
     assert caught.value.phase == "total"
     assert now == [10.0]
@@ -299,6 +299,6 @@ def test_the_total_limit_counts_silence_that_somebody_looks_at() -> None:
             now[0] += 0.25
             yield Pulse(t=now[0])
 
-    with pytest.raises(TimedOut, match="not whole within 10 s"):
+    with pytest.raises(TimedOut, match="not complete within 10 s"):
         limited(source, 10.0, now)
     assert now == [10.0]

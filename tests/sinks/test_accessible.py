@@ -33,7 +33,7 @@ FAILED = ev.Error(
     "the connection was cut",
     recoverable=True,
     partial=True,
-    hint="the answer is not whole",
+    hint="the answer is incomplete",
     resume="chatstream resume abc",
 )
 
@@ -170,7 +170,7 @@ TOLD = [
         ],
         id="tools-at-once",
     ),
-    pytest.param([ev.Image(data="AAAA")], ["The answer holds an image."], id="image"),
+    pytest.param([ev.Image(data="AAAA")], ["The answer contains an image."], id="image"),
     pytest.param(
         [ev.Citation("https://a.example/", "A", 2), ev.Content("So it is [2].")],
         ["So it is [2].", "Sources:", "[2] A · https://a.example/"],
@@ -226,7 +226,7 @@ def test_a_failure_says_what_to_do(room: Room) -> None:
     assert heard(room, ev.Content("Half"), FAILED) == [
         "Half",
         "Error: the connection was cut.",
-        "The answer is not whole.",
+        "The answer is incomplete.",
         "To continue it, run: chatstream resume abc",
     ]
 

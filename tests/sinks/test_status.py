@@ -260,9 +260,9 @@ def test_a_call_that_is_written_is_told_by_its_name() -> None:
     run = Run()
     run.note(ev.ToolCallDelta("1", "find\x1b\n", "{"))
     run.note(ev.ToolCallDelta("1", "find\x1b\n", "}"), after=2.2)
-    assert run.words() == "writing a call of find␛… 2 s"
+    assert run.words() == "writing a call to find␛… 2 s"
     run.note(ev.ToolCallDelta("2", "weather", ""))
-    assert run.words() == "writing a call of weather…"
+    assert run.words() == "writing a call to weather…"
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_a_bar_that_is_not_a_number_is_empty() -> None:
 def test_a_pause_is_told_until_it_ends_whatever_comes_in_it() -> None:
     run = Run()
     run.note(ev.Content("x"), Key("pause"))
-    paused = "paused · space goes on · q ends"
+    paused = "paused · space resumes · q ends"
     assert run.text() == paused
     run.note(ev.Content("y"), Key("suspend"), Key("continue"), ev.Waiting("between_tokens", 3.0))
     assert run.text(60) == paused

@@ -536,19 +536,19 @@ def png() -> Image:
     [
         pytest.param(
             [png()],
-            "the answer holds an image that is not shown (image/png, 12 KB); "
+            "the answer contains an image that is not shown (image/png, 12 KB); "
             "--save-images DIR saves it",
             id="one",
         ),
         pytest.param(
             [png(), Image(data="AAAA"), Image(url="https://a.example/1.png"), png()],
-            "the answer holds 4 images that are not shown (image/png, 12 KB; image, 3 bytes; "
+            "the answer contains 4 images that are not shown (image/png, 12 KB; image, 3 bytes; "
             "image at https://a.example/1.png; …); --save-images DIR saves them",
             id="several",
         ),
         pytest.param(
             [Image(media_type="image/webp\n", url="https://a.example/1?key=sk-key")],
-            "the answer holds an image that is not shown "
+            "the answer contains an image that is not shown "
             "(image/webp at https://a.example/1?key=***)",
             id="elsewhere",
         ),

@@ -67,7 +67,7 @@ def test_a_run_is_found_with_all_that_its_journal_tells(tmp_path: Path, store: H
 def test_a_run_that_goes_on_is_taken_in_when_it_is_over(tmp_path: Path, store: History) -> None:
     with running(tmp_path, run_id(1), "text"):
         assert listed(store) == []
-        with pytest.raises(UsageError, match="goes on"):
+        with pytest.raises(UsageError, match="is still going"):
             store.run(run_id(1))
     assert listed(store) == [run_id(1)]
     assert store.run().outcome == "interrupted"
@@ -132,14 +132,14 @@ def test_what_is_no_journal_is_told_and_stops_nothing(tmp_path: Path) -> None:
 
 
 def test_a_run_is_named_by_the_beginning_of_its_id(tmp_path: Path, store: History) -> None:
-    with pytest.raises(UsageError, match="no run yet"):
+    with pytest.raises(UsageError, match="no runs yet"):
         store.run()
     for number in (1, 2):
         write_run(tmp_path, run_id(number), "text")
     store.sync()
     assert store.run(run_id(1)[:15]).id == run_id(1)
     assert store.run().id == run_id(2)
-    with pytest.raises(UsageError, match="beginning of 2 runs"):
+    with pytest.raises(UsageError, match="matches 2 runs"):
         store.run(run_id(1)[:10])
     for none in ("", "*", "2026010?", "%", "[0-9]", "\udcff", "\0"):
         with pytest.raises(UsageError, match="there is no run"):

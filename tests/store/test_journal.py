@@ -132,7 +132,7 @@ def test_a_run_has_one_journal_and_never_a_second(tmp_path: Path) -> None:
 
 def test_half_a_character_is_an_error_of_the_journal(tmp_path: Path) -> None:
     asked = Asked((Message("user", "\ud800"),))
-    with pytest.raises(JournalError, match="half a character"):
+    with pytest.raises(JournalError, match="unpaired surrogate"):
         Journal(tmp_path / "runs", asked).write([opening()])
     assert not (tmp_path / "runs").exists()
 

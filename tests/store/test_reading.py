@@ -194,7 +194,7 @@ def test_a_gap_in_the_numbers_is_damage_unless_somebody_filters() -> None:
     events, told = sound(lines)
     assert events == EVENTS[:1]
     assert isinstance(told, Damaged)
-    assert told.message == "damaged in line 2: this is event 2, where event 1 should be"
+    assert told.message == "damaged in line 2: this is event 2, but event 1 was expected"
     assert sound(lines, strict=False) == ([EVENTS[0], EVENTS[2], EVENTS[4]], None)
 
 
@@ -427,7 +427,7 @@ def test_an_id_that_begins_another_is_still_an_id(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("run", "message"),
-    [("2026", "is the beginning of 2 runs"), ("9", "no journal of a run"), ("", "no journal")],
+    [("2026", "matches 2 runs"), ("9", "no run"), ("", "no run")],
 )
 def test_a_beginning_of_none_or_many_is_a_mistake(run: str, message: str, tmp_path: Path) -> None:
     a_run(tmp_path, 1), a_run(tmp_path, 2)
@@ -465,7 +465,7 @@ def test_complete_running_and_continued_runs_are_not_unfinished(
     a_run(tmp_path, 3, WHOLE, continues=continued.stem)
     lock(a_run(tmp_path, 4))
     a_run(tmp_path, 5, WHOLE)
-    (tmp_path / "6.jsonl").write_bytes(b"no journal")
+    (tmp_path / "6.jsonl").write_bytes(b"no run")
     (tmp_path / "7.jsonl").touch()
     (tmp_path / "8.jsonl").mkdir()
     assert last_unfinished(tmp_path) == oldest

@@ -360,7 +360,7 @@ def test_a_server_without_tls_is_told_with_its_address(answer: bytes) -> None:
     with Answers(answer) as server:
         error = refused(f"https://127.0.0.1:{server.port}/v1")
     assert isinstance(error, TLSError)
-    assert "is not TLS" in error.message
+    assert "does not speak TLS" in error.message
     assert (error.hint or "").endswith(f"http://127.0.0.1:{server.port}")
 
 
