@@ -139,7 +139,7 @@ class ProtocolError(ChatstreamError):
     """The server sent something that is not the protocol."""
 
     code = "protocol"
-    hint = "check that --provider fits the server and that --base-url names its API"
+    hint = "check that --provider matches the server and that --base-url is the address of its API"
 
 
 class LineTooLong(ProtocolError):

@@ -50,7 +50,7 @@ def drawn(result: Result) -> Iterator[str]:
     """Each plot as HTML; empty where there is nothing to draw."""
     arms, samples = result.arms, result.samples
     if len(arms) > 1:
-        yield _side_by_side("TTFT of each arm", arms, "ttft", seconds)
+        yield _side_by_side("Time to first token (TTFT) of each model", arms, "ttft", seconds)
         yield _side_by_side("Tokens per second of each arm", arms, "tokens_per_second", number)
     runs = [[it for it in samples if it.arm == arm.name] for arm in arms]
     ttfts = [values_of("ttft", its) for its in runs]
@@ -151,7 +151,9 @@ def _drift(result: Result) -> str:
     bad = [f"M{_x(scale, it.number):.1f} {_TOP}{_CROSS}" for it in runs if failed(it)]
     marks.append(_path("wrong", "".join(bad)))
     words = "Shows drift and warm-up. Crosses at the top are failed runs."
-    return _plot("TTFT by run number", words, (scale, whole), (up, seconds), marks)
+    return _plot(
+        "Time to first token (TTFT) by run number", words, (scale, whole), (up, seconds), marks
+    )
 
 
 def _timelines(result: Result) -> str:
@@ -174,7 +176,8 @@ def _timelines(result: Result) -> str:
             y = _y(up, sums[before - 1] if 0 < before <= len(sums) else 0)
             end = min(stall.at + stall.seconds, scale.high)
             stalls += f"M{_x(scale, min(stall.at, end)):.1f} {y:.1f}H{_x(scale, end):.1f}"
-    words = f"One line per run: {len(shown)} of {count(len(got), 'run')}, evenly spread. "
+    words = f"Each line is one run. {len(shown)} of {count(len(got), 'run')} are shown, "
+    words += "at even intervals. "
     words += "Cold runs are dashed, stalls are thick."
     marks.append(_path("stall", stalls))
     return _plot("Deltas received, over time", words, (scale, seconds), (up, whole), marks)

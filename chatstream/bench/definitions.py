@@ -21,8 +21,8 @@ DEFINITIONS: dict[str, str] = {
     ),
     "token": (
         "A piece of text that the model generated: part of its answer, of its reasoning or of a "
-        "tool call (its name or its arguments). White space counts. Frames that carry only a "
-        "role, empty frames, pings, comments and usage do not."
+        "tool call (the tool's name or arguments). White space counts. These do not count: "
+        "frames that carry only a role, empty frames, pings, comments and usage reports."
     ),
     "delta": "One piece of text as the server sends it. It can hold several tokens.",
     "arrival": (
@@ -100,9 +100,9 @@ DEFINITIONS: dict[str, str] = {
         "one to the last token of all, so it includes the end, when fewer streams are open."
     ),
     "late": (
-        "With --rate: how long after its intended start a request was sent. Measured from the "
-        "intended start, the time to the first token is late + ttft, so a server that falls "
-        "behind cannot hide it."
+        "With --rate: the delay between the time at which a request should have been sent and "
+        "the time at which it was sent. The sum of late and ttft is the whole wait for the first "
+        "token. It shows when a server falls behind."
     ),
     "lag": (
         "How long a delta waited for this process: the time of the read minus the kernel's "

@@ -129,7 +129,7 @@ class SelfTest(msgspec.Struct, kw_only=True):
     def lines(self, width: int = 80) -> list[str]:
         """The result as a screen; below `_WIDE` columns with one figure per row."""
         deltas = sum(row.deltas for row in self.rows)
-        about = f"Self-test: {deltas:,} deltas from a server that logs each send, "
+        about = f"Self-test: {deltas:,} deltas from a server that records its send times, "
         if width < _WIDE:
             head = [f"{'error, p99 in ms':>31}"]
         else:

@@ -165,7 +165,7 @@ class _Commands(Group):
             _action(
                 INSTALL_COMPLETION,
                 _install_completion,
-                "Install the completion script.",
+                "Install completion for your shell: Tab then completes commands.",
                 metavar="[SHELL]",
             ),
         ]

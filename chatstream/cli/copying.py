@@ -77,7 +77,7 @@ class Copying:
         if self.to is not None:
             if not self.copy and self.code is None:
                 raise UsageError(
-                    "--copy-to does not say what to copy",
+                    "--copy-to says only where to copy",
                     hint="add --copy for the answer, or --copy-code for a code block",
                 )
             with failing(UsageError, f"--copy-to {self.to} cannot be written"):

@@ -51,7 +51,9 @@ def api_key(row: Row, settings: Settings, environ: Mapping[str, str] = os.enviro
     if variable := settings.key_variable:
         if key := cleaned(environ.get(variable, ""), variable):
             return key
-        raise ConfigError(f"the key variable {variable} is not set")
+        raise ConfigError(
+            f"the environment variable {variable}, which should hold the API key, is not set"
+        )
     return _usual_key(row, settings, environ)
 
 

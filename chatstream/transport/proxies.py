@@ -171,7 +171,8 @@ def wants_password(proxy: Proxy | None, status: int | None = None) -> Chatstream
     if proxy is not None and "@" in proxy.address:
         return ProxyRefused(
             f"{proxy} does not accept the user name and password in its address{code}",
-            hint=f"check them in {proxy.source}; special characters are percent-encoded, @ is %40",
+            hint=f"check them in {proxy.source}; write special characters percent-encoded "
+            "(@ as %40)",
         )
     scheme = urlsplit(proxy.address).scheme if proxy is not None and proxy.is_socks else "http"
     return ProxyRefused(

@@ -157,7 +157,7 @@ class SSEDecoder:
             name = name.strip().lower()  # some indent them, or write them with a capital
             if name not in _FIELDS:
                 text = line.decode("utf-8", "replace")
-                log.debug("no field of an event: %.200s", text)
+                log.debug("skipped a line that is not a field of an event: %.200s", text)
                 frames.append(SSEFrame(STRAY, text, self._last_id, self._retry))
                 return
         if not name:

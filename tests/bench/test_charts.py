@@ -21,7 +21,7 @@ def test_a_histogram_has_an_outline_for_each_arm() -> None:
 
 def test_arms_stand_side_by_side_with_bars_as_long_as_their_medians() -> None:
     made = result(n=12, arms=4)
-    plot = plots(html(made))["TTFT of each arm"]
+    plot = plots(html(made))["Time to first token (TTFT) of each model"]
     bars, ranges = paths(plot, "area"), paths(plot, "range")
     assert len(bars) == len(ranges) == 4
     long = [float(re.findall(r"h([\d.]+)", it)[0]) for it in bars]
@@ -37,16 +37,18 @@ def test_arms_stand_side_by_side_with_bars_as_long_as_their_medians() -> None:
     for arm, median in zip(made.arms, medians, strict=True):
         assert f"{arm.name}: median {median * 1e3:.0f} ms, 95 % " in words
         assert f"{arm.name}: {median * 1e3:.0f} ms" in labels
-    assert "TTFT of each arm" not in plots(html(result(n=12)))
+    assert "Time to first token (TTFT) of each model" not in plots(html(result(n=12)))
 
 
 def test_an_arm_whose_median_failed_has_no_bar_and_says_so() -> None:
     made = result(n=12, arms=2)
     made.arms[1].summaries[0].median = None
-    plot = plots(html(made))["TTFT of each arm"]
+    plot = plots(html(made))["Time to first token (TTFT) of each model"]
     assert len(paths(plot, "area")) == 1
     assert f"{made.arms[1].name}: failed" in [it.text for it in plot.iter("text")]
-    assert "TTFT of each arm" not in plots(html(result(n=12, arms=2, failures=8)))
+    assert "Time to first token (TTFT) of each model" not in plots(
+        html(result(n=12, arms=2, failures=8))
+    )
 
 
 def test_no_cold_run_is_in_the_plots_of_latencies() -> None:
@@ -81,7 +83,7 @@ def test_the_median_and_its_interval_are_drawn_and_told() -> None:
 
 
 def test_each_warm_run_is_marked_by_its_number_and_each_failed_one_crossed() -> None:
-    plot = plots(html(result(n=12, failures=3)))["TTFT by run number"]
+    plot = plots(html(result(n=12, failures=3)))["Time to first token (TTFT) by run number"]
     assert "".join(paths(plot, "mark")).count("M") == 9
     assert "".join(paths(plot, "wrong")).count("M") == 3
 

@@ -366,7 +366,7 @@ GOOD = Row(
 def test_the_screen_of_a_good_installation() -> None:
     user = Row(name="user clock", clock="user", p50=0.0001, p99=0.0009, max=0.0011, gap_p99=0.0012)
     assert SelfTest(rows=[GOOD, user], elapsed=5.04).lines() == [
-        "Self-test: 100 deltas from a server that logs each send, in 5.0 s",
+        "Self-test: 100 deltas from a server that records its send times, in 5.0 s",
         "",
         "                                error of arrivals, ms   of gaps of TPOT",
         "                        clock      p50     p99     max  p99, ms       %",

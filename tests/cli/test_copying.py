@@ -170,7 +170,7 @@ def test_nothing_wanted_and_each_alone_are_fine() -> None:
 def test_what_contradicts_itself_is_refused(tmp_path: Path) -> None:
     assert "cannot be combined" in refused(Copying(copy=True, code=0))
     assert "--copy-code -1" in refused(Copying(code=-1))
-    assert "what to copy" in refused(Copying(to=tmp_path / "copy"))
+    assert "only where to copy" in refused(Copying(to=tmp_path / "copy"))
 
 
 def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_the_key_of_a_variable_belongs_to_the_address_beside_it(
 
 
 def test_a_key_variable_that_is_not_set_is_told() -> None:
-    with pytest.raises(ConfigError, match="NOT_SET is not set"):
+    with pytest.raises(ConfigError, match="NOT_SET, which should hold the API key, is not set"):
         api_key(PROVIDERS["openai"], Settings(key_variable="NOT_SET"), {})
 
 
