@@ -115,7 +115,7 @@ def _bracketed(place: str) -> str:
     try:
         ipaddress.IPv6Address(place)
     except ValueError:
-        raise ValueError("it has several colons, and is no IPv6 address") from None
+        raise ValueError("it has several colons but is not an IPv6 address") from None
     return f"[{place}]"
 
 

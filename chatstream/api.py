@@ -358,7 +358,7 @@ def _check_text(text: object, where: str) -> None:
         raise UsageError(
             f"{where} contains an unpaired surrogate (invalid Unicode): "
             f"{half} at offset {error.start}",
-            hint="text.encode('utf-8', 'replace').decode() replaces it with a question mark",
+            hint="to put a question mark there, pass text.encode('utf-8', 'replace').decode()",
         ) from error
 
 

@@ -125,7 +125,10 @@ def test_an_address_is_made_whole(written: str, meant: str) -> None:
         *((it, "address") for it in ("http://[::1", "1::2::3", "http://box:1:2")),
         ("http://box:0", "port 0 is not allowed"),
         *((it, "port is not a number") for it in ("http://box:port", "http://box:70000", "box:1,")),
-        *((it, "is no IPv6 address") for it in ("1::2::3", "http://box:1:2", "http://::1]:8000")),
+        *(
+            (it, "is not an IPv6 address")
+            for it in ("1::2::3", "http://box:1:2", "http://::1]:8000")
+        ),
     ],
 )
 def test_what_is_no_address_is_refused_with_its_reason(written: str, why: str) -> None:

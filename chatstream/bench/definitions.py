@@ -26,9 +26,9 @@ DEFINITIONS: dict[str, str] = {
     ),
     "delta": "One piece of text as the server sends it. It can hold several tokens.",
     "arrival": (
-        "The time at which at least one delta was received. On Linux without TLS this is the "
-        "kernel's receive time. Elsewhere it is the time at which this process had the bytes. "
-        "Everything that one read returns is one arrival."
+        "The moment at which one or more deltas were received. All the data that one read "
+        "operation returns is one arrival. On Linux without TLS, the time is the one that the "
+        "kernel recorded on receipt. Otherwise it is the time at which this program got the data."
     ),
     "ttfb": "Time to the first byte of the response body, after decryption.",
     "ttft": "Time to the first token of any kind: reasoning, answer or tool call.",
@@ -42,8 +42,8 @@ DEFINITIONS: dict[str, str] = {
         "and counts in no other figure."
     ),
     "gap": (
-        "The time between two arrivals; it is never 0. Tokens that arrive together have no gap "
-        "between them. The number of deltas per arrival is shown next to the gaps."
+        "The time between one arrival and the next. Deltas that are received together are one "
+        "arrival, so a gap is never 0. The number of deltas per arrival is shown next to the gaps."
     ),
     "N": (
         "The number of tokens generated, as counted by the server (its usage or its own "
@@ -87,12 +87,12 @@ DEFINITIONS: dict[str, str] = {
         f"{fewest_for(0.99)} values. With fewer, look at the maximum instead."
     ),
     "verdict": (
-        "A comparison of two medians. REGRESSED: worse than the baseline by more than 5 %, and "
-        "p < 0.05 in the Mann-Whitney test. OK: the whole interval of the ratio is below that "
-        "limit. Between two arms the same rule applies in both directions. SLOWER: worse by "
-        "more than 5 %, with p < 0.05. FASTER: better in the same way. SAME: the whole interval "
-        "is within 5 % either way. INCONCLUSIVE: none of these, or fewer than 6 runs on one "
-        "side."
+        "The result of comparing two medians. Against a baseline, REGRESSED: more than 5 % worse, "
+        "with p < 0.05 in the Mann-Whitney test. OK: the whole interval of the ratio of the "
+        "medians is below 5 % worse. Between two models, SLOWER: more than 5 % worse, with "
+        "p < 0.05. FASTER: more than 5 % better, with p < 0.05. SAME: the whole interval is within "
+        "5 % in either direction. In both cases, INCONCLUSIVE: none of the above, or fewer than 6 "
+        "runs on either side."
     ),
     "throughput": (
         "With several streams at once (-c) or a rate (--rate): the whole answers, and their "
@@ -112,11 +112,12 @@ DEFINITIONS: dict[str, str] = {
         "delta."
     ),
     "client": (
-        "Whether this machine was fast enough to measure. CLIENT-BOUND: the 99th percentile of "
-        f"lag is over {LAG_LIMIT * 1000:g} ms (or over {LAG_SHARE:.0%} of the median gap, if "
-        f"that is more, but never over {LAG_CEILING * 1000:g} ms), or this process used more "
-        f"than {CPU_LIMIT:.0%} of one core. The figures may then describe this machine and not "
-        "the server. TRUSTED: neither is the case."
+        "Whether this machine was fast enough for its figures to be trusted. CLIENT-BOUND: the "
+        "99th percentile of lag is over its limit, or this program used more than "
+        f"{CPU_LIMIT:.0%} of one core. The figures may then describe this machine rather than the "
+        f"server. The limit for lag is {LAG_LIMIT * 1000:g} ms or {LAG_SHARE:.0%} of the median "
+        f"gap, whichever is larger, and at most {LAG_CEILING * 1000:g} ms. TRUSTED: neither limit "
+        "was exceeded."
     ),
 }
 """Each term and its definition; each uses only terms that come before it."""

@@ -192,7 +192,7 @@ def intended(plan: Plan) -> Iterator[float]:
     """
     rate = plan.rate
     if rate is None or rate <= 0:
-        raise ValueError("an open loop needs a rate above 0")
+        raise ValueError("--rate needs a number above 0")
     if plan.arrivals == "constant":
         return (number / rate for number in count())
     return _poisson(rate, random.Random(plan.seed))

@@ -198,7 +198,7 @@ def bench(
         ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Also fail if inconclusive or client-bound.")
+        bool, typer.Option("--strict", help="Also fail if the result is in doubt.")
     ] = False,
     self_test: Annotated[
         bool, typer.Option("--self-test", help="Check how accurately this machine measures (5 s).")

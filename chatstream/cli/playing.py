@@ -50,7 +50,8 @@ def play(source: Source, speed: float | None, token: CancelToken) -> Iterator[Ev
         pieces = source
     else:
         raise UsageError(
-            f"{type(source).__name__} cannot be replayed", hint="give a file, a run or bytes"
+            f"{type(source).__name__} cannot be replayed",
+            hint="give a file name, the id of a run, or the data as bytes",
         )
     events = _to_the_end(_events(pieces), token)
     return events if speed is None else pipe(events, pace(speed, token.sleep))

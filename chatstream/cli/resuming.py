@@ -139,7 +139,7 @@ def _at_its_server(
             raise UsageError(
                 f"run {record.run} was asked at {then}; the settings now name "
                 f"{show_url(now)}, and its {what} not sent to another server",
-                hint=f"if the {what.partition(' ')[0]} is meant for both, add --base-url {then}",
+                hint=f"to send the {what.partition(' ')[0]} there too, add --base-url {then}",
             )
         there.origins["base_url"] = f"run {record.run}"
     return there

@@ -87,7 +87,7 @@ def _check_json(value: Any, keys: tuple[str, ...]) -> None:
     elif isinstance(value, float) and not math.isfinite(value):
         raise Misfit(f"takes a number that JSON allows, not {value}", keys)
     elif isinstance(value, int) and abs(value) > _MOST:
-        raise Misfit("takes a smaller number", keys)
+        raise Misfit("takes a number that fits into 64 bits", keys)
 
 
 def _misfit(kind: Any, value: Any) -> Misfit:

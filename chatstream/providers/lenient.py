@@ -88,7 +88,7 @@ def value_of(text: str) -> Any:
     """The one JSON value of a text. Raises `ValueError`."""
     values, rest = values_in(text)
     if rest or len(values) != 1:
-        raise ValueError("not one JSON text")
+        raise ValueError("not a single valid JSON value")
     return values[0]
 
 

@@ -77,7 +77,7 @@ def test_many_levels_are_a_value_and_far_more_are_not() -> None:
 @pytest.mark.parametrize("deep", ["[" * 200_000, "[" * 200_000 + "]" * 200_000])
 def test_a_text_that_is_too_deep_is_no_value(deep: str) -> None:
     assert values_in(deep) == ([], deep)
-    with pytest.raises(ValueError, match="not one JSON text"):
+    with pytest.raises(ValueError, match="not a single valid JSON value"):
         value_of(deep)
 
 
