@@ -196,7 +196,7 @@ def resume(
     def begin(token: CancelToken) -> Iterator[Event]:
         given = _checked(options)
         if not isinstance(run, str | None):
-            raise UsageError(f"a run cannot be {_type(run)}", hint="give its id, a str")
+            raise UsageError(f"a run cannot be {_type(run)}", hint="give the id of a run as a str")
         return go_on(unfinished(run), given, token)
 
     yield from without_signals(_begun(begin, token))

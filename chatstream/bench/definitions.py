@@ -73,9 +73,9 @@ DEFINITIONS: dict[str, str] = {
         "connection could be made. cancelled: you stopped it."
     ),
     "failures": (
-        "Only runs with the status ok have latencies. A failed run counts as infinitely slow: it "
-        "stands at the end of the tail and counts against every gate. A cancelled run does not "
-        "count at all."
+        "Latencies are measured only for runs with the status ok. In percentiles and in limits "
+        "(--fail-if), a failed run is treated as slower than every successful one. Cancelled runs "
+        "are ignored."
     ),
     "interval": (
         "The 95 % confidence interval of a median, taken from two of the sorted values. It is "
@@ -95,9 +95,10 @@ DEFINITIONS: dict[str, str] = {
         "runs on either side."
     ),
     "throughput": (
-        "With several streams at once (-c) or a rate (--rate): the whole answers, and their "
-        "tokens (N), per second. The time runs from the start of the first run after the cold "
-        "one to the last token of all, so it includes the end, when fewer streams are open."
+        "With several streams at once (-c) or a rate (--rate): the number of complete answers per "
+        "second, and of their tokens (N) per second. The time is measured from the start of the "
+        "first run after the cold one until the last token of the last run, so it includes the "
+        "final phase, when fewer streams are open."
     ),
     "late": (
         "With --rate: the delay between the time at which a request should have been sent and "
@@ -105,11 +106,10 @@ DEFINITIONS: dict[str, str] = {
         "token. It shows when a server falls behind."
     ),
     "lag": (
-        "How long a delta waited for this process: the time of the read minus the kernel's "
-        "receive time. If one read returns several deltas, the kernel knows only when the last "
-        "one arrived. Lag is then the longest that the first can have waited, which is the time "
-        "since the socket was last seen empty. Without the kernel's times, this is true of every "
-        "delta."
+        "How long a delta had been there before this program read it: the time of the read minus "
+        "the kernel's receive time. If one read returns several deltas, the kernel reports only "
+        "when the last one arrived. Lag is then an upper limit: the time since the socket was "
+        "last seen empty. If the kernel reports no times, lag is this upper limit for every delta."
     ),
     "client": (
         "Whether this machine was fast enough for its figures to be trusted. CLIENT-BOUND: the "

@@ -56,7 +56,7 @@ def cleaned(text: str, origin: str) -> str | None:
     if re.fullmatch(_VARIABLE, key):
         raise ConfigError(
             f"{origin} contains the name of a variable instead of a key",
-            hint="to name a variable, use key_variable in the configuration file",
+            hint="to take the key from an environment variable, set key_variable to its name",
         )
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigError(

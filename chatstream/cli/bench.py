@@ -198,7 +198,7 @@ def bench(
         ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Also fail if the result is in doubt.")
+        bool, typer.Option("--strict", help="Also fail if the result is inconclusive.")
     ] = False,
     self_test: Annotated[
         bool, typer.Option("--self-test", help="Check how accurately this machine measures (5 s).")

@@ -79,7 +79,7 @@ Option = Annotated[
         "-o",
         "--option",
         metavar="KEY=VALUE",
-        help="Pass another option, such as seed=7. Repeatable.",
+        help="Send an extra option, such as seed=7. Repeatable.",
     ),
 ]
 Header = Annotated[

@@ -81,7 +81,7 @@ def compose(
         parts.append(_fenced(_STDIN if str(path) == STANDARD_INPUT else _name(path), text))
     question = "\n\n".join(part for part in parts if part.strip())
     if not question:
-        raise UsageError("there is no question", hint='chatstream ask "why is the sky blue?"')
+        raise UsageError("no question was given", hint='chatstream ask "why is the sky blue?"')
     return question
 
 
@@ -118,7 +118,7 @@ class _Feed:
         except _Unreadable as error:
             if asked:
                 return ""
-            raise UsageError(f"there is no question, and {error.message}") from error
+            raise UsageError(f"no question was given, and {error.message}") from error
 
     def stdin(self) -> str:
         """What stands on standard input, even if it is a terminal."""

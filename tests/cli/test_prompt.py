@@ -182,7 +182,7 @@ def test_what_cannot_be_read_counts_as_none_beside_a_question(
     monkeypatch.setattr("sys.stdin", Descriptor(number))
     assert question("q") == "q"
     for prompt, files, said in (
-        (None, (), "there is no question, and standard input cannot be read: "),
+        (None, (), "no question was given, and standard input cannot be read: "),
         ("-", (), "^standard input cannot be read: "),
         ("q", ("-",), "^standard input cannot be read: "),
     ):
