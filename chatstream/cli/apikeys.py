@@ -41,7 +41,7 @@ _VARIABLE = r"\$\{?\w+\}?|%\w+%"
 
 
 def cleaned(text: str, origin: str) -> str | None:
-    """The key alone; None where there is none. `origin` names where it was given.
+    """The key alone; None for a blank text. `origin` names where it was given.
 
     Raises `ConfigError` for what no server takes as a key.
     """

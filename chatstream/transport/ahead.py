@@ -88,7 +88,7 @@ class Ahead:
         self._thread.start()
 
     def context(self) -> ssl.SSLContext | None:
-        """The context for TLS with the server; None where there is none, or none can be made.
+        """The context for TLS with the server; None without TLS, or if it cannot be made.
 
         Waits until it is made, and not for the connection.
         """
@@ -96,7 +96,7 @@ class Ahead:
         return self._context
 
     def take(self, goal: Goal) -> Ready | None:
-        """The connection, once it is made; None where there is none to this goal.
+        """The connection, once it is made; None if it leads elsewhere.
 
         Waits, and is called once. Raises as `dial`, and `ssl.SSLError`.
         """
@@ -151,7 +151,7 @@ class Ahead:
             self._discard()
 
     def _connected(self) -> Ready | None:
-        """None: this connection is none that can be made ahead."""
+        """None: this connection cannot be made ahead."""
         scheme, host, port = origin(self._url)
         if scheme == "https":
             from chatstream.transport.trust import tls_context
