@@ -267,7 +267,7 @@ def run_cell(provider: str, framing: Framing, mode: str, trouble: Trouble) -> No
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of hundredths of a second, where the server does not name one."""
-    monkeypatch.setattr("chatstream.recovery.policy.PAUSE", 0.01)
+    monkeypatch.setenv("CHATSTREAM_RETRY_DELAY", "0.01")
 
 
 @pytest.fixture

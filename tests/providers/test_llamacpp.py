@@ -10,7 +10,6 @@ from chatstream import events as ev
 from chatstream.api import stream
 from chatstream.cancel import CancelToken
 from chatstream.flow import close
-from chatstream.recovery import policy
 from tests.support.answers import TEXT, WORDS, ending, frames, whole
 from tests.support.client import Answer, ask
 from tests.support.loopback import SSE, Reply, Script
@@ -21,7 +20,7 @@ CUT = len(b"".join(frames("openai", WORDS[:3])))
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy, "PAUSE", 0.001)
+    monkeypatch.setenv("CHATSTREAM_RETRY_DELAY", "0.001")
 
 
 def cut(body: list[bytes] | None = None) -> Reply:
