@@ -310,7 +310,7 @@ def begin_ahead(settings: Settings) -> Ahead | None:
 
 
 def _lacks_key(row: Row, place: Endpoint) -> bool:
-    """Whether the service wants a key, and there is none."""
+    """Whether the service wants a key, and has none."""
     hosted = row.key_variable and not row.local and same_server(place.base_url, row.base_url)
     return bool(hosted) and place.key is None and not bring_a_key(place.headers)
 

@@ -56,7 +56,7 @@ def config_path(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def find(environ: Mapping[str, str] = os.environ) -> ConfigFile | None:
-    """The file that holds, None if there is none. Raises `ConfigError`."""
+    """The file that applies, or None without one. Raises `ConfigError`."""
     try:
         path = config_path(environ)
     except NoHome:
@@ -71,7 +71,7 @@ def find(environ: Mapping[str, str] = os.environ) -> ConfigFile | None:
 
 
 def read(path: Path) -> ConfigFile | None:
-    """The file there, None if there is none. Raises `ConfigError`."""
+    """The file at this path, or None if it does not exist. Raises `ConfigError`."""
     try:
         data = read_whole(path)
     except (FileNotFoundError, NotADirectoryError):
