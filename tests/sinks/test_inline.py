@@ -124,7 +124,7 @@ def test_every_line_end_begins_a_line(text: str) -> None:
         ("[a](http://x/\u202ecod)", "a (http://x/%E2%80%AEcod)"),
         ("[a](http://good@evil)", "a (http://good@evil)"),
         ("[a](http://x/(b))", "a (http://x/(b))"),
-        ("[](http://x)", " (http://x)"),
+        ("[](http://x)", "http://x"),
     ],
 )
 def test_a_link_tells_where_it_leads(text: str, seen: str) -> None:
