@@ -1,0 +1,89 @@
+"""Text that is still written: how it is drawn before its emphasis, code, links and tags end.
+
+1. What has no end yet is drawn as if it ended with the text, so that nothing shifts when the end
+   comes. For this, `closed` adds the end of code, of a link's target and of a tag.
+2. Marks, and parts of tags, at the very end are left out: what they are depends on what follows.
+3. Only marks that can begin emphasis begin it (`begin_emphasis`). So each character of well-formed
+   emphasis has its final style at once. Emphasis that never ends is text, as CommonMark has it, and
+   loses its style when the paragraph ends. That happens to `char *p, *q` and to a mark that the
+   model forgets to close; and `__init` is bold until it is known to be the name `__init__`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from markdown_it.rules_inline import StateInline
+
+from chatstream.sinks.tags import NAMES
+
+GOES_ON = "goes on"
+"""Tells the rules of the parser, in its environment, that the text goes on."""
+
+_CODE = re.compile(r"\\.|(`+)", re.DOTALL)
+_OPEN_LINK = re.compile(r"(?<![\\!])\[[^][\\`<\n]*\]\(https?://[^\s()<>\\`]+\Z")
+_OPEN_TAG = re.compile(r"<(sub|sup|kbd)>([^<>`\n]*)\Z|<(summary)>(?!.*</summary>)\s*([^\n]*)\Z", re.I)
+_LAST = {"sub": "script", "sup": "script", "kbd": "code_inline", "summary": "strong_close"}
+
+_BEGINNINGS = {name[:end] for name in (*NAMES, "strong") for end in range(len(name) + 1)}
+_HALF_TAG = re.compile(rf"</?(?:{'|'.join(_BEGINNINGS)})(?: ?/)?\Z", re.IGNORECASE)
+_HALF_BOX = re.compile(r"\[[ x]?\]?", re.IGNORECASE)  # of a task
+_MARKS = "*_~\\"
+
+
+def closed(text: str) -> tuple[str, str]:
+    """The text with the end of what is open in it, and without what is undecided at its end.
+
+    Also the type of the parser's token that must be its last one if something was added.
+    """
+    text, last = _with_code_closed(text)
+    if not last:
+        if _OPEN_LINK.search(text):
+            return text + ")", "link_close"
+        text = _without_undecided(text)
+    if tag := _OPEN_TAG.search(text):
+        name = (tag[1] or tag[3]).lower()
+        if not (tag[2] or tag[4]):
+            return text[: tag.start()], ""
+        return f"{text}</{name}>", _LAST[name]
+    return text, last
+
+
+def _with_code_closed(text: str) -> tuple[str, str]:
+    at = 0
+    while mark := _CODE.search(text, at):
+        start, at = mark.span()
+        if run := mark[1]:
+            if end := re.compile(f"(?<!`){run}(?!`)").search(text, at):
+                at = end.end()
+            elif "\n" not in text[at:]:  # models do not break code; else it is a lone backtick
+                code = text[at:].rstrip("`")
+                return (text[:at] + code + run, "code_inline") if code else (text[:start], "")
+    return text, ""
+
+
+def _without_undecided(text: str) -> str:
+    if _HALF_BOX.fullmatch(text):
+        return ""
+    while (shorter := _HALF_TAG.sub("", text.rstrip(_MARKS))) != text:
+        text = shorter
+    return text
+
+
+def begin_emphasis(state: StateInline) -> None:
+    """A rule of the parser: marks that can begin emphasis, and are not closed, do begin it."""
+    if not state.env.get(GOES_ON):
+        return
+    ended = before = -1
+    for at, mark in enumerate(state.delimiters):
+        if at > ended and mark.open and mark.end < 0:
+            token = state.tokens[mark.token]
+            token.content = ""
+            if mark.marker == ord("~"):
+                token.type = "s_open"
+            elif before == mark.token - 1 and state.tokens[before].type == "em_open":
+                state.tokens[before].type = "strong_open"
+            else:
+                token.type = "em_open"
+            before = mark.token
+        ended = max(ended, mark.end)
