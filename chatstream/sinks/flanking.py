@@ -26,14 +26,20 @@ _UNSPACED = re.compile("[\u0e00-\u109f\u1780-\u17ff\u19e0-\u19ff\u1a20-\u1aaf\ua
 """Scripts, besides those of `_is_cjk`, that put no blanks between words: Thai, Lao, Tibetan,
 Burmese, Khmer, Tai Tham."""
 
-_OPERATOR = re.compile(
-    r"(?<=[)\]}%.])(?:\*|__?)(?![*_])"  # (a+b)*c  [a-z]*  .*foo  object.__dict__
-    r"|(?<=/)\*{1,2}(?![\w*])"  # src/*.py  a/**/b
-    r"|\*{1,2}(?=/[*0-9])|\*(?=\.\w)"  # */*  **/*.py  */5  *.txt
-    r"|(?<=[\w)\]}])\*\*(?=[0-9])|(?<=[0-9])\*\*(?=\w)"  # 2**10
+_LITERAL = re.compile(
+    r"(?<=[\w)\]}])\*\*(?=[0-9])"  # 2**10
+    r"|(?<=[/(\"'])\*{1,2}(?=\.(?:\w|\Z))"  # src/*.py  "*.py"
     r"|(?<=\()\*{1,2}(?=\))|(?<=\[)\*{1,2}(?=\])|(?<=\{)\*{1,2}(?=\})"  # COUNT(*)
-    r"|(?<=([\"'|]))\*{1,2}(?=\1)"  # "*"  |a|*|b|
+    r"|(?<=([\"'|/]))\*{1,2}(?=\1)"  # "*"  |a|*|b|  a/**/b
 )
+"""Stars that neither begin nor end emphasis, whatever is around them."""
+_NO_BEGIN = re.compile(
+    r"(?<=[)\]}.%°$€£])(?:\*|__?)(?![*_])"  # (a+b)*c  [a-z]*  .*foo  5%*,  object.__dict__
+    r"|(?<=/)\*{1,2}(?![\w*])"  # "src/*"
+    r"|\*{1,2}(?=/(?:[*0-9]|\Z))|\*(?=\.(?:\w|\Z))"  # */*  **/*.py  */5  *.txt
+    r"|(?<=[0-9])\*\*(?=\w)"  # 2**n; it may end emphasis, as in **1**st
+)
+
 _SPECIAL = (
     "abs|add|aenter|aexit|aiter|all|anext|annotations|await|bool|builtins|bytes|call|class"
     "|contains|copy|cplusplus|deepcopy|delattr|delitem|dict|dir|dirname|doc|enter|eq|exit|file"
@@ -84,7 +90,9 @@ def run_at(text: str, start: int, end: int) -> Run:
         if length == 1:
             return Run(opens=False, closes=False, length=1)
         opens = opens and not _parts_words(text, stop, end)
-    if opens and not cjk and _OPERATOR.match(text, start, end):
+    if not cjk and _LITERAL.match(text, start, end):
+        return Run(opens=False, closes=False, length=length)
+    if opens and not cjk and _NO_BEGIN.match(text, start, end):
         opens = False
     return Run(opens, closes, length)
 

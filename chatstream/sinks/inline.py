@@ -81,7 +81,7 @@ class Inline:
         links: list[tuple[str, int, int]] = []  # open ones: target, line and segment of the text
         for token in tokens:
             match token.type:
-                case "text" | "text_special" | "script":
+                case "text" | "text_special":
                     self._add(lines, token.content, style)
                 case "code_inline":
                     self._add(lines, token.content, style + self._theme.literal)

@@ -52,7 +52,7 @@ def tag(state: StateInline, silent: bool) -> bool:
             state.push("hardbreak", "br", 0)
         elif match["short"]:
             name, content = match["short"].lower(), unescapeAll(match["content"])
-            token = state.push("code_inline" if name == "kbd" else "script", name, 0)
+            token = state.push("code_inline" if name == "kbd" else "text", "", 0)
             token.content = content if name == "kbd" else _script(name, content)
         elif match["summary"] is None:
             _begin_line(state, goes_on=match.end() < state.posMax)
@@ -70,11 +70,12 @@ def is_fold(text: str) -> bool:
 def _summary(state: StateInline, match: re.Match[str]) -> None:
     end = state.posMax
     _begin_line(state, goes_on=True)
-    state.push("strong_open", "strong", 1)
+    # Of no nesting, for the parser: what a summary leaves open is closed as in a paragraph.
+    state.push("strong_open", "strong", 0)
     state.push("text", "", 0).content = FOLDED
     state.pos, state.posMax = match.span("summary")
     state.md.inline.tokenize(state)
-    state.push("strong_close", "strong", -1)
+    state.push("strong_close", "strong", 0)
     state.posMax = end
     _begin_line(state, goes_on=match.end() < end)
 

@@ -21,14 +21,24 @@ GOES_ON = "goes on"
 """Tells the rules of the parser, in its environment, that the text goes on."""
 
 _CODE = re.compile(r"\\.|(`+)", re.DOTALL)
-_OPEN_LINK = re.compile(r"(?<![\\!])\[[^][\\`<\n]*\]\(https?://[^\s()<>\\`]+\Z")
-_OPEN_TAG = re.compile(r"<(sub|sup|kbd)>([^<>`\n]*)\Z|<(summary)>(?!.*</summary>)\s*([^\n]*)\Z", re.I)
-_LAST = {"sub": "script", "sup": "script", "kbd": "code_inline", "summary": "strong_close"}
+_OPEN_LINK = re.compile(
+    r"(?<![\\!])\[[^][\\`<\n]*\]\(https?://[^\s()<>\\`]+\Z|<https?://[^\s<>\\`]+\Z"
+)
+_OPEN_KEY = re.compile(r"<kbd>[^<>`\n]+\Z", re.IGNORECASE)
+_OPEN_SUMMARY = re.compile(r"<summary>(?!.*</summary>)\s*[^\n]+\Z", re.IGNORECASE | re.DOTALL)
 
-_BEGINNINGS = {name[:end] for name in (*NAMES, "strong") for end in range(len(name) + 1)}
-_HALF_TAG = re.compile(rf"</?(?:{'|'.join(_BEGINNINGS)})(?: ?/)?\Z", re.IGNORECASE)
-_HALF_BOX = re.compile(r"\[[ x]?\]?", re.IGNORECASE)  # of a task
 _MARKS = "*_~\\"
+_HALF_BOX = re.compile(r"\[(?:[ x]?\]?|!\w*)", re.IGNORECASE)  # of a task or an alert
+_STARTS = {name[:end] for name in (*NAMES, "strong") for end in range(len(name) + 1)}
+_HALF = re.compile(
+    rf"<(?:/?(?:{'|'.join(_STARTS)})(?: ?/)?|(?:kbd|summary)>\s*|(?:sub|sup)>[^<>`\n]*"
+    r"|https?:?/{0,2}|h|htt?)\Z"
+    r"|&(?:[a-z]{0,6}|#x?[0-9a-f]{0,6})\Z",
+    re.IGNORECASE,
+)
+"""A tag, an address or an entity of which only the beginning is there; or what is below or above
+the line, whose characters decide together how they are drawn."""
+_LONGEST_HALF = 24
 
 
 def closed(text: str) -> tuple[str, str]:
@@ -38,14 +48,13 @@ def closed(text: str) -> tuple[str, str]:
     """
     text, last = _with_code_closed(text)
     if not last:
-        if _OPEN_LINK.search(text):
-            return text + ")", "link_close"
+        if link := _OPEN_LINK.search(text):
+            return text + (">" if link[0][0] == "<" else ")"), "link_close"
         text = _without_undecided(text)
-    if tag := _OPEN_TAG.search(text):
-        name = (tag[1] or tag[3]).lower()
-        if not (tag[2] or tag[4]):
-            return text[: tag.start()], ""
-        return f"{text}</{name}>", _LAST[name]
+    if not last and _OPEN_KEY.search(text):
+        text, last = f"{text}</kbd>", "code_inline"
+    if _OPEN_SUMMARY.search(text):
+        return f"{text}</summary>", "strong_close"
     return text, last
 
 
@@ -65,9 +74,12 @@ def _with_code_closed(text: str) -> tuple[str, str]:
 def _without_undecided(text: str) -> str:
     if _HALF_BOX.fullmatch(text):
         return ""
-    while (shorter := _HALF_TAG.sub("", text.rstrip(_MARKS))) != text:
-        text = shorter
-    return text
+    while True:
+        text = text.rstrip(_MARKS)
+        half = _HALF.search(text, max(0, len(text) - _LONGEST_HALF))
+        if half is None:
+            return text
+        text = text[: half.start()]
 
 
 def begin_emphasis(state: StateInline) -> None:
