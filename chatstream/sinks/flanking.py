@@ -1,7 +1,7 @@
 """Which runs of `*`, `_` and `~` can begin or end emphasis: the rules of GFM, and what they lack.
 
 1. Punctuation next to a Chinese, Japanese or Korean character does not stop a run of `*` or `~`:
-   `**注意：**请`. This is the amendment of `markdown-it-cjk-friendly` (specification.md at
+   `**重要。**请`. This is the amendment of `markdown-it-cjk-friendly` (specification.md at
    github.com/tats-u/markdown-cjk-friendly), with its variation selectors.
 2. One star between letters or digits is itself: `2*3*4`, `a*b*c`. This holds for scripts that put
    blanks between words, so that a part of a Chinese, Japanese, Korean or Thai sentence can be
@@ -127,7 +127,9 @@ def _before(text: str, start: int) -> tuple[str, bool]:
     if "\ufe00" <= last <= "\ufe0e" and start > 1 and not isWhiteSpace(ord(text[start - 2])):
         varied = text[start - 2]
         # U+FE01 makes the full-width form of a quotation mark.
-        return varied, _is_cjk(varied) or (last == "\ufe01" and varied in "‘’“”")
+        return varied, _is_cjk(varied) or (
+            last == "\ufe01" and varied in "\u2018\u2019\u201c\u201d"
+        )
     return last, _is_cjk(last) or "\U000e0100" <= last <= "\U000e01ef"
 
 

@@ -31,7 +31,8 @@ _TAG = re.compile(
 _FOLDS = re.compile(r"(?:\s*</?details(?:[ ]open)?>)+\s*", re.IGNORECASE)
 
 _SUBSCRIPTS = str.maketrans(
-    "0123456789+-\u2212=()aehijklmnoprstuvxβγρφχ", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ"
+    "0123456789+-\u2212=()aehijklmnoprstuvx\u03b2\u03b3\u03c1\u03c6\u03c7",
+    "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ",
 )
 _SUPERSCRIPTS = str.maketrans(
     "0123456789+-\u2212=()abcdefghijklmnoprstuvwxyzABDEGHIJKLMNOPRTUVW",

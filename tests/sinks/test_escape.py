@@ -1,3 +1,7 @@
+"""Claimed: nothing that drives a terminal, or hides from a reader, gets through; the rest does."""
+
+# ruff: noqa: RUF001 - letters of other scripts are what some of it is about
+
 from __future__ import annotations
 
 import sys

