@@ -209,7 +209,7 @@ def test_markup_that_has_no_end_yet_does_not_stand_there(text: str, lines: list[
         ("> [!tip]\n>\n> a", ["▌ Tip", "▌ ", "▌ a"]),
         ("> [!CAUTION]", ["▌ Caution"]),
         ("- > [!WARNING]\n  > a", ["• ▌ Warning", "  ▌ a"]),
-        ("<details>\n\na\n\n</details>\n# b", ["a", "", "b"]),
+        ("<details>\n\na\n\n</details>\n- b", ["a", "", "• b"]),
         ("- a\n- <details>\n- b", ["• a", "• ", "• b"]),
     ],
 )
