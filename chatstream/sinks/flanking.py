@@ -22,6 +22,8 @@ from markdown_it.common.utils import isPunctChar, isWhiteSpace
 from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.state_inline import Delimiter
 
+from chatstream.sinks.unfinished import GOES_ON
+
 _UNSPACED = re.compile("[\u0e00-\u109f\u1780-\u17ff\u19e0-\u19ff\u1a20-\u1aaf\ua9e0-\ua9ff]")
 """Scripts, besides those of `_is_cjk`, that put no blanks between words: Thai, Lao, Tibetan,
 Burmese, Khmer, Tai Tham."""
@@ -39,6 +41,9 @@ _NO_BEGIN = re.compile(
     r"|\*{1,2}(?=/(?:[*0-9]|\Z))|\*(?=\.(?:\w|\Z))"  # */*  **/*.py  */5  *.txt
     r"|(?<=[0-9])\*\*(?=\w)"  # 2**n; it may end emphasis, as in **1**st
 )
+
+_LIKELY_CODE = re.compile(r"(?:\*args|\*\*kwargs|\*{1,2}[a-z](?=[,;]))(?![\w*])")
+"""What is hardly ever emphasis, but still could be: `f(*args, **kwargs)`, `char *p, *q;`."""
 
 _SPECIAL = (
     "abs|add|aenter|aexit|aiter|all|anext|annotations|await|bool|builtins|bytes|call|class"
@@ -108,6 +113,8 @@ def tokenize(state: StateInline, silent: bool) -> bool:
         state.pos = name.end()
         return True
     run = run_at(text, start, state.posMax)
+    if GOES_ON in state.env and _LIKELY_CODE.match(text, start, state.posMax):
+        run = run._replace(opens=False)  # nothing that follows takes a style from it meanwhile
     state.pos += run.length
     width = 2 if mark == "~" else 1
     if rest := run.length % width:  # the odd tilde, which is text

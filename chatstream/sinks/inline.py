@@ -67,7 +67,8 @@ class Inline:
         return expanded(line)
 
     def _parse(self, text: str, *, goes_on: bool = False) -> list[Token]:
-        return self._parser.parseInline(text, {GOES_ON: goes_on})[0].children or []
+        env = {GOES_ON: True} if goes_on else {}
+        return self._parser.parseInline(text, env)[0].children or []
 
     def _parse_open(self, text: str) -> list[Token]:
         ended, last = closed(text)

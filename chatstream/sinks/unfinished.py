@@ -3,10 +3,11 @@
 1. What has no end yet is drawn as if it ended with the text, so that nothing shifts when the end
    comes. For this, `closed` adds the end of code, of a link's target and of a tag.
 2. Marks, and parts of tags, at the very end are left out: what they are depends on what follows.
-3. Only marks that can begin emphasis begin it (`begin_emphasis`). So each character of well-formed
-   emphasis has its final style at once. Emphasis that never ends is text, as CommonMark has it, and
-   loses its style when the paragraph ends. That happens to `char *p, *q` and to a mark that the
-   model forgets to close; and `__init` is bold until it is known to be the name `__init__`.
+3. Only marks that can begin emphasis begin it (`begin_emphasis`), so each character of well-formed
+   emphasis has its final style at once. Emphasis that never ends is text, as CommonMark has it: it
+   loses its style when the paragraph ends. That happens where a model forgets the end of emphasis,
+   and to what nobody can tell from emphasis, such as `char *name` or the `__init` of `__init__`.
+   What is almost certainly code (`*args`) gets no style before it has an end.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def _without_undecided(text: str) -> str:
 
 def begin_emphasis(state: StateInline) -> None:
     """A rule of the parser: marks that can begin emphasis, and are not closed, do begin it."""
-    if not state.env.get(GOES_ON):
+    if GOES_ON not in state.env:
         return
     ended = before = -1
     for at, mark in enumerate(state.delimiters):

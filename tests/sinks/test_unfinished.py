@@ -102,7 +102,13 @@ def test_marks_that_can_begin_nothing_change_no_style(text: str) -> None:
         assert {style for _, style in drawn(text[:end], ended=False)} <= {None}
 
 
-@pytest.mark.parametrize("text", ["char *p, *q", "**never closed", "a ~~b", "`a", "_a"])
+@pytest.mark.parametrize("text", ["f(*args, **kwargs) and so on", "int *p, *q; and so on"])
+def test_nothing_takes_its_style_from_what_is_almost_certainly_code(text: str) -> None:
+    assert {style for _, style in drawn(text, ended=False)} == {None}
+    assert drawn(f"{text}*", ended=True)[-1] != ("*", None)  # though it can be emphasis
+
+
+@pytest.mark.parametrize("text", ["char *name", "**never closed", "a ~~b", "`a", "_a"])
 def test_what_never_ends_is_text_at_the_end(text: str) -> None:
     assert {style for _, style in drawn(text, ended=False)} != {None}
     assert drawn(text, ended=True) == [(char, None) for char in text]
