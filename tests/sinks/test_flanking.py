@@ -158,3 +158,28 @@ def test_strikethrough_has_two_tildes_and_the_same_rules() -> None:
     assert parts("~~a~~ 不~~好。~~吗", THEME.strike) == ["a", "好。"]
     assert parts("~a~ H~2~O a ~~ b", THEME.strike) == []
     assert text_of(INLINE.line("~~~a~~~")) == "~a~"
+
+
+CHARACTERS = {
+    "blank": " \u3000",
+    "CJK punctuation": "。，「」（！",
+    "CJK": "中あ한\U00020000",
+    "punctuation": "(-“!⭐+",
+    "other": "aéя",
+}
+
+
+@pytest.mark.parametrize("mark", ["**", "~~", "_", "__"])
+@pytest.mark.parametrize("before", CHARACTERS)
+@pytest.mark.parametrize("after", CHARACTERS)
+def test_the_rest_is_as_the_specification_has_it(mark: str, before: str, after: str) -> None:
+    left = after != "blank" and (after != "punctuation" or before != "other")
+    right = before != "blank" and (before != "punctuation" or after != "other")
+    opens, closes = left, right
+    if mark[0] == "_":
+        opens = left and (not right or "punctuation" in before)
+        closes = right and (not left or "punctuation" in after)
+    for last in CHARACTERS[before]:
+        for following in CHARACTERS[after]:
+            run = run_at(f"x{last}{mark}{following}x", 2, 9)
+            assert run == Run(opens, closes, len(mark)), (last, following)
