@@ -4,10 +4,10 @@
 2. Nothing drives the terminal: an entity such as `&#x202e;` only becomes a character in the
    parser, so what comes out of it is cleaned again.
 3. A link is shown with its target, so that nobody is led elsewhere; only a target of http or https
-   can be opened from the terminal (OSC 8).
-4. In a text that is still written, emphasis, code and a link that have no end yet are drawn as if
-   they ended with it: marks do not stand there as text until the end comes, and nothing shifts
-   then. That hides marks and may add the bracket after a target, but no other character.
+   can be opened from the terminal (OSC 8). A target that the text shows already, as an address
+   does, is not shown again; a link without a target is plain text.
+4. What begins and ends emphasis is a matter of `flanking`, the few tags one of `tags`, and a text
+   that is still written one of `unfinished`.
 """
 
 from __future__ import annotations

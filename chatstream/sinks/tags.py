@@ -1,8 +1,8 @@
 """The few HTML tags that models write in prose, made readable; every other tag is text.
 
-1. `<br>` breaks the line. `H<sub>2</sub>O` becomes H₂O where Unicode has every character, else the
-   mark of TeX stands there: `x_q`, `x^(1/q)`. `<kbd>` is drawn as code is. The summary of
-   `<details>` is a bold line of its own, and the tags around it are not shown.
+1. `<br>` breaks the line. `H<sub>2</sub>O` becomes H₂O where Unicode has every character, else (and
+   for whole words) the mark of TeX stands there: `x_q`, `x^(1/q)`. `<kbd>` is drawn as code is. The
+   summary of `<details>` is a bold line of its own, and the tags around it are not shown.
 2. Only tags without attributes count (but `<details open>`), and for the short ones only a content
    without other markup. So no word, target or mark is lost.
 """
@@ -38,6 +38,8 @@ _SUPERSCRIPTS = str.maketrans(
     "0123456789+-\u2212=()abcdefghijklmnoprstuvwxyzABDEGHIJKLMNOPRTUVW",
     "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᴬᴮᴰᴱᴳᴴᴵᴶᴷᴸᴹᴺᴼᴾᴿᵀᵁⱽᵂ",
 )
+_LONGEST_WORD = 4
+"""Characters of what has letters; more of them are hard to read as small as that."""
 
 
 def tag(state: StateInline, silent: bool) -> bool:
@@ -92,6 +94,7 @@ def _begin_line(state: StateInline, *, goes_on: bool) -> None:
 
 def _script(name: str, content: str) -> str:
     table, sign = (_SUBSCRIPTS, "_") if name == "sub" else (_SUPERSCRIPTS, "^")
-    if all(ord(char) in table for char in content):
+    word = len(content) > _LONGEST_WORD and any(char.isalpha() for char in content)
+    if not word and all(ord(char) in table for char in content):
         return content.translate(table)
     return f"{sign}{content}" if len(content) == 1 else f"{sign}({content})"

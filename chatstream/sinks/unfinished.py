@@ -23,7 +23,7 @@ GOES_ON = "goes on"
 
 _CODE = re.compile(r"\\.|(`+)", re.DOTALL)
 _OPEN_LINK = re.compile(
-    r"(?<![\\!])\[[^][\\`<\n]*\]\(https?://[^\s()<>\\`]+\Z|<https?://[^\s<>\\`]+\Z"
+    r"(?<![\\!])\[(?:[^][\\`<\n]|`[^`\n]+`)*\]\([^\s()<>\\`]*\Z|<https?://[^\s<>\\`]+\Z"
 )
 _OPEN_KEY = re.compile(r"<kbd>[^<>`\n]+\Z", re.IGNORECASE)
 _OPEN_SUMMARY = re.compile(r"<summary>(?!.*</summary>)\s*[^\n]+\Z", re.IGNORECASE | re.DOTALL)

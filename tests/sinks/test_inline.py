@@ -1,5 +1,7 @@
 """Claimed: markup becomes styles, a link tells where it leads, and nothing drives the terminal."""
 
+# ruff: noqa: RUF001 - letters of other scripts are what some of it is about
+
 from __future__ import annotations
 
 import pytest
@@ -262,6 +264,13 @@ def test_a_target_that_is_still_written_stands_where_it_will_stand() -> None:
         "see docs (https://example.com/pa)"
     ]
     assert shown("[x](javascript:a", ended=False) == ["[x](javascript:a"]
+    assert shown("[x](./a/b", ended=False) == ["x (./a/b)"]
+    assert shown("[`x`](#a", ended=False) == ["x (#a)"]
+    assert shown("[x](", ended=False) == ["x"]
+
+
+def test_a_joiner_after_a_mark_stays_where_a_script_needs_it() -> None:
+    assert shown("**کتاب**\u200cها") == ["کتاب\u200cها"]
 
 
 @given(st.text("*_`~[]!\\ \nab你", max_size=30))

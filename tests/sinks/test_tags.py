@@ -34,6 +34,7 @@ def test_a_break_ends_the_line_once(tag: str) -> None:
         ("x<sup>2</sup> + 10<sup>-3</sup> + e<sup>\u2212kx</sup>", "x² + 10⁻³ + e⁻ᵏˣ"),
         ("the 1<SUP>st</SUP>", "the 1ˢᵗ"),
         ("x<sub>max</sub>, a<sub>n+1</sub>", "xₘₐₓ, aₙ₊₁"),
+        ("see<sup>note</sup> x<sub>total</sub> 10<sup>-12345</sup>", "seeⁿᵒᵗᵉ x_(total) 10⁻¹²³⁴⁵"),
         ("x<sub>q</sub>, y<sup>∞</sup>", "x_q, y^∞"),
         ("x<sub>i,j</sub>, y<sup>1/q</sup>, z<sup>[1]</sup>", "x_(i,j), y^(1/q), z^([1])"),
         ("a<sub>&lt;</sub> b<sup>*</sup>", "a_< b^*"),
