@@ -100,9 +100,12 @@ class Escaper:
             text = text[1:]
         self._after_cr = text.endswith("\r")
         before, whole = self._carried, self._carried + text
-        tail = whole[-_LONGEST - 1 :].replace("\r", "\n")
-        carried = re.search(_CARRIED, tail)
-        self._carried = carried[0] if carried else ""
-        if text.isascii():  # nothing in it depends on what was before
-            return clean(text)
-        return clean(whole)[len(before) :]
+        if self._after_cr:
+            self._carried = "\n"
+        elif text.isascii():
+            self._carried = text[-1:] or before
+        else:
+            carried = re.search(_CARRIED, whole[-_LONGEST - 1 :])
+            self._carried = carried[0] if carried else ""
+        # Nothing in ASCII depends on what was before it.
+        return clean(text) if text.isascii() else clean(whole)[len(before) :]

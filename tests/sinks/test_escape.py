@@ -8,7 +8,7 @@ import sys
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatstream.sinks.escape import Escaper, clean
@@ -162,6 +162,9 @@ def test_two_lone_line_ends_stay_two() -> None:
     assert "".join(map(escaper.feed, ["\r", "\n", "\n", "\r", "\r"])) == "\n\n\n\n"
 
 
+@example(["\r", "\n\n\x9b"])
+@example(["\r", "\n", "\u200d"])
+@example(["é\r", "\u200d"])
 @given(
     st.lists(
         st.text(
