@@ -2,11 +2,11 @@
 
 1. What has no end yet is drawn as if it ended with the text, so that nothing shifts when the end
    comes. For this, `closed` adds the end of code, of a link's target and of a tag.
-2. Marks, and parts of tags, at the very end are left out: what they are depends on what follows.
+2. Marks and parts of tags and names at the very end are left out: what follows decides about them.
 3. Only marks that can begin emphasis begin it (`begin_emphasis`), so each character of well-formed
    emphasis has its final style at once. Emphasis that never ends is text, as CommonMark has it: it
    loses its style when the paragraph ends. That happens where a model forgets the end of emphasis,
-   and to what nobody can tell from emphasis, such as `char *name` or the `__init` of `__init__`.
+   and to what nobody can tell from emphasis: `char *name`, or the `_private` of `_private_x_`.
    What is almost certainly code (`*args`) gets no style before it has an end.
 """
 
@@ -32,13 +32,13 @@ _MARKS = "*_~\\"
 _HALF_BOX = re.compile(r"\[(?:[ x]?\]?|!\w*)", re.IGNORECASE)  # of a task or an alert
 _STARTS = {name[:end] for name in (*NAMES, "strong") for end in range(len(name) + 1)}
 _HALF = re.compile(
-    rf"<(?:/?(?:{'|'.join(_STARTS)})(?: ?/)?|(?:kbd|summary)>\s*|(?:sub|sup)>[^<>`\n]*"
+    rf"<+(?:/?(?:{'|'.join(_STARTS)})(?: ?/)?|(?:kbd|summary)>\s*|(?:sub|sup)>[^<>`\n]*"
     r"|https?:?/{0,2}|h|htt?)\Z"
-    r"|&(?:[a-z]{0,6}|#x?[0-9a-f]{0,6})\Z",
+    r"|&(?:[a-z]{0,6}|#x?[0-9a-f]{0,6})\Z|(?<!\w)__[a-z0-9]*\Z",
     re.IGNORECASE,
 )
-"""A tag, an address or an entity of which only the beginning is there; or what is below or above
-the line, whose characters decide together how they are drawn."""
+"""A tag, an address or an entity of which only the beginning is there; what is below or above the
+line, whose characters decide together how they are drawn; `__init`, which may be bold or a name."""
 _LONGEST_HALF = 24
 
 

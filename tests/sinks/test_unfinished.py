@@ -21,7 +21,7 @@ ANSWERS = [
     "Use **`git rebase`**, *not* `git merge`: **a *b* c**, *a **b** c* and ***both***.",
     "The product 2*3*4 is **24**, a*b*c is a volume, 5 * 3 * 2 is *30*.",
     "`.*foo.*`, .*foo.* and x**2 + y**2 are **no** marks; src/*.py, t/*.py and `*` are not either.",
-    "un**believ**able, **A**pple, ~~old~~ _new_ my_file_name.py.",
+    "un**believ**able, **A**pple, ~~old~~ _new_ and __init__.py, my_file_name.py.",
     "H<sub>2</sub>O, x<sup>i,j</sup> and <kbd>Ctrl</kbd>+<kbd>C</kbd><br>in **bold<br>lines**.",
     "<details>\n<summary>Show **the `code`**</summary>\nText *there*\n</details>\nand **more**.",
     "**Two\nlines** and *a\nlot* ~~of\nthem~~.",
@@ -30,7 +30,7 @@ ANSWERS = [
 
 _SEEN = (
     "a|word|é|x2|end!|x.|(in)|'so'|naïve|你好|重要。|“引”|テスト|「あ」|확인|葛\U000e0100|ภาษา"
-    "|2*3*4|a*b|5 * 3|2**8|src/*.py|snake_case|f(x)*2|COUNT(*)"
+    "|2*3*4|a*b|5 * 3|2**8|src/*.py|snake_case|__init__.py|f(x)*2|COUNT(*)"
 )
 WORDS = st.lists(st.sampled_from(_SEEN.split("|")), min_size=1, max_size=3).map(" ".join)
 
@@ -121,6 +121,7 @@ def test_what_never_ends_is_text_at_the_end(text: str) -> None:
         *(("H<", "H"), ("H<su", "H"), ("H<sub>", "H"), ("H<sub>2", "H"), ("H<sub>2</sub>", "H₂")),
         *(("<kbd>Ct", "Ct"), ("a<br", "a"), ("<summary>a `b", "▸ a b"), ("<summary>", "")),
         *(("[", ""), ("[ ", ""), ("[x]", ""), ("[!NO", ""), ("a [", "a ["), ("a <div", "a <div")),
+        *(("a __ini", "a "), ("a __init__", "a "), ("a __b c", "a b c")),
         *(("a &am", "a "), ("a &amp;", "a &"), ("<http", ""), ("<http://x", "http://x")),
     ],
 )
