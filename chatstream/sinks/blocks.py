@@ -45,6 +45,7 @@ from chatstream.sinks.scan import (
     BLANKS,
     Cursor,
     Marker,
+    box_of,
     cells_of,
     closes,
     columns_of,
@@ -334,7 +335,18 @@ class Blocks:
             self._out.append(Row(row_of(content, self._leaf.columns)))
         else:
             self._close_to(matched)
-            self._leaf = self._parted(_Text(content))
+            self._leaf = self._parted(_Text(self._without_box(content)))
+
+    def _without_box(self, content: str) -> str:
+        """The first text of an item without the box of a task, which becomes the item's marker."""
+        item = self._containers[-1] if len(self._containers) > self._shown else None
+        if not isinstance(item, Item):
+            return content
+        box, text = box_of(content)
+        if box:
+            marker = box if item.marker == "-" else f"{item.marker} {box}"
+            self._containers = (*self._containers[:-1], item._replace(marker=marker))
+        return text
 
     # ---- what is open
 

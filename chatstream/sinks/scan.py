@@ -22,6 +22,8 @@ _DELIMITERS = re.compile(r"[|:][-:| \t]+$|-[-:|][-:| \t]*$")
 _DELIMITER = re.compile(r":?-+:?")
 _PIPE = re.compile(r"(?<!\\)\|")
 _UNDECIDED = re.compile(r"[-+*_=#`~|: \t]*$|[0-9]{1,9}[.)]?$")
+_BOX = re.compile(r"\[([ xX])\][ \t]+(?=[^ \t])")
+_ALERT = re.compile(r"\[!(note|tip|important|warning|caution)\][ \t]*(?:\n|$)", re.IGNORECASE)
 # An escaped character, a run of backticks, another run that opens or closes something (not with
 # white space on both sides; `_` not within a word), a bracket, and where a line may be parted.
 _MARKS = re.compile(
@@ -92,6 +94,18 @@ def marker_of(content: str) -> Marker | None:
         int(number) if number else None,
         not content[length:].strip(BLANKS),
     )
+
+
+def box_of(content: str) -> tuple[str, str]:
+    """The box of a task, ☐ or ☑, and the text after it. An item's other text has no box."""
+    match = _BOX.match(content)
+    return ("☐" if match[1] == " " else "☑", content[match.end() :]) if match else ("", content)
+
+
+def alert_of(text: str) -> tuple[str, str]:
+    """The label of an alert that a quote's first paragraph begins with ("Note"), and the rest."""
+    match = _ALERT.match(text)
+    return (match[1].capitalize(), text[match.end() :]) if match else ("", text)
 
 
 def heading_of(content: str) -> tuple[int, str] | None:

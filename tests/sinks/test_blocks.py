@@ -885,3 +885,28 @@ def test_the_view_of_what_is_open_costs_no_more_after_a_longer_text(
         return work(blocks.open)
 
     assert cost(4000) < cost(450) + 10 * LONGEST_LINE
+
+
+@pytest.mark.parametrize(
+    ("text", "markers"),
+    [
+        ("- [ ] a\n- [x] b\n  - [X] c\n- d", ["☐", "☑", "☑", "-"]),
+        ("1. [ ] a\n2. [x] b", ["1. ☐", "2. ☑"]),
+        ("-\n  [x] a", ["☑"]),
+        ("- [ ] a\n\n  [x] b", ["☐", "☐"]),
+        ("- [x]", ["-"]),
+        ("- a\n  [x] b", ["-"]),
+        ("- # [x] b", ["-"]),
+        ("- > [x] b", ["-"]),
+    ],
+)
+def test_the_box_of_a_task_is_the_marker_of_its_item(text: str, markers: list[str]) -> None:
+    for cut in range(len(text) + 1):
+        blocks = Blocks()
+        pieces = [*blocks.feed(text[:cut]), *blocks.feed(text[cut:]), *blocks.finish()]
+        items = [
+            [one for one in piece.where.containers if isinstance(one, Item)][-1]
+            for piece in pieces
+            if isinstance(piece, Paragraph | Heading)
+        ]
+        assert [item.marker for item in items] == markers
