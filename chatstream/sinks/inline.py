@@ -33,6 +33,7 @@ _OPEN = "open"
 """Tells the parser that the text goes on."""
 _CODE = re.compile(r"\\.|(`+)", re.DOTALL)
 _OPEN_LINK = re.compile(r"(?<![\\!])\[[^][\\`<\n]*\]\(https?://[^\s()<>\\`]+\Z")
+_MARKS = {"strong": "**", "em": "*", "s": "~~"}
 _OPEN_MARKS = re.compile(r"[*_~\\]+\Z")
 
 
@@ -47,6 +48,12 @@ class Inline:
             "strong_open": theme.strong,
             "em_open": theme.emphasis,
             "s_open": theme.strike,
+        }
+        self._marks = {
+            f"{kind}_{end}": mark
+            for kind, mark in _MARKS.items()
+            if kind in theme.marks
+            for end in ("open", "close")
         }
 
     def lines(self, text: str, style: Style | None = None, *, ended: bool = True) -> list[Line]:
@@ -83,7 +90,8 @@ class Inline:
                 case "text" | "text_special":
                     self._add(lines, token.content, style)
                 case "code_inline":
-                    self._add(lines, token.content, style + self._theme.literal)
+                    code = _marked(token) if "code" in self._theme.marks else token.content
+                    self._add(lines, code, style + self._theme.literal)
                 case "softbreak" | "hardbreak":
                     lines.append([])
                 case "link_open":
@@ -103,7 +111,9 @@ class Inline:
                 case kind if kind in self._styles:
                     outer.append(style)
                     style = style + self._styles[kind]
+                    self._add(lines, self._marks.get(kind, ""), style)
                 case kind if kind.endswith("_close"):
+                    self._add(lines, self._marks.get(kind, ""), style)
                     style = outer.pop()
 
     def _add(self, lines: list[Line], text: str, style: Style) -> None:
@@ -149,6 +159,12 @@ def _begin_open(state: StateInline) -> None:
                 token.type = "em_open"
             before = mark.token
         closed = max(closed, mark.end)
+
+
+def _marked(token: Token) -> str:
+    """Code in a line with its backticks."""
+    blank = " " if token.content.startswith("`") or token.content.endswith("`") else ""
+    return f"{token.markup}{blank}{token.content}{blank}{token.markup}"
 
 
 @lru_cache(maxsize=64)
