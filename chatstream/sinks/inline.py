@@ -34,6 +34,8 @@ _MARKUP = re.compile(r"[*_`\[<&\\~]")
 _SOFT_BREAK = re.compile(r"(?:(?<! ) )?(?<!  )\n")
 _OPENABLE = ("http://", "https://")
 
+_MARKS = {"strong": "**", "em": "*", "s": "~~"}
+
 
 class Inline:
     """Draws text in the styles of a theme. `keep_lines`: a line of the source stays one."""
@@ -51,6 +53,12 @@ class Inline:
             "strong_open": theme.strong,
             "em_open": theme.emphasis,
             "s_open": theme.strike,
+        }
+        self._marks = {
+            f"{kind}_{end}": mark
+            for kind, mark in _MARKS.items()
+            if kind in theme.marks
+            for end in ("open", "close")
         }
 
     def lines(self, text: str, style: Style | None = None, *, ended: bool = True) -> list[Line]:
@@ -88,7 +96,8 @@ class Inline:
                 case "text" | "text_special":
                     self._add(lines, token.content, style)
                 case "code_inline":
-                    self._add(lines, token.content, style + self._theme.literal)
+                    code = _marked(token) if "code" in self._theme.marks else token.content
+                    self._add(lines, code, style + self._theme.literal)
                 case "softbreak" if not self._keep_lines:
                     self._add(lines, " ", style)
                 case "softbreak" | "hardbreak":
@@ -111,7 +120,9 @@ class Inline:
                 case kind if kind in self._styles:
                     outer.append(style)
                     style = style + self._styles[kind]
+                    self._add(lines, self._marks.get(kind, ""), style)
                 case kind if kind.endswith("_close"):
+                    self._add(lines, self._marks.get(kind, ""), style)
                     style = outer.pop()
 
     def _add(self, lines: list[Line], text: str, style: Style) -> None:
@@ -131,6 +142,12 @@ def _target_after(text: str, target: str) -> str:
     if text in (target, plain) or ("xn--" not in target and normalizeLink(text) == target):
         return ""
     return plain and f" ({plain})"
+
+
+def _marked(token: Token) -> str:
+    """Code in a line with its backticks."""
+    blank = " " if token.content.startswith("`") or token.content.endswith("`") else ""
+    return f"{token.markup}{blank}{token.content}{blank}{token.markup}"
 
 
 @lru_cache(maxsize=64)

@@ -100,7 +100,9 @@ class Markdown:
                 self._joined = joined
             case md.Heading(where, level, text):
                 self._begin(where, apart=not where.containers)
-                style = self._theme.title if level == 1 else self._theme.heading
+                style = self._theme.headings[level - 1]
+                if "heading" in self._theme.marks:
+                    text = f"{'#' * level} {text}"
                 lines = self._inline.lines(text, style, ended=self._ended)
                 self._add(lines, where, prose=self._words)
             case md.Rule(where):

@@ -125,7 +125,12 @@ def test_tabs_are_spaces_up_to_the_next_stop_of_the_line() -> None:
 
 @pytest.mark.parametrize(
     ("text", "style"),
-    [("# a", THEME.title), ("## a", THEME.heading), ("> a", THEME.quote), ("a", None)],
+    [
+        ("# a", THEME.headings[0]),
+        ("###### a", THEME.headings[5]),
+        ("> a", THEME.quote),
+        ("a", None),
+    ],
 )
 def test_each_kind_has_its_style(text: str, style: Style | None) -> None:
     assert lines_of(text)[0][-1] == Segment("a", style)
