@@ -24,11 +24,14 @@ from __future__ import annotations
 from copy import copy
 from typing import NamedTuple
 
+from chatstream.sinks import tex
+from chatstream.sinks.numbering import NO_LIST, Numbering
 from chatstream.sinks.pieces import (
     Code,
     CodeLine,
     Container,
     End,
+    Formula,
     Heading,
     Item,
     Literal,
@@ -66,9 +69,6 @@ DEEPEST = 20
 """Quotes and items within each other. A line costs time for each of them."""
 
 
-_NO_LIST = ("", 0)
-
-
 class _Text(NamedTuple):
     """An open paragraph: what of it was not handed out."""
 
@@ -76,6 +76,7 @@ class _Text(NamedTuple):
     begun: bool = False  # a part was handed out
     midline: bool = False  # and this begins in the middle of that part's last line
     header: bool = True  # its last line may be the header of a table
+    formula: str = ""  # what ends the formula that its last line leaves open
 
 
 class _Fence(NamedTuple):
@@ -85,6 +86,11 @@ class _Fence(NamedTuple):
 
 class _Indented(NamedTuple):
     blanks: int = 0  # empty lines; they belong to the block only when code follows
+
+
+class _Formula(NamedTuple):
+    closer: str
+    indent: int
 
 
 class _Grid(NamedTuple):
@@ -102,8 +108,8 @@ class Blocks:
         self._containers: tuple[Container, ...] = ()
         self._shown = 0  # containers that a piece was handed out of
         self._bare = False  # the last container is an item, and its first line was empty
-        self._lists: tuple[tuple[str, int], ...] = ()  # kind and number of the list at each depth
-        self._leaf: _Text | _Fence | _Indented | _Grid | None = None
+        self._lists: tuple[Numbering, ...] = ()  # the last item of the list at each depth
+        self._leaf: _Text | _Fence | _Indented | _Formula | _Grid | None = None
         self._gap = False
         self._number = 0
         self._out: list[Piece] = []
@@ -113,6 +119,11 @@ class Blocks:
         """Whether nothing is open that what is handed out next belongs to."""
         leaf = self._leaf
         return leaf is None or (isinstance(leaf, _Text) and not leaf.midline)
+
+    @property
+    def _in_formula(self) -> bool:
+        leaf = self._leaf
+        return isinstance(leaf, _Formula) or (isinstance(leaf, _Text) and leaf.formula != "")
 
     def feed(self, delta: str) -> list[Piece]:
         """Take the next characters; the pieces that are final now."""
@@ -138,7 +149,7 @@ class Blocks:
         if isinstance(rest._leaf, _Fence):
             if line.strip(" \t>")[:1] == rest._leaf.fence[0] and not line.strip(" \t>`~"):
                 rest._line = ""  # the end of the code, most likely
-        elif not rest._midline and is_undecided(line):
+        elif not (rest._midline or rest._in_formula) and is_undecided(line):
             rest._line = ""
             return [*rest.finish(), *([Literal(line)] if line.strip(" \t>") else [])]
         return rest.finish()
@@ -172,7 +183,7 @@ class Blocks:
         probe._take_line(beginning, whole=False)
         leaf = probe._leaf
         if (
-            isinstance(leaf, _Text)
+            isinstance(leaf, _Text | _Formula)
             or (isinstance(leaf, _Fence) and leaf is self._leaf)
             or (isinstance(leaf, _Indented) and not leaf.blanks)
         ):
@@ -190,6 +201,8 @@ class Blocks:
     def _go_on(self, text: str) -> None:
         if isinstance(self._leaf, _Text):
             self._leaf = self._parted(self._leaf._replace(text=self._leaf.text + text))
+        elif isinstance(self._leaf, _Formula):
+            self._out.append(Formula(self._where(), text, joined=True, part=True))
         else:
             self._out.append(CodeLine(text, joined=True))
 
@@ -197,7 +210,13 @@ class Blocks:
         line, self._line, self._probe = self._line, "", LONGEST
         if not self._midline:
             self._take_line(line)
-        elif not isinstance(self._leaf, _Text):
+        elif isinstance(self._leaf, _Text):
+            last = self._leaf.text.rpartition("\n")[2]
+            self._leaf = self._leaf._replace(formula=tex.open_after(last))
+        elif isinstance(self._leaf, _Formula):
+            self._out.append(Formula(self._where(), "", part=True))
+            self._leaf = None
+        else:
             self._out.append(CodeLine(""))
         self._midline = False
 
@@ -210,7 +229,8 @@ class Blocks:
         inside = matched == len(self._containers)
         if inside and self._verbatim(at, whole=whole):
             return
-        leaf = self._leaf if isinstance(self._leaf, _Text) else None  # may go on in this line
+        # What may go on in this line.
+        leaf = self._leaf if isinstance(self._leaf, _Text | _Formula) else None
         while content := at.content:
             if at.indent >= 4:
                 if leaf:
@@ -220,9 +240,9 @@ class Blocks:
             if content[0] == ">" and matched < DEEPEST:
                 self._close_to(matched)
                 self._open_quote(at)
-            elif (leaf and inside and self._underlined(leaf, content)) or self._is_block(
-                content, matched, at.indent
-            ):
+            elif (
+                isinstance(leaf, _Text) and inside and self._underlined(leaf, content)
+            ) or self._is_block(content, matched, at.indent, whole=whole):
                 return
             elif (
                 matched < DEEPEST
@@ -262,7 +282,7 @@ class Blocks:
         return len(self._containers)
 
     def _verbatim(self, at: Cursor, *, whole: bool) -> bool:
-        """Whether this is a line of the open code."""
+        """Whether this is a line of the open code or formula."""
         match self._leaf:
             case _Fence(fence, indent):
                 if at.indent < 4 and closes(fence, at.content):
@@ -270,6 +290,13 @@ class Blocks:
                 else:
                     at.skip(indent)
                     self._out.append(CodeLine(at.rest, joined=not whole))
+                return True
+            case _Text(formula=closer) if closer and at.content:
+                self._take_text(at.rest, len(self._containers), self._leaf, header=False)
+                return True
+            case _Formula() if at.content:
+                at.skip(self._leaf.indent)
+                self._formula_line(at.rest, self._leaf, whole=whole)
                 return True
             case _Indented(blanks):
                 if not at.content:
@@ -308,8 +335,8 @@ class Blocks:
             self._out.append(Heading(self._where(), level, leaf.text.rstrip(BLANKS)))
         return level > 0
 
-    def _is_block(self, content: str, matched: int, indent: int) -> bool:
-        """Whether this line is a heading, a rule, or the beginning of a fence."""
+    def _is_block(self, content: str, matched: int, indent: int, *, whole: bool) -> bool:
+        """Whether this line is a heading or a rule, or begins a fence or a display formula."""
         first = content[0]
         if first == "#" and (heading := heading_of(content)):
             self._close_to(matched)
@@ -319,6 +346,15 @@ class Blocks:
             self._close_to(matched)
             self._out.append(Code(self._where(), info))
             self._leaf = _Fence(fence, indent)
+        elif (
+            first in "$\\"
+            and not isinstance(self._leaf, _Formula)  # which ends here, most likely
+            and (opener := tex.display_of(content))
+        ):
+            self._close_to(matched)
+            self._formula_line(
+                content, _Formula(tex.closer_of(opener), indent), len(opener), whole=whole
+            )
         elif is_rule(content):
             self._close_to(matched)
             self._out.append(Rule(self._where()))
@@ -326,15 +362,31 @@ class Blocks:
             return False
         return True
 
-    def _take_text(self, content: str, matched: int, leaf: _Text | None, *, header: bool) -> None:
-        if leaf:
+    def _formula_line(
+        self, text: str, formula: _Formula, begun: int = 0, *, whole: bool = True
+    ) -> None:
+        """A line of a display formula. Its first `begun` characters open the formula."""
+        end = tex.end_of(text, formula.closer, begun)
+        line, rest = tex.parted(text, end) if end > 0 else (text, "")
+        self._out.append(Formula(self._where(), line, not whole and end < 0, part=not begun))
+        self._leaf = formula if end < 0 else None
+        if rest:
+            self._leaf = self._parted(_Text(rest, formula=tex.open_after(rest)))
+
+    def _take_text(
+        self, content: str, matched: int, leaf: _Text | _Formula | None, *, header: bool
+    ) -> None:
+        if isinstance(leaf, _Formula):
+            self._formula_line(content, leaf)
+        elif leaf:
             text = f"{leaf.text}\n{content}"
-            self._leaf = self._parted(leaf._replace(text=text, header=header))
+            formula = tex.open_after(content, leaf.formula)
+            self._leaf = self._parted(leaf._replace(text=text, header=header, formula=formula))
         elif isinstance(self._leaf, _Grid) and matched == len(self._containers):
             self._out.append(Row(row_of(content, self._leaf.columns)))
         else:
             self._close_to(matched)
-            self._leaf = self._parted(_Text(content))
+            self._leaf = self._parted(_Text(content, formula=tex.open_after(content)))
 
     # ---- what is open
 
@@ -354,7 +406,7 @@ class Blocks:
         if isinstance(leaf, _Text):
             text = leaf.text.rstrip(BLANKS)
             self._out.append(Paragraph(self._where(), text, part=leaf.begun))
-        elif leaf is not None:
+        elif leaf is not None and not isinstance(leaf, _Formula):
             self._out.append(End())
             self._gap = self._gap or (isinstance(leaf, _Indented) and leaf.blanks > 0)
 
@@ -371,7 +423,7 @@ class Blocks:
         at.pass_over(1)
         at.skip(1)
         self._number += 1
-        self._lists = (*self._lists[: len(self._containers)], _NO_LIST)
+        self._lists = (*self._lists[: len(self._containers)], NO_LIST)
         self._containers = (*self._containers, Quote(self._number))
 
     def _open_item(self, at: Cursor, marker: Marker) -> None:
@@ -381,13 +433,11 @@ class Blocks:
         width = at.indent if at.content and at.indent <= 4 else 1
         at.skip(width)
         depth = len(self._containers)
-        count = marker.number or 0
-        if len(self._lists) > depth and self._lists[depth][0] == marker.kind:
-            count = self._lists[depth][1] + 1
-        shown = "-" if marker.number is None else f"{count}{marker.kind}"
+        before = self._lists[depth] if len(self._lists) > depth else NO_LIST
+        item = before.next(marker)
         self._number += 1
-        self._lists = (*self._lists[:depth], (marker.kind, count))
-        self._containers = (*self._containers, Item(self._number, offset + width, shown))
+        self._lists = (*self._lists[:depth], item)
+        self._containers = (*self._containers, Item(self._number, offset + width, item.shown))
 
     def _where(self) -> Where:
         """Where the next piece stands; what was to be told once is told with it."""

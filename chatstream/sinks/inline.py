@@ -22,15 +22,14 @@ from markdown_it.token import Token
 from rich.segment import Segment
 from rich.style import Style
 
+from chatstream.sinks import tex
 from chatstream.sinks.escape import clean
 from chatstream.sinks.lines import Line, expanded, line_of, text_of
 from chatstream.sinks.theme import Theme
 
-_MARKUP = re.compile(r"[*_`\[<&\\~]")
+_MARKUP = re.compile(r"[*_`\[<&\\~$]")
 _OPENABLE = ("http://", "https://")
 
-_OPEN = "open"
-"""Tells the parser that the text goes on."""
 _CODE = re.compile(r"\\.|(`+)", re.DOTALL)
 _OPEN_LINK = re.compile(r"(?<![\\!])\[[^][\\`<\n]*\]\(https?://[^\s()<>\\`]+\Z")
 _OPEN_MARKS = re.compile(r"[*_~\\]+\Z")
@@ -41,6 +40,7 @@ class Inline:
 
     def __init__(self, theme: Theme) -> None:
         self._parser = MarkdownIt("commonmark", {"html": False}).enable("strikethrough")
+        self._parser.inline.ruler.before("escape", "tex", tex.rule)
         self._parser.inline.ruler2.after("balance_pairs", "open", _begin_open)
         self._theme = theme
         self._styles = {
@@ -66,9 +66,11 @@ class Inline:
         return expanded(line)
 
     def _parse(self, text: str, *, goes_on: bool = False) -> list[Token]:
-        return self._parser.parseInline(text, {_OPEN: goes_on})[0].children or []
+        return self._parser.parseInline(text, {tex.OPEN: goes_on})[0].children or []
 
     def _parse_open(self, text: str) -> list[Token]:
+        if tex.is_open(text):
+            return self._parse(text, goes_on=True)
         closed, last = _closed(text)
         tokens = self._parse(closed, goes_on=True)
         if last and (not tokens or tokens[-1].type != last):
@@ -84,6 +86,8 @@ class Inline:
                     self._add(lines, token.content, style)
                 case "code_inline":
                     self._add(lines, token.content, style + self._theme.literal)
+                case "tex":
+                    self._add(lines, token.content, style + self._theme.dim)
                 case "softbreak" | "hardbreak":
                     lines.append([])
                 case "link_open":
@@ -134,7 +138,7 @@ def _closed(text: str) -> tuple[str, str]:
 
 def _begin_open(state: StateInline) -> None:
     """A rule of the parser: marks that can begin emphasis, and are not closed, do begin it."""
-    if not state.env.get(_OPEN):
+    if not state.env.get(tex.OPEN):
         return
     closed = before = -1
     for at, mark in enumerate(state.delimiters):

@@ -83,6 +83,11 @@ class Markdown:
                 self._begin(where, apart=not where.containers)
                 style = self._theme.title if level == 1 else self._theme.heading
                 self._add(self._inline.lines(text, style, ended=self._whole), where)
+            case md.Formula(where, text, joined, part):
+                if not part:
+                    self._begin(where)
+                self._add([line_of(text, self._theme.dim)], where)
+                self._joined = joined
             case md.Rule(where):
                 self._begin(where)
                 before, _ = self._before(where)

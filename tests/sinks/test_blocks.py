@@ -154,7 +154,7 @@ ORACLE = _oracle()
 def leaves_of_markdown_it(text: str) -> list[Leaf]:
     leaves: list[Leaf] = []
     containers: list[tuple[str, int]] = []
-    numbers: list[int] = []  # of the next item, of each open list
+    numbers: list[list[str]] = []  # of the items, as they are written, of each open list
     begun: list[int] = []  # leaves before each open item
     tokens = ORACLE.parse(text if text.endswith("\n") else text + "\n")
     for at, token in enumerate(tokens):
@@ -166,12 +166,14 @@ def leaves_of_markdown_it(text: str) -> list[Leaf]:
             case "blockquote_close":
                 containers.pop()
             case "ordered_list_open" | "bullet_list_open":
-                numbers.append(int(token.attrs.get("start", 1)))
+                numbers.append([])
             case "ordered_list_close" | "bullet_list_close":
                 numbers.pop()
             case "list_item_open":
-                containers.append((f"{numbers[-1]}{token.markup}" if token.info else "-", at))
-                numbers[-1] += 1
+                numbers[-1].append(token.info)
+                containers.append(
+                    (_number_of(numbers[-1]) + token.markup if token.info else "-", at)
+                )
                 begun.append(len(leaves))
             case "list_item_close":
                 if begun.pop() == len(leaves):
@@ -202,6 +204,14 @@ def _code_of(token: Token) -> list[str]:
     if token.type == "code_block":
         return [line if line.strip(" \t") else "" for line in lines]
     return lines
+
+
+def _number_of(written: list[str]) -> str:
+    """What the last item of a list is numbered, if those are the numbers of all of them."""
+    first, *others = map(int, written)
+    counts = others[:1] == [first]
+    number = first + len(others) if counts else int(written[-1])
+    return str(number).rjust(len(written[-1]), "0")
 
 
 _IN_CONTAINER = re.compile(r"[ \t]*(?:>|[-+*]|[0-9]{1,9}[.)])")
