@@ -2,7 +2,8 @@
 
 1. A paragraph's line is one line, and so is a line of code, which has no border and no indent: a
    copy from the terminal is what the model wrote. Lists and quotes get a short marker before each
-   line. Only tables are laid out to the terminal's width.
+   line. So do the lines of a display formula, which stay as they are. Only tables are laid out to
+   the terminal's width.
 2. What is drawn of a piece depends on the pieces before it and not on those after it. So the lines
    of pieces drawn one by one are those of all of them drawn at once.
 3. The widths of a table's columns come from its first `HELD` rows; later rows are fitted in.

@@ -68,11 +68,11 @@ def spans(text: str, *, goes_on: bool = False) -> list[Span]:
     while mark := _MARK.search(text, at):
         start, at = mark.span()
         if run := mark["code"]:
-            end = _end_of_code(text, run, at) if run not in endless else -1
-            if end < 0 and goes_on and "\n" not in text[at:]:
+            if run not in endless and (end := re.compile(f"(?<!`){run}(?!`)").search(text, at)):
+                at = end.end()
+            elif goes_on and "\n" not in text[at:]:
                 break  # all that follows is code, by now
-            at = max(at, end)
-            if end < 0:
+            else:
                 endless.add(run)
         elif opener := mark["opener"]:
             span = _span(text, start, opener, endless, goes_on=goes_on)
@@ -175,11 +175,6 @@ def rule(state: StateInline, silent: bool) -> bool:
 @lru_cache(maxsize=4)
 def _by_start(text: str, goes_on: bool) -> dict[int, Span]:
     return {span.start: span for span in spans(text, goes_on=goes_on)}
-
-
-def _end_of_code(text: str, run: str, at: int) -> int:
-    match = re.compile(f"(?<!`){run}(?!`)").search(text, at)
-    return match.end() if match else -1
 
 
 def _is_prose(text: str, at: int) -> bool:

@@ -344,6 +344,7 @@ def test_a_formula_without_an_end_ends_with_its_paragraph(text: str, lines: list
         r"a \(\forall\, x_*y* and *z \\ `b` \{c\} [d](e)",
         r"a \[ \forall\, x_*y* and *z \\ `b` \{c\} [d](e) &amp;",
         r"a $$\forall\, x_*y* and *z \\ \{c\} [d](e)",
+        "a \\[\nb\n=\n- c\n---\n1.\n***",
         "$$\na\n=\n- b\n---\n# c\n  *d*\n```\n",
         "\\[\na\n=\n- b\n---\n# c\n  *d*\n",
         "- a\n  $$\n  =\n  - b\n  *c",
