@@ -7,8 +7,9 @@
    paragraph, and a `|---|` makes a table of its last line.
 3. A paragraph longer than `LONGEST` characters is handed out in parts, cut where no markup is
    open if there is such a place, and so is an endless line of code or of a formula; `joined`
-   parts go on in the same line. Such a paragraph stays one. Any other line of more than `LONGEST_LINE` characters is
-   taken as two. The cuts depend on the text alone, never on how it was fed.
+   parts go on in the same line. Such a paragraph stays one. Any other line of more than
+   `LONGEST_LINE` characters is taken as two. The cuts depend on the text alone, never on how it
+   was fed.
 4. Some things differ from CommonMark, because text that is on the screen cannot be taken back, or
    to bound the cost. There are no link definitions: `[a][b]` and `[b]: http://…` stay as they are
    written. HTML is text. Empty lines between the items of a list are a matter of each item, not of
