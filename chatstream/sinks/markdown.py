@@ -84,16 +84,16 @@ class Markdown:
                 self._begin(where, apart=not where.containers)
                 style = self._theme.title if level == 1 else self._theme.heading
                 self._add(self._inline.lines(text, style, ended=self._whole), where)
-            case md.Formula(where, text, joined, part):
-                if not part:
-                    self._begin(where)
-                self._add([line_of(text, self._theme.dim)], where)
-                self._joined = joined
             case md.Rule(where):
                 self._begin(where)
                 before, _ = self._before(where)
                 cells = min(_RULE, max(1, self._width() - cell_len(text_of(before))))
                 self._add([line_of("─" * cells, self._theme.rule)], where)
+            case md.Formula(where, text, joined, part):
+                if not part:
+                    self._begin(where)
+                self._add([line_of(text, self._theme.dim)], where)
+                self._joined = joined
             case md.Code(where, info):
                 self._begin(where, apart=True)
                 if where.fresh < len(where.containers):

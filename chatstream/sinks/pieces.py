@@ -16,7 +16,7 @@ class Item(NamedTuple):
 
     number: int
     offset: int
-    marker: str  # "-", or the number: "3."
+    marker: str  # "-", or the number as it counts: "3."
 
 
 Container = Quote | Item
