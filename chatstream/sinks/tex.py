@@ -13,7 +13,8 @@ r"""TeX in Markdown: where a formula begins and ends. What is in one stays as it
 5. A formula that begins a line, and has nothing after it, is a display formula (`display_of`). If
    it has no end, the next empty line ends it. Any other without an end in its paragraph is none.
 6. In a text that is still written, a formula without an end goes on to the end of the text. But
-   until a single dollar has its partner, it is money, unless a `\` or a `^` of TeX follows.
+   until a single dollar has its partner, it is money, unless a `\` or a `^` of TeX follows, or
+   a letter and its index: `$x_1`.
 7. Every function takes time linear in its text.
 """
 
@@ -38,7 +39,9 @@ _ANOTHER_WORD = r"(?:(?<=[\"'(/:=_~\[{]\$)|(?<=[^^]\*\$))[A-Za-z]"
 _DOLLARS = re.compile(
     rf"\$(?!\s|{_MONEY})(?:\\.|[^\\$`])++(?<!\s)\$(?![\d{{]|{_ANOTHER_WORD})", re.DOTALL
 )
-_OPEN_DOLLAR = re.compile(r"\$(?![\s\d])[^\\^$`\n]*+(?:\^|\\[^\W\d]|\\[{}|,;:!])[^$`\n]*\Z")
+_OPEN_DOLLAR = re.compile(
+    r"\$(?![\s\d])(?:[^\\^$`\n]*+(?:\^|\\[^\W\d]|\\[{}|,;:!])|[A-Za-z]_)[^$`\n]*\Z"
+)
 _FIRST_LINE = re.compile(r"(?:(?!\\\]).)*")
 _SIGNS = re.compile(r"[\\^_=+<>{}]")
 _LETTERS = re.compile(r"[^\W\d_]{2}")

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline
 
 from chatstream.sinks import tex
 from chatstream.sinks.blocks import LONGEST, Blocks
@@ -65,6 +67,7 @@ FORMULAS = [
     r"\(\)",
     r"\(f(x) \)",
     r"\[ x \]",
+    r"\[ ab \]",
     r"\[x^2\]",
     r"\[y\]",
     r"\[ a \\[2pt] b \\ \]",
@@ -139,9 +142,10 @@ def test_each_formula_is_found(text: str, found: list[str]) -> None:
     ("text", "rest"),
     [
         *((f"a {text}", text) for text in (r"\(x", r"\(", r"\[ x", r"\[", "$$x", "$$", r"\[a_")),
-        *((f"a {text}", text) for text in (r"$\alpha", "$x^", r"$\{a", "$a + b^2 ", r"\begin{x}")),
-        *((f"a {text}", "") for text in ("$5", "$x", "$x_1 * y", r"$\ ", r"\[Your na", "`\\(x")),
-        ("a", ""),
+        *((f"a {text}", text) for text in (r"$\alpha", "$x^", "$x_1 * y", r"$\{a", "$a + b^2 ")),
+        *((f"a {text}", "") for text in ("$5", "$x", "$xy_1", "$x * y", r"$\ ")),
+        (r"a \begin{x}", r"\begin{x}"),
+        *((text, "") for text in ("a", r"a \[Your na", r"a `\(x")),
         *((f"a {text}", "") for text in (r"\(x\)", "$5 ^", "$HOME `a^", r"$", r"\*", "`a` $x")),
         ("`a` \\(b", r"\(b"),
     ],
@@ -246,6 +250,16 @@ def test_no_block_begins_in_a_formula_within_a_paragraph(
     *lines, last = shown(text)
     assert last == "• item"
     assert " ".join(lines).split() == written.split()
+
+
+def test_a_formula_does_not_go_on_after_the_text_that_it_stands_in() -> None:
+    state = StateInline(r"a \(b\) c", MarkdownIt(), {}, [])
+    state.pos = 2
+    state.posMax = 5
+    assert not tex.rule(state, silent=False)
+    state.posMax = 7
+    assert tex.rule(state, silent=False)
+    assert [(it.type, it.content) for it in state.tokens] == [("tex", r"\(b\)")]
 
 
 # ---- on lines of its own
@@ -367,8 +381,9 @@ def test_an_open_dollar_is_text_until_tex_follows_or_it_ends() -> None:
         [line] = inline.lines(text, ended=False)
         return [(it.text, it.style is not None and bool(it.style.dim)) for it in line]
 
-    assert styles("a $x_1 * y") == [("a $x_1 * y", False)]
-    assert styles("a $x_1 * y$") == [("a ", False), ("$x_1 * y$", True)]
+    assert styles("a $x + y") == [("a $x + y", False)]
+    assert styles("a $x + y$") == [("a ", False), ("$x + y$", True)]
+    assert styles("a $x_1 *y") == [("a ", False), ("$x_1 *y", True)]
     assert styles(r"a $\{x") == [("a ", False), (r"$\{x", True)]
     assert styles("a $5 and *b") == [("a $5 and ", False), ("b", False)]
 
@@ -501,6 +516,17 @@ def test_a_formula_that_no_part_can_hold_is_cut_all_the_same() -> None:
     text = r"\(" + "a b " * LONGEST
     assert LONGEST // 2 <= cut_of(text, LONGEST) <= LONGEST
     assert cut_of("word " + text, LONGEST) == len("word ")
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "is_item"), [(r"a \(", r"\)", True), ("a ", "", True), ("a ", r"\(", False)]
+)
+def test_the_end_of_an_endless_line_tells_whether_a_formula_is_open(
+    begin: str, end: str, is_item: bool
+) -> None:
+    *_, last = pieces_of([begin + "x + " * LONGEST + end + "\n- b"])
+    assert isinstance(last, Paragraph)
+    assert bool(last.where.containers) == is_item
 
 
 def test_a_list_item_keeps_its_number_around_a_formula() -> None:
