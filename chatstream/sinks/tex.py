@@ -11,7 +11,8 @@ r"""TeX in Markdown: where a formula begins and ends. What is in one stays as it
 4. `\[` is an escaped bracket where words follow it, as in `\[your name\]` and `\[x\]`. A formula
    has signs that prose has not, or single letters, or white space after the delimiter.
 5. A formula that begins a line, and has nothing after it, is a display formula (`display_of`). If
-   it has no end, the next empty line ends it. Any other without an end in its paragraph is none.
+   it has no end, the next empty line ends it, and so it does where `$$` opens one over lines
+   within a paragraph. Any other without an end in its paragraph is none.
 6. In a text that is still written, a formula without an end goes on to the end of the text. But
    until a single dollar has its partner, it is money, unless a `\` or a `^` of TeX follows, or
    a letter and its index: `$x_1`.
@@ -103,7 +104,9 @@ def _span(text: str, start: int, opener: str, endless: set[str], *, goes_on: boo
         return None
     if end > 0:
         return Span(start, end, opener)
-    return Span(start, len(text), opener, ended=False) if goes_on else None
+    if goes_on or (opener == "$$" and "\n" in text[at:] and not _ASIDE.match(text, start)):
+        return Span(start, len(text), opener, ended=False)
+    return None
 
 
 def closer_of(opener: str) -> str:
@@ -161,16 +164,15 @@ def is_open(text: str) -> bool:
 
 
 def rule(state: StateInline, silent: bool) -> bool:
-    """The rule of markdown-it's inline parser: a formula is one token, of the type "tex"."""
+    """The rule of markdown-it's inline parser: a formula is one token, "tex" or "tex_display"."""
     if state.src[state.pos] not in "$\\":
         return False
     span = _by_start(state.src, bool(state.env.get(OPEN))).get(state.pos)
     if span is None or span.end > state.posMax:
         return False
     if not silent:
-        token = state.push("tex", "", 0)
-        content = state.src[span.start : span.end]
-        token.content = content if span.is_display else content.replace("\n", " ")
+        token = state.push("tex_display" if span.is_display else "tex", "", 0)
+        token.content = state.src[span.start : span.end]
     state.pos = span.end
     return True
 
