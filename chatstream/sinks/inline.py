@@ -29,7 +29,7 @@ from chatstream.sinks.lines import Line, expanded, line_of, text_of
 from chatstream.sinks.theme import Theme
 
 _MARKUP = re.compile(r"[*_`\[<&\\~$]")
-_SOFT_BREAK = re.compile(r"(?<!  ) ?\n")
+_SOFT_BREAK = re.compile(r"(?:(?<! ) )?(?<!  )\n")
 _OPENABLE = ("http://", "https://")
 
 _CODE = re.compile(r"\\.|(`+)", re.DOTALL)
