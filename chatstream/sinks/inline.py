@@ -23,6 +23,7 @@ from markdown_it.token import Token
 from rich.segment import Segment
 from rich.style import Style
 
+from chatstream.sinks import tex
 from chatstream.sinks.escape import clean
 from chatstream.sinks.flanking import tokenize
 from chatstream.sinks.lines import Line, expanded, line_of, text_of
@@ -30,7 +31,7 @@ from chatstream.sinks.tags import tag
 from chatstream.sinks.theme import Theme
 from chatstream.sinks.unfinished import GOES_ON, begin_emphasis, closed
 
-_MARKUP = re.compile(r"[*_`\[<&\\~]")
+_MARKUP = re.compile(r"[*_`\[<&\\~$]")
 _SOFT_BREAK = re.compile(r"(?:(?<! ) )?(?<!  )\n")
 _OPENABLE = ("http://", "https://")
 
@@ -44,6 +45,7 @@ class Inline:
         self._keep_lines = keep_lines
         self._parser = MarkdownIt("commonmark", {"html": False}).enable("strikethrough")
         rules = self._parser.inline.ruler
+        rules.before("escape", "tex", tex.rule)
         rules.at("strikethrough", tokenize)
         rules.at("emphasis", tokenize)
         rules.before("autolink", "tag", tag)
@@ -82,6 +84,8 @@ class Inline:
         return self._parser.parseInline(text, env)[0].children or []
 
     def _parse_open(self, text: str) -> list[Token]:
+        if tex.is_open(text):
+            return self._parse(text, goes_on=True)
         ended, last = closed(text)
         tokens = self._parse(ended, goes_on=True)
         if last and (not tokens or tokens[-1].type != last):
@@ -100,6 +104,10 @@ class Inline:
                     self._add(lines, code, style + self._theme.literal)
                 case "softbreak" if not self._keep_lines:
                     self._add(lines, " ", style)
+                case "tex" if not self._keep_lines:
+                    self._add(lines, token.content.replace("\n", " "), style + self._theme.dim)
+                case "tex" | "tex_display":
+                    self._add(lines, token.content, style + self._theme.dim)
                 case "softbreak" | "hardbreak":
                     lines.append([])
                 case "link_open":

@@ -2,7 +2,8 @@
 
 1. A paragraph's line is one line, and so is a line of code, which has no border and no indent: a
    copy from the terminal is what the model wrote. Lists and quotes get a short marker before each
-   line. Prose wraps at words (`wrapping`), tables are laid out to the terminal's width.
+   line. So do the lines of a display formula, which stay as they are. Prose wraps at words
+   (`wrapping`), tables are laid out to the terminal's width.
 2. What is drawn of a piece depends on the pieces before it and not on those after it. So the lines
    of pieces drawn one by one are those of all of them drawn at once.
 3. The widths of a table's columns come from its first `HELD` rows; later rows are fitted in.
@@ -110,6 +111,11 @@ class Markdown:
                 before, _ = self._before(where)
                 cells = min(_RULE, max(1, self._width() - cell_len(text_of(before))))
                 self._add([line_of("─" * cells, self._theme.rule)], where)
+            case md.Formula(where, text, joined, part):
+                if not part:
+                    self._begin(where)
+                self._add([line_of(text, self._theme.dim)], where)
+                self._joined = joined
             case md.Code(where, info):
                 self._begin(where, apart=True)
                 if where.fresh < len(where.containers):

@@ -43,6 +43,15 @@ class Heading(NamedTuple):
     text: str
 
 
+class Formula(NamedTuple):
+    """A line of a display formula, as it is written."""
+
+    where: Where
+    text: str
+    joined: bool = False  # the next one goes on in the same line
+    part: bool = False  # it goes on with the formula before it
+
+
 class Rule(NamedTuple):
     where: Where
 
@@ -87,4 +96,6 @@ class Literal(NamedTuple):
     text: str
 
 
-Piece = Paragraph | Heading | Rule | Code | CodeLine | Table | Row | End | Nothing | Literal
+Piece = (
+    Paragraph | Heading | Formula | Rule | Code | CodeLine | Table | Row | End | Nothing | Literal
+)

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from chatstream.sinks import tex
+
 BLANKS = " \t"
 
 _HEADING = re.compile(r"#{1,6}(?=[ \t]|$)")
@@ -182,12 +184,20 @@ def is_undecided(line: str) -> bool:
 def cut_of(text: str, longest: int) -> int:
     """Where to part a paragraph: after white space in its first `longest` characters.
 
-    If possible that is in their second half, outside of code, emphasis and links, after a line.
+    If possible that is in their second half, outside of code, emphasis and links, after a line; and
+    outside of a formula, even if it is before their second half.
     """
     line = best = last = depth = 0
     code = ""
     runs: set[str] = set()  # that stand there an odd number of times
+    formulas = [it for it in tex.spans(text, goes_on=True) if it.start < longest]
+    at = 0
     for mark in _MARKS.finditer(text, 0, longest):
+        while at < len(formulas) and formulas[at].end <= mark.start():
+            at += 1
+        if at < len(formulas) and formulas[at].start <= mark.start():
+            last = mark.end() if mark.lastgroup == "gap" else last
+            continue
         match mark.lastgroup:
             case "gap":
                 last = mark.end()
@@ -201,4 +211,5 @@ def cut_of(text: str, longest: int) -> int:
             case "bracket" if not code:
                 depth = depth + 1 if mark[0] in "[(" else max(0, depth - 1)
     half = longest // 2
-    return line if line >= half else best if best >= half else last or longest
+    torn = formulas[-1].start if formulas and formulas[-1].end > longest else 0
+    return line if line >= half else best if best >= half else torn or last or longest
