@@ -231,7 +231,8 @@ def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
 
 def _show_live(events: Iterator[Event], settings: Settings, token: CancelToken) -> int:
     """Drive a run into the live view, and listen to the keys meanwhile."""
-    from chatstream.cli.keys import Keyboard, keys
+    from chatstream.cli.keyboard import Keyboard
+    from chatstream.cli.keys import keys
     from chatstream.sinks.deferred import DeferredSink
     from chatstream.sinks.terminal import TerminalFile
 
