@@ -411,9 +411,29 @@ def test_reasoning_can_be_turned_on_while_it_comes() -> None:
     terminal.arrive(ev.Reasoning("why\nnot"))
     assert "why" not in terminal.screen.text()
     terminal.arrive(Key("reasoning"), after=0.1)
-    assert terminal.screen.text()[:2] == ["why", "not"]
+    assert terminal.screen.text()[:3] == ["thoughts:", "why", "not"]
     terminal.answer(["so"])
-    assert terminal.end() == ["why", "not", "thought a moment", "", "so"]
+    assert terminal.end() == ["thoughts:", "why", "not", "thought a moment", "", "so"]
+
+
+def test_reasoning_that_is_opened_in_the_answer_is_labelled_stands_apart_and_is_closed() -> None:
+    terminal = Terminal(reasoning="hide")
+    terminal.arrive(ev.Reasoning("why\nnot"))
+    terminal.answer(["One.\n\nTwo"])
+    terminal.arrive(Key("reasoning"), after=0.1)
+    terminal.answer([" goes on.\n\nThree."])
+    terminal.arrive(Key("reasoning"), after=0.1)
+    opened = ["thoughts:", "why", "not"]
+    before = ["thought a moment", "", "One.", "", *opened, "", "Two goes on."]
+    assert terminal.end() == [*before, "", "thoughts hidden", "", "Three."]
+
+
+def test_a_key_for_reasoning_says_nothing_where_there_was_none() -> None:
+    terminal = Terminal(reasoning="hide")
+    terminal.answer(["so"])
+    terminal.arrive(Key("reasoning"), after=0.1)
+    terminal.arrive(Key("reasoning"), after=0.1)
+    assert terminal.end() == ["so"]
 
 
 def test_the_end_has_one_line_of_figures() -> None:
