@@ -81,12 +81,15 @@ class Keyboard:
         """Whether type-ahead waits for the shell, so that no key can be seen."""
         return self._ahead
 
-    def open(self) -> None:
-        """Look for the terminal. Without one it stays closed."""
+    def open(self, name: str | None = None) -> None:
+        """Open the terminal of this name, else that of standard input, else the controlling one.
+
+        Without one it stays closed.
+        """
         # Opened again, so that not waiting is a flag of ours and not of the shell's descriptor.
         if sys.platform != "win32":
             with contextlib.suppress(OSError):
-                name = os.ttyname(0) if os.isatty(0) else "/dev/tty"
+                name = name or (os.ttyname(0) if os.isatty(0) else "/dev/tty")
                 self._terminal = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
 
     def key(self) -> str:
@@ -123,8 +126,9 @@ class Keyboard:
         self._reply, typed, end = reply, b"", self._clock() + seconds
         with contextlib.suppress(OSError):  # `key` sees that it has hung up
             while self._reply is not None and (left := end - self._clock()) > 0:
-                if select.select([terminal], [], [], left)[0]:
-                    typed += self._without_reply(terminal, self._reply)
+                if not select.select([terminal], [], [], left)[0]:
+                    break
+                typed += self._without_reply(terminal, self._reply)
         if typed:
             self.give_back(typed)
 
@@ -187,12 +191,12 @@ class Keyboard:
             self._since = self._clock()
         elif self._clock() - self._since >= ALONE:
             self._since = None
-            return chr(os.read(terminal, 1)[0])
+            return chr(_read(terminal, 1)[0])
         return ""
 
     def _without_reply(self, terminal: int, reply: Reply) -> bytes:
         """Read everything; what is not the reply."""
-        typed = reply.feed(os.read(terminal, 2 * QUEUE))
+        typed = reply.feed(_read(terminal, 2 * QUEUE))
         if reply.whole:
             self._reply = None
         return typed
@@ -217,6 +221,13 @@ def _waiting(terminal: int) -> int:
     """How many bytes wait to be read."""
     count: int = struct.unpack("i", fcntl.ioctl(terminal, termios.FIONREAD, bytes(4)))[0]
     return count
+
+
+def _read(terminal: int, most: int) -> bytes:
+    data = os.read(terminal, most)
+    if not data:
+        raise OSError(errno.EIO, "the terminal has hung up")
+    return data
 
 
 def _in_foreground(terminal: int) -> bool:

@@ -33,6 +33,7 @@ from chatstream.store.place import NoHome, state_folder
 if TYPE_CHECKING:
     from chatstream.cli.choose import Choice
     from chatstream.cli.copying import Copying
+    from chatstream.cli.keyboard import Keyboard
     from chatstream.sinks.terminal import TerminalFile
 
 
@@ -239,7 +240,7 @@ def _show_live(events: Iterator[Event], settings: Settings, token: CancelToken) 
     keyboard = Keyboard()
     file = TerminalFile(sys.stdout)
     with interrupts(token, keyboard.restore), keys(token, keyboard) as stage:
-        sink = DeferredSink(lambda: _live(settings, file, keys=keyboard.is_open))
+        sink = DeferredSink(lambda: _live(settings, file, keyboard))
         try:
             return show(pipe(events, stage), sink, token)
         finally:
@@ -247,18 +248,21 @@ def _show_live(events: Iterator[Event], settings: Settings, token: CancelToken) 
                 file.close()
 
 
-def _live(settings: Settings, file: "TerminalFile", *, keys: bool) -> Sink:
+def _live(settings: Settings, file: "TerminalFile", keyboard: "Keyboard") -> Sink:
     from rich.console import Console
 
+    from chatstream.cli.background import ask
     from chatstream.sinks.theme import theme_for
 
+    by_background = settings.theme == "auto" and has_colours(1)
+    background = ask(keyboard, file.write) if by_background else None
     interval = settings.update_interval
     sink: Sink = sink_class("live")(
         Console(file=cast("TextIO", file), force_terminal=True),
-        theme=theme_for(settings.theme, settings.code_theme),
+        theme=theme_for(settings.theme, settings.code_theme, background),
         reasoning=settings.reasoning,
         stats=settings.stats is not False,
-        keys=keys,
+        keys=keyboard.is_open,
         ready=lambda: file.ready,
         **({} if interval is None else {"interval": interval}),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from rich.style import Style
 
@@ -66,13 +66,19 @@ THEMES = {
 }
 
 
-def theme_for(name: str, code: str | None, environ: Mapping[str, str] = os.environ) -> Theme:
-    """The theme of this name; "auto" looks at `COLORFGBG`, which some terminals set.
+def theme_for(
+    name: str,
+    code: str | None,
+    background: Literal["dark", "light"] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Theme:
+    """The theme of this name; "auto" is that of the terminal's background.
 
+    Where this is not known, it looks at `COLORFGBG`, which some terminals set.
     `code` is another theme for code blocks. Names that do not exist are the caller's to refuse.
     """
     if name == "auto":
-        background = environ.get("COLORFGBG", "").rpartition(";")[2]
-        name = "light" if background in {"7", "15"} else "dark"
+        colour = environ.get("COLORFGBG", "").rpartition(";")[2]
+        name = background or ("light" if colour in {"7", "15"} else "dark")
     theme = THEMES[name]
     return theme._replace(code=code) if code else theme

@@ -24,15 +24,23 @@ from chatstream.sinks.theme import THEMES, theme_for
     ],
 )
 def test_auto_looks_at_what_the_terminal_tells(told: str, name: str) -> None:
-    assert theme_for("auto", None, {"COLORFGBG": told}) == THEMES[name]
+    assert theme_for("auto", None, environ={"COLORFGBG": told}) == THEMES[name]
 
 
 def test_auto_is_dark_where_nothing_is_told() -> None:
-    assert theme_for("auto", None, {}) == THEMES["dark"]
+    assert theme_for("auto", None, environ={}) == THEMES["dark"]
+
+
+@pytest.mark.parametrize("told", ["", "0;15", "15;0"])
+def test_what_the_terminal_said_of_its_background_counts_more(told: str) -> None:
+    environ = {"COLORFGBG": told}
+    assert theme_for("auto", None, "light", environ) == THEMES["light"]
+    assert theme_for("auto", None, "dark", environ) == THEMES["dark"]
+    assert theme_for("dark", None, "light", environ) == THEMES["dark"]
 
 
 def test_a_theme_that_is_named_does_not_look_at_the_terminal() -> None:
-    assert theme_for("dark", None, {"COLORFGBG": "0;15"}) == THEMES["dark"]
+    assert theme_for("dark", None, environ={"COLORFGBG": "0;15"}) == THEMES["dark"]
 
 
 def test_the_theme_of_code_can_be_another() -> None:
