@@ -112,7 +112,7 @@ class Blocks:
     def is_whole(self) -> bool:
         """Whether nothing is open that what is handed out next belongs to."""
         leaf = self._leaf
-        return leaf is None or (isinstance(leaf, _Text) and not leaf.midline)
+        return leaf is None or (isinstance(leaf, _Text) and not leaf.begun)
 
     def feed(self, delta: str) -> list[Piece]:
         """Take the next characters; the pieces that are final now."""
@@ -297,7 +297,7 @@ class Blocks:
             before, end, last = leaf.text.rpartition("\n")
             header = cells_of(last)
             if "|" in last and len(columns) == len(header) and (end or not leaf.midline):
-                self._leaf = leaf._replace(text=before) if end else None
+                self._leaf = leaf._replace(text=before) if end or leaf.begun else None
                 self._end_leaf()
                 self._out.append(Table(self._where(), columns, header))
                 self._leaf = _Grid(len(columns))
@@ -343,10 +343,8 @@ class Blocks:
         while len(leaf.text) > LONGEST:
             cut = cut_of(leaf.text, LONGEST)
             part, rest = leaf.text[:cut], leaf.text[cut:]
-            joined = not part.endswith("\n")
-            text = part.removesuffix("\n")
-            self._out.append(Paragraph(self._where(), text, joined, leaf.begun))
-            leaf = leaf._replace(text=rest, begun=True, midline=joined)
+            self._out.append(Paragraph(self._where(), part, joined=True, part=leaf.begun))
+            leaf = leaf._replace(text=rest, begun=True, midline=not part.endswith("\n"))
         return leaf
 
     def _end_leaf(self) -> None:

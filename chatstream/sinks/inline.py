@@ -1,6 +1,7 @@
 """The markup within a paragraph: emphasis, code, links. Text in, lines of styled segments out.
 
-1. A line of the source is a line here: what a model breaks, it means to break.
+1. A line break of the source is a blank, as in Markdown, and a hard one begins a line; where lines
+   are kept, each of the source is one.
 2. Nothing drives the terminal: an entity such as `&#x202e;` only becomes a character in the
    parser, so what comes out of it is cleaned again.
 3. A link is shown with its target, so that nobody is led elsewhere; only a target of http or https
@@ -27,6 +28,7 @@ from chatstream.sinks.lines import Line, expanded, line_of, text_of
 from chatstream.sinks.theme import Theme
 
 _MARKUP = re.compile(r"[*_`\[<&\\~]")
+_SOFT_BREAK = re.compile(r"(?:(?<! ) )?(?<!  )\n")
 _OPENABLE = ("http://", "https://")
 
 _OPEN = "open"
@@ -37,9 +39,10 @@ _OPEN_MARKS = re.compile(r"[*_~\\]+\Z")
 
 
 class Inline:
-    """Draws text in the styles of a theme."""
+    """Draws text in the styles of a theme. `keep_lines`: a line of the source stays one."""
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self, theme: Theme, *, keep_lines: bool = False) -> None:
+        self._keep_lines = keep_lines
         self._parser = MarkdownIt("commonmark", {"html": False}).enable("strikethrough")
         self._parser.inline.ruler2.after("balance_pairs", "open", _begin_open)
         self._theme = theme
@@ -52,7 +55,7 @@ class Inline:
     def lines(self, text: str, style: Style | None = None, *, ended: bool = True) -> list[Line]:
         """The lines of a text; `style` is what all of it has. `ended`: nothing follows it."""
         if not _MARKUP.search(text):
-            *whole, last = text.split("\n")
+            *whole, last = _SOFT_BREAK.sub("\n" if self._keep_lines else " ", text).split("\n")
             return [line_of(line, style) for line in (*(it.rstrip(" ") for it in whole), last)]
         lines: list[Line] = [[]]
         tokens = self._parse(text) if ended else self._parse_open(text)
@@ -84,6 +87,8 @@ class Inline:
                     self._add(lines, token.content, style)
                 case "code_inline":
                     self._add(lines, token.content, style + self._theme.literal)
+                case "softbreak" if not self._keep_lines:
+                    self._add(lines, " ", style)
                 case "softbreak" | "hardbreak":
                     lines.append([])
                 case "link_open":

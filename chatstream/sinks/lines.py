@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -83,6 +83,24 @@ def rows_of(line: Line, width: int) -> list[Line]:
                 rows.append([])
                 room = width
     return rows
+
+
+def parts_of(line: Line, ranges: Sequence[tuple[int, int]]) -> list[Line]:
+    """The characters of these ranges, which come one after the other: a line for each."""
+    parts: list[Line] = []
+    number = before = 0  # the segment that is looked at, and the characters before it
+    for start, end in ranges:
+        part: Line = []
+        while number < len(line):
+            text, style, _ = line[number]
+            if piece := text[max(start - before, 0) : end - before]:
+                part.append(Segment(piece, style))
+            if before + len(text) > end:
+                break
+            before += len(text)
+            number += 1
+        parts.append(part)
+    return parts
 
 
 def cropped(line: Line, width: int) -> Line:

@@ -2,7 +2,7 @@
 
 1. A paragraph's line is one line, and so is a line of code, which has no border and no indent: a
    copy from the terminal is what the model wrote. Lists and quotes get a short marker before each
-   line. Only tables are laid out to the terminal's width.
+   line. Prose wraps at words (`wrapping`), tables are laid out to the terminal's width.
 2. What is drawn of a piece depends on the pieces before it and not on those after it. So the lines
    of pieces drawn one by one are those of all of them drawn at once.
 3. The widths of a table's columns come from its first `HELD` rows; later rows are fitted in.
@@ -25,6 +25,7 @@ from chatstream.sinks.inline import Inline
 from chatstream.sinks.lines import Line, expanded, line_of, text_of
 from chatstream.sinks.tables import HELD, Grid
 from chatstream.sinks.theme import Theme
+from chatstream.sinks.wrapping import Prose, Wrap, like
 
 _BAR = "▌ "
 _RULE = 40  # cells
@@ -39,12 +40,17 @@ class Drawn:
 
 
 class Markdown:
-    """Draws the pieces of one answer. `width` tells the cells of the terminal."""
+    """Draws the pieces of one answer. `width` tells the cells of the terminal.
 
-    def __init__(self, theme: Theme, width: Callable[[], int]) -> None:
+    `wrap`: "words" wraps prose at words, "terminal" leaves that to the terminal, and "none" also
+    keeps the source's own lines.
+    """
+
+    def __init__(self, theme: Theme, width: Callable[[], int], wrap: Wrap = "words") -> None:
         self._theme = theme
         self._width = width
-        self._inline = Inline(theme)
+        self._words = wrap == "words"
+        self._inline = Inline(theme, keep_lines=wrap == "none")
         self._whole = True  # what is drawn now is final
         self._code: Highlighter | None = None
         self._grid: Grid | None = None
@@ -77,12 +83,13 @@ class Markdown:
                 lines = self._inline.lines(text, style, ended=self._whole)
                 if not part:
                     self._begin(where)
-                self._add(lines, where)
+                self._add(lines, where, prose=self._words)
                 self._joined = joined
             case md.Heading(where, level, text):
                 self._begin(where, apart=not where.containers)
                 style = self._theme.title if level == 1 else self._theme.heading
-                self._add(self._inline.lines(text, style, ended=self._whole), where)
+                lines = self._inline.lines(text, style, ended=self._whole)
+                self._add(lines, where, prose=self._words)
             case md.Rule(where):
                 self._begin(where)
                 before, _ = self._before(where)
@@ -132,14 +139,18 @@ class Markdown:
         self._add([line])
         self._joined = joined
 
-    def _add(self, lines: list[Line], where: md.Where | None = None) -> None:
+    def _add(
+        self, lines: list[Line], where: md.Where | None = None, *, prose: bool = False
+    ) -> None:
         """These lines, in their containers; the first may continue the line before."""
         before, following = self._before(where) if where else ([], [])
+        hang = cell_len(text_of(before))
         for at, line in enumerate(lines):
             if at or not self._joined:
-                self._lines.append(expanded([*(following if at else before), *line]))
+                line = expanded([*(following if at else before), *line])
+                self._lines.append(Prose(line, hang) if prose else line)
             elif self._lines:
-                self._lines[-1] = [*self._lines[-1], *expanded(line)]
+                self._lines[-1] = like(self._lines[-1], [*self._lines[-1], *expanded(line)])
             else:
                 self._lines.append(expanded(line))
         self._joined = False

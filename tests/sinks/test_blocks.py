@@ -744,7 +744,7 @@ def test_half_a_line_is_shown_as_what_it_most_likely_becomes(
         ("word " * 300, True),
         ("word " * 500, False),
         ("word " * 500 + "\n\n", True),
-        ("line of words\n" * 400, True),
+        ("line of words\n" * 400, False),
         ("```\n", False),
         ("```\na\n```", False),
         ("```\na\n```\n", True),

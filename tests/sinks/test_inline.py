@@ -98,9 +98,16 @@ def test_the_style_of_the_whole_lies_under_all_others() -> None:
     assert [it.style for it in line] == [ITALIC, ITALIC + BOLD]
 
 
-@pytest.mark.parametrize("text", ["a\nb", "a  \nb", "a\\\nb", "a&#10;b", "*a*\nb"])
-def test_every_line_end_begins_a_line(text: str) -> None:
+@pytest.mark.parametrize("text", ["a  \nb", "a\\\nb", "a&#10;b", "*a*  \nb"])
+def test_a_hard_break_begins_a_line(text: str) -> None:
     assert shown(text) == ["a", "b"]
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a \nb", "*a*\nb"])
+def test_a_soft_break_is_a_blank_unless_lines_are_kept(text: str) -> None:
+    assert shown(text) == ["a b"]
+    kept = Inline(THEME, keep_lines=True).lines(text)
+    assert [text_of(line) for line in kept] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +140,7 @@ def test_a_link_tells_where_it_leads(text: str, seen: str) -> None:
 
 
 def test_a_text_of_several_lines_never_passes_for_its_target() -> None:
-    assert shown("before [x\nhttp://good](http://good)")[1] == "http://good (http://good)"
+    assert shown("before [x\nhttp://good](http://good)") == ["before x http://good (http://good)"]
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "HTTPS"])
@@ -227,12 +234,17 @@ def test_what_has_no_end_yet_is_drawn_as_if_it_ended(
 
 
 def test_emphasis_may_go_on_in_the_next_line() -> None:
-    first, second = INLINE.lines("a **b\nc", ended=False)
-    assert first[-1].style == second[0].style == BOLD
+    [line] = INLINE.lines("a **b\nc", ended=False)
+    assert [(it.text, it.style) for it in line] == [
+        ("a ", None),
+        ("b", BOLD),
+        (" ", BOLD),
+        ("c", BOLD),
+    ]
 
 
 def test_a_lone_backtick_does_not_make_code_of_later_lines() -> None:
-    assert shown("a ` b\n**c", ended=False) == ["a ` b", "c"]
+    assert shown("a ` b\n**c", ended=False) == ["a ` b c"]
 
 
 def test_a_target_that_is_still_written_stands_where_it_will_stand() -> None:
