@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -320,10 +321,13 @@ def test_ctrl_c_keeps_what_has_arrived_and_leaves_the_terminal_clean(pane: Pane)
     assert pane.cursor[0] == len("prompt> ")
 
 
-def test_after_kill_9_the_shell_has_a_cursor_and_a_prompt(pane: Pane) -> None:
+def test_after_kill_9_the_shell_has_a_cursor_and_a_prompt(pane: Pane, tmp_path: Path) -> None:
     ask = shlex.join([*COMMAND, "ask", "--provider", "demo", "--reasoning", "hide", "hi"])
-    kill = "(sleep 0.5; kill -9 $$) &"  # the shell that becomes the client
-    pane.run(["sh", "-c", f"sh -c {shlex.quote(f'{kill} exec {ask}')}; printf 'prompt> '; read x"])
+    number = tmp_path / "pid"
+    client = f"echo $$ >{shlex.quote(str(number))}; exec {ask}"
+    pane.run(["sh", "-c", f"sh -c {shlex.quote(client)}; printf 'prompt> '; read line"])
+    pane.until_shown("a small server")
+    os.kill(int(number.read_text()), signal.SIGKILL)
     pane.until_shown("prompt>")
     assert not pane.cursor_hidden
 
