@@ -22,6 +22,7 @@ from chatstream.sinks.lines import text_of
 from chatstream.sinks.live import LiveSink
 from chatstream.sinks.markdown import Markdown
 from chatstream.sinks.theme import THEMES
+from chatstream.sinks.wrapping import Prose, wrapped
 from tests.support.markdown import DOCUMENTS, document
 from tests.support.recordings import recordings, requires_shared
 from tests.support.sampling import by_size, sampled
@@ -87,12 +88,13 @@ def shown(pieces: Iterator[str], width: int, height: int, pause: float) -> Shown
 
 @cache
 def rendered(text: str, width: int, height: int) -> list[str]:
-    """One full render: no live region, no parts, each line wrapped by the terminal."""
+    """One full render: no live region, no parts; what is not prose is wrapped by the terminal."""
     blocks = Blocks()
     pieces = [*blocks.feed(clean(text)), *blocks.finish()]
     screen = Screen(width, height)
     for line in Markdown(THEMES["dark"], lambda: width).draw(pieces).lines:
-        screen.stream.feed(text_of(line) + "\r\n")
+        rows = wrapped(line, width) if isinstance(line, Prose) else [line]
+        screen.stream.feed("".join(map(text_of, rows)) + "\r\n")
     return screen.text()
 
 
@@ -136,6 +138,35 @@ def test_recorded_answers_end_as_one_full_render(feed: str, width: int, height: 
 def test_parts_of_one_line_that_wait_for_the_same_frame_are_one_line(text: str, piece: int) -> None:
     pieces = (text[at : at + piece] for at in range(0, len(text), piece))
     assert shown(pieces, 40, 10, 0.001).text == rendered(text, 40, 10)
+
+
+MATHS = r"""So \(\{u_*\}\) is **bold**, $a_1 * b$ costs $5 and \(x
+- y\) *ends*, $$
+z
+=
+$$ here:
+$$
+\begin{pmatrix} a & b \\ c & d \end{pmatrix}
+=
+  - very + long + line + of + a + formula + which + no + narrow + terminal + has + room + for
+---
+$$
+3. $$x$$
+7. > \[
+   > # q
+   > \].
+12. without an end
+    $$
+    1. r
+
+Done.
+"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("feed", FEEDS)
+def test_formulas_end_as_one_full_render(feed: str, width: int) -> None:
+    assert_as_rendered(MATHS, width, 24, feed, 1.0)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

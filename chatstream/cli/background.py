@@ -15,11 +15,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 from chatstream.cli.keyboard import Keyboard
-
-Background = Literal["dark", "light"]
+from chatstream.sinks.palette import Background
 
 PATIENCE = 0.1
 """Seconds."""

@@ -202,12 +202,22 @@ Timeout = Annotated[
 Theme = Annotated[
     str | None,
     typer.Option(
-        "--theme", metavar="auto|dark|light", help="Use colours for a dark or a light terminal."
+        "--theme",
+        metavar="auto|dark|light",
+        help="Fit the colours to a dark or a light background.",
     ),
 ]
 CodeTheme = Annotated[
     str | None,
     typer.Option("--code-theme", metavar="NAME", help="Colour code with this Pygments theme."),
+]
+Wrap = Annotated[
+    str | None,
+    typer.Option(
+        "--wrap",
+        metavar="words|terminal|none",
+        help="Wrap at words, or leave that to the terminal; none keeps the model's own lines.",
+    ),
 ]
 Accessible = Annotated[
     bool | None,

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from chatstream.cli.background import QUESTION, Answer, Background, ask
+from chatstream.cli.background import QUESTION, Answer, ask
+from chatstream.sinks.palette import Background
 from tests.cli.test_keyboard import allow_giving_back
 from tests.support.desk import Desk, desk
 

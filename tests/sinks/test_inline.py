@@ -1,5 +1,7 @@
 """Claimed: markup becomes styles, a link tells where it leads, and nothing drives the terminal."""
 
+# ruff: noqa: RUF001 - letters of other scripts are what some of it is about
+
 from __future__ import annotations
 
 import pytest
@@ -131,12 +133,34 @@ def test_a_soft_break_is_a_blank_unless_lines_are_kept(text: str) -> None:
         ("[a](http://x/\u202ecod)", "a (http://x/%E2%80%AEcod)"),
         ("[a](http://good@evil)", "a (http://good@evil)"),
         ("[a](http://x/(b))", "a (http://x/(b))"),
-        ("[](http://x)", " (http://x)"),
+        ("[](http://x)", "http://x"),
+        ("![](http://i.png)", "http://i.png"),
+        ("a [empty]() b", "a empty b"),
+        ("![empty]()", "empty"),
+        ("a []() b", "a  b"),
+        ("<me@example.org>", "me@example.org"),
+        ("[me@example.org](mailto:me@example.org)", "me@example.org"),
+        ("[write](mailto:me@example.org?subject=a)", "write (me@example.org?subject=a)"),
+        (
+            "<https://\u0430\u0440\u0440.com>",
+            "https://\u0430\u0440\u0440.com (https://xn--80a6aa.com)",
+        ),
     ],
 )
 def test_a_link_tells_where_it_leads(text: str, seen: str) -> None:
     assert shown(text) == [seen]
     assert all(target in seen for target in targets(INLINE.lines(text)))
+
+
+def test_a_target_that_is_written_with_its_own_letters_is_shown_once() -> None:
+    assert shown("<https://good/wiki/中文>") == ["https://good/wiki/中文"]
+    assert targets(INLINE.lines("<https://good/wiki/中文>")) == {
+        "https://good/wiki/%E4%B8%AD%E6%96%87"
+    }
+
+
+def test_a_link_without_a_target_looks_like_none() -> None:
+    assert styled("[a]() **[b]()**") == [("a", None), (" ", None), ("b", BOLD)]
 
 
 def test_a_text_of_several_lines_never_passes_for_its_target() -> None:
@@ -252,6 +276,13 @@ def test_a_target_that_is_still_written_stands_where_it_will_stand() -> None:
         "see docs (https://example.com/pa)"
     ]
     assert shown("[x](javascript:a", ended=False) == ["[x](javascript:a"]
+    assert shown("[x](./a/b", ended=False) == ["x (./a/b)"]
+    assert shown("[`x`](#a", ended=False) == ["x (#a)"]
+    assert shown("[x](", ended=False) == ["x"]
+
+
+def test_a_joiner_after_a_mark_stays_where_a_script_needs_it() -> None:
+    assert shown("**کتاب**\u200cها") == ["کتاب\u200cها"]
 
 
 @given(st.text("*_`~[]!\\ \nab你", max_size=30))
