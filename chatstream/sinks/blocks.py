@@ -306,7 +306,7 @@ class Blocks:
         columns = columns_of(content)
         if columns and leaf.header:
             before, end, last = leaf.text.rpartition("\n")
-            header = cells_of(last)
+            header = cells_of(last, len(columns))
             if "|" in last and len(columns) == len(header) and (end or not leaf.midline):
                 self._leaf = leaf._replace(text=before) if end or leaf.begun else None
                 self._end_leaf()

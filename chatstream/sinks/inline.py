@@ -26,7 +26,7 @@ from rich.style import Style
 from chatstream.sinks import tex
 from chatstream.sinks.escape import clean
 from chatstream.sinks.flanking import tokenize
-from chatstream.sinks.lines import Line, expanded, line_of, text_of
+from chatstream.sinks.lines import Line, line_of, text_of
 from chatstream.sinks.tags import tag
 from chatstream.sinks.theme import Theme
 from chatstream.sinks.unfinished import GOES_ON, begin_emphasis, closed
@@ -72,12 +72,6 @@ class Inline:
         tokens = self._parse(text) if ended else self._parse_open(text)
         self._draw(tokens, style or Style.null(), lines)
         return lines
-
-    def line(self, text: str, style: Style | None = None, *, ended: bool = True) -> Line:
-        """The same in one line, for a cell of a table."""
-        first, *others = self.lines(text, style, ended=ended)
-        line = [*first, *(segment for line in others for segment in (Segment(" "), *line))]
-        return expanded(line)
 
     def _parse(self, text: str, *, goes_on: bool = False) -> list[Token]:
         env = {GOES_ON: True} if goes_on else {}

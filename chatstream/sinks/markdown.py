@@ -24,7 +24,7 @@ from chatstream.sinks.code import Highlighter
 from chatstream.sinks.inline import Inline
 from chatstream.sinks.lines import Line, expanded, line_of, text_of
 from chatstream.sinks.scan import alert_of
-from chatstream.sinks.tables import HELD, Grid
+from chatstream.sinks.tables import HELD, Cell, Grid
 from chatstream.sinks.tags import is_fold
 from chatstream.sinks.theme import Theme
 from chatstream.sinks.wrapping import Prose, Wrap, like
@@ -125,7 +125,10 @@ class Markdown:
                 self._code_line(text, joined=joined)
             case md.Table(where, columns, header):
                 self._begin(where, apart=True)
-                titles = [self._inline.line(title, self._theme.strong) for title in header]
+                titles = [
+                    [*map(expanded, self._inline.lines(title, self._theme.strong))]
+                    for title in header
+                ]
                 self._grid = Grid(columns, titles, self._before(where), self._theme)
             case md.Row(cells):
                 assert self._grid is not None
@@ -143,11 +146,11 @@ class Markdown:
             case md.Literal(text):
                 self._add([line_of(text)])
 
-    def _cells(self, texts: Sequence[str]) -> list[Line]:
+    def _cells(self, texts: Sequence[str]) -> list[Cell]:
         """The cells of a row; of one that is still written, only the last one may go on."""
         written = max((at for at, text in enumerate(texts) if text), default=0)
         return [
-            self._inline.line(text, ended=self._ended or at != written)
+            [*map(expanded, self._inline.lines(text, ended=self._ended or at != written))]
             for at, text in enumerate(texts)
         ]
 

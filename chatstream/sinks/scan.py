@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from chatstream.sinks import tex
@@ -22,7 +23,8 @@ _FENCE = re.compile(r"(`{3,})([^`]*)$|(~{3,})(.*)$")
 _MARKER = re.compile(r"[-+*](?=[ \t]|$)|([0-9]{1,9})([.)])(?=[ \t]|$)")
 _DELIMITERS = re.compile(r"[|:][-:| \t]+$|-[-:|][-:| \t]*$")
 _DELIMITER = re.compile(r":?-+:?")
-_PIPE = re.compile(r"(?<!\\)\|")
+_RUN = re.compile(r"`+")
+_CELL_MARK = re.compile(r"\\.|`+|\|")
 _UNDECIDED = re.compile(r"[-+*_=#`~|: \t]*$|[0-9]{1,9}[.)]?$")
 _BOX = re.compile(r"\[([ xX])\][ \t]+(?=[^ \t])")
 _ALERT = re.compile(r"\[!(note|tip|important|warning|caution)\][ \t]*(?:\n|$)", re.IGNORECASE)
@@ -158,22 +160,60 @@ def _alignment(cell: str) -> str:
     return "center" if left and right else "right" if right else "left" if left else "default"
 
 
-def cells_of(content: str) -> tuple[str, ...]:
-    r"""The cells of a table's row; a pipe that is written as `\|` belongs to its cell."""
-    cells = [cell.strip(BLANKS) for cell in _PIPE.split(content.strip(BLANKS))]
+def cells_of(content: str, columns: int = 0) -> tuple[str, ...]:
+    r"""The cells of a table's row; a pipe in code, or written as `\|`, belongs to its cell.
+
+    Where that does not give `columns` cells, other readings are tried: the pipes in code part
+    cells, as GFM has it, or `||` is an operator.
+    """
+    outside = _pipes(content, in_code=False)
+    readings = [outside]
+    if columns and len(_split(content, outside)) != columns:
+        readings += [
+            _pipes(content, in_code=True),
+            [at for at in outside if not _doubled(content, at)],
+        ]
+    cells = [_split(content, pipes) for pipes in readings]
+    return next((it for it in cells if len(it) == columns), cells[0])
+
+
+def row_of(content: str, columns: int) -> tuple[str, ...]:
+    """Just so many cells: empty ones at the end, or all that is too much in the last one."""
+    cells = cells_of(content, columns)
+    if len(cells) > columns:
+        return (*cells[: columns - 1], " | ".join(cells[columns - 1 :]))
+    return cells + ("",) * (columns - len(cells))
+
+
+def _pipes(content: str, *, in_code: bool) -> list[int]:
+    """Where the pipes are that part cells."""
+    last = {mark[0]: mark.start() for mark in _RUN.finditer(content)}  # of each length of backticks
+    pipes: list[int] = []
+    at = 0
+    while mark := _CELL_MARK.search(content, at):
+        start, at = mark.span()
+        if mark[0] == "|":
+            pipes.append(start)
+        elif mark[0][0] == "`" and not in_code and last[mark[0]] > start:
+            closing = re.compile(f"(?<!`){mark[0]}(?!`)").search(content, at)
+            at = closing.end() if closing else at
+    return pipes
+
+
+def _doubled(content: str, at: int) -> bool:
+    return "|" in (content[at - 1 : at], content[at + 1 : at + 2])
+
+
+def _split(content: str, pipes: Sequence[int]) -> tuple[str, ...]:
+    """The texts between these pipes, without the empty ones outside of the first and the last."""
+    ends = [*pipes, len(content)]
+    starts = [0, *(at + 1 for at in pipes)]
+    cells = [content[start:end].strip(BLANKS) for start, end in zip(starts, ends, strict=True)]
     if not cells[0]:
         del cells[0]
     if cells and not cells[-1]:
         del cells[-1]
     return tuple([cell.replace("\\|", "|") for cell in cells])
-
-
-def row_of(content: str, columns: int) -> tuple[str, ...]:
-    """Just so many cells: empty ones at the end, or all that is too much in the last one."""
-    cells = cells_of(content)
-    if len(cells) > columns:
-        return (*cells[: columns - 1], " | ".join(cells[columns - 1 :]))
-    return cells + ("",) * (columns - len(cells))
 
 
 def is_undecided(line: str) -> bool:

@@ -46,6 +46,8 @@ _GAP = re.compile(
     rf"|(?<=[^ {_OPENS}])(?=[{_CJK}])(?![{_CLOSES}])"
 )
 
+_WIDE_APART = re.compile("[\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")  # flags, skin tones
+
 Wrap = Literal["words", "terminal", "none"]
 """Who wraps prose: we at words, or the terminal; "none" also keeps the source's own lines."""
 Filler = Callable[[int, int], Segment]
@@ -94,8 +96,8 @@ def widest(text: str) -> int:
     """The cells of a text where terminals disagree: those of the one that joins nothing."""
     if text.isascii():
         return len(text)
-    apart = sum(map(cell_len, text)) + text.count("\ufe0f")  # which makes emoji of digits and signs
-    return max(apart, cell_len(text))
+    apart = sum(2 if _WIDE_APART.match(it) else cell_len(it) for it in text)
+    return max(apart + text.count("\ufe0f"), cell_len(text))  # it makes emoji of digits and signs
 
 
 def wrapped(line: Prose, width: int, filler: Filler = blanks) -> list[Line]:

@@ -56,7 +56,7 @@ def test_a_run_tells_what_it_can_do() -> None:
 )
 def test_stars_that_are_no_marks_are_themselves(text: str) -> None:
     assert parts(text, THEME.emphasis) == []
-    assert text_of(INLINE.line(text)) == text.replace(r"\\", "\\")
+    assert text_of(INLINE.lines(text)[0]) == text.replace(r"\\", "\\")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_stars_that_are_no_marks_are_themselves(text: str) -> None:
 )
 def test_names_keep_their_underscores(text: str) -> None:
     assert parts(text, THEME.strong) == []
-    assert text_of(INLINE.line(text)) == text
+    assert text_of(INLINE.lines(text)[0]) == text
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_italic(text: str, italic: list[str]) -> None:
 )
 def test_punctuation_next_to_cjk_does_not_stop_emphasis(text: str, bold: list[str] | None) -> None:
     if bold is None:
-        assert [it.text for it in INLINE.line(text) if it.style] == ["不", "三！"]
+        assert [it.text for it in INLINE.lines(text)[0] if it.style] == ["不", "三！"]
     else:
         assert parts(text, THEME.strong) == bold
 
@@ -157,7 +157,7 @@ def test_a_part_of_what_has_no_blanks_can_be_emphasised(text: str, italic: list[
 def test_strikethrough_has_two_tildes_and_the_same_rules() -> None:
     assert parts("~~a~~ 不~~好。~~吗", THEME.strike) == ["a", "好。"]
     assert parts("~a~ H~2~O a ~~ b", THEME.strike) == []
-    assert text_of(INLINE.line("~~~a~~~")) == "~a~"
+    assert text_of(INLINE.lines("~~~a~~~")[0]) == "~a~"
 
 
 CHARACTERS = {

@@ -225,10 +225,6 @@ def test_an_entity_cannot_bring_in_what_was_cleaned_out(entity: str, around: str
         assert not set(text) & set("\u200e\u200f\u2028\u202e\u2066\ufeff\U000e0041\ud800")
 
 
-def test_a_cell_is_one_line_without_tabs() -> None:
-    assert text_of(INLINE.line("**a**&#10;b\tc")) == "a b     c"
-
-
 @pytest.mark.parametrize(
     ("text", "parts"),
     [

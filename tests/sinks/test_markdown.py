@@ -152,7 +152,7 @@ def test_columns_take_their_widths_from_the_rows_that_are_held() -> None:
     )
     lines = shown(table)
     assert lines[0] == "a     │ b"
-    assert lines[-2:] == ["wides │ z", "t     │ "]
+    assert lines[-2:] == ["wider │ y", "widest │ z"]  # and grow where a word needs it
 
 
 @pytest.mark.parametrize("rows", [HELD - 1, HELD, HELD + 1, 3 * HELD])

@@ -323,3 +323,22 @@ def test_a_task_has_a_box_and_a_text(content: str, box: str, text: str) -> None:
 )
 def test_an_alert_has_its_label_alone_in_the_first_line(text: str, label: str, rest: str) -> None:
     assert alert_of(text) == (label, rest)
+
+
+@pytest.mark.parametrize(
+    ("content", "cells"),
+    [
+        ("| `a | b` | union |", ("`a | b`", "union")),
+        (r"| `a \| b` | union |", ("`a | b`", "union")),
+        ("| ``a ` | b`` | c |", ("``a ` | b``", "c")),
+        ("| a ` b | c ` d |", ("a ` b", "c ` d")),  # as many cells as there are columns
+        ("| ` | c |", ("`", "c")),
+        (r"| \`a | b\` |", (r"\`a", r"b\`")),
+        ("| x || y | or |", ("x || y", "or")),
+        ("| a || ", ("a", "")),
+        ("| a | b | c |", ("a", "b | c")),
+        ("a", ("a", "")),
+    ],
+)
+def test_a_pipe_in_code_belongs_to_its_cell(content: str, cells: tuple[str, ...]) -> None:
+    assert row_of(content, 2) == cells

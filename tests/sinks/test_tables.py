@@ -13,6 +13,7 @@ from rich.style import Style
 from chatstream.sinks.lines import Line, line_of, text_of
 from chatstream.sinks.tables import Grid
 from chatstream.sinks.theme import THEMES
+from chatstream.sinks.wrapping import Prose
 
 THEME = THEMES["dark"]
 BOLD = Style(bold=True)
@@ -25,12 +26,14 @@ def grid(
     before: tuple[str, str] = ("", ""),
 ) -> Grid:
     first, other = map(line_of, before)
-    made = Grid(
-        columns or ["default"] * len(header), [line_of(it) for it in header], (first, other), THEME
-    )
+    made = Grid(columns or ["default"] * len(header), cells(header), (first, other), THEME)
     for row in rows:
-        made = made.with_row([line_of(it) for it in row])
+        made = made.with_row(cells(row))
     return made
+
+
+def cells(texts: Sequence[str]) -> list[list[Line]]:
+    return [[line_of(line) for line in text.split("\n")] for text in texts]
 
 
 def drawn(table: Grid, width: int = 80) -> list[str]:
@@ -71,19 +74,54 @@ def test_the_widest_column_gives_way_first_and_breaks_between_words() -> None:
     ]
 
 
-def test_a_word_that_is_wider_than_its_column_is_broken() -> None:
-    assert drawn(grid(["a", "b"], ["x", "aaaaaaaaaaaa bb"]), 10)[2:] == [
-        "x │ aaaaaa",
-        "  │ aaaaaa",
-        "  │ bb",
+def test_a_word_is_never_cut_so_that_another_column_gives_way() -> None:
+    assert drawn(grid(["a b", "number"], ["x y", "1,234,567.89"]), 16) == [
+        "a │ number",
+        "b │",
+        "──┼─────────────",
+        "x │ 1,234,567.89",
+        "y │",
     ]
 
 
-def test_more_columns_than_cells_stay_one_cell_wide_each() -> None:
-    lines = drawn(grid(["ab"] * 9, ["cd"] * 9), 10)
-    assert lines[0] == " │ ".join("a" * 9)
-    assert lines[1] == " │ ".join("b" * 9)
-    assert len(lines) == 5
+def test_separators_get_narrow_before_a_word_is_cut() -> None:
+    lines = drawn(grid(["abc", "def", "ghi"], ["123", "456", "789"]), 11)
+    assert lines == ["abc│def│ghi", "───┼───┼───", "123│456│789"]
+
+
+def test_where_the_words_do_not_fit_each_row_is_a_record() -> None:
+    table = grid(["name", "value:", ""], ["one", "some words", "x"], ["two", "", "a\nb"])
+    assert drawn(table, 10) == [
+        *("name: one", "value: some words", "x", "", "name: two", "value:", "a", "  b")
+    ]
+    assert {line.hang for line in table.laid_out(10)[0] if isinstance(line, Prose)} == {2}
+
+
+def test_a_record_stands_in_its_containers() -> None:
+    table = grid(["abcdef", "ghijkl"], ["1", "2"], ["3", "4"], before=("• ", "  "))
+    lines = table.laid_out(12)[0]
+    assert [text_of(line) for line in lines] == [
+        *("• abcdef: 1", "  ghijkl: 2", "", "  abcdef: 3", "  ghijkl: 4")
+    ]
+    assert {line.hang for line in lines if isinstance(line, Prose)} == {4}
+
+
+def test_titles_without_room_and_without_rows_are_lines() -> None:
+    assert drawn(grid(["abcdef", "ghijkl"]), 8) == ["abcdef:", "ghijkl:"]
+
+
+def test_an_address_and_a_word_wider_than_the_terminal_are_broken_after_a_mark() -> None:
+    lines = drawn(grid(["a", "b"], ["x", "http://example.com/one/two"]), 24)[2:]
+    assert lines == ["x │ http://example.com/", "  │ one/two"]
+    assert drawn(grid(["a"], ["a" * 25]), 20)[2:] == ["a" * 20, "a" * 5]
+
+
+def test_line_breaks_of_a_cell_are_lines_of_its_row() -> None:
+    assert drawn(grid(["a", "b"], ["1", "one\ntwo"]))[2:] == ["1 │ one", "  │ two"]
+
+
+def test_no_closing_mark_begins_a_line_of_a_cell() -> None:
+    assert drawn(grid(["a"], ["你好世界。"]), 8)[2:] == ["你好世", "界。"]
 
 
 def test_a_terminal_of_one_cell_still_gets_every_character() -> None:
@@ -95,7 +133,7 @@ def test_a_table_without_rows_is_its_header() -> None:
 
 
 def test_a_cell_keeps_its_styles_where_it_is_broken() -> None:
-    table = grid(["a"]).with_row([[*line_of("one t"), *line_of("wo three", BOLD)]])
+    table = grid(["a"]).with_row([[[*line_of("one t"), *line_of("wo three", BOLD)]]])
     lines = table.laid_out(7)[0][2:]
     assert [[(it.text, it.style) for it in line] for line in lines] == [
         [("one t", None), ("wo", BOLD)],
@@ -116,13 +154,27 @@ def test_the_containers_take_room_from_the_columns() -> None:
     assert lines == ["• " + "a" * 18, "  " + "a" * 12, "  " + "─" * 18]
 
 
-def test_widths_stay_when_the_first_rows_are_laid_out() -> None:
-    lines, rest = grid(["a", "b"], ["x", "y"]).laid_out(80)
+def test_a_late_row_makes_columns_wider_and_later_ones_stay_so() -> None:
+    rest = grid(["a", "b"], ["x", "y"]).laid_out(80)[1]
     assert rest.is_fixed
-    more, same = rest.with_row([line_of("longer"), line_of("z")]).laid_out(80)
-    assert [text_of(line) for line in more] == ["l │ z", *(f"{letter} │ " for letter in "onger")]
-    assert same == rest
-    assert len(lines) == 3
+    more, grown = rest.with_row(cells(["longer", "z"])).laid_out(80)
+    assert [text_of(line) for line in more] == ["longer │ z"]
+    last, _ = grown.with_row(cells(["s", "a much longer cell of many words"])).laid_out(80)
+    assert [text_of(line) for line in last] == ["s      │ a much longer cell of many words"]
+
+
+def test_a_late_row_for_which_there_is_no_room_is_a_record() -> None:
+    rest = grid(["a", "b"], ["x", "yyyyyy"]).laid_out(12)[1]
+    record, after = rest.with_row(cells(["12345678", "zzzz"])).laid_out(12)
+    assert [text_of(line) for line in record] == ["", "a: 12345678", "b: zzzz"]
+    plain, _ = after.with_row(cells(["v", "w"])).laid_out(12)
+    assert [text_of(line) for line in plain] == ["v │ w"]
+
+
+def test_after_the_terminal_got_narrower_the_columns_do_too() -> None:
+    rest = grid(["a", "b"], ["some words", "many more words"]).laid_out(80)[1]
+    lines, _ = rest.with_row(cells(["two words", "x"])).laid_out(14)
+    assert [text_of(line) for line in lines] == ["two words │ x"]
 
 
 CELLS = st.text("ab 你é", max_size=20).map(str.strip)
@@ -136,28 +188,47 @@ def tables(draw: st.DrawFn) -> list[list[str]]:
 
 
 @given(tables(), st.integers(1, 60))
-def test_it_fits_where_it_can_and_no_character_is_lost(cells: list[list[str]], width: int) -> None:
-    header, *rows = cells
-    lines = drawn(grid(header, *rows), width)
-    least = 2 * len(header) + 3 * (len(header) - 1)  # a wide character in each column
-    if width >= least:
-        assert max(map(cell_len, lines)) <= width
-    seen = sorted(c for line in lines for c in line if c not in " │─┼")
-    assert seen == sorted(c for row in cells for cell in row for c in cell if c != " ")
+def test_no_character_is_lost_and_columns_never_exceed_the_terminal(
+    texts: list[list[str]], width: int
+) -> None:
+    header, *rows = texts
+    lines, table = grid(header, *rows).laid_out(width)
+    for line in lines:
+        assert isinstance(line, Prose) or cell_len(text_of(line)) <= max(width, 2)
+        assert not text_of(line).endswith(" ")
+    if table.separator:
+        seen = sorted(c for line in lines for c in text_of(line) if c not in " │─┼")
+        assert seen == sorted(c for row in texts for cell in row for c in cell if c != " ")
+    elif rows:
+        values = "".join(text_of(line).rpartition(":")[2] for line in lines)
+        assert values.replace(" ", "") == "".join(map("".join, rows)).replace(" ", "")
+
+
+WORDS = st.text("ab1,", min_size=1, max_size=9)
+
+
+@given(st.lists(st.lists(WORDS, min_size=3, max_size=3), min_size=2, max_size=4))
+def test_every_word_that_the_terminal_can_hold_stands_whole_in_one_line(
+    texts: list[list[str]],
+) -> None:
+    header, *rows = texts
+    for width in range(9, 40):
+        words = " ".join(drawn(grid(header, *rows), width)).replace("│", " ").split()
+        assert all(word in words for row in rows for word in row)
 
 
 @given(tables(), st.integers(1, 60))
 def test_rows_laid_out_one_by_one_are_those_laid_out_together(
-    cells: list[list[str]], width: int
+    texts: list[list[str]], width: int
 ) -> None:
-    header, *rows = cells
+    header, *rows = texts
     start, fixed = grid(header).laid_out(width)
     one_by_one: list[Line] = []
     rest = together = fixed
     for row in rows:
-        styled = [line_of(cell) for cell in row]
+        styled = cells(row)
         lines, rest = rest.with_row(styled).laid_out(width)
         one_by_one += lines
         together = together.with_row(styled)
     assert one_by_one == together.laid_out(width)[0]
-    assert len(start) >= 2
+    assert start

@@ -103,7 +103,7 @@ def test_styles_stay_with_their_characters_and_fillers_have_none(text: str, widt
 
 @pytest.mark.parametrize(
     ("text", "cells"),
-    [("ab", 2), ("你", 2), ("👨\u200d👩\u200d👧", 6), ("⚠\ufe0f", 2), ("e\u0301", 1)],
+    [("ab", 2), ("你", 2), ("👨\u200d👩\u200d👧", 6), ("⚠\ufe0f", 2), ("e\u0301", 1), ("🇩🇪", 4)],
 )
 def test_where_widths_differ_the_widest_counts(text: str, cells: int) -> None:
     assert widest(text) == cells
