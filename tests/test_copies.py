@@ -38,25 +38,32 @@ for name in sys.argv[2:]:
     show(Console(), pieces(ANSWERS[name], sys.argv[1]))
 """
 
-# Stops after the first half until the size of the terminal has changed.
+# Stops after the first half until the size of the terminal has changed, and at the end.
 RESIZE = """
-import os, sys, time
+import array, fcntl, os, sys, termios, time
 from pathlib import Path
 from rich.console import Console
 from tests.support.reader import ANSWERS
 from tests.support.showing import pieces, show
 
+def taken(mark):
+    waiting = array.array("i", [1])
+    while waiting[0]:  # bytes that tmux has not read
+        fcntl.ioctl(1, termios.TIOCOUTQ, waiting)
+    Path(mark).touch()
+
 def parts():
     text, half = ANSWERS[sys.argv[1]], len(ANSWERS[sys.argv[1]]) // 2
     yield from pieces(text[:half], "tokens")
     before = os.get_terminal_size()
-    Path(sys.argv[2]).touch()
+    taken(sys.argv[2] + ".half")
     while os.get_terminal_size() == before:
         time.sleep(0.005)
-    time.sleep(0.05)  # until tmux has rewrapped what is on the screen
     yield from pieces(text[half:], "tokens")
 
 show(Console(), parts())
+taken(sys.argv[2] + ".whole")
+sys.stdin.readline()
 """
 
 
@@ -103,13 +110,14 @@ def test_a_copy_is_what_the_model_wrote(width: int, feed: Feed) -> None:
 def test_a_resize_loses_and_doubles_nothing(before: int, after: int, tmp_path: Path) -> None:
     found = {}
     for name in sampled(sorted(ANSWERS), RESIZED, "resized", before):
-        half = tmp_path / name
         with require(tmux(before, LINES)) as pane:
-            run(pane, RESIZE, name, str(half))
-            pane.until(half.exists)
+            run(pane, RESIZE, name, str(tmp_path / name))
+            pane.until((tmp_path / f"{name}.half").exists)
             pane.resize(after, LINES)
-            ended(pane)
+            pane.until((tmp_path / f"{name}.whole").exists)
             found[f"{name}, while it came"] = wrong(name, pane.lines(), after)
             pane.resize(before, LINES)
-            found[f"{name}, after the end"] = wrong(name, pane.lines(), before)
+            found[f"{name}, after the end"] = wrong(name, pane.lines(), after)
+            pane.send("Enter")
+            ended(pane)
     assert {name: them for name, them in found.items() if them} == {}
