@@ -56,8 +56,8 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 # What must not be imported while a module is imported: it would slow every start.
 ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich", "certifi", "truststore"}
 DRAWING = {
-    *("live", "region", "markdown", "inline", "tables", "code", "lines"),
-    *("theme", "status", "tools", "thoughts"),
+    *("live", "region", "markdown", "inline", "tables", "code", "codetheme", "lines"),
+    *("theme", "status", "tools", "thoughts", "wrapping"),
 }
 ALLOWED_AT_TOP = {  # imported late themselves
     "recovery/policy.py",

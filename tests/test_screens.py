@@ -138,6 +138,35 @@ def test_parts_of_one_line_that_wait_for_the_same_frame_are_one_line(text: str, 
     assert shown(pieces, 40, 10, 0.001).text == rendered(text, 40, 10)
 
 
+MATHS = r"""So \(\{u_*\}\) is **bold**, $a_1 * b$ costs $5 and \(x
+- y\) *ends*, $$
+z
+=
+$$ here:
+$$
+\begin{pmatrix} a & b \\ c & d \end{pmatrix}
+=
+  - very + long + line + of + a + formula + which + no + narrow + terminal + has + room + for
+---
+$$
+3. $$x$$
+7. > \[
+   > # q
+   > \].
+12. without an end
+    $$
+    1. r
+
+Done.
+"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("feed", FEEDS)
+def test_formulas_end_as_one_full_render(feed: str, width: int) -> None:
+    assert_as_rendered(MATHS, width, 24, feed, 1.0)
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_line_is_there_once(width: int) -> None:
     for number in sampled(range(DOCUMENTS), LINES, width):

@@ -46,13 +46,14 @@ from chatstream.events import Event, Metadata, Progress
 from chatstream.redact import redact
 from chatstream.sinks.escape import clean
 from chatstream.sinks.notes import standard_error
+from chatstream.sinks.palette import NOTES, background_for
 from chatstream.stages.seal import new_run
 from chatstream.store.place import state_folder
 
 SPARSELY = 1.0
 """Seconds between two times that files are written and progress is drawn while streams are open."""
 
-_COLOURS = {"bold": "1", "dim": "2", "good": "32", "bad": "1;31", "warn": "33"}
+_KINDS = {"good": "success", "bad": "failure", "warn": "warning"}  # of notes; "dim" is plain
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -278,5 +279,6 @@ def _progress(
 
 
 def _painted(text: str, role: str, colours: bool) -> str:
-    code = _COLOURS.get(role)
+    codes = NOTES[background_for("auto", os.environ)]
+    code = "1" if role == "bold" else codes.get(_KINDS.get(role, ""))
     return f"\x1b[{code}m{text}\x1b[0m" if colours and code and text else text

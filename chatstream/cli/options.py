@@ -202,7 +202,9 @@ Timeout = Annotated[
 Theme = Annotated[
     str | None,
     typer.Option(
-        "--theme", metavar="auto|dark|light", help="Use colours for a dark or a light terminal."
+        "--theme",
+        metavar="auto|dark|light",
+        help="Fit the colours to a dark or a light background.",
     ),
 ]
 CodeTheme = Annotated[

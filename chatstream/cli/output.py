@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, Literal, TextIO, cast
 
 from chatstream.cancel import CancelToken
 from chatstream.cli import exits
@@ -28,6 +28,7 @@ from chatstream.sinks import sink_class
 from chatstream.sinks.escape import clean
 from chatstream.sinks.notes import standard_error
 from chatstream.sinks.output import Output
+from chatstream.sinks.palette import ADVICE, NOTES, background_for
 from chatstream.store.place import NoHome, state_folder
 
 if TYPE_CHECKING:
@@ -134,10 +135,10 @@ def _finish(copying: "Copying", token: CancelToken) -> bool:
 
 
 def tell(choice: "Choice") -> None:
-    """A dim line for the user who watches; nobody else gets it."""
+    """A line in italics for the user who watches; nobody else gets it."""
     if os.isatty(2):
         line = clean(redact(str(choice)))
-        line = f"\x1b[2m{line}\x1b[0m" if has_colours(2) else line
+        line = f"\x1b[{ADVICE}m{line}\x1b[0m" if has_colours(2) else line
         standard_error().write(f"{line}\n".encode("utf-8", "replace"))
 
 
@@ -224,7 +225,7 @@ def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
             terminal=os.isatty(1),
             reasoning=reasoning,
             stats=bool(settings.stats),
-            colours=has_colours(2),
+            colours=NOTES[background_for(settings.theme, os.environ)] if has_colours(2) else None,
         )
     return sink
 
@@ -252,9 +253,12 @@ def _live(settings: Settings, file: "TerminalFile", *, keys: bool) -> Sink:
     from chatstream.sinks.theme import theme_for
 
     interval = settings.update_interval
+    console = Console(file=cast("TextIO", file), force_terminal=True)
+    shows: Literal["colours", "attributes", "nothing"]
+    shows = "attributes" if console.no_color else "colours" if console.color_system else "nothing"
     sink: Sink = sink_class("live")(
-        Console(file=cast("TextIO", file), force_terminal=True),
-        theme=theme_for(settings.theme, settings.code_theme),
+        console,
+        theme=theme_for(settings.theme, settings.code_theme, shows=shows),
         reasoning=settings.reasoning,
         stats=settings.stats is not False,
         keys=keys,

@@ -2,19 +2,22 @@
 
 1. Each line is looked at once, when it is whole, as CommonMark's own algorithm does (spec 0.31,
    appendix "A parsing strategy"), with GitHub's tables. Memory is the open paragraph and line.
-2. A piece is handed out as soon as nothing can change it: a line of code or a row of a table when
-   the line ends, a paragraph when it ends. A later `===` makes a heading of a paragraph, and a
-   `|---|` makes a table of its last line.
+2. A piece is handed out as soon as nothing can change it: a line of code, of a display formula or
+   of a table when the line ends, a paragraph when it ends. A later `===` makes a heading of a
+   paragraph, and a `|---|` makes a table of its last line.
 3. A paragraph longer than `LONGEST` characters is handed out in parts, cut where no markup is
-   open if there is such a place, and so is an endless line of code; `joined` parts go on in the
-   same line. Such a paragraph stays one. Any other line of more than `LONGEST_LINE` characters is
-   taken as two. The cuts depend on the text alone, never on how it was fed.
+   open if there is such a place, and so is an endless line of code or of a formula; `joined`
+   parts go on in the same line. Such a paragraph stays one. Any other line of more than
+   `LONGEST_LINE` characters is taken as two. The cuts depend on the text alone, never on how it
+   was fed.
 4. Some things differ from CommonMark, because text that is on the screen cannot be taken back, or
    to bound the cost. There are no link definitions: `[a][b]` and `[b]: http://…` stay as they are
    written. HTML is text. Empty lines between the items of a list are a matter of each item, not of
    the list. Within `DEEPEST` quotes and items, a marker of another is text. An empty line of
    indented code has no white space. What a row has too much stands in its last cell.
-5. Nothing is lost: what is no markup is text.
+5. Where a formula is open (`tex`), a line of its container is a line of the formula, whatever it
+   looks like. An empty line ends it.
+6. Nothing is lost: what is no markup is text.
 
 Lines end with LF; `escape` sees to that.
 """
@@ -24,11 +27,15 @@ from __future__ import annotations
 from copy import copy
 from typing import NamedTuple
 
+from chatstream.sinks import tex
+from chatstream.sinks.numbering import NO_LIST, Numbering
+from chatstream.sinks.paragraphs import Display, Text
 from chatstream.sinks.pieces import (
     Code,
     CodeLine,
     Container,
     End,
+    Formula,
     Heading,
     Item,
     Literal,
@@ -45,6 +52,7 @@ from chatstream.sinks.scan import (
     BLANKS,
     Cursor,
     Marker,
+    box_of,
     cells_of,
     closes,
     columns_of,
@@ -64,18 +72,6 @@ LONGEST_LINE = 8 * LONGEST
 """Characters of any other line, such as a row of a table."""
 DEEPEST = 20
 """Quotes and items within each other. A line costs time for each of them."""
-
-
-_NO_LIST = ("", 0)
-
-
-class _Text(NamedTuple):
-    """An open paragraph: what of it was not handed out."""
-
-    text: str
-    begun: bool = False  # a part was handed out
-    midline: bool = False  # and this begins in the middle of that part's last line
-    header: bool = True  # its last line may be the header of a table
 
 
 class _Fence(NamedTuple):
@@ -102,8 +98,8 @@ class Blocks:
         self._containers: tuple[Container, ...] = ()
         self._shown = 0  # containers that a piece was handed out of
         self._bare = False  # the last container is an item, and its first line was empty
-        self._lists: tuple[tuple[str, int], ...] = ()  # kind and number of the list at each depth
-        self._leaf: _Text | _Fence | _Indented | _Grid | None = None
+        self._lists: tuple[Numbering, ...] = ()  # the last item of the list at each depth
+        self._leaf: Text | _Fence | _Indented | Display | _Grid | None = None
         self._gap = False
         self._number = 0
         self._out: list[Piece] = []
@@ -112,7 +108,7 @@ class Blocks:
     def is_whole(self) -> bool:
         """Whether nothing is open that what is handed out next belongs to."""
         leaf = self._leaf
-        return leaf is None or (isinstance(leaf, _Text) and not leaf.midline)
+        return leaf is None or (isinstance(leaf, Text) and not leaf.begun)
 
     def feed(self, delta: str) -> list[Piece]:
         """Take the next characters; the pieces that are final now."""
@@ -134,11 +130,12 @@ class Blocks:
     def open(self) -> list[Piece]:
         """What `finish` would give, as far as one can tell from half a line."""
         rest = self._copy()
-        line = rest._line
-        if isinstance(rest._leaf, _Fence):
-            if line.strip(" \t>")[:1] == rest._leaf.fence[0] and not line.strip(" \t>`~"):
+        line, leaf = rest._line, rest._leaf
+        verbatim = isinstance(leaf, Display) or (isinstance(leaf, Text) and leaf.formula != "")
+        if isinstance(leaf, _Fence):
+            if line.strip(" \t>")[:1] == leaf.fence[0] and not line.strip(" \t>`~"):
                 rest._line = ""  # the end of the code, most likely
-        elif not rest._midline and is_undecided(line):
+        elif not (rest._midline or verbatim) and is_undecided(line):
             rest._line = ""
             return [*rest.finish(), *([Literal(line)] if line.strip(" \t>") else [])]
         return rest.finish()
@@ -172,7 +169,7 @@ class Blocks:
         probe._take_line(beginning, whole=False)
         leaf = probe._leaf
         if (
-            isinstance(leaf, _Text)
+            isinstance(leaf, Text | Display)
             or (isinstance(leaf, _Fence) and leaf is self._leaf)
             or (isinstance(leaf, _Indented) and not leaf.blanks)
         ):
@@ -188,8 +185,10 @@ class Blocks:
             self._line, self._probe = rest, LONGEST
 
     def _go_on(self, text: str) -> None:
-        if isinstance(self._leaf, _Text):
+        if isinstance(self._leaf, Text):
             self._leaf = self._parted(self._leaf._replace(text=self._leaf.text + text))
+        elif isinstance(self._leaf, Display):
+            self._out.append(Formula(self._where(), text, joined=True, part=True))
         else:
             self._out.append(CodeLine(text, joined=True))
 
@@ -197,7 +196,12 @@ class Blocks:
         line, self._line, self._probe = self._line, "", LONGEST
         if not self._midline:
             self._take_line(line)
-        elif not isinstance(self._leaf, _Text):
+        elif isinstance(self._leaf, Text):
+            self._leaf = self._leaf.with_line_ended()
+        elif isinstance(self._leaf, Display):
+            self._out.append(Formula(self._where(), "", part=True))
+            self._leaf = None
+        else:
             self._out.append(CodeLine(""))
         self._midline = False
 
@@ -210,7 +214,7 @@ class Blocks:
         inside = matched == len(self._containers)
         if inside and self._verbatim(at, whole=whole):
             return
-        leaf = self._leaf if isinstance(self._leaf, _Text) else None  # may go on in this line
+        leaf = self._leaf if isinstance(self._leaf, Text | Display) else None  # may go on in it
         while content := at.content:
             if at.indent >= 4:
                 if leaf:
@@ -220,9 +224,9 @@ class Blocks:
             if content[0] == ">" and matched < DEEPEST:
                 self._close_to(matched)
                 self._open_quote(at)
-            elif (leaf and inside and self._underlined(leaf, content)) or self._is_block(
-                content, matched, at.indent
-            ):
+            elif (
+                isinstance(leaf, Text) and inside and self._underlined(leaf, content)
+            ) or self._is_block(content, matched, at.indent, whole=whole):
                 return
             elif (
                 matched < DEEPEST
@@ -262,7 +266,7 @@ class Blocks:
         return len(self._containers)
 
     def _verbatim(self, at: Cursor, *, whole: bool) -> bool:
-        """Whether this is a line of the open code."""
+        """Whether this is a line of the open code or formula."""
         match self._leaf:
             case _Fence(fence, indent):
                 if at.indent < 4 and closes(fence, at.content):
@@ -270,6 +274,13 @@ class Blocks:
                 else:
                     at.skip(indent)
                     self._out.append(CodeLine(at.rest, joined=not whole))
+                return True
+            case Text(formula=closer) if closer and at.content:
+                self._take_text(at.rest, len(self._containers), self._leaf, header=False)
+                return True
+            case Display() if at.content:
+                at.skip(self._leaf.indent)
+                self._display(at.rest, self._leaf, whole=whole)
                 return True
             case _Indented(blanks):
                 if not at.content:
@@ -290,14 +301,14 @@ class Blocks:
         at.skip(4)
         self._out.append(CodeLine(at.rest, joined=not whole))
 
-    def _underlined(self, leaf: _Text, content: str) -> bool:
+    def _underlined(self, leaf: Text, content: str) -> bool:
         """Whether this line makes a table of the last line before it, or a heading of all."""
         columns = columns_of(content)
         if columns and leaf.header:
             before, end, last = leaf.text.rpartition("\n")
             header = cells_of(last)
             if "|" in last and len(columns) == len(header) and (end or not leaf.midline):
-                self._leaf = leaf._replace(text=before) if end else None
+                self._leaf = leaf._replace(text=before) if end or leaf.begun else None
                 self._end_leaf()
                 self._out.append(Table(self._where(), columns, header))
                 self._leaf = _Grid(len(columns))
@@ -308,8 +319,8 @@ class Blocks:
             self._out.append(Heading(self._where(), level, leaf.text.rstrip(BLANKS)))
         return level > 0
 
-    def _is_block(self, content: str, matched: int, indent: int) -> bool:
-        """Whether this line is a heading, a rule, or the beginning of a fence."""
+    def _is_block(self, content: str, matched: int, indent: int, *, whole: bool) -> bool:
+        """Whether this line is a heading or a rule, or begins a fence or a display formula."""
         first = content[0]
         if first == "#" and (heading := heading_of(content)):
             self._close_to(matched)
@@ -319,6 +330,14 @@ class Blocks:
             self._close_to(matched)
             self._out.append(Code(self._where(), info))
             self._leaf = _Fence(fence, indent)
+        elif (
+            first in "$\\"
+            and not isinstance(self._leaf, Display)  # which ends here, most likely
+            and (opener := tex.display_of(content))
+        ):
+            self._close_to(matched)
+            formula = Display(tex.closer_of(opener), indent)
+            self._display(content, formula, len(opener), whole=whole)
         elif is_rule(content):
             self._close_to(matched)
             self._out.append(Rule(self._where()))
@@ -326,35 +345,54 @@ class Blocks:
             return False
         return True
 
-    def _take_text(self, content: str, matched: int, leaf: _Text | None, *, header: bool) -> None:
-        if leaf:
-            text = f"{leaf.text}\n{content}"
-            self._leaf = self._parted(leaf._replace(text=text, header=header))
+    def _display(self, line: str, formula: Display, begun: int = 0, *, whole: bool = True) -> None:
+        """A line of a display formula, whose first `begun` characters open it."""
+        text, rest = formula.parted(line, begun)
+        joined = not whole and rest is None
+        self._out.append(Formula(self._where(), text, joined, part=not begun))
+        self._leaf = formula if rest is None else self._parted(Text.of(rest)) if rest else None
+
+    def _take_text(
+        self, content: str, matched: int, leaf: Text | Display | None, *, header: bool
+    ) -> None:
+        if isinstance(leaf, Display):
+            self._display(content, leaf)
+        elif leaf:
+            self._leaf = self._parted(leaf.with_line(content, header=header))
         elif isinstance(self._leaf, _Grid) and matched == len(self._containers):
             self._out.append(Row(row_of(content, self._leaf.columns)))
         else:
             self._close_to(matched)
-            self._leaf = self._parted(_Text(content))
+            self._leaf = self._parted(Text.of(self._without_box(content)))
+
+    def _without_box(self, content: str) -> str:
+        """The first text of an item without the box of a task, which becomes the item's marker."""
+        item = self._containers[-1] if len(self._containers) > self._shown else None
+        if not isinstance(item, Item):
+            return content
+        box, text = box_of(content)
+        if box:
+            marker = box if item.marker == "-" else f"{item.marker} {box}"
+            self._containers = (*self._containers[:-1], item._replace(marker=marker))
+        return text
 
     # ---- what is open
 
-    def _parted(self, leaf: _Text) -> _Text:
+    def _parted(self, leaf: Text) -> Text:
         """What is left of a paragraph when it has become too long."""
         while len(leaf.text) > LONGEST:
             cut = cut_of(leaf.text, LONGEST)
             part, rest = leaf.text[:cut], leaf.text[cut:]
-            joined = not part.endswith("\n")
-            text = part.removesuffix("\n")
-            self._out.append(Paragraph(self._where(), text, joined, leaf.begun))
-            leaf = leaf._replace(text=rest, begun=True, midline=joined)
+            self._out.append(Paragraph(self._where(), part, joined=True, part=leaf.begun))
+            leaf = leaf._replace(text=rest, begun=True, midline=not part.endswith("\n"))
         return leaf
 
     def _end_leaf(self) -> None:
         leaf, self._leaf = self._leaf, None
-        if isinstance(leaf, _Text):
+        if isinstance(leaf, Text):
             text = leaf.text.rstrip(BLANKS)
             self._out.append(Paragraph(self._where(), text, part=leaf.begun))
-        elif leaf is not None:
+        elif leaf is not None and not isinstance(leaf, Display):
             self._out.append(End())
             self._gap = self._gap or (isinstance(leaf, _Indented) and leaf.blanks > 0)
 
@@ -371,7 +409,7 @@ class Blocks:
         at.pass_over(1)
         at.skip(1)
         self._number += 1
-        self._lists = (*self._lists[: len(self._containers)], _NO_LIST)
+        self._lists = (*self._lists[: len(self._containers)], NO_LIST)
         self._containers = (*self._containers, Quote(self._number))
 
     def _open_item(self, at: Cursor, marker: Marker) -> None:
@@ -381,13 +419,11 @@ class Blocks:
         width = at.indent if at.content and at.indent <= 4 else 1
         at.skip(width)
         depth = len(self._containers)
-        count = marker.number or 0
-        if len(self._lists) > depth and self._lists[depth][0] == marker.kind:
-            count = self._lists[depth][1] + 1
-        shown = "-" if marker.number is None else f"{count}{marker.kind}"
+        before = self._lists[depth] if len(self._lists) > depth else NO_LIST
+        item = before.next(marker)
         self._number += 1
-        self._lists = (*self._lists[:depth], (marker.kind, count))
-        self._containers = (*self._containers, Item(self._number, offset + width, shown))
+        self._lists = (*self._lists[:depth], item)
+        self._containers = (*self._containers, Item(self._number, offset + width, item.shown))
 
     def _where(self) -> Where:
         """Where the next piece stands; what was to be told once is told with it."""

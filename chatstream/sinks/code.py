@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rich.segment import Segment
 from rich.style import Style
 
+from chatstream.sinks.codetheme import code_theme
 from chatstream.sinks.lines import Line, line_of
 
 if TYPE_CHECKING:
@@ -137,9 +138,7 @@ class _Styles(dict[Any, Style | None]):
 
     @cached_property
     def _theme(self) -> SyntaxTheme:
-        from rich.syntax import Syntax
-
-        return Syntax.get_theme(self._name)
+        return code_theme(self._name)
 
     def __missing__(self, kind: Any) -> Style | None:
         given = self._theme.get_style_for_token(kind)

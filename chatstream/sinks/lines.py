@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -27,8 +27,9 @@ Line = list[Segment]
 # wide everywhere, or two, unless its user tells a terminal otherwise (as for "ambiguous" ones).
 _SURE = re.compile(
     "[\x20-\x7e\xa0-\xac\xae-\u02ff\u0370-\u0377\u037a-\u037f\u0384-\u038a\u038c\u038e-\u03a1"
-    "\u03a3-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e\u20a0-\u20bf"
-    "\u2190-\u2319\u2320-\u23e8\u2500-\u25fc\u2600-\u2604\u2800-\u28ff"
+    "\u03a3-\u0482\u048a-\u052f\u1d2c-\u1d6a\u2010-\u2027\u2030-\u205e\u2070\u2071\u2074-\u208e"
+    "\u2090-\u209c\u20a0-\u20bf\u2c7c\u2c7d"
+    "\u2190-\u2319\u2320-\u23e8\u2500-\u25fc\u2600-\u2604\u2610-\u2612\u2800-\u28ff"
     "\u3000-\u3029\u3030-\u303c\u3041-\u3096\u309b-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7a3\uff01-\uff60\ufffd"
     "\u2705\u2713\u2714\u2717\u274c\u2728\u2764\u2421\u2400-\u2426"
@@ -83,6 +84,24 @@ def rows_of(line: Line, width: int) -> list[Line]:
                 rows.append([])
                 room = width
     return rows
+
+
+def parts_of(line: Line, ranges: Sequence[tuple[int, int]]) -> list[Line]:
+    """The characters of these ranges, which come one after the other: a line for each."""
+    parts: list[Line] = []
+    number = before = 0  # the segment that is looked at, and the characters before it
+    for start, end in ranges:
+        part: Line = []
+        while number < len(line):
+            text, style, _ = line[number]
+            if piece := text[max(start - before, 0) : end - before]:
+                part.append(Segment(piece, style))
+            if before + len(text) > end:
+                break
+            before += len(text)
+            number += 1
+        parts.append(part)
+    return parts
 
 
 def cropped(line: Line, width: int) -> Line:

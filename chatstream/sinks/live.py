@@ -36,6 +36,7 @@ from chatstream.sinks.theme import THEMES, Theme
 from chatstream.sinks.thoughts import Thoughts
 from chatstream.sinks.tools import Tools
 from chatstream.sinks.words import advice, ending, figures, note, one_line
+from chatstream.sinks.wrapping import Prose, Wrap, like
 
 FPS = 30
 LONGEST_PAUSE = 1.0
@@ -48,7 +49,7 @@ class LiveSink:
     `reasoning`: "show" keeps the model's thinking in the scrollback, None shows its newest lines
     while it thinks, "hide" only how long it took. `ready` tells whether the terminal has taken all
     that was written. `keys`: there is somebody who looks at the keyboard. `interval` is the least
-    time between two frames, in seconds.
+    time between two frames, in seconds. `wrap` tells who wraps prose (see `Markdown`).
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class LiveSink:
         keys: bool = False,
         ready: Callable[[], bool] = lambda: True,
         interval: float = 1 / FPS,
+        wrap: Wrap = "words",
         clock: Clock = monotonic,
     ) -> None:
         if console.options.ascii_only and isinstance(console.file, io.TextIOWrapper):
@@ -69,6 +71,7 @@ class LiveSink:
         self._stats = stats
         self._ready = ready
         self._interval = interval
+        self._wrap = wrap
         self._clock = clock
         self._region = Region(console)
         self._status = Status(theme, clock(), keys=keys)
@@ -161,7 +164,7 @@ class LiveSink:
 
     def _start(self) -> None:
         self._blocks = Blocks()
-        self._markdown = Markdown(self._theme, lambda: self._region.size[0])
+        self._markdown = Markdown(self._theme, lambda: self._region.size[0], self._wrap)
         self._escaper = Escaper()
         self._held: list[str] = []
         self._shown = False  # text of this answer is on the screen, or about to be
@@ -225,7 +228,7 @@ class LiveSink:
 
     def _say(self, words: str | None, style: Style) -> None:
         if words:
-            self._note([line_of(clean(words).replace("\n", " "), style)])
+            self._note([Prose(line_of(clean(words).replace("\n", " "), style), 2)])
 
     def _note(self, lines: Iterable[Line]) -> None:
         """Lines of ours, after what is final by now."""
@@ -248,7 +251,7 @@ class LiveSink:
         lines = self._apart(drawn.lines)
         if lines:
             if self._joined and self._final:  # that line was not drawn yet
-                self._final[-1] = [*self._final[-1], *lines.pop(0)]
+                self._final[-1] = like(self._final[-1], [*self._final[-1], *lines.pop(0)])
             self._final += lines
             self._parted = False
         self._joined = drawn.joined

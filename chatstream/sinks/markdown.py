@@ -2,7 +2,8 @@
 
 1. A paragraph's line is one line, and so is a line of code, which has no border and no indent: a
    copy from the terminal is what the model wrote. Lists and quotes get a short marker before each
-   line. Only tables are laid out to the terminal's width.
+   line. So do the lines of a display formula, which stay as they are. Prose wraps at words
+   (`wrapping`), tables are laid out to the terminal's width.
 2. What is drawn of a piece depends on the pieces before it and not on those after it. So the lines
    of pieces drawn one by one are those of all of them drawn at once.
 3. The widths of a table's columns come from its first `HELD` rows; later rows are fitted in.
@@ -17,14 +18,16 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.segment import Segment
-from rich.style import Style
 
 from chatstream.sinks import pieces as md
 from chatstream.sinks.code import Highlighter
 from chatstream.sinks.inline import Inline
 from chatstream.sinks.lines import Line, expanded, line_of, text_of
+from chatstream.sinks.scan import alert_of
 from chatstream.sinks.tables import HELD, Grid
+from chatstream.sinks.tags import is_fold
 from chatstream.sinks.theme import Theme
+from chatstream.sinks.wrapping import Prose, Wrap, like
 
 _BAR = "▌ "
 _RULE = 40  # cells
@@ -39,13 +42,19 @@ class Drawn:
 
 
 class Markdown:
-    """Draws the pieces of one answer. `width` tells the cells of the terminal."""
+    """Draws the pieces of one answer. `width` tells the cells of the terminal.
 
-    def __init__(self, theme: Theme, width: Callable[[], int]) -> None:
+    `wrap`: "words" wraps prose at words, "terminal" leaves that to the terminal, and "none" also
+    keeps the source's own lines.
+    """
+
+    def __init__(self, theme: Theme, width: Callable[[], int], wrap: Wrap = "words") -> None:
         self._theme = theme
         self._width = width
-        self._inline = Inline(theme)
+        self._words = wrap == "words"
+        self._inline = Inline(theme, keep_lines=wrap == "none")
         self._whole = True  # what is drawn now is final
+        self._ended = True  # the text of what is drawn now is whole; markup in it may not end later
         self._code: Highlighter | None = None
         self._grid: Grid | None = None
         self._containers: tuple[md.Container, ...] = ()  # of the last piece
@@ -68,26 +77,45 @@ class Markdown:
         rest = copy(self)
         rest._whole = False
         rest._lines = []
+        while len(pieces) > 1 and not isinstance(pieces[1], md.Literal | md.End):
+            rest._piece(pieces[0])
+            pieces = pieces[1:]
+        rest._ended = False
         return rest.draw(pieces).lines
 
     def _piece(self, piece: md.Piece) -> None:
         match piece:
             case md.Paragraph(where, text, joined, part):
                 style = self._theme.quote if _quoted(where.containers) else None
-                lines = self._inline.lines(text, style, ended=self._whole)
+                if is_fold(text) and where.fresh == len(where.containers):
+                    self._block = True  # nothing to draw, but what follows stands apart
+                    return
+                label, text = alert_of(text) if _begins_quote(where) else ("", text)
+                lines = self._inline.lines(text, style, ended=self._ended)
+                if label:
+                    title = line_of(label, self._theme.quote + self._theme.strong)
+                    lines = [title, *(lines if text else ())]
                 if not part:
                     self._begin(where)
-                self._add(lines, where)
+                self._add(lines, where, prose=self._words)
                 self._joined = joined
             case md.Heading(where, level, text):
                 self._begin(where, apart=not where.containers)
-                style = self._theme.title if level == 1 else self._theme.heading
-                self._add(self._inline.lines(text, style, ended=self._whole), where)
+                style = self._theme.headings[level - 1]
+                if "heading" in self._theme.marks:
+                    text = f"{'#' * level} {text}"
+                lines = self._inline.lines(text, style, ended=self._ended)
+                self._add(lines, where, prose=self._words)
             case md.Rule(where):
                 self._begin(where)
                 before, _ = self._before(where)
                 cells = min(_RULE, max(1, self._width() - cell_len(text_of(before))))
                 self._add([line_of("─" * cells, self._theme.rule)], where)
+            case md.Formula(where, text, joined, part):
+                if not part:
+                    self._begin(where)
+                self._add([line_of(text, self._theme.dim)], where)
+                self._joined = joined
             case md.Code(where, info):
                 self._begin(where, apart=True)
                 if where.fresh < len(where.containers):
@@ -97,7 +125,7 @@ class Markdown:
                 self._code_line(text, joined=joined)
             case md.Table(where, columns, header):
                 self._begin(where, apart=True)
-                titles = self._cells(header, self._theme.strong)
+                titles = [self._inline.line(title, self._theme.strong) for title in header]
                 self._grid = Grid(columns, titles, self._before(where), self._theme)
             case md.Row(cells):
                 assert self._grid is not None
@@ -115,8 +143,13 @@ class Markdown:
             case md.Literal(text):
                 self._add([line_of(text)])
 
-    def _cells(self, texts: Iterable[str], style: Style | None = None) -> list[Line]:
-        return [self._inline.line(text, style, ended=self._whole) for text in texts]
+    def _cells(self, texts: Sequence[str]) -> list[Line]:
+        """The cells of a row; of one that is still written, only the last one may go on."""
+        written = max((at for at, text in enumerate(texts) if text), default=0)
+        return [
+            self._inline.line(text, ended=self._ended or at != written)
+            for at, text in enumerate(texts)
+        ]
 
     def _lay_out(self) -> None:
         assert self._grid is not None
@@ -132,14 +165,18 @@ class Markdown:
         self._add([line])
         self._joined = joined
 
-    def _add(self, lines: list[Line], where: md.Where | None = None) -> None:
+    def _add(
+        self, lines: list[Line], where: md.Where | None = None, *, prose: bool = False
+    ) -> None:
         """These lines, in their containers; the first may continue the line before."""
         before, following = self._before(where) if where else ([], [])
+        hang = cell_len(text_of(before))
         for at, line in enumerate(lines):
             if at or not self._joined:
-                self._lines.append(expanded([*(following if at else before), *line]))
+                line = expanded([*(following if at else before), *line])
+                self._lines.append(Prose(line, hang) if prose else line)
             elif self._lines:
-                self._lines[-1] = [*self._lines[-1], *expanded(line)]
+                self._lines[-1] = like(self._lines[-1], [*self._lines[-1], *expanded(line)])
             else:
                 self._lines.append(expanded(line))
         self._joined = False
@@ -173,6 +210,10 @@ class Markdown:
                 new = index >= where.fresh
                 first.append(Segment(f"{marker} ", self._theme.marker) if new else other[-1])
         return first, other
+
+
+def _begins_quote(where: md.Where) -> bool:
+    return where.fresh < len(where.containers) and isinstance(where.containers[-1], md.Quote)
 
 
 def _quoted(containers: Iterable[md.Container]) -> bool:

@@ -16,7 +16,7 @@ class Item(NamedTuple):
 
     number: int
     offset: int
-    marker: str  # "-", or the number as it counts: "3."
+    marker: str  # "-", or the number as it counts: "3."; of a task "☑" or "3. ☑"
 
 
 Container = Quote | Item
@@ -41,6 +41,15 @@ class Heading(NamedTuple):
     where: Where
     level: int
     text: str
+
+
+class Formula(NamedTuple):
+    """A line of a display formula, as it is written."""
+
+    where: Where
+    text: str
+    joined: bool = False  # the next one goes on in the same line
+    part: bool = False  # it goes on with the formula before it
 
 
 class Rule(NamedTuple):
@@ -87,4 +96,6 @@ class Literal(NamedTuple):
     text: str
 
 
-Piece = Paragraph | Heading | Rule | Code | CodeLine | Table | Row | End | Nothing | Literal
+Piece = (
+    Paragraph | Heading | Formula | Rule | Code | CodeLine | Table | Row | End | Nothing | Literal
+)

@@ -2,11 +2,13 @@
 
 1. `output` gets the content deltas as UTF-8 and nothing else, each read at once.
 2. Warnings, retries, the list of sources and the closing line go to `notes`, cleaned of control
-   characters, in colours where they are asked for.
+   characters, in the `colours` (parameters of SGR by kind of note) that are given.
 3. Where `output` is a terminal its text is cleaned too, and the last line gets its end.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from chatstream import events as ev
 from chatstream.events import Content
@@ -14,9 +16,6 @@ from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.output import Output, Writer
 from chatstream.sinks.sources import Sources
 from chatstream.sinks.words import advice, ending, figures, note
-
-_COLOURS = {"success": "32", "warning": "33", "failure": "1;31", "advice": "2"}
-"""The parameters of SGR for each kind of note: green, yellow, bold red, dim."""
 
 
 class PlainSink:
@@ -30,7 +29,7 @@ class PlainSink:
         terminal: bool,
         reasoning: bool,
         stats: bool,
-        colours: bool = False,
+        colours: Mapping[str, str] | None = None,
     ) -> None:
         self._output = output
         self._notes = notes
@@ -111,5 +110,5 @@ class PlainSink:
         self._end_note_line()
         line = clean(line)
         if self._colours:
-            line = f"\x1b[{_COLOURS[kind]}m{line}\x1b[0m"
+            line = f"\x1b[{self._colours[kind]}m{line}\x1b[0m"
         self._note_text(line + "\n")

@@ -6,7 +6,8 @@
    characters. A frame that changes more than two rows is one update for terminals that can hold it
    back (DEC private mode 2026; others ignore it). The cursor ends behind the open text.
 3. A line is written without a break where it fills a row: the terminal wraps it, knows it as one
-   line, and copies and reflows it as one.
+   line, and copies and reflows it as one. Prose is filled up to the margin where a row ends between
+   words (`wrapping`).
 4. Where terminals disagree about widths (`lines.is_sure`), each open row is redrawn from its
    beginning, with wrapping off, so that it is one row whatever its width. What is final is drawn
    once more, and the terminal wraps it as it thinks right; each part of a `joined` line is one.
@@ -26,11 +27,14 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from rich.cells import cell_len
+from rich.color import ColorSystem
 from rich.console import COLOR_SYSTEMS, Console, ConsoleRenderable
 from rich.live import Live
 from rich.segment import Segment
 
 from chatstream.sinks.lines import Line, cropped, is_sure, rows_of, text_of
+from chatstream.sinks.theme import in_sixteen
+from chatstream.sinks.wrapping import Prose, blanks, like, wrapped
 
 _UPDATE = "\x1b[?2026h"
 _UPDATED = "\x1b[?2026l"
@@ -53,6 +57,7 @@ _REFLOWING = ("TMUX", "VTE_VERSION", "KONSOLE_VERSION", "WT_SESSION")
 _REFLOWING_PROGRAMS = ("iTerm.app", "Apple_Terminal", "WezTerm", "vscode")
 _REFLOWING_TERMS = ("tmux", "xterm-kitty", "xterm-ghostty", "alacritty", "foot")
 
+_SIXTEEN_COLORS = (ColorSystem.STANDARD, ColorSystem.WINDOWS)
 _NOBODY_KNOWS = 1 << 30  # cells from the left
 
 
@@ -149,7 +154,7 @@ class Region(Live):
         width = self._width
         lines = [*final, *open_lines]
         if self._begun:
-            lines[:1] = [[*self._begun, *(lines[0] if lines else [])]]
+            lines[:1] = [like(self._begun, [*self._begun, *(lines[0] if lines else [])])]
         ended = len(final) - joined
         rows = [row for line in lines[:ended] for row in _rows(line, width, final=True)]
         if ended > 0:
@@ -157,7 +162,8 @@ class Region(Live):
         if final:
             self._begun = []
         if joined:
-            *full, last = _rows(lines[ended], width, joined=True)
+            going_on = lines[ended]
+            *full, last = _rows(going_on, width, joined=True)
             above = _sum([row.line for row in full])
             if last.sure:
                 rows += full
@@ -165,8 +171,9 @@ class Region(Live):
             elif full:
                 rows.append(_Row(above, sure=False, free=True))
                 self._before = []
-            self._begun = last.line
-            lines[ended : ended + 2] = [[*last.line, *_sum(lines[ended + 1 : ended + 2])]]
+            self._begun = like(going_on, last.line)
+            following = _sum(lines[ended + 1 : ended + 2])
+            lines[ended : ended + 2] = [like(going_on, [*last.line, *following])]
         open_rows: list[_Row] = []
         for line in reversed(lines[ended:]):
             if len(open_rows) >= self._height:
@@ -235,6 +242,8 @@ class Region(Live):
     def _put(self, row: _Row, line: Line) -> None:
         """Write a part of a row at the cursor."""
         segments = Segment.remove_color(line) if self.console.no_color else line
+        if self._colors in _SIXTEEN_COLORS:
+            segments = [Segment(it.text, it.style and in_sixteen(it.style)) for it in segments]
         text = "".join(
             style.render(text, color_system=self._colors) if style else text
             for text, style, _ in segments
@@ -285,7 +294,7 @@ class Region(Live):
         The region then begins with the row where the line that goes on leaves what is final.
         """
         *full, tail = rows_of(self._before, self._width)
-        self._before, self._begun = _sum(full), [*tail, *self._begun]
+        self._before, self._begun = _sum(full), like(self._begun, [*tail, *self._begun])
         above, line = 0, tail
         for row in self._shown[: self._row]:
             line = [*line, *row.line]
@@ -302,10 +311,15 @@ class Region(Live):
         if name is None:
             return lines
         return [
-            [
-                Segment(it.text.translate(_ASCII).encode(name, "replace").decode(name), it.style)
-                for it in line
-            ]
+            like(
+                line,
+                [
+                    Segment(
+                        it.text.translate(_ASCII).encode(name, "replace").decode(name), it.style
+                    )
+                    for it in line
+                ],
+            )
             for line in lines
         ]
 
@@ -334,18 +348,24 @@ def _rows(line: Line, width: int, *, final: bool = False, joined: bool = False) 
     """The rows of a line."""
     text = text_of(line)
     sure = is_sure(text)
-    if final and not sure and 2 * len(text) > width:  # no character is wider than two cells
-        return [_Row(line, sure=False, free=True)]
-    rows = rows_of(line, width)
+    if isinstance(line, Prose):
+        rows = wrapped(line, width, blanks if sure else _to_the_margin)
+    else:
+        rows = rows_of(line, width)
     cells = [min(cell_len(text_of(row)), width) for row in rows]
     # Where a wide character does not fit any more, not every terminal leaves the last cell empty.
     torn = not joined and any(it < width for it in cells[:-1])
-    if final and torn:
-        return [_Row(line, sure=False, free=True)]
+    if final and (torn or (not sure and 2 * len(text) > width)):  # none is wider than two cells
+        return [_Row(_sum(rows), sure=False, free=True)]
     return [
         _Row(row, it, sure and row is not rows[-1] and (joined or it == width), sure)
         for row, it in zip(rows, cells, strict=True)
     ]
+
+
+def _to_the_margin(_cells: int, width: int) -> Segment:
+    """Fills a row of which nobody knows how wide it is: its last cell makes the terminal wrap."""
+    return Segment(f"\x1b[{width}G ")
 
 
 def _common(old: Line, new: Line) -> int:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from chatstream.sinks import tex
+
 BLANKS = " \t"
 
 _HEADING = re.compile(r"#{1,6}(?=[ \t]|$)")
@@ -22,6 +24,8 @@ _DELIMITERS = re.compile(r"[|:][-:| \t]+$|-[-:|][-:| \t]*$")
 _DELIMITER = re.compile(r":?-+:?")
 _PIPE = re.compile(r"(?<!\\)\|")
 _UNDECIDED = re.compile(r"[-+*_=#`~|: \t]*$|[0-9]{1,9}[.)]?$")
+_BOX = re.compile(r"\[([ xX])\][ \t]+(?=[^ \t])")
+_ALERT = re.compile(r"\[!(note|tip|important|warning|caution)\][ \t]*(?:\n|$)", re.IGNORECASE)
 # An escaped character, a run of backticks, another run that opens or closes something (not with
 # white space on both sides; `_` not within a word), a bracket, and where a line may be parted.
 _MARKS = re.compile(
@@ -92,6 +96,18 @@ def marker_of(content: str) -> Marker | None:
         int(number) if number else None,
         not content[length:].strip(BLANKS),
     )
+
+
+def box_of(content: str) -> tuple[str, str]:
+    """The box of a task, ☐ or ☑, and the text after it. An item's other text has no box."""
+    match = _BOX.match(content)
+    return ("☐" if match[1] == " " else "☑", content[match.end() :]) if match else ("", content)
+
+
+def alert_of(text: str) -> tuple[str, str]:
+    """The label of an alert that a quote's first paragraph begins with ("Note"), and the rest."""
+    match = _ALERT.match(text)
+    return (match[1].capitalize(), text[match.end() :]) if match else ("", text)
 
 
 def heading_of(content: str) -> tuple[int, str] | None:
@@ -168,12 +184,20 @@ def is_undecided(line: str) -> bool:
 def cut_of(text: str, longest: int) -> int:
     """Where to part a paragraph: after white space in its first `longest` characters.
 
-    If possible that is in their second half, outside of code, emphasis and links, after a line.
+    If possible that is in their second half, outside of code, emphasis and links, after a line; and
+    outside of a formula, even if it is before their second half.
     """
     line = best = last = depth = 0
     code = ""
     runs: set[str] = set()  # that stand there an odd number of times
+    formulas = [it for it in tex.spans(text, goes_on=True) if it.start < longest]
+    at = 0
     for mark in _MARKS.finditer(text, 0, longest):
+        while at < len(formulas) and formulas[at].end <= mark.start():
+            at += 1
+        if at < len(formulas) and formulas[at].start <= mark.start():
+            last = mark.end() if mark.lastgroup == "gap" else last
+            continue
         match mark.lastgroup:
             case "gap":
                 last = mark.end()
@@ -187,4 +211,5 @@ def cut_of(text: str, longest: int) -> int:
             case "bracket" if not code:
                 depth = depth + 1 if mark[0] in "[(" else max(0, depth - 1)
     half = longest // 2
-    return line if line >= half else best if best >= half else last or longest
+    torn = formulas[-1].start if formulas and formulas[-1].end > longest else 0
+    return line if line >= half else best if best >= half else torn or last or longest

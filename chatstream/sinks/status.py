@@ -229,11 +229,11 @@ def percent(percentage: float) -> str:
 
 
 def bar(share: float, theme: Theme) -> Line:
-    """A bar for a share of 0 to 1. What is left of it is empty where dim text looks like any."""
+    """A bar for a share of 0 to 1. What is left of it is empty where dim text has no colour."""
     halves = int(2 * CELLS * min(1.0, max(0.0, share)))
     done = "━" * (halves // 2) + "╸" * (halves % 2)
     left = CELLS - len(done)
-    if not theme.dim:
+    if theme.dim.color is None:
         rest = " " * left
     elif done.endswith("━") and left:
         rest = "╺" + "━" * (left - 1)

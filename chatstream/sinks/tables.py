@@ -14,7 +14,7 @@ from itertools import zip_longest
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from chatstream.sinks.lines import Line, line_of, text_of
+from chatstream.sinks.lines import Line, line_of, parts_of, text_of
 from chatstream.sinks.theme import Theme
 
 HELD = 40
@@ -145,22 +145,4 @@ def _broken(cell: Line, width: int) -> list[Line]:
                 end = word.end()
                 continue
         end, used = word.end(), width - room + cells
-    return _parts(cell, [*ranges, (start, end)])
-
-
-def _parts(line: Line, ranges: Sequence[tuple[int, int]]) -> list[Line]:
-    """The characters of these ranges, which come one after the other."""
-    parts: list[Line] = []
-    number = before = 0  # the segment that is looked at, and the characters before it
-    for start, end in ranges:
-        part: Line = []
-        while number < len(line):
-            text, style, _ = line[number]
-            if piece := text[max(start - before, 0) : end - before]:
-                part.append(Segment(piece, style))
-            if before + len(text) > end:
-                break
-            before += len(text)
-            number += 1
-        parts.append(part)
-    return parts
+    return parts_of(cell, [*ranges, (start, end)])

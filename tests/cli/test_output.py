@@ -340,7 +340,7 @@ def test_notes_on_a_pipe_have_colours_by_force_only(
         flags = ["--retries", "0", *server_flags("ollama", server.url)]
         done = run(["ask", *flags, "hi"], **environ)
     assert (done.status, done.stdout) == (5, b"half")
-    assert ("\x1b[1;31merror: " in done.stderr) is coloured
+    assert ("\x1b[1;91merror: " in done.stderr) is coloured
     assert ("\x1b" in done.stderr) is coloured
 
 

@@ -58,7 +58,8 @@ def test_whom_it_found_is_said_in_one_line(flags: list[str]) -> None:
         line = f"asking m on Ollama at {server.url} (no provider is set)"
         shown = [it for it in screen.text() if "asking" in it]
         assert (status, shown) == (0, [line])
-        assert f"\x1b[2m{line}".encode() in written
+        look = "3" if flags else "38;5;246"  # italics, or the grey of the dark theme
+        assert f"\x1b[{look}m{line}".encode() in written
         status, screen, _ = on_terminal([*arguments, "-p", "ollama"], OLLAMA_HOST=server.url)
         assert not any("asking" in it for it in screen.text())
 

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from chatstream.sinks import scan
+from chatstream.sinks import paragraphs, scan, tex
 from chatstream.sinks.blocks import DEEPEST, LONGEST, LONGEST_LINE, Blocks
 from chatstream.sinks.pieces import (
     Code,
     CodeLine,
     Container,
     End,
+    Formula,
     Heading,
     Item,
     Literal,
@@ -154,7 +155,7 @@ ORACLE = _oracle()
 def leaves_of_markdown_it(text: str) -> list[Leaf]:
     leaves: list[Leaf] = []
     containers: list[tuple[str, int]] = []
-    numbers: list[int] = []  # of the next item, of each open list
+    numbers: list[list[str]] = []  # of the items, as they are written, of each open list
     begun: list[int] = []  # leaves before each open item
     tokens = ORACLE.parse(text if text.endswith("\n") else text + "\n")
     for at, token in enumerate(tokens):
@@ -166,12 +167,14 @@ def leaves_of_markdown_it(text: str) -> list[Leaf]:
             case "blockquote_close":
                 containers.pop()
             case "ordered_list_open" | "bullet_list_open":
-                numbers.append(int(token.attrs.get("start", 1)))
+                numbers.append([])
             case "ordered_list_close" | "bullet_list_close":
                 numbers.pop()
             case "list_item_open":
-                containers.append((f"{numbers[-1]}{token.markup}" if token.info else "-", at))
-                numbers[-1] += 1
+                numbers[-1].append(token.info)
+                containers.append(
+                    (_number_of(numbers[-1]) + token.markup if token.info else "-", at)
+                )
                 begun.append(len(leaves))
             case "list_item_close":
                 if begun.pop() == len(leaves):
@@ -202,6 +205,14 @@ def _code_of(token: Token) -> list[str]:
     if token.type == "code_block":
         return [line if line.strip(" \t") else "" for line in lines]
     return lines
+
+
+def _number_of(written: list[str]) -> str:
+    """What the last item of a list is numbered, if those are the numbers of all of them."""
+    first, *others = map(int, written)
+    counts = others[:1] == [first]
+    number = first + len(others) if counts else int(written[-1])
+    return str(number).rjust(len(written[-1]), "0")
 
 
 _IN_CONTAINER = re.compile(r"[ \t]*(?:>|[-+*]|[0-9]{1,9}[.)])")
@@ -638,6 +649,10 @@ EARLY: list[tuple[str, list[type[Piece]]]] = [
     ("a\nb|c\n", []),
     ("a\nb|c\n-|-\n", [Paragraph, Table]),
     ("b|c\n-|-\nd\n", [Table, Row]),
+    ("a\n$$\n", [Paragraph, Formula]),
+    ("$$\na\n", [Formula, Formula]),
+    ("$$ a $$\n", [Formula]),
+    ("a $$\n- b\n", []),
     ("b|c\n-|-\n\n", [Table, End]),
     ("- a\n", []),
     ("- a\n-\n", [Paragraph]),
@@ -720,6 +735,11 @@ def test_open_is_what_finish_gives_after_a_whole_line(text: str) -> None:
         ("```\n`a", [CodeLine, End]),
         ("a|b\n-|", [Paragraph, Literal]),
         ("a|b\n-|-\nc|", [Row, End]),
+        ("$", [Paragraph]),
+        ("$$", [Formula]),
+        ("$$\n-", [Formula]),
+        ("a $$\n-", [Paragraph]),
+        ("a\n\\[", [Paragraph, Formula]),
         ("- a\n- ", [Paragraph, Literal]),
     ],
 )
@@ -744,7 +764,7 @@ def test_half_a_line_is_shown_as_what_it_most_likely_becomes(
         ("word " * 300, True),
         ("word " * 500, False),
         ("word " * 500 + "\n\n", True),
-        ("line of words\n" * 400, True),
+        ("line of words\n" * 400, False),
         ("```\n", False),
         ("```\na\n```", False),
         ("```\na\n```\n", True),
@@ -756,6 +776,10 @@ def test_half_a_line_is_shown_as_what_it_most_likely_becomes(
         ("a|b\n-|-\n\n", True),
         ("> ```\n", False),
         ("> ```\nb\n", True),
+        ("$$\n", False),
+        ("$$\na\n$$\n", True),
+        ("$$ a $$\n", True),
+        ("a $$\nb\n", True),
     ],
     ids=lambda value: repr(value)[:24],
 )
@@ -807,7 +831,7 @@ def test_after_finish_a_list_counts_anew_and_nothing_is_before_it() -> None:
 
 def work(run: Callable[[], object]) -> int:
     """The lines of our code that are executed, and the characters that its functions are given."""
-    files = {scan.__file__, sys.modules[Blocks.__module__].__file__}
+    files = {it.__file__ for it in (scan, tex, paragraphs, sys.modules[Blocks.__module__])}
     done = 0
 
     def count(frame: FrameType, event: str, arg: object) -> Any:
@@ -864,6 +888,13 @@ GROWING: dict[str, Callable[[int], str]] = {
     "a rule or not": lambda n: "* " * 20 * n + "x",
     "an underline or not": lambda n: "a\n" + "=" * 40 * n + "x",
     "a fence or not": lambda n: "`" * 40 * n + "x`",
+    "lines of a formula": lambda n: "$$\n" + "x + y\n" * n,
+    "formulas": lambda n: "$$\nx\n$$\n\\[ y \\]\n" * n,
+    "an endless formula": lambda n: "$$ " + "x + " * 10 * n,
+    "a formula without end in a paragraph": lambda n: "a \\(\n" + "x + y\n" * n,
+    "formulas without end": lambda n: "\\(\\[ $$a $b `" * 9 * n,
+    "formulas in a paragraph": lambda n: "a $x$ \\(y\\) " * n,
+    "dollars": lambda n: "$5 and " * n,
     "delimiters after delimiters": lambda n: "a|b\n" + "|-\n" * n,
 }
 
@@ -885,3 +916,28 @@ def test_the_view_of_what_is_open_costs_no_more_after_a_longer_text(
         return work(blocks.open)
 
     assert cost(4000) < cost(450) + 10 * LONGEST_LINE
+
+
+@pytest.mark.parametrize(
+    ("text", "markers"),
+    [
+        ("- [ ] a\n- [x] b\n  - [X] c\n- d", ["☐", "☑", "☑", "-"]),
+        ("1. [ ] a\n2. [x] b", ["1. ☐", "2. ☑"]),
+        ("-\n  [x] a", ["☑"]),
+        ("- [ ] a\n\n  [x] b", ["☐", "☐"]),
+        ("- [x]", ["-"]),
+        ("- a\n  [x] b", ["-"]),
+        ("- # [x] b", ["-"]),
+        ("- > [x] b", ["-"]),
+    ],
+)
+def test_the_box_of_a_task_is_the_marker_of_its_item(text: str, markers: list[str]) -> None:
+    for cut in range(len(text) + 1):
+        blocks = Blocks()
+        pieces = [*blocks.feed(text[:cut]), *blocks.feed(text[cut:]), *blocks.finish()]
+        items = [
+            [one for one in piece.where.containers if isinstance(one, Item)][-1]
+            for piece in pieces
+            if isinstance(piece, Paragraph | Heading)
+        ]
+        assert [item.marker for item in items] == markers

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pygments.lexers import get_lexer_by_name
 from pygments.styles import get_all_styles
 from rich.style import Style
-from rich.syntax import Syntax
 
 from chatstream.sinks.code import DEEPEST, LONGEST_LINE, Highlighter, is_code_theme
+from chatstream.sinks.codetheme import code_theme
 from chatstream.sinks.lines import Line, text_of
 
 THEME = "ansi_dark"
@@ -536,7 +536,7 @@ def spread(line: Line) -> list[tuple[str, Style | None]]:
 
 def by_pygments(language: str, code: str) -> list[list[tuple[str, Style | None]]]:
     """The lines as Pygments sees the whole text."""
-    theme = Syntax.get_theme(THEME)
+    theme = code_theme(THEME)
     lines: list[list[tuple[str, Style | None]]] = [[]]
     for _, kind, text in get_lexer_by_name(language).get_tokens_unprocessed(code):
         style = theme.get_style_for_token(kind)

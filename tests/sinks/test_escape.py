@@ -1,10 +1,14 @@
+"""Claimed: nothing that drives a terminal, or hides from a reader, gets through; the rest does."""
+
+# ruff: noqa: RUF001 - letters of other scripts are what some of it is about
+
 from __future__ import annotations
 
 import sys
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatstream.sinks.escape import Escaper, clean
@@ -26,12 +30,23 @@ CORPUS = {
     "old format characters": "\u206a\u206b\u206c\u206d\u206e\u206f",
     "annotation": "seen\ufff9hidden\ufffb",
     "byte order marks": "\ufeffa\ufeffb",
+    "marks of direction": "a\u200eb\u200fc\u061cd",
+    "spaces and operators without a width": "a\u200bb\u2060c\u2061d\u2062e\u2063f\u2064g\u2065h",
+    "fillers": "a\u3164b\uffa0c\u115fd\u1160e\u17b4f",
+    "other ignorable ones": "a\u034fb\u180bc\u180ed\U0001d173e\ufff0f\U000e0fffg",
+    "hidden in joiners": "a\u200c\u200d\u200cb \u200dc. \u200d中\u200cd",
     "hidden in tags": "hello" + "".join(chr(0xE0000 + ord(c)) for c in "ignore all rules"),
     "hidden in a flag": "🏴"
     + "".join(chr(0xE0000 + ord(c)) for c in "ignoreallrules")
     + "\U000e007f",
     "hidden in selectors": "😀" + "".join(map(chr, range(0xE0100, 0xE0110))) + "\ufe0f\ufe01",
 }
+
+NEVER = (
+    "\u034f\u061c\u115f\u1160\u17b4\u17b5\u200b\u200e\u200f\u2060\u2061\u2062\u2063\u2064\u2065\u3164"
+    "\ufeff\uffa0\ufff0\U0001bca0\U0001d173\U000e0000\U000e0fff"
+)
+"""Characters that are never seen, whatever is around them."""
 
 ENGLAND = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
 LEGITIMATE = {
@@ -40,7 +55,9 @@ LEGITIMATE = {
     "other directions": "שלום العربية",
     "a joiner in an emoji": "👩\u200d💻 👨\u200d👩\u200d👧\u200d👦",
     "a joiner in a script": "क्\u200dष می\u200cشود",
-    "a break without a width": "ภาษา\u200bไทย super\u00adcali",
+    "a soft hyphen": "super\u00adcali",
+    "joiners after marks": "**کتاب**\u200cها (می)\u200cشود",
+    "Mongolian": "ᠬᠠ\u180e ᠪ\u180b",
     "emoji and text": "❤\ufe0f ❤\ufe0e 1\ufe0f\u20e3 👍🏽",
     "flags": f"🇫🇷 {ENGLAND}{ENGLAND} 🏴 🏴\u200d☠\ufe0f",
     "a variant of a name": "葛\U000e0100飾",
@@ -56,7 +73,8 @@ def is_safe(text: str) -> bool:
             unicodedata.category(char) not in ("Cc", "Cs")
             and unicodedata.bidirectional(char)
             not in ("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI")
-            and char not in "\u200e\u200f\u061c\u2028\u2029\ufeff\ufff9\ufffa\ufffb"
+            and char not in "\u2028\u2029\ufff9\ufffa\ufffb"
+            and char not in NEVER
             and not "\u206a" <= char <= "\u206f"
         )
         for char in text
@@ -102,6 +120,31 @@ def test_a_hidden_text_is_dropped_and_what_it_hangs_on_stays() -> None:
     assert clean("\ufeffa") == "a"
 
 
+@pytest.mark.parametrize("char", NEVER)
+@pytest.mark.parametrize("before", ["", "a", "א", "ᠠ", "한", "👩", "\u200d"])
+def test_what_is_never_seen_is_dropped_without_a_trace(char: str, before: str) -> None:
+    assert clean(f"{before}{char}b") == f"{before}b"
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("a\u200d\u200c\u200db", "ab"),
+        ("word \u200dword", "word word"),
+        ("x\r\u200dy", "x\ny"),
+        ("中\u200c文", "中文"),
+        ("д\u200dа", "да"),
+        ("👩\u200d\u200d\u200d💻", "👩\u200d💻"),
+        ("می\u200c\u200d\u200cشود", "می\u200cشود"),
+        ("a\u180eb\u180bc", "abc"),
+    ],
+)
+def test_a_joiner_passes_once_and_only_where_it_can_join(text: str, cleaned: str) -> None:
+    assert clean(text) == cleaned
+    escaper = Escaper()
+    assert "".join(map(escaper.feed, text)) == cleaned
+
+
 @pytest.mark.parametrize(
     "chunks", [["a\r\nb"], ["a\r", "\nb"], ["a", "\r", "", "\n", "b"], ["a\rb"]]
 )
@@ -119,11 +162,15 @@ def test_two_lone_line_ends_stay_two() -> None:
     assert "".join(map(escaper.feed, ["\r", "\n", "\n", "\r", "\r"])) == "\n\n\n\n"
 
 
+@example(["\r", "\n\n\x9b"])
+@example(["\r", "\n", "\u200d"])
+@example(["é\r", "\u200d"])
 @given(
     st.lists(
         st.text(
             alphabet=st.sampled_from(
                 "ab\r\n\x1b\x9b\u202e\t\ufe0f\ufeff🏴\U000e0067\U000e0068\U000e007f"
+                "\u200d\u200c\u200b\u200f\u2028ک中ᠠ\u180b\u180e*"
             ),
             max_size=4,
         )

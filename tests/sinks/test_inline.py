@@ -1,5 +1,7 @@
 """Claimed: markup becomes styles, a link tells where it leads, and nothing drives the terminal."""
 
+# ruff: noqa: RUF001 - letters of other scripts are what some of it is about
+
 from __future__ import annotations
 
 import pytest
@@ -98,9 +100,16 @@ def test_the_style_of_the_whole_lies_under_all_others() -> None:
     assert [it.style for it in line] == [ITALIC, ITALIC + BOLD]
 
 
-@pytest.mark.parametrize("text", ["a\nb", "a  \nb", "a\\\nb", "a&#10;b", "*a*\nb"])
-def test_every_line_end_begins_a_line(text: str) -> None:
+@pytest.mark.parametrize("text", ["a  \nb", "a\\\nb", "a&#10;b", "*a*  \nb"])
+def test_a_hard_break_begins_a_line(text: str) -> None:
     assert shown(text) == ["a", "b"]
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a \nb", "*a*\nb"])
+def test_a_soft_break_is_a_blank_unless_lines_are_kept(text: str) -> None:
+    assert shown(text) == ["a b"]
+    kept = Inline(THEME, keep_lines=True).lines(text)
+    assert [text_of(line) for line in kept] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +133,18 @@ def test_every_line_end_begins_a_line(text: str) -> None:
         ("[a](http://x/\u202ecod)", "a (http://x/%E2%80%AEcod)"),
         ("[a](http://good@evil)", "a (http://good@evil)"),
         ("[a](http://x/(b))", "a (http://x/(b))"),
-        ("[](http://x)", " (http://x)"),
+        ("[](http://x)", "http://x"),
+        ("![](http://i.png)", "http://i.png"),
+        ("a [empty]() b", "a empty b"),
+        ("![empty]()", "empty"),
+        ("a []() b", "a  b"),
+        ("<me@example.org>", "me@example.org"),
+        ("[me@example.org](mailto:me@example.org)", "me@example.org"),
+        ("[write](mailto:me@example.org?subject=a)", "write (me@example.org?subject=a)"),
+        (
+            "<https://\u0430\u0440\u0440.com>",
+            "https://\u0430\u0440\u0440.com (https://xn--80a6aa.com)",
+        ),
     ],
 )
 def test_a_link_tells_where_it_leads(text: str, seen: str) -> None:
@@ -132,8 +152,19 @@ def test_a_link_tells_where_it_leads(text: str, seen: str) -> None:
     assert all(target in seen for target in targets(INLINE.lines(text)))
 
 
+def test_a_target_that_is_written_with_its_own_letters_is_shown_once() -> None:
+    assert shown("<https://good/wiki/中文>") == ["https://good/wiki/中文"]
+    assert targets(INLINE.lines("<https://good/wiki/中文>")) == {
+        "https://good/wiki/%E4%B8%AD%E6%96%87"
+    }
+
+
+def test_a_link_without_a_target_looks_like_none() -> None:
+    assert styled("[a]() **[b]()**") == [("a", None), (" ", None), ("b", BOLD)]
+
+
 def test_a_text_of_several_lines_never_passes_for_its_target() -> None:
-    assert shown("before [x\nhttp://good](http://good)")[1] == "http://good (http://good)"
+    assert shown("before [x\nhttp://good](http://good)") == ["before x http://good (http://good)"]
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "HTTPS"])
@@ -227,12 +258,17 @@ def test_what_has_no_end_yet_is_drawn_as_if_it_ended(
 
 
 def test_emphasis_may_go_on_in_the_next_line() -> None:
-    first, second = INLINE.lines("a **b\nc", ended=False)
-    assert first[-1].style == second[0].style == BOLD
+    [line] = INLINE.lines("a **b\nc", ended=False)
+    assert [(it.text, it.style) for it in line] == [
+        ("a ", None),
+        ("b", BOLD),
+        (" ", BOLD),
+        ("c", BOLD),
+    ]
 
 
 def test_a_lone_backtick_does_not_make_code_of_later_lines() -> None:
-    assert shown("a ` b\n**c", ended=False) == ["a ` b", "c"]
+    assert shown("a ` b\n**c", ended=False) == ["a ` b c"]
 
 
 def test_a_target_that_is_still_written_stands_where_it_will_stand() -> None:
@@ -240,6 +276,13 @@ def test_a_target_that_is_still_written_stands_where_it_will_stand() -> None:
         "see docs (https://example.com/pa)"
     ]
     assert shown("[x](javascript:a", ended=False) == ["[x](javascript:a"]
+    assert shown("[x](./a/b", ended=False) == ["x (./a/b)"]
+    assert shown("[`x`](#a", ended=False) == ["x (#a)"]
+    assert shown("[x](", ended=False) == ["x"]
+
+
+def test_a_joiner_after_a_mark_stays_where_a_script_needs_it() -> None:
+    assert shown("**کتاب**\u200cها") == ["کتاب\u200cها"]
 
 
 @given(st.text("*_`~[]!\\ \nab你", max_size=30))

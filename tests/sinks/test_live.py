@@ -12,6 +12,7 @@ from rich.console import Console
 from chatstream import events as ev
 from chatstream.flow import Key, Pulse, drive
 from chatstream.sinks.live import FPS, LiveSink
+from chatstream.sinks.wrapping import Wrap
 from tests.support.screen import Emulator, Screen
 
 Shown = Literal["show", "hide"] | None
@@ -29,6 +30,7 @@ class Terminal:
         stats: bool = False,
         emulator: type[pyte.HistoryScreen] = Emulator,
         interval: float = 1 / FPS,
+        wrap: Wrap = "words",
     ) -> None:
         self.screen = Screen(columns, lines, emulator)
         self.now = 100.0
@@ -39,6 +41,7 @@ class Terminal:
             stats=stats,
             ready=lambda: self.reads,
             interval=interval,
+            wrap=wrap,
             clock=lambda: self.now,
         )
 
@@ -365,9 +368,11 @@ def test_an_endless_line_stays_one_also_when_a_note_comes_within_it() -> None:
     terminal.sink.write(ev.Content("word " * 700))
     terminal.sink.write(ev.Warn("odd", "careful"))
     terminal.sink.write(ev.Content("word " * 700 + "end\n\nz"))
-    whole = Screen(37, 12)
-    whole.file.write("word " * 1400 + "end\nwarning: careful\n\nz\n")
-    assert terminal.end() == whole.text()
+    whole = Terminal(37, lines=12)
+    whole.answer(["word " * 1400 + "end\n\nz"])
+    *prose, empty, last = whole.end()
+    assert (empty, last) == ("", "z")
+    assert terminal.end() == [*prose, "warning: careful", "", "z"]
 
 
 def test_a_pause_is_told_and_a_stopped_process_leaves_the_screen_clean() -> None:
@@ -519,7 +524,7 @@ def test_wide_text_ends_the_same_also_where_a_terminal_does_not_wrap_it_as_other
     odd = pyte.HistoryScreen  # it puts a wide character into its last cell
     whole = Screen(columns, 24, odd)
     whole.file.write(text + "\n")
-    terminal = Terminal(columns, emulator=odd)
+    terminal = Terminal(columns, emulator=odd, wrap="terminal")
     terminal.answer(text[i : i + size] for i in range(0, len(text), size))
     assert terminal.end() == whole.text()
 

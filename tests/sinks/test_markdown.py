@@ -52,7 +52,7 @@ def while_open(text: str, width: int = 80) -> list[str]:
 
 
 def test_a_line_of_prose_stays_one_line_however_long() -> None:
-    assert shown("word " * 100 + "\nend", 20) == ["word " * 99 + "word", "end"]
+    assert shown("word " * 100 + "\nend", 20) == ["word " * 100 + "end"]
 
 
 def test_code_has_no_border_and_no_indent_and_stays_one_line() -> None:
@@ -75,7 +75,7 @@ def test_code_in_a_list_or_a_quote_can_be_copied_too() -> None:
         ("```\nx\n```\n```\ny\n```", ["x", "", "y"]),
         ("a\n\n| b |\n|---|\nc", ["a", "", "b", "─", "c"]),
         ("|b|\n|-|\n\nc", ["b", "─", "", "c"]),
-        ("- a\n- b\n\n- c\nd\n\ne", ["• a", "• b", "", "• c", "  d", "", "e"]),
+        ("- a\n- b\n\n- c\nd\n\ne", ["• a", "• b", "", "• c d", "", "e"]),
         ("\n\n# a", ["a"]),
         ("a\n***\nb", ["a", "─" * 40, "b"]),
         ("```\n\n\nx\n\n```", ["", "", "x", ""]),
@@ -90,9 +90,9 @@ def test_empty_lines_follow_the_source_and_set_blocks_apart(text: str, lines: li
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
-        ("- a\n  b\n  - c\n    d", ["• a", "  b", "  • c", "    d"]),
-        ("9. a\n10. b\n    c", ["9. a", "10. b", "    c"]),
-        ("> a\n> b\n>\n> c", ["▌ a", "▌ b", "▌ ", "▌ c"]),
+        ("- a\n  b\n  - c\n    d", ["• a b", "  • c d"]),
+        ("9. a\n10. b\n    c", ["9. a", "10. b c"]),
+        ("> a\n> b\n>\n> c", ["▌ a b", "▌ ", "▌ c"]),
         ("> a\n\n> b", ["▌ a", "", "▌ b"]),
         ("> - a\n>\n>   b", ["▌ • a", "▌ ", "▌   b"]),
         ("- > a\n  >\n  > b", ["• ▌ a", "  ▌ ", "  ▌ b"]),
@@ -125,7 +125,12 @@ def test_tabs_are_spaces_up_to_the_next_stop_of_the_line() -> None:
 
 @pytest.mark.parametrize(
     ("text", "style"),
-    [("# a", THEME.title), ("## a", THEME.heading), ("> a", THEME.quote), ("a", None)],
+    [
+        ("# a", THEME.headings[0]),
+        ("###### a", THEME.headings[5]),
+        ("> a", THEME.quote),
+        ("a", None),
+    ],
 )
 def test_each_kind_has_its_style(text: str, style: Style | None) -> None:
     assert lines_of(text)[0][-1] == Segment("a", style)
@@ -137,7 +142,7 @@ def test_a_link_definition_stays_as_it_is_written() -> None:
 
 def test_a_line_of_more_than_a_paragraph_holds_is_still_one_line() -> None:
     text = "word " * LONGEST + "end\nnext"
-    assert shown(text, 20) == text.split("\n")
+    assert shown(text, 20) == [text.replace("\n", " ")]
     assert shown(f"```\n{'x' * 5 * LONGEST}\ny\n```") == ["x" * 5 * LONGEST, "y"]
 
 
@@ -198,3 +203,51 @@ def test_drawing_what_is_open_changes_nothing(number: int) -> None:
 )
 def test_markup_that_has_no_end_yet_does_not_stand_there(text: str, lines: list[str]) -> None:
     assert while_open(text) == lines
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("- [ ] a\n- [x] b\n  - [X] c", ["☐ a", "☑ b", "  ☑ c"]),
+        ("1. [ ] a\n2. [x] b", ["1. ☐ a", "2. ☑ b"]),
+        ("> [!NOTE]\n> a", ["▌ Note", "▌ a"]),
+        ("> [!tip]\n>\n> a", ["▌ Tip", "▌ ", "▌ a"]),
+        ("> [!CAUTION]", ["▌ Caution"]),
+        ("- > [!WARNING]\n  > a", ["• ▌ Warning", "  ▌ a"]),
+        ("<details>\n\na\n\n</details>\n- b", ["a", "", "• b"]),
+        ("- a\n- <details>\n- b", ["• a", "• ", "• b"]),
+    ],
+)
+def test_tasks_alerts_and_details(text: str, lines: list[str]) -> None:
+    assert shown(text) == lines
+    assert while_open(text) == lines
+
+
+@pytest.mark.parametrize("text", ["> a\n>\n> [!NOTE]", "[!NOTE]", "- [!NOTE]", "> [!NOTE] a"])
+def test_only_the_first_line_of_a_quote_is_a_label(text: str) -> None:
+    assert "[!NOTE]" in shown(text)[-1]
+
+
+def test_a_label_is_bold() -> None:
+    assert lines_of("> [!NOTE]\n> a")[0][-1].style == THEME.quote + THEME.strong
+
+
+@pytest.mark.parametrize("text", ["> [!WARNING]\n> a", "- [x] a", "1. [ ] a"])
+def test_a_label_or_a_box_never_stands_there_by_halves(text: str) -> None:
+    for end in range(len(text) + 1):
+        assert "[" not in "".join(while_open(text[:end]))
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a *b\n# c *d", ["a *b", "", "c d"]),
+        ("- a *b\n- c **d", ["• a *b", "• c d"]),
+    ],
+)
+def test_emphasis_is_open_only_where_the_text_goes_on(text: str, lines: list[str]) -> None:
+    assert while_open(text) == lines
+
+
+def test_so_it_is_in_a_row() -> None:
+    assert while_open("| a | b |\n|---|---|\n| *c | *d")[-1].split() == ["*c", "│", "d"]

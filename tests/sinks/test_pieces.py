@@ -14,6 +14,7 @@ text
 
 > quote
 ***
+$$x$$
 - item
 -
 

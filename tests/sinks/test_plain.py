@@ -12,6 +12,7 @@ import pytest
 from chatstream import events as ev
 from chatstream.flow import Pulse, drive
 from chatstream.sinks.output import Output
+from chatstream.sinks.palette import NOTES
 from chatstream.sinks.plain import PlainSink
 
 DONE = ev.Done(finish_reason="stop", stats=ev.Stats(2.0, 3), attempts=1)
@@ -36,7 +37,7 @@ class Desk:
         terminal: bool = False,
         reasoning: bool = False,
         stats: bool = False,
-        colours: bool = False,
+        colours: dict[str, str] | None = None,
     ) -> PlainSink:
         output, notes = map(Output, self._descriptors)
         return PlainSink(
@@ -126,14 +127,14 @@ COLOURED: list[Any] = [
     ),
     (
         [RETRY, ERROR],
-        "\x1b[33mretrying in 1.0 s, attempt 2 of 2: busy\x1b[0m\n\x1b[1;31merror: cut off\x1b[0m\n",
+        "\x1b[33mretrying in 1.0 s, attempt 2 of 2: busy\x1b[0m\n\x1b[1;91merror: cut off\x1b[0m\n",
     ),
-    ([STOPPED], "\x1b[33mstopped\x1b[0m\n\x1b[2mcontinue it with: chatstream resume a\x1b[0m\n"),
-    ([ev.ToolCall("1", "t", "{}")], "\x1b[2mtool call: t({})\x1b[0m\n"),
+    ([STOPPED], "\x1b[33mstopped\x1b[0m\n\x1b[3mcontinue it with: chatstream resume a\x1b[0m\n"),
+    ([ev.ToolCall("1", "t", "{}")], "\x1b[3mtool call: t({})\x1b[0m\n"),
     (
         [ev.Citation("https://a.example/", "A"), ERROR],
-        "\x1b[2mSources:\x1b[0m\n\x1b[2m[1] A · https://a.example/\x1b[0m\n"
-        "\x1b[1;31merror: cut off\x1b[0m\n",
+        "\x1b[3mSources:\x1b[0m\n\x1b[3m[1] A · https://a.example/\x1b[0m\n"
+        "\x1b[1;91merror: cut off\x1b[0m\n",
     ),
 ]
 
@@ -142,7 +143,7 @@ COLOURED: list[Any] = [
 def test_each_kind_of_note_has_its_colour_where_colours_are_asked_for(
     desk: Desk, events: list[ev.Event], notes: str
 ) -> None:
-    drive(arrivals(ev.Content("a"), *events), desk.sink(stats=True, colours=True))
+    drive(arrivals(ev.Content("a"), *events), desk.sink(stats=True, colours=NOTES["dark"]))
     assert (desk.output, desk.notes) == ("a", notes)
 
 
@@ -159,7 +160,7 @@ def test_sources_are_notes_at_the_end_and_images_are_left_to_others(
 
 
 def test_a_colour_ends_whatever_the_note_says(desk: Desk) -> None:
-    drive(arrivals(ev.Warn("c", "\x1b[5m\nx")), desk.sink(colours=True))
+    drive(arrivals(ev.Warn("c", "\x1b[5m\nx")), desk.sink(colours=NOTES["dark"]))
     assert desk.notes == "\x1b[33mwarning: ␛[5m\nx\x1b[0m\n"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pyte
 import pytest
@@ -20,6 +20,7 @@ from rich.style import Style
 
 from chatstream.sinks.lines import Line, cropped, line_of, rows_of, text_of
 from chatstream.sinks.region import Region
+from chatstream.sinks.theme import THEMES
 from tests.support import screen
 from tests.support.sampling import examples
 
@@ -92,6 +93,7 @@ class Terminal:
         *,
         encoding: str = "utf-8",
         no_color: bool = False,
+        colors: Literal["standard", "256"] = "256",
         environ: dict[str, str] | None = None,
     ) -> None:
         self.emulator = Emulator(width, height)
@@ -99,7 +101,7 @@ class Terminal:
         self.console = Console(
             file=self.file,
             force_terminal=True,
-            color_system="256",
+            color_system=colors,
             no_color=no_color,
             width=width,
             height=height,
@@ -444,6 +446,12 @@ def test_no_color_keeps_bold() -> None:
     terminal = Terminal(no_color=True)
     terminal.region.paint([[Segment("a", RED), Segment("b", BOLD)]])
     assert terminal.file.taken() == "\x1b[?25la\x1b[1mb\x1b[0m\n"
+
+
+def test_sixteen_colours_get_none_that_nobody_can_read() -> None:
+    terminal = Terminal(colors="standard")
+    terminal.region.paint([[Segment("a", THEMES["light"].headings[1])]])
+    assert terminal.file.taken() == "\x1b[?25l\x1b[1;39ma\x1b[0m\n"
 
 
 # ---- resize; this emulator does not reflow

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from chatstream.sinks.scan import (
     Cursor,
+    alert_of,
+    box_of,
     cells_of,
     closes,
     columns_of,
@@ -270,6 +272,12 @@ def test_half_a_line_is_undecided_while_it_is_only_markup(line: str, undecided: 
         ("aaaa bbbb [cc dddd](eeee)", "aaaa bbbb "),
         ("aaaa bbbb [cc](d 'ee ffff')", "aaaa bbbb "),
         ("aaaa bbbb ~~cc dddd~~ eeee", "aaaa bbbb "),
+        ("aaaa bbbb $cc ddddd$ eeee ffff", "aaaa bbbb "),
+        ("aaaa bbbb $c d$ dd eeee ffff", "aaaa bbbb $c d$ dd "),
+        ("aa \\(bb cc dd ee ff\\) ff", "aa "),
+        ("\\(bb cc dd ee ff\\) ffff", "\\(bb cc dd ee ff\\) "),
+        ("\\(bb cc dd ee ff gg\\) ff", "\\(bb cc dd ee ff "),
+        ("aa $5 bb cc dd ee 6$ fffff", "aa $5 bb cc dd ee "),
         ("aaa 2 * 3 a_b :) cc dd ee", "aaa 2 * 3 a_b :) cc "),
         ("aaaa bbbb \\* cc dd ee", "aaaa bbbb \\* cc dd "),
         ("**aaaa bbbb cccc dddd eeee**", "**aaaa bbbb cccc "),
@@ -287,3 +295,31 @@ def test_a_long_text_is_cut_where_it_shows_least(text: str, before: str) -> None
 @given(st.text("a *`[(_~\n\\\u3002", min_size=21, max_size=80))
 def test_a_cut_leaves_something_and_takes_something(text: str) -> None:
     assert 0 < cut_of(text, 20) <= 20
+
+
+@pytest.mark.parametrize(
+    ("content", "box", "text"),
+    [
+        ("[ ] a", "☐", "a"),
+        ("[x] a", "☑", "a"),
+        ("[X]\ta b", "☑", "a b"),
+        *((text, "", text) for text in ("[ ]", "[x]a", "[y] a", "[] a", "a [x] b", "[x](y) a")),
+    ],
+)
+def test_a_task_has_a_box_and_a_text(content: str, box: str, text: str) -> None:
+    assert box_of(content) == (box, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "rest"),
+    [
+        ("[!NOTE]\na\nb", "Note", "a\nb"),
+        ("[!tip]", "Tip", ""),
+        ("[!Important] \na", "Important", "a"),
+        ("[!WARNING]\n", "Warning", ""),
+        ("[!CAUTION]\na", "Caution", "a"),
+        *((text, "", text) for text in ("[!NOTE] a", "a [!NOTE]", "[!OTHER]\na", "[NOTE]\na")),
+    ],
+)
+def test_an_alert_has_its_label_alone_in_the_first_line(text: str, label: str, rest: str) -> None:
+    assert alert_of(text) == (label, rest)
