@@ -61,7 +61,12 @@ def test_on_the_screen(kind: str, width: int) -> None:
     assert {name: them for name, them in wrong.items() if them} == {}
 
 
-TEXT = "Some words of a paragraph that takes two rows.\n\n- one, with a text that needs two rows, too\n- two\n"
+TEXT = """\
+Some words of a paragraph that takes two rows.
+
+- one, with a text that needs two rows, too
+- two
+"""
 READS = [
     "Some words of a paragraph that takes",
     "two rows.",

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from marko import Parser, block, inline, inline_parser
+from marko import Parser, block, inline_parser
 from marko.ext.gfm import elements as gfm
 
 
@@ -97,7 +97,7 @@ _INLINE = re.compile(
     r"|(?P<escape>\\.)"
     # Stars and underscores of products, expressions and names.
     r"|(?P<literal>(?<=[A-Za-z0-9])\*(?=[A-Za-z0-9])|\.\*\w+\.\*|(?<!\S)\*\.\w+"
-    r"|(?<!\w)__?\w+?__?(?:\.\w+)?(?!\w)(?<=_|\w)(?:(?<=__)|(?<=_)|(?<=\.py)))",
+    r"|(?<!\w)(?:__?[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+__?(?!\w)|__?[A-Za-z0-9]+__?(?=\.[A-Za-z])))",
     re.DOTALL,
 )
 
@@ -240,7 +240,7 @@ class _Paragraph(block.Paragraph):
         at, match, anchor, context = source.pos, source.match, source._anchor, vars(source.context)
         kept = dict(context)
         states = [(state, state._prefix) for state in source._states]
-        found = gfm.Table.match(source)
+        found = gfm.Table.match(source)  # type: ignore[no-untyped-call]
         source.pos, source.match, source._anchor = at, match, anchor
         context.clear()
         context.update(kept)

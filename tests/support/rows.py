@@ -26,9 +26,16 @@ from tests.support.reader import MAY_BREAK, Atom, Block, OneOf, blocks_of
 TAB = 8
 
 CLOSING = frozenset(
-    "、。，．：；？！）］｝〉》」』】〕〗〙〛”’…‥・ー々ゝゞヽヾぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ％"
+    "\u2019\u201d\u2025\u2026\u3001\u3002\u3005\u3009\u300b\u300d\u300f\u3011\u3015\u3017\u3019"
+    "\u301b\u3041\u3043\u3045\u3047\u3049\u3063\u3083\u3085\u3087\u308e\u309d\u309e\u30a1\u30a3"
+    "\u30a5\u30a7\u30a9\u30c3\u30e3\u30e5\u30e7\u30ee\u30fb\u30fc\u30fd\u30fe\uff01\uff05\uff09"
+    "\uff0c\uff0e\uff1a\uff1b\uff1f\uff3d\uff5d"
 )
-OPENING = frozenset("（［｛〈《「『【〔〖〘〚“‘")
+"""No row begins with one: full-width and curly marks, small kana, repetition marks."""
+OPENING = frozenset(
+    "\u2018\u201c\u3008\u300a\u300c\u300e\u3010\u3014\u3016\u3018\u301a\uff08\uff3b\uff5b"
+)
+"""No row ends with one."""
 
 _PREFIX = re.compile(r"[ ▌]*")
 _FRAME = re.compile(r"([ ▌]*)─{2,}(?: (.+?))?(?: ─+)? *$")
@@ -184,6 +191,8 @@ class _Reading:
         while index < len(atoms):
             atom, line = atoms[index], self._line()
             ended = self._at >= len(line)
+            if ended and not any(isinstance(it, str) and it != MAY_BREAK for it in atoms[index:]):
+                return
             if isinstance(atom, OneOf):
                 self._at += max(
                     (len(it) for it in atom.texts if line.startswith(it, self._at)), default=-1
@@ -229,7 +238,7 @@ class _Reading:
         word, start = _word(atoms, index) if within else ("", index)
         room = self._width - self._hang
         long = within and _cells(word) > room
-        if cut and not long:
+        if cut and not long and _is_sure(ended):
             self._say("cut", f"{_text(atoms[start:index])}|{_text(atoms[index:])!r}", self._row - 1)
         if within and not cut and not long and not _parts_well(atoms, index):
             self._say("mark", f"{ended[-6:]!r} | {self._line()[:8]!r}")
