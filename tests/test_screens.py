@@ -22,6 +22,7 @@ from chatstream.sinks.lines import text_of
 from chatstream.sinks.live import LiveSink
 from chatstream.sinks.markdown import Markdown
 from chatstream.sinks.theme import THEMES
+from chatstream.sinks.wrapping import Prose, wrapped
 from tests.support.markdown import DOCUMENTS, document
 from tests.support.recordings import recordings, requires_shared
 from tests.support.sampling import by_size, sampled
@@ -87,12 +88,13 @@ def shown(pieces: Iterator[str], width: int, height: int, pause: float) -> Shown
 
 @cache
 def rendered(text: str, width: int, height: int) -> list[str]:
-    """One full render: no live region, no parts, each line wrapped by the terminal."""
+    """One full render: no live region, no parts; what is not prose is wrapped by the terminal."""
     blocks = Blocks()
     pieces = [*blocks.feed(clean(text)), *blocks.finish()]
     screen = Screen(width, height)
     for line in Markdown(THEMES["dark"], lambda: width).draw(pieces).lines:
-        screen.stream.feed(text_of(line) + "\r\n")
+        rows = wrapped(line, width) if isinstance(line, Prose) else [line]
+        screen.stream.feed("".join(map(text_of, rows)) + "\r\n")
     return screen.text()
 
 

@@ -84,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     coalesce: bool = False
     theme: Literal["auto", "dark", "light"] = "auto"
     code_theme: str | None = None
+    wrap: Literal["words", "terminal", "none"] = "words"
     update_interval: Annotated[float, msgspec.Meta(ge=0, le=60)] | None = None  # 30 times a second
     accessible: bool = False
     notify: Literal["none", "bell", "osc9"] = "none"

@@ -50,7 +50,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Playback": ("--speed", "--instant"),
     "Output": (
         *("--json", "--csv", "--html", "--text", "--format", "--plain", "--reasoning", "--stats"),
-        *("--accessible", "--theme", "--code-theme", "--notify"),
+        *("--accessible", "--theme", "--code-theme", "--wrap", "--notify"),
     ),
     "Copying and saving": ("--copy", "--copy-code", "--copy-to", "--save-code", "--save-images"),
     "Other": (
@@ -63,7 +63,15 @@ RARE = frozenset(
     {
         *("--header", "--encoding", "--log", "--buffer", "--coalesce", "--no-journal"),
         *("--connect-timeout", "--first-token-timeout", "--idle-timeout"),
-        *("--theme", "--code-theme", "--notify", "--strategy", "--copy-to", "--save-images"),
+        *(
+            "--theme",
+            "--code-theme",
+            "--wrap",
+            "--notify",
+            "--strategy",
+            "--copy-to",
+            "--save-images",
+        ),
         *("--prompt-tokens", "--arrivals", "--conn", "--strict"),
     }
 )

@@ -211,6 +211,14 @@ CodeTheme = Annotated[
     str | None,
     typer.Option("--code-theme", metavar="NAME", help="Colour code with this Pygments theme."),
 ]
+Wrap = Annotated[
+    str | None,
+    typer.Option(
+        "--wrap",
+        metavar="words|terminal|none",
+        help="Wrap at words, or leave that to the terminal; none keeps the model's own lines.",
+    ),
+]
 Accessible = Annotated[
     bool | None,
     typer.Option(

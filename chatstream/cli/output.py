@@ -261,6 +261,7 @@ def _live(settings: Settings, file: "TerminalFile", *, keys: bool) -> Sink:
         theme=theme_for(settings.theme, settings.code_theme, shows=shows),
         reasoning=settings.reasoning,
         stats=settings.stats is not False,
+        wrap=settings.wrap,
         keys=keys,
         ready=lambda: file.ready,
         **({} if interval is None else {"interval": interval}),

@@ -25,6 +25,7 @@ from chatstream.cli.options import (
     SaveImages,
     Stats,
     Theme,
+    Wrap,
     copying_in,
     settings_in,
 )
@@ -57,6 +58,7 @@ def replay(
     stats: Stats = None,
     theme: Theme = None,
     code_theme: CodeTheme = None,
+    wrap: Wrap = None,
     accessible: Accessible = None,
     notify: Notify = None,
     copy: Copy = False,

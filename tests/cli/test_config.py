@@ -217,6 +217,7 @@ WANTED = {
     "on_drop": "continue, restart, stop or fallback",
     "buffer": "none, fixed, dynamic or sliding",
     "theme": "auto, dark or light",
+    "wrap": "words, terminal or none",
     "notify": "none, bell or osc9",
     "fallback": LIST,
     "options": "a table",

@@ -210,7 +210,7 @@ def test_every_character_of_a_formula_is_shown_in_one_style(formula: str, around
     assert formula in text_of(line)
     styles = {style for text, style, _ in line for _ in text if text == formula}
     assert len(styles) == 1
-    assert all(style is not None and style.dim for style in styles)
+    assert all(style is not None and style.color == THEME.dim.color for style in styles)
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,9 @@ def test_an_open_dollar_is_text_until_tex_follows_or_it_ends() -> None:
 
     def styles(text: str) -> list[tuple[str, bool]]:
         [line] = inline.lines(text, ended=False)
-        return [(it.text, it.style is not None and bool(it.style.dim)) for it in line]
+        return [
+            (it.text, it.style is not None and it.style.color == THEME.dim.color) for it in line
+        ]
 
     assert styles("a $x + y") == [("a $x + y", False)]
     assert styles("a $x + y$") == [("a ", False), ("$x + y$", True)]

@@ -69,7 +69,9 @@ def assert_final_at_once(text: str) -> None:
     final = drawn(text, ended=True)
     before = 0
     for end in range(len(text) + 1):
-        now = drawn(text[:end].rstrip("\n"), ended=False)  # a tag may take the line end before it
+        now = drawn(text[:end], ended=False)
+        if now and now[-1][0] == " ":
+            now.pop()  # the tag of a block, which makes a line end of it, may follow
         assert now == final[: len(now)], text[:end]
         seen = sum(char != "\n" for char, _ in now)
         assert before <= seen, text[:end]
