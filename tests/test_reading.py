@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.reader import ANSWERS
 from tests.support.rows import Defect, defects
-from tests.support.sampling import sampled
+from tests.support.sampling import by_size, sampled
 from tests.support.showing import FEEDS, Feed, printed, shown
 
 WIDTHS = [40, 60, 80, 100]
@@ -47,7 +47,9 @@ def found(name: str, width: int) -> list[Defect]:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("feed", FEEDS)
 def test_the_terminal_ends_as_after_one_print(feed: Feed, width: int) -> None:
-    for name in sampled(sorted(ANSWERS), SAMPLE[feed], feed, width):
+    longest = by_size(1500 if feed == "characters" else 4000, 1_000_000)
+    names = [name for name, text in sorted(ANSWERS.items()) if len(text) <= longest]
+    for name in sampled(names, SAMPLE[feed], feed, width):
         assert shown(ANSWERS[name], width, feed).text() == rows(name, width), name
 
 

@@ -21,13 +21,16 @@ from rich.markdown import Markdown
 
 from tests.support.reader import ANSWERS
 from tests.support.screen import Emulator, Screen
-from tests.support.showing import console_on, pieces, show
+from tests.support.showing import Background, console_on, pieces, show
 from tests.support.unavailable import Unavailable
 
 NAMES = ("tutorial", "mathematics", "chinese-english")
 COLUMNS, LINES = 80, 400
 CELL, ROW, FONT = 9.6328, 20, 16  # pixels; the first is what DejaVu Sans Mono has at that size
-BACKGROUNDS = {"dark": ("#000000", "#e5e5e5"), "light": ("#ffffff", "#000000")}
+BACKGROUNDS: dict[Background, tuple[str, str]] = {
+    "dark": ("#000000", "#e5e5e5"),
+    "light": ("#ffffff", "#000000"),
+}
 XTERM = {
     **dict(
         zip(
@@ -95,7 +98,7 @@ def _print(console: Console, text: str) -> None:
     console.print(Markdown(text))
 
 
-def _draw(path: Path, screens: Sequence[Screen], theme: str) -> None:
+def _draw(path: Path, screens: Sequence[Screen], theme: Background) -> None:
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
         raise Unavailable("the pictures need Chromium")
@@ -116,7 +119,7 @@ def _draw(path: Path, screens: Sequence[Screen], theme: str) -> None:
         )
 
 
-def _page(screens: Sequence[Screen], theme: str) -> str:
+def _page(screens: Sequence[Screen], theme: Background) -> str:
     back, fore = BACKGROUNDS[theme]
     parts = [
         "<meta charset=utf-8><style>body{margin:0;position:relative;white-space:pre;"
@@ -136,7 +139,7 @@ def _page(screens: Sequence[Screen], theme: str) -> str:
     return "".join(parts)
 
 
-def _look(cell: pyte.screens.Char, theme: str, *, wide: bool) -> str:
+def _look(cell: pyte.screens.Char, theme: Background, *, wide: bool) -> str:
     back, fore = BACKGROUNDS[theme]
     ink = fore if cell.fg == "default" else "#" + XTERM.get(cell.fg, cell.fg)
     paper = back if cell.bg == "default" else "#" + XTERM.get(cell.bg, cell.bg)

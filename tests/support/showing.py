@@ -13,6 +13,7 @@ from chatstream.sinks.live import LiveSink
 from chatstream.sinks.theme import THEMES
 from tests.support.screen import Screen
 
+Background = Literal["dark", "light"]
 Feed = Literal["whole", "tokens", "characters"]
 FEEDS: dict[Feed, int | None] = {"whole": None, "tokens": 4, "characters": 1}
 """How many characters come at a time."""
@@ -26,14 +27,14 @@ def pieces(text: str, feed: Feed) -> Iterator[str]:
     return (text[at : at + step] for at in range(0, len(text), step))
 
 
-def shown(text: str, width: int, feed: Feed, lines: int = 24, theme: str = "dark") -> Screen:
+def shown(text: str, width: int, feed: Feed, lines: int = 24, theme: Background = "dark") -> Screen:
     """The terminal behind an answer of which each piece was a frame."""
     screen = Screen(width, lines)
     show(console_on(screen), pieces(text, feed), theme)
     return screen
 
 
-def show(console: Console, parts: Iterable[str], theme: str = "dark") -> None:
+def show(console: Console, parts: Iterable[str], theme: Background = "dark") -> None:
     """An answer on any console, a frame for each part."""
     sink = _sink(console, theme)
     for part in parts:
@@ -43,7 +44,7 @@ def show(console: Console, parts: Iterable[str], theme: str = "dark") -> None:
     sink.close()
 
 
-def printed(text: str, width: int, lines: int = 24, theme: str = "dark") -> Screen:
+def printed(text: str, width: int, lines: int = 24, theme: Background = "dark") -> Screen:
     """The terminal behind one print of the answer, of which nothing was ever open."""
     screen = Screen(width, lines)
     sink = _sink(console_on(screen), theme)
@@ -65,7 +66,7 @@ def console_on(screen: Screen) -> Console:
     )
 
 
-def _sink(console: Console, theme: str) -> LiveSink:
+def _sink(console: Console, theme: Background) -> LiveSink:
     now = itertools.count()
     return LiveSink(
         console,
