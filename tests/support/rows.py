@@ -92,7 +92,7 @@ def _may_part(before: str, after: str) -> bool:
     """Whether a row may end between these two characters."""
     if after in CLOSING or before in OPENING:
         return False
-    emoji = wcwidth(after) == 2 and wcwidth(before) != 0
+    emoji = after >= "\U0001f000" and wcwidth(before) != 0
     return _is_cjk(before) or _is_cjk(after) or emoji
 
 
@@ -155,7 +155,7 @@ class _Reading:
         optional = not any(isinstance(atom, str) and atom != MAY_BREAK for atom in block.atoms)
         try:
             self._first_row(block, depth)
-            self._atoms(_without_soft_hyphens(block.atoms), depth)
+            self._atoms(_without_soft_hyphens(block.atoms))
             if self._at < len(self._line()):
                 raise _Wrong(f"there is more in the row: {self._line()[self._at :]!r}")
             self._next_row()
@@ -186,7 +186,7 @@ class _Reading:
             self._at += sign.end() if sign and block.atoms[0] != "#" else 0
         self._hang = _cells(line[: self._at])
 
-    def _atoms(self, atoms: Sequence[Atom], depth: int) -> None:
+    def _atoms(self, atoms: Sequence[Atom]) -> None:
         index = 0
         while index < len(atoms):
             atom, line = atoms[index], self._line()
@@ -203,11 +203,11 @@ class _Reading:
                     raise _Wrong(f"one of {atom.texts} should be in {line!r}")
             elif atom in ("\n", MAY_BREAK):
                 if ended:
-                    self._later_row(atoms, index, depth)
+                    self._later_row(atoms, index)
                 elif atom == "\n":
                     raise _Wrong(f"a line should end before {line[self._at :]!r}")
             elif ended:
-                self._later_row(atoms, index, depth)
+                self._later_row(atoms, index)
                 if atom != " ":
                     continue
             elif atom == " ":
@@ -223,7 +223,7 @@ class _Reading:
                 raise _Wrong(f"{_text(atoms[index:])!r} should be there, not {line[self._at :]!r}")
             index += 1
 
-    def _later_row(self, atoms: Sequence[Atom], index: int, depth: int) -> None:
+    def _later_row(self, atoms: Sequence[Atom], index: int) -> None:
         """The row ends before this atom."""
         ended, atom = self._line(), atoms[index]
         within = atom not in (" ", "\n", MAY_BREAK)
@@ -243,7 +243,12 @@ class _Reading:
         if within and not cut and not long and not _parts_well(atoms, index):
             self._say("mark", f"{ended[-6:]!r} | {self._line()[:8]!r}")
         hang = min(self._hang, self._width // 2)
-        if (found != hang and not long) if depth else found:
+        if atom == "\n" and found > hang:
+            hang = found  # a formula keeps its own indent
+        elif atom == " " and not hang and found == 1 and _cells(ended) == self._width:
+            # The blank after a word that takes whole rows has no other place.
+            hang = int(_cells(_word(atoms, index - 1)[0]) > self._width)
+        if found != hang and not long:
             self._say("indent", f"{found} cells before {self._line()[self._at :]!r}, not {hang}")
         if atom == " ":
             following = _following(atoms, index + 1)
