@@ -114,7 +114,7 @@ class Markdown:
             case md.Formula(where, text, joined, part):
                 if not part:
                     self._begin(where)
-                self._add([line_of(text, self._theme.dim)], where)
+                self._add([line_of(text, self._theme.dim)], where, prose=self._words)
                 self._joined = joined
             case md.Code(where, info):
                 self._begin(where, apart=True)

@@ -90,13 +90,21 @@ def words_of(text: str) -> Iterator[Word]:
         yield Word(start, len(text), gap=False)
 
 
+def widest(text: str) -> int:
+    """The cells of a text where terminals disagree: those of the one that joins nothing."""
+    if text.isascii():
+        return len(text)
+    apart = sum(map(cell_len, text)) + text.count("\ufe0f")  # which makes emoji of digits and signs
+    return max(apart, cell_len(text))
+
+
 def wrapped(line: Prose, width: int, filler: Filler = blanks) -> list[Line]:
     """The rows of a line on a terminal of `width` cells, filled but for the last one.
 
     A row that ends within a word is not filled.
     """
     text = text_of(line)
-    if cell_len(text) <= width:
+    if widest(text) <= width:
         return [line]
     hang = min(line.hang, width // 2)
     ranges: list[tuple[int, int]] = []
@@ -104,7 +112,7 @@ def wrapped(line: Prose, width: int, filler: Filler = blanks) -> list[Line]:
     hangs: list[int] = [0]
     start = end = used = 0  # the row so far: its characters, and the cells with the hang
     for word in words_of(text):
-        cells = cell_len(text[word.start : word.end])
+        cells = widest(text[word.start : word.end])
         before = word.start - end
         # Without a hang the blank between two words has to fit into the row as well.
         room = width - (1 if word.gap and not hang else 0)
@@ -120,7 +128,7 @@ def wrapped(line: Prose, width: int, filler: Filler = blanks) -> list[Line]:
             used += cells
             continue
         for at in range(word.start, word.end):  # no row can hold it
-            cell = cell_len(text[at])
+            cell = widest(text[at])
             if used + cell > width and at > start:
                 ranges.append((start, at))
                 fills.append(0)

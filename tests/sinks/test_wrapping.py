@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from chatstream.sinks.lines import Line, line_of, text_of
-from chatstream.sinks.wrapping import Prose, like, words_of, wrapped
+from chatstream.sinks.wrapping import Prose, like, widest, words_of, wrapped
 
 BOLD = Style(bold=True)
 WORDS = st.text(st.sampled_from("ab(,.)é你好。「」ー—"), min_size=1, max_size=12)
@@ -99,6 +99,14 @@ def test_styles_stay_with_their_characters_and_fillers_have_none(text: str, widt
         if character != " "
     ]
     assert found == [(it.text, it.style) for it in line if it.text != " "]
+
+
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [("ab", 2), ("你", 2), ("👨\u200d👩\u200d👧", 6), ("⚠\ufe0f", 2), ("e\u0301", 1)],
+)
+def test_where_widths_differ_the_widest_counts(text: str, cells: int) -> None:
+    assert widest(text) == cells
 
 
 def test_what_replaces_a_line_is_wrapped_as_it_is() -> None:
