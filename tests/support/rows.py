@@ -247,7 +247,7 @@ class _Reading:
             hang = found  # a formula keeps its own indent
         elif atom == " " and not hang and found == 1 and _cells(ended) == self._width:
             # The blank after a word that takes whole rows has no other place.
-            hang = int(_cells(_word(atoms, index - 1)[0]) > self._width)
+            hang = int(_cells(_word(atoms, index - 1)[0]) >= self._width)
         if found != hang and not long:
             self._say("indent", f"{found} cells before {self._line()[self._at :]!r}, not {hang}")
         if atom == " ":
