@@ -1,4 +1,4 @@
-"""aider's way (its mdstream.py): each update renders the whole text; Rich's `Live` has the last lines.
+"""aider's way (its mdstream.py): all is rendered for each update, Rich's `Live` has the last lines.
 
 The lines above those are taken for stable and printed once. aider also draws a frame around the
 answer, and makes at most 20 updates a second; here there is no frame, and each update is drawn.
