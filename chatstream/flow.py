@@ -53,10 +53,11 @@ class Key(Event):
     """Signal: the user pressed a key (or Ctrl+Z) on the terminal; only put in front of a screen.
 
     After "suspend" the process is about to stop. "continue" says that it was stopped, announced
-    or not: what was drawn last may be gone.
+    or not: what was drawn last may be gone. "typing" says that the user types for the shell, so no
+    key will come before "continue".
     """
 
-    pressed: Literal["pause", "go_on", "reasoning", "suspend", "continue"]
+    pressed: Literal["pause", "go_on", "reasoning", "typing", "suspend", "continue"]
 
 
 class Told(Event):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -203,6 +204,42 @@ def test_so_it_is_at_the_top_of_the_screen(
     assert copied(pane) == ["some words " * 9 + "resized"]
 
 
+PARTS = {  # by the last word, which is in no other
+    "begin": "Some words that fill more than one row of the pane, to begin",
+    "items": " with.\n\n- an item that is so long that it needs two rows\n- one of the items",
+    "comment": " too\n\n```python\nprint(1)\nreturn argument + other  # a long comment",
+    "gamma": " that wraps\n\nprint(2)\n```\n\n| name | value |\n|---|---|\n| alpha | 1 |\n| gamma",
+    "word20": " | 2 |\n\nopened " + " ".join(f"word{number}" for number in range(21)),
+    "end": " and the end",
+}
+SHOWN_ONCE = [
+    *(
+        "to begin with.",
+        "an item that",
+        "one of the items too",
+        "print(1)",
+        "a long comment that wraps",
+    ),
+    *("print(2)", "alpha", "gamma", "opened word0", "word10", "word20 and the end"),
+]
+
+
+@pytest.mark.parametrize("widths", [[30, 60, 25, 75, 40], [90, 45, 90, 30, 60]])
+def test_lists_code_and_tables_go_through_resizes_with_no_row_twice(
+    pane: Pane, tmp_path: Path, widths: list[int]
+) -> None:
+    with feeding(pane, tmp_path) as commands:
+        feed(commands, "".join(f"{number}. line\n" for number in range(1, 31)) + "\n")
+        pane.until_shown("30. line")
+        for (word, text), width in zip(PARTS.items(), [*widths, 0], strict=True):
+            feed(commands, text)
+            pane.until_shown(word)
+            if width:
+                pane.resize(width, 24)
+    shown = " ".join(pane.text().split())
+    assert {words: shown.count(words) for words in SHOWN_ONCE} == dict.fromkeys(SHOWN_ONCE, 1)
+
+
 LONG = "".join(f"word{number} " for number in range(400))  # blocks hands its begin out at 2,000
 
 
@@ -282,3 +319,40 @@ def test_ctrl_c_keeps_what_has_arrived_and_leaves_the_terminal_clean(pane: Pane)
     assert lines[-1] == "prompt>"
     assert not pane.cursor_hidden
     assert pane.cursor[0] == len("prompt> ")
+
+
+def test_after_kill_9_the_shell_has_a_cursor_and_a_prompt(pane: Pane, tmp_path: Path) -> None:
+    ask = shlex.join([*COMMAND, "ask", "--provider", "demo", "--reasoning", "hide", "hi"])
+    number = tmp_path / "pid"
+    client = f"echo $$ >{shlex.quote(str(number))}; exec {ask}"
+    pane.run(["sh", "-c", f"sh -c {shlex.quote(client)}; printf 'prompt> '; read line"])
+    pane.until_shown("a small server")
+    os.kill(int(number.read_text()), signal.SIGKILL)
+    pane.until_shown("prompt>")
+    assert not pane.cursor_hidden
+
+
+ASKING = """
+import sys
+from chatstream.cli.background import ask
+from chatstream.cli.keyboard import Keyboard
+keyboard = Keyboard()
+keyboard.open()
+def write(text):
+    sys.stdout.write(text)
+    sys.stdout.flush()
+print("told", ask(keyboard, write, {"TMUX": "yes"}))
+keyboard.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("style", "told"), [("bg=#ffffee", "light"), ("bg=#202020", "dark"), ("default", "None")]
+)
+def test_the_background_of_a_pane_is_the_one_that_is_told(
+    pane: Pane, style: str, told: str
+) -> None:
+    pane.settings += f"set -g window-style {shlex.quote(style)}\n"
+    pane.run([sys.executable, "-c", ASKING], PYTHONPATH=str(Path.cwd()))
+    pane.until(lambda: pane.ended)
+    assert pane.lines() == [f"told {told}"]

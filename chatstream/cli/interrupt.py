@@ -6,7 +6,7 @@
    until the outermost `interrupts` is left: what comes after the live view is no exception.
    A second SIGHUP does not count: the kernel and the shell each send one when a terminal is closed.
    An alarm that was set before we started is a signal to end, like SIGTERM.
-3. The process ends at once only after the terminal's mode and its cursor are put back.
+3. The process ends at once only after the terminal's mode and its screen are given back.
 4. A signal that is ignored when we start stays ignored: `nohup`, and a shell's background jobs.
 5. Any other signal that ends a process does to us what it does to every process. Where a terminal
    is to be put back this is done first.
@@ -50,8 +50,8 @@ _ODD = [
 ]
 """Signals that nobody sends us for a reason that we know."""
 
-# The end of a synchronized update, lines that wrap, the cursor, no colour.
-_SHOW_CURSOR = b"\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m\n"
+# The end of a synchronized update, lines that wrap, no colour. The cursor was never hidden.
+_GIVEN_BACK = b"\x1b[?2026l\x1b[?7h\x1b[0m\n"
 
 
 def _nothing() -> None:
@@ -109,7 +109,7 @@ class _Handler:
 def _die(restore: Callable[[], None], number: int, _frame: FrameType | None) -> None:
     """Put the terminal back, and let the signal do what it does to everyone."""
     restore()
-    show_cursor()
+    give_screen_back()
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
 
@@ -121,18 +121,18 @@ def force(
 ) -> None:
     """End the process now; only the terminal is put back."""
     restore()
-    show_cursor()
+    give_screen_back()
     leave(status)
 
 
-def show_cursor() -> None:
+def give_screen_back() -> None:
     """Give the screen back to whoever writes next, in the middle of whatever was drawn."""
     for descriptor in (1, 2):
         if os.isatty(descriptor):
             with contextlib.suppress(OSError):
                 os.set_blocking(descriptor, False)  # a stopped terminal must not hold us
                 try:
-                    os.write(descriptor, _SHOW_CURSOR)
+                    os.write(descriptor, _GIVEN_BACK)
                 finally:
                     os.set_blocking(descriptor, True)  # the shell shares it
             return

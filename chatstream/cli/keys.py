@@ -1,16 +1,15 @@
 """Keys while an answer is written, and Ctrl+Z.
 
     space  the stage stops pulling its source, so TCP holds the server; space again: it goes on
-    q      ends the answer like Ctrl+C; a second one ends the process
     r      asks the screen to show, or to hide, the model's thinking
+    Esc    ends the answer like Ctrl+C
 
-1. Keys come from standard input if it is a terminal, else from the controlling one. They are
-   looked at when a pulse passes, without waiting. What else is typed meanwhile is eaten.
-2. While the process is in the foreground the terminal has no line editing and no echo; Ctrl+C,
-   Ctrl+Z and Ctrl+\\ are signals as before. The mode that was there is put back on every way out:
-   the end, an exception, a stop, SIGQUIT here; a forced end through `Keyboard.restore`.
-3. In the background nothing is read and no mode is set, for that would stop the process. When it
-   comes to the foreground, both begin.
+1. They are looked at when a pulse passes, without waiting, and count only when they come alone
+   (`keyboard`). Everything else that is typed is for the shell; it ends a pause, because behind it
+   no key could. Enter and other control characters, when they come alone, do nothing.
+2. The terminal's mode is put back on every way out: the end, an exception, a stop, SIGQUIT here; a
+   forced end through `Keyboard.restore`.
+3. A job in the background takes no keys. When it comes to the foreground, it does.
 4. Ctrl+Z first takes the drawing away: the handler only makes a note, and at the next pulse the
    screen is told, the mode put back, the process stopped. A second Ctrl+Z, while the first still
    waits for a pulse, stops it at once.
@@ -22,111 +21,21 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
 
 from chatstream.cancel import SLICE, CancelToken
-from chatstream.cli.interrupt import show_cursor
+from chatstream.cli.interrupt import give_screen_back
+from chatstream.cli.keyboard import Keyboard
 from chatstream.clock import Clock, monotonic
+from chatstream.errors import Cancelled
 from chatstream.events import Event
 from chatstream.flow import Key, Pulse, Stage, close
 
-if sys.platform != "win32":
-    import termios
-
-_MOST = 1024  # bytes that are taken at once
-_ESCAPE = b"\x1b"
-
-
-class Keyboard:
-    """The terminal that the user types on: its keys, and the mode in which they come one by one.
-
-    Nothing is opened or changed before `open`.
-    """
-
-    def __init__(self) -> None:
-        self._terminal: int | None = None
-        self._before: list[Any] | None = None  # the mode to put back
-
-    @property
-    def is_open(self) -> bool:
-        """Whether keys may come."""
-        return self._terminal is not None
-
-    def open(self) -> None:
-        """Look for the terminal. Without one it stays closed."""
-        # Opened again, so that not waiting is a flag of ours and not of the shell's descriptor.
-        if sys.platform != "win32":
-            with contextlib.suppress(OSError):
-                name = os.ttyname(0) if os.isatty(0) else "/dev/tty"
-                self._terminal = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-
-    def typed(self) -> bytes:
-        """What was typed since the last time; nothing in the background."""
-        if self._terminal is None:
-            return b""
-        try:
-            if not _in_foreground(self._terminal):
-                return b""
-            self._take_over(self._terminal)
-            typed = os.read(self._terminal, _MOST)
-        except BlockingIOError:
-            return b""
-        except (OSError, termios.error):
-            typed = b""
-        if not typed:  # hung up
-            self.close()
-        # What follows an escape is a function key or a terminal's reply, and no key of ours.
-        return typed.partition(_ESCAPE)[0]
-
-    def restore(self) -> None:
-        """Put the mode back. Idempotent, never waits or raises; for signal handlers too."""
-        if self._terminal is None or self._before is None:
-            return
-        with contextlib.suppress(OSError, termios.error):
-            if _in_foreground(self._terminal):  # in the background the mode is the shell's
-                _change(self._terminal, self._before)
-                self._before = None
-
-    def close(self) -> None:
-        """Put the mode back and let go of the terminal. Idempotent."""
-        self.restore()
-        terminal, self._terminal = self._terminal, None
-        if terminal is not None:
-            os.close(terminal)
-
-    def _take_over(self, terminal: int) -> None:
-        """Set the mode: at first, and whenever a shell has set its own again."""
-        mode, before = termios.tcgetattr(terminal), termios.tcgetattr(terminal)
-        if not mode[3] & (termios.ICANON | termios.ECHO):
-            return
-        # NOFLSH: Ctrl+C would throw away what the terminal has not shown yet, and leave half an
-        # escape sequence on it.
-        mode[3] = mode[3] & ~(termios.ICANON | termios.ECHO) | termios.NOFLSH
-        mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
-        self._before = before  # first: wherever a signal ends the process, it can be put back
-        _change(terminal, mode)
-
-
-def _in_foreground(terminal: int) -> bool:
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError as error:
-        if error.errno != errno.ENOTTY:
-            raise
-        return True  # not the controlling terminal: there is no job control, nobody else reads
-
-
-def _change(terminal: int, mode: list[Any]) -> None:
-    # NOW: any other change would wait for a terminal that Ctrl+S has stopped. What was typed
-    # under one mode is not meant for the other: half a command must not run.
-    termios.tcsetattr(terminal, termios.TCSANOW, mode)
-    termios.tcflush(terminal, termios.TCIFLUSH)
+_ESCAPE = "\x1b"
 
 
 @contextlib.contextmanager
@@ -148,11 +57,18 @@ def keys(token: CancelToken, keyboard: Keyboard, clock: Clock = monotonic) -> It
     }
     previous = {number: signal.getsignal(number) for number in handlers}
     previous = {number: it for number, it in previous.items() if it is not signal.SIG_IGN}
+
+    def discard() -> None:
+        if type(token.reason) is Cancelled:  # Ctrl+C; the kernel would do it without NOFLSH
+            keyboard.discard()
+
+    remove = token.on_cancel(discard)
     try:
         for number in previous:
             signal.signal(number, handlers[number])
         yield _Keys(token, keyboard, jobs, clock).run
     finally:
+        remove()
         keyboard.close()
         for number, handler in previous.items():
             signal.signal(number, handler or signal.SIG_DFL)
@@ -168,7 +84,7 @@ class _Jobs:
 
     def stop_soon(self, _number: int, _frame: FrameType | None) -> None:
         if self.stopping:  # no pulse came since: whatever holds it up, the user need not wait
-            show_cursor()
+            give_screen_back()
             self.stop()
         else:
             self.stopping = True
@@ -184,7 +100,8 @@ class _Jobs:
         signal.signal(signal.SIGTSTP, self.stop_soon)
 
     def quit(self, _number: int, _frame: FrameType | None) -> None:
-        show_cursor()
+        give_screen_back()
+        self._keyboard.discard()  # as the kernel does for any program
         self._leave(signal.SIGQUIT)
 
     def _leave(self, number: signal.Signals) -> None:
@@ -202,6 +119,7 @@ class _Keys:
         self._jobs = jobs
         self._clock = clock
         self._paused = False
+        self._ahead = False  # the screen was told that there are no keys
 
     def run(self, events: Iterator[Event]) -> Iterator[Event]:
         due = self._clock()
@@ -219,11 +137,13 @@ class _Keys:
     def _look(self) -> Iterator[Event]:
         """The keys that were pressed; ends when the answer is to go on."""
         while True:
-            for key in self._keyboard.typed():
-                yield from self._press(chr(key))
+            yield from self._press(self._keyboard.key())
+            if self._keyboard.ahead and not self._ahead:
+                self._ahead = True
+                yield Key(pressed="typing")
             if not self._paused or self._token.cancelled:
                 return
-            if not self._keyboard.is_open:  # nobody is there to press space
+            if self._keyboard.ahead or not self._keyboard.is_open:  # space could not be seen
                 yield from self._press(" ")
                 return
             yield Pulse()
@@ -231,7 +151,7 @@ class _Keys:
             yield from self._job_control()
 
     def _press(self, key: str) -> Iterator[Event]:
-        if key == "q":
+        if key == _ESCAPE:
             signal.raise_signal(signal.SIGINT)
         elif self._token.cancelled:
             return
@@ -240,6 +160,8 @@ class _Keys:
             yield Key(pressed="pause" if self._paused else "go_on")
         elif key == "r":
             yield Key(pressed="reasoning")
+        elif key and key.isprintable():
+            self._keyboard.give_back(key.encode("latin-1"))
 
     def _job_control(self) -> Iterator[Event]:
         if self._jobs.stopping:
@@ -247,5 +169,5 @@ class _Keys:
             if self._jobs.stopping:  # unless a second Ctrl+Z has stopped it while it was drawn
                 self._jobs.stop()
         if self._jobs.stopped:
-            self._jobs.stopped = False
+            self._jobs.stopped = self._ahead = False  # the shell has read what was typed
             yield Key(pressed="continue")

@@ -34,6 +34,7 @@ from chatstream.store.place import NoHome, state_folder
 if TYPE_CHECKING:
     from chatstream.cli.choose import Choice
     from chatstream.cli.copying import Copying
+    from chatstream.cli.keyboard import Keyboard
     from chatstream.sinks.terminal import TerminalFile
 
 
@@ -232,14 +233,15 @@ def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
 
 def _show_live(events: Iterator[Event], settings: Settings, token: CancelToken) -> int:
     """Drive a run into the live view, and listen to the keys meanwhile."""
-    from chatstream.cli.keys import Keyboard, keys
+    from chatstream.cli.keyboard import Keyboard
+    from chatstream.cli.keys import keys
     from chatstream.sinks.deferred import DeferredSink
     from chatstream.sinks.terminal import TerminalFile
 
     keyboard = Keyboard()
     file = TerminalFile(sys.stdout)
     with interrupts(token, keyboard.restore), keys(token, keyboard) as stage:
-        sink = DeferredSink(lambda: _live(settings, file, keys=keyboard.is_open))
+        sink = DeferredSink(lambda: _live(settings, file, keyboard))
         try:
             return show(pipe(events, stage), sink, token)
         finally:
@@ -247,22 +249,24 @@ def _show_live(events: Iterator[Event], settings: Settings, token: CancelToken) 
                 file.close()
 
 
-def _live(settings: Settings, file: "TerminalFile", *, keys: bool) -> Sink:
+def _live(settings: Settings, file: "TerminalFile", keyboard: "Keyboard") -> Sink:
     from rich.console import Console
 
+    from chatstream.cli.background import ask
     from chatstream.sinks.theme import theme_for
 
     interval = settings.update_interval
     console = Console(file=cast("TextIO", file), force_terminal=True)
     shows: Literal["colours", "attributes", "nothing"]
     shows = "attributes" if console.no_color else "colours" if console.color_system else "nothing"
+    told = ask(keyboard, file.write) if settings.theme == "auto" and shows == "colours" else None
     sink: Sink = sink_class("live")(
         console,
-        theme=theme_for(settings.theme, settings.code_theme, shows=shows),
+        theme=theme_for(settings.theme, settings.code_theme, told=told, shows=shows),
         reasoning=settings.reasoning,
         stats=settings.stats is not False,
         wrap=settings.wrap,
-        keys=keys,
+        keys=keyboard.is_open,
         ready=lambda: file.ready,
         **({} if interval is None else {"interval": interval}),
     )

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from chatstream.bench.doctor import Finding
 from chatstream.cli import stdout
-from chatstream.cli.keys import Keyboard
+from chatstream.cli.keyboard import Keyboard
 from chatstream.cli.output import has_colours, knows_escapes
 
 NARROW = 40
@@ -92,10 +92,10 @@ def _keyboard() -> Finding:
     keyboard.open()
     try:
         if keyboard.is_open:
-            return _ok("keyboard: space pauses an answer, q ends it, r shows the reasoning")
+            return _ok("keyboard: space pauses an answer, Esc stops it, r shows the reasoning")
     finally:
         keyboard.close()
-    return _note("keyboard: there is no terminal to read keys from", "Ctrl+C still ends an answer")
+    return _note("keyboard: there is no terminal to read keys from", "Ctrl+C still stops an answer")
 
 
 def _ok(what: str) -> Finding:

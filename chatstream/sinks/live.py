@@ -216,7 +216,10 @@ class LiveSink:
     def _press(self, event: Key, now: float) -> None:
         match event.pressed:
             case "reasoning":
-                self._note(self._thoughts.toggle())
+                self._take()
+                lines = self._thoughts.toggle()
+                apart = self._shown and not (self._parted or self._thoughts.active)
+                self._note([[], *lines] if lines and apart else lines)
             case "suspend":
                 self._region.erase()
                 self._region.stop()

@@ -15,7 +15,9 @@
    are shown. After a resize it is redrawn from its first row; what cannot be reached then, or
    nobody knows where it is, is there twice: rather that than a row lost.
 
-It is Rich's `Live`, which writes the whole region for each frame, with another way of drawing. As
+6. The cursor stays visible: whatever ends the process, the shell has one.
+
+It is what Rich's `Live` is, which writes the whole region for each frame and hides the cursor. As
 there, what others print on the console goes above it.
 """
 
@@ -28,8 +30,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.color import ColorSystem
-from rich.console import COLOR_SYSTEMS, Console, ConsoleRenderable
-from rich.live import Live
+from rich.console import COLOR_SYSTEMS, Console, ConsoleRenderable, RenderHook
 from rich.segment import Segment
 
 from chatstream.sinks.lines import Line, cropped, is_sure, rows_of, text_of
@@ -46,7 +47,19 @@ _ERASE_ROW = "\x1b[2K"
 _ERASE_BELOW = "\x1b[C\x1b[J\r"
 
 _ASCII = str.maketrans(
-    {"✓": "+", "✗": "x", "■": "-", "⚙": "*", "·": "-", "…": "...", "≈": "~", "•": "*", "▌": ">"}
+    {
+        "✓": "+",
+        "✗": "x",
+        "■": "-",
+        "⚙": "*",
+        "·": "-",
+        "…": "...",
+        "≈": "~",
+        "•": "*",
+        "▌": ">",
+        "▸": ">",
+    }
+    | {"☐": "[ ]", "☑": "[x]"}
     | dict(zip("─│┼━╸╺", "-|+=--", strict=True))
     | dict(zip("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", r"|/-\|/-\|/", strict=True))
 )
@@ -75,17 +88,12 @@ class _Row(NamedTuple):
 _EMPTY = _Row([])
 
 
-class Region(Live):
+class Region(RenderHook):
     """The last rows of `console`'s terminal."""
 
     def __init__(self, console: Console, environ: Mapping[str, str] = os.environ) -> None:
-        super().__init__(
-            console=console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self.console = console
+        self.is_started = False
         self._colors = COLOR_SYSTEMS.get(console.color_system or "")
         self._encoding = console.encoding if console.options.ascii_only else None
         self._reflows = _reflows(environ)
@@ -139,8 +147,17 @@ class Region(Live):
         """The screen shows something else by now: the next frame begins at the cursor."""
         self._shown, self._row, self._cell, self._before = [_EMPTY], 0, 0, []
 
-    def refresh(self) -> None:
-        """Nothing: what is shown changes with `paint` alone."""
+    def start(self) -> None:
+        """From here on, what others print goes above the region. Idempotent; `paint` does it."""
+        if not self.is_started:
+            self.is_started = True
+            self.console.push_render_hook(self)
+
+    def stop(self) -> None:
+        """Leave what is shown as it is. Idempotent."""
+        if self.is_started:
+            self.is_started = False
+            self.console.pop_render_hook()
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         """What others print takes the region's place; it is back with the next frame."""

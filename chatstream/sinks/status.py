@@ -30,7 +30,9 @@ CELLS = 20
 REST = 1.0
 """Seconds between two changes of the figures, at least."""
 
-KEYS = " · space pauses · q ends"
+KEYS = " · space pauses · Esc stops"
+WHILE_TYPING = " · Ctrl+C stops"
+"""What is told of the keys; `WHILE_TYPING` where something else was typed, so that none comes."""
 
 _WAITING = {
     "connect": "connecting",
@@ -49,6 +51,7 @@ class Status:
 
     def __init__(self, theme: Theme, now: float, *, keys: bool = False) -> None:
         self._theme = theme
+        self._has_keys = keys
         self._keys = KEYS if keys else ""
         self._figures = _Figures()
         self._topic = ""  # what the model is at, since when, and in how many pieces
@@ -98,7 +101,10 @@ class Status:
             case Key(pressed="go_on"):
                 self._paused = False
                 self._figures.begin()
+            case Key(pressed="typing"):
+                self._keys = WHILE_TYPING
             case Key(pressed="continue"):
+                self._keys = KEYS if self._has_keys else ""
                 self._figures.begin()
 
     def line(self, now: float) -> Line | None:
@@ -106,7 +112,7 @@ class Status:
         if self._paused:
             return [
                 Segment("paused", self._theme.warning),
-                Segment(" · space resumes · q ends", self._theme.dim),
+                Segment(" · space resumes · Esc stops", self._theme.dim),
             ]
         return self._tell(now)
 

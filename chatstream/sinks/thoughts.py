@@ -4,7 +4,8 @@
    `ROWS` rows live and prints nothing. "hide" shows nothing. However it is shown, one dim line
    tells at the end how long it took.
 2. Lines that were not printed are kept, the newest `KEPT` characters of them, also after the end:
-   turning the reasoning on prints them, once.
+   turning the reasoning on prints them, once. What is printed because of that begins with a label,
+   and turning it off prints one, too: what is in the scrollback cannot be taken back.
 3. The cost of a delta is bounded by its own length: each line is split once, and one without an
    end is broken after `LONGEST` characters, at a space.
 4. Times are those of the events where they have any, so that a replay tells the same seconds.
@@ -31,6 +32,9 @@ KEPT = 65536
 LONGEST = 4000
 """Characters of a line; more than `ROWS` rows of any terminal."""
 
+SHOWN, NO_MORE, HIDDEN = "thoughts:", "thoughts: all of them are above", "thoughts hidden"
+"""What is printed when they are turned on, turned on with nothing left to print, turned off."""
+
 
 class Thoughts:
     """The reasoning of one run: any number of thoughts, one after the other."""
@@ -44,6 +48,7 @@ class Thoughts:
         self._new = 0  # those lines that are of this thought
         self._open = ""  # the line that has no end yet
         self._escaper = Escaper()
+        self._any = False  # there were thoughts
         self._tokens = 0
         self._began = (0.0, 0.0)  # the first event's own time, and when it was taken
 
@@ -56,6 +61,7 @@ class Thoughts:
         """Take a piece. The whole lines that are to be printed for good."""
         if not self.active:
             self._began = event.t, now
+            self._any = True
         self._tokens += 1
         *whole, rest = (self._open + self._escaper.feed(event.delta)).split("\n")
         *broken, self._open = _broken(rest)
@@ -85,11 +91,17 @@ class Thoughts:
         return [*lines, line_of(f"thought {told}", self._theme.dim)]
 
     def toggle(self) -> list[Line]:
-        """Show what is folded, or fold what is shown. The lines that are to be printed for good."""
+        """Show what is folded, or fold what is shown. The lines that are to be printed for good.
+
+        While nothing was thought yet there is nothing to say; it counts for what comes.
+        """
         self._mode = self._folded if self._mode == "show" else "show"
-        if self._mode != "show":
+        if not self._any:
             return []
-        lines = [self._line(line) for line in self._lines]
+        if self._mode != "show":
+            return [self._line(HIDDEN)]
+        told = SHOWN if self._lines or self.active else NO_MORE
+        lines = [self._line(line) for line in (told, *self._lines)]
         self._lines.clear()
         self._held = self._new = 0
         return lines

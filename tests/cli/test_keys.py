@@ -47,6 +47,12 @@ if sys.argv[4] == "foreground":
     os.tcsetpgrp(terminal, job.pid)
 print(job.pid, flush=True)
 for command in sys.stdin:
+    if command == "read\\n":
+        line = b""
+        while not line.endswith(b"\\n"):
+            line += os.read(terminal, 1000)
+        print(line.hex(), flush=True)
+        continue
     if command == "fg\\n":
         os.tcsetpgrp(terminal, job.pid)
         os.kill(job.pid, signal.SIGCONT)
@@ -63,7 +69,8 @@ real = time.monotonic
 time.monotonic = lambda: real() + ahead[0]
 from chatstream.cancel import CancelToken
 from chatstream.cli.interrupt import interrupts
-from chatstream.cli.keys import Keyboard, keys
+from chatstream.cli.keyboard import Keyboard
+from chatstream.cli.keys import keys
 from chatstream.cli.session import start
 from chatstream.flow import Key, Pulse, drive, pipe
 
@@ -174,6 +181,10 @@ class Job:
 
         return ended
 
+    def read(self) -> bytes:
+        """A line that the shell finds typed."""
+        return bytes.fromhex(self.wait("read"))
+
     def output(self, least: int = 0) -> bytes:
         """What is on the terminal and was not read yet; `least` bytes may be on their way."""
         data = b""
@@ -207,6 +218,7 @@ def running(setup: str = "") -> Iterator[Job]:
 
 # ---- keys
 
+ESCAPE = b"\x1b"
 MUCH = 8000  # bytes that a terminal holds unread; without NOFLSH, Ctrl+C leaves 4095 of them
 SHOWN = f"""
 def write(self, event):
@@ -227,25 +239,25 @@ def test_space_stops_pulling_and_the_screen_is_drawn_on_until_space_again() -> N
 
 
 @pytest.mark.parametrize("paused", [False, True])
-def test_q_ends_the_answer_like_ctrl_c(paused: bool) -> None:
+def test_escape_ends_the_answer_like_ctrl_c(paused: bool) -> None:
     with running() as program:
         if paused:
             program.type(b" ")
             program.until("pause")
-        program.type(b"q")
+        program.type(ESCAPE)
         program.until("cancelled")
         assert program.wait() == "130"
         assert program.until("closed")[-1] == "closed"
         assert program.mode == program.before
 
 
-def test_a_second_q_ends_the_process() -> None:
+def test_a_second_escape_ends_the_process() -> None:
     endless = "def source():\n while True:\n  yield Pulse()\n  time.sleep(0.01)"
     with job(endless) as program:
         program.until("drawn", 3)
-        program.type(b"q")
+        program.type(ESCAPE)
         program.until("cancelled")
-        program.type(b"q")
+        program.type(ESCAPE)
         assert program.wait() == "130"
         assert program.mode == program.before
 
@@ -260,21 +272,13 @@ def test_r_toggles_the_reasoning_also_in_a_pause() -> None:
         assert "pulled" not in program.until("reasoning")
 
 
-def test_what_else_is_typed_is_eaten_and_not_echoed() -> None:
+def test_enter_and_other_control_characters_that_come_alone_do_nothing() -> None:
     with running() as program:
-        program.type("xQRé\r\n\x04\x7f".encode())
-        program.type(b"r")
-        told = program.until("reasoning")
-        assert set(told) == {"drawn", "pulled", "reasoning"}
+        for typed in [b"\r", b"\x04", b"\x7f"]:
+            program.type(typed)
+            told = program.until("pulled", 40)
+            assert set(told) == {"drawn", "pulled"}
         assert program.output() == b""
-
-
-def test_a_function_key_and_a_terminals_reply_are_no_keys() -> None:
-    """They hold spaces, q and r: an answer to a question of ours, Alt+q."""
-    with running() as program:
-        program.type(b"\x1bP>|xterm q r\x1b\\\x1bq")
-        told = program.until("pulled", 20)
-        assert set(told) == {"drawn", "pulled"}
 
 
 def test_the_keys_of_the_signals_still_are_signals() -> None:
@@ -295,15 +299,132 @@ def test_ctrl_c_throws_nothing_away_that_the_terminal_has_not_shown() -> None:
         assert program.output(MUCH) == b"x" * MUCH
 
 
-def test_what_was_typed_before_is_no_command() -> None:
+def test_a_job_that_was_stopped_finds_keys_again_once_the_shell_has_read() -> None:
+    with running() as program:
+        program.type(b"ls")
+        program.until("typing")
+        program.type(b"\x1a")
+        assert program.wait() == "stopped"
+        program.type(b"\n")
+        assert program.read() == b"ls\n"
+        program.begin("fg")
+        program.until("continue")
+        program.until_taken_over()
+        program.type(b" ")
+        program.until("pause")
+
+
+# ---- what is typed for the shell
+
+
+COMMANDS = [
+    pytest.param([b"make install\r"], id="a-paste"),
+    pytest.param([b"rm ", b"-r", b" x", b"\r"], id="words"),
+    pytest.param([b"q\r"], id="q"),
+    pytest.param([b"  \r"], id="space"),
+    pytest.param(["écho\r".encode()], id="accents"),
+    pytest.param([b"\x1b[A", b"\r"], id="a-function-key"),
+]
+
+
+@pytest.mark.parametrize("typed", COMMANDS)
+def test_type_ahead_is_no_key_is_not_echoed_and_reaches_the_shell(typed: list[bytes]) -> None:
+    with running() as program:
+        program.type(typed[0])
+        program.until("typing")
+        for more in typed[1:]:
+            program.type(more)
+        told = program.until("pulled", 20)
+        assert set(told) == {"drawn", "pulled"}
+        assert program.output() == b""
+        os.kill(program.pid, signal.SIGTERM)
+        assert program.wait() == "143"
+        assert program.read() == b"".join(typed).replace(b"\r", b"\n")
+
+
+def test_what_was_typed_before_there_were_keys_is_for_the_shell() -> None:
     held = "tell('loaded'); os.kill(os.getpid(), signal.SIGSTOP)"
     with job(held) as program:
         program.until("loaded")
         assert program.wait() == "stopped"
-        program.type(b"q\n")
-        program.begin("fg")
-        program.until_taken_over()
-        assert "cancelled" not in program.until("pulled", 20)
+        program.type(b" ")
+        ended = program.begin("fg")
+        program.until("typing")
+        assert "pause" not in program.until("pulled", 20)
+        os.kill(program.pid, signal.SIGTERM)
+        assert ended() == "143"
+        program.type(b"\n")
+        assert program.read() == b" \n"
+
+
+def test_type_ahead_ends_a_pause_for_space_could_not() -> None:
+    with running() as program:
+        program.type(b" ")
+        program.until("pause")
+        program.type(b"ls\n")
+        assert program.until("go_on")[-2:] == ["typing", "go_on"]
+        program.until("pulled")
+
+
+def test_ctrl_c_throws_away_what_was_typed_before_it() -> None:
+    with running() as program:
+        program.type(b"make\r")
+        program.until("typing")
+        program.type(b"\x03")
+        program.until("cancelled")
+        assert program.wait() == "130"
+        program.type(b"after\n")
+        assert program.read() == b"after\n"
+
+
+def may_give_back() -> bool:
+    """Whether the kernel lets a program push what was typed into its terminal's queue."""
+    setting = Path("/proc/sys/dev/tty/legacy_tiocsti")
+    return not setting.exists() or setting.read_text().strip() == "1" or os.geteuid() == 0
+
+
+@pytest.mark.skipif(not may_give_back(), reason="dev.tty.legacy_tiocsti is 0")
+def test_a_single_character_is_given_back() -> None:
+    with running() as program:
+        program.type(b"m")
+        program.until("typing")
+        program.type(b"ake\r")
+        os.kill(program.pid, signal.SIGTERM)
+        assert program.wait() == "143"
+        assert program.read() == b"make\n"
+
+
+REFUSING = """
+import fcntl, termios
+control = fcntl.ioctl
+def refusing(descriptor, request, *arguments):
+    if request == termios.TIOCSTI:
+        tell("refused")
+        raise OSError(5, "Input/output error")
+    return control(descriptor, request, *arguments)
+fcntl.ioctl = refusing
+"""
+
+
+def test_where_it_cannot_be_given_back_no_part_of_the_command_runs() -> None:
+    with running(REFUSING) as program:
+        program.type(b"m")
+        program.until("refused")
+        program.type(b"ake\r")
+        program.until("pulled", 30)
+        program.type(b" ")  # there are still keys
+        program.until("pause")
+        os.kill(program.pid, signal.SIGTERM)
+        assert program.wait() == "143"
+        program.type(b"after\n")
+        assert program.read() == b"after\n"
+
+
+def test_ctrl_c_gets_through_a_paste_that_fills_the_terminals_queue() -> None:
+    with running() as program:
+        program.type(b"x" * 4096 + b"\x03")
+        program.until("cancelled")
+        assert program.wait() == "130"
 
 
 # ---- the mode is put back
@@ -335,7 +456,7 @@ def source():
 
 GRACEFUL = [
     pytest.param("", [b"\x03"], "130", id="ctrl-c"),
-    pytest.param("", [b"\x13", b"q"], "130", id="stopped-by-ctrl-s"),
+    pytest.param("", [b"\x13", ESCAPE], "130", id="stopped-by-ctrl-s"),
     pytest.param(BROKEN, [b"r"], "1", id="exception-in-the-sink"),
     pytest.param(LEAVING, [b"r"], "7", id="system-exit"),
     pytest.param(ONCE, [], "0", id="end"),
@@ -376,7 +497,7 @@ def test_an_end_at_once_gives_back_the_whole_screen(
 ) -> None:
     with job(setup) as program:
         leave(program, setup, typed)
-        given_back = b"\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m\r\n"
+        given_back = b"\x1b[?2026l\x1b[?7h\x1b[0m\r\n"
         assert program.output(len(given_back)) == given_back
 
 
@@ -429,7 +550,7 @@ def test_a_second_ctrl_z_stops_what_has_no_pulse() -> None:
         program.type(b"\x1a")
         assert program.wait() == "stopped"
         assert program.mode == program.before
-        assert b"\x1b[?25h" in program.output(25)
+        assert b"\x1b[?7h" in program.output(19)
 
 
 def test_a_second_ctrl_z_while_the_drawing_is_taken_away_stops_once() -> None:
@@ -454,7 +575,7 @@ Screen.write = held
         os.kill(program.pid, signal.SIGUSR1)
         program.until("continue")
         program.until_taken_over()
-        program.type(b"q")
+        program.type(ESCAPE)
         assert ended() == "130"
 
 
@@ -474,7 +595,7 @@ def test_a_job_in_the_background_leaves_the_terminal_alone_until_it_comes_forwar
         assert program.mode == program.before
         ended = program.begin("fg")
         program.until_taken_over()
-        program.type(b"q")
+        program.type(ESCAPE)
         assert ended() == "130"
         assert program.mode == program.before
 
@@ -495,7 +616,7 @@ def test_a_mode_that_the_shell_has_set_meanwhile_is_the_one_put_back() -> None:
         ended = program.begin("fg")
         program.until("continue")
         program.until_taken_over()
-        program.type(b"q")
+        program.type(ESCAPE)
         assert ended() == "130"
         assert program.mode == mode
 
@@ -503,7 +624,7 @@ def test_a_mode_that_the_shell_has_set_meanwhile_is_the_one_put_back() -> None:
 def test_a_stop_signal_that_was_ignored_stays_ignored() -> None:
     with running("signal.signal(signal.SIGTSTP, signal.SIG_IGN)") as program:
         program.type(b"\x1a")
-        program.type(b"q")
+        program.type(ESCAPE)
         told = program.until("cancelled")
         assert "suspend" not in told
         assert program.wait() == "130"
@@ -525,13 +646,14 @@ def test_without_a_terminal_everything_passes_as_it_is() -> None:
     program = """
 import signal
 from chatstream.cancel import CancelToken
-from chatstream.cli.keys import Keyboard, keys
+from chatstream.cli.keyboard import Keyboard
+from chatstream.cli.keys import keys
 keyboard, events = Keyboard(), iter(())
 keyboard.restore()
 with keys(CancelToken(), keyboard) as stage:
     assert stage(events) is events
     assert signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL
-assert keyboard.typed() == b""
+assert keyboard.key() == ""
 """
     subprocess.run(
         [sys.executable, "-c", program], start_new_session=True, check=True, timeout=LIMIT, cwd=ROOT
@@ -561,7 +683,7 @@ import atexit
 atexit.register(lambda: tell(str([signal.getsignal(n) is mine for n in numbers])))
 """
     with running(setup) as program:
-        program.type(b"q")
+        program.type(ESCAPE)
         program.until("[True, True, True]")
 
 

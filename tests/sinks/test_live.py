@@ -383,10 +383,8 @@ def test_a_pause_is_told_and_a_stopped_process_leaves_the_screen_clean() -> None
     terminal.arrive(Key("go_on"), after=0.1)
     terminal.arrive(Key("suspend"), after=0.1)
     assert terminal.screen.text() == []
-    assert not terminal.screen.cursor_hidden
     terminal.arrive(Key("continue"), after=0.1)
     assert terminal.screen.text()[0] == "some text"
-    assert terminal.screen.cursor_hidden
     assert terminal.end() == ["some text"]
 
 
@@ -418,9 +416,29 @@ def test_reasoning_can_be_turned_on_while_it_comes() -> None:
     terminal.arrive(ev.Reasoning("why\nnot"))
     assert "why" not in terminal.screen.text()
     terminal.arrive(Key("reasoning"), after=0.1)
-    assert terminal.screen.text()[:2] == ["why", "not"]
+    assert terminal.screen.text()[:3] == ["thoughts:", "why", "not"]
     terminal.answer(["so"])
-    assert terminal.end() == ["why", "not", "thought a moment", "", "so"]
+    assert terminal.end() == ["thoughts:", "why", "not", "thought a moment", "", "so"]
+
+
+def test_reasoning_that_is_opened_in_the_answer_is_labelled_stands_apart_and_is_closed() -> None:
+    terminal = Terminal(reasoning="hide")
+    terminal.arrive(ev.Reasoning("why\nnot"))
+    terminal.answer(["One.\n\nTwo"])
+    terminal.arrive(Key("reasoning"), after=0.1)
+    terminal.answer([" goes on.\n\nThree."])
+    terminal.arrive(Key("reasoning"), after=0.1)
+    opened = ["thoughts:", "why", "not"]
+    before = ["thought a moment", "", "One.", "", *opened, "", "Two goes on."]
+    assert terminal.end() == [*before, "", "thoughts hidden", "", "Three."]
+
+
+def test_a_key_for_reasoning_says_nothing_where_there_was_none() -> None:
+    terminal = Terminal(reasoning="hide")
+    terminal.answer(["so"])
+    terminal.arrive(Key("reasoning"), after=0.1)
+    terminal.arrive(Key("reasoning"), after=0.1)
+    assert terminal.end() == ["so"]
 
 
 def test_the_end_has_one_line_of_figures() -> None:
@@ -451,14 +469,13 @@ def test_a_cancel_is_no_error() -> None:
 
 
 @pytest.mark.parametrize("last", [done(), failed(), None], ids=["done", "error", "exception"])
-def test_the_cursor_is_back_after_every_end(last: ev.Event | None) -> None:
+def test_the_cursor_is_never_hidden(last: ev.Event | None) -> None:
     terminal = Terminal()
 
     def run() -> Iterable[ev.Event]:
         yield Pulse()
         yield ev.Content("partial")
         yield Pulse()
-        assert terminal.screen.cursor_hidden
         if last is None:
             raise RuntimeError("a mistake")
         yield last
@@ -469,7 +486,7 @@ def test_the_cursor_is_back_after_every_end(last: ev.Event | None) -> None:
     else:
         drive(iter(run()), terminal.sink)
     terminal.sink.close()
-    assert not terminal.screen.cursor_hidden
+    assert "\x1b[?25" not in terminal.screen.file.getvalue()
     assert terminal.screen.text()[0] == "partial"
 
 

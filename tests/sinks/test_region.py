@@ -278,7 +278,7 @@ def test_text_that_grows_costs_its_own_characters() -> None:
     for word in ["The ", "answer ", "is ", "a line ", "that fills some rows ", "日本", "語", "."]:
         text += word
         terminal.show(rest=(text,))
-        assert terminal.file.taken().removeprefix("\x1b[?25l") == word
+        assert terminal.file.taken() == word
 
 
 def test_growing_text_above_a_status_costs_its_own_characters() -> None:
@@ -312,7 +312,7 @@ def test_what_is_final_as_it_was_shown_is_not_written_again() -> None:
 def test_a_frame_that_changes_many_rows_is_one_update() -> None:
     terminal = Terminal(20, 8)
     terminal.show(rest=("one", "two", "three"))
-    written = terminal.file.taken().removeprefix("\x1b[?25l")
+    written = terminal.file.taken()
     assert written == "\x1b[?2026hone\ntwo\nthree\x1b[?2026l"
     terminal.show(rest=("one", "two", "three and more"))
     assert terminal.file.taken() == " and more"
@@ -329,7 +329,7 @@ def test_the_parts_of_a_joined_line_are_one_line() -> None:
     terminal.show("abcdefg", joined=True)
     terminal.show("hijk", joined=True, rest=("lm",))
     terminal.show("lmnop")
-    written = terminal.file.taken().removeprefix("\x1b[?25l")
+    written = terminal.file.taken()
     assert written.replace("\x1b[?2026h", "").replace("\x1b[?2026l", "") == "abcdefghijklmnop\n"
 
 
@@ -392,11 +392,8 @@ def test_erasing_nothing_writes_nothing() -> None:
 def test_stop_keeps_what_is_shown_and_is_idempotent() -> None:
     terminal = Terminal(20, 8)
     terminal.show("final", rest=("open",))
-    assert terminal.emulator.cursor.hidden
     terminal.region.stop()
     terminal.region.stop()
-    assert not terminal.emulator.cursor.hidden
-    assert terminal.file.taken().count("\x1b[?25h") == 1
     terminal.console.print(" prompt")
     assert terminal.emulator.text() == ["final", "open prompt"]
 
@@ -408,7 +405,14 @@ def test_it_goes_on_after_a_stop() -> None:
     terminal.region.stop()
     terminal.console.print("$ fg")
     assert terminal.show(rest=("open",)) == ["final", "$ fg", "open"]
-    assert terminal.emulator.cursor.hidden
+
+
+def test_the_cursor_is_never_hidden() -> None:
+    terminal = Terminal(20, 8)
+    for number in range(12):
+        terminal.show(f"{number}", rest=("open " * number,), below=("status",))
+    terminal.region.stop()
+    assert "\x1b[?25" not in terminal.file.getvalue()
 
 
 # ---- terminals with less
@@ -445,13 +449,13 @@ def as_ascii(line: Line) -> Line:
 def test_no_color_keeps_bold() -> None:
     terminal = Terminal(no_color=True)
     terminal.region.paint([[Segment("a", RED), Segment("b", BOLD)]])
-    assert terminal.file.taken() == "\x1b[?25la\x1b[1mb\x1b[0m\n"
+    assert terminal.file.taken() == "a\x1b[1mb\x1b[0m\n"
 
 
 def test_sixteen_colours_get_none_that_nobody_can_read() -> None:
     terminal = Terminal(colors="standard")
     terminal.region.paint([[Segment("a", THEMES["light"].headings[1])]])
-    assert terminal.file.taken() == "\x1b[?25l\x1b[1;39ma\x1b[0m\n"
+    assert terminal.file.taken() == "\x1b[1;39ma\x1b[0m\n"
 
 
 # ---- resize; this emulator does not reflow

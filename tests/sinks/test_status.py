@@ -207,7 +207,7 @@ def test_the_keys_are_told_at_the_end_of_the_streaming_line_only_where_there_are
     run.note(ev.Content("x"))
     line = run.line()
     assert line is not None
-    assert text_of(line) == "1 token · space pauses · q ends"
+    assert text_of(line) == "1 token · space pauses · Esc stops"
     assert line[-1].style == DARK.dim
 
 
@@ -347,7 +347,7 @@ def test_a_bar_that_is_not_a_number_is_empty() -> None:
 def test_a_pause_is_told_until_it_ends_whatever_comes_in_it() -> None:
     run = Run()
     run.note(ev.Content("x"), Key("pause"))
-    paused = "paused · space resumes · q ends"
+    paused = "paused · space resumes · Esc stops"
     assert run.text() == paused
     run.note(ev.Content("y"), Key("suspend"), Key("continue"), ev.Waiting("between_tokens", 3.0))
     assert run.text(60) == paused

@@ -13,7 +13,7 @@ from chatstream import events as ev
 from chatstream.sinks.escape import clean
 from chatstream.sinks.lines import Line, text_of
 from chatstream.sinks.theme import THEMES, Theme
-from chatstream.sinks.thoughts import KEPT, LONGEST, ROWS, Mode, Thoughts
+from chatstream.sinks.thoughts import HIDDEN, KEPT, LONGEST, NO_MORE, ROWS, SHOWN, Mode, Thoughts
 
 DARK = THEMES["dark"]
 NONE = Style.null()
@@ -181,11 +181,11 @@ def test_turning_it_on_prints_what_was_thought_and_then_what_comes(mode: Mode) -
     mind = Mind(mode)
     mind.think("one\ntwo\nopen")
     mind.press()
-    assert (mind.printed, mind.live()) == (["one", "two"], ["open"])
+    assert (mind.printed, mind.live()) == ([SHOWN, "one", "two"], ["open"])
     mind.think(" line\nnext")
-    assert (mind.printed[2:], mind.live()) == (["open line"], ["next"])
+    assert (mind.printed[3:], mind.live()) == (["open line"], ["next"])
     mind.end()
-    assert mind.printed[3:] == ["next", "thought a moment"]
+    assert mind.printed[4:] == ["next", "thought a moment"]
 
 
 @pytest.mark.parametrize("mode", ["hide", None])
@@ -196,11 +196,11 @@ def test_turning_it_off_and_on_again_loses_and_repeats_nothing(mode: Mode) -> No
     mind.think("two\n")
     mind.press()
     mind.think("three\nfo")
-    assert mind.printed == ["one", "two"]
+    assert mind.printed == [SHOWN, "one", "two", HIDDEN]
     assert mind.live() == ([] if mode == "hide" else ["three", "fo"])
     mind.press()
     mind.think("ur\n")
-    assert mind.printed == ["one", "two", "three", "four"]
+    assert mind.printed == [SHOWN, "one", "two", HIDDEN, SHOWN, "three", "four"]
 
 
 @pytest.mark.parametrize("mode", ["hide", None])
@@ -210,9 +210,9 @@ def test_what_was_printed_takes_no_room_from_what_was_not(mode: Mode) -> None:
     for _ in range(3):
         mind.think("\n".join(lines) + "\n")
         mind.press()
-        assert mind.printed == lines
-        mind.printed.clear()
+        assert mind.printed == [SHOWN, *lines]
         mind.press()
+        mind.printed.clear()
 
 
 def test_turning_off_what_was_shown_from_the_start_folds_it() -> None:
@@ -220,9 +220,9 @@ def test_turning_off_what_was_shown_from_the_start_folds_it() -> None:
     mind.think("one\ntwo")
     mind.press()
     mind.think("\nthree")
-    assert (mind.printed, mind.live()) == (["one"], ["two", "three"])
+    assert (mind.printed, mind.live()) == (["one", HIDDEN], ["two", "three"])
     mind.end()
-    assert mind.printed == ["one", "thought a moment"]
+    assert mind.printed == ["one", HIDDEN, "thought a moment"]
 
 
 @pytest.mark.parametrize("mode", ["hide", None])
@@ -233,10 +233,10 @@ def test_it_can_be_turned_on_after_the_thoughts_ended(mode: Mode) -> None:
     mind.think("three")
     mind.end()
     mind.press()
-    assert mind.printed == ["thought a moment"] * 2 + ["one", "two", "three"]
+    assert mind.printed == ["thought a moment"] * 2 + [SHOWN, "one", "two", "three"]
     mind.press()
     mind.press()
-    assert len(mind.printed) == 5
+    assert mind.printed[6:] == [HIDDEN, NO_MORE]
 
 
 def test_a_tab_is_as_wide_as_its_line_says() -> None:

@@ -34,12 +34,14 @@ class Pane:
 
     def __init__(self, tmux: Sequence[str], folder: Path, columns: int, lines: int) -> None:
         self._server = [*tmux, "-S", str(folder / "socket"), "-f", str(folder / "settings")]
-        (folder / "settings").write_text(_SETTINGS)
+        self._settings = folder / "settings"
+        self.settings = _SETTINGS
         self._status = folder / "status"
         self._size = ["-x", str(columns), "-y", str(lines)]
 
     def run(self, command: Sequence[str], **environ: str) -> None:
-        """Start a command in the pane."""
+        """Start a command in the pane, with the `settings` as they are now."""
+        self._settings.write_text(self.settings)
         variables = [f"{name}={value}" for name, value in environ.items()]
         line = shlex.join(["env", *variables, *command])
         status = shlex.quote(str(self._status))
