@@ -49,7 +49,7 @@ def rows(rig: Rig) -> Iterator[Row]:
     answer = mixed(16_000 // scale)
     half = answer[: len(answer) // 2]
     for name, peer, text, limit in (
-        ("sliding window, as long", sliding_window.show, answer, 0.25),
+        ("aider, as long", sliding_window.show, answer, 0.05),
         ("Live(Markdown), half as long", live_markdown.show, half, 0.05),
     ):
         yield compare(
@@ -63,7 +63,7 @@ def rows(rig: Rig) -> Iterator[Row]:
     whole = draw(answer, together=len(answer))
     for rate in (30, 50, 100):
         written = draw(answer, together=1, pause=1 / rate)
-        yield Row(f"rendering: bytes at {rate} tokens/s / once", 3.0, [written], [whole], "bytes")
+        yield Row(f"rendering: bytes at {rate} tokens/s / once", 3.2, [written], [whole], "bytes")
 
 
 def draw(text: str, together: int = TOGETHER, pause: float = 1.01 / FPS) -> int:

@@ -8,6 +8,7 @@ the screen.
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections.abc import Mapping
 
 import pyte
@@ -16,17 +17,30 @@ from wcwidth import wcwidth
 
 class Emulator(pyte.HistoryScreen):
     """With pyte a wide character that does not fit into the last cell stands there all the same;
-    with terminals it begins the next row. And what follows a character of no width is lost.
+    with terminals it begins the next row. And a character of no width is lost if it is not a
+    combining one (a joiner, a selector, a vowel of Thai), with all that follows it.
     """
 
     def draw(self, data: str) -> None:
         for character in [data] if data.isascii() else data:
-            wide = len(character) == 1 and wcwidth(character) == 2
-            if wide and self.cursor.x == self.columns - 1 > 0:
+            cells = wcwidth(character) if len(character) == 1 else 1
+            if cells == 0:
+                self._join(character)
+                continue
+            if cells == 2 and self.cursor.x == self.columns - 1 > 0:
                 if pyte.modes.DECAWM not in self.mode:
                     continue
                 self.cursor.x = self.columns
             super().draw(character)
+
+    def _join(self, character: str) -> None:
+        """To the character before the cursor, which may have two cells."""
+        row = self.buffer[self.cursor.y]
+        for at in range(self.cursor.x - 1, -1, -1):
+            if row[at].data:
+                joined = unicodedata.normalize("NFC", row[at].data + character)
+                row[at] = row[at]._replace(data=joined)
+                break
 
 
 class Screen:
@@ -79,7 +93,7 @@ class Screen:
         return frozenset(self._screen.mode)
 
     def _row(self, row: Mapping[int, pyte.screens.Char]) -> str:
-        return "".join(row[column].data for column in range(self.columns)).rstrip()
+        return "".join(row[column].data for column in range(self.columns)).rstrip(" ")
 
 
 class _Terminal(io.StringIO):

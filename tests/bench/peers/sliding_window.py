@@ -1,7 +1,7 @@
-"""aider's way: the whole text is rendered anew for each update, its last lines in Rich's `Live`.
+"""aider's way (its mdstream.py): all is rendered for each update, Rich's `Live` has the last lines.
 
 The lines above those are taken for stable and printed once. aider also draws a frame around the
-answer, and at most 20 updates a second; here is no frame, and each update is drawn.
+answer, and makes at most 20 updates a second; here there is no frame, and each update is drawn.
 """
 
 from __future__ import annotations
