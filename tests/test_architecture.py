@@ -13,7 +13,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "flow", "timing"),
-    *("addresses", "inbox", "nearest", "redact", "wording"),
+    *("addresses", "fences", "inbox", "nearest", "redact", "wording"),
 }
 PURE = {"wire", "accumulate"}
 EVERYTHING = {"*"}
