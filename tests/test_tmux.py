@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -57,6 +58,8 @@ region.paint([line_of(text) for text in frame])
 region.stop()
 """
 
+JOINT = "(?<=[a日本語のは、。でもりすがい]) (?=[日本語のは、。でもりすがい空文章端折返])"
+
 PROSE = [
     (SENTENCE * 4).strip(),
     "".join(f"word{number} " for number in range(60)).strip(),
@@ -91,8 +94,12 @@ def document(prose: list[str]) -> str:
 
 
 def copied(pane: Pane) -> list[str]:
-    """The lines that are not empty, as they are copied."""
-    return [line for line in pane.lines() if line]
+    """The lines that are not empty, as they are copied: code to the byte, in prose runs of blanks
+    joined, and those at a joint between CJK characters left out. Without the lines around code.
+    """
+    lines = [line for line in pane.lines() if line.strip("─") and not line.startswith("─── ")]
+    joined = [line if line in CODE else re.sub(" +", " ", line) for line in lines]
+    return [line if line in CODE else re.sub(JOINT, "", line) for line in joined]
 
 
 def expected(prose: list[str]) -> list[str]:
