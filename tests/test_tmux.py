@@ -58,7 +58,7 @@ region.paint([line_of(text) for text in frame])
 region.stop()
 """
 
-JOINT = "(?<=[a日本語のは、。でもりすがい]) (?=[日本語のは、。でもりすがい空文章端折返])"
+JOINT = "(?<=[a\u3000-\u9fff]) (?=[\u3000-\u9fff])"
 
 PROSE = [
     (SENTENCE * 4).strip(),
@@ -309,8 +309,8 @@ def test_nor_does_it_in_a_line_that_is_partly_final(pane: Pane, tmp_path: Path, 
         pane.resize(width, 24)
         feed(commands, "resized")
         pane.until_shown("resized")
-    text = "".join(pane.lines())
-    assert text.startswith(LONG[:2000])
+    text = " ".join(" ".join(pane.lines()).split())
+    assert text.startswith(LONG[:2000].strip())
     assert text.endswith(LONG[2000:2300] + "resized")
 
 
@@ -320,7 +320,7 @@ def test_ctrl_c_keeps_what_has_arrived_and_leaves_the_terminal_clean(pane: Pane)
     pane.until_shown("a small server inside")
     pane.send("C-c")
     pane.until_shown("prompt>")
-    lines = pane.lines()
+    lines = copied(pane)
     assert sum("This answer comes from a small server inside" in line for line in lines) == 1
     assert "status=130" in lines
     assert lines[-1] == "prompt>"
