@@ -7,7 +7,7 @@
    its rules the first bare fence would end the README. A bare fence never opens a level, because
    nobody could tell it from the end.
 3. `Fences` reads lines without knowing the blocks around them. It knows what the line of a fence
-   itself tells: the quotes and the item that it stands in, which end its block where they end.
+   itself tells: the quotes and items that it begins, which end its block where they end.
 4. The words after a fence name a language and a file in one of the ways that models use:
    `python title="app.py"`, `python app.py`, `js:src/app.js`, `{.python file=app.py}`, `app.py`.
 """
@@ -23,11 +23,10 @@ _FENCE = r"(`{3,})([^`]*)$|(~{3,})(.*)$"
 _BEGUN = r"(?:`{0,2}|`{3,}[^`]*|~{0,2}|~{3,}(?s:.*))$"
 _CONTAINERS = r"[ \t]*(?:(?:[-*+>]|\d{1,9}[.)])[ \t]+|>)*[ \t]*"
 _CONTAINERS_BEGUN = r"[ \t]*(?:(?:[-*+>]|\d{1,9}[.)])[ \t]+|>)*(?:[-*+>]|\d{1,9}[.)]?)$"
-_ITEM = r"[-*+][ \t]|\d{1,9}[.)][ \t]"
-_QUOTE = r"[ \t]*>[ \t]?"
+_CONTAINER = r" *> ?| *(?P<item>[-*+]|\d{1,9}[.)])(?P<blanks> +)"
 _ESCAPED = r"\\([!-/:-@\[-`{-~])"  # as CommonMark has it
 _NAMED = r"""\b(?:title|file|filename|name|path)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s,;}]+))"""
-_FILE = r"(?:[\w@.+~-]*/)*[\w@+~-]*\.[A-Za-z][\w+-]{0,9}"
+_FILE = r"(?:[\w@.+~()\[\]-]*/)*[\w@+~()\[\]-]*\.[A-Za-z][\w+-]{0,9}"
 _MARKDOWN = frozenset({"markdown", "md", "mdown", "mkd", "mdx", "rmd", "qmd"})
 
 
@@ -51,6 +50,8 @@ class Fence(NamedTuple):
         `content` is the line from its first character that is no white space, and `indent` how far
         that is from where the block's lines begin.
         """
+        if content[:1] != self.mark[0]:
+            return self
         mark, is_markdown = self.levels[-1] if self.levels else (self.mark, _is_markdown(self.info))
         if closes(mark, content) and (self.levels or indent < 4):
             return self._replace(levels=self.levels[:-1]) if self.levels else None
@@ -75,6 +76,8 @@ def closes(mark: str, content: str) -> bool:
 
 def may_begin(line: str) -> bool:
     """Whether a line that is not whole may become one with a fence."""
+    if _is_text(line.lstrip(BLANKS)):
+        return False
     before = re.match(_CONTAINERS, line)
     rest = line[before.end() :] if before else line
     return re.match(_BEGUN, rest) is not None or re.match(_CONTAINERS_BEGUN, line) is not None
@@ -104,48 +107,74 @@ class Fences:
     def __init__(self) -> None:
         self.open: Fence | None = None
         """The fence whose block the next line belongs to."""
-        self._quotes = 0  # that it stands in
-        self._item = 0  # the column that the item's text begins at, if it begins an item
-        self._margin = 0  # the column of the fence itself
+        self._containers: tuple[int, ...] = ()  # of its line: the width of an item, 0 for a quote
+        self._margin = 0  # the indent of the fence in these
         self._in_list = False  # an item began, and no line without an indent came since
 
     @property
-    def is_contained(self) -> bool:
-        """Whether a line may end the open block because what that stands in ends."""
-        return self.open is not None and bool(self._quotes or self._item)
+    def heeds_text(self) -> bool:
+        """Whether a line that begins with a word may end what the open block, or a list, is in."""
+        return self._in_list if self.open is None else bool(self._containers)
 
     def line(self, line: str) -> bool:
-        """Take a line. Whether it opened or closed a block."""
+        """Take a line. Whether it opened or closed a block.
+
+        The beginning of a line is enough where `may_begin` refuses it, once for the line.
+        """
+        line = line.expandtabs(4)
         if self.open is not None:
-            content, indent = self._inside(line)
-            if indent >= 0:
+            inside = self._inside(line)
+            if inside is not None:
+                content = inside.lstrip()
+                indent = len(inside) - len(content)
                 self.open = self.open.after(content, max(0, indent - self._margin))
                 return self.open is None
             self.open = None
+        content = line.lstrip()
+        if not content or _is_text(content):
+            self._in_list = self._in_list and (not content or content != line)
+            return False
         before = re.match(_CONTAINERS, line)
         at = before.end() if before else 0
-        containers = line[:at]
-        inner = containers.rpartition(">")[2]
-        margin = len(inner.expandtabs(4))
-        item = re.search(_ITEM, inner) is not None
-        self._in_list = item or (self._in_list and (margin > 0 or at == len(line)))
-        if margin < 4 or self._in_list:  # else it is indented code
-            self.open = opening(line[at:])
-        if self.open is not None:
-            self._quotes = containers.count(">")
-            self._margin, self._item = margin, margin if item else 0
+        marks = line[:at].rstrip()
+        margin = at - len(marks) - bool(marks)
+        is_item = marks.strip(" >") != ""
+        self._in_list = is_item or (self._in_list and (margin > 0 or at == len(line)))
+        self.open = opening(line[at:])
+        if self.open is not None and not self._enter(line, at):
+            self.open = None
         return self.open is not None
 
-    def _inside(self, line: str) -> tuple[str, int]:
-        """The content of a line and its indent; -1 where what the block stands in has ended."""
-        for _ in range(self._quotes):
-            quote = re.match(_QUOTE, line)
-            if quote is None:
-                return line, -1
-            line = line[quote.end() :]
-        content = line.lstrip(BLANKS)
-        indent = len(line[: len(line) - len(content)].expandtabs(4))
-        return content, -1 if content and indent < self._item else indent
+    def _enter(self, line: str, at: int) -> bool:
+        """Note what the fence at this place stands in. False if it is indented code."""
+        containers: list[int] = []
+        self._margin = at
+        while self._margin and (it := re.compile(_CONTAINER).match(line, at - self._margin)):
+            if len(it["blanks"] or "") > 4:
+                return False
+            containers.append(len(it[0]) if it["item"] else 0)
+            self._margin = at - it.end()
+        self._containers = tuple(containers)
+        return self._margin < 4 or self._in_list
+
+    def _inside(self, line: str) -> str | None:
+        """What is left of a line in the block's containers; None where one of them has ended."""
+        for width in self._containers:
+            if width:
+                if line[:width].strip():
+                    return None
+                line = line[width:]
+            else:
+                before, mark, line = line.partition(">")
+                if before.strip() or not mark:
+                    return None
+                line = line.removeprefix(" ")
+        return line
+
+
+def _is_text(content: str) -> bool:
+    """Told from its first character: neither a fence nor a container begins here."""
+    return content != "" and content[0] not in "`~>-*+0123456789"
 
 
 def _is_markdown(info: str) -> bool:

@@ -70,12 +70,64 @@ def test_a_lone_tag_in_code_is_code(text: str) -> None:
     fences = Fences()
     for line in text.split("\n"):
         fences.line(line)
-    if text.endswith("X") or fences.is_contained:
+    if fences.open is not None and fences.heeds_text:
         return  # the tag would end the container as well
     splitter = ThinkingSplitter("")
     parts = [*splitter.feed(f"{text}\n</think>\nrest"), *splitter.finish()]
     told = "".join(event.delta for event in _contents(parts))
     assert ("</think>" in told) == (fences.open is not None)
+
+
+# What a line is told by its beginning must not depend on how the text was cut.
+CUTS = [
+    *SITUATIONS,
+    "- ```py\n  X\n\nb is. c",
+    "> ```py\n> X\nb is. c",
+    "> ```py\n> X\n" + "b " * 300,
+    "- ```py\n  " + "X " * 300 + "\nb",
+    "- ```py\n  X\n" + "b" * 1500 + "\nc",
+    "- a\n\nb is. c\n\n    ```\n    d",
+    "- a\n  b is. c\n\n    ```\n    X",
+    "- a\n\n" + "b " * 300 + "\n\n    ```\n    c",
+]
+
+
+@pytest.mark.parametrize("text", CUTS)
+def test_how_the_text_is_cut_does_not_change_what_is_code(text: str) -> None:
+    fences = Fences()
+    for line in text.split("\n"):
+        fences.line(line)
+    after = f"{text}\n</think>\nrest"
+    whole, cut = ThinkingSplitter(), ThinkingSplitter()
+    parts = [*whole.feed(after), *whole.finish()]
+    pieces = [it for char in after for it in cut.feed(char)] + cut.finish()
+    assert "".join(it for _, it in pieces) == "".join(it for _, it in parts)
+    voice, slow = Sentences(), Sentences()
+    voice.feed(f"{text}\n")
+    said = "".join(slow.feed(char) + slow.rest() for char in f"{text}\n")
+    assert voice.in_code == slow.in_code == (fences.open is not None)
+    assert said.count("End of code.") == said.count("Code:") + said.count("Code, ") - slow.in_code
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- ```py\n  x\nb\n", "Code, py:\n  x\nEnd of code.\nb\n"),
+        ("> ```\n> x\nb\n", "Code:\n> x\nEnd of code.\nb\n"),
+        ("- ```\n  x\n- ```js\n  y", "Code:\n  x\nEnd of code.\nCode, js:\n"),
+    ],
+)
+def test_a_voice_tells_that_the_item_or_quote_of_code_has_ended(text: str, said: str) -> None:
+    assert Sentences().feed(text) == said
+
+
+def test_containers_end_in_the_order_that_they_began_in() -> None:
+    text = "- > ```\n  > X\n> b"
+    fences = Fences()
+    assert [fences.line(line) for line in text.split("\n")] == [True, False, False]
+    assert fences.open is None
+    assert code_blocks(text)[0].code == "X\n"
+    assert not Fences().line("-      ```")  # indented code in an item
 
 
 def _contents(parts: list[tuple[bool, str]]) -> list[Content]:
@@ -92,6 +144,7 @@ def _contents(parts: list[tuple[bool, str]]) -> list[Content]:
         ("js:src/app.js", "js", "src/app.js"),
         ("python app.py", "python", "app.py"),
         ("ts src/index.ts", "ts", "src/index.ts"),
+        ("tsx app/(shop)/[id]/page.tsx", "tsx", "app/(shop)/[id]/page.tsx"),
         ("{.python .numberLines}", "python", ""),
         ('{.python file="a b.py"}', "python", "a b.py"),
         ("yaml filename=docker-compose.yml", "yaml", "docker-compose.yml"),

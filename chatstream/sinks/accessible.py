@@ -274,19 +274,32 @@ class Sentences:
 
     def _cut(self, at: int) -> str:
         said, self._held = self._held[:at], self._held[at:]
-        self._middle = self._middle or at > 0
+        if said and not self._middle:
+            self._middle = True
+            line = said + self._held
+            if not may_begin(line):  # what it means for the code is known before its end
+                said = self._judge(line)[1] + said
         return said
 
     def _line(self, line: str) -> str:
         """A line that is whole: itself, or what its fence means."""
         middle, self._middle = self._middle, False
-        if middle or not self._fences.line(line):
+        if middle:
             return line + "\n"
-        fence = self._fences.open
-        if fence is None:
-            return f"{_END_OF_CODE}\n"
-        language = info_of(fence.info).language
-        return f"Code, {language}:\n" if language else "Code:\n"
+        is_fence, ended = self._judge(line)
+        if not is_fence:
+            return f"{ended}{line}\n"
+        if self._fences.open is None:
+            return ended
+        language = info_of(self._fences.open.info).language
+        return ended + (f"Code, {language}:\n" if language else "Code:\n")
+
+    def _judge(self, line: str) -> tuple[bool, str]:
+        """Whether the line is a fence, and the words for the code that ends with it or before."""
+        was_in_code = self.in_code
+        is_fence = self._fences.line(line)
+        has_ended = was_in_code and (is_fence or not self.in_code)
+        return is_fence, f"{_END_OF_CODE}\n" if has_ended else ""
 
 
 def sentence(words: str) -> str:

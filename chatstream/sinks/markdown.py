@@ -126,10 +126,11 @@ class Markdown:
                 self._joined = joined
             case md.Code(where, info):
                 self._begin(where, apart=True)
-                self._code = Highlighter(info, self._theme.code)
+                named = info_of(info)
+                self._code = Highlighter(named.language, self._theme.code)
                 before, following = self._before(where)
                 room = self._width() - cell_len(text_of(before))
-                self._add([_frame(info_of(info), room, self._theme)], where)
+                self._add([_frame(named, room, self._theme)], where)
                 self._margin = " " * cell_len(text_of(following))
                 self._lower = [*following, *_frame(None, room, self._theme)]
             case md.CodeLine(text, joined):

@@ -200,7 +200,7 @@ class ThinkingSplitter:
             self._line = "" if end else None
             return _pass(parts, text, end or len(text))
         line = self._line + (text[:end] if end else text)
-        if not (_MATTERS.match(line) or self._fences.is_contained):
+        if not (_MATTERS.match(line) or self._fences.heeds_text):
             self._line = "" if end else None
             return _pass(parts, text, end or len(text))
         lone = re.fullmatch(_LONE, line) if not self._fences.open else None
@@ -212,13 +212,12 @@ class ThinkingSplitter:
         if lone is not None or (not self._fences.open and not end and _may_become_lone(line)):
             self._held = text
             return ""
-        if end:
-            if len(line) <= _LONGEST_LINE:
-                self._fences.line(line.removesuffix("\n"))
-            self._line = ""
+        short = len(line) <= _LONGEST_LINE
+        if not (end and short) and may_begin(line[:_LONGEST_LINE]):  # else it is decided
+            self._line = "" if end else line if short else None
         else:
-            may_be_fence = len(line) <= _LONGEST_LINE and may_begin(line)
-            self._line = line if may_be_fence else None
+            self._fences.line(line.removesuffix("\n"))
+            self._line = "" if end else None
         return _pass(parts, text, end or len(text))
 
     def _rest(self, text: str, parts: Parts) -> str:

@@ -78,6 +78,13 @@ def test_the_line_above_code_says_what_it_is(info: str, width: int, line: str) -
     assert shown(f"```{info}\nx\n```", width)[0] == line
 
 
+@pytest.mark.parametrize("info", ["app.py", "src/app.py {1,3}", "{.python}", "py:app.py"])
+def test_code_is_coloured_as_the_language_that_its_line_names(info: str) -> None:
+    _, code, _ = lines_of(f"```{info}\nimport os\n```")
+    assert code == lines_of("```python\nimport os\n```")[1]
+    assert code != lines_of("```\nimport os\n```")[1]
+
+
 def test_code_in_a_list_or_a_quote_can_be_copied_too() -> None:
     item = "- a\n  ```\n  x\n\n    y\n  ```\n"
     assert shown(item) == ["• a", "", f"  {LINE}", "  x", "", "    y", f"  {LINE}"]
