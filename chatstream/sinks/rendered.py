@@ -22,7 +22,7 @@ from chatstream.sinks.blocks import Blocks
 from chatstream.sinks.escape import Escaper
 from chatstream.sinks.lines import Line
 from chatstream.sinks.markdown import Markdown
-from chatstream.sinks.output import Output, Writer
+from chatstream.sinks.output import Writer
 from chatstream.sinks.pieces import Piece
 from chatstream.sinks.plain import PlainSink
 from chatstream.sinks.theme import Theme, escaped
@@ -40,7 +40,7 @@ class RenderedSink(PlainSink):
 
     def __init__(
         self,
-        output: Output,
+        output: Writer,
         notes: Writer,
         *,
         theme: Theme,
@@ -94,7 +94,7 @@ class RenderedSink(PlainSink):
         self.flush()
         self._draw(self._blocks.finish())
         if self._going_on is not None:
-            self._put(escaped(self._going_on, self._colors) + _LINE_END)
+            self._put(self._escaped(self._going_on) + _LINE_END)
             self._going_on = None
         self._parted = self._begun
 
@@ -113,19 +113,23 @@ class RenderedSink(PlainSink):
         last = len(lines) - 1
         for at, line in enumerate(lines):
             *rows, tail = self._rows(line)
-            out += [escaped(row, self._colors) for row in rows]
+            out += [self._escaped(row) for row in rows]
             if drawn.joined and at == last:
                 if isinstance(line, Prose):
                     self._going_on = like(line, tail)
                 else:  # it is one row, however long, and so far it is final
                     self._going_on = []
-                    out.append(escaped(tail, self._colors))
+                    out.append(self._escaped(tail))
             else:
-                out += (escaped(tail, self._colors), _LINE_END)
+                out += (self._escaped(tail), _LINE_END)
         self._put("".join(out))
 
     def _rows(self, line: Line) -> list[Line]:
         return wrapped(line, self._width(), _end) if isinstance(line, Prose) else [line]
+
+    def _escaped(self, line: Line) -> str:
+        unlinked = [Segment(it.text, it.style and it.style.update_link(None)) for it in line]
+        return escaped(unlinked, self._colors)
 
     def _put(self, text: str) -> None:
         if text:
