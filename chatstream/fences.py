@@ -25,6 +25,7 @@ _CONTAINERS = r"[ \t]*(?:(?:[-*+>]|\d{1,9}[.)])[ \t]+|>)*[ \t]*"
 _CONTAINERS_BEGUN = r"[ \t]*(?:(?:[-*+>]|\d{1,9}[.)])[ \t]+|>)*(?:[-*+>]|\d{1,9}[.)]?)$"
 _ITEM = r"[-*+][ \t]|\d{1,9}[.)][ \t]"
 _QUOTE = r"[ \t]*>[ \t]?"
+_ESCAPED = r"\\([!-/:-@\[-`{-~])"  # as CommonMark has it
 _NAMED = r"""\b(?:title|file|filename|name|path)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s,;}]+))"""
 _FILE = r"(?:[\w@.+~-]*/)*[\w@+~-]*\.[A-Za-z][\w+-]{0,9}"
 _MARKDOWN = frozenset({"markdown", "md", "mdown", "mkd", "mdx", "rmd", "qmd"})
@@ -81,6 +82,7 @@ def may_begin(line: str) -> bool:
 
 def info_of(info: str) -> Info:
     """The language and the file that the words after a fence name."""
+    info = re.sub(_ESCAPED, r"\1", info)
     named = re.search(_NAMED, info)
     title = next((it for it in named.groups() if it), "") if named else ""
     words = info.strip(" \t{}").split()

@@ -187,8 +187,8 @@ class Markdown:
             line = line_of(text)  # a part of an endless line
         else:
             line = self._code.feed(text) if self._whole else self._code.peek(text)
-            if line and self._margin:
-                line = [Segment(self._margin), *expanded(line)]
+        if line and self._margin and not self._joined:
+            line = [Segment(self._margin), *expanded(line)]
         self._add([line])
         self._joined = joined
 
@@ -250,7 +250,7 @@ def _frame(info: Info | None, room: int, theme: Theme) -> Line:
     cells = max(1, min(_FRAME, room))
     if not label or room < _LEAST:
         return line_of("─" * cells, theme.rule)
-    named = cropped(line_of(f" {label} ", theme.dim), room - 6)
+    named = [Segment(" "), *cropped(line_of(label, theme.dim), room - 8), Segment(" ")]
     after = max(3, cells - 3 - cell_len(text_of(named)))
     return [Segment("───", theme.rule), *named, Segment("─" * after, theme.rule)]
 

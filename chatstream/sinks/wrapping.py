@@ -137,6 +137,11 @@ def wrapped(line: Prose, width: int, filler: Filler = blanks) -> list[Line]:
                 hangs.append(0)
                 start, used = at, 0
             used += cell
+    if used + len(text) - end > width:  # the blanks at the end, which are a joint if it goes on
+        ranges.append((start, end))
+        fills.append(width - used)
+        hangs.append(hang or int(used == width))
+        start = len(text)
     ranges.append((start, len(text)))
     rows = parts_of(line, ranges)
     for row, room_left in zip(rows, fills, strict=False):

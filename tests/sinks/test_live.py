@@ -15,6 +15,9 @@ from chatstream.sinks.live import FPS, LiveSink
 from chatstream.sinks.wrapping import Wrap
 from tests.support.screen import Emulator, Screen
 
+LINE = "─" * 30
+"""Above and below code that does not say what it is."""
+
 Shown = Literal["show", "hide"] | None
 
 
@@ -217,7 +220,7 @@ def test_an_image_is_a_line_that_tears_no_paragraph_apart() -> None:
     terminal.arrive(ev.Image(media_type="image/png", data="A" * 16_000), after=0.1)
     assert "[image/png, 12 KB]" in terminal.screen.text()
     terminal.answer(["more\n```\n", "end"])
-    assert terminal.end() == ["code", "more", "[image/png, 12 KB]", "", "end"]
+    assert terminal.end() == [LINE, "code", "more", LINE, "[image/png, 12 KB]", "", "end"]
 
 
 def test_hidden_reasoning_is_a_spinner_and_collapses_to_one_line() -> None:
@@ -360,9 +363,9 @@ def test_a_warning_waits_for_the_end_of_a_code_block_and_is_shown_below_it() -> 
     terminal = Terminal()
     terminal.answer(["```\none\n"])
     terminal.arrive(ev.Warn("skipped", "careful"), after=0.1)
-    assert terminal.screen.text()[:2] == ["one", "warning: careful"]
+    assert terminal.screen.text()[:3] == [LINE, "one", "warning: careful"]
     terminal.answer(["two\n```\nend"])
-    assert terminal.end() == ["one", "two", "warning: careful", "", "end"]
+    assert terminal.end() == [LINE, "one", "two", LINE, "warning: careful", "", "end"]
 
 
 def test_an_endless_line_stays_one_also_when_a_note_comes_within_it() -> None:
