@@ -19,7 +19,7 @@ ANSWER = f"""# Title
 A **long** sentence of `prose` that goes past the margin, with
 a soft break and {URL} in it.
 
-- 中文字中文字，中文字中文字。
+- 中文字中文字\uff0c中文字中文字。
 - two
 
 ```py
