@@ -155,7 +155,10 @@ class Fences:
             containers.append(len(it[0]) if it["item"] else 0)
             self._margin = at - it.end()
         self._containers = tuple(containers)
-        return self._margin < 4 or self._in_list
+        if self._in_list:
+            return True  # the indent is that of an item
+        margin, self._margin = self._margin, 0
+        return margin < 4
 
     def _inside(self, line: str) -> str | None:
         """What is left of a line in the block's containers; None where one of them has ended."""

@@ -30,6 +30,7 @@ SITUATIONS = [
     "```\nX\n``` Y\n```\nb",
     "   ```\n   X\n  ```\nb",
     "```\nX\n    ```\nY\n```\nb",
+    "  ```\n  X\n    ```\n  Y\n  ```\nb",
     "```markdown\n# X\n\n```bash\nY\n```\n\nZ\n```\nb",
     "```md\n~~~py\nX\n~~~\nY\n```\nb",
     "```markdown\n```python\nX\n```\n```js\nY\n```\n```\nb",
