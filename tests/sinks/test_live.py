@@ -194,6 +194,7 @@ def test_sources_are_listed_after_the_answer() -> None:
         "Sources:",
         "[1] https://a.example/",
         "[2] B␛[2J · https://b.example/",
+        "",
         "the answer stopped at the token limit",
     ]
 
@@ -203,11 +204,12 @@ def test_sources_of_an_answer_that_broke_off_are_listed_and_dropped_ones_are_not
     retry = ev.Retry(attempt=2, max=2, delay=0.0, cause="cut", action="reset")
     terminal.arrive(ev.Citation("https://old.example/"), ev.Content("old"), retry)
     terminal.arrive(ev.Content("new"), ev.Citation("https://a.example/"))
-    assert terminal.end(failed())[-5:] == [
+    assert terminal.end(failed())[-6:] == [
         "new",
         "",
         "Sources:",
         "[1] https://a.example/",
+        "",
         "✗ too busy",
     ]
 
@@ -449,26 +451,26 @@ def test_the_end_has_one_line_of_figures() -> None:
     terminal.arrive(ev.Metadata(model="tiny"))
     terminal.answer(["text"])
     figures = "✓ tiny · first token 0.42 s · 123 tokens · 45.6 tokens/s · 3.1 s"
-    assert terminal.end() == ["text", figures]
+    assert terminal.end() == ["text", "", figures]
 
 
 def test_an_answer_that_stopped_early_says_so_also_without_figures() -> None:
     terminal = Terminal()
     terminal.answer(["text"])
-    assert terminal.end(done("length")) == ["text", "the answer stopped at the token limit"]
+    assert terminal.end(done("length")) == ["text", "", "the answer stopped at the token limit"]
 
 
 def test_an_error_keeps_the_text_and_shows_the_hint() -> None:
     terminal = Terminal()
     terminal.answer(["half an ans"])
     text = terminal.end(failed(message="cut\x1b]0;x\x07\noff", hint="ask again"))
-    assert text == ["half an ans", "✗ cut␛]0;x␇ off", "ask again"]
+    assert text == ["half an ans", "", "✗ cut␛]0;x␇ off", "ask again"]
 
 
 def test_a_cancel_is_no_error() -> None:
     terminal = Terminal()
     terminal.answer(["half"])
-    assert terminal.end(failed("cancelled", "cancelled")) == ["half", "■ stopped"]
+    assert terminal.end(failed("cancelled", "cancelled")) == ["half", "", "■ stopped"]
 
 
 @pytest.mark.parametrize("last", [done(), failed(), None], ids=["done", "error", "exception"])
