@@ -167,7 +167,7 @@ def row_of(content: str, columns: int) -> tuple[str, ...]:
     """Just so many cells: empty ones at the end, or all that is too much in the last one."""
     cells = cells_of(content, columns)
     if len(cells) > columns:
-        return (*cells[: columns - 1], " | ".join(cells[columns - 1 :]))
+        return (*cells[: columns - 1], " | ".join(cells[columns - 1 :]).strip(BLANKS))
     return cells + ("",) * (columns - len(cells))
 
 

@@ -35,7 +35,11 @@ _ADDRESS_ROOM = 16
 """Cells that a column with an address has at least, if the address is that long."""
 _HANG = 2
 # The parts of a word that has to be broken, and those of a part that is still too wide.
-_PARTS = (re.compile(r"[^/?&]+[/?&]*|[/?&]+"), re.compile(r"[^=._-]+[=._-]*|[=._-]+"))
+_PARTS = (
+    re.compile(r"(?:[^/?&]*://)?[^/?&]+[/?&]*|[/?&]+"),  # a scheme stays with its host
+    re.compile(r"[^/?&]+[/?&]*|[/?&]+"),
+    re.compile(r"[^=._-]+[=._-]*|[=._-]+"),
+)
 
 Cell = Sequence[Line]
 """The lines of a cell; more than one where it has line breaks of its own."""
@@ -82,7 +86,7 @@ class Grid:
                 lines += row.record(self.header, room)
             table = table._after(widths, room)
         if not lines and not self.is_fixed:  # records, of which there is none so far
-            lines = [*_Row([()] * len(self.header)).record(self.header, room)]
+            lines = _Row([()] * len(self.header)).record(self.header, room)
         befores = [other if at or self.is_fixed else first for at in range(len(lines))]
         drawn = [_within(before, line) for before, line in zip(befores, lines, strict=True)]
         return drawn, replace(table, rows=())
@@ -119,6 +123,7 @@ class _Row:
         self._cells = cells
         self._form: tuple[tuple[int, ...], str] = ((), "")
         self._lines: list[Line] = []
+        self._record: tuple[int, list[Line]] = (0, [])  # with the room that it was made for
 
     def least(self, room: int) -> list[int]:
         """The least widths of the columns, where a row of the terminal has `room` cells."""
@@ -131,12 +136,18 @@ class _Row:
             self._lines = list(self._lay_out(table))
         return self._lines
 
-    def record(self, header: Sequence[Cell], room: int) -> Iterator[Line]:
+    def record(self, header: Sequence[Cell], room: int) -> list[Line]:
+        """The lines of the row as a record below these titles, those of its table."""
+        if self._record[0] != room:
+            self._record = room, list(self._as_record(header, room))
+        return self._record[1]
+
+    def _as_record(self, header: Sequence[Cell], room: int) -> Iterator[Line]:
         """A line for each cell, with its title; more for a cell that has line breaks.
 
         They hang where that leaves room for each word that `room` cells can hold.
         """
-        cells = [_titled(*it) for it in zip(header, self._cells, strict=True)]
+        cells = [_titled(*it, room) for it in zip(header, self._cells, strict=True)]
         words = [it for cell in cells for it in _words(cell) if it <= room]
         hang = _HANG if max(words, default=0) <= room - _HANG else 0
         for first, *others in cells:
@@ -211,13 +222,17 @@ def _cells(line: Line) -> int:
     return cell_len(text_of(line))
 
 
-def _titled(titles: Cell, cell: Cell) -> Cell:
-    """The lines of a cell of a record, with the title of its column, as one line, before them."""
+def _titled(titles: Cell, cell: Cell, room: int) -> Cell:
+    """The lines of a cell of a record, with the title of its column, as one line, before them.
+
+    The title gets a colon unless that would make a word too wide for `room` cells.
+    """
     first, *others = titles or [[]]
     title = [*first, *(it for line in others for it in (Segment(" "), *line))]
     if title:
-        colon = "" if title[-1].text.endswith(":") else ":"
-        title += [Segment(colon, title[-1].style), Segment(" ")]
+        if not title[-1].text.endswith((":", "\uff1a")) and room not in _words([title]):
+            title.append(Segment(":", title[-1].style))
+        title.append(Segment(" "))
     line, *others = cell or [[]]
     return [_stripped([*title, *line]), *others]
 

@@ -303,6 +303,7 @@ def test_an_alert_has_its_label_alone_in_the_first_line(text: str, label: str, r
         (r"| \`a | b\` |", (r"\`a", r"b\`")),
         ("| x || y | or |", ("x || y", "or")),
         ("| a || ", ("a", "")),
+        ("| `a` || b |", ("`a`", "| b")),
         ("| a | b | c |", ("a", "b | c")),
         ("a", ("a", "")),
     ],

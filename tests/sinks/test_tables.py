@@ -124,6 +124,35 @@ def test_an_address_and_a_word_wider_than_the_terminal_are_broken_after_a_mark()
     assert drawn(grid(["a"], ["a" * 25]), 20)[2:] == ["a" * 20, "a" * 5]
 
 
+def test_the_scheme_of_an_address_stays_with_its_host_where_both_have_room() -> None:
+    table = grid(["a"], ["the site (https://example.com/one/two)"])
+    assert drawn(table, 28)[2:] == ["the site", "(https://example.com/one/", "two)"]
+    assert drawn(table, 16)[2:] == [*("the site", "(https://", "example.com/one/", "two)")]
+
+
+def test_a_title_that_ends_with_a_wide_colon_gets_no_other() -> None:
+    assert drawn(grid(["配置\uff1a", "value"], ["one", "two"]), 8) == [
+        *("配置\uff1a one", "value: two")
+    ]
+
+
+def test_a_colon_never_makes_a_title_too_wide_for_the_terminal() -> None:
+    table = grid(["abcdefgh", "ijklmnop"], ["1", "2"])
+    assert drawn(table, 9) == ["abcdefgh: 1", "ijklmnop: 2"]
+    assert drawn(table, 8) == ["abcdefgh 1", "ijklmnop 2"]
+
+
+def test_a_record_is_made_once_for_each_width() -> None:
+    table = grid(["abcdef", "ghijkl"], ["1", "2"])
+    (row,) = table.rows
+    hangs = []
+    for room in (8, 9, 8):
+        made = row.record(table.header, room)
+        assert row.record(table.header, room) is made
+        hangs.append([line.hang for line in made if isinstance(line, Prose)])
+    assert hangs == [[0, 0], [2, 2], [0, 0]]
+
+
 def test_line_breaks_of_a_cell_are_lines_of_its_row() -> None:
     assert drawn(grid(["a", "b"], ["1", "one\ntwo"]))[2:] == ["1 │ one", "  │ two"]
 
