@@ -44,7 +44,7 @@ def pytest_report_header() -> str:
 @pytest.fixture
 def usual_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has asked for colours, or for none: a terminal has them, a pipe has not."""
-    for variable in ("NO_COLOR", "FORCE_COLOR"):
+    for variable in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
         monkeypatch.delenv(variable, raising=False)
 
 

@@ -13,7 +13,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "flow", "timing"),
-    *("addresses", "inbox", "nearest", "redact", "wording"),
+    *("addresses", "fences", "inbox", "nearest", "redact", "wording"),
 }
 PURE = {"wire", "accumulate"}
 EVERYTHING = {"*"}
@@ -57,7 +57,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich", "certifi", "truststore"}
 DRAWING = {
     *("live", "region", "markdown", "inline", "tables", "code", "codetheme", "lines"),
-    *("theme", "status", "tools", "thoughts", "wrapping"),
+    *("theme", "rendered", "status", "tools", "thoughts", "wrapping"),
 }
 ALLOWED_AT_TOP = {  # imported late themselves
     "recovery/policy.py",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -57,6 +58,8 @@ region.paint([line_of(text) for text in frame])
 region.stop()
 """
 
+JOINT = "(?<=[a\u3000-\u9fff]) (?=[\u3000-\u9fff])"
+
 PROSE = [
     (SENTENCE * 4).strip(),
     "".join(f"word{number} " for number in range(60)).strip(),
@@ -91,8 +94,12 @@ def document(prose: list[str]) -> str:
 
 
 def copied(pane: Pane) -> list[str]:
-    """The lines that are not empty, as they are copied."""
-    return [line for line in pane.lines() if line]
+    """The lines that are not empty, as they are copied: code to the byte, in prose runs of blanks
+    joined, and those at a joint between CJK characters left out. Without the lines around code.
+    """
+    lines = [line for line in pane.lines() if line.strip("─") and not line.startswith("─── ")]
+    joined = [line if line in CODE else re.sub(" +", " ", line) for line in lines]
+    return [line if line in CODE else re.sub(JOINT, "", line) for line in joined]
 
 
 def expected(prose: list[str]) -> list[str]:
@@ -302,8 +309,8 @@ def test_nor_does_it_in_a_line_that_is_partly_final(pane: Pane, tmp_path: Path, 
         pane.resize(width, 24)
         feed(commands, "resized")
         pane.until_shown("resized")
-    text = "".join(pane.lines())
-    assert text.startswith(LONG[:2000])
+    text = " ".join(" ".join(pane.lines()).split())
+    assert text.startswith(LONG[:2000].strip())
     assert text.endswith(LONG[2000:2300] + "resized")
 
 
@@ -313,7 +320,7 @@ def test_ctrl_c_keeps_what_has_arrived_and_leaves_the_terminal_clean(pane: Pane)
     pane.until_shown("a small server inside")
     pane.send("C-c")
     pane.until_shown("prompt>")
-    lines = pane.lines()
+    lines = copied(pane)
     assert sum("This answer comes from a small server inside" in line for line in lines) == 1
     assert "status=130" in lines
     assert lines[-1] == "prompt>"

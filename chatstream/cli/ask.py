@@ -17,6 +17,7 @@ from chatstream.cli.options import (
     Buffer,
     Coalesce,
     CodeTheme,
+    Color,
     ConnectTimeout,
     Copy,
     CopyCode,
@@ -40,6 +41,7 @@ from chatstream.cli.options import (
     Profile,
     Provider,
     Reasoning,
+    Render,
     Retries,
     SaveCode,
     SaveImages,
@@ -114,6 +116,8 @@ def ask(
     coalesce: Coalesce = None,
     reasoning: Reasoning = None,
     stats: Stats = None,
+    render: Render = None,
+    color: Color = None,
     theme: Theme = None,
     code_theme: CodeTheme = None,
     wrap: Wrap = None,
@@ -141,7 +145,7 @@ def ask(
         told: list[Choice] | None = None  # whom it asks, where the settings name nobody
         try:
             resolved = resolve({**flags, "options": options_in(option)}, profile=profile)
-            check_look(resolved.settings, as_json=as_json, plain=plain)
+            check_look(resolved.settings, as_json=as_json, plain=plain, render=render)
             settings = resolved.settings
             told = None if named(settings) else []
             copying = copying_in(arguments)

@@ -43,6 +43,8 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
 Days = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
 """How long something is kept; 0 is for ever."""
 
+When = Literal["auto", "always", "never"]
+
 OnDrop = Literal["continue", "restart", "stop", "fallback"]
 
 
@@ -82,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     buffer: Literal["none", "fixed", "dynamic", "sliding"] = "none"
     buffer_bytes: Annotated[int, msgspec.Meta(ge=4096, le=MOST)] = 1024 * 1024
     coalesce: bool = False
+    color: When = "auto"
+    render: bool = False  # as on a screen, although standard output is none
     theme: Literal["auto", "dark", "light"] = "auto"
     code_theme: str | None = None
     wrap: Literal["words", "terminal", "none"] = "words"

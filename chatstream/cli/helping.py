@@ -50,7 +50,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Playback": ("--speed", "--instant"),
     "Output": (
         *("--json", "--csv", "--html", "--text", "--format", "--plain", "--reasoning", "--stats"),
-        *("--accessible", "--theme", "--code-theme", "--wrap", "--notify"),
+        *("--accessible", "--render", "--color", "--theme", "--code-theme", "--wrap", "--notify"),
     ),
     "Copying and saving": ("--copy", "--copy-code", "--copy-to", "--save-code", "--save-images"),
     "Other": (
@@ -64,6 +64,8 @@ RARE = frozenset(
         *("--header", "--encoding", "--log", "--buffer", "--coalesce", "--no-journal"),
         *("--connect-timeout", "--first-token-timeout", "--idle-timeout"),
         *(
+            "--color",
+            "--render",
             "--theme",
             "--code-theme",
             "--wrap",

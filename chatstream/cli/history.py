@@ -1,7 +1,8 @@
 """`chatstream history`: what was asked and answered, listed, shown, searched, exported, removed.
 
 Data goes to stdout and notes to stderr. On a terminal the text of models is cleaned and each line
-of a list fits the width; on a pipe nothing is cut and an answer keeps its bytes.
+of a list fits the width, and answers are drawn as `ask` draws them; on a pipe nothing is cut and
+an answer keeps its bytes.
 """
 
 from __future__ import annotations
@@ -10,19 +11,22 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from chatstream.cancel import CancelToken
 from chatstream.cli import exits
+from chatstream.cli.config import resolve
 from chatstream.cli.interrupt import interrupts
 from chatstream.cli.numbers import like, whole
+from chatstream.cli.options import Color, Plain, Render
+from chatstream.cli.output import check_look, check_render, is_rendered, is_screen, show_answer
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.messages import Message
@@ -111,10 +115,15 @@ def show(
         bool, typer.Option("--text", help="Print the answer alone, byte for byte.")
     ] = False,
     as_json: Json = False,
+    plain: Plain = False,
+    render: Render = None,
+    color: Color = None,
 ) -> int:
-    """Show the conversation that a run belongs to."""
+    """Show the conversation that a run belongs to; on a terminal, answers as `ask` shows them."""
+    settings = {"render": render, "color": color}
 
     def action(history: History) -> None:
+        check_render(render, {"--json": as_json, "--plain": plain, "--text": text})
         chosen = history.run(run)
         conversation = history.conversation(chosen)
         if as_json:
@@ -125,8 +134,14 @@ def show(
             if note := _unfinished(answer, conversation.runs[-1]):
                 _note(note)
         else:
+            draw = None if plain else _drawing(settings)
             for message in conversation.messages:
-                _write(f"── {message.role} ──\n{_ended(message.content)}\n")
+                _write(f"── {message.role} ──\n")
+                if draw and message.role == "assistant":
+                    draw(message.content)
+                    _write("\n")
+                else:
+                    _write(f"{_ended(message.content)}\n")
             _write(_closing(chosen) + "\n")
 
     return _with_history(action, as_json=as_json)
@@ -216,7 +231,6 @@ def prune(
     ] = None,
 ) -> int:
     """Delete journals older than the settings keep_complete and keep_incomplete allow."""
-    from chatstream.cli.config import resolve
     from chatstream.store.retention import before, expire
 
     def action(history: History) -> None:
@@ -228,6 +242,16 @@ def prune(
         _note(f"journals deleted: {expired}")
 
     return _with_history(action)
+
+
+def _drawing(flags: Mapping[str, Any]) -> Callable[[str], None] | None:
+    """What draws an answer; None where its own bytes are wanted. Raises `ConfigError`."""
+    settings = resolve(flags).settings
+    look = {"as_json": False, "plain": False}
+    if not (is_screen(settings, **look) or is_rendered(settings, **look)):
+        return None
+    check_look(settings, **look)
+    return partial(show_answer, settings=settings)
 
 
 def _with_history(action: Callable[[History], None], *, as_json: bool = False) -> int:

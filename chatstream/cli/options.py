@@ -199,6 +199,21 @@ Timeout = Annotated[
     ),
 ]
 
+Color = Annotated[
+    str | None,
+    typer.Option(
+        "--color",
+        metavar="auto|always|never",
+        help="Use colours: on a terminal, always or never.",
+    ),
+]
+Render = Annotated[
+    bool | None,
+    typer.Option(
+        "--render/--no-render",
+        help="Draw the Markdown even in a pipe or file; for less -R, add --color always.",
+    ),
+]
 Theme = Annotated[
     str | None,
     typer.Option(

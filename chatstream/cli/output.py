@@ -3,24 +3,25 @@
 1. Standard output is for the answer, or for JSON; everything else goes to standard error. Only a
    terminal gets all of it on standard output, in its order.
 2. `is_screen` alone decides whether there is a live view. A pipe gets the answer's bytes, whatever
-   the environment says of colours and columns.
+   the environment says of colours and columns, unless `--render` asks for a drawn answer.
 3. What is to be copied, saved and notified comes after the sink has given the terminal back.
 """
 
 import contextlib
 import gc
+import io
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, TextIO, cast
 
 from chatstream.cancel import CancelToken
 from chatstream.cli import exits
-from chatstream.cli.config import Settings
+from chatstream.cli.config import Settings, When
 from chatstream.cli.interrupt import interrupts
-from chatstream.errors import Cancelled, ConfigError, OutputError
-from chatstream.events import Done, Error, Event, Terminal
+from chatstream.errors import Cancelled, ConfigError, OutputError, UsageError
+from chatstream.events import Content, Done, Error, Event, Terminal
 from chatstream.flow import Pulse, Sink, Told, close, drive, pipe
 from chatstream.nearest import did_you_mean
 from chatstream.redact import redact
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from chatstream.cli.copying import Copying
     from chatstream.cli.keyboard import Keyboard
     from chatstream.sinks.terminal import TerminalFile
+
+
+_NO_COLOR = {"auto": None, "always": False, "never": True}
+_FORCING = ("FORCE_COLOR", "CLICOLOR_FORCE")
 
 
 def is_screen(settings: Settings, *, as_json: bool, plain: bool) -> bool:
@@ -54,18 +59,30 @@ def knows_escapes() -> bool:
     return term not in {"", "dumb", "unknown"}
 
 
-def has_colours(descriptor: int) -> bool:
-    """Whether what is written there for people has colours."""
+def has_colours(descriptor: int, color: When = "auto") -> bool:
+    """Whether what is written there for people has colours. `color` is the setting."""
+    if color != "auto":
+        return color == "always"
     if os.environ.get("NO_COLOR"):
         return False
-    forced = os.environ.get("FORCE_COLOR", "") not in {"", "0"}
+    forced = any(os.environ.get(name, "") not in {"", "0"} for name in _FORCING)
     return forced or (os.isatty(descriptor) and knows_escapes())
 
 
-def check_look(settings: Settings, *, as_json: bool, plain: bool) -> None:
-    """Raises `ConfigError` for a look that the live view does not have."""
+def is_rendered(settings: Settings, *, as_json: bool, plain: bool) -> bool:
+    """Whether Markdown is drawn where there is no terminal."""
+    asked = as_json or plain or settings.accessible
+    return settings.render and not asked and not os.isatty(1)
+
+
+def check_look(
+    settings: Settings, *, as_json: bool, plain: bool, render: bool | None = None
+) -> None:
+    """Raises `ConfigError` for a look that does not exist, and what `check_render` raises."""
+    check_render(render, {"--json": as_json, "--plain": plain})
     name = settings.code_theme
-    if name is None or not is_screen(settings, as_json=as_json, plain=plain):
+    look = {"as_json": as_json, "plain": plain}
+    if name is None or not (is_screen(settings, **look) or is_rendered(settings, **look)):
         return
     from chatstream.sinks.code import is_code_theme
 
@@ -73,6 +90,15 @@ def check_look(settings: Settings, *, as_json: bool, plain: bool) -> None:
         names = code_themes()
         hint = did_you_mean(name, names, f"choose from: {', '.join(names)}")
         raise ConfigError(f"unknown code theme {name!r}", hint=hint)
+
+
+def check_render(render: bool | None, others: Mapping[str, bool]) -> None:
+    """Raises `UsageError` if `--render` was given, and one of these other options was, too."""
+    for name, given in others.items():
+        if render and given:
+            raise UsageError(
+                f"--render and {name} exclude each other", hint="leave one of them out"
+            )
 
 
 def code_themes() -> list[str]:
@@ -105,7 +131,7 @@ def present(
         events = copying.stage(events)
     screen = is_screen(settings, as_json=as_json, plain=plain)
     if told is not None:
-        events = _telling(events, told, screen=screen)
+        events = _telling(events, told, settings.color, screen=screen)
     if screen:
         status = _show_live(events, settings, token)
     else:
@@ -135,15 +161,17 @@ def _finish(copying: "Copying", token: CancelToken) -> bool:
         return False
 
 
-def tell(choice: "Choice") -> None:
+def tell(choice: "Choice", color: When = "auto") -> None:
     """A line in italics for the user who watches; nobody else gets it."""
     if os.isatty(2):
         line = clean(redact(str(choice)))
-        line = f"\x1b[{ADVICE}m{line}\x1b[0m" if has_colours(2) else line
+        line = f"\x1b[{ADVICE}m{line}\x1b[0m" if has_colours(2, color) else line
         standard_error().write(f"{line}\n".encode("utf-8", "replace"))
 
 
-def _telling(events: Iterator[Event], told: "list[Choice]", *, screen: bool) -> Iterator[Event]:
+def _telling(
+    events: Iterator[Event], told: "list[Choice]", color: When, *, screen: bool
+) -> Iterator[Event]:
     """The events; what is told is passed on before the one that comes next, and then no more."""
     try:
         for event in events:
@@ -151,7 +179,7 @@ def _telling(events: Iterator[Event], told: "list[Choice]", *, screen: bool) -> 
                 if os.isatty(2):
                     yield Told(line=redact(str(told[0])))
             elif told:
-                tell(told[0])
+                tell(told[0], color)
             yield event
             if told:
                 break
@@ -205,7 +233,8 @@ def tidy(settings: Settings) -> None:
 def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
     """Where there is no live view: events for `--json`, else the answer's own bytes.
 
-    For a screen reader whole sentences on a terminal; on a pipe the bytes, and sentences beside.
+    With `--render` it is drawn. For a screen reader whole sentences on a terminal; on a pipe the
+    bytes, and sentences beside.
     """
     sink: Sink
     reasoning = settings.reasoning == "show"
@@ -219,6 +248,8 @@ def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
             reasoning=reasoning,
             stats=settings.stats is not False,
         )
+    elif is_rendered(settings, as_json=as_json, plain=plain):
+        sink = _rendered(settings)
     else:
         sink = sink_class("plain")(
             Output(1),
@@ -226,9 +257,59 @@ def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
             terminal=os.isatty(1),
             reasoning=reasoning,
             stats=bool(settings.stats),
-            colours=NOTES[background_for(settings.theme, os.environ)] if has_colours(2) else None,
+            colours=_note_colours(settings),
         )
     return sink
+
+
+def _note_colours(settings: Settings) -> Mapping[str, str] | None:
+    coloured = has_colours(2, settings.color)
+    return NOTES[background_for(settings.theme, os.environ)] if coloured else None
+
+
+def _rendered(settings: Settings) -> Sink:
+    from rich.console import COLOR_SYSTEMS, Console
+
+    from chatstream.sinks.theme import theme_for
+
+    colours = has_colours(1, settings.color)
+    console = Console(file=io.StringIO(), force_terminal=True)
+    system = COLOR_SYSTEMS[console.color_system or "standard"] if colours else None
+    shows: Literal["colours", "nothing"] = "colours" if colours else "nothing"
+    sink: Sink = sink_class("rendered")(
+        Output(1),
+        standard_error(),
+        theme=theme_for(settings.theme, settings.code_theme, shows=shows),
+        width=_columns,
+        colors=system,
+        wrap=settings.wrap,
+        reasoning=settings.reasoning == "show",
+        stats=bool(settings.stats),
+        colours=_note_colours(settings),
+    )
+    return sink
+
+
+def _columns() -> int:
+    """What `COLUMNS` says, or the width of the terminal that errors or keys belong to, or 80."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isascii() and told.isdigit() and int(told[:9]) > 0:
+        return int(told[:9])
+    for descriptor in (2, 0):
+        with contextlib.suppress(OSError):
+            if columns := os.get_terminal_size(descriptor).columns:
+                return columns
+    return 80
+
+
+def show_answer(text: str, settings: Settings) -> None:
+    """Draw an answer of the past as it was drawn: on the terminal, or where `--render` asks."""
+    look = {"as_json": False, "plain": False}
+    if is_screen(settings, **look):
+        sink = _live(settings, cast("TextIO", sys.stdout))
+    else:
+        sink = choose_sink(settings, **look)
+    drive(iter([Content(text)]), sink)
 
 
 def _show_live(events: Iterator[Event], settings: Settings, token: CancelToken) -> int:
@@ -241,7 +322,7 @@ def _show_live(events: Iterator[Event], settings: Settings, token: CancelToken) 
     keyboard = Keyboard()
     file = TerminalFile(sys.stdout)
     with interrupts(token, keyboard.restore), keys(token, keyboard) as stage:
-        sink = DeferredSink(lambda: _live(settings, file, keyboard))
+        sink = DeferredSink(lambda: _live(settings, file, keyboard, lambda: file.ready))
         try:
             return show(pipe(events, stage), sink, token)
         finally:
@@ -249,25 +330,34 @@ def _show_live(events: Iterator[Event], settings: Settings, token: CancelToken) 
                 file.close()
 
 
-def _live(settings: Settings, file: "TerminalFile", keyboard: "Keyboard") -> Sink:
+def _live(
+    settings: Settings,
+    file: "TextIO | TerminalFile",
+    keyboard: "Keyboard | None" = None,
+    ready: Callable[[], bool] = lambda: True,
+) -> Sink:
+    """The live view. Without a keyboard the terminal is not asked for its background."""
     from rich.console import Console
 
     from chatstream.cli.background import ask
     from chatstream.sinks.theme import theme_for
 
     interval = settings.update_interval
-    console = Console(file=cast("TextIO", file), force_terminal=True)
+    console = Console(
+        file=cast("TextIO", file), force_terminal=True, no_color=_NO_COLOR[settings.color]
+    )
     shows: Literal["colours", "attributes", "nothing"]
     shows = "attributes" if console.no_color else "colours" if console.color_system else "nothing"
-    told = ask(keyboard, file.write) if settings.theme == "auto" and shows == "colours" else None
+    unknown = settings.theme == "auto" and shows == "colours"
+    told = ask(keyboard, file.write) if keyboard and unknown else None
     sink: Sink = sink_class("live")(
         console,
         theme=theme_for(settings.theme, settings.code_theme, told=told, shows=shows),
         reasoning=settings.reasoning,
         stats=settings.stats is not False,
         wrap=settings.wrap,
-        keys=keyboard.is_open,
-        ready=lambda: file.ready,
+        keys=keyboard is not None and keyboard.is_open,
+        ready=ready,
         **({} if interval is None else {"interval": interval}),
     )
     return sink

@@ -14,6 +14,7 @@ from chatstream.cli.numbers import number
 from chatstream.cli.options import (
     Accessible,
     CodeTheme,
+    Color,
     Copy,
     CopyCode,
     CopyTo,
@@ -21,6 +22,7 @@ from chatstream.cli.options import (
     Notify,
     Plain,
     Reasoning,
+    Render,
     SaveCode,
     SaveImages,
     Stats,
@@ -56,6 +58,8 @@ def replay(
     plain: Plain = False,
     reasoning: Reasoning = None,
     stats: Stats = None,
+    render: Render = None,
+    color: Color = None,
     theme: Theme = None,
     code_theme: CodeTheme = None,
     wrap: Wrap = None,
@@ -77,7 +81,7 @@ def replay(
     with interrupts(token):
         try:
             settings = resolve(settings_in(arguments)).settings
-            check_look(settings, as_json=as_json, plain=plain)
+            check_look(settings, as_json=as_json, plain=plain, render=render)
             copying = copying_in(arguments)
             events = play(source, None if instant else speed, token)
             if as_json:

@@ -15,6 +15,7 @@ from chatstream.cli.options import (
     Buffer,
     Coalesce,
     CodeTheme,
+    Color,
     ConnectTimeout,
     Copy,
     CopyCode,
@@ -34,6 +35,7 @@ from chatstream.cli.options import (
     Profile,
     Provider,
     Reasoning,
+    Render,
     Retries,
     SaveCode,
     SaveImages,
@@ -87,6 +89,8 @@ def resume(
     coalesce: Coalesce = None,
     reasoning: Reasoning = None,
     stats: Stats = None,
+    render: Render = None,
+    color: Color = None,
     theme: Theme = None,
     code_theme: CodeTheme = None,
     wrap: Wrap = None,
@@ -114,7 +118,7 @@ def resume(
         try:
             record = unfinished(run)
             resolved = settings_of(record, flags)
-            check_look(resolved.settings, as_json=as_json, plain=plain)
+            check_look(resolved.settings, as_json=as_json, plain=plain, render=render)
             settings = resolved.settings
             copying = copying_in(arguments)
             events = go_on(

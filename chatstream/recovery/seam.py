@@ -20,7 +20,7 @@ Text is held back only while it may still turn out to be a repetition.
 
 from __future__ import annotations
 
-import re
+from chatstream.fences import Fences, opening
 
 LONGEST = 200
 """Characters of an overlap; the longest that real models were seen to repeat (WIRE, resuming)."""
@@ -87,9 +87,10 @@ class Seam:
         opens = self._in_code and "\n" not in held and held.startswith("```"[: len(held)])
         if not final and (begins or opens or held in self._tail):
             return ""
-        if self._in_code and (fence := re.match(r"`{3,}\w[^\n]*\n", held)):
+        line, end, rest = held.partition("\n")
+        if self._in_code and end and (fence := opening(line)) and fence.info:
             self._in_code = False
-            self._held = held[fence.end() :]
+            self._held = rest
             return self._decide(final=final)
         return self._close(self._overlap(held))
 
@@ -144,11 +145,7 @@ def _common(left: str, right: str) -> int:
 
 def _in_code(text: str) -> bool:
     """Whether the text ends inside a fenced code block."""
-    fence = ""
+    fences = Fences()
     for line in text.split("\n"):
-        run = re.match(r" {0,3}(`{3,}|~{3,})", line)
-        if run and not fence:
-            fence = run[1]
-        elif run and run[1].startswith(fence) and not line[run.end() :].strip():
-            fence = ""
-    return bool(fence)
+        fences.line(line)
+    return fences.open is not None

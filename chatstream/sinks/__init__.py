@@ -7,6 +7,7 @@ from typing import Any
 
 SINKS: dict[str, str] = {
     "plain": "chatstream.sinks.plain:PlainSink",
+    "rendered": "chatstream.sinks.rendered:RenderedSink",
     "accessible": "chatstream.sinks.accessible:AccessibleSink",
     "jsonl": "chatstream.sinks.jsonl:JsonlSink",
     "live": "chatstream.sinks.live:LiveSink",

@@ -18,6 +18,7 @@ from math import ceil
 
 from chatstream import events as ev
 from chatstream.clock import Clock, monotonic
+from chatstream.fences import Fences, info_of, may_begin
 from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.output import Output, Writer
 from chatstream.sinks.sources import Sources
@@ -229,8 +230,6 @@ _SENTENCE = re.compile(
     rf"[.!?:\u2026]{_CLOSERS}\s+|[\u3002\uff01\uff1f\uff1a\uff0e\uff61]{_CLOSERS}\s*"
 )
 _NUMBER = re.compile(r"[ \t>]*\d+\.\s+")  # of a list item
-_FENCE = re.compile(r"[ \t>]*(?P<fence>`{3,}(?=[^`]*$)|~{3,})[ \t]*(?P<language>[^\s{},]*)")
-_FENCE_BEGUN = re.compile(r"[ \t>]*(?:`{0,2}$|`{3,}[^`]*$|~{0,2}$|~{3,})")
 
 
 class Sentences:
@@ -240,13 +239,12 @@ class Sentences:
         self._escaper = Escaper()
         self._held = ""
         self._middle = False  # the beginning of the line that is held has been handed out
-        self._fence = ""  # what opened the code that this is, if it is any
-        self._margin = 0  # how far that was indented
+        self._fences = Fences()
 
     @property
     def in_code(self) -> bool:
         """Whether code has begun and not ended."""
-        return bool(self._fence)
+        return self._fences.open is not None
 
     def feed(self, text: str) -> str:
         """The next piece; returns what can be said now."""
@@ -255,7 +253,7 @@ class Sentences:
         if len(self._held) > MOST:
             space = self._held.rfind(" ") + 1
             said.append(self._cut(space or len(self._held)))
-        elif not self._fence and (self._middle or not _FENCE_BEGUN.match(self._held)):
+        elif not self.in_code and (self._middle or not may_begin(self._held)):
             marker = None if self._middle else _NUMBER.match(self._held)
             end = 0
             for match in _SENTENCE.finditer(self._held, marker.end() if marker else 0):
@@ -265,7 +263,7 @@ class Sentences:
 
     def rest(self) -> str:
         """What is held, but for what may become a fence."""
-        if not self._middle and _FENCE_BEGUN.match(self._held):
+        if not self._middle and may_begin(self._held):
             return ""
         return self._cut(len(self._held))
 
@@ -282,19 +280,13 @@ class Sentences:
     def _line(self, line: str) -> str:
         """A line that is whole: itself, or what its fence means."""
         middle, self._middle = self._middle, False
-        fence = None if middle else _FENCE.match(line)
+        if middle or not self._fences.line(line):
+            return line + "\n"
+        fence = self._fences.open
         if fence is None:
-            return line + "\n"
-        at, end = fence.span("fence")
-        if not self._fence:
-            self._fence, self._margin = fence["fence"], at
-            language = fence["language"]
-            return f"Code, {language}:\n" if language else "Code:\n"
-        closes = fence["fence"].startswith(self._fence) and not line[end:].strip()
-        if not closes or at > self._margin + 3:
-            return line + "\n"
-        self._fence = ""
-        return f"{_END_OF_CODE}\n"
+            return f"{_END_OF_CODE}\n"
+        language = info_of(fence.info).language
+        return f"Code, {language}:\n" if language else "Code:\n"
 
 
 def sentence(words: str) -> str:

@@ -27,6 +27,7 @@ from __future__ import annotations
 from copy import copy
 from typing import NamedTuple
 
+from chatstream.fences import BLANKS, Fence, opening
 from chatstream.sinks import tex
 from chatstream.sinks.numbering import NO_LIST, Numbering
 from chatstream.sinks.paragraphs import Display, Text
@@ -49,15 +50,12 @@ from chatstream.sinks.pieces import (
     Where,
 )
 from chatstream.sinks.scan import (
-    BLANKS,
     Cursor,
     Marker,
     box_of,
     cells_of,
-    closes,
     columns_of,
     cut_of,
-    fence_of,
     heading_of,
     is_rule,
     is_undecided,
@@ -74,8 +72,8 @@ DEEPEST = 20
 """Quotes and items within each other. A line costs time for each of them."""
 
 
-class _Fence(NamedTuple):
-    fence: str
+class _Fenced(NamedTuple):
+    fence: Fence
     indent: int
 
 
@@ -99,7 +97,7 @@ class Blocks:
         self._shown = 0  # containers that a piece was handed out of
         self._bare = False  # the last container is an item, and its first line was empty
         self._lists: tuple[Numbering, ...] = ()  # the last item of the list at each depth
-        self._leaf: Text | _Fence | _Indented | Display | _Grid | None = None
+        self._leaf: Text | _Fenced | _Indented | Display | _Grid | None = None
         self._gap = False
         self._number = 0
         self._out: list[Piece] = []
@@ -132,8 +130,9 @@ class Blocks:
         rest = self._copy()
         line, leaf = rest._line, rest._leaf
         verbatim = isinstance(leaf, Display) or (isinstance(leaf, Text) and leaf.formula != "")
-        if isinstance(leaf, _Fence):
-            if line.strip(" \t>")[:1] == leaf.fence[0] and not line.strip(" \t>`~"):
+        if isinstance(leaf, _Fenced):
+            mark, levels = leaf.fence.mark, leaf.fence.levels
+            if not levels and line.strip(" \t>")[:1] == mark[0] and not line.strip(" \t>`~"):
                 rest._line = ""  # the end of the code, most likely
         elif not (rest._midline or verbatim) and is_undecided(line):
             rest._line = ""
@@ -170,7 +169,7 @@ class Blocks:
         leaf = probe._leaf
         if (
             isinstance(leaf, Text | Display)
-            or (isinstance(leaf, _Fence) and leaf is self._leaf)
+            or (isinstance(leaf, _Fenced) and leaf is self._leaf)
             or (isinstance(leaf, _Indented) and not leaf.blanks)
         ):
             probe._out = [*self._out, *probe._out]
@@ -268,10 +267,13 @@ class Blocks:
     def _verbatim(self, at: Cursor, *, whole: bool) -> bool:
         """Whether this is a line of the open code or formula."""
         match self._leaf:
-            case _Fence(fence, indent):
-                if at.indent < 4 and closes(fence, at.content):
+            case _Fenced(fence, indent):
+                after = fence.after(at.content, at.indent)
+                if after is None:
                     self._end_leaf()
                 else:
+                    if after is not fence:
+                        self._leaf = _Fenced(after, indent)
                     at.skip(indent)
                     self._out.append(CodeLine(at.rest, joined=not whole))
                 return True
@@ -325,11 +327,10 @@ class Blocks:
         if first == "#" and (heading := heading_of(content)):
             self._close_to(matched)
             self._out.append(Heading(self._where(), *heading))
-        elif first in "`~" and (opening := fence_of(content)):
-            fence, info = opening
+        elif first in "`~" and (fence := opening(content)):
             self._close_to(matched)
-            self._out.append(Code(self._where(), info))
-            self._leaf = _Fence(fence, indent)
+            self._out.append(Code(self._where(), fence.info))
+            self._leaf = _Fenced(fence, indent)
         elif (
             first in "$\\"
             and not isinstance(self._leaf, Display)  # which ends here, most likely

@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from markdown_it import MarkdownIt
-from markdown_it.common.utils import unescapeAll
+from chatstream.fences import info_of
+from chatstream.sinks.blocks import Blocks
+from chatstream.sinks.pieces import Code, CodeLine, End
 
 _LINE_END = re.compile(r"\r\n?")
 _LANGUAGES = {
@@ -67,7 +68,7 @@ _EXTENSIONS = {name: ending for ending, names in _LANGUAGES.items() for name in 
 
 
 class CodeBlock(NamedTuple):
-    """One block. `language` is the first word after the fence, "" without one."""
+    """One block. `language` is what the words after the fence name (`fences`), "" for none."""
 
     language: str
     code: str
@@ -75,24 +76,22 @@ class CodeBlock(NamedTuple):
 
 def code_blocks(text: str) -> list[CodeBlock]:
     """All code blocks of an answer, in order."""
-    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    # Inline markup tells nothing here; the parser's own clean-up would replace every NUL.
-    parser.core.ruler.enableOnly(["block"])
-    return [
-        CodeBlock(_first_word(token.info), _ended(token.content))
-        for token in parser.parse(_LINE_END.sub("\n", text))
-        if token.type in {"fence", "code_block"}
-    ]
+    blocks = Blocks()
+    found: list[CodeBlock] = []
+    language = ""
+    lines: list[str] | None = None
+    for piece in [*blocks.feed(_LINE_END.sub("\n", text)), *blocks.finish()]:
+        match piece:
+            case Code(_, info):
+                language, lines = info_of(info).language, []
+            case CodeLine(line, joined) if lines is not None:
+                lines.append(line if joined else line + "\n")
+            case End() if lines is not None:
+                found.append(CodeBlock(language, "".join(lines)))
+                lines = None
+    return found
 
 
 def extension_of(language: str) -> str:
     """What the name of a file in this language ends with: ".py"; ".txt" for an unknown one."""
     return _EXTENSIONS.get(language.lower(), ".txt")
-
-
-def _first_word(info: str) -> str:
-    return next(iter(unescapeAll(info).split(maxsplit=1)), "")
-
-
-def _ended(code: str) -> str:
-    return code + "\n" if code and not code.endswith("\n") else code

@@ -199,19 +199,24 @@ class LiveSink:
         self._end_text()
         if sources := self._sources.lines():
             self._note([[], *(line_of(source, self._theme.dim) for source in sources)])
+        lines = [_said(words, style) for words, style in self._closing(event)]
+        self._note([[], *lines] if lines and (self._shown or self._parted) else lines)
+        self.close()
+
+    def _closing(self, event: ev.Terminal) -> Iterable[tuple[str, Style]]:
+        """What is said at the end."""
         if isinstance(event, ev.Done):
             for words in ending(event, stats=False):
-                self._say(words, self._theme.warning)
+                yield words, self._theme.warning
             if self._stats:
-                self._say(f"✓ {self._model} · {figures(event)}", self._theme.success)
+                yield f"✓ {self._model} · {figures(event)}", self._theme.success
         else:
             if event.code == "cancelled":
-                self._say("■ stopped", self._theme.warning)
+                yield "■ stopped", self._theme.warning
             else:
-                self._say(f"✗ {event.message}", self._theme.failure)
+                yield f"✗ {event.message}", self._theme.failure
             for words in advice(event):
-                self._say(words, self._theme.dim)
-        self.close()
+                yield words, self._theme.dim
 
     def _press(self, event: Key, now: float) -> None:
         match event.pressed:
@@ -231,7 +236,7 @@ class LiveSink:
 
     def _say(self, words: str | None, style: Style) -> None:
         if words:
-            self._note([Prose(line_of(clean(words).replace("\n", " "), style), 2)])
+            self._note([_said(words, style)])
 
     def _note(self, lines: Iterable[Line]) -> None:
         """Lines of ours, after what is final by now."""
@@ -279,3 +284,8 @@ class LiveSink:
         open_lines = self._apart(self._markdown.draw_open(self._blocks.open()))
         self._region.paint(final, open_lines, below, joined=self._joined and bool(final))
         self._changed = False
+
+
+def _said(words: str, style: Style) -> Line:
+    """A line of ours."""
+    return Prose(line_of(clean(words).replace("\n", " "), style), 2)

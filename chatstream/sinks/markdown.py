@@ -1,9 +1,9 @@
 """Pieces of Markdown drawn as lines that the terminal itself wraps.
 
-1. A paragraph's line is one line, and so is a line of code, which has no border and no indent: a
-   copy from the terminal is what the model wrote. Lists and quotes get a short marker before each
-   line. So do the lines of a display formula, which stay as they are. Prose wraps at words
-   (`wrapping`), tables are laid out to the terminal's width.
+1. A paragraph is one line, and so is each line of code and of a display formula: a copy from the
+   terminal is what the model wrote. Lists and quotes get a short marker before each line. Prose
+   wraps at words (`wrapping`), tables are laid out to the terminal's width. Code stands between
+   two lines of ours; in an item or a quote it has the indent of the text there, in blanks.
 2. What is drawn of a piece depends on the pieces before it and not on those after it. So the lines
    of pieces drawn one by one are those of all of them drawn at once.
 3. The widths of a table's columns come from its first `HELD` rows; later rows are fitted in.
@@ -19,18 +19,23 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.segment import Segment
 
+from chatstream.fences import Info, info_of
 from chatstream.sinks import pieces as md
 from chatstream.sinks.code import Highlighter
 from chatstream.sinks.inline import Inline
-from chatstream.sinks.lines import Line, expanded, line_of, text_of
+from chatstream.sinks.lines import Line, cropped, expanded, line_of, text_of
 from chatstream.sinks.scan import alert_of
 from chatstream.sinks.tables import HELD, Cell, Grid
 from chatstream.sinks.tags import is_fold
 from chatstream.sinks.theme import Theme
+from chatstream.sinks.words import one_line
 from chatstream.sinks.wrapping import Prose, Wrap, like
 
 _BAR = "▌ "
 _RULE = 40  # cells
+_FRAME = 30  # cells of the lines around code, if what the upper one says is no longer
+_LEAST = 10  # cells for a line with words in it
+_LABEL = 60  # characters of a language or a file name
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,9 @@ class Markdown:
         self._whole = True  # what is drawn now is final
         self._ended = True  # the text of what is drawn now is whole; markup in it may not end later
         self._code: Highlighter | None = None
+        self._margin = ""  # before each line of the code
+        self._lower: Line = []  # the line below it
+        self._closed = False  # and that one is due
         self._grid: Grid | None = None
         self._containers: tuple[md.Container, ...] = ()  # of the last piece
         self._block = False  # the last piece was code or a table
@@ -118,9 +126,12 @@ class Markdown:
                 self._joined = joined
             case md.Code(where, info):
                 self._begin(where, apart=True)
-                if where.fresh < len(where.containers):
-                    self._add([[]], where)
                 self._code = Highlighter(info, self._theme.code)
+                before, following = self._before(where)
+                room = self._width() - cell_len(text_of(before))
+                self._add([_frame(info_of(info), room, self._theme)], where)
+                self._margin = " " * cell_len(text_of(following))
+                self._lower = [*following, *_frame(None, room, self._theme)]
             case md.CodeLine(text, joined):
                 self._code_line(text, joined=joined)
             case md.Table(where, columns, header):
@@ -138,12 +149,17 @@ class Markdown:
             case md.End():
                 if self._grid is not None:
                     self._lay_out()
+                if self._code is not None:
+                    self._closed = True
+                    if self._whole:  # else more of it may come
+                        self._close_code()
                 self._code = self._grid = None
                 self._block = True
             case md.Nothing(where):
                 self._begin(where)
                 self._add([[]], where)
             case md.Literal(text):
+                self._close_code()
                 self._add([line_of(text)])
 
     def _cells(self, texts: Sequence[str]) -> list[Cell]:
@@ -153,6 +169,12 @@ class Markdown:
             [*map(expanded, self._inline.lines(text, ended=self._ended or at != written))]
             for at, text in enumerate(texts)
         ]
+
+    def _close_code(self) -> None:
+        """The line below code that has ended."""
+        if self._closed:
+            self._lines.append(self._lower)
+            self._closed = False
 
     def _lay_out(self) -> None:
         assert self._grid is not None
@@ -165,6 +187,8 @@ class Markdown:
             line = line_of(text)  # a part of an endless line
         else:
             line = self._code.feed(text) if self._whole else self._code.peek(text)
+        if line and self._margin and not self._joined:
+            line = [Segment(self._margin), *expanded(line)]
         self._add([line])
         self._joined = joined
 
@@ -186,6 +210,7 @@ class Markdown:
 
     def _begin(self, where: md.Where, *, apart: bool = False) -> None:
         """The empty line before a block, if there is one."""
+        self._close_code()
         if self._begun and (where.gap or apart or self._block):
             common = [
                 now
@@ -217,6 +242,17 @@ class Markdown:
 
 def _begins_quote(where: md.Where) -> bool:
     return where.fresh < len(where.containers) and isinstance(where.containers[-1], md.Quote)
+
+
+def _frame(info: Info | None, room: int, theme: Theme) -> Line:
+    """The line above a block of code, which says what it is; without `info`, the one below it."""
+    label = " · ".join(one_line(it, _LABEL) for it in info or () if it)
+    cells = max(1, min(_FRAME, room))
+    if not label or room < _LEAST:
+        return line_of("─" * cells, theme.rule)
+    named = [Segment(" "), *cropped(line_of(label, theme.dim), room - 8), Segment(" ")]
+    after = max(3, cells - 3 - cell_len(text_of(named)))
+    return [Segment("───", theme.rule), *named, Segment("─" * after, theme.rule)]
 
 
 def _quoted(containers: Iterable[md.Container]) -> bool:

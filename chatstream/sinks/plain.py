@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from chatstream import events as ev
 from chatstream.events import Content
 from chatstream.sinks.escape import Escaper, clean
-from chatstream.sinks.output import Output, Writer
+from chatstream.sinks.output import Writer
 from chatstream.sinks.sources import Sources
 from chatstream.sinks.words import advice, ending, figures, note
 
@@ -23,7 +23,7 @@ class PlainSink:
 
     def __init__(
         self,
-        output: Output,
+        output: Writer,
         notes: Writer,
         *,
         terminal: bool,

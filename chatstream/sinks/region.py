@@ -29,12 +29,11 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from rich.cells import cell_len
-from rich.color import ColorSystem
 from rich.console import COLOR_SYSTEMS, Console, ConsoleRenderable, RenderHook
 from rich.segment import Segment
 
 from chatstream.sinks.lines import Line, cropped, is_sure, rows_of, text_of
-from chatstream.sinks.theme import in_sixteen
+from chatstream.sinks.theme import escaped
 from chatstream.sinks.wrapping import Prose, blanks, like, wrapped
 
 _UPDATE = "\x1b[?2026h"
@@ -70,7 +69,6 @@ _REFLOWING = ("TMUX", "VTE_VERSION", "KONSOLE_VERSION", "WT_SESSION")
 _REFLOWING_PROGRAMS = ("iTerm.app", "Apple_Terminal", "WezTerm", "vscode")
 _REFLOWING_TERMS = ("tmux", "xterm-kitty", "xterm-ghostty", "alacritty", "foot")
 
-_SIXTEEN_COLORS = (ColorSystem.STANDARD, ColorSystem.WINDOWS)
 _NOBODY_KNOWS = 1 << 30  # cells from the left
 
 
@@ -259,12 +257,7 @@ class Region(RenderHook):
     def _put(self, row: _Row, line: Line) -> None:
         """Write a part of a row at the cursor."""
         segments = Segment.remove_color(line) if self.console.no_color else line
-        if self._colors in _SIXTEEN_COLORS:
-            segments = [Segment(it.text, it.style and in_sixteen(it.style)) for it in segments]
-        text = "".join(
-            style.render(text, color_system=self._colors) if style else text
-            for text, style, _ in segments
-        )
+        text = escaped(list(segments), self._colors)
         if row.sure:
             self._out.append(text)
             self._cell += cell_len(text_of(line))
@@ -380,9 +373,9 @@ def _rows(line: Line, width: int, *, final: bool = False, joined: bool = False) 
     ]
 
 
-def _to_the_margin(_cells: int, width: int) -> Segment:
+def _to_the_margin(cells: int, width: int) -> Segment:
     """Fills a row of which nobody knows how wide it is: its last cell makes the terminal wrap."""
-    return Segment(f"\x1b[{width}G ")
+    return Segment(f"\x1b[{width}G " if cells else "")
 
 
 def _common(old: Line, new: Line) -> int:

@@ -13,16 +13,15 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from chatstream.fences import BLANKS
 from chatstream.sinks import tex
-
-BLANKS = " \t"
 
 _HEADING = re.compile(r"#{1,6}(?=[ \t]|$)")
 _UNDERLINE = re.compile(r"(?:=+|-+)[ \t]*$")
-_FENCE = re.compile(r"(`{3,})([^`]*)$|(~{3,})(.*)$")
 _MARKER = re.compile(r"[-+*](?=[ \t]|$)|([0-9]{1,9})([.)])(?=[ \t]|$)")
 _DELIMITERS = re.compile(r"[|:][-:| \t]+$|-[-:|][-:| \t]*$")
 _DELIMITER = re.compile(r":?-+:?")
+_PIPE = re.compile(r"(?<!\\)\|")
 _RUN = re.compile(r"`+")
 _CELL_MARK = re.compile(r"\\.|`+|\|")
 _UNDECIDED = re.compile(r"[-+*_=#`~|: \t]*$|[0-9]{1,9}[.)]?$")
@@ -134,19 +133,6 @@ def is_rule(content: str) -> bool:
     return sign in "*_-" and not content.strip(sign + BLANKS) and content.count(sign) >= 3
 
 
-def fence_of(content: str) -> tuple[str, str] | None:
-    """The fence that opens a code block, and the words after it."""
-    match = _FENCE.match(content)
-    if match is None:
-        return None
-    return match[1] or match[3], (match[2] or match[4] or "").strip(BLANKS)
-
-
-def closes(fence: str, content: str) -> bool:
-    """Whether the line closes what the fence opened."""
-    return content.startswith(fence) and not content.rstrip(BLANKS).strip(fence[0])
-
-
 def columns_of(content: str) -> tuple[str, ...]:
     """The alignments in the row between a table's header and its body; none in another line."""
     if not _DELIMITERS.match(content):
@@ -166,14 +152,14 @@ def cells_of(content: str, columns: int = 0) -> tuple[str, ...]:
     Where that does not give `columns` cells, other readings are tried: the pipes in code part
     cells, as GFM has it, or `||` is an operator.
     """
-    outside = _pipes(content, in_code=False)
-    readings = [outside]
-    if columns and len(_split(content, outside)) != columns:
-        readings += [
-            _pipes(content, in_code=True),
-            [at for at in outside if not _doubled(content, at)],
-        ]
-    cells = [_split(content, pipes) for pipes in readings]
+    plain = _PIPE.split(content)
+    readings = [plain]
+    if "`" in content:
+        readings.insert(0, _parted(content, _pipes_outside_code(content)))
+    if "||" in content:
+        pipes = _pipes_outside_code(content)
+        readings.append(_parted(content, [at for at in pipes if not _doubled(content, at)]))
+    cells = [*map(_cells, readings)]
     return next((it for it in cells if len(it) == columns), cells[0])
 
 
@@ -185,7 +171,7 @@ def row_of(content: str, columns: int) -> tuple[str, ...]:
     return cells + ("",) * (columns - len(cells))
 
 
-def _pipes(content: str, *, in_code: bool) -> list[int]:
+def _pipes_outside_code(content: str) -> list[int]:
     """Where the pipes are that part cells."""
     last = {mark[0]: mark.start() for mark in _RUN.finditer(content)}  # of each length of backticks
     pipes: list[int] = []
@@ -194,7 +180,7 @@ def _pipes(content: str, *, in_code: bool) -> list[int]:
         start, at = mark.span()
         if mark[0] == "|":
             pipes.append(start)
-        elif mark[0][0] == "`" and not in_code and last[mark[0]] > start:
+        elif mark[0][0] == "`" and last[mark[0]] > start:
             closing = re.compile(f"(?<!`){mark[0]}(?!`)").search(content, at)
             at = closing.end() if closing else at
     return pipes
@@ -204,16 +190,20 @@ def _doubled(content: str, at: int) -> bool:
     return "|" in (content[at - 1 : at], content[at + 1 : at + 2])
 
 
-def _split(content: str, pipes: Sequence[int]) -> tuple[str, ...]:
-    """The texts between these pipes, without the empty ones outside of the first and the last."""
-    ends = [*pipes, len(content)]
+def _parted(content: str, pipes: Sequence[int]) -> list[str]:
+    """The texts between these pipes."""
     starts = [0, *(at + 1 for at in pipes)]
-    cells = [content[start:end].strip(BLANKS) for start, end in zip(starts, ends, strict=True)]
+    return [content[start:end] for start, end in zip(starts, [*pipes, len(content)], strict=True)]
+
+
+def _cells(parts: Sequence[str]) -> tuple[str, ...]:
+    """Cells without the empty texts outside of the first and the last pipe."""
+    cells = [part.strip(BLANKS).replace("\\|", "|") for part in parts]
     if not cells[0]:
         del cells[0]
     if cells and not cells[-1]:
         del cells[-1]
-    return tuple([cell.replace("\\|", "|") for cell in cells])
+    return tuple(cells)
 
 
 def is_undecided(line: str) -> bool:

@@ -1,14 +1,16 @@
 """Tables: columns as wide as their cells, as far as the terminal has room for them.
 
 1. A word, or a number, is never cut in two: the longest one is the least width of its column. Only
-   an address (`://`), and a word that no row of the terminal can hold, are broken, after a mark
-   like `/` if possible. A cell that is wider than its column is broken between words.
+   an address (`://`), and a word that no row of the terminal can hold, are broken: after `/`, `?`
+   or `&` if possible, else after a mark like `.` or `-`. A cell that is wider than its column is
+   broken between words.
 2. Where that does not fit, the separators get narrow; and where that does not help, each row
    becomes a record: a line for each cell, with the title of its column, and an empty line between
    two records.
 3. That is decided, and widths are measured, by the rows that are there when the first of them are
    laid out, `HELD` at most. A later row that needs more room than they have makes columns wider
-   from there on, as far as the terminal has room; where it has none, that row is a record.
+   from there on, as far as the terminal has room. Where it has none, that row alone has widths of
+   its own; and where even its words do not fit, it is a record.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ _SEPARATORS = (" │ ", "│")
 _ADDRESS_ROOM = 16
 """Cells that a column with an address has at least, if the address is that long."""
 _HANG = 2
-_PART = re.compile(r"[^/?&=._-]*[/?&=._-]*")  # of a word that has to be broken
+# The parts of a word that has to be broken, and those of a part that is still too wide.
+_PARTS = (re.compile(r"[^/?&]+[/?&]*|[/?&]+"), re.compile(r"[^=._-]+[=._-]*|[=._-]+"))
 
 Cell = Sequence[Line]
 """The lines of a cell; more than one where it has line breaks of its own."""
@@ -51,6 +54,8 @@ class Grid:
     separator: str = ""  # none where each row is a record
     is_fixed: bool = False
     """Whether rows can be laid out one by one."""
+    after_record: bool = False
+    """Whether the last row was a record."""
 
     def with_row(self, row: Sequence[Cell]) -> Grid:
         """The table and one more row."""
@@ -68,14 +73,16 @@ class Grid:
             rule = crossing.join("─" * cells for cells in table.widths)
             lines.append(line_of(rule, self.theme.rule))
         for row in self.rows:
-            if widths := table._widths_for(row, room):
-                table = replace(table, widths=widths)
-                lines += row.laid_out(table)
+            widths = table._widths_for(row, room)
+            if (table.after_record or not widths) and (lines or self.is_fixed):
+                lines.append([])
+            if widths:
+                lines += row.laid_out(replace(table, widths=widths))
             else:
-                lines += [[]] if lines or self.is_fixed else []
-                lines += row.record(self.header)
+                lines += row.record(self.header, room)
+            table = table._after(widths, room)
         if not lines and not self.is_fixed:  # records, of which there is none so far
-            lines = [*_Row([()] * len(self.header)).record(self.header)]
+            lines = [*_Row([()] * len(self.header)).record(self.header, room)]
         befores = [other if at or self.is_fixed else first for at in range(len(lines))]
         drawn = [_within(before, line) for before, line in zip(befores, lines, strict=True)]
         return drawn, replace(table, rows=())
@@ -89,11 +96,18 @@ class Grid:
         return replace(self, is_fixed=True)
 
     def _widths_for(self, row: _Row, room: int) -> tuple[int, ...]:
-        """The widths that the columns have from this row on; none where it has to be a record."""
+        """The widths that the columns have in this row; none where it has to be a record."""
         if not self.separator:
             return ()
         wider = _fitting([row], room, self.separator, self.widths)
-        return wider or _fitting([row], room, self.separator)  # the terminal is narrower by now
+        return wider or _fitting([row], room, self.separator)
+
+    def _after(self, widths: tuple[int, ...], room: int) -> Grid:
+        """The table after a row of these widths, which stay where no column had to give way."""
+        grown = all(new >= old for new, old in zip(widths, self.widths, strict=False))
+        is_wider = sum(self.widths) + len(self.separator) * (len(self.widths) - 1) > room
+        stay = widths if widths and (grown or is_wider) else self.widths  # wider than the terminal
+        return replace(self, widths=stay, after_record=not widths)
 
 
 class _Row:
@@ -117,17 +131,18 @@ class _Row:
             self._lines = list(self._lay_out(table))
         return self._lines
 
-    def record(self, header: Sequence[Cell]) -> Iterator[Line]:
-        """A line for each cell, with its title; more for a cell that has line breaks."""
-        for titles, cell in zip(header, self._cells, strict=True):
-            title = _joined(titles)
-            if title:
-                colon = "" if title[-1].text.endswith(":") else ":"
-                title = [*title, Segment(colon, title[-1].style), Segment(" ")]
-            first, *others = cell or [[]]
-            yield Prose(_stripped([*title, *first]), _HANG)
+    def record(self, header: Sequence[Cell], room: int) -> Iterator[Line]:
+        """A line for each cell, with its title; more for a cell that has line breaks.
+
+        They hang where that leaves room for each word that `room` cells can hold.
+        """
+        cells = [_titled(*it) for it in zip(header, self._cells, strict=True)]
+        words = [it for cell in cells for it in _words(cell) if it <= room]
+        hang = _HANG if max(words, default=0) <= room - _HANG else 0
+        for first, *others in cells:
+            yield Prose(first, hang)
             for line in others:
-                yield Prose([Segment(" " * _HANG), *line], _HANG)
+                yield Prose([*line_of(" " * hang), *line], hang)
 
     def _lay_out(self, table: Grid) -> Iterator[Line]:
         cells = [
@@ -196,10 +211,15 @@ def _cells(line: Line) -> int:
     return cell_len(text_of(line))
 
 
-def _joined(cell: Cell) -> Line:
-    """The lines of a cell as one."""
-    first, *others = cell or [[]]
-    return [*first, *(it for line in others for it in (Segment(" "), *line))]
+def _titled(titles: Cell, cell: Cell) -> Cell:
+    """The lines of a cell of a record, with the title of its column, as one line, before them."""
+    first, *others = titles or [[]]
+    title = [*first, *(it for line in others for it in (Segment(" "), *line))]
+    if title:
+        colon = "" if title[-1].text.endswith(":") else ":"
+        title += [Segment(colon, title[-1].style), Segment(" ")]
+    line, *others = cell or [[]]
+    return [_stripped([*title, *line]), *others]
 
 
 def _stripped(line: Line) -> Line:
@@ -238,13 +258,14 @@ def _broken(cell: Line, width: int) -> list[Line]:
     return parts_of(cell, [*ranges, (start, end)])
 
 
-def _pieces(text: str, start: int, end: int, width: int) -> Iterator[tuple[int, int]]:
+def _pieces(
+    text: str, start: int, end: int, width: int, parts: Sequence[re.Pattern[str]] = _PARTS
+) -> Iterator[tuple[int, int]]:
     """A word, or the parts that one has to be cut into which no line can hold."""
     if cell_len(text[start:end]) <= width:
         yield start, end
-        return
-    for part in _PART.finditer(text, start, end):
-        if part[0] and cell_len(part[0]) <= width:
-            yield part.span()
-        else:
-            yield from ((at, at + 1) for at in range(*part.span()))
+    elif parts:
+        for part in parts[0].finditer(text, start, end):
+            yield from _pieces(text, *part.span(), width, parts[1:])
+    else:
+        yield from ((at, at + 1) for at in range(start, end))

@@ -12,8 +12,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from rich.color import ColorSystem
+from rich.segment import Segment
 from rich.style import Style
 
+from chatstream.sinks.lines import Line
 from chatstream.sinks.palette import PALETTES, SIXTEEN, Background, background_for
 
 _HEADINGS = ("bold underline", "bold", "bold italic", "underline", "underline italic", "italic")
@@ -101,3 +104,12 @@ def in_sixteen(style: Style) -> Style:
     if color is None or color.triplet is not None or color.number not in SIXTEEN:
         return style
     return style + Style.parse(SIXTEEN[color.number])
+
+
+def escaped(line: Line, colors: ColorSystem | None) -> str:
+    """The text of a line, with the escape sequences of its styles; without colours no sequences."""
+    if colors in (ColorSystem.STANDARD, ColorSystem.WINDOWS):
+        line = [Segment(it.text, it.style and in_sixteen(it.style)) for it in line]
+    return "".join(
+        style.render(text, color_system=colors) if style else text for text, style, _ in line
+    )

@@ -21,9 +21,10 @@ from typing import Literal
 
 from chatstream import events as ev
 from chatstream.sinks.escape import Escaper
-from chatstream.sinks.lines import Line, line_of, rows_of
+from chatstream.sinks.lines import Line, line_of
 from chatstream.sinks.theme import Theme
 from chatstream.sinks.words import counted
+from chatstream.sinks.wrapping import Prose, wrapped
 
 Mode = Literal["show", "hide"] | None
 
@@ -119,10 +120,10 @@ class Thoughts:
         return []
 
     def _line(self, line: str) -> Line:
-        return line_of(line.expandtabs(), self._theme.dim)
+        return Prose(line_of(line.expandtabs(), self._theme.dim), hang=0)
 
     def _rows(self, line: str, width: int) -> list[Line]:
-        return rows_of(self._line(line), max(1, width))
+        return wrapped(Prose(self._line(line), hang=0), max(1, width))
 
 
 def _broken(line: str) -> Iterator[str]:

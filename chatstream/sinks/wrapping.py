@@ -51,7 +51,7 @@ _WIDE_APART = re.compile("[\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")  # flag
 Wrap = Literal["words", "terminal", "none"]
 """Who wraps prose: we at words, or the terminal; "none" also keeps the source's own lines."""
 Filler = Callable[[int, int], Segment]
-"""What fills a row: given the cells that are left of it, and its width."""
+"""What fills a row that ends after a word: given the cells that are left, and its width."""
 
 
 def blanks(cells: int, _width: int) -> Segment:
@@ -110,7 +110,7 @@ def wrapped(line: Prose, width: int, filler: Filler = blanks) -> list[Line]:
         return [line]
     hang = min(line.hang, width // 2)
     ranges: list[tuple[int, int]] = []
-    fills: list[int] = []  # cells to be filled; 0 within a word
+    fills: list[int | None] = []  # cells to be filled; None within a word
     hangs: list[int] = [0]
     start = end = used = 0  # the row so far: its characters, and the cells with the hang
     for word in words_of(text):
@@ -133,15 +133,20 @@ def wrapped(line: Prose, width: int, filler: Filler = blanks) -> list[Line]:
             cell = widest(text[at])
             if used + cell > width and at > start:
                 ranges.append((start, at))
-                fills.append(0)
+                fills.append(None)
                 hangs.append(0)
                 start, used = at, 0
             used += cell
+    if used + len(text) - end > width:  # the blanks at the end, which are a joint if it goes on
+        ranges.append((start, end))
+        fills.append(width - used)
+        hangs.append(hang or int(used == width))
+        start = len(text)
     ranges.append((start, len(text)))
     rows = parts_of(line, ranges)
-    for row, cells in zip(rows, fills, strict=False):
-        if cells:
-            row.append(filler(cells, width))
+    for row, room_left in zip(rows, fills, strict=False):
+        if room_left is not None and (filled := filler(room_left, width)).text:
+            row.append(filled)
     return [
         [Segment(" " * cells), *row] if cells else row
         for row, cells in zip(rows, hangs, strict=True)

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from chatstream.events import Content, Event, Metadata, Reasoning, Retry
+from chatstream.fences import Fences, may_begin
 from chatstream.flow import Burst, Finish
 
 _CLOSING = {
@@ -40,10 +41,6 @@ _LONGEST_HEAD = 500  # characters; a real one has a role, a channel, a recipient
 
 # These are compiled by their first use, most answers have none: a hundredth of a start.
 _LONE = rf" {{0,3}}(?P<tag>{'|'.join(map(re.escape, _CLOSERS))})[ \t\r]{{0,20}}\n?"
-# A fence may stand in a list or a quote, and is as deep as they are.
-_DEEP = r"[ \t]*(?:(?:[-*+>]|\d{1,9}[.)])[ \t]+)*"
-_FENCE = rf"{_DEEP}(`{{3,}}(?=[^`]*$)|~{{3,}})((?s:.*))"
-_FENCE_BEGUN = rf"{_DEEP}(?:[-*+>]|\d{{1,9}}[.)]?|`{{0,2}}|`{{3,}}[^`]*|~{{0,2}}|~{{3,}}(?s:.*))"
 _MATTERS = re.compile(r"[ \t]*(?:[`~<\[>*+\d-]|$)")  # told from the beginning of most lines
 _LONGEST_LINE = 1000  # characters of a line that opens or closes a fence
 
@@ -107,7 +104,7 @@ class ThinkingSplitter:
         self._aside = False  # the message of gpt-oss that we are in is reasoning
         self._marked = False  # there was an opening tag or mark
         self._line: str | None = ""  # this line so far, while a fence or a tag may come of it
-        self._fence = ""  # the run that opened the code we are in
+        self._fences = Fences()
         self._state: _State = ThinkingSplitter._begin
         if begun.strip():
             self._state = ThinkingSplitter._text
@@ -203,23 +200,24 @@ class ThinkingSplitter:
             self._line = "" if end else None
             return _pass(parts, text, end or len(text))
         line = self._line + (text[:end] if end else text)
-        if not _MATTERS.match(line):
+        if not (_MATTERS.match(line) or self._fences.is_contained):
             self._line = "" if end else None
             return _pass(parts, text, end or len(text))
-        lone = re.fullmatch(_LONE, line) if not self._fence else None
+        lone = re.fullmatch(_LONE, line) if not self._fences.open else None
         if lone is not None and end:
             before, _, rest = text.partition(lone["tag"])
             self._go_on_to_the_rest()
             _add(parts, False, before)
             return rest
-        if lone is not None or (not self._fence and not end and _may_become_lone(line)):
+        if lone is not None or (not self._fences.open and not end and _may_become_lone(line)):
             self._held = text
             return ""
         if end:
-            self._fence = _fence_after(self._fence, line)
+            if len(line) <= _LONGEST_LINE:
+                self._fences.line(line.removesuffix("\n"))
             self._line = ""
         else:
-            may_be_fence = len(line) <= _LONGEST_LINE and re.fullmatch(_FENCE_BEGUN, line)
+            may_be_fence = len(line) <= _LONGEST_LINE and may_begin(line)
             self._line = line if may_be_fence else None
         return _pass(parts, text, end or len(text))
 
@@ -245,16 +243,6 @@ def _may_become_lone(line: str) -> bool:
     begun = line.lstrip(" ")
     deep = len(line) - len(begun) > 3  # that is code
     return bool(begun) and not deep and any(tag.startswith(begun) for tag in _CLOSERS)
-
-
-def _fence_after(fence: str, line: str) -> str:
-    """The run of the fence that is open after this line; `fence` was open before it."""
-    run = re.fullmatch(_FENCE, line) if len(line) <= _LONGEST_LINE else None
-    if run is None:
-        return fence
-    if not fence:
-        return run[1]
-    return "" if run[1].startswith(fence) and not run[2].strip() else fence
 
 
 def _beginning(text: str, tag: str) -> int:

@@ -328,3 +328,14 @@ def test_what_lies_beside_the_journals_hides_none_of_them() -> None:
         done = run_here(["history", *arguments])
         assert (done.status, done.stderr) == (0, "")
         assert done.stdout
+
+
+def test_an_answer_of_the_past_is_drawn_on_a_terminal_and_raw_in_a_pipe(folder: Path) -> None:
+    write_run(folder, run_id(1), "- a **bold** word")
+    assert "- a **bold** word\n" in run_here(["history", "show"]).stdout.decode()
+    assert "• a **bold** word\n" in run_here(["history", "show", "--render"]).stdout.decode()
+    _, screen, _ = on_terminal(["history", "show"])
+    assert "• a bold word" in screen.text()
+    _, screen, _ = on_terminal(["history", "show", "--plain"])
+    assert "- a **bold** word" in screen.text()
+    assert run_here(["history", "show", "--render", "--text"]).status == 2

@@ -51,7 +51,17 @@ def test_ask_and_resume_take_all_that_decides_about_recovery(
 def test_whatever_shows_a_run_takes_all_that_decides_how(
     command: typing.Callable[..., int],
 ) -> None:
-    look = {"reasoning", "stats", "theme", "code_theme", "wrap", "accessible", "notify"}
+    look = {
+        "reasoning",
+        "stats",
+        "render",
+        "color",
+        "theme",
+        "code_theme",
+        "wrap",
+        "accessible",
+        "notify",
+    }
     assert look <= set(options.settings_in(taken(command)))
     assert options.copying_in(taken(command)) is None
 

@@ -109,6 +109,9 @@ COLOURS = [
     ({"NO_COLOR": ""}, True, False),
     ({"FORCE_COLOR": "1"}, True, True),
     ({"FORCE_COLOR": "0"}, True, False),
+    ({"CLICOLOR_FORCE": "1"}, True, True),
+    ({"CLICOLOR_FORCE": "0"}, True, False),
+    ({"CLICOLOR_FORCE": "1", "NO_COLOR": "1"}, False, False),
     ({"FORCE_COLOR": ""}, True, False),
     ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False),
     ({"TERM": "dumb"}, False, False),
@@ -467,3 +470,30 @@ def test_an_unknown_code_theme_is_told_before_anything_is_asked(command: str) ->
     assert status == 2
     assert "unknown code theme 'monokay'" in screen.text()[0]
     assert "did you mean 'monokai'?" in screen.text()[1]
+
+
+RENDER = ["ask", "-p", "demo", "-m", "demo-fast", "--render", "hello"]
+
+
+def test_render_draws_in_a_pipe_and_color_decides_on_the_colours() -> None:
+    drawn = run(RENDER, COLUMNS="50").stdout
+    assert b"\x1b" not in drawn
+    assert "Feature │ Shown here" in drawn.decode()
+    coloured = run([*RENDER, "--color", "always"], COLUMNS="50", NO_COLOR="1").stdout
+    assert b"\x1b[" in coloured
+    assert run([*RENDER, "--color", "never"], CLICOLOR_FORCE="1", COLUMNS="50").stdout == drawn
+    assert b"\x1b[" in run(RENDER, CLICOLOR_FORCE="1").stdout
+
+
+def test_without_render_a_pipe_gets_the_bytes_whatever_the_colours() -> None:
+    plain = [it for it in RENDER if it != "--render"]
+    answer = run(plain).stdout
+    assert b"over a **real**" in answer
+    assert run([*plain, "--color", "always"], CLICOLOR_FORCE="1").stdout == answer
+
+
+@pytest.mark.parametrize("other", ["--json", "--plain"])
+def test_render_and_what_excludes_it_are_a_mistake(other: str) -> None:
+    done = run([*RENDER, other])
+    assert done.status == 2
+    assert f"--render and {other} exclude each other" in done.stderr + done.stdout.decode()

@@ -15,6 +15,9 @@ from chatstream.sinks.live import FPS, LiveSink
 from chatstream.sinks.wrapping import Wrap
 from tests.support.screen import Emulator, Screen
 
+LINE = "─" * 30
+"""Above and below code that does not say what it is."""
+
 Shown = Literal["show", "hide"] | None
 
 
@@ -191,6 +194,7 @@ def test_sources_are_listed_after_the_answer() -> None:
         "Sources:",
         "[1] https://a.example/",
         "[2] B␛[2J · https://b.example/",
+        "",
         "the answer stopped at the token limit",
     ]
 
@@ -200,11 +204,12 @@ def test_sources_of_an_answer_that_broke_off_are_listed_and_dropped_ones_are_not
     retry = ev.Retry(attempt=2, max=2, delay=0.0, cause="cut", action="reset")
     terminal.arrive(ev.Citation("https://old.example/"), ev.Content("old"), retry)
     terminal.arrive(ev.Content("new"), ev.Citation("https://a.example/"))
-    assert terminal.end(failed())[-5:] == [
+    assert terminal.end(failed())[-6:] == [
         "new",
         "",
         "Sources:",
         "[1] https://a.example/",
+        "",
         "✗ too busy",
     ]
 
@@ -215,7 +220,7 @@ def test_an_image_is_a_line_that_tears_no_paragraph_apart() -> None:
     terminal.arrive(ev.Image(media_type="image/png", data="A" * 16_000), after=0.1)
     assert "[image/png, 12 KB]" in terminal.screen.text()
     terminal.answer(["more\n```\n", "end"])
-    assert terminal.end() == ["code", "more", "[image/png, 12 KB]", "", "end"]
+    assert terminal.end() == [LINE, "code", "more", LINE, "[image/png, 12 KB]", "", "end"]
 
 
 def test_hidden_reasoning_is_a_spinner_and_collapses_to_one_line() -> None:
@@ -358,9 +363,9 @@ def test_a_warning_waits_for_the_end_of_a_code_block_and_is_shown_below_it() -> 
     terminal = Terminal()
     terminal.answer(["```\none\n"])
     terminal.arrive(ev.Warn("skipped", "careful"), after=0.1)
-    assert terminal.screen.text()[:2] == ["one", "warning: careful"]
+    assert terminal.screen.text()[:3] == [LINE, "one", "warning: careful"]
     terminal.answer(["two\n```\nend"])
-    assert terminal.end() == ["one", "two", "warning: careful", "", "end"]
+    assert terminal.end() == [LINE, "one", "two", LINE, "warning: careful", "", "end"]
 
 
 def test_an_endless_line_stays_one_also_when_a_note_comes_within_it() -> None:
@@ -446,26 +451,26 @@ def test_the_end_has_one_line_of_figures() -> None:
     terminal.arrive(ev.Metadata(model="tiny"))
     terminal.answer(["text"])
     figures = "✓ tiny · first token 0.42 s · 123 tokens · 45.6 tokens/s · 3.1 s"
-    assert terminal.end() == ["text", figures]
+    assert terminal.end() == ["text", "", figures]
 
 
 def test_an_answer_that_stopped_early_says_so_also_without_figures() -> None:
     terminal = Terminal()
     terminal.answer(["text"])
-    assert terminal.end(done("length")) == ["text", "the answer stopped at the token limit"]
+    assert terminal.end(done("length")) == ["text", "", "the answer stopped at the token limit"]
 
 
 def test_an_error_keeps_the_text_and_shows_the_hint() -> None:
     terminal = Terminal()
     terminal.answer(["half an ans"])
     text = terminal.end(failed(message="cut\x1b]0;x\x07\noff", hint="ask again"))
-    assert text == ["half an ans", "✗ cut␛]0;x␇ off", "ask again"]
+    assert text == ["half an ans", "", "✗ cut␛]0;x␇ off", "ask again"]
 
 
 def test_a_cancel_is_no_error() -> None:
     terminal = Terminal()
     terminal.answer(["half"])
-    assert terminal.end(failed("cancelled", "cancelled")) == ["half", "■ stopped"]
+    assert terminal.end(failed("cancelled", "cancelled")) == ["half", "", "■ stopped"]
 
 
 @pytest.mark.parametrize("last", [done(), failed(), None], ids=["done", "error", "exception"])

@@ -14,6 +14,8 @@ from chatstream.sinks.theme import THEMES
 from tests.support.markdown import document
 
 THEME = THEMES["dark"]
+LINE = "─" * 30
+"""Above and below code that does not say what it is."""
 
 
 def markdown(width: int = 80) -> Markdown:
@@ -55,14 +57,40 @@ def test_a_line_of_prose_stays_one_line_however_long() -> None:
     assert shown("word " * 100 + "\nend", 20) == ["word " * 100 + "end"]
 
 
-def test_code_has_no_border_and_no_indent_and_stays_one_line() -> None:
+def test_code_stands_between_two_lines_as_it_is_written() -> None:
     code = "def f():\n    return " + "x" * 100
-    assert shown(f"```python\n{code}\n```", 20) == code.split("\n")
+    assert shown(f"```python\n{code}\n```", 20) == [
+        *("─── python ─────────", *code.split("\n"), "─" * 20)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("info", "width", "line"),
+    [
+        ("py title='app.py'", 80, "─── py · app.py ──────────────"),
+        ("js:" + "a/" * 20 + "b.js", 60, "─── js · " + "a/" * 20 + "b.js ───"),
+        ("js:" + "a/" * 20 + "b.js", 40, "─── js · a/a/a/a/a/a/a/a/a/a/a/a/a/… ───"[:40]),
+        ("python", 9, "─" * 9),
+        ("\x1b]0 y", 80, "─── \u241b]0 " + "─" * 22),
+    ],
+)
+def test_the_line_above_code_says_what_it_is(info: str, width: int, line: str) -> None:
+    assert shown(f"```{info}\nx\n```", width)[0] == line
 
 
 def test_code_in_a_list_or_a_quote_can_be_copied_too() -> None:
-    assert shown("- a\n  ```\n  x\n    y\n  ```\n") == ["• a", "", "x", "  y"]
-    assert shown("> ```\n> x\n> ```\n") == ["▌ ", "x"]
+    item = "- a\n  ```\n  x\n\n    y\n  ```\n"
+    assert shown(item) == ["• a", "", f"  {LINE}", "  x", "", "    y", f"  {LINE}"]
+    assert shown("> ```\n> x\n> ```\n") == [f"▌ {LINE}", "  x", f"▌ {LINE}"]
+    assert shown("- ```\n  x\n  ```\n") == [f"• {LINE}", "  x", f"  {LINE}"]
+    assert shown(f"- ```\n  {'x' * 5 * LONGEST}\n  y", 20)[1:3] == [f"  {'x' * 5 * LONGEST}", "  y"]
+
+
+def test_the_line_below_code_is_there_once_the_code_has_ended() -> None:
+    assert while_open("```\nx\n``") == [LINE, "x"]
+    assert while_open("```\nx\n```\n") == [LINE, "x", LINE]
+    assert while_open("    x\n\n") == [LINE, "x"]
+    assert while_open("    x\n\ny") == [LINE, "x", LINE, "", "y"]
 
 
 @pytest.mark.parametrize(
@@ -71,15 +99,15 @@ def test_code_in_a_list_or_a_quote_can_be_copied_too() -> None:
         ("a\n\n\nb", ["a", "", "b"]),
         ("a\n# b\nc", ["a", "", "b", "c"]),
         ("# a\n# b", ["a", "", "b"]),
-        ("a\n```\nx\n```\nb", ["a", "", "x", "", "b"]),
-        ("```\nx\n```\n```\ny\n```", ["x", "", "y"]),
+        ("a\n```\nx\n```\nb", ["a", "", LINE, "x", LINE, "", "b"]),
+        ("```\nx\n```\n```\ny\n```", [LINE, "x", LINE, "", LINE, "y", LINE]),
         ("a\n\n| b |\n|---|\nc", ["a", "", "b", "─", "c"]),
         ("|b|\n|-|\n\nc", ["b", "─", "", "c"]),
         ("- a\n- b\n\n- c\nd\n\ne", ["• a", "• b", "", "• c d", "", "e"]),
         ("\n\n# a", ["a"]),
         ("a\n***\nb", ["a", "─" * 40, "b"]),
-        ("```\n\n\nx\n\n```", ["", "", "x", ""]),
-        ("a\n```\n```\nb", ["a", "", "", "b"]),
+        ("```\n\n\nx\n\n```", [LINE, "", "", "x", "", LINE]),
+        ("a\n```\n```\nb", ["a", "", LINE, LINE, "", "b"]),
         ("", []),
     ],
 )
@@ -118,7 +146,7 @@ def test_a_rule_is_never_wider_than_the_terminal() -> None:
 
 
 def test_tabs_are_spaces_up_to_the_next_stop_of_the_line() -> None:
-    assert shown("- a\tb\n\n```\n\tx\ty\n```") == ["• a     b", "", "        x       y"]
+    assert shown("- a\tb\n\n```\n\tx\ty\n```") == ["• a     b", "", LINE, "        x       y", LINE]
     assert not any("\t" in line for line in shown("|a\tb|\n|-|\n|c\td|\n\nx" + "\ty z" * LONGEST))
     assert not any("\t" in line for line in while_open("- \t"))
 
@@ -143,7 +171,12 @@ def test_a_link_definition_stays_as_it_is_written() -> None:
 def test_a_line_of_more_than_a_paragraph_holds_is_still_one_line() -> None:
     text = "word " * LONGEST + "end\nnext"
     assert shown(text, 20) == [text.replace("\n", " ")]
-    assert shown(f"```\n{'x' * 5 * LONGEST}\ny\n```") == ["x" * 5 * LONGEST, "y"]
+    assert shown(f"```\n{'x' * 5 * LONGEST}\ny\n```") == [
+        LINE,
+        "x" * 5 * LONGEST,
+        "y",
+        LINE,
+    ]
 
 
 def test_columns_take_their_widths_from_the_rows_that_are_held() -> None:
@@ -196,7 +229,7 @@ def test_drawing_what_is_open_changes_nothing(number: int) -> None:
         ("# a **b", ["a b"]),
         ("| a |\n|---|\n| **b", ["a", "─", "b"]),
         ("- a `b", ["• a b"]),
-        ("a\n\n```py\nx", ["a", "", "x"]),
+        ("a\n\n```py\nx", ["a", "", "─── py " + "─" * 23, "x"]),
         ("a\n#", ["a", "#"]),
         ("", []),
     ],

@@ -11,10 +11,8 @@ from chatstream.sinks.scan import (
     alert_of,
     box_of,
     cells_of,
-    closes,
     columns_of,
     cut_of,
-    fence_of,
     heading_of,
     is_rule,
     is_undecided,
@@ -159,37 +157,6 @@ def test_an_underline_is_one_run_of_one_sign(content: str, level: int) -> None:
 )
 def test_a_rule_is_three_signs(content: str, is_one: bool) -> None:
     assert is_rule(content) == is_one
-
-
-@pytest.mark.parametrize(
-    ("content", "fence"),
-    [
-        ("```", ("```", "")),
-        ("````  py x ", ("````", "py x")),
-        ("~~~ a`b~c", ("~~~", "a`b~c")),
-        ("``` a`b", None),
-        ("``", None),
-        ("a```", None),
-    ],
-)
-def test_a_fence_has_words_after_it(content: str, fence: tuple[str, str] | None) -> None:
-    assert fence_of(content) == fence
-
-
-@pytest.mark.parametrize(
-    ("fence", "content", "does"),
-    [
-        ("```", "```", True),
-        ("```", "`````  ", True),
-        ("````", "```", False),
-        ("```", "~~~", False),
-        ("```", "``` a", False),
-        ("```", "``` ```", False),
-        ("```", "", False),
-    ],
-)
-def test_a_fence_is_closed_by_one_that_is_as_long(fence: str, content: str, does: bool) -> None:
-    assert closes(fence, content) == does
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from rich.style import Style
 from chatstream.sinks.lines import Line, line_of, text_of
 from chatstream.sinks.tables import Grid
 from chatstream.sinks.theme import THEMES
-from chatstream.sinks.wrapping import Prose
+from chatstream.sinks.wrapping import Prose, wrapped
 
 THEME = THEMES["dark"]
 BOLD = Style(bold=True)
@@ -113,6 +113,14 @@ def test_titles_without_room_and_without_rows_are_lines() -> None:
 def test_an_address_and_a_word_wider_than_the_terminal_are_broken_after_a_mark() -> None:
     lines = drawn(grid(["a", "b"], ["x", "http://example.com/one/two"]), 24)[2:]
     assert lines == ["x │ http://example.com/", "  │ one/two"]
+    lines = drawn(grid(["a", "b"], ["number", "http://example.com/one-two?three=4"]), 25)[2:]
+    assert lines == [
+        "number │ http://",
+        "       │ example.com/",
+        "       │ one-two?three=4",
+    ]
+    lines = drawn(grid(["a"], ["https://example.com/some-long-path"]), 12)[2:]
+    assert lines == ["https://", "example.com/", "some-long-", "path"]
     assert drawn(grid(["a"], ["a" * 25]), 20)[2:] == ["a" * 20, "a" * 5]
 
 
@@ -167,8 +175,23 @@ def test_a_late_row_for_which_there_is_no_room_is_a_record() -> None:
     rest = grid(["a", "b"], ["x", "yyyyyy"]).laid_out(12)[1]
     record, after = rest.with_row(cells(["12345678", "zzzz"])).laid_out(12)
     assert [text_of(line) for line in record] == ["", "a: 12345678", "b: zzzz"]
-    plain, _ = after.with_row(cells(["v", "w"])).laid_out(12)
-    assert [text_of(line) for line in plain] == ["v │ w"]
+    assert after.after_record
+    plain, _ = after.with_row(cells(["v", "w"])).with_row(cells(["x", "y"])).laid_out(12)
+    assert [text_of(line) for line in plain] == ["", "v │ w", "x │ y"]
+
+
+def test_a_late_row_that_needs_other_widths_has_them_alone() -> None:
+    rest = grid(["a", "b"], ["x", "some words"]).laid_out(16)[1]
+    late = rest.with_row(cells(["12345678", "some more"])).with_row(cells(["y", "z and more"]))
+    assert drawn(late, 16) == ["12345678 │ some", "         │ more", "y │ z and more"]
+
+
+def test_a_record_hangs_only_where_its_words_have_room_for_that() -> None:
+    lines = grid(["a", "b"], ["1234567 1234567", "xxxxxxxxxx y"]).laid_out(10)[0]
+    assert [text_of(line) for line in lines] == ["a: 1234567 1234567", "b: xxxxxxxxxx y"]
+    assert {line.hang for line in lines if isinstance(line, Prose)} == {0}
+    rows = [text_of(row) for line in lines for row in wrapped(line, 10)]  # type: ignore[arg-type]
+    assert "xxxxxxxxxx" in rows
 
 
 def test_after_the_terminal_got_narrower_the_columns_do_too() -> None:

@@ -64,6 +64,13 @@ def test_a_copy_is_the_text_once_blanks_are_joined(text: str, width: int, hang: 
     assert all(cell_len(row) <= max(width, 2) for row in rows(text, width, hang))
 
 
+@given(TEXTS, st.integers(4, 30), st.integers(0, 4), st.integers(1, 3))
+def test_no_row_is_wider_than_the_terminal_also_where_the_text_ends_in_blanks(
+    text: str, width: int, hang: int, blanks: int
+) -> None:
+    assert all(cell_len(row) <= width for row in rows(text + " " * blanks, width, hang))
+
+
 @given(st.lists(st.text("ab.", min_size=1, max_size=12), max_size=20), st.integers(13, 30))
 def test_no_word_that_fits_is_ever_cut(words: list[str], width: int) -> None:
     assert " ".join(rows(" ".join(words), width)).split() == words

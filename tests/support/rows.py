@@ -288,8 +288,9 @@ class _Reading:
             self._next_row()
         else:
             self._say("frame", f"no line above {self._line()!r}")
+        margin = " " * _cells(prefix)  # a copy has blanks too much, and nothing else
         for line in block.lines:
-            for row in self._wrapped(prefix + line.expandtabs(TAB)):
+            for row in self._wrapped(margin + line.expandtabs(TAB)):
                 if self._line().rstrip() != row.rstrip():
                     raise _Wrong(f"{row!r} should be there, not {self._line()!r}")
                 self._next_row()
@@ -327,9 +328,12 @@ class _Reading:
             if not words and not missing:
                 break
             for word in words:
+                title = word.rstrip(":")  # of a record: each has all of them
                 if missing[word] > 0:
                     missing[word] -= 1
-                elif word not in headers and word.rstrip(":") not in headers and word != "|":
+                elif missing[title] > 0:
+                    missing[title] -= 1
+                elif word not in headers and title not in headers and word.strip("|"):
                     rest.update(word)
             missing = +missing
             if sum(rest.values()) and sum((rest - _bag(missing)).values()):

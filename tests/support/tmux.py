@@ -82,8 +82,9 @@ class Pane:
             time.sleep(0.02)
 
     def until_shown(self, words: str) -> None:
-        """Wait until these words are in the pane."""
-        self.until(lambda: words in self.text())
+        """Wait until these words are in the pane, in whichever rows."""
+        sought = " ".join(words.split())
+        self.until(lambda: sought in " ".join(self.text().split()))
 
     @property
     def ended(self) -> bool:
