@@ -14,8 +14,9 @@ from pygments.lexers import get_lexer_by_name
 from pygments.styles import get_all_styles
 from rich.style import Style
 
-from chatstream.sinks.code import DEEPEST, LONGEST_LINE, Highlighter, is_code_theme
+from chatstream.sinks.code import LONGEST_LINE, Highlighter, is_code_theme
 from chatstream.sinks.codetheme import code_theme
+from chatstream.sinks.lexing import DEEPEST
 from chatstream.sinks.lines import Line, text_of
 
 THEME = "ansi_dark"
@@ -485,6 +486,8 @@ here
 END
 my %h = (a => 1, 'b
 c' => [1, 2]); # end
+my @names = qw/one
+  two/;
 print "x $h{a}\\n" if $text =~ /ab+c/i;
 """,
     "dockerfile": """\
@@ -534,6 +537,15 @@ def spread(line: Line) -> list[tuple[str, Style | None]]:
     return [(character, style) for text, style, _ in line for character in text]
 
 
+def visible(characters: list[tuple[str, Style | None]]) -> list[tuple[str, Style | None]]:
+    """What a person can see of these: on a blank, only whether it is underlined."""
+    line = Style(underline=True)
+    return [
+        (character, (line if style and style.underline else None) if character == " " else style)
+        for character, style in characters
+    ]
+
+
 def by_pygments(language: str, code: str) -> list[list[tuple[str, Style | None]]]:
     """The lines as Pygments sees the whole text."""
     theme = code_theme(THEME)
@@ -551,9 +563,9 @@ def by_pygments(language: str, code: str) -> list[list[tuple[str, Style | None]]
 @pytest.mark.parametrize("language", CODE)
 def test_lines_are_coloured_as_pygments_colours_the_whole_text(language: str) -> None:
     code = CODE[language]
-    found = [spread(line) for line in highlighted(language, code)]
+    found = [visible(spread(line)) for line in highlighted(language, code)]
     for number, (ours, theirs) in enumerate(zip(found, by_pygments(language, code), strict=True)):
-        assert ours == theirs, code.split("\n")[number]
+        assert ours == visible(theirs), code.split("\n")[number]
 
 
 @pytest.mark.parametrize("language", CODE)
@@ -582,6 +594,25 @@ def test_neighbours_differ_in_style_and_none_is_empty(language: str) -> None:
         assert all(segment.text for segment in line)
         for one, other in pairwise(line):
             assert one.style != other.style
+
+
+def test_blanks_belong_to_what_stands_before_them() -> None:
+    texts = [text for text, *_ in Highlighter("python", THEME).feed("    return  None  # done")]
+    assert texts == ["    ", "return  None  ", "# done"]
+
+
+def test_no_underline_runs_on_into_blanks() -> None:
+    line = Highlighter("json", THEME).feed("@@@ true")
+    lined = [text for text, style, _ in line if style is not None and style.underline]
+    assert "".join(lined) == "@@@"
+
+
+def test_blocks_of_one_language_do_not_disturb_each_other() -> None:
+    one, other = Highlighter("python", THEME), Highlighter("python", THEME)
+    found: list[tuple[Line, Line]] = []
+    for line in CODE["python"].split("\n"):
+        found.append((one.feed(line), other.feed(line[::-1])))
+    assert [line for line, _ in found] == highlighted("python", CODE["python"])
 
 
 MARKS = ['"', "'", '"""', "`", "/*", "*/", "<!--", "-->", "<<A", "A", "(", "{", "}", "\\", "$", "#"]
@@ -719,7 +750,7 @@ def test_a_lexer_that_gives_up_leaves_the_rest_plain() -> None:
 def test_more_closed_than_opened_does_no_harm() -> None:
     lines = ["(f 1))", ")))", "(define x 1)"]
     found = highlighted("scheme", "\n".join(lines))
-    assert spread(found[2]) == by_pygments("scheme", "\n".join(lines))[2]
+    assert visible(spread(found[2])) == visible(by_pygments("scheme", "\n".join(lines))[2])
     assert len(found[2]) > 1
 
 
