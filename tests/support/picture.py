@@ -186,7 +186,7 @@ def frames() -> Iterator[Frame]:
             shell.until(lambda text: "resume" in text)
             yield frame("chatstream resume shows it again, and goes on from there", 1.6)
             shell.type("\n")
-            shell.until(lambda text: "looks red" in text and text.rstrip().endswith("$"))
+            shell.until(lambda text: "the sun looks" in text and text.rstrip().endswith("$"))
             yield frame("The answer is whole: no word is lost, and none is there twice", 6.0)
 
 
