@@ -6,8 +6,9 @@
    next bare fence closes it. So a README with code in it is one block. That is not CommonMark: by
    its rules the first bare fence would end the README. A bare fence never opens a level, because
    nobody could tell it from the end.
-3. `Fences` reads lines without knowing the blocks around them. It knows what the line of a fence
-   itself tells: the quotes and items that it begins, which end its block where they end.
+3. `Fences` reads lines and knows the quotes and items that they stand in, which end a block of
+   code where they end. Of other blocks it knows only that a paragraph in these may go on outside
+   of them. A paragraph outside of all is not looked at: a marker after it begins an item.
 4. The words after a fence name a language and a file in one of the ways that models use:
    `python title="app.py"`, `python app.py`, `js:src/app.js`, `{.python file=app.py}`, `app.py`.
 """
@@ -18,12 +19,17 @@ import re
 from typing import NamedTuple
 
 BLANKS = " \t"
+DEEPEST = 20
+"""Quotes and items within each other; a marker within these is text. Each costs a line time."""
 
 _FENCE = r"(`{3,})([^`]*)$|(~{3,})(.*)$"
 _BEGUN = r"(?:`{0,2}|`{3,}[^`]*|~{0,2}|~{3,}(?s:.*))$"
 _CONTAINERS = r"[ \t]*(?:(?:[-*+>]|\d{1,9}[.)])[ \t]+|>)*[ \t]*"
 _CONTAINERS_BEGUN = r"[ \t]*(?:(?:[-*+>]|\d{1,9}[.)])[ \t]+|>)*(?:[-*+>]|\d{1,9}[.)]?)$"
-_CONTAINER = r" *> ?| *(?P<item>[-*+]|\d{1,9}[.)])(?P<blanks> +)"
+_QUOTE = " {0,3}> ?"
+# Of more than four blanks after a marker, all but one are the indent of code.
+_CONTAINER = rf"{_QUOTE}| {{0,3}}(?P<item>[-*+]|\d{{1,9}}[.)])(?P<blanks> {{1,4}}(?=[^ ])| |$)"
+_MARKERS = frozenset(">-*+0123456789")  # what a container begins with
 _ESCAPED = r"\\([!-/:-@\[-`{-~])"  # as CommonMark has it
 _NAMED = r"""\b(?:title|file|filename|name|path)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s,;}]+))"""
 _FILE = r"(?:[\w@.+~()\[\]-]*/)*[\w@+~()\[\]-]*\.[A-Za-z][\w+-]{0,9}"
@@ -48,7 +54,7 @@ class Fence(NamedTuple):
         """The fence after a line of its block; None where the line closes it.
 
         `content` is the line from its first character that is no white space, and `indent` how far
-        that is from where the block's lines begin.
+        that is from where the text of the block's containers begins.
         """
         if content[:1] != self.mark[0]:
             return self
@@ -107,77 +113,74 @@ class Fences:
     def __init__(self) -> None:
         self.open: Fence | None = None
         """The fence whose block the next line belongs to."""
-        self._containers: tuple[int, ...] = ()  # of its line: the width of an item, 0 for a quote
-        self._margin = 0  # the indent of the fence in these
-        self._in_list = False  # an item began, and no line without an indent came since
+        self._containers: tuple[int, ...] = ()  # open ones: the width of an item, 0 for a quote
+        self._in_text = False  # a paragraph is open; in a container it may go on outside of it
 
     @property
     def heeds_text(self) -> bool:
-        """Whether a line that begins with a word may end what the open block, or a list, is in."""
-        return self._in_list if self.open is None else bool(self._containers)
+        """Whether a line that begins with a word may end the open block, or what it would be in."""
+        return self._containers != ()
 
     def line(self, line: str) -> bool:
         """Take a line. Whether it opened or closed a block.
 
         The beginning of a line is enough where `may_begin` refuses it, once for the line.
         """
-        line = line.expandtabs(4)
+        if not self._containers and self.open is None:
+            content = line.lstrip()
+            if not content or _is_text(content):
+                return False  # as most lines are
+        rest, matched = self._match(line.expandtabs(4))
+        inside = matched == len(self._containers)
         if self.open is not None:
-            inside = self._inside(line)
-            if inside is not None:
-                content = inside.lstrip()
-                indent = len(inside) - len(content)
-                self.open = self.open.after(content, max(0, indent - self._margin))
+            if inside:
+                content = rest.lstrip()
+                self.open = self.open.after(content, len(rest) - len(content))
                 return self.open is None
             self.open = None
-        content = line.lstrip()
-        if not content or _is_text(content):
-            self._in_list = self._in_list and (not content or content != line)
-            return False
-        before = re.match(_CONTAINERS, line)
-        at = before.end() if before else 0
-        marks = line[:at].rstrip()
-        margin = at - len(marks) - bool(marks)
-        is_item = marks.strip(" >") != ""
-        self._in_list = is_item or (self._in_list and (margin > 0 or at == len(line)))
-        self.open = opening(line[at:])
-        if self.open is not None and not self._enter(line, at):
-            self.open = None
+        begun = self._containers[:matched]
+        content = rest.lstrip()
+        while content[:1] in _MARKERS and len(begun) < DEEPEST:
+            it = re.match(_CONTAINER, rest)
+            if it is None or (inside and self._goes_on(it)):
+                break
+            width = len(it[0]) + (not it["blanks"]) if it["item"] else 0
+            begun, rest = (*begun, width), rest[it.end() :]
+            self._in_text, inside = False, True
+            content = rest.lstrip()
+        is_indented = len(rest) - len(content) >= 4
+        self.open = None if is_indented else opening(content)
+        if self.open is None and self._in_text and not inside and content[:1] not in {"", "#"}:
+            return False  # the paragraph goes on
+        self._containers = begun
+        is_text = self.open is None and content[:1] not in {"", "#", "|"}
+        self._in_text = is_text and begun != () and (self._in_text or not is_indented)
         return self.open is not None
 
-    def _enter(self, line: str, at: int) -> bool:
-        """Note what the fence at this place stands in. False if it is indented code."""
-        containers: list[int] = []
-        self._margin = at
-        while self._margin and (it := re.compile(_CONTAINER).match(line, at - self._margin)):
-            if len(it["blanks"] or "") > 4:
-                return False
-            containers.append(len(it[0]) if it["item"] else 0)
-            self._margin = at - it.end()
-        self._containers = tuple(containers)
-        if self._in_list:
-            return True  # the indent is that of an item
-        margin, self._margin = self._margin, 0
-        return margin < 4
+    def _goes_on(self, marker: re.Match[str]) -> bool:
+        """Whether what looks like the marker of an item is text of the open paragraph."""
+        number = (marker["item"] or "-").rstrip(".)")
+        is_empty = marker.end() == len(marker.string.rstrip())
+        return self._in_text and (is_empty or number not in {"-", "*", "+", "1"})
 
-    def _inside(self, line: str) -> str | None:
-        """What is left of a line in the block's containers; None where one of them has ended."""
-        for width in self._containers:
+    def _match(self, line: str) -> tuple[str, int]:
+        """What the open containers leave of a line, and how many of them go on in it."""
+        for matched, width in enumerate(self._containers):
             if width:
                 if line[:width].strip():
-                    return None
+                    return line, matched
                 line = line[width:]
             else:
-                before, mark, line = line.partition(">")
-                if before.strip() or not mark:
-                    return None
-                line = line.removeprefix(" ")
-        return line
+                mark = re.match(_QUOTE, line)
+                if mark is None:
+                    return line, matched
+                line = line[mark.end() :]
+        return line, len(self._containers)
 
 
 def _is_text(content: str) -> bool:
     """Told from its first character: neither a fence nor a container begins here."""
-    return content != "" and content[0] not in "`~>-*+0123456789"
+    return content != "" and content[0] not in "`~" and content[0] not in _MARKERS
 
 
 def _is_markdown(info: str) -> bool:

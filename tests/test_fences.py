@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from chatstream.events import Content
-from chatstream.fences import Fence, Fences, closes, info_of, may_begin, opening
+from chatstream.fences import DEEPEST, Fence, Fences, closes, info_of, may_begin, opening
 from chatstream.recovery.seam import _in_code
 from chatstream.sinks.accessible import Sentences
+from chatstream.sinks.blocks import Blocks, _Fenced
 from chatstream.sinks.codeblocks import code_blocks
 from chatstream.stages.thinking import ThinkingSplitter
 
@@ -38,6 +41,12 @@ SITUATIONS = [
     "````markdown\n```\nX\n```\nY\n````\nb",
     "```python\nX\n```bash\nY\n```\nb",
     "- ```markdown\n  X\n  ```sh\n  Y\n  ```\n  Z\n  ```\n- b",
+    "1. a\n   ```sh\n   X\n2. b\nc",
+    "- a\n  ```py\n  X\n\nb",
+    "- a\n  - b\n    ```\n    X\n  - c\n",
+    "> - ```py\n>   X\n\n    b",
+    "- a\nb\n\n  ```\n  X\n  ```\nc",
+    "- a\n  ```\n  X\n      ```\n  Y\n  ```\nb",
     "```\nX",
     "b",
 ]
@@ -59,11 +68,33 @@ def test_whoever_looks_sees_the_same_code(text: str) -> None:
         if not fences.line(line) and (before or fences.open) and fences.open:
             inside.append(line)
     assert code_of("".join(inside)) == code_of(text)
+    assert not {"a", "b", "c"} & {line.strip(" >-12.") for line in inside}
     ends_inside = fences.open is not None
     assert _in_code(text) == ends_inside
     voice = Sentences()
     voice.feed(text + "\n")
     assert voice.in_code == ends_inside
+
+
+LINES = (
+    *("", "a", "  a", "    a", "```", "  ```", "    ```", "```py", "> ```py", "> a", ">"),
+    *("- ```py", "- a", "  - ```py", "1. a", "   ```", "~~~", "- > ```", "  > ```", "# h"),
+)
+
+
+def test_the_lines_of_a_text_are_judged_as_its_blocks_are() -> None:
+    for lines in product(LINES, repeat=3):
+        blocks, fences = Blocks(), Fences()
+        for line in lines:
+            blocks.feed(f"{line}\n")
+            fences.line(line)
+            assert (fences.open is not None) == isinstance(blocks._leaf, _Fenced), lines
+
+
+def test_marks_within_the_deepest_container_are_text() -> None:
+    fences = Fences()
+    fences.line(">" * 100_000)
+    assert len(fences._containers) == DEEPEST
 
 
 @pytest.mark.parametrize("text", SITUATIONS)

@@ -27,7 +27,7 @@ from __future__ import annotations
 from copy import copy
 from typing import NamedTuple
 
-from chatstream.fences import BLANKS, Fence, opening
+from chatstream.fences import BLANKS, DEEPEST, Fence, opening
 from chatstream.sinks import tex
 from chatstream.sinks.numbering import NO_LIST, Numbering
 from chatstream.sinks.paragraphs import Display, Text
@@ -68,8 +68,6 @@ LONGEST = 2000
 """Characters of a paragraph, or of a line of code, that are held back at most."""
 LONGEST_LINE = 8 * LONGEST
 """Characters of any other line, such as a row of a table."""
-DEEPEST = 20
-"""Quotes and items within each other. A line costs time for each of them."""
 
 
 class _Fenced(NamedTuple):

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from chatstream.fences import DEEPEST
 from chatstream.sinks import paragraphs, scan, tex
-from chatstream.sinks.blocks import DEEPEST, LONGEST, LONGEST_LINE, Blocks
+from chatstream.sinks.blocks import LONGEST, LONGEST_LINE, Blocks
 from chatstream.sinks.pieces import (
     Code,
     CodeLine,
