@@ -22,7 +22,7 @@ def texts(picture: str) -> list[list[str]]:
     """The texts of each frame, without the status line, which depends on the machine."""
     groups = ElementTree.fromstring(picture).iter(f"{SPACE}g")
     found = [["".join(it.itertext()) for it in group] for group in groups]
-    return [[text for text in group if not text.endswith(" ends")] for group in found]
+    return [[text for text in group if not text.endswith(" stops")] for group in found]
 
 
 def test_the_picture_is_what_the_program_shows(shown: list[Frame]) -> None:
