@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +59,7 @@ _ALIASES = {
 class Highlighter:
     """One block of code.
 
-    `language` is the info string of its fence; one that names no known language gives plain lines.
+    `language` is a name (`fences.info_of`); one that is not known gives plain lines.
     `theme` is "ansi_dark", "ansi_light" or the name of a style of Pygments (see `is_code_theme`).
     """
 
@@ -145,8 +144,7 @@ class _Styles(dict[Any, Style | None]):
 
 
 def _reader_for(language: str) -> Reader | None:
-    word = re.match(r"[\s{.]*([\w+#/.-]*)", language)
-    name = word[1].lower() if word else ""
+    name = language.lower()
     name = _ALIASES.get(name, name)
     return _reader(name) if name in _known_languages() else None
 

@@ -14,6 +14,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.styles import get_all_styles
 from rich.style import Style
 
+from chatstream.fences import info_of
 from chatstream.sinks.code import LONGEST_LINE, Highlighter, is_code_theme
 from chatstream.sinks.codetheme import code_theme
 from chatstream.sinks.lexing import DEEPEST
@@ -666,8 +667,9 @@ def test_an_unknown_language_is_plain(language: str) -> None:
 )
 def test_an_info_string_names_a_language_as_people_write_it(info: str, language: str) -> None:
     code = "$ if (x == 1) return \"a\"  # 'b' // c\n- key: true"
-    assert highlighted(info, code) == highlighted(language, code)
-    assert any(style for line in highlighted(info, code) for _, style, _ in line)
+    lines = highlighted(info_of(info).language, code)
+    assert lines == highlighted(language, code)
+    assert any(style for line in lines for _, style, _ in line)
 
 
 @pytest.mark.parametrize("theme", ["ansi_dark", "ansi_light", *sorted(get_all_styles())])
