@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterable
 
 import pyte
 import pytest
-from rich.console import Console
 
 from chatstream import events as ev
 from chatstream.sinks.escape import clean
 from chatstream.sinks.live import LiveSink
 from tests.support.sampling import sampled
-from tests.support.screen import Screen
+from tests.support.screen import Screen, console_on
 
 DRIVING = {
     "clipboard": "\x1b]52;c;cm0gLXJmIC8=\x07",
@@ -179,16 +178,8 @@ class Terminal(Screen):
 def run(events: Iterable[ev.Event]) -> Terminal:
     """The terminal after these, with a frame for each."""
     terminal = Terminal()
-    console = Console(
-        file=terminal.file,
-        force_terminal=True,
-        color_system="256",
-        width=terminal.columns,
-        height=terminal.lines,
-        _environ={"TERM": "xterm"},
-    )
     now = 0.0
-    sink = LiveSink(console, reasoning="show", stats=True, clock=lambda: now)
+    sink = LiveSink(console_on(terminal), reasoning="show", stats=True, clock=lambda: now)
     for event in events:
         now += 1.0
         sink.write(event)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import pytest
-from rich.console import Console
 
 from chatstream import events as ev
 from chatstream.sinks.blocks import Blocks
@@ -26,7 +25,7 @@ from chatstream.sinks.wrapping import Prose, wrapped
 from tests.support.markdown import DOCUMENTS, document
 from tests.support.recordings import recordings, requires_shared
 from tests.support.sampling import by_size, sampled
-from tests.support.screen import Screen
+from tests.support.screen import Screen, console_on
 
 LONGEST = by_size(1500, None)  # characters of an answer that come in pieces
 SAMPLE = {"whole": 5, "four": 2, "tokens": 3, "characters": 1}  # answers for each terminal
@@ -62,16 +61,8 @@ def pieces_of(text: str, feed: str) -> Iterator[str]:
 def shown(pieces: Iterator[str], width: int, height: int, pause: float) -> Shown:
     """What a terminal shows when these come, one each `pause` seconds."""
     screen = Screen(width, height)
-    console = Console(
-        file=screen.file,
-        force_terminal=True,
-        color_system="256",
-        width=width,
-        height=height,
-        _environ={"TERM": "xterm"},
-    )
     now = 0.0
-    sink = LiveSink(console, reasoning="hide", stats=False, clock=lambda: now)
+    sink = LiveSink(console_on(screen), reasoning="hide", stats=False, clock=lambda: now)
     scrolled_out = []
     for number, piece in enumerate(pieces):
         now += pause

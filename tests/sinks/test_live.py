@@ -13,7 +13,7 @@ from chatstream import events as ev
 from chatstream.flow import Key, Pulse, drive
 from chatstream.sinks.live import FPS, LiveSink
 from chatstream.sinks.wrapping import Wrap
-from tests.support.screen import Emulator, Screen
+from tests.support.screen import Emulator, Screen, console_on
 
 LINE = "─" * 30
 """Above and below code that does not say what it is."""
@@ -39,7 +39,7 @@ class Terminal:
         self.now = 100.0
         self.reads = True
         self.sink = LiveSink(
-            console(self.screen),
+            console_on(self.screen),
             reasoning=reasoning,
             stats=stats,
             ready=lambda: self.reads,
@@ -66,17 +66,6 @@ class Terminal:
         self.sink.write(event or done())
         self.sink.close()
         return self.screen.text()
-
-
-def console(screen: Screen) -> Console:
-    return Console(
-        file=screen.file,
-        force_terminal=True,
-        color_system="256",
-        width=screen.columns,
-        height=screen.lines,
-        _environ={"TERM": "xterm"},
-    )
 
 
 def done(reason: ev.FinishReason = "stop") -> ev.Done:

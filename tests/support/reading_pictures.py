@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from tests.support.reader import ANSWERS
-from tests.support.screen import Emulator, Screen
-from tests.support.showing import Background, console_on, pieces, show
+from tests.support.screen import Emulator, Screen, console_on
+from tests.support.showing import Background, pieces, show
 from tests.support.unavailable import Unavailable
 
 NAMES = ("tutorial", "mathematics", "chinese-english")

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Mapping
 
 import pyte
+from rich.console import Console
 from wcwidth import wcwidth
 
 
@@ -94,6 +95,18 @@ class Screen:
 
     def _row(self, row: Mapping[int, pyte.screens.Char]) -> str:
         return "".join(row[column].data for column in range(self.columns)).rstrip(" ")
+
+
+def console_on(screen: Screen) -> Console:
+    """A console with 256 colours that writes to a terminal in memory."""
+    return Console(
+        file=screen.file,
+        force_terminal=True,
+        color_system="256",
+        width=screen.columns,
+        height=screen.lines,
+        _environ={"TERM": "xterm-256color"},
+    )
 
 
 class _Terminal(io.StringIO):

@@ -11,7 +11,7 @@ from rich.console import Console
 from chatstream import events as ev
 from chatstream.sinks.live import LiveSink
 from chatstream.sinks.theme import THEMES
-from tests.support.screen import Screen
+from tests.support.screen import Screen, console_on
 
 Background = Literal["dark", "light"]
 Feed = Literal["whole", "tokens", "characters"]
@@ -52,18 +52,6 @@ def printed(text: str, width: int, lines: int = 24, theme: Background = "dark") 
     sink.write(DONE)
     sink.close()
     return screen
-
-
-def console_on(screen: Screen) -> Console:
-    """A console with 256 colours that writes to a terminal in memory."""
-    return Console(
-        file=screen.file,
-        force_terminal=True,
-        color_system="256",
-        width=screen.columns,
-        height=screen.lines,
-        _environ={"TERM": "xterm-256color"},
-    )
 
 
 def _sink(console: Console, theme: Background) -> LiveSink:
