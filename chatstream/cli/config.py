@@ -85,7 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     buffer_bytes: Annotated[int, msgspec.Meta(ge=4096, le=MOST)] = 1024 * 1024
     coalesce: bool = False
     color: When = "auto"
-    render: bool = False  # as on a screen, although standard output is none
+    render: bool = False  # draw Markdown although standard output is no terminal
     theme: Literal["auto", "dark", "light"] = "auto"
     code_theme: str | None = None
     wrap: Literal["words", "terminal", "none"] = "words"

@@ -164,7 +164,7 @@ def cells_of(content: str, columns: int = 0) -> tuple[str, ...]:
 
 
 def row_of(content: str, columns: int) -> tuple[str, ...]:
-    """Just so many cells: empty ones at the end, or all that is too much in the last one."""
+    """As many cells as there are columns: missing ones are empty, surplus ones join the last."""
     cells = cells_of(content, columns)
     if len(cells) > columns:
         return (*cells[: columns - 1], " | ".join(cells[columns - 1 :]).strip(BLANKS))

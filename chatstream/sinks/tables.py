@@ -85,7 +85,7 @@ class Grid:
             else:
                 lines += row.record(self.header, room)
             table = table._after(widths, room)
-        if not lines and not self.is_fixed:  # records, of which there is none so far
+        if not lines and not self.is_fixed:  # records, and no row has come yet
             lines = _Row([()] * len(self.header)).record(self.header, room)
         befores = [other if at or self.is_fixed else first for at in range(len(lines))]
         drawn = [_within(before, line) for before, line in zip(befores, lines, strict=True)]

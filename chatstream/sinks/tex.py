@@ -12,7 +12,7 @@ r"""TeX in Markdown: where a formula begins and ends. What is in one stays as it
    has signs that prose has not, or single letters, or white space after the delimiter.
 5. A formula that begins a line, and has nothing after it, is a display formula (`display_of`). If
    it has no end, the next empty line ends it, and so it does where `$$` opens one over lines
-   within a paragraph. Any other without an end in its paragraph is none.
+   within a paragraph. Anything else that has no end in its paragraph is text.
 6. In a text that is still written, a formula without an end goes on to the end of the text. But
    until a single dollar has its partner, it is money, unless a `\` or a `^` of TeX follows, or
    a letter and its index: `$x_1`.
