@@ -32,7 +32,6 @@ from chatstream.sinks.theme import Theme
 from chatstream.sinks.unfinished import GOES_ON, begin_emphasis, closed
 
 _MARKUP = re.compile(r"[*_`\[<&\\~$]")
-_SOFT_BREAK = re.compile(r"(?:(?<! ) )?(?<!  )\n")
 _OPENABLE = ("http://", "https://")
 
 _MARKS = {"strong": "**", "em": "*", "s": "~~"}
@@ -66,11 +65,21 @@ class Inline:
     def lines(self, text: str, style: Style | None = None, *, ended: bool = True) -> list[Line]:
         """The lines of a text; `style` is what all of it has. `ended`: nothing follows it."""
         if not _MARKUP.search(text):
-            *whole, last = _SOFT_BREAK.sub("\n" if self._keep_lines else " ", text).split("\n")
+            *whole, last = self._plain_lines(text)
             return [line_of(line, style) for line in (*(it.rstrip(" ") for it in whole), last)]
         lines: list[Line] = [[]]
         tokens = self._parse(text) if ended else self._parse_open(text)
         self._draw(tokens, style or Style.null(), lines)
+        return lines
+
+    def _plain_lines(self, text: str) -> list[str]:
+        first, *others = text.split("\n")
+        lines = [first]
+        for line in others:
+            if self._keep_lines or lines[-1].endswith("  "):  # a hard break
+                lines.append(line)
+            else:
+                lines[-1] = f"{lines[-1].removesuffix(' ')} {line}"
         return lines
 
     def _parse(self, text: str, *, goes_on: bool = False) -> list[Token]:

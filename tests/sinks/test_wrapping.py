@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from chatstream.sinks.lines import Line, line_of, text_of
-from chatstream.sinks.wrapping import Prose, like, widest, words_of, wrapped
+from chatstream.sinks.wrapping import Prose, _Rows, like, widest, words_of, wrapped
 
 BOLD = Style(bold=True)
 WORDS = st.text(st.sampled_from("ab(,.)é你好。「」ー—"), min_size=1, max_size=12)
@@ -93,6 +93,31 @@ def test_a_text_that_goes_on_from_its_last_row_gets_the_same_rows(
     *full, last = wrapped(Prose(line_of(text[:cut]), hang), width)
     rest = wrapped(Prose([*last, *line_of(text[cut:])], hang), width)
     assert [text_of(row) for row in [*full, *rest]] == rows(text, width, hang)
+
+
+@given(
+    st.lists(st.text("ab.é—\xa0", min_size=1, max_size=9), max_size=30),
+    st.sampled_from([" ", "  ", "   "]),
+    st.integers(2, 30),
+    st.integers(0, 6),
+)
+def test_the_quick_way_lays_narrow_text_out_as_the_other_does(
+    words: list[str], gap: str, width: int, prefix: int
+) -> None:
+    text = gap.join(words)
+    quick, other = _Rows(prefix, width), _Rows(prefix, width)
+    other.take(text)
+    if quick.take_narrow(text):
+        assert vars(quick) == vars(other)
+    else:
+        assert quick.ranges == []
+
+
+def test_prose_is_laid_out_in_the_quick_way() -> None:
+    quick = _Rows(0, 40)
+    assert quick.take_narrow(
+        "Words of “ordinary” prose — naïve, русские, Ελλάς — all narrow. " * 9 + "x"
+    )
 
 
 @given(TEXTS, st.integers(4, 30))
