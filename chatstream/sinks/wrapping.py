@@ -129,12 +129,11 @@ def wrapped(line: Prose, width: int, filler: Filler = blanks) -> list[Line]:
 class _Rows:
     """The rows of a text: which characters stand in each, and which blanks around them."""
 
-    def __init__(self, prefix: int, width: int) -> None:
+    def __init__(self, hang: int, width: int) -> None:
         self.ranges: list[tuple[int, int]] = []  # of characters
         self.fills: list[int | None] = []  # the cells left of each row but the last; None in a word
         self.hangs: list[int] = [0]
-        self._prefix = prefix  # cells that the first row begins with, such as a marker
-        self._hang = min(prefix, width // 2)
+        self._hang = min(hang, width // 2)
         self._width = width
 
     def take(self, text: str) -> None:
@@ -146,8 +145,8 @@ class _Rows:
             before = word.start - end
             # Without a hang the blank between two words has to fit into the row as well.
             room = width - (1 if word.gap and not hang else 0)
-            fits = hang + cells <= width
-            if used + before + cells > room and (used > self._prefix or (used and fits)):
+            # Behind a marker it stays, to be cut: the next row would have no more room for it.
+            if used + before + cells > room and used and used + before > hang:
                 next_hang = hang or int(used == width and before > 0)
                 self._end(start, end, width - used, next_hang)
                 start, used, before = word.start, next_hang, 0
@@ -180,13 +179,13 @@ class _Rows:
             last = start + width - used + (1 if hang else 0)  # where its blank may be at the latest
             blank = text.rfind(" ", start, last)
             end = start + len(text[start : max(blank, start)].rstrip(" "))
-            if end - start <= (0 if ranges else self._prefix):
+            following = blank + 1
+            while text[following] == " ":
+                following += 1
+            if end == start or used + following - start <= hang:
                 return False
             ranges.append((start, end))
-            start = blank + 1
-            while text[start] == " ":
-                start += 1
-            used = hang
+            start, used = following, hang
         self.ranges = [*ranges, (start, len(text))]
         self.fills = [
             width - (hang if at else 0) - (end - begin) for at, (begin, end) in enumerate(ranges)

@@ -34,6 +34,7 @@ def rows(text: str, width: int, hang: int = 0) -> list[str]:
         ("• abcdefghijklm", 8, 2, ["• abcdef", "ghijklm"]),
         ("abcdefgh ij", 8, 0, ["abcdefgh", " ij"]),
         ("one", 2, 0, ["on", "e"]),
+        ("a aa aaa", 4, 4, ["a aa", "  aa", "a"]),  # a prefix that fills the row
         ("", 5, 0, [""]),
         ("你好世界再见", 8, 0, ["你好世界", "再见"]),
         ("你好世界再见", 7, 0, ["你好世 ", "界再见"]),
