@@ -80,19 +80,26 @@ def test_these_are_the_code_blocks(text: str, blocks: list[CodeBlock]) -> None:
 
 
 def fences(text: str) -> list[tuple[str, str]]:
-    """What a plain reading of lines finds, where nothing else can be a block of code."""
+    """What a plain reading of lines finds, where nothing else can be a block of code: a fence with
+    a language opens a level where the last one open says "md".
+    """
     found: list[tuple[str, str]] = []
-    fence = ""
+    levels: list[tuple[str, str]] = []
     for line in text.split("\n"):
         mark = re.fullmatch(r"(`{3,}|~{3,})(\w*)", line)
-        if fence:
-            if mark and not mark[2] and line[0] == fence[0] and len(line) >= len(fence):
-                fence = ""
-            else:
-                found[-1] = (found[-1][0], found[-1][1] + line + "\n")
-        elif mark:
-            fence = mark[1]
-            found.append((mark[2], ""))
+        if not levels:
+            if mark:
+                found.append((mark[2], ""))
+                levels = [(mark[1], mark[2])]
+            continue
+        fence, language = levels[-1]
+        if mark and mark[1].startswith(fence):
+            if not mark[2]:
+                levels.pop()
+            elif language == "md":
+                levels.append((mark[1], mark[2]))
+        if levels:
+            found[-1] = (found[-1][0], found[-1][1] + line + "\n")
     return found
 
 
@@ -103,6 +110,7 @@ MARKS = ["```", "```py", "````", "````md", "`````", "~~~", "~~~sh", "~~~~", "~~~
 @given(st.lists(st.sampled_from(PLAIN + MARKS), max_size=20))
 @example(["```", "~~~", "```", "~~~"])
 @example(["````", "```", "````py", "`````", "```"])
+@example(["````md", "````md", "`````py", "`````", "````", "````"])
 def test_plain_fences_are_what_a_plain_reading_finds(lines: list[str]) -> None:
     if lines and not lines[-1]:
         lines = [*lines, "end"]  # otherwise the last LF would end a line or be one
