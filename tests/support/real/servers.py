@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count as count_from
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from tests.support.tls import make_certificate
 START_LIMIT = 60.0  # seconds until a server must answer
 STOP_LIMIT = 5.0  # seconds until a server that was asked to end is killed
 ATTEMPTS = 3  # somebody else may take a free port before the server has it
+FIRST_PORT = 10_000  # the kernel gives ports from 32768 on to everybody who asks for a free one
+PORTS_A_PROCESS = 20  # more than the servers of one test need
 HERE = Path(__file__).parent
 WAYS = ["plain", "gzip", "gzip-streamed", "impatient", "close"]
 WAYS += ["redirect", "limited", "tls", "down", "prefix"]  # the ports of nginx.conf.in, in order
@@ -169,7 +172,7 @@ def _started(
                     start_new_session=True,
                 )
             stack.callback(_stop, process)
-            if _healthy(process, free[0], health):
+            if _healthy(process, free, health):
                 yield Server(f"http://127.0.0.1:{free[0]}", log, process), free
                 return
         told = log.read_text("utf-8", "replace")[-1000:]
@@ -177,17 +180,33 @@ def _started(
 
 
 def _free_ports(count: int) -> list[int]:
+    """Free ports of this process alone.
+
+    A port that the kernel hands out may be handed to another worker before our server has it;
+    the other worker's server then answers in our server's place.
+    """
+    found: list[int] = []
     with ExitStack() as stack:
-        taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [sock.getsockname()[1] for sock in taken]
+        for port in count_from(FIRST_PORT + os.getpid() % 1_000 * PORTS_A_PROCESS):
+            with suppress(OSError):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+            if len(found) == count:
+                break
+    return found
 
 
-def _healthy(process: subprocess.Popen[bytes], port: int, path: str) -> bool:
-    """Wait for an answer other than 503 (still loading); False when the process ended."""
+def _healthy(process: subprocess.Popen[bytes], ports: list[int], path: str) -> bool:
+    """Wait until every port accepts and the first gives an answer other than 503 (still loading).
+
+    False when the process ended.
+    """
     end = time.monotonic() + START_LIMIT
     while time.monotonic() < end and process.poll() is None:
         with suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+            for port in ports:
+                socket.create_connection(("127.0.0.1", port), timeout=2).close()
+            connection = http.client.HTTPConnection("127.0.0.1", ports[0], timeout=2)
             try:
                 connection.request("GET", path)
                 if connection.getresponse().status != 503:
