@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from chatstream import errors, events
     from chatstream.api import ask, pieces, resume, stream
     from chatstream.cancel import CancelToken
-    from chatstream.cli.playing import replay
+    from chatstream.engine.replay import replay
     from chatstream.errors import ChatstreamError
     from chatstream.messages import Message
     from chatstream.store.history import history
@@ -58,7 +58,7 @@ _HOMES = {
     "ask": "chatstream.api",
     "history": "chatstream.store.history",
     "pieces": "chatstream.api",
-    "replay": "chatstream.cli.playing",
+    "replay": "chatstream.engine.replay",
     "resume": "chatstream.api",
     "stream": "chatstream.api",
 }

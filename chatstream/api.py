@@ -20,8 +20,8 @@ import msgspec
 from chatstream import errors
 from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import FIELDS, OnDrop, check_given, parse
-from chatstream.cli.session import check_sendable, failed, start
+from chatstream.engine.run import check_sendable, failed, start
+from chatstream.engine.settings import FIELDS, OnDrop, check_given, parse
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.events import Content, Error, Event
 from chatstream.files import read_whole
@@ -191,7 +191,7 @@ def resume(
     The text that was already received comes first, so the `content` deltas are the whole answer.
     Options are those of `stream`; they take precedence over what was asked before. Never raises.
     """
-    from chatstream.cli.resuming import go_on, unfinished
+    from chatstream.engine.resume import go_on, unfinished
 
     def begin(token: CancelToken) -> Iterator[Event]:
         given = _checked(options)

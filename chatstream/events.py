@@ -16,7 +16,9 @@ A field whose value is its default is left out of the JSON.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, Literal, Union, get_args
 
 import msgspec
@@ -299,6 +301,17 @@ AnyEvent = (
 Terminal = Done | Error
 TYPES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(AnyEvent))
 """The values of `type` that this version knows."""
+
+
+def new_run() -> Metadata:
+    """What opens a run: its id and its wall-clock start."""
+    now = datetime.now(UTC)
+    return Metadata(
+        version=SCHEMA_VERSION,
+        run=f"{now:%Y%m%d-%H%M%S-%f}-{os.urandom(2).hex()}",  # in the order of time
+        started_at=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    )
+
 
 _encoder = msgspec.json.Encoder()
 

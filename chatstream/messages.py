@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Means = Literal[
+ContinuationMethod = Literal[
     "prefill", "stripped_prefill", "continue_final_message", "prefix", "stream", "user_turn"
 ]
 """How a server is asked to continue an answer that broke off (WIRE, resuming).
@@ -49,8 +49,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     `options` are sent as they are, by the server's own names. `without` names parameters that
     this server has refused; they are left out of the body.
 
-    `partial` is the beginning of the answer, which the server is asked to continue by `means`.
-    `conversation` is the name under which a server that keeps streams keeps this one.
+    `partial` is the beginning of the answer, which the server is asked to continue by `method`.
+    `stream_id` is the name under which a server that keeps streams keeps this one.
     """
 
     model: str
@@ -61,5 +61,5 @@ class ChatRequest(msgspec.Struct, frozen=True):
     options: dict[str, Any] = {}
     without: frozenset[str] = frozenset()
     partial: str = ""
-    conversation: str | None = None
-    means: Means | None = None
+    stream_id: str | None = None
+    method: ContinuationMethod | None = None

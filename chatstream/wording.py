@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
+from chatstream.redact import redact
+
 _WORD = 300  # characters; longer ones are no paths
 _MESSAGE = 1000
+_AHEAD = 4096  # characters past the end of an excerpt that are redacted with it
 
 _NO_BYTE = "[\ud800-\udc7f\udd00-\udfff]"
 """Surrogates that stand for no byte."""
@@ -33,3 +36,9 @@ def bounded(text: str) -> str:
         return text
     text = re.sub(rf"\S{{{_WORD},}}", lambda word: f"{word[0][:_WORD]}…", text)
     return text if len(text) <= _MESSAGE else f"{text[:_MESSAGE]}…"
+
+
+def excerpt(text: str, limit: int = 200) -> str:
+    """The start of a text, on one line; redacted first, for no rule knows half a secret."""
+    line = redact(" ".join(text.split())[: limit + _AHEAD])
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -15,7 +15,7 @@ import pytest
 import chatstream
 from chatstream import events as ev
 from chatstream.api import Options
-from chatstream.cli.config import FIELDS
+from chatstream.engine.settings import FIELDS
 from chatstream.errors import ChatstreamError, ConfigError, Truncated, UsageError
 from chatstream.messages import Message, ToolCall
 from chatstream.store.place import runs_folder

@@ -13,9 +13,12 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "flow", "timing"),
-    *("addresses", "fences", "inbox", "nearest", "redact", "wording"),
+    *("addresses", "fences", "inbox", "nearest", "redact", "text", "wording"),
 }
 PURE = {"wire", "accumulate"}
+MAKERS = {"providers", "recovery", "stages", "sinks", "store"}
+ENGINE = VALUES | PURE | {"files", "transport"} | MAKERS
+USES = VALUES | PURE | {"files", "sinks", "store", "engine", "__version__"}  # of a run
 EVERYTHING = {"*"}
 
 MOST_LINES = 450
@@ -31,11 +34,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stages": VALUES | PURE,
     "sinks": VALUES | PURE,
     "store": VALUES | PURE | {"files"},
-    "bench": VALUES | PURE | {"files"},
+    "engine": ENGINE,
+    "terminal": USES,
+    "bench": USES | {"terminal"},
+    "doctor": USES | {"terminal", "bench", "providers"},  # it measures, and knows the services
+    "api": USES,
+    "__init__": USES | {"api"},
+    "__main__": {"cli", "sinks"},
     "cli": EVERYTHING,
-    "api": EVERYTHING,
-    "__init__": EVERYTHING,
-    "__main__": EVERYTHING,
 }
 
 # package -> the only places that may import it.
@@ -46,11 +52,11 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "certifi": ("transport/trust.py",),
     "truststore": ("transport/trust.py",),
     "tenacity": ("recovery/policy.py",),
-    "rich": ("sinks/", "cli/"),
+    "rich": ("sinks/", "terminal/", "cli/"),
     "markdown_it": ("sinks/",),
     "typer": ("cli/",),
     "difflib": ("nearest.py",),
-    "tomlkit": ("cli/configfile.py", "cli/configure.py"),
+    "tomlkit": ("engine/config_file.py", "cli/configure.py"),
 }
 
 # What must not be imported while a module is imported: it would slow every start.

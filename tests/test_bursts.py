@@ -13,7 +13,7 @@ from chatstream.api import stream
 from chatstream.cancel import CancelToken
 from chatstream.clock import monotonic
 from chatstream.errors import Truncated
-from chatstream.events import Content, Event, Metadata, encode
+from chatstream.events import Content, Event, Metadata, encode, new_run
 from chatstream.flow import Burst, Finish, Pulse, drive, singly, without_signals
 from chatstream.messages import ChatRequest
 from chatstream.recovery.attempts import Attempts
@@ -21,7 +21,7 @@ from chatstream.recovery.fallback import fallback
 from chatstream.recovery.retry import Plan, retry
 from chatstream.recovery.watchdog import TOKENS, Limits, watchdog
 from chatstream.stages.journal import journal
-from chatstream.stages.seal import new_run, seal
+from chatstream.stages.seal import seal
 from chatstream.stages.thinking import thinking
 from tests.support.answers import WORDS, whole
 from tests.support.loopback import Script

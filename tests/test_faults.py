@@ -28,9 +28,9 @@ from chatstream.store.place import runs_folder
 from chatstream.store.reading import events_of, read
 from tests.support.client import Answer, Finished, answer_of, run
 from tests.support.continuing import (
-    Asked,
     Continuing,
     Fault,
+    RequestRecord,
     begins_anew,
     garbage,
     gzipped,
@@ -125,7 +125,7 @@ def troubles(provider: str, framing: Framing) -> list[Trouble]:
     return found
 
 
-def limited_until(server: Continuing, asked: Asked) -> Reply:
+def limited_until(server: Continuing, asked: RequestRecord) -> Reply:
     """Too many requests, up to a date, which has whole seconds."""
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=1.5), usegmt=True)
     return status(429, {"Retry-After": date})(server, asked)
@@ -134,7 +134,7 @@ def limited_until(server: Continuing, asked: Asked) -> Reply:
 def body_of(provider: str, framing: Framing) -> bytes:
     """The bytes of the whole answer after the response head."""
     dialect = DIALECTS.get(provider, provider)
-    writes = Continuing(TEXT, framing=framing).reply(Asked(0, dialect, "", False)).writes()
+    writes = Continuing(TEXT, framing=framing).reply(RequestRecord(0, dialect, "", False)).writes()
     if framing == "close":
         return b"".join(writes)
     return b"".join(b"%x\r\n%s\r\n" % (len(w), w) for w in writes) + b"0\r\n\r\n"

@@ -83,11 +83,11 @@ def wait():
 def wait():
     CancelToken().sleep(0.003)
 """,
-    "Lane.wait": """
+    "SocketHandle.wait": """
 import chatstream.transport.connection as connection
 connection.TICK = 0.003
 def wait():
-    connection.Lane().wait()
+    connection.SocketHandle().wait()
 """,
 }
 

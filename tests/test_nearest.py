@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatstream.cli.app import COMMANDS
-from chatstream.cli.config import FIELDS
+from chatstream.engine.settings import FIELDS
 from chatstream.nearest import did_you_mean, nearest
 from chatstream.providers import PROVIDERS
 

@@ -21,12 +21,12 @@ import pytest
 import chatstream
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
-from chatstream.cli.choose import awaited, model_names
-from chatstream.cli.config import resolve
-from chatstream.cli.doctor import examine
+from chatstream.doctor.examine import examine
+from chatstream.engine.services import awaited, model_names
+from chatstream.engine.settings import resolve
 from chatstream.errors import ChatstreamError
 from chatstream.messages import Message
-from chatstream.store.journal import Asked, Journal
+from chatstream.store.journal import Journal, RequestRecord
 from chatstream.store.place import runs_folder
 from tests.support.answers import frames, headers, whole
 from tests.support.client import Answer, answer_of
@@ -524,7 +524,9 @@ def earlier(provider: str | None, base_url: str | None) -> None:
     events = [opening, told, ev.Content("Hel"), failed()]
     for seq, event in enumerate(events):
         event.seq, event.t = seq, float(seq)
-    asked = Asked((Message("user", "why?"),), provider=provider, model="m", base_url=base_url)
+    asked = RequestRecord(
+        (Message("user", "why?"),), provider=provider, model="m", base_url=base_url
+    )
     journal = Journal(runs_folder(), asked)
     journal.write(events)
     journal.close()

@@ -341,8 +341,8 @@ def test_after_kill_9_the_shell_has_a_cursor_and_a_prompt(pane: Pane, tmp_path: 
 
 ASKING = """
 import sys
-from chatstream.cli.background import ask
-from chatstream.cli.keyboard import Keyboard
+from chatstream.terminal.background import ask
+from chatstream.terminal.keyboard import Keyboard
 keyboard = Keyboard()
 keyboard.open()
 def write(text):

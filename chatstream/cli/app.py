@@ -20,9 +20,9 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
 from chatstream import __version__
-from chatstream.cli import exits
 from chatstream.cli.once import OnceParser
 from chatstream.errors import ChatstreamError, mistake
+from chatstream.terminal import exits
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "ask": (
@@ -267,7 +267,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status = app(arguments, prog_name="chatstream", standalone_mode=False)
     except typer.TyperException as error:
-        return exits.usage(error, arguments)
+        from chatstream.cli.mistakes import usage
+
+        return usage(error, arguments)
     except typer.Abort:
         return 130
     except SystemExit:  # typer's own way with a broken pipe: the reader has seen enough

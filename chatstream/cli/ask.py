@@ -7,9 +7,6 @@ from typing import Annotated
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli.choose import Choice, named, nobody
-from chatstream.cli.config import resolve, without_configuration
-from chatstream.cli.interrupt import interrupts
 from chatstream.cli.numbers import like
 from chatstream.cli.options import (
     Accessible,
@@ -57,17 +54,20 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
-from chatstream.cli.output import (
+from chatstream.engine.run import failed, run
+from chatstream.engine.services import Choice, named, nobody
+from chatstream.engine.settings import resolve, without_configuration
+from chatstream.errors import ChatstreamError
+from chatstream.terminal.interrupt import interrupts
+from chatstream.terminal.present import (
     check_look,
     is_resettable,
     is_screen,
     present,
     tidy,
 )
-from chatstream.cli.prompt import compose
-from chatstream.cli.session import failed, run
-from chatstream.cli.text import check_encoding
-from chatstream.errors import ChatstreamError
+from chatstream.terminal.prompt import compose
+from chatstream.text import check_encoding
 
 
 def ask(

@@ -15,14 +15,9 @@ from chatstream.bench.definitions import explain as explained
 from chatstream.bench.gates import parse_gate
 from chatstream.bench.layout import to_ascii
 from chatstream.bench.plan import Plan, arms_of
+from chatstream.bench.session import Wanted, results_folder
+from chatstream.bench.session import bench as run
 from chatstream.cancel import CancelToken
-from chatstream.cli import exits, stdout
-from chatstream.cli.benching import Wanted, results_folder
-from chatstream.cli.benching import bench as run
-from chatstream.cli.choose import Server, awaited, candidates, server_of
-from chatstream.cli.config import Settings, check_given, resolve
-from chatstream.cli.interrupt import interrupts
-from chatstream.cli.measuring import Measuring
 from chatstream.cli.numbers import like, number, whole
 from chatstream.cli.options import (
     BaseUrl,
@@ -43,11 +38,16 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
-from chatstream.cli.output import tell
-from chatstream.cli.places import split
-from chatstream.cli.text import argument
+from chatstream.engine.measuring import Measuring
+from chatstream.engine.places import split
+from chatstream.engine.services import Server, awaited, candidates, server_of
+from chatstream.engine.settings import Settings, check_given, resolve
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
+from chatstream.terminal import exits, stdout
+from chatstream.terminal.interrupt import interrupts
+from chatstream.terminal.present import tell
+from chatstream.text import argument
 
 
 def _file_or_stdout(text: str) -> Path:

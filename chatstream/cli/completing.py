@@ -23,8 +23,8 @@ from typer._click.shell_completion import (
 )
 
 from chatstream.cli.app import COMMANDS
-from chatstream.cli.config import FIELDS, Settings, choices, resolve
-from chatstream.cli.configfile import find
+from chatstream.engine.config_file import find
+from chatstream.engine.settings import FIELDS, Settings, choices, resolve
 from chatstream.providers import PROVIDERS
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import Output
@@ -113,7 +113,7 @@ def _providers(_context: Any, _begun: str) -> Iterator[Item]:
 
 def _models(context: Any, begun: str) -> Iterator[Item]:
     """The models of the server; after an "@" the places that may be asked for it."""
-    from chatstream.cli.modellist import known
+    from chatstream.engine.model_list import known
 
     if "@" in begun:
         model = begun.rpartition("@")[0]
@@ -186,14 +186,14 @@ def _kinds(name: str) -> tuple[Any, ...]:
 
 
 def _code_themes(_context: Any, _begun: str) -> Iterator[Item]:
-    from chatstream.cli.output import code_themes
+    from chatstream.terminal.present import code_themes
 
     return ((name, "") for name in code_themes())
 
 
 def _baselines(_context: Any, _begun: str) -> Iterator[Item]:
     from chatstream.bench.saved import names
-    from chatstream.cli.benching import results_folder
+    from chatstream.bench.session import results_folder
 
     return ((name, "") for name in names(results_folder()))
 

@@ -10,8 +10,10 @@ import msgspec
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli import exits
-from chatstream.cli.config import (
+from chatstream.cli.options import Profile
+from chatstream.engine.config_file import change, config_path, find, read
+from chatstream.engine.layers import usual_profile
+from chatstream.engine.settings import (
     ADDRESSES,
     FIELDS,
     SECRETS,
@@ -22,13 +24,11 @@ from chatstream.cli.config import (
     resolve,
     setting_hint,
 )
-from chatstream.cli.configfile import change, config_path, find, read
-from chatstream.cli.layers import usual_profile
-from chatstream.cli.options import Profile
-from chatstream.cli.whom import whom
+from chatstream.engine.whom import whom
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.providers import PROVIDERS
 from chatstream.redact import MASK, is_secret_name, mask_address, mask_headers, masked, redact
+from chatstream.terminal import exits
 
 USUAL_PROFILE = "profile"
 """What `set`, `unset` and `get` call the profile that is used where none is named."""
@@ -155,7 +155,7 @@ def unset(name: Name, profile: InProfile = None) -> int:
 @app.command()
 def edit() -> int:
     """Open the configuration file in your editor, and check it afterwards."""
-    from chatstream.cli.editing import edit as edit_file
+    from chatstream.terminal.editing import edit as edit_file
 
     try:
         return edit_file(config_path())

@@ -19,7 +19,7 @@ from typing import Any
 import typer
 
 from chatstream.cli.app import HELP_ALL
-from chatstream.cli.config import FIELDS
+from chatstream.engine.settings import FIELDS
 
 MOST_LINES = 60
 NARROW, WIDE = 40, 100  # columns that the text has at least and at most

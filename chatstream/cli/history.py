@@ -21,13 +21,10 @@ import msgspec
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli import exits
-from chatstream.cli.config import resolve
-from chatstream.cli.interrupt import interrupts
 from chatstream.cli.numbers import like, whole
 from chatstream.cli.options import Color, Plain, Render
-from chatstream.cli.output import check_look, check_render, is_rendered, is_screen, show_answer
 from chatstream.clock import Clock, Deadline, monotonic
+from chatstream.engine.settings import resolve
 from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.messages import Message
 from chatstream.sinks.escape import clean
@@ -37,6 +34,15 @@ from chatstream.store.entries import Conversation, Run
 from chatstream.store.history import History
 from chatstream.store.place import state_folder
 from chatstream.store.searching import matches, snippet
+from chatstream.terminal import exits
+from chatstream.terminal.interrupt import interrupts
+from chatstream.terminal.present import (
+    check_look,
+    check_render,
+    is_rendered,
+    is_screen,
+    show_answer,
+)
 
 app = typer.Typer(
     add_completion=False,

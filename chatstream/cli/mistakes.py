@@ -8,8 +8,9 @@ from typing import Any
 
 import typer
 
-from chatstream.errors import UsageError
+from chatstream.errors import OutputError, UsageError
 from chatstream.nearest import did_you_mean
+from chatstream.terminal import exits
 
 ROOT = "chatstream"
 
@@ -65,3 +66,16 @@ def _options(parameters: Iterable[Any]) -> list[str]:
 def _hint(path: str, parts: Iterable[str | None]) -> str:
     text = "; ".join(filter(None, (*parts, f"see `{path} --help`")))
     return text.replace("?;", "?")
+
+
+def usage(error: typer.TyperException, arguments: Sequence[str]) -> int:
+    """One line for a mistake on the command line, and the events of it after `--json`."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
+        try:
+            typer.echo(error.format_message())
+        except BrokenPipeError:
+            pass
+        except OutputError as full:
+            return exits.report(full, arguments)
+        return 2
+    return exits.report(explained(error), arguments)

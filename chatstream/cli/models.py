@@ -8,10 +8,6 @@ import sys
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli import exits, modellist
-from chatstream.cli.choose import awaited, model_names
-from chatstream.cli.config import resolve
-from chatstream.cli.interrupt import interrupts
 from chatstream.cli.options import (
     BaseUrl,
     Debug,
@@ -23,9 +19,14 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
-from chatstream.cli.output import tell
+from chatstream.engine import model_list
+from chatstream.engine.services import awaited, model_names
+from chatstream.engine.settings import resolve
 from chatstream.errors import ChatstreamError
 from chatstream.sinks.escape import clean
+from chatstream.terminal import exits
+from chatstream.terminal.interrupt import interrupts
+from chatstream.terminal.present import tell
 
 
 def models(
@@ -47,7 +48,7 @@ def models(
             resolved = resolve(flags, profile=profile)
             exits.warn(resolved.warnings)
             names = awaited(model_names(resolved.settings, token, tell))
-            modellist.remember(resolved.settings, names)
+            model_list.remember(resolved.settings, names)
         except ChatstreamError as error:
             return exits.report(token.reason or error, sys.argv if as_json else ())
     for name in names:

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from chatstream.cli.config import FIELDS, MOST
-from chatstream.cli.shapes import Misfit, fitted
+from chatstream.engine.settings import FIELDS, MOST
+from chatstream.engine.shapes import Misfit, fitted
 
 
 class _Unfit(typer.BadParameter):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chatstream.cli.config import FIELDS
 from chatstream.cli.numbers import like
-from chatstream.cli.text import argument
+from chatstream.engine.settings import FIELDS
 from chatstream.errors import UsageError
+from chatstream.text import argument
 
 if TYPE_CHECKING:
-    from chatstream.cli.copying import Copying
+    from chatstream.terminal.copying import Copying
 
 Provider = Annotated[
     str | None,
@@ -44,7 +44,7 @@ Stream = Annotated[
 
 
 def _log_rule(text: str) -> str:
-    from chatstream.cli.logs import parse
+    from chatstream.terminal.logs import parse
 
     try:
         parse(text)
@@ -347,7 +347,7 @@ def start_log(arguments: Mapping[str, Any]) -> None:
     """Log what `--debug` and `--log` ask for, if anything."""
     rules = [*(["debug"] if arguments["debug"] else ()), *(arguments["log"] or ())]
     if rules:
-        from chatstream.cli.logs import show
+        from chatstream.terminal.logs import show
 
         show(rules)
 
@@ -365,7 +365,7 @@ def copying_in(arguments: Mapping[str, Any]) -> Copying | None:
     copy, code, to, save, images = (arguments[name] for name in _COPYING)
     if not copy and all(it is None for it in (code, to, save, images)):
         return None
-    from chatstream.cli.copying import Copying
+    from chatstream.terminal.copying import Copying
 
     copying = Copying(copy, code, to, save, images)
     copying.check()

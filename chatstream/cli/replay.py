@@ -7,9 +7,6 @@ from typing import Annotated
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli import exits
-from chatstream.cli.config import resolve
-from chatstream.cli.interrupt import interrupts
 from chatstream.cli.numbers import number
 from chatstream.cli.options import (
     Accessible,
@@ -31,9 +28,12 @@ from chatstream.cli.options import (
     copying_in,
     settings_in,
 )
-from chatstream.cli.output import check_look, present
-from chatstream.cli.playing import ended, play
+from chatstream.engine.replay import ended, play
+from chatstream.engine.settings import resolve
 from chatstream.errors import ChatstreamError
+from chatstream.terminal import exits
+from chatstream.terminal.interrupt import interrupts
+from chatstream.terminal.present import check_look, present
 
 
 def replay(

@@ -7,8 +7,6 @@ from typing import Annotated
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import without_configuration
-from chatstream.cli.interrupt import interrupts
 from chatstream.cli.options import (
     Accessible,
     BaseUrl,
@@ -48,16 +46,18 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
-from chatstream.cli.output import (
+from chatstream.engine.resume import go_on, settings_of, unfinished
+from chatstream.engine.run import failed
+from chatstream.engine.settings import without_configuration
+from chatstream.errors import ChatstreamError
+from chatstream.terminal.interrupt import interrupts
+from chatstream.terminal.present import (
     check_look,
     is_resettable,
     is_screen,
     present,
     tidy,
 )
-from chatstream.cli.resuming import go_on, settings_of, unfinished
-from chatstream.cli.session import failed
-from chatstream.errors import ChatstreamError
 
 
 def resume(

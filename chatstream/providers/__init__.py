@@ -2,7 +2,7 @@
 
 The dialects are the modules beside this table; each makes events of what its servers send.
 Other packages add providers through the entry-point group `chatstream.providers`, whose entries
-name a `Row`.
+name a `Service`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from chatstream.addresses import origin
 from chatstream.errors import UsageError
-from chatstream.messages import Means
+from chatstream.messages import ContinuationMethod
 from chatstream.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LLAMACPP = "chatstream.providers.llamacpp:LlamaCpp"
 DEMO = "chatstream.providers.demo:Demo"
 
 
-class Row(msgspec.Struct, frozen=True):
+class Service(msgspec.Struct, frozen=True):
     """A service: its dialect (`module:Class`), its address and where its key is.
 
     `local` servers load their model on demand, need no key, and wait longer for a first token.
@@ -43,7 +43,7 @@ class Row(msgspec.Struct, frozen=True):
     model: str | None = None
     local: bool = False
     starts: str | None = None
-    continues: Means | None = None
+    continues: ContinuationMethod | None = None
     prefix_path: str = ""
 
 
@@ -53,13 +53,13 @@ class Endpoint(msgspec.Struct, frozen=True):
     name: str
     base_url: str
     key: str | None = None
-    continues: Means | None = None
+    continues: ContinuationMethod | None = None
     prefix_path: str = ""
     headers: dict[str, str] = {}
 
 
-PROVIDERS: dict[str, Row] = {
-    "ollama": Row(
+PROVIDERS: dict[str, Service] = {
+    "ollama": Service(
         OLLAMA,
         "http://127.0.0.1:11434",
         "OLLAMA_API_KEY",
@@ -68,23 +68,23 @@ PROVIDERS: dict[str, Row] = {
         starts="ollama serve",
         continues="prefill",
     ),
-    "openai": Row(
+    "openai": Service(
         OPENAI,
         "https://api.openai.com/v1",
         "OPENAI_API_KEY",
         "OPENAI_BASE_URL",
         model="gpt-5-mini",
     ),
-    "anthropic": Row(
+    "anthropic": Service(
         ANTHROPIC,
         "https://api.anthropic.com",
         "ANTHROPIC_API_KEY",
         "ANTHROPIC_BASE_URL",
         model="claude-haiku-4-5",
     ),
-    "demo": Row(DEMO, "", model="demo", local=True, continues="prefill"),
-    "cerebras": Row(OPENAI, "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
-    "deepseek": Row(
+    "demo": Service(DEMO, "", model="demo", local=True, continues="prefill"),
+    "cerebras": Service(OPENAI, "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
+    "deepseek": Service(
         OPENAI,
         "https://api.deepseek.com",
         "DEEPSEEK_API_KEY",
@@ -92,17 +92,17 @@ PROVIDERS: dict[str, Row] = {
         continues="prefix",
         prefix_path="/beta",
     ),
-    "fireworks": Row(OPENAI, "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
-    "gemini": Row(
+    "fireworks": Service(OPENAI, "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    "gemini": Service(
         OPENAI, "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"
     ),
-    "groq": Row(OPENAI, "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
-    "mistral": Row(OPENAI, "https://api.mistral.ai/v1", "MISTRAL_API_KEY", continues="prefix"),
-    "openrouter": Row(OPENAI, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
-    "perplexity": Row(OPENAI, "https://api.perplexity.ai", "PERPLEXITY_API_KEY"),
-    "together": Row(OPENAI, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
-    "xai": Row(OPENAI, "https://api.x.ai/v1", "XAI_API_KEY"),
-    "llamacpp": Row(
+    "groq": Service(OPENAI, "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    "mistral": Service(OPENAI, "https://api.mistral.ai/v1", "MISTRAL_API_KEY", continues="prefix"),
+    "openrouter": Service(OPENAI, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    "perplexity": Service(OPENAI, "https://api.perplexity.ai", "PERPLEXITY_API_KEY"),
+    "together": Service(OPENAI, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "xai": Service(OPENAI, "https://api.x.ai/v1", "XAI_API_KEY"),
+    "llamacpp": Service(
         LLAMACPP,
         "http://127.0.0.1:8080/v1",
         "LLAMA_API_KEY",
@@ -110,14 +110,14 @@ PROVIDERS: dict[str, Row] = {
         starts="llama-server -m MODEL.gguf",
         continues="stream",
     ),
-    "lmstudio": Row(
+    "lmstudio": Service(
         OPENAI,
         "http://127.0.0.1:1234/v1",
         "LMSTUDIO_API_KEY",
         local=True,
         starts="lms server start",
     ),
-    "vllm": Row(
+    "vllm": Service(
         OPENAI,
         "http://127.0.0.1:8000/v1",
         "VLLM_API_KEY",
@@ -128,7 +128,7 @@ PROVIDERS: dict[str, Row] = {
 }
 
 
-def find(name: str) -> Row:
+def find(name: str) -> Service:
     """The row of a provider. Raises `UsageError` for an unknown name."""
     row = PROVIDERS.get(name)
     if row is None:
@@ -163,17 +163,17 @@ def is_known(name: str) -> bool:
     return name in PROVIDERS or _from_entry_points(name) is not None
 
 
-def dialect(row: Row) -> type[Provider]:
+def dialect(row: Service) -> type[Provider]:
     """The class of a row's dialect; imported here and not before."""
     module, _, name = row.dialect.partition(":")
     found: type[Provider] = getattr(importlib.import_module(module), name)
     return found
 
 
-def _from_entry_points(name: str) -> Row | None:
+def _from_entry_points(name: str) -> Service | None:
     from importlib.metadata import entry_points  # slow to import, and rarely needed
 
     for entry in entry_points(group="chatstream.providers", name=name):
-        row: Row = entry.load()
+        row: Service = entry.load()
         return row
     return None

@@ -14,7 +14,7 @@ import msgspec
 
 from chatstream.events import Content, Event, Metadata, Reasoning, Usage, Warn
 from chatstream.flow import Finish
-from chatstream.messages import ChatRequest, Means
+from chatstream.messages import ChatRequest, ContinuationMethod
 from chatstream.providers.base import Provider
 from chatstream.providers.continuing import turns
 from chatstream.providers.failures import error_in, failure_in
@@ -286,7 +286,7 @@ class Anthropic(Provider):
     def chat_path(self) -> str:
         return "/v1/messages"
 
-    def means(self, model: str) -> Means | None:
+    def continuation_method(self, model: str) -> ContinuationMethod | None:
         """Claude goes on with an assistant's message up to version 4.5, and refuses it since."""
         version = re.search(r"\bclaude-(?:[a-z]+-)?(\d+)(?:[-.](\d{1,2}))?(?!\d)", model)
         if version and (int(version[1]), int(version[2] or 0)) > (4, 5):

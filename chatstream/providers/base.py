@@ -44,21 +44,15 @@ from chatstream.events import (
     Usage,
 )
 from chatstream.flow import Burst, Pulse
-from chatstream.messages import ChatRequest, Means
+from chatstream.messages import ChatRequest, ContinuationMethod
 from chatstream.providers import Endpoint, how_to_start
 from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
-from chatstream.providers.lenient import (
-    TOO_DEEP,
-    broke_off,
-    excerpt,
-    json_text,
-    object_of,
-    values_in,
-)
+from chatstream.providers.lenient import TOO_DEEP, broke_off, json_text, object_of, values_in
 from chatstream.providers.reply import Reply
 from chatstream.providers.text import Surrogates, whole_characters
 from chatstream.redact import mask_address
 from chatstream.transport import Call, Head, Tick, Transport
+from chatstream.wording import excerpt
 
 log = logging.getLogger(__name__)
 
@@ -109,13 +103,13 @@ class Provider(ABC):
     def reply(self) -> Reply:
         """A decoder for one answer."""
 
-    def means(self, model: str) -> Means | None:
+    def continuation_method(self, model: str) -> ContinuationMethod | None:
         """How this server truly goes on with an answer of this model; None if it does not."""
         return self.endpoint.continues
 
     def chat_call(self, request: ChatRequest) -> Call:
         """The HTTP request that asks."""
-        before = self.endpoint.prefix_path if request.means == "prefix" else ""
+        before = self.endpoint.prefix_path if request.method == "prefix" else ""
         return self.call(before + self.chat_path(), self.body(request))
 
     def close(self) -> None:

@@ -19,12 +19,12 @@ def turns(request: ChatRequest) -> list[dict[str, object]]:
     messages: list[dict[str, object]] = [
         {"role": message.role, "content": message.content} for message in request.messages
     ]
-    if request.means is None or not request.partial.strip():
+    if request.method is None or not request.partial.strip():
         return messages
-    text = request.partial.rstrip() if request.means == "stripped_prefill" else request.partial
+    text = request.partial.rstrip() if request.method == "stripped_prefill" else request.partial
     messages.append({"role": "assistant", "content": text})
-    if request.means == "prefix":
+    if request.method == "prefix":
         messages[-1]["prefix"] = True
-    elif request.means == "user_turn":
+    elif request.method == "user_turn":
         messages.append({"role": "user", "content": GO_ON})
     return messages

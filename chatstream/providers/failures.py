@@ -28,10 +28,11 @@ from chatstream.errors import (
     ServerError,
     UnsupportedParameter,
 )
-from chatstream.providers.lenient import count_of, excerpt, values_in
+from chatstream.providers.lenient import count_of, values_in
 from chatstream.providers.shapes import Said, is_error, said
 from chatstream.providers.text import whole_characters
 from chatstream.providers.waits import in_words, retry_after, wait_in
+from chatstream.wording import excerpt
 
 Kind = type[ChatstreamError]
 

@@ -12,7 +12,7 @@ from typing import Literal, cast, get_args
 
 from chatstream.errors import ServerError
 from chatstream.events import FinishReason, Warn
-from chatstream.providers.lenient import excerpt
+from chatstream.wording import excerpt
 
 Meaning = FinishReason | Literal["failed", "unloaded", "unknown"]
 """Why a response ended. `unloaded`: the model was only loaded, or unloaded; nothing was asked."""

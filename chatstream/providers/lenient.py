@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from chatstream.providers.text import whole_characters
-from chatstream.redact import redact
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -39,7 +38,6 @@ _MOST = 2**53  # more tokens, or nanoseconds, than there ever are; JSON readers 
 _MOST_SECONDS = 10.0**9
 _LEAST = 1e-9  # a shorter time, or a smaller price, divides into figures that nobody can show
 _DIGITS = 400  # of a number; Python refuses to parse more than 4300
-_AHEAD = 4096  # characters past the end of an excerpt that are redacted with it
 _EMPTY: tuple[object, ...] = (None, "", [], {}, False, 0)
 
 
@@ -212,9 +210,3 @@ def list_of(value: object) -> list[Any]:
     if isinstance(value, list):
         return value
     return [value] if isinstance(value, dict) and value else []
-
-
-def excerpt(text: str, limit: int = 200) -> str:
-    """The start of a text, on one line; redacted first, for no rule knows half a secret."""
-    line = redact(" ".join(text.split())[: limit + _AHEAD])
-    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,6 +1,6 @@
 """llama.cpp's server: the OpenAI dialect, and streams that outlive their connection.
 
-1. A streamed request names its conversation. The server then keeps the stream for some minutes
+1. A streamed request names its stream. The server then keeps the stream for some minutes
    and does not stop when the connection breaks; `GET /v1/stream` sends it again, from its
    beginning, and goes on live. Older servers do not know the header, and pass it over.
 2. So hanging up does not stop it any more: a cancelled answer is deleted, in a moment or not at
@@ -31,23 +31,23 @@ class LlamaCpp(OpenAI):
     """A llama.cpp server."""
 
     def chat_call(self, request: ChatRequest) -> Call:
-        if request.means == "stream" and request.conversation:
-            call = self.call(f"{_stream(request.conversation)}&from=0", None)
+        if request.method == "stream" and request.stream_id:
+            call = self.call(f"{_stream(request.stream_id)}&from=0", None)
             return replace(call, headers={**call.headers, "Accept": self.accept})
         call = super().chat_call(request)
-        if not request.stream or not request.conversation:
+        if not request.stream or not request.stream_id:
             return call
-        return replace(call, headers={**call.headers, "X-Conversation-Id": request.conversation})
+        return replace(call, headers={**call.headers, "X-Conversation-Id": request.stream_id})
 
     def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
         try:
             yield from super().open(request, token)
         finally:
-            if token.cancelled and request.stream and request.conversation:
-                self._stop(request.conversation)
+            if token.cancelled and request.stream and request.stream_id:
+                self._stop(request.stream_id)
 
-    def _stop(self, conversation: str) -> None:
-        call = replace(self.call(_stream(conversation), None), deletes=True)
+    def _stop(self, stream_id: str) -> None:
+        call = replace(self.call(_stream(stream_id), None), deletes=True)
         deadline = Deadline(_MOMENT)
         exchange = self._transport.exchange(call, CancelToken())
         with suppress(ChatstreamError), closing(exchange) as items:
@@ -56,5 +56,5 @@ class LlamaCpp(OpenAI):
                     return
 
 
-def _stream(conversation: str) -> str:
-    return f"/stream?conv_id={quote(conversation, safe='')}"
+def _stream(stream_id: str) -> str:
+    return f"/stream?conv_id={quote(stream_id, safe='')}"

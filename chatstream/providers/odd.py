@@ -15,7 +15,8 @@ from typing import Any
 from chatstream.errors import ChatstreamError, ProtocolError
 from chatstream.events import Event, Warn
 from chatstream.providers.failures import error_in
-from chatstream.providers.lenient import broke_off, excerpt, object_of, values_in
+from chatstream.providers.lenient import broke_off, object_of, values_in
+from chatstream.wording import excerpt
 
 KEPT = 3
 """Warnings that quote what was skipped; the others are counted."""

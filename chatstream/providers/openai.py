@@ -399,7 +399,7 @@ class OpenAI(Provider):
             "model": request.model,
             "messages": turns(request),
         }
-        if request.means == "continue_final_message":
+        if request.method == "continue_final_message":
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         if request.stream:
             body["stream"] = True

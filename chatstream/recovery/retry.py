@@ -34,7 +34,7 @@ from chatstream.events import (
     Warn,
 )
 from chatstream.flow import Burst, Finish, Open, Pulse, close
-from chatstream.messages import ChatRequest, Means
+from chatstream.messages import ChatRequest, ContinuationMethod
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.seam import Diverged, Seam
 
@@ -58,13 +58,13 @@ Sleep = Callable[[CancelToken, float], bool]
 class Plan(msgspec.Struct, frozen=True):
     """What may be done about a failure.
 
-    `means` is how this server truly continues an answer, None if it does not. `in_words`: where
+    `method` is how this server truly continues an answer, None if it does not. `in_words`: where
     that fails, the model may be asked in words, because the user has asked for just that.
     `first`: failures before the first token may be retried.
     """
 
     on_drop: OnDrop = "stop"
-    means: Means | None = None
+    method: ContinuationMethod | None = None
     in_words: bool = False
     first: bool = True
 
@@ -137,7 +137,7 @@ class _Run:
         self._plan = plan
         self._clock = clock
         self._sleep = sleep
-        self._means = plan.means
+        self._method = plan.method
         self._shown = False  # something new came, be it only thinking
         self._shown_now = False  # the same for the attempt under way
         self._tools = False  # calls of tools had begun
@@ -165,12 +165,12 @@ class _Run:
                     untie()
             refused = isinstance(cause, BadRequest) and not isinstance(cause, _SHARED)
             if refused and asked.partial and not self._shown_now:
-                self._means = self._other_means(asked.means)
-                if asked.means != "stream":  # the server need not have kept it
+                self._method = self._other_method(asked.method)
+                if asked.method != "stream":  # the server need not have kept it
                     yield Warn("not_continued", cause.message, t=self._clock())
-                if self._means is None:
+                if self._method is None:
                     raise self._drop or cause
-                asked = replace(asked, means=self._means)
+                asked = replace(asked, method=self._method)
                 continue
             try:
                 delay, asked = self._next(cause, request, asked)
@@ -191,7 +191,7 @@ class _Run:
             )
             yield from self._pause(delay, token)
 
-    def _other_means(self, refused: Means | None) -> Means | None:
+    def _other_method(self, refused: ContinuationMethod | None) -> ContinuationMethod | None:
         if refused == "stream":
             return "prefill"
         return "user_turn" if self._plan.in_words and refused != "user_turn" else None
@@ -277,14 +277,14 @@ class _Run:
         if self._plan.on_drop == "restart" or (text.is_blank and self._thought):
             delay = self._delay(cause, failure)
             self._forget()
-            return delay, replace(request, partial="", means=None)
+            return delay, replace(request, partial="", method=None)
         if text.is_blank:  # asked again; that white space is there already
             delay = self._delay(cause, failure)
-            return delay, replace(request, partial=text.whole(), means="stripped_prefill")
-        means = self._means or ("user_turn" if self._plan.in_words else None)
-        if means is None or text.lost:
+            return delay, replace(request, partial=text.whole(), method="stripped_prefill")
+        method = self._method or ("user_turn" if self._plan.in_words else None)
+        if method is None or text.lost:
             raise failure
-        return self._delay(cause, failure), replace(request, partial=text.whole(), means=means)
+        return self._delay(cause, failure), replace(request, partial=text.whole(), method=method)
 
     def _delay(self, cause: ChatstreamError, failure: ChatstreamError) -> float:
         delay = self._attempts.next(cause, answered=self._shown)
@@ -307,10 +307,10 @@ def _is_new(content: Content, seam: Seam) -> bool:
 
 def _seam(asked: ChatRequest) -> Seam:
     text = asked.partial
-    left_out = text[len(text.rstrip()) :] if asked.means == "stripped_prefill" else ""
+    left_out = text[len(text.rstrip()) :] if asked.method == "stripped_prefill" else ""
     return Seam(
         text,
-        words=asked.means == "user_turn",
-        repeats=asked.means == "stream",
+        words=asked.method == "user_turn",
+        repeats=asked.method == "stream",
         resent=left_out,
     )

@@ -32,6 +32,7 @@ from chatstream.sinks import tex
 from chatstream.sinks.numbering import NO_LIST, Numbering
 from chatstream.sinks.paragraphs import Display, Text
 from chatstream.sinks.pieces import (
+    Blank,
     Code,
     CodeLine,
     Container,
@@ -39,14 +40,13 @@ from chatstream.sinks.pieces import (
     Formula,
     Heading,
     Item,
-    Literal,
-    Nothing,
     Paragraph,
     Piece,
     Quote,
     Row,
     Rule,
     Table,
+    Verbatim,
     Where,
 )
 from chatstream.sinks.scan import (
@@ -134,7 +134,7 @@ class Blocks:
                 rest._line = ""  # the end of the code, most likely
         elif not (rest._midline or verbatim) and is_undecided(line):
             rest._line = ""
-            return [*rest.finish(), *([Literal(line)] if line.strip(" \t>") else [])]
+            return [*rest.finish(), *([Verbatim(line)] if line.strip(" \t>") else [])]
         return rest.finish()
 
     def _take(self) -> list[Piece]:
@@ -400,7 +400,7 @@ class Blocks:
         self._end_leaf()
         while len(self._containers) > depth:
             if len(self._containers) > self._shown and isinstance(self._containers[-1], Item):
-                self._out.append(Nothing(self._where()))
+                self._out.append(Blank(self._where()))
             self._containers = self._containers[:-1]
         self._shown = min(self._shown, depth)
 

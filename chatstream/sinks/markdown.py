@@ -85,7 +85,7 @@ class Markdown:
         rest = copy(self)
         rest._whole = False
         rest._lines = []
-        while len(pieces) > 1 and not isinstance(pieces[1], md.Literal | md.End):
+        while len(pieces) > 1 and not isinstance(pieces[1], md.Verbatim | md.End):
             rest._piece(pieces[0])
             pieces = pieces[1:]
         rest._ended = False
@@ -156,10 +156,10 @@ class Markdown:
                         self._close_code()
                 self._code = self._grid = None
                 self._block = True
-            case md.Nothing(where):
+            case md.Blank(where):
                 self._begin(where)
                 self._add([[]], where)
-            case md.Literal(text):
+            case md.Verbatim(text):
                 self._close_code()
                 self._add([line_of(text)])
 

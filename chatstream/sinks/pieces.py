@@ -84,18 +84,18 @@ class End(NamedTuple):
     """The code block or the table ends."""
 
 
-class Nothing(NamedTuple):
+class Blank(NamedTuple):
     """An item of a list with nothing in it."""
 
     where: Where
 
 
-class Literal(NamedTuple):
+class Verbatim(NamedTuple):
     """A line that may become markup, as it stands. Only while it is not whole."""
 
     text: str
 
 
 Piece = (
-    Paragraph | Heading | Formula | Rule | Code | CodeLine | Table | Row | End | Nothing | Literal
+    Paragraph | Heading | Formula | Rule | Code | CodeLine | Table | Row | End | Blank | Verbatim
 )

@@ -14,15 +14,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, monotonic
 from chatstream.errors import ChatstreamError, Truncated, mistake
 from chatstream.events import (
-    SCHEMA_VERSION,
     Content,
     Counts,
     Done,
@@ -50,16 +47,6 @@ Redact = Callable[[str], str]
 
 _LISTED = 3
 """Images of which a warning tells more than their number."""
-
-
-def new_run() -> Metadata:
-    """What opens a run: its id and its wall-clock start."""
-    now = datetime.now(UTC)
-    return Metadata(
-        version=SCHEMA_VERSION,
-        run=f"{now:%Y%m%d-%H%M%S-%f}-{os.urandom(2).hex()}",  # in the order of time
-        started_at=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    )
 
 
 def seal(

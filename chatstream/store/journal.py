@@ -41,7 +41,7 @@ LONGEST = 64 * 1024 * 1024
 _REST = 1024 * 1024  # bytes for the rest of the first line
 
 
-class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
+class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was asked, and whom first: enough to ask again. The key is looked up again.
 
     `base_url` is the address that was truly asked, its secrets masked. None: it has none (the
@@ -59,7 +59,7 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     temperature: float | None = None
     max_tokens: int | None = None
     options: dict[str, Any] = {}
-    conversation: str | None = None
+    stream_id: str | None = msgspec.field(default=None, name="conversation")
 
 
 class Head(Metadata, tag="metadata"):
@@ -85,7 +85,7 @@ class Journal:
     `folder` is None where there is no place for it, and every write fails.
     """
 
-    def __init__(self, folder: Path | None, asked: Asked) -> None:
+    def __init__(self, folder: Path | None, asked: RequestRecord) -> None:
         self._folder = folder
         self._asked = asked
         self.ok = True  # everything was written so far

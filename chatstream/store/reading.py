@@ -37,7 +37,15 @@ from chatstream.events import (
     decode,
 )
 from chatstream.messages import Message
-from chatstream.store.journal import LONGEST, SUFFIX, Asked, Head, digest_of, is_journal, is_running
+from chatstream.store.journal import (
+    LONGEST,
+    SUFFIX,
+    Head,
+    RequestRecord,
+    digest_of,
+    is_journal,
+    is_running,
+)
 from chatstream.wire.lines import LineSplitter
 
 SLICE = 64 * 1024
@@ -67,7 +75,7 @@ class _AnyLine(msgspec.Struct):
 
 _any_line = msgspec.json.Decoder(_AnyLine)
 _head = msgspec.json.Decoder(Head)
-_asked = msgspec.json.Decoder(Asked)
+_asked = msgspec.json.Decoder(RequestRecord)
 
 
 class Reader:
@@ -180,7 +188,7 @@ class Record(msgspec.Struct, kw_only=True):
 
     run: str
     started_at: str
-    asked: Asked | None
+    asked: RequestRecord | None
     continues: str | None
     provider: str | None
     model: str | None
@@ -275,7 +283,7 @@ def read(path: Path) -> Record:
     )
 
 
-def _request(line: bytes) -> tuple[Asked | None, str | None]:
+def _request(line: bytes) -> tuple[RequestRecord | None, str | None]:
     """What was asked, from a journal's first line, and what is wrong with it."""
     try:
         head = _head.decode(line)

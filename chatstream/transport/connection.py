@@ -3,13 +3,13 @@
 urllib3 makes the connections and sends the request; the response head is read by `head`. These
 subclasses add three things that urllib3 lacks:
 
-1. The `Lane` of an exchange knows the socket before it is connected. `Lane.shutdown()`, from any
-   thread or signal handler, ends whatever blocks on it: connect, TLS, proxy, head or body.
+1. The `SocketHandle` of an exchange knows the socket before it is connected. Its `shutdown()`, from
+   any thread or signal handler, ends whatever blocks on it: connect, TLS, proxy, head or body.
    `dial` connects it, unless a connection was begun `ahead`.
 2. `Body.pull()` returns every byte that has been received, chunk framing removed, and never
    waits longer than a tick. (urllib3 hands out one chunk a call; its `stream` and `read` wait
    for whole buffers.)
-3. The lane's `Trace` says when each phase of connecting ended, and when the request was sent.
+3. The handle's `Trace` says when each phase of connecting ended, and when the request was sent.
 
 Only the exchange closes; a shutdown from outside never frees a descriptor that is in use.
 """
@@ -46,10 +46,10 @@ TICK = 0.1
 
 _RECEIVE = 64 * 1024
 
-_current = threading.local()  # .lane: the exchange that this thread opens a connection for
+_current = threading.local()  # .handle: the exchange that this thread opens a connection for
 
 
-class Lane(Guard):
+class SocketHandle(Guard):
     """One exchange's sockets, and its `trace`. `inbox` takes what the opening thread tells.
 
     `ahead` is a connection that was begun before the exchange, for its first request.
@@ -68,8 +68,8 @@ class Lane(Guard):
         self._ahead = ahead
 
     def enter(self) -> None:
-        """From now on this thread opens connections for this lane."""
-        _current.lane = self
+        """From now on this thread opens connections for this handle."""
+        _current.handle = self
 
     def ready(self, goal: Goal) -> Ready | None:
         """The connection that was begun ahead, if it leads there. Raises as `Ahead.take`."""
@@ -112,7 +112,7 @@ class Lane(Guard):
         self.inbox.put(None)
 
     def shutdown(self) -> None:
-        """End what blocks on this lane. Idempotent, takes no lock, safe in signal handlers."""
+        """End what blocks on this handle. Idempotent, takes no lock, safe in signal handlers."""
         super().shutdown()
         ahead = self._ahead
         if ahead is not None:
@@ -152,11 +152,11 @@ class Body(http.client.HTTPResponse):
     """A response whose body is pulled from the socket itself."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        self._lane: Lane = _current.lane
-        super().__init__(self._lane.reader(sock), *args, **kwargs)
+        self._handle: SocketHandle = _current.handle
+        super().__init__(self._handle.reader(sock), *args, **kwargs)
         self._sock = sock
         self._framing: Framing | None = None
-        self._lane.body = self
+        self._handle.body = self
 
     def begin(self) -> None:
         """Read the head, in the place of http.client, which refuses heads that others take."""
@@ -207,7 +207,7 @@ class Body(http.client.HTTPResponse):
         """Take the body's end if it is here already. True: the connection can be used again."""
         with contextlib.suppress(OSError, ChatstreamError):
             if self._framing is not None and not self._framing.ended:
-                self._lane.hurry(self._sock)
+                self._handle.hurry(self._sock)
                 self.pull()
         return self._framing is not None and self._framing.reusable and not self.will_close
 
@@ -232,17 +232,17 @@ class Body(http.client.HTTPResponse):
     def _read_ahead(self) -> bytes:
         if self.fp is None:  # no body at all
             return b""
-        return self._lane.read_ahead(self.fp, self._sock)
+        return self._handle.read_ahead(self.fp, self._sock)
 
     def _receive(self) -> bytes | None:
         try:
-            return self._lane.receive(self._sock)
+            return self._handle.receive(self._sock)
         except OSError as error:
             raise Truncated(f"the connection broke: {error.strerror or error}") from error
 
 
 class _Reachable(HTTPConnection):
-    """Tells its lane of the socket, of the request sent, and of the response."""
+    """Tells its handle of the socket, of the request sent, and of the response."""
 
     response_class = Body
 
@@ -251,16 +251,16 @@ class _Reachable(HTTPConnection):
         self._socks_options = _socks_options  # those of urllib3's SOCKSProxyManager
 
     def _new_conn(self) -> socket.socket:
-        """As urllib3's, but the socket is known to the lane before it connects."""
-        lane: Lane = _current.lane
+        """As urllib3's, but the socket is known to the handle before it connects."""
+        handle: SocketHandle = _current.handle
         goal = self._goal(secure=False)
         if self._socks_options:
             return self._through_socks(goal.host)
         try:
-            there = lane.ready(goal) or dial(goal.host, goal.port, self.timeout, lane)
+            there = handle.ready(goal) or dial(goal.host, goal.port, self.timeout, handle)
         except OSError as failure:
             raise self._no_connection(failure) from failure
-        lane.trace.dns, lane.trace.tcp = there.dns, there.tcp
+        handle.trace.dns, handle.trace.tcp = there.dns, there.tcp
         return there.sock
 
     def _no_connection(self, failure: OSError) -> Exception:
@@ -284,56 +284,56 @@ class _Reachable(HTTPConnection):
             self._socks_options,
             host,
             self.port,
-            lane=_current.lane,
+            handle=_current.handle,
             timeout=self.timeout,
             socket_options=OPTIONS,
         )
 
     def connect(self) -> None:
-        lane: Lane = _current.lane
+        handle: SocketHandle = _current.handle
         began = monotonic()
-        if not self._take_secured(lane):
+        if not self._take_secured(handle):
             super().connect()
-        trace = lane.trace
+        trace = handle.trace
         if isinstance(self.sock, ssl.SSLSocket) and trace.tls is None:
             trace.tls = monotonic() - began - (trace.dns or 0.0) - (trace.tcp or 0.0)
         trace.sent = None  # what a tunnel was asked for is no part of the request
 
-    def _take_secured(self, lane: Lane) -> bool:
+    def _take_secured(self, handle: SocketHandle) -> bool:
         """Whether there is a connection in TLS already, so that nothing is left to do."""
         return False
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:  # a connection out of the pool, or a tunnel
-            lane: Lane = _current.lane
-            lane.trace.reused = lane.trace.tcp is None
-            lane.opened(self.sock)
+            handle: SocketHandle = _current.handle
+            handle.trace.reused = handle.trace.tcp is None
+            handle.opened(self.sock)
         super().request(*args, **kwargs)
 
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        trace: Trace = _current.lane.trace
+        trace: Trace = _current.handle.trace
         if trace.sent is None:
             trace.sent = monotonic()
         super().send(data)
 
     def getresponse(self) -> Any:  # urllib3's response, where http.client declares its own
-        lane: Lane = _current.lane
-        self.timeout = lane.head_timeout
+        handle: SocketHandle = _current.handle
+        self.timeout = handle.head_timeout
         self.sock.settimeout(self.timeout)
-        lane.sent(self.sock)
+        handle.sent(self.sock)
         return super().getresponse()
 
 
 class _ReachableTLS(_Reachable, HTTPSConnection):
     """The same over TLS."""
 
-    def _take_secured(self, lane: Lane) -> bool:
+    def _take_secured(self, handle: SocketHandle) -> bool:
         if self.proxy is not None:
             return False
         try:
-            ready = lane.ready(self._goal(secure=True))
+            ready = handle.ready(self._goal(secure=True))
         except ssl.SSLError:
             raise
         except OSError as failure:
@@ -342,7 +342,7 @@ class _ReachableTLS(_Reachable, HTTPSConnection):
             return False
         self.sock = ready.sock
         self.is_verified = True  # no context of ours lets anyone through unverified
-        lane.trace.dns, lane.trace.tcp, lane.trace.tls = ready.dns, ready.tcp, ready.tls
+        handle.trace.dns, handle.trace.tcp, handle.trace.tls = ready.dns, ready.tcp, ready.tls
         return True
 
 

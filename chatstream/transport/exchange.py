@@ -42,7 +42,7 @@ from chatstream.transport import proxies, trust
 from chatstream.transport.ahead import ENDING, Ahead
 from chatstream.transport.body import unpack
 from chatstream.transport.causes import causes, innermost
-from chatstream.transport.connection import TICK, Body, Lane, make_reachable
+from chatstream.transport.connection import TICK, Body, SocketHandle, make_reachable
 from chatstream.transport.dial import NobodyThere
 from chatstream.transport.head import codings
 
@@ -173,76 +173,78 @@ class Transport:
         self, call: Call, token: CancelToken
     ) -> Generator[Tick | Head | bytes, None, str | None]:
         """One request; returns the address of a redirect that may be followed."""
-        lane = self._new_lane()
-        remove = token.on_cancel(lane.shutdown)
+        handle = self._new_lane()
+        remove = token.on_cancel(handle.shutdown)
         response: requests.Response | None = None
         reusable = False
         try:
-            response = yield from self._open(call, lane, token)
+            response = yield from self._open(call, handle, token)
             head = Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
             if log.isEnabledFor(logging.DEBUG):  # masking compiles its rules: 4 % of a start
                 log.debug("< %d %s", head.status, mask_headers(head.headers))
-            trace = lane.trace
-            trace.status, trace.headers, trace.head = head.status, head.headers, lane.now()
+            trace = handle.trace
+            trace.status, trace.headers, trace.head = head.status, head.headers, handle.now()
             if head.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-                raise proxies.wants_password(lane.proxy, head.status)
+                raise proxies.wants_password(handle.proxy, head.status)
             target = _redirect(call, head)
             if target is None:
                 yield head
-                yield from _read(lane.body, head, token)
-            reusable = lane.body is not None and lane.body.settle()
+                yield from _read(handle.body, head, token)
+            reusable = handle.body is not None and handle.body.settle()
             return target
         except GeneratorExit:
-            reusable = lane.body is not None and lane.body.settle()
+            reusable = handle.body is not None and handle.body.settle()
             raise
         finally:
             remove()
-            self._leave(lane, response, reusable=reusable)
+            self._leave(handle, response, reusable=reusable)
 
-    def _new_lane(self) -> Lane:
+    def _new_lane(self) -> SocketHandle:
         ahead, self._ahead = self._ahead, None
-        return Lane(ahead)
+        return SocketHandle(ahead)
 
-    def _leave(self, lane: Lane, response: requests.Response | None, *, reusable: bool) -> None:
+    def _leave(
+        self, handle: SocketHandle, response: requests.Response | None, *, reusable: bool
+    ) -> None:
         """Let go of an exchange; only a connection that can be used again is kept."""
         if not reusable:
-            lane.shutdown()
+            handle.shutdown()
         if response is not None:
-            if reusable and lane.body is not None:
-                lane.body.release()
+            if reusable and handle.body is not None:
+                handle.body.release()
                 response.raw.release_conn()
             else:
                 response.close()
-        lane.discard()
-        lane.close()
+        handle.discard()
+        handle.close()
 
     def _open(
-        self, call: Call, lane: Lane, token: CancelToken
+        self, call: Call, handle: SocketHandle, token: CancelToken
     ) -> Generator[Tick, None, requests.Response]:
         """Ticks until the head is there; returns the response."""
         if log.isEnabledFor(logging.DEBUG):
             log.debug("> %s %s %s", call.method, show_url(call.url), mask_headers(call.headers))
-        opening = threading.Thread(target=self._send, args=(call, lane), daemon=True)
+        opening = threading.Thread(target=self._send, args=(call, handle), daemon=True)
         opening.start()
         try:
             while True:
                 token.check()
-                item = lane.wait()
+                item = handle.wait()
                 if isinstance(item, requests.Response):
                     return item
                 if isinstance(item, Exception):
                     token.check()
-                    _translate(item, call, self._connect, lane)
-                yield Tick(lane.connected)
+                    _translate(item, call, self._connect, handle)
+                yield Tick(handle.connected)
         except BaseException:
-            lane.shutdown()
+            handle.shutdown()
             opening.join(ENDING)  # as `Ahead.close` does, and why
             raise
 
-    def _send(self, call: Call, lane: Lane) -> None:
-        lane.enter()
+    def _send(self, call: Call, handle: SocketHandle) -> None:
+        handle.enter()
         try:
-            lane.proxy = proxy = proxies.proxy_for(call.url, self._proxies)
+            handle.proxy = proxy = proxies.proxy_for(call.url, self._proxies)
             response = self._session.request(
                 call.method,
                 call.url,
@@ -255,9 +257,9 @@ class Transport:
                 proxies=dict.fromkeys(("http", "https"), proxy.address) if proxy else {},
             )
         except Exception as error:  # handed to the reader, which sorts it
-            lane.answer(error)
+            handle.answer(error)
         else:
-            lane.answer(response)
+            handle.answer(response)
 
     def _tls_context(self) -> ssl.SSLContext:
         """Made when the first secure connection needs it. Raises `ConfigError`."""
@@ -333,17 +335,19 @@ def _redirect(call: Call, head: Head) -> str | None:
     )
 
 
-def _translate(error: Exception, call: Call, connect: float | None, lane: Lane) -> NoReturn:
+def _translate(
+    error: Exception, call: Call, connect: float | None, handle: SocketHandle
+) -> NoReturn:
     """Our error for one of requests or urllib3."""
     where = show_url(call.url)
     what = requests.exceptions
     ours = isinstance(error, ChatstreamError)
     chain = list(causes(error))
     if not ours and any(isinstance(cause, TimeoutError | what.Timeout) for cause in chain):
-        raise _late(where, connect, lane) from error
+        raise _late(where, connect, handle) from error
     tunnels = call.url.lower().startswith("https:")
-    if proxies.is_failure(error, lane.proxy, tunnels=tunnels, sent=lane.connected):
-        raise proxies.failure(error, lane.proxy, call.url) from error
+    if proxies.is_failure(error, handle.proxy, tunnels=tunnels, sent=handle.connected):
+        raise proxies.failure(error, handle.proxy, call.url) from error
     if ours:
         raise error
     if refused := [it for it in chain if isinstance(it, ssl.SSLError | what.SSLError)]:
@@ -368,12 +372,12 @@ def _translate(error: Exception, call: Call, connect: float | None, lane: Lane) 
     raise error
 
 
-def _late(where: str, connect: float | None, lane: Lane) -> TimedOut:
+def _late(where: str, connect: float | None, handle: SocketHandle) -> TimedOut:
     """The failure of a connection that was not there in time."""
     limit, hint = f"within {connect or 0:g} s", None
-    if lane.proxy is not None:
-        what = f"no connection to {where} through {lane.proxy} {limit}"
-    elif lane.trace.tcp is not None:
+    if handle.proxy is not None:
+        what = f"no connection to {where} through {handle.proxy} {limit}"
+    elif handle.trace.tcp is not None:
         what = f"the TLS handshake with {where} did not finish {limit}"
         hint = f"if the server speaks plain HTTP, write {trust.plain(where)}"
     else:

@@ -34,7 +34,7 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import Deadline, monotonic
 from chatstream.inbox import Empty
 from chatstream.timing import Receipt, Stopwatch, Trace
-from chatstream.transport.connection import Lane
+from chatstream.transport.connection import SocketHandle
 from chatstream.transport.exchange import Call, Head, Tick, Transport
 from chatstream.transport.scheduling import take_short_turns
 from chatstream.transport.stamps import SPACE, Placing, ask, begin, stamp_in
@@ -78,49 +78,51 @@ class Meter:
         self._looked = looked if ready else looked + ROUND
         self._round += 1
 
-    def read(self, lane: MeteredLane) -> None:
+    def read(self, handle: MeteredLane) -> None:
         """Take what one socket holds. Never waits."""
-        if lane.sock is None or not lane.watched:
+        if handle.sock is None or not handle.watched:
             return
-        if lane.ready_in < self._round - 1:
-            lane.empty_at = max(lane.empty_at, self._looked)
+        if handle.ready_in < self._round - 1:
+            handle.empty_at = max(handle.empty_at, self._looked)
         began = monotonic()
-        data, stamp = _take(lane.sock)
+        data, stamp = _take(handle.sock)
         read = monotonic()
         if data is not None:
-            at = self._placing.place(stamp, lane.empty_at, read) if stamp and self.kernel else None
+            at = (
+                self._placing.place(stamp, handle.empty_at, read) if stamp and self.kernel else None
+            )
             size = 0 if isinstance(data, OSError) else len(data)
             moment = read if at is None else at
-            lane.reads.put((data, Receipt(moment, read, lane.empty_at, size, at is not None)))
+            handle.reads.put((data, Receipt(moment, read, handle.empty_at, size, at is not None)))
             if not size:
-                self.leave(lane)
+                self.leave(handle)
             if size >= _RECEIVE:  # there may be more
                 return
-        lane.empty_at = began
+        handle.empty_at = began
 
-    def join(self, lane: MeteredLane) -> None:
-        """Read for this lane from the next round on. From any thread."""
-        self._joining.put(lane)
+    def join(self, handle: MeteredLane) -> None:
+        """Read for this handle from the next round on. From any thread."""
+        self._joining.put(handle)
 
-    def leave(self, lane: MeteredLane) -> None:
+    def leave(self, handle: MeteredLane) -> None:
         """Read for it no more: before its socket is closed. Idempotent."""
-        if lane.watched and lane.sock is not None:
-            self._selector.unregister(lane.sock)
-        lane.watched = False
+        if handle.watched and handle.sock is not None:
+            self._selector.unregister(handle.sock)
+        handle.watched = False
 
-    def _watch(self, lane: MeteredLane) -> None:
-        if lane.sock is None or lane.left:
+    def _watch(self, handle: MeteredLane) -> None:
+        if handle.sock is None or handle.left:
             return
         try:
-            self._selector.register(lane.sock, selectors.EVENT_READ, lane)
+            self._selector.register(handle.sock, selectors.EVENT_READ, handle)
         except KeyError:  # its number is that of a closed one that has not left yet
-            self._joining.put(lane)
+            self._joining.put(handle)
         except (ValueError, OSError):  # closed already, by the thread that opened it
             return
         else:
-            lane.watched = True
-            lane.ready_in = self._round - 1
-            self.read(lane)
+            handle.watched = True
+            handle.ready_in = self._round - 1
+            self.read(handle)
 
     def close(self) -> None:
         """Let go of everything. Idempotent."""
@@ -152,8 +154,8 @@ def _take(sock: socket.socket) -> tuple[bytes | OSError | None, int | None]:
     return b"".join(parts), None
 
 
-class MeteredLane(Lane):
-    """A lane that the meter reads for; it never waits itself."""
+class MeteredLane(SocketHandle):
+    """A handle that the meter reads for; it never waits itself."""
 
     head_timeout = 0.0
 
@@ -268,29 +270,29 @@ class MeteredLane(Lane):
 class _Reader:
     """Stands for the socket in http.client's eyes: it only makes a file of it."""
 
-    def __init__(self, lane: MeteredLane, sock: socket.socket) -> None:
-        self._lane = lane
+    def __init__(self, handle: MeteredLane, sock: socket.socket) -> None:
+        self._handle = handle
         self._sock = sock
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """The file that the head is read from."""
-        return io.BufferedReader(_Head(self._lane, self._sock))
+        return io.BufferedReader(_Head(self._handle, self._sock))
 
 
 class _Head(io.RawIOBase):
     """What the meter has read. It holds the socket open as a file of its own would."""
 
-    def __init__(self, lane: MeteredLane, sock: socket.socket) -> None:
+    def __init__(self, handle: MeteredLane, sock: socket.socket) -> None:
         super().__init__()
         self.over = False  # the head is read; what comes now is not its
-        self._lane = lane
+        self._handle = handle
         self._file = sock.makefile("rb", buffering=0)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        data = None if self.over else self._lane.next(waits=True, most=len(buffer))
+        data = None if self.over else self._handle.next(waits=True, most=len(buffer))
         if data is None:
             return None
         buffer[: len(data)] = data
@@ -318,18 +320,18 @@ class Metered(Transport):
         super().__init__(connect=connect, proxies=proxies, ca_file=ca_file)
         self.clock = Stopwatch()
         self._meter = meter
-        self._lane = MeteredLane(meter, self.clock)
+        self._handle = MeteredLane(meter, self.clock)
         self._former: tuple[MeteredLane, requests.Response] | None = None
 
     @property
     def trace(self) -> Trace:
         """That of the latest exchange."""
-        return self._lane.trace
+        return self._handle.trace
 
     @property
     def news(self) -> bool:
         """Whether the exchange holds something that it has not handed out."""
-        return self._lane.news
+        return self._handle.news
 
     def exchange(
         self, call: Call, token: CancelToken
@@ -342,35 +344,37 @@ class Metered(Transport):
     def close(self) -> None:
         """Close every connection."""
         if self._former is not None:
-            lane, response = self._former
+            handle, response = self._former
             self._former = None
-            lane.leave()
-            super()._leave(lane, response, reusable=False)
+            handle.leave()
+            super()._leave(handle, response, reusable=False)
         super().close()
 
     def _end_former(self) -> Generator[Tick, None, None]:
         """Ticks until the body before is read to its end, if that comes soon."""
         if self._former is None:
             return
-        lane, response = self._former
+        handle, response = self._former
         deadline = Deadline(LINGER)
-        assert lane.body is not None, "only an exchange with a body lingers"
-        while not (reusable := lane.body.settle()) and lane.watched and not deadline.passed:
+        assert handle.body is not None, "only an exchange with a body lingers"
+        while not (reusable := handle.body.settle()) and handle.watched and not deadline.passed:
             yield Tick(connected=False)
         self._former = None
-        lane.leave()
-        super()._leave(lane, response, reusable=reusable)
+        handle.leave()
+        super()._leave(handle, response, reusable=reusable)
 
-    def _new_lane(self) -> Lane:
-        self._lane = MeteredLane(self._meter, self.clock)
-        return self._lane
+    def _new_lane(self) -> SocketHandle:
+        self._handle = MeteredLane(self._meter, self.clock)
+        return self._handle
 
-    def _leave(self, lane: Lane, response: requests.Response | None, *, reusable: bool) -> None:
-        assert isinstance(lane, MeteredLane), "every lane of ours is one"
-        lane.look_at_round_trip()
-        unfinished = lane.body is not None and lane.body.unfinished and lane.watched
-        if response is not None and not reusable and unfinished and not lane.dead:
-            self._former = lane, response
+    def _leave(
+        self, handle: SocketHandle, response: requests.Response | None, *, reusable: bool
+    ) -> None:
+        assert isinstance(handle, MeteredLane), "every handle of ours is one"
+        handle.look_at_round_trip()
+        unfinished = handle.body is not None and handle.body.unfinished and handle.watched
+        if response is not None and not reusable and unfinished and not handle.dead:
+            self._former = handle, response
             return
-        lane.leave()
-        super()._leave(lane, response, reusable=reusable)
+        handle.leave()
+        super()._leave(handle, response, reusable=reusable)

@@ -17,7 +17,7 @@ from chatstream.errors import ChatstreamError, ConnectError, ProxyRefused, Timed
 from chatstream.transport.proxies import Proxy, no_connection, unreachable, wants_password
 
 if TYPE_CHECKING:
-    from chatstream.transport.connection import Lane
+    from chatstream.transport.connection import SocketHandle
 
 _PORT = 1080
 """Where SOCKS proxies listen (RFC 1928)."""
@@ -31,16 +31,16 @@ def dial(
     host: str,
     port: int,
     *,
-    lane: Lane,
+    handle: SocketHandle,
     timeout: float | None,
     socket_options: Iterable[Any],
 ) -> socket.socket:
     """A connection to `host`, whose bytes the proxy carries. `options` are urllib3's for SOCKS.
 
-    The lane knows each socket before it connects. Raises a `ChatstreamError`, and `OSError` on a
-    lane that has ended.
+    The handle knows each socket before it connects. Raises a `ChatstreamError`, and `OSError` on a
+    handle that has ended.
     """
-    proxy = lane.proxy
+    proxy = handle.proxy
     deadline = Deadline(timeout)
     began = monotonic()
     place = (options["proxy_host"] or "").strip("[]"), options["proxy_port"] or _PORT
@@ -48,7 +48,7 @@ def dial(
         found = socket.getaddrinfo(*place, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise unreachable(error, proxy) from error
-    lane.trace.dns = monotonic() - began
+    handle.trace.dns = monotonic() - began
     failure: OSError = OSError("no address")
     for family, kind, protocol, _, address in found:
         if deadline.passed:
@@ -56,7 +56,7 @@ def dial(
             break
         sock = socks.socksocket(family, kind, protocol)
         try:
-            lane.opened(sock)
+            handle.opened(sock)
             for option in socket_options:
                 sock.setsockopt(*option)
             sock.set_proxy(
@@ -69,7 +69,7 @@ def dial(
             sock.settimeout(deadline.left())
             began = monotonic()
             sock.connect((host, port))
-            lane.trace.tcp = monotonic() - began
+            handle.trace.tcp = monotonic() - began
             plain = socket.socket(fileno=sock.detach())  # without PySocks' slower `recv`
             plain.settimeout(timeout)
             return plain

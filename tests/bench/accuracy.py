@@ -47,8 +47,8 @@ from chatstream.bench.source import Source, Wires
 from chatstream.bench.truth import Log, Script, Truth
 from chatstream.bench.verdict import client_of
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import Settings
-from chatstream.cli.measuring import Measuring
+from chatstream.engine.measuring import Measuring
+from chatstream.engine.settings import Settings
 from tests.bench.rig import Failed, Rig
 from tests.bench.rows import Row
 from tests.support.listener import Listener

@@ -19,7 +19,7 @@ from chatstream.messages import Message
 from chatstream.store import entries
 from chatstream.store.database import NAME, Database
 from chatstream.store.history import FOREVER, History
-from chatstream.store.journal import Asked
+from chatstream.store.journal import RequestRecord
 from chatstream.store.reading import Record
 from tests.bench.rig import Rig
 from tests.bench.rows import Row, compare
@@ -117,12 +117,12 @@ def _fill(home: Path, texts: Texts) -> None:
     with database.transaction() as db:
         for number, (question, answer) in enumerate(texts):
             run = run_id(number)
-            asked = Asked((Message("user", question),))
+            asked = RequestRecord((Message("user", question),))
             entries.enter(db, run, 1, _record(run, asked, answer))
     database.close()
 
 
-def _record(run: str, asked: Asked, text: str) -> Record:
+def _record(run: str, asked: RequestRecord, text: str) -> Record:
     return Record(
         run=run,
         started_at=started_at(run),

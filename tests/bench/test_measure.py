@@ -44,9 +44,10 @@ from chatstream.events import (
     ToolCallDelta,
     Usage,
     Warn,
+    new_run,
 )
 from chatstream.flow import Burst, Finish, Pulse, close, pipe
-from chatstream.stages.seal import new_run, seal
+from chatstream.stages.seal import seal
 from chatstream.stages.thinking import thinking
 from chatstream.timing import Receipt, Trace
 

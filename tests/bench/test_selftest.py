@@ -16,9 +16,9 @@ from chatstream.bench.selftest import ARM, CASES, Case, Row, SelfTest, judge, se
 from chatstream.bench.source import Source, Wires
 from chatstream.bench.truth import Log, Script, Truth
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import Settings
-from chatstream.cli.measuring import Measuring
 from chatstream.clock import Deadline
+from chatstream.engine.measuring import Measuring
+from chatstream.engine.settings import Settings
 from chatstream.errors import Cancelled
 from chatstream.events import Content, Event
 from chatstream.flow import Stage, singly

@@ -22,9 +22,9 @@ import pytest
 from chatstream.bench.measure import Taking, sample_of
 from chatstream.bench.result import Arm, Sample
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import Settings
-from chatstream.cli.measuring import Measuring
 from chatstream.clock import Deadline
+from chatstream.engine.measuring import Measuring
+from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError, Truncated
 from chatstream.events import Event
 from chatstream.flow import pipe

@@ -9,8 +9,8 @@ import pytest
 from chatstream.bench.result import Arm
 from chatstream.bench.source import Source, Wires
 from chatstream.cancel import CancelToken
-from chatstream.cli.config import Settings
-from chatstream.cli.measuring import Measuring
+from chatstream.engine.measuring import Measuring
+from chatstream.engine.settings import Settings
 from chatstream.events import Event
 from chatstream.flow import Finish, Pulse
 from chatstream.messages import ChatRequest, Message

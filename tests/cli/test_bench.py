@@ -16,8 +16,8 @@ import pytest
 
 from chatstream.bench.result import Result, decode
 from chatstream.cli.bench import _places
-from chatstream.cli.choose import Server
-from chatstream.cli.config import Settings
+from chatstream.engine.services import Server
+from chatstream.engine.settings import Settings
 from tests.support.client import Finished, Running, run, server_flags
 from tests.support.loopback import NDJSON, Reply, Script
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chatstream.cli.config import FIELDS, Settings, choices
-from chatstream.cli.modellist import remember
+from chatstream.engine.model_list import remember
+from chatstream.engine.settings import FIELDS, Settings, choices
 from chatstream.providers import PROVIDERS
 from chatstream.store.place import runs_folder, state_folder
 from tests.support.client import Finished, run, run_here

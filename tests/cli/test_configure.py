@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chatstream.cli.config import FIELDS, TABLES
+from chatstream.engine.settings import FIELDS, TABLES
 from tests.support.client import Running, run, run_here
 
 

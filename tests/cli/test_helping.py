@@ -14,9 +14,9 @@ import typer
 from typer.main import get_command
 
 from chatstream.cli.app import app
-from chatstream.cli.config import FIELDS
 from chatstream.cli.helping import EXAMPLES, GROUPS, MOST_LINES, RARE, command_help
-from chatstream.cli.session import FIRST_TOKEN, FIRST_TOKEN_LOCAL
+from chatstream.engine.run import FIRST_TOKEN, FIRST_TOKEN_LOCAL
+from chatstream.engine.settings import FIELDS
 from tests.support.client import run_here
 
 ROOT: Any = get_command(app)
@@ -137,7 +137,7 @@ def test_a_default_is_the_settings_own() -> None:
 
 
 def test_every_value_of_a_setting_with_few_is_named_by_its_option() -> None:
-    from chatstream.cli.config import choices
+    from chatstream.engine.settings import choices
 
     for context in COMMANDS:
         for it in parameters(context):

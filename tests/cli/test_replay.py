@@ -13,7 +13,7 @@ import pytest
 from chatstream.events import Content, Done, Error, Event, Metadata, Reasoning, Stats, encode_lines
 from chatstream.grammar import check
 from chatstream.messages import Message
-from chatstream.store.journal import Asked, Journal
+from chatstream.store.journal import Journal, RequestRecord
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import journals
 from tests.support.client import Running, run_here
@@ -167,7 +167,7 @@ def test_it_ends_as_the_run_ended(code: str, status: int, tmp_path: Path) -> Non
 
 
 def test_the_journal_of_a_run_that_was_killed_is_shown_and_told_to_be_cut() -> None:
-    writer = Journal(runs_folder(os.environ), Asked((Message("user", "hi"),)))
+    writer = Journal(runs_folder(os.environ), RequestRecord((Message("user", "hi"),)))
     for event in (OPENING, FIRST):
         writer.write([event])
     writer.close()
@@ -182,7 +182,7 @@ def test_filtered_events_are_shown() -> None:
 
 
 def damaged_journal() -> bytes:
-    writer = Journal(runs_folder(os.environ), Asked((Message("user", "hi"),)))
+    writer = Journal(runs_folder(os.environ), RequestRecord((Message("user", "hi"),)))
     for event in LONG:
         writer.write([event])
     writer.close()

@@ -17,7 +17,7 @@ from chatstream.store.reading import read
 from tests.cli.test_ask import check
 from tests.support.answers import frames, headers
 from tests.support.client import Finished, Running, run, run_here, server_flags
-from tests.support.continuing import Asked, Continuing, Fault, half, long_text
+from tests.support.continuing import Continuing, Fault, RequestRecord, half, long_text
 from tests.support.loopback import Reply
 from tests.support.runs import failed, run_id, running, write_run
 from tests.support.terminal import on_terminal
@@ -50,7 +50,7 @@ def only_run() -> str:
 def holds(after: int) -> Fault:
     """So many tokens, and then nothing for ever."""
 
-    def fault(server: Continuing, asked: Asked) -> Reply:
+    def fault(server: Continuing, asked: RequestRecord) -> Reply:
         body = frames(asked.dialect, server.words(len(asked.there)))[:after]
         return Reply(body, headers=headers(asked.dialect), hold={after: threading.Event()})
 
@@ -180,7 +180,7 @@ def test_ctrl_c_in_a_resume_leaves_a_run_to_resume() -> None:
 
 
 def test_a_reader_that_has_seen_enough_of_a_resume_leaves_a_run_to_resume() -> None:
-    def endless(server: Continuing, asked: Asked) -> Reply:
+    def endless(server: Continuing, asked: RequestRecord) -> Reply:
         line = frames("ollama", ["more\n"])[0]
         return Reply(itertools.repeat(line), headers=headers("ollama"))
 

@@ -18,8 +18,8 @@ from typing import Any
 from typer.main import get_command
 
 from chatstream.cli.app import app
-from chatstream.cli.config import FIELDS
-from chatstream.cli.shapes import Misfit, fitted
+from chatstream.engine.settings import FIELDS
+from chatstream.engine.shapes import Misfit, fitted
 
 NUMBERS = [
     *("inf", "-inf", "nan", "NaN", "Infinity", "1e20", "1e400", "-1e400", "-0", "-1", "0", "1"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatstream.cli.app import COMMANDS
-from chatstream.cli.config import FIELDS
+from chatstream.engine.settings import FIELDS
 from tests.fuzz.commands import fuzz, main, report
 from tests.fuzz.odd import UNUSABLE, Maker, commands
 from tests.support.sampling import SEED, by_size

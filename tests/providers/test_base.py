@@ -11,8 +11,8 @@ import pytest
 
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
-from chatstream.cli.choose import model_names
-from chatstream.cli.config import Settings
+from chatstream.engine.services import model_names
+from chatstream.engine.settings import Settings
 from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, headers, whole
 from tests.support.client import ask
 from tests.support.loopback import Reply, Script

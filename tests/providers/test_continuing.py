@@ -1,4 +1,4 @@
-"""Claimed: each server is asked to go on by its own means, with exactly the text that is there."""
+"""Claimed: each server is asked to go on by its own method, with exactly the text that is there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import monotonic
 from chatstream.errors import BadRequest
 from chatstream.flow import singly
-from chatstream.messages import ChatRequest, Means, Message
+from chatstream.messages import ChatRequest, ContinuationMethod, Message
 from chatstream.providers import PROVIDERS, Endpoint, dialect, find
 from chatstream.providers.base import Provider
 from chatstream.providers.continuing import GO_ON, turns
@@ -28,12 +28,14 @@ BEFORE: list[dict[str, object]] = [
 TEXT = "Because \n"
 
 
-def request(means: Means | None, partial: str = TEXT, model: str = "m") -> ChatRequest:
-    return ChatRequest(model, ASKED, partial=partial, means=means, conversation="c 1&2")
+def request(
+    method: ContinuationMethod | None, partial: str = TEXT, model: str = "m"
+) -> ChatRequest:
+    return ChatRequest(model, ASKED, partial=partial, method=method, stream_id="c 1&2")
 
 
 @pytest.mark.parametrize(
-    ("means", "added"),
+    ("method", "added"),
     [
         (None, []),
         ("prefill", [{"role": "assistant", "content": TEXT}]),
@@ -46,8 +48,10 @@ def request(means: Means | None, partial: str = TEXT, model: str = "m") -> ChatR
         ),
     ],
 )
-def test_the_turns_of_each_means(means: Means | None, added: list[dict[str, object]]) -> None:
-    assert turns(request(means)) == BEFORE + added
+def test_the_turns_of_each_means(
+    method: ContinuationMethod | None, added: list[dict[str, object]]
+) -> None:
+    assert turns(request(method)) == BEFORE + added
 
 
 def test_a_partial_text_without_means_is_not_sent() -> None:
@@ -61,7 +65,7 @@ def of(name: str, url: str = "http://127.0.0.1:9") -> Provider:
 
 
 @pytest.mark.parametrize(
-    ("model", "means"),
+    ("model", "method"),
     [
         ("claude-2.1", "stripped_prefill"),
         ("claude-instant-1.2", "stripped_prefill"),
@@ -89,14 +93,16 @@ def of(name: str, url: str = "http://127.0.0.1:9") -> Provider:
         ("some-other-model", "stripped_prefill"),
     ],
 )
-def test_claude_takes_its_own_words_back_up_to_4_5(model: str, means: Means | None) -> None:
+def test_claude_takes_its_own_words_back_up_to_4_5(
+    model: str, method: ContinuationMethod | None
+) -> None:
     provider = of("anthropic")
-    assert provider.means(model) == means
+    assert provider.continuation_method(model) == method
     provider.close()
 
 
 @pytest.mark.parametrize(
-    ("name", "means"),
+    ("name", "method"),
     [
         ("ollama", "prefill"),
         ("demo", "prefill"),
@@ -111,10 +117,10 @@ def test_claude_takes_its_own_words_back_up_to_4_5(model: str, means: Means | No
         ("openrouter", None),
     ],
 )
-def test_the_table_says_how_a_service_goes_on(name: str, means: Means | None) -> None:
-    assert PROVIDERS[name].continues == means
+def test_the_table_says_how_a_service_goes_on(name: str, method: ContinuationMethod | None) -> None:
+    assert PROVIDERS[name].continues == method
     provider = of(name)
-    assert provider.means("m") == means
+    assert provider.continuation_method("m") == method
     provider.close()
 
 
@@ -154,8 +160,8 @@ def test_anthropic_gets_the_text_without_the_white_space_at_its_end() -> None:
 def test_vllm_gets_its_two_flags_and_others_do_not() -> None:
     body = sent("vllm", request("continue_final_message")).json
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
-    for means in ("prefill", "user_turn"):
-        body = sent("openai", request(means)).json
+    for method in ("prefill", "user_turn"):
+        body = sent("openai", request(method)).json
         assert not {"continue_final_message", "add_generation_prompt"} & body.keys()
 
 
@@ -163,8 +169,8 @@ def test_deepseek_is_asked_to_go_on_at_its_beta_address_only() -> None:
     got = sent("deepseek", request("prefix"))
     assert got.path == "/beta/chat/completions"
     assert got.json["messages"][-1] == {"role": "assistant", "content": TEXT, "prefix": True}
-    for means in (None, "user_turn"):
-        assert sent("deepseek", request(means)).path == "/chat/completions"
+    for method in (None, "user_turn"):
+        assert sent("deepseek", request(method)).path == "/chat/completions"
 
 
 def test_mistral_is_asked_to_go_on_where_it_is_always_asked() -> None:

@@ -11,7 +11,6 @@ from chatstream.events import Usage, encode
 from chatstream.providers.lenient import (
     DEEPEST,
     count_of,
-    excerpt,
     figure_of,
     list_of,
     object_of,
@@ -20,6 +19,7 @@ from chatstream.providers.lenient import (
     value_of,
     values_in,
 )
+from chatstream.wording import excerpt
 
 
 class Inner(msgspec.Struct):

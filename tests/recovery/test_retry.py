@@ -44,7 +44,7 @@ from chatstream.events import (
     Warn,
 )
 from chatstream.flow import Finish, Open, Pulse, close
-from chatstream.messages import ChatRequest, Means, Message
+from chatstream.messages import ChatRequest, ContinuationMethod, Message
 from chatstream.recovery import retry as module
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.retry import OnDrop, Plan, retry
@@ -54,7 +54,7 @@ REQUEST = ChatRequest("m", (Message("user", "q"),))
 FINISH = Finish(reason="stop")
 STOP = Plan()
 RESTART = Plan("restart")
-CONTINUE = Plan("continue", means="prefill")
+CONTINUE = Plan("continue", method="prefill")
 
 
 class Time:
@@ -81,13 +81,13 @@ class Source:
     def __init__(self, *attempts: list[Event | Exception]) -> None:
         self._attempts = list(attempts)
         self.tokens: list[CancelToken] = []
-        self.asked: list[tuple[str, Means | None]] = []
+        self.asked: list[tuple[str, ContinuationMethod | None]] = []
         self.closed = 0
 
     def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
         assert request.messages is REQUEST.messages
         self.tokens.append(token)
-        self.asked.append((request.partial, request.means))
+        self.asked.append((request.partial, request.method))
         try:
             for step in self._attempts.pop(0):
                 if isinstance(step, Exception):
@@ -359,20 +359,20 @@ def test_a_failure_for_good_is_never_asked_about_again(
 def test_stop_and_fallback_leave_the_failure_to_others(on_drop: OnDrop, token: Event) -> None:
     failure = cut()
     source = Source([token, failure])
-    ended = Ended(source.open, Plan(on_drop, means="prefill", in_words=True))
+    ended = Ended(source.open, Plan(on_drop, method="prefill", in_words=True))
     assert (ended.failure, ended.actions, source.closed) == (failure, [], 1)
 
 
 def test_a_server_that_does_not_go_on_is_not_asked_to() -> None:
     failure = cut()
     source = Source([*words("Hello"), failure])
-    ended = Ended(source.open, Plan("continue", means=None))
+    ended = Ended(source.open, Plan("continue", method=None))
     assert (ended.text, ended.failure, source.closed) == ("Hello", failure, 1)
 
 
 def test_in_words_only_where_that_was_asked_for() -> None:
     source = Source([*words("Hello"), cut()], [*words(" world"), FINISH])
-    ended = Ended(source.open, Plan("continue", means=None, in_words=True))
+    ended = Ended(source.open, Plan("continue", method=None, in_words=True))
     assert ended.text == "Hello world"
     assert source.asked[1] == ("Hello", "user_turn")
 
@@ -532,8 +532,8 @@ def test_a_failure_before_the_first_token_is_left_to_others_where_there_are_some
 # ---- a run that goes on with an earlier one
 
 
-def earlier(text: str = "Hello", means: Means = "prefill") -> ChatRequest:
-    return ChatRequest("m", REQUEST.messages, partial=text, means=means)
+def earlier(text: str = "Hello", method: ContinuationMethod = "prefill") -> ChatRequest:
+    return ChatRequest("m", REQUEST.messages, partial=text, method=method)
 
 
 RESUME = Plan("continue", "prefill", in_words=True)

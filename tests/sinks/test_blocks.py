@@ -22,6 +22,7 @@ from chatstream.fences import DEEPEST
 from chatstream.sinks import paragraphs, scan, tex
 from chatstream.sinks.blocks import LONGEST, LONGEST_LINE, Blocks
 from chatstream.sinks.pieces import (
+    Blank,
     Code,
     CodeLine,
     Container,
@@ -29,14 +30,13 @@ from chatstream.sinks.pieces import (
     Formula,
     Heading,
     Item,
-    Literal,
-    Nothing,
     Paragraph,
     Piece,
     Quote,
     Row,
     Rule,
     Table,
+    Verbatim,
 )
 from tests.support.sampling import examples
 
@@ -85,7 +85,7 @@ def words(text: str) -> list[str]:
 Leaf = tuple[Any, ...]
 """Kind, containers (mark and number), and what is in it."""
 
-Standing = Paragraph | Heading | Rule | Code | Table | Nothing
+Standing = Paragraph | Heading | Rule | Code | Table | Blank
 """The pieces that stand somewhere; the others go on with one of these."""
 
 
@@ -135,11 +135,11 @@ def leaves_of(pieces: list[Piece]) -> list[Leaf]:
                 leaves.append(("table", containers(piece), list(columns), [list(header)]))
             case Row(cells):
                 leaves[-1][3].append(list(cells))
-            case Rule() | Nothing():
+            case Rule() | Blank():
                 leaves.append((type(piece).__name__.lower(), containers(piece)))
             case End():
                 assert leaves[-1][0] in {"code", "table"}
-            case Literal():
+            case Verbatim():
                 raise AssertionError("only `open` gives a literal")
     return _ranked(leaves)
 
@@ -179,7 +179,7 @@ def leaves_of_markdown_it(text: str) -> list[Leaf]:
                 begun.append(len(leaves))
             case "list_item_close":
                 if begun.pop() == len(leaves):
-                    leaves.append(("nothing", where))
+                    leaves.append(("blank", where))
                 containers.pop()
             case "paragraph_open":
                 leaves.append(("paragraph", where, _lines(content)))
@@ -499,7 +499,7 @@ def test_a_gap_is_told_with_the_piece_after_it(text: str, gaps: list[bool]) -> N
 )
 def test_the_offset_of_an_item_is_where_its_content_begins(text: str, offsets: list[int]) -> None:
     (piece, *_) = fed([text])
-    assert isinstance(piece, Paragraph | Code | Nothing)
+    assert isinstance(piece, Paragraph | Code | Blank)
     assert [one.offset for one in piece.where.containers if isinstance(one, Item)] == offsets
 
 
@@ -621,7 +621,7 @@ def test_every_word_of_a_long_line_is_in_one_piece(fragments: list[str]) -> None
 def _texts(pieces: list[Piece]) -> Iterator[str]:
     for piece in pieces:
         match piece:
-            case Paragraph(text=text) | Heading(text=text) | CodeLine(text=text) | Literal(text):
+            case Paragraph(text=text) | Heading(text=text) | CodeLine(text=text) | Verbatim(text):
                 yield text
             case Code(info=text):
                 yield text
@@ -657,8 +657,8 @@ EARLY: list[tuple[str, list[type[Piece]]]] = [
     ("b|c\n-|-\n\n", [Table, End]),
     ("- a\n", []),
     ("- a\n-\n", [Paragraph]),
-    ("- a\n-\n-\n", [Paragraph, Nothing]),
-    ("- a\n-\n\n", [Paragraph, Nothing]),
+    ("- a\n-\n-\n", [Paragraph, Blank]),
+    ("- a\n-\n\n", [Paragraph, Blank]),
     ("> a\n>\n", [Paragraph]),
     ("***\n", [Rule]),
 ]
@@ -720,28 +720,28 @@ def test_open_is_what_finish_gives_after_a_whole_line(text: str) -> None:
     [
         ("a", [Paragraph]),
         ("a\n", [Paragraph]),
-        ("a\n-", [Paragraph, Literal]),
-        ("a\n==", [Paragraph, Literal]),
-        ("#", [Literal]),
+        ("a\n-", [Paragraph, Verbatim]),
+        ("a\n==", [Paragraph, Verbatim]),
+        ("#", [Verbatim]),
         ("# a", [Heading]),
-        ("12", [Literal]),
-        ("12.", [Literal]),
+        ("12", [Verbatim]),
+        ("12.", [Verbatim]),
         ("12. a", [Paragraph]),
         ("> ", []),
-        ("> -", [Literal]),
-        ("``", [Literal]),
+        ("> -", [Verbatim]),
+        ("``", [Verbatim]),
         ("```py", [Code, End]),
         ("```\na", [CodeLine, End]),
         ("```\na\n``", [End]),
         ("```\n`a", [CodeLine, End]),
-        ("a|b\n-|", [Paragraph, Literal]),
+        ("a|b\n-|", [Paragraph, Verbatim]),
         ("a|b\n-|-\nc|", [Row, End]),
         ("$", [Paragraph]),
         ("$$", [Formula]),
         ("$$\n-", [Formula]),
         ("a $$\n-", [Paragraph]),
         ("a\n\\[", [Paragraph, Formula]),
-        ("- a\n- ", [Paragraph, Literal]),
+        ("- a\n- ", [Paragraph, Verbatim]),
     ],
 )
 def test_half_a_line_is_shown_as_what_it_most_likely_becomes(

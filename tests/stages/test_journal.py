@@ -13,11 +13,11 @@ import pytest
 
 from chatstream.cancel import CancelToken
 from chatstream.errors import JournalError
-from chatstream.events import Content, Done, Error, Event, Metadata, Warn
+from chatstream.events import Content, Done, Error, Event, Metadata, Warn, new_run
 from chatstream.flow import Finish, Pulse, close
 from chatstream.grammar import check
 from chatstream.stages.journal import journal
-from chatstream.stages.seal import new_run, seal
+from chatstream.stages.seal import seal
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 

@@ -35,11 +35,12 @@ from chatstream.events import (
     ToolCallDelta,
     Usage,
     Warn,
+    new_run,
 )
 from chatstream.flow import Burst, Finish, Pulse, close, singly
 from chatstream.grammar import check
 from chatstream.messages import Message
-from chatstream.stages.seal import new_run, seal
+from chatstream.stages.seal import seal
 
 BEGAN = 100.0
 

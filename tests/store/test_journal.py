@@ -17,15 +17,26 @@ from pathlib import Path
 import pytest
 
 from chatstream.errors import JournalError
-from chatstream.events import Content, Done, Event, Metadata, Stats, Warn, decode, encode_lines
+from chatstream.events import (
+    Content,
+    Done,
+    Event,
+    Metadata,
+    Stats,
+    Warn,
+    decode,
+    encode_lines,
+    new_run,
+)
 from chatstream.grammar import check
 from chatstream.messages import Message
-from chatstream.stages.seal import new_run
 from chatstream.store import journal
-from chatstream.store.journal import Asked, Journal, is_running
+from chatstream.store.journal import Journal, RequestRecord, is_running
 from chatstream.store.reading import events_of, read
 
-ASKED = Asked((Message("system", "be brief"), Message("user", "grüße 你好")), provider="demo")
+ASKED = RequestRecord(
+    (Message("system", "be brief"), Message("user", "grüße 你好")), provider="demo"
+)
 
 
 def opening() -> Metadata:
@@ -44,7 +55,7 @@ def a_run() -> list[list[Event]]:
     ]
 
 
-def written(folder: Path, batches: Sequence[Sequence[Event]], asked: Asked = ASKED) -> Path:
+def written(folder: Path, batches: Sequence[Sequence[Event]], asked: RequestRecord = ASKED) -> Path:
     writer = Journal(folder, asked)
     for batch in batches:
         writer.write(batch)
@@ -131,7 +142,7 @@ def test_a_run_has_one_journal_and_never_a_second(tmp_path: Path) -> None:
 
 
 def test_half_a_character_is_an_error_of_the_journal(tmp_path: Path) -> None:
-    asked = Asked((Message("user", "\ud800"),))
+    asked = RequestRecord((Message("user", "\ud800"),))
     with pytest.raises(JournalError, match="unpaired surrogate"):
         Journal(tmp_path / "runs", asked).write([opening()])
     assert not (tmp_path / "runs").exists()
@@ -141,9 +152,9 @@ def test_a_question_that_no_reader_would_take_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "LONGEST", journal._REST + 1000)
-    written(tmp_path / "fits", a_run(), Asked((Message("user", "x" * 900),)))
+    written(tmp_path / "fits", a_run(), RequestRecord((Message("user", "x" * 900),)))
     with pytest.raises(JournalError, match="too large"):
-        Journal(tmp_path / "runs", Asked((Message("user", "\n" * 600),))).write(a_run()[0])
+        Journal(tmp_path / "runs", RequestRecord((Message("user", "\n" * 600),))).write(a_run()[0])
     assert not (tmp_path / "runs").exists()
 
 
@@ -188,12 +199,12 @@ WRITER = """
     from pathlib import Path
     from chatstream.events import Content
     from chatstream.messages import Message
-    from chatstream.stages.seal import new_run
-    from chatstream.store.journal import Asked, Journal
+    from chatstream.events import new_run
+    from chatstream.store.journal import RequestRecord, Journal
 
     opening = new_run()
     opening.seq, opening.t = 0, 0.0
-    journal = Journal(Path(sys.argv[1]), Asked((Message("user", "hi"),)))
+    journal = Journal(Path(sys.argv[1]), RequestRecord((Message("user", "hi"),)))
     journal.write([opening])
     journal.write([Content("kept", seq=1, t=0.1)])
     print(opening.run, flush=True)
@@ -227,7 +238,7 @@ FULL_DISK = """
     from chatstream.flow import Pulse
     from chatstream.messages import Message
     from chatstream.stages.journal import journal
-    from chatstream.store.journal import Asked, Journal
+    from chatstream.store.journal import RequestRecord, Journal
 
     def source():
         for line in batches:
@@ -239,7 +250,7 @@ FULL_DISK = """
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     for limit in range(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-        writer = Journal(folder / str(limit), Asked((Message("user", "hi"),)))
+        writer = Journal(folder / str(limit), RequestRecord((Message("user", "hi"),)))
         events = [it for it in journal(writer, print)(source()) if type(it) is not Pulse]
         sys.stdout.buffer.write(encode_lines(events))
 """
@@ -249,7 +260,7 @@ def test_a_disk_that_is_full_at_any_byte_leaves_what_fits_and_the_answer_goes_on
     tmp_path: Path,
 ) -> None:
     """The kernel's limit on a file's size is a full disk: it cuts a write, and refuses the next."""
-    batches, asked = a_run(), Asked((Message("user", "hi"),))
+    batches, asked = a_run(), RequestRecord((Message("user", "hi"),))
     events = [event for batch in batches for event in batch]
     size = written(tmp_path / "whole" / "runs", batches, asked).stat().st_size
     done = subprocess.run(

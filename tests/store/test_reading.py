@@ -27,7 +27,7 @@ from chatstream.events import (
 )
 from chatstream.messages import Message
 from chatstream.store import reading
-from chatstream.store.journal import Asked, Journal
+from chatstream.store.journal import Journal, RequestRecord
 from chatstream.store.reading import (
     Damaged,
     Reader,
@@ -41,7 +41,7 @@ from chatstream.store.reading import (
 from tests.support.runs import failed, run_id, running, write_run
 
 RUN = "20260102-030405-000006-abcd"
-ASKED = Asked((Message("user", "hi"),), provider="demo")
+ASKED = RequestRecord((Message("user", "hi"),), provider="demo")
 END = Done(finish_reason="stop", stats=Stats(duration=1.0, chunks=4), attempts=1, seq=6, t=0.5)
 FAILURE = Error("truncated", "cut", recoverable=True, partial=True, seq=2, t=1.0)
 
@@ -61,7 +61,9 @@ EVENTS: list[Event] = [event for batch in BATCHES for event in batch]
 TEXT = "Hello, wörld 你好*J!"
 
 
-def write(folder: Path, batches: Sequence[Sequence[Event]] = BATCHES, asked: Asked = ASKED) -> Path:
+def write(
+    folder: Path, batches: Sequence[Sequence[Event]] = BATCHES, asked: RequestRecord = ASKED
+) -> Path:
     (first,) = batches[0]
     assert isinstance(first, Metadata)
     journal = Journal(folder, asked)

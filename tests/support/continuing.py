@@ -74,7 +74,7 @@ def tokens_of(text: str, seed: int = 5) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestRecord:
     """One request, understood: `there` is the text to go on with, "" for a new answer."""
 
     number: int
@@ -86,7 +86,7 @@ class Asked:
         return f"{self.number}: {self.dialect} after {len(self.there)} characters"
 
 
-Fault = Callable[["Continuing", Asked], Reply]
+Fault = Callable[["Continuing", RequestRecord], Reply]
 """What a request gets instead of its reply."""
 
 
@@ -106,7 +106,7 @@ class Continuing(Script):
         """`per_write` tokens go out at once, `pace` seconds before the next."""
         super().__init__(Reply())
         self.text = text
-        self.asked: list[Asked] = []
+        self.asked: list[RequestRecord] = []
         self.strays: list[str] = []
         self.faults = list(faults)
         self._framing = framing
@@ -131,17 +131,17 @@ class Continuing(Script):
         fault = self.faults[number] if number < len(self.faults) else None
         return fault(self, asked) if fault else self.reply(asked)
 
-    def reply(self, asked: Asked) -> Reply:
+    def reply(self, asked: RequestRecord) -> Reply:
         """What follows the text that is there."""
         return self.reply_from(asked, len(asked.there))
 
-    def reply_from(self, asked: Asked, start: int, text: str | None = None) -> Reply:
+    def reply_from(self, asked: RequestRecord, start: int, text: str | None = None) -> Reply:
         """The answer, or another `text`, from a character on."""
         words = self.words(start) if text is None else tokens_of(text[start:])
         body = [*frames(asked.dialect, words), *ending(asked.dialect)]
         return self.stream(asked, body)
 
-    def stream(self, asked: Asked, body: Iterable[bytes]) -> Reply:
+    def stream(self, asked: RequestRecord, body: Iterable[bytes]) -> Reply:
         """A stream of these frames, at the server's pace."""
         return Reply(
             _joined(list(body), self._per_write),
@@ -160,13 +160,13 @@ def _joined(body: list[bytes], count: int) -> list[bytes]:
     return [b"".join(body[at : at + count]) for at in range(0, len(body), count)]
 
 
-def _understood(number: int, request: Request) -> Asked:
+def _understood(number: int, request: Request) -> RequestRecord:
     messages: list[dict[str, Any]] = request.json["messages"]
     roles = [message["role"] for message in messages]
     in_words = roles[-2:] == ["assistant", "user"]
     there = messages[-2] if in_words else messages[-1]
     text = there["content"] if there["role"] == "assistant" else ""
-    return Asked(number, PATHS[_path(request)], text, in_words)
+    return RequestRecord(number, PATHS[_path(request)], text, in_words)
 
 
 def _path(request: Request) -> str:
@@ -179,7 +179,7 @@ def _path(request: Request) -> str:
 def status(code: int, fields: Mapping[str, str] | None = None, *, page: bool = False) -> Fault:
     """An error before the stream, as JSON or as a gateway's page."""
 
-    def fault(_: Continuing, asked: Asked) -> Reply:
+    def fault(_: Continuing, asked: RequestRecord) -> Reply:
         if page:
             body = f"<html><h1>{code} Bad Gateway</h1></html>\n".encode()
             return Reply(body, code, {"Content-Type": "text/html", **(fields or {})}, "length")
@@ -195,7 +195,7 @@ def status(code: int, fields: Mapping[str, str] | None = None, *, page: bool = F
 def overloaded(after: int) -> Fault:
     """The protocol's own error frame after so many tokens, and the end of the connection."""
 
-    def fault(server: Continuing, asked: Asked) -> Reply:
+    def fault(server: Continuing, asked: RequestRecord) -> Reply:
         words = server.words(len(asked.there))[:after]
         body = [*frames(asked.dialect, words), failure_frame(asked.dialect)]
         return server.stream(asked, body)
@@ -219,7 +219,7 @@ def failure_frame(dialect: str, kind: str = "overloaded_error", message: str = O
 def garbage(after: int) -> Fault:
     """Frames that are none, between two tokens; nothing is missing."""
 
-    def fault(server: Continuing, asked: Asked) -> Reply:
+    def fault(server: Continuing, asked: RequestRecord) -> Reply:
         words = server.words(len(asked.there))
         body = [*frames(asked.dialect, words), *ending(asked.dialect)]
         line = b'{"message": {"content": "lo\x00st\xff\n'
@@ -232,7 +232,7 @@ def garbage(after: int) -> Fault:
 def gzipped(cut: int | None = None) -> Fault:
     """Compressed by a proxy that nobody asked, each write flushed; cut after so many bytes."""
 
-    def fault(server: Continuing, asked: Asked) -> Reply:
+    def fault(server: Continuing, asked: RequestRecord) -> Reply:
         reply = server.reply(asked)
         fields = {**reply.headers, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         return replace(reply, body=list(_gzip(reply.writes())), headers=fields, cut_after=cut)
@@ -247,12 +247,12 @@ def _gzip(writes: Iterable[bytes]) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def page(server: Continuing, asked: Asked) -> Reply:
+def page(server: Continuing, asked: RequestRecord) -> Reply:
     """A web page where a stream should be, with status 200: a portal, a wrong address."""
     return Reply(PAGE, 200, {"Content-Type": "text/html"}, "length")
 
 
-def refuses_prefill(server: Continuing, asked: Asked) -> Reply:
+def refuses_prefill(server: Continuing, asked: RequestRecord) -> Reply:
     """Anthropic's refusal, since 4.6, of a request that ends with the assistant's words."""
     if not asked.there or asked.in_words:
         return server.reply(asked)
@@ -260,7 +260,7 @@ def refuses_prefill(server: Continuing, asked: Asked) -> Reply:
     return Reply.json({"type": "error", "error": error}, 400, JSON)
 
 
-def begins_anew(server: Continuing, asked: Asked) -> Reply:
+def begins_anew(server: Continuing, asked: RequestRecord) -> Reply:
     """The text that is there is ignored: the whole answer comes again."""
     return server.reply_from(asked, 0)
 

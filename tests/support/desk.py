@@ -11,7 +11,7 @@ import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from chatstream.cli.keyboard import Keyboard
+from chatstream.terminal.keyboard import Keyboard
 
 LIMIT = 10.0  # seconds that typed bytes take at most
 

@@ -84,7 +84,7 @@ MUTANTS = (
     ),
     Mutant(
         "a slow package is imported at every start",
-        "cli/output.py",
+        "terminal/present.py",
         "import contextlib\n",
         "import contextlib\n\nimport rich  # noqa: F401\n",
         ("test_architecture.py",),
@@ -392,31 +392,31 @@ MUTANTS = (
     ),
     Mutant(
         "a second hang-up ends the process at once",
-        "cli/interrupt.py",
+        "terminal/interrupt.py",
         "if number != _HANG_UP:",
         "if True:",
-        ("cli/test_interrupt.py",),
+        ("terminal/test_interrupt.py",),
     ),
     Mutant(
         "a question after -- is taken for --json",
-        "cli/exits.py",
+        "terminal/exits.py",
         'own = arguments[: arguments.index("--")] if "--" in arguments else arguments',
         "own = arguments",
-        ("cli/test_app.py", "cli/test_exits.py"),
+        ("cli/test_app.py", "terminal/test_exits.py"),
     ),
     Mutant(
         "a key is used for another provider than its own",
-        "cli/config.py",
+        "engine/settings.py",
         "(foreign and name in BOUND)",
         "False",
-        ("cli/test_config.py",),
+        ("engine/test_settings.py",),
     ),
     Mutant(
         "a copy that failed is a success",
-        "cli/output.py",
+        "terminal/present.py",
         "return status or (token.reason.exit_status if token.reason else 1)",
         "return status",
-        ("cli/test_ask.py", "cli/test_copying.py"),
+        ("cli/test_ask.py", "terminal/test_copying.py"),
     ),
 )
 

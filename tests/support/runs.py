@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chatstream import events as ev
 from chatstream.messages import Message
-from chatstream.store.journal import SUFFIX, Asked, Journal
+from chatstream.store.journal import SUFFIX, Journal, RequestRecord
 
 STATS = ev.Stats(duration=2.5, chunks=3, ttft=0.25)
 
@@ -62,7 +62,7 @@ def running(
     for seq, event in enumerate(events):
         event.seq, event.t = seq, seq / 100
     messages = tuple(asked or (Message("user", question),))
-    journal = Journal(folder / "runs", Asked(messages, provider="demo", model=model))
+    journal = Journal(folder / "runs", RequestRecord(messages, provider="demo", model=model))
     journal.write(events)
     try:
         yield folder / "runs" / (run + SUFFIX)

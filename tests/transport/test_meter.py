@@ -36,7 +36,7 @@ LIMIT = 20.0  # seconds that any exchange of a test takes at most
 PIECES = [b"data: %d\n\n" % number for number in range(40)]
 
 
-class Asked:
+class RequestRecord:
     """One exchange that is being read."""
 
     def __init__(self, transport: Metered, url: str, token: CancelToken | None = None) -> None:
@@ -62,7 +62,7 @@ class Asked:
         self.ended = True
 
 
-def read(meter: Meter, *all_asked: Asked, until: Callable[[], bool] | None = None) -> None:
+def read(meter: Meter, *all_asked: RequestRecord, until: Callable[[], bool] | None = None) -> None:
     """Read until every exchange has ended, or until something is so."""
     limit = time.monotonic() + LIMIT
     while not (until() if until else all(asked.ended for asked in all_asked)):
@@ -107,7 +107,7 @@ def test_an_exchange_brings_every_byte(
     reply = Reply(PIECES, headers=SSE, framing=framing, split=split)
     with Script(reply, https=https) as server:
         transport = Metered(meter, ca_file=str(server.ca_file) if server.ca_file else None)
-        asked = Asked(transport, server.url)
+        asked = RequestRecord(transport, server.url)
         read(meter, asked)
         transport.close()
     assert asked.head is not None
@@ -118,7 +118,7 @@ def test_a_long_body_comes_whole(meter: Meter) -> None:
     body = bytes(range(256)) * 20_000
     with Script(Reply(body, framing="length")) as server:
         transport = Metered(meter)
-        asked = Asked(transport, server.url)
+        asked = RequestRecord(transport, server.url)
         read(meter, asked)
         transport.close()
     assert b"".join(asked.body) == body
@@ -131,7 +131,7 @@ def test_a_body_that_comes_with_its_head_is_read_with_its_time(meter: Meter) -> 
     body = b"x" * 20_000  # more than http.client reads at once
     with sending(b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + body) as (url, _):
         transport = Metered(meter)
-        asked = Asked(transport, url)
+        asked = RequestRecord(transport, url)
         read(meter, asked)
         transport.close()
     assert b"".join(asked.body) == b"x" * 20_000
@@ -145,7 +145,7 @@ def test_a_body_that_comes_with_its_head_is_read_with_its_time(meter: Meter) -> 
 def test_an_end_that_came_before_the_head_was_looked_at_is_seen(meter: Meter) -> None:
     with sending(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n") as (url, sent):
         transport = Metered(meter)
-        asked = Asked(transport, url)
+        asked = RequestRecord(transport, url)
         asked.pull()
         assert sent.wait(LIMIT)
         for _ in range(20):  # the head is read, and the end, and nobody has looked
@@ -158,7 +158,7 @@ def test_an_end_that_came_before_the_head_was_looked_at_is_seen(meter: Meter) ->
 def test_every_piece_has_the_time_of_the_read_that_brought_it(meter: Meter) -> None:
     with Script(Reply(PIECES, headers=SSE, pace=0.003)) as server:
         transport = Metered(meter)
-        asked = Asked(transport, server.url)
+        asked = RequestRecord(transport, server.url)
         read(meter, asked)
         transport.close()
     trace = transport.trace
@@ -180,7 +180,7 @@ def test_the_kernel_stamps_reads_of_plain_connections_only() -> None:
             with Script(Reply(PIECES, headers=SSE, pace=0.002), https=https) as server:
                 ca_file = str(server.ca_file) if server.ca_file else None
                 transport = Metered(meter, ca_file=ca_file)
-                asked = Asked(transport, server.url)
+                asked = RequestRecord(transport, server.url)
                 read(meter, asked)
                 transport.close()
             assert all(it.kernel != https for it in transport.trace.receipts)
@@ -193,13 +193,13 @@ def test_a_connection_is_used_again_though_the_body_ends_after_its_end_mark(
     hold = threading.Event()
     with Script(Reply(PIECES, headers=SSE, hold={len(PIECES): hold}), Reply(b"two")) as server:
         transport = Metered(meter)
-        asked = Asked(transport, server.url)
+        asked = RequestRecord(transport, server.url)
         read(meter, asked, until=lambda: b"data: 39" in b"".join(asked.body))
         asked.items.close()  # at the end mark: the reader needs nothing more
         if hasattr(socket, "TCP_INFO"):
             assert transport.trace.rtt
         hold.set()
-        again = Asked(transport, server.url)
+        again = RequestRecord(transport, server.url)
         read(meter, again)
         transport.close()
         assert b"".join(again.body) == b"two"
@@ -212,10 +212,10 @@ def test_a_body_that_does_not_end_holds_up_the_next_request_only_briefly(meter: 
     never = threading.Event()
     with Script(Reply(PIECES, headers=SSE, hold={len(PIECES): never}), Reply(b"two")) as server:
         transport = Metered(meter)
-        asked = Asked(transport, server.url)
+        asked = RequestRecord(transport, server.url)
         read(meter, asked, until=lambda: b"data: 39" in b"".join(asked.body))
         asked.items.close()
-        again = Asked(transport, server.url)
+        again = RequestRecord(transport, server.url)
         read(meter, again)
         transport.close()
         assert b"".join(again.body) == b"two"
@@ -227,11 +227,11 @@ def test_a_transport_closed_at_an_end_mark_leaves_its_number_to_the_next_one(met
     never = threading.Event()
     with Script(Reply(PIECES, headers=SSE, hold={len(PIECES): never}), Reply(b"two")) as server:
         first, second = Metered(meter), Metered(meter)
-        asked = Asked(first, server.url)
+        asked = RequestRecord(first, server.url)
         read(meter, asked, until=lambda: b"data: 39" in b"".join(asked.body))
         asked.items.close()
         first.close()  # its descriptor is free again
-        again = Asked(second, server.url)
+        again = RequestRecord(second, server.url)
         read(meter, again)
         assert b"".join(again.body) == b"two"
         second.close()
@@ -240,9 +240,9 @@ def test_a_transport_closed_at_an_end_mark_leaves_its_number_to_the_next_one(met
 def test_phases_of_a_new_connection_are_measured_apart(meter: Meter) -> None:
     with Script(Reply(b"ok"), https=True) as server:
         transport = Metered(meter, ca_file=str(server.ca_file))
-        read(meter, Asked(transport, server.url))
+        read(meter, RequestRecord(transport, server.url))
         first = transport.trace
-        read(meter, Asked(transport, server.url))
+        read(meter, RequestRecord(transport, server.url))
         second = transport.trace
         transport.close()
     assert not first.reused
@@ -265,7 +265,7 @@ def test_a_cut_is_told_after_what_came_before_it(
 ) -> None:
     with Script(reply) as server:
         transport = Metered(meter)
-        asked = Asked(transport, server.url)
+        asked = RequestRecord(transport, server.url)
         with pytest.raises(failure):
             read(meter, asked)
         transport.close()
@@ -279,16 +279,16 @@ def test_a_refused_connection_and_a_strange_certificate_are_told(meter: Meter) -
         port = closed.getsockname()[1]
     transport = Metered(meter)
     with pytest.raises(ConnectError):
-        read(meter, Asked(transport, f"http://127.0.0.1:{port}/"))
+        read(meter, RequestRecord(transport, f"http://127.0.0.1:{port}/"))
     with Script(Reply(b"ok"), https=True) as server, pytest.raises(TLSError):
-        read(meter, Asked(transport, server.url))
+        read(meter, RequestRecord(transport, server.url))
     transport.close()
 
 
 def test_what_is_told_at_the_end_has_the_time_of_the_end(meter: Meter) -> None:
     with Script(Reply(PIECES, framing="close")) as server:
         transport = Metered(meter)
-        read(meter, Asked(transport, server.url))
+        read(meter, RequestRecord(transport, server.url))
         assert transport.clock() == transport.clock() > transport.trace.receipts[-1].at
         transport.close()
 
@@ -296,9 +296,9 @@ def test_what_is_told_at_the_end_has_the_time_of_the_end(meter: Meter) -> None:
 def test_the_clock_of_the_next_exchange_goes_on(meter: Meter) -> None:
     with Script(Reply(b"one", framing="length")) as server:
         transport = Metered(meter)
-        read(meter, Asked(transport, server.url))
+        read(meter, RequestRecord(transport, server.url))
         before = transport.clock()
-        again = Asked(transport, server.url)
+        again = RequestRecord(transport, server.url)
         again.pull()
         assert transport.clock() > before
         read(meter, again)
@@ -313,7 +313,7 @@ def test_what_a_tunnel_is_asked_for_is_no_part_of_the_request(
         proxies = {"https": proxy.url}
         transport = Metered(meter, ca_file=str(server.ca_file), proxies=proxies)
         before = monotonic()
-        asked = Asked(transport, at("server.test", server.url))
+        asked = RequestRecord(transport, at("server.test", server.url))
         read(meter, asked)
         transport.close()
     trace = transport.trace
@@ -328,12 +328,12 @@ def test_a_number_that_is_used_anew_before_its_former_owner_has_left_waits_for_i
 ) -> None:
     with sending(b"this is no head\r\n\r\n") as (url, sent), Script(Reply(b"fine")) as server:
         broken, whole = Metered(meter), Metered(meter)
-        first = Asked(broken, url)
+        first = RequestRecord(broken, url)
         first.pull()
         assert sent.wait(LIMIT)
         for _ in range(100):  # its own thread finds that out, and closes the socket
             meter.wait()
-        second = Asked(whole, server.url)
+        second = RequestRecord(whole, server.url)
         second.pull()
         assert server.wait_requests(1)
         for _ in range(20):
@@ -350,7 +350,7 @@ def test_a_cancel_before_the_head_leaves_no_thread_behind(meter: Meter) -> None:
     with Script(Reply(PIECES, hold={"before_head": threading.Event()})) as server:
         token = CancelToken()
         transport = Metered(meter)
-        asked = Asked(transport, server.url, token)
+        asked = RequestRecord(transport, server.url, token)
         read(meter, asked, until=lambda: server.wait_holding(0.001))
         token.cancel()
         with pytest.raises(Cancelled):
@@ -368,7 +368,7 @@ def test_a_cancel_ends_an_exchange_wherever_it_is(meter: Meter, point: Point) ->
     with Script(Reply(PIECES, hold={point: never})) as server:
         token = CancelToken()
         transport = Metered(meter)
-        asked = Asked(transport, server.url, token)
+        asked = RequestRecord(transport, server.url, token)
         read(meter, asked, until=lambda: server.wait_holding(0.001))
         token.cancel()
         with pytest.raises(Cancelled):
@@ -381,7 +381,7 @@ def test_a_compressed_body_is_inflated(meter: Meter) -> None:
     headers = {"Content-Encoding": "gzip"}
     with Script(Reply(gzip.compress(b"hello" * 100), headers=headers, split=7)) as server:
         transport = Metered(meter)
-        asked = Asked(transport, server.url)
+        asked = RequestRecord(transport, server.url)
         read(meter, asked)
         transport.close()
     assert b"".join(asked.body) == b"hello" * 100
@@ -392,7 +392,7 @@ def test_a_hundred_exchanges_are_read_at_once(meter: Meter) -> None:
         transports = [Metered(meter) for _ in range(100)]
         for transport in transports:
             stack.callback(transport.close)
-        asked = [Asked(transport, server.url) for transport in transports]
+        asked = [RequestRecord(transport, server.url) for transport in transports]
         read(meter, *asked)
     assert all(b"".join(it.body) == b"".join(PIECES) for it in asked)
 
@@ -401,10 +401,10 @@ def test_a_descriptor_that_is_used_anew_is_read_for_its_new_owner(meter: Meter) 
     for _ in range(20):  # connections that break in the head are closed by another thread
         with Script(Reply(b"", cut_after=0, status=200), Reply(b"fine")) as server:
             broken, whole = Metered(meter), Metered(meter)
-            first = Asked(broken, server.url)
+            first = RequestRecord(broken, server.url)
             with pytest.raises(Truncated):
                 read(meter, first)
-            second = Asked(whole, server.url)
+            second = RequestRecord(whole, server.url)
             read(meter, second)
             assert b"".join(second.body) == b"fine"
             broken.close()

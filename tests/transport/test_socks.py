@@ -13,7 +13,7 @@ import pytest
 from chatstream.cancel import CancelToken
 from chatstream.errors import ChatstreamError, ConnectError, ProxyRefused, TimedOut
 from chatstream.transport import Call, Transport
-from chatstream.transport.connection import Lane
+from chatstream.transport.connection import SocketHandle
 from tests.support.listener import Listener
 from tests.support.loopback import Reply, Script
 from tests.support.names import Names, at
@@ -97,7 +97,7 @@ def test_a_new_connection_is_told_from_one_that_is_used_again(https: bool) -> No
         with closing(Seen(proxies=given, ca_file=ca_file)) as transport:
             for reused in (False, True):
                 list(transport.exchange(Call(server.url, {}), CancelToken()))
-                trace = transport.lanes[-1].trace
+                trace = transport.handles[-1].trace
                 assert trace.reused == reused
                 assert (trace.tcp is None) == reused
 
@@ -171,13 +171,13 @@ class Silent(Listener):
 
 
 class Seen(Transport):
-    """A transport whose lanes can be looked at."""
+    """A transport whose handles can be looked at."""
 
-    lanes: list[Lane]
+    handles: list[SocketHandle]
 
-    def _new_lane(self) -> Lane:
-        self.lanes = [*getattr(self, "lanes", []), super()._new_lane()]
-        return self.lanes[-1]
+    def _new_lane(self) -> SocketHandle:
+        self.handles = [*getattr(self, "handles", []), super()._new_lane()]
+        return self.handles[-1]
 
 
 @pytest.mark.parametrize("kind", KINDS)

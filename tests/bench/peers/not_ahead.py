@@ -2,8 +2,8 @@
 
 import sys
 
-from chatstream.cli import choose
 from chatstream.cli.app import main
+from chatstream.engine import services
 
-choose.begin_ahead = lambda settings: None
+services.begin_ahead = lambda settings: None
 sys.exit(main())

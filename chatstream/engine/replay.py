@@ -1,0 +1,145 @@
+"""Recordings played back: a journal, or what `--json` has written, from a file or live from a pipe.
+
+1. A recording is played as far as it is sound, and to its terminal event; nothing is read after
+   that. What is wrong with it is raised there and not before.
+2. Events may be missing, for somebody has filtered them; of a journal none may.
+3. What arrives is played at once. Whoever waits for it can be cancelled.
+4. As JSON it ends with a terminal event even then: `ended` makes an `error` of what is wrong.
+5. The words of errors and warnings are redacted: whoever recorded them may not have done it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from chatstream.cancel import SLICE, CancelToken
+from chatstream.engine.run import failed
+from chatstream.errors import Cancelled, ChatstreamError, JournalError, Truncated, UsageError
+from chatstream.events import Content, Done, Error, Event
+from chatstream.flow import Pulse, pipe, without_signals
+from chatstream.redact import redact, redact_event
+from chatstream.stages.pace import pace
+from chatstream.store.place import NoHome, runs_folder
+from chatstream.store.reading import Damaged, Reader, find
+from chatstream.text import STANDARD_INPUT
+
+Source = str | Path | bytes | Iterable[bytes]
+
+
+def replay(source: Source, *, speed: float | None = None) -> Iterator[Event]:
+    """The events of a recording, `speed` times as fast as they came; None: without any waiting.
+
+    `source` is a file, a run (its id or the beginning of it), `-` for standard input, or the bytes
+    of a recording, whole or in any pieces. Raises `UsageError` when there is no such recording and
+    `JournalError` for anything else. After the events that are sound it raises `Damaged`, or
+    `Truncated` when the recording ends before its run did.
+    """
+    yield from without_signals(play(source, speed, CancelToken()))
+
+
+def play(source: Source, speed: float | None, token: CancelToken) -> Iterator[Event]:
+    """What `replay` gives, and pulses. A cancel ends it."""
+    if isinstance(source, str | Path):
+        pieces: Iterable[bytes] = _slices(str(source), token)
+    elif isinstance(source, bytes):
+        pieces = [source]
+    elif isinstance(source, Iterable):
+        pieces = source
+    else:
+        raise UsageError(
+            f"{type(source).__name__} cannot be replayed",
+            hint="give a file name, the id of a run, or the data as bytes",
+        )
+    events = _to_the_end(_events(pieces), token)
+    return events if speed is None else pipe(events, pace(speed, token.sleep))
+
+
+def ended(events: Iterator[Event], token: CancelToken) -> Iterator[Event]:
+    """These events with an `error` event at the end instead of an exception, for other programs."""
+    last: Event | None = None
+    has_text = False
+    try:
+        for event in events:
+            if type(event) is not Pulse:
+                last = event
+                has_text = has_text or isinstance(event, Content)
+            yield event
+    except ChatstreamError as error:
+        if last is None:
+            yield from failed(error, token)
+            return
+        yield Error(
+            error.code,
+            redact(error.message),
+            recoverable=False,
+            partial=has_text,
+            hint=error.hint or None,
+            seq=last.seq + 1,
+            t=last.t,
+        )
+
+
+def _events(pieces: Iterable[bytes]) -> Iterator[Event]:
+    """The events of these bytes, and a pulse after each piece."""
+    reader = Reader(strict=False)
+    for piece in pieces:
+        yield from map(redact_event, reader.feed(piece))
+        yield Pulse()
+    yield from map(redact_event, reader.feed_eof())
+
+
+def _to_the_end(events: Iterator[Event], token: CancelToken) -> Iterator[Event]:
+    """These events up to the terminal one."""
+    begun = False
+    try:
+        for event in events:
+            begun = begun or type(event) is not Pulse
+            yield event
+            if isinstance(event, Done | Error):
+                return
+    except Damaged as error:
+        if begun:
+            raise
+        raise JournalError(f"this is not a chatstream recording: {error.message}") from error
+    if not token.cancelled:
+        raise Truncated("the recording ends before the run did", hint="")
+
+
+def _slices(source: str, token: CancelToken) -> Iterator[bytes]:
+    """What there is to read, as it comes. While nothing comes, pieces of nothing."""
+    try:
+        descriptor = token.wait_for(lambda: _open(source))  # a FIFO may have no writer yet
+    except Cancelled:
+        return
+    try:
+        while not token.cancelled:
+            if os.name == "posix" and not select.select([descriptor], [], [], SLICE)[0]:
+                yield b""
+                continue
+            piece = os.read(descriptor, 65536)
+            if not piece:
+                return
+            yield piece
+    except OSError as error:
+        raise JournalError(f"{source} cannot be read: {error.strerror}") from error
+    finally:
+        if source != STANDARD_INPUT:
+            os.close(descriptor)
+
+
+def _open(source: str) -> int:
+    if source == STANDARD_INPUT:
+        return 0
+    try:
+        return os.open(source, os.O_RDONLY)
+    except FileNotFoundError:
+        try:
+            return os.open(find(runs_folder(), source), os.O_RDONLY)
+        except (UsageError, NoHome) as error:
+            message = f"there is no file {source!r}, and {error.message}"
+            raise UsageError(message, hint=error.hint) from error
+    except OSError as error:
+        raise UsageError(f"{source} cannot be read: {error.strerror}") from error

@@ -1,0 +1,151 @@
+"""Continuing an answer that broke off: which one, and how it was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from chatstream import providers
+from chatstream.cancel import CancelToken
+from chatstream.engine.endpoints import address, has_key
+from chatstream.engine.places import split
+from chatstream.engine.run import run
+from chatstream.engine.settings import BOUND, KEYS, Resolved, Settings, resolve
+from chatstream.errors import JournalError, UsageError
+from chatstream.events import Event
+from chatstream.redact import bare_address, show_url
+from chatstream.store.journal import RequestRecord
+from chatstream.store.place import runs_folder
+from chatstream.store.reading import Record, find, last_unfinished, read
+
+
+def unfinished(run: str | None) -> Record:
+    """The record of the run to continue. Raises `UsageError`, `JournalError`."""
+    folder = runs_folder()
+    record = read(last_unfinished(folder) if run is None else find(folder, run))
+    if record.damage is not None:
+        raise JournalError(
+            f"the journal of run {record.run} is {record.damage}",
+            hint=f"`chatstream history show {record.run} --text` prints the undamaged part",
+        )
+    if record.finished:
+        raise UsageError(f"run {record.run} is complete: there is nothing to continue")
+    if record.outcome == "running":
+        raise UsageError(f"run {record.run} has not ended yet")
+    if record.tools:
+        raise UsageError(
+            f"run {record.run} cannot be continued: its answer contains tool calls",
+            hint="ask the question again",
+        )
+    return record
+
+
+def go_on(
+    record: Record,
+    flags: Mapping[str, Any],
+    token: CancelToken,
+    *,
+    resettable: bool = True,
+    on_screen: bool = False,
+    keeps_images: bool = False,
+) -> Iterator[Event]:
+    """The events of the run that goes on with `record`. Raises `ConfigError`."""
+    return run(
+        settings_of(record, flags),
+        _asked(record).messages,
+        token,
+        resettable=resettable,
+        on_screen=on_screen,
+        keeps_images=keeps_images,
+        record=record,
+    )
+
+
+def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
+    """The settings that hold now: what is said now, then what was asked, then the usual ones.
+
+    The server is the one that gave the text, unless another is named now. Raises `ConfigError`,
+    and `UsageError` where the server, or what it needs, is not known any more.
+    """
+    asked = _asked(record)
+    given = {name: value for name, value in flags.items() if value is not None}
+    profile = given.pop("profile", asked.profile)
+    provider = record.provider or asked.provider or ("openai" if asked.base_url else None)
+    before: dict[str, Any] = {
+        "provider": provider,
+        "model": record.model,
+        "temperature": asked.temperature,
+        "max_tokens": asked.max_tokens,
+        "options": asked.options or None,
+    }
+    placed = "provider" not in given and split(given.get("model", ""))[1] is not None
+    elsewhere = placed or (profile != asked.profile and not given.keys() & {"provider", "base_url"})
+    another = given.get("provider") not in {None, provider}
+    if elsewhere or another:
+        before = {name: value for name, value in before.items() if name not in BOUND}
+    if elsewhere:
+        del before["provider"]
+    now = {**before, **given}
+    if elsewhere or another or "base_url" in given:
+        resolved = resolve(now, profile=profile)
+    else:
+        resolved = _at_its_server(record, now, profile, confirmed="provider" in given)
+    settings = replace(resolved.settings, system=None)  # it is one of the messages
+    if "model" in before and record.model and "strategy" not in given:
+        settings = replace(settings, strategy=None)  # the model that had its turn goes on
+    return replace(resolved, settings=settings)
+
+
+def _at_its_server(
+    record: Record, given: Mapping[str, Any], profile: str | None, *, confirmed: bool
+) -> Resolved:
+    """The settings that lead to the server that gave the text.
+
+    Where today's settings lead there, all of them hold, its password and key too. Where they do
+    not, the journal's address holds, and no key that is meant for another server goes there.
+    `confirmed`: the provider is named now, which decides where the journal does not tell.
+    """
+    asked = _asked(record)
+    resolved = resolve(given, profile=profile)
+    name = given["provider"]
+    service = providers.find(name) if name else None
+    if service is not None and not service.base_url:  # the demo brings its server
+        return resolved
+    first = asked.provider or ("openai" if asked.base_url else None)
+    kept = record.base_url or (asked.base_url if name == first else None)
+    if kept is None and service is not None and confirmed:
+        return resolved
+    if service is None or kept is None:
+        raise UsageError(
+            f"the journal of run {record.run} does not say which server was asked",
+            hint="name it with --base-url or --provider",
+        )
+    then = address(service, Settings(base_url=kept))
+    now = address(service, resolved.settings)
+    if bare_address(then) == bare_address(now):
+        return resolved
+    if bare_address(then) != then:
+        raise UsageError(
+            f"run {record.run} was asked at {then}, and the journal stores no passwords or keys",
+            hint="give the full address with --base-url",
+        )
+    there = resolve({**given, "base_url": then}, profile=profile)
+    if not (asked.named and kept == asked.base_url):
+        key = has_key(service, there.settings) and not given.keys() & KEYS
+        if key or (there.settings.headers and "headers" not in given):
+            what = "key is" if key else "headers are"
+            raise UsageError(
+                f"run {record.run} was asked at {then}; the settings now name "
+                f"{show_url(now)}, and its {what} not sent to another server",
+                hint=f"to send the {what.partition(' ')[0]} there too, add --base-url {then}",
+            )
+        there.origins["base_url"] = f"run {record.run}"
+    return there
+
+
+def _asked(record: Record) -> RequestRecord:
+    if record.asked is None:
+        raise JournalError(f"the journal of run {record.run} does not say what was asked")
+    return record.asked

@@ -1,0 +1,398 @@
+"""Whom to ask: the provider and the model that the settings name, or the first that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from chatstream import errors
+from chatstream.addresses import PROXY_SCHEMES, same_server, whole
+from chatstream.cancel import CancelToken
+from chatstream.clock import Clock, Deadline, monotonic
+from chatstream.engine import config_file
+from chatstream.engine.api_keys import ask_command
+from chatstream.engine.endpoints import endpoint, named_by_variables
+from chatstream.engine.headers import bring_a_key
+from chatstream.engine.layers import profiles_in
+from chatstream.engine.places import provider_at, settings_of, split
+from chatstream.engine.settings import BESIDE, Settings, profile_in
+from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
+from chatstream.events import Event
+from chatstream.nearest import did_you_mean
+from chatstream.providers import PROVIDERS, Endpoint, Service, dialect, find
+from chatstream.redact import mask_address, show_url
+
+if TYPE_CHECKING:
+    from chatstream.providers.base import Provider
+    from chatstream.transport import Transport
+    from chatstream.transport.ahead import Ahead
+
+T = TypeVar("T")
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Who is asked where the settings name nobody: a provider, in words `who`, and why."""
+
+    provider: str
+    who: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"asking {self.who} ({self.why})"
+
+
+Tell = Callable[[Choice], None]
+
+LOOK_FOR_OLLAMA = 1.0  # seconds; a local server answers within milliseconds or not at all
+_DEFAULTS = Settings()
+_MODEL_LIST = 30.0  # seconds for a server to list its models
+
+HOW_TO_START = """\
+try it without a server:  chatstream ask -p demo "hello"
+use a local model:        start Ollama (`ollama serve`, `ollama pull llama3.2`)
+use a hosted model:       set OPENAI_API_KEY or ANTHROPIC_API_KEY"""
+
+
+def nobody(_: Choice) -> None:
+    """Nobody is told."""
+
+
+def candidates(settings: Settings) -> list[Settings]:
+    """The settings of each model that may be asked, in order.
+
+    A strategy stands in the place of the model; the fallbacks come after it. Raises
+    `ConfigError` for an unknown strategy, `UsageError` where there has to be a fallback, and
+    for an unknown provider.
+    """
+    names = [*_strategy(settings), *settings.fallback]
+    models = [with_model(settings, name) for name in names]
+    if settings.strategy is None:
+        models.insert(0, settings)
+    if settings.on_drop == "fallback" and len(models) == 1:
+        raise UsageError("no fallback model is set", hint="name one with --fallback MODEL[@PLACE]")
+    for its in models:
+        if its.provider:
+            find(its.provider)
+    return models
+
+
+def _strategy(settings: Settings) -> list[str]:
+    if settings.strategy is None:
+        return []
+    names = settings.strategies.get(settings.strategy)
+    if names is None:
+        known = ", ".join(settings.strategies) or "none yet"
+        hint = f"define it under [strategies] in the configuration file; known strategies: {known}"
+        raise ConfigError(
+            f"unknown strategy {settings.strategy!r}",
+            hint=did_you_mean(settings.strategy, settings.strategies, hint),
+        )
+    return names
+
+
+def labels(models: Sequence[Settings]) -> list[str]:
+    """The candidates in the words of the user; where a provider is at two addresses, by address."""
+    addresses: dict[str, set[str | None]] = {}
+    for its in models:
+        addresses.setdefault(_label(its), set()).add(its.base_url)
+    return [
+        f"{its.model or ''}@{show_url(whole(its.base_url))}"
+        if its.base_url and len(addresses[_label(its)]) > 1
+        else _label(its)
+        for its in models
+    ]
+
+
+def _label(settings: Settings) -> str:
+    model = settings.model or ""
+    return f"{model}@{settings.provider}" if settings.provider else model or "the first model"
+
+
+def with_model(settings: Settings, name: str) -> Settings:
+    """These settings with another model: MODEL, MODEL@PLACE or @PLACE, see `places`.
+
+    Another place has another address and key; what belongs to the first one is dropped. Raises
+    `ConfigError` for a place that there is not.
+    """
+    model, place = split(name)
+    if place is None:
+        return replace(settings, model=name)
+    file = config_file.find()
+    found = settings_of(place, repr(name), profiles_in(file), partial(profile_in, file))
+    return _at(settings, {**found, "model": model or found["model"]})
+
+
+def at_provider(settings: Settings, provider: str) -> Settings:
+    """These settings at a provider that there is, with its usual model."""
+    return _at(settings, {"provider": provider, "model": None})
+
+
+def _at(settings: Settings, place: dict[str, Any]) -> Settings:
+    address = place.get("base_url")
+    if place["provider"] != named(settings):
+        dropped = BESIDE | {"base_url"}
+    elif address and not (settings.base_url and same_server(address, settings.base_url)):
+        dropped = BESIDE
+    else:
+        dropped = frozenset()
+    return replace(settings, **{**{it: getattr(_DEFAULTS, it) for it in dropped}, **place})
+
+
+def awaited(waiting: Generator[Event, None, T]) -> T:
+    """What a generator of pulses returns, for who shows nothing while it waits."""
+    while True:
+        try:
+            next(waiting)
+        except StopIteration as end:
+            found: T = end.value
+            return found
+
+
+def server_of(
+    settings: Settings, token: CancelToken, tell: Tell = nobody
+) -> Generator[Event, None, Server]:
+    """Pulses while it is found out, then whom these settings ask. Raises."""
+    provider = yield from provider_of(settings, token, tell)
+    try:
+        endpoint = provider.endpoint
+        service = find(endpoint.name)
+        model = settings.model or (yield from model_of(provider, service, settings, token))
+        address = service.base_url and endpoint.base_url  # the demo is its own server
+        return Server(replace(settings, provider=endpoint.name, model=model), address)
+    finally:
+        provider.close()
+
+
+class Server(msgspec.Struct, frozen=True):
+    """Whom to ask: settings that name a provider and a model, and its address, if it has one."""
+
+    settings: Settings
+    address: str
+
+
+def model_names(
+    settings: Settings, token: CancelToken, tell: Tell = nobody
+) -> Generator[Event, None, list[str]]:
+    """Pulses while the server is asked, then the names of its models. Raises."""
+    provider = yield from provider_of(settings, token, tell)
+    try:
+        return (yield from limited(provider.models(token), _MODEL_LIST))
+    finally:
+        provider.close()
+
+
+def named(settings: Settings) -> str | None:
+    """The provider that the settings name; None where one has to be looked for.
+
+    Raises `ConfigError` for an address that cannot be read.
+    """
+    return settings.provider or (provider_at(settings.base_url) if settings.base_url else None)
+
+
+def provider_of(
+    settings: Settings, token: CancelToken, tell: Tell = nobody, ahead: Ahead | None = None
+) -> Generator[Event, None, Provider]:
+    """The provider that the settings name, or the first that there is; `tell` is told which.
+
+    `ahead` is a connection to the one that is named.
+
+    A local Ollama is the first if it answers and has a model that can chat; then comes the first
+    provider that the environment has a key or a server for. Whatever is at Ollama's address and
+    does not list its models as Ollama does (another server, or a proxy's page of error) is no
+    Ollama.
+    """
+    settings = with_key(settings, token)
+    if name := named(settings):
+        return made(name, settings, ahead=ahead)
+    ollama = made("ollama", settings)
+    where = mask_address(ollama.endpoint.base_url)
+    try:
+        model = yield from limited(ollama.chat_model(token), LOOK_FOR_OLLAMA)
+        if model is not None:
+            who = f"{settings.model or model} on Ollama at {where}"
+            tell(Choice("ollama", who, "no provider is set"))
+            return ollama
+        missing = f"Ollama at {where} has no chat model"
+    except ChatstreamError as error:
+        token.check()
+        if isinstance(error, ConfigError):
+            raise
+        known = isinstance(error, ConnectError | TimedOut)
+        missing = f"Ollama does not answer at {where}" + ("" if known else f" ({error.message})")
+    ollama.close()
+    if found := first_of_environment(settings):
+        name, variable = found
+        provider = made(name, settings)
+        who = _model_and_place(settings, provider)
+        tell(Choice(name, who, f"{variable} is set; {missing}"))
+        return provider
+    raise UsageError(f"no model server is set up, and {missing}", hint=HOW_TO_START)
+
+
+def with_key(settings: Settings, token: CancelToken) -> Settings:
+    """These settings with what their key command prints, so that it runs once. Raises."""
+    if settings.api_key or settings.key_command is None:
+        return settings
+    key = ask_command(settings.key_command, token)
+    return replace(settings, api_key=key, key_command=None, key_variable=None)
+
+
+def first_of_environment(settings: Settings) -> tuple[str, str] | None:
+    """The first provider that the environment has a key or a server for, and the variable.
+
+    One that can be asked as things are comes before one that needs a model's name. Ollama is no
+    such provider: it is looked for before.
+    """
+    found = {name: it for name, it in named_by_variables().items() if name != "ollama"}
+    ready = (it for it in found if settings.model or PROVIDERS[it].model or PROVIDERS[it].local)
+    name = next(ready, next(iter(found), None))
+    return (name, found[name]) if name else None
+
+
+def _model_and_place(settings: Settings, provider: Provider) -> str:
+    name, address = provider.endpoint.name, provider.endpoint.base_url
+    usual = usual_model(find(name), address)
+    model = settings.model or usual or "the first model"
+    return f"{model} on {name}" if usual else f"{model} on {name} at {mask_address(address)}"
+
+
+def made(
+    name: str,
+    settings: Settings,
+    transport: Transport | None = None,
+    clock: Clock = monotonic,
+    ahead: Ahead | None = None,
+) -> Provider:
+    """The provider of that name, over that transport or a new one. Raises."""
+    from chatstream.transport import Transport  # requests: more than half of a start
+
+    service = find(name)
+    place = endpoint(name, service, settings)
+    if _lacks_key(service, place):
+        raise errors.AuthError(
+            f"no API key is set for {name}",
+            hint=f"set {service.key_variable}, or key_command in the configuration file",
+        )
+    transport = transport or Transport(**transport_options(service, settings), ahead=ahead)
+    return dialect(service)(place, transport, clock)
+
+
+def begin_ahead(settings: Settings) -> Ahead | None:
+    """A connection to the server that these settings ask, begun now; None: not before it is asked.
+
+    It is begun only where it is sure that this server will be asked, and not where one has to be
+    looked for, or where the key or the model turns out to be missing.
+    """
+    try:
+        name = named(settings)
+        if name is None or settings.key_command:
+            return None
+        service = find(name)
+        place = endpoint(name, service, settings)
+    except ChatstreamError:  # told when the server is to be asked
+        return None
+    lacks_model = settings.model is None and _needs_model(service, place)
+    if not place.base_url or lacks_model or _lacks_key(service, place):
+        return None
+    from chatstream.transport.ahead import Ahead  # ssl
+
+    options = transport_options(service, settings)
+    return Ahead(
+        place.base_url,
+        limit=options["connect"],
+        setting=options["proxies"],
+        ca_file=options["ca_file"],
+    )
+
+
+def _lacks_key(service: Service, place: Endpoint) -> bool:
+    """Whether the service wants a key, and has none."""
+    hosted = (
+        service.key_variable and not service.local and same_server(place.base_url, service.base_url)
+    )
+    return bool(hosted) and place.key is None and not bring_a_key(place.headers)
+
+
+def _needs_model(service: Service, place: Endpoint) -> bool:
+    """Whether the user has to name the model: the service has no usual one."""
+    return service.model is None and not service.local and place.base_url == service.base_url
+
+
+class TransportOptions(TypedDict):
+    """What a `Transport` takes."""
+
+    connect: float | None
+    proxies: dict[str, str] | None
+    ca_file: str | None
+
+
+def transport_options(service: Service, settings: Settings) -> TransportOptions:
+    """What the settings say about connections. Raises `ConfigError`.
+
+    No proxy leads to a server in this process: that of the demo, or any where `proxy` is "".
+    """
+    proxy = whole(settings.proxy, schemes=PROXY_SCHEMES) if settings.proxy else None
+    proxies = dict.fromkeys(("http", "https"), proxy) if proxy else None
+    here = settings.proxy == "" or not service.base_url
+    return {
+        "connect": settings.connect_timeout or None,
+        "proxies": {} if here else proxies,
+        "ca_file": settings.ca_file,
+    }
+
+
+def limited(waiting: Generator[Event, None, T], seconds: float) -> Generator[Event, None, T]:
+    """The same pulses and the same result. Raises `TimedOut` after that time."""
+    deadline = Deadline(seconds)
+    while True:
+        try:
+            pulse = next(waiting)
+        except StopIteration as end:
+            found: T = end.value
+            return found
+        if deadline.passed:
+            waiting.close()
+            raise TimedOut(f"the server did not list its models within {seconds:g} s")
+        yield pulse
+
+
+def usual_model(service: Service, address: str) -> str | None:
+    """The model that is asked at this address where none is named, as far as the table knows."""
+    return service.model if address == service.base_url or not service.base_url else None
+
+
+def model_of(
+    provider: Provider, service: Service, settings: Settings, token: CancelToken
+) -> Generator[Event, None, str]:
+    """The model to ask when none is named: the provider's usual one, or the server's first one
+    that can chat.
+    """
+    name, address = provider.endpoint.name, provider.endpoint.base_url
+    if usual := usual_model(service, address):
+        return usual
+    if _needs_model(service, provider.endpoint):
+        raise UsageError(
+            f"no model is set for {name}",
+            hint=f"choose one with -m; `chatstream models -p {name}` lists them",
+        )
+    model = yield from limited(provider.chat_model(token), _MODEL_LIST)
+    if model is None:
+        hint = "`ollama pull llama3.2` downloads one" if name == "ollama" else "name one with -m"
+        raise UsageError(f"{mask_address(address)} has no chat model", hint=hint)
+    return model
+
+
+def model_hint(
+    provider: Provider, model: str, token: CancelToken
+) -> Generator[Event, None, str | None]:
+    """Pulses while the server that does not have this model is asked what is near; or None."""
+    try:
+        names = yield from limited(provider.models(token), LOOK_FOR_OLLAMA)
+    except ChatstreamError:
+        token.check()
+        return None
+    return did_you_mean(model, names)

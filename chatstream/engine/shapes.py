@@ -1,0 +1,176 @@
+"""What a setting may be, in the words of its user; and what is written, made that.
+
+`fitted` makes of a value from a file, a variable or a flag one of the kind that a setting has.
+What does not fit is a `Misfit`, which says where in the value it is, what would fit, and what is
+there instead: never by the name of a type, and never a value that may be a secret.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+
+from chatstream.errors import UsageError
+from chatstream.text import argument
+
+_SWITCH = {"yes": True, "on": True, "no": False, "off": False}
+_SHOWN = 40
+"""Characters of a value that a message quotes."""
+
+_MOST = 2**63 - 1
+"""The largest number that every reader of JSON takes for a whole one."""
+
+
+class Misfit(ValueError):
+    """A value does not fit. `keys` lead to it from the setting, `close` are words that it may be.
+
+    Its text goes on a sentence that the setting begins: "takes …, not …".
+    """
+
+    def __init__(self, text: str, keys: tuple[str, ...] = (), words: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.keys = keys
+        self.words = words
+
+
+def fitted(kind: Any, value: Any) -> Any:
+    """The value as one of this kind. Raises `Misfit`."""
+    if isinstance(value, str):
+        try:  # an argument need not be UTF-8, what we send has to be
+            value = _of_text(kind, argument(value, "it"))
+        except UsageError:
+            raise Misfit("takes UTF-8 text, but this is not UTF-8") from None
+    elif is_table(kind) and isinstance(value, dict) and (inner := get_args(kind)[1]) is not Any:
+        value = {
+            name: _of_text(inner, item) if isinstance(item, str) else item
+            for name, item in value.items()
+        }
+    try:
+        found = msgspec.convert(value, kind, strict=False)
+    except (msgspec.ValidationError, RecursionError):
+        raise _misfit(kind, value) from None
+    if found is None or (isinstance(found, float) and not math.isfinite(found)):
+        raise _misfit(kind, value)
+    if isinstance(found, dict):
+        for name, item in found.items():
+            _check_json(item, (name,))
+    return found
+
+
+def is_table(kind: Any) -> bool:
+    """Whether a setting of this kind is a table, which no variable and no flag can hold."""
+    return get_origin(kind) is dict
+
+
+def _of_text(kind: Any, text: str) -> Any:
+    """The value that this text writes down, where it is no text."""
+    if get_origin(kind) is Annotated:
+        return _of_text(get_args(kind)[0], text)
+    if get_origin(kind) is list:
+        return [item.strip() for item in text.split(",") if item.strip()]
+    kinds = {kind, *get_args(kind)}
+    if bool in kinds:
+        return _SWITCH.get(text.strip().lower(), text)
+    return text if str in kinds else text.strip()
+
+
+def _check_json(value: Any, keys: tuple[str, ...]) -> None:
+    """Raise `Misfit` for what cannot be sent as JSON; `msgspec` would make `null` of some."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _check_json(item, (*keys, str(name)))
+    elif isinstance(value, list):
+        for item in value:
+            _check_json(item, keys)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise Misfit(f"takes a number that JSON allows, not {value}", keys)
+    elif isinstance(value, int) and abs(value) > _MOST:
+        raise Misfit("takes a number that fits into 64 bits", keys)
+
+
+def _misfit(kind: Any, value: Any) -> Misfit:
+    from msgspec import inspect  # only for a mistake
+
+    info = _plain(inspect.type_info(kind))
+    if isinstance(info, inspect.DictType) and isinstance(value, dict):
+        item_kind = get_args(kind)[1]
+        for name, item in value.items():
+            try:
+                fitted(item_kind, item)
+            except Misfit as misfit:
+                return Misfit(str(misfit), (name, *misfit.keys))
+    words = words_of(kind)
+    is_quoted = isinstance(
+        info, inspect.LiteralType | inspect.BoolType | inspect.IntType | inspect.FloatType
+    )
+    return Misfit(f"takes {_wanted(info, words)}, not {_found(value, quoted=is_quoted)}", (), words)
+
+
+def words_of(kind: Any) -> tuple[str, ...]:
+    """The values of a kind that has just these, in their order."""
+    return tuple(
+        word for it in (kind, *get_args(kind)) if get_origin(it) is Literal for word in get_args(it)
+    )
+
+
+def _plain(info: Any) -> Any:
+    """The kind without what surrounds it: a setting that may be left out takes no null."""
+    from msgspec import inspect
+
+    if isinstance(info, inspect.Metadata):
+        return _plain(info.type)
+    if isinstance(info, inspect.UnionType):
+        return _plain(next(it for it in info.types if not isinstance(it, inspect.NoneType)))
+    return info
+
+
+def _wanted(info: Any, words: tuple[str, ...]) -> str:
+    from msgspec import inspect
+
+    match info:
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.IntType():
+            return "a whole number" + _limits(info)
+        case inspect.FloatType():
+            return "a number" + _limits(info)
+        case inspect.LiteralType():
+            return f"{', '.join(words[:-1])} or {words[-1]}"
+        case inspect.ListType():
+            return 'a list of strings, such as ["one", "two"]'
+        case inspect.DictType():
+            return "a table"
+    return "text in quotes"
+
+
+def _limits(info: Any) -> str:
+    if info.le is not None:
+        return f" from {info.ge:,} to {info.le:,}"
+    return f" of at least {info.ge:,}" if info.ge is not None else ""
+
+
+def _found(value: Any, *, quoted: bool) -> str:
+    import datetime  # only for a mistake, as all of this
+    import json
+
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"{value:.15g}" if quoted and abs(value) < _MOST else _number(value)
+        case str():
+            text = value if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…"
+            return json.dumps(text, ensure_ascii=False) if quoted else "text"
+        case list():
+            return "a list" if value else "an empty list"
+        case dict():
+            return "a table"
+        case datetime.date() | datetime.time():
+            return "a date" if isinstance(value, datetime.date) else "a time"
+    return "nothing"
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else "a number"

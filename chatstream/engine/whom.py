@@ -1,0 +1,124 @@
+"""Who would be asked now, and why: for `config show`.
+
+No server is contacted but one on this machine, no key command is run, and no key is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+
+from chatstream.addresses import is_loopback
+from chatstream.cancel import CancelToken
+from chatstream.engine.endpoints import address, has_key
+from chatstream.engine.services import (
+    LOOK_FOR_OLLAMA,
+    Choice,
+    awaited,
+    candidates,
+    first_of_environment,
+    limited,
+    made,
+    named,
+    provider_of,
+    usual_model,
+)
+from chatstream.engine.settings import Resolved, Settings
+from chatstream.errors import ChatstreamError
+from chatstream.providers import Service, find
+from chatstream.redact import mask_address
+
+Line = tuple[str, str, str]
+"""What is told, its value, and where that comes from."""
+
+NOTHING = "-"
+
+
+def whom(resolved: Resolved, token: CancelToken) -> Iterator[Line]:
+    """The server, the model and the key of the next question, a service each.
+
+    Raises a `ChatstreamError` where a question would fail with it before anything is asked.
+    """
+    settings = candidates(resolved.settings)[0]
+    origins = resolved.origins
+    name = named(settings)
+    if name is not None:
+        why = _of_settings(settings, find(name), origins)
+    else:
+        name, why = _looked_for(settings, token)
+    service = find(name)
+    place = address(service, settings)
+    yield "asked now: server", f"{name} at {mask_address(place)}" if place else name, why
+    model, why = _model(settings, name, service, place, token)
+    if settings.model:
+        why = f"strategy {settings.strategy}" if settings.strategy else origins.get("model", why)
+    yield "asked now: model", model, why
+    yield "asked now: key", *_key(settings, service, place, origins)
+
+
+def _of_settings(settings: Settings, service: Service, origins: dict[str, str]) -> str:
+    given = [origins[it] for it in ("provider", "base_url") if it in origins]
+    if (
+        not settings.base_url
+        and service.url_variable
+        and address(service, settings) != service.base_url
+    ):
+        given.append(service.url_variable)
+    return ", ".join(dict.fromkeys(given)) or f"strategy {settings.strategy}"
+
+
+def _looked_for(settings: Settings, token: CancelToken) -> tuple[str, str]:
+    """The provider that is found, where the settings name none."""
+    ollama = address(find("ollama"), settings)
+    if _may_be_contacted(ollama, settings):
+        found: list[Choice] = []
+        awaited(provider_of(settings, token, found.append)).close()
+        return found[0].provider, found[0].why
+    next_one = first_of_environment(settings)
+    other = f"{next_one[0]}, because {next_one[1]} is set" if next_one else "nobody"
+    return "ollama", f"not contacted, because it is on another machine; otherwise: {other}"
+
+
+def _model(
+    settings: Settings, name: str, service: Service, place: str, token: CancelToken
+) -> tuple[str, str]:
+    if settings.model:
+        return settings.model, ""
+    if usual := usual_model(service, place):
+        return usual, f"the default model of {name}"
+    if place == service.base_url and not service.local:
+        return NOTHING, f"{name} has no default model: choose one with -m"
+    first = "the server's first chat model"
+    if not _may_be_contacted(place, settings):
+        return NOTHING, f"{first}; it was not contacted"
+    provider = made(name, settings)
+    try:
+        model = awaited(limited(provider.chat_model(token), LOOK_FOR_OLLAMA))
+    except ChatstreamError as error:
+        token.check()
+        return NOTHING, f"{first}: {error.message}"
+    finally:
+        provider.close()
+    return (model, first) if model else (NOTHING, "the server has no chat model")
+
+
+def _key(
+    settings: Settings, service: Service, place: str, origins: dict[str, str]
+) -> tuple[str, str]:
+    for name in ("api_key", "key_command", "key_variable"):
+        if getattr(settings, name):
+            return "yes", origins.get(name, name)
+    if has_key(service, replace(settings, key_command=None)):
+        return "yes", str(service.key_variable)
+    if service.key_variable and not service.local and place == service.base_url:
+        return "missing", f"set {service.key_variable}, or key_command in the configuration file"
+    if not service.key_variable:
+        return "none", "it takes none"
+    return "none", "none is set, and this server may need none"
+
+
+def _may_be_contacted(place: str, settings: Settings) -> bool:
+    host = urlsplit(place).hostname
+    return host is not None and is_loopback(host) and not settings.key_command

@@ -1,0 +1,363 @@
+"""Where a run is shown: the choice of a sink, and the run driven into it.
+
+1. Standard output is for the answer, or for JSON; everything else goes to standard error. Only a
+   terminal gets all of it on standard output, in its order.
+2. `is_screen` alone decides whether there is a live view. A pipe gets the answer's bytes, whatever
+   the environment says of colours and columns, unless `--render` asks for a drawn answer.
+3. What is to be copied, saved and notified comes after the sink has given the terminal back.
+"""
+
+import contextlib
+import gc
+import io
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Literal, TextIO, cast
+
+from chatstream.cancel import CancelToken
+from chatstream.engine.settings import Settings, When
+from chatstream.errors import Cancelled, ConfigError, OutputError, UsageError
+from chatstream.events import Content, Done, Error, Event, Terminal
+from chatstream.flow import Pulse, Sink, Told, close, drive, pipe
+from chatstream.nearest import did_you_mean
+from chatstream.redact import redact
+from chatstream.sinks import sink_class
+from chatstream.sinks.escape import clean
+from chatstream.sinks.notes import standard_error
+from chatstream.sinks.output import Output
+from chatstream.sinks.palette import ADVICE, NOTES, background_for
+from chatstream.store.place import NoHome, state_folder
+from chatstream.terminal import exits
+from chatstream.terminal.interrupt import interrupts
+
+if TYPE_CHECKING:
+    from chatstream.engine.services import Choice
+    from chatstream.sinks.terminal import TerminalFile
+    from chatstream.terminal.copying import Copying
+    from chatstream.terminal.keyboard import Keyboard
+
+
+_NO_COLOR = {"auto": None, "always": False, "never": True}
+_FORCING = ("FORCE_COLOR", "CLICOLOR_FORCE")
+
+
+def is_screen(settings: Settings, *, as_json: bool, plain: bool) -> bool:
+    """Whether the answer is drawn on a terminal."""
+    asked = as_json or plain or settings.accessible
+    return not asked and os.isatty(1) and knows_escapes()
+
+
+def knows_escapes() -> bool:
+    """Whether the terminal, if there is one, understands escape sequences."""
+    term = os.environ.get("TERM", "").lower()
+    if os.name == "nt" and not term:
+        from rich.console import Console
+
+        return not Console().legacy_windows
+    return term not in {"", "dumb", "unknown"}
+
+
+def has_colours(descriptor: int, color: When = "auto") -> bool:
+    """Whether what is written there for people has colours. `color` is the setting."""
+    if color != "auto":
+        return color == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    forced = any(os.environ.get(name, "") not in {"", "0"} for name in _FORCING)
+    return forced or (os.isatty(descriptor) and knows_escapes())
+
+
+def is_rendered(settings: Settings, *, as_json: bool, plain: bool) -> bool:
+    """Whether Markdown is drawn where there is no terminal."""
+    asked = as_json or plain or settings.accessible
+    return settings.render and not asked and not os.isatty(1)
+
+
+def check_look(
+    settings: Settings, *, as_json: bool, plain: bool, render: bool | None = None
+) -> None:
+    """Raises `ConfigError` for a look that does not exist, and what `check_render` raises."""
+    check_render(render, {"--json": as_json, "--plain": plain})
+    name = settings.code_theme
+    look = {"as_json": as_json, "plain": plain}
+    if name is None or not (is_screen(settings, **look) or is_rendered(settings, **look)):
+        return
+    from chatstream.sinks.code import is_code_theme
+
+    if not is_code_theme(name):
+        names = code_themes()
+        hint = did_you_mean(name, names, f"choose from: {', '.join(names)}")
+        raise ConfigError(f"unknown code theme {name!r}", hint=hint)
+
+
+def check_render(render: bool | None, others: Mapping[str, bool]) -> None:
+    """Raises `UsageError` if `--render` was given, and one of these other options was, too."""
+    for name, given in others.items():
+        if render and given:
+            raise UsageError(
+                f"--render and {name} exclude each other", hint="leave one of them out"
+            )
+
+
+def code_themes() -> list[str]:
+    """The names that `--code-theme` takes."""
+    from pygments.styles import get_all_styles
+
+    return sorted({"ansi_dark", "ansi_light", *get_all_styles()})
+
+
+def is_resettable(*, as_json: bool) -> bool:
+    """Whether an answer can start over: a reader of events is told, one of bytes is not."""
+    return as_json or os.isatty(1)
+
+
+def present(
+    events: Iterator[Event],
+    settings: Settings,
+    token: CancelToken,
+    *,
+    as_json: bool,
+    plain: bool,
+    copying: "Copying | None",
+    told: "list[Choice] | None" = None,
+) -> int:
+    """Show a run where its reader is; copy, save and notify as asked; returns the exit status.
+
+    `told` gets, while the run goes on, who is asked, for the user beside the answer.
+    """
+    if copying is not None:
+        events = copying.stage(events)
+    screen = is_screen(settings, as_json=as_json, plain=plain)
+    if told is not None:
+        events = _telling(events, told, settings.color, screen=screen)
+    if screen:
+        status = _show_live(events, settings, token)
+    else:
+        status = show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
+    done = copying is None or _finish(copying, token)
+    if settings.notify != "none" and not token.cancelled:  # who stopped it knows
+        from chatstream.terminal.notify import notify
+
+        notify(settings.notify if knows_escapes() else "bell", whole=status == 0)
+    if done:
+        return status
+    return status or (token.reason.exit_status if token.reason else 1)
+
+
+def _finish(copying: "Copying", token: CancelToken) -> bool:
+    """Copy and save. False if any of it could not be done, or a signal ended it.
+
+    A clipboard, a FIFO or a file system may never answer. A signal that came before, and has ended
+    the answer, is no reason to give up: its grace of five seconds goes on.
+    """
+    if token.cancelled:
+        return copying.finish(_note)
+    try:
+        return token.wait_for(lambda: copying.finish(_note))
+    except Cancelled as reason:
+        _note(f"{reason.message} before all of it was copied or saved")
+        return False
+
+
+def tell(choice: "Choice", color: When = "auto") -> None:
+    """A line in italics for the user who watches; nobody else gets it."""
+    if os.isatty(2):
+        line = clean(redact(str(choice)))
+        line = f"\x1b[{ADVICE}m{line}\x1b[0m" if has_colours(2, color) else line
+        standard_error().write(f"{line}\n".encode("utf-8", "replace"))
+
+
+def _telling(
+    events: Iterator[Event], told: "list[Choice]", color: When, *, screen: bool
+) -> Iterator[Event]:
+    """The events; what is told is passed on before the one that comes next, and then no more."""
+    try:
+        for event in events:
+            if told and screen:
+                if os.isatty(2):
+                    yield Told(line=redact(str(told[0])))
+            elif told:
+                tell(told[0], color)
+            yield event
+            if told:
+                break
+        yield from events
+    finally:
+        close(events)
+
+
+def _note(line: str) -> None:
+    standard_error().write(f"{clean(line)}\n".encode("utf-8", "replace"))
+
+
+def show(events: Iterator[Event], sink: Sink, token: CancelToken) -> int:
+    """Drive a run into a sink; returns the exit status."""
+    terminal: Terminal | None = None
+
+    def watched() -> Iterator[Event]:
+        nonlocal terminal
+        try:
+            for event in events:
+                if type(event) is Pulse:
+                    if not gc.isenabled():  # the start is over, see __main__
+                        gc.freeze()
+                        gc.enable()
+                elif type(event) is Done or type(event) is Error:
+                    terminal = event
+                yield event
+        finally:
+            close(events)  # a sink that failed ends the run, and its journal says so
+
+    try:
+        drive(watched(), sink)
+    except BrokenPipeError:  # the reader has seen enough
+        return 0
+    except OSError as error:
+        if token.reason is not None:  # the terminal was closed, for one
+            return token.reason.exit_status
+        return exits.report(OutputError.of(error), ())
+    return exits.status_of(terminal, token)
+
+
+def tidy(settings: Settings) -> None:
+    """Let go of journals that were kept long enough. After the answer, so that nobody waits."""
+    from chatstream.store.retention import sweep
+
+    with contextlib.suppress(NoHome):
+        if settings.journal:
+            sweep(state_folder(), settings.keep_complete, settings.keep_incomplete, time.time())
+
+
+def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
+    """Where there is no live view: events for `--json`, else the answer's own bytes.
+
+    With `--render` it is drawn. For a screen reader whole sentences on a terminal; on a pipe the
+    bytes, and sentences beside.
+    """
+    sink: Sink
+    reasoning = settings.reasoning == "show"
+    if as_json:
+        sink = sink_class("jsonl")(Output(1))
+    elif settings.accessible and not plain:
+        sink = sink_class("accessible")(
+            Output(1),
+            standard_error(),
+            terminal=os.isatty(1),
+            reasoning=reasoning,
+            stats=settings.stats is not False,
+        )
+    elif is_rendered(settings, as_json=as_json, plain=plain):
+        sink = _rendered(settings)
+    else:
+        sink = sink_class("plain")(
+            Output(1),
+            standard_error(),
+            terminal=os.isatty(1),
+            reasoning=reasoning,
+            stats=bool(settings.stats),
+            colours=_note_colours(settings),
+        )
+    return sink
+
+
+def _note_colours(settings: Settings) -> Mapping[str, str] | None:
+    coloured = has_colours(2, settings.color)
+    return NOTES[background_for(settings.theme, os.environ)] if coloured else None
+
+
+def _rendered(settings: Settings) -> Sink:
+    from rich.console import COLOR_SYSTEMS, Console
+
+    from chatstream.sinks.theme import theme_for
+
+    colours = has_colours(1, settings.color)
+    console = Console(file=io.StringIO(), force_terminal=True)
+    system = COLOR_SYSTEMS[console.color_system or "standard"] if colours else None
+    shows: Literal["colours", "nothing"] = "colours" if colours else "nothing"
+    sink: Sink = sink_class("rendered")(
+        Output(1),
+        standard_error(),
+        theme=theme_for(settings.theme, settings.code_theme, shows=shows),
+        width=_columns,
+        colors=system,
+        wrap=settings.wrap,
+        reasoning=settings.reasoning == "show",
+        stats=bool(settings.stats),
+        colours=_note_colours(settings),
+    )
+    return sink
+
+
+def _columns() -> int:
+    """What `COLUMNS` says, or the width of the terminal that errors or keys belong to, or 80."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isascii() and told.isdigit() and int(told[:9]) > 0:
+        return int(told[:9])
+    for descriptor in (2, 0):
+        with contextlib.suppress(OSError):
+            if columns := os.get_terminal_size(descriptor).columns:
+                return columns
+    return 80
+
+
+def show_answer(text: str, settings: Settings) -> None:
+    """Draw an answer of the past as it was drawn: on the terminal, or where `--render` asks."""
+    look = {"as_json": False, "plain": False}
+    if is_screen(settings, **look):
+        sink = _live(settings, cast("TextIO", sys.stdout))
+    else:
+        sink = choose_sink(settings, **look)
+    drive(iter([Content(text)]), sink)
+
+
+def _show_live(events: Iterator[Event], settings: Settings, token: CancelToken) -> int:
+    """Drive a run into the live view, and listen to the keys meanwhile."""
+    from chatstream.sinks.deferred import DeferredSink
+    from chatstream.sinks.terminal import TerminalFile
+    from chatstream.terminal.keyboard import Keyboard
+    from chatstream.terminal.shortcuts import keys
+
+    keyboard = Keyboard()
+    file = TerminalFile(sys.stdout)
+    with interrupts(token, keyboard.restore), keys(token, keyboard) as stage:
+        sink = DeferredSink(lambda: _live(settings, file, keyboard, lambda: file.ready))
+        try:
+            return show(pipe(events, stage), sink, token)
+        finally:
+            with contextlib.suppress(OSError):  # a terminal that is gone gets no more
+                file.close()
+
+
+def _live(
+    settings: Settings,
+    file: "TextIO | TerminalFile",
+    keyboard: "Keyboard | None" = None,
+    ready: Callable[[], bool] = lambda: True,
+) -> Sink:
+    """The live view. Without a keyboard the terminal is not asked for its background."""
+    from rich.console import Console
+
+    from chatstream.sinks.theme import theme_for
+    from chatstream.terminal.background import ask
+
+    interval = settings.update_interval
+    console = Console(
+        file=cast("TextIO", file), force_terminal=True, no_color=_NO_COLOR[settings.color]
+    )
+    shows: Literal["colours", "attributes", "nothing"]
+    shows = "attributes" if console.no_color else "colours" if console.color_system else "nothing"
+    unknown = settings.theme == "auto" and shows == "colours"
+    told = ask(keyboard, file.write) if keyboard and unknown else None
+    sink: Sink = sink_class("live")(
+        console,
+        theme=theme_for(settings.theme, settings.code_theme, told=told, shows=shows),
+        reasoning=settings.reasoning,
+        stats=settings.stats is not False,
+        wrap=settings.wrap,
+        keys=keyboard is not None and keyboard.is_open,
+        ready=ready,
+        **({} if interval is None else {"interval": interval}),
+    )
+    return sink

@@ -1,0 +1,194 @@
+"""The question, put together from the command line, standard input and files.
+
+1. The prompt comes first, then what was piped in, then each file under its name, between fences
+   that are longer than any in it. `-` is standard input, as the prompt or as a file; then it stands
+   there and nowhere else.
+2. Standard input is read to its end, unless it is a terminal that nobody has named. When nothing
+   comes for a while we say once that we are waiting.
+3. Standard input that cannot be read (`nohup` leaves one) counts as empty beside a question.
+4. `MOST` bounds all that is read together, and reading stops there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from chatstream.cancel import SLICE, CancelToken
+from chatstream.clock import Clock, Deadline, monotonic
+from chatstream.errors import UsageError
+from chatstream.sinks.notes import standard_error
+from chatstream.text import STANDARD_INPUT, argument, decoded
+from chatstream.wording import encodable
+
+MOST = 64 * 1024 * 1024
+"""Bytes of a question with all that is fed to it: far beyond what any model takes."""
+
+PATIENCE = 2.0
+"""Seconds of silence before we say what we are waiting for."""
+
+_NAMES = {"/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"}
+_STDIN = "standard input"
+
+Tell = Callable[[str], None]
+
+
+def _tell(line: str) -> None:
+    standard_error().write(f"{line}\n".encode())
+
+
+def compose(
+    prompt: str | None,
+    files: Sequence[Path],
+    token: CancelToken,
+    *,
+    encoding: str | None = None,
+    use_stdin: bool = True,
+    tell: Tell = _tell,
+    clock: Clock = monotonic,
+) -> str:
+    """The whole question.
+
+    `encoding` is that of standard input and the files, `use_stdin` whether standard input is read
+    without being named. Raises `UsageError` without a question, and for what cannot be read or is
+    not text.
+    """
+    named = [path for path in files if _is_stdin(path)]
+    uses = [*([STANDARD_INPUT] if prompt == STANDARD_INPUT else []), *(f"-f {it}" for it in named)]
+    if len(uses) > 1:
+        raise UsageError(
+            f"standard input can be read only once, but it is given as {' and '.join(uses)}"
+        )
+    if uses and not use_stdin:
+        raise UsageError(f"--no-stdin contradicts {uses[0]}")
+    feed = _Feed(token, encoding, tell, clock)
+    if prompt == STANDARD_INPUT:
+        parts = [feed.stdin().strip("\n")]
+    else:
+        parts = [argument(prompt, "the question", encoding) if prompt else ""]
+        if use_stdin and not named:
+            asked = bool(files or parts[0].strip())
+            parts.append(feed.piped(asked=asked).strip("\n"))
+    for path in files:
+        text = feed.stdin() if path in named else feed.file(path)
+        parts.append(_fenced(_STDIN if str(path) == STANDARD_INPUT else _name(path), text))
+    question = "\n\n".join(part for part in parts if part.strip())
+    if not question:
+        raise UsageError("no question was given", hint='chatstream ask "why is the sky blue?"')
+    return question
+
+
+class _Feed:
+    """What is read for one question."""
+
+    def __init__(self, token: CancelToken, encoding: str | None, tell: Tell, clock: Clock) -> None:
+        self._token = token
+        self._encoding = encoding
+        self._tell = tell
+        self._clock = clock
+        self._left = MOST
+
+    def file(self, path: Path) -> str:
+        """The text of a file, without line ends at its end."""
+
+        def read() -> bytes:
+            with path.open("rb") as file:
+                return file.read(self._left + 1)
+
+        name = encodable(str(path))
+        try:  # a FIFO may have no writer yet
+            data = self._token.wait_for(read)
+        except OSError as error:
+            raise UsageError(f"{name} cannot be read: {error.strerror}") from error
+        return self._text(data, name)
+
+    def piped(self, *, asked: bool) -> str:
+        """What stands on standard input that nobody has named; `asked`: there is a question."""
+        if sys.stdin is None or sys.stdin.isatty():
+            return ""
+        try:
+            return self._text(self._all(", --no-stdin ignores it" if asked else ""), _STDIN)
+        except _Unreadable as error:
+            if asked:
+                return ""
+            raise UsageError(f"no question was given, and {error.message}") from error
+
+    def stdin(self) -> str:
+        """What stands on standard input, even if it is a terminal."""
+        if sys.stdin is None:
+            raise UsageError(f"{_STDIN} is closed")
+        return self._text(self._all(""), _STDIN)
+
+    def _all(self, way_out: str) -> bytearray:
+        """Standard input to its end, or to the limit.
+
+        It waits in slices: Python restarts a read that Ctrl+C interrupts.
+        """
+        descriptor, data = sys.stdin.fileno(), bytearray()
+        patience, told = Deadline(PATIENCE, self._clock), False
+        try:
+            while len(data) <= self._left:
+                self._token.check()
+                if os.name == "posix" and not select.select([descriptor], [], [], SLICE)[0]:
+                    if not told and patience.passed:
+                        told = True
+                        self._tell(f"waiting for {_STDIN}; Ctrl+D ends it{way_out}")
+                    continue
+                try:
+                    part = os.read(descriptor, 65536)
+                except BlockingIOError:  # another reader was faster
+                    continue
+                if not part:
+                    break
+                data += part
+                patience = Deadline(PATIENCE, self._clock)
+        except OSError as error:
+            kind = UsageError if data else _Unreadable
+            raise kind(f"{_STDIN} cannot be read: {error.strerror}") from error
+        return data
+
+    def _text(self, data: bytes | bytearray, name: str) -> str:
+        if len(data) > self._left:
+            what = name if self._left == MOST else "the question with all its files"
+            raise UsageError(f"{what} is larger than the limit of {MOST // 1024**2} MiB")
+        self._left -= len(data)
+        return decoded(bytes(data), name, self._encoding).rstrip("\n")
+
+
+class _Unreadable(UsageError):
+    """Nothing at all could be read."""
+
+
+def _is_stdin(path: Path) -> bool:
+    """Whether this is a name of standard input, or the pipe that it is.
+
+    A regular file is opened by its name even then: standard input may be in the middle of it.
+    """
+    if str(path) == STANDARD_INPUT or str(path) in _NAMES:
+        return True
+    try:
+        status = path.stat()
+        is_pipe = stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)
+        return is_pipe and os.path.samestat(status, os.fstat(sys.stdin.fileno()))
+    except (OSError, ValueError, AttributeError):  # there is no such file, or no standard input
+        return False
+
+
+def _name(path: Path) -> str:
+    """The name of a file on one line, that begins no fence."""
+    name = "".join(
+        it if it.isprintable() else it.encode("unicode_escape").decode()
+        for it in encodable(str(path))
+    )
+    return f"./{name}" if name.lstrip().startswith(("```", "~~~")) else name
+
+
+def _fenced(name: str, text: str) -> str:
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{name}:\n{fence}\n{text}\n{fence}"

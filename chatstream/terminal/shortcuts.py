@@ -1,0 +1,173 @@
+"""Keys while an answer is written, and Ctrl+Z.
+
+    space  the stage stops pulling its source, so TCP holds the server; space again: it goes on
+    r      asks the screen to show, or to hide, the model's thinking
+    Esc    ends the answer like Ctrl+C
+
+1. They are looked at when a pulse passes, without waiting, and count only when they come alone
+   (`keyboard`). Everything else that is typed is for the shell; it ends a pause, because behind it
+   no key could. Enter and other control characters, when they come alone, do nothing.
+2. The terminal's mode is put back on every way out: the end, an exception, a stop, SIGQUIT here; a
+   forced end through `Keyboard.restore`.
+3. A job in the background takes no keys. When it comes to the foreground, it does.
+4. Ctrl+Z first takes the drawing away: the handler only makes a note, and at the next pulse the
+   screen is told, the mode put back, the process stopped. A second Ctrl+Z, while the first still
+   waits for a pulse, stops it at once.
+5. A signal that is ignored when we start stays ignored. Where SIGINT is, a shell without job
+   control has started us in the background; there, without a terminal and on Windows, the stage
+   passes everything on and changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+from chatstream.cancel import SLICE, CancelToken
+from chatstream.clock import Clock, monotonic
+from chatstream.errors import Cancelled
+from chatstream.events import Event
+from chatstream.flow import Key, Pulse, Stage, close
+from chatstream.terminal.interrupt import give_screen_back
+from chatstream.terminal.keyboard import Keyboard
+
+_ESCAPE = "\x1b"
+
+
+@contextlib.contextmanager
+def keys(token: CancelToken, keyboard: Keyboard, clock: Clock = monotonic) -> Iterator[Stage]:
+    """The stage to put last, in front of the screen. For the main thread.
+
+    `keyboard.restore` belongs to `interrupts(token, keyboard.restore)` around it.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        keyboard.open()
+    if sys.platform == "win32" or not keyboard.is_open:
+        yield lambda events: events
+        return
+    jobs = _Jobs(keyboard)
+    handlers = {
+        signal.SIGTSTP: jobs.stop_soon,
+        signal.SIGCONT: jobs.was_stopped,
+        signal.SIGQUIT: jobs.quit,
+    }
+    previous = {number: signal.getsignal(number) for number in handlers}
+    previous = {number: it for number, it in previous.items() if it is not signal.SIG_IGN}
+
+    def discard() -> None:
+        if type(token.reason) is Cancelled:  # Ctrl+C; the kernel would do it without NOFLSH
+            keyboard.discard()
+
+    remove = token.on_cancel(discard)
+    try:
+        for number in previous:
+            signal.signal(number, handlers[number])
+        yield _Keys(token, keyboard, jobs, clock).run
+    finally:
+        remove()
+        keyboard.close()
+        for number, handler in previous.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+class _Jobs:
+    """Stopped and continued, like every job of a shell. The handlers take no lock."""
+
+    def __init__(self, keyboard: Keyboard) -> None:
+        self._keyboard = keyboard
+        self.stopping = False  # Ctrl+Z was pressed
+        self.stopped = False  # and this is over: the process was continued
+
+    def stop_soon(self, _number: int, _frame: FrameType | None) -> None:
+        if self.stopping:  # no pulse came since: whatever holds it up, the user need not wait
+            give_screen_back()
+            self.stop()
+        else:
+            self.stopping = True
+
+    def was_stopped(self, _number: int, _frame: FrameType | None) -> None:
+        self.stopped = True
+
+    def stop(self) -> None:
+        """Stop the process here; returns when it is continued."""
+        self._leave(signal.SIGTSTP)
+        # Where no shell could continue it, the kernel does not stop it: it just goes on.
+        self.stopping, self.stopped = False, True
+        signal.signal(signal.SIGTSTP, self.stop_soon)
+
+    def quit(self, _number: int, _frame: FrameType | None) -> None:
+        give_screen_back()
+        self._keyboard.discard()  # as the kernel does for any program
+        self._leave(signal.SIGQUIT)
+
+    def _leave(self, number: signal.Signals) -> None:
+        self._keyboard.restore()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+class _Keys:
+    """The stage."""
+
+    def __init__(self, token: CancelToken, keyboard: Keyboard, jobs: _Jobs, clock: Clock) -> None:
+        self._token = token
+        self._keyboard = keyboard
+        self._jobs = jobs
+        self._clock = clock
+        self._paused = False
+        self._ahead = False  # the screen was told that there are no keys
+
+    def run(self, events: Iterator[Event]) -> Iterator[Event]:
+        due = self._clock()
+        try:
+            for event in events:
+                if type(event) is Pulse:
+                    yield from self._job_control()
+                    if self._clock() >= due:  # a quick answer has thousands of pulses a second
+                        yield from self._look()
+                        due = self._clock() + SLICE / 2
+                yield event
+        finally:
+            close(events)
+
+    def _look(self) -> Iterator[Event]:
+        """The keys that were pressed; ends when the answer is to go on."""
+        while True:
+            yield from self._press(self._keyboard.key())
+            if self._keyboard.ahead and not self._ahead:
+                self._ahead = True
+                yield Key(pressed="typing")
+            if not self._paused or self._token.cancelled:
+                return
+            if self._keyboard.ahead or not self._keyboard.is_open:  # space could not be seen
+                yield from self._press(" ")
+                return
+            yield Pulse()
+            self._token.sleep(SLICE)
+            yield from self._job_control()
+
+    def _press(self, key: str) -> Iterator[Event]:
+        if key == _ESCAPE:
+            signal.raise_signal(signal.SIGINT)
+        elif self._token.cancelled:
+            return
+        elif key == " ":
+            self._paused = not self._paused
+            yield Key(pressed="pause" if self._paused else "go_on")
+        elif key == "r":
+            yield Key(pressed="reasoning")
+        elif key and key.isprintable():
+            self._keyboard.give_back(key.encode("latin-1"))
+
+    def _job_control(self) -> Iterator[Event]:
+        if self._jobs.stopping:
+            yield Key(pressed="suspend")
+            if self._jobs.stopping:  # unless a second Ctrl+Z has stopped it while it was drawn
+                self._jobs.stop()
+        if self._jobs.stopped:
+            self._jobs.stopped = self._ahead = False  # the shell has read what was typed
+            yield Key(pressed="continue")

@@ -1,0 +1,146 @@
+"""Claimed: a key counts when it comes alone, and nothing else that is typed is taken or lost.
+
+What a shell and job control add to this is in test_keys.py.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import termios
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from chatstream.terminal.keyboard import ALONE, QUEUE, Keyboard
+from tests.support.desk import Desk, desk
+
+pytestmark = pytest.mark.serial
+
+
+@pytest.fixture
+def at() -> Iterator[Desk]:
+    with desk() as made:
+        assert made.keyboard.key() == ""  # the mode is ours from here on
+        yield made
+
+
+def allow_giving_back(at: Desk, patch: pytest.MonkeyPatch, error: OSError | None = None) -> None:
+    """The kernel puts a byte into the queue as if it were typed; to a test it need not let us."""
+    control = fcntl.ioctl
+
+    def ioctl(descriptor: int, request: int, argument: bytes = b"") -> Any:
+        if request != termios.TIOCSTI:
+            return control(descriptor, request, argument)
+        if error:
+            raise error
+        at.type(argument)
+        return None
+
+    patch.setattr(fcntl, "ioctl", ioctl)
+
+
+@pytest.mark.parametrize("key", [" ", "r", "\x1b", "x"])
+def test_a_key_counts_when_nothing_has_followed_it_for_a_while(at: Desk, key: str) -> None:
+    at.type(key.encode())
+    assert at.looks(0.0, ALONE / 2, ALONE) == ["", "", key]
+    assert at.looks() == ["", ""]
+    assert at.press(b"r") == "r"
+
+
+@pytest.mark.parametrize("typed", [b"rm", b"  ", b"\x1b[A", "é".encode(), b"q\r", b"x" * QUEUE])
+def test_what_comes_together_is_left_where_it_is(at: Desk, typed: bytes) -> None:
+    assert at.press(typed) == ""
+    assert at.keyboard.ahead
+    assert at.left() == typed.replace(b"\r", b"\n")
+
+
+def test_so_is_what_comes_soon_after_another_key(at: Desk) -> None:
+    at.type(b"r")
+    assert at.looks(0.0, ALONE / 2) == ["", ""]
+    assert at.press(b"m") == ""
+    assert at.left() == b"rm"
+
+
+def test_no_key_is_seen_behind_what_waits(at: Desk) -> None:
+    at.press(b"ls")
+    assert at.press(b" ") == ""
+    assert at.left() == b"ls "
+
+
+def test_what_was_typed_before_the_first_look_is_no_key() -> None:
+    with desk() as at:
+        os.write(at.controller, b" ")
+        while b" " not in os.read(at.controller, 100):  # the echo: it has arrived
+            pass
+        assert at.looks() == ["", ""]
+        assert at.keyboard.ahead
+        assert at.left() == b" "
+
+
+def test_a_byte_that_is_given_back_is_not_read_again(
+    at: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allow_giving_back(at, monkeypatch)
+    assert at.press(b"m") == "m"
+    at.keyboard.give_back(b"m")
+    assert at.looks() == ["", ""]
+    assert at.press(b"ake") == ""
+    assert at.left() == b"make"
+
+
+@pytest.mark.parametrize("error", [PermissionError(1, "not permitted"), OSError(5, "I/O error")])
+def test_where_it_cannot_be_given_back_the_rest_is_thrown_away_and_keys_still_count(
+    at: Desk, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    allow_giving_back(at, monkeypatch, error)
+    at.keyboard.give_back(at.press(b"m").encode())
+    assert at.press(b"ake\n") == ""
+    assert not at.keyboard.ahead
+    assert at.press(b" ") == " "
+    at.type(b"install\n")
+    assert at.left() == b""
+
+
+def test_of_more_than_the_queue_should_hold_no_part_is_left(at: Desk) -> None:
+    assert at.press(b"x" * (QUEUE + 1)) == ""
+    assert at.waiting == 0
+    at.type(b"the rest\n")
+    assert at.left() == b""
+
+
+def test_what_is_discarded_is_gone_and_what_comes_later_stays(at: Desk) -> None:
+    at.press(b"make\n")
+    at.keyboard.discard()
+    at.type(b"later")
+    assert at.left() == b"later"
+
+
+def test_the_mode_is_put_back_and_nothing_is_echoed(at: Desk) -> None:
+    terminal = os.open(os.ttyname(at._terminal), os.O_RDWR | os.O_NOCTTY)
+    assert not termios.tcgetattr(terminal)[3] & (termios.ICANON | termios.ECHO)
+    at.press(b"ls\n")
+    os.write(terminal, b"|")
+    assert os.read(at.controller, 100) == b"|"
+    at.keyboard.close()
+    at.keyboard.close()
+    assert termios.tcgetattr(terminal)[3] & (termios.ICANON | termios.ECHO)
+    os.close(terminal)
+
+
+def test_a_closed_keyboard_has_no_keys() -> None:
+    keyboard = Keyboard()
+    assert keyboard.key() == ""
+    assert not keyboard.is_idle()
+    keyboard.give_back(b"x")
+    keyboard.discard()
+    keyboard.restore()
+    keyboard.close()
+    assert not keyboard.is_open
+
+
+def test_a_terminal_that_hangs_up_closes_it(at: Desk) -> None:
+    os.dup2(os.open(os.devnull, os.O_RDONLY), at.controller)
+    assert at.looks() == ["", ""]
+    assert not at.keyboard.is_open

@@ -1,0 +1,499 @@
+"""Claimed: a run is shown where its reader is, and however that ends the journal tells its end."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatstream import events as ev
+from chatstream.cancel import CancelToken
+from chatstream.engine.settings import Settings
+from chatstream.errors import Cancelled, ConfigError, HungUp
+from chatstream.flow import Pulse
+from chatstream.sinks.accessible import AccessibleSink
+from chatstream.sinks.jsonl import JsonlSink
+from chatstream.sinks.plain import PlainSink
+from chatstream.store.place import runs_folder, state_folder
+from chatstream.store.reading import read
+from chatstream.store.retention import STAMP
+from chatstream.terminal.copying import Copying
+from chatstream.terminal.present import (
+    check_look,
+    choose_sink,
+    has_colours,
+    is_resettable,
+    is_screen,
+    present,
+    show,
+)
+from tests.support.answers import ending, frames, headers
+from tests.support.client import COMMAND, LIMIT, Running, run, server_flags
+from tests.support.loopback import Reply, Script
+from tests.support.runs import run_id, write_run
+from tests.support.terminal import on_terminal
+
+pytestmark = pytest.mark.usefixtures("usual_colours")
+
+DONE = ev.Done(finish_reason="stop", stats=ev.Stats(1.0, 1), attempts=1)
+FAILED = ev.Error("truncated", "cut", recoverable=True, partial=True)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard output is a terminal."""
+    monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor == 1)
+    monkeypatch.setenv("TERM", "xterm")
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard output is none."""
+    monkeypatch.setattr(os, "isatty", lambda descriptor: False)
+    monkeypatch.setenv("TERM", "xterm")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_is_a_screen_unless_something_else_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert is_screen(Settings(), as_json=False, plain=False)
+    assert not is_screen(Settings(), as_json=True, plain=False)
+    assert not is_screen(Settings(), as_json=False, plain=True)
+    assert not is_screen(Settings(accessible=True), as_json=False, plain=False)
+    assert is_resettable(as_json=False)
+    for term in ("dumb", "unknown", ""):
+        monkeypatch.setenv("TERM", term)
+        assert not is_screen(Settings(), as_json=False, plain=False)
+    monkeypatch.delenv("TERM")
+    assert not is_screen(Settings(), as_json=False, plain=False)
+
+
+@pytest.mark.usefixtures("pipe")
+def test_a_pipe_is_no_screen_and_only_events_can_be_taken_back_there() -> None:
+    assert not is_screen(Settings(), as_json=False, plain=False)
+    assert not is_resettable(as_json=False)
+    assert is_resettable(as_json=True)
+
+
+@pytest.mark.usefixtures("terminal")
+def test_each_reader_has_its_sink_on_a_terminal() -> None:
+    assert is_screen(Settings(), as_json=False, plain=False)
+    assert isinstance(choose_sink(Settings(), as_json=False, plain=True), PlainSink)
+    assert isinstance(choose_sink(Settings(), as_json=True, plain=False), JsonlSink)
+    spoken = Settings(accessible=True)
+    assert isinstance(choose_sink(spoken, as_json=False, plain=False), AccessibleSink)
+    assert isinstance(choose_sink(spoken, as_json=False, plain=True), PlainSink)
+    assert isinstance(choose_sink(spoken, as_json=True, plain=False), JsonlSink)
+
+
+@pytest.mark.usefixtures("pipe")
+def test_each_reader_has_its_sink_on_a_pipe() -> None:
+    assert isinstance(choose_sink(Settings(), as_json=False, plain=False), PlainSink)
+    assert isinstance(choose_sink(Settings(), as_json=True, plain=False), JsonlSink)
+    spoken = Settings(accessible=True)
+    assert isinstance(choose_sink(spoken, as_json=False, plain=False), AccessibleSink)
+
+
+COLOURS = [
+    ({}, True, False),
+    ({"NO_COLOR": "1"}, False, False),
+    ({"NO_COLOR": ""}, True, False),
+    ({"FORCE_COLOR": "1"}, True, True),
+    ({"FORCE_COLOR": "0"}, True, False),
+    ({"CLICOLOR_FORCE": "1"}, True, True),
+    ({"CLICOLOR_FORCE": "0"}, True, False),
+    ({"CLICOLOR_FORCE": "1", "NO_COLOR": "1"}, False, False),
+    ({"FORCE_COLOR": ""}, True, False),
+    ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False),
+    ({"TERM": "dumb"}, False, False),
+    ({"TERM": "dumb", "FORCE_COLOR": "1"}, True, True),
+]
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize(("environ", "there", "elsewhere"), COLOURS)
+def test_notes_have_colours_on_a_terminal_or_by_force(
+    environ: dict[str, str], there: bool, elsewhere: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert (has_colours(1), has_colours(2)) == (there, elsewhere)
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_look_that_does_not_exist_is_told_with_the_nearest() -> None:
+    def check(name: str | None, *, accessible: bool = False, plain: bool = False) -> None:
+        settings = Settings(code_theme=name, accessible=accessible)
+        check_look(settings, as_json=False, plain=plain)
+
+    for name in (None, "monokai", "ansi_light"):
+        check(name)
+    with pytest.raises(ConfigError, match="unknown code theme 'Monokay'") as caught:
+        check("Monokay")
+    assert caught.value.hint == "did you mean 'monokai'?"
+    with pytest.raises(ConfigError) as caught:
+        check("?")
+    assert caught.value.hint is not None
+    assert "monokai" in caught.value.hint
+    check("?", plain=True)  # nothing is drawn in colours there
+    check("?", accessible=True)
+
+
+class Sink:
+    """Keeps what it gets; `fails` with its second event."""
+
+    def __init__(self, fails: OSError | None = None) -> None:
+        self.written: list[ev.Event] = []
+        self.flushed = 0
+        self.closed = 0
+        self._fails = fails
+
+    def write(self, event: ev.Event) -> None:
+        if self._fails is not None and self.written:
+            raise self._fails
+        self.written.append(event)
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def source(closed: list[bool], *events: ev.Event) -> Iterator[ev.Event]:
+    try:
+        yield from events
+    finally:
+        closed.append(True)
+
+
+@pytest.mark.parametrize(("last", "status"), [(DONE, 0), (FAILED, 5)])
+def test_the_status_is_that_of_the_terminal_event(last: ev.Event, status: int) -> None:
+    sink, closed = Sink(), [False]
+    events = [ev.Content("a"), Pulse(), last]
+    assert show(source(closed, *events), sink, CancelToken()) == status
+    assert (sink.written, sink.flushed, sink.closed) == ([events[0], last], 1, 1)
+    assert closed == [False, True]
+
+
+def test_a_reader_that_went_away_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    closed: list[bool] = []
+    sink = Sink(BrokenPipeError())
+    assert show(source(closed, ev.Content("a"), ev.Content("b"), DONE), sink, CancelToken()) == 0
+    assert (closed, sink.closed, capsys.readouterr().err) == ([True], 1, "")
+
+
+def test_an_output_that_cannot_be_written_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    sink = Sink(OSError(28, "No space left on device"))
+    assert show(source([], ev.Content("a"), ev.Content("b"), DONE), sink, CancelToken()) == 1
+    assert capsys.readouterr().err == ("error: cannot write the output: No space left on device\n")
+
+
+def test_a_terminal_that_was_closed_is_a_hang_up(capsys: pytest.CaptureFixture[str]) -> None:
+    token = CancelToken()
+    token.cancel(HungUp("the terminal was closed"))
+    sink = Sink(OSError(5, "Input/output error"))
+    assert show(source([], ev.Content("a"), ev.Content("b"), FAILED), sink, token) == 129
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("more", [[], ["--json"], ["--buffer", "fixed"], ["--coalesce"]])
+def test_a_reader_that_has_seen_enough_leaves_a_whole_journal(more: list[str]) -> None:
+    """`chatstream ask … | head -1`"""
+    endless = itertools.chain(frames("ollama"), itertools.repeat(frames("ollama", ["more\n"])[0]))
+    with Script(Reply(endless, headers=headers("ollama"))) as server:
+        with Running(["ask", *more, *server_flags("ollama", server.url), "hi"]) as client:
+            line = client.read_line()
+            assert client.process.stdout is not None
+            client.process.stdout.close()
+            assert client.process.wait(10) == 0
+        assert server.wait_closed()
+    (path,) = runs_folder().iterdir()
+    record = read(path)
+    assert (record.damage, record.outcome) == (None, "cancelled")
+    assert isinstance(record.terminal, ev.Error)
+    assert record.terminal.message == "the reader has gone"
+    if not more:
+        assert record.message.content.startswith(line.decode())
+
+
+def test_a_full_disk_is_told_and_ends_the_run(tmp_path: Path) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("there is no /dev/full here")
+    endless = itertools.repeat(frames("ollama", ["more\n"])[0])
+    with Script(Reply(endless, headers=headers("ollama"))) as server, full.open("wb") as out:
+        done = subprocess.run(
+            [*COMMAND, "ask", *server_flags("ollama", server.url), "hi"],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            timeout=20,
+            check=False,
+        )
+        assert server.wait_closed()
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith("error: cannot write the output")
+
+
+@pytest.mark.parametrize(("flags", "left"), [([], False), (["--no-journal"], True)])
+def test_after_an_answer_old_journals_go_and_the_history_keeps_what_they_told(
+    flags: list[str], left: bool
+) -> None:
+    old = write_run(state_folder(), run_id(1), "what was said")
+    stamp = state_folder() / STAMP
+    stamp.touch()
+    os.utime(stamp, (0, 0))
+    assert run(["ask", "-p", "demo", "-m", "demo-fast", *flags, "hi"]).status == 0
+    assert old.exists() is left
+    assert run(["history", "show", old.stem, "--text"]).stdout == b"what was said"
+
+
+class Copy(Copying):
+    """Tells what was done, and in which order; fails where it is told to."""
+
+    def __init__(self, done: list[str], *, ok: bool = True) -> None:
+        super().__init__(copy=True)
+        self._done, self._ok = done, ok
+
+    def stage(self, events: Iterator[ev.Event]) -> Iterator[ev.Event]:
+        yield from events
+        self._done.append("shown")
+
+    def finish(self, out: Callable[[str], None]) -> bool:
+        out("copied \x1b[2J")
+        self._done.append("copied")
+        return self._ok
+
+
+@pytest.mark.usefixtures("pipe")
+@pytest.mark.parametrize(
+    ("last", "ok", "status"), [(DONE, True, 0), (DONE, False, 1), (FAILED, False, 5)]
+)
+def test_a_copy_that_failed_is_a_failure_of_a_run_that_was_none(
+    last: ev.Event, ok: bool, status: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done: list[str] = []
+    events = iter([ev.Content("text"), last])
+    got = present(
+        events,
+        Settings(),
+        CancelToken(),
+        as_json=False,
+        plain=False,
+        copying=Copy(done, ok=ok),
+    )
+    out, err = capfd.readouterr()
+    assert (got, done, out) == (status, ["shown", "copied"], "text")
+    assert err.endswith("copied ␛[2J\n")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_who_stopped_an_answer_is_not_called(capfd: pytest.CaptureFixture[str]) -> None:
+    for cancelled in (False, True):
+        token = CancelToken()
+        if cancelled:
+            token.cancel(Cancelled("stopped"))
+        settings = Settings(notify="bell")
+        present(iter([DONE]), settings, token, as_json=False, plain=True, copying=None)
+        assert capfd.readouterr().out == ("" if cancelled else "\a")
+
+
+# ---- real processes
+
+LOUD = {"FORCE_COLOR": "1", "COLUMNS": "20", "CI": "true", "GITHUB_ACTIONS": "true"}
+LONG = "# A *heading*\n\n" + "word " * 40 + "\n\n```py\nx = 1\n```\n\x1b[31m"
+
+
+def served(text: str, *, end: bool = True) -> Reply:
+    body = [*frames("ollama", [text]), *(ending("ollama") if end else [])]
+    return Reply(body, headers=headers("ollama"))
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [LOUD, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"ACCESSIBLE": "1"}, {"TTY_COMPATIBLE": "1"}],
+    ids=lambda environ: next(iter(environ)),
+)
+def test_a_pipe_gets_the_bytes_of_the_answer_whatever_the_environment_says(
+    environ: dict[str, Any],
+) -> None:
+    with Script(served(LONG)) as server:
+        done = run(["ask", *server_flags("ollama", server.url), "hi"], **environ)
+    assert (done.status, done.stdout) == (0, LONG.encode())
+
+
+@pytest.mark.parametrize(
+    ("environ", "coloured"),
+    [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+)
+def test_notes_on_a_pipe_have_colours_by_force_only(
+    environ: dict[str, Any], coloured: bool
+) -> None:
+    with Script(served("half", end=False)) as server:
+        flags = ["--retries", "0", *server_flags("ollama", server.url)]
+        done = run(["ask", *flags, "hi"], **environ)
+    assert (done.status, done.stdout) == (5, b"half")
+    assert ("\x1b[1;91merror: " in done.stderr) is coloured
+    assert ("\x1b" in done.stderr) is coloured
+
+
+def test_both_outputs_in_one_pipe_hold_plain_text_only() -> None:
+    """`chatstream ask … 2>&1 | cat`"""
+    with Script(served("half", end=False)) as server:
+        flags = ["--retries", "0", "--stats", *server_flags("ollama", server.url)]
+        done = subprocess.run(
+            [*COMMAND, "ask", *flags, "hi"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=LIMIT,
+            check=False,
+        )
+    assert done.stdout.startswith(b"halferror: ")
+    assert b"\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown", ""])
+def test_a_terminal_without_escapes_gets_the_text_as_it_comes(term: str) -> None:
+    with Script(served("# One\n\ntwo")) as server:
+        flags = ["--stats", *server_flags("ollama", server.url)]
+        status, screen, written = on_terminal(["ask", *flags, "hi"], TERM=term)
+    assert (status, screen.text()[:3]) == (0, ["# One", "", "two"])
+    assert b"\x1b" not in written
+
+
+def test_notes_on_a_terminal_have_colours_and_the_answer_has_none() -> None:
+    with Script(served("# One\n")) as server:
+        arguments = ["ask", "--plain", "--stats", *server_flags("ollama", server.url), "hi"]
+        *_, written = on_terminal(arguments)
+    assert written.startswith(b"# One\r\n\x1b[32m")
+    assert written.endswith(b"\x1b[0m\r\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ"), [(["--accessible"], {}), ([], {"ACCESSIBLE": "1", "FORCE_COLOR": "1"})]
+)
+def test_a_screen_reader_gets_sentences_and_no_escapes(
+    flags: list[str], environ: dict[str, Any]
+) -> None:
+    with Script(served("One. Two.\n\n```py\nx\n```\n")) as server:
+        arguments = ["ask", *flags, *server_flags("ollama", server.url), "hi"]
+        status, screen, written = on_terminal(arguments, **environ)
+    *lines, last = screen.text()
+    assert status == 0
+    assert lines == [
+        "Connected, waiting for the first token.",
+        "One. Two.",
+        "",
+        "Code, py:",
+        "x",
+        "End of code.",
+    ]
+    assert last.startswith("Done. 5 tokens in ")
+    assert b"\x1b" not in written
+
+
+def test_a_screen_reader_hears_of_a_configuration_that_cannot_be_used() -> None:
+    status, screen, written = on_terminal(["ask", "hi"], ACCESSIBLE="1", CHATSTREAM_RETRIES="x")
+    assert status == 2
+    assert screen.text()[0].startswith("Error: CHATSTREAM_RETRIES takes ")
+    assert b"\x1b" not in written
+
+
+def test_a_screen_reader_hears_that_the_answer_was_stopped() -> None:
+    endless = itertools.repeat(frames("ollama", ["more. "])[0])
+
+    def stop(written: bytes, client: subprocess.Popen[bytes]) -> None:
+        if b"more. more." in written and not stopped:
+            stopped.append(True)
+            client.send_signal(signal.SIGINT)
+
+    stopped: list[bool] = []
+    with Script(Reply(endless, headers=headers("ollama"), pace=0.01)) as server:
+        arguments = ["ask", "--accessible", *server_flags("ollama", server.url), "hi"]
+        status, screen, written = on_terminal(arguments, columns=200, seen=stop)
+    assert status == 130
+    assert screen.text()[-2] == "Stopped."
+    assert screen.text()[-1].startswith("To continue it, run: chatstream resume ")
+    assert b"\x1b" not in written
+
+
+def test_a_recorded_terminal_session_is_a_terminal() -> None:
+    """`script -qc 'chatstream ask …'`"""
+    script = shutil.which("script")
+    if script is None:
+        pytest.skip("there is no script here")
+    with Script(served("One.\n")) as server:
+        line = shlex.join([*COMMAND, "ask", *server_flags("ollama", server.url), "hi"])
+        done = subprocess.run(
+            [script, "-qec", line, os.devnull],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=LIMIT,
+            env={**os.environ, "ACCESSIBLE": "1"},
+            check=False,
+        )
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[1] == b"One."
+
+
+@pytest.mark.parametrize("command", [["ask", "-p", "demo", "hi"], ["resume"], ["replay", "-"]])
+def test_an_unknown_theme_is_told_before_anything_is_done(command: list[str]) -> None:
+    write_run(state_folder(), run_id(1), "half", killed=True)
+    done = run([*command, "--theme", "pink"])
+    assert (done.status, done.stdout) == (2, b"")
+    assert done.stderr == 'error: --theme takes auto, dark or light, not "pink"\n'
+
+
+@pytest.mark.parametrize("command", ["ask", "resume", "replay"])
+def test_an_unknown_code_theme_is_told_before_anything_is_asked(command: str) -> None:
+    write_run(state_folder(), run_id(1), "half", killed=True)
+    with Script(served("never asked")) as server:
+        flags = {
+            "ask": ["hi", *server_flags("ollama", server.url)],
+            "resume": [run_id(1), *server_flags("ollama", server.url)],
+            "replay": [run_id(1)],
+        }
+        arguments = [command, *flags[command], "--code-theme", "monokay"]
+        status, screen, _ = on_terminal(arguments, columns=100)
+        assert server.requests == []
+    assert status == 2
+    assert "unknown code theme 'monokay'" in screen.text()[0]
+    assert "did you mean 'monokai'?" in screen.text()[1]
+
+
+RENDER = ["ask", "-p", "demo", "-m", "demo-fast", "--render", "hello"]
+
+
+def test_render_draws_in_a_pipe_and_color_decides_on_the_colours() -> None:
+    drawn = run(RENDER, COLUMNS="50").stdout
+    assert b"\x1b" not in drawn
+    assert "Feature │ Shown here" in drawn.decode()
+    coloured = run([*RENDER, "--color", "always"], COLUMNS="50", NO_COLOR="1").stdout
+    assert b"\x1b[" in coloured
+    assert run([*RENDER, "--color", "never"], CLICOLOR_FORCE="1", COLUMNS="50").stdout == drawn
+    assert b"\x1b[" in run(RENDER, CLICOLOR_FORCE="1").stdout
+
+
+def test_without_render_a_pipe_gets_the_bytes_whatever_the_colours() -> None:
+    plain = [it for it in RENDER if it != "--render"]
+    answer = run(plain).stdout
+    assert b"over a **real**" in answer
+    assert run([*plain, "--color", "always"], CLICOLOR_FORCE="1").stdout == answer
+
+
+@pytest.mark.parametrize("other", ["--json", "--plain"])
+def test_render_and_what_excludes_it_are_a_mistake(other: str) -> None:
+    done = run([*RENDER, other])
+    assert done.status == 2
+    assert f"--render and {other} exclude each other" in done.stderr + done.stdout.decode()
