@@ -1,11 +1,11 @@
 """What joins the rooms: settings, services and runs. No typer, and no screen.
 
-    settings     every setting: where it comes from, which value holds
-                 (`layers`, `config_file`, `shapes`, `places` and `headers` are its parts)
-    services     whom to ask: the provider and the model that the settings name, or the first there
-                 are (`endpoints`, `api_keys`, `model_list`, `whom`)
-    run          settings and messages in, the events of one run out
-    resume       an answer that broke off, continued
-    replay       recordings played back
-    measuring    the sources of a benchmark
+settings     every setting: where it comes from, which value holds
+             (`layers`, `config_file`, `shapes`, `places` and `headers` are its parts)
+services     whom to ask: the provider and the model that the settings name, or the first there
+             are (`endpoints`, `api_keys`, `model_list`, `whom`)
+run          settings and messages in, the events of one run out
+resume       an answer that broke off, continued
+replay       recordings played back
+measuring    the sources of a benchmark
 """

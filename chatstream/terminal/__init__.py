@@ -1,14 +1,14 @@
 """The edge to a person: what is read from them, shown to them, and given back.
 
-    present      where a run is shown: the choice of a sink, and the run driven into it
-    interrupt    Ctrl+C and the other signals
-    keyboard     the terminal that the user types on; `shortcuts` are the keys while an answer runs
-    background   whether the terminal is dark or light
-    prompt       the question, put together from the command line, standard input and files
-    copying      what was answered, copied or saved (`images`, `saving`)
-    editing      a file in the user's editor
-    notify       the user is called back
-    stdout       texts that are no answer; `progress` draws a bar
-    exits        the exit status, and the last words of a process
-    logs         what `--log` and `--debug` show
+present      where a run is shown: the choice of a sink, and the run driven into it
+interrupt    Ctrl+C and the other signals
+keyboard     the terminal that the user types on; `shortcuts` are the keys while an answer runs
+background   whether the terminal is dark or light
+prompt       the question, put together from the command line, standard input and files
+copying      what was answered, copied or saved (`images`, `saving`)
+editing      a file in the user's editor
+notify       the user is called back
+stdout       texts that are no answer; `progress` draws a bar
+exits        the exit status, and the last words of a process
+logs         what `--log` and `--debug` show
 """
