@@ -54,7 +54,7 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
-from chatstream.engine.run import failed, run
+from chatstream.engine.pipeline import failed, run
 from chatstream.engine.services import Choice, named, nobody
 from chatstream.engine.settings import resolve, without_configuration
 from chatstream.errors import ChatstreamError

@@ -46,8 +46,8 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
+from chatstream.engine.pipeline import failed
 from chatstream.engine.resume import go_on, settings_of, unfinished
-from chatstream.engine.run import failed
 from chatstream.engine.settings import without_configuration
 from chatstream.errors import ChatstreamError
 from chatstream.terminal.interrupt import interrupts

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chatstream.cancel import SLICE, CancelToken
-from chatstream.engine.run import failed
+from chatstream.engine.pipeline import failed
 from chatstream.errors import Cancelled, ChatstreamError, JournalError, Truncated, UsageError
 from chatstream.events import Content, Done, Error, Event
 from chatstream.flow import Pulse, pipe, without_signals

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from chatstream import providers
 from chatstream.cancel import CancelToken
 from chatstream.engine.endpoints import address, has_key
+from chatstream.engine.pipeline import run
 from chatstream.engine.places import split
-from chatstream.engine.run import run
 from chatstream.engine.settings import BOUND, KEYS, Resolved, Settings, resolve
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Event

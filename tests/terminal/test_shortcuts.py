@@ -71,7 +71,7 @@ from chatstream.cancel import CancelToken
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.keyboard import Keyboard
 from chatstream.terminal.shortcuts import keys
-from chatstream.engine.run import start
+from chatstream.engine.pipeline import start
 from chatstream.flow import Key, Pulse, drive, pipe
 
 def tell(word):
