@@ -10,8 +10,8 @@
 4. A signal that is ignored when we start stays ignored: `nohup`, and a shell's background jobs.
 5. Any other signal that ends a process does to us what it does to every process. Where a terminal
    is to be put back this is done first.
-6. Where Ctrl+C ends one answer of a program that goes on (`ends="answer"`), a second one ends nothing
-   more: the first has shut the sockets down.
+6. Where Ctrl+C ends one answer of a program that goes on (`ends="answer"`), a second one does
+   nothing more: the first has shut the sockets down.
 
 What runs in a handler takes no lock and starts no thread: `CancelToken.cancel` sets an attribute
 and shuts sockets down, the five seconds are an interval timer of the kernel. Python runs handlers
