@@ -10,53 +10,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, TypedDict, Unpack
+from collections.abc import Iterator
+from typing import Unpack
 
-from chatstream import errors
-from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
-from chatstream.engine.prompts import Prompt, check_text, messages_of, nearest, type_of
-from chatstream.engine.run import check_sendable, failed, start
-from chatstream.engine.settings import FIELDS, OnDrop, check_given, parse
-from chatstream.errors import ChatstreamError, ConfigError, UsageError
-from chatstream.events import Content, Error, Event
-from chatstream.flow import close, without_signals
+from chatstream.engine.arguments import Options
+from chatstream.engine.client import Client
+from chatstream.engine.prompts import Prompt
+from chatstream.events import Event
 from chatstream.messages import Message
-
-
-class Options(TypedDict, total=False):
-    """The options of `stream`, `ask`, `pieces` and `resume`; `stream` says what each means."""
-
-    provider: str
-    model: str
-    base_url: str
-    api_key: str
-    key_variable: str
-    key_command: str
-    profile: str
-    system: str
-    temperature: float
-    max_tokens: int
-    options: dict[str, Any]
-    retries: int
-    retry_delay: float
-    connect_timeout: float
-    first_token_timeout: float
-    idle_timeout: float
-    timeout: float
-    proxy: str
-    ca_file: str | os.PathLike[str]
-    headers: dict[str, str]
-    on_drop: OnDrop
-    fallback: list[str]
-    fallback_on_error: bool
-    strategy: str
-    journal: bool
-    buffer: Literal["none", "fixed", "dynamic", "sliding"]
-    buffer_bytes: int
-    coalesce: bool
 
 
 def stream(
@@ -117,7 +79,8 @@ def stream(
     buffer_bytes         the maximum number of bytes to read ahead; 1 MiB
     coalesce             True joins small pieces of text, for 0.1 s at most
     """
-    yield from without_signals(_begin(prompt, options, token, streaming=streaming))
+    with Client() as client:
+        yield from client.stream(prompt, token=token, streaming=streaming, **options)
 
 
 def ask(
@@ -133,11 +96,8 @@ def ask(
     (`chatstream.errors`): `UsageError` for a mistake in the arguments, `AuthError`, `Truncated`, ….
     Its `partial` is the part of the message that arrived.
     """
-    answer = Accumulator()
-    for event in stream(prompt, token=token, streaming=streaming, **options):
-        answer.add(event)
-    _raise_failure(answer)
-    return answer.message
+    with Client() as client:
+        return client.ask(prompt, token=token, streaming=streaming, **options)
 
 
 def pieces(
@@ -159,17 +119,8 @@ def pieces(
     Raises a `ChatstreamError` at the end if the answer is incomplete, as `ask` does. Its `partial`
     is the part of the message that arrived.
     """
-    answer = Accumulator()
-    begun = _begin(prompt, options, token, streaming=streaming, resettable=False)
-    events = without_signals(begun)
-    try:
-        for event in events:
-            answer.add(event)
-            if isinstance(event, Content) and event.delta:
-                yield event.delta
-    finally:
-        close(events)
-    _raise_failure(answer)
+    with Client() as client:
+        yield from client.pieces(prompt, token=token, streaming=streaming, **options)
 
 
 def resume(
@@ -181,95 +132,5 @@ def resume(
     The text that was already received comes first, so the `content` deltas are the whole answer.
     Options are those of `stream`; they take precedence over what was asked before. Never raises.
     """
-    from chatstream.engine.resume import go_on, unfinished
-
-    def begin(token: CancelToken) -> Iterator[Event]:
-        given = _checked(options)
-        if not isinstance(run, str | None):
-            raise UsageError(
-                f"a run cannot be {type_of(run)}", hint="give the id of a run as a str"
-            )
-        return go_on(unfinished(run), given, token)
-
-    yield from without_signals(_begun(begin, token))
-
-
-def _begin(
-    prompt: Prompt,
-    options: Mapping[str, Any],
-    token: CancelToken | None,
-    *,
-    streaming: bool | None,
-    resettable: bool = True,
-) -> Iterator[Event]:
-    """The events of a run that asks."""
-
-    def begin(token: CancelToken) -> Iterator[Event]:
-        given, messages = _checked(options), messages_of(prompt)
-        return start(messages, given, token, streaming=streaming, resettable=resettable)
-
-    return _begun(begin, token)
-
-
-def _begun(
-    begin: Callable[[CancelToken], Iterator[Event]], token: CancelToken | None
-) -> Iterator[Event]:
-    """What `begin` returns, or the events of a run that could not begin."""
-    try:
-        if not isinstance(token, CancelToken | None):
-            raise UsageError(f"a token cannot be {type_of(token)}", hint="chatstream.CancelToken()")
-        return begin(CancelToken() if token is None else token)
-    except Exception as error:
-        return failed(error, CancelToken())
-
-
-def _raise_failure(answer: Accumulator) -> None:
-    event = answer.terminal
-    if not isinstance(event, Error):
-        return
-    kind = errors.class_of(event.code)
-    error = ChatstreamError.__new__(kind)
-    ChatstreamError.__init__(
-        error, event.message, hint=event.hint, status=event.status, request_id=event.request_id
-    )
-    error.partial = answer.message
-    raise error
-
-
-# ---- what is given
-
-
-def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given, a path as text.
-
-    Raises `UsageError` for one that is wrong, and names it.
-    """
-    given = {
-        name: os.fspath(value) if isinstance(value, os.PathLike) else value
-        for name, value in options.items()
-    }
-    for name, value in given.items():
-        if name not in FIELDS and name != "profile":
-            raise UsageError(f"unknown option {name!r}", hint=nearest(name, _OPTIONS))
-        if value is not None:
-            _check_option(name, value)
-    return given
-
-
-def _check_option(name: str, value: Any) -> None:
-    for text in value if isinstance(value, list | tuple) else [value]:
-        check_text(text, name)
-    try:
-        if name == "options" and isinstance(value, dict):
-            check_sendable(value)
-        if name != "profile":
-            parse(name, value)
-        elif not isinstance(value, str):
-            raise UsageError(f"profile cannot be {type_of(value)}", hint="give its name, a str")
-        else:
-            check_given(name, value)
-    except ConfigError as error:
-        raise UsageError(error.message, hint=error.hint) from error
-
-
-_OPTIONS = tuple(Options.__annotations__)
+    with Client() as client:
+        yield from client.resume(run, token=token, **options)

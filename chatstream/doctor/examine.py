@@ -18,7 +18,7 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import monotonic
 from chatstream.doctor.diagnosis import Case, Exchange, is_worth_repeating
 from chatstream.engine.measuring import Measuring
-from chatstream.engine.run import first_token
+from chatstream.engine.pipeline import first_token
 from chatstream.engine.services import awaited, model_of, provider_of
 from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError, ConfigError, UsageError

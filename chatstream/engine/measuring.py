@@ -13,7 +13,7 @@ from typing import Protocol, Self
 from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
-from chatstream.engine.run import first_token
+from chatstream.engine.pipeline import first_token
 from chatstream.engine.services import made, transport_options
 from chatstream.engine.settings import Settings
 from chatstream.events import Event

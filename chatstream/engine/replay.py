@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chatstream.cancel import SLICE, CancelToken
-from chatstream.engine.run import failed
+from chatstream.engine.pipeline import failed
 from chatstream.errors import Cancelled, ChatstreamError, JournalError, Truncated, UsageError
 from chatstream.events import Content, Done, Error, Event
 from chatstream.flow import Pulse, pipe, without_signals
@@ -69,7 +69,7 @@ def ended(events: Iterator[Event], token: CancelToken) -> Iterator[Event]:
             yield event
     except ChatstreamError as error:
         if last is None:
-            yield from failed(error, token)
+            yield from failed(error, token).arrivals
             return
         yield Error(
             error.code,

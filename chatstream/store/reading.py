@@ -190,6 +190,7 @@ class Record(msgspec.Struct, kw_only=True):
     started_at: str
     asked: RequestRecord | None
     continues: str | None
+    parent: str | None
     provider: str | None
     model: str | None
     base_url: str | None
@@ -271,6 +272,7 @@ def read(path: Path) -> Record:
         started_at=opening.started_at,
         asked=asked,
         continues=opening.continues,
+        parent=opening.parent,
         provider=who.provider,
         model=who.model,
         base_url=who.base_url,

@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from chatstream.cli.app import app
 from chatstream.cli.helping import EXAMPLES, GROUPS, MOST_LINES, RARE, command_help
-from chatstream.engine.run import FIRST_TOKEN, FIRST_TOKEN_LOCAL
+from chatstream.engine.pipeline import FIRST_TOKEN, FIRST_TOKEN_LOCAL
 from chatstream.engine.settings import FIELDS
 from tests.support.client import run_here
 

@@ -1,155 +1,164 @@
-"""Settings and messages in, the events of a run out: through the library, which adds little."""
+"""A run: read by one, watched by any number, each at its own pace; and closed at any moment."""
 
 from __future__ import annotations
 
-import socket
 import threading
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 import chatstream
-from chatstream import events as ev
 from chatstream import grammar
-from chatstream.flow import close
+from chatstream.cancel import CancelToken
+from chatstream.engine.run import Run
+from chatstream.events import Content, Done, Error, Event, Stats, new_run
+from chatstream.flow import Burst, Pulse
 from chatstream.store.place import runs_folder
+from chatstream.store.reading import read
 from tests.support.answers import TEXT, frames, headers, whole
 from tests.support.loopback import Reply, Script
 
+WORDS = [f"w{number} " for number in range(200)]
 
-def test_stream_gives_the_events_of_one_run() -> None:
+
+def words() -> Iterator[Event]:
+    """A run of the pipeline, as it reaches `Run`."""
+    yield Content(WORDS[0], seq=0)
+    yield Pulse()
+    yield Burst([Content(word, seq=at) for at, word in enumerate(WORDS[1:], 1)])
+    yield Pulse()
+    yield Done(finish_reason="stop", stats=Stats(duration=1.0, chunks=200), attempts=1, seq=200)
+
+
+def run_of(events: Iterator[Event], *, keeps: bool = True) -> Run:
+    return Run(new_run(), CancelToken(), events, keeps=keeps)
+
+
+def text_of(events: Iterator[Event]) -> str:
+    return "".join(event.delta for event in events if isinstance(event, Content))
+
+
+def test_a_watcher_sees_every_event_whenever_it_comes() -> None:
+    run = run_of(words())
+    early = run.watch()
+    seen = list(run)
+    assert text_of(early) == text_of(run.watch()) == "".join(WORDS)
+    assert [event.seq for event in run.watch()] == [event.seq for event in seen] == [*range(201)]
+
+
+def test_watchers_that_stall_raise_or_leave_harm_nobody() -> None:
     with Script(whole("ollama")) as server:
-        events = list(chatstream.stream("hi", provider="ollama", base_url=server.url, model="m"))
-    grammar.check(events)
-    assert "".join(e.delta for e in events if isinstance(e, ev.Content)) == TEXT
+        options = {"provider": "ollama", "base_url": server.url, "model": "m"}
+        with chatstream.Client(**options) as client, client.run("hi") as run:  # type: ignore[arg-type]
+            stalls, leaves, raises = run.watch(), run.watch(), run.watch()
+            read_on, texts = threading.Event(), []
+
+            def stall() -> None:
+                next(stalls)
+                read_on.wait(5)
+                texts.append(text_of(stalls))
+
+            def leave() -> None:
+                for _ in leaves:
+                    break
+
+            def fail() -> None:
+                try:
+                    for _ in raises:
+                        raise ValueError
+                except ValueError:
+                    texts.append("raised")
+
+            def take() -> None:
+                texts.append(text_of(run.watch()))
+
+            threads = [threading.Thread(target=it) for it in (stall, leave, fail, take)]
+            for thread in threads:
+                thread.start()
+            run.start()
+            for thread in threads[1:]:
+                thread.join(5)
+            assert sorted(texts) == sorted(["raised", TEXT])
+            read_on.set()
+            threads[0].join(5)
+            assert texts[-1] == TEXT
+            grammar.check(list(run.watch()))
+            record = read(runs_folder() / f"{run.id}.jsonl")
+    assert (record.outcome, record.message.content) == ("complete", TEXT)
 
 
-def test_ask_gives_the_whole_message() -> None:
+def test_what_a_run_says_of_itself() -> None:
+    run = run_of(words())
+    assert (run.active, run.stats, run.partial.content) == (True, None, "")
+    events = iter(run)
+    next(events)
+    assert (run.active, run.partial.content, run.partial.complete) == (True, WORDS[0], False)
+    list(events)
+    assert (run.active, run.partial.complete) == (False, True)
+
+
+def test_the_figures_of_a_run_are_there_at_its_end() -> None:
     with Script(whole("openai")) as server:
-        message = chatstream.ask("hi", provider="openai", base_url=server.url, model="m")
-    assert message == chatstream.Message("assistant", TEXT)
+        options = {"provider": "openai", "base_url": server.url, "model": "m"}
+        with chatstream.Client(**options) as client, client.run("hi") as run:  # type: ignore[arg-type]
+            list(run)
+            assert run.stats is not None
+            assert run.stats.chunks > 0
+            assert isinstance(run.terminal, Done)
 
 
-def test_a_conversation_can_be_asked() -> None:
-    turns = [
-        chatstream.Message("user", "a"),
-        chatstream.Message("assistant", "b"),
-        chatstream.Message("user", "c"),
-    ]
-    with Script(whole("ollama")) as server:
-        chatstream.ask(turns, provider="ollama", base_url=server.url, model="m", system="s")
-    sent = [(m["role"], m["content"]) for m in server.requests[0].json["messages"]]
-    assert sent == [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c")]
-
-
-def test_ask_raises_what_happened_and_keeps_the_partial_answer() -> None:
-    with (
-        Script(Reply(frames("ollama"), headers=headers("ollama"))) as server,
-        pytest.raises(chatstream.errors.Truncated) as caught,
-    ):
-        chatstream.ask("hi", provider="ollama", base_url=server.url, model="m")
-    assert caught.value.partial is not None
-    assert (caught.value.partial.content, caught.value.partial.complete) == (TEXT, False)
-
-
-def test_stream_never_raises_for_what_is_wrong_with_the_settings() -> None:
-    (opening, error) = chatstream.stream("hi", provider="nobody")
-    assert isinstance(opening, ev.Metadata)
-    assert isinstance(error, ev.Error)
-    assert error.code == "usage"
-
-
-def test_closing_the_stream_hangs_up() -> None:
+def test_a_cancel_ends_a_run_that_nobody_reads() -> None:
     body = frames("ollama")
-    reply = Reply(body, headers=headers("ollama"), hold={len(body): threading.Event()})
-    with Script(reply) as server:
-        events = chatstream.stream("hi", provider="ollama", base_url=server.url, model="m")
-        assert any(isinstance(event, ev.Content) for event in events)
-        close(events)
+    held = Reply(body, headers=headers("ollama"), hold={len(body): threading.Event()})
+    with Script(held) as server:
+        options = {"provider": "ollama", "base_url": server.url, "model": "m"}
+        with chatstream.Client(**options) as client:  # type: ignore[arg-type]
+            run = client.run("hi").start()
+            for _ in run.watch():
+                if run.partial.content == TEXT:
+                    run.cancel()
+            *_, last = run.watch()
+            assert isinstance(last, Error)
+            assert last.code == "cancelled"
+            assert server.wait_closed()
+            run.close()
+    assert run.partial.content == TEXT
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_closing_early_leaves_nothing_behind(started: bool) -> None:
+    body = frames("ollama")
+    held = Reply(body, headers=headers("ollama"), hold={len(body): threading.Event()})
+    with Script(held) as server:
+        options = {"provider": "ollama", "base_url": server.url, "model": "m"}
+        before = set(threading.enumerate())
+        with chatstream.Client(**options) as client:  # type: ignore[arg-type]
+            run = client.run("hi")
+            if started:
+                run.start()
+            else:
+                next(iter(run))
+            assert server.wait_requests()
+            run.close()
+            run.close()
+            assert not run.active
         assert server.wait_closed()
+        ours = [
+            it for it in threading.enumerate() if it not in before and it.name.startswith("run")
+        ]
+        assert ours == []
 
 
-def test_a_token_ends_the_answer_from_another_thread() -> None:
-    token = chatstream.CancelToken()
-    reply = Reply(hold={"before_head": threading.Event()})
-    with Script(reply) as server:
-
-        def cancel_once_it_waits() -> None:
-            assert server.wait_holding()
-            token.cancel()
-
-        waiter = threading.Thread(target=cancel_once_it_waits)
-        waiter.start()
-        *_, last = chatstream.stream(
-            "hi", token=token, provider="ollama", base_url=server.url, model="m"
-        )
-        waiter.join()
-    assert isinstance(last, ev.Error)
-    assert last.code == "cancelled"
+def test_a_run_that_was_never_read_can_be_closed() -> None:
+    over: list[str] = []
+    run = Run(new_run(), CancelToken(), words(), ended=lambda: over.append("over"))
+    run.close()
+    run.close()
+    assert (over, run.active, list(run.watch())) == (["over"], False, [])
 
 
-def test_without_a_key_nothing_is_asked() -> None:
-    with pytest.raises(chatstream.errors.AuthError) as caught:
-        chatstream.ask("hi", provider="anthropic")
-    assert "ANTHROPIC_API_KEY" in (caught.value.hint or "")
-
-
-def test_a_server_of_ones_own_needs_no_key_and_its_first_model_is_asked() -> None:
-    with Script(Reply.json({"data": [{"id": "m1"}]}), whole("openai")) as server:
-        chatstream.ask("hi", provider="openai", base_url=server.url)
-    assert server.requests[1].json["model"] == "m1"
-    assert "authorization" not in server.requests[1].headers
-
-
-def test_a_hosted_service_without_a_usual_model_needs_one_named() -> None:
-    with pytest.raises(chatstream.errors.UsageError, match="no model is set"):
-        chatstream.ask("hi", provider="groq", api_key="k")
-
-
-def test_a_server_without_models_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Script(Reply.json({"models": []})) as server:
-        monkeypatch.setenv("OLLAMA_HOST", server.url)
-        with pytest.raises(chatstream.errors.UsageError, match="has no chat model") as caught:
-            chatstream.ask("hi", provider="ollama")
-    assert "ollama pull" in (caught.value.hint or "")
-
-
-def test_an_address_alone_means_an_openai_compatible_server() -> None:
-    with Script(whole("openai")) as server:
-        assert chatstream.ask("hi", base_url=server.url, model="m").content == TEXT
-    assert server.requests[0].path == "/v1/chat/completions"
-
-
-def test_retries_are_for_trouble_before_the_first_token() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    *_, last = chatstream.stream(
-        "hi", provider="ollama", base_url=f"http://127.0.0.1:{port}", model="m", retries=1
-    )
-    assert isinstance(last, ev.Error)
-    assert (last.code, last.recoverable) == ("connect", True)
-
-
-def test_thinking_tags_in_the_text_become_reasoning() -> None:
-    words = ["<thi", "nk>hm</th", "ink>", "yes"]
-    with Script(
-        Reply([*frames("ollama", words), b'{"done":true}\n'], headers=headers("ollama"))
-    ) as server:
-        message = chatstream.ask("hi", provider="ollama", base_url=server.url, model="m")
-    assert (message.reasoning, message.content) == ("hm", "yes")
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"provider": "nobody"},
-        {"provider": "demo", "strategy": "none"},
-        {"provider": "demo", "on_drop": "fallback"},
-        {"provider": "demo", "on_drop": "nonsense"},
-    ],
-)
-def test_a_run_that_cannot_begin_leaves_no_journal(options: dict[str, Any]) -> None:
-    terminal = list(chatstream.stream("hi", **options))[-1]
-    assert isinstance(terminal, ev.Error)
-    assert terminal.code in {"usage", "config"}
-    assert not runs_folder().exists()
+def test_a_run_that_keeps_nothing_cannot_be_watched() -> None:
+    run = run_of(words(), keeps=False)
+    assert text_of(iter(run)) == "".join(WORDS)
+    with pytest.raises(RuntimeError):
+        run.watch()

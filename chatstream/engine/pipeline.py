@@ -1,0 +1,334 @@
+"""The one place that joins the rooms: settings and messages in, the events of a run out.
+
+    within( fallback( for each model: retry( unstreamed( watchdog( degrade( provider.open ))))))
+        |  thinking  |  seal  |  journal  |  buffer  |  coalesce
+
+Everything that can fail happens inside the pipeline, so every run, whatever becomes of it, has
+its events and exactly one terminal one.
+
+The rooms are imported in `run`, after the connection to the server has begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from chatstream.cancel import CancelToken
+from chatstream.engine.endpoints import address
+from chatstream.engine.pool import Pool
+from chatstream.engine.run import Run
+from chatstream.engine.services import (
+    Tell,
+    begin_ahead,
+    candidates,
+    labels,
+    model_hint,
+    model_of,
+    named,
+    nobody,
+    provider_of,
+)
+from chatstream.engine.settings import OnDrop, Resolved, Settings, learn_secrets
+from chatstream.errors import Cancelled, ConfigError, ModelNotFound
+from chatstream.events import Event, Metadata, Warn, new_run
+from chatstream.flow import Open, Pulse, Stage, pipe, singly
+from chatstream.messages import ChatRequest, Message
+from chatstream.providers import Service, find
+from chatstream.redact import mask_address, redact, without_secrets
+from chatstream.store.place import NoHome, runs_folder
+
+if TYPE_CHECKING:
+    from chatstream.store.journal import Journal, RequestRecord
+    from chatstream.store.reading import Record
+    from chatstream.transport.ahead import Ahead
+
+Follow = Callable[[str], Sequence[str]]
+"""Called with the id of a run before anything is asked; returns warnings."""
+
+FIRST_TOKEN = 300.0
+FIRST_TOKEN_LOCAL = 900.0  # a local server may have to load tens of gigabytes first
+
+
+def not_followed(_run: str) -> Sequence[str]:
+    """The run follows no other."""
+    return ()
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked, and who reads the answer.
+
+    `messages` are the new ones, and `earlier` those of the conversation before them; `parent` is
+    the run whose answer they follow. `record` is the run whose answer is to be continued.
+    `resettable`: what was shown can be taken back. `on_screen`: it is shown there, and nothing else
+    reads it. `keeps_images`: those of the answer are saved. `keeps`: others may watch the run.
+    """
+
+    messages: tuple[Message, ...]
+    earlier: tuple[Message, ...] = ()
+    parent: str | None = None
+    record: Record | None = None
+    resettable: bool = True
+    on_screen: bool = False
+    keeps_images: bool = False
+    keeps: bool = False
+
+
+def run(
+    resolved: Resolved,
+    question: Question,
+    pool: Pool,
+    caller: CancelToken,
+    *,
+    tell: Tell = nobody,
+    follow: Follow = not_followed,
+) -> Run:
+    """One run with these settings; nothing is asked before it is read.
+
+    Raises `ConfigError`, `UsageError`. While the run is read, `caller` cancels it; its own token
+    cancels nothing else. `tell` learns who is asked, where the settings name nobody. `follow` is
+    called with the run's id before anything is asked; what it returns are warnings.
+    """
+    settings, record = resolved.settings, question.record
+    check_sendable(settings.options)
+    models = candidates(settings)
+    ahead = None if pool.has(models[0]) else begin_ahead(models[0])
+
+    # While it is being made; and the time that imports take is no part of the run's.
+    import chatstream.recovery.retry
+    import chatstream.transport.exchange  # noqa: F401
+    from chatstream.stages.buffer import Pressure, buffer
+    from chatstream.stages.coalesce import coalesce
+    from chatstream.stages.journal import journal
+    from chatstream.stages.seal import seal
+    from chatstream.stages.thinking import thinking
+
+    token = CancelToken()  # who stops reading ends this run, and nothing else
+    opening = replace(
+        new_run(),
+        provider=models[0].provider,
+        model=models[0].model,
+        continues=record.run if record else None,
+        parent=question.parent,
+    )
+    earlier = record.message if record and record.message.content.strip() else None
+    kept_as = record.asked.stream_id if record and record.asked else opening.run
+    request = ChatRequest(
+        model="",
+        messages=(*question.earlier, *question.messages),
+        stream=settings.stream,
+        temperature=settings.temperature,
+        max_tokens=settings.max_tokens,
+        options=settings.options,
+        partial=earlier.content if earlier else "",
+        stream_id=kept_as,
+    )
+    pressure = Pressure()
+    asked = _asked(resolved, models[0], question.messages, kept_as)
+    writer = _journal(asked) if settings.journal else None
+    made: list[Run] = []
+    stages: list[Stage] = [
+        partial(thinking, begun=request.partial),
+        seal(
+            opening,
+            token,
+            earlier=earlier,
+            resume=lambda: f"chatstream resume {opening.run}" if writer and writer.ok else None,
+            pressure=pressure,
+            keeps_images=question.keeps_images,
+            redact=redact,
+            ended=lambda terminal: made[0].note_end(terminal),
+        ),
+    ]
+    if writer is not None:
+        stages.append(journal(writer, partial(token.cancel, Cancelled("the reader has gone"))))
+    strategy = settings.buffer if question.on_screen or settings.buffer != "sliding" else "dynamic"
+    if strategy != "none" or settings.coalesce:
+        stages.append(singly)
+    if strategy != "none":
+        stages.append(buffer(strategy, pressure, most_bytes=settings.buffer_bytes))
+    if settings.coalesce:
+        stages.append(coalesce())
+    thought = bool(earlier and earlier.reasoning)
+    on_drop = settings.on_drop
+    if not question.resettable and on_drop in {"restart", "fallback"}:
+        on_drop = "stop"
+    after_text = question.resettable and on_drop != "stop"
+    events = _answer(
+        models,
+        on_drop,
+        request,
+        token,
+        after_text=after_text,
+        thought=thought,
+        tell=tell,
+        ahead=ahead,
+        pool=pool,
+    )
+    warned = _warned(resolved.warnings, partial(follow, str(opening.run)), events)
+    untie = caller.tie(token)
+
+    def ended() -> None:
+        untie()
+        if ahead is not None:
+            ahead.close()  # if nothing has used it
+
+    made.append(Run(opening, token, pipe(warned, *stages), ended=ended, keeps=question.keeps))
+    return made[0]
+
+
+def _warned(
+    warnings: Sequence[str], follow: Callable[[], Sequence[str]], events: Iterator[Event]
+) -> Iterator[Event]:
+    """The warnings, and then the answer."""
+    for warning in (*warnings, *follow()):
+        yield Warn("settings", warning)
+    yield from events
+
+
+def failed(error: Exception, token: CancelToken | None = None) -> Run:
+    """A run that ended before it began."""
+
+    def events() -> Iterator[Event]:
+        yield Pulse()
+        raise error
+
+    from chatstream.stages.seal import seal
+
+    learn_secrets()
+    opening, token = new_run(), token or CancelToken()
+    return Run(opening, token, seal(opening, token, redact=redact)(events()))
+
+
+def _answer(
+    models: Sequence[Settings],
+    on_drop: OnDrop,
+    request: ChatRequest,
+    token: CancelToken,
+    *,
+    after_text: bool,
+    thought: bool,
+    tell: Tell,
+    ahead: Ahead | None,
+    pool: Pool,
+) -> Iterator[Event]:
+    """Every model that may be asked, in turn, until one has answered; the first over `ahead`."""
+    from chatstream.recovery.attempts import Attempts
+    from chatstream.recovery.degrade import degrade, unstreamed
+    from chatstream.recovery.fallback import fallback
+    from chatstream.recovery.retry import Plan, retry
+    from chatstream.recovery.watchdog import Limits, watchdog, within
+
+    attempts = Attempts(models[0].retries, models[0].retry_delay)
+
+    def asked(its: Settings, last: bool) -> Open:
+        def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+            first = ahead if its is models[0] else None
+            provider = pool.take(its) or (yield from provider_of(its, token, tell, first))
+            try:
+                if not named(its):  # the journal tells whom it was before anything is asked
+                    place = provider.endpoint
+                    yield Metadata(provider=place.name, base_url=mask_address(place.base_url))
+                    yield Pulse()
+                service = find(provider.endpoint.name)
+                model = its.model or (yield from model_of(provider, service, its, token))
+                method = provider.continuation_method(model)
+                if thought and method == "stripped_prefill":
+                    method = None  # Anthropic goes on with no answer that it thought about
+                limits = Limits(
+                    connect=its.connect_timeout or None,
+                    first_token=first_token(its, service),
+                    between_tokens=its.idle_timeout or None,
+                )
+                plan = Plan(on_drop, method, in_words=bool(request.partial), first=last)
+                source = watchdog(degrade(provider.open), limits)
+                if its.fallback_on_error:
+                    source = unstreamed(source)
+                source = retry(source, attempts, plan)
+                how = (method or "user_turn") if request.partial else None
+                try:
+                    yield from source(replace(request, model=model, method=how), token)
+                except ModelNotFound as error:
+                    if last and (near := (yield from model_hint(provider, model, token))):
+                        error.hint = near
+                    raise
+            except Exception:
+                provider.close()
+                raise
+            except GeneratorExit:  # the end of the answer is known, or nobody reads on
+                pool.give(its, provider)
+                raise
+            pool.give(its, provider)
+
+        return opened
+
+    names = labels(models)
+    source = fallback(
+        [(name, asked(its, its is models[-1])) for name, its in zip(names, models, strict=True)],
+        attempts,
+        after_text=after_text,
+    )
+    yield from within(source, models[0].timeout or None)(request, token)
+
+
+def _journal(asked: RequestRecord) -> Journal:
+    from chatstream.store.journal import Journal
+
+    try:
+        folder = runs_folder()
+    except NoHome:
+        return Journal(None, asked)
+    return Journal(folder, asked)
+
+
+def _asked(
+    resolved: Resolved, first: Settings, messages: tuple[Message, ...], stream_id: str | None
+) -> RequestRecord:
+    """What the journal keeps of the settings: all that asks again, and no secret.
+
+    `first` are those of the model that is asked first. Raises `ConfigError`, `UsageError`.
+    """
+    from chatstream.store.journal import RequestRecord
+
+    settings = resolved.settings
+    provider = named(first)
+    place = address(find(provider), first) if provider else ""
+    return RequestRecord(
+        messages=messages,
+        provider=provider,
+        model=first.model,
+        base_url=mask_address(place) or None,
+        named=first.base_url is not None
+        and resolved.origins.get("base_url") in {"--base-url", "--model"},
+        profile=resolved.profile,
+        temperature=settings.temperature,
+        max_tokens=settings.max_tokens,
+        options=without_secrets(settings.options),
+        stream_id=stream_id,
+    )
+
+
+def check_sendable(options: Mapping[str, Any]) -> None:
+    """Raises `ConfigError` for options that are no JSON, and names the first."""
+    import json
+
+    for name, value in options.items():
+        try:
+            json.dumps(value, allow_nan=False)
+            msgspec.json.encode({name: value})
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigError(
+                f"the option {name!r} cannot be sent: its value is not JSON",
+                hint="JSON allows strings, numbers, true, false, null, lists and objects",
+            ) from error
+
+
+def first_token(settings: Settings, service: Service) -> float | None:
+    """The limit on the time until the first token, in seconds; None is no limit."""
+    if settings.first_token_timeout is not None:
+        return settings.first_token_timeout or None
+    return FIRST_TOKEN_LOCAL if service.local else FIRST_TOKEN
