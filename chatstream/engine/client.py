@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self, Unpack
 
 from chatstream import errors
-from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
 from chatstream.engine import pipeline
 from chatstream.engine.arguments import Options, checked
@@ -31,6 +30,7 @@ from chatstream.errors import ChatstreamError, UsageError
 from chatstream.events import Content, Error, Event
 from chatstream.flow import close
 from chatstream.messages import Message
+from chatstream.transcript import Transcript
 
 
 class Client:
@@ -88,7 +88,7 @@ class Client:
         def begin() -> Run:
             return self._run(prompt, options, token, streaming, resettable=False)
 
-        answer = Accumulator()
+        answer = Transcript()
         events = _events(begin)
         try:
             for event in events:
@@ -173,7 +173,7 @@ def with_system(messages: Sequence[Message], resolved: Resolved) -> tuple[Messag
 
 def whole(events: Iterator[Event]) -> Message:
     """The answer of a run. Raises a `ChatstreamError` if it is incomplete."""
-    answer = Accumulator()
+    answer = Transcript()
     for event in events:
         answer.add(event)
     _raise_failure(answer)
@@ -197,7 +197,7 @@ def _events(begin: Callable[[], Run]) -> Iterator[Event]:
         yield from run
 
 
-def _raise_failure(answer: Accumulator) -> None:
+def _raise_failure(answer: Transcript) -> None:
     event = answer.terminal
     if not isinstance(event, Error):
         return

@@ -16,12 +16,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Self
 
-from chatstream.accumulate import Accumulator
 from chatstream.cancel import SLICE, CancelToken
 from chatstream.errors import Cancelled
 from chatstream.events import Event, Metadata, Stats, Terminal
 from chatstream.flow import Pulse, close, singly, without_signals
 from chatstream.messages import Message
+from chatstream.transcript import Transcript
 
 
 class Run:
@@ -60,7 +60,7 @@ class Run:
     @property
     def partial(self) -> Message:
         """The answer so far. Raises `RuntimeError` for a run that keeps nothing."""
-        answer = Accumulator()
+        answer = Transcript()
         for event in singly(iter(list(self._log()))):
             answer.add(event)
         return answer.message
