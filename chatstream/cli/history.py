@@ -26,7 +26,7 @@ from chatstream.cli.options import Color, Plain, Render
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.engine.settings import resolve
 from chatstream.errors import Cancelled, ChatstreamError
-from chatstream.messages import Message
+from chatstream.messages import Message, encode
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import put
 from chatstream.sinks.words import UNUSUAL_ENDS, counted
@@ -308,7 +308,7 @@ def _write(text: str) -> None:
 
 def _write_json(items: Iterable[msgspec.Struct]) -> None:
     for item in items:
-        _write(msgspec.json.encode(item).decode() + "\n")
+        _write(encode(item).decode() + "\n")
 
 
 def _write_table(

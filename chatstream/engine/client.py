@@ -20,9 +20,10 @@ from chatstream import errors
 from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
 from chatstream.engine import pipeline
-from chatstream.engine.arguments import Options, Prompt, checked, messages_of, type_name
+from chatstream.engine.arguments import Options, checked
 from chatstream.engine.pipeline import Follow, Question, failed, not_followed
 from chatstream.engine.pool import Pool
+from chatstream.engine.prompts import Prompt, messages_of, type_of
 from chatstream.engine.run import Run
 from chatstream.engine.services import Tell, nobody
 from chatstream.engine.settings import Resolved, resolve
@@ -111,7 +112,7 @@ class Client:
         def begin() -> Run:
             given, caller = {**self._options, **checked(options)}, _token(token)
             if not isinstance(run, str | None):
-                what = f"a run cannot be {type_name(run)}"
+                what = f"a run cannot be {type_of(run)}"
                 raise UsageError(what, hint="give the id of a run as a str")
             return self.begin(*continuation(unfinished(run), given), caller)
 
@@ -181,7 +182,7 @@ def whole(events: Iterator[Event]) -> Message:
 
 def _token(token: CancelToken | None) -> CancelToken:
     if not isinstance(token, CancelToken | None):
-        what = f"a token cannot be {type_name(token)}"
+        what = f"a token cannot be {type_of(token)}"
         raise UsageError(what, hint="chatstream.CancelToken()")
     return CancelToken() if token is None else token
 
