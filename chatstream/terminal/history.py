@@ -24,6 +24,7 @@ from chatstream.engine.settings import resolve
 from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import put
+from chatstream.store.entries import Run
 from chatstream.store.history import History
 from chatstream.store.place import state_folder
 from chatstream.store.searching import matches, snippet
@@ -153,7 +154,7 @@ def search(history: History, words: Sequence[str], limit: int, *, as_json: bool)
 def export(history: History, runs: Sequence[str], form: Format) -> None:
     """The conversations that these runs belong to, or all of them, the oldest first."""
     chosen = [history.run(run) for run in runs] if runs else history.runs()[::-1]
-    for run in {it.conversation: it for it in chosen}.values():
+    for run in _one_of_each_conversation(chosen):
         conversation = history.conversation(run)
         if form is Format.JSON:
             _write_json([conversation])
@@ -164,7 +165,7 @@ def export(history: History, runs: Sequence[str], form: Format) -> None:
 def remove(history: History, runs: Sequence[str]) -> None:
     """Delete the conversations that these runs belong to: all of them, or none on a mistake."""
     chosen = [history.run(run) for run in runs]
-    for run in chosen:
+    for run in _one_of_each_conversation(chosen):
         history.remove(run)
 
 
@@ -201,6 +202,10 @@ def _drawing(flags: Mapping[str, Any]) -> Callable[[str], None] | None:
         return None
     check_look(settings, **look)
     return partial(show_answer, settings=settings)
+
+
+def _one_of_each_conversation(runs: Iterable[Run]) -> Iterable[Run]:
+    return {run.conversation: run for run in runs}.values()
 
 
 def _marked(question: str, text: str, cells: int) -> str:

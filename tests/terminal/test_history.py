@@ -66,6 +66,15 @@ def test_a_mistake_in_one_id_deletes_nothing() -> None:
         assert [it.id for it in history.runs()] == [run_id(2)]
 
 
+def test_two_runs_of_one_conversation_are_deleted_together() -> None:
+    write_run(state_folder(), run_id(1), "half", killed=True)
+    write_run(state_folder(), run_id(2), "half of it", continues=run_id(1))
+    with History(state_folder()) as history:
+        history.sync()
+        remove(history, [run_id(1), run_id(2), run_id(2)])
+        assert history.runs() == []
+
+
 def test_a_narrow_screen_shows_every_run_and_every_match_on_one_line() -> None:
     for number in range(3):
         write_run(state_folder(), run_id(number), f"部署 {EVIL} " * 9, question="日本語 " * 60)
