@@ -1,4 +1,4 @@
-"""The options of the Python API, and what is wrong with them. What is asked is in `prompts`.
+"""The options of the Python API, checked.
 
 A mistake (an unknown option, a value of the wrong type) is a `UsageError` that names the option,
 found before anything is asked.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 from chatstream.engine.pipeline import check_sendable
-from chatstream.engine.prompts import check_text, nearest, type_name
+from chatstream.engine.prompts import check_text, nearest, type_of
 from chatstream.engine.settings import FIELDS, OnDrop, check_given, parse
 from chatstream.errors import ConfigError, UsageError
 
@@ -75,7 +75,7 @@ def _check_option(name: str, value: Any) -> None:
         if name != "profile":
             parse(name, value)
         elif not isinstance(value, str):
-            raise UsageError(f"profile cannot be {type_name(value)}", hint="give its name, a str")
+            raise UsageError(f"profile cannot be {type_of(value)}", hint="give its name, a str")
         else:
             check_given(name, value)
     except ConfigError as error:

@@ -62,7 +62,7 @@ def messages_of(prompt: Prompt) -> list[Message]:
     if isinstance(prompt, Message | Mapping):
         prompt = [prompt]
     if not isinstance(prompt, Sequence):
-        raise UsageError(f"a question cannot be {type_name(prompt)}", hint=f"give {_PROMPTS}")
+        raise UsageError(f"a question cannot be {type_of(prompt)}", hint=f"give {_PROMPTS}")
     if not prompt:
         raise UsageError("the conversation has no messages", hint=_A_MESSAGE)
     messages = [_message(given, f"message {number}") for number, given in enumerate(prompt, 1)]
@@ -80,7 +80,7 @@ def _message(given: object, where: str) -> Message:
     elif isinstance(given, Mapping):
         fields = dict(given)
     else:
-        raise UsageError(f"{where} is {type_name(given)}", hint=_A_MESSAGE)
+        raise UsageError(f"{where} is {type_of(given)}", hint=_A_MESSAGE)
     for name in fields:
         if name not in FIELDS:
             raise UsageError(f"{where} has an unknown field {name!r}", hint=nearest(name, FIELDS))
@@ -104,7 +104,7 @@ def _message(given: object, where: str) -> Message:
 def _with_parts(message: Message, given: object, where: str) -> Message:
     """The message of these parts. Its other fields, where there are any, may only repeat them."""
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-        raise UsageError(f"the parts of {where} cannot be {type_name(given)}", hint="give a list")
+        raise UsageError(f"the parts of {where} cannot be {type_of(given)}", hint="give a list")
     parts = [_part(it, f"part {number} of {where}") for number, it in enumerate(given, 1)]
     whole = Message(message.role, parts, message.complete)
     for name in ("content", "reasoning"):
@@ -124,7 +124,7 @@ def _part(given: object, where: str) -> Part:
     elif isinstance(given, Mapping):
         fields = dict(given)
     else:
-        raise UsageError(f"{where} is {type_name(given)}", hint=_A_PART)
+        raise UsageError(f"{where} is {type_of(given)}", hint=_A_PART)
     kind = _KINDS.get(str(fields.get("type")))
     if kind is None:
         what = f"the unknown type {fields['type']!r}" if "type" in fields else "no type"
@@ -208,7 +208,7 @@ def _text(given: object, where: str) -> str:
             raise UsageError(f"{where} is not valid UTF-8: {wrong}", hint=hint) from error
     if not isinstance(given, str):
         raise UsageError(
-            f"{where} cannot be {type_name(given)}", hint="give a str, or bytes in UTF-8"
+            f"{where} cannot be {type_of(given)}", hint="give a str, or bytes in UTF-8"
         )
     check_text(given, where)
     return given
@@ -231,7 +231,7 @@ def _unpaired(error: UnicodeEncodeError, where: str) -> UsageError:
     )
 
 
-def type_name(value: object) -> str:
+def type_of(value: object) -> str:
     """What a value is, for an error: "None", or "of type int"."""
     return "None" if value is None else f"of type {type(value).__name__}"
 
