@@ -56,8 +56,8 @@ from chatstream.cli.options import (
 )
 from chatstream.engine.client import with_system
 from chatstream.engine.pipeline import Question
+from chatstream.engine.resolve import resolve
 from chatstream.engine.run import Run
-from chatstream.engine.settings import resolve
 from chatstream.messages import Message
 from chatstream.terminal.answering import Answering
 from chatstream.terminal.prompt import compose

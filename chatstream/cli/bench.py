@@ -40,8 +40,9 @@ from chatstream.cli.options import (
 )
 from chatstream.engine.measuring import Measuring
 from chatstream.engine.places import split
+from chatstream.engine.resolve import check_given, resolve
 from chatstream.engine.services import Server, awaited, candidates, server_of
-from chatstream.engine.settings import Settings, check_given, resolve
+from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
 from chatstream.terminal import exits, stdout

@@ -13,17 +13,8 @@ from chatstream.cancel import CancelToken
 from chatstream.cli.options import Profile
 from chatstream.engine.config_file import change, config_path, find, read
 from chatstream.engine.layers import usual_profile
-from chatstream.engine.settings import (
-    ADDRESSES,
-    FIELDS,
-    SECRETS,
-    TABLES,
-    check_given,
-    keys_of,
-    parse,
-    resolve,
-    setting_hint,
-)
+from chatstream.engine.resolve import check_given, parse, resolve, setting_hint
+from chatstream.engine.settings import ADDRESSES, FIELDS, SECRETS, TABLES, keys_of
 from chatstream.engine.whom import whom
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.providers import PROVIDERS

@@ -29,7 +29,7 @@ from chatstream.cli.options import (
 )
 from chatstream.doctor.diagnosis import Finding, diagnose
 from chatstream.doctor.examine import MAX_TOKENS, QUESTION, Asking, examine
-from chatstream.engine.settings import check_given, resolve
+from chatstream.engine.resolve import check_given, resolve
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import redact
 from chatstream.sinks.escape import clean

@@ -24,7 +24,7 @@ from chatstream.cancel import CancelToken
 from chatstream.cli.numbers import like, whole
 from chatstream.cli.options import Color, Plain, Render
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.engine.settings import resolve
+from chatstream.engine.resolve import resolve
 from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.messages import Message
 from chatstream.sinks.escape import clean

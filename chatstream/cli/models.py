@@ -20,8 +20,8 @@ from chatstream.cli.options import (
     start_log,
 )
 from chatstream.engine import model_list
+from chatstream.engine.resolve import resolve
 from chatstream.engine.services import awaited, model_names
-from chatstream.engine.settings import resolve
 from chatstream.errors import ChatstreamError
 from chatstream.sinks.escape import clean
 from chatstream.terminal import exits

@@ -29,7 +29,7 @@ from chatstream.cli.options import (
     settings_in,
 )
 from chatstream.engine.replay import ended, play
-from chatstream.engine.settings import resolve
+from chatstream.engine.resolve import resolve
 from chatstream.errors import ChatstreamError
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts

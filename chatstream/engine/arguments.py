@@ -14,7 +14,8 @@ from typing import Any, Literal, TypedDict, get_args
 import msgspec
 
 from chatstream.engine.pipeline import check_sendable
-from chatstream.engine.settings import FIELDS, OnDrop, check_given, parse
+from chatstream.engine.resolve import check_given, parse
+from chatstream.engine.settings import FIELDS, OnDrop
 from chatstream.errors import ConfigError, UsageError
 from chatstream.files import read_whole
 from chatstream.messages import Message, Role

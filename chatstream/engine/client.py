@@ -23,9 +23,9 @@ from chatstream.engine import pipeline
 from chatstream.engine.arguments import Options, Prompt, checked, messages_of, type_name
 from chatstream.engine.pipeline import Follow, Question, failed, not_followed
 from chatstream.engine.pool import Pool
+from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Run
 from chatstream.engine.services import Tell, nobody
-from chatstream.engine.settings import Resolved, resolve
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.events import Content, Error, Event
 from chatstream.flow import close

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from chatstream.cancel import CancelToken
 from chatstream.engine.client import Client
 from chatstream.engine.pipeline import Follow, Question, failed, not_followed
+from chatstream.engine.resolve import Resolved, without_configuration
 from chatstream.engine.run import Run
 from chatstream.engine.services import Choice, Tell, named, nobody
-from chatstream.engine.settings import Resolved, without_configuration
 from chatstream.errors import ChatstreamError
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
