@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli.options import Profile
+from chatstream.cli.options import takes
 from chatstream.engine.config_file import change, config_path, find, read
 from chatstream.engine.layers import usual_profile
 from chatstream.engine.resolve import check_given, parse, resolve, setting_hint
@@ -42,7 +42,8 @@ def path() -> int:
 
 
 @app.command()
-def show(profile: Profile = None) -> int:
+@takes("profile")
+def show(profile: str | None) -> int:
     """Show every setting, its value and where it comes from. Secrets are masked."""
     try:
         resolved = resolve({}, profile=profile)
@@ -83,7 +84,8 @@ InProfile = Annotated[
 
 
 @app.command()
-def get(name: Name, profile: Profile = None) -> int:
+@takes("profile")
+def get(name: Name, profile: str | None) -> int:
     """Print the value of one setting. Secrets are masked.
 
     The exit status is 1 if the setting has no value.

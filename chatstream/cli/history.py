@@ -22,7 +22,7 @@ import typer
 
 from chatstream.cancel import CancelToken
 from chatstream.cli.numbers import like, whole
-from chatstream.cli.options import Color, Plain, Render
+from chatstream.cli.options import Plain, takes
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.engine.resolve import resolve
 from chatstream.errors import Cancelled, ChatstreamError
@@ -108,6 +108,7 @@ def list_runs(number: Number = _NEWEST, as_json: Json = False) -> int:
 
 
 @app.command()
+@takes("render", "color")
 def show(
     run: Annotated[
         str | None,
@@ -122,8 +123,9 @@ def show(
     ] = False,
     as_json: Json = False,
     plain: Plain = False,
-    render: Render = None,
-    color: Color = None,
+    *,
+    render: bool | None,
+    color: str | None,
 ) -> int:
     """Show the conversation that a run belongs to; on a terminal, answers as `ask` shows them."""
     settings = {"render": render, "color": color}

@@ -322,6 +322,12 @@ class Setting(msgspec.Struct, frozen=True):
         long = self.name.replace("_", "-")
         return self.about.names or (f"--{long}" if self.about.value else f"--{long}/--no-{long}",)
 
+    @property
+    def option(self) -> str:
+        """The long name of its option; empty if it has none."""
+        names = (flag.partition("/")[0] for flag in self.flags)
+        return next((name for name in names if name.startswith("--")), "")
+
 
 PREFIX = "CHATSTREAM_"
 _DEFAULTS = Settings()

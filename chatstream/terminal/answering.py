@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Answering:
     """What a command needs to begin a run and to show it.
 
-    `arguments` are those of the command; `flags` those of them that are settings.
+    `flags` are the settings that its command line gives, `arguments` the other arguments.
     """
 
     def __init__(self, arguments: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
@@ -38,6 +38,7 @@ class Answering:
         self.client = Client()
         self.settings = without_configuration(flags)
         self._arguments = arguments
+        self._render = flags["render"]
         self._copying: Copying | None = None
         self._choices: list[Choice] | None = None  # who is asked, where the settings name nobody
 
@@ -51,7 +52,7 @@ class Answering:
             resolved.settings,
             as_json=given["as_json"],
             plain=given["plain"],
-            render=given["render"],
+            render=self._render,
         )
         self.settings = resolved.settings
         self._copying = copying()
