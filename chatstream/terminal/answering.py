@@ -38,7 +38,7 @@ class Answering:
         self.client = Client()
         self.settings = without_configuration(flags)
         self._arguments = arguments
-        self._render = flags["render"]
+        self._render: bool | None = flags.get("render")
         self._copying: Copying | None = None
         self._choices: list[Choice] | None = None  # who is asked, where the settings name nobody
 

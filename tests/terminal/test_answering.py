@@ -16,7 +16,7 @@ from chatstream.terminal.answering import Answering
 from tests.support.answers import TEXT, whole
 from tests.support.loopback import Script
 
-ARGUMENTS: dict[str, Any] = {"as_json": False, "plain": True, "render": None, "save_images": None}
+ARGUMENTS: dict[str, Any] = {"as_json": False, "plain": True, "save_images": None}
 
 
 def test_the_answer_is_shown_and_its_connection_is_closed(
