@@ -9,14 +9,18 @@ import typer
 
 from chatstream.cli.options import (
     ALL,
+    At,
     Copy,
     CopyCode,
     CopyTo,
     Debug,
+    Edit,
     Encoding,
     File,
     Json,
+    Last,
     Log,
+    Name,
     NoStdin,
     Plain,
     SaveCode,
@@ -26,9 +30,7 @@ from chatstream.cli.options import (
     start_log,
     takes,
 )
-from chatstream.engine.client import with_system
-from chatstream.engine.pipeline import Question
-from chatstream.engine.resolve import resolve
+from chatstream.engine.place import follow_of, place_of, question_at, resolved_at
 from chatstream.engine.run import Run
 from chatstream.messages import Message
 from chatstream.terminal.answering import Answering
@@ -45,6 +47,10 @@ def ask(
             help="The question, or - for standard input. Piped input is added to it.",
         ),
     ] = None,
+    last: Last = False,
+    at: At = None,
+    edit: Edit = None,
+    name: Name = None,
     file: File = None,
     no_stdin: NoStdin = False,
     encoding: Encoding = None,
@@ -57,8 +63,6 @@ def ask(
     save_images: SaveImages = None,
     debug: Debug = False,
     log: Log = None,
-    *,
-    profile: str | None,
     **flags: Any,
 ) -> int:
     """Ask a question and show the answer as it arrives.
@@ -71,14 +75,19 @@ def ask(
     answering = Answering(arguments, flags)
 
     def begin() -> Run:
-        resolved = resolve({**flags, "options": options_in(flags["options"])}, profile=profile)
+        place = place_of(last=last, at=at, edit=edit, name=name)
+        given = {**flags, "options": options_in(flags["options"])}
+        resolved = resolved_at(place, given)
         answering.use(resolved, partial(copying_in, arguments))
         if encoding is not None:
             check_encoding(encoding)
         question = compose(
             prompt, file or (), answering.token, encoding=encoding, use_stdin=not no_stdin
         )
-        messages = with_system([Message("user", question)], resolved)
-        return answering.begin(resolved, Question(messages=messages))
+        return answering.begin(
+            resolved,
+            question_at(place, resolved, [Message("user", question)]),
+            follow=follow_of(place, resolved),
+        )
 
     return answering.show(begin)

@@ -30,7 +30,10 @@ _FEW = 8  # options that need no groups
 _BOUND = "\N{NO-BREAK SPACE}"  # where no line ends; a space on the page
 
 GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
-    "Question": ("QUESTION", "--file", ..., "--no-stdin", "--encoding"),
+    "Question": (
+        *("QUESTION", "--continue", "--name", "--at", "--edit"),
+        *("--file", ..., "--no-stdin", "--encoding"),
+    ),
     "Model and server": ("--provider", "--model", "--base-url", "--profile", ..., "--header"),
     "Request": (
         *("--prompt", "--prompt-tokens", "--temperature", "--max-tokens", "--option"),
@@ -57,7 +60,7 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
 
 RARE = frozenset(
     {
-        *("--encoding", "--log", "--copy-to", "--save-images"),
+        *("--at", "--edit", "--encoding", "--log", "--copy-to", "--save-images"),
         *("--prompt-tokens", "--arrivals", "--conn", "--strict"),
         *(it.option for it in DECLARED.values() if getattr(it.about, "rare", False)),
     }

@@ -83,6 +83,28 @@ def _off(_context: Any, _option: Any, given: bool | None) -> bool | None:
     return False if given else None
 
 
+Last = Annotated[
+    bool,
+    typer.Option("--continue", "-c", help="Continue the last conversation."),
+]
+At = Annotated[
+    str | None,
+    typer.Option("--at", metavar="RUN", help="Continue after the answer of this run, as a branch."),
+]
+Edit = Annotated[
+    str | None,
+    typer.Option(
+        "--edit", metavar="RUN", help="Ask this in the place of that run's question, as a branch."
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="Continue the conversation of this name, or start it. With -c: name it.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print events as JSON Lines.")]
 Debug = Annotated[
     bool, typer.Option("--debug", help="Log what goes over the wire to standard error.")

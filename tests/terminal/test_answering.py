@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from chatstream.engine.pipeline import Question
 from chatstream.engine.resolve import resolve
-from chatstream.engine.run import Run
+from chatstream.engine.run import Question, Run
 from chatstream.errors import UsageError
 from chatstream.messages import Message
 from chatstream.terminal.answering import Answering
