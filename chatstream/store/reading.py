@@ -36,7 +36,7 @@ from chatstream.events import (
     ToolCallDelta,
     decode,
 )
-from chatstream.messages import Message
+from chatstream.messages import Message, decoder
 from chatstream.store.journal import (
     LONGEST,
     SUFFIX,
@@ -76,7 +76,7 @@ class _AnyLine(msgspec.Struct):
 
 _any_line = msgspec.json.Decoder(_AnyLine)
 _head = msgspec.json.Decoder(Head)
-_asked = msgspec.json.Decoder(RequestRecord)
+_asked = decoder(RequestRecord)
 
 
 class Reader:
