@@ -60,6 +60,10 @@ class Conversations:
             raise UsageError(f"the conversation {name!r} has no answer yet")
         return run
 
+    def has(self, name: str) -> bool:
+        """Whether a conversation has this name."""
+        return name in self._names()
+
     def find(self, run: str) -> str:
         """The whole id of a run, from its id or the beginning of it."""
         return find(self._runs, run).stem

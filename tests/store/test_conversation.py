@@ -182,6 +182,7 @@ def test_a_name_leads_to_its_conversation(tmp_path: Path, talks: Conversations) 
     write_run(tmp_path, run_id(4), "other")
     talks.name(run_id(2), "sky blue")
     assert talks.named("sky blue") == run_id(3)
+    assert (talks.has("sky blue"), talks.has("sky")) == (True, False)
     with pytest.raises(UsageError, match="no conversation named 'sky bleu'") as caught:
         talks.named("sky bleu")
     assert caught.value.hint == "did you mean 'sky blue'?"
