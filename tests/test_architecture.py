@@ -15,7 +15,7 @@ VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "flow", "timing"),
     *("addresses", "fences", "inbox", "nearest", "redact", "text", "wording"),
 }
-PURE = {"wire", "accumulate"}
+PURE = {"wire", "transcript"}
 MAKERS = {"providers", "recovery", "stages", "sinks", "store"}
 ENGINE = VALUES | PURE | {"files", "transport"} | MAKERS
 USES = VALUES | PURE | {"files", "sinks", "store", "engine", "__version__"}  # of a run
