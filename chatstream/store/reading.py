@@ -54,6 +54,7 @@ SLICE = 64 * 1024
 _MARK = re.compile(rb',"crc":([0-9]{1,10})}\r?$')
 _IS_JOURNAL = b'"digest":"sha256:'  # in the first line
 _GLIMPSE = 1024 * 1024
+_OPENING = 4096  # bytes that hold the event that opens a run, but for what was asked
 _TAIL = 64 * 1024  # bytes at the end of a journal that hold its last line, whatever it is
 
 
@@ -309,6 +310,22 @@ def find(folder: Path, run: str) -> Path:
             f"{run!r} matches {len(found)} runs", hint="give more characters of the id"
         )
     raise UsageError(f"there is no run {run!r}", hint="`chatstream history` lists them")
+
+
+def opening(path: Path) -> Metadata | None:
+    """The event that opens a run; None for any other file. Quick: what was asked is not read."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline(_OPENING)
+            before, request, _ = first.partition(b',"request":')
+            if request:
+                first = before + b"}"
+            elif not first.endswith(b"\n"):
+                first += file.readline()
+    except OSError:
+        return None
+    event = _decoded(first)
+    return event if isinstance(event, Metadata) and event.run else None
 
 
 def last_unfinished(folder: Path) -> Path:
