@@ -92,7 +92,8 @@ def run(
     import chatstream.recovery.retry
     import chatstream.transport.exchange  # noqa: F401
     from chatstream.events import new_run
-    from chatstream.stages.buffer import Pressure, buffer
+    from chatstream.readahead import Pressure
+    from chatstream.stages.buffer import buffer
     from chatstream.stages.coalesce import coalesce
     from chatstream.stages.journal import journal
     from chatstream.stages.seal import seal
