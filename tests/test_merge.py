@@ -12,10 +12,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
+from chatstream.engine.pipeline import start
 from chatstream.errors import Cancelled
 from chatstream.events import Content, Done, Error, Event, Stats, encode
 from chatstream.flow import Burst, Pulse, drive, without_signals
 from chatstream.merge import merge
+from chatstream.store.place import runs_folder
+from chatstream.store.reading import journals, read
+from tests.support.answers import frames
+from tests.support.loopback import NDJSON, Reply, Script
 from tests.support.readers import close_in_time, no_pulses, until
 
 LABELS = ["a", "b", "c", "d"]
@@ -191,3 +196,26 @@ def test_a_cancelled_run_ends_with_its_own_event_and_the_others_are_whole() -> N
     assert isinstance(no_pulses(of_stream("stopped", taken))[-1], Error)
     texts = unlabelled(of_stream("other", taken))
     assert texts == [Content(str(n)) for n in range(1000)]
+
+
+def test_closing_cancels_every_run_and_closes_its_connection() -> None:
+    body = frames("ollama", ["half of "])
+    reply = Reply(body, headers=NDJSON, hold={len(body): threading.Event()})
+    with Script(reply) as server:
+        flags = {"provider": "ollama", "base_url": server.url, "model": "m"}
+        runs = {label: start("hi", flags, CancelToken()) for label in LABELS}
+        events = without_signals(merge(runs))
+        begun: set[str | None] = set()
+        for event in events:
+            if isinstance(event, Content):
+                begun.add(event.stream)
+            if len(begun) == len(LABELS):
+                break
+        close_in_time(events)
+        assert server.wait_closed()
+        assert len(server.requests) == len(LABELS)
+    assert not any(thread.name in LABELS for thread in threading.enumerate())
+    records = [read(path) for path in journals(runs_folder())]
+    assert [(it.outcome, it.message.content) for it in records] == [
+        ("cancelled", "half of ")
+    ] * len(LABELS)
