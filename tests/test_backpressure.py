@@ -54,17 +54,16 @@ run()
 
 # Several runs, merged: it takes a first event, and the others when it is told to.
 MERGED = """\
-from chatstream.cancel import CancelToken
-from chatstream.engine.pipeline import start
+from chatstream.engine.client import Client
+from chatstream.engine.place import START
 from chatstream.events import encode
 from chatstream.flow import without_signals
 from chatstream.merge import merge
 
 url, spec, runs = sys.argv[1:]
-flags = {"provider": "ollama", "base_url": url, "model": spec}
-events = without_signals(
-    merge({str(number): start("hi", flags, CancelToken()) for number in range(int(runs))})
-)
+client = Client(provider="ollama", base_url=url, model=spec)
+each = [client.run_at(START, "hi", {}, None, None) for _ in range(int(runs))]
+events = without_signals(merge({str(number): run.arrivals for number, run in enumerate(each)}))
 print(encode(next(events)).decode(), flush=True)
 sys.stdin.read()
 for event in events:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
-from chatstream.engine.pipeline import start
+from chatstream.engine.client import Client
 from chatstream.errors import Cancelled
 from chatstream.events import Content, Done, Error, Event, Stats, encode
 from chatstream.flow import Burst, Pulse, drive, without_signals
@@ -202,9 +202,8 @@ def test_closing_cancels_every_run_and_closes_its_connection() -> None:
     body = frames("ollama", ["half of "])
     reply = Reply(body, headers=NDJSON, hold={len(body): threading.Event()})
     with Script(reply) as server:
-        flags = {"provider": "ollama", "base_url": server.url, "model": "m"}
-        runs = {label: start("hi", flags, CancelToken()) for label in LABELS}
-        events = without_signals(merge(runs))
+        client = Client(provider="ollama", base_url=server.url, model="m")
+        events = without_signals(merge({label: client.run("hi").arrivals for label in LABELS}))
         begun: set[str | None] = set()
         for event in events:
             if isinstance(event, Content):
