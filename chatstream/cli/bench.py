@@ -20,28 +20,19 @@ from chatstream.bench.session import bench as run
 from chatstream.cancel import CancelToken
 from chatstream.cli.numbers import like, number, whole
 from chatstream.cli.options import (
-    BaseUrl,
-    ConnectTimeout,
     Debug,
-    FirstTokenTimeout,
-    Header,
-    IdleTimeout,
     Json,
     Log,
-    Option,
-    Profile,
-    Provider,
-    Temperature,
-    Timeout,
     file_path,
     options_in,
-    settings_in,
     start_log,
+    takes,
 )
 from chatstream.engine.measuring import Measuring
 from chatstream.engine.places import split
+from chatstream.engine.resolve import check_given, resolve
 from chatstream.engine.services import Server, awaited, candidates, server_of
-from chatstream.engine.settings import Settings, check_given, resolve
+from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import mask_address
 from chatstream.terminal import exits, stdout
@@ -56,8 +47,13 @@ def _file_or_stdout(text: str) -> Path:
     return path.absolute() if path == export.STDOUT and text != str(path) else path
 
 
+_SERVER = ("provider", "base_url", "profile", "headers")
+_REQUEST = ("temperature", "options")
+_LIMITS = ("connect_timeout", "first_token_timeout", "idle_timeout", "timeout")
+
+
+@takes(*_SERVER, *_REQUEST, *_LIMITS)
 def bench(
-    provider: Provider = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,8 +63,6 @@ def bench(
             help="The model to measure. Repeatable: several are compared.",
         ),
     ] = None,
-    base_url: BaseUrl = None,
-    profile: Profile = None,
     runs: Annotated[
         int | None,
         typer.Option(
@@ -155,13 +149,6 @@ def bench(
         bool,
         typer.Option("--vs-blocking", help="Compare with the same request without streaming."),
     ] = False,
-    temperature: Temperature = None,
-    option: Option = None,
-    header: Header = None,
-    connect_timeout: ConnectTimeout = None,
-    first_token_timeout: FirstTokenTimeout = None,
-    idle_timeout: IdleTimeout = None,
-    timeout: Timeout = None,
     as_json: Json = False,
     csv: Annotated[
         Path | None,
@@ -208,6 +195,9 @@ def bench(
     ] = False,
     debug: Debug = False,
     log: Log = None,
+    *,
+    profile: str | None,
+    **flags: Any,
 ) -> int:
     """Measure how soon and how steadily a model answers.
 
@@ -302,9 +292,8 @@ def _outputs(given: dict[str, Any]) -> tuple[list[tuple[str, Path]], str | None]
 
 def _servers(given: dict[str, Any], token: CancelToken) -> list[Server]:
     """Whom to ask: for each model that is named, else what the settings say."""
-    flags = {**settings_in(given), "options": options_in(given["option"])}
-    names = flags.pop("model") or []
-    del flags["max_tokens"]
+    flags = {**given["flags"], "options": options_in(given["flags"]["options"])}
+    names = given["model"] or []
     check_given("--model", names)
     each = [{**flags, "model": argument(name, "--model")} for name in names] or [flags]
     resolved = [resolve(it, profile=given["profile"]) for it in each]

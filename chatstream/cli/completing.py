@@ -24,7 +24,8 @@ from typer._click.shell_completion import (
 
 from chatstream.cli.app import COMMANDS
 from chatstream.engine.config_file import find
-from chatstream.engine.settings import FIELDS, Settings, choices, resolve
+from chatstream.engine.resolve import resolve
+from chatstream.engine.settings import FIELDS, Settings, choices
 from chatstream.providers import PROVIDERS
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import Output

@@ -10,20 +10,11 @@ import msgspec
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli.options import Profile
+from chatstream.cli.options import takes
 from chatstream.engine.config_file import change, config_path, find, read
 from chatstream.engine.layers import usual_profile
-from chatstream.engine.settings import (
-    ADDRESSES,
-    FIELDS,
-    SECRETS,
-    TABLES,
-    check_given,
-    keys_of,
-    parse,
-    resolve,
-    setting_hint,
-)
+from chatstream.engine.resolve import check_given, parse, resolve, setting_hint
+from chatstream.engine.settings import ADDRESSES, FIELDS, SECRETS, TABLES, keys_of
 from chatstream.engine.whom import whom
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.providers import PROVIDERS
@@ -51,7 +42,8 @@ def path() -> int:
 
 
 @app.command()
-def show(profile: Profile = None) -> int:
+@takes("profile")
+def show(profile: str | None) -> int:
     """Show every setting, its value and where it comes from. Secrets are masked."""
     try:
         resolved = resolve({}, profile=profile)
@@ -92,7 +84,8 @@ InProfile = Annotated[
 
 
 @app.command()
-def get(name: Name, profile: Profile = None) -> int:
+@takes("profile")
+def get(name: Name, profile: str | None) -> int:
     """Print the value of one setting. Secrets are masked.
 
     The exit status is 1 if the setting has no value.

@@ -5,7 +5,7 @@
 import os
 import sys
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -13,23 +13,14 @@ import typer
 from chatstream.cancel import CancelToken
 from chatstream.cli.numbers import like
 from chatstream.cli.options import (
-    BaseUrl,
-    ConnectTimeout,
     Debug,
-    FirstTokenTimeout,
-    Header,
-    IdleTimeout,
     Log,
-    Model,
-    Profile,
-    Provider,
-    Timeout,
-    settings_in,
     start_log,
+    takes,
 )
 from chatstream.doctor.diagnosis import Finding, diagnose
 from chatstream.doctor.examine import MAX_TOKENS, QUESTION, Asking, examine
-from chatstream.engine.settings import check_given, resolve
+from chatstream.engine.resolve import check_given, resolve
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.redact import redact
 from chatstream.sinks.escape import clean
@@ -41,16 +32,16 @@ MARKS = {"ok": "✓", "note": "!", "problem": "✗"}
 PLAIN_MARKS = {"ok": "+", "note": "!", "problem": "x"}
 
 
+_SERVER = ("provider", "model", "base_url", "profile", "headers")
+_LIMITS = ("connect_timeout", "first_token_timeout", "idle_timeout", "timeout")
+
+
+@takes(*_SERVER, *_LIMITS)
 def doctor(
     url: Annotated[
         str | None,
         typer.Argument(metavar="URL", help="The server to examine, as with --base-url."),
     ] = None,
-    provider: Provider = None,
-    model: Model = None,
-    base_url: BaseUrl = None,
-    profile: Profile = None,
-    header: Header = None,
     prompt: Annotated[
         str | None, typer.Option("--prompt", metavar="TEXT", help="The question to ask.")
     ] = None,
@@ -64,13 +55,12 @@ def doctor(
             help="Limit each answer to N tokens.",
         ),
     ] = None,
-    connect_timeout: ConnectTimeout = None,
-    first_token_timeout: FirstTokenTimeout = None,
-    idle_timeout: IdleTimeout = None,
-    timeout: Timeout = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print findings as JSON Lines.")] = False,
     debug: Debug = False,
     log: Log = None,
+    *,
+    profile: str | None,
+    **flags: Any,
 ) -> int:
     """Check this installation, or find out why a server does not stream.
 
@@ -78,11 +68,9 @@ def doctor(
     reached. With a server (URL, -p, -m, --prompt or --max-tokens) it asks that one twice and
     examines headers and arrival times. The exit status is 1 if there is a problem.
     """
-    arguments = locals()
-    flags = settings_in(arguments)
-    del flags["max_tokens"]
-    is_checkup = all(it is None for it in (url, provider, model, base_url, prompt, max_tokens))
-    start_log(arguments)
+    start_log(locals())
+    server = (url, flags["provider"], flags["model"], flags["base_url"])
+    is_checkup = all(it is None for it in (*server, prompt, max_tokens))
     token = CancelToken()
     with interrupts(token):
         try:
@@ -91,10 +79,11 @@ def doctor(
                 from chatstream.doctor.checkup import checkup
 
                 return _shown(checkup(flags, profile, token), as_json)
-            if url is not None and base_url is not None:
+            if url is not None and flags["base_url"] is not None:
                 raise UsageError("the address is given twice: as URL and as --base-url")
             check_given("--prompt", prompt)
-            flags["base_url"] = base_url if url is None else url
+            if url is not None:
+                flags["base_url"] = url
             resolved = resolve(flags, profile=profile)
             exits.warn(resolved.warnings)
             settings = resolved.settings
