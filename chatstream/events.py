@@ -70,6 +70,15 @@ class Reasoning(Event, tag="reasoning"):
     delta: str
 
 
+class ReasoningData(Event, tag="reasoning_data"):
+    """What the server wants back, unchanged, with the reasoning that came before: its signature.
+
+    It also stands alone, for reasoning that the server keeps to itself.
+    """
+
+    provider_data: dict[str, Any]
+
+
 class ToolCallDelta(Event, tag="tool_call_delta"):
     """A piece of a tool call's arguments while the model writes it."""
 
@@ -79,11 +88,15 @@ class ToolCallDelta(Event, tag="tool_call_delta"):
 
 
 class ToolCall(Event, tag="tool_call"):
-    """A whole tool call. `arguments` is the JSON text, `{}` when there were none."""
+    """A whole tool call. `arguments` is the JSON text, `{}` when there were none.
+
+    `provider_data` is what the server wants back with the call.
+    """
 
     id: str
     name: str
     arguments: str
+    provider_data: dict[str, Any] | None = None
 
 
 class Citation(Event, tag="citation"):
@@ -284,6 +297,7 @@ AnyEvent = (
     Metadata
     | Content
     | Reasoning
+    | ReasoningData
     | ToolCallDelta
     | ToolCall
     | Citation

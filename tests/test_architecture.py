@@ -16,7 +16,7 @@ VALUES = {
     *("addresses", "fences", "inbox", "nearest", "redact", "text", "wording"),
     *("merge", "readahead"),
 }
-PURE = {"wire", "accumulate"}
+PURE = {"wire", "transcript"}
 MAKERS = {"providers", "recovery", "stages", "sinks", "store"}
 ENGINE = VALUES | PURE | {"files", "transport"} | MAKERS
 USES = VALUES | PURE | {"files", "sinks", "store", "engine", "__version__"}  # of a run
