@@ -14,6 +14,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "flow", "timing"),
     *("addresses", "fences", "inbox", "nearest", "redact", "text", "wording"),
+    *("merge", "readahead"),
 }
 PURE = {"wire", "transcript"}
 MAKERS = {"providers", "recovery", "stages", "sinks", "store"}
