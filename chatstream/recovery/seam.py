@@ -20,7 +20,7 @@ Text is held back only while it may still turn out to be a repetition.
 
 from __future__ import annotations
 
-from chatstream.fences import Fences, opening
+from chatstream.fences import Fences, may_open, opening
 
 LONGEST = 200
 """Characters of an overlap; the longest that real models were seen to repeat (WIRE, resuming)."""
@@ -84,7 +84,7 @@ class Seam:
                 return self._swallow(final=final)
             if final or not begins:  # a little that is said over and over
                 return self._close(0)
-        opens = self._in_code and "\n" not in held and held.startswith("```"[: len(held)])
+        opens = self._in_code and "\n" not in held and may_open(held)
         if not final and (begins or opens or held in self._tail):
             return ""
         line, end, rest = held.partition("\n")

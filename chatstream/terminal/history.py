@@ -22,6 +22,7 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.engine.settings import resolve
 from chatstream.errors import Cancelled, ChatstreamError
+from chatstream.messages import encode
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import put
 from chatstream.store.entries import Run
@@ -234,7 +235,7 @@ def _write(text: str) -> None:
 
 def _write_json(items: Iterable[msgspec.Struct]) -> None:
     for item in items:
-        _write(msgspec.json.encode(item).decode() + "\n")
+        _write(encode(item).decode() + "\n")
 
 
 def _write_table(

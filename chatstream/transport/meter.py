@@ -36,7 +36,6 @@ from chatstream.inbox import Empty
 from chatstream.timing import Receipt, Stopwatch, Trace
 from chatstream.transport.connection import SocketHandle
 from chatstream.transport.exchange import Call, Head, Tick, Transport
-from chatstream.transport.scheduling import take_short_turns
 from chatstream.transport.stamps import SPACE, Placing, ask, begin, stamp_in
 
 ROUND = 0.001
@@ -63,7 +62,6 @@ class Meter:
         self._looked = 0.0  # what the round before did not find ready was empty then
         self._stamping = begin() if kernel else None
         self.kernel = self._stamping is not None
-        take_short_turns()
 
     def wait(self) -> None:
         """Take what has come, or comes within a round, for every exchange."""
@@ -129,7 +127,6 @@ class Meter:
         self._selector.close()
         if self._stamping is not None:
             self._stamping.close()
-        take_short_turns(0)
 
     def __enter__(self) -> Self:
         return self

@@ -6,12 +6,11 @@ import json
 import subprocess
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from chatstream import events as ev
 from chatstream.cli.app import COMMANDS
-from chatstream.messages import Message
+from chatstream.messages import Message, decoder
 from chatstream.store.entries import Conversation
 from chatstream.store.place import runs_folder, state_folder
 from tests.support.client import COMMAND, run, run_here
@@ -230,7 +229,7 @@ def test_export_has_all_texts_as_they_are(folder: Path) -> None:
     write_run(folder, run_id(90), "one ", killed=True)
     write_run(folder, run_id(91), "one two", continues=run_id(90))
     lines = run_here(["history", "export", "--format", "json"]).stdout.splitlines()
-    conversations = [msgspec.json.decode(line, type=Conversation) for line in lines]
+    conversations = [decoder(Conversation).decode(line) for line in lines]
     assert [it.messages[-1].content for it in conversations] == [*TEXTS, "one two"]
     assert [it.messages[0].content for it in conversations[:2]] == ["question 0", "question 1"]
     assert [it.id for it in conversations[-1].runs] == [run_id(90), run_id(91)]

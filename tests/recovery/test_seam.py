@@ -236,9 +236,11 @@ def test_a_code_block_that_is_opened_again_may_repeat_its_last_line_too() -> Non
         assert join(text, *pieces, words=True) == text + "    print(n * n)\n"
 
 
-def test_a_longer_fence_is_opened_again_too() -> None:
-    text = "````markdown\n# Title\n"
-    for pieces in (["````markdown\ntext\n"], list("````markdown\ntext\n")):
+@pytest.mark.parametrize("fence", ["````markdown\n", "~~~markdown\n"])
+def test_any_other_fence_that_is_opened_again_is_open_once_too(fence: str) -> None:
+    text = fence + "# Title\n"
+    again = fence.replace("markdown", "md")
+    for pieces in ([again + "text\n"], [*again, *"text\n"]):
         assert join(text, *pieces, words=True) == text + "text\n"
 
 
