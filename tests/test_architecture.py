@@ -56,7 +56,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "markdown_it": ("sinks/",),
     "typer": ("cli/",),
     "difflib": ("nearest.py",),
-    "tomlkit": ("engine/config_file.py", "cli/configure.py"),
+    "tomlkit": ("engine/config_file.py",),
 }
 
 # What must not be imported while a module is imported: it would slow every start.
