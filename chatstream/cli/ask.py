@@ -10,6 +10,7 @@ import typer
 from chatstream.cli.numbers import like
 from chatstream.cli.options import (
     Accessible,
+    At,
     BaseUrl,
     Buffer,
     Coalesce,
@@ -20,6 +21,7 @@ from chatstream.cli.options import (
     CopyCode,
     CopyTo,
     Debug,
+    Edit,
     Encoding,
     Fallback,
     File,
@@ -27,8 +29,10 @@ from chatstream.cli.options import (
     Header,
     IdleTimeout,
     Json,
+    Last,
     Log,
     Model,
+    Name,
     NoJournal,
     NoStdin,
     Notify,
@@ -54,10 +58,8 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
-from chatstream.engine.client import with_system
-from chatstream.engine.pipeline import Question
+from chatstream.engine.place import follow_of, place_of, question_at, resolved_at
 from chatstream.engine.run import Run
-from chatstream.engine.settings import resolve
 from chatstream.messages import Message
 from chatstream.terminal.answering import Answering
 from chatstream.terminal.prompt import compose
@@ -72,6 +74,10 @@ def ask(
             help="The question, or - for standard input. Piped input is added to it.",
         ),
     ] = None,
+    last: Last = False,
+    at: At = None,
+    edit: Edit = None,
+    name: Name = None,
     file: File = None,
     no_stdin: NoStdin = False,
     encoding: Encoding = None,
@@ -136,14 +142,18 @@ def ask(
     answering = Answering(arguments, flags)
 
     def begin() -> Run:
-        resolved = resolve({**flags, "options": options_in(option)}, profile=profile)
+        place = place_of(last=last, at=at, edit=edit, name=name)
+        resolved = resolved_at(place, {**flags, "options": options_in(option), "profile": profile})
         answering.use(resolved, partial(copying_in, arguments))
         if encoding is not None:
             check_encoding(encoding)
         question = compose(
             prompt, file or (), answering.token, encoding=encoding, use_stdin=not no_stdin
         )
-        messages = with_system([Message("user", question)], resolved)
-        return answering.begin(resolved, Question(messages=messages))
+        return answering.begin(
+            resolved,
+            question_at(place, resolved, [Message("user", question)]),
+            follow=follow_of(place, resolved),
+        )
 
     return answering.show(begin)

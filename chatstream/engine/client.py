@@ -13,24 +13,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Self, Unpack
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from msgspec.structs import replace
 
 from chatstream import errors
 from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
 from chatstream.engine import pipeline
 from chatstream.engine.arguments import Options, checked
-from chatstream.engine.pipeline import Follow, Question, failed, not_followed
+from chatstream.engine.pipeline import failed
+from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
 from chatstream.engine.pool import Pool
 from chatstream.engine.prompts import Prompt, messages_of, type_of
 from chatstream.engine.run import Run
-from chatstream.engine.services import Tell, nobody
-from chatstream.engine.settings import Resolved, resolve
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.events import Content, Error, Event
 from chatstream.flow import close
 from chatstream.messages import Message
+
+if TYPE_CHECKING:
+    from chatstream.engine.conversation import Conversation
 
 
 class Client:
@@ -62,7 +66,7 @@ class Client:
         **options: Unpack[Options],
     ) -> Iterator[Event]:
         """Ask, and yield the events of the answer as they arrive, as `chatstream.stream` does."""
-        yield from _events(lambda: self._run(prompt, options, token, streaming))
+        yield from events_of(lambda: self.run_at(START, prompt, options, token, streaming))
 
     def ask(
         self,
@@ -86,10 +90,10 @@ class Client:
         """Ask, and yield the text of the answer piece by piece, as `chatstream.pieces` does."""
 
         def begin() -> Run:
-            return self._run(prompt, options, token, streaming, resettable=False)
+            return self.run_at(START, prompt, options, token, streaming, resettable=False)
 
         answer = Accumulator()
-        events = _events(begin)
+        events = events_of(begin)
         try:
             for event in events:
                 answer.add(event)
@@ -114,9 +118,9 @@ class Client:
             if not isinstance(run, str | None):
                 what = f"a run cannot be {type_of(run)}"
                 raise UsageError(what, hint="give the id of a run as a str")
-            return self.begin(*continuation(unfinished(run), given), caller)
+            return pipeline.run(*continuation(unfinished(run), given), self._pool, caller)
 
-        yield from _events(begin)
+        yield from events_of(begin)
 
     def run(
         self,
@@ -130,22 +134,36 @@ class Client:
 
         Raises `UsageError`, `ConfigError` for a mistake in the arguments or the settings.
         """
-        return self._run(prompt, options, token, streaming, keeps=True)
+        return self.run_at(START, prompt, options, token, streaming, keeps=True)
 
-    def begin(
+    def conversation(
         self,
-        resolved: Resolved,
-        question: Question,
-        token: CancelToken,
         *,
-        tell: Tell = nobody,
-        follow: Follow = not_followed,
-    ) -> Run:
-        """A run with these settings, see `pipeline.run`; for the rooms of this program."""
-        return pipeline.run(resolved, question, self._pool, token, tell=tell, follow=follow)
+        last: bool = False,
+        at: str | None = None,
+        edit: str | None = None,
+        name: str | None = None,
+    ) -> Conversation:
+        """A conversation: a new one, or one that continues.
 
-    def _run(
+        last
+            True continues the newest conversation.
+        at
+            Continues after the answer of this run: its id, or the first characters of it.
+        edit
+            Continues in the place of the question of this run.
+        name
+            Alone, continues the conversation of this name or begins it; else names it.
+
+        Raises `UsageError`, `JournalError`.
+        """
+        from chatstream.engine.conversation import Conversation
+
+        return Conversation(self, place_of(last=last, at=at, edit=edit, name=name))
+
+    def run_at(
         self,
+        place: Place,
         prompt: Prompt,
         options: Mapping[str, Any],
         token: CancelToken | None,
@@ -154,21 +172,18 @@ class Client:
         resettable: bool = True,
         keeps: bool = False,
     ) -> Run:
+        """A run that asks in this place. Raises `UsageError`, `ConfigError`."""
         given = {**self._options, **checked(options)}
+        if place.source is not None and "system" not in options:
+            given.pop("system", None)  # it was for the first question
         messages = messages_of(prompt)
         caller = _token(token)
-        profile = given.pop("profile", None)
-        resolved = resolve({**given, "stream": streaming}, profile=profile)
-        question = Question(
-            messages=with_system(messages, resolved), resettable=resettable, keeps=keeps
+        resolved = resolved_at(place, {**given, "stream": streaming})
+        question = replace(
+            question_at(place, resolved, messages), resettable=resettable, keeps=keeps
         )
-        return self.begin(resolved, question, caller)
-
-
-def with_system(messages: Sequence[Message], resolved: Resolved) -> tuple[Message, ...]:
-    """The first messages of a conversation, behind the system prompt of the settings."""
-    system = resolved.settings.system
-    return (*((Message("system", system),) if system else ()), *messages)
+        follow = follow_of(place, resolved)
+        return pipeline.run(resolved, question, self._pool, caller, follow=follow)
 
 
 def whole(events: Iterator[Event]) -> Message:
@@ -187,7 +202,7 @@ def _token(token: CancelToken | None) -> CancelToken:
     return CancelToken() if token is None else token
 
 
-def _events(begin: Callable[[], Run]) -> Iterator[Event]:
+def events_of(begin: Callable[[], Run]) -> Iterator[Event]:
     """The events of the run that begins, or of one that could not begin."""
     try:
         run = begin()

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from chatstream.cancel import CancelToken
 from chatstream.engine.endpoints import address
 from chatstream.engine.pool import Pool
-from chatstream.engine.run import Run
+from chatstream.engine.run import Question, Run
 from chatstream.engine.services import (
     Tell,
     begin_ahead,
@@ -44,7 +44,6 @@ from chatstream.store.place import NoHome, runs_folder
 
 if TYPE_CHECKING:
     from chatstream.store.journal import Journal, RequestRecord
-    from chatstream.store.reading import Record
     from chatstream.transport.ahead import Ahead
 
 Follow = Callable[[str], Sequence[str]]
@@ -57,25 +56,6 @@ FIRST_TOKEN_LOCAL = 900.0  # a local server may have to load tens of gigabytes f
 def not_followed(_run: str) -> Sequence[str]:
     """The run follows no other."""
     return ()
-
-
-class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked, and who reads the answer.
-
-    `messages` are the new ones, and `earlier` those of the conversation before them; `parent` is
-    the run whose answer they follow. `record` is the run whose answer is to be continued.
-    `resettable`: what was shown can be taken back. `on_screen`: it is shown there, and nothing else
-    reads it. `keeps_images`: those of the answer are saved. `keeps`: others may watch the run.
-    """
-
-    messages: tuple[Message, ...]
-    earlier: tuple[Message, ...] = ()
-    parent: str | None = None
-    record: Record | None = None
-    resettable: bool = True
-    on_screen: bool = False
-    keeps_images: bool = False
-    keeps: bool = False
 
 
 def run(
@@ -177,7 +157,7 @@ def run(
         if ahead is not None:
             ahead.close()  # if nothing has used it
 
-    made.append(Run(opening, token, pipe(warned, *stages), ended=ended, keeps=question.keeps))
+    made.append(Run(question, opening, token, pipe(warned, *stages), ended=ended))
     return made[0]
 
 
@@ -201,7 +181,7 @@ def failed(error: Exception, token: CancelToken | None = None) -> Run:
 
     learn_secrets()
     opening, token = new_run(), token or CancelToken()
-    return Run(opening, token, seal(opening, token, redact=redact)(events()))
+    return Run(Question(messages=()), opening, token, seal(opening, token, redact=redact)(events()))
 
 
 def _answer(

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from chatstream import providers
 from chatstream.engine.endpoints import address, has_key
-from chatstream.engine.pipeline import Question
 from chatstream.engine.places import split
+from chatstream.engine.run import Question
 from chatstream.engine.settings import BOUND, KEYS, Resolved, Settings, resolve
 from chatstream.errors import JournalError, UsageError
 from chatstream.redact import bare_address, show_url

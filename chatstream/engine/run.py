@@ -14,14 +14,37 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from chatstream.accumulate import Accumulator
+import msgspec
+
 from chatstream.cancel import SLICE, CancelToken
 from chatstream.errors import Cancelled
 from chatstream.events import Event, Metadata, Stats, Terminal
 from chatstream.flow import Pulse, close, singly, without_signals
 from chatstream.messages import Message
+
+if TYPE_CHECKING:
+    from chatstream.store.reading import Record
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked, and who reads the answer.
+
+    `messages` are the new ones, and `earlier` those of the conversation before them; `parent` is
+    the run whose answer they follow. `record` is the run whose answer is to be continued.
+    `resettable`: what was shown can be taken back. `on_screen`: it is shown there, and nothing else
+    reads it. `keeps_images`: those of the answer are saved. `keeps`: others may watch the run.
+    """
+
+    messages: tuple[Message, ...]
+    earlier: tuple[Message, ...] = ()
+    parent: str | None = None
+    record: Record | None = None
+    resettable: bool = True
+    on_screen: bool = False
+    keeps_images: bool = False
+    keeps: bool = False
 
 
 class Run:
@@ -29,13 +52,14 @@ class Run:
 
     def __init__(
         self,
+        question: Question,
         opening: Metadata,
         token: CancelToken,
         events: Iterator[Event],
         *,
         ended: Callable[[], None] = lambda: None,
-        keeps: bool = True,
     ) -> None:
+        self.question = question
         self.opening = opening
         self.token = token
         self.terminal: Terminal | None = None
@@ -43,7 +67,7 @@ class Run:
         self.arrivals = self._read(events)
         self._events = events
         self._ended = ended
-        self._kept: list[Event] | None = [] if keeps else None
+        self._kept: list[Event] | None = [] if question.keeps else None
         self._thread: threading.Thread | None = None
         self._moved = threading.Condition()
 
@@ -60,6 +84,8 @@ class Run:
     @property
     def partial(self) -> Message:
         """The answer so far. Raises `RuntimeError` for a run that keeps nothing."""
+        from chatstream.accumulate import Accumulator
+
         answer = Accumulator()
         for event in singly(iter(list(self._log()))):
             answer.add(event)

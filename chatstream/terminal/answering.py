@@ -8,15 +8,16 @@ Whatever goes wrong while the run begins is shown as a run that failed: as JSON,
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
-from chatstream.engine.client import Client
-from chatstream.engine.pipeline import Follow, Question, failed, not_followed
-from chatstream.engine.run import Run
+from chatstream.engine.pipeline import Follow, failed, not_followed, run
+from chatstream.engine.pool import Pool
+from chatstream.engine.run import Question, Run
 from chatstream.engine.services import Choice, Tell, named, nobody
 from chatstream.engine.settings import Resolved, without_configuration
 from chatstream.errors import ChatstreamError
@@ -35,7 +36,7 @@ class Answering:
 
     def __init__(self, arguments: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
         self.token = CancelToken()
-        self.client = Client()
+        self._pool = Pool()
         self.settings = without_configuration(flags)
         self._arguments = arguments
         self._copying: Copying | None = None
@@ -71,18 +72,18 @@ class Answering:
             on_screen=is_screen(self.settings, as_json=given["as_json"], plain=given["plain"]),
             keeps_images=given["save_images"] is not None,
         )
-        return self.client.begin(resolved, question, self.token, tell=tell, follow=follow)
+        return run(resolved, question, self._pool, self.token, tell=tell, follow=follow)
 
     def show(self, begin: Callable[[], Run]) -> int:
         """Begin the run and show it; returns the exit status."""
         given = self._arguments
-        with interrupts(self.token), self.client:
+        with interrupts(self.token), contextlib.closing(self._pool):
             try:
-                run = begin()
+                begun = begin()
             except ChatstreamError as error:
-                run = failed(error, self.token)
+                begun = failed(error, self.token)
             status = present(
-                run.arrivals,
+                begun.arrivals,
                 self.settings,
                 self.token,
                 as_json=given["as_json"],

@@ -10,7 +10,7 @@ import pytest
 import chatstream
 from chatstream import grammar
 from chatstream.cancel import CancelToken
-from chatstream.engine.run import Run
+from chatstream.engine.run import Question, Run
 from chatstream.events import Content, Done, Error, Event, Stats, new_run
 from chatstream.flow import Burst, Pulse
 from chatstream.store.place import runs_folder
@@ -31,7 +31,7 @@ def words() -> Iterator[Event]:
 
 
 def run_of(events: Iterator[Event], *, keeps: bool = True) -> Run:
-    return Run(new_run(), CancelToken(), events, keeps=keeps)
+    return Run(Question(messages=(), keeps=keeps), new_run(), CancelToken(), events)
 
 
 def text_of(events: Iterator[Event]) -> str:
@@ -151,7 +151,13 @@ def test_closing_early_leaves_nothing_behind(started: bool) -> None:
 
 def test_a_run_that_was_never_read_can_be_closed() -> None:
     over: list[str] = []
-    run = Run(new_run(), CancelToken(), words(), ended=lambda: over.append("over"))
+    run = Run(
+        Question(messages=(), keeps=True),
+        new_run(),
+        CancelToken(),
+        words(),
+        ended=lambda: over.append("over"),
+    )
     run.close()
     run.close()
     assert (over, run.active, list(run.watch())) == (["over"], False, [])

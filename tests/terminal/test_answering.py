@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from chatstream.engine.pipeline import Question
-from chatstream.engine.run import Run
+from chatstream.engine.run import Question, Run
 from chatstream.engine.settings import resolve
 from chatstream.errors import UsageError
 from chatstream.messages import Message
