@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": ENGINE,
     "terminal": USES,
     "bench": USES | {"terminal"},
+    "completion": USES | {"providers", "terminal", "bench"},  # what each of them may be given
     "doctor": USES | {"terminal", "bench", "providers"},  # it measures, and knows the services
     "api": USES,
     "__init__": USES | {"api"},

@@ -18,7 +18,7 @@ app = typer.Typer(
     help="Show or change the settings.",
 )
 
-Name = Annotated[
+Setting = Annotated[
     str,
     typer.Argument(
         metavar="NAME", help="A setting that `config show` lists, or TABLE.KEY for one entry."
@@ -46,12 +46,12 @@ def show(profile: Profile = None) -> int:
 
 
 @app.command()
-def get(name: Name, profile: Profile = None) -> int:
+def get(setting: Setting, profile: Profile = None) -> int:
     """Print the value of one setting. Secrets are masked.
 
     The exit status is 1 if the setting has no value.
     """
-    value, warnings = configuration.look_up(name, profile)
+    value, warnings = configuration.look_up(setting, profile)
     exits.warn(warnings)
     if value is None:
         return 1
@@ -61,22 +61,22 @@ def get(name: Name, profile: Profile = None) -> int:
 
 @app.command(name="set")
 def set_value(
-    name: Name,
+    setting: Setting,
     value: Annotated[
         str, typer.Argument(metavar="VALUE", help="The new value; '' removes the setting.")
     ],
     profile: InProfile = None,
 ) -> int:
     """Change one setting in the configuration file. Comments and layout are kept."""
-    exits.warn(configuration.set_value(name, value, profile))
+    exits.warn(configuration.set_value(setting, value, profile))
     return 0
 
 
 @app.command()
-def unset(name: Name, profile: InProfile = None) -> int:
+def unset(setting: Setting, profile: InProfile = None) -> int:
     """Remove one setting from the configuration file, so that its default applies."""
-    if not configuration.unset(name, profile):
-        exits.note(f"{name} is not set in {config_path()}")
+    if not configuration.unset(setting, profile):
+        exits.note(f"{setting} is not set in {config_path()}")
     return 0
 
 
