@@ -1,7 +1,7 @@
 """What `bench` can be asked for: a benchmark, the self-test, and what each figure means.
 
 Everything that can be wrong with a benchmark's options is found here, before the first request.
-`given` are the arguments of the command by their names, `flags` the settings among them.
+`given` are the options that only a benchmark has, by the names of the command's parameters.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from chatstream.bench.session import Wanted, bench, results_folder
 from chatstream.cancel import CancelToken
 from chatstream.engine.measuring import Measuring
 from chatstream.engine.places import split
+from chatstream.engine.resolve import check_given, resolve
 from chatstream.engine.services import Server, awaited, candidates, server_of
-from chatstream.engine.settings import Settings, check_given, resolve
+from chatstream.engine.settings import Settings
 from chatstream.errors import UsageError
 from chatstream.redact import mask_address
 from chatstream.terminal import exits, stdout
@@ -32,11 +33,16 @@ from chatstream.terminal.present import tell
 from chatstream.text import argument
 
 
-def benchmark(given: Mapping[str, Any], flags: Mapping[str, Any], token: CancelToken) -> int:
-    """Check everything, then run it; returns the exit status. Raises a `ChatstreamError`."""
+def benchmark(
+    given: Mapping[str, Any], flags: Mapping[str, Any], profile: str | None, token: CancelToken
+) -> int:
+    """Check everything, then run it; returns the exit status. Raises a `ChatstreamError`.
+
+    `flags` are settings.
+    """
     plan = plan_of(given)
     wanted = wanted_of(given)
-    servers = _servers(given, flags, token)
+    servers = _servers(given["model"] or [], flags, profile, token)
     models = [(str(it.settings.provider), str(it.settings.model)) for it in servers]
     places = places_of(given["model"] or (), servers)
     placed = [(*it, place) for it, place in zip(models, places, strict=True)]
@@ -152,14 +158,12 @@ def _outputs(given: Mapping[str, Any]) -> tuple[list[tuple[str, Path]], str | No
 
 
 def _servers(
-    given: Mapping[str, Any], flags: Mapping[str, Any], token: CancelToken
+    names: Sequence[str], flags: Mapping[str, Any], profile: str | None, token: CancelToken
 ) -> list[Server]:
     """The server of each model that is named, else the first that the settings name."""
-    names = given["model"] or []
-    settings = {name: it for name, it in flags.items() if name not in ("model", "max_tokens")}
     check_given("--model", names)
-    each = [{**settings, "model": argument(name, "--model")} for name in names] or [settings]
-    resolved = [resolve(it, profile=given["profile"]) for it in each]
+    each = [{**flags, "model": argument(name, "--model")} for name in names] or [{**flags}]
+    resolved = [resolve(it, profile=profile) for it in each]
     exits.warn(resolved[0].warnings)
     asked = [it.settings for it in resolved] if names else candidates(resolved[0].settings)[:1]
     return [awaited(server_of(it, token, tell)) for it in asked]

@@ -72,7 +72,14 @@ COMPLETE = "_CHATSTREAM_COMPLETE"
 
 
 class Command(TyperCommand):
-    """A command with our help that drops no value; its `--copy-code` may have no number."""
+    """A command with our help that drops no value; its `--copy-code` may have no number.
+
+    `options` of its function are options that it has beside those of the signature.
+    """
+
+    def __init__(self, *args: Any, callback: Any, params: list[Any], **details: Any) -> None:
+        params = [*params, *getattr(callback, "options", ())]
+        super().__init__(*args, callback=callback, params=params, **details)
 
     def make_parser(self, ctx: Any) -> Any:
         return OnceParser(super().make_parser(ctx), ctx)

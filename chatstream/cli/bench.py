@@ -3,6 +3,7 @@
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
 import sys
+from typing import Any
 
 from chatstream.bench import request
 from chatstream.cancel import CancelToken
@@ -29,34 +30,19 @@ from chatstream.cli.bench_options import (
     Time,
     VsBlocking,
 )
-from chatstream.cli.options import (
-    BaseUrl,
-    ConnectTimeout,
-    Debug,
-    FirstTokenTimeout,
-    Header,
-    IdleTimeout,
-    Json,
-    Log,
-    Option,
-    Profile,
-    Provider,
-    Temperature,
-    Timeout,
-    options_in,
-    settings_in,
-    start_log,
-)
+from chatstream.cli.options import Debug, Json, Log, options_in, start_log, takes
 from chatstream.errors import ChatstreamError
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
 
+_SERVER = ("provider", "base_url", "profile", "headers")
+_REQUEST = ("temperature", "options")
+_LIMITS = ("connect_timeout", "first_token_timeout", "idle_timeout", "timeout")
 
+
+@takes(*_SERVER, *_REQUEST, *_LIMITS)
 def bench(
-    provider: Provider = None,
     model: Models = None,
-    base_url: BaseUrl = None,
-    profile: Profile = None,
     runs: Runs = None,
     time: Time = None,
     precision: Precision = 5.0,
@@ -69,13 +55,6 @@ def bench(
     conn: Connection = "reuse",
     cache: Cache = "bust",
     vs_blocking: VsBlocking = False,
-    temperature: Temperature = None,
-    option: Option = None,
-    header: Header = None,
-    connect_timeout: ConnectTimeout = None,
-    first_token_timeout: FirstTokenTimeout = None,
-    idle_timeout: IdleTimeout = None,
-    timeout: Timeout = None,
     as_json: Json = False,
     csv: Csv = None,
     html: Html = None,
@@ -87,6 +66,9 @@ def bench(
     explain: Explain = False,
     debug: Debug = False,
     log: Log = None,
+    *,
+    profile: str | None,
+    **flags: Any,
 ) -> int:
     """Measure how soon and how steadily a model answers.
 
@@ -103,7 +85,7 @@ def bench(
                 return request.explain()
             if self_test:
                 return request.self_test(token)
-            flags = {**settings_in(arguments), "options": options_in(option)}
-            return request.benchmark(arguments, flags, token)
+            settings = {**flags, "options": options_in(flags["options"])}
+            return request.benchmark(arguments, settings, profile, token)
         except ChatstreamError as error:
             return exits.report(token.reason or error, sys.argv if as_json else ())

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli.options import Profile
+from chatstream.cli.options import takes
 from chatstream.engine import configuration
 from chatstream.engine.config_file import config_path
 from chatstream.terminal import exits
@@ -38,7 +38,8 @@ def path() -> int:
 
 
 @app.command()
-def show(profile: Profile = None) -> int:
+@takes("profile")
+def show(profile: str | None) -> int:
     """Show every setting, its value and where it comes from. Secrets are masked."""
     for line in configuration.listing(profile, CancelToken()):
         typer.echo(line)
@@ -46,7 +47,8 @@ def show(profile: Profile = None) -> int:
 
 
 @app.command()
-def get(setting: Setting, profile: Profile = None) -> int:
+@takes("profile")
+def get(setting: Setting, profile: str | None) -> int:
     """Print the value of one setting. Secrets are masked.
 
     The exit status is 1 if the setting has no value.

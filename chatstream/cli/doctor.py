@@ -3,27 +3,13 @@
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from chatstream.cancel import CancelToken
 from chatstream.cli.numbers import like
-from chatstream.cli.options import (
-    BaseUrl,
-    ConnectTimeout,
-    Debug,
-    FirstTokenTimeout,
-    Header,
-    IdleTimeout,
-    Log,
-    Model,
-    Profile,
-    Provider,
-    Timeout,
-    settings_in,
-    start_log,
-)
+from chatstream.cli.options import Debug, Log, start_log, takes
 from chatstream.doctor.examine import MAX_TOKENS
 from chatstream.doctor.findings import show
 from chatstream.doctor.request import findings
@@ -31,17 +17,16 @@ from chatstream.errors import ChatstreamError
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
 
+_SERVER = ("provider", "model", "base_url", "profile", "headers")
+_LIMITS = ("connect_timeout", "first_token_timeout", "idle_timeout", "timeout")
 
+
+@takes(*_SERVER, *_LIMITS)
 def doctor(
     url: Annotated[
         str | None,
         typer.Argument(metavar="URL", help="The server to examine, as with --base-url."),
     ] = None,
-    provider: Provider = None,
-    model: Model = None,
-    base_url: BaseUrl = None,
-    profile: Profile = None,
-    header: Header = None,
     prompt: Annotated[
         str | None, typer.Option("--prompt", metavar="TEXT", help="The question to ask.")
     ] = None,
@@ -55,13 +40,12 @@ def doctor(
             help="Limit each answer to N tokens.",
         ),
     ] = None,
-    connect_timeout: ConnectTimeout = None,
-    first_token_timeout: FirstTokenTimeout = None,
-    idle_timeout: IdleTimeout = None,
-    timeout: Timeout = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print findings as JSON Lines.")] = False,
     debug: Debug = False,
     log: Log = None,
+    *,
+    profile: str | None,
+    **flags: Any,
 ) -> int:
     """Check this installation, or find out why a server does not stream.
 
@@ -69,10 +53,7 @@ def doctor(
     reached. With a server (URL, -p, -m, --prompt or --max-tokens) it asks that one twice and
     examines headers and arrival times. The exit status is 1 if there is a problem.
     """
-    arguments = locals()
-    flags = settings_in(arguments)
-    del flags["max_tokens"]
-    start_log(arguments)
+    start_log(locals())
     token = CancelToken()
     with interrupts(token):
         try:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from chatstream.engine.config_file import find
 from chatstream.engine.configuration import USUAL_PROFILE
-from chatstream.engine.settings import FIELDS, Settings, choices, resolve
+from chatstream.engine.resolve import resolve
+from chatstream.engine.settings import FIELDS, Settings, choices
 from chatstream.providers import PROVIDERS
 from chatstream.sinks.escape import clean
 

@@ -8,7 +8,7 @@ from typing import Any
 from chatstream.cancel import CancelToken
 from chatstream.doctor.diagnosis import Finding, diagnose
 from chatstream.doctor.examine import MAX_TOKENS, QUESTION, Asking, examine
-from chatstream.engine.settings import check_given, resolve
+from chatstream.engine.resolve import check_given, resolve
 from chatstream.errors import UsageError
 from chatstream.terminal import exits
 from chatstream.text import argument

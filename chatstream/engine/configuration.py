@@ -16,17 +16,8 @@ import msgspec
 from chatstream.cancel import CancelToken
 from chatstream.engine.config_file import config_path, find, read, remove_key, set_key
 from chatstream.engine.layers import profiles_in, usual_profile
-from chatstream.engine.settings import (
-    ADDRESSES,
-    FIELDS,
-    SECRETS,
-    TABLES,
-    check_given,
-    keys_of,
-    parse,
-    resolve,
-    setting_hint,
-)
+from chatstream.engine.resolve import check_given, parse, resolve, setting_hint
+from chatstream.engine.settings import ADDRESSES, FIELDS, SECRETS, TABLES, keys_of
 from chatstream.engine.whom import whom
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.providers import PROVIDERS

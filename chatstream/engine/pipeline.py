@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from chatstream.cancel import CancelToken
 from chatstream.engine.endpoints import address
 from chatstream.engine.pool import Pool
+from chatstream.engine.resolve import Resolved, learn_secrets
 from chatstream.engine.run import Question, Run
 from chatstream.engine.services import (
     Tell,
@@ -33,7 +34,7 @@ from chatstream.engine.services import (
     nobody,
     provider_of,
 )
-from chatstream.engine.settings import OnDrop, Resolved, Settings, learn_secrets
+from chatstream.engine.settings import OnDrop, Settings
 from chatstream.errors import Cancelled, ConfigError, ModelNotFound
 from chatstream.events import Event, Metadata, Warn, new_run
 from chatstream.flow import Open, Pulse, Stage, pipe, singly

@@ -17,8 +17,8 @@ import msgspec
 from msgspec.structs import replace
 
 from chatstream.engine.pipeline import Follow, not_followed
+from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Question
-from chatstream.engine.settings import Resolved, resolve
 from chatstream.errors import UsageError
 from chatstream.messages import Message
 from chatstream.store.place import runs_folder, state_folder

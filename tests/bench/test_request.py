@@ -57,14 +57,15 @@ def test_an_export_goes_to_its_file_or_to_standard_output(tmp_path: Path) -> Non
         ({"csv": Path("-"), "as_json": True}, "--csv - and --json would both write"),
         ({"csv": Path("same"), "html": Path("./same")}, "name the same file"),
         ({"model": [""]}, "--model is empty"),
-        ({"profile": "nowhere"}, "nowhere"),
     ],
 )
 def test_a_mistake_is_found_before_anything_is_asked(changes: dict[str, Any], says: str) -> None:
     with Script() as server:
         flags = {"provider": "ollama", "base_url": server.url, "model": "m"}
         with pytest.raises(ChatstreamError, match=says):
-            benchmark(given(**changes), flags, CancelToken())
+            benchmark(given(**changes), flags, None, CancelToken())
+        with pytest.raises(ChatstreamError, match="unknown profile 'nowhere'"):
+            benchmark(given(), flags, "nowhere", CancelToken())
     assert server.requests == []
 
 

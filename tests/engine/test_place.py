@@ -13,7 +13,7 @@ from chatstream.engine.place import (
     question_at,
     resolved_at,
 )
-from chatstream.engine.settings import resolve
+from chatstream.engine.resolve import resolve
 from chatstream.errors import UsageError
 from chatstream.messages import Message
 from chatstream.store.place import runs_folder, state_folder
