@@ -16,6 +16,7 @@ import gc
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import islice, repeat
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from chatstream.bench.result import OK, Arm, Sample
 from chatstream.bench.source import Source, Wires
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, monotonic
+from chatstream.collector import resting
 from chatstream.errors import ChatstreamError
 from chatstream.events import Event
 from chatstream.flow import Pulse, close
@@ -286,14 +288,12 @@ class _Quiet:
         self._cpu_clock = cpu_clock
         self._spent = 0.0, 0.0
         self._since: tuple[float, float] | None = None
-        self._enabled = True
+        self._resting = ExitStack()
 
     def begin(self) -> None:
         """Idempotent, as `end` is."""
         if self._since is None:
-            self._enabled = gc.isenabled()
-            gc.collect()
-            gc.disable()
+            self._resting.enter_context(resting())
             self._since = self._clock(), self._cpu_clock()
 
     def end(self) -> None:
@@ -301,8 +301,7 @@ class _Quiet:
         if self._since is not None:
             self._spent = self.spent()
             self._since = None
-            if self._enabled:
-                gc.enable()
+            self._resting.close()
 
     def spent(self) -> tuple[float, float]:
         """Seconds of time and of processor time until now."""
