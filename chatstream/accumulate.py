@@ -41,10 +41,10 @@ class Accumulator:
     @property
     def message(self) -> Message:
         """The answer so far; `complete` once `done` has come."""
-        return Message(
+        return Message.plain(
             "assistant",
             "".join(self._content),
             "".join(self._reasoning),
-            list(self._calls),
+            self._calls,
             complete=isinstance(self.terminal, ev.Done),
         )

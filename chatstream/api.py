@@ -10,17 +10,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Unpack
+from collections.abc import Iterator
+from typing import Unpack
 
-from chatstream import errors
-from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
-from chatstream.engine.arguments import Options, Prompt, checked, messages_of, type_name
-from chatstream.engine.pipeline import failed, start
-from chatstream.errors import ChatstreamError, UsageError
-from chatstream.events import Content, Error, Event
-from chatstream.flow import close, without_signals
+from chatstream.engine.arguments import Options
+from chatstream.engine.client import Client
+from chatstream.engine.prompts import Prompt
+from chatstream.events import Event
 from chatstream.messages import Message
 
 
@@ -82,7 +79,8 @@ def stream(
     buffer_bytes         the maximum number of bytes to read ahead; 1 MiB
     coalesce             True joins small pieces of text, for 0.1 s at most
     """
-    yield from without_signals(_begin(prompt, options, token, streaming=streaming))
+    with Client() as client:
+        yield from client.stream(prompt, token=token, streaming=streaming, **options)
 
 
 def ask(
@@ -98,11 +96,8 @@ def ask(
     (`chatstream.errors`): `UsageError` for a mistake in the arguments, `AuthError`, `Truncated`, ….
     Its `partial` is the part of the message that arrived.
     """
-    answer = Accumulator()
-    for event in stream(prompt, token=token, streaming=streaming, **options):
-        answer.add(event)
-    _raise_failure(answer)
-    return answer.message
+    with Client() as client:
+        return client.ask(prompt, token=token, streaming=streaming, **options)
 
 
 def pieces(
@@ -124,17 +119,8 @@ def pieces(
     Raises a `ChatstreamError` at the end if the answer is incomplete, as `ask` does. Its `partial`
     is the part of the message that arrived.
     """
-    answer = Accumulator()
-    begun = _begin(prompt, options, token, streaming=streaming, resettable=False)
-    events = without_signals(begun)
-    try:
-        for event in events:
-            answer.add(event)
-            if isinstance(event, Content) and event.delta:
-                yield event.delta
-    finally:
-        close(events)
-    _raise_failure(answer)
+    with Client() as client:
+        yield from client.pieces(prompt, token=token, streaming=streaming, **options)
 
 
 def resume(
@@ -146,58 +132,5 @@ def resume(
     The text that was already received comes first, so the `content` deltas are the whole answer.
     Options are those of `stream`; they take precedence over what was asked before. Never raises.
     """
-    from chatstream.engine.resume import go_on, unfinished
-
-    def begin(token: CancelToken) -> Iterator[Event]:
-        given = checked(options)
-        if not isinstance(run, str | None):
-            raise UsageError(
-                f"a run cannot be {type_name(run)}", hint="give the id of a run as a str"
-            )
-        return go_on(unfinished(run), given, token)
-
-    yield from without_signals(_begun(begin, token))
-
-
-def _begin(
-    prompt: Prompt,
-    options: Mapping[str, Any],
-    token: CancelToken | None,
-    *,
-    streaming: bool | None,
-    resettable: bool = True,
-) -> Iterator[Event]:
-    """The events of a run that asks."""
-
-    def begin(token: CancelToken) -> Iterator[Event]:
-        given, messages = checked(options), messages_of(prompt)
-        return start(messages, given, token, streaming=streaming, resettable=resettable)
-
-    return _begun(begin, token)
-
-
-def _begun(
-    begin: Callable[[CancelToken], Iterator[Event]], token: CancelToken | None
-) -> Iterator[Event]:
-    """What `begin` returns, or the events of a run that could not begin."""
-    try:
-        if not isinstance(token, CancelToken | None):
-            raise UsageError(
-                f"a token cannot be {type_name(token)}", hint="chatstream.CancelToken()"
-            )
-        return begin(CancelToken() if token is None else token)
-    except Exception as error:
-        return failed(error, CancelToken())
-
-
-def _raise_failure(answer: Accumulator) -> None:
-    event = answer.terminal
-    if not isinstance(event, Error):
-        return
-    kind = errors.class_of(event.code)
-    error = ChatstreamError.__new__(kind)
-    ChatstreamError.__init__(
-        error, event.message, hint=event.hint, status=event.status, request_id=event.request_id
-    )
-    error.partial = answer.message
-    raise error
+    with Client() as client:
+        yield from client.resume(run, token=token, **options)

@@ -52,6 +52,7 @@ class Metadata(Event, tag="metadata"):
     run: str | None = None
     started_at: str | None = None  # RFC 3339, UTC
     continues: str | None = None  # the run whose unfinished answer this run completes
+    parent: str | None = None  # the run whose answer this question follows
 
 
 class Content(Event, tag="content"):

@@ -39,7 +39,7 @@ def test_an_answer_is_its_deltas_joined() -> None:
         DONE,
     )
     calls = [ToolCall("i", "n", "{}"), ToolCall("j", "n", "{}")]
-    assert whole.message == Message("assistant", "aé\n", "rs", calls)
+    assert whole.message == Message.plain("assistant", "aé\n", "rs", calls)
 
 
 def test_nothing_is_an_empty_message_that_is_not_complete() -> None:

@@ -2,14 +2,15 @@
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from chatstream.cancel import CancelToken
 from chatstream.cli.numbers import like
 from chatstream.cli.options import (
     Accessible,
+    At,
     BaseUrl,
     Buffer,
     Coalesce,
@@ -20,6 +21,7 @@ from chatstream.cli.options import (
     CopyCode,
     CopyTo,
     Debug,
+    Edit,
     Encoding,
     Fallback,
     File,
@@ -27,8 +29,10 @@ from chatstream.cli.options import (
     Header,
     IdleTimeout,
     Json,
+    Last,
     Log,
     Model,
+    Name,
     NoJournal,
     NoStdin,
     Notify,
@@ -54,18 +58,10 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
-from chatstream.engine.pipeline import failed, run
-from chatstream.engine.services import Choice, named, nobody
-from chatstream.engine.settings import resolve, without_configuration
-from chatstream.errors import ChatstreamError
-from chatstream.terminal.interrupt import interrupts
-from chatstream.terminal.present import (
-    check_look,
-    is_resettable,
-    is_screen,
-    present,
-    tidy,
-)
+from chatstream.engine.place import follow_of, place_of, question_at, resolved_at
+from chatstream.engine.run import Run
+from chatstream.messages import Message
+from chatstream.terminal.answering import Answering
 from chatstream.terminal.prompt import compose
 from chatstream.text import check_encoding
 
@@ -78,6 +74,10 @@ def ask(
             help="The question, or - for standard input. Piped input is added to it.",
         ),
     ] = None,
+    last: Last = False,
+    at: At = None,
+    edit: Edit = None,
+    name: Name = None,
     file: File = None,
     no_stdin: NoStdin = False,
     encoding: Encoding = None,
@@ -139,32 +139,21 @@ def ask(
     arguments = locals()
     flags = settings_in(arguments)
     start_log(arguments)
-    token = CancelToken()
-    with interrupts(token):
-        settings, copying = without_configuration(flags), None
-        told: list[Choice] | None = None  # whom it asks, where the settings name nobody
-        try:
-            resolved = resolve({**flags, "options": options_in(option)}, profile=profile)
-            check_look(resolved.settings, as_json=as_json, plain=plain, render=render)
-            settings = resolved.settings
-            told = None if named(settings) else []
-            copying = copying_in(arguments)
-            if encoding is not None:
-                check_encoding(encoding)
-            question = compose(prompt, file or (), token, encoding=encoding, use_stdin=not no_stdin)
-            events = run(
-                resolved,
-                question,
-                token,
-                resettable=is_resettable(as_json=as_json),
-                on_screen=is_screen(settings, as_json=as_json, plain=plain),
-                keeps_images=save_images is not None,
-                tell=nobody if told is None else told.append,
-            )
-        except ChatstreamError as error:
-            events = failed(error, token)
-        look = {"as_json": as_json, "plain": plain}
-        status = present(events, settings, token, **look, copying=copying, told=told)
-        if not token.cancelled:
-            tidy(settings)
-        return status
+    answering = Answering(arguments, flags)
+
+    def begin() -> Run:
+        place = place_of(last=last, at=at, edit=edit, name=name)
+        resolved = resolved_at(place, {**flags, "options": options_in(option), "profile": profile})
+        answering.use(resolved, partial(copying_in, arguments))
+        if encoding is not None:
+            check_encoding(encoding)
+        question = compose(
+            prompt, file or (), answering.token, encoding=encoding, use_stdin=not no_stdin
+        )
+        return answering.begin(
+            resolved,
+            question_at(place, resolved, [Message("user", question)]),
+            follow=follow_of(place, resolved),
+        )
+
+    return answering.show(begin)

@@ -28,7 +28,10 @@ _FEW = 8  # options that need no groups
 _BOUND = "\N{NO-BREAK SPACE}"  # where no line ends; a space on the page
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Question": ("QUESTION", "--file", "--system", "--no-stdin", "--encoding"),
+    "Question": (
+        *("QUESTION", "--continue", "--name", "--at", "--edit"),
+        *("--file", "--system", "--no-stdin", "--encoding"),
+    ),
     "Model and server": (
         *("--provider", "--model", "--base-url", "--profile", "--fallback", "--strategy"),
         "--header",
@@ -62,7 +65,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 RARE = frozenset(
     {
         *("--header", "--encoding", "--log", "--buffer", "--coalesce", "--no-journal"),
-        *("--connect-timeout", "--first-token-timeout", "--idle-timeout"),
+        *("--connect-timeout", "--first-token-timeout", "--idle-timeout", "--at", "--edit"),
         *(
             "--color",
             "--render",

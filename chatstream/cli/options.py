@@ -33,6 +33,28 @@ Profile = Annotated[
     str | None,
     typer.Option("--profile", metavar="NAME", help="Use this profile of the configuration file."),
 ]
+Last = Annotated[
+    bool,
+    typer.Option("--continue", "-c", help="Continue the last conversation."),
+]
+At = Annotated[
+    str | None,
+    typer.Option("--at", metavar="RUN", help="Continue after the answer of this run, as a branch."),
+]
+Edit = Annotated[
+    str | None,
+    typer.Option(
+        "--edit", metavar="RUN", help="Ask this in the place of that run's question, as a branch."
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="Continue the conversation of this name, or start it. With -c: name it.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print events as JSON Lines.")]
 Debug = Annotated[
     bool, typer.Option("--debug", help="Log what goes over the wire to standard error.")

@@ -2,11 +2,11 @@
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from chatstream.cancel import CancelToken
 from chatstream.cli.options import (
     Accessible,
     BaseUrl,
@@ -46,18 +46,9 @@ from chatstream.cli.options import (
     settings_in,
     start_log,
 )
-from chatstream.engine.pipeline import failed
-from chatstream.engine.resume import go_on, settings_of, unfinished
-from chatstream.engine.settings import without_configuration
-from chatstream.errors import ChatstreamError
-from chatstream.terminal.interrupt import interrupts
-from chatstream.terminal.present import (
-    check_look,
-    is_resettable,
-    is_screen,
-    present,
-    tidy,
-)
+from chatstream.engine.resume import continuation, unfinished
+from chatstream.engine.run import Run
+from chatstream.terminal.answering import Answering
 
 
 def resume(
@@ -112,26 +103,11 @@ def resume(
     arguments = locals()
     flags = {**settings_in(arguments), "profile": profile}
     start_log(arguments)
-    token = CancelToken()
-    with interrupts(token):
-        settings, copying = without_configuration(flags), None
-        try:
-            record = unfinished(run)
-            resolved = settings_of(record, flags)
-            check_look(resolved.settings, as_json=as_json, plain=plain, render=render)
-            settings = resolved.settings
-            copying = copying_in(arguments)
-            events = go_on(
-                record,
-                flags,
-                token,
-                resettable=is_resettable(as_json=as_json),
-                on_screen=is_screen(settings, as_json=as_json, plain=plain),
-                keeps_images=save_images is not None,
-            )
-        except ChatstreamError as error:
-            events = failed(error, token)
-        status = present(events, settings, token, as_json=as_json, plain=plain, copying=copying)
-        if not token.cancelled:
-            tidy(settings)
-        return status
+    answering = Answering(arguments, flags)
+
+    def begin() -> Run:
+        resolved, question = continuation(unfinished(run), flags)
+        answering.use(resolved, partial(copying_in, arguments))
+        return answering.begin(resolved, question)
+
+    return answering.show(begin)

@@ -69,7 +69,7 @@ def ended(events: Iterator[Event], token: CancelToken) -> Iterator[Event]:
             yield event
     except ChatstreamError as error:
         if last is None:
-            yield from failed(error, token)
+            yield from failed(error, token).arrivals
             return
         yield Error(
             error.code,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
 from chatstream import providers
-from chatstream.cancel import CancelToken
 from chatstream.engine.endpoints import address, has_key
-from chatstream.engine.pipeline import run
 from chatstream.engine.places import split
+from chatstream.engine.run import Question
 from chatstream.engine.settings import BOUND, KEYS, Resolved, Settings, resolve
 from chatstream.errors import JournalError, UsageError
-from chatstream.events import Event
 from chatstream.redact import bare_address, show_url
 from chatstream.store.journal import RequestRecord
 from chatstream.store.place import runs_folder
@@ -42,25 +40,11 @@ def unfinished(run: str | None) -> Record:
     return record
 
 
-def go_on(
-    record: Record,
-    flags: Mapping[str, Any],
-    token: CancelToken,
-    *,
-    resettable: bool = True,
-    on_screen: bool = False,
-    keeps_images: bool = False,
-) -> Iterator[Event]:
-    """The events of the run that goes on with `record`. Raises `ConfigError`."""
-    return run(
-        settings_of(record, flags),
-        _asked(record).messages,
-        token,
-        resettable=resettable,
-        on_screen=on_screen,
-        keeps_images=keeps_images,
-        record=record,
-    )
+def continuation(record: Record, flags: Mapping[str, Any]) -> tuple[Resolved, Question]:
+    """The settings, and the question, of the run that continues this one. Raises `ConfigError`."""
+    messages = _asked(record).messages
+    question = Question(messages=messages, parent=record.parent, record=record)
+    return settings_of(record, flags), question
 
 
 def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:

@@ -30,6 +30,7 @@ from chatstream.events import (
     Reasoning,
     Retry,
     Stats,
+    Terminal,
     ToolCall,
     ToolCallDelta,
     Usage,
@@ -44,6 +45,7 @@ from chatstream.wording import bounded
 log = logging.getLogger(__name__)
 
 Redact = Callable[[str], str]
+Ended = Callable[[Terminal], None]
 
 _LISTED = 3
 """Images of which a warning tells more than their number."""
@@ -58,15 +60,17 @@ def seal(
     pressure: Pressure | None = None,
     keeps_images: bool = False,
     redact: Redact = str,
+    ended: Ended = lambda _: None,
     clock: Clock = monotonic,
 ) -> Stage:
     """The stage for one run. `redact` masks secrets in the words of errors and warnings.
 
     `earlier` is the answer that this run goes on with, `resume` the command that would go on
     with what this run leaves unfinished, if one can. `keeps_images`: somebody saves or shows them.
+    `ended` is called with the terminal event before anyone sees it.
     """
     return lambda events: _Seal(
-        opening, token, earlier, resume, pressure or Pressure(), keeps_images, redact, clock
+        opening, token, earlier, resume, pressure or Pressure(), keeps_images, redact, ended, clock
     ).run(events)
 
 
@@ -80,6 +84,7 @@ class _Seal:
         pressure: Pressure,
         keeps_images: bool,
         redact: Redact,
+        ended: Ended,
         clock: Clock,
     ) -> None:
         self._opening = opening
@@ -89,6 +94,7 @@ class _Seal:
         self._pressure = pressure
         self._keeps_images = keeps_images
         self._redact = redact
+        self._ended = ended
         self._clock = clock
         self._began = clock()
         self._seq = 0
@@ -157,6 +163,7 @@ class _Seal:
                 log.debug("the source failed while it was closed", exc_info=True)
         for warning in self._unseen(terminal):
             yield self._stamp(warning)
+        self._ended(terminal)
         yield self._stamp(terminal)
 
     def _stamp_burst(self, burst: Burst) -> None:

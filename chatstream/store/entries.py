@@ -120,7 +120,7 @@ def conversation(db: sqlite3.Connection, number: int) -> Conversation:
 
 def _messages(db: sqlite3.Connection, number: int) -> list[Message]:
     return [
-        Message(role, content, reasoning, _decoded(calls), bool(complete))
+        Message.plain(role, content, reasoning, _decoded(calls), bool(complete))
         for role, content, reasoning, calls, complete in db.execute(_SELECT_MESSAGES, (number,))
     ]
 

@@ -27,7 +27,7 @@ import msgspec
 from chatstream.errors import JournalError
 from chatstream.events import Event, Metadata, encode_lines
 from chatstream.files import PRIVATE_FILE, make_private
-from chatstream.messages import Message
+from chatstream.messages import Message, encode
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class Journal:
             raise JournalError("a journal begins with the event that opens the run")
         if self._folder is None:
             raise JournalError("HOME is not set", hint=_ELSEWHERE)
-        request = msgspec.json.encode(self._asked)
+        request = encode(self._asked)
         if len(request) > LONGEST - _REST:
             raise JournalError("the question is too large for it")
         make_private(self._folder)

@@ -36,7 +36,7 @@ from chatstream.events import (
     ToolCallDelta,
     decode,
 )
-from chatstream.messages import Message
+from chatstream.messages import Message, decoder
 from chatstream.store.journal import (
     LONGEST,
     SUFFIX,
@@ -75,7 +75,7 @@ class _AnyLine(msgspec.Struct):
 
 _any_line = msgspec.json.Decoder(_AnyLine)
 _head = msgspec.json.Decoder(Head)
-_asked = msgspec.json.Decoder(RequestRecord)
+_asked = decoder(RequestRecord)
 
 
 class Reader:
@@ -190,6 +190,7 @@ class Record(msgspec.Struct, kw_only=True):
     started_at: str
     asked: RequestRecord | None
     continues: str | None
+    parent: str | None
     provider: str | None
     model: str | None
     base_url: str | None
@@ -271,6 +272,7 @@ def read(path: Path) -> Record:
         started_at=opening.started_at,
         asked=asked,
         continues=opening.continues,
+        parent=opening.parent,
         provider=who.provider,
         model=who.model,
         base_url=who.base_url,

@@ -34,7 +34,7 @@ def report(error: ChatstreamError, arguments: Sequence[str]) -> int:
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in own and not isinstance(error, OutputError):
         try:
-            drive(failed(error, CancelToken()), sink_class("jsonl")(Output(1)))
+            drive(failed(error).arrivals, sink_class("jsonl")(Output(1)))
         except BrokenPipeError:  # nobody reads it; the status tells
             pass
         except OSError as full:

@@ -128,6 +128,7 @@ def _record(run: str, asked: RequestRecord, text: str) -> Record:
         started_at=started_at(run),
         asked=asked,
         continues=None,
+        parent=None,
         provider="demo",
         model="m",
         base_url=None,

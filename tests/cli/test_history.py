@@ -6,13 +6,11 @@ import json
 import subprocess
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from chatstream import events as ev
 from chatstream.cli.app import COMMANDS
-from chatstream.cli.history import _Progress
-from chatstream.messages import Message
+from chatstream.messages import Message, decoder
 from chatstream.store.entries import Conversation
 from chatstream.store.place import runs_folder, state_folder
 from tests.support.client import COMMAND, run, run_here
@@ -105,9 +103,10 @@ def test_show_has_the_conversation_and_how_it_ended(folder: Path) -> None:
     write_run(folder, run_id(1), "because", asked=asked)
     write_run(folder, run_id(2), "cut", end=failed())
     shown = run_here(["history", "show", run_id(1)[:15]]).stdout.decode()
-    positions = [shown.index(it) for it in ("be brief", "why?", "because", "complete · demo/m")]
-    assert positions == sorted(positions)
-    assert "first token 0.25 s · 3 tokens · 2.5 s" in shown
+    assert shown == (
+        "── system ──\nbe brief\n\n── user ──\nwhy?\n\n── assistant ──\nbecause\n\n"
+        f"complete · demo/m · first token 0.25 s · 3 tokens · 2.5 s · {run_id(1)}\n"
+    )
     last = run_here(["history", "show"]).stdout.decode()
     assert "truncated: the stream ended early · demo/m" in last
 
@@ -230,7 +229,7 @@ def test_export_has_all_texts_as_they_are(folder: Path) -> None:
     write_run(folder, run_id(90), "one ", killed=True)
     write_run(folder, run_id(91), "one two", continues=run_id(90))
     lines = run_here(["history", "export", "--format", "json"]).stdout.splitlines()
-    conversations = [msgspec.json.decode(line, type=Conversation) for line in lines]
+    conversations = [decoder(Conversation).decode(line) for line in lines]
     assert [it.messages[-1].content for it in conversations] == [*TEXTS, "one two"]
     assert [it.messages[0].content for it in conversations[:2]] == ["question 0", "question 1"]
     assert [it.id for it in conversations[-1].runs] == [run_id(90), run_id(91)]
@@ -304,20 +303,6 @@ def test_an_output_that_is_full_is_told(folder: Path) -> None:
         done = subprocess.run([*COMMAND, "history"], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
     assert done.stderr.startswith(b"error: cannot write the output: ")
-
-
-def test_a_long_sync_is_told_once_and_only_to_a_person(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = [0.0]
-    for person in (True, False):
-        monkeypatch.setattr("sys.stderr.isatty", lambda person=person: person, raising=False)
-        progress = _Progress(lambda: now[0])
-        for seconds in (0.5, 1.5, 2.5):
-            now[0] += seconds
-            progress(100, 1000)
-        told = capsys.readouterr().err
-        assert told == "importing the journals of 1000 runs, 100 are done…\n" * person
 
 
 def test_what_lies_beside_the_journals_hides_none_of_them() -> None:

@@ -358,7 +358,7 @@ def test_the_answer_itself_is_never_masked() -> None:
 # ---- a run that goes on with another
 
 
-EARLIER = Message("assistant", "Hello", "hm", complete=False)
+EARLIER = Message.plain("assistant", "Hello", "hm", complete=False)
 
 
 def test_the_earlier_text_comes_first_so_that_the_deltas_are_the_whole_answer() -> None:

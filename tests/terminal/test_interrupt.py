@@ -480,6 +480,28 @@ def test_any_other_signal_gives_the_terminal_back() -> None:
     assert written.endswith(b"\x1b[?2026l\x1b[?7h\x1b[0m\r\n")
 
 
+def test_where_it_ends_one_answer_ctrl_c_never_ends_the_process() -> None:
+    program = """
+import signal
+from chatstream.cancel import CancelToken
+from chatstream.terminal.interrupt import interrupts
+
+for _ in range(2):  # two answers
+    token = CancelToken()
+    with interrupts(token, ends="answer"):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0), "no time limit runs"
+    print(token.reason.message)
+token = CancelToken()
+with interrupts(token, ends="answer"):
+    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (143, b"stopped\nstopped\n", b"")
+
+
 def test_the_grace_of_an_inner_one_goes_on_until_the_outermost_is_left() -> None:
     token = CancelToken()
     with interrupts(token):
