@@ -25,16 +25,13 @@ from chatstream.bench.plan import Plan, Reason, enough, intended, order, prompt_
 from chatstream.bench.result import OK, Arm, Sample
 from chatstream.bench.source import Source, Wires
 from chatstream.cancel import CancelToken
-from chatstream.clock import Clock, monotonic
+from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.collector import resting
 from chatstream.errors import ChatstreamError
 from chatstream.events import Event
 from chatstream.flow import Pulse, close
 from chatstream.messages import ChatRequest, Message
 from chatstream.timing import Trace
-
-LOOK = 0.1
-"""Seconds between two looks at a source without news."""
 
 TURN = 64
 """Events that are taken from one source before the others have their turn: well under 1 ms."""
@@ -176,7 +173,7 @@ class Run:
         now = self._clock()
         self._look = now >= self._look_at
         if self._look:
-            self._look_at = now + LOOK
+            self._look_at = now + POLL_SECONDS
         every = self._look or self._token.cancelled
         ended = [run for run in self._open if (every or run.has_more) and run.pull(self._token)]
         return [self._end(run) for run in ended]

@@ -25,7 +25,7 @@ from chatstream.bench.result import OK, Arm, Sample, Stall
 from chatstream.bench.source import Source, Wires
 from chatstream.bench.truth import Log, Script, Truth
 from chatstream.cancel import CancelToken
-from chatstream.clock import Clock, monotonic
+from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.collector import resting
 from chatstream.errors import ChatstreamError
 from chatstream.flow import Pulse, close
@@ -54,9 +54,6 @@ TPOT_ERROR = 0.005
 
 _WIDE = 80
 """Columns of a row with all its figures."""
-
-LOOK = 0.1
-"""Seconds between two looks at a source without news; there limits are looked at."""
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -243,7 +240,7 @@ def play(
         while any(stream.open for stream in running):
             wires.wait()
             token.check()
-            look = monotonic() - looked >= LOOK
+            look = monotonic() - looked >= POLL_SECONDS
             if look:
                 looked = monotonic()
             for stream in running:
