@@ -26,6 +26,7 @@ from chatstream.cli.app import COMMANDS
 from chatstream.engine.config_file import find
 from chatstream.engine.resolve import resolve
 from chatstream.engine.settings import FIELDS, Settings, choices
+from chatstream.engine.shapes import is_switch
 from chatstream.providers import PROVIDERS
 from chatstream.sinks.escape import clean
 from chatstream.sinks.output import Output
@@ -160,10 +161,12 @@ def _runs(context: Any, begun: str) -> Iterator[Item]:
             yield path.stem, found[0]
 
 
-def _setting_names(_context: Any, _begun: str) -> Iterator[Item]:
-    for name in FIELDS:
-        default = FIELDS[name].default
-        yield name, ", ".join(choices(name)) or ("" if default in (None, [], {}) else str(default))
+def _setting_names(context: Any, _begun: str) -> Iterator[Item]:
+    if context.parent.info_name != "config":  # the name of something else
+        return
+    for name, setting in FIELDS.items():
+        default = "" if setting.default in (None, [], {}) else str(setting.default)
+        yield name, ", ".join(choices(name)) or default
     yield "profile", "the profile that is used by default"
 
 
@@ -178,12 +181,7 @@ def _choices(name: str | None) -> list[str]:
     """The values of a setting that has just a few."""
     if name not in FIELDS:
         return []
-    return ["true", "false"] if bool in _kinds(name) else choices(name)
-
-
-def _kinds(name: str) -> tuple[Any, ...]:
-    kind = FIELDS[name].type
-    return (kind, *getattr(kind, "__args__", ()))
+    return ["true", "false"] if is_switch(FIELDS[name].type) else choices(name)
 
 
 def _code_themes(_context: Any, _begun: str) -> Iterator[Item]:

@@ -12,7 +12,7 @@ import typer
 from chatstream.cancel import CancelToken
 from chatstream.cli.options import takes
 from chatstream.engine.config_file import change, config_path, find, read
-from chatstream.engine.layers import usual_profile
+from chatstream.engine.layers import default_profile
 from chatstream.engine.resolve import check_given, parse, resolve, setting_hint
 from chatstream.engine.settings import ADDRESSES, FIELDS, SECRETS, TABLES, keys_of
 from chatstream.engine.whom import whom
@@ -171,7 +171,7 @@ def _value(name: str, profile: str | None) -> Any:
     exits.warn(resolved.warnings)
     if name == USUAL_PROFILE:
         file = find()
-        return resolved.profile or (usual_profile(file) if file else None)
+        return resolved.profile or (default_profile(file) if file else None)
     setting, *entry = keys_of(name)
     value = getattr(resolved.settings, setting)
     return value.get(entry[0]) if entry else value
