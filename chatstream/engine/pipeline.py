@@ -27,11 +27,11 @@ from chatstream.engine.services import (
     Tell,
     begin_ahead,
     candidates,
+    ignore_choice,
     labels,
     model_hint,
     model_of,
-    named,
-    nobody,
+    provider_name,
     provider_of,
 )
 from chatstream.engine.settings import OnDrop, Settings
@@ -65,7 +65,7 @@ def run(
     pool: Pool,
     caller: CancelToken,
     *,
-    tell: Tell = nobody,
+    tell: Tell = ignore_choice,
     follow: Follow = not_followed,
 ) -> Run:
     """One run with these settings; nothing is asked before it is read.
@@ -216,7 +216,7 @@ def _answer(
             first = ahead if its is models[0] else None
             provider = pool.take(its) or (yield from provider_of(its, token, tell, first))
             try:
-                if not named(its):  # the journal tells whom it was before anything is asked
+                if not provider_name(its):  # the journal tells whom it was before anything is asked
                     place = provider.endpoint
                     yield Metadata(provider=place.name, base_url=mask_address(place.base_url))
                     yield Pulse()
@@ -281,7 +281,7 @@ def _asked(
     from chatstream.store.journal import RequestRecord
 
     settings = resolved.settings
-    provider = named(first)
+    provider = provider_name(first)
     place = address(find(provider), first) if provider else ""
     return RequestRecord(
         messages=messages,
