@@ -13,10 +13,11 @@ ROOT = Path(chatstream.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 
 VALUES = {
-    *("errors", "events", "grammar", "messages", "cancel", "clock", "flow", "timing"),
+    *("errors", "events", "grammar", "messages", "cancel", "clock", "collector", "flow", "timing"),
     *("addresses", "fences", "inbox", "nearest", "redact", "text", "wording"),
+    *("merge", "readahead"),
 }
-PURE = {"wire", "accumulate"}
+PURE = {"wire", "transcript"}
 MAKERS = {"providers", "recovery", "stages", "sinks", "store"}
 ENGINE = VALUES | PURE | {"files", "transport"} | MAKERS
 USES = VALUES | PURE | {"files", "sinks", "store", "engine", "__version__"}  # of a run
@@ -43,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": USES | {"terminal", "bench", "providers"},  # it measures, and knows the services
     "api": USES,
     "__init__": USES | {"api"},
-    "__main__": {"cli", "sinks"},
+    "__main__": {"cli", "sinks", "collector"},
     "cli": EVERYTHING,
 }
 

@@ -82,7 +82,8 @@ def run(
     # While it is being made; and the time that imports take is no part of the run's.
     import chatstream.recovery.retry
     import chatstream.transport.exchange  # noqa: F401
-    from chatstream.stages.buffer import Pressure, buffer
+    from chatstream.readahead import Pressure
+    from chatstream.stages.buffer import buffer
     from chatstream.stages.coalesce import coalesce
     from chatstream.stages.journal import journal
     from chatstream.stages.seal import seal
@@ -165,7 +166,11 @@ def run(
 def _warned(
     warnings: Sequence[str], follow: Callable[[], Sequence[str]], events: Iterator[Event]
 ) -> Iterator[Event]:
-    """The warnings, and then the answer."""
+    """The warnings, and then the answer.
+
+    The first pulse opens the journal, so that no conversation names a run that has none.
+    """
+    yield Pulse()
     for warning in (*warnings, *follow()):
         yield Warn("settings", warning)
     yield from events

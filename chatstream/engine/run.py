@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from chatstream.cancel import SLICE, CancelToken
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS
 from chatstream.errors import Cancelled
 from chatstream.events import Event, Metadata, Stats, Terminal
 from chatstream.flow import Pulse, close, singly, without_signals
@@ -84,9 +85,9 @@ class Run:
     @property
     def partial(self) -> Message:
         """The answer so far. Raises `RuntimeError` for a run that keeps nothing."""
-        from chatstream.accumulate import Accumulator
+        from chatstream.transcript import Transcript
 
-        answer = Accumulator()
+        answer = Transcript()
         for event in singly(iter(list(self._log()))):
             answer.add(event)
         return answer.message
@@ -186,11 +187,12 @@ class Run:
     def _wait(self, kept: list[Event], at: int) -> None:
         """Until something comes, or for a moment.
 
-        The driver appends without the lock, so a wake-up may be missed: `SLICE` bounds the wait.
+        The driver appends without the lock, so a wake-up may be missed: the wait ends after
+        `POLL_SECONDS` all the same.
         """
         with self._moved:
             if self.active and len(kept) == at:
-                self._moved.wait(SLICE)
+                self._moved.wait(POLL_SECONDS)
 
     def _wake(self) -> None:
         with self._moved:

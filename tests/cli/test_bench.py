@@ -18,7 +18,7 @@ from chatstream.bench.result import Result, decode
 from tests.support.client import Finished, Running, run, server_flags
 from tests.support.loopback import NDJSON, Reply, Script
 
-pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("usual_colours")]
+pytestmark = pytest.mark.serial
 
 TOKENS = 12
 ANSWER = [
@@ -49,6 +49,7 @@ def prompts(server: Script) -> list[str]:
     return [request.json["messages"][-1]["content"] for request in server.requests]
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_it_prints_one_screen_without_escapes_into_a_pipe(server: Script) -> None:
     finished = bench(server, "-n", "6")
     assert (finished.status, finished.stderr) == (0, "")

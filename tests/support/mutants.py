@@ -287,9 +287,9 @@ MUTANTS = (
     ),
     Mutant(
         "a joined pulse forgets that it was connected",
-        "stages/buffer.py",
-        "connected = older.connected or newer.connected",
-        "connected = newer.connected",
+        "readahead.py",
+        "connected=older.connected or newer.connected",
+        "connected=newer.connected",
         ("stages/test_buffer.py",),
     ),
     Mutant(
