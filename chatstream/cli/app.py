@@ -200,17 +200,19 @@ class _Commands(Group):
 
 def _show_completion(ctx: Any, _option: Any, shell: str | None) -> None:
     if shell is not None and not ctx.resilient_parsing:
-        from chatstream.cli import shells
+        from chatstream.cli.completing import running_shell
+        from chatstream.completion import shells
 
-        typer.echo(shells.script(shells.chosen(shell)))
+        typer.echo(shells.script(shells.checked(shell or running_shell())))
         raise typer.Exit
 
 
 def _install_completion(ctx: Any, _option: Any, shell: str | None) -> None:
     if shell is not None and not ctx.resilient_parsing:
-        from chatstream.cli import shells
+        from chatstream.cli.completing import running_shell
+        from chatstream.completion import shells
 
-        typer.echo(shells.install(shells.chosen(shell)))
+        typer.echo(shells.install(shells.checked(shell or running_shell())))
         raise typer.Exit
 
 

@@ -17,8 +17,8 @@ from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
-from chatstream.cancel import SLICE, CancelToken
-from chatstream.clock import Deadline
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS, Deadline
 from chatstream.doctor.diagnosis import Finding
 from chatstream.doctor.terminal_checks import terminal
 from chatstream.engine import config_file
@@ -194,7 +194,7 @@ class _Job(Generic[T]):
             token.check()
             left = deadline.left()
             try:
-                self._outcome = self._ended.get(timeout=min(left, SLICE) if left else 0.001)
+                self._outcome = self._ended.get(timeout=min(left, POLL_SECONDS) if left else 0.001)
             except queue.Empty:
                 if not left:
                     self._outcome = TimedOut(f"no answer within {LIMIT:g} s")

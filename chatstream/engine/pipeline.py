@@ -168,7 +168,11 @@ def run(
 def _warned(
     warnings: Sequence[str], follow: Callable[[], Sequence[str]], events: Iterator[Event]
 ) -> Iterator[Event]:
-    """The warnings, and then the answer."""
+    """The warnings, and then the answer.
+
+    The first pulse opens the journal, so that no conversation names a run that has none.
+    """
+    yield Pulse()
     for warning in (*warnings, *follow()):
         yield Warn("settings", warning)
     yield from events
