@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.engine.endpoints import address
+from chatstream.engine.labels import labels_of
 from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved, learn_secrets
 from chatstream.engine.run import Question, Run
@@ -96,6 +97,7 @@ def run(
         model=models[0].model,
         continues=record.run if record else None,
         parent=question.parent,
+        labels=labels_of(settings.labels),
     )
     earlier = record.message if record and record.message.content.strip() else None
     kept_as = record.asked.stream_id if record and record.asked else opening.run
