@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from chatstream.store.conversation import Conversations
 
 from chatstream.engine.place import (
     BRANCHED,
@@ -16,6 +15,7 @@ from chatstream.engine.place import (
 from chatstream.engine.settings import resolve
 from chatstream.errors import UsageError
 from chatstream.messages import Message
+from chatstream.store.conversation import Conversations
 from chatstream.store.place import runs_folder, state_folder
 from tests.support.runs import run_id, write_run
 
