@@ -32,11 +32,14 @@ Phase = Literal["connect", "first_token", "between_tokens"]
 class Event(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True, gc=False):
     """What every event has. `seq` -1 and `t` -1.0 mean: not stamped yet.
 
+    `stream` is the label of the run among several that are read together (`merge`).
+
     Events hold no references back, so the garbage collector need not look at them.
     """
 
     seq: int = -1
     t: float = -1.0
+    stream: str | None = None
 
 
 class Metadata(Event, tag="metadata"):

@@ -12,8 +12,9 @@ ROOT = Path(chatstream.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 
 VALUES = {
-    *("errors", "events", "grammar", "messages", "cancel", "clock", "flow", "timing"),
+    *("errors", "events", "grammar", "messages", "cancel", "clock", "collector", "flow", "timing"),
     *("addresses", "fences", "inbox", "nearest", "redact", "text", "wording"),
+    *("merge", "readahead"),
 }
 PURE = {"wire", "transcript"}
 MAKERS = {"providers", "recovery", "stages", "sinks", "store"}
@@ -37,10 +38,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": ENGINE,
     "terminal": USES,
     "bench": USES | {"terminal"},
+    "completion": USES | {"providers", "terminal", "bench"},  # what each of them may be given
     "doctor": USES | {"terminal", "bench", "providers"},  # it measures, and knows the services
     "api": USES,
     "__init__": USES | {"api"},
-    "__main__": {"cli", "sinks"},
+    "__main__": {"cli", "sinks", "collector"},
     "cli": EVERYTHING,
 }
 
@@ -56,7 +58,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "markdown_it": ("sinks/",),
     "typer": ("cli/",),
     "difflib": ("nearest.py",),
-    "tomlkit": ("engine/config_file.py", "cli/configure.py"),
+    "tomlkit": ("engine/config_file.py",),
 }
 
 # What must not be imported while a module is imported: it would slow every start.

@@ -17,12 +17,13 @@ from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
-from chatstream.cancel import SLICE, CancelToken
-from chatstream.clock import Deadline
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS, Deadline
 from chatstream.doctor.diagnosis import Finding
 from chatstream.doctor.terminal_checks import terminal
 from chatstream.engine import config_file
 from chatstream.engine.endpoints import address, named_by_variables
+from chatstream.engine.resolve import Resolved, mistakes, resolve
 from chatstream.engine.services import (
     Server,
     at_provider,
@@ -32,7 +33,7 @@ from chatstream.engine.services import (
     server_of,
     with_key,
 )
-from chatstream.engine.settings import KEYS, Resolved, Settings, mistakes, resolve
+from chatstream.engine.settings import KEYS, Settings
 from chatstream.errors import (
     AuthError,
     ChatstreamError,
@@ -193,7 +194,7 @@ class _Job(Generic[T]):
             token.check()
             left = deadline.left()
             try:
-                self._outcome = self._ended.get(timeout=min(left, SLICE) if left else 0.001)
+                self._outcome = self._ended.get(timeout=min(left, POLL_SECONDS) if left else 0.001)
             except queue.Empty:
                 if not left:
                     self._outcome = TimedOut(f"no answer within {LIMIT:g} s")

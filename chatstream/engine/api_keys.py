@@ -14,8 +14,8 @@ import threading
 from typing import IO, TYPE_CHECKING
 
 from chatstream.addresses import unquoted
-from chatstream.cancel import SLICE, CancelToken
-from chatstream.clock import Deadline
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS, Deadline
 from chatstream.errors import ConfigError
 from chatstream.redact import redact
 
@@ -137,7 +137,7 @@ class _Reading:
         """Whether all has been read, waited for until the deadline. Raises the token's reason."""
         while self._thread.is_alive() and not deadline.passed:
             token.check()
-            self._thread.join(SLICE)
+            self._thread.join(POLL_SECONDS)
         return not self._thread.is_alive()
 
     def _run(self) -> None:

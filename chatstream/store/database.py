@@ -24,7 +24,7 @@ from pathlib import Path
 
 from chatstream.clock import Deadline
 from chatstream.errors import JournalError
-from chatstream.files import PRIVATE_FILE, Lock, make_private
+from chatstream.files import LOCK_POLL_SECONDS, PRIVATE_FILE, Lock, make_private
 from chatstream.store.migrations import MIGRATIONS, migrate, teach, version
 
 NAME = "history.db"
@@ -32,7 +32,6 @@ LOCK = "history.lock"
 PATIENCE = 30.0  # seconds to wait for other processes, each of which needs milliseconds
 FAILURES = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite raises; the latter when its message quotes a damaged name."""
-_RETRY = 0.01  # seconds between two looks at the lock
 _COMPANIONS = ("", "-wal", "-shm")
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # A migration that does not fit, or a header that SQLite does not understand.
@@ -222,7 +221,7 @@ class Database:
 def _wait(deadline: Deadline) -> None:
     if deadline.passed:
         raise _busy()
-    time.sleep(_RETRY)  # flock has no time limit of its own
+    time.sleep(LOCK_POLL_SECONDS)
 
 
 def _opened(path: Path) -> int | None:
