@@ -113,6 +113,20 @@ def _runs(line: Line) -> Iterator[Item]:
             yield path.stem, found[0]
 
 
+def _conversations(_line: Line) -> Iterator[Item]:
+    """The names of conversations, each with its first question, the newest first."""
+    from chatstream.store.heads import Heads
+    from chatstream.store.journal import SUFFIX
+    from chatstream.store.place import runs_folder, state_folder
+    from chatstream.store.reading import glimpse
+
+    heads = Heads(state_folder())
+    for root in sorted(heads.sizes(), reverse=True):
+        if name := heads.of(root).name:
+            found = glimpse(runs_folder() / (root + SUFFIX))
+            yield name, found[0] if found else ""
+
+
 def _setting_names(_line: Line) -> Iterator[Item]:
     for name in FIELDS:
         default = FIELDS[name].default
@@ -155,6 +169,7 @@ VALUES: dict[str, Callable[[Line], Iterable[Item]]] = {
     "source": _runs,
     "at": _runs,
     "edit": _runs,
+    "name": _conversations,
     "setting": _setting_names,
     "value": _setting_values,
     "code_theme": _code_themes,

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.engine.endpoints import address
+from chatstream.engine.labels import labels_of
 from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved, learn_secrets
 from chatstream.engine.run import Question, Run
@@ -96,6 +97,7 @@ def run(
         model=models[0].model,
         continues=record.run if record else None,
         parent=question.parent,
+        labels=labels_of(settings.labels),
     )
     earlier = record.message if record and record.message.content.strip() else None
     kept_as = record.asked.stream_id if record and record.asked else opening.run
@@ -166,7 +168,11 @@ def run(
 def _warned(
     warnings: Sequence[str], follow: Callable[[], Sequence[str]], events: Iterator[Event]
 ) -> Iterator[Event]:
-    """The warnings, and then the answer."""
+    """The warnings, and then the answer.
+
+    The first pulse opens the journal, so that no conversation names a run that has none.
+    """
+    yield Pulse()
     for warning in (*warnings, *follow()):
         yield Warn("settings", warning)
     yield from events

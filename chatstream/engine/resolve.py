@@ -23,7 +23,7 @@ from typing import Any, get_args
 import msgspec
 
 from chatstream.addresses import same_server
-from chatstream.engine import config_file, headers
+from chatstream.engine import config_file, headers, labels
 from chatstream.engine.config_file import ConfigFile
 from chatstream.engine.layers import TOP_LEVEL, Layer, from_file, profiles_in, without
 from chatstream.engine.places import PLACE, settings_of, split
@@ -51,6 +51,9 @@ _ROUTING = FOR_ONE_PROVIDER | {"provider", "strategy", "fallback", "proxy", "ca_
 """The settings that decide where a question goes, and over what."""
 
 _MAY_BE_EMPTY = frozenset({"system", "options"})
+
+_CHECKS = {"headers": headers.checked, "labels": labels.checked}
+"""What else a table has to be; as an option, each entry is one text."""
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -102,7 +105,7 @@ def resolve(
         elsewhere = "base_url" in values and not _same(its.get("base_url"), values["base_url"])
         for name, value in its.items():
             _learn(name, value)
-            if name == "options" and isinstance(value, dict):
+            if name == "labels" or (name == "options" and isinstance(value, dict)):
                 values[name] = {**_typed(name, value, layer.subject), **values.get(name, {})}
                 origins.setdefault(name, layer.origin(name))
             elif name == "headers":
@@ -276,8 +279,9 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
     if field is None:
         at = subject(name).removesuffix(name)
         raise ConfigError(f"{at}unknown setting {name!r}", hint=setting_hint(name))
-    if name == "headers" and subject(name).startswith("--"):  # each is one text
-        return headers.checked(value, subject(name))
+    check = _CHECKS.get(name)
+    if check is not None and subject(name).startswith("--"):
+        return check(value, subject(name))
     if name not in _MAY_BE_EMPTY and _is_empty(value):
         check_given(subject(name), value)
     try:
@@ -286,7 +290,7 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
         hint = did_you_mean(value, misfit.words) if isinstance(value, str) else None
         what = subject(name, *misfit.keys)
         raise _kind(what)(f"{what} {misfit}", hint=hint) from None
-    return headers.checked(fit, subject(name)) if name == "headers" else fit
+    return check(fit, subject(name)) if check is not None else fit
 
 
 def setting_hint(name: str) -> str | None:

@@ -93,6 +93,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Option("Question", "The system prompt.", value="TEXT", names=("--system", "-s")),
     ] = None
+    labels: Annotated[
+        dict[str, str],
+        Option(
+            "Question",
+            "Label the runs for the history: project and agent.",
+            value="NAME=VALUE",
+            names=("--label",),
+            option_help="Label the run for the history: project=NAME or agent=NAME. Repeatable.",
+            rare=True,
+        ),
+    ] = {}
     temperature: Annotated[
         Annotated[float, msgspec.Meta(ge=0)] | None,
         _request(
