@@ -1,4 +1,4 @@
-"""Numbers on the command line: read as those of the settings are, with limits and in their words.
+"""Numbers on the command line, with limits: read and reported as those of the settings are.
 
 Each function makes a `parser` for typer. What does not fit is one line that names the option, what
 it takes and what was given; infinities, NaN and numbers that no system call takes never fit.
