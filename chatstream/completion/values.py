@@ -13,6 +13,7 @@ from chatstream.engine.config_file import find
 from chatstream.engine.configuration import USUAL_PROFILE
 from chatstream.engine.resolve import resolve
 from chatstream.engine.settings import FIELDS, Settings, choices
+from chatstream.engine.shapes import is_switch
 from chatstream.providers import PROVIDERS
 from chatstream.sinks.escape import clean
 
@@ -52,9 +53,7 @@ def _few(name: str) -> list[str]:
     """The values of a setting that has only a few."""
     if name not in FIELDS:
         return []
-    kind = FIELDS[name].type
-    is_switch = bool in (kind, *getattr(kind, "__args__", ()))
-    return ["true", "false"] if is_switch else choices(name)
+    return ["true", "false"] if is_switch(FIELDS[name].type) else choices(name)
 
 
 def _providers(_line: Line) -> Iterator[Item]:
