@@ -63,6 +63,7 @@ class Option(About, frozen=True, kw_only=True):
     rare: bool = False
 
 
+# The options of each group.
 _server = partial(Option, "Model and server")
 _request = partial(Option, "Request")
 _failures = partial(Option, "Failures and delays")
