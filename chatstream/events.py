@@ -32,11 +32,21 @@ Phase = Literal["connect", "first_token", "between_tokens"]
 class Event(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True, gc=False):
     """What every event has. `seq` -1 and `t` -1.0 mean: not stamped yet.
 
+    `stream` is the label of the run among several that are read together (`merge`).
+
     Events hold no references back, so the garbage collector need not look at them.
     """
 
     seq: int = -1
     t: float = -1.0
+    stream: str | None = None
+
+
+class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the user says about a run, for the history; sent to nobody."""
+
+    project: str | None = None
+    agent: str | None = None
 
 
 class Metadata(Event, tag="metadata"):
@@ -53,6 +63,7 @@ class Metadata(Event, tag="metadata"):
     started_at: str | None = None  # RFC 3339, UTC
     continues: str | None = None  # the run whose unfinished answer this run completes
     parent: str | None = None  # the run whose answer this question follows
+    labels: Labels | None = None
 
 
 class Content(Event, tag="content"):

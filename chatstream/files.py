@@ -27,8 +27,8 @@ PRIVATE_FOLDER = 0o700
 MOST = 64 * 1024 * 1024
 """Bytes of a file that is read whole."""
 
-_LOOK = 0.01
-"""Seconds between two looks at a lock: flock has no time limit of its own."""
+LOCK_POLL_SECONDS = 0.01
+"""Between two attempts to take a lock: flock has no time limit of its own."""
 
 
 def replace(path: Path, data: bytes, *, mode: int | None = None, sync: bool = True) -> None:
@@ -173,7 +173,7 @@ def alone(folder: Path, patience: Deadline) -> Iterator[None]:
         while not lock.take(alone=True):
             if patience.passed:
                 raise TimeoutError(errno.ETIMEDOUT, "another process is changing it", str(folder))
-            time.sleep(_LOOK)
+            time.sleep(LOCK_POLL_SECONDS)
         yield
     finally:
         lock.close()

@@ -16,6 +16,7 @@ import gc
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import islice, repeat
 from typing import Any, Literal
 
@@ -24,15 +25,13 @@ from chatstream.bench.plan import Plan, Reason, enough, intended, order, prompt_
 from chatstream.bench.result import OK, Arm, Sample
 from chatstream.bench.source import Source, Wires
 from chatstream.cancel import CancelToken
-from chatstream.clock import Clock, monotonic
+from chatstream.clock import POLL_SECONDS, Clock, monotonic
+from chatstream.collector import resting
 from chatstream.errors import ChatstreamError
 from chatstream.events import Event
 from chatstream.flow import Pulse, close
 from chatstream.messages import ChatRequest, Message
 from chatstream.timing import Trace
-
-LOOK = 0.1
-"""Seconds between two looks at a source without news."""
 
 TURN = 64
 """Events that are taken from one source before the others have their turn: well under 1 ms."""
@@ -174,7 +173,7 @@ class Run:
         now = self._clock()
         self._look = now >= self._look_at
         if self._look:
-            self._look_at = now + LOOK
+            self._look_at = now + POLL_SECONDS
         every = self._look or self._token.cancelled
         ended = [run for run in self._open if (every or run.has_more) and run.pull(self._token)]
         return [self._end(run) for run in ended]
@@ -286,14 +285,12 @@ class _Quiet:
         self._cpu_clock = cpu_clock
         self._spent = 0.0, 0.0
         self._since: tuple[float, float] | None = None
-        self._enabled = True
+        self._resting = ExitStack()
 
     def begin(self) -> None:
         """Idempotent, as `end` is."""
         if self._since is None:
-            self._enabled = gc.isenabled()
-            gc.collect()
-            gc.disable()
+            self._resting.enter_context(resting())
             self._since = self._clock(), self._cpu_clock()
 
     def end(self) -> None:
@@ -301,8 +298,7 @@ class _Quiet:
         if self._since is not None:
             self._spent = self.spent()
             self._since = None
-            if self._enabled:
-                gc.enable()
+            self._resting.close()
 
     def spent(self) -> tuple[float, float]:
         """Seconds of time and of processor time until now."""

@@ -10,11 +10,10 @@ its figures, and the exit status is then 5, client-bound.
 
 from __future__ import annotations
 
-import gc
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from itertools import accumulate, pairwise
 from statistics import median
 from typing import Literal
@@ -26,7 +25,8 @@ from chatstream.bench.result import OK, Arm, Sample, Stall
 from chatstream.bench.source import Source, Wires
 from chatstream.bench.truth import Log, Script, Truth
 from chatstream.cancel import CancelToken
-from chatstream.clock import Clock, monotonic
+from chatstream.clock import POLL_SECONDS, Clock, monotonic
+from chatstream.collector import resting
 from chatstream.errors import ChatstreamError
 from chatstream.flow import Pulse, close
 from chatstream.messages import ChatRequest, Message
@@ -54,9 +54,6 @@ TPOT_ERROR = 0.005
 
 _WIDE = 80
 """Columns of a row with all its figures."""
-
-LOOK = 0.1
-"""Seconds between two looks at a source without news; there limits are looked at."""
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -163,7 +160,7 @@ def selftest(
     with Truth() as truth:
         for case in cases:
             if case.kernel or any(row.clock == "kernel" for row in rows):
-                with wires_for(truth.url, case.kernel) as wires, quiet():
+                with wires_for(truth.url, case.kernel) as wires, resting():
                     sources = [wires.source(ARM) for _ in range(case.streams)]
                     play(wires, [(source, COLD) for source in sources], token)
                     samples = play(wires, [(source, case.script) for source in sources], token)
@@ -179,19 +176,6 @@ def _log(truth: Truth, prompt: str, case: Case) -> Log:
         return truth.log(prompt)
     except LookupError:
         return Log(prompt=prompt, script=case.script, asked=0.0)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No garbage collection in here: it looks like a delta that is late."""
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 # ---- playing
@@ -256,7 +240,7 @@ def play(
         while any(stream.open for stream in running):
             wires.wait()
             token.check()
-            look = monotonic() - looked >= LOOK
+            look = monotonic() - looked >= POLL_SECONDS
             if look:
                 looked = monotonic()
             for stream in running:

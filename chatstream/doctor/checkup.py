@@ -17,22 +17,23 @@ from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
-from chatstream.cancel import SLICE, CancelToken
-from chatstream.clock import Deadline
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS, Deadline
 from chatstream.doctor.diagnosis import Finding
 from chatstream.doctor.terminal_checks import terminal
 from chatstream.engine import config_file
-from chatstream.engine.endpoints import address, named_by_variables
+from chatstream.engine.endpoints import address, providers_in_environment
+from chatstream.engine.resolve import Resolved, mistakes, resolve
 from chatstream.engine.services import (
     Server,
     at_provider,
     awaited,
     model_names,
-    named,
+    provider_name,
     server_of,
     with_key,
 )
-from chatstream.engine.settings import KEYS, Resolved, Settings, mistakes, resolve
+from chatstream.engine.settings import KEYS, Settings
 from chatstream.errors import (
     AuthError,
     ChatstreamError,
@@ -153,7 +154,7 @@ def servers(settings: Settings | None, token: CancelToken) -> Iterator[Finding]:
 def _own(settings: Settings | None) -> str | None:
     """The provider that the settings name, if they name one that there is."""
     try:
-        name = named(settings) if settings is not None else None
+        name = provider_name(settings) if settings is not None else None
         return name if name is not None and find(name) else None
     except ChatstreamError:
         return None
@@ -166,7 +167,7 @@ def _targets(settings: Settings | None) -> dict[str, Settings]:
     its = settings or Settings()
     return {
         name: replace(its, provider=own) if name == own else at_provider(its, name)
-        for name in dict.fromkeys([*([own] if own else []), *local, *named_by_variables()])
+        for name in dict.fromkeys([*([own] if own else []), *local, *providers_in_environment()])
     }
 
 
@@ -193,7 +194,7 @@ class _Job(Generic[T]):
             token.check()
             left = deadline.left()
             try:
-                self._outcome = self._ended.get(timeout=min(left, SLICE) if left else 0.001)
+                self._outcome = self._ended.get(timeout=min(left, POLL_SECONDS) if left else 0.001)
             except queue.Empty:
                 if not left:
                     self._outcome = TimedOut(f"no answer within {LIMIT:g} s")

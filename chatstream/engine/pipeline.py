@@ -20,20 +20,22 @@ from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.engine.endpoints import address
+from chatstream.engine.labels import labels_of
 from chatstream.engine.pool import Pool
+from chatstream.engine.resolve import Resolved, learn_secrets
 from chatstream.engine.run import Question, Run
 from chatstream.engine.services import (
     Tell,
     begin_ahead,
     candidates,
+    ignore_choice,
     labels,
     model_hint,
     model_of,
-    named,
-    nobody,
+    provider_name,
     provider_of,
 )
-from chatstream.engine.settings import OnDrop, Resolved, Settings, learn_secrets
+from chatstream.engine.settings import OnDrop, Settings
 from chatstream.errors import Cancelled, ConfigError, ModelNotFound
 from chatstream.events import Event, Metadata, Warn, new_run
 from chatstream.flow import Open, Pulse, Stage, pipe, singly
@@ -64,7 +66,7 @@ def run(
     pool: Pool,
     caller: CancelToken,
     *,
-    tell: Tell = nobody,
+    tell: Tell = ignore_choice,
     follow: Follow = not_followed,
 ) -> Run:
     """One run with these settings; nothing is asked before it is read.
@@ -81,7 +83,8 @@ def run(
     # While it is being made; and the time that imports take is no part of the run's.
     import chatstream.recovery.retry
     import chatstream.transport.exchange  # noqa: F401
-    from chatstream.stages.buffer import Pressure, buffer
+    from chatstream.readahead import Pressure
+    from chatstream.stages.buffer import buffer
     from chatstream.stages.coalesce import coalesce
     from chatstream.stages.journal import journal
     from chatstream.stages.seal import seal
@@ -94,6 +97,7 @@ def run(
         model=models[0].model,
         continues=record.run if record else None,
         parent=question.parent,
+        labels=labels_of(settings.labels),
     )
     earlier = record.message if record and record.message.content.strip() else None
     kept_as = record.asked.stream_id if record and record.asked else opening.run
@@ -164,7 +168,11 @@ def run(
 def _warned(
     warnings: Sequence[str], follow: Callable[[], Sequence[str]], events: Iterator[Event]
 ) -> Iterator[Event]:
-    """The warnings, and then the answer."""
+    """The warnings, and then the answer.
+
+    The first pulse opens the journal, so that no conversation names a run that has none.
+    """
+    yield Pulse()
     for warning in (*warnings, *follow()):
         yield Warn("settings", warning)
     yield from events
@@ -210,7 +218,7 @@ def _answer(
             first = ahead if its is models[0] else None
             provider = pool.take(its) or (yield from provider_of(its, token, tell, first))
             try:
-                if not named(its):  # the journal tells whom it was before anything is asked
+                if not provider_name(its):  # the journal tells whom it was before anything is asked
                     place = provider.endpoint
                     yield Metadata(provider=place.name, base_url=mask_address(place.base_url))
                     yield Pulse()
@@ -275,7 +283,7 @@ def _asked(
     from chatstream.store.journal import RequestRecord
 
     settings = resolved.settings
-    provider = named(first)
+    provider = provider_name(first)
     place = address(find(provider), first) if provider else ""
     return RequestRecord(
         messages=messages,

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from chatstream.cancel import SLICE, CancelToken
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS
 from chatstream.errors import Cancelled
 from chatstream.events import Event, Metadata, Stats, Terminal
 from chatstream.flow import Pulse, close, singly, without_signals
@@ -186,11 +187,12 @@ class Run:
     def _wait(self, kept: list[Event], at: int) -> None:
         """Until something comes, or for a moment.
 
-        The driver appends without the lock, so a wake-up may be missed: `SLICE` bounds the wait.
+        The driver appends without the lock, so a wake-up may be missed: the wait ends after
+        `POLL_SECONDS` all the same.
         """
         with self._moved:
             if self.active and len(kept) == at:
-                self._moved.wait(SLICE)
+                self._moved.wait(POLL_SECONDS)
 
     def _wake(self) -> None:
         with self._moved:

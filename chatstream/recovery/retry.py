@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
-from chatstream.clock import Clock, Deadline, monotonic
+from chatstream.clock import POLL_SECONDS, Clock, Deadline, monotonic
 from chatstream.errors import BadRequest, ChatstreamError, ContentPolicy, ContextLength
 from chatstream.events import (
     Content,
@@ -41,9 +41,6 @@ from chatstream.recovery.seam import Diverged, Seam
 log = logging.getLogger(__name__)
 
 OnDrop = Literal["continue", "restart", "stop", "fallback"]
-
-PULSE = 0.1
-"""Seconds between two pulses of a pause."""
 
 LONGEST = 2 * 1024 * 1024
 """Characters of a text that is continued. No model takes as many back; memory stays flat."""
@@ -294,7 +291,7 @@ class _Run:
 
     def _pause(self, seconds: float, token: CancelToken) -> Iterator[Event]:
         deadline = Deadline(seconds, self._clock)
-        while (left := deadline.left()) and not self._sleep(token, min(PULSE, left)):
+        while (left := deadline.left()) and not self._sleep(token, min(POLL_SECONDS, left)):
             yield Pulse(t=self._clock(), connected=False)
         token.check()
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chatstream.clock import Clock, monotonic
+from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.events import Content, Event, Reasoning
 from chatstream.flow import Pulse, Stage, close
 
@@ -27,9 +27,6 @@ OLD = 0.05
 
 LONGEST = 0.1
 """Seconds."""
-
-TICK = 0.1
-"""Seconds: the longest time between two pulses."""
 
 
 def coalesce(clock: Clock = monotonic) -> Stage:
@@ -82,7 +79,7 @@ class _Coalesce:
 
     def _cannot_wait(self) -> bool:
         """Whether the next pulse may be too late for what is held."""
-        return self._arrival() - self._since + TICK > LONGEST
+        return self._arrival() - self._since + POLL_SECONDS > LONGEST
 
     def _arrival(self) -> float:
         """The time, read once an arrival: its events and the pulse after them share it."""

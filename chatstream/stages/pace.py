@@ -11,12 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from chatstream.clock import Clock, monotonic
+from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.events import Event
 from chatstream.flow import Pulse, Stage, close
-
-PULSE = 0.1
-"""Seconds between two pulses."""
 
 Sleep = Callable[[float], bool]
 """Sleeps so many seconds; True if it was cut short."""
@@ -35,7 +32,7 @@ def pace(speed: float, sleep: Sleep, clock: Clock = monotonic) -> Stage:
                         shift = clock() - due
                     while (left := due + shift - clock()) > 0:
                         yield Pulse()
-                        if sleep(min(left, PULSE)):
+                        if sleep(min(left, POLL_SECONDS)):
                             return
                 yield event
         finally:

@@ -37,8 +37,8 @@ from chatstream.events import (
 )
 from chatstream.flow import Burst, Finish, Pulse, Stage, close
 from chatstream.messages import Message
+from chatstream.readahead import Pressure
 from chatstream.redact import redact_event
-from chatstream.stages.buffer import Pressure
 from chatstream.transcript import UsageSum
 from chatstream.wording import bounded
 

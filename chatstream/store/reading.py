@@ -28,6 +28,7 @@ from chatstream.events import (
     Content,
     Done,
     Error,
+    Labels,
     Metadata,
     Reasoning,
     Terminal,
@@ -54,6 +55,7 @@ SLICE = 64 * 1024
 _MARK = re.compile(rb',"crc":([0-9]{1,10})}\r?$')
 _IS_JOURNAL = b'"digest":"sha256:'  # in the first line
 _GLIMPSE = 1024 * 1024
+_OPENING = 4096  # bytes that hold the event that opens a run, but for what was asked
 _TAIL = 64 * 1024  # bytes at the end of a journal that hold its last line, whatever it is
 
 
@@ -191,6 +193,7 @@ class Record(msgspec.Struct, kw_only=True):
     asked: RequestRecord | None
     continues: str | None
     parent: str | None
+    labels: Labels | None
     provider: str | None
     model: str | None
     base_url: str | None
@@ -262,6 +265,7 @@ def read(path: Path) -> Record:
         asked=asked,
         continues=opening.continues,
         parent=opening.parent,
+        labels=opening.labels,
         provider=who.provider,
         model=who.model,
         base_url=who.base_url,
@@ -309,6 +313,22 @@ def find(folder: Path, run: str) -> Path:
             f"{run!r} matches {len(found)} runs", hint="give more characters of the id"
         )
     raise UsageError(f"there is no run {run!r}", hint="`chatstream history` lists them")
+
+
+def opening(path: Path) -> Metadata | None:
+    """The event that opens a run; None for any other file. Quick: what was asked is not read."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline(_OPENING)
+            before, request, _ = first.partition(b',"request":')
+            if request:
+                first = before + b"}"
+            elif not first.endswith(b"\n"):
+                first += file.readline()
+    except OSError:
+        return None
+    event = _decoded(first)
+    return event if isinstance(event, Metadata) and event.run else None
 
 
 def last_unfinished(folder: Path) -> Path:

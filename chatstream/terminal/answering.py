@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from chatstream.cancel import CancelToken
 from chatstream.engine.pipeline import Follow, failed, not_followed, run
 from chatstream.engine.pool import Pool
+from chatstream.engine.resolve import Resolved, without_configuration
 from chatstream.engine.run import Question, Run
-from chatstream.engine.services import Choice, Tell, named, nobody
-from chatstream.engine.settings import Resolved, without_configuration
+from chatstream.engine.services import Choice, Tell, ignore_choice, provider_name
 from chatstream.errors import ChatstreamError
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Answering:
     """What a command needs to begin a run and to show it.
 
-    `arguments` are those of the command; `flags` those of them that are settings.
+    `flags` are the settings that its command line gives, `arguments` the other arguments.
     """
 
     def __init__(self, arguments: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
@@ -39,8 +39,9 @@ class Answering:
         self._pool = Pool()
         self.settings = without_configuration(flags)
         self._arguments = arguments
+        self._render: bool | None = flags.get("render")
         self._copying: Copying | None = None
-        self._choices: list[Choice] | None = None  # who is asked, where the settings name nobody
+        self._choices: list[Choice] | None = None  # who is asked if the settings name nobody
 
     def use(self, resolved: Resolved, copying: Callable[[], Copying | None]) -> None:
         """These settings hold. Raises `ConfigError`, `UsageError` for a look that cannot be had.
@@ -52,7 +53,7 @@ class Answering:
             resolved.settings,
             as_json=given["as_json"],
             plain=given["plain"],
-            render=given["render"],
+            render=self._render,
         )
         self.settings = resolved.settings
         self._copying = copying()
@@ -62,8 +63,8 @@ class Answering:
     ) -> Run:
         """The run that asks this, for a reader such as this command has."""
         given = self._arguments
-        tell: Tell = nobody
-        if not named(resolved.settings):
+        tell: Tell = ignore_choice
+        if not provider_name(resolved.settings):
             self._choices = []
             tell = self._choices.append
         question = replace(

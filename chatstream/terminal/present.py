@@ -8,7 +8,6 @@
 """
 
 import contextlib
-import gc
 import io
 import os
 import sys
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, TextIO, cast
 
 from chatstream.cancel import CancelToken
+from chatstream.collector import settle
 from chatstream.engine.settings import Settings, When
 from chatstream.errors import Cancelled, ConfigError, OutputError, UsageError
 from chatstream.events import Content, Done, Error, Event, Terminal
@@ -201,9 +201,7 @@ def show(events: Iterator[Event], sink: Sink, token: CancelToken) -> int:
         try:
             for event in events:
                 if type(event) is Pulse:
-                    if not gc.isenabled():  # the start is over, see __main__
-                        gc.freeze()
-                        gc.enable()
+                    settle()
                 elif type(event) is Done or type(event) is Error:
                     terminal = event
                 yield event

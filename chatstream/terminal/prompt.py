@@ -19,8 +19,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chatstream.cancel import SLICE, CancelToken
-from chatstream.clock import Clock, Deadline, monotonic
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS, Clock, Deadline, monotonic
 from chatstream.errors import UsageError
 from chatstream.sinks.notes import standard_error
 from chatstream.text import STANDARD_INPUT, argument, decoded
@@ -134,7 +134,7 @@ class _Feed:
         try:
             while len(data) <= self._left:
                 self._token.check()
-                if os.name == "posix" and not select.select([descriptor], [], [], SLICE)[0]:
+                if os.name == "posix" and not select.select([descriptor], [], [], POLL_SECONDS)[0]:
                     if not told and patience.passed:
                         told = True
                         self._tell(f"waiting for {_STDIN}; Ctrl+D ends it{way_out}")

@@ -31,7 +31,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
-from chatstream.clock import monotonic
+from chatstream.clock import POLL_SECONDS, monotonic
 from chatstream.errors import ChatstreamError, Truncated
 from chatstream.inbox import Empty, Inbox
 from chatstream.timing import Trace
@@ -40,9 +40,6 @@ from chatstream.transport.body import Chunked, Framing, Sized, UntilClose
 from chatstream.transport.dial import OPTIONS, Guard, dial
 from chatstream.transport.head import body_length, read_head
 from chatstream.transport.proxies import Proxy
-
-TICK = 0.1
-"""Seconds: the longest that a reader is without control, so the pace of spinners and limits."""
 
 _RECEIVE = 64 * 1024
 
@@ -89,7 +86,7 @@ class SocketHandle(Guard):
     def wait(self) -> Any:
         """What the opening thread says within a tick: a response, an exception, or None."""
         with contextlib.suppress(Empty):
-            return self.inbox.get(TICK)
+            return self.inbox.get(POLL_SECONDS)
         return None
 
     def answer(self, item: requests.Response | Exception) -> None:
@@ -133,7 +130,7 @@ class SocketHandle(Guard):
         sock.settimeout(0)
         with contextlib.suppress(OSError):  # nothing there, or an error that recv tells again
             held = file.peek()
-        sock.settimeout(TICK)
+        sock.settimeout(POLL_SECONDS)
         return file.read(len(held)) if held else b""
 
     def receive(self, sock: socket.socket) -> bytes | None:

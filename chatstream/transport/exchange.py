@@ -2,8 +2,8 @@
 
 1. The request is opened on a thread of its own, so that name look-up, connect, TLS and a server
    that loads its model for minutes never take control from the reader: it yields a `Tick` at
-   least every `TICK` seconds, and once at the moment the request is on the wire. The body is
-   read by the reader itself.
+   least every `POLL_SECONDS`, and once at the moment the request is on the wire. The body is read
+   by the reader itself.
 2. A cancel ends the exchange at once, wherever it is; the reader then raises the token's reason.
 3. When the generator is closed or ends, the connection goes back to the pool if the body was
    read to its end, and is shut down otherwise: servers stop generating when we hang up.
@@ -42,7 +42,7 @@ from chatstream.transport import proxies, trust
 from chatstream.transport.ahead import ENDING, Ahead
 from chatstream.transport.body import unpack
 from chatstream.transport.causes import causes, innermost
-from chatstream.transport.connection import TICK, Body, SocketHandle, make_reachable
+from chatstream.transport.connection import Body, SocketHandle, make_reachable
 from chatstream.transport.dial import NobodyThere
 from chatstream.transport.head import codings
 
@@ -387,4 +387,4 @@ def _late(where: str, connect: float | None, handle: SocketHandle) -> TimedOut:
     return late
 
 
-__all__ = ["TICK", "Call", "Head", "Tick", "Transport"]
+__all__ = ["Call", "Head", "Tick", "Transport"]

@@ -39,7 +39,6 @@ from chatstream.bench.selftest import (
     gap_errors,
     p99,
     play,
-    quiet,
     sure_errors,
     true_stalls,
 )
@@ -47,6 +46,7 @@ from chatstream.bench.source import Source, Wires
 from chatstream.bench.truth import Log, Script, Truth
 from chatstream.bench.verdict import client_of
 from chatstream.cancel import CancelToken
+from chatstream.collector import resting
 from chatstream.engine.measuring import Measuring
 from chatstream.engine.settings import Settings
 from tests.bench.rig import Failed, Rig
@@ -131,7 +131,7 @@ def _wires(url: str, *, kernel: bool = True, ca_file: str | None = None) -> Meas
 
 def _play(server: Served, wires: Wires, asked: Sequence[tuple[Source, Script]]) -> Run:
     """Raises `Failed` when an answer is not whole."""
-    with quiet():
+    with resting():
         began, spent = time.monotonic(), time.process_time()
         samples = play(wires, asked, CancelToken())
         cpu = (time.process_time() - spent) / (time.monotonic() - began)

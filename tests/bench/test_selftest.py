@@ -439,7 +439,7 @@ def test_a_source_may_be_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_end_is_taken_when_it_comes_and_not_at_the_next_look(
     monkeypatch: pytest.MonkeyPatch, gap: float
 ) -> None:
-    monkeypatch.setattr(module, "LOOK", 3600.0)
+    monkeypatch.setattr(module, "POLL_SECONDS", 3600.0)
     deadline = Deadline(10.0)
 
     class Impatient:

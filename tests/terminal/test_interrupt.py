@@ -35,7 +35,7 @@ from tests.support.runs import done as run_done
 from tests.support.runs import run_id, write_run
 from tests.support.terminal import on_terminal
 
-pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("usual_colours")]
+pytestmark = pytest.mark.serial
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 ALL = [*SIGNALS, (signal.SIGHUP, 129)]
@@ -149,6 +149,7 @@ def test_ctrl_c_ends_the_wait_for_standard_input() -> None:
     assert isinstance(ev.decode(out.splitlines()[-1]), ev.Error)
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_the_partial_text_stays_on_stdout() -> None:
     body = itertools.chain(frames("ollama"), itertools.repeat(frames("ollama", ["\nmore"])[0]))
     with (
