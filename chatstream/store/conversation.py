@@ -78,7 +78,7 @@ class Conversations:
             records = map(self._record, attempts)
             if (answered := next(filter(_has_text, records), None)) is not None:
                 asked = answered.asked.messages if answered.asked else ()
-                turns.append([*asked, answered.message])
+                turns.append([*asked, *answered.messages])
         return [message for turn in reversed(turns) for message in turn]
 
     def parent(self, run: str) -> str | None:

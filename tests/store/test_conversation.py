@@ -8,7 +8,7 @@ import pytest
 
 from chatstream import events as ev
 from chatstream.errors import JournalError, UsageError
-from chatstream.messages import Message
+from chatstream.messages import Message, ProviderData, Reasoning, ToolCall, ToolResult
 from chatstream.store.conversation import Conversations
 from tests.support.runs import done, failed, run_id, running, write_run
 
@@ -225,3 +225,26 @@ def test_a_forged_or_damaged_journal_harms_nobody(tmp_path: Path, talks: Convers
     write_run(tmp_path, run_id(5), "a5", parent=run_id(4))
     with pytest.raises(JournalError, match=f"{run_id(4)}.* damaged in line"):
         talks.path(run_id(5))
+
+
+def test_a_path_has_the_rounds_of_tools_and_what_a_server_gave(
+    tmp_path: Path, talks: Conversations
+) -> None:
+    pieces = [
+        ev.Metadata(provider="p", base_url="https://a.example"),
+        ev.Reasoning("hm"),
+        ev.ReasoningData(provider_data={"signature": "s"}),
+        ev.ToolCall("1", "add", "{}"),
+        ev.ToolStart("1", "add"),
+        ev.ToolComplete("1", "add", "3", 0.1),
+        ev.Metadata(provider="p", base_url="https://a.example"),
+        ev.Content("three"),
+    ]
+    write_run(tmp_path, run_id(1), pieces=pieces)
+    given = ProviderData("p", {"signature": "s"}, "https://a.example")
+    _, *made = talks.path(run_id(1))
+    assert made == [
+        Message("assistant", [Reasoning("hm", given), ToolCall("1", "add", "{}")]),
+        Message("tool", [ToolResult("1", "add", "3")]),
+        Message("assistant", "three"),
+    ]
