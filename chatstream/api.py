@@ -52,6 +52,7 @@ def stream(
     key_variable           The environment variable that contains the API key.
     key_command            A shell command that prints the API key.
     system                 The system prompt.
+    labels={…}             Label the runs for the history: project and agent.
     temperature=T          Sampling temperature; higher is more varied.
     max_tokens=N           Limit the answer to N tokens.
     fallback_on_error      If a stream fails before its first token, ask once more without
