@@ -26,7 +26,6 @@ from chatstream.cli.options import (
     SaveCode,
     SaveImages,
     copying_in,
-    options_in,
     start_log,
     takes,
 )
@@ -76,8 +75,7 @@ def ask(
 
     def begin() -> Run:
         place = place_of(last=last, at=at, edit=edit, name=name)
-        given = {**flags, "options": options_in(flags["options"])}
-        resolved = resolved_at(place, given)
+        resolved = resolved_at(place, flags)
         answering.use(resolved, partial(copying_in, arguments))
         if encoding is not None:
             check_encoding(encoding)

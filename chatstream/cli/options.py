@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -24,7 +23,6 @@ from chatstream.cli.numbers import reader
 from chatstream.engine.settings import DECLARED, Option, Setting
 from chatstream.engine.shapes import is_list, is_number, is_switch, is_table
 from chatstream.errors import UsageError
-from chatstream.text import argument
 
 if TYPE_CHECKING:
     from chatstream.terminal.copying import Copying
@@ -161,7 +159,7 @@ CopyCode = Annotated[
 
 
 def file_path(text: str) -> Path:
-    """The path that an option names. An empty text, which would mean the current folder, is refused."""
+    """The path that an option names; an empty text would mean the current folder."""
     if not text.strip():
         raise typer.BadParameter("it is empty")
     if "\0" in text:
@@ -248,37 +246,3 @@ def copying_in(arguments: Mapping[str, Any]) -> Copying | None:
     copying = Copying(copy, code, to, save, images)
     copying.check()
     return copying
-
-
-def options_in(pairs: Sequence[str] | None) -> dict[str, Any] | None:
-    """The options in `-o KEY=VALUE`; each value is JSON, or else text. Raises `UsageError`."""
-    options: dict[str, Any] = {}
-    for pair in pairs or ():
-        key, equals, text = argument(pair, "-o").partition("=")
-        if not equals or not key:
-            raise UsageError(f"-o {pair!r} is not KEY=VALUE", hint="for example: -o seed=7")
-        options[key] = _value(key, text)
-    return options or None
-
-
-def _value(key: str, text: str) -> Any:
-    try:
-        value = json.loads(text)
-        _check_sendable(value)
-    except RecursionError:
-        raise UsageError(f"-o {key} is nested too deeply") from None
-    except UnicodeEncodeError:
-        raise UsageError(f"-o {key} contains an unpaired surrogate (invalid Unicode)") from None
-    except ValueError:
-        return text
-    return value
-
-
-def _check_sendable(value: Any, depth: int = 100) -> None:
-    if depth == 0:
-        raise RecursionError
-    if isinstance(value, str):
-        value.encode()
-    elif isinstance(value, dict | list):
-        for part in (*value, *value.values()) if isinstance(value, dict) else value:
-            _check_sendable(part, depth - 1)
