@@ -36,7 +36,9 @@ def stream(
     prompt
         The question as a str, as bytes in UTF-8, or as the pathlib.Path of a text file (UTF-8)
         that contains it. Or a conversation: a list of messages, each a `Message` or a dict with its
-        fields, such as {"role": "user", "content": "hi"}. Roles: system, user, assistant.
+        fields, such as {"role": "user", "content": "hi"}. Roles: system, user, assistant, tool.
+        Instead of `content` a message may have `parts`, the classes of `chatstream.messages` or
+        dicts: {"role": "user", "parts": ["What is this?", {"type": "image", "url": "https://…"}]}.
     token
         A `CancelToken` that can cancel the answer.
     streaming

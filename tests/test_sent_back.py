@@ -15,10 +15,13 @@ from typing import Any
 import msgspec
 import pytest
 
+import chatstream
 from chatstream.messages import ChatRequest, Message, decoder, encode
 from chatstream.providers import Endpoint, dialect, find
 from chatstream.transcript import Transcript
 from chatstream.transport import Transport
+from tests.support.answers import headers, whole
+from tests.support.loopback import Reply, Script
 from tests.support.memory import ask_in_memory
 from tests.support.recordings import Recording, recordings, requires_shared
 
@@ -280,3 +283,33 @@ def test_what_a_server_gave_goes_to_no_other(provider: str) -> None:
         assert len(turn(body).get("tool_calls", "")) == (
             0 if other == "anthropic" else len(answer.tool_calls)
         )
+
+
+# ---- in a conversation
+
+
+def test_the_next_question_sends_it_back_from_memory_and_from_the_journal() -> None:
+    signed = Reply([STREAMS["anthropic"]], headers=headers("anthropic"))
+    key: dict[str, Any] = {"model": "m", "api_key": "k"}
+    with Script(signed) as server, Script(whole("anthropic")) as other:
+        here: dict[str, Any] = {"provider": "anthropic", "base_url": server.url, **key}
+        with chatstream.Client(**here) as client:
+            conversation = client.conversation()
+            conversation.ask("hi")
+            conversation.ask("and?")
+        with chatstream.Client(**here) as client:
+            client.conversation(at=conversation.head).ask("and then?")
+        with chatstream.Client(provider="anthropic", base_url=other.url, **key) as client:
+            client.conversation(at=conversation.head).ask("and what do you say?")
+        blocks = [
+            {"type": "thinking", "thinking": "private", "signature": "EuYBCkQ/private=="},
+            {"type": "redacted_thinking", "data": "EpMGCkg/private=="},
+            {"type": "text", "text": "a"},
+        ]
+        turns = [[it["content"] for it in sent.json["messages"]] for sent in server.requests]
+        assert turns == [
+            ["hi"],
+            ["hi", blocks, "and?"],
+            ["hi", blocks, "and?", blocks, "and then?"],
+        ]
+        assert b"private" not in other.requests[0].body

@@ -42,7 +42,7 @@ from chatstream.flow import Open, Pulse, Stage, pipe, singly
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Service, find
 from chatstream.redact import mask_address, redact, without_secrets
-from chatstream.store.place import NoHome, runs_folder
+from chatstream.store.place import NoHome, runs_folder, state_folder
 
 if TYPE_CHECKING:
     from chatstream.store.journal import Journal, RequestRecord
@@ -110,6 +110,7 @@ def run(
         options=settings.options,
         partial=earlier.content if earlier else "",
         stream_id=kept_as,
+        load_image=_stored_image,
     )
     pressure = Pressure()
     asked = _asked(resolved, models[0], question.messages, kept_as)
@@ -271,6 +272,13 @@ def _journal(asked: RequestRecord) -> Journal:
     except NoHome:
         return Journal(None, asked)
     return Journal(folder, asked)
+
+
+def _stored_image(name: str) -> bytes:
+    """The image with this SHA-256. Raises `JournalError`, `NoHome`."""
+    from chatstream.store.blobs import Blobs
+
+    return Blobs(state_folder()).get(name)
 
 
 def _asked(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatstream.events import ReasoningData
+from chatstream.events import Event, ReasoningData
 from chatstream.providers.lenient import TOO_DEEP, list_of, object_of, sendable
 
 _GROW = frozenset({"text", "summary"})  # fields of a detail that come in pieces
@@ -22,18 +22,14 @@ class GivenBack:
     """The fields of an answer's message that go back with it."""
 
     def __init__(self) -> None:
-        self._reasoning: list[str] | None = None
+        self.reasoning_content: list[object] = []  # as the chunks had it, where it is not null
         self._details: list[_Detail] = []
         self._extra: dict[str, Any] = {}
 
-    def take(self, reasoning_content: object, details: object, extra_content: object) -> None:
+    def take(self, details: object, extra_content: object) -> None:
         """Note these fields of one chunk."""
-        if isinstance(reasoning_content, str):
-            self._reasoning = self._reasoning or []
-            self._reasoning.append(reasoning_content)
-        if details:
-            for fields in map(object_of, list_of(details)):
-                self._add(fields)
+        for fields in map(object_of, list_of(details)):
+            self._add(fields)
         if is_signed(extra_content):
             self._extra = object_of(extra_content)
 
@@ -44,20 +40,21 @@ class GivenBack:
             self._details.append(_Detail())
         self._details[-1].add(fields)
 
-    def event(self, *, with_calls: bool) -> ReasoningData | None:
-        """The event at the end of the answer; None if there is nothing to send back."""
+    def events(self, *, with_calls: bool) -> list[Event]:
+        """The event at the end of the answer, if there is anything to send back."""
+        reasoning = [it for it in self.reasoning_content if isinstance(it, str)]
         details = [it.whole() for it in self._details]
         data: dict[str, Any] = {}
-        if with_calls and self._reasoning is not None:
-            data["reasoning_content"] = "".join(self._reasoning)
+        if with_calls and reasoning:
+            data["reasoning_content"] = "".join(reasoning)
         if details and (with_calls or any(it.get("signature") or it.get("data") for it in details)):
             data["reasoning_details"] = details
         if self._extra:
             data["extra_content"] = self._extra
         try:
-            return ReasoningData(provider_data=sendable(data)) if data else None
+            return [ReasoningData(provider_data=sendable(data))] if data else []
         except TOO_DEEP:
-            return None
+            return []
 
 
 class _Detail:

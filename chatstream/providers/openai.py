@@ -258,7 +258,10 @@ class OpenAIReply(Reply):
         elif reasoning or delta.reasoning_details or delta.reasoning_text or delta.thinking:
             thoughts = (reasoning_in(getattr(delta, name)) for name in _REASONING)
             events += [Reasoning(it, t=t) for it in [next(filter(None, thoughts), "")] if it]
-        self._given.take(delta.reasoning_content, delta.reasoning_details, delta.extra_content)
+        if delta.reasoning_content is not None:
+            self._given.reasoning_content.append(delta.reasoning_content)
+        if delta.reasoning_details or delta.extra_content:
+            self._given.take(delta.reasoning_details, delta.extra_content)
         content = delta.content
         if content:
             if type(content) is str:
@@ -363,7 +366,7 @@ class OpenAIReply(Reply):
     def _tool_call(self, call: _ToolCall, events: list[Event], t: float) -> None:
         function = call.function or _Function()
         extra = call.extra_content
-        given = {"extra_content": sendable(extra)} if is_signed(extra) else None
+        given = {"extra_content": sendable(extra)} if extra and is_signed(extra) else None
         delta = self._calls.add(
             call.index, call.id or "", function.name or "", function.arguments, t, given
         )
@@ -373,8 +376,7 @@ class OpenAIReply(Reply):
     def totals(self) -> list[Event]:
         events: list[Event] = []
         if self.complete:
-            given = self._given.event(with_calls=bool(self._calls))
-            events += [given] if given is not None else []
+            events += self._given.events(with_calls=bool(self._calls))
             events += self._calls.whole(cut=self._reason == "length")
             if self._others and not (self._reason and all(self._others.values())):
                 events.append(Warn("another_choice", "a part of another answer was left out"))

@@ -266,6 +266,30 @@ def answered(db: sqlite3.Connection, run: str | None) -> int | None:
     return None
 
 
+class Link(msgspec.Struct, frozen=True):
+    """What a run follows or continues, and whether its answer has text."""
+
+    parent: str | None
+    continues: str | None
+    answered: bool
+
+
+def links(db: sqlite3.Connection, run: str) -> dict[str, Link]:
+    """All runs of the conversation that this one belongs to; none if it is unknown."""
+    rows = db.execute(
+        """
+        SELECT runs.id, runs.parent, continues, content FROM runs
+        JOIN messages ON messages.id = message
+        WHERE runs.conversation = (SELECT conversation FROM runs WHERE id = ?)
+        """,
+        (run,),
+    )
+    return {
+        it: Link(parent, continues, bool(content.strip()))
+        for it, parent, continues, content in rows
+    }
+
+
 def newest_below(db: sqlite3.Connection, run: str) -> str:
     """The newest run that follows or continues this one, over any number of turns; or itself."""
     links = """

@@ -30,7 +30,7 @@ from chatstream.messages import Message
 from chatstream.store import branches, entries, rescue, tree
 from chatstream.store.branches import Tree
 from chatstream.store.database import FAILURES, Database, failure, is_damage
-from chatstream.store.entries import Conversation, Found, Run
+from chatstream.store.entries import Conversation, Found, Link, Run
 from chatstream.store.heads import Heads
 from chatstream.store.journal import SUFFIX, is_journal, is_run, is_running
 from chatstream.store.place import state_folder
@@ -158,6 +158,11 @@ class History:
     def tree(self, run: Run | None = None) -> Tree:
         """All turns of the conversation that a run belongs to; of the newest run's, without one."""
         return branches.tree(self._database.db, self.run(run.id if run else None).conversation)
+
+    @_mended
+    def links(self, run: str) -> dict[str, Link]:
+        """What each run of the conversation of this one follows; nothing where it is unknown."""
+        return entries.links(self._database.db, entries.storable(run))
 
     @_mended
     def path(self, run: str) -> list[Message]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chatstream.events import ReasoningData
 from chatstream.providers.givenback import GivenBack
 
 TEXT = {"type": "reasoning.text", "text": "a", "format": None, "index": 0}
@@ -16,10 +17,14 @@ ENCRYPTED = {"type": "reasoning.encrypted", "data": "d", "index": 1}
 def gathered(*chunks: dict[str, Any], with_calls: bool = False) -> dict[str, Any] | None:
     given = GivenBack()
     for fields in chunks:
-        names = ("reasoning_content", "reasoning_details", "extra_content")
-        given.take(*(fields.get(name) for name in names))
-    event = given.event(with_calls=with_calls)
-    return event.provider_data if event else None
+        given.reasoning_content.append(fields.get("reasoning_content"))
+        given.take(fields.get("reasoning_details"), fields.get("extra_content"))
+    data = [
+        it.provider_data
+        for it in given.events(with_calls=with_calls)
+        if isinstance(it, ReasoningData)
+    ]
+    return data[0] if data else None
 
 
 @pytest.mark.parametrize("pieces", [["hm"], ["h", "m"], ["", "hm", ""]])
