@@ -7,6 +7,7 @@ from datetime import datetime
 
 from chatstream.messages import Image, Message, Text, ToolResult
 from chatstream.sinks.words import UNUSUAL_ENDS, counted
+from chatstream.store.branches import Tree
 from chatstream.store.entries import Conversation, Run
 
 _SHORT_ID = 15  # characters of an id: the date and the second
@@ -81,6 +82,22 @@ def first_line(text: str) -> str:
 def ended(text: str) -> str:
     """The text with a newline at its end."""
     return text if text.endswith("\n") else text + "\n"
+
+
+def graph(tree: Tree) -> list[str]:
+    """What is drawn before each turn of a conversation: lines for branches, a dot for the turn.
+
+    The dot is filled at the head, from which the conversation continues.
+    """
+    drawn = []
+    branches: dict[str | None, int] = {None: 0}  # of each turn, by its newest attempt
+    for turn in tree.turns:
+        newest = turn.runs[-1].id
+        branches[newest] = turn.branch
+        forks = turn.branch > branches[turn.follows]
+        lines = "│ " * (turn.branch - forks) + "├─" * forks
+        drawn.append(f"{lines}{'●' if newest == tree.head else '○'} ")
+    return drawn
 
 
 def words_of(message: Message) -> str:
