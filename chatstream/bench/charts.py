@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 
-from chatstream.bench.layout import count, name, number, seconds
+from chatstream.bench.layout import name, number, seconds
 from chatstream.bench.metrics import failed, values_of
 from chatstream.bench.plots import Scale, scale_of
 from chatstream.bench.result import OK, Arm, Result
+from chatstream.wording import counted
 
 TIMELINES = 40
 """Runs whose arrivals are drawn; more lines than that hide each other."""
@@ -97,16 +98,16 @@ def _histogram(title: str, arms: list[list[float]]) -> str:
     if scale is None:
         return ""
     bins = min(60, math.ceil(2 * max(map(len, arms)) ** (1 / 3)) | 1)
-    counted = [Counter(min(bins - 1, int(scale.share(it) * bins)) for it in its) for its in arms]
-    up = Scale(0.0, max(max(it.values(), default=0) for it in counted), False)
+    bars = [Counter(min(bins - 1, int(scale.share(it) * bins)) for it in its) for its in arms]
+    up = Scale(0.0, max(max(it.values(), default=0) for it in bars), False)
     marks = []
-    for at, counts in enumerate(counted):
+    for at, counts in enumerate(bars):
         outline = ""
         for n in range(bins):
             top = _y(up, counts[n]) - 2 * bool(counts[n])  # one among thousands is seen too
             outline += f"V{top:.1f}H{_LEFT + (n + 1) * _WIDE / bins:.1f}"
         marks.append(_path(f"a{at % 6} area", f"M{_LEFT} {_TOP + _HIGH}{outline}V{_TOP + _HIGH}z"))
-    told = f"{count(sum(map(len, arms)), 'value')}, {interval(scale.low, scale.high, seconds)}."
+    told = f"{counted(sum(map(len, arms)), 'value')}, {interval(scale.low, scale.high, seconds)}."
     return _plot(title, told, (scale, seconds), (up, whole), marks)
 
 
@@ -176,7 +177,7 @@ def _timelines(result: Result) -> str:
             y = _y(up, sums[before - 1] if 0 < before <= len(sums) else 0)
             end = min(stall.at + stall.seconds, scale.high)
             stalls += f"M{_x(scale, min(stall.at, end)):.1f} {y:.1f}H{_x(scale, end):.1f}"
-    words = f"Each line is one run. {len(shown)} of {count(len(got), 'run')} are shown, "
+    words = f"Each line is one run. {len(shown)} of {counted(len(got), 'run')} are shown, "
     words += "at even intervals. "
     words += "Cold runs are dashed, stalls are thick."
     marks.append(_path("stall", stalls))

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 
 from chatstream.bench import stats
 from chatstream.bench.figures import figure, is_approximate, runs_of, summaries_of
-from chatstream.bench.layout import TIMES, count, name
+from chatstream.bench.layout import TIMES, name
 from chatstream.bench.metrics import failed, samples_of, values_of
 from chatstream.bench.result import Arm, Comparison, Result
 from chatstream.bench.verdict import between
+from chatstream.wording import counted
 
 NAME = 40
 """Cells of an arm's name."""
@@ -59,14 +60,14 @@ def _alone(result: Result, arm: Arm) -> str:
     by = summaries_of(arm)
     start, pace = by.get("ttft"), by.get("tokens_per_second")
     if start is None or start.median is None:
-        return f"{_who(arm)} failed {failures} of {count(len(warm), 'run')}."
+        return f"{_who(arm)} failed {failures} of {counted(len(warm), 'run')}."
     known = stats.precision(values_of("ttft", samples))
     sure = "" if known is None or math.isinf(known) else f", {_known(known)},"
     told = f"{_who(arm)} sends its first token after {figure('ttft', start.median)}{sure}"
     if pace is not None and pace.median:
         speed = figure("tokens_per_second", pace.median, is_approximate(runs_of(result, arm)))
         told += f" and then {speed} tokens/s"
-    basis = [f"median of {count(start.n, 'run')}" if start.n > 1 else "1 run"]
+    basis = [f"median of {counted(start.n, 'run')}" if start.n > 1 else "1 run"]
     if known is None:
         basis[0] += ", too few for a confidence interval"
     if failures:
@@ -134,7 +135,7 @@ def _two(result: Result, starts: list[Arm], paces: list[Arm]) -> str:
         return f"{first} and {second} are equally fast"
     more = max((it.more_runs or 0 for it in judged), default=0)
     told = f"{first} and {second}: {NO_DIFFERENCE}"
-    return told + (f" (about {count(more, 'more run')} might show one)" if more else "")
+    return told + (f" (about {counted(more, 'more run')} might show one)" if more else "")
 
 
 def _best(result: Result, ranked: list[Arm], metric: str) -> str:

@@ -49,11 +49,6 @@ def seconds(value: float) -> str:
     return f"{number(value)} s"
 
 
-def count(n: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
 # ---- text
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from chatstream.bench.charts import NOTHING, drawn, escaped, interval, legend, whole
 from chatstream.bench.conclusion import conclusion
-from chatstream.bench.layout import clean, count, number, seconds
+from chatstream.bench.layout import clean, number, seconds
 from chatstream.bench.metrics import METRICS, failed
 from chatstream.bench.result import (
     Arm,
@@ -30,6 +30,7 @@ from chatstream.bench.result import (
     encode,
 )
 from chatstream.bench.verdict import BASELINE
+from chatstream.wording import counted
 
 FAILURES = 20
 """Failed runs in their table."""
@@ -91,7 +92,7 @@ svg .end{text-anchor:end}svg .name{fill:var(--text);text-anchor:start}
 def html(result: Result) -> str:
     """The page."""
     colour, words = _verdict(result)
-    about = f"{result.started_at} · {count(len(result.samples), 'run')} in "
+    about = f"{result.started_at} · {counted(len(result.samples), 'run')} in "
     about += f"{seconds(result.elapsed)} · chatstream {result.chatstream}"
     client = f" · client {result.client.verdict}" if result.client else ""
     return f"""<!doctype html>
@@ -172,7 +173,7 @@ def _comparisons(comparisons: list[Comparison], baseline: str) -> str:
         ratio = NOTHING if it.ratio is None else f"{it.ratio:.3f}"
         between = interval(it.low, it.high, "{:.3f}".format)
         p = NOTHING if it.p is None else f"{it.p:.3g}"
-        more = f", about {count(it.more_runs, 'more run')} would decide" if it.more_runs else ""
+        more = f", about {counted(it.more_runs, 'more run')} would decide" if it.more_runs else ""
         rows.append(
             (_label(it.metric), it.arm, it.against, old, new, ratio, between, p, it.verdict + more)
         )
@@ -192,7 +193,7 @@ def _gates(gates: list[Gate]) -> str:
 
 def _summaries(arm: Arm, samples: list[Sample]) -> str:
     about = ["streamed" if arm.streamed else "not streamed", f"cache: {arm.cache}"]
-    about += [f"{count(n, 'run')} {status}" for status, n in arm.statuses.items()]
+    about += [f"{counted(n, 'run')} {status}" for status, n in arm.statuses.items()]
     guessed = any(it.approximate for it in samples if it.arm == arm.name)
     rows = []
     for it in arm.summaries:
@@ -229,7 +230,7 @@ def _failures(samples: list[Sample]) -> str:
     for it in samples[:FAILURES]:
         message = clean(it.message or "", 500)  # it may be a whole page
         rows.append((str(it.number), it.arm, it.status, message))
-    caption = f"{len(rows)} of {count(len(samples), 'failed run')}"
+    caption = f"{len(rows)} of {counted(len(samples), 'failed run')}"
     return _table(caption, ("Run", "Arm", "Status", "Message"), rows, "words")
 
 

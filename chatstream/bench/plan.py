@@ -107,24 +107,24 @@ def enough(plan: Plan, samples_by_arm: Sequence[Sequence[Sample]], elapsed: floa
     first = sorted(early, key=lambda it: it.number)[:HOPELESS]
     if len(first) == HOPELESS and all(it.status != OK for it in first):
         return "failures"
-    counted = [it[1:] if it and it[0].cold else it for it in samples_by_arm]
-    done = min(map(len, counted))
+    warm = [it[1:] if it and it[0].cold else it for it in samples_by_arm]
+    done = min(map(len, warm))
     if (plan.timed or (plan.runs is None and done >= plan.fewest)) and (
-        elapsed + _usual(counted) >= plan.seconds
+        elapsed + _usual(warm) >= plan.seconds
     ):
         return "time"
     if plan.limit is not None and done >= plan.limit:
         return "runs"
     if plan.runs is not None or plan.rate is not None or done < plan.fewest:
         return None
-    return "precision" if all(_precise(plan, samples) for samples in counted) else None
+    return "precision" if all(_precise(plan, samples) for samples in warm) else None
 
 
-def _usual(counted: list[Sequence[Sample]]) -> float:
+def _usual(warm: list[Sequence[Sample]]) -> float:
     """The median length of the latest runs, in seconds; 0 where none ended well."""
     lengths = [
         it.duration
-        for it in chain.from_iterable(samples[-RECENT:] for samples in counted)
+        for it in chain.from_iterable(samples[-RECENT:] for samples in warm)
         if it.status == OK and it.duration is not None
     ]
     return stats.median(lengths) if lengths else 0.0

@@ -37,7 +37,6 @@ from chatstream.bench.layout import (
     Role,
     Span,
     clean,
-    count,
     cut,
     heads,
     name,
@@ -53,6 +52,7 @@ from chatstream.bench.metrics import METRICS
 from chatstream.bench.result import OK, Arm, Comparison, Gate, Result, Sample, Summary
 from chatstream.bench.side_by_side import NAME, together
 from chatstream.bench.verdict import BASELINE
+from chatstream.wording import counted
 
 __all__ = ["Line", "Role", "screen", "text_of"]
 
@@ -126,7 +126,7 @@ def _title(result: Result, width: int) -> list[Line]:
     providers = ", ".join(dict.fromkeys(clean(arm.provider, NAME) for arm in arms))
     rest = "".join(f" · {it}" for it in (providers, clean(result.target, 200)) if it)
     facts = [
-        count(warm, "run") + (f" and {colds} cold" if colds else ""),
+        counted(warm, "run") + (f" and {colds} cold" if colds else ""),
         seconds(result.elapsed),
         f"{many} at once" if isinstance(many, int) and many > 1 else "",
         f"{number(rate)} requests/s" if isinstance(rate, int | float) and rate else "",
@@ -229,7 +229,7 @@ def _stalls(runs: Sequence[Sample], width: int) -> list[Line]:
     longest, where = max(stalls, key=lambda it: it[0].seconds)
     hit = sum(bool(it.stalls) for it in runs)
     spans: list[Span] = [
-        (f"{len(stalls)} in {count(hit, 'run')}", "warn"),
+        (f"{len(stalls)} in {counted(hit, 'run')}", "warn"),
         (f"longest {seconds(longest.seconds)} at {seconds(longest.at)} of run {where}", ""),
     ]
     streaming = sum(it.arrivals[-1] - it.arrivals[0] for it in runs if it.arrivals)
@@ -321,7 +321,7 @@ def _comparisons(result: Result, width: int) -> list[Line]:
         lines += table([_compared(it, result) for it in told], width, left=3)
         more = max((it.more_runs or 0 for it in told), default=0)
         if more:
-            lines.append([(f"about {count(more, 'more run')} would decide", "warn")])
+            lines.append([(f"about {counted(more, 'more run')} would decide", "warn")])
     return lines
 
 

@@ -43,6 +43,7 @@ from chatstream.errors import (
 from chatstream.nearest import nearest
 from chatstream.providers import PROVIDERS, find
 from chatstream.redact import mask_address
+from chatstream.wording import counted
 
 LIMIT = 5.0
 """Seconds for all servers together; one that works lists its models well within it."""
@@ -214,8 +215,7 @@ def _listing(settings: Settings, token: CancelToken) -> tuple[str, _Job[list[str
 def _server(where: str, found: list[str] | ChatstreamError, *, is_asked: bool) -> Finding:
     """What came of asking a server for its models."""
     if isinstance(found, list):
-        models = "1 model" if len(found) == 1 else f"{len(found)} models"
-        return _ok("server", f"{where}: {models}")
+        return _ok("server", f"{where}: {counted(len(found), 'model')}")
     bad = _problem if is_asked and not _lists_nothing(found) else _note
     if isinstance(found, AuthError):
         return bad("key-refused", f"{where}: {found.message}", found.hint)

@@ -21,6 +21,7 @@ import msgspec
 from chatstream.bench.result import OK, Sample
 from chatstream.doctor.proxies import ADVICE, IDLE_LIMITS, PROXIES, TOTAL_LIMITS
 from chatstream.timing import Trace
+from chatstream.wording import counted, excerpt
 
 MIN_TOKENS = 20  # fewer say nothing about the pace: a short answer may come in one write
 WHOLE_SHARE = 0.05  # of the whole time: all tokens within so little of it were held to the end
@@ -129,7 +130,7 @@ def streamed(case: Case) -> Finding | None:
         beside = f"after {_time(arrivals[0])}"
         if made:
             beside = f"though the server took {_time(made)} to write them"
-        what = f"all {_tokens(count)} arrived within {_time(span)}, {beside}"
+        what = f"all {counted(count, 'token')} arrived within {_time(span)}, {beside}"
         if count < MIN_TOKENS:
             return _note("too-short", what + ": too few to judge", LONGER)
         if full < least:
@@ -182,7 +183,7 @@ def compressed(case: Case) -> Finding | None:
         return None
     verdict = streamed(case)
     held = verdict is None or verdict.severity == "problem"
-    what = f"compressed with {_line(encoding, 20)}, although not requested{_by(headers)}"
+    what = f"compressed with {excerpt(encoding, 20)}, although not requested{_by(headers)}"
     todo = "do not compress streams (nginx: `gzip off;`), or send `Cache-Control: no-transform`"
     return (_problem if held else _note)("compressed", what, todo)
 
@@ -193,7 +194,7 @@ def framing(case: Case) -> Finding | None:
     if "chunked" in headers.get("transfer-encoding", "").lower() or _is_one_body(case.best):
         return None
     if length := headers.get("content-length"):
-        what = f"Content-Length: {_line(length, 20)}: the answer was complete before it was sent"
+        what = f"Content-Length: {excerpt(length, 20)}: the answer was complete before it was sent"
         todo = "something buffers the whole answer first: ask the server directly"
         return _problem("sized", what, todo)
     what = "not chunked: the body ends when the connection does, so HTTP cannot detect a cut"
@@ -205,7 +206,7 @@ def media_type(case: Case) -> Finding | None:
     kind = case.best.trace.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in STREAMS or _is_one_body(case.best):
         return None
-    what = f"its Content-Type is {_line(kind, 40)}" if kind else "it has no Content-Type"
+    what = f"its Content-Type is {excerpt(kind, 40)}" if kind else "it has no Content-Type"
     todo = "send text/event-stream (Ollama: application/x-ndjson), which proxies pass on at once"
     return _note("content-type", what, todo)
 
@@ -237,7 +238,7 @@ def broken(case: Case) -> Finding | None:
         return None
     exchange = failed[-1]
     sample, trace = exchange.sample, exchange.trace
-    message = _line(sample.message or sample.status, 160)
+    message = excerpt(sample.message or sample.status, 160)
     only = "" if len(failed) == len(case.exchanges) else f"request {sample.number} of 2: "
     if trace.status is not None and trace.status >= 400:
         return _refused(exchange, only, message)
@@ -250,7 +251,7 @@ def broken(case: Case) -> Finding | None:
         return _problem(sample.status.replace("_", "-"), only + message, todo)
     heard = _heard(exchange)
     silence, total = exchange.ended - heard[-1], exchange.ended - heard[0]
-    after = _tokens(_count(sample)) if sample.arrivals else "no token"
+    after = counted(_count(sample), "token") if sample.arrivals else "no token"
     if whose := _near(IDLE_LIMITS, silence):
         what = f"cut after {after} and {_time(silence)} of silence, like the {whose}"
         todo = "raise that limit, or have the server send a keep-alive every 15 s"
@@ -389,20 +390,10 @@ def _count(sample: Sample) -> int:
     return max(sample.tokens or 0, sample.deltas)
 
 
-def _tokens(count: int) -> str:
-    return "1 token" if count == 1 else f"{count} tokens"
-
-
 def _time(seconds: float) -> str:
     if seconds >= 1:
         return f"{seconds:.1f} s"
     return f"{1000 * seconds:.0f} ms" if seconds >= 0.01 else f"{1000 * seconds:.1f} ms"
-
-
-def _line(text: str, most: int) -> str:
-    """Remote text in one line, cut where it is long."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _problem(code: str, what: str, todo: str | None) -> Finding:

@@ -10,7 +10,6 @@ import os
 import sys
 from typing import NamedTuple
 
-from chatstream.bench.layout import count
 from chatstream.bench.measure import Taking, sample_of
 from chatstream.bench.result import Arm
 from chatstream.bench.source import Source
@@ -29,7 +28,7 @@ from chatstream.redact import mask_address, redact
 from chatstream.sinks.escape import clean
 from chatstream.terminal import stdout
 from chatstream.terminal.present import tell
-from chatstream.wording import excerpt
+from chatstream.wording import counted, excerpt
 
 QUESTION = "Write about 80 words on why rivers bend. Begin at once, without a title."
 """About 100 tokens: enough to see a pace, and a whole answer in a few seconds."""
@@ -131,6 +130,6 @@ def _ask(
     if sample.message is not None:
         sample.message = redact(sample.message)  # before it is shortened
     if not token.cancelled:
-        came = count(max(sample.tokens or 0, sample.deltas), "token")
+        came = counted(max(sample.tokens or 0, sample.deltas), "token")
         asking.tell(f"Request {number} of 2: {came} in {ended - began:.1f} s")
     return Exchange(sample, source.trace, ended, failure.hint if failure else None)

@@ -22,7 +22,8 @@ from chatstream.fences import Fences, info_of, may_begin
 from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.output import Output, Writer
 from chatstream.sinks.sources import Sources
-from chatstream.sinks.words import counted, ending, one_line
+from chatstream.sinks.words import ending, one_line
+from chatstream.wording import counted
 
 PAUSE = 2.0
 """Seconds without text after which half a sentence is handed out."""
@@ -313,7 +314,7 @@ def seconds(number: float) -> str:
     whole = round(number)
     if whole == 0:
         return "less than a second"
-    return "1 second" if whole == 1 else f"{whole} seconds"
+    return counted(whole, "second")
 
 
 def _ending(event: ev.Terminal, *, stats: bool) -> list[str]:
@@ -326,7 +327,8 @@ def _ending(event: ev.Terminal, *, stats: bool) -> list[str]:
             lines.append(f"To continue it, run: {clean(event.resume)}")
         return lines
     tokens = event.usage.output_tokens if event.usage else None
-    count = counted(tokens) if tokens is not None else f"about {counted(event.stats.chunks)}"
+    about, number = ("", tokens) if tokens is not None else ("about ", event.stats.chunks)
+    count = about + counted(number, "token")
     figures = sentence(f"{count} in {seconds(event.stats.duration)}")
     done = f"Done. {figures}" if stats else "Done."
     return [*map(sentence, ending(event, stats=False)), done]

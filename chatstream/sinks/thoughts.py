@@ -23,8 +23,8 @@ from chatstream import events as ev
 from chatstream.sinks.escape import Escaper
 from chatstream.sinks.lines import Line, line_of
 from chatstream.sinks.theme import Theme
-from chatstream.sinks.words import counted
 from chatstream.sinks.wrapping import Prose, wrapped
+from chatstream.wording import counted
 
 Mode = Literal["show", "hide"] | None
 
@@ -87,7 +87,8 @@ class Thoughts:
         began, taken = self._began
         timed = event is not None and began >= 0 and event.t >= 0
         seconds = event.t - began if event is not None and timed else now - taken
-        told = f"for {int(seconds)} s, {counted(self._tokens)}" if seconds >= 1 else "a moment"
+        tokens = counted(self._tokens, "token")
+        told = f"for {int(seconds)} s, {tokens}" if seconds >= 1 else "a moment"
         self._open, self._escaper, self._tokens, self._new = "", Escaper(), 0, 0
         return [*lines, line_of(f"thought {told}", self._theme.dim)]
 

@@ -36,6 +36,7 @@ from chatstream.terminal.saving import (
     save_new,
     write,
 )
+from chatstream.wording import counted
 
 SURE_BYTES = 74_994
 """Of text: 99,992 in base64, and a sequence of 100,000, which is what many terminals take."""
@@ -148,7 +149,7 @@ class Copying:
     def _copy(self, text: str, out: Out) -> None:
         if self.code is not None:
             text = _block(code_blocks(text), self.code).code
-        amount = _count(len(text), "character")
+        amount = counted(len(text), "character", commas=True)
         if self.to is not None:
             with failing(ChatstreamError, f"{self.to} cannot be written"):
                 write(self.to, text)
@@ -238,10 +239,6 @@ def _some(blocks: list[CodeBlock]) -> list[CodeBlock]:
 def _block(blocks: list[CodeBlock], number: int) -> CodeBlock:
     """The block of that number; 0 is the last."""
     if number > len(_some(blocks)):
-        there_are = _count(len(blocks), "code block")
+        there_are = counted(len(blocks), "code block", commas=True)
         raise ChatstreamError(f"the answer has no code block {number}, only {there_are}")
     return blocks[number - 1]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("s" if number != 1 else "")

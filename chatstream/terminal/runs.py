@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from chatstream.messages import Message
-from chatstream.sinks.words import UNUSUAL_ENDS, counted
+from chatstream.sinks.words import UNUSUAL_ENDS
 from chatstream.store.entries import Conversation, Run
+from chatstream.wording import counted
 
 _SHORT_ID = 15  # characters of an id: the date and the second
 
@@ -64,7 +65,7 @@ def closing(run: Run) -> str:
         why(run),
         who(run),
         f"first token {run.ttft:.2f} s" if run.ttft is not None else "",
-        counted(run.output_tokens) if run.output_tokens is not None else "",
+        counted(run.output_tokens, "token") if run.output_tokens is not None else "",
         f"{run.duration:.1f} s",
         run.id,
     ]
