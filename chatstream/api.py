@@ -45,39 +45,43 @@ def stream(
     Options that are not given come from the environment (CHATSTREAM_MODEL, …) and from the
     configuration file:
 
-    provider             the service to ask: "ollama", "openai", "anthropic", "demo", …
-    model                the model, under the server's name for it
-    base_url             the address of the server
-    api_key              the key for it,
-    key_variable         or the environment variable that contains the key,
-    key_command          or a command that prints it
-    profile              a profile of the configuration file
-    system               the system prompt
-    temperature          sampling temperature, 0 or more; higher is more varied
-    max_tokens           the maximum number of tokens in the answer
-    options              a dict of any other options of the server, by its names for them; the
-                         values are sent as JSON
-    retries              the total number of retries; 3
-    retry_delay          seconds before the first retry; doubled for each one after it
-    connect_timeout      seconds to wait for a connection; 10. For this limit and the next three,
-                         0 means no limit
-    first_token_timeout  seconds to wait for the first token; 300, or 900 for a local server
-    idle_timeout         seconds to wait between two tokens; 120
-    timeout              seconds for the whole answer; no limit
-    proxy                the address of a proxy
-    ca_file              a file of certificate authorities to trust
-    headers              a dict of extra headers for the server: name to value
-    on_drop              what to do when the answer breaks off: "continue" (the default; only where
-                         the server can), "restart", "fallback" or "stop"
-    fallback             a list of models that take over, each "MODEL", "MODEL@PROVIDER" or
-                         "@PROVIDER"
-    fallback_on_error    True tries once without streaming if no token arrived
-    strategy             the name of a list of models in the configuration file
-    journal              False keeps no record, so there is nothing to resume and no history
-    buffer               how to read ahead of a slow reader: "fixed" or "dynamic"; "none" is the
-                         default
-    buffer_bytes         the maximum number of bytes to read ahead; 1 MiB
-    coalesce             True joins small pieces of text, for 0.1 s at most
+    provider               The service, such as ollama or openai.
+    model                  The model to ask.
+    base_url               The address of the server.
+    api_key                The API key.
+    key_variable           The environment variable that contains the API key.
+    key_command            A shell command that prints the API key.
+    system                 The system prompt.
+    temperature=T          Sampling temperature; higher is more varied.
+    max_tokens=N           Limit the answer to N tokens.
+    fallback_on_error      If a stream fails before its first token, ask once more without
+                           streaming. [default: False]
+    retries=N              Retry up to N times after failures. [default: 3]
+    retry_delay            Seconds before the first retry; doubled for each one after it.
+                           [default: 0.5]
+    connect_timeout=S      Give up connecting after S seconds; 0 means never. [default: 10]
+    first_token_timeout=S  Give up if there is no token after S seconds; 0 means never.
+                           [default: 300; 900 if local]
+    idle_timeout=S         Give up after S seconds without a new token; 0 means never.
+                           [default: 120]
+    timeout=S              Limit the whole answer to S seconds. [default: none]
+    proxy                  The address of a proxy.
+    ca_file                A file with the certificate authorities to trust.
+    headers={…}            Also send these headers. They replace chatstream's own of the same names.
+    options={…}            Send these extra options, by the server's names for them; the values are
+                           JSON.
+    on_drop                What to do if the answer breaks off: continue, restart, stop or fallback.
+                           [default: continue]
+    fallback=[…]           Ask these models, in order, if the first one fails: MODEL, MODEL@PLACE or
+                           @PLACE.
+    strategy               Ask the models of this strategy in the configuration file, in order.
+    journal                Keep a record. Without one, an answer is not in the history and cannot be
+                           resumed. [default: True]
+    buffer                 Read ahead of a slow reader: none, fixed, dynamic or sliding. On a
+                           screen, sliding skips text to keep up. [default: none]
+    buffer_bytes           The maximum number of bytes to read ahead. [default: 1048576]
+    coalesce               Join small pieces of text that arrive within 0.1 s. [default: False]
+    profile                Use this profile of the configuration file.
     """
     with Client() as client:
         yield from client.stream(prompt, token=token, streaming=streaming, **options)

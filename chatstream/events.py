@@ -32,11 +32,14 @@ Phase = Literal["connect", "first_token", "between_tokens"]
 class Event(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True, gc=False):
     """What every event has. `seq` -1 and `t` -1.0 mean: not stamped yet.
 
+    `stream` is the label of the run among several that are read together (`merge`).
+
     Events hold no references back, so the garbage collector need not look at them.
     """
 
     seq: int = -1
     t: float = -1.0
+    stream: str | None = None
 
 
 class Metadata(Event, tag="metadata"):
@@ -67,6 +70,15 @@ class Reasoning(Event, tag="reasoning"):
     delta: str
 
 
+class ReasoningData(Event, tag="reasoning_data"):
+    """What the server wants back, unchanged, with the reasoning that came before: its signature.
+
+    It also stands alone, for reasoning that the server keeps to itself.
+    """
+
+    provider_data: dict[str, Any]
+
+
 class ToolCallDelta(Event, tag="tool_call_delta"):
     """A piece of a tool call's arguments while the model writes it."""
 
@@ -76,11 +88,15 @@ class ToolCallDelta(Event, tag="tool_call_delta"):
 
 
 class ToolCall(Event, tag="tool_call"):
-    """A whole tool call. `arguments` is the JSON text, `{}` when there were none."""
+    """A whole tool call. `arguments` is the JSON text, `{}` when there were none.
+
+    `provider_data` is what the server wants back with the call.
+    """
 
     id: str
     name: str
     arguments: str
+    provider_data: dict[str, Any] | None = None
 
 
 class Citation(Event, tag="citation"):
@@ -281,6 +297,7 @@ AnyEvent = (
     Metadata
     | Content
     | Reasoning
+    | ReasoningData
     | ToolCallDelta
     | ToolCall
     | Citation

@@ -14,8 +14,9 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "collector", "flow", "timing"),
     *("addresses", "fences", "inbox", "nearest", "redact", "text", "wording"),
+    *("merge", "readahead"),
 }
-PURE = {"wire", "accumulate"}
+PURE = {"wire", "transcript"}
 MAKERS = {"providers", "recovery", "stages", "sinks", "store"}
 ENGINE = VALUES | PURE | {"files", "transport"} | MAKERS
 USES = VALUES | PURE | {"files", "sinks", "store", "engine", "__version__"}  # of a run
@@ -37,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": ENGINE,
     "terminal": USES,
     "bench": USES | {"terminal"},
+    "completion": USES | {"providers", "terminal", "bench"},  # what each of them may be given
     "doctor": USES | {"terminal", "bench", "providers"},  # it measures, and knows the services
     "api": USES,
     "__init__": USES | {"api"},
@@ -56,7 +58,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "markdown_it": ("sinks/",),
     "typer": ("cli/",),
     "difflib": ("nearest.py",),
-    "tomlkit": ("engine/config_file.py", "cli/configure.py"),
+    "tomlkit": ("engine/config_file.py",),
 }
 
 # What must not be imported while a module is imported: it would slow every start.

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from chatstream.engine.settings import resolve
+from chatstream.engine.resolve import resolve
 from chatstream.providers.demo import ANSWER
 from chatstream.store.place import state_folder
 from tests.support.client import COMMAND, run_here

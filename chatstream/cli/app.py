@@ -72,7 +72,14 @@ COMPLETE = "_CHATSTREAM_COMPLETE"
 
 
 class Command(TyperCommand):
-    """A command with our help that drops no value; its `--copy-code` may have no number."""
+    """A command with our help that drops no value; its `--copy-code` may have no number.
+
+    `options` of its function are options that it has beside those of the signature.
+    """
+
+    def __init__(self, *args: Any, callback: Any, params: list[Any], **details: Any) -> None:
+        params = [*params, *getattr(callback, "options", ())]
+        super().__init__(*args, callback=callback, params=params, **details)
 
     def make_parser(self, ctx: Any) -> Any:
         return OnceParser(super().make_parser(ctx), ctx)
@@ -193,17 +200,19 @@ class _Commands(Group):
 
 def _show_completion(ctx: Any, _option: Any, shell: str | None) -> None:
     if shell is not None and not ctx.resilient_parsing:
-        from chatstream.cli import shells
+        from chatstream.cli.completing import running_shell
+        from chatstream.completion import shells
 
-        typer.echo(shells.script(shells.chosen(shell)))
+        typer.echo(shells.script(shells.checked(shell or running_shell())))
         raise typer.Exit
 
 
 def _install_completion(ctx: Any, _option: Any, shell: str | None) -> None:
     if shell is not None and not ctx.resilient_parsing:
-        from chatstream.cli import shells
+        from chatstream.cli.completing import running_shell
+        from chatstream.completion import shells
 
-        typer.echo(shells.install(shells.chosen(shell)))
+        typer.echo(shells.install(shells.checked(shell or running_shell())))
         raise typer.Exit
 
 

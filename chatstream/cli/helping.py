@@ -1,7 +1,8 @@
 """Help pages: options in groups, no name ever cut, and short enough to read.
 
-1. `GROUPS` gives every option its place; `RARE` are shown by `--help-all` alone. `EXAMPLES` has
-   three lines for each command, which run as they stand.
+1. `GROUPS` gives every option its place. A setting declares its group itself: `...` stands for
+   those that are not named, in their order. `RARE` are shown by `--help-all` alone; a setting
+   declares that, too. `EXAMPLES` has three lines for each command, which run as they stand.
 2. A page without the rare options has `MOST_LINES` lines at most on a terminal of 80 columns.
    A test holds that for every command.
 3. A default is shown as "[default: 10]". It is the setting's own where the option is a setting,
@@ -14,12 +15,13 @@ import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from types import EllipsisType
 from typing import Any
 
 import typer
 
 from chatstream.cli.app import HELP_ALL
-from chatstream.engine.settings import FIELDS
+from chatstream.engine.settings import DECLARED, FIELDS
 
 MOST_LINES = 60
 NARROW, WIDE = 40, 100  # columns that the text has at least and at most
@@ -27,23 +29,17 @@ _NAMES = 27  # columns of the names; a longer one has a line of its own
 _FEW = 8  # options that need no groups
 _BOUND = "\N{NO-BREAK SPACE}"  # where no line ends; a space on the page
 
-GROUPS: dict[str, tuple[str, ...]] = {
+GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
     "Question": (
         *("QUESTION", "--continue", "--name", "--at", "--edit"),
-        *("--file", "--system", "--no-stdin", "--encoding"),
+        *("--file", ..., "--no-stdin", "--encoding"),
     ),
-    "Model and server": (
-        *("--provider", "--model", "--base-url", "--profile", "--fallback", "--strategy"),
-        "--header",
-    ),
+    "Model and server": ("--provider", "--model", "--base-url", "--profile", ..., "--header"),
     "Request": (
         *("--prompt", "--prompt-tokens", "--temperature", "--max-tokens", "--option"),
-        *("--no-stream", "--stream", "--timeout"),
+        ...,
     ),
-    "Failures and delays": (
-        *("--on-drop", "--retries", "--connect-timeout", "--first-token-timeout"),
-        *("--idle-timeout", "--no-journal", "--buffer", "--coalesce"),
-    ),
+    "Failures and delays": ("--on-drop", ...),
     "Runs": (
         *("--runs", "--time", "--precision", "--concurrency", "--rate", "--arrivals", "--conn"),
         *("--cache", "--vs-blocking"),
@@ -53,7 +49,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Playback": ("--speed", "--instant"),
     "Output": (
         *("--json", "--csv", "--html", "--text", "--format", "--plain", "--reasoning", "--stats"),
-        *("--accessible", "--render", "--color", "--theme", "--code-theme", "--wrap", "--notify"),
+        *("--accessible", "--render", ...),
     ),
     "Copying and saving": ("--copy", "--copy-code", "--copy-to", "--save-code", "--save-images"),
     "Other": (
@@ -64,20 +60,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 RARE = frozenset(
     {
-        *("--header", "--encoding", "--log", "--buffer", "--coalesce", "--no-journal"),
-        *("--connect-timeout", "--first-token-timeout", "--idle-timeout", "--at", "--edit"),
-        *(
-            "--color",
-            "--render",
-            "--theme",
-            "--code-theme",
-            "--wrap",
-            "--notify",
-            "--strategy",
-            "--copy-to",
-            "--save-images",
-        ),
+        *("--at", "--edit", "--encoding", "--log", "--copy-to", "--save-images"),
         *("--prompt-tokens", "--arrivals", "--conn", "--strict"),
+        *(it.option for it in DECLARED.values() if getattr(it.about, "rare", False)),
     }
 )
 
@@ -227,21 +212,30 @@ def group_help(command: Any, context: typer.Context, rows: Sequence[tuple[str, s
     )
 
 
+def titles() -> dict[str, str]:
+    """The heading of every option, in the order of a page."""
+    settings = {it.option: it.about.group for it in DECLARED.values() if it.flags}
+    found: dict[str, str] = {}
+    for title, names in GROUPS.items():
+        others = [name for name, group in settings.items() if group == title and name not in names]
+        for name in names:
+            found |= dict.fromkeys(others if isinstance(name, EllipsisType) else [name], title)
+    return found
+
+
 def _in_order(names: Iterable[str]) -> list[str]:
     """These options and arguments as the groups have them, those without a group at the end."""
-    places = [name for members in GROUPS.values() for name in members]
+    places = list(titles())
     return sorted(names, key=lambda it: places.index(it) if it in places else len(places))
 
 
 def _grouped(names: Sequence[str]) -> dict[str, list[str]]:
     """The names by the titles that they stand under. Few options need no groups."""
     few = sum(it.startswith("-") for it in names) <= _FEW
-    titles = {name: title for title, members in GROUPS.items() for name in members}
+    grouped = {} if few else titles()
     groups: dict[str, list[str]] = {}
     for name in names:
-        title = "Options" if name.startswith("-") else "Arguments"
-        if name in titles and not few:
-            title = titles[name]
+        title = grouped.get(name, "Options" if name.startswith("-") else "Arguments")
         groups.setdefault(title, []).append(name)
     return dict(sorted(groups.items(), key=lambda it: it[0] != "Arguments"))
 

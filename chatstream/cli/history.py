@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from chatstream.cli.numbers import like, whole
-from chatstream.cli.options import Color, Plain, Render
+from chatstream.cli.options import Plain, takes
 from chatstream.terminal import history as shown
 from chatstream.terminal.history import Format, with_history
 
@@ -51,6 +51,7 @@ def list_runs(number: Number = _NEWEST, as_json: Json = False) -> int:
 
 
 @app.command()
+@takes("render", "color")
 def show(
     run: Annotated[
         str | None, typer.Argument(metavar="RUN", show_default="the last one", help=_RUN)
@@ -60,8 +61,9 @@ def show(
     ] = False,
     as_json: Json = False,
     plain: Plain = False,
-    render: Render = None,
-    color: Color = None,
+    *,
+    render: bool | None,
+    color: str | None,
 ) -> int:
     """Show the conversation that a run belongs to; on a terminal, answers as `ask` shows them."""
     action = partial(

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from chatstream.engine.settings import FIELDS, MOST
+from chatstream.engine.settings import FIELDS, LARGEST_NUMBER
 from chatstream.engine.shapes import Misfit, fitted
 
 
@@ -27,20 +27,22 @@ class _Unfit(typer.BadParameter):
 
 def like(setting: str) -> Callable[[Any], Any]:
     """What this setting takes."""
-    return _reader(FIELDS[setting].type)
+    return reader(FIELDS[setting].type)
 
 
-def whole(least: int, most: int = MOST) -> Callable[[Any], int]:
+def whole(least: int, most: int = LARGEST_NUMBER) -> Callable[[Any], int]:
     """A whole number."""
-    return _reader(Annotated[int, msgspec.Meta(ge=least, le=most)])
+    return reader(Annotated[int, msgspec.Meta(ge=least, le=most)])
 
 
-def number(least: float, most: float = MOST) -> Callable[[Any], float]:
+def number(least: float, most: float = LARGEST_NUMBER) -> Callable[[Any], float]:
     """Any number."""
-    return _reader(Annotated[float, msgspec.Meta(ge=least, le=most)])
+    return reader(Annotated[float, msgspec.Meta(ge=least, le=most)])
 
 
-def _reader(kind: Any) -> Callable[[Any], Any]:
+def reader(kind: Any) -> Callable[[Any], Any]:
+    """A number of this kind."""
+
     def read(value: Any) -> Any:
         try:
             return fitted(kind, value)

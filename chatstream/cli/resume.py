@@ -3,54 +3,33 @@
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from chatstream.cli.options import (
-    Accessible,
-    BaseUrl,
-    Buffer,
-    Coalesce,
-    CodeTheme,
-    Color,
-    ConnectTimeout,
+    ALL,
     Copy,
     CopyCode,
     CopyTo,
     Debug,
-    Fallback,
-    FirstTokenTimeout,
-    Header,
-    IdleTimeout,
     Json,
     Log,
-    Model,
-    NoJournal,
-    Notify,
-    OnDrop,
     Plain,
-    Profile,
-    Provider,
-    Reasoning,
-    Render,
-    Retries,
     SaveCode,
     SaveImages,
-    Stats,
-    Strategy,
-    Theme,
-    Timeout,
-    Wrap,
     copying_in,
-    settings_in,
     start_log,
+    takes,
 )
 from chatstream.engine.resume import continuation, unfinished
 from chatstream.engine.run import Run
 from chatstream.terminal.answering import Answering
 
+_ASKED_ALREADY = {"system", "temperature", "max_tokens", "options", "stream"}
 
+
+@takes(*(name for name in ALL if name not in _ASKED_ALREADY))
 def resume(
     run: Annotated[
         str | None,
@@ -60,33 +39,8 @@ def resume(
             help="The id of the run, or its first characters.",
         ),
     ] = None,
-    provider: Provider = None,
-    model: Model = None,
-    base_url: BaseUrl = None,
-    profile: Profile = None,
     as_json: Json = False,
     plain: Plain = False,
-    header: Header = None,
-    retries: Retries = None,
-    connect_timeout: ConnectTimeout = None,
-    first_token_timeout: FirstTokenTimeout = None,
-    idle_timeout: IdleTimeout = None,
-    timeout: Timeout = None,
-    on_drop: OnDrop = None,
-    fallback: Fallback = None,
-    strategy: Strategy = None,
-    no_journal: NoJournal = False,
-    buffer: Buffer = None,
-    coalesce: Coalesce = None,
-    reasoning: Reasoning = None,
-    stats: Stats = None,
-    render: Render = None,
-    color: Color = None,
-    theme: Theme = None,
-    code_theme: CodeTheme = None,
-    wrap: Wrap = None,
-    accessible: Accessible = None,
-    notify: Notify = None,
     copy: Copy = False,
     copy_code: CopyCode = None,
     copy_to: CopyTo = None,
@@ -94,6 +48,7 @@ def resume(
     save_images: SaveImages = None,
     debug: Debug = False,
     log: Log = None,
+    **flags: Any,
 ) -> int:
     """Show an answer that broke off, and continue it.
 
@@ -101,7 +56,6 @@ def resume(
     what had arrived, and what is new. The exit status is that of `ask`.
     """
     arguments = locals()
-    flags = {**settings_in(arguments), "profile": profile}
     start_log(arguments)
     answering = Answering(arguments, flags)
 

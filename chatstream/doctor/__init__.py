@@ -1,5 +1,6 @@
 """`chatstream doctor`: why something does not work, and what to do about it.
 
+request          which of the two that follow is asked for; `findings` are shown
 checkup          whether this installation is ready to ask a model
 terminal_checks  what the terminal can do
 examine          a server is asked the same question twice over one connection

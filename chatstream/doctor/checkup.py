@@ -23,6 +23,7 @@ from chatstream.doctor.diagnosis import Finding
 from chatstream.doctor.terminal_checks import terminal
 from chatstream.engine import config_file
 from chatstream.engine.endpoints import address, named_by_variables
+from chatstream.engine.resolve import Resolved, mistakes, resolve
 from chatstream.engine.services import (
     Server,
     at_provider,
@@ -32,7 +33,7 @@ from chatstream.engine.services import (
     server_of,
     with_key,
 )
-from chatstream.engine.settings import KEYS, Resolved, Settings, mistakes, resolve
+from chatstream.engine.settings import KEYS, Settings
 from chatstream.errors import (
     AuthError,
     ChatstreamError,

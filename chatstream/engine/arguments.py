@@ -12,7 +12,8 @@ from typing import Any, Literal, TypedDict
 
 from chatstream.engine.pipeline import check_sendable
 from chatstream.engine.prompts import check_text, nearest, type_of
-from chatstream.engine.settings import FIELDS, OnDrop, check_given, parse
+from chatstream.engine.resolve import check_given, parse
+from chatstream.engine.settings import FIELDS
 from chatstream.errors import ConfigError, UsageError
 
 
@@ -25,11 +26,10 @@ class Options(TypedDict, total=False):
     api_key: str
     key_variable: str
     key_command: str
-    profile: str
     system: str
     temperature: float
     max_tokens: int
-    options: dict[str, Any]
+    fallback_on_error: bool
     retries: int
     retry_delay: float
     connect_timeout: float
@@ -39,14 +39,15 @@ class Options(TypedDict, total=False):
     proxy: str
     ca_file: str | os.PathLike[str]
     headers: dict[str, str]
-    on_drop: OnDrop
+    options: dict[str, Any]
+    on_drop: Literal["continue", "restart", "stop", "fallback"]
     fallback: list[str]
-    fallback_on_error: bool
     strategy: str
     journal: bool
     buffer: Literal["none", "fixed", "dynamic", "sliding"]
     buffer_bytes: int
     coalesce: bool
+    profile: str
 
 
 def checked(options: Mapping[str, Any]) -> dict[str, Any]:

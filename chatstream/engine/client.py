@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from msgspec.structs import replace
 
 from chatstream import errors
-from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
 from chatstream.engine import pipeline
 from chatstream.engine.arguments import Options, checked
@@ -32,6 +31,7 @@ from chatstream.errors import ChatstreamError, UsageError
 from chatstream.events import Content, Error, Event
 from chatstream.flow import close
 from chatstream.messages import Message
+from chatstream.transcript import Transcript
 
 if TYPE_CHECKING:
     from chatstream.engine.conversation import Conversation
@@ -92,7 +92,7 @@ class Client:
         def begin() -> Run:
             return self.run_at(START, prompt, options, token, streaming, resettable=False)
 
-        answer = Accumulator()
+        answer = Transcript()
         events = events_of(begin)
         try:
             for event in events:
@@ -188,7 +188,7 @@ class Client:
 
 def whole(events: Iterator[Event]) -> Message:
     """The answer of a run. Raises a `ChatstreamError` if it is incomplete."""
-    answer = Accumulator()
+    answer = Transcript()
     for event in events:
         answer.add(event)
     _raise_failure(answer)
@@ -212,7 +212,7 @@ def events_of(begin: Callable[[], Run]) -> Iterator[Event]:
         yield from run
 
 
-def _raise_failure(answer: Accumulator) -> None:
+def _raise_failure(answer: Transcript) -> None:
     event = answer.terminal
     if not isinstance(event, Error):
         return

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Unpack
 
-from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
 from chatstream.engine.arguments import Options
 from chatstream.engine.client import events_of, whole
@@ -17,6 +16,7 @@ from chatstream.flow import close
 from chatstream.messages import Message
 from chatstream.store.journal import SUFFIX
 from chatstream.store.place import NoHome, runs_folder
+from chatstream.transcript import Transcript
 
 if TYPE_CHECKING:
     from chatstream.engine.client import Client
@@ -62,7 +62,7 @@ class Conversation:
             begun.append(self._client.run_at(self._place, prompt, options, token, streaming))
             return begun[0]
 
-        answer = Accumulator()
+        answer = Transcript()
         events = events_of(begin)
         try:
             for event in events:
@@ -71,7 +71,7 @@ class Conversation:
         finally:
             close(events)
             if begun and answer.message.content.strip():
-                self._advance(begun[0], answer.message)
+                self._advance(begun[0], answer.messages)
 
     def ask(
         self,
@@ -88,10 +88,10 @@ class Conversation:
         """
         return whole(self.stream(prompt, token=token, streaming=streaming, **options))
 
-    def _advance(self, run: Run, answer: Message) -> None:
+    def _advance(self, run: Run, made: list[Message]) -> None:
         asked = run.question
         kept = run.id if _is_kept(run.id) else None
-        messages = (*asked.earlier, *asked.messages, answer)
+        messages = (*asked.earlier, *asked.messages, *made)
         self._place = Place(parent=kept, messages=messages, source=kept, chosen=False)
 
 

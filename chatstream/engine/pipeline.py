@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from chatstream.cancel import CancelToken
 from chatstream.engine.endpoints import address
 from chatstream.engine.pool import Pool
+from chatstream.engine.resolve import Resolved, learn_secrets
 from chatstream.engine.run import Question, Run
 from chatstream.engine.services import (
     Tell,
@@ -33,7 +34,7 @@ from chatstream.engine.services import (
     nobody,
     provider_of,
 )
-from chatstream.engine.settings import OnDrop, Resolved, Settings, learn_secrets
+from chatstream.engine.settings import OnDrop, Settings
 from chatstream.errors import Cancelled, ConfigError, ModelNotFound
 from chatstream.events import Event, Metadata, Warn, new_run
 from chatstream.flow import Open, Pulse, Stage, pipe, singly
@@ -81,7 +82,8 @@ def run(
     # While it is being made; and the time that imports take is no part of the run's.
     import chatstream.recovery.retry
     import chatstream.transport.exchange  # noqa: F401
-    from chatstream.stages.buffer import Pressure, buffer
+    from chatstream.readahead import Pressure
+    from chatstream.stages.buffer import buffer
     from chatstream.stages.coalesce import coalesce
     from chatstream.stages.journal import journal
     from chatstream.stages.seal import seal
@@ -164,7 +166,11 @@ def run(
 def _warned(
     warnings: Sequence[str], follow: Callable[[], Sequence[str]], events: Iterator[Event]
 ) -> Iterator[Event]:
-    """The warnings, and then the answer."""
+    """The warnings, and then the answer.
+
+    The first pulse opens the journal, so that no conversation names a run that has none.
+    """
+    yield Pulse()
     for warning in (*warnings, *follow()):
         yield Warn("settings", warning)
     yield from events

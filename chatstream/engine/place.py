@@ -17,9 +17,9 @@ import msgspec
 from msgspec.structs import replace
 
 from chatstream.engine.pipeline import Follow, not_followed
+from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Question
-from chatstream.engine.settings import Resolved, resolve
-from chatstream.errors import UsageError
+from chatstream.errors import JournalError, UsageError
 from chatstream.messages import Message
 from chatstream.store.place import runs_folder, state_folder
 
@@ -180,7 +180,10 @@ def _follow(place: Place, run: str) -> Sequence[str]:
     from chatstream.store.conversation import Conversations
 
     conversations = Conversations(state_folder())
-    moved = place.parent is None or conversations.advance(place.parent, run)
-    if place.name is not None:
-        conversations.name(place.parent or run, place.name)
+    try:
+        moved = place.parent is None or conversations.advance(place.parent, run)
+        if place.name is not None:
+            conversations.name(place.parent or run, place.name)
+    except JournalError as error:  # the answer matters more
+        return (f"the conversation cannot be kept: {error.message}",)
     return () if moved or place.chosen else (BRANCHED,)

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from chatstream import providers
 from chatstream.engine.endpoints import address, has_key
 from chatstream.engine.places import split
+from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Question
-from chatstream.engine.settings import BOUND, KEYS, Resolved, Settings, resolve
+from chatstream.engine.settings import FOR_ONE_PROVIDER, KEYS, Settings
 from chatstream.errors import JournalError, UsageError
 from chatstream.redact import bare_address, show_url
 from chatstream.store.journal import RequestRecord
@@ -68,7 +69,7 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
     elsewhere = placed or (profile != asked.profile and not given.keys() & {"provider", "base_url"})
     another = given.get("provider") not in {None, provider}
     if elsewhere or another:
-        before = {name: value for name, value in before.items() if name not in BOUND}
+        before = {name: value for name, value in before.items() if name not in FOR_ONE_PROVIDER}
     if elsewhere:
         del before["provider"]
     now = {**before, **given}

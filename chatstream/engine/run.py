@@ -85,9 +85,9 @@ class Run:
     @property
     def partial(self) -> Message:
         """The answer so far. Raises `RuntimeError` for a run that keeps nothing."""
-        from chatstream.accumulate import Accumulator
+        from chatstream.transcript import Transcript
 
-        answer = Accumulator()
+        answer = Transcript()
         for event in singly(iter(list(self._log()))):
             answer.add(event)
         return answer.message

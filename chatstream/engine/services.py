@@ -19,7 +19,8 @@ from chatstream.engine.endpoints import endpoint, named_by_variables
 from chatstream.engine.headers import bring_a_key
 from chatstream.engine.layers import profiles_in
 from chatstream.engine.places import provider_at, settings_of, split
-from chatstream.engine.settings import BESIDE, Settings, profile_in
+from chatstream.engine.resolve import profile_in
+from chatstream.engine.settings import FOR_ONE_SERVER, Settings
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.events import Event
 from chatstream.nearest import did_you_mean
@@ -134,9 +135,9 @@ def at_provider(settings: Settings, provider: str) -> Settings:
 def _at(settings: Settings, place: dict[str, Any]) -> Settings:
     address = place.get("base_url")
     if place["provider"] != named(settings):
-        dropped = BESIDE | {"base_url"}
+        dropped = FOR_ONE_SERVER | {"base_url"}
     elif address and not (settings.base_url and same_server(address, settings.base_url)):
-        dropped = BESIDE
+        dropped = FOR_ONE_SERVER
     else:
         dropped = frozenset()
     return replace(settings, **{**{it: getattr(_DEFAULTS, it) for it in dropped}, **place})

@@ -8,7 +8,8 @@ there instead: never by the name of a type, and never a value that may be a secr
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -64,13 +65,35 @@ def is_table(kind: Any) -> bool:
     return get_origin(kind) is dict
 
 
-def _of_text(kind: Any, text: str) -> Any:
-    """The value that this text writes down, where it is no text."""
+def is_number(kind: Any) -> bool:
+    """Whether a setting of this kind is a number, which may have limits."""
+    return not {int, float}.isdisjoint(_members(kind))
+
+
+def is_switch(kind: Any) -> bool:
+    """Whether a setting of this kind is true or false."""
+    return bool in _members(kind)
+
+
+def is_list(kind: Any) -> bool:
+    """Whether a setting of this kind is a list of texts."""
+    return any(get_origin(it) is list for it in _members(kind))
+
+
+def _members(kind: Any) -> set[Any]:
+    """The kinds that this one allows, without their limits."""
     if get_origin(kind) is Annotated:
-        return _of_text(get_args(kind)[0], text)
-    if get_origin(kind) is list:
+        return _members(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return {member for it in get_args(kind) for member in _members(it)}
+    return {kind}
+
+
+def _of_text(kind: Any, text: str) -> Any:
+    """The value that a text stands for, where a setting of this kind is not a text."""
+    if is_list(kind):
         return [item.strip() for item in text.split(",") if item.strip()]
-    kinds = {kind, *get_args(kind)}
+    kinds = _members(kind)
     if bool in kinds:
         return _SWITCH.get(text.strip().lower(), text)
     return text if str in kinds else text.strip()

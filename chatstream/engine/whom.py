@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from chatstream.addresses import is_loopback
 from chatstream.cancel import CancelToken
 from chatstream.engine.endpoints import address, has_key
+from chatstream.engine.resolve import Resolved
 from chatstream.engine.services import (
     LOOK_FOR_OLLAMA,
     Choice,
@@ -25,7 +26,7 @@ from chatstream.engine.services import (
     provider_of,
     usual_model,
 )
-from chatstream.engine.settings import Resolved, Settings
+from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError
 from chatstream.providers import Service, find
 from chatstream.redact import mask_address

@@ -33,13 +33,13 @@ from chatstream.events import (
     Terminal,
     ToolCall,
     ToolCallDelta,
-    Usage,
     Warn,
 )
 from chatstream.flow import Burst, Finish, Pulse, Stage, close
 from chatstream.messages import Message
+from chatstream.readahead import Pressure
 from chatstream.redact import redact_event
-from chatstream.stages.buffer import Pressure
+from chatstream.transcript import UsageSum
 from chatstream.wording import bounded
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class _Seal:
         self._thought = bool(self._earlier.reasoning)
         self._images: list[tuple[str, bool]] = []  # what each is, and whether its data came
         self._joined = False  # the answer of several attempts, each with its own usage
-        self._usage: Usage | None = None
+        self._usage = UsageSum()
 
     def run(self, events: Iterator[Event]) -> Iterator[Event]:
         yield self._stamp(self._opening)
@@ -208,12 +208,12 @@ class _Seal:
             self._tools = True
             self._begin(event)
             self._last = self._t
-        elif isinstance(event, Image):
+            return
+        self._usage.add(event)
+        if isinstance(event, Image):
             self._images.append((" ".join(event.label.split()), bool(event.data)))
             self._begin(event)
             self._last = self._t
-        elif isinstance(event, Usage):
-            self._usage = event
         elif isinstance(event, Retry):
             redact_event(event, self._redact)
             self._attempts = event.attempt
@@ -231,10 +231,10 @@ class _Seal:
                 self._answered = self._answered or event.code == "refusal"  # its words are there
 
     def _restart(self) -> None:
-        """What came before is dropped, as every accumulator drops it."""
+        """What came before is dropped, as every transcript drops it."""
         self._partial, self._tools, self._joined = False, False, False
         self._answered, self._thought = False, False
-        self._first, self._usage = None, None
+        self._first = None
         self._images.clear()
 
     def _unseen(self, terminal: Done | Error) -> Iterator[Warn]:
@@ -253,7 +253,7 @@ class _Seal:
             yield Warn("no_answer", f"{thought}; --reasoning show prints its thinking")
 
     def _done(self, finish: Finish) -> Done:
-        usage = self._usage
+        usage = self._usage.total
         counts = None
         if usage is not None:
             counts = Counts(*(getattr(usage, name) for name in Counts.__struct_fields__))
@@ -266,7 +266,8 @@ class _Seal:
         )
 
     def _stats(self, finish: Finish | None) -> Stats:
-        tokens = self._usage.output_tokens if self._usage and not self._joined else None
+        usage = self._usage.total
+        tokens = usage.output_tokens if usage and not self._joined else None
         server = finish.server if finish else None
         seconds = self._last - self._first if self._first is not None else 0.0
         rate = None

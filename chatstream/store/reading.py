@@ -20,7 +20,6 @@ from pathlib import Path
 
 import msgspec
 
-from chatstream.accumulate import Accumulator
 from chatstream.errors import JournalError, LineTooLong, UsageError
 from chatstream.events import (
     SCHEMA_VERSION,
@@ -46,6 +45,7 @@ from chatstream.store.journal import (
     is_journal,
     is_running,
 )
+from chatstream.transcript import Answerer, Transcript
 from chatstream.wire.lines import LineSplitter
 
 SLICE = 64 * 1024
@@ -54,6 +54,7 @@ SLICE = 64 * 1024
 _MARK = re.compile(rb',"crc":([0-9]{1,10})}\r?$')
 _IS_JOURNAL = b'"digest":"sha256:'  # in the first line
 _GLIMPSE = 1024 * 1024
+_OPENING = 4096  # bytes that hold the event that opens a run, but for what was asked
 _TAIL = 64 * 1024  # bytes at the end of a journal that hold its last line, whatever it is
 
 
@@ -182,8 +183,8 @@ class Record(msgspec.Struct, kw_only=True):
 
     `outcome` is "complete", the code of the error that ended it, "interrupted" (the process was
     killed), "running", or "damaged"; `damage` then says where. `provider`, `model` and `base_url`
-    are whose text there is, or whom was asked last, where there is no text. `message` is the
-    answer, as far as it is known and sound; `tools` whether calls of tools had begun.
+    are whose text there is, or whom was asked last, where there is no text. `messages` are what it
+    made, as far as it is known and sound; `tools` whether calls of tools had begun.
     """
 
     run: str
@@ -194,7 +195,7 @@ class Record(msgspec.Struct, kw_only=True):
     provider: str | None
     model: str | None
     base_url: str | None
-    message: Message
+    messages: list[Message]
     tools: bool
     terminal: Terminal | None
     outcome: str
@@ -202,33 +203,22 @@ class Record(msgspec.Struct, kw_only=True):
     duration: float
 
     @property
+    def message(self) -> Message:
+        """The answer, after the rounds of tools."""
+        return next(it for it in reversed(self.messages) if it.role == "assistant")
+
+    @property
     def finished(self) -> bool:
         """Whether the answer is whole."""
         return self.outcome == "complete"
 
 
-class _Who(msgspec.Struct, frozen=True):
-    """A model and its server, as `metadata` tells of them."""
-
-    provider: str | None = None
-    model: str | None = None
-    base_url: str | None = None
-
-    def then(self, event: Metadata) -> _Who:
-        """Whom is asked after this event; what it leaves out has not changed."""
-        return _Who(
-            event.provider or self.provider,
-            event.model or self.model,
-            event.base_url if event.provider else self.base_url,
-        )
-
-
 def read(path: Path) -> Record:
     """The record of one journal. Raises `JournalError` for any other file, or a newer one."""
     name = path.name.removesuffix(SUFFIX)
-    answer, tools, t = Accumulator(), False, 0.0
+    answer, tools, t = Transcript(), False, 0.0
     opening: Metadata | None = None
-    asked_last, spoke = _Who(), None
+    asked_last, spoke = Answerer(), None
     damage = None
     try:
         running = is_running(path)  # first: what ends while it is read has ended
@@ -276,7 +266,7 @@ def read(path: Path) -> Record:
         provider=who.provider,
         model=who.model,
         base_url=who.base_url,
-        message=answer.message,
+        messages=answer.messages,
         tools=tools,
         terminal=terminal,
         outcome=outcome,
@@ -320,6 +310,22 @@ def find(folder: Path, run: str) -> Path:
             f"{run!r} matches {len(found)} runs", hint="give more characters of the id"
         )
     raise UsageError(f"there is no run {run!r}", hint="`chatstream history` lists them")
+
+
+def opening(path: Path) -> Metadata | None:
+    """The event that opens a run; None for any other file. Quick: what was asked is not read."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline(_OPENING)
+            before, request, _ = first.partition(b',"request":')
+            if request:
+                first = before + b"}"
+            elif not first.endswith(b"\n"):
+                first += file.readline()
+    except OSError:
+        return None
+    event = _decoded(first)
+    return event if isinstance(event, Metadata) and event.run else None
 
 
 def last_unfinished(folder: Path) -> Path:

@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from chatstream.cancel import CancelToken
 from chatstream.engine.pipeline import Follow, failed, not_followed, run
 from chatstream.engine.pool import Pool
+from chatstream.engine.resolve import Resolved, without_configuration
 from chatstream.engine.run import Question, Run
 from chatstream.engine.services import Choice, Tell, named, nobody
-from chatstream.engine.settings import Resolved, without_configuration
 from chatstream.errors import ChatstreamError
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Answering:
     """What a command needs to begin a run and to show it.
 
-    `arguments` are those of the command; `flags` those of them that are settings.
+    `flags` are the settings that its command line gives, `arguments` the other arguments.
     """
 
     def __init__(self, arguments: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
@@ -39,6 +39,7 @@ class Answering:
         self._pool = Pool()
         self.settings = without_configuration(flags)
         self._arguments = arguments
+        self._render: bool | None = flags.get("render")
         self._copying: Copying | None = None
         self._choices: list[Choice] | None = None  # who is asked, where the settings name nobody
 
@@ -52,7 +53,7 @@ class Answering:
             resolved.settings,
             as_json=given["as_json"],
             plain=given["plain"],
-            render=given["render"],
+            render=self._render,
         )
         self.settings = resolved.settings
         self._copying = copying()

@@ -20,7 +20,6 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from chatstream.accumulate import Accumulator
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.events import Done, Event, Image, Metadata, Retry, Warn
 from chatstream.flow import Burst, close
@@ -36,6 +35,7 @@ from chatstream.terminal.saving import (
     save_new,
     write,
 )
+from chatstream.transcript import Transcript
 from chatstream.wording import counted
 
 SURE_BYTES = 74_994
@@ -67,7 +67,7 @@ class Copying:
         self.to = to
         self.save = save
         self.images = images
-        self._answer = Accumulator()
+        self._answer = Transcript()
         self._images: list[Image] = []
         self._has_gaps = False
 

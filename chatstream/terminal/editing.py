@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chatstream.engine.config_file import read
-from chatstream.engine.settings import mistakes
+from chatstream.engine.resolve import mistakes
 from chatstream.errors import ConfigError
 from chatstream.files import PRIVATE_FILE, make_private, read_whole, replace
 from chatstream.terminal import exits

@@ -22,7 +22,7 @@ def status_of(terminal: Terminal | None, token: CancelToken) -> int:
 def report(error: ChatstreamError, arguments: Sequence[str]) -> int:
     """Tell of an error that no run has told of; returns its exit status."""
     from chatstream.engine.pipeline import failed
-    from chatstream.engine.settings import learn_secrets
+    from chatstream.engine.resolve import learn_secrets
     from chatstream.flow import drive
     from chatstream.redact import redact
     from chatstream.sinks import sink_class

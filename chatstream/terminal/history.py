@@ -20,7 +20,7 @@ import msgspec
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.engine.settings import resolve
+from chatstream.engine.resolve import resolve
 from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.messages import encode
 from chatstream.sinks.escape import clean

@@ -132,7 +132,7 @@ def _record(run: str, asked: RequestRecord, text: str) -> Record:
         provider="demo",
         model="m",
         base_url=None,
-        message=Message("assistant", text),
+        messages=[Message("assistant", text)],
         tools=False,
         terminal=done(),
         outcome="complete",

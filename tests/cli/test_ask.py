@@ -15,9 +15,9 @@ import pytest
 
 from chatstream import events as ev
 from chatstream import grammar
-from chatstream.accumulate import Accumulator
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import journals, read
+from chatstream.transcript import Transcript
 from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, headers, whole
 from tests.support.client import COMMAND, Finished, Running, run, run_here, server_flags
 from tests.support.continuing import Continuing, half, long_text, refuses_prefill
@@ -505,7 +505,7 @@ LONG = long_text(300)
 
 def text_of(done: Finished) -> str:
     """The answer as every reader of the events sees it."""
-    whole = Accumulator()
+    whole = Transcript()
     for event in done.events:
         whole.add(event)
     return whole.message.content

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from chatstream import events as ev
-from chatstream.accumulate import Accumulator
 from chatstream.providers.demo import ANSWER
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import read
+from chatstream.transcript import Transcript
 from tests.cli.test_ask import check
 from tests.support.answers import frames, headers
 from tests.support.client import Finished, Running, run, run_here, server_flags
@@ -34,7 +34,7 @@ def resume(*arguments: str) -> Finished:
 
 
 def text_of(done: Finished) -> str:
-    whole = Accumulator()
+    whole = Transcript()
     for event in done.events:
         whole.add(event)
     return whole.message.content

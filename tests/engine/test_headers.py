@@ -13,7 +13,7 @@ import chatstream
 from chatstream import events as ev
 from chatstream.cli.app import main
 from chatstream.engine.headers import checked, merged
-from chatstream.engine.settings import resolve
+from chatstream.engine.resolve import resolve
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.redact import redact
 from chatstream.store.place import runs_folder

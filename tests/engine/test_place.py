@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from chatstream.store.conversation import Conversations
 
 from chatstream.engine.place import (
     BRANCHED,
@@ -13,9 +12,10 @@ from chatstream.engine.place import (
     question_at,
     resolved_at,
 )
-from chatstream.engine.settings import resolve
+from chatstream.engine.resolve import resolve
 from chatstream.errors import UsageError
 from chatstream.messages import Message
+from chatstream.store.conversation import Conversations
 from chatstream.store.place import runs_folder, state_folder
 from tests.support.runs import run_id, write_run
 
@@ -59,8 +59,9 @@ def test_the_name_of_a_conversation_is_a_place_and_a_wish() -> None:
     assert (new.parent, new.name) == (None, "sky")
     place = place_of(last=True, name="sky")
     assert (place.parent, place.name) == (head, "sky")
+    turn(2, parent=1)
     follow_of(place, resolve({}))(run_id(2))
-    assert place_of(name="sky").parent == head
+    assert place_of(name="sky").parent == run_id(2)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
 from chatstream.clock import monotonic
 from chatstream.errors import BadRequest
@@ -16,6 +15,7 @@ from chatstream.providers import PROVIDERS, Endpoint, dialect, find
 from chatstream.providers.base import Provider
 from chatstream.providers.continuing import GO_ON, turns
 from chatstream.providers.demo import ANSWER, THOUGHT
+from chatstream.transcript import Transcript
 from chatstream.transport import Transport
 from tests.support.answers import frames, headers, whole
 from tests.support.loopback import Reply, Request, Script
@@ -124,9 +124,9 @@ def test_the_table_says_how_a_service_goes_on(name: str, method: ContinuationMet
     provider.close()
 
 
-def answer(provider: Provider, asked: ChatRequest) -> Accumulator:
+def answer(provider: Provider, asked: ChatRequest) -> Transcript:
     """What an exchange comes to; raises its failure."""
-    said = Accumulator()
+    said = Transcript()
     try:
         for event in singly(provider.open(asked, CancelToken())):
             said.add(event)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
 from chatstream.errors import (
     AuthError,
@@ -48,6 +47,7 @@ from chatstream.messages import ChatRequest, ContinuationMethod, Message
 from chatstream.recovery import retry as module
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.retry import OnDrop, Plan, retry
+from chatstream.transcript import Transcript
 from tests.support.sampling import examples
 
 REQUEST = ChatRequest("m", (Message("user", "q"),))
@@ -120,7 +120,7 @@ class Ended:
     ) -> None:
         self.events: list[Event] = []
         self.failure: ChatstreamError | None = None
-        answer = Accumulator()
+        answer = Transcript()
         answer.add(Content(request.partial))
         try:
             for event in again(source, retries, plan=plan)(request, CancelToken()):

@@ -287,9 +287,9 @@ MUTANTS = (
     ),
     Mutant(
         "a joined pulse forgets that it was connected",
-        "stages/buffer.py",
-        "connected = older.connected or newer.connected",
-        "connected = newer.connected",
+        "readahead.py",
+        "connected=older.connected or newer.connected",
+        "connected=newer.connected",
         ("stages/test_buffer.py",),
     ),
     Mutant(
@@ -406,10 +406,10 @@ MUTANTS = (
     ),
     Mutant(
         "a key is used for another provider than its own",
-        "engine/settings.py",
-        "(foreign and name in BOUND)",
+        "engine/resolve.py",
+        "(foreign and name in FOR_ONE_PROVIDER)",
         "False",
-        ("engine/test_settings.py",),
+        ("engine/test_resolve.py",),
     ),
     Mutant(
         "a copy that failed is a success",

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
+from chatstream.engine.resolve import resolve
 from chatstream.engine.run import Question, Run
-from chatstream.engine.settings import resolve
 from chatstream.errors import UsageError
 from chatstream.messages import Message
 from chatstream.terminal.answering import Answering
 from tests.support.answers import TEXT, whole
 from tests.support.loopback import Script
 
-ARGUMENTS: dict[str, Any] = {"as_json": False, "plain": True, "render": None, "save_images": None}
+ARGUMENTS: dict[str, Any] = {"as_json": False, "plain": True, "save_images": None}
 
 
 def test_the_answer_is_shown_and_its_connection_is_closed(

@@ -1,0 +1,328 @@
+"""Settings: where each comes from, which one holds.
+
+From the strongest: flags, `CHATSTREAM_*` variables, the chosen profile of the configuration
+file, the file's top level, `ACCESSIBLE`, defaults. The providers' own variables (`OPENAI_API_KEY`,
+`OLLAMA_HOST`…) stand below all of these. A layer that names a provider brings its own model,
+address and key: those of weaker layers that name another provider do not leak into it. Nor does
+the key of a layer that names another server. A model's name may hold its place, see `places`.
+
+A text that is given and empty is a mistake, whatever the layer: most often it is a variable of a
+script that is not set, and without it another server, or another model, would be asked. Only the
+system prompt may be empty: none is sent then. An empty `CHATSTREAM_*` variable counts as not set,
+as is the custom, only where it decides nothing about where a question goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, get_args
+
+import msgspec
+
+from chatstream.addresses import same_server
+from chatstream.engine import config_file, headers
+from chatstream.engine.config_file import ConfigFile
+from chatstream.engine.layers import TOP_LEVEL, Layer, from_file, profiles_in, without
+from chatstream.engine.places import PLACE, settings_of, split
+from chatstream.engine.settings import (
+    ADDRESSES,
+    FIELDS,
+    FOR_ONE_PROVIDER,
+    KEYS,
+    PREFIX,
+    SECRETS,
+    TABLES,
+    Settings,
+    keys_of,
+    variable,
+)
+from chatstream.engine.shapes import Misfit, fitted
+from chatstream.errors import ConfigError, UsageError
+from chatstream.nearest import did_you_mean, nearest
+from chatstream.providers import PROVIDERS
+from chatstream.redact import redact
+
+PROFILE_VARIABLE = variable("profile")
+
+_ROUTING = FOR_ONE_PROVIDER | {"provider", "strategy", "fallback", "proxy", "ca_file"}
+"""The settings that decide where a question goes, and over what."""
+
+_MAY_BE_EMPTY = frozenset({"system", "options"})
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """The settings that hold, and for each that is no default where it comes from.
+
+    `warnings` say what is there and ignored.
+    """
+
+    settings: Settings
+    origins: dict[str, str]
+    profile: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def resolve(
+    flags: Mapping[str, Any],
+    *,
+    profile: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    places: bool = True,
+) -> Resolved:
+    """The settings that hold. Flags that are None were not given.
+
+    `places`: a model's name may hold a place behind its `@`. Raises `ConfigError`, and
+    `UsageError` for a flag that is empty or does not fit.
+    """
+    learn_secrets(environ)
+    check_given("--profile", profile)
+    if profile is None:
+        profile = environ.get(PROFILE_VARIABLE)
+        check_given(PROFILE_VARIABLE, profile)
+    given = {name: value for name, value in flags.items() if value is not None}
+    usual = {"accessible": True} if _is_accessible(environ) else {}
+    file = config_file.find(environ)
+    layers: list[Layer] = [
+        Layer(given, _flag, _flag),
+        Layer(_from_environment(environ), variable, variable),
+        *from_file(file, profile),
+        Layer(usual, str.upper, str.upper),
+    ]
+    if places:
+        layers, profile = _with_place(layers, profile, file)
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for layer in layers:
+        its = layer.values
+        chosen = "model" in values  # by a stronger layer: no strategy stands in its place
+        foreign = "provider" in values and its.get("provider") not in (None, values["provider"])
+        elsewhere = "base_url" in values and not _same(its.get("base_url"), values["base_url"])
+        for name, value in its.items():
+            _learn(name, value)
+            if name == "options" and isinstance(value, dict):
+                values[name] = {**_typed(name, value, layer.subject), **values.get(name, {})}
+                origins.setdefault(name, layer.origin(name))
+            elif name == "headers":
+                if not (foreign or elsewhere):
+                    values[name] = headers.merged(
+                        _typed(name, value, layer.subject), values.get(name, {})
+                    )
+                    origins.setdefault(name, layer.origin(name))
+            elif name not in values and not (
+                (foreign and name in FOR_ONE_PROVIDER)
+                or (elsewhere and name in KEYS)
+                or (chosen and name == "strategy")
+            ):
+                origins[name] = layer.origin(name)
+                values[name] = _typed(name, value, layer.subject)
+    return Resolved(Settings(**values), origins, profile, tuple(_unknown(environ)))
+
+
+def _with_place(
+    layers: list[Layer], profile: str | None, file: ConfigFile | None
+) -> tuple[list[Layer], str | None]:
+    """The layers, with one for the place that the model's name holds, and the profile in use."""
+    for at, layer in enumerate(layers):
+        if layer.values.get("provider") is not None:
+            break  # then a name is that of a model, and all of it
+        name = layer.values.get("model")
+        if isinstance(name, str):
+            model, place = split(name)
+            if place is not None:
+                used = place if place in profiles_in(file) else profile
+                return [*layers[:at], *_placed(layers[at:], model, place, file)], used
+            break
+    return layers, profile
+
+
+def _placed(
+    layers: list[Layer], model: str, place: str, file: ConfigFile | None
+) -> Iterator[Layer]:
+    """The layers, the first of which names a model at a place.
+
+    What is said beside the name is stronger than its place, and what weaker layers say of models
+    does not count. Keys and headers that are not arguments do not go to a profile's server, for
+    they may be meant for another one.
+    """
+    layer, profiles = layers[0], profiles_in(file)
+    origin, subject = layer.origin("model"), layer.subject("model")
+    found = settings_of(place, subject, profiles, partial(profile_in, file))
+    address = layer.values.get("base_url")
+    if address and found.get("base_url") not in (None, address):
+        raise _kind(subject)(
+            f"{subject} and {layer.subject('base_url')} both give an address",
+            hint="leave one of them out",
+        )
+    found["model"] = model or found["model"]
+    known = {name: value for name, value in found.items() if value is not None}
+    others = {*PLACE, "headers"} if place in profiles else set()
+    yield without(layer, {"model"} if subject.startswith("--") else {"model", *others})
+    yield Layer(known, lambda _: origin, lambda *_: subject)
+    for weaker in layers[1:]:
+        yield without(weaker, {"model", "strategy", *others})
+
+
+def profile_in(file: ConfigFile | None, profile: str) -> Settings:
+    """What a profile says, and the file's top level beside it. Raises `ConfigError`."""
+    environ = {config_file.VARIABLE: str(file.path)} if file else {}
+    return resolve({}, profile=profile, environ=environ, places=False).settings
+
+
+def _same(address: Any, holding: str) -> bool:
+    return not isinstance(address, str) or same_server(address, holding)
+
+
+def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
+    """Let no secret of the environment be shown: keys of known providers, passwords of servers
+    and proxies.
+    """
+    for service in PROVIDERS.values():
+        redact.learn(environ.get(service.key_variable or ""))
+        redact.learn_address(environ.get(service.url_variable or ""))
+    for name in SECRETS:
+        redact.learn(environ.get(f"CHATSTREAM_{name.upper()}"))
+    for name, value in environ.items():
+        if name.lower().endswith("_proxy"):
+            redact.learn_address(value)
+
+
+def _learn(name: str, value: Any) -> None:
+    if name == "options":
+        redact.learn_options(value)
+    elif name == "headers":
+        redact.learn_headers(value)
+    elif name in SECRETS and isinstance(value, str):
+        redact.learn(value)
+    elif name in ADDRESSES and isinstance(value, str):
+        redact.learn_address(value)
+
+
+def check_given(origin: str, value: Any) -> None:
+    """Raise for a text, or a list with a text, that is empty.
+
+    `origin` names it. For one that begins with "--" it is a `UsageError`, else a `ConfigError`.
+    """
+    if _is_empty(value):
+        raise _kind(origin)(f"{origin} is empty", hint="give it a value, or leave it out")
+
+
+def _kind(subject: str) -> type[ConfigError | UsageError]:
+    """What a mistake of this subject is: of the command line, or of the configuration."""
+    return UsageError if subject.startswith("-") else ConfigError
+
+
+def _is_empty(value: Any) -> bool:
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, dict):  # of lists
+        texts = [text for part in texts.values() if isinstance(part, list) for text in part]
+    if not isinstance(texts, list):
+        return False
+    return any(isinstance(it, str) and not it.strip() for it in texts)
+
+
+def without_configuration(
+    flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """What holds where the settings cannot be used, so that this can be told: defaults.
+
+    Only who listens to a screen reader is heard even then.
+    """
+    said = flags.get("accessible")
+    return Settings(accessible=_is_accessible(environ) if said is None else said)
+
+
+def parse(name: str, text: str) -> Any:
+    """The value of a setting, or of an entry of one, that is written as text.
+
+    Raises `ConfigError`.
+    """
+    setting, *entry = keys_of(name)
+    if not entry:
+        return _typed(name, text, lambda *names: ".".join(names))
+    value: Any = text
+    if get_args(FIELDS[setting].type)[1] is Any:  # JSON, or else text
+        with contextlib.suppress(ValueError, RecursionError):
+            value = msgspec.json.decode(text)
+    return _typed(setting, {entry[0]: value}, lambda *names: ".".join(names))[entry[0]]
+
+
+def mistakes(file: ConfigFile) -> list[ConfigError]:
+    """Everything that is wrong in a file, in profiles that are not chosen too."""
+    profiles = file.content.get("profiles", {})
+    found: dict[str, ConfigError] = {}
+    for profile in (None, *(profiles if isinstance(profiles, dict) else ())):
+        try:
+            layers = from_file(file, profile)
+        except ConfigError as error:
+            found.setdefault(error.message, error)
+            continue
+        for layer in layers:
+            for name, value in layer.values.items():
+                try:
+                    _typed(name, value, layer.subject)
+                except ConfigError as error:
+                    found.setdefault(error.message, error)
+    return list(found.values())
+
+
+def _flag(name: str, *deeper: str) -> str:
+    its = FIELDS[name].flags if name in FIELDS else ()
+    shown = its[0].partition("/")[0] if its else f"--{name.replace('_', '-')}"
+    return f"{shown} {'.'.join(deeper)}" if deeper else shown
+
+
+def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
+    """The value as the setting has it. Raises `ConfigError`, `UsageError`."""
+    field = FIELDS.get(name)
+    if field is None:
+        at = subject(name).removesuffix(name)
+        raise ConfigError(f"{at}unknown setting {name!r}", hint=setting_hint(name))
+    if name == "headers" and subject(name).startswith("--"):  # each is one text
+        return headers.checked(value, subject(name))
+    if name not in _MAY_BE_EMPTY and _is_empty(value):
+        check_given(subject(name), value)
+    try:
+        fit = fitted(field.type, value)
+    except Misfit as misfit:
+        hint = did_you_mean(value, misfit.words) if isinstance(value, str) else None
+        what = subject(name, *misfit.keys)
+        raise _kind(what)(f"{what} {misfit}", hint=hint) from None
+    return headers.checked(fit, subject(name)) if name == "headers" else fit
+
+
+def setting_hint(name: str) -> str | None:
+    """What a name that is no setting may stand for."""
+    there = f"the settings are: {', '.join(FIELDS)}"
+    return did_you_mean(name, [*FIELDS, *TOP_LEVEL], there)
+
+
+def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
+    """What to say of variables that look like ours and are not."""
+    ours = sorted(
+        {it for it in environ if it.startswith(PREFIX)} - {config_file.VARIABLE, PROFILE_VARIABLE}
+    )
+    known = {variable(it): it for it in FIELDS} if ours else {}
+    for name in ours:
+        if name not in known:
+            near = nearest(name.removeprefix(PREFIX), FIELDS)
+            hint = f"; did you mean {variable(near[0])}?" if near else ""
+            yield f"{name} is ignored: it is not a chatstream variable{hint}"
+        elif known[name] in TABLES:
+            yield f"{name} is ignored: a table can only be set in the configuration file"
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found = {name: environ.get(variable(name)) for name in FIELDS}
+    return {
+        name: text
+        for name, text in found.items()
+        if (text or (text is not None and name in _ROUTING)) and name not in TABLES
+    }
+
+
+def _is_accessible(environ: Mapping[str, str]) -> bool:
+    """Whether every program is asked to suit a screen reader."""
+    return environ.get("ACCESSIBLE", "") not in {"", "0"}

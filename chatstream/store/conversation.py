@@ -1,0 +1,206 @@
+"""Conversations: trees of runs. Which run follows which, where a conversation continues, its name.
+
+1. A run's `parent` is the run whose answer its question follows; a run that `continues` another is
+   a further attempt at the same answer. The first run is the conversation's root, and its id is the
+   conversation's id. Asking again after an earlier run makes a branch; nothing is overwritten.
+2. The head is the newest run below the one that the conversation's file names, or below the root
+   where there is no file. So a run that was killed before it became the head is not lost.
+3. An answer without text is no answer: a path passes over its whole turn, so that roles alternate.
+   A run that is still being written has no answer yet.
+4. Journals say all of this; for runs whose journals have expired, the history does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from chatstream.errors import JournalError, UsageError
+from chatstream.events import Metadata
+from chatstream.messages import Message
+from chatstream.nearest import did_you_mean
+from chatstream.store.heads import Heads, State
+from chatstream.store.journal import SUFFIX, is_run, is_running
+from chatstream.store.reading import Record, find, journals, opening, read
+
+_LONGEST_NAME = 100  # characters
+
+
+class Conversations:
+    """The conversations of a state folder. Its methods raise `UsageError` and `JournalError`."""
+
+    def __init__(self, state_folder: Path) -> None:
+        self._runs = state_folder / "runs"
+        self._heads = Heads(state_folder)
+        self._openings: dict[str, Metadata] = {}  # the first line of a journal never changes
+
+    def newest(self) -> str:
+        """The run to continue from in the conversation that has the newest run and an answer."""
+        seen: set[str] = set()
+        for path in journals(self._runs):
+            if self._opening(path.stem) is None:
+                continue
+            root = self.root(path.stem)
+            if root not in seen:
+                seen.add(root)
+                if run := self.answered(self._head(root)):
+                    return run
+        raise UsageError("there is no conversation to continue", hint="`chatstream ask` starts one")
+
+    def named(self, name: str) -> str:
+        """The run to continue from in the conversation with this name."""
+        names = self._names()
+        if name not in names:
+            raise UsageError(
+                f"there is no conversation named {name!r}",
+                hint=did_you_mean(name, names, "`--name` gives a conversation a name"),
+            )
+        run = self.answered(self._head(names[name]))
+        if run is None:
+            raise UsageError(f"the conversation {name!r} has no answer yet")
+        return run
+
+    def has(self, name: str) -> bool:
+        """Whether a conversation has this name."""
+        return name in self._names()
+
+    def find(self, run: str) -> str:
+        """The whole id of a run, from its id or the beginning of it."""
+        return find(self._runs, run).stem
+
+    def path(self, run: str) -> list[Message]:
+        """Every message from the root to the answer of this run, in order.
+
+        Turns without an answer are left out, and so is what followed on other branches.
+        """
+        turns: list[list[Message]] = []
+        for attempts in self._turns(run):
+            records = map(self._record, attempts)
+            if (answered := next(filter(_has_text, records), None)) is not None:
+                asked = answered.asked.messages if answered.asked else ()
+                turns.append([*asked, answered.message])
+        return [message for turn in reversed(turns) for message in turn]
+
+    def parent(self, run: str) -> str | None:
+        """The run whose answer this one follows; None for the first of a conversation."""
+        head = self._opening(run)
+        return head.parent if head else None
+
+    def root(self, run: str) -> str:
+        """The conversation that a run belongs to."""
+        *_, first = self._chain(run)
+        return first
+
+    def answered(self, run: str) -> str | None:
+        """This run, or the nearest before it that has an answer to follow."""
+        for it in self._chain(run):
+            path = self._path(it)
+            if self._opening(it) and not is_running(path) and _has_text(read(path)):
+                return it
+        return None
+
+    def advance(self, parent: str, run: str) -> bool:
+        """Make `run`, which follows `parent`, the head; to be called when the run has begun.
+
+        False: the conversation had gone on elsewhere, so this is a branch. A resume of `parent`,
+        and what ended without an answer, are not elsewhere.
+        """
+        root = self.root(parent)
+        with self._heads.locked():
+            head = self._heads.of(root).head
+            if head != run:
+                self._heads.append(root, State(head=run))
+        return head is None or head == run or self._follows(parent, head)
+
+    def name(self, run: str, name: str) -> None:
+        """Name the conversation that a run belongs to; a name belongs to one conversation."""
+        if not (name.strip() == name and name.isprintable() and 0 < len(name) <= _LONGEST_NAME):
+            raise UsageError(
+                f"{name!r} cannot be the name of a conversation",
+                hint=f"a name has 1 to {_LONGEST_NAME} characters on one line",
+            )
+        root = self.root(run)
+        with self._heads.locked():
+            if self._names().get(name, root) != root:
+                raise UsageError(f"another conversation is named {name!r}", hint="choose another")
+            self._heads.append(root, State(name=name))
+
+    def _follows(self, parent: str, head: str) -> bool:
+        """Whether what follows `parent` follows the head, or what the head is worth."""
+        if head in self._chain(parent) or parent in self._attempts(head):
+            return True
+        if is_running(self._path(head)):
+            return False
+        answered = self.answered(head)
+        return answered is None or parent in self._attempts(answered)
+
+    def _names(self) -> dict[str, str]:
+        """The roots of the conversations that have a name."""
+        found = {root: self._heads.of(root).name for root in self._heads.sizes()}
+        return {name: root for root, name in found.items() if name}
+
+    def _head(self, root: str) -> str:
+        begin = self._heads.of(root).head or root
+        below, head = {begin}, begin
+        for path in reversed(journals(self._runs)):  # from the oldest on
+            run = path.stem
+            opened = self._opening(run) if run > begin else None
+            if opened and below & {opened.parent, opened.continues}:
+                below.add(run)
+                head = run
+        return head
+
+    def _chain(self, run: str) -> Iterator[str]:
+        """The run, and what it continues or follows, up to the root."""
+        seen: set[str] = set()
+        following: str | None = run
+        while following is not None:
+            if following in seen:
+                raise JournalError(f"run {run} follows itself: its journal was changed")
+            seen.add(following)
+            yield following
+            following = self._continued(following) or self.parent(following)
+
+    def _attempts(self, run: str) -> Iterator[str]:
+        """The run, and what it continues."""
+        for it in self._chain(run):
+            yield it
+            if self._continued(it) is None:
+                return
+
+    def _turns(self, run: str) -> Iterator[list[str]]:
+        """The attempts of each turn, from this run back to the root."""
+        attempts: list[str] = []
+        for it in self._chain(run):
+            attempts.append(it)
+            if self._continued(it) is None:
+                yield attempts
+                attempts = []
+
+    def _record(self, run: str) -> Record:
+        if self._opening(run) is None:
+            raise JournalError(f"the journal of run {run}, which this conversation needs, is gone")
+        record = read(self._path(run))
+        if record.damage is not None:
+            raise JournalError(
+                f"the journal of run {run} is {record.damage}",
+                hint=f"`chatstream history show {run} --text` prints the undamaged part",
+            )
+        return record
+
+    def _continued(self, run: str) -> str | None:
+        opened = self._opening(run)
+        return opened.continues if opened else None
+
+    def _opening(self, run: str) -> Metadata | None:
+        opened = self._openings.get(run)
+        if opened is None and is_run(run) and (opened := opening(self._path(run))):
+            self._openings[run] = opened
+        return opened
+
+    def _path(self, run: str) -> Path:
+        return self._runs / (run + SUFFIX)
+
+
+def _has_text(record: Record) -> bool:
+    return bool(record.message.content.strip())
