@@ -1,4 +1,4 @@
-"""A benchmark from end to end: whom to ask, the runs, what is shown and kept after each of them.
+"""A benchmark from end to end: its runs, and what is shown and kept after each of them.
 
 1. Everything that can be wrong on the command line is found before the first request.
 2. After each run the files are rewritten, so that whatever ends the benchmark leaves what was
@@ -50,14 +50,14 @@ from chatstream.terminal import exits, stdout
 from chatstream.terminal.present import has_colours
 from chatstream.terminal.progress import bar
 
-SPARSELY = 1.0
-"""Seconds between two times that files are written and progress is drawn while streams are open."""
+SPARSE_SECONDS = 1.0
+"""The time between two writes of files and drawings of progress while streams are open."""
 
 _KINDS = {"good": "success", "bad": "failure", "warn": "warning"}  # of notes; "dim" is plain
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to come of the figures.
+    """What is to be done with the figures.
 
     `files` are the exports: a format of `export.FORMATS` and where to. `printed` is the format
     that standard output gets; the screen then goes to standard error. `baseline` is the name it
@@ -98,18 +98,18 @@ def bench(
     its = settings[arms[0].name]
     with Measuring(settings) as wires, _progress(plan, arms, quiet=wanted.as_json) as draw:
         run = Run(wires, arms, plan, token, temperature=its.temperature, options=its.options)
-        kept_at = drawn_at = -SPARSELY
+        kept_at = drawn_at = -SPARSE_SECONDS
         for sample in run.samples():
             sample.message = redact(sample.message) if sample.message else None
             finding.samples.append(sample)
             now = monotonic()
             telling.progress(sample, len(finding.samples), run.elapsed)
-            if not run.is_busy or now - drawn_at >= SPARSELY:
+            if not run.is_busy or now - drawn_at >= SPARSE_SECONDS:
                 drawn_at = now
                 draw(finding.samples)
-            if finding.is_kept and (not run.is_busy or now - kept_at >= SPARSELY):
+            if finding.is_kept and (not run.is_busy or now - kept_at >= SPARSE_SECONDS):
                 kept_at = now
-                with contextlib.suppress(ChatstreamError):  # told at the end, if it stays so
+                with contextlib.suppress(ChatstreamError):  # reported at the end, if it is still so
                     finding.keep(finding.result(run, stopped=token.cancelled))
     result = finding.result(run, stopped=token.cancelled)
     try:
@@ -149,7 +149,7 @@ class _Finding:
             chatstream=__version__,
             started_at=self._started_at,
             target=self._target,
-            settings=_told(self._plan),
+            settings=_plan_fields(self._plan),
             definitions=DEFINITIONS,
             samples=self.samples,
             arms=[summed(arm, self.samples) for arm in self._arms],
@@ -223,7 +223,7 @@ def _drawn(result: Result, descriptor: int, encoding: str) -> bytes:
     return stdout.encode(text, encoding)
 
 
-def _told(plan: Plan) -> dict[str, Any]:
+def _plan_fields(plan: Plan) -> dict[str, Any]:
     """The plan, as it is exported."""
     return {name: getattr(plan, name) for name in plan.__struct_fields__}
 
@@ -258,8 +258,8 @@ def _progress(
 
         def draw(samples: Sequence[Sample]) -> None:
             latest = samples[-1]
-            told = f"{latest.ttft * 1e3:.0f} ms" if latest.ttft is not None else latest.status
-            draw_bar(len(samples), f"run {len(samples)}: first token {told}")
+            first = f"{latest.ttft * 1e3:.0f} ms" if latest.ttft is not None else latest.status
+            draw_bar(len(samples), f"run {len(samples)}: first token {first}")
 
         yield draw
 

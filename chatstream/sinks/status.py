@@ -25,10 +25,10 @@ from chatstream.sinks.words import one_line
 from chatstream.wording import counted
 
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-CELLS = 20
+BAR_CELLS = 20
 """The width of a bar."""
 
-REST = 1.0
+REST_SECONDS = 1.0
 """Seconds between two changes of the figures, at least."""
 
 KEYS = " · space pauses · Esc stops"
@@ -206,9 +206,9 @@ class _Figures:
         self._last = at
 
     def words(self, now: float) -> str:
-        """The figures, which change with tokens only, and at rest for `REST` seconds."""
+        """The figures, which change with tokens only, and at rest for `REST_SECONDS`."""
         if self._tokens != self._told and now >= self._due:
-            self._told, self._due = self._tokens, now + REST
+            self._told, self._due = self._tokens, now + REST_SECONDS
             self._words = counted(self._tokens, "token") + self._rate()
         return self._words
 
@@ -237,9 +237,9 @@ def percent(percentage: float) -> str:
 
 def bar(share: float, theme: Theme) -> Line:
     """A bar for a share of 0 to 1. What is left of it is empty where dim text has no colour."""
-    halves = int(2 * CELLS * min(1.0, max(0.0, share)))
+    halves = int(2 * BAR_CELLS * min(1.0, max(0.0, share)))
     done = "━" * (halves // 2) + "╸" * (halves % 2)
-    left = CELLS - len(done)
+    left = BAR_CELLS - len(done)
     if theme.dim.color is None:
         rest = " " * left
     elif done.endswith("━") and left:

@@ -10,6 +10,9 @@ from chatstream import events as ev
 from chatstream.sinks.escape import clean
 from chatstream.wording import counted
 
+MAX_URL_CHARACTERS = 4096
+"""Of an address that is shown; what is longer is data, not a place."""
+
 UNUSUAL_ENDS = {
     "length": "the answer stopped at the token limit",
     "content_filter": "the provider's content filter ended the answer",

@@ -3,7 +3,7 @@
 1. `readahead` says how it is read and taken. `fixed` and `dynamic` lose nothing: the reader waits
    while the queue is full. `dynamic` begins with a sixteenth of the bounds, doubles them whenever
    the reader has to wait, and halves them when the queue ran empty several times without that.
-2. `sliding` never waits. It drops the oldest text of the answer and the reasoning, and tells how
+2. `sliding` never waits. It drops the oldest text of the answer and the reasoning, and reports how
    much in an unstamped `warning` where the text would have been. Every other event gets through,
    whatever the bounds say. It is for a screen only.
 """
@@ -76,7 +76,7 @@ class _Stripped(Parcel):
         return [_warning(event) if type(event) is _Gap else event for event in self.events]
 
     def join_without_text(self, newer: Parcel) -> int:
-        """Take over what follows, but its text. Returns how many characters that drops."""
+        """Take over what follows, except its text. Returns how many characters that drops."""
         dropped = 0
         for event in newer.events:
             if type(event) is Content or type(event) is Reasoning:

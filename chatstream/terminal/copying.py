@@ -41,8 +41,8 @@ from chatstream.wording import counted
 SURE_BYTES = 74_994
 """Of text: 99,992 in base64, and a sequence of 100,000, which is what many terminals take."""
 
-_SCREEN_PIECE = 240  # GNU screen takes strings of 768 bytes, before 4.2.1 of 512, once of 256
-_TMUX_PATIENCE = 5.0  # seconds
+_SCREEN_PIECE_BYTES = 240  # GNU screen takes strings of 768 bytes, before 4.2.1 of 512, once of 256
+_TMUX_SECONDS = 5.0
 _INSTEAD = "--copy-to FILE writes it to a file"
 
 
@@ -184,8 +184,8 @@ def _to_clipboard(data: bytes) -> str:
         return "tmux and the terminal's clipboard"
     sequence = b"\x1b]52;c;" + b64encode(data) + b"\x07"
     if _is_in_screen(os.environ):
-        starts = range(0, len(sequence), _SCREEN_PIECE)
-        pieces = [sequence[start : start + _SCREEN_PIECE] for start in starts]
+        starts = range(0, len(sequence), _SCREEN_PIECE_BYTES)
+        pieces = [sequence[start : start + _SCREEN_PIECE_BYTES] for start in starts]
         sequence = b"".join(b"\x1bP" + piece + b"\x1b\\" for piece in pieces)
     with _terminal() as descriptor:
         Output(descriptor).write(sequence)
@@ -195,7 +195,7 @@ def _to_clipboard(data: bytes) -> str:
 def _to_tmux(data: bytes) -> bool:
     command = ["tmux", "load-buffer", "-w", "-"]
     try:
-        ended = subprocess.run(command, input=data, capture_output=True, timeout=_TMUX_PATIENCE)
+        ended = subprocess.run(command, input=data, capture_output=True, timeout=_TMUX_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return ended.returncode == 0

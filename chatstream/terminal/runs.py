@@ -10,7 +10,7 @@ from chatstream.sinks.words import UNUSUAL_ENDS
 from chatstream.store.entries import Conversation, Run
 from chatstream.wording import counted
 
-_SHORT_ID = 15  # characters of an id: the date and the second
+_SHORT_ID_CHARACTERS = 15  # characters of an id: the date and the second
 
 
 def short_ids(runs: Sequence[Run]) -> list[str]:
@@ -18,7 +18,7 @@ def short_ids(runs: Sequence[Run]) -> list[str]:
     ids = [run.id for run in runs]
     short = []
     for newer, own, older in zip(["", *ids], ids, [*ids[1:], ""], strict=False):
-        length = _SHORT_ID
+        length = _SHORT_ID_CHARACTERS
         while length < len(own) and own[:length] in (newer[:length], older[:length]):
             length += 1
         short.append(own[:length])
