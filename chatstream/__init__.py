@@ -31,7 +31,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chatstream import errors, events
+    from chatstream import errors, events, messages
     from chatstream.api import ask, pieces, resume, stream
     from chatstream.cancel import CancelToken
     from chatstream.engine.client import Client
@@ -51,6 +51,7 @@ __all__ = [
     "errors",
     "events",
     "history",
+    "messages",
     "pieces",
     "replay",
     "resume",

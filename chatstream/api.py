@@ -36,7 +36,9 @@ def stream(
     prompt
         The question as a str, as bytes in UTF-8, or as the pathlib.Path of a text file (UTF-8)
         that contains it. Or a conversation: a list of messages, each a `Message` or a dict with its
-        fields, such as {"role": "user", "content": "hi"}. Roles: system, user, assistant.
+        fields, such as {"role": "user", "content": "hi"}. Roles: system, user, assistant, tool.
+        Instead of `content` a message may have `parts`, the classes of `chatstream.messages` or
+        dicts: {"role": "user", "parts": ["What is this?", {"type": "image", "url": "https://…"}]}.
     token
         A `CancelToken` that can cancel the answer.
     streaming
@@ -52,6 +54,7 @@ def stream(
     key_variable           The environment variable that contains the API key.
     key_command            A shell command that prints the API key.
     system                 The system prompt.
+    labels={…}             Label the runs for the history: project and agent.
     temperature=T          Sampling temperature; higher is more varied.
     max_tokens=N           Limit the answer to N tokens.
     fallback_on_error      If a stream fails before its first token, ask once more without

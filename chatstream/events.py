@@ -42,6 +42,13 @@ class Event(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True, 
     stream: str | None = None
 
 
+class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the user says about a run, for the history; sent to nobody."""
+
+    project: str | None = None
+    agent: str | None = None
+
+
 class Metadata(Event, tag="metadata"):
     """Who answers. The first one opens the run; each attempt's response adds one."""
 
@@ -56,6 +63,7 @@ class Metadata(Event, tag="metadata"):
     started_at: str | None = None  # RFC 3339, UTC
     continues: str | None = None  # the run whose unfinished answer this run completes
     parent: str | None = None  # the run whose answer this question follows
+    labels: Labels | None = None
 
 
 class Content(Event, tag="content"):

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -163,7 +163,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     this server has refused; they are left out of the body.
 
     `partial` is the beginning of the answer, which the server is asked to continue by `method`.
-    `stream_id` is the name under which a server that keeps streams keeps this one.
+    `stream_id` is the name under which a server that keeps streams keeps this one. `load_image`
+    reads a stored image by its SHA-256.
     """
 
     model: str
@@ -176,6 +177,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     partial: str = ""
     stream_id: str | None = None
     method: ContinuationMethod | None = None
+    load_image: Callable[[str], bytes] | None = None
 
 
 # ---- as JSON

@@ -73,7 +73,7 @@ class Parcel:
         self.pulse: Pulse | None = None
         self.size = 0  # bytes
 
-    def told(self) -> list[Event]:
+    def contents(self) -> list[Event]:
         """The events as the consumer sees them."""
         return self.events
 
@@ -89,7 +89,7 @@ class Parcel:
         self.join_pulse(newer.pulse)
 
     def join_pulse(self, newer: Pulse | None) -> None:
-        """What either pulse tells, the one that they become tells too."""
+        """One pulse that says what either of them says."""
         older = self.pulse
         if older is not None and newer is not None:
             newer = Pulse(
@@ -119,7 +119,7 @@ class Consumer:
             for reader in readers:
                 reader.start()
             while (parcel := self._next(turns)) is not None:
-                yield from parcel.told()
+                yield from parcel.contents()
                 if parcel.pulse is not None:
                     yield parcel.pulse
         finally:

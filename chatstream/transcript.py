@@ -102,11 +102,16 @@ class Transcript:
 
     def add(self, event: ev.Event) -> None:
         """Take the next event."""
+        if type(event) is ev.Content:  # nearly every event
+            if self._kind is Text and not self._results:
+                self._deltas.append(event.delta)
+            else:
+                self._write(Text, event.delta)
+            return
+        if type(event) is ev.Reasoning:
+            self._write(Reasoning, event.delta)
+            return
         match event:
-            case ev.Content(delta=delta):
-                self._write(Text, delta)
-            case ev.Reasoning(delta=delta):
-                self._write(Reasoning, delta)
             case ev.ReasoningData(provider_data=data):
                 self._sign(data)
             case ev.ToolCallDelta(id=call_id, name=name):
@@ -131,16 +136,14 @@ class Transcript:
             case ev.Metadata():
                 self._settle()
                 self._who = self._who.then(event)
-                self._is_continued = bool(self._parts or self._deltas)
-        if not isinstance(event, ev.Content | ev.Reasoning):
-            self._usage.add(event)
+                self._is_continued = bool(self._parts or self._written())
+        self._usage.add(event)
 
     def _write(self, kind: type[Text] | type[Reasoning], delta: str) -> None:
         if kind is not self._kind or self._results:
             self._close()
             self._kind = kind
-        if delta:
-            self._deltas.append(delta)
+        self._deltas.append(delta)
 
     def _append(self, part: Part) -> None:
         self._close()
@@ -149,9 +152,13 @@ class Transcript:
     def _close(self) -> None:
         """End the part that is being written; after results, begin a new message."""
         self._settle()
-        if self._deltas:
-            self._parts.append(self._kind("".join(self._deltas)))
-            self._deltas = []
+        self._parts += self._written()
+        self._deltas = []
+
+    def _written(self) -> list[Part]:
+        """The part that is being written, if it has any text."""
+        text = "".join(self._deltas)
+        return [self._kind(text)] if text else []
 
     def _settle(self) -> None:
         if self._results:
@@ -179,11 +186,9 @@ class Transcript:
     @property
     def message(self) -> Message:
         """The answer so far, after the last settled round; `complete` once `done` has come."""
-        written = [self._kind("".join(self._deltas))] if self._deltas else []
         unfinished = set(self._calls.values())
-        parts = [
-            part for place, part in enumerate(self._parts) if place not in unfinished
-        ] + written
+        parts = [part for place, part in enumerate(self._parts) if place not in unfinished]
+        parts += self._written()
         if self._is_continued:
             parts = [it for it in map(_bare, parts) if it != Reasoning("")]
         whole = bool(self._results) or isinstance(self.terminal, ev.Done)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import chatstream
+from chatstream.cli.app import COMMANDS
 
 ROOT = Path(chatstream.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
@@ -23,6 +24,7 @@ USES = VALUES | PURE | {"files", "sinks", "store", "engine", "__version__"}  # o
 EVERYTHING = {"*"}
 
 MOST_LINES = 450
+MOST_LINES_OF_A_COMMAND = 150
 
 # room -> the rooms that it may import; a room may always import itself.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -133,6 +135,24 @@ def test_a_slow_package_is_imported_where_it_is_used() -> None:
 def test_a_module_fits_its_room() -> None:
     lengths = {place(path): len(path.read_text().splitlines()) for path in SOURCES}
     assert {where: lines for where, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
+def test_a_command_declares_and_calls_and_does_nothing_else() -> None:
+    targets = dict(target.split(":") for target, _ in COMMANDS.values())
+    wrong = []
+    for module, attribute in targets.items():
+        path = ROOT.parent / f"{module.replace('.', '/')}.py"
+        text = path.read_text()
+        if len(text.splitlines()) > MOST_LINES_OF_A_COMMAND:
+            wrong.append(f"{place(path)} is too long")
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.ClassDef):
+                wrong.append(f"{place(path)} has the class {node.name}")
+            elif isinstance(node, ast.FunctionDef) and node.name != attribute:
+                decorators = [ast.unparse(it) for it in node.decorator_list]
+                if not any(it.startswith(f"{attribute}.") for it in decorators):
+                    wrong.append(f"{place(path)} has the function {node.name}")
+    assert wrong == []
 
 
 def test_every_module_has_a_test_file_of_its_name() -> None:

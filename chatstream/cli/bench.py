@@ -30,7 +30,8 @@ from chatstream.cli.bench_options import (
     Time,
     VsBlocking,
 )
-from chatstream.cli.options import Debug, Json, Log, options_in, start_log, takes
+from chatstream.cli.options import Debug, Json, Log, start_log, takes
+from chatstream.engine.extra_options import parse_options
 from chatstream.errors import ChatstreamError
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
@@ -85,7 +86,7 @@ def bench(
                 return request.explain()
             if self_test:
                 return request.self_test(token)
-            settings = {**flags, "options": options_in(flags["options"])}
+            settings = {**flags, "options": parse_options(flags["options"])}
             return request.benchmark(arguments, settings, profile, token)
         except ChatstreamError as error:
             return exits.report(token.reason or error, sys.argv if as_json else ())

@@ -1,10 +1,10 @@
-"""Help pages: options in groups, no name ever cut, and short enough to read.
+"""Help pages: options in groups, names that are never cut, and short enough to read.
 
 1. `GROUPS` gives every option its place. A setting declares its group itself: `...` stands for
    those that are not named, in their order. `RARE` are shown by `--help-all` alone; a setting
    declares that, too. `EXAMPLES` has three lines for each command, which run as they stand.
 2. A page without the rare options has `MOST_LINES` lines at most on a terminal of 80 columns.
-   A test holds that for every command.
+   A test checks this for every command.
 3. A default is shown as "[default: 10]". It is the setting's own where the option is a setting,
    or what `show_default` says.
 """
@@ -24,10 +24,10 @@ from chatstream.cli.app import HELP_ALL
 from chatstream.engine.settings import DECLARED, FIELDS
 
 MOST_LINES = 60
-NARROW, WIDE = 40, 100  # columns that the text has at least and at most
-_NAMES = 27  # columns of the names; a longer one has a line of its own
-_FEW = 8  # options that need no groups
-_BOUND = "\N{NO-BREAK SPACE}"  # where no line ends; a space on the page
+NARROW, WIDE = 40, 100  # the least and the most columns of a page
+_NAME_COLUMNS = 27  # a longer name has a line of its own
+_UNGROUPED = 8  # so few options need no groups
+_BOUND = "\N{NO-BREAK SPACE}"  # never the end of a line; printed as a space
 
 GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
     "Question": (
@@ -181,7 +181,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 
 def command_help(command: Any, context: typer.Context, *, everything: bool = False) -> str:
-    """The page of a command; `everything`: with the rare options."""
+    """The page of a command, with its rare options if `everything` is wanted."""
     parameters = command.get_params(context)
     rows = {_key(it): (_names(it, context), _text(it)) for it in parameters if not it.hidden}
     del rows[HELP_ALL]  # the last line names it
@@ -224,14 +224,14 @@ def titles() -> dict[str, str]:
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
-    """These options and arguments as the groups have them, those without a group at the end."""
+    """These options and arguments in the order of the groups; those without a group come last."""
     places = list(titles())
     return sorted(names, key=lambda it: places.index(it) if it in places else len(places))
 
 
 def _grouped(names: Sequence[str]) -> dict[str, list[str]]:
-    """The names by the titles that they stand under. Few options need no groups."""
-    few = sum(it.startswith("-") for it in names) <= _FEW
+    """The names under their titles. A few options need no groups."""
+    few = sum(it.startswith("-") for it in names) <= _UNGROUPED
     grouped = {} if few else titles()
     groups: dict[str, list[str]] = {}
     for name in names:
@@ -261,9 +261,9 @@ def _examples(context: typer.Context) -> list[str]:
 
 
 def _rows(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """A name and what it means on each line; all texts begin in the same column."""
-    fitting = [len(name) for name, _ in rows if len(name) <= _NAMES]
-    start = max(fitting, default=_NAMES) + 4
+    """A line for each name and its meaning; all meanings begin in the same column."""
+    fitting = [len(name) for name, _ in rows if len(name) <= _NAME_COLUMNS]
+    start = max(fitting, default=_NAME_COLUMNS) + 4
     for name, text in rows:
         first, *others = _wrapped(text, start) or [" " * start]
         if len(name) + 4 > start:
@@ -292,14 +292,14 @@ def _is_option(parameter: Any) -> bool:
 
 
 def _key(parameter: Any) -> str:
-    """The name that the tables have: the first long one of an option, what an argument is."""
+    """The name in the tables above: the first long name of an option, an argument's metavar."""
     if not _is_option(parameter):
         return str(parameter.metavar or parameter.name.upper())
     return next((it for it in parameter.opts if it.startswith("--")), str(parameter.opts[0]))
 
 
 def _names(option: Any, context: typer.Context) -> str:
-    """All names of an option, short ones first, and what it takes."""
+    """All names of an option, the short ones first, and what it takes."""
     if not _is_option(option):
         return _argument(option)
     names = sorted(option.opts, key=lambda it: it.startswith("--"))

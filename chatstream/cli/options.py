@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -24,12 +23,11 @@ from chatstream.cli.numbers import reader
 from chatstream.engine.settings import DECLARED, Option, Setting
 from chatstream.engine.shapes import is_list, is_number, is_switch, is_table
 from chatstream.errors import UsageError
-from chatstream.text import argument
 
 if TYPE_CHECKING:
     from chatstream.terminal.copying import Copying
 
-Command = TypeVar("Command", bound=Callable[..., int])
+Function = TypeVar("Function", bound=Callable[..., int])
 
 ALL = tuple(name for name, setting in DECLARED.items() if setting.flags)
 """The settings that have an option."""
@@ -38,10 +36,10 @@ LOOK = tuple(name for name in ALL if DECLARED[name].about.group == "Output")
 """Those that decide how an answer is shown."""
 
 
-def takes(*names: str) -> Callable[[Command], Command]:
+def takes(*names: str) -> Callable[[Function], Function]:
     """Give a command the options of these settings."""
 
-    def decorated(function: Command) -> Command:
+    def decorated(function: Function) -> Function:
         command: Any = function
         command.options = [option_of(DECLARED[name]) for name in names]
         signature = inspect.signature(command, eval_str=True)
@@ -161,7 +159,7 @@ CopyCode = Annotated[
 
 
 def file_path(text: str) -> Path:
-    """What an option for a file takes; an empty text would be the current folder."""
+    """The path that an option names. An empty text, the current folder otherwise, is refused."""
     if not text.strip():
         raise typer.BadParameter("it is empty")
     if "\0" in text:
@@ -172,7 +170,7 @@ def file_path(text: str) -> Path:
 
 
 def input_file(text: str) -> Path:
-    """What `--file` takes: `-` is standard input, and `./-` a file of that name."""
+    """The path that `--file` names: `-` is standard input, and `./-` a file of that name."""
     path = file_path(text)
     if path != Path("-") or text == "-":
         return path
@@ -239,7 +237,7 @@ def start_log(arguments: Mapping[str, Any]) -> None:
 
 
 def copying_in(arguments: Mapping[str, Any]) -> Copying | None:
-    """What these arguments want to be copied or saved, if anything. Raises `UsageError`."""
+    """What these arguments ask to copy or save; None if nothing. Raises `UsageError`."""
     copy, code, to, save, images = (arguments[name] for name in _COPYING)
     if not copy and all(it is None for it in (code, to, save, images)):
         return None
@@ -248,37 +246,3 @@ def copying_in(arguments: Mapping[str, Any]) -> Copying | None:
     copying = Copying(copy, code, to, save, images)
     copying.check()
     return copying
-
-
-def options_in(pairs: Sequence[str] | None) -> dict[str, Any] | None:
-    """What `-o KEY=VALUE` says, each value JSON or else text. Raises `UsageError`."""
-    options: dict[str, Any] = {}
-    for pair in pairs or ():
-        key, equals, text = argument(pair, "-o").partition("=")
-        if not equals or not key:
-            raise UsageError(f"-o {pair!r} is not KEY=VALUE", hint="for example: -o seed=7")
-        options[key] = _value(key, text)
-    return options or None
-
-
-def _value(key: str, text: str) -> Any:
-    try:
-        value = json.loads(text)
-        _check_sendable(value)
-    except RecursionError:
-        raise UsageError(f"-o {key} is nested too deeply") from None
-    except UnicodeEncodeError:
-        raise UsageError(f"-o {key} contains an unpaired surrogate (invalid Unicode)") from None
-    except ValueError:
-        return text
-    return value
-
-
-def _check_sendable(value: Any, depth: int = 100) -> None:
-    if depth == 0:
-        raise RecursionError
-    if isinstance(value, str):
-        value.encode()
-    elif isinstance(value, dict | list):
-        for part in (*value, *value.values()) if isinstance(value, dict) else value:
-            _check_sendable(part, depth - 1)

@@ -13,6 +13,7 @@ from chatstream.engine.config_file import find
 from chatstream.engine.configuration import USUAL_PROFILE
 from chatstream.engine.resolve import resolve
 from chatstream.engine.settings import FIELDS, Settings, choices
+from chatstream.engine.shapes import is_switch
 from chatstream.providers import PROVIDERS
 from chatstream.sinks.escape import clean
 
@@ -52,9 +53,7 @@ def _few(name: str) -> list[str]:
     """The values of a setting that has only a few."""
     if name not in FIELDS:
         return []
-    kind = FIELDS[name].type
-    is_switch = bool in (kind, *getattr(kind, "__args__", ()))
-    return ["true", "false"] if is_switch else choices(name)
+    return ["true", "false"] if is_switch(FIELDS[name].type) else choices(name)
 
 
 def _providers(_line: Line) -> Iterator[Item]:
@@ -114,6 +113,20 @@ def _runs(line: Line) -> Iterator[Item]:
             yield path.stem, found[0]
 
 
+def _conversations(_line: Line) -> Iterator[Item]:
+    """The names of conversations, each with its first question, the newest first."""
+    from chatstream.store.heads import Heads
+    from chatstream.store.journal import SUFFIX
+    from chatstream.store.place import runs_folder, state_folder
+    from chatstream.store.reading import glimpse
+
+    heads = Heads(state_folder())
+    for root in sorted(heads.sizes(), reverse=True):
+        if name := heads.of(root).name:
+            found = glimpse(runs_folder() / (root + SUFFIX))
+            yield name, found[0] if found else ""
+
+
 def _setting_names(_line: Line) -> Iterator[Item]:
     for name in FIELDS:
         default = FIELDS[name].default
@@ -156,6 +169,7 @@ VALUES: dict[str, Callable[[Line], Iterable[Item]]] = {
     "source": _runs,
     "at": _runs,
     "edit": _runs,
+    "name": _conversations,
     "setting": _setting_names,
     "value": _setting_values,
     "code_theme": _code_themes,

@@ -22,14 +22,14 @@ from chatstream.clock import POLL_SECONDS, Deadline
 from chatstream.doctor.diagnosis import Finding
 from chatstream.doctor.terminal_checks import terminal
 from chatstream.engine import config_file
-from chatstream.engine.endpoints import address, named_by_variables
+from chatstream.engine.endpoints import address, providers_in_environment
 from chatstream.engine.resolve import Resolved, mistakes, resolve
 from chatstream.engine.services import (
     Server,
     at_provider,
     awaited,
     model_names,
-    named,
+    provider_name,
     server_of,
     with_key,
 )
@@ -155,7 +155,7 @@ def servers(settings: Settings | None, token: CancelToken) -> Iterator[Finding]:
 def _own(settings: Settings | None) -> str | None:
     """The provider that the settings name, if they name one that there is."""
     try:
-        name = named(settings) if settings is not None else None
+        name = provider_name(settings) if settings is not None else None
         return name if name is not None and find(name) else None
     except ChatstreamError:
         return None
@@ -168,7 +168,7 @@ def _targets(settings: Settings | None) -> dict[str, Settings]:
     its = settings or Settings()
     return {
         name: replace(its, provider=own) if name == own else at_provider(its, name)
-        for name in dict.fromkeys([*([own] if own else []), *local, *named_by_variables()])
+        for name in dict.fromkeys([*([own] if own else []), *local, *providers_in_environment()])
     }
 
 

@@ -1,7 +1,8 @@
 """What joins the rooms: settings, services and runs. No typer, and no screen.
 
 settings     every setting: where it comes from, which value holds
-             (`layers`, `config_file`, `shapes`, `places` and `headers` are its parts)
+             (`layers`, `config_file`, `shapes`, `places`, `headers`, `labels` and
+             `extra_options` are its parts)
 configuration  settings by their names, as `config` shows and changes them
 services     whom to ask: the provider and the model that the settings name, or the first there
              are (`endpoints`, `api_keys`, `model_list`, `whom`)

@@ -27,6 +27,7 @@ class Options(TypedDict, total=False):
     key_variable: str
     key_command: str
     system: str
+    labels: dict[str, str]
     temperature: float
     max_tokens: int
     fallback_on_error: bool

@@ -15,7 +15,7 @@ import msgspec
 
 from chatstream.cancel import CancelToken
 from chatstream.engine.config_file import config_path, find, read, remove_key, set_key
-from chatstream.engine.layers import profiles_in, usual_profile
+from chatstream.engine.layers import default_profile, profiles_in
 from chatstream.engine.resolve import check_given, parse, resolve, setting_hint
 from chatstream.engine.settings import ADDRESSES, FIELDS, SECRETS, TABLES, keys_of
 from chatstream.engine.whom import whom
@@ -58,7 +58,7 @@ def look_up(name: str, profile: str | None) -> tuple[str | None, tuple[str, ...]
     setting, *entry = keys_of(name)
     if name == USUAL_PROFILE:
         file = find()
-        value: Any = resolved.profile or (usual_profile(file) if file else None)
+        value: Any = resolved.profile or (default_profile(file) if file else None)
     else:
         value = getattr(resolved.settings, setting)
         value = value.get(entry[0]) if entry else value

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from chatstream.clock import Deadline
-from chatstream.engine.services import named
+from chatstream.engine.services import provider_name
 from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError
 from chatstream.files import make_private, replace
@@ -60,7 +60,7 @@ def known(settings: Settings) -> list[str]:
 
 def _file(settings: Settings, environ: Mapping[str, str] = os.environ) -> Path:
     """A file for each place that may be asked; its name tells nothing of the address."""
-    name = named(settings)
+    name = provider_name(settings)
     rows = [PROVIDERS[name]] if name in PROVIDERS else list(PROVIDERS.values())
     addresses = [settings.base_url or environ.get(row.url_variable or "") for row in rows]
     digest = sha256(repr((name, addresses)).encode("utf-8", "replace")).hexdigest()
@@ -76,7 +76,7 @@ def _is_fresh(file: Path) -> bool:
 
 def _ask_aside(settings: Settings) -> None:
     """Let another process ask and remember; returns when it has, or patience is at its end."""
-    row = PROVIDERS.get(named(settings) or "")
+    row = PROVIDERS.get(provider_name(settings) or "")
     is_built_in = row is not None and not row.base_url  # the demo: it always answers
     deadline = Deadline(MAX_WAIT_SECONDS if is_built_in else PATIENCE_SECONDS)
     child = os.fork()

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.engine.endpoints import address
+from chatstream.engine.labels import labels_of
 from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved, learn_secrets
 from chatstream.engine.run import Question, Run
@@ -27,11 +28,11 @@ from chatstream.engine.services import (
     Tell,
     begin_ahead,
     candidates,
+    ignore_choice,
     labels,
     model_hint,
     model_of,
-    named,
-    nobody,
+    provider_name,
     provider_of,
 )
 from chatstream.engine.settings import OnDrop, Settings
@@ -41,7 +42,7 @@ from chatstream.flow import Open, Pulse, Stage, pipe, singly
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Service, find
 from chatstream.redact import mask_address, redact, without_secrets
-from chatstream.store.place import NoHome, runs_folder
+from chatstream.store.place import NoHome, runs_folder, state_folder
 
 if TYPE_CHECKING:
     from chatstream.store.journal import Journal, RequestRecord
@@ -65,7 +66,7 @@ def run(
     pool: Pool,
     caller: CancelToken,
     *,
-    tell: Tell = nobody,
+    tell: Tell = ignore_choice,
     follow: Follow = not_followed,
 ) -> Run:
     """One run with these settings; nothing is asked before it is read.
@@ -96,6 +97,7 @@ def run(
         model=models[0].model,
         continues=record.run if record else None,
         parent=question.parent,
+        labels=labels_of(settings.labels),
     )
     earlier = record.message if record and record.message.content.strip() else None
     kept_as = record.asked.stream_id if record and record.asked else opening.run
@@ -108,6 +110,7 @@ def run(
         options=settings.options,
         partial=earlier.content if earlier else "",
         stream_id=kept_as,
+        load_image=_stored_image,
     )
     pressure = Pressure()
     asked = _asked(resolved, models[0], question.messages, kept_as)
@@ -216,7 +219,7 @@ def _answer(
             first = ahead if its is models[0] else None
             provider = pool.take(its) or (yield from provider_of(its, token, tell, first))
             try:
-                if not named(its):  # the journal tells whom it was before anything is asked
+                if not provider_name(its):  # the journal tells whom it was before anything is asked
                     place = provider.endpoint
                     yield Metadata(provider=place.name, base_url=mask_address(place.base_url))
                     yield Pulse()
@@ -271,6 +274,13 @@ def _journal(asked: RequestRecord) -> Journal:
     return Journal(folder, asked)
 
 
+def _stored_image(name: str) -> bytes:
+    """The image with this SHA-256. Raises `JournalError`, `NoHome`."""
+    from chatstream.store.blobs import Blobs
+
+    return Blobs(state_folder()).get(name)
+
+
 def _asked(
     resolved: Resolved, first: Settings, messages: tuple[Message, ...], stream_id: str | None
 ) -> RequestRecord:
@@ -281,7 +291,7 @@ def _asked(
     from chatstream.store.journal import RequestRecord
 
     settings = resolved.settings
-    provider = named(first)
+    provider = provider_name(first)
     place = address(find(provider), first) if provider else ""
     return RequestRecord(
         messages=messages,

@@ -1,15 +1,15 @@
-"""Settings: where each comes from, which one holds.
+"""Which value of a setting applies, and where it comes from.
 
 From the strongest: flags, `CHATSTREAM_*` variables, the chosen profile of the configuration
 file, the file's top level, `ACCESSIBLE`, defaults. The providers' own variables (`OPENAI_API_KEY`,
-`OLLAMA_HOST`…) stand below all of these. A layer that names a provider brings its own model,
-address and key: those of weaker layers that name another provider do not leak into it. Nor does
-the key of a layer that names another server. A model's name may hold its place, see `places`.
+`OLLAMA_HOST`…) are weaker than all of these. A layer that names a provider has its own model,
+address and key: those of weaker layers that name another provider are not mixed in. Nor is the key
+of a layer that names another server. A model's name may contain its place, see `places`.
 
-A text that is given and empty is a mistake, whatever the layer: most often it is a variable of a
-script that is not set, and without it another server, or another model, would be asked. Only the
-system prompt may be empty: none is sent then. An empty `CHATSTREAM_*` variable counts as not set,
-as is the custom, only where it decides nothing about where a question goes.
+A text that is given but empty is an error in every layer. Most often it is an unset variable of a
+script, and ignoring it would ask another server or another model. Only the system prompt may be
+empty: then none is sent. An empty `CHATSTREAM_*` variable counts as not set, as is customary, but
+only if it has no influence on where a question goes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, get_args
 import msgspec
 
 from chatstream.addresses import same_server
-from chatstream.engine import config_file, headers
+from chatstream.engine import config_file, headers, labels
 from chatstream.engine.config_file import ConfigFile
 from chatstream.engine.layers import TOP_LEVEL, Layer, from_file, profiles_in, without
 from chatstream.engine.places import PLACE, settings_of, split
@@ -52,11 +52,14 @@ _ROUTING = FOR_ONE_PROVIDER | {"provider", "strategy", "fallback", "proxy", "ca_
 
 _MAY_BE_EMPTY = frozenset({"system", "options"})
 
+_CHECKS = {"headers": headers.checked, "labels": labels.checked}
+"""What else a table has to be; as an option, each entry is one text."""
+
 
 class Resolved(msgspec.Struct, frozen=True):
-    """The settings that hold, and for each that is no default where it comes from.
+    """The settings that apply, and the origin of each that is not a default.
 
-    `warnings` say what is there and ignored.
+    `warnings` say what was found and ignored.
     """
 
     settings: Settings
@@ -72,9 +75,9 @@ def resolve(
     environ: Mapping[str, str] = os.environ,
     places: bool = True,
 ) -> Resolved:
-    """The settings that hold. Flags that are None were not given.
+    """The settings that apply. A flag that is None was not given.
 
-    `places`: a model's name may hold a place behind its `@`. Raises `ConfigError`, and
+    `places`: a model's name may contain a place after its `@`. Raises `ConfigError`, and
     `UsageError` for a flag that is empty or does not fit.
     """
     learn_secrets(environ)
@@ -97,12 +100,12 @@ def resolve(
     origins: dict[str, str] = {}
     for layer in layers:
         its = layer.values
-        chosen = "model" in values  # by a stronger layer: no strategy stands in its place
+        chosen = "model" in values  # by a stronger layer: no strategy replaces it
         foreign = "provider" in values and its.get("provider") not in (None, values["provider"])
         elsewhere = "base_url" in values and not _same(its.get("base_url"), values["base_url"])
         for name, value in its.items():
             _learn(name, value)
-            if name == "options" and isinstance(value, dict):
+            if name == "labels" or (name == "options" and isinstance(value, dict)):
                 values[name] = {**_typed(name, value, layer.subject), **values.get(name, {})}
                 origins.setdefault(name, layer.origin(name))
             elif name == "headers":
@@ -124,10 +127,10 @@ def resolve(
 def _with_place(
     layers: list[Layer], profile: str | None, file: ConfigFile | None
 ) -> tuple[list[Layer], str | None]:
-    """The layers, with one for the place that the model's name holds, and the profile in use."""
+    """The layers, with one for the place in the model's name, and the profile in use."""
     for at, layer in enumerate(layers):
         if layer.values.get("provider") is not None:
-            break  # then a name is that of a model, and all of it
+            break  # then the whole name is that of a model
         name = layer.values.get("model")
         if isinstance(name, str):
             model, place = split(name)
@@ -143,9 +146,9 @@ def _placed(
 ) -> Iterator[Layer]:
     """The layers, the first of which names a model at a place.
 
-    What is said beside the name is stronger than its place, and what weaker layers say of models
-    does not count. Keys and headers that are not arguments do not go to a profile's server, for
-    they may be meant for another one.
+    The other settings of that layer are stronger than the place, and models of weaker layers do not
+    count. Keys and headers that are not arguments are not sent to a profile's server, because they
+    may be meant for another one.
     """
     layer, profiles = layers[0], profiles_in(file)
     origin, subject = layer.origin("model"), layer.subject("model")
@@ -166,7 +169,7 @@ def _placed(
 
 
 def profile_in(file: ConfigFile | None, profile: str) -> Settings:
-    """What a profile says, and the file's top level beside it. Raises `ConfigError`."""
+    """The settings of a profile and of the file's top level. Raises `ConfigError`."""
     environ = {config_file.VARIABLE: str(file.path)} if file else {}
     return resolve({}, profile=profile, environ=environ, places=False).settings
 
@@ -176,9 +179,7 @@ def _same(address: Any, holding: str) -> bool:
 
 
 def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
-    """Let no secret of the environment be shown: keys of known providers, passwords of servers
-    and proxies.
-    """
+    """Redact the secrets of the environment: keys, and passwords of servers and proxies."""
     for service in PROVIDERS.values():
         redact.learn(environ.get(service.key_variable or ""))
         redact.learn_address(environ.get(service.url_variable or ""))
@@ -201,16 +202,17 @@ def _learn(name: str, value: Any) -> None:
 
 
 def check_given(origin: str, value: Any) -> None:
-    """Raise for a text, or a list with a text, that is empty.
+    """Raise if a text, or a text in a list, is empty.
 
-    `origin` names it. For one that begins with "--" it is a `UsageError`, else a `ConfigError`.
+    `origin` is used in the message. If it begins with "--" this is a `UsageError`, otherwise a
+    `ConfigError`.
     """
     if _is_empty(value):
         raise _kind(origin)(f"{origin} is empty", hint="give it a value, or leave it out")
 
 
 def _kind(subject: str) -> type[ConfigError | UsageError]:
-    """What a mistake of this subject is: of the command line, or of the configuration."""
+    """The class of an error: of the command line, or of the configuration."""
     return UsageError if subject.startswith("-") else ConfigError
 
 
@@ -226,19 +228,16 @@ def _is_empty(value: Any) -> bool:
 def without_configuration(
     flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ
 ) -> Settings:
-    """What holds where the settings cannot be used, so that this can be told: defaults.
+    """The settings with which to report that the configuration cannot be used: the defaults.
 
-    Only who listens to a screen reader is heard even then.
+    Only `accessible` is respected even then, for the sake of a screen reader.
     """
     said = flags.get("accessible")
     return Settings(accessible=_is_accessible(environ) if said is None else said)
 
 
 def parse(name: str, text: str) -> Any:
-    """The value of a setting, or of an entry of one, that is written as text.
-
-    Raises `ConfigError`.
-    """
+    """The value of a setting, or of an entry of a table, from its text. Raises `ConfigError`."""
     setting, *entry = keys_of(name)
     if not entry:
         return _typed(name, text, lambda *names: ".".join(names))
@@ -250,7 +249,7 @@ def parse(name: str, text: str) -> Any:
 
 
 def mistakes(file: ConfigFile) -> list[ConfigError]:
-    """Everything that is wrong in a file, in profiles that are not chosen too."""
+    """Everything that is wrong in a file, including the profiles that are not chosen."""
     profiles = file.content.get("profiles", {})
     found: dict[str, ConfigError] = {}
     for profile in (None, *(profiles if isinstance(profiles, dict) else ())):
@@ -275,13 +274,14 @@ def _flag(name: str, *deeper: str) -> str:
 
 
 def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
-    """The value as the setting has it. Raises `ConfigError`, `UsageError`."""
+    """The value, converted to the type of its setting. Raises `ConfigError`, `UsageError`."""
     field = FIELDS.get(name)
     if field is None:
         at = subject(name).removesuffix(name)
         raise ConfigError(f"{at}unknown setting {name!r}", hint=setting_hint(name))
-    if name == "headers" and subject(name).startswith("--"):  # each is one text
-        return headers.checked(value, subject(name))
+    check = _CHECKS.get(name)
+    if check is not None and subject(name).startswith("--"):
+        return check(value, subject(name))
     if name not in _MAY_BE_EMPTY and _is_empty(value):
         check_given(subject(name), value)
     try:
@@ -290,17 +290,17 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
         hint = did_you_mean(value, misfit.words) if isinstance(value, str) else None
         what = subject(name, *misfit.keys)
         raise _kind(what)(f"{what} {misfit}", hint=hint) from None
-    return headers.checked(fit, subject(name)) if name == "headers" else fit
+    return check(fit, subject(name)) if check is not None else fit
 
 
 def setting_hint(name: str) -> str | None:
-    """What a name that is no setting may stand for."""
+    """A hint for an unknown setting."""
     there = f"the settings are: {', '.join(FIELDS)}"
     return did_you_mean(name, [*FIELDS, *TOP_LEVEL], there)
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
-    """What to say of variables that look like ours and are not."""
+    """Warnings about variables that look like ours and are not."""
     ours = sorted(
         {it for it in environ if it.startswith(PREFIX)} - {config_file.VARIABLE, PROFILE_VARIABLE}
     )
@@ -324,5 +324,5 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _is_accessible(environ: Mapping[str, str]) -> bool:
-    """Whether every program is asked to suit a screen reader."""
+    """Whether all programs are asked to be usable with a screen reader."""
     return environ.get("ACCESSIBLE", "") not in {"", "0"}

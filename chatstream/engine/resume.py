@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from chatstream import providers
 from chatstream.engine.endpoints import address, has_key
+from chatstream.engine.labels import kept
 from chatstream.engine.places import split
 from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Question
@@ -72,7 +73,7 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
         before = {name: value for name, value in before.items() if name not in FOR_ONE_PROVIDER}
     if elsewhere:
         del before["provider"]
-    now = {**before, **given}
+    now = {**before, **given, "labels": kept(record.labels, given.get("labels"))}
     if elsewhere or another or "base_url" in given:
         resolved = resolve(now, profile=profile)
     else:

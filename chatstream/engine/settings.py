@@ -1,10 +1,10 @@
 """Every setting, declared once: its type, its default, what it means and how it is given.
 
-1. A field of `Settings` is the only place to add or to change a setting. What it says there makes
-   the options of the commands, the help, the variables and the completions.
-2. `make settings` writes what has to stand in a file: the README's table, and `Options` and the
-   docstring of `stream` in the Python API. A test compares them with the fields.
-3. `profile` is given as a setting is, but chooses others: it is in `DECLARED`, and not in `FIELDS`.
+1. A field of `Settings` is the only place to add or change a setting. The options of the commands,
+   their help, the variables and the completions are made from it.
+2. `make settings` writes what has to be in a file: the README's table, and in the Python API
+   `Options` and the docstring of `stream`. A test compares them with the fields.
+3. `profile` is given like a setting but selects others. It is in `DECLARED`, not in `FIELDS`.
 """
 
 # Annotations are not postponed: msgspec would have to evaluate each of them at every start.
@@ -18,7 +18,7 @@ from chatstream.engine.shapes import is_table, words_of
 from chatstream.recovery.attempts import FIRST_PAUSE_SECONDS
 
 LARGEST_NUMBER = 1_000_000_000
-"""As seconds, 30 years. The system's own calls take no number much larger."""
+"""As seconds, this is 30 years. System calls accept no number much larger."""
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]
 """A time limit; 0 means that there is none."""
@@ -39,7 +39,7 @@ Group = Literal[
 class About(msgspec.Struct, frozen=True):
     """What a setting means.
 
-    `help` is a whole sentence or two. `shown_default` replaces a default that says nothing by
+    `help` is one or two whole sentences. `shown_default` replaces a default that would not explain
     itself. `in_python`: `stream` takes the setting as an option.
     """
 
@@ -50,11 +50,11 @@ class About(msgspec.Struct, frozen=True):
 
 
 class Option(About, frozen=True, kw_only=True):
-    """What a setting means that the command line has an option for.
+    """What a setting means that has an option on the command line.
 
-    `value` is how help shows what the option takes; a switch has none. `names` are its names, the
-    one that messages use first; without any it is called as the setting is. `option_help` replaces
-    `help` where the option says something else. A rare option is shown by `--help-all` alone.
+    `value` is the metavar: what the option takes; a switch has none. `names` are the names of the
+    option, first the one that messages use; the default is the name of the setting. `option_help`
+    replaces `help` if the option says something else. A rare option is shown only by `--help-all`.
     """
 
     value: str = ""
@@ -63,6 +63,7 @@ class Option(About, frozen=True, kw_only=True):
     rare: bool = False
 
 
+# The options of each group.
 _server = partial(Option, "Model and server")
 _request = partial(Option, "Request")
 _failures = partial(Option, "Failures and delays")
@@ -70,7 +71,7 @@ _output = partial(Option, "Output", in_python=False)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Every setting, with its default. The names are those of the file."""
+    """Every setting, with its default. In the file the names are the same."""
 
     provider: Annotated[
         str | None,
@@ -92,6 +93,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Option("Question", "The system prompt.", value="TEXT", names=("--system", "-s")),
     ] = None
+    labels: Annotated[
+        dict[str, str],
+        Option(
+            "Question",
+            "Label the runs for the history: project and agent.",
+            value="NAME=VALUE",
+            names=("--label",),
+            option_help="Label the run for the history: project=NAME or agent=NAME. Repeatable.",
+            rare=True,
+        ),
+    ] = {}
     temperature: Annotated[
         Annotated[float, msgspec.Meta(ge=0)] | None,
         _request(
@@ -346,7 +358,7 @@ PROFILE = Setting(
 )
 
 DECLARED: dict[str, Setting] = {**FIELDS, PROFILE.name: PROFILE}
-"""Whatever may be given as a setting is."""
+"""Everything that can be given as a setting can."""
 
 SECRETS = frozenset({"api_key"})
 ADDRESSES = frozenset({"base_url", "proxy"})
@@ -358,7 +370,7 @@ FOR_ONE_PROVIDER = KEYS | {"model", "base_url"}
 """The settings that mean something only together with their provider."""
 
 TABLES = frozenset(name for name, setting in FIELDS.items() if is_table(setting.type))
-"""The settings that are tables, and cannot be written as one text."""
+"""The settings that are tables, which cannot be written as a single text."""
 
 
 def variable(name: str) -> str:
@@ -373,5 +385,5 @@ def keys_of(name: str) -> tuple[str, ...]:
 
 
 def choices(name: str) -> list[str]:
-    """The values of a setting that has just these."""
+    """The values of a setting that takes only a few."""
     return list(words_of(FIELDS[name].type))

@@ -1,9 +1,10 @@
 """A bounded queue between the reader of the network and a slow sink.
 
-1. `readahead` says how it is read and taken. `fixed` and `dynamic` lose nothing: the reader waits
-   while the queue is full. `dynamic` begins with a sixteenth of the bounds, doubles them whenever
-   the reader has to wait, and halves them when the queue ran empty several times without that.
-2. `sliding` never waits. It drops the oldest text of the answer and the reasoning, and reports how
+1. The queue and the thread that fills it are those of `readahead`. `fixed` and `dynamic` lose
+   nothing: the reader waits while the queue is full. `dynamic` begins with a sixteenth of the
+   bounds, doubles them whenever the reader has to wait, and halves them when the queue has run
+   empty several times without that.
+2. `sliding` never waits. It drops the oldest text of the answer and the reasoning, and says how
    much in an unstamped `warning` where the text would have been. Every other event gets through,
    whatever the bounds say. It is for a screen only.
 """
@@ -72,7 +73,7 @@ class _Stripped(Parcel):
 
     __slots__ = ()
 
-    def told(self) -> list[Event]:
+    def contents(self) -> list[Event]:
         return [_warning(event) if type(event) is _Gap else event for event in self.events]
 
     def join_without_text(self, newer: Parcel) -> int:

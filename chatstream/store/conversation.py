@@ -7,44 +7,59 @@
    where there is no file. So a run that was killed before it became the head is not lost.
 3. An answer without text is no answer: a path passes over its whole turn, so that roles alternate.
    A run that is still being written has no answer yet.
-4. Journals say all of this; for runs whose journals have expired, the history does.
+4. Journals say all of this; for runs whose journals have expired, the history does. It is opened
+   only for those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from chatstream.errors import JournalError, UsageError
-from chatstream.events import Metadata
 from chatstream.messages import Message
 from chatstream.nearest import did_you_mean
 from chatstream.store.heads import Heads, State
 from chatstream.store.journal import SUFFIX, is_run, is_running
 from chatstream.store.reading import Record, find, journals, opening, read
 
+if TYPE_CHECKING:
+    from chatstream.store.history import History
+
 _LONGEST_NAME = 100  # characters
+_NEWEST = 1000  # runs of the history among which the newest conversation is looked for
+
+
+class _Link(NamedTuple):
+    """What a run follows and continues. `answered` is None where its journal says it."""
+
+    parent: str | None
+    continues: str | None
+    answered: bool | None = None
 
 
 class Conversations:
     """The conversations of a state folder. Its methods raise `UsageError` and `JournalError`."""
 
     def __init__(self, state_folder: Path) -> None:
+        self._folder = state_folder
         self._runs = state_folder / "runs"
         self._heads = Heads(state_folder)
-        self._openings: dict[str, Metadata] = {}  # the first line of a journal never changes
+        self._links: dict[str, _Link] = {}  # they never change
 
     def newest(self) -> str:
         """The run to continue from in the conversation that has the newest run and an answer."""
         seen: set[str] = set()
-        for path in journals(self._runs):
-            if self._opening(path.stem) is None:
+        for run in self._newest_first():
+            if self._link(run) is None:
                 continue
-            root = self.root(path.stem)
+            root = self.root(run)
             if root not in seen:
                 seen.add(root)
-                if run := self.answered(self._head(root)):
-                    return run
+                if found := self.answered(self._head(root)):
+                    return found
         raise UsageError("there is no conversation to continue", hint="`chatstream ask` starts one")
 
     def named(self, name: str) -> str:
@@ -66,6 +81,10 @@ class Conversations:
 
     def find(self, run: str) -> str:
         """The whole id of a run, from its id or the beginning of it."""
+        if not any(run and path.name.startswith(run) for path in journals(self._runs)):
+            with self._history() as history:
+                if history is not None:
+                    return history.run(run).id
         return find(self._runs, run).stem
 
     def path(self, run: str) -> list[Message]:
@@ -75,16 +94,19 @@ class Conversations:
         """
         turns: list[list[Message]] = []
         for attempts in self._turns(run):
+            if not self._has_journal(attempts[0]):
+                turns.append(self._expired(attempts[0]))
+                break
             records = map(self._record, attempts)
             if (answered := next(filter(_has_text, records), None)) is not None:
                 asked = answered.asked.messages if answered.asked else ()
-                turns.append([*asked, answered.message])
+                turns.append([*asked, *answered.messages])
         return [message for turn in reversed(turns) for message in turn]
 
     def parent(self, run: str) -> str | None:
         """The run whose answer this one follows; None for the first of a conversation."""
-        head = self._opening(run)
-        return head.parent if head else None
+        link = self._link(run)
+        return link.parent if link else None
 
     def root(self, run: str) -> str:
         """The conversation that a run belongs to."""
@@ -94,8 +116,10 @@ class Conversations:
     def answered(self, run: str) -> str | None:
         """This run, or the nearest before it that has an answer to follow."""
         for it in self._chain(run):
-            path = self._path(it)
-            if self._opening(it) and not is_running(path) and _has_text(read(path)):
+            link, path = self._link(it), self._path(it)
+            if link is None or is_running(path):
+                continue
+            if _has_text(read(path)) if link.answered is None else link.answered:
                 return it
         return None
 
@@ -141,14 +165,24 @@ class Conversations:
 
     def _head(self, root: str) -> str:
         begin = self._heads.of(root).head or root
+        runs = {path.stem for path in journals(self._runs)}
+        if begin not in runs:
+            runs |= self._past_links(begin).keys()
         below, head = {begin}, begin
-        for path in reversed(journals(self._runs)):  # from the oldest on
-            run = path.stem
-            opened = self._opening(run) if run > begin else None
-            if opened and below & {opened.parent, opened.continues}:
+        for run in sorted(it for it in runs if it > begin):
+            link = self._link(run)
+            if link and below & {link.parent, link.continues}:
                 below.add(run)
                 head = run
         return head
+
+    def _newest_first(self) -> list[str]:
+        """The runs that there are. Journals of a later conversation may have expired earlier."""
+        runs = {path.stem for path in journals(self._runs)}
+        with contextlib.suppress(JournalError), self._history() as history:
+            if history is not None:
+                runs |= {run.id for run in history.runs(_NEWEST)}
+        return sorted(runs, reverse=True)
 
     def _chain(self, run: str) -> Iterator[str]:
         """The run, and what it continues or follows, up to the root."""
@@ -178,8 +212,6 @@ class Conversations:
                 attempts = []
 
     def _record(self, run: str) -> Record:
-        if self._opening(run) is None:
-            raise JournalError(f"the journal of run {run}, which this conversation needs, is gone")
         record = read(self._path(run))
         if record.damage is not None:
             raise JournalError(
@@ -188,15 +220,49 @@ class Conversations:
             )
         return record
 
-    def _continued(self, run: str) -> str | None:
-        opened = self._opening(run)
-        return opened.continues if opened else None
+    def _expired(self, run: str) -> list[Message]:
+        """The path to a run whose journal has expired."""
+        with self._history() as history:
+            if history is None or run not in history.links(run):
+                raise JournalError(f"run {run}, which this conversation needs, is gone")
+            return history.path(run)
 
-    def _opening(self, run: str) -> Metadata | None:
-        opened = self._openings.get(run)
-        if opened is None and is_run(run) and (opened := opening(self._path(run))):
-            self._openings[run] = opened
-        return opened
+    def _continued(self, run: str) -> str | None:
+        link = self._link(run)
+        return link.continues if link else None
+
+    def _link(self, run: str) -> _Link | None:
+        if run not in self._links and is_run(run):
+            if (opened := opening(self._path(run))) is not None:
+                self._links[run] = _Link(opened.parent, opened.continues)
+            else:
+                self._links.update(self._past_links(run))
+        return self._links.get(run)
+
+    def _past_links(self, run: str) -> Mapping[str, _Link]:
+        """The links of the conversation of a run in the history, as far as it has no journals."""
+        with self._history() as history:
+            found = history.links(run) if history else {}
+        return {
+            it: _Link(link.parent, link.continues, link.answered)
+            for it, link in found.items()
+            if not self._has_journal(it)
+        }
+
+    @contextlib.contextmanager
+    def _history(self) -> Iterator[History | None]:
+        """The history, if there is one."""
+        from chatstream.store.database import NAME
+        from chatstream.store.history import History  # SQLite, which few need
+
+        if not (self._folder / NAME).exists():
+            yield None
+            return
+        with History(self._folder) as history:
+            yield history
+
+    def _has_journal(self, run: str) -> bool:
+        return is_run(run) and self._path(run).exists()
 
     def _path(self, run: str) -> Path:
         return self._runs / (run + SUFFIX)

@@ -20,7 +20,7 @@ import msgspec
 from chatstream.clock import Deadline
 from chatstream.errors import JournalError
 from chatstream.files import PRIVATE_FILE, alone, make_private
-from chatstream.store.journal import SUFFIX, is_journal
+from chatstream.store.journal import SUFFIX, is_journal, is_run
 
 _PATIENCE_SECONDS = 10.0  # to wait for others, each of whom needs milliseconds
 
@@ -45,7 +45,7 @@ class Heads:
         """The state of one conversation, of which little or nothing may be known."""
         try:
             lines = self._path(root).read_bytes().splitlines()
-        except OSError:
+        except (OSError, JournalError):
             return State()
         head = name = None
         for line in lines:
@@ -93,4 +93,6 @@ class Heads:
             raise JournalError(f"{path} cannot be removed: {error.strerror}") from error
 
     def _path(self, root: str) -> Path:
+        if not is_run(root):
+            raise JournalError(f"{root!r} is not the id of a run")
         return self.folder / (root + SUFFIX)

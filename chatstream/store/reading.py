@@ -28,6 +28,7 @@ from chatstream.events import (
     Content,
     Done,
     Error,
+    Labels,
     Metadata,
     Reasoning,
     Terminal,
@@ -192,6 +193,7 @@ class Record(msgspec.Struct, kw_only=True):
     asked: RequestRecord | None
     continues: str | None
     parent: str | None
+    labels: Labels | None
     provider: str | None
     model: str | None
     base_url: str | None
@@ -263,6 +265,7 @@ def read(path: Path) -> Record:
         asked=asked,
         continues=opening.continues,
         parent=opening.parent,
+        labels=opening.labels,
         provider=who.provider,
         model=who.model,
         base_url=who.base_url,

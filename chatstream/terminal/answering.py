@@ -19,7 +19,7 @@ from chatstream.engine.pipeline import Follow, failed, not_followed, run
 from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved, without_configuration
 from chatstream.engine.run import Question, Run
-from chatstream.engine.services import Choice, Tell, named, nobody
+from chatstream.engine.services import Choice, Tell, ignore_choice, provider_name
 from chatstream.errors import ChatstreamError
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
@@ -41,7 +41,7 @@ class Answering:
         self._arguments = arguments
         self._render: bool | None = flags.get("render")
         self._copying: Copying | None = None
-        self._choices: list[Choice] | None = None  # who is asked, where the settings name nobody
+        self._choices: list[Choice] | None = None  # who is asked if the settings name nobody
 
     def use(self, resolved: Resolved, copying: Callable[[], Copying | None]) -> None:
         """These settings hold. Raises `ConfigError`, `UsageError` for a look that cannot be had.
@@ -63,8 +63,8 @@ class Answering:
     ) -> Run:
         """The run that asks this, for a reader such as this command has."""
         given = self._arguments
-        tell: Tell = nobody
-        if not named(resolved.settings):
+        tell: Tell = ignore_choice
+        if not provider_name(resolved.settings):
             self._choices = []
             tell = self._choices.append
         question = replace(

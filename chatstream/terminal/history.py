@@ -48,6 +48,7 @@ from chatstream.terminal.runs import (
     short_ids,
     unfinished,
     who,
+    words_of,
 )
 from chatstream.terminal.table import fit, table
 
@@ -133,7 +134,7 @@ def show_conversation(
                 draw(message.content)
                 _write("\n")
             else:
-                _write(f"{ended(message.content)}\n")
+                _write(f"{ended(words_of(message))}\n")
         _write(closing(chosen) + "\n")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from chatstream.messages import Message
+from chatstream.messages import Image, Message, Text, ToolResult
 from chatstream.sinks.words import UNUSUAL_ENDS
 from chatstream.store.entries import Conversation, Run
 from chatstream.wording import counted
@@ -82,9 +82,24 @@ def ended(text: str) -> str:
     return text if text.endswith("\n") else text + "\n"
 
 
+def words_of(message: Message) -> str:
+    """What a message says: its text, the label of an image, and the results of tools by name."""
+    words = []
+    for part in message.parts:
+        match part:
+            case Text(text=text):
+                words.append(text)
+            case Image(url=url, media_type=media_type):
+                on_web = url is not None and not url.startswith("data:")
+                words.append(f"[image {url}]" if on_web else f"[{media_type or 'image'}]")
+            case ToolResult(name=name, content=content):
+                words.append(f"{name}: {ended(content)}")
+    return "".join(words)
+
+
 def markdown(conversation: Conversation) -> str:
     """A whole conversation as a Markdown document."""
     last = conversation.runs[-1]
     head = f"# {local_time(conversation.started_at)}, {who(last)}\n\n"
-    turns = (f"## {it.role}\n\n{ended(it.content)}\n" for it in conversation.messages)
+    turns = (f"## {it.role}\n\n{ended(words_of(it))}\n" for it in conversation.messages)
     return head + "".join(turns) + f"*{closing(last)}*\n\n"

@@ -129,6 +129,7 @@ def _record(run: str, asked: RequestRecord, text: str) -> Record:
         asked=asked,
         continues=None,
         parent=None,
+        labels=None,
         provider="demo",
         model="m",
         base_url=None,

@@ -57,6 +57,8 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("chatstream config set key_v", ["key_variable"]),
         ("chatstream config set on_drop ", ["continue", "restart", "stop", "fallback"]),
         ("chatstream config set journal ", ["true", "false"]),
+        ("chatstream config set stats ", ["true", "false"]),
+        ("chatstream ask --name key_v", []),  # no setting: the name of a conversation
         ("chatstream config set provider dee", ["deepseek"]),
         ("chatstream --show-completion ", ["bash", "zsh", "fish"]),
         ("chatstream --vers", ["--version"]),

@@ -17,6 +17,7 @@ from chatstream.cli import ask, bench, configure, history, replay, resume
 from chatstream.completion.shells import SCRIPTS
 from chatstream.completion.values import VALUES, Line, candidates, description
 from chatstream.engine.settings import FIELDS
+from chatstream.store.conversation import Conversations
 from chatstream.store.place import state_folder
 from tests.support.runs import failed, run_id, write_run
 
@@ -61,6 +62,15 @@ def test_runs_are_those_that_the_command_can_use() -> None:
     assert offered("run", command="show") == [run_id(2), run_id(1)]
     assert offered("run", command="resume") == [run_id(2)]
     assert offered("at", run_id(1)[:-2]) == [run_id(1)]
+
+
+def test_conversations_are_offered_by_name_with_their_first_question() -> None:
+    for number in (1, 2, 3):
+        write_run(state_folder(), run_id(number), "text", question=f"question {number}")
+    for number, name in ((1, "old"), (2, "new")):
+        Conversations(state_folder()).name(run_id(number), name)
+    known = list(candidates("name", Line("ask", {}, "")) or ())
+    assert known == [("new", "question 2"), ("old", "question 1")]
 
 
 def test_saved_results_and_shells_are_offered() -> None:

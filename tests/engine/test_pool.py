@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatstream.engine.pool import Pool
-from chatstream.engine.services import made
+from chatstream.engine.services import make_provider
 from chatstream.engine.settings import Settings
 from chatstream.providers.base import Provider
 
@@ -14,7 +14,7 @@ class Counting:
     """A provider that counts how often it is closed."""
 
     def __init__(self) -> None:
-        self.provider = made("ollama", HERE)
+        self.provider = make_provider("ollama", HERE)
         self.closed = 0
         self.provider.close = self._close  # type: ignore[method-assign]
 
@@ -23,7 +23,7 @@ class Counting:
 
 
 def kept(pool: Pool) -> Provider:
-    provider = made("ollama", HERE)
+    provider = make_provider("ollama", HERE)
     pool.give(HERE, provider)
     return provider
 

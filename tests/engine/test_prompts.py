@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import inspect
 import re
 from pathlib import Path
@@ -24,12 +25,14 @@ from chatstream.messages import (
     ToolResult,
     encode,
 )
-from chatstream.store.place import runs_folder
+from chatstream.store.blobs import Blobs
+from chatstream.store.place import runs_folder, state_folder
 from tests.support.answers import whole
 from tests.support.loopback import Script
 
 GIVEN = ProviderData("anthropic", {"signature": "s"})
 PNG = {"type": "image", "url": "https://a.example/b.png"}
+PNG_BYTES = b"\x89PNG\r\n\x1a\n"
 STORED = {"type": "image", "sha256": "0" * 64, "media_type": "image/png"}
 CALL = {"type": "tool_call", "id": "1", "name": "n", "arguments": "{}"}
 CALLS = {"role": "assistant", "parts": [CALL]}
@@ -210,3 +213,47 @@ def test_what_is_not_json_cannot_be_sent_back() -> None:
     data = ProviderData("x", {"a": object()})
     with pytest.raises(UsageError, match="message 1 has provider_data that is not JSON"):
         messages_of([Message("assistant", [Reasoning("", data)])])
+
+
+# ---- on the wire
+
+
+def test_a_conversation_of_parts_reaches_the_server_of_each_dialect() -> None:
+    stored = {"type": "image", "sha256": Blobs(state_folder()).put(PNG_BYTES)}
+    look = {"role": "user", "parts": ["look: ", {**stored, "media_type": "image/png"}]}
+    asked = [look, CALLS, {"role": "tool", "parts": [RESULT]}]
+    data = base64.b64encode(PNG_BYTES).decode()
+    for dialect, result in [
+        ("ollama", {"role": "tool", "content": "3", "tool_name": "n", "tool_call_id": "1"}),
+        ("openai", {"role": "tool", "tool_call_id": "1", "content": "3"}),
+        (
+            "anthropic",
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "1", "content": "3"}],
+            },
+        ),
+    ]:
+        with Script(whole(dialect)) as server:
+            chatstream.ask(asked, provider=dialect, base_url=server.url, model="m", api_key="k")
+        first, _, last = server.requests[0].json["messages"]
+        assert data in str(first)
+        assert last == result
+
+
+@pytest.mark.parametrize(
+    ("image", "code", "told"),
+    [
+        (PNG, "usage", "Ollama takes no image by its address on the web"),
+        (STORED, "journal", "the image 000000000000 is missing"),
+    ],
+)
+def test_an_image_that_cannot_be_sent_ends_the_run_and_says_why(
+    image: dict[str, str], code: str, told: str
+) -> None:
+    with Script() as server:
+        options: dict[str, Any] = {"provider": "ollama", "base_url": server.url, "model": "m"}
+        *_, error = chatstream.stream({"role": "user", "parts": [image]}, **options)
+        assert server.requests == []
+    assert isinstance(error, ev.Error)
+    assert (error.code, error.message) == (code, told)

@@ -137,7 +137,7 @@ def test_closing_early_leaves_nothing_behind(started: bool) -> None:
             if started:
                 run.start()
             else:
-                next(iter(run))
+                next(event for event in run if isinstance(event, Content))
             assert server.wait_requests()
             run.close()
             run.close()

@@ -8,8 +8,9 @@ import pytest
 
 from chatstream import events as ev
 from chatstream.errors import JournalError, UsageError
-from chatstream.messages import Message
+from chatstream.messages import Message, ProviderData, Reasoning, ToolCall, ToolResult
 from chatstream.store.conversation import Conversations
+from chatstream.store.history import History
 from tests.support.runs import done, failed, run_id, running, write_run
 
 SYSTEM = Message("system", "be brief")
@@ -212,6 +213,70 @@ def test_a_run_is_found_by_the_beginning_of_its_id(tmp_path: Path, talks: Conver
             talks.find(unknown)
 
 
+def expire(folder: Path, *numbers: int) -> None:
+    """Take in all journals, and delete those of these runs."""
+    with History(folder) as history:
+        history.sync()
+    for number in numbers:
+        (folder / "runs" / f"{run_id(number)}.jsonl").unlink()
+
+
+def test_a_conversation_whose_journals_expired_is_continued_from_the_history(
+    tmp_path: Path, talks: Conversations
+) -> None:
+    signed = [ev.Reasoning("hm"), ev.ReasoningData({"signature": "c2ln"}), ev.Content("a1")]
+    call = ev.ToolCall("c1", "look", "{}", provider_data={"thought_signature": "eA=="})
+    write_run(tmp_path, run_id(1), pieces=signed, asked=[SYSTEM, Message("user", "q1")])
+    write_run(tmp_path, run_id(2), "half", killed=True, question="q2", parent=run_id(1))
+    write_run(
+        tmp_path,
+        run_id(3),
+        pieces=[ev.Content("half, a2"), call],
+        question="q2",
+        parent=run_id(1),
+        continues=run_id(2),
+    )
+    write_run(tmp_path, run_id(4), "", end=failed("connect"), question="q4", parent=run_id(3))
+    talks.name(run_id(3), "sky")
+    write_run(tmp_path, run_id(5), "an older one that is still there")
+    write_run(tmp_path, run_id(6), "a6", question="q6", parent=run_id(3))
+    before = [talks.path(run_id(number)) for number in (1, 3, 4, 6)]
+    assert before[3][2].parts[0] == Reasoning("hm", ProviderData("demo", {"signature": "c2ln"}))
+    assert before[3][4].tool_calls[0].provider_data is not None
+    expire(tmp_path, 1, 2, 3, 4, 6)
+    later = Conversations(tmp_path)
+    assert [later.path(run_id(number)) for number in (1, 3, 4, 6)] == before
+    assert later.newest() == later.named("sky") == run_id(6)
+    assert later.find(run_id(3)[:15]) == run_id(3)
+    assert (later.root(run_id(6)), later.parent(run_id(6))) == (run_id(1), run_id(3))
+    assert later.answered(run_id(4)) == run_id(3)
+    assert later.advance(run_id(3), run_id(6))
+    assert not later.advance(run_id(3), run_id(7))
+    write_run(tmp_path, run_id(8), "a8", question="q8", parent=run_id(6))
+    write_run(tmp_path, run_id(7), "a7", question="q7", parent=run_id(3))
+    assert not later.advance(run_id(6), run_id(8))
+    assert later.path(run_id(8)) == [
+        *before[3],
+        Message("user", "q8"),
+        Message("assistant", "a8"),
+    ]
+    assert later.named("sky") == run_id(8)
+    with pytest.raises(UsageError, match="there is no run"):
+        later.find("2027")
+    with pytest.raises(JournalError, match="is gone"):
+        later.path(run_id(99))
+
+
+def test_the_history_is_opened_only_where_there_is_one(
+    tmp_path: Path, talks: Conversations
+) -> None:
+    three_turns(tmp_path)
+    talks.newest()
+    with pytest.raises(JournalError, match="is gone"):
+        talks.path(run_id(9))
+    assert [it.name for it in tmp_path.iterdir()] == ["runs"]
+
+
 def test_a_forged_or_damaged_journal_harms_nobody(tmp_path: Path, talks: Conversations) -> None:
     write_run(tmp_path, run_id(1), "a1", parent=run_id(2))
     write_run(tmp_path, run_id(2), "a2", parent=run_id(1))
@@ -220,8 +285,33 @@ def test_a_forged_or_damaged_journal_harms_nobody(tmp_path: Path, talks: Convers
     write_run(tmp_path, run_id(3), "a3", parent="../runs/" + run_id(1))
     with pytest.raises(JournalError, match="is gone"):
         talks.path(run_id(3))
+    with pytest.raises(JournalError, match="is not the id of a run"):
+        talks.advance(run_id(3), run_id(4))
     path = write_run(tmp_path, run_id(4), "a4")
     path.write_bytes(path.read_bytes().replace(b"a4", b"b4"))
     write_run(tmp_path, run_id(5), "a5", parent=run_id(4))
     with pytest.raises(JournalError, match=f"{run_id(4)}.* damaged in line"):
         talks.path(run_id(5))
+
+
+def test_a_path_has_the_rounds_of_tools_and_what_a_server_gave(
+    tmp_path: Path, talks: Conversations
+) -> None:
+    pieces = [
+        ev.Metadata(provider="p", base_url="https://a.example"),
+        ev.Reasoning("hm"),
+        ev.ReasoningData(provider_data={"signature": "s"}),
+        ev.ToolCall("1", "add", "{}"),
+        ev.ToolStart("1", "add"),
+        ev.ToolComplete("1", "add", "3", 0.1),
+        ev.Metadata(provider="p", base_url="https://a.example"),
+        ev.Content("three"),
+    ]
+    write_run(tmp_path, run_id(1), pieces=pieces)
+    given = ProviderData("p", {"signature": "s"}, "https://a.example")
+    _, *made = talks.path(run_id(1))
+    assert made == [
+        Message("assistant", [Reasoning("hm", given), ToolCall("1", "add", "{}")]),
+        Message("tool", [ToolResult("1", "add", "3")]),
+        Message("assistant", "three"),
+    ]

@@ -293,6 +293,20 @@ MUTANTS = (
         ("stages/test_buffer.py",),
     ),
     Mutant(
+        "a source that is fast starves the others",
+        "readahead.py",
+        "turns.rotate(-1)",
+        "pass",
+        ("test_readahead.py",),
+    ),
+    Mutant(
+        "a label is put on the events that other watchers see",
+        "merge.py",
+        "yield replace(event, stream=label)",
+        "event.stream = label; yield event",
+        ("test_merge.py",),
+    ),
+    Mutant(
         "8-bit control characters reach the terminal",
         "sinks/escape.py",
         r"\x7f-\x9f\u034f",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chatstream.messages import Message
+from chatstream.messages import Image, Message, Reasoning, ToolResult
 from chatstream.store.entries import Conversation, Run
 from chatstream.terminal.runs import (
     closing,
@@ -18,6 +18,7 @@ from chatstream.terminal.runs import (
     unfinished,
     who,
     why,
+    words_of,
 )
 from tests.support.runs import run_id
 
@@ -98,3 +99,16 @@ def test_markdown_has_every_message_and_ends_with_how_it_ended() -> None:
         "# then, demo/m\n\n## user\n\nwhy?\n\n## assistant\n\nbecause\n\n"
         f"*complete · demo/m · first token 0.25 s · 3 tokens · 2.5 s · {run_id(1)}*\n\n"
     )
+
+
+def test_a_message_says_its_text_and_what_its_images_and_results_are() -> None:
+    images = [
+        Image(url="https://a.example/b.png"),
+        Image(url="data:image/png;base64,iVBORw0KGgo="),
+        Image(sha256="0" * 64, media_type="image/png"),
+    ]
+    said = "look: [image https://a.example/b.png][image][image/png]"
+    results = [ToolResult("1", "add", "3"), ToolResult("2", "read", "a\nb\n", is_error=True)]
+    assert words_of(Message("user", ["look: ", *images])) == said
+    assert words_of(Message("tool", results)) == "add: 3\nread: a\nb\n"
+    assert words_of(Message("assistant", [Reasoning("hm"), "a", "b"])) == "ab"
