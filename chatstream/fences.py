@@ -19,7 +19,7 @@ import re
 from typing import NamedTuple
 
 BLANKS = " \t"
-DEEPEST = 20
+MAX_CONTAINERS = 20
 """Quotes and items within each other; a marker within these is text. Each costs a line time."""
 
 _FENCE = r"(`{3,})([^`]*)$|(~{3,})(.*)$"
@@ -151,7 +151,7 @@ class Fences:
             self.open = None
         begun = self._containers[:matched]
         content = rest.lstrip()
-        while content[:1] in _MARKERS and len(begun) < DEEPEST:
+        while content[:1] in _MARKERS and len(begun) < MAX_CONTAINERS:
             it = re.match(_CONTAINER, rest)
             if it is None or (inside and self._goes_on(it)):
                 break

@@ -24,7 +24,7 @@ from chatstream.clock import Deadline
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 
-MOST = 64 * 1024 * 1024
+MAX_WHOLE_BYTES = 64 * 1024 * 1024
 """Bytes of a file that is read whole."""
 
 LOCK_POLL_SECONDS = 0.01
@@ -49,7 +49,7 @@ def replace(path: Path, data: bytes, *, mode: int | None = None, sync: bool = Tr
         raise
 
 
-def read_whole(path: Path, most: int = MOST) -> bytes:
+def read_whole(path: Path, most: int = MAX_WHOLE_BYTES) -> bytes:
     """What is in a file. Raises `OSError`: "File too large" for more than `most` bytes.
 
     A name that somebody gives may lead to what never ends (`/dev/zero`).

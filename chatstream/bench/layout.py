@@ -15,7 +15,7 @@ Role = Literal["", "bold", "dim", "good", "bad", "warn"]
 Span = tuple[str, Role]
 Line = list[Span]
 
-INDENT = 10
+LABEL_COLUMNS = 10
 """Columns of the label at the start of a line."""
 
 TIMES = "\u00d7"
@@ -47,11 +47,6 @@ def seconds(value: float) -> str:
         if size * factor < 999.5:
             return f"{number(value * factor)} {unit}"
     return f"{number(value)} s"
-
-
-def count(n: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 # ---- text
@@ -130,16 +125,16 @@ def said(
 
     A part that fits no line is broken between its words.
     """
-    lines: list[Line] = [[(f"{label:<{INDENT}}", role)]]
-    room = width - INDENT
+    lines: list[Line] = [[(f"{label:<{LABEL_COLUMNS}}", role)]]
+    room = width - LABEL_COLUMNS
     for text, its in _fitting(parts, room):
         first = len(lines[-1]) == 1
         if not first and len(joint) + cells(text) > room:
             if len(lines) == most:
                 lines[-1].append((" …", its))
                 break
-            lines.append([(" " * INDENT, "")])
-            room, first = width - INDENT, True
+            lines.append([(" " * LABEL_COLUMNS, "")])
+            room, first = width - LABEL_COLUMNS, True
         lines[-1] += [(text, its)] if first else [(joint, "dim"), (text, its)]
         room -= cells(text) + (0 if first else len(joint))
     return lines

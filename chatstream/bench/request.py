@@ -81,7 +81,7 @@ def explain() -> int:
 
 
 def plan_of(given: Mapping[str, Any]) -> Plan:
-    """How it is to be run. Raises `UsageError`."""
+    """How the benchmark is to be run. Raises `UsageError`."""
     if given["rate"] is not None and given["concurrency"] != 1:
         raise UsageError(
             "--rate and --concurrency cannot be combined",
@@ -105,7 +105,7 @@ def plan_of(given: Mapping[str, Any]) -> Plan:
 
 
 def wanted_of(given: Mapping[str, Any]) -> Wanted:
-    """What is to become of the figures. Raises `UsageError`, and `ConfigError` for a baseline."""
+    """What happens to the figures. Raises `UsageError`, and `ConfigError` for a baseline."""
     files, printed = _outputs(given)
     save, baseline = given["save"], given["baseline"]
     if save is not None:

@@ -1,7 +1,7 @@
 """What an option or an argument takes, for a shell that completes it.
 
 `VALUES` has a function for each parameter, by its name. A setting that has only a few values needs
-no entry. Nothing waits longer for a server than `model_list.PATIENCE`.
+no entry. Nothing waits longer for a server than `model_list.PATIENCE_SECONDS`.
 """
 
 from __future__ import annotations

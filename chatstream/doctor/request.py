@@ -24,10 +24,10 @@ def findings(
     max_tokens: int | None,
     is_quiet: bool,
 ) -> Iterable[Finding]:
-    """What is found, of a checkup each finding as soon as it is known. Raises `ChatstreamError`.
+    """The findings; a checkup yields each as soon as it is known. Raises `ChatstreamError`.
 
-    Whatever names a server or what to ask it makes it a diagnosis. `flags` are settings, `url` is
-    another way to write --base-url; `is_quiet`: nobody is told about the progress.
+    Any argument that names a server, or what to ask it, makes it a diagnosis. `flags` are settings,
+    `url` is another way to write --base-url; `is_quiet`: no progress is shown.
     """
     check_given("--profile", profile)
     asked = (url, prompt, max_tokens, *(flags.get(it) for it in ("provider", "model", "base_url")))

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from chatstream.engine.shapes import is_table, words_of
-from chatstream.recovery.attempts import PAUSE
+from chatstream.recovery.attempts import FIRST_PAUSE_SECONDS
 
 LARGEST_NUMBER = 1_000_000_000
 """As seconds, this is 30 years. System calls accept no number much larger."""
@@ -137,7 +137,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Failures and delays",
             "Seconds before the first retry; doubled for each one after it.",
         ),
-    ] = PAUSE
+    ] = FIRST_PAUSE_SECONDS
     connect_timeout: Annotated[
         Seconds,
         _failures("Give up connecting after S seconds; 0 means never.", value="S", rare=True),

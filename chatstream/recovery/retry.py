@@ -1,13 +1,13 @@
-"""Another attempt when one fails: the same again, from the start, or from where it broke off.
+"""Another attempt when one fails: the same request again, or a continuation of its answer.
 
-1. Before the first visible token another attempt is free: it is made again.
+1. Before the first visible token the request is simply sent again.
 2. After it the user chooses (`on_drop`). "restart" drops the text and asks again, "continue" keeps
-   it and asks the server to go on, "stop" and "fallback" leave the failure to who is around.
-   Only failures that may pass are worth it; a policy that refuses the answer is not one.
+   it and asks the server to continue, "stop" and "fallback" leave the failure to the caller.
+   Only failures that may pass are retried; a policy that refuses the answer is not one of them.
 3. Text is never there twice. Where it could be (a server that cannot truly continue, calls of
    tools that had begun) nothing is asked again, and the text stays as it is.
 4. Each attempt has a token of its own, so that what ends an attempt does not end the run.
-5. The pause is told in a `retry` event, can be cancelled, and pulses, so that a countdown runs.
+5. A `retry` event announces the pause, which can be cancelled and pulses, so that a countdown runs.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 
 OnDrop = Literal["continue", "restart", "stop", "fallback"]
 
-LONGEST = 2 * 1024 * 1024
-"""Characters of a text that is continued. No model takes as many back; memory stays flat."""
+MAX_CONTINUED_CHARACTERS = 2 * 1024 * 1024
+"""The longest text that is continued. No model takes as much; memory stays flat."""
 
 _SHARED = (ContentPolicy, ContextLength)  # with every other way to ask for the same
 
@@ -75,7 +75,7 @@ def retry(
 ) -> Open:
     """`source`, with further attempts as far as `plan` and `attempts` allow them.
 
-    A request that brings a `partial` is asked to go on after it from the first attempt on.
+    A request with a `partial` asks for its continuation from the first attempt on.
     """
     return lambda request, token: _Run(source, attempts, plan, clock, sleep).run(request, token)
 
@@ -95,7 +95,7 @@ class _Text:
 
     @property
     def is_blank(self) -> bool:
-        """Whether there is nothing but white space, and nothing to go on from."""
+        """Whether there is nothing but white space, so nothing to continue."""
         return not self.lost and not self.whole().strip()
 
     def whole(self) -> str:
@@ -109,7 +109,7 @@ class _Text:
         text = "".join(self.pieces)
         self.pieces.clear()
         self._size += len(text)
-        self.lost = self._size > LONGEST
+        self.lost = self._size > MAX_CONTINUED_CHARACTERS
         if self.lost:
             self._taken.clear()
         else:
@@ -135,7 +135,7 @@ class _Run:
         self._clock = clock
         self._sleep = sleep
         self._method = plan.method
-        self._shown = False  # something new came, be it only thinking
+        self._shown = False  # something new came, even if it was only thinking
         self._shown_now = False  # the same for the attempt under way
         self._tools = False  # calls of tools had begun
         self._thought = False
@@ -172,7 +172,7 @@ class _Run:
             try:
                 delay, asked = self._next(cause, request, asked)
             except ChatstreamError as failure:
-                if failure is not cause:  # the text stays as it broke off; why, is told too
+                if failure is not cause:  # the text stays; the reason is reported too
                     yield Warn("not_continued", cause.message, t=self._clock())
                 raise
             log.info("attempt %d in %.3f s: %s", self._attempts.number, delay, cause.message)
@@ -229,7 +229,7 @@ class _Run:
                     self._note(event)
                 yield event
                 if isinstance(event, Metadata) and event.restart and asked.partial:
-                    # Everyone has dropped the text. What comes again only goes on after it.
+                    # Everyone has dropped the text. What comes now only continues it.
                     seam = _seam(asked)
                     pieces.append(asked.partial)
                     yield Content(asked.partial, t=event.t)

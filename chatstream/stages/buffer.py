@@ -77,7 +77,7 @@ class _Stripped(Parcel):
         return [_warning(event) if type(event) is _Gap else event for event in self.events]
 
     def join_without_text(self, newer: Parcel) -> int:
-        """Take over what follows, but its text. Returns how many characters that drops."""
+        """Take over what follows, except its text. Returns how many characters that drops."""
         dropped = 0
         for event in newer.events:
             if type(event) is Content or type(event) is Reasoning:

@@ -2,8 +2,8 @@
 
 1. An event is passed on when its `t` has passed since the first event, divided by the speed. One
    that is late already is passed on at once: a source that is live itself is never held up.
-2. Before it waits, and every tenth of a second while it does, it says so with a `Pulse`, so that
-   sinks show what they hold and spinners turn.
+2. Before it waits, and every `POLL_SECONDS` while it does, it yields a `Pulse`, so that sinks show
+   what they hold and spinners turn.
 3. A sleep that was cut short ends the events.
 """
 
@@ -16,7 +16,7 @@ from chatstream.events import Event
 from chatstream.flow import Pulse, Stage, close
 
 Sleep = Callable[[float], bool]
-"""Sleeps so many seconds; True if it was cut short."""
+"""Sleeps for that many seconds; returns True if it was cut short."""
 
 
 def pace(speed: float, sleep: Sleep, clock: Clock = monotonic) -> Stage:

@@ -7,8 +7,8 @@
    and never goes back.
 4. A run that continues another begins with the text of that one, so that its own `content` deltas
    are the whole answer. Figures are about what is new.
-5. An answer that nobody would see is told of before the end, in one warning each: a whole run
-   without text, image or tool call, and images that nobody keeps.
+5. A warning before the end reports an answer that nobody would see: a whole run without text,
+   image or tool call, or images that nobody keeps.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ log = logging.getLogger(__name__)
 Redact = Callable[[str], str]
 Ended = Callable[[Terminal], None]
 
-_LISTED = 3
-"""Images of which a warning tells more than their number."""
+_MAX_LISTED_IMAGES = 3
+"""Images that a warning describes one by one."""
 
 
 def seal(
@@ -65,8 +65,8 @@ def seal(
 ) -> Stage:
     """The stage for one run. `redact` masks secrets in the words of errors and warnings.
 
-    `earlier` is the answer that this run goes on with, `resume` the command that would go on
-    with what this run leaves unfinished, if one can. `keeps_images`: somebody saves or shows them.
+    `earlier` is the answer that this run continues, and `resume` the command that would continue
+    what this run leaves unfinished, if there is one. `keeps_images`: somebody saves or shows them.
     `ended` is called with the terminal event before anyone sees it.
     """
     return lambda events: _Seal(
@@ -302,11 +302,11 @@ class _Seal:
 
 def _not_shown(images: Sequence[tuple[str, bool]]) -> str:
     """What to say of images that are neither shown nor saved."""
-    labels = [label for label, _ in images[:_LISTED]]
-    listed = "; ".join([*labels, *(["…"] if len(images) > _LISTED else [])])
+    labels = [label for label, _ in images[:_MAX_LISTED_IMAGES]]
+    listed = "; ".join([*labels, *(["…"] if len(images) > _MAX_LISTED_IMAGES else [])])
     one = len(images) == 1
     what = "an image that is not shown" if one else f"{len(images)} images that are not shown"
-    told = f"the answer contains {what} ({listed})"
+    text = f"the answer contains {what} ({listed})"
     if not any(has_data for _, has_data in images):
-        return told
-    return f"{told}; --save-images DIR saves {'it' if one else 'them'}"
+        return text
+    return f"{text}; --save-images DIR saves {'it' if one else 'them'}"

@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from chatstream.errors import JournalError, UsageError
-from chatstream.files import MOST, PRIVATE_FILE, make_private, read_whole, replace
+from chatstream.files import MAX_WHOLE_BYTES, PRIVATE_FILE, make_private, read_whole, replace
 
 FOLDER = "blobs"
 
@@ -50,8 +50,8 @@ class Blobs:
         Raises `UsageError` for what is no image or too large, `JournalError` if it cannot be kept.
         """
         media_type(data)
-        if len(data) > MOST:
-            raise UsageError(f"the image is larger than {MOST:,} bytes")
+        if len(data) > MAX_WHOLE_BYTES:
+            raise UsageError(f"the image is larger than {MAX_WHOLE_BYTES:,} bytes")
         name = sha256(data).hexdigest()
         with suppress(JournalError):  # it is missing or damaged
             self.get(name)

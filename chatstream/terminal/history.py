@@ -52,7 +52,7 @@ from chatstream.terminal.runs import (
 )
 from chatstream.terminal.table import fit, table
 
-_PATIENCE = 1.0  # seconds of work before a person is told about it
+_NOTICE_SECONDS = 1.0  # seconds of work before a person is told about it
 _BOLD = "\x1b[1m{}\x1b[22m"  # not a colour, so it is used under NO_COLOR as well
 
 
@@ -187,7 +187,7 @@ class ImportProgress:
     """Notes once, and only on a terminal, that importing the journals takes a while."""
 
     def __init__(self, clock: Clock = monotonic) -> None:
-        self._patience = Deadline(_PATIENCE, clock)
+        self._patience = Deadline(_NOTICE_SECONDS, clock)
         self._told = not sys.stderr.isatty()
 
     def __call__(self, imported: int, number: int) -> None:

@@ -32,7 +32,7 @@ from typing import Literal
 from chatstream.cancel import CancelToken
 from chatstream.errors import Cancelled, HungUp, Terminated
 
-GRACE = 5.0
+GRACE_SECONDS = 5.0
 """Seconds for the graceful end."""
 
 Ends = Literal["program", "answer"]
@@ -113,7 +113,7 @@ class _Handler:
             self._token.cancel(_REASONS[number]())  # which keeps the first reason
         elif reason is None:
             if _ALARM is not None:
-                signal.setitimer(signal.ITIMER_REAL, GRACE)
+                signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
             self._token.cancel(_REASONS[number]())
         elif number != _HANG_UP:
             force(reason.exit_status, self._restore)

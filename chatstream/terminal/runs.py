@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from chatstream.messages import Image, Message, Text, ToolResult
-from chatstream.sinks.words import UNUSUAL_ENDS, counted
+from chatstream.sinks.words import UNUSUAL_ENDS
 from chatstream.store.entries import Conversation, Run
+from chatstream.wording import counted
 
-_SHORT_ID = 15  # characters of an id: the date and the second
+_SHORT_ID_CHARACTERS = 15  # characters of an id: the date and the second
 
 
 def short_ids(runs: Sequence[Run]) -> list[str]:
@@ -17,7 +18,7 @@ def short_ids(runs: Sequence[Run]) -> list[str]:
     ids = [run.id for run in runs]
     short = []
     for newer, own, older in zip(["", *ids], ids, [*ids[1:], ""], strict=False):
-        length = _SHORT_ID
+        length = _SHORT_ID_CHARACTERS
         while length < len(own) and own[:length] in (newer[:length], older[:length]):
             length += 1
         short.append(own[:length])
@@ -64,7 +65,7 @@ def closing(run: Run) -> str:
         why(run),
         who(run),
         f"first token {run.ttft:.2f} s" if run.ttft is not None else "",
-        counted(run.output_tokens) if run.output_tokens is not None else "",
+        counted(run.output_tokens, "token") if run.output_tokens is not None else "",
         f"{run.duration:.1f} s",
         f"project {' '.join(run.project.split())}" if run.project else "",
         f"agent {' '.join(run.agent.split())}" if run.agent else "",

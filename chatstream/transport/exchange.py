@@ -8,7 +8,7 @@
 3. When the generator is closed or ends, the connection goes back to the pool if the body was
    read to its end, and is shut down otherwise: servers stop generating when we hang up.
 4. `proxies` says which proxy is used, `trust` whose certificates are accepted. `.netrc` is not
-   read, it would replace the key.
+   read, because it would replace the key.
 5. No redirect leads to another origin, with or without a key, and none turns a POST into a GET.
 """
 
@@ -39,7 +39,7 @@ from chatstream.errors import (
 )
 from chatstream.redact import mask_headers, show_url
 from chatstream.transport import proxies, trust
-from chatstream.transport.ahead import ENDING, Ahead
+from chatstream.transport.ahead import ENDING_SECONDS, Ahead
 from chatstream.transport.body import unpack
 from chatstream.transport.causes import causes, innermost
 from chatstream.transport.connection import Body, SocketHandle, make_reachable
@@ -238,7 +238,7 @@ class Transport:
                 yield Tick(handle.connected)
         except BaseException:
             handle.shutdown()
-            opening.join(ENDING)  # as `Ahead.close` does, and why
+            opening.join(ENDING_SECONDS)  # as `Ahead.close` does, and why
             raise
 
     def _send(self, call: Call, handle: SocketHandle) -> None:

@@ -19,11 +19,11 @@ from chatstream.transport.proxies import Proxy, no_connection, unreachable, want
 if TYPE_CHECKING:
     from chatstream.transport.connection import SocketHandle
 
-_PORT = 1080
+_DEFAULT_PORT = 1080
 """Where SOCKS proxies listen (RFC 1928)."""
 
 _MAY_PASS = ("0x01", "0x03", "0x04", "0x06", "0x5b")
-"""Replies of a proxy that may be another one a little later: RFC 1928, section 6, and SOCKS4."""
+"""Replies of a proxy that may differ a little later: RFC 1928, section 6, and SOCKS4."""
 
 
 def dial(
@@ -43,7 +43,7 @@ def dial(
     proxy = handle.proxy
     deadline = Deadline(timeout)
     began = monotonic()
-    place = (options["proxy_host"] or "").strip("[]"), options["proxy_port"] or _PORT
+    place = (options["proxy_host"] or "").strip("[]"), options["proxy_port"] or _DEFAULT_PORT
     try:
         found = socket.getaddrinfo(*place, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:

@@ -13,7 +13,7 @@ import pytest
 
 from chatstream.bench.plan import Plan, intended
 from chatstream.bench.result import Arm, Sample
-from chatstream.bench.run import STARTS, TURN, Run
+from chatstream.bench.run import MAX_STARTS, TURN_EVENTS, Run
 from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS
 from chatstream.errors import ChatstreamError, ConnectError, RateLimited, Stalled, Truncated
@@ -307,8 +307,8 @@ def test_many_requests_are_sent_in_groups_so_that_no_answer_waits_for_all_of_the
     world = World(of_length(0.1))
     measured(world, Plan(runs=40, concurrency=40))
     times = world.asked_at[1:]
-    assert max(times.count(at) for at in times) == STARTS
-    assert max(times) - min(times) == pytest.approx((40 / STARTS - 1) * STEP)
+    assert max(times.count(at) for at in times) == MAX_STARTS
+    assert max(times) - min(times) == pytest.approx((40 / MAX_STARTS - 1) * STEP)
 
 
 @pytest.mark.parametrize("plan", [Plan(runs=6, concurrency=6), Plan(runs=6, rate=1000.0)])
@@ -356,14 +356,14 @@ def test_a_flood_in_one_stream_does_not_starve_another() -> None:
     token.cancel()
     (flooded,) = samples
     assert (flooded.number, flooded.status) == (2, "cancelled")
-    assert flooded.deltas < 100 * TURN
+    assert flooded.deltas < 100 * TURN_EVENTS
     assert world.left_open == 0
 
 
 def test_what_is_in_hand_is_taken_although_nothing_new_has_come() -> None:
-    world = World(lambda number: says(*[0.0] * (5 * TURN)), mute=True)
+    world = World(lambda number: says(*[0.0] * (5 * TURN_EVENTS)), mute=True)
     samples = measured(world, Plan(runs=1))
-    assert [it.deltas for it in samples] == [5 * TURN] * 2
+    assert [it.deltas for it in samples] == [5 * TURN_EVENTS] * 2
     assert world.waits < 20
 
 
@@ -385,7 +385,7 @@ def test_a_silent_stream_is_left_alone_between_two_looks() -> None:
 
 
 def test_what_came_with_several_reads_is_taken_in_one_turn() -> None:
-    world = World(lambda number: says(*[0.0] * (TURN // 4)))
+    world = World(lambda number: says(*[0.0] * (TURN_EVENTS // 4)))
     world.chatty = True
     measured(world, Plan(runs=1))
     assert world.waits <= 4

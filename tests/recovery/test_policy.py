@@ -26,7 +26,7 @@ from chatstream.errors import (
     Truncated,
     UsageError,
 )
-from chatstream.recovery.policy import CEILING, Policy
+from chatstream.recovery.policy import MAX_WAIT_SECONDS, Policy
 
 HEAL = [ConnectError, TimedOut, Stalled, Truncated, ServerError, Overloaded, RateLimited]
 STAY: list[type[ChatstreamError]] = [
@@ -78,14 +78,14 @@ def test_the_pause_has_jitter() -> None:
     assert len({Policy(1).delay(1, ServerError("m")) for _ in range(50)}) > 1
 
 
-@pytest.mark.parametrize("seconds", [0.001, 3.0, CEILING])
+@pytest.mark.parametrize("seconds", [0.001, 3.0, MAX_WAIT_SECONDS])
 def test_the_pause_is_what_the_server_asks_for(seconds: float) -> None:
     for attempt in (1, 3):
         assert Policy(3).delay(attempt, RateLimited("m", retry_after=seconds)) == seconds
 
 
 def test_a_server_that_asks_for_more_than_the_ceiling_gets_no_retry() -> None:
-    assert Policy(3).delay(1, RateLimited("m", retry_after=CEILING + 1)) is None
+    assert Policy(3).delay(1, RateLimited("m", retry_after=MAX_WAIT_SECONDS + 1)) is None
 
 
 @pytest.mark.parametrize(("kind", "advice"), [(ServerError, False), (BadRequest, True)])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatstream.recovery.seam import LONGEST, Diverged, Seam
+from chatstream.recovery.seam import MAX_OVERLAP_CHARACTERS, Diverged, Seam
 from tests.support.sampling import examples
 
 WORDS = (
@@ -159,7 +159,9 @@ def test_what_is_sure_to_come_again_and_does_not_has_diverged() -> None:
 
 
 @MANY
-@given(SEEDS, st.integers(17, 600), st.integers(16, LONGEST), st.integers(16, 599), CUTS)
+@given(
+    SEEDS, st.integers(17, 600), st.integers(16, MAX_OVERLAP_CHARACTERS), st.integers(16, 599), CUTS
+)
 def test_a_long_end_that_comes_again_is_there_once(
     seed: int, length: int, n: int, k: int, cuts: list[int]
 ) -> None:

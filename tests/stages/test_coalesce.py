@@ -21,7 +21,7 @@ from chatstream.events import (
     Warn,
 )
 from chatstream.flow import Pulse
-from chatstream.stages.coalesce import LONGEST, OLD, coalesce
+from chatstream.stages.coalesce import MAX_AGE_SECONDS, MAX_HELD_SECONDS, coalesce
 
 Step = float | Event | Exception
 """Seconds that pass, an event that comes, or a failure."""
@@ -152,12 +152,12 @@ def test_silence_lets_out_what_is_held() -> None:
 @pytest.mark.parametrize(
     ("length", "age", "goes"),
     [
-        (1, OLD * 0.9 - 0.001, False),
-        (1, OLD * 0.9 + 0.001, True),
-        (5, OLD * 0.5 - 0.001, False),
-        (5, OLD * 0.5 + 0.001, True),
-        (9, OLD * 0.1 - 0.001, False),
-        (9, OLD * 0.1 + 0.001, True),
+        (1, MAX_AGE_SECONDS * 0.9 - 0.001, False),
+        (1, MAX_AGE_SECONDS * 0.9 + 0.001, True),
+        (5, MAX_AGE_SECONDS * 0.5 - 0.001, False),
+        (5, MAX_AGE_SECONDS * 0.5 + 0.001, True),
+        (9, MAX_AGE_SECONDS * 0.1 - 0.001, False),
+        (9, MAX_AGE_SECONDS * 0.1 + 0.001, True),
     ],
 )
 def test_the_age_that_is_allowed_shrinks_with_the_length(
@@ -228,4 +228,4 @@ def test_no_text_is_lost_or_moved_and_none_waits_longer_than_100_ms(
 
     assert runs(events) == runs(source)
     assert [event.seq for event in events] == list(range(len(events)))
-    assert max(lateness(steps(), out), default=0.0) <= LONGEST + TINY
+    assert max(lateness(steps(), out), default=0.0) <= MAX_HELD_SECONDS + TINY

@@ -295,7 +295,7 @@ LONG = "x" * 100_000  # more than a pipe holds
 GRACE = """
 import sys
 from chatstream.terminal import interrupt
-interrupt.GRACE = 0.3
+interrupt.GRACE_SECONDS = 0.3
 from chatstream.__main__ import run
 run()
 """
