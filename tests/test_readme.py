@@ -68,6 +68,7 @@ RULES = (
     Rule(r"chatstream ask .*--save-code src/", makes="src"),
     Rule(r"chatstream ask .*--save-images \. ", makes="image-1.bin"),
     Rule(r"chatstream ask .*--(theme|notify) ", shows="print", terminal=True),
+    Rule(r"chatstream ask (-c|--at|--edit) ", shows="Hello from the demo"),
     Rule(r'(git diff \| )?chatstream (ask |")', shows="An answer"),
     Rule(r"chatstream models ", shows="llama3.2"),
     Rule(r"chatstream resume( |$)", shows=ANSWER),

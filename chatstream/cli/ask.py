@@ -29,7 +29,6 @@ from chatstream.cli.options import (
     start_log,
     takes,
 )
-from chatstream.engine.extra_options import parse_options
 from chatstream.engine.place import follow_of, place_of, question_at, resolved_at
 from chatstream.engine.run import Run
 from chatstream.messages import Message
@@ -76,8 +75,7 @@ def ask(
 
     def begin() -> Run:
         place = place_of(last=last, at=at, edit=edit, name=name)
-        given = {**flags, "options": parse_options(flags["options"])}
-        resolved = resolved_at(place, given)
+        resolved = resolved_at(place, flags)
         answering.use(resolved, partial(copying_in, arguments))
         if encoding is not None:
             check_encoding(encoding)

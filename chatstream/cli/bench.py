@@ -31,7 +31,6 @@ from chatstream.cli.bench_options import (
     VsBlocking,
 )
 from chatstream.cli.options import Debug, Json, Log, start_log, takes
-from chatstream.engine.extra_options import parse_options
 from chatstream.errors import ChatstreamError
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
@@ -86,7 +85,6 @@ def bench(
                 return request.explain()
             if self_test:
                 return request.self_test(token)
-            settings = {**flags, "options": parse_options(flags["options"])}
-            return request.benchmark(arguments, settings, profile, token)
+            return request.benchmark(arguments, flags, profile, token)
         except ChatstreamError as error:
             return exits.report(token.reason or error, sys.argv if as_json else ())

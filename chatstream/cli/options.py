@@ -159,7 +159,7 @@ CopyCode = Annotated[
 
 
 def file_path(text: str) -> Path:
-    """The path that an option names. An empty text, the current folder otherwise, is refused."""
+    """The path that an option names; an empty text would mean the current folder."""
     if not text.strip():
         raise typer.BadParameter("it is empty")
     if "\0" in text:

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
+from chatstream.engine.labels import kept
 from chatstream.engine.pipeline import Follow, not_followed
 from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Question
 from chatstream.errors import JournalError, UsageError
+from chatstream.events import Labels
 from chatstream.messages import Message
 from chatstream.store.place import runs_folder, state_folder
 
@@ -154,7 +156,8 @@ def _from_history(run: str, given: dict[str, Any]) -> Resolved:
     if profile is None and not given.keys() & {"provider", "base_url"}:
         model = {} if "model" in given else {"model": past.model}
         given = {"provider": past.provider, **model, **given}
-    resolved = resolve(given, profile=profile)
+    labels = kept(Labels(past.project, past.agent), given.get("labels"))
+    resolved = resolve({**given, "labels": labels}, profile=profile)
     return replace(resolved, settings=replace(resolved.settings, system=None))
 
 

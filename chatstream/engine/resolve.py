@@ -26,6 +26,7 @@ from chatstream.addresses import same_server
 from chatstream.engine import config_file, headers, labels
 from chatstream.engine.config_file import ConfigFile
 from chatstream.engine.layers import TOP_LEVEL, Layer, from_file, profiles_in, without
+from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.places import PLACE, settings_of, split
 from chatstream.engine.settings import (
     ADDRESSES,
@@ -77,6 +78,7 @@ def resolve(
 ) -> Resolved:
     """The settings that apply. A flag that is None was not given.
 
+    `options` and `headers` may be a dict, or a list of the arguments of `-o` and `--header`.
     `places`: a model's name may contain a place after its `@`. Raises `ConfigError`, and
     `UsageError` for a flag that is empty or does not fit.
     """
@@ -86,6 +88,8 @@ def resolve(
         profile = environ.get(PROFILE_VARIABLE)
         check_given(PROFILE_VARIABLE, profile)
     given = {name: value for name, value in flags.items() if value is not None}
+    if isinstance(given.get("options"), list):
+        given["options"] = from_pairs(given["options"])
     usual = {"accessible": True} if _is_accessible(environ) else {}
     file = config_file.find(environ)
     layers: list[Layer] = [

@@ -23,7 +23,7 @@ from chatstream.messages import Message
 from chatstream.nearest import did_you_mean
 from chatstream.store.heads import Heads, State
 from chatstream.store.journal import SUFFIX, is_run, is_running
-from chatstream.store.reading import Record, find, journals, opening, read
+from chatstream.store.reading import Record, find, opening, read, runs
 
 if TYPE_CHECKING:
     from chatstream.store.history import History
@@ -81,7 +81,7 @@ class Conversations:
 
     def find(self, run: str) -> str:
         """The whole id of a run, from its id or the beginning of it."""
-        if not any(run and path.name.startswith(run) for path in journals(self._runs)):
+        if not any(run and it.startswith(run) for it in runs(self._runs)):
             with self._history() as history:
                 if history is not None:
                     return history.run(run).id
@@ -165,11 +165,11 @@ class Conversations:
 
     def _head(self, root: str) -> str:
         begin = self._heads.of(root).head or root
-        runs = {path.stem for path in journals(self._runs)}
-        if begin not in runs:
-            runs |= self._past_links(begin).keys()
+        later = [it for it in runs(self._runs) if it > begin]
+        if not self._has_journal(begin):
+            later = sorted({*later, *self._past_links(begin)})
         below, head = {begin}, begin
-        for run in sorted(it for it in runs if it > begin):
+        for run in later:
             link = self._link(run)
             if link and below & {link.parent, link.continues}:
                 below.add(run)
@@ -178,11 +178,11 @@ class Conversations:
 
     def _newest_first(self) -> list[str]:
         """The runs that there are. Journals of a later conversation may have expired earlier."""
-        runs = {path.stem for path in journals(self._runs)}
+        found = set(runs(self._runs))
         with contextlib.suppress(JournalError), self._history() as history:
             if history is not None:
-                runs |= {run.id for run in history.runs(_NEWEST)}
-        return sorted(runs, reverse=True)
+                found.update(history.ids(_NEWEST))
+        return sorted(found, reverse=True)
 
     def _chain(self, run: str) -> Iterator[str]:
         """The run, and what it continues or follows, up to the root."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from chatstream.events import Counts, Done, Error
+from chatstream.events import Counts, Done, Error, Labels
 from chatstream.messages import Message
 from chatstream.redact import redact
 from chatstream.store import tree
@@ -35,6 +35,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     conversation: int
     continues: str | None
     parent: str | None
+    project: str | None
+    agent: str | None
     provider: str | None
     model: str | None
     started_at: str
@@ -161,6 +163,7 @@ def enter(db: sqlite3.Connection, run: str, size: int, record: Record) -> None:
         "id": run,
         "continues": record.continues,
         "parent": record.parent,
+        **{name: getattr(record.labels, name, None) for name in Labels.__struct_fields__},
         "provider": record.provider,
         "model": record.model,
         "started_at": record.started_at,

@@ -125,6 +125,12 @@ class History:
         return self._runs("ORDER BY id DESC LIMIT ?", -1 if limit is None else limit)
 
     @_mended
+    def ids(self, limit: int) -> list[str]:
+        """The ids of the newest runs, the newest first."""
+        newest = "SELECT id FROM runs ORDER BY id DESC LIMIT ?"
+        return [run for (run,) in self._database.db.execute(newest, (limit,))]
+
+    @_mended
     def run(self, run: str | None = None) -> Run:
         """The run of this id, or of an id that begins so; else the newest. Raises `UsageError`."""
         if run is None:

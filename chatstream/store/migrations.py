@@ -211,6 +211,11 @@ MIGRATIONS: tuple[Migration, ...] = (
     INSERT INTO words (words) VALUES ('rebuild');
     """,
     _tree,
+    # The labels of a run.
+    """
+    ALTER TABLE runs ADD COLUMN project TEXT;
+    ALTER TABLE runs ADD COLUMN agent TEXT;
+    """,
 )
 """What brings a database from each form to the next. Only ever added to."""
 

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from codecs import BOM_UTF8
@@ -293,21 +294,27 @@ def _request(line: bytes) -> tuple[RequestRecord | None, str | None]:
 
 def journals(folder: Path) -> list[Path]:
     """All journals there, the newest first."""
+    return [folder / (run + SUFFIX) for run in reversed(runs(folder))]
+
+
+def runs(folder: Path) -> list[str]:
+    """The runs that have a journal there, the oldest first."""
     try:
-        found = [it for it in folder.iterdir() if is_journal(it.name)]
+        with os.scandir(folder) as files:
+            names = [it.name for it in files]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise JournalError(f"{folder} cannot be read: {error.strerror}") from error
-    return sorted(found, key=lambda it: it.name, reverse=True)
+    return sorted(it.removesuffix(SUFFIX) for it in names if is_journal(it))
 
 
 def find(folder: Path, run: str) -> Path:
     """The journal of a run, named by its id or the beginning of it. Raises `UsageError`."""
-    found = [it for it in journals(folder) if run and it.name.startswith(run)]
-    exact = [it for it in found if it.name == run + SUFFIX]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
+    found = [it for it in runs(folder) if run and it.startswith(run)]
+    chosen = [run] if run in found else found
+    if len(chosen) == 1:
+        return folder / (chosen[0] + SUFFIX)
     if found:
         raise UsageError(
             f"{run!r} matches {len(found)} runs", hint="give more characters of the id"

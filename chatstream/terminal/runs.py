@@ -60,13 +60,15 @@ def unfinished(answer: Message, last: Run) -> str | None:
 
 
 def closing(run: Run) -> str:
-    """How a run ended, who answered, and the figures that are known, on one line."""
+    """How a run ended, who answered, the figures that are known and its labels, on one line."""
     parts = [
         why(run),
         who(run),
         f"first token {run.ttft:.2f} s" if run.ttft is not None else "",
         counted(run.output_tokens, "token") if run.output_tokens is not None else "",
         f"{run.duration:.1f} s",
+        f"project {' '.join(run.project.split())}" if run.project else "",
+        f"agent {' '.join(run.agent.split())}" if run.agent else "",
         run.id,
     ]
     return " · ".join(part for part in parts if part)

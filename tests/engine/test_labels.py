@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,20 @@ def test_a_turn_of_a_conversation_keeps_its_labels() -> None:
         where = ["-p", "ollama", "--base-url", server.url, "-m", "m"]
         run_here(["ask", *where, "--label", "project=website", "hi"])
         done = run_here(["ask", "-c", "--json", "and now?"])
+    assert opening_of(done.stdout).labels == Labels(project="website")
+
+
+def test_the_history_keeps_them_when_the_journal_has_expired() -> None:
+    with Script(whole("ollama")) as server:
+        where = ["-p", "ollama", "--base-url", server.url, "-m", "m"]
+        run_here(["ask", *where, "--label", "project=website", "hi"])
+        (listed,) = run_here(["history", "--json"]).stdout.splitlines()
+        run = json.loads(listed)
+        assert (run["project"], run["agent"]) == ("website", None)
+        shown = run_here(["history", "show"]).stdout.decode()
+        assert f" · project website · {run['id']}\n" in shown
+        journals(runs_folder())[0].unlink()
+        done = run_here(["ask", "-c", "--json", "--base-url", server.url, "and now?"])
     assert opening_of(done.stdout).labels == Labels(project="website")
 
 

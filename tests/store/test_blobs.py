@@ -41,7 +41,7 @@ def test_what_is_no_image_is_refused(data: bytes, tmp_path: Path) -> None:
 def test_an_image_that_is_too_large_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatstream.store.blobs.MOST", 10)
+    monkeypatch.setattr("chatstream.store.blobs.MAX_WHOLE_BYTES", 10)
     with pytest.raises(UsageError, match="the image is larger than 10 bytes"):
         Blobs(tmp_path).put(PNG)
 

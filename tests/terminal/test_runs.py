@@ -86,6 +86,9 @@ def test_the_last_line_has_the_figures_that_are_known() -> None:
     )
     unknown = a_run(ttft=None, output_tokens=None)
     assert closing(unknown) == f"complete · demo/m · 2.5 s · {run_id(1)}"
+    labelled = a_run(ttft=None, output_tokens=None, project="a\nb", agent="me")
+    expected = f"complete · demo/m · 2.5 s · project a b · agent me · {run_id(1)}"
+    assert closing(labelled) == expected
 
 
 def test_a_question_is_known_by_its_first_line_that_is_not_blank() -> None:

@@ -1,4 +1,4 @@
-"""Extra options of the user for the server, as `-o KEY=VALUE` gives them."""
+"""Options of the server as the command line gives them: `-o KEY=VALUE`, the value JSON or text."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from typing import Any
 from chatstream.errors import UsageError
 from chatstream.text import argument
 
+_DEPTH = 100  # of lists and objects in each other; deeper ones are a mistake
 
-def parse_options(pairs: Sequence[str] | None) -> dict[str, Any] | None:
-    """The options in `-o KEY=VALUE`; each value is JSON, or else text. Raises `UsageError`."""
+
+def from_pairs(pairs: Sequence[str]) -> dict[str, Any]:
+    """The options that these arguments of `-o` set; a later one replaces an earlier one.
+
+    Raises `UsageError`.
+    """
     options: dict[str, Any] = {}
-    for pair in pairs or ():
+    for pair in pairs:
         key, equals, text = argument(pair, "-o").partition("=")
         if not equals or not key:
             raise UsageError(f"-o {pair!r} is not KEY=VALUE", hint="for example: -o seed=7")
         options[key] = _value(key, text)
-    return options or None
+    return options
 
 
 def _value(key: str, text: str) -> Any:
@@ -34,7 +39,7 @@ def _value(key: str, text: str) -> Any:
     return value
 
 
-def _check_sendable(value: Any, depth: int = 100) -> None:
+def _check_sendable(value: Any, depth: int = _DEPTH) -> None:
     if depth == 0:
         raise RecursionError
     if isinstance(value, str):
