@@ -87,6 +87,20 @@ def place_of(
     from chatstream.store.conversation import Conversations
 
     conversations = Conversations(state_folder())
+    place = _place(conversations, last=last, at=at, edit=edit, name=name)
+    if place.name is not None:
+        conversations.check_name(place.name, place.parent)
+    return place
+
+
+def _place(
+    conversations: Conversations,
+    *,
+    last: bool,
+    at: str | None,
+    edit: str | None,
+    name: str | None,
+) -> Place:
     if last:
         return _after(conversations, conversations.newest(), chosen=False, name=name)
     if at is not None:

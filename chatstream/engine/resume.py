@@ -15,9 +15,10 @@ from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Question
 from chatstream.engine.settings import FOR_ONE_PROVIDER, KEYS, Settings
 from chatstream.errors import JournalError, UsageError
+from chatstream.messages import Message
 from chatstream.redact import bare_address, show_url
 from chatstream.store.journal import RequestRecord
-from chatstream.store.place import runs_folder
+from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import Record, find, last_unfinished, read
 
 
@@ -43,10 +44,26 @@ def unfinished(run: str | None) -> Record:
 
 
 def continuation(record: Record, flags: Mapping[str, Any]) -> tuple[Resolved, Question]:
-    """The settings, and the question, of the run that continues this one. Raises `ConfigError`."""
-    messages = _asked(record).messages
-    question = Question(messages=messages, parent=record.parent, record=record)
+    """The settings, and the question, of the run that continues this one.
+
+    Raises `ConfigError`, and `JournalError` where the conversation before it cannot be read.
+    """
+    question = Question(
+        messages=_asked(record).messages,
+        earlier=_before(record),
+        parent=record.parent,
+        record=record,
+    )
     return settings_of(record, flags), question
+
+
+def _before(record: Record) -> tuple[Message, ...]:
+    """The messages of the conversation before the question of this run."""
+    if record.parent is None:
+        return ()
+    from chatstream.store.conversation import Conversations
+
+    return tuple(Conversations(state_folder()).path(record.parent))
 
 
 def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:

@@ -76,8 +76,9 @@ class Conversations:
         return run
 
     def has(self, name: str) -> bool:
-        """Whether a conversation has this name."""
-        return name in self._names()
+        """Whether a conversation with an answer has this name."""
+        root = self._names().get(name)
+        return root is not None and self.answered(self._head(root)) is not None
 
     def find(self, run: str) -> str:
         """The whole id of a run, from its id or the beginning of it."""
@@ -138,16 +139,24 @@ class Conversations:
 
     def name(self, run: str, name: str) -> None:
         """Name the conversation that a run belongs to; a name belongs to one conversation."""
+        with self._heads.locked():
+            self.check_name(name, run)
+            self._heads.append(self.root(run), State(name=name))
+
+    def check_name(self, name: str, run: str | None) -> None:
+        """Raises `UsageError` if the conversation of this run, None for a new one, cannot have it.
+
+        A conversation without an answer gives its name away: nothing can follow it.
+        """
         if not (name.strip() == name and name.isprintable() and 0 < len(name) <= _LONGEST_NAME):
             raise UsageError(
                 f"{name!r} cannot be the name of a conversation",
                 hint=f"a name has 1 to {_LONGEST_NAME} characters on one line",
             )
-        root = self.root(run)
-        with self._heads.locked():
-            if self._names().get(name, root) != root:
-                raise UsageError(f"another conversation is named {name!r}", hint="choose another")
-            self._heads.append(root, State(name=name))
+        holder = self._names().get(name)
+        own = self.root(run) if run is not None else None
+        if holder not in {None, own} and self.answered(self._head(holder)) is not None:
+            raise UsageError(f"another conversation is named {name!r}", hint="choose another")
 
     def _follows(self, parent: str, head: str) -> bool:
         """Whether what follows `parent` follows the head, or what the head is worth."""
@@ -159,8 +168,8 @@ class Conversations:
         return answered is None or parent in self._attempts(answered)
 
     def _names(self) -> dict[str, str]:
-        """The roots of the conversations that have a name."""
-        found = {root: self._heads.of(root).name for root in self._heads.sizes()}
+        """The roots of the conversations that have a name; of two with one, the later."""
+        found = {root: self._heads.of(root).name for root in sorted(self._heads.sizes())}
         return {name: root for root, name in found.items() if name}
 
     def _head(self, root: str) -> str:

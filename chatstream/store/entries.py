@@ -269,6 +269,29 @@ def answered(db: sqlite3.Connection, run: str | None) -> int | None:
     return None
 
 
+def ends(db: sqlite3.Connection, number: int) -> list[str]:
+    """The newest run of each answer after which no other comes; of any, where there is no answer.
+
+    In the order of these runs.
+    """
+    messages = "SELECT id, parent FROM messages WHERE conversation = ?"
+    parents = dict(db.execute(messages, (number,)))
+    made = """
+        SELECT message, max(runs.id), content FROM runs JOIN messages ON messages.id = message
+        WHERE runs.conversation = ? GROUP BY message ORDER BY max(runs.id)
+    """
+    rows = db.execute(made, (number,)).fetchall()
+    answered = {message: run for message, run, content in rows if content.strip()}
+    inner: set[int] = set()
+    for message in answered:
+        before = parents.get(message)
+        while before is not None and before not in inner:
+            inner.add(before)
+            before = parents.get(before)
+    last = [run for message, run in answered.items() if message not in inner]
+    return last or [run for _, run, _ in rows[-1:]]
+
+
 class Link(msgspec.Struct, frozen=True):
     """What a run follows or continues, and whether its answer has text."""
 
