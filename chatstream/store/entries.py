@@ -39,6 +39,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     agent: str | None
     provider: str | None
     model: str | None
+    base_url: str | None
+    profile: str | None
     started_at: str
     outcome: str
     error: str | None
@@ -135,6 +137,22 @@ def conversation(db: sqlite3.Connection, run: str) -> Conversation:
     )
 
 
+def ends(db: sqlite3.Connection, run: str) -> list[Run]:
+    """The newest run of each branch of the conversation of this run, the newest branch last.
+
+    An end without text, such as a failed attempt, is one only where there is no other.
+    """
+    last = """
+        SELECT max(runs.id), trim(content) <> '' FROM runs JOIN messages ON messages.id = message
+        WHERE runs.conversation = (SELECT conversation FROM runs WHERE id = ?)
+            AND message NOT IN (SELECT parent FROM messages WHERE parent IS NOT NULL)
+        GROUP BY message ORDER BY 1
+    """
+    found = db.execute(last, (run,)).fetchall()
+    answered = [it for it, has_text in found if has_text] or [it for it, _ in found[-1:]]
+    return [it for name in answered for it in runs(db, "WHERE runs.id = ?", name)]
+
+
 def search(db: sqlite3.Connection, text: str, limit: int) -> list[Found]:
     """The newest messages that have all these words."""
     words = storable(text)
@@ -166,6 +184,8 @@ def enter(db: sqlite3.Connection, run: str, size: int, record: Record) -> None:
         **{name: getattr(record.labels, name, None) for name in Labels.__struct_fields__},
         "provider": record.provider,
         "model": record.model,
+        "base_url": record.base_url,
+        "profile": record.asked.profile if record.asked else None,
         "started_at": record.started_at,
         "outcome": record.outcome,
         "error": record.damage or (terminal.message if isinstance(terminal, Error) else None),

@@ -161,6 +161,12 @@ class History:
         return entries.conversation(self._database.db, last)
 
     @_mended
+    def branches(self, run: Run) -> list[Conversation]:
+        """The whole conversation that a run belongs to: each of its branches from the root on."""
+        ends = entries.ends(self._database.db, self.run(run.id).id)
+        return [entries.conversation(self._database.db, it.id) for it in ends]
+
+    @_mended
     def tree(self, run: Run | None = None) -> Tree:
         """All turns of the conversation that a run belongs to; of the newest run's, without one."""
         return branches.tree(self._database.db, self.run(run.id if run else None).conversation)

@@ -154,14 +154,17 @@ def search(history: History, words: Sequence[str], limit: int, *, as_json: bool)
 
 
 def export(history: History, runs: Sequence[str], form: Format) -> None:
-    """The conversations that these runs belong to, or all of them, the oldest first."""
+    """The conversations that these runs belong to, or all of them, the oldest first.
+
+    Of a conversation that has branches, each is written from the first message on.
+    """
     chosen = [history.run(run) for run in runs] if runs else history.runs()[::-1]
     for run in _one_of_each_conversation(chosen):
-        conversation = history.conversation(run)
+        branches = history.branches(run)
         if form is Format.JSON:
-            _write_json([conversation])
+            _write_json(branches)
         else:
-            _write(markdown(conversation))
+            _write("".join(map(markdown, branches)))
 
 
 def remove(history: History, runs: Sequence[str]) -> None:
