@@ -232,7 +232,10 @@ class Warn(Event, tag="warning"):
 
 
 class Usage(Event, tag="usage"):
-    """Token counts as the server tells them; each is a total, the last one holds."""
+    """The token counts of a response, as its server reports them.
+
+    Each is a total: the last one of a response holds. Those of several responses add up.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None

@@ -224,13 +224,13 @@ def _plot(
     grid = []
     if y is not None:
         for value in _ticks(y[0], y[1] is whole):
-            at, label = _y(y[0], value), escaped(y[1](value))
+            at, tick = _y(y[0], value), escaped(y[1](value))
             grid.append(_path("grid", f"M{_LEFT} {at:.1f}h{_WIDE}"))
-            grid.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" class="end">{label}</text>')
+            grid.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" class="end">{tick}</text>')
     for value in _ticks(x[0], x[1] is whole):
-        at, label = _x(x[0], value), escaped(x[1](value))
+        at, tick = _x(x[0], value), escaped(x[1](value))
         grid.append(_path("grid", f"M{at:.1f} {_TOP + high:g}v5"))
-        grid.append(f'<text x="{at:.1f}" y="{_TOP + high + 19:g}">{label}</text>')
+        grid.append(f'<text x="{at:.1f}" y="{_TOP + high + 19:g}">{tick}</text>')
     return (
         f'<figure><svg viewBox="0 0 480 {_TOP + high + 40:g}" role="img" '
         f'aria-labelledby="{label} {label}-words">'

@@ -157,6 +157,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chatstream history show 20261121-1341",
         "chatstream history show --text > answer.md",
     ),
+    "history tree": (
+        "chatstream history tree",
+        "chatstream history tree 20261121-1341",
+        "chatstream history tree --json | jq -r .head",
+    ),
     "history search": (
         "chatstream history search gravity",
         'chatstream history search "black holes"',

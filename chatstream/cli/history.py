@@ -79,6 +79,17 @@ def show(
 
 
 @app.command()
+def tree(
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", show_default="the last one", help=_RUN)
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Show the turns of the conversation that a run belongs to, with all branches."""
+    return with_history(partial(shown.show_tree, run=run, as_json=as_json), as_json=as_json)
+
+
+@app.command()
 def search(
     words: Annotated[
         list[str],

@@ -176,7 +176,7 @@ class Client:
         given = {**self._options, **checked(options)}
         if place.source is not None and "system" not in options:
             given.pop("system", None)  # it was for the first question
-        messages = messages_of(prompt)
+        messages = messages_of(prompt, place.messages)
         caller = _token(token)
         resolved = resolved_at(place, {**given, "stream": streaming})
         question = replace(

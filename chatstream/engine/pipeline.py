@@ -113,8 +113,9 @@ def run(
         load_image=_stored_image,
     )
     pressure = Pressure()
-    asked = _asked(resolved, models[0], question.messages, kept_as)
-    writer = _journal(asked) if settings.journal else None
+    writer: Journal | None = None
+    if settings.journal:
+        writer = _journal(_asked(resolved, models[0], question.messages, kept_as))
     made: list[Run] = []
     stages: list[Stage] = [
         partial(thinking, begun=request.partial),

@@ -52,8 +52,8 @@ _A_PART = 'a part is a str, a dict such as {"type": "text", "text": "hi"}, or it
 _AN_IMAGE = "give its url (https: or data:), or the sha256 and the media_type of a stored image"
 
 
-def messages_of(prompt: Prompt) -> list[Message]:
-    """The conversation that is asked with. Raises `UsageError`."""
+def messages_of(prompt: Prompt, earlier: Sequence[Message] = ()) -> list[Message]:
+    """The messages that are asked with, after those `earlier` ones. Raises `UsageError`."""
     if isinstance(prompt, str | bytes | bytearray | os.PathLike):
         text = _text(prompt, "the question")
         if not text.strip():
@@ -66,7 +66,7 @@ def messages_of(prompt: Prompt) -> list[Message]:
     if not prompt:
         raise UsageError("the conversation has no messages", hint=_A_MESSAGE)
     messages = [_message(given, f"message {number}") for number, given in enumerate(prompt, 1)]
-    _check_results(messages)
+    _check_results(messages, earlier)
     return messages
 
 
@@ -174,9 +174,9 @@ def _check_image(image: Image, where: str) -> None:
         raise UsageError(f"{where} has an image that is not on the web", hint=_AN_IMAGE)
 
 
-def _check_results(messages: Sequence[Message]) -> None:
+def _check_results(messages: Sequence[Message], earlier: Sequence[Message]) -> None:
     """Raises `UsageError` for a result without its call."""
-    called: set[str] = set()
+    called = {call.id for message in earlier for call in message.tool_calls}
     for number, message in enumerate(messages, 1):
         for part in message.parts:
             if isinstance(part, ToolCall):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import tenacity
 
 from chatstream.errors import ChatstreamError
-from chatstream.recovery.attempts import FIRST_PAUSE_SECONDS
 
 MAX_WAIT_SECONDS = 120.0
 """The longest wait for a retry; the official clients have the same limit."""
@@ -43,7 +42,7 @@ class _AsTold(tenacity.wait.wait_base):
 class Policy:
     """`retries` attempts after the first, `pause` seconds after it or more."""
 
-    def __init__(self, retries: int, pause: float = FIRST_PAUSE_SECONDS) -> None:
+    def __init__(self, retries: int, pause: float) -> None:
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_may_help),
             stop=tenacity.stop_after_attempt(retries + 1),

@@ -137,22 +137,6 @@ def conversation(db: sqlite3.Connection, run: str) -> Conversation:
     )
 
 
-def ends(db: sqlite3.Connection, run: str) -> list[Run]:
-    """The newest run of each branch of the conversation of this run, the newest branch last.
-
-    An end without text, such as a failed attempt, is one only where there is no other.
-    """
-    last = """
-        SELECT max(runs.id), trim(content) <> '' FROM runs JOIN messages ON messages.id = message
-        WHERE runs.conversation = (SELECT conversation FROM runs WHERE id = ?)
-            AND message NOT IN (SELECT parent FROM messages WHERE parent IS NOT NULL)
-        GROUP BY message ORDER BY 1
-    """
-    found = db.execute(last, (run,)).fetchall()
-    answered = [it for it, has_text in found if has_text] or [it for it, _ in found[-1:]]
-    return [it for name in answered for it in runs(db, "WHERE runs.id = ?", name)]
-
-
 def search(db: sqlite3.Connection, text: str, limit: int) -> list[Found]:
     """The newest messages that have all these words."""
     words = storable(text)
@@ -287,6 +271,29 @@ def answered(db: sqlite3.Connection, run: str | None) -> int | None:
             return int(message)
         run = continues or parent
     return None
+
+
+def ends(db: sqlite3.Connection, number: int) -> list[str]:
+    """The newest run of each answer after which no other comes; of any, where there is no answer.
+
+    In the order of these runs.
+    """
+    messages = "SELECT id, parent FROM messages WHERE conversation = ?"
+    parents = dict(db.execute(messages, (number,)))
+    made = """
+        SELECT message, max(runs.id), content FROM runs JOIN messages ON messages.id = message
+        WHERE runs.conversation = ? GROUP BY message ORDER BY max(runs.id)
+    """
+    rows = db.execute(made, (number,)).fetchall()
+    answered = {message: run for message, run, content in rows if content.strip()}
+    inner: set[int] = set()
+    for message in answered:
+        before = parents.get(message)
+        while before is not None and before not in inner:
+            inner.add(before)
+            before = parents.get(before)
+    last = [run for message, run in answered.items() if message not in inner]
+    return last or [run for _, run, _ in rows[-1:]]
 
 
 class Link(msgspec.Struct, frozen=True):

@@ -151,20 +151,20 @@ class History:
         raise UsageError(f"there is no run {run!r}", hint="`chatstream history` lists them")
 
     @_mended
-    def conversation(self, run: Run, *, whole: bool = True) -> Conversation:
-        """The conversation that a run belongs to: from its root over the answer of this run.
-
-        It ends with the newest run that follows that answer; not `whole`, with the answer itself.
-        """
+    def conversation(self, run: Run) -> Conversation:
+        """The conversation that a run belongs to, from its root to the answer of this run."""
         own = self.run(run.id).id  # it may have been removed
-        last = entries.newest_below(self._database.db, own) if whole else own
-        return entries.conversation(self._database.db, last)
+        return entries.conversation(self._database.db, own)
 
     @_mended
     def branches(self, run: Run) -> list[Conversation]:
-        """The whole conversation that a run belongs to: each of its branches from the root on."""
-        ends = entries.ends(self._database.db, self.run(run.id).id)
-        return [entries.conversation(self._database.db, it.id) for it in ends]
+        """The whole conversation that a run belongs to: one path for each of its last answers.
+
+        They come in the order of their newest runs. Ends without an answer are left out, unless
+        there is no other.
+        """
+        ends = entries.ends(self._database.db, self.run(run.id).conversation)
+        return [entries.conversation(self._database.db, end) for end in ends]
 
     @_mended
     def tree(self, run: Run | None = None) -> Tree:

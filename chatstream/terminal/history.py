@@ -42,6 +42,7 @@ from chatstream.terminal.runs import (
     closing,
     ended,
     first_line,
+    graph,
     local_time,
     markdown,
     outcome,
@@ -136,6 +137,31 @@ def show_conversation(
             else:
                 _write(f"{ended(words_of(message))}\n")
         _write(closing(chosen) + "\n")
+        if conversation.runs[-1].id != history.tree(chosen).head:
+            _note(f"the conversation goes on: `chatstream history tree {chosen.id}`")
+
+
+def show_tree(history: History, run: str | None, *, as_json: bool) -> None:
+    """The turns of the conversation that a run belongs to, a line each, and its branches."""
+    tree = history.tree(history.run(run))
+    if as_json:
+        _write_json([tree])
+        return
+    if tree.name:
+        _write(f"{tree.name}\n")
+    runs = [turn.runs[-1] for turn in tree.turns]
+    ids = sorted(runs, key=lambda it: it.id, reverse=True)
+    short = dict(zip((it.id for it in ids), short_ids(ids), strict=True))
+    _write_table(
+        (
+            line + (short[it.id] if _on_terminal() else it.id),
+            local_time(it.started_at),
+            who(it),
+            outcome(it),
+            first_line(it.question),
+        )
+        for line, it in zip(graph(tree), runs, strict=True)
+    )
 
 
 def search(history: History, words: Sequence[str], limit: int, *, as_json: bool) -> None:
@@ -156,15 +182,15 @@ def search(history: History, words: Sequence[str], limit: int, *, as_json: bool)
 def export(history: History, runs: Sequence[str], form: Format) -> None:
     """The conversations that these runs belong to, or all of them, the oldest first.
 
-    Of a conversation that has branches, each is written from the first message on.
+    Of a conversation with branches each branch is written, from the first question on.
     """
     chosen = [history.run(run) for run in runs] if runs else history.runs()[::-1]
     for run in _one_of_each_conversation(chosen):
-        branches = history.branches(run)
+        conversations = history.branches(run)
         if form is Format.JSON:
-            _write_json(branches)
+            _write_json(conversations)
         else:
-            _write("".join(map(markdown, branches)))
+            _write("".join(map(markdown, conversations)))
 
 
 def remove(history: History, runs: Sequence[str]) -> None:

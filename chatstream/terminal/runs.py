@@ -7,6 +7,7 @@ from datetime import datetime
 
 from chatstream.messages import Image, Message, Text, ToolResult
 from chatstream.sinks.words import UNUSUAL_ENDS
+from chatstream.store.branches import Tree
 from chatstream.store.entries import Conversation, Run
 from chatstream.wording import counted
 
@@ -82,6 +83,22 @@ def first_line(text: str) -> str:
 def ended(text: str) -> str:
     """The text with a newline at its end."""
     return text if text.endswith("\n") else text + "\n"
+
+
+def graph(tree: Tree) -> list[str]:
+    """What is drawn before each turn of a conversation: lines for branches, a dot for the turn.
+
+    The dot is filled at the head, from which the conversation continues.
+    """
+    drawn = []
+    branches: dict[str | None, int] = {None: 0}  # of each turn, by its newest attempt
+    for turn in tree.turns:
+        newest = turn.runs[-1].id
+        branches[newest] = turn.branch
+        forks = turn.branch > branches[turn.follows]
+        lines = "│ " * (turn.branch - forks) + "├─" * forks
+        drawn.append(f"{lines}{'●' if newest == tree.head else '○'} ")
+    return drawn
 
 
 def words_of(message: Message) -> str:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import socks
 
 from chatstream.clock import Deadline, monotonic
 from chatstream.errors import ChatstreamError, ConnectError, ProxyRefused, TimedOut
+from chatstream.timing import Trace
 from chatstream.transport.proxies import Proxy, no_connection, unreachable, wants_password
-
-if TYPE_CHECKING:
-    from chatstream.transport.connection import SocketHandle
 
 _DEFAULT_PORT = 1080
 """Where SOCKS proxies listen (RFC 1928)."""
@@ -26,12 +24,22 @@ _MAY_PASS = ("0x01", "0x03", "0x04", "0x06", "0x5b")
 """Replies of a proxy that may differ a little later: RFC 1928, section 6, and SOCKS4."""
 
 
+class Handle(Protocol):
+    """What is needed of a `SocketHandle`."""
+
+    proxy: Proxy | None
+    trace: Trace
+
+    def opened(self, sock: socket.socket) -> None:
+        """Know this socket. Raises `OSError` if the handle has ended."""
+
+
 def dial(
     options: dict[str, Any],
     host: str,
     port: int,
     *,
-    handle: SocketHandle,
+    handle: Handle,
     timeout: float | None,
     socket_options: Iterable[Any],
 ) -> socket.socket:

@@ -207,6 +207,7 @@ def test_a_result_answers_a_call_of_an_earlier_message() -> None:
     assert len(messages_of([CALLS, result])) == 2
     with pytest.raises(UsageError, match="message 1 has the result of the call '1'"):
         messages_of([result, CALLS])
+    assert len(messages_of(result, messages_of([CALLS]))) == 1
 
 
 def test_what_is_not_json_cannot_be_sent_back() -> None:

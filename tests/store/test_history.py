@@ -119,19 +119,39 @@ def test_three_turns_are_one_conversation(tmp_path: Path, store: History) -> Non
     store.sync()
     assert len({run.conversation for run in store.runs()}) == 1
     said = ["sky?", "blue", "evening?", "sunset", "night?", "stars"]
+    conversation = store.conversation(store.run())
+    assert [it.content for it in conversation.messages] == said
+    assert [it.id for it in conversation.runs] == [run_id(1), run_id(2), run_id(3)]
     for run in store.runs():
-        conversation = store.conversation(run)
-        assert [it.content for it in conversation.messages] == said
-        assert [it.id for it in conversation.runs] == [run_id(1), run_id(2), run_id(3)]
+        assert store.branches(run) == [conversation]
     assert [it.run for it in store.search("blue", 9)] == [run_id(1)]
     assert [it.run for it in store.search("evening", 9)] == [run_id(2)]
-    own = store.conversation(store.run(run_id(2)), whole=False)
+    own = store.conversation(store.run(run_id(2)))
     assert [it.content for it in own.messages] == said[:4]
     assert [it.id for it in own.runs] == [run_id(1), run_id(2)]
     assert [run.question for run in store.runs()] == ["night?", "evening?", "sky?"]
     store.remove(store.run(run_id(2)))
     assert listed(store) == []
     assert store.search("s*", 9) == []
+
+
+def test_each_branch_of_a_conversation_is_a_path(tmp_path: Path, store: History) -> None:
+    three_turns(tmp_path)
+    write_run(tmp_path, run_id(4), "moon", question="night?", parent=run_id(2))
+    write_run(tmp_path, run_id(5), "", end=failed("connect"), question="dawn?", parent=run_id(4))
+    write_run(tmp_path, run_id(6), "", end=failed("connect"), question="alone?")
+    write_run(tmp_path, run_id(7), "ha", killed=True, question="dusk?", parent=run_id(1))
+    write_run(tmp_path, run_id(8), "half", question="dusk?", parent=run_id(1), continues=run_id(7))
+    store.sync()
+    said = [[it.content for it in path.messages] for path in store.branches(store.run(run_id(5)))]
+    begin = ["sky?", "blue"]
+    assert said == [
+        [*begin, "evening?", "sunset", "night?", "stars"],
+        [*begin, "evening?", "sunset", "night?", "moon"],
+        [*begin, "dusk?", "half"],
+    ]
+    (alone,) = store.branches(store.run(run_id(6)))
+    assert [it.content for it in alone.messages] == ["alone?", ""]
 
 
 def test_turns_that_a_caller_sends_whole_are_one_conversation(
@@ -147,7 +167,7 @@ def test_turns_that_a_caller_sends_whole_are_one_conversation(
     store.sync()
     numbers = [run.conversation for run in store.runs()]
     assert numbers[1] == numbers[2] == numbers[3] != numbers[0]
-    messages = store.conversation(store.run(run_id(0))).messages
+    messages = store.conversation(store.run(run_id(2))).messages
     assert [it.content for it in messages] == ["sky?", "blue", "evening?", "red", "night?", "black"]
     assert [it.reasoning for it in messages if it.role == "assistant"] == ["hm", "hm", ""]
     assert store.run(run_id(2)).parent == run_id(1)
@@ -162,7 +182,7 @@ def test_the_order_in_which_journals_are_taken_in_does_not_matter(
     write_run(tmp_path, run_id(1), "half", killed=True, question="q2", parent=run_id(3))
     write_run(tmp_path, run_id(2), "half, a2", question="q2", parent=run_id(3), continues=run_id(1))
     store.sync()
-    said = [it.content for it in store.conversation(store.run(run_id(2)), whole=False).messages]
+    said = [it.content for it in store.conversation(store.run(run_id(2))).messages]
     assert said == ["q1", "a1", "q2", "half, a2"]
     assert len({run.conversation for run in store.runs()}) == 1
 

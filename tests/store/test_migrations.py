@@ -53,10 +53,7 @@ def state(folder: Path, form: int, *, journals: bool = False) -> Path:
 def told(history: History) -> list[object]:
     """All that a history has to say, but for the numbers of its rows."""
     runs = history.runs()
-    return [
-        (replace(run, conversation=0), history.conversation(run, whole=False).messages)
-        for run in runs
-    ]
+    return [(replace(run, conversation=0), history.conversation(run).messages) for run in runs]
 
 
 def check_index(folder: Path) -> None:
@@ -73,7 +70,7 @@ def test_a_database_that_an_earlier_version_wrote_keeps_everything(
     with History(state(tmp_path, form)) as history:
         runs = {run.id: run for run in history.runs()}
         assert len(runs) == 9
-        talk = history.conversation(runs[run_id(1)])
+        talk = history.conversation(runs[run_id(3)])
         assert [it.content for it in talk.messages] == [
             *("be brief", "Why is the sky blue?", "Rayleigh scattering.", "And at sunset?"),
             *("A longer way through the air.", "今天讨论了部署方案", "好的 zebra"),

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from chatstream.messages import Image, Message, Reasoning, ToolResult
+from chatstream.store.branches import Tree, Turn
 from chatstream.store.entries import Conversation, Run
 from chatstream.terminal.runs import (
     closing,
     first_line,
+    graph,
     local_time,
     markdown,
     outcome,
@@ -115,3 +117,16 @@ def test_a_message_says_its_text_and_what_its_images_and_results_are() -> None:
     assert words_of(Message("user", ["look: ", *images])) == said
     assert words_of(Message("tool", results)) == "add: 3\nread: a\nb\n"
     assert words_of(Message("assistant", [Reasoning("hm"), "a", "b"])) == "ab"
+
+
+def test_a_tree_is_drawn_with_its_branches_and_its_head() -> None:
+    turns = [("a", None, 0), ("b", "a", 1), ("c", "b", 2), ("d", "b", 1), ("e", "a", 0)]
+    tree = Tree(
+        name=None,
+        head="e",
+        turns=[
+            Turn(runs=[a_run("attempt"), a_run(name)], follows=follows, branch=branch, answer="")
+            for name, follows, branch in turns
+        ],
+    )
+    assert graph(tree) == ["○ ", "├─○ ", "│ ├─○ ", "│ ○ ", "● "]
