@@ -93,7 +93,7 @@ def assert_tree(run: str, *questions: str) -> None:
     done = run_here(["history", "tree", run])
     assert done.status == 0, done.stderr
     for question in questions:
-        assert f" {question}\n" in done.stdout.decode()
+        assert f"\t{question}\n" in done.stdout.decode()
 
 
 # ---- one conversation
