@@ -1,4 +1,4 @@
-"""What outlives the process: the journals of runs, conversations of them, and the history over both.
+"""What outlives the process: journals of runs, conversations of them, and the history over both.
 
 journal        the file of one run, as it is written; `reading` reads it, `following` while it
                is still being written
