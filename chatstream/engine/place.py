@@ -129,10 +129,7 @@ def _instead(conversations: Conversations, run: str, name: str | None) -> Place:
     parent = conversations.answered(before) if before else None
     if parent is not None:
         return replace(_after(conversations, parent, name=name), source=run)
-    from chatstream.store.reading import find, read
-
-    first = read(find(runs_folder(), run)).asked
-    messages = [it for it in (first.messages if first else ()) if it.role == "system"]
+    messages = [it for it in conversations.asked(run) if it.role == "system"]
     return Place(messages=tuple(messages), source=run, name=name)
 
 

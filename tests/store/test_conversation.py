@@ -246,6 +246,9 @@ def test_a_conversation_whose_journals_expired_is_continued_from_the_history(
     expire(tmp_path, 1, 2, 3, 4, 6)
     later = Conversations(tmp_path)
     assert [later.path(run_id(number)) for number in (1, 3, 4, 6)] == before
+    assert [it.content for it in later.asked(run_id(1))] == ["be brief", "q1"]
+    assert later.asked(run_id(3)) == later.asked(run_id(2)) == [Message("user", "q2")]
+    assert later.asked(run_id(5)) == [Message("user", "why?")]
     assert later.newest() == later.named("sky") == run_id(6)
     assert later.find(run_id(3)[:15]) == run_id(3)
     assert (later.root(run_id(6)), later.parent(run_id(6))) == (run_id(1), run_id(3))
@@ -272,8 +275,9 @@ def test_the_history_is_opened_only_where_there_is_one(
 ) -> None:
     three_turns(tmp_path)
     talks.newest()
-    with pytest.raises(JournalError, match="is gone"):
-        talks.path(run_id(9))
+    for use in (talks.path, talks.asked):
+        with pytest.raises(JournalError, match="is gone"):
+            use(run_id(9))
     assert [it.name for it in tmp_path.iterdir()] == ["runs"]
 
 
