@@ -22,13 +22,13 @@ from chatstream.events import Event
 from chatstream.flow import Burst, close
 from chatstream.readahead import Consumer, ReadAhead
 
-LIMIT = 256
+QUEUE_EVENTS = 256
 """Events of a queue; the contents of one read (`Burst`) are one event. With a token in each read
 these are 50 KB and three seconds of a quick model. A queue of full bursts, 64 KiB of the wire each,
 is bounded by `readahead.MOST_BYTES`."""
 
 
-def merge(sources: Mapping[str, Iterator[Event]], limit: int = LIMIT) -> Iterator[Event]:
+def merge(sources: Mapping[str, Iterator[Event]], limit: int = QUEUE_EVENTS) -> Iterator[Event]:
     """The events of all these sources, each with its label. `limit`, at least 1, is per source.
 
     When every source has ended, raises what one of them raised; of several failures the first in

@@ -20,7 +20,7 @@ from chatstream.events import (
     Usage,
 )
 from chatstream.flow import Burst, Pulse, close
-from chatstream.readahead import OVERHEAD, PARTS, Consumer, Pressure, ReadAhead
+from chatstream.readahead import OVERHEAD_BYTES, PARTS, Consumer, Pressure, ReadAhead
 from tests.support.readers import Closing, Step, Watched, close_in_time, numbered, source, until
 
 MOST = 256
@@ -48,7 +48,7 @@ SIZES: list[Any] = [
     pytest.param(Image(data="AAAA"), 4, id="image"),
     pytest.param(Image(url="https://a.example/"), 0, id="image-elsewhere"),
     pytest.param(Usage(), 0, id="no-text"),
-    pytest.param(BURST, 2 * OVERHEAD + 3 + 2, id="burst"),
+    pytest.param(BURST, 2 * OVERHEAD_BYTES + 3 + 2, id="burst"),
 ]
 
 
@@ -57,7 +57,7 @@ def test_the_size_of_an_event_is_that_of_its_text_and_of_itself(event: Event, si
     pressure, consumer = Pressure(), Consumer()
     reader = ReadAhead(iter([event]), consumer, most_events=MOST, pressure=pressure)
     assert list(consumer.take([reader])) == [event]
-    assert pressure.peak_bytes == OVERHEAD + size
+    assert pressure.peak_bytes == OVERHEAD_BYTES + size
 
 
 def test_no_reader_is_the_end() -> None:

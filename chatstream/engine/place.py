@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from chatstream.engine.labels import kept
 from chatstream.engine.pipeline import Follow, not_followed
 from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Question
@@ -27,6 +26,7 @@ from chatstream.store.place import runs_folder, state_folder
 
 if TYPE_CHECKING:
     from chatstream.store.conversation import Conversations
+    from chatstream.store.reading import Record
 
 BRANCHED = "this conversation has continued elsewhere: this answer is a branch of it"
 
@@ -153,23 +153,35 @@ def resolved_at(place: Place, flags: Mapping[str, Any]) -> Resolved:
     try:
         record = read(find(runs_folder(), place.source))
     except UsageError:  # its journal has expired
-        return _from_history(place.source, given)
+        record = _from_history(place.source)
     return settings_of(record, given)
 
 
-def _from_history(run: str, given: dict[str, Any]) -> Resolved:
-    """The settings of a question that follows a run of which only the history is left."""
+def _from_history(run: str) -> Record:
+    """What is known of a run of which only the history is left; its messages are not in it."""
     from chatstream.store.history import History
+    from chatstream.store.journal import RequestRecord
+    from chatstream.store.reading import Record
 
     with History(state_folder()) as history:
         past = history.run(run)
-    profile = given.pop("profile", None)
-    if profile is None and not given.keys() & {"provider", "base_url"}:
-        model = {} if "model" in given else {"model": past.model}
-        given = {"provider": past.provider, **model, **given}
-    labels = kept(Labels(past.project, past.agent), given.get("labels"))
-    resolved = resolve({**given, "labels": labels}, profile=profile)
-    return replace(resolved, settings=replace(resolved.settings, system=None))
+    return Record(
+        run=past.id,
+        started_at=past.started_at,
+        asked=RequestRecord((), provider=past.provider, model=past.model, profile=past.profile),
+        continues=past.continues,
+        parent=past.parent,
+        labels=Labels(past.project, past.agent),
+        provider=past.provider,
+        model=past.model,
+        base_url=past.base_url,
+        messages=[],
+        tools=False,
+        terminal=None,
+        outcome=past.outcome,
+        damage=None,
+        duration=past.duration,
+    )
 
 
 def question_at(place: Place, resolved: Resolved, messages: Sequence[Message]) -> Question:

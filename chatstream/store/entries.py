@@ -39,6 +39,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     agent: str | None
     provider: str | None
     model: str | None
+    base_url: str | None
+    profile: str | None
     started_at: str
     outcome: str
     error: str | None
@@ -177,6 +179,8 @@ def enter(db: sqlite3.Connection, run: str, size: int, record: Record) -> None:
         **{name: getattr(record.labels, name, None) for name in Labels.__struct_fields__},
         "provider": record.provider,
         "model": record.model,
+        "base_url": record.base_url,
+        "profile": record.asked.profile if record.asked else None,
         "started_at": record.started_at,
         "outcome": record.outcome,
         "error": record.damage or (terminal.message if isinstance(terminal, Error) else None),

@@ -23,7 +23,7 @@ from chatstream.events import (
     Warn,
 )
 from chatstream.flow import Pulse, Stage
-from chatstream.readahead import OVERHEAD, Pressure
+from chatstream.readahead import OVERHEAD_BYTES, Pressure
 from chatstream.stages.buffer import Strategy, buffer
 from tests.support.readers import (
     DONE,
@@ -140,7 +140,7 @@ def test_two_quick_threads_lose_nothing_uncounted(strategy: Strategy, size: int)
 
 @pytest.mark.parametrize(
     "bounds",
-    [(16, 1024 * 1024), (4096, 16 * (OVERHEAD + 4))],
+    [(16, 1024 * 1024), (4096, 16 * (OVERHEAD_BYTES + 4))],
     ids=["events", "bytes"],
 )
 def test_the_reader_pauses_at_the_mark_and_goes_on_below_half(bounds: tuple[int, int]) -> None:
@@ -172,7 +172,7 @@ def test_a_pause_is_counted_once_however_long_it_is() -> None:
 def test_the_mark_is_one_of_bytes_too() -> None:
     pressure = Watched()
     events: list[Event] = [Content("x" * 1000) for _ in range(100)]
-    most, arrival = 16 * 1024, OVERHEAD + 1000
+    most, arrival = 16 * 1024, OVERHEAD_BYTES + 1000
     taken = slow_sink(buffer("fixed", pressure, most_bytes=most), events, pressure)
     assert taken == events
     assert pressure.pauses > 1
@@ -187,7 +187,8 @@ def test_the_bounds_are_passed_by_one_arrival_at_most(
     stage = buffer(strategy, pressure, most_bytes=most)
     events = [event for arrival in arrivals for event in (*arrival, Pulse())]
     slow_sink(stage, events, pressure)
-    part = most // 16 + OVERHEAD + 200  # an arrival is cut behind the event that reaches a part
+    # An arrival is cut behind the event that reaches a part.
+    part = most // 16 + OVERHEAD_BYTES + 200
     assert pressure.peak_bytes < most + part
 
 
@@ -203,7 +204,7 @@ def test_dynamic_begins_small_and_doubles_with_each_pause() -> None:
     pressure = Watched()
     taken = slow_sink(one_by_one("dynamic", pressure), numbered(100), pressure)
     assert taken == numbered(100)
-    sizes = [peak // (OVERHEAD + 4) for peak in pressure.peaks]
+    sizes = [peak // (OVERHEAD_BYTES + 4) for peak in pressure.peaks]
     assert sizes[:5] == [1, 2, 4, 8, 16]
     assert set(sizes[5:]) == {16}
 
@@ -229,7 +230,7 @@ def test_dynamic_shrinks_again_when_the_sink_keeps_up() -> None:
             took.release()
         elif not grown.is_set():
             until(pressure.paused)
-    assert [peak // OVERHEAD for peak in pressure.peaks] == [1, 2, 4, 8, 16, 16]
+    assert [peak // OVERHEAD_BYTES for peak in pressure.peaks] == [1, 2, 4, 8, 16, 16]
 
 
 def test_dynamic_does_not_shrink_while_the_sink_stalls_now_and_then() -> None:
