@@ -23,6 +23,7 @@ from chatstream.messages import Message
 from chatstream.nearest import did_you_mean
 from chatstream.store.heads import Heads, State
 from chatstream.store.journal import SUFFIX, is_run, is_running
+from chatstream.store.place import HISTORY
 from chatstream.store.reading import Record, find, opening, read, runs
 
 if TYPE_CHECKING:
@@ -271,12 +272,11 @@ class Conversations:
     @contextlib.contextmanager
     def _history(self) -> Iterator[History | None]:
         """The history, if there is one."""
-        from chatstream.store.database import NAME
-        from chatstream.store.history import History  # SQLite, which few need
-
-        if not (self._folder / NAME).exists():
+        if not (self._folder / HISTORY).exists():
             yield None
             return
+        from chatstream.store.history import History  # SQLite, which few need
+
         with History(self._folder) as history:
             yield history
 

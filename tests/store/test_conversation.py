@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -279,6 +281,12 @@ def test_the_history_is_opened_only_where_there_is_one(
         with pytest.raises(JournalError, match="is gone"):
             use(run_id(9))
     assert [it.name for it in tmp_path.iterdir()] == ["runs"]
+    code = (
+        "import sys; from pathlib import Path; from chatstream.store.conversation import *\n"
+        "Conversations(Path(sys.argv[1])).newest(); print('sqlite3' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True)
+    assert (done.stdout, done.stderr) == (b"False\n", b"")
 
 
 def test_a_forged_or_damaged_journal_harms_nobody(tmp_path: Path, talks: Conversations) -> None:
