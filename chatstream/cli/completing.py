@@ -22,7 +22,7 @@ from typer._click.shell_completion import (
     split_arg_string,
 )
 
-from chatstream.cli.app import COMMANDS
+from chatstream.cli.commands import COMMANDS
 from chatstream.cli.helping import in_order, key
 from chatstream.completion.values import Item, Line, candidates, description
 from chatstream.sinks.output import Output

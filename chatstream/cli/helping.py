@@ -20,7 +20,7 @@ from typing import Any
 
 import typer
 
-from chatstream.cli.app import HELP_ALL
+from chatstream.cli.commands import HELP_ALL
 from chatstream.engine.settings import DECLARED, FIELDS
 
 MOST_LINES = 60

@@ -195,10 +195,8 @@ def question_at(place: Place, resolved: Resolved, messages: Sequence[Message]) -
     """These new messages in that place; the first ones come behind the system prompt."""
     if place.parent is not None:
         return Question(messages=tuple(messages), earlier=place.messages, parent=place.parent)
-    system = resolved.settings.system
-    first = (
-        [Message("system", system)] if system and place == replace(START, name=place.name) else []
-    )
+    system = resolved.settings.system if place.is_start else None
+    first = [Message("system", system)] if system else []
     return Question(messages=(*first, *place.messages, *messages))
 
 

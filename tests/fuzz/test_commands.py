@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatstream.cli.app import COMMANDS
+from chatstream.cli.commands import COMMANDS
 from chatstream.engine.settings import FIELDS
 from tests.fuzz.commands import fuzz, main, report
 from tests.fuzz.odd import UNUSABLE, Maker, commands
