@@ -155,6 +155,22 @@ def test_roles_alternate_after_an_answer_that_was_cut_and_after_none(dialect: st
         assert sent(server) == [*before, ("user", "c"), ("assistant", "Whole."), ("user", "d")]
 
 
+def test_a_call_that_got_no_result_is_not_sent_again() -> None:
+    calls = [{"function": {"name": "weather", "arguments": {"city": "Bern"}}}]
+    lines_of = [
+        {"message": {"content": "I will look.", "tool_calls": calls}, "done": False},
+        {"message": {"content": ""}, "done": True, "done_reason": "stop"},
+    ]
+    body = b"".join(json.dumps(it).encode() + b"\n" for it in lines_of)
+    with Script(Reply(body, headers=headers("ollama")), says("Sunny.")) as server:
+        ask(server, "How is the weather?")
+        go_on("Just guess.")
+        sent_back = server.requests[-1].json["messages"]
+    assert sent_back[1] == {"role": "assistant", "content": "I will look."}
+    (conversation,) = lines("history", "show", "--json")
+    assert conversation["messages"][1]["tool_calls"][0]["name"] == "weather"
+
+
 def test_a_resumed_answer_is_followed_as_a_whole() -> None:
     with Script(says("First."), cut("Second, "), says("and more."), says("Third.")) as server:
         ask(server, "a")

@@ -103,7 +103,7 @@ def run(
     kept_as = record.asked.stream_id if record and record.asked else opening.run
     request = ChatRequest(
         model="",
-        messages=(*question.earlier, *question.messages),
+        messages=question.conversation,
         stream=settings.stream,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
