@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.engine import pipeline
-from chatstream.engine.arguments import Options, checked
+from chatstream.engine.options import Options, checked
 from chatstream.engine.outcome import events_of, raise_failure, whole
 from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
 from chatstream.engine.pool import Pool

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Unpack
 
 from chatstream.cancel import CancelToken
-from chatstream.engine.arguments import Options
+from chatstream.engine.options import Options
 from chatstream.engine.outcome import events_of, whole
 from chatstream.engine.place import Place
 from chatstream.engine.prompts import Prompt
