@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from chatstream.engine.conversation import Conversation
 
 
-SETTLE_SECONDS = 0.2
-"""A server sends the end of the body at once; this is for the way."""
-
-
 class Client:
     """Asks models. `options` are those of `chatstream.stream`. Raises `UsageError`.
 
@@ -48,7 +44,7 @@ class Client:
 
     def __init__(self, **options: Unpack[Options]) -> None:
         self._options = checked(options)
-        self._pool = Pool(SETTLE_SECONDS)
+        self._pool = Pool()
 
     def close(self) -> None:
         """Close the connections; those of runs that have not ended, with the run. Idempotent."""

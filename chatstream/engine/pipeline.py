@@ -219,7 +219,6 @@ def _answer(
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
             first = ahead if its is models[0] else None
             provider = pool.take(its) or (yield from provider_of(its, token, tell, first))
-            provider.settle_seconds = pool.settle_seconds
             try:
                 if not provider_name(its):  # the journal tells whom it was before anything is asked
                     place = provider.endpoint

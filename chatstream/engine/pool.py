@@ -25,14 +25,9 @@ _CONNECTION = (
 
 
 class Pool:
-    """Idle providers. Safe to use from several threads.
+    """Idle providers. Safe to use from several threads."""
 
-    `settle_seconds` is the longest wait for the end of a body whose answer is whole. Without that
-    end a connection cannot be used again.
-    """
-
-    def __init__(self, settle_seconds: float = 0.0) -> None:
-        self.settle_seconds = settle_seconds
+    def __init__(self) -> None:
         self._idle: dict[bytes, list[Provider]] = {}
         self._closed = False
         self._lock = threading.Lock()

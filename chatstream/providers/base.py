@@ -24,7 +24,7 @@ import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any, cast
 
 import msgspec
@@ -32,7 +32,7 @@ import msgspec
 from chatstream.addresses import joined
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.errors import ChatstreamError, ProtocolError, Truncated, Unreachable
+from chatstream.errors import ProtocolError, Truncated, Unreachable
 from chatstream.events import (
     Content,
     Event,
@@ -78,7 +78,6 @@ class Provider(ABC):
     """A server to ask. `open` is an `Open` of the pipeline."""
 
     accept = "text/event-stream"
-    settle_seconds = 0.0  # the longest wait for the end of a body whose answer is whole
     frames_are_json = False  # a stream that begins with `{` is a stream, not one JSON body
 
     def __init__(self, endpoint: Endpoint, transport: Transport, clock: Clock = monotonic) -> None:
@@ -319,19 +318,7 @@ class Provider(ABC):
         yield from surrogates.flush()
         if not begin and cut is None and (empty := no_answer(head.status, empty=True)):
             raise empty
-        try:
-            yield from self._end(reply, cut, streaming=streaming)
-        finally:  # whoever reads an answer leaves at its end mark
-            self._settle(reply, items)
-
-    def _settle(self, reply: Reply, items: Iterator[Tick | Head | bytes]) -> None:
-        """Wait for the end of the body behind a whole answer, so that the connection is kept."""
-        deadline = Deadline(self.settle_seconds, self._clock)
-        if reply.complete and not deadline.passed:
-            with suppress(ChatstreamError):
-                for _ in items:
-                    if deadline.passed:
-                        break
+        yield from self._end(reply, cut, streaming=streaming)
 
     def _end(self, reply: Reply, cut: Truncated | None, *, streaming: bool) -> Iterator[Event]:
         """What is known only when nothing more comes, and how it ended."""
