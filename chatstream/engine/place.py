@@ -129,15 +129,8 @@ def _instead(conversations: Conversations, run: str, name: str | None) -> Place:
     parent = conversations.answered(before) if before else None
     if parent is not None:
         return replace(_after(conversations, parent, name=name), source=run)
-    from chatstream.store.reading import find, read
-
-    try:
-        asked = read(find(runs_folder(), run)).asked
-        said = asked.messages if asked else ()
-    except UsageError:  # its journal has expired
-        said = tuple(conversations.path(run))
-    messages = tuple(it for it in said if it.role == "system")
-    return Place(messages=messages, source=run, name=name)
+    messages = [it for it in conversations.asked(run) if it.role == "system"]
+    return Place(messages=tuple(messages), source=run, name=name)
 
 
 def resolved_at(place: Place, flags: Mapping[str, Any]) -> Resolved:

@@ -137,6 +137,17 @@ def conversation(db: sqlite3.Connection, run: str) -> Conversation:
     )
 
 
+def asked(db: sqlite3.Connection, run: str) -> list[Message]:
+    """The messages that a run added to its conversation, without its answer."""
+    own = "SELECT message, parent FROM runs WHERE id = ?"
+    message, parent = _row_of(db, own, run)
+    before = answered(db, parent)
+    path = tree.path(db, message)[:-1]
+    rows = [row for row, _ in path]
+    begin = rows.index(before) + 1 if before in rows else 0
+    return [it for _, it in path[begin:]]
+
+
 def search(db: sqlite3.Connection, text: str, limit: int) -> list[Found]:
     """The newest messages that have all these words."""
     words = storable(text)
