@@ -311,7 +311,9 @@ class Provider(ABC):
                         break
         except Truncated as broken:
             cut = broken
-        if not (reply.failure or reply.ended):
+        if reply.ended:
+            self._transport.expect_end()
+        elif not reply.failure:
             events = surrogates.mend(reply.feed_eof(clock()))
             reply.understood = reply.understood or _answers(events)
             yield from events

@@ -141,6 +141,8 @@ class Transport:
         self._context: ssl.SSLContext | None = None
         self._proxies = None if proxies is None else dict(proxies)
         self._ca_file = ca_file
+        self._awaits_end = False
+        self._unended: tuple[SocketHandle, requests.Response] | None = None
         self._context = self._tls_context() if ca_file else None
         self._session = _Session()
         self._session.trust_env = False
@@ -150,7 +152,16 @@ class Transport:
 
     def close(self) -> None:
         """Close every pooled connection."""
+        self._settle_former(reusable=False)
         self._session.close()
+
+    def expect_end(self) -> None:
+        """The answer is whole, and the exchange is closed now: nothing but the body's end follows.
+
+        Many servers send that end after the answer, in a packet of its own. Nobody waits for it; if
+        it is there by the next exchange, the connection is used again.
+        """
+        self._awaits_end = True
 
     def exchange(
         self, call: Call, token: CancelToken
@@ -160,6 +171,8 @@ class Transport:
         Raises `ConnectError`, `TimedOut`, `TLSError`, `ConfigError`, `ProtocolError`,
         `Truncated`, or the token's reason.
         """
+        self._awaits_end = False
+        self._settle_former()
         for _ in range(_MAX_REDIRECTS + 1):
             token.check()
             target = yield from self._attempt(call, token)
@@ -207,6 +220,11 @@ class Transport:
         self, handle: SocketHandle, response: requests.Response | None, *, reusable: bool
     ) -> None:
         """Let go of an exchange; only a connection that can be used again is kept."""
+        unended = handle.body is not None and handle.body.unfinished and not handle.dead
+        if self._awaits_end and unended and response is not None:
+            self._awaits_end = False
+            self._unended = handle, response
+            return
         if not reusable:
             handle.shutdown()
         if response is not None:
@@ -217,6 +235,14 @@ class Transport:
                 response.close()
         handle.discard()
         handle.close()
+
+    def _settle_former(self, *, reusable: bool = True) -> None:
+        """Let go of the exchange whose body had not ended."""
+        unended, self._unended = self._unended, None
+        if unended is not None:
+            handle, response = unended
+            ended = handle.body is not None and handle.body.settle()
+            self._leave(handle, response, reusable=reusable and ended)
 
     def _open(
         self, call: Call, handle: SocketHandle, token: CancelToken
