@@ -50,6 +50,9 @@ log = logging.getLogger(__name__)
 
 _MAX_REDIRECTS = 5
 
+END_SECONDS = 0.05
+"""To wait for the end of the body before. A new connection takes a remote server longer."""
+
 
 class Call(msgspec.Struct, frozen=True):
     """A request. `body` is JSON text; without one it is a GET, or a DELETE."""
@@ -158,8 +161,8 @@ class Transport:
     def expect_end(self) -> None:
         """The answer is whole, and the exchange is closed now: nothing but the body's end follows.
 
-        Many servers send that end after the answer, in a packet of its own. Nobody waits for it; if
-        it is there by the next exchange, the connection is used again.
+        Many servers send that end after the answer, in a packet of its own. Nobody waits for it
+        then; if it is there when the next exchange begins, the connection is used again.
         """
         self._awaits_end = True
 
@@ -241,7 +244,8 @@ class Transport:
         unended, self._unended = self._unended, None
         if unended is not None:
             handle, response = unended
-            ended = handle.body is not None and handle.body.settle()
+            wait = END_SECONDS if reusable else 0.0
+            ended = handle.body is not None and handle.body.settle(wait)
             self._leave(handle, response, reusable=reusable and ended)
 
     def _open(
