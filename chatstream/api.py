@@ -20,7 +20,7 @@ from chatstream.engine.arguments import Options, Prompt, checked, messages_of, t
 from chatstream.engine.pipeline import failed, start
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.events import Content, Error, Event
-from chatstream.flow import close, without_signals
+from chatstream.flow import Arrival, close, events_in
 from chatstream.messages import Message
 
 
@@ -82,7 +82,7 @@ def stream(
     buffer_bytes         the maximum number of bytes to read ahead; 1 MiB
     coalesce             True joins small pieces of text, for 0.1 s at most
     """
-    yield from without_signals(_begin(prompt, options, token, streaming=streaming))
+    yield from events_in(_begin(prompt, options, token, streaming=streaming))
 
 
 def ask(
@@ -126,7 +126,7 @@ def pieces(
     """
     answer = Accumulator()
     begun = _begin(prompt, options, token, streaming=streaming, resettable=False)
-    events = without_signals(begun)
+    events = events_in(begun)
     try:
         for event in events:
             answer.add(event)
@@ -148,7 +148,7 @@ def resume(
     """
     from chatstream.engine.resume import go_on, unfinished
 
-    def begin(token: CancelToken) -> Iterator[Event]:
+    def begin(token: CancelToken) -> Iterator[Arrival]:
         given = checked(options)
         if not isinstance(run, str | None):
             raise UsageError(
@@ -156,7 +156,7 @@ def resume(
             )
         return go_on(unfinished(run), given, token)
 
-    yield from without_signals(_begun(begin, token))
+    yield from events_in(_begun(begin, token))
 
 
 def _begin(
@@ -166,10 +166,10 @@ def _begin(
     *,
     streaming: bool | None,
     resettable: bool = True,
-) -> Iterator[Event]:
+) -> Iterator[Arrival]:
     """The events of a run that asks."""
 
-    def begin(token: CancelToken) -> Iterator[Event]:
+    def begin(token: CancelToken) -> Iterator[Arrival]:
         given, messages = checked(options), messages_of(prompt)
         return start(messages, given, token, streaming=streaming, resettable=resettable)
 
@@ -177,8 +177,8 @@ def _begin(
 
 
 def _begun(
-    begin: Callable[[CancelToken], Iterator[Event]], token: CancelToken | None
-) -> Iterator[Event]:
+    begin: Callable[[CancelToken], Iterator[Arrival]], token: CancelToken | None
+) -> Iterator[Arrival]:
     """What `begin` returns, or the events of a run that could not begin."""
     try:
         if not isinstance(token, CancelToken | None):

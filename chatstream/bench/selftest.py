@@ -28,7 +28,7 @@ from chatstream.bench.truth import Log, Script, Truth
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, monotonic
 from chatstream.errors import ChatstreamError
-from chatstream.flow import Pulse, close
+from chatstream.flow import close
 from chatstream.messages import ChatRequest, Message
 
 WiresFor = Callable[[str, bool], AbstractContextManager[Wires]]
@@ -218,11 +218,10 @@ class _Stream:
         """Take what has come. Behind the pulse of a read there may be the end of the answer."""
         silent = not self._source.news  # since the pulse before
         try:
-            for event in self._events:
-                pulse = type(event) is Pulse
-                if pulse and silent and not self._source.news:
+            for arrival in self._events:
+                if not arrival.events and silent and not self._source.news:
                     return
-                silent = pulse
+                silent = True
         except ChatstreamError as error:
             self.failure = error
         self.open = False

@@ -33,8 +33,8 @@ from chatstream.engine.services import (
 )
 from chatstream.engine.settings import OnDrop, Resolved, Settings, learn_secrets, resolve
 from chatstream.errors import Cancelled, ChatstreamError, ConfigError, ModelNotFound
-from chatstream.events import Event, Metadata, Warn
-from chatstream.flow import Open, Pulse, Stage, pipe, singly
+from chatstream.events import Metadata
+from chatstream.flow import Arrival, Open, Stage, pipe
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Service, find
 from chatstream.redact import mask_address, redact, without_secrets
@@ -56,7 +56,7 @@ def start(
     *,
     streaming: bool | None = None,
     resettable: bool = True,
-) -> Iterator[Event]:
+) -> Iterator[Arrival]:
     """The events of one run, pulses included. `flags` are settings, and `profile`."""
     settings = {name: value for name, value in flags.items() if name != "profile"}
     try:
@@ -76,7 +76,7 @@ def run(
     keeps_images: bool = False,
     record: Record | None = None,
     tell: Tell = nobody,
-) -> Iterator[Event]:
+) -> Iterator[Arrival]:
     """The events of one run with these settings. Raises `ConfigError`, `UsageError`.
 
     `resettable`: what was shown can be taken back. `on_screen`: it is, and nothing else reads
@@ -126,6 +126,7 @@ def run(
             opening,
             token,
             earlier=earlier,
+            warnings=resolved.warnings,
             resume=lambda: f"chatstream resume {opening.run}" if writer and writer.ok else None,
             pressure=pressure,
             keeps_images=keeps_images,
@@ -135,8 +136,6 @@ def run(
     if writer is not None:
         stages.append(journal(writer, partial(token.cancel, Cancelled("the reader has gone"))))
     strategy = settings.buffer if on_screen or settings.buffer != "sliding" else "dynamic"
-    if strategy != "none" or settings.coalesce:
-        stages.append(singly)
     if strategy != "none":
         stages.append(buffer(strategy, pressure, most_bytes=settings.buffer_bytes))
     if settings.coalesce:
@@ -156,19 +155,12 @@ def run(
         tell=tell,
         ahead=ahead,
     )
-    return _tied(caller, token, pipe(_warned(resolved.warnings, events), *stages), ahead)
-
-
-def _warned(warnings: Sequence[str], events: Iterator[Event]) -> Iterator[Event]:
-    """What the settings have to say, and then the answer."""
-    for warning in warnings:
-        yield Warn("settings", warning)
-    yield from events
+    return _tied(caller, token, pipe(events, *stages), ahead)
 
 
 def _tied(
-    caller: CancelToken, token: CancelToken, events: Iterator[Event], ahead: Ahead | None
-) -> Iterator[Event]:
+    caller: CancelToken, token: CancelToken, events: Iterator[Arrival], ahead: Ahead | None
+) -> Iterator[Arrival]:
     """The events of a run with its own token, which the caller's one cancels while it is read.
 
     At their end the connection that was begun ahead is closed, if nothing has used it.
@@ -182,11 +174,11 @@ def _tied(
             ahead.close()
 
 
-def failed(error: Exception, token: CancelToken) -> Iterator[Event]:
+def failed(error: Exception, token: CancelToken) -> Iterator[Arrival]:
     """The events of a run that ended before it began."""
 
-    def events() -> Iterator[Event]:
-        yield Pulse()
+    def events() -> Iterator[Arrival]:
+        yield Arrival()
         raise error
 
     from chatstream.events import new_run
@@ -206,7 +198,7 @@ def _answer(
     thought: bool,
     tell: Tell,
     ahead: Ahead | None,
-) -> Iterator[Event]:
+) -> Iterator[Arrival]:
     """Every model that may be asked, in turn, until one has answered; the first over `ahead`."""
     from chatstream.recovery.attempts import Attempts
     from chatstream.recovery.degrade import degrade, unstreamed
@@ -217,13 +209,13 @@ def _answer(
     attempts = Attempts(models[0].retries, models[0].retry_delay)
 
     def asked(its: Settings, last: bool) -> Open:
-        def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
             provider = yield from provider_of(its, token, tell, ahead if its is models[0] else None)
             try:
                 if not named(its):  # the journal tells whom it was before anything is asked
                     place = provider.endpoint
-                    yield Metadata(provider=place.name, base_url=mask_address(place.base_url))
-                    yield Pulse()
+                    address = mask_address(place.base_url)
+                    yield Arrival([Metadata(provider=place.name, base_url=address)])
                 service = find(provider.endpoint.name)
                 model = its.model or (yield from model_of(provider, service, its, token))
                 method = provider.continuation_method(model)

@@ -14,7 +14,7 @@ from chatstream.engine.pipeline import run
 from chatstream.engine.places import split
 from chatstream.engine.settings import BOUND, KEYS, Resolved, Settings, resolve
 from chatstream.errors import JournalError, UsageError
-from chatstream.events import Event
+from chatstream.flow import Arrival
 from chatstream.redact import bare_address, show_url
 from chatstream.store.journal import RequestRecord
 from chatstream.store.place import runs_folder
@@ -50,7 +50,7 @@ def go_on(
     resettable: bool = True,
     on_screen: bool = False,
     keeps_images: bool = False,
-) -> Iterator[Event]:
+) -> Iterator[Arrival]:
     """The events of the run that goes on with `record`. Raises `ConfigError`."""
     return run(
         settings_of(record, flags),

@@ -21,7 +21,7 @@ from chatstream.engine.layers import profiles_in
 from chatstream.engine.places import provider_at, settings_of, split
 from chatstream.engine.settings import BESIDE, Settings, profile_in
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
-from chatstream.events import Event
+from chatstream.flow import Arrival
 from chatstream.nearest import did_you_mean
 from chatstream.providers import PROVIDERS, Endpoint, Service, dialect, find
 from chatstream.redact import mask_address, show_url
@@ -142,7 +142,7 @@ def _at(settings: Settings, place: dict[str, Any]) -> Settings:
     return replace(settings, **{**{it: getattr(_DEFAULTS, it) for it in dropped}, **place})
 
 
-def awaited(waiting: Generator[Event, None, T]) -> T:
+def awaited(waiting: Generator[Arrival, None, T]) -> T:
     """What a generator of pulses returns, for who shows nothing while it waits."""
     while True:
         try:
@@ -154,7 +154,7 @@ def awaited(waiting: Generator[Event, None, T]) -> T:
 
 def server_of(
     settings: Settings, token: CancelToken, tell: Tell = nobody
-) -> Generator[Event, None, Server]:
+) -> Generator[Arrival, None, Server]:
     """Pulses while it is found out, then whom these settings ask. Raises."""
     provider = yield from provider_of(settings, token, tell)
     try:
@@ -176,7 +176,7 @@ class Server(msgspec.Struct, frozen=True):
 
 def model_names(
     settings: Settings, token: CancelToken, tell: Tell = nobody
-) -> Generator[Event, None, list[str]]:
+) -> Generator[Arrival, None, list[str]]:
     """Pulses while the server is asked, then the names of its models. Raises."""
     provider = yield from provider_of(settings, token, tell)
     try:
@@ -195,7 +195,7 @@ def named(settings: Settings) -> str | None:
 
 def provider_of(
     settings: Settings, token: CancelToken, tell: Tell = nobody, ahead: Ahead | None = None
-) -> Generator[Event, None, Provider]:
+) -> Generator[Arrival, None, Provider]:
     """The provider that the settings name, or the first that there is; `tell` is told which.
 
     `ahead` is a connection to the one that is named.
@@ -345,7 +345,7 @@ def transport_options(service: Service, settings: Settings) -> TransportOptions:
     }
 
 
-def limited(waiting: Generator[Event, None, T], seconds: float) -> Generator[Event, None, T]:
+def limited(waiting: Generator[Arrival, None, T], seconds: float) -> Generator[Arrival, None, T]:
     """The same pulses and the same result. Raises `TimedOut` after that time."""
     deadline = Deadline(seconds)
     while True:
@@ -367,7 +367,7 @@ def usual_model(service: Service, address: str) -> str | None:
 
 def model_of(
     provider: Provider, service: Service, settings: Settings, token: CancelToken
-) -> Generator[Event, None, str]:
+) -> Generator[Arrival, None, str]:
     """The model to ask when none is named: the provider's usual one, or the server's first one
     that can chat.
     """
@@ -388,7 +388,7 @@ def model_of(
 
 def model_hint(
     provider: Provider, model: str, token: CancelToken
-) -> Generator[Event, None, str | None]:
+) -> Generator[Arrival, None, str | None]:
     """Pulses while the server that does not have this model is asked what is near; or None."""
     try:
         names = yield from limited(provider.models(token), LOOK_FOR_OLLAMA)

@@ -3,8 +3,7 @@
 1. Four limits: until the request is on the wire, until the first token, between two tokens, and
    for everything together. None is no limit.
 2. Only tokens reset a limit. A keep-alive proves that the peer lives, and is told in `waiting`.
-3. A limit is looked at whenever the source says that nothing is in hand (`Pulse`), which it does
-   several times a second.
+3. A limit is looked at with every arrival, and several come a second.
 4. Time in which nobody looked is not silence: the process was stopped (Ctrl+Z), the machine slept,
    or the reader of the output held everything up. Of such a gap only `AWAY` seconds count.
 """
@@ -21,7 +20,6 @@ from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, Stalled, TimedOut
 from chatstream.events import (
     Content,
-    Event,
     Image,
     Phase,
     Reasoning,
@@ -29,7 +27,7 @@ from chatstream.events import (
     ToolCallDelta,
     Waiting,
 )
-from chatstream.flow import Burst, Open, Pulse, close
+from chatstream.flow import Arrival, Finish, Open, close
 from chatstream.messages import ChatRequest
 
 log = logging.getLogger(__name__)
@@ -40,8 +38,10 @@ NOTICE = 1.0
 AWAY = 0.5
 """Seconds between two looks, which come ten times a second; the machine may be busy."""
 
-TOKENS = frozenset({Burst, Content, Reasoning, ToolCallDelta, ToolCall, Image})
+TOKENS = frozenset({Content, Reasoning, ToolCallDelta, ToolCall, Image})
 """The events that show that the model writes."""
+
+_SPEAKS = TOKENS | {Finish}
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -55,36 +55,37 @@ class Limits(msgspec.Struct, frozen=True):
 def watchdog(source: Open, limits: Limits, clock: Clock = monotonic) -> Open:
     """Each attempt of `source` under the limits on its phases."""
 
-    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         phase: Phase = "connect"
         limit = limits.connect
         since = seen = clock()
         noticed = 0.0
         alive = False
-        events = source(request, token)
+        arrivals = source(request, token)
         try:
-            for event in events:
-                if type(event) in TOKENS:
+            for arrival in arrivals:
+                t = arrival.t
+                if any(type(it) in TOKENS for it in arrival.events):
                     if phase != "between_tokens":
                         phase, limit = "between_tokens", limits.between_tokens
-                    since = seen = event.t
+                    since = seen = t
                     noticed, alive = 0.0, False
-                elif type(event) is Pulse:
-                    since += max(0.0, event.t - seen - AWAY)
-                    seen = event.t
-                    if phase == "connect" and event.connected:
+                elif t >= 0:
+                    since += max(0.0, t - seen - AWAY)
+                    seen = t
+                    if phase == "connect" and arrival.connected:
                         phase, limit = "first_token", limits.first_token
-                        since, noticed = event.t, 0.0
-                    alive = alive or event.alive
-                    silent = event.t - since
+                        since, noticed = t, 0.0
+                    alive = alive or arrival.alive
+                    silent = t - since
                     if limit is not None and silent >= limit:
                         raise _passed(phase, limit, alive)
                     if silent >= noticed + NOTICE:
                         noticed = silent
-                        yield Waiting(phase, round(silent, 3), limit, alive, t=event.t)
-                yield event
+                        arrival.events.append(Waiting(phase, round(silent, 3), limit, alive))
+                yield arrival
         finally:
-            close(events)
+            close(arrivals)
 
     return opened
 
@@ -92,28 +93,32 @@ def watchdog(source: Open, limits: Limits, clock: Clock = monotonic) -> Open:
 def within(source: Open, seconds: float | None, clock: Clock = monotonic) -> Open:
     """Everything that `source` does, attempts and pauses together, in at most `seconds`."""
 
-    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         deadline = Deadline(seconds, clock)
         seen = clock()
-        events = source(request, token)
+        arrivals = source(request, token)
         try:
-            for event in events:
-                if type(event) is Pulse:
-                    now = clock()
-                    deadline.extend(max(0.0, now - seen - AWAY))
-                    seen = now
-                if type(event) is Pulse and deadline.passed:
+            for arrival in arrivals:
+                now = clock()
+                deadline.extend(max(0.0, now - seen - AWAY))
+                seen = now
+                if deadline.passed:
                     error = TimedOut(
                         f"the answer was not complete within {seconds:g} s",
                         hint="raise the limit with --timeout",
                     )
                     error.phase = "total"
                     raise error
-                yield event
+                yield arrival
         finally:
-            close(events)
+            close(arrivals)
 
     return opened if seconds is not None else source
+
+
+def speaks_at(arrival: Arrival) -> int | None:
+    """The place of the first event with which the model speaks, or ends."""
+    return next((at for at, it in enumerate(arrival.events) if type(it) in _SPEAKS), None)
 
 
 def _passed(phase: Phase, limit: float, alive: bool) -> ChatstreamError:

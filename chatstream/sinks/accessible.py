@@ -19,6 +19,7 @@ from math import ceil
 from chatstream import events as ev
 from chatstream.clock import Clock, monotonic
 from chatstream.fences import Fences, info_of, may_begin
+from chatstream.flow import Arrival
 from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.output import Output, Writer
 from chatstream.sinks.sources import Sources
@@ -67,8 +68,20 @@ class AccessibleSink:
         self._came = clock()  # when there was text, or something to tell of
         self._said = clock()  # when the voice was heard
 
-    def write(self, event: ev.Event) -> None:
-        """Take an event; text waits for `flush`, sentences of our own are said now."""
+    def write(self, arrival: Arrival) -> None:
+        """Hand out what is ready; after a pause also what is not."""
+        for event in arrival.events:
+            self._take(event)
+        self._hand_out()
+        now = self._clock()
+        if now - self._came >= PAUSE:
+            self._hand_out_halves()
+        if now - self._said >= SILENCE:
+            doing = f": {self._doing}" if self._doing else ""
+            self._voice.line(sentence(f"still working, {seconds(now - self._came)}{doing}"))
+            self._said = now
+
+    def _take(self, event: ev.Event) -> None:
         match event:
             case ev.Content(delta=delta):
                 self._end_thought()
@@ -98,17 +111,6 @@ class AccessibleSink:
                     self._voice.line(line)
             case _:
                 self._other(event)
-
-    def flush(self) -> None:
-        """Hand out what is ready; after a pause also what is not."""
-        self._hand_out()
-        now = self._clock()
-        if now - self._came >= PAUSE:
-            self._hand_out_halves()
-        if now - self._said >= SILENCE:
-            doing = f": {self._doing}" if self._doing else ""
-            self._voice.line(sentence(f"still working, {seconds(now - self._came)}{doing}"))
-            self._said = now
 
     def close(self) -> None:
         """Hand out everything. Idempotent."""

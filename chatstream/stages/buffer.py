@@ -10,8 +10,7 @@
 3. `sliding` never waits. It drops the oldest text of the answer and the reasoning, and tells how
    much in an unstamped `warning` where the text would have been. Every other event gets through,
    whatever the bounds say. It is for a screen only.
-4. A pulse counts nothing. It says that nothing more is in hand, which is not true while something
-   waits behind it: those in the queue join, with the arrivals around them.
+4. A heartbeat counts nothing: those in the queue join the arrivals around them.
 5. When the caller closes the stage, the source is closed by the thread that runs it, and the
    stage waits for that: for a moment, as a source pulses at least every 0.1 s.
 
@@ -38,7 +37,7 @@ from chatstream.events import (
     ToolOutput,
     Warn,
 )
-from chatstream.flow import Pulse, Stage, close
+from chatstream.flow import Arrival, Stage, close
 
 log = logging.getLogger(__name__)
 
@@ -92,21 +91,22 @@ class _Gap(Event):
 
 
 class _Parcel:
-    """What is taken at once: events, then the pulse after them."""
+    """What is taken at once."""
 
-    __slots__ = ("events", "has_gaps", "pulse", "size")
+    __slots__ = ("alive", "connected", "events", "has_gaps", "size", "t")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.pulse: Pulse | None = None
+        self.t = -1.0
+        self.connected = self.alive = False
         self.size = 0
         self.has_gaps = False
 
-    def told(self) -> list[Event]:
-        """The events as they leave the stage."""
-        if not self.has_gaps:
-            return self.events
-        return [_warning(event) if type(event) is _Gap else event for event in self.events]
+    def arrival(self) -> Arrival:
+        """It as it leaves the stage."""
+        if self.has_gaps:
+            self.events = [_warning(it) if type(it) is _Gap else it for it in self.events]
+        return Arrival(self.events, self.t, self.connected, self.alive)
 
     def add(self, event: Event) -> None:
         self.events.append(event)
@@ -116,7 +116,7 @@ class _Parcel:
         """Take over what follows."""
         self.events += newer.events
         self.size += newer.size
-        self._join_pulse(newer.pulse)
+        self.heed(newer)
 
     def join_without_text(self, newer: _Parcel) -> int:
         """The same without the text. Returns how many characters that drops."""
@@ -127,7 +127,7 @@ class _Parcel:
                 self._widen_gap(len(event.delta))
             else:
                 self.add(event)
-        self._join_pulse(newer.pulse)
+        self.heed(newer)
         return dropped
 
     def _widen_gap(self, characters: int) -> None:
@@ -138,13 +138,11 @@ class _Parcel:
             self.add(_Gap(characters))
             self.has_gaps = True
 
-    def _join_pulse(self, newer: Pulse | None) -> None:
-        """What either pulse tells, the one that they become tells too."""
-        older = self.pulse
-        if older is not None and newer is not None:
-            connected = older.connected or newer.connected
-            newer = Pulse(t=newer.t, connected=connected, alive=older.alive or newer.alive)
-        self.pulse = newer or older
+    def heed(self, newer: Arrival | _Parcel) -> None:
+        """What either of two tells, the one that they become tells too."""
+        self.t = newer.t
+        self.connected = self.connected or newer.connected
+        self.alive = self.alive or newer.alive
 
 
 class _Buffer:
@@ -172,15 +170,13 @@ class _Buffer:
         self._ended = False
         self._stopped = False
 
-    def run(self, events: Iterator[Event]) -> Iterator[Event]:
+    def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         # A daemon: the process ends also when somebody forgot to close us.
-        reader = threading.Thread(target=self._read, args=(events,), name="reader", daemon=True)
+        reader = threading.Thread(target=self._read, args=(arrivals,), name="reader", daemon=True)
         reader.start()
         try:
             while (parcel := self._take()) is not None:
-                yield from parcel.told()
-                if parcel.pulse is not None:
-                    yield parcel.pulse
+                yield parcel.arrival()
         finally:
             self._stop()
             reader.join()
@@ -189,12 +185,12 @@ class _Buffer:
 
     # The reader's thread.
 
-    def _read(self, events: Iterator[Event]) -> None:
+    def _read(self, arrivals: Iterator[Arrival]) -> None:
         try:
             try:
-                self._gather(events)
+                self._gather(arrivals)
             finally:
-                close(events)
+                close(arrivals)
         except BaseException as error:  # whatever it is: the caller waits for an end
             log.debug("the source failed", exc_info=True)
             self._failure = error
@@ -203,27 +199,27 @@ class _Buffer:
             self._ended = True
             self._ready.notify()
 
-    def _gather(self, events: Iterator[Event]) -> None:
+    def _gather(self, arrivals: Iterator[Arrival]) -> None:
         most_events, most_bytes = self._part_events, self._part_bytes
-        for event in events:
-            parcel = self._gathered
-            if type(event) is Content or type(event) is Reasoning:
-                # Every token comes along here: `add`, without its calls.
-                text = event.delta
-                parcel.events.append(event)
-                parcel.size += OVERHEAD + (len(text) if text.isascii() else _utf8(text))
-            elif type(event) is Pulse:
-                parcel.pulse = event
+        for arrival in arrivals:
+            for event in arrival.events:
+                parcel = self._gathered
+                if type(event) is Content or type(event) is Reasoning:
+                    # Every token comes along here: `add`, without its calls.
+                    text = event.delta
+                    parcel.events.append(event)
+                    parcel.size += OVERHEAD + (len(text) if text.isascii() else _utf8(text))
+                else:
+                    parcel.add(event)
+                    if isinstance(event, Terminal):
+                        break  # the end follows, and takes it along; nothing more needs room
+                is_part = parcel.size >= most_bytes or len(parcel.events) >= most_events
+                if is_part and not self._hand_over():
+                    return
+            else:
+                self._gathered.heed(arrival)
                 if not self._hand_over():
                     return
-                continue
-            else:
-                parcel.add(event)
-                if isinstance(event, Terminal):
-                    continue  # the end follows, and takes it along; nothing more needs room
-            is_part = parcel.size >= most_bytes or len(parcel.events) >= most_events
-            if is_part and not self._hand_over():
-                return
 
     def _hand_over(self) -> bool:
         """Put what was gathered into the queue. False: nothing is taken any more."""

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from chatstream.clock import Clock, monotonic
 from chatstream.events import Content, Event, Reasoning
-from chatstream.flow import Pulse, Stage, close
+from chatstream.flow import Arrival, Stage, close
 
 ENOUGH = 10
 """Characters."""
@@ -45,29 +45,30 @@ class _Coalesce:
         self._since = 0.0  # when the first piece of it came
         self._seq = 0
 
-    def run(self, events: Iterator[Event]) -> Iterator[Event]:
+    def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         try:
-            for event in events:
-                if type(event) is Content or type(event) is Reasoning:
-                    if type(event) is not type(self._held):
-                        yield from self._release()
-                    if self._join(event):
-                        yield from self._release()
-                elif type(event) is Pulse:
-                    if self._held is not None and self._cannot_wait():
-                        yield from self._release()
-                    self._now = None
-                    yield event
-                else:
-                    yield from self._release()
-                    yield self._numbered(event)
+            for arrival in arrivals:
+                self._now = None
+                events: list[Event] = []
+                for event in arrival.events:
+                    if type(event) is Content or type(event) is Reasoning:
+                        if type(event) is not type(self._held):
+                            events += self._release()
+                        if self._join(event):
+                            events += self._release()
+                    else:
+                        events += (*self._release(), self._numbered(event))
+                if self._held is not None and self._cannot_wait():
+                    events += self._release()
+                arrival.events = events
+                yield arrival
         except Exception:
-            yield from self._release()
+            yield Arrival([*self._release()])
             raise
         else:
-            yield from self._release()
+            yield Arrival([*self._release()])
         finally:
-            close(events)
+            close(arrivals)
 
     def _join(self, piece: Content | Reasoning) -> bool:
         """Hold one piece more. True: it is long enough now, or too old for its length."""

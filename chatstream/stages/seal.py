@@ -35,7 +35,7 @@ from chatstream.events import (
     Usage,
     Warn,
 )
-from chatstream.flow import Burst, Finish, Pulse, Stage, close
+from chatstream.flow import Arrival, Finish, Stage, close
 from chatstream.messages import Message
 from chatstream.redact import redact_event
 from chatstream.stages.buffer import Pressure
@@ -54,6 +54,7 @@ def seal(
     token: CancelToken,
     *,
     earlier: Message | None = None,
+    warnings: Sequence[str] = (),
     resume: Callable[[], str | None] = lambda: None,
     pressure: Pressure | None = None,
     keeps_images: bool = False,
@@ -63,10 +64,19 @@ def seal(
     """The stage for one run. `redact` masks secrets in the words of errors and warnings.
 
     `earlier` is the answer that this run goes on with, `resume` the command that would go on
-    with what this run leaves unfinished, if one can. `keeps_images`: somebody saves or shows them.
+    with what this run leaves unfinished, if one can. `warnings` are those of the settings.
+    `keeps_images`: somebody saves or shows them.
     """
     return lambda events: _Seal(
-        opening, token, earlier, resume, pressure or Pressure(), keeps_images, redact, clock
+        opening,
+        token,
+        earlier,
+        warnings,
+        resume,
+        pressure or Pressure(),
+        keeps_images,
+        redact,
+        clock,
     ).run(events)
 
 
@@ -76,6 +86,7 @@ class _Seal:
         opening: Metadata,
         token: CancelToken,
         earlier: Message | None,
+        warnings: Sequence[str],
         resume: Callable[[], str | None],
         pressure: Pressure,
         keeps_images: bool,
@@ -85,6 +96,7 @@ class _Seal:
         self._opening = opening
         self._token = token
         self._earlier = earlier or Message("assistant")
+        self._warnings = warnings
         self._resume = resume
         self._pressure = pressure
         self._keeps_images = keeps_images
@@ -105,43 +117,23 @@ class _Seal:
         self._joined = False  # the answer of several attempts, each with its own usage
         self._usage: Usage | None = None
 
-    def run(self, events: Iterator[Event]) -> Iterator[Event]:
-        yield self._stamp(self._opening)
-        if self._earlier.reasoning:
-            yield self._stamp(Reasoning(self._earlier.reasoning))
-        if self._earlier.content:
-            yield self._stamp(Content(self._earlier.content))
+    def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+        begin = self._begun()  # goes with what comes first: nothing is written before the request
         terminal: Done | Error
-        received = -1.0
         try:
-            finish = None
-            for event in events:
-                kind = type(event)
-                if kind is Pulse:
-                    yield event
-                    continue
-                if type(event) is Finish:
-                    finish = event
+            finish: Finish | None = None
+            for arrival in arrivals:
+                events = arrival.events
+                if events:
+                    if type(last := events[-1]) is Finish:
+                        finish = last
+                        events.pop()
+                    self._stamp(arrival)
+                if begin:
+                    events[:0], begin = begin, []
+                yield arrival
+                if finish is not None:
                     break
-                if type(event) is Burst:
-                    self._stamp_burst(event)
-                    yield event
-                    continue
-                # Every token comes along here: the events of one read share their time.
-                if event.t != received or received < 0:
-                    received = event.t
-                    self._advance(received)
-                event.t = self._t
-                event.seq = self._seq
-                self._seq += 1
-                if kind is Content or kind is Reasoning:
-                    self._chunks += 1
-                    if self._first is None or not self._answered:
-                        self._begin(event)
-                    self._last = self._t
-                else:
-                    self._note(event)
-                yield event
             if finish is None:
                 raise Truncated("the stream ended without a final event")
             terminal = self._done(finish)
@@ -152,29 +144,41 @@ class _Seal:
             terminal = self._error(self._token.reason or mistake(error))
         finally:
             try:
-                close(events)
+                close(arrivals)
             except Exception:  # how the run ended is decided; this changes nothing
                 log.debug("the source failed while it was closed", exc_info=True)
-        for warning in self._unseen(terminal):
-            yield self._stamp(warning)
-        yield self._stamp(terminal)
+        end = [self._numbered(event) for event in (*self._unseen(terminal), terminal)]
+        yield Arrival([*begin, *end])
 
-    def _stamp_burst(self, burst: Burst) -> None:
-        self._advance(burst.t)
-        t = self._last = self._t
-        seq = self._seq
-        for content in burst.contents:
-            content.t = t
-            content.seq = seq
+    def _begun(self) -> list[Event]:
+        """What a run begins with."""
+        events: list[Event] = [self._opening]
+        if self._earlier.reasoning:
+            events.append(Reasoning(self._earlier.reasoning))
+        if self._earlier.content:
+            events.append(Content(self._earlier.content))
+        events += [Warn("settings", self._redact(warning)) for warning in self._warnings]
+        return [self._numbered(event) for event in events]
+
+    def _stamp(self, arrival: Arrival) -> None:
+        """Every token comes along here: the events of one arrival share its time."""
+        self._advance(arrival.t)
+        t, seq = self._t, self._seq
+        for event in arrival.events:
+            event.t = t
+            event.seq = seq
             seq += 1
+            if type(event) is Content or type(event) is Reasoning:
+                self._chunks += 1
+                if self._first is None or not self._answered:
+                    self._begin(event)
+                self._last = t
+            else:
+                self._note(event)
         self._seq = seq
-        self._chunks += len(burst.contents)
-        if self._first is None or not self._answered:
-            for content in burst.contents:
-                self._begin(content)
 
-    def _stamp(self, event: Event) -> Event:
-        self._advance(event.t)
+    def _numbered(self, event: Event) -> Event:
+        self._advance(-1.0)
         event.t = self._t
         event.seq = self._seq
         self._seq += 1

@@ -23,7 +23,7 @@ from pathlib import Path
 from chatstream.accumulate import Accumulator
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.events import Done, Event, Image, Metadata, Retry, Warn
-from chatstream.flow import Burst, close
+from chatstream.flow import Arrival, close
 from chatstream.sinks.codeblocks import CodeBlock, code_blocks, extension_of
 from chatstream.sinks.output import Output
 from chatstream.terminal.images import save_images
@@ -96,18 +96,15 @@ class Copying:
                     folder.mkdir(parents=True, exist_ok=True)
                     check_folder(folder)
 
-    def stage(self, events: Iterator[Event]) -> Iterator[Event]:
+    def stage(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         """A stage that passes everything on and gathers the answer."""
         try:
-            for event in events:
-                if type(event) is Burst:
-                    for content in event.contents:
-                        self._answer.add(content)
-                else:
+            for arrival in arrivals:
+                for event in arrival.events:
                     self._gather(event)
-                yield event
+                yield arrival
         finally:
-            close(events)
+            close(arrivals)
 
     def finish(self, out: Out) -> bool:
         """Do what was asked for. False if any of it could not be done."""
