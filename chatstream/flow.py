@@ -18,7 +18,7 @@ Three signals travel among the events inside the pipeline and never leave it:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -111,10 +111,8 @@ def events_in(arrivals: Iterator[Arrival]) -> Iterator[Event]:
 
 def only_content(events: list[Event]) -> str:
     """The text of events that are nothing but pieces of the answer, as most are; else ""."""
-    for event in events:
-        if type(event) is not Content:
-            return ""
-    return "".join([event.delta for event in cast("list[Content]", events)])
+    deltas = [event.delta for event in events if type(event) is Content]
+    return "".join(deltas) if len(deltas) == len(events) else ""
 
 
 def close(source: Iterator[object]) -> None:

@@ -303,7 +303,7 @@ class Provider(ABC):
         if not begin and cut is None and (empty := no_answer(head.status, empty=True)):
             raise empty
         failure = self._end(reply, cut, last, streaming=streaming)
-        yield Arrival(last, clock())
+        yield Arrival(last)
         if failure is not None:
             raise failure
 

@@ -65,24 +65,26 @@ def watchdog(source: Open, limits: Limits, clock: Clock = monotonic) -> Open:
         try:
             for arrival in arrivals:
                 t = arrival.t
-                if any(type(it) in TOKENS for it in arrival.events):
-                    if phase != "between_tokens":
+                for event in arrival.events:  # mostly it is the first
+                    if type(event) in TOKENS:
                         phase, limit = "between_tokens", limits.between_tokens
-                    since = seen = t
-                    noticed, alive = 0.0, False
-                elif t >= 0:
-                    since += max(0.0, t - seen - AWAY)
-                    seen = t
-                    if phase == "connect" and arrival.connected:
-                        phase, limit = "first_token", limits.first_token
-                        since, noticed = t, 0.0
-                    alive = alive or arrival.alive
-                    silent = t - since
-                    if limit is not None and silent >= limit:
-                        raise _passed(phase, limit, alive)
-                    if silent >= noticed + NOTICE:
-                        noticed = silent
-                        arrival.events.append(Waiting(phase, round(silent, 3), limit, alive))
+                        since = seen = t
+                        noticed, alive = 0.0, False
+                        break
+                else:
+                    if t >= 0:
+                        since += max(0.0, t - seen - AWAY)
+                        seen = t
+                        if phase == "connect" and arrival.connected:
+                            phase, limit = "first_token", limits.first_token
+                            since, noticed = t, 0.0
+                        alive = alive or arrival.alive
+                        silent = t - since
+                        if limit is not None and silent >= limit:
+                            raise _passed(phase, limit, alive)
+                        if silent >= noticed + NOTICE:
+                            noticed = silent
+                            arrival.events.append(Waiting(phase, round(silent, 3), limit, alive))
                 yield arrival
         finally:
             close(arrivals)

@@ -164,15 +164,16 @@ class _Seal:
         """Every token comes along here: the events of one arrival share its time."""
         self._advance(arrival.t)
         t, seq = self._t, self._seq
+        early = self._first is None or not self._answered
         for event in arrival.events:
             event.t = t
             event.seq = seq
             seq += 1
             if type(event) is Content or type(event) is Reasoning:
                 self._chunks += 1
-                if self._first is None or not self._answered:
-                    self._begin(event)
                 self._last = t
+                if early:
+                    self._begin(event)
             else:
                 self._note(event)
         self._seq = seq
