@@ -1,6 +1,6 @@
 """Events to the message they make. Pure; deltas in, one whole out.
 
-A restart (`metadata` with `restart`, or `retry` with the action `reset`) drops what came before.
+An event that `voids` what came before drops it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Accumulator:
                 self.usage = event
             case ev.Done() | ev.Error():
                 self.terminal = event
-            case ev.Metadata(restart=True) | ev.Retry(action="reset"):
+            case _ if ev.voids(event):
                 self._content.clear()
                 self._reasoning.clear()
                 self._calls.clear()

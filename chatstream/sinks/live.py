@@ -103,6 +103,8 @@ class LiveSink:
             self._end_text()
             self._note([[], *lines] if self._shown and not self._parted else lines)
             self._parted = True
+        if ev.voids(event):
+            self._start_over(event, now)
         match event:
             case ev.Content(delta=delta):
                 self._end_thought(event, now)
@@ -115,8 +117,6 @@ class LiveSink:
                 self._have_new(now)
             case ev.Metadata():
                 self._model = event.model or self._model
-                if event.restart:
-                    self._start_over(event, now)
             case ev.ToolCall() | ev.ToolStart():
                 self._end_thought(event, now)
                 self._end_text()
@@ -126,13 +126,7 @@ class LiveSink:
                 self._have_new(now)
             case ev.Citation():
                 self._sources.note(event)
-            case ev.Retry(action=action):
-                if action == "reset":
-                    self._start_over(event, now)
-                self._say(note(event), self._theme.warning)
-            case ev.Fallback():
-                self._say(note(event), self._theme.warning)
-            case ev.Warn():
+            case ev.Retry() | ev.Fallback() | ev.Warn():
                 self._say(note(event), self._theme.warning)
             case Told(line=line):
                 self._say(line, self._theme.dim)

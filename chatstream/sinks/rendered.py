@@ -66,7 +66,7 @@ class RenderedSink(PlainSink):
         match event:
             case ev.ToolCall() | ev.ToolStart() | ev.Done() | ev.Error():
                 self._end_text()
-            case ev.Metadata(restart=True) | ev.Retry(action="reset"):
+            case _ if ev.voids(event):
                 self._end_text()
                 self._start()
         super()._other(event)

@@ -34,6 +34,7 @@ from chatstream.events import (
     ToolCallDelta,
     Usage,
     Warn,
+    voids,
 )
 from chatstream.flow import Arrival, Finish, Stage, close
 from chatstream.messages import Message
@@ -202,6 +203,8 @@ class _Seal:
             self._partial = self._answered = True
 
     def _note(self, event: Event) -> None:
+        if voids(event):
+            self._restart()
         if isinstance(event, ToolCallDelta | ToolCall):
             self._tools = True
             self._begin(event)
@@ -215,14 +218,9 @@ class _Seal:
         elif isinstance(event, Retry):
             redact_event(event, self._redact)
             self._attempts = event.attempt
-            if event.action == "reset":
-                self._restart()
-            else:
-                self._joined = True
+            self._joined = event.action == "continue"
         elif isinstance(event, Metadata):
             self._attempts = event.attempt or self._attempts
-            if event.restart:
-                self._restart()
         else:
             redact_event(event, self._redact)
             if isinstance(event, Warn):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from chatstream.events import Content, Event, Metadata, Reasoning, Retry
+from chatstream.events import Content, Event, Reasoning, voids
 from chatstream.fences import Fences, may_begin
 from chatstream.flow import Arrival, Finish, only_content
 
@@ -62,9 +62,7 @@ def thinking(arrivals: Iterator[Arrival], begun: str = "") -> Iterator[Arrival]:
                         continue
                     if type(event) is Finish:
                         events += _events(splitter.finish())
-                    elif (isinstance(event, Retry) and event.action == "reset") or (
-                        isinstance(event, Metadata) and event.restart
-                    ):
+                    elif voids(event):
                         splitter = ThinkingSplitter()
                     events.append(event)
                 arrival.events = events

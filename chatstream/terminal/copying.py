@@ -22,7 +22,7 @@ from pathlib import Path
 
 from chatstream.accumulate import Accumulator
 from chatstream.errors import ChatstreamError, UsageError
-from chatstream.events import Done, Event, Image, Metadata, Retry, Warn
+from chatstream.events import Done, Event, Image, Warn, voids
 from chatstream.flow import Arrival, close
 from chatstream.sinks.codeblocks import CodeBlock, code_blocks, extension_of
 from chatstream.sinks.output import Output
@@ -138,7 +138,7 @@ class Copying:
                 self._has_gaps = True
             case Image():
                 self._images.append(event)
-            case Metadata(restart=True) | Retry(action="reset"):
+            case _ if voids(event):
                 self._has_gaps = False
                 self._images.clear()
 
