@@ -305,7 +305,7 @@ def show_answer(text: str, settings: Settings) -> None:
     """Draw an answer of the past as it was drawn: on the terminal, or where `--render` asks."""
     look = {"as_json": False, "plain": False}
     if is_screen(settings, **look):
-        sink = _live(settings, cast("TextIO", sys.stdout))
+        sink = _live(settings, cast("TextIO", sys.stdout), ready=lambda: False)  # but at its end
     else:
         sink = choose_sink(settings, **look)
     drive(iter([Arrival([Content(text)])]), sink)
