@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadgroup
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all fuzz check bench cover picture servers clean
+.PHONY: demo test test-all fuzz check bench cover picture settings servers clean
 
 demo: $(VENV)/.base
 	$(BIN)/chatstream ask --provider demo "What can you do?"
@@ -38,6 +38,10 @@ cover: $(VENV)/.dev
 # The README's picture: runs the program, kills it, resumes.
 picture: $(VENV)/.dev
 	$(BIN)/python -m tests.support.picture
+
+# What the README and the Python API say about the settings, written from their declaration.
+settings: $(VENV)/.dev
+	$(BIN)/python -m tests.support.declared
 
 # Real servers for the tests marked `real`: llama.cpp, aimock, nginx. Needs apt and npm.
 servers: $(VENV)/.dev

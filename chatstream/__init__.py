@@ -11,6 +11,10 @@
 
     print(chatstream.ask("Why is the sky blue?", provider="demo").content)
 
+    with chatstream.Client(provider="ollama") as client:   # one connection for all of them
+        client.ask("Why is the sky blue?")
+        client.ask("And at night?")
+
     for event in chatstream.resume():          # continue the last answer that broke off
         ...
     for event in chatstream.replay("run.jsonl"):
@@ -27,9 +31,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chatstream import errors, events
+    from chatstream import errors, events, messages
     from chatstream.api import ask, pieces, resume, stream
     from chatstream.cancel import CancelToken
+    from chatstream.engine.client import Client
     from chatstream.engine.replay import replay
     from chatstream.errors import ChatstreamError
     from chatstream.messages import Message
@@ -39,12 +44,14 @@ __version__ = "0.1.0"
 __all__ = [
     "CancelToken",
     "ChatstreamError",
+    "Client",
     "Message",
     "__version__",
     "ask",
     "errors",
     "events",
     "history",
+    "messages",
     "pieces",
     "replay",
     "resume",
@@ -55,6 +62,7 @@ _HOMES = {
     "CancelToken": "chatstream.cancel",
     "ChatstreamError": "chatstream.errors",
     "Message": "chatstream.messages",
+    "Client": "chatstream.engine.client",
     "ask": "chatstream.api",
     "history": "chatstream.store.history",
     "pieces": "chatstream.api",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
+
+from chatstream.collector import delay
 
 
 def run() -> None:
     """The process: imports, then the command line, then its exit status."""
-    # Imports allocate much and free nothing; collecting while they run is a tenth of a start.
-    gc.disable()
+    delay()
     try:
         _fill_standard_descriptors()
         from chatstream.sinks import notes, output

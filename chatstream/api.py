@@ -10,17 +10,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Unpack
+from collections.abc import Iterator
+from typing import Unpack
 
-from chatstream import errors
-from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
-from chatstream.engine.arguments import Options, Prompt, checked, messages_of, type_name
-from chatstream.engine.pipeline import failed, start
-from chatstream.errors import ChatstreamError, UsageError
-from chatstream.events import Content, Error, Event
-from chatstream.flow import Arrival, close, events_in
+from chatstream.engine.arguments import Options
+from chatstream.engine.client import Client
+from chatstream.engine.prompts import Prompt
+from chatstream.events import Event
 from chatstream.messages import Message
 
 
@@ -39,7 +36,9 @@ def stream(
     prompt
         The question as a str, as bytes in UTF-8, or as the pathlib.Path of a text file (UTF-8)
         that contains it. Or a conversation: a list of messages, each a `Message` or a dict with its
-        fields, such as {"role": "user", "content": "hi"}. Roles: system, user, assistant.
+        fields, such as {"role": "user", "content": "hi"}. Roles: system, user, assistant, tool.
+        Instead of `content` a message may have `parts`, the classes of `chatstream.messages` or
+        dicts: {"role": "user", "parts": ["What is this?", {"type": "image", "url": "https://…"}]}.
     token
         A `CancelToken` that can cancel the answer.
     streaming
@@ -48,41 +47,47 @@ def stream(
     Options that are not given come from the environment (CHATSTREAM_MODEL, …) and from the
     configuration file:
 
-    provider             the service to ask: "ollama", "openai", "anthropic", "demo", …
-    model                the model, under the server's name for it
-    base_url             the address of the server
-    api_key              the key for it,
-    key_variable         or the environment variable that contains the key,
-    key_command          or a command that prints it
-    profile              a profile of the configuration file
-    system               the system prompt
-    temperature          sampling temperature, 0 or more; higher is more varied
-    max_tokens           the maximum number of tokens in the answer
-    options              a dict of any other options of the server, by its names for them; the
-                         values are sent as JSON
-    retries              the total number of retries; 3
-    retry_delay          seconds before the first retry; doubled for each one after it
-    connect_timeout      seconds to wait for a connection; 10. For this limit and the next three,
-                         0 means no limit
-    first_token_timeout  seconds to wait for the first token; 300, or 900 for a local server
-    idle_timeout         seconds to wait between two tokens; 120
-    timeout              seconds for the whole answer; no limit
-    proxy                the address of a proxy
-    ca_file              a file of certificate authorities to trust
-    headers              a dict of extra headers for the server: name to value
-    on_drop              what to do when the answer breaks off: "continue" (the default; only where
-                         the server can), "restart", "fallback" or "stop"
-    fallback             a list of models that take over, each "MODEL", "MODEL@PROVIDER" or
-                         "@PROVIDER"
-    fallback_on_error    True tries once without streaming if no token arrived
-    strategy             the name of a list of models in the configuration file
-    journal              False keeps no record, so there is nothing to resume and no history
-    buffer               how to read ahead of a slow reader: "fixed" or "dynamic"; "none" is the
-                         default
-    buffer_bytes         the maximum number of bytes to read ahead; 1 MiB
-    coalesce             True joins small pieces of text, for 0.1 s at most
+    provider               The service, such as ollama or openai.
+    model                  The model to ask.
+    base_url               The address of the server.
+    api_key                The API key.
+    key_variable           The environment variable that contains the API key.
+    key_command            A shell command that prints the API key.
+    system                 The system prompt.
+    labels={…}             Label the runs for the history: project and agent.
+    temperature=T          Sampling temperature; higher is more varied.
+    max_tokens=N           Limit the answer to N tokens.
+    fallback_on_error      If a stream fails before its first token, ask once more without
+                           streaming. [default: False]
+    retries=N              Retry up to N times after failures. [default: 3]
+    retry_delay            Seconds before the first retry; doubled for each one after it.
+                           [default: 0.5]
+    connect_timeout=S      Give up connecting after S seconds; 0 means never. [default: 10]
+    first_token_timeout=S  Give up if there is no token after S seconds; 0 means never.
+                           [default: 300; 900 if local]
+    idle_timeout=S         Give up after S seconds without a new token; 0 means never.
+                           [default: 120]
+    timeout=S              Limit the whole answer to S seconds. [default: none]
+    proxy                  The address of a proxy.
+    ca_file                A file with the certificate authorities to trust.
+    headers={…}            Also send these headers. They replace chatstream's own of the same names.
+    options={…}            Send these extra options, by the server's names for them; the values are
+                           JSON.
+    on_drop                What to do if the answer breaks off: continue, restart, stop or fallback.
+                           [default: continue]
+    fallback=[…]           Ask these models, in order, if the first one fails: MODEL, MODEL@PLACE or
+                           @PLACE.
+    strategy               Ask the models of this strategy in the configuration file, in order.
+    journal                Keep a record. Without one, an answer is not in the history and cannot be
+                           resumed. [default: True]
+    buffer                 Read ahead of a slow reader: none, fixed, dynamic or sliding. On a
+                           screen, sliding skips text to keep up. [default: none]
+    buffer_bytes           The maximum number of bytes to read ahead. [default: 1048576]
+    coalesce               Join small pieces of text that arrive within 0.1 s. [default: False]
+    profile                Use this profile of the configuration file.
     """
-    yield from events_in(_begin(prompt, options, token, streaming=streaming))
+    with Client() as client:
+        yield from client.stream(prompt, token=token, streaming=streaming, **options)
 
 
 def ask(
@@ -98,11 +103,8 @@ def ask(
     (`chatstream.errors`): `UsageError` for a mistake in the arguments, `AuthError`, `Truncated`, ….
     Its `partial` is the part of the message that arrived.
     """
-    answer = Accumulator()
-    for event in stream(prompt, token=token, streaming=streaming, **options):
-        answer.add(event)
-    _raise_failure(answer)
-    return answer.message
+    with Client() as client:
+        return client.ask(prompt, token=token, streaming=streaming, **options)
 
 
 def pieces(
@@ -124,17 +126,8 @@ def pieces(
     Raises a `ChatstreamError` at the end if the answer is incomplete, as `ask` does. Its `partial`
     is the part of the message that arrived.
     """
-    answer = Accumulator()
-    begun = _begin(prompt, options, token, streaming=streaming, resettable=False)
-    events = events_in(begun)
-    try:
-        for event in events:
-            answer.add(event)
-            if isinstance(event, Content) and event.delta:
-                yield event.delta
-    finally:
-        close(events)
-    _raise_failure(answer)
+    with Client() as client:
+        yield from client.pieces(prompt, token=token, streaming=streaming, **options)
 
 
 def resume(
@@ -146,58 +139,5 @@ def resume(
     The text that was already received comes first, so the `content` deltas are the whole answer.
     Options are those of `stream`; they take precedence over what was asked before. Never raises.
     """
-    from chatstream.engine.resume import go_on, unfinished
-
-    def begin(token: CancelToken) -> Iterator[Arrival]:
-        given = checked(options)
-        if not isinstance(run, str | None):
-            raise UsageError(
-                f"a run cannot be {type_name(run)}", hint="give the id of a run as a str"
-            )
-        return go_on(unfinished(run), given, token)
-
-    yield from events_in(_begun(begin, token))
-
-
-def _begin(
-    prompt: Prompt,
-    options: Mapping[str, Any],
-    token: CancelToken | None,
-    *,
-    streaming: bool | None,
-    resettable: bool = True,
-) -> Iterator[Arrival]:
-    """The events of a run that asks."""
-
-    def begin(token: CancelToken) -> Iterator[Arrival]:
-        given, messages = checked(options), messages_of(prompt)
-        return start(messages, given, token, streaming=streaming, resettable=resettable)
-
-    return _begun(begin, token)
-
-
-def _begun(
-    begin: Callable[[CancelToken], Iterator[Arrival]], token: CancelToken | None
-) -> Iterator[Arrival]:
-    """What `begin` returns, or the events of a run that could not begin."""
-    try:
-        if not isinstance(token, CancelToken | None):
-            raise UsageError(
-                f"a token cannot be {type_name(token)}", hint="chatstream.CancelToken()"
-            )
-        return begin(CancelToken() if token is None else token)
-    except Exception as error:
-        return failed(error, CancelToken())
-
-
-def _raise_failure(answer: Accumulator) -> None:
-    event = answer.terminal
-    if not isinstance(event, Error):
-        return
-    kind = errors.class_of(event.code)
-    error = ChatstreamError.__new__(kind)
-    ChatstreamError.__init__(
-        error, event.message, hint=event.hint, status=event.status, request_id=event.request_id
-    )
-    error.partial = answer.message
-    raise error
+    with Client() as client:
+        yield from client.resume(run, token=token, **options)

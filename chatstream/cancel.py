@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NoReturn, TypeVar
 
-from chatstream.clock import Deadline
+from chatstream.clock import POLL_SECONDS, Deadline
 from chatstream.errors import Cancelled
 from chatstream.inbox import Empty, Inbox
 
@@ -27,9 +27,6 @@ log = logging.getLogger(__name__)
 
 Callback = Callable[[], None]
 T = TypeVar("T")
-
-SLICE = 0.1
-"""Seconds."""
 
 
 class CancelToken:
@@ -90,7 +87,7 @@ class CancelToken:
         try:
             while not self.cancelled and (left := deadline.left()):
                 with suppress(Empty):
-                    wake.get(min(left, SLICE))
+                    wake.get(min(left, POLL_SECONDS))
         finally:
             remove()
         return self.cancelled
@@ -118,7 +115,7 @@ class CancelToken:
             while True:
                 self.check()
                 with suppress(Empty):
-                    return ended.get(SLICE)()
+                    return ended.get(POLL_SECONDS)()
         finally:
             remove()
 

@@ -10,6 +10,10 @@ Clock = Callable[[], float]
 
 monotonic: Clock = time.monotonic
 
+POLL_SECONDS = 0.1
+"""The longest that anything waits before it looks whether it was cancelled, whether a limit has
+passed or a key was pressed, and lets a spinner turn. People take so short a wait for none."""
+
 
 class Deadline:
     """What is left of a time budget of `seconds`; None is no limit."""

@@ -32,11 +32,21 @@ Phase = Literal["connect", "first_token", "between_tokens"]
 class Event(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True, gc=False):
     """What every event has. `seq` -1 and `t` -1.0 mean: not stamped yet.
 
+    `stream` is the label of the run among several that are read together (`merge`).
+
     Events hold no references back, so the garbage collector need not look at them.
     """
 
     seq: int = -1
     t: float = -1.0
+    stream: str | None = None
+
+
+class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the user says about a run, for the history; sent to nobody."""
+
+    project: str | None = None
+    agent: str | None = None
 
 
 class Metadata(Event, tag="metadata"):
@@ -52,6 +62,8 @@ class Metadata(Event, tag="metadata"):
     run: str | None = None
     started_at: str | None = None  # RFC 3339, UTC
     continues: str | None = None  # the run whose unfinished answer this run completes
+    parent: str | None = None  # the run whose answer this question follows
+    labels: Labels | None = None
 
 
 class Content(Event, tag="content"):
@@ -66,6 +78,15 @@ class Reasoning(Event, tag="reasoning"):
     delta: str
 
 
+class ReasoningData(Event, tag="reasoning_data"):
+    """What the server wants back, unchanged, with the reasoning that came before: its signature.
+
+    It also stands alone, for reasoning that the server keeps to itself.
+    """
+
+    provider_data: dict[str, Any]
+
+
 class ToolCallDelta(Event, tag="tool_call_delta"):
     """A piece of a tool call's arguments while the model writes it."""
 
@@ -75,11 +96,15 @@ class ToolCallDelta(Event, tag="tool_call_delta"):
 
 
 class ToolCall(Event, tag="tool_call"):
-    """A whole tool call. `arguments` is the JSON text, `{}` when there were none."""
+    """A whole tool call. `arguments` is the JSON text, `{}` when there were none.
+
+    `provider_data` is what the server wants back with the call.
+    """
 
     id: str
     name: str
     arguments: str
+    provider_data: dict[str, Any] | None = None
 
 
 class Citation(Event, tag="citation"):
@@ -207,7 +232,10 @@ class Warn(Event, tag="warning"):
 
 
 class Usage(Event, tag="usage"):
-    """Token counts as the server tells them; each is a total, the last one holds."""
+    """The token counts of a response, as its server reports them.
+
+    Each is a total: the last one of a response holds. Those of several responses add up.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -280,6 +308,7 @@ AnyEvent = (
     Metadata
     | Content
     | Reasoning
+    | ReasoningData
     | ToolCallDelta
     | ToolCall
     | Citation

@@ -19,7 +19,7 @@ import re
 from typing import NamedTuple
 
 BLANKS = " \t"
-DEEPEST = 20
+MAX_CONTAINERS = 20
 """Quotes and items within each other; a marker within these is text. Each costs a line time."""
 
 _FENCE = r"(`{3,})([^`]*)$|(~{3,})(.*)$"
@@ -80,13 +80,18 @@ def closes(mark: str, content: str) -> bool:
     return content.startswith(mark) and not content.rstrip(BLANKS).strip(mark[0])
 
 
+def may_open(content: str) -> bool:
+    """Whether content that is not a whole line may become an opening fence."""
+    return re.match(_BEGUN, content) is not None
+
+
 def may_begin(line: str) -> bool:
     """Whether a line that is not whole may become one with a fence."""
     if _is_text(line.lstrip(BLANKS)):
         return False
     before = re.match(_CONTAINERS, line)
     rest = line[before.end() :] if before else line
-    return re.match(_BEGUN, rest) is not None or re.match(_CONTAINERS_BEGUN, line) is not None
+    return may_open(rest) or re.match(_CONTAINERS_BEGUN, line) is not None
 
 
 def info_of(info: str) -> Info:
@@ -108,7 +113,13 @@ def info_of(info: str) -> Info:
 
 
 class Fences:
-    """Tells of each line of a text whether it is code. Feed it whole lines without their ends."""
+    """Says of each line of a text whether it is code. Feed it whole lines without their ends.
+
+    The block parser (sinks/blocks) follows the same containers, and a test holds the two to the
+    same judgement. It does not take the place of this one: it makes pieces of every line, which
+    costs ten times as much (7 µs a line against 0.7), and it needs the reader of formulas, whose
+    import takes 40 ms. This one is in the path of every answer and is loaded before the request.
+    """
 
     def __init__(self) -> None:
         self.open: Fence | None = None
@@ -140,7 +151,7 @@ class Fences:
             self.open = None
         begun = self._containers[:matched]
         content = rest.lstrip()
-        while content[:1] in _MARKERS and len(begun) < DEEPEST:
+        while content[:1] in _MARKERS and len(begun) < MAX_CONTAINERS:
             it = re.match(_CONTAINER, rest)
             if it is None or (inside and self._goes_on(it)):
                 break

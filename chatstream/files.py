@@ -24,11 +24,11 @@ from chatstream.clock import Deadline
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 
-MOST = 64 * 1024 * 1024
+MAX_WHOLE_BYTES = 64 * 1024 * 1024
 """Bytes of a file that is read whole."""
 
-_LOOK = 0.01
-"""Seconds between two looks at a lock: flock has no time limit of its own."""
+LOCK_POLL_SECONDS = 0.01
+"""Between two attempts to take a lock: flock has no time limit of its own."""
 
 
 def replace(path: Path, data: bytes, *, mode: int | None = None, sync: bool = True) -> None:
@@ -49,7 +49,7 @@ def replace(path: Path, data: bytes, *, mode: int | None = None, sync: bool = Tr
         raise
 
 
-def read_whole(path: Path, most: int = MOST) -> bytes:
+def read_whole(path: Path, most: int = MAX_WHOLE_BYTES) -> bytes:
     """What is in a file. Raises `OSError`: "File too large" for more than `most` bytes.
 
     A name that somebody gives may lead to what never ends (`/dev/zero`).
@@ -173,7 +173,7 @@ def alone(folder: Path, patience: Deadline) -> Iterator[None]:
         while not lock.take(alone=True):
             if patience.passed:
                 raise TimeoutError(errno.ETIMEDOUT, "another process is changing it", str(folder))
-            time.sleep(_LOOK)
+            time.sleep(LOCK_POLL_SECONDS)
         yield
     finally:
         lock.close()

@@ -30,13 +30,15 @@ from chatstream.messages import ChatRequest
 class Arrival(msgspec.Struct, gc=False):
     """What came at `t` (-1.0: now). The receiver may change it.
 
-    `connected`: the request is on the wire. `alive`: a keep-alive came with it.
+    `connected`: the request is on the wire. `alive`: a keep-alive came with it. `stream`: the
+    label of its run, where several are read as one.
     """
 
     events: list[Event] = []
     t: float = -1.0
     connected: bool = True
     alive: bool = False
+    stream: str | None = None
 
 
 Open = Callable[[ChatRequest, CancelToken], Iterator[Arrival]]

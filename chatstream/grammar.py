@@ -13,7 +13,10 @@ from collections.abc import Iterable
 from chatstream.events import Event, Metadata
 
 _ASIDE = ("waiting", "progress", "warning", "usage", "metadata")
-_ANSWER = ("content", "reasoning", "tool_call_delta", "tool_call", "citation", "image")
+_ANSWER = (
+    *("content", "reasoning", "reasoning_data"),
+    *("tool_call_delta", "tool_call", "citation", "image"),
+)
 _TOOLS = ("tool_start", "tool_progress", "tool_output", "tool_complete", "tool_error")
 _END = ("done", "error")
 

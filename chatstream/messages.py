@@ -1,10 +1,22 @@
-"""What we send: messages, tool calls and the request. Plain values, no behaviour."""
+"""What we send: messages made of parts, and the request.
+
+1. A message is a role and its parts, in the order they came. A string stands for one `Text`.
+2. What a server gave with a part (`ProviderData`) goes back unchanged to that server, and to no
+   other.
+3. As JSON, a message has the fields `role`, `content`, `reasoning`, `tool_calls` and `complete`,
+   each left out where it is at its default: `{"role":"user","content":"hi"}`. A message that these
+   fields cannot express also has `parts`, which then hold; the fields repeat what they can, for
+   readers that know no parts.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 ContinuationMethod = Literal[
     "prefill", "stripped_prefill", "continue_final_message", "prefix", "stream", "user_turn"
@@ -19,28 +31,129 @@ ContinuationMethod = Literal[
     user_turn                the model is asked in words
 """
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 
 
-class ToolCall(msgspec.Struct, frozen=True):
+class ProviderData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Fields that a server wants back with a part, such as the signature of its thinking.
+
+    `provider` and `base_url` (its secrets masked) say whose they are.
+    """
+
+    provider: str
+    data: dict[str, Any]
+    base_url: str | None = None
+
+
+class _Part(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
+    """A part of a message."""
+
+
+class Text(_Part, frozen=True, tag="text"):
+    """Text: a question, an answer, a system prompt."""
+
+    text: str
+
+
+class Image(_Part, frozen=True, tag="image", kw_only=True):
+    """An image: `sha256` names bytes that are stored here, or `url` says where they are.
+
+    An image that is stored here needs its `media_type`, such as "image/png".
+    """
+
+    sha256: str | None = None
+    url: str | None = None
+    media_type: str | None = None
+
+
+class Reasoning(_Part, frozen=True, tag="reasoning"):
+    """The model's thinking. The text is empty where the server keeps it to itself."""
+
+    text: str
+    provider_data: ProviderData | None = None
+
+
+class ToolCall(_Part, frozen=True, tag="tool_call"):
     """A call that the model asks for; `arguments` is JSON text."""
 
     id: str
     name: str
     arguments: str
+    provider_data: ProviderData | None = None
 
 
-class Message(msgspec.Struct, omit_defaults=True):
-    """One turn of a conversation.
+class ToolResult(_Part, frozen=True, tag="tool_result"):
+    """What became of the call with this `id`; `is_error`: the tool did not do its work."""
 
-    `complete` is False when the answer broke off; its content is then the exact partial text.
+    id: str
+    name: str
+    content: str
+    is_error: bool = False
+
+
+Part = Text | Image | Reasoning | ToolCall | ToolResult
+
+
+class Message:
+    """One turn of a conversation: a value, which nobody changes.
+
+    `complete` is False when the answer broke off; its parts are then exactly what arrived.
     """
 
-    role: Role
-    content: str = ""
-    reasoning: str = ""
-    tool_calls: list[ToolCall] = []
-    complete: bool = True
+    __slots__ = ("complete", "parts", "role")
+
+    def __init__(
+        self, role: Role, parts: str | Iterable[str | Part] = (), complete: bool = True
+    ) -> None:
+        given = ([parts] if parts else []) if isinstance(parts, str) else parts
+        self.role: Role = role
+        self.parts: tuple[Part, ...] = tuple(
+            Text(it) if isinstance(it, str) else it for it in given
+        )
+        self.complete = complete
+
+    @classmethod
+    def plain(
+        cls,
+        role: Role,
+        content: str = "",
+        reasoning: str = "",
+        tool_calls: Iterable[ToolCall] = (),
+        complete: bool = True,
+    ) -> Message:
+        """A message in the order in which models write: reasoning, text, calls."""
+        thought = [Reasoning(reasoning)] if reasoning else []
+        text = [Text(content)] if content else []
+        return cls(role, [*thought, *text, *tool_calls], complete)
+
+    @property
+    def content(self) -> str:
+        """The text of the message."""
+        return "".join(it.text for it in self.parts if isinstance(it, Text))
+
+    @property
+    def reasoning(self) -> str:
+        """All of the model's thinking."""
+        return "".join(it.text for it in self.parts if isinstance(it, Reasoning))
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The calls that the model asks for."""
+        return [it for it in self.parts if isinstance(it, ToolCall)]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Message):
+            return NotImplemented
+        return self._fields() == other._fields()
+
+    __hash__ = None  # type: ignore[assignment]  # what a server gave may be anything
+
+    def __repr__(self) -> str:
+        cut = "" if self.complete else ", complete=False"
+        return f"Message({self.role!r}, {list(self.parts)!r}{cut})"
+
+    def _fields(self) -> tuple[Role, tuple[Part, ...], bool]:
+        return self.role, self.parts, self.complete
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
@@ -50,7 +163,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     this server has refused; they are left out of the body.
 
     `partial` is the beginning of the answer, which the server is asked to continue by `method`.
-    `stream_id` is the name under which a server that keeps streams keeps this one.
+    `stream_id` is the name under which a server that keeps streams keeps this one. `load_image`
+    reads a stored image by its SHA-256.
     """
 
     model: str
@@ -63,3 +177,68 @@ class ChatRequest(msgspec.Struct, frozen=True):
     partial: str = ""
     stream_id: str | None = None
     method: ContinuationMethod | None = None
+    load_image: Callable[[str], bytes] | None = None
+
+
+# ---- as JSON
+
+
+class _Call(msgspec.Struct):
+    """A call where messages have no parts."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class _Fields(msgspec.Struct, omit_defaults=True):
+    """A message as JSON has it; the third rule above."""
+
+    role: Role
+    content: str = ""
+    reasoning: str = ""
+    tool_calls: list[_Call] = []
+    complete: bool = True
+    parts: tuple[Part, ...] = ()
+
+
+FIELDS = _Fields.__struct_fields__
+"""The names of a message's fields in JSON."""
+
+
+def encode(value: object) -> bytes:
+    """A value as JSON, with the messages in it."""
+    return msgspec.json.encode(value, enc_hook=_to_fields)
+
+
+def decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """A decoder of JSON with messages in it. What it decodes raises `msgspec.ValidationError`."""
+    return msgspec.json.Decoder(kind, dec_hook=_from_fields)
+
+
+def convert(fields: dict[Any, Any]) -> Message:
+    """The message of these fields, which are JSON's. Raises `msgspec.ValidationError`."""
+    return msgspec.convert(fields, Message, dec_hook=_from_fields)
+
+
+def _to_fields(value: Any) -> _Fields:
+    if not isinstance(value, Message):
+        raise TypeError(f"a {type(value).__name__} is not JSON")
+    calls = [_Call(it.id, it.name, it.arguments) for it in value.tool_calls]
+    fields = _Fields(value.role, value.content, value.reasoning, calls, value.complete)
+    if _message(fields) != value:
+        fields.parts = value.parts
+    return fields
+
+
+def _from_fields(kind: type, value: Any) -> Message:
+    if kind is not Message:
+        raise TypeError(f"JSON makes no {kind.__name__}")
+    return _message(msgspec.convert(value, _Fields))
+
+
+def _message(fields: _Fields) -> Message:
+    if fields.parts:
+        return Message(fields.role, fields.parts, fields.complete)
+    calls = [ToolCall(it.id, it.name, it.arguments) for it in fields.tool_calls]
+    return Message.plain(fields.role, fields.content, fields.reasoning, calls, fields.complete)

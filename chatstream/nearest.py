@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-_ALIKE = 0.6  # difflib's own limit
-_ABOUT = 0.03  # how much less alike than the nearest a name may be
-_MOST = 3  # names that are suggested
-_LEAST_BEGINNING = 3  # characters
+_MIN_LIKENESS = 0.6  # difflib's own limit
+_LIKENESS_MARGIN = 0.03  # how much less alike than the nearest a name may be
+_MAX_SUGGESTIONS = 3  # names that are suggested
+_MIN_BEGINNING_CHARACTERS = 3
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
@@ -24,15 +24,19 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
 
     def likeness(other: str) -> float:
         other = _core(other)
-        if len(typed) >= _LEAST_BEGINNING and other.startswith(typed):
+        if len(typed) >= _MIN_BEGINNING_CHARACTERS and other.startswith(typed):
             return 1.0
         matcher.set_seq1(other)
-        quick = matcher.real_quick_ratio() >= _ALIKE and matcher.quick_ratio() >= _ALIKE
+        quick = (
+            matcher.real_quick_ratio() >= _MIN_LIKENESS and matcher.quick_ratio() >= _MIN_LIKENESS
+        )
         return matcher.ratio() if quick else 0.0
 
     scores = {it: likeness(it) for it in known if it != name}
-    limit = max(_ALIKE, max(scores.values(), default=0.0) - _ABOUT)
-    return sorted((it for it in scores if scores[it] >= limit), key=lambda it: -scores[it])[:_MOST]
+    limit = max(_MIN_LIKENESS, max(scores.values(), default=0.0) - _LIKENESS_MARGIN)
+    return sorted((it for it in scores if scores[it] >= limit), key=lambda it: -scores[it])[
+        :_MAX_SUGGESTIONS
+    ]
 
 
 def _core(name: str) -> str:

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from chatstream.events import Error, Event, Fallback, Retry, Warn
 
 MASK = "***"
-_SHORTEST = 4  # characters; a shorter secret would mask words
+_MIN_SECRET_CHARACTERS = 4  # a shorter secret would mask words
 
 # Patterns, compiled when something is to be masked and not at every start.
 _KEY = (
@@ -96,7 +96,11 @@ class Redactor:
         if not secret or secret in self._secrets:
             return
         forms = {secret, secret.strip(), quote(secret, safe="", errors="replace"), unquote(secret)}
-        told = {it for it in forms if len(it) >= _SHORTEST and it.lower() not in _NO_SECRETS}
+        told = {
+            it
+            for it in forms
+            if len(it) >= _MIN_SECRET_CHARACTERS and it.lower() not in _NO_SECRETS
+        }
         known = {*self._secrets, *told}
         self._secrets = tuple(sorted(known, key=len, reverse=True))
 

@@ -6,9 +6,9 @@ import re
 
 from chatstream.redact import redact
 
-_WORD = 300  # characters; longer ones are no paths
-_MESSAGE = 1000
-_AHEAD = 4096  # characters past the end of an excerpt that are redacted with it
+_WORD_CHARACTERS = 300  # a longer word is no path
+_MESSAGE_CHARACTERS = 1000
+_REDACTED_CHARACTERS = 4096  # past the end of an excerpt: a secret may go on there
 
 _NO_BYTE = "[\ud800-\udc7f\udd00-\udfff]"
 """Surrogates that stand for no byte."""
@@ -32,13 +32,20 @@ def encodable(text: str) -> str:
 
 def bounded(text: str) -> str:
     """A message that quotes what somebody wrote, cut where that is longer than anyone reads."""
-    if len(text) <= _WORD:
+    if len(text) <= _WORD_CHARACTERS:
         return text
-    text = re.sub(rf"\S{{{_WORD},}}", lambda word: f"{word[0][:_WORD]}…", text)
-    return text if len(text) <= _MESSAGE else f"{text[:_MESSAGE]}…"
+    long = rf"\S{{{_WORD_CHARACTERS},}}"
+    text = re.sub(long, lambda word: f"{word[0][:_WORD_CHARACTERS]}…", text)
+    return text if len(text) <= _MESSAGE_CHARACTERS else f"{text[:_MESSAGE_CHARACTERS]}…"
+
+
+def counted(number: int, noun: str, *, commas: bool = False) -> str:
+    """`1 token`, `2 tokens`, or with `commas` also `2,000 tokens`. The plural ends in "s"."""
+    shown = f"{number:,}" if commas else str(number)
+    return f"{shown} {noun}" if number == 1 else f"{shown} {noun}s"
 
 
 def excerpt(text: str, limit: int = 200) -> str:
     """The start of a text, on one line; redacted first, for no rule knows half a secret."""
-    line = redact(" ".join(text.split())[: limit + _AHEAD])
+    line = redact(" ".join(text.split())[: limit + _REDACTED_CHARACTERS])
     return line if len(line) <= limit else line[: limit - 1] + "…"

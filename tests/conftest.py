@@ -5,6 +5,7 @@ no clock, and what measures time runs alone.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,10 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("chatstream")
+
+# A shell lets what it starts in the background ignore Ctrl+C, and so would every client of ours.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstream.accumulate import Accumulator
 from chatstream.api import stream
 from chatstream.cancel import CancelToken
 from chatstream.clock import monotonic
@@ -23,6 +22,7 @@ from chatstream.recovery.watchdog import TOKENS, Limits, watchdog
 from chatstream.stages.journal import journal
 from chatstream.stages.seal import seal
 from chatstream.stages.thinking import thinking
+from chatstream.transcript import Transcript
 from tests.support.answers import WORDS, whole
 from tests.support.loopback import Script
 
@@ -98,7 +98,7 @@ def test_a_continuation_in_bursts_repeats_nothing(cut: int, sizes: list[int]) ->
             raise Truncated("cut")
         yield from bursts(list(text), sizes)  # from the beginning again
 
-    whole_answer = Accumulator()
+    whole_answer = Transcript()
     plan = Plan("continue", "prefill")
     asked = retry(source, Attempts(1), plan, lambda: 0.0, lambda _token, _seconds: True)
     for event in singly(asked(REQUEST, CancelToken())):
@@ -124,7 +124,7 @@ def test_a_burst_is_a_model_that_speaks() -> None:
     def second(_request: ChatRequest, _token: CancelToken) -> Iterator[Event]:
         yield Burst([Content("new")])
 
-    answer = Accumulator()
+    answer = Transcript()
     asked = fallback([("a", first), ("b", second)], Attempts(0), after_text=True, clock=monotonic)
     for event in singly(asked(REQUEST, CancelToken())):
         answer.add(event)

@@ -17,9 +17,13 @@ BARE = ev.Stats(0.0, 0)
 SAMPLES: list[ev.AnyEvent] = [
     ev.Metadata(seq=0, t=0.0, version=1, run="r", started_at="2026-01-01T00:00:00.000Z"),
     ev.Metadata(provider="p", model="m", request_id="q", attempt=2, restart=True),
+    ev.Metadata(run="r", labels=ev.Labels(project="p", agent="a")),
+    ev.Content("a", stream="qwen3:4b"),
     ev.Content("é日😀\u2028\x1b\x00\n"),
     ev.Reasoning("r", seq=7, t=1.25),
+    ev.ReasoningData(provider_data={"signature": "é=="}),
     ev.ToolCallDelta("i", "n", '{"x":'),
+    ev.ToolCall("i", "n", "{}", {"extra_content": {"x": [1, None]}}),
     ev.ToolCall("i", "n", "{}"),
     ev.Citation("https://a.example/1", "A", 1),
     ev.Citation("u"),

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from chatstream.events import Content
-from chatstream.fences import DEEPEST, Fence, Fences, closes, info_of, may_begin, opening
+from chatstream.fences import MAX_CONTAINERS, Fence, Fences, closes, info_of, may_begin, opening
 from chatstream.recovery.seam import _in_code
 from chatstream.sinks.accessible import Sentences
 from chatstream.sinks.blocks import Blocks, _Fenced
@@ -94,7 +94,7 @@ def test_the_lines_of_a_text_are_judged_as_its_blocks_are() -> None:
 def test_marks_within_the_deepest_container_are_text() -> None:
     fences = Fences()
     fences.line(">" * 100_000)
-    assert len(fences._containers) == DEEPEST
+    assert len(fences._containers) == MAX_CONTAINERS
 
 
 @pytest.mark.parametrize("text", SITUATIONS)

@@ -85,7 +85,7 @@ def wait():
 """,
     "SocketHandle.wait": """
 import chatstream.transport.connection as connection
-connection.TICK = 0.003
+connection.POLL_SECONDS = 0.003
 def wait():
     connection.SocketHandle().wait()
 """,

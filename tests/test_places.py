@@ -22,8 +22,8 @@ import chatstream
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.doctor.examine import examine
+from chatstream.engine.resolve import resolve
 from chatstream.engine.services import awaited, model_names
-from chatstream.engine.settings import resolve
 from chatstream.errors import ChatstreamError
 from chatstream.messages import Message
 from chatstream.store.journal import Journal, RequestRecord

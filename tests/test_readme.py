@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from chatstream.engine.settings import resolve
+from chatstream.engine.resolve import resolve
 from chatstream.providers.demo import ANSWER
 from chatstream.store.place import state_folder
 from tests.support.client import COMMAND, run_here
@@ -68,6 +68,7 @@ RULES = (
     Rule(r"chatstream ask .*--save-code src/", makes="src"),
     Rule(r"chatstream ask .*--save-images \. ", makes="image-1.bin"),
     Rule(r"chatstream ask .*--(theme|notify) ", shows="print", terminal=True),
+    Rule(r"chatstream ask (-c|--at|--edit) ", shows="Hello from the demo"),
     Rule(r'(git diff \| )?chatstream (ask |")', shows="An answer"),
     Rule(r"chatstream models ", shows="llama3.2"),
     Rule(r"chatstream resume( |$)", shows=ANSWER),

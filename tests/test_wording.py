@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from chatstream.wording import bounded, encodable
+from chatstream.wording import bounded, counted, encodable
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,9 @@ def test_a_message_stays_readable_whatever_it_quotes() -> None:
     assert bounded(f"{path} is not there") == f"{path} is not there"
     assert bounded(f"no {'9' * 5000} is there") == f"no {'9' * 300}… is there"
     assert len(bounded("word " * 5000)) == 1001
+
+
+def test_one_thing_is_one_and_no_things_are_several() -> None:
+    assert [counted(n, "token") for n in (0, 1, 2)] == ["0 tokens", "1 token", "2 tokens"]
+    assert [counted(n, "line", commas=True) for n in (1, 2000)] == ["1 line", "2,000 lines"]
+    assert counted(2000, "token") == "2000 tokens"

@@ -17,6 +17,7 @@
     steal         the CPU time that a hypervisor took away
     saved         results kept under a name
     truth         a server that knows when it sent what; `selftest` measures this installation by it
+    request       what the command line asks for, checked before anything is measured
     session       a benchmark from end to end: what is shown and kept after each run
 
 All of it is about `result.Result`, the values that are exported.

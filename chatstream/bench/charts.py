@@ -1,7 +1,7 @@
 """The plots of a result as SVG, for a page of HTML.
 
 Each plot is a `<figure>` with a title and a description in words, which says all that it shows.
-Steps that are too small to see are left out, and so are timelines beyond `TIMELINES`.
+Steps that are too small to see are left out, and so are timelines beyond `MAX_TIMELINES`.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 
-from chatstream.bench.layout import count, name, number, seconds
+from chatstream.bench.layout import name, number, seconds
 from chatstream.bench.metrics import failed, values_of
 from chatstream.bench.plots import Scale, scale_of
 from chatstream.bench.result import OK, Arm, Result
+from chatstream.wording import counted
 
-TIMELINES = 40
+MAX_TIMELINES = 40
 """Runs whose arrivals are drawn; more lines than that hide each other."""
 
-Tell = Callable[[float], str]
-Axis = tuple[Scale, Tell]
+Format = Callable[[float], str]
+Axis = tuple[Scale, Format]
 
 NOTHING = "\u2013"  # an en dash
 _LEFT, _TOP, _WIDE, _HIGH = 58, 26, 404, 214
 """Where a plot draws, and how much, in a view box of 480 x 280; around it is room for labels."""
 
-_SLOT = 40
+_MIN_SLOT_PIXELS = 40
 """The least height of an arm that stands beside others."""
 
 _MARKS = ("m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0", "m-3-3h6v6h-6", "m0-4l4 7h-8", "m0-4l4 4-4 4-4-4")
@@ -63,22 +64,22 @@ def drawn(result: Result) -> Iterator[str]:
     )
 
 
-def _side_by_side(title: str, arms: list[Arm], metric: str, tell: Tell) -> str:
+def _side_by_side(title: str, arms: list[Arm], metric: str, shown: Format) -> str:
     """A bar for each arm, as long as its median, with the 95 % interval across its end."""
     found = [(arm, it) for arm in arms for it in arm.summaries if it.metric == metric and it.n]
     ends = [it.median if it.high is None else it.high for _, it in found if it.median is not None]
     if not ends:
         return ""
     scale = Scale(0.0, max(ends) or 1.0, False)
-    slot = max(_SLOT, _HIGH / len(found))
-    marks, told = [], []
+    slot = max(_MIN_SLOT_PIXELS, _HIGH / len(found))
+    marks, words = [], []
     for at, (arm, it) in enumerate(found):
         top = _TOP + at * slot
         colour = arms.index(arm) % 6
-        median = "failed" if it.median is None else tell(it.median)
+        median = "failed" if it.median is None else shown(it.median)
         label = escaped(f"{name(arm.name, 40)}: {median}")
         marks.append(f'<text x="{_LEFT}" y="{top + 12:.1f}" class="name">{label}</text>')
-        told.append(f"{arm.name}: median {median}, 95 % {interval(it.low, it.high, tell)}.")
+        words.append(f"{arm.name}: median {median}, 95 % {interval(it.low, it.high, shown)}.")
         if it.median is None:
             continue
         long, y = _x(scale, it.median) - _LEFT, top + 18
@@ -87,7 +88,7 @@ def _side_by_side(title: str, arms: list[Arm], metric: str, tell: Tell) -> str:
             end = scale.high if it.high is None else it.high
             span = f"M{_x(scale, it.low):.1f} {y + 6:.1f}H{_x(scale, end):.1f}"
             marks.append(_path(f"a{colour} range", span))
-    return _plot(title, " ".join(told), (scale, tell), None, marks, slot * len(found))
+    return _plot(title, " ".join(words), (scale, shown), None, marks, slot * len(found))
 
 
 def _histogram(title: str, arms: list[list[float]]) -> str:
@@ -97,17 +98,17 @@ def _histogram(title: str, arms: list[list[float]]) -> str:
     if scale is None:
         return ""
     bins = min(60, math.ceil(2 * max(map(len, arms)) ** (1 / 3)) | 1)
-    counted = [Counter(min(bins - 1, int(scale.share(it) * bins)) for it in its) for its in arms]
-    up = Scale(0.0, max(max(it.values(), default=0) for it in counted), False)
+    bars = [Counter(min(bins - 1, int(scale.share(it) * bins)) for it in its) for its in arms]
+    up = Scale(0.0, max(max(it.values(), default=0) for it in bars), False)
     marks = []
-    for at, counts in enumerate(counted):
+    for at, counts in enumerate(bars):
         outline = ""
         for n in range(bins):
             top = _y(up, counts[n]) - 2 * bool(counts[n])  # one among thousands is seen too
             outline += f"V{top:.1f}H{_LEFT + (n + 1) * _WIDE / bins:.1f}"
         marks.append(_path(f"a{at % 6} area", f"M{_LEFT} {_TOP + _HIGH}{outline}V{_TOP + _HIGH}z"))
-    told = f"{count(sum(map(len, arms)), 'value')}, {interval(scale.low, scale.high, seconds)}."
-    return _plot(title, told, (scale, seconds), (up, whole), marks)
+    words = f"{counted(sum(map(len, arms)), 'value')}, {interval(scale.low, scale.high, seconds)}."
+    return _plot(title, words, (scale, seconds), (up, whole), marks)
 
 
 def _ecdf(arms: list[Arm], ttfts: list[list[float]]) -> str:
@@ -116,7 +117,7 @@ def _ecdf(arms: list[Arm], ttfts: list[list[float]]) -> str:
     if scale is None:
         return ""
     up = Scale(0.0, 1.0, False)
-    marks, told = [], ["The share of runs whose first token had arrived by that time."]
+    marks, words = [], ["The share of runs whose first token had arrived by that time."]
     for at, (arm, values) in enumerate(zip(arms, ttfts, strict=True)):
         finite = sorted(it for it in values if math.isfinite(it))
         points = [(_x(scale, it), _y(up, n / len(values))) for n, it in enumerate(finite, 1)]
@@ -129,9 +130,11 @@ def _ecdf(arms: list[Arm], ttfts: list[list[float]]) -> str:
                 middle = f"M{_x(scale, it.median):.1f} {y:.1f}{_MARKS[at % 4]}"
                 marks += [_path(f"a{at % 6} range", span), _path(f"a{at % 6} mark", middle)]
                 between = interval(it.low, it.high, seconds)
-                told.append(f"Median of {arm.name}: {seconds(it.median)}, 95 % interval {between}.")
+                words.append(
+                    f"Median of {arm.name}: {seconds(it.median)}, 95 % interval {between}."
+                )
     return _plot(
-        "TTFT: share of runs", " ".join(told), (scale, seconds), (up, "{:.0%}".format), marks
+        "TTFT: share of runs", " ".join(words), (scale, seconds), (up, "{:.0%}".format), marks
     )
 
 
@@ -160,8 +163,8 @@ def _timelines(result: Result) -> str:
     got = [it for it in result.samples if it.arrivals]
     if not got:
         return ""
-    step = max(1, len(got) / TIMELINES)
-    shown = [got[int(n * step)] for n in range(min(len(got), TIMELINES))]
+    step = max(1, len(got) / MAX_TIMELINES)
+    shown = [got[int(n * step)] for n in range(min(len(got), MAX_TIMELINES))]
     scale = Scale(0.0, max(1e-6, *(max(it.arrivals) for it in shown)), False)
     up = Scale(0.0, max(1, *(sum(it.deltas_at) for it in shown)), False)
     colours = {arm.name: at % 6 for at, arm in enumerate(result.arms)}
@@ -176,7 +179,7 @@ def _timelines(result: Result) -> str:
             y = _y(up, sums[before - 1] if 0 < before <= len(sums) else 0)
             end = min(stall.at + stall.seconds, scale.high)
             stalls += f"M{_x(scale, min(stall.at, end)):.1f} {y:.1f}H{_x(scale, end):.1f}"
-    words = f"Each line is one run. {len(shown)} of {count(len(got), 'run')} are shown, "
+    words = f"Each line is one run. {len(shown)} of {counted(len(got), 'run')} are shown, "
     words += "at even intervals. "
     words += "Cold runs are dashed, stalls are thick."
     marks.append(_path("stall", stalls))
@@ -221,13 +224,13 @@ def _plot(
     grid = []
     if y is not None:
         for value in _ticks(y[0], y[1] is whole):
-            at, told = _y(y[0], value), escaped(y[1](value))
+            at, tick = _y(y[0], value), escaped(y[1](value))
             grid.append(_path("grid", f"M{_LEFT} {at:.1f}h{_WIDE}"))
-            grid.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" class="end">{told}</text>')
+            grid.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" class="end">{tick}</text>')
     for value in _ticks(x[0], x[1] is whole):
-        at, told = _x(x[0], value), escaped(x[1](value))
+        at, tick = _x(x[0], value), escaped(x[1](value))
         grid.append(_path("grid", f"M{at:.1f} {_TOP + high:g}v5"))
-        grid.append(f'<text x="{at:.1f}" y="{_TOP + high + 19:g}">{told}</text>')
+        grid.append(f'<text x="{at:.1f}" y="{_TOP + high + 19:g}">{tick}</text>')
     return (
         f'<figure><svg viewBox="0 0 480 {_TOP + high + 40:g}" role="img" '
         f'aria-labelledby="{label} {label}-words">'
@@ -254,11 +257,11 @@ def escaped(text: str) -> str:
     return markup.escape(seen)
 
 
-def interval(low: float | None, high: float | None, tell: Tell) -> str:
+def interval(low: float | None, high: float | None, shown: Format) -> str:
     """From where to where, in words; an end that is None is infinite."""
     if low is None:
         return NOTHING
-    return f"{tell(low)} to {'∞' if high is None else tell(high)}"
+    return f"{shown(low)} to {'∞' if high is None else shown(high)}"
 
 
 def whole(value: float) -> str:

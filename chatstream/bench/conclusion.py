@@ -1,7 +1,7 @@
 """A result in one plain sentence: what was measured, how sure it is, and which arm is faster.
 
-1. Pure: a result in, text out. Names in it are still as the server gave them; who shows the
-   sentence cleans or escapes it.
+1. Pure: a result in, text out. Names in it are still as the server gave them; the caller
+   cleans or escapes the sentence.
 2. A difference is stated only where `verdict.between` is sure of it. Otherwise the sentence says
    that these runs show none.
 3. More than two arms: the best one is named, in comparison with the second best.
@@ -14,16 +14,17 @@ from collections.abc import Sequence
 
 from chatstream.bench import stats
 from chatstream.bench.figures import figure, is_approximate, runs_of, summaries_of
-from chatstream.bench.layout import TIMES, count, name
+from chatstream.bench.layout import TIMES, name
 from chatstream.bench.metrics import failed, samples_of, values_of
 from chatstream.bench.result import Arm, Comparison, Result
 from chatstream.bench.verdict import between
+from chatstream.wording import counted
 
-NAME = 40
+NAME_CELLS = 40
 """Cells of an arm's name."""
 
-POOR = 10
-"""Percent of a median beyond which it is not well known."""
+POOR_PERCENT = 10
+"""The half width of a median's interval, in percent, above which the median is not well known."""
 
 NO_DIFFERENCE = "these runs show no difference"
 
@@ -59,24 +60,24 @@ def _alone(result: Result, arm: Arm) -> str:
     by = summaries_of(arm)
     start, pace = by.get("ttft"), by.get("tokens_per_second")
     if start is None or start.median is None:
-        return f"{_who(arm)} failed {failures} of {count(len(warm), 'run')}."
+        return f"{_who(arm)} failed {failures} of {counted(len(warm), 'run')}."
     known = stats.precision(values_of("ttft", samples))
     sure = "" if known is None or math.isinf(known) else f", {_known(known)},"
-    told = f"{_who(arm)} sends its first token after {figure('ttft', start.median)}{sure}"
+    text = f"{_who(arm)} sends its first token after {figure('ttft', start.median)}{sure}"
     if pace is not None and pace.median:
         speed = figure("tokens_per_second", pace.median, is_approximate(runs_of(result, arm)))
-        told += f" and then {speed} tokens/s"
-    basis = [f"median of {count(start.n, 'run')}" if start.n > 1 else "1 run"]
+        text += f" and then {speed} tokens/s"
+    basis = [f"median of {counted(start.n, 'run')}" if start.n > 1 else "1 run"]
     if known is None:
         basis[0] += ", too few for a confidence interval"
     if failures:
         basis[0] += f", {failures} of which failed"
-    return f"{told.rstrip(',')} ({'; '.join([*basis, _timed(result, [arm])])})."
+    return f"{text.rstrip(',')} ({'; '.join([*basis, _timed(result, [arm])])})."
 
 
 def _known(share: float) -> str:
     percent = 100 * share
-    if percent > POOR:
+    if percent > POOR_PERCENT:
         return f"known only to within {math.ceil(percent)} %"
     return f"known to within {math.ceil(10 * percent) / 10:g} %"
 
@@ -88,15 +89,15 @@ def _together(result: Result, arms: Sequence[Arm]) -> str:
     starts, paces = _ranked(result, arms, "ttft"), _ranked(result, arms, "tpot")
     two = {arm.name for arm in starts[:2]}
     if max(len(starts), len(paces)) < 2:
-        told = f"{_who(arms[0])} and {_who(arms[1])} have no figure in common"
+        text = f"{_who(arms[0])} and {_who(arms[1])} have no figure in common"
     elif len(arms) == 2:
-        told = _two(result, starts, paces)
+        text = _two(result, starts, paces)
     elif min(len(starts), len(paces)) < 2 or two == {arm.name for arm in paces[:2]}:
-        told = f"The best two of {len(arms)}: {_two(result, starts, paces)}"
+        text = f"The best two of {len(arms)}: {_two(result, starts, paces)}"
     else:
-        told = f"Of {len(arms)} arms, {_best(result, starts, 'ttft')}"
-        told += f"; {_best(result, paces, 'tpot')}"
-    return f"{told}; {_timed(result, arms)}."
+        text = f"Of {len(arms)} arms, {_best(result, starts, 'ttft')}"
+        text += f"; {_best(result, paces, 'tpot')}"
+    return f"{text}; {_timed(result, arms)}."
 
 
 def _ranked(result: Result, arms: Sequence[Arm], metric: str) -> list[Arm]:
@@ -112,33 +113,33 @@ def _two(result: Result, starts: list[Arm], paces: list[Arm]) -> str:
     decided_by_pace = (faster and not sooner) or len(starts) < 2
     first, second = map(_who, (paces if decided_by_pace else starts)[:2])
     if sooner:
-        told = f"{first} is {_times(start)} {_WORDS['ttft'][0]}"
+        text = f"{first} is {_times(start)} {_WORDS['ttft'][0]}"
         if faster and paces[0] is starts[0]:
-            return f"{told} and {_times(pace)} {_WORDS['tpot'][0]} than {second}"
-        told += f" than {second}"
+            return f"{text} and {_times(pace)} {_WORDS['tpot'][0]} than {second}"
+        text += f" than {second}"
         if faster:
-            return f"{told}, but then {_times(pace)} slower"
+            return f"{text}, but then {_times(pace)} slower"
         if pace is not None:
-            told += (
+            text += (
                 ", and then as fast" if pace.verdict == "SAME" else f"; after that, {NO_DIFFERENCE}"
             )
-        return told
+        return text
     if faster:
-        told = f"{first} is {_times(pace)} {_WORDS['tpot'][0]} than {second}"
+        text = f"{first} is {_times(pace)} {_WORDS['tpot'][0]} than {second}"
         if start is not None:
             same = start.verdict == "SAME"
-            told += f"; up to the first token, {'they are equal' if same else NO_DIFFERENCE}"
-        return told
+            text += f"; up to the first token, {'they are equal' if same else NO_DIFFERENCE}"
+        return text
     judged = [it for it in (start, pace) if it is not None]
     if judged and all(it.verdict == "SAME" for it in judged):
         return f"{first} and {second} are equally fast"
     more = max((it.more_runs or 0 for it in judged), default=0)
-    told = f"{first} and {second}: {NO_DIFFERENCE}"
-    return told + (f" (about {count(more, 'more run')} might show one)" if more else "")
+    text = f"{first} and {second}: {NO_DIFFERENCE}"
+    return text + (f" (about {counted(more, 'more run')} might show one)" if more else "")
 
 
 def _best(result: Result, ranked: list[Arm], metric: str) -> str:
-    """The best of several, if these runs can tell it from the second best."""
+    """The best of several, if these runs can distinguish it from the second best."""
     better, best, what = _WORDS[metric]
     first, second = map(_who, ranked[:2])
     judged = _judged(result, ranked, metric)
@@ -171,7 +172,7 @@ def _times(it: Comparison | None) -> str:
 
 
 def _who(arm: Arm) -> str:
-    return name(arm.name, NAME)
+    return name(arm.name, NAME_CELLS)
 
 
 def _timed(result: Result, arms: Sequence[Arm]) -> str:

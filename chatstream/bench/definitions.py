@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import textwrap
 
-from chatstream.bench.measure import STALL, STALL_GAPS
+from chatstream.bench.measure import MIN_STALL_SECONDS, STALL_MEDIAN_GAPS
 from chatstream.bench.stats import fewest_for
-from chatstream.bench.verdict import CPU_LIMIT, LAG_CEILING, LAG_LIMIT, LAG_SHARE
+from chatstream.bench.verdict import (
+    CPU_LIMIT_SHARE,
+    LAG_CEILING_SECONDS,
+    LAG_LIMIT_SECONDS,
+    LAG_SHARE,
+)
 
-_INDENT = 4
+_INDENT_COLUMNS = 4
 
 DEFINITIONS: dict[str, str] = {
     "t0": (
@@ -61,8 +66,8 @@ DEFINITIONS: dict[str, str] = {
     ),
     "duration": "Time to the last token.",
     "stall": (
-        f"A gap over {STALL * 1000:.0f} ms and over {STALL_GAPS} x the median gap of its run. "
-        "Each stall is reported with its start and its length."
+        f"A gap over {MIN_STALL_SECONDS * 1000:.0f} ms and over {STALL_MEDIAN_GAPS} x the median "
+        "gap of its run. Each stall is reported with its start and its length."
     ),
     "status": (
         "How a run ended. ok: the protocol's own end mark arrived. truncated: the stream ended "
@@ -114,10 +119,10 @@ DEFINITIONS: dict[str, str] = {
     "client": (
         "Whether this machine was fast enough for its figures to be trusted. CLIENT-BOUND: the "
         "99th percentile of lag is over its limit, or this program used more than "
-        f"{CPU_LIMIT:.0%} of one core. The figures may then describe this machine rather than the "
-        f"server. The limit for lag is {LAG_LIMIT * 1000:g} ms or {LAG_SHARE:.0%} of the median "
-        f"gap, whichever is larger, and at most {LAG_CEILING * 1000:g} ms. TRUSTED: neither limit "
-        "was exceeded."
+        f"{CPU_LIMIT_SHARE:.0%} of one core. The figures may then describe this machine rather "
+        f"than the server. The limit for lag is {LAG_LIMIT_SECONDS * 1000:g} ms or "
+        f"{LAG_SHARE:.0%} of the median gap, whichever is larger, and at most "
+        f"{LAG_CEILING_SECONDS * 1000:g} ms. TRUSTED: neither limit was exceeded."
     ),
 }
 """Each term and its definition; each uses only terms that come before it."""
@@ -127,7 +132,7 @@ def explain(width: int = 80) -> list[str]:
     """The definitions as lines of at most `width` columns, for a terminal."""
     lines: list[str] = []
     for term, text in DEFINITIONS.items():
-        indent = " " * _INDENT
+        indent = " " * _INDENT_COLUMNS
         lines += [
             term,
             *textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent),

@@ -1,7 +1,7 @@
 """The figures of a result, as they stand on a screen.
 
-1. A dash is a figure that is not there; "≈" one that hangs on a count of tokens that the server
-   did not tell. A figure that failed runs have made infinite reads "failed".
+1. A dash is a figure that is not there; "≈" one that depends on a count of tokens that the
+   server did not report. A figure that failed runs have made infinite reads "failed".
 2. All of this is about whole runs that are not cold.
 """
 
@@ -19,14 +19,14 @@ from chatstream.bench.result import OK, Arm, Result, Sample, Summary
 NONE = "\u2013"  # an en dash
 
 COUNTED = frozenset({"tpot", "tokens_per_second"})
-"""The metrics that hang on N."""
+"""The metrics that depend on N."""
 
 PERCENTILES = {
     name: stats.fewest_for(q) for name, q in (("p90", 0.9), ("p95", 0.95), ("p99", 0.99))
 }
 """With the least n that each one needs."""
 
-END_TOKENS = 1.05
+MAX_UNBUNDLED_TOKENS = 1.05
 """Tokens per arrival up to which there are no bundles: an end token is counted and never sent."""
 
 
@@ -154,14 +154,14 @@ def parts_of(runs: Sequence[Sample]) -> Parts:
 def per_arrival(runs: Sequence[Sample]) -> str | None:
     """Tokens per arrival; None where each arrival brought one, or nothing is known.
 
-    Answers that came in one piece say nothing of it.
+    Answers that came in one piece say nothing about it.
     """
     known = [(it.tokens, it) for it in runs if it.tokens and it.deltas and len(it.deltas_at) > 1]
     if not known:
         return None
     mean = sum(n for n, _ in known) / sum(len(it.deltas_at) for _, it in known)
     most = max(max(it.deltas_at) * n / it.deltas for n, it in known)
-    if mean < END_TOKENS and all(max(it.deltas_at) == 1 for _, it in known):
+    if mean < MAX_UNBUNDLED_TOKENS and all(max(it.deltas_at) == 1 for _, it in known):
         return None
     counted = is_approximate(runs)
     shared = counted or any(n != it.deltas for n, it in known)

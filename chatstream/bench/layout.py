@@ -15,7 +15,7 @@ Role = Literal["", "bold", "dim", "good", "bad", "warn"]
 Span = tuple[str, Role]
 Line = list[Span]
 
-INDENT = 10
+LABEL_COLUMNS = 10
 """Columns of the label at the start of a line."""
 
 TIMES = "\u00d7"
@@ -47,11 +47,6 @@ def seconds(value: float) -> str:
         if size * factor < 999.5:
             return f"{number(value * factor)} {unit}"
     return f"{number(value)} s"
-
-
-def count(n: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 # ---- text
@@ -128,30 +123,30 @@ def said(
 ) -> list[Line]:
     """The parts behind a label, on as many lines as they need, at most `most`.
 
-    A part that fits no line is broken between its words.
+    A part that fits no line is broken between span_role words.
     """
-    lines: list[Line] = [[(f"{label:<{INDENT}}", role)]]
-    room = width - INDENT
-    for text, its in _fitting(parts, room):
+    lines: list[Line] = [[(f"{label:<{LABEL_COLUMNS}}", role)]]
+    room = width - LABEL_COLUMNS
+    for text, span_role in _fitting(parts, room):
         first = len(lines[-1]) == 1
         if not first and len(joint) + cells(text) > room:
             if len(lines) == most:
-                lines[-1].append((" …", its))
+                lines[-1].append((" …", span_role))
                 break
-            lines.append([(" " * INDENT, "")])
-            room, first = width - INDENT, True
-        lines[-1] += [(text, its)] if first else [(joint, "dim"), (text, its)]
+            lines.append([(" " * LABEL_COLUMNS, "")])
+            room, first = width - LABEL_COLUMNS, True
+        lines[-1] += [(text, span_role)] if first else [(joint, "dim"), (text, span_role)]
         room -= cells(text) + (0 if first else len(joint))
     return lines
 
 
 def _fitting(parts: Sequence[Span], room: int) -> Iterable[Span]:
-    for text, its in parts:
+    for text, span_role in parts:
         if cells(text) <= room or room < 1:
-            yield text, its
+            yield text, span_role
         else:
             wrapped = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
-            yield from ((line, its) for line in wrapped)
+            yield from ((line, span_role) for line in wrapped)
 
 
 def prose(label: str, text: str, role: Role, width: int, *, most: int = 3) -> list[Line]:

@@ -1,14 +1,14 @@
 """What one run was: the events and the trace of a request become a `Sample`.
 
-`Taking` notes what passes and does nothing else, since it stands in the measured path;
+`Taking` notes what passes and does nothing else, because it is in the measured path;
 `sample_of` makes the figures once the run has ended. The rules:
 
 1. A *delta* is an event that brings at least one generated token: a piece of the answer, of the
    reasoning or of a tool call's arguments, the name that begins a call, a whole call. Nothing
    else that a server sends is one.
 2. An *arrival* is one receive instant with at least one delta. Latencies are those of arrivals.
-3. N comes from the server where it tells it, see `_count`; how many of them the first arrival
-   brought nobody tells, see `first_tokens`.
+3. N comes from the server if it reports it, see `_count`. No server reports how many tokens the
+   first arrival brought, see `first_tokens`.
 4. A run that failed keeps what had arrived. Its usage is not of a whole answer and is left out.
 """
 
@@ -41,10 +41,10 @@ from chatstream.events import (
 from chatstream.flow import Arrival, Finish, close
 from chatstream.timing import Receipt, Trace
 
-STALL = 0.250
-"""Seconds: no shorter gap is a stall; a pause of less hardly shows."""
+MIN_STALL_SECONDS = 0.250
+"""No shorter gap is a stall, because it is hardly noticed."""
 
-STALL_GAPS = 8
+STALL_MEDIAN_GAPS = 8
 """A stall is also longer than this many median gaps: a slow model does not stall at each token."""
 
 
@@ -52,7 +52,7 @@ class Taking:
     """What passed in one run. `raw` and `answer` are stages, each for one pass.
 
     `raw` goes over what the server sent. `answer` goes over that after the model's thinking was
-    told from its answer; it tells when the answer began and whether any thinking was shown.
+    separated from its answer; it notes when the answer began and whether thinking was shown.
     """
 
     def __init__(self) -> None:
@@ -235,12 +235,12 @@ def stalls_of(arrivals: list[float]) -> list[Stall]:
     gaps = [b - a for a, b in pairwise(arrivals)]
     if not gaps:
         return []
-    limit = max(STALL, STALL_GAPS * median(gaps))
+    limit = max(MIN_STALL_SECONDS, STALL_MEDIAN_GAPS * median(gaps))
     return [Stall(at, gap) for at, gap in zip(arrivals, gaps, strict=False) if gap > limit]
 
 
 def _lag(receipt: Receipt, deltas: int) -> float:
-    """Seconds that this process was late to what it read, at most.
+    """How late this process was at most to what it read, in seconds.
 
     The kernel keeps only the time of the last of several packets that it has merged: the others
     may have waited since the socket was last seen empty. Without its times, all of them may.

@@ -1,8 +1,8 @@
 """The table of the metrics of a run, and the summaries of an arm.
 
 A cold run enters no value. A run that failed counts exactly once, as the worst that its metric
-knows: infinite where lower is better, 0 where higher is. A run that was cancelled says nothing of
-the server, so it counts nowhere. Times are in seconds.
+knows: infinite where lower is better, 0 where higher is. A run that was cancelled says nothing
+about the server, so it counts nowhere. Times are in seconds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 def _known(*parts: float | None) -> list[float]:
-    """The sum as the one value; none where a part is missing."""
+    """The sum as the only value; no value where a part is missing."""
     known = [part for part in parts if part is not None]
     return [math.fsum(known)] if len(known) == len(parts) else []
 
@@ -63,7 +63,7 @@ METRICS: dict[str, Metric] = {
 
 
 def failed(sample: Sample) -> bool:
-    """Whether the run failed: it is not ok, and it was not the user who ended it."""
+    """Whether the run failed: it is not ok, and the user did not end it."""
     return sample.status not in (OK, CANCELLED)
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from chatstream.bench.charts import NOTHING, drawn, escaped, interval, legend, whole
 from chatstream.bench.conclusion import conclusion
-from chatstream.bench.layout import clean, count, number, seconds
+from chatstream.bench.layout import clean, number, seconds
 from chatstream.bench.metrics import METRICS, failed
 from chatstream.bench.result import (
     Arm,
@@ -30,11 +30,12 @@ from chatstream.bench.result import (
     encode,
 )
 from chatstream.bench.verdict import BASELINE
+from chatstream.wording import counted
 
-FAILURES = 20
+MAX_FAILURES = 20
 """Failed runs in their table."""
 
-ARRIVALS = 100_000
+MAX_ARRIVALS = 100_000
 """Arrivals in the raw data, about 5 MB; later runs keep their other figures only."""
 
 VERDICTS = {
@@ -91,7 +92,7 @@ svg .end{text-anchor:end}svg .name{fill:var(--text);text-anchor:start}
 def html(result: Result) -> str:
     """The page."""
     colour, words = _verdict(result)
-    about = f"{result.started_at} · {count(len(result.samples), 'run')} in "
+    about = f"{result.started_at} · {counted(len(result.samples), 'run')} in "
     about += f"{seconds(result.elapsed)} · chatstream {result.chatstream}"
     client = f" · client {result.client.verdict}" if result.client else ""
     return f"""<!doctype html>
@@ -149,10 +150,10 @@ def _side_by_side(arms: list[Arm]) -> str:
     for metric in dict.fromkeys(it for summaries in by for it in summaries):
         row = [_label(metric)]
         for it in (summaries.get(metric) for summaries in by):
-            tell = partial(_figure, metric)
+            shown = partial(_figure, metric)
             median = "∞" if it is not None and it.failed and it.median is None else None
-            row.append(NOTHING if it is None else median or tell(it.median))
-            row.append(NOTHING if it is None else interval(it.low, it.high, tell))
+            row.append(NOTHING if it is None else median or shown(it.median))
+            row.append(NOTHING if it is None else interval(it.low, it.high, shown))
         rows.append(row)
     head = ["Metric", *(text for arm in arms for text in (arm.name, "95 % interval"))]
     return _table("Medians", head, rows)
@@ -172,7 +173,7 @@ def _comparisons(comparisons: list[Comparison], baseline: str) -> str:
         ratio = NOTHING if it.ratio is None else f"{it.ratio:.3f}"
         between = interval(it.low, it.high, "{:.3f}".format)
         p = NOTHING if it.p is None else f"{it.p:.3g}"
-        more = f", about {count(it.more_runs, 'more run')} would decide" if it.more_runs else ""
+        more = f", about {counted(it.more_runs, 'more run')} would decide" if it.more_runs else ""
         rows.append(
             (_label(it.metric), it.arm, it.against, old, new, ratio, between, p, it.verdict + more)
         )
@@ -192,19 +193,19 @@ def _gates(gates: list[Gate]) -> str:
 
 def _summaries(arm: Arm, samples: list[Sample]) -> str:
     about = ["streamed" if arm.streamed else "not streamed", f"cache: {arm.cache}"]
-    about += [f"{count(n, 'run')} {status}" for status, n in arm.statuses.items()]
+    about += [f"{counted(n, 'run')} {status}" for status, n in arm.statuses.items()]
     guessed = any(it.approximate for it in samples if it.arm == arm.name)
     rows = []
     for it in arm.summaries:
         label = _label(it.metric)
         if guessed and it.metric in ("tpot", "tokens_per_second"):
             label = f"≈ {label}"
-        tell = partial(_figure, it.metric)
-        median, least, most = tell(it.median), tell(it.min), tell(it.max)
+        shown = partial(_figure, it.metric)
+        median, least, most = shown(it.median), shown(it.min), shown(it.max)
         if it.failed and it.max is None:  # those of failed runs are infinite
             most, median = "∞", "∞" if it.median is None else median
-        between = interval(it.low, it.high, tell)
-        shares = (tell(it.p90), tell(it.p95), tell(it.p99))
+        between = interval(it.low, it.high, shown)
+        shares = (shown(it.p90), shown(it.p95), shown(it.p99))
         rows.append((label, median, between, least, most, *shares, str(it.n), str(it.failed)))
     caption = f"{arm.name} ({arm.provider}, {arm.model}): {', '.join(about)}"
     if guessed:
@@ -226,10 +227,10 @@ def _cold(arms: list[Arm]) -> str:
 
 def _failures(samples: list[Sample]) -> str:
     rows = []
-    for it in samples[:FAILURES]:
+    for it in samples[:MAX_FAILURES]:
         message = clean(it.message or "", 500)  # it may be a whole page
         rows.append((str(it.number), it.arm, it.status, message))
-    caption = f"{len(rows)} of {count(len(samples), 'failed run')}"
+    caption = f"{len(rows)} of {counted(len(samples), 'failed run')}"
     return _table(caption, ("Run", "Arm", "Status", "Message"), rows, "words")
 
 
@@ -245,7 +246,7 @@ def _raw(result: Result) -> str:
 
     Every `<` is written as an escape of JSON: whatever the texts are, none ends the element.
     """
-    room = ARRIVALS
+    room = MAX_ARRIVALS
     samples = []
     for it in result.samples:
         room -= len(it.arrivals)

@@ -3,7 +3,7 @@
 1. One cold run of each arm comes first and is shown apart: it has a fresh connection, and a server
    that may have to load its model. It never counts.
 2. Then the arms take turns as A B B A: what drifts steadily (heat, load) hits each of them alike.
-3. A closed loop ends when the median TTFT of every arm is known well enough, the time is used up,
+3. A closed loop ends when the median TTFT of every arm is precise enough, the time is used up,
    or there are many runs. An open loop ends with its time: a load was asked for, not a precision.
 """
 
@@ -26,10 +26,10 @@ Arrivals = Literal["constant", "poisson"]
 Cache = Literal["bust", "reuse", "compare"]
 Reason = Literal["precision", "time", "runs", "failures"]
 
-HOPELESS = 3
+HOPELESS_RUNS = 3
 """If this many runs at the start all fail, the benchmark gives up."""
 
-RECENT = 30
+RECENT_RUNS = 30
 """This many of an arm's latest runs show how long one takes, which changes under load."""
 
 QUESTION = (
@@ -103,28 +103,28 @@ def enough(plan: Plan, samples_by_arm: Sequence[Sequence[Sample]], elapsed: floa
     The samples of an arm stand in the order in which they ended, the cold one first. The time
     counts as used up when a run of the usual length would end after it.
     """
-    early = chain.from_iterable(samples[:HOPELESS] for samples in samples_by_arm)
-    first = sorted(early, key=lambda it: it.number)[:HOPELESS]
-    if len(first) == HOPELESS and all(it.status != OK for it in first):
+    early = chain.from_iterable(samples[:HOPELESS_RUNS] for samples in samples_by_arm)
+    first = sorted(early, key=lambda it: it.number)[:HOPELESS_RUNS]
+    if len(first) == HOPELESS_RUNS and all(it.status != OK for it in first):
         return "failures"
-    counted = [it[1:] if it and it[0].cold else it for it in samples_by_arm]
-    done = min(map(len, counted))
+    warm = [it[1:] if it and it[0].cold else it for it in samples_by_arm]
+    done = min(map(len, warm))
     if (plan.timed or (plan.runs is None and done >= plan.fewest)) and (
-        elapsed + _usual(counted) >= plan.seconds
+        elapsed + _usual(warm) >= plan.seconds
     ):
         return "time"
     if plan.limit is not None and done >= plan.limit:
         return "runs"
     if plan.runs is not None or plan.rate is not None or done < plan.fewest:
         return None
-    return "precision" if all(_precise(plan, samples) for samples in counted) else None
+    return "precision" if all(_precise(plan, samples) for samples in warm) else None
 
 
-def _usual(counted: list[Sequence[Sample]]) -> float:
+def _usual(warm: list[Sequence[Sample]]) -> float:
     """The median length of the latest runs, in seconds; 0 where none ended well."""
     lengths = [
         it.duration
-        for it in chain.from_iterable(samples[-RECENT:] for samples in counted)
+        for it in chain.from_iterable(samples[-RECENT_RUNS:] for samples in warm)
         if it.status == OK and it.duration is not None
     ]
     return stats.median(lengths) if lengths else 0.0

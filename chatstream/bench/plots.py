@@ -1,7 +1,7 @@
 """Distributions, drawn with characters: a histogram and an empirical distribution function.
 
-1. Values are seconds and not negative. +∞ is a failed run: it is never drawn, always told.
-2. A scale is logarithmic when the largest value is at least `WIDE` times the smallest.
+1. Values are seconds and not negative. +∞ is a failed run: it is never drawn, always reported.
+2. A scale is logarithmic when the largest value is at least `LOGARITHMIC_RATIO` times the smallest.
 3. Every line is at most `width` characters, each one cell wide, however odd the values are.
 4. `ascii_only` draws for a terminal that has no block characters.
 """
@@ -16,8 +16,8 @@ import msgspec
 
 from chatstream.bench.layout import ASCII, seconds
 
-WIDE = 20.0
-"""Largest / smallest from which a scale is logarithmic: a straight one would show one bar."""
+LOGARITHMIC_RATIO = 20.0
+"""Largest / smallest from which a scale is logarithmic: a linear one would show one bar."""
 
 LEVELS = " ▁▂▃▄▅▆▇█"
 ASCII_LEVELS = " .:#"
@@ -57,7 +57,7 @@ def scale_of(values: Sequence[float]) -> Scale | None:
     if not finite:
         return None
     low, high = min(finite), max(finite)
-    if low > 0.0 and high / low >= WIDE:
+    if low > 0.0 and high / low >= LOGARITHMIC_RATIO:
         return Scale(low, high, True)
     middle = low / 2 + high / 2
     if high - low >= 0.01 * middle > 0.0:

@@ -31,13 +31,12 @@ from chatstream.bench.figures import (
     ttfts_of,
 )
 from chatstream.bench.layout import (
-    INDENT,
+    LABEL_COLUMNS,
     TIMES,
     Line,
     Role,
     Span,
     clean,
-    count,
     cut,
     heads,
     name,
@@ -51,18 +50,19 @@ from chatstream.bench.layout import (
 )
 from chatstream.bench.metrics import METRICS
 from chatstream.bench.result import OK, Arm, Comparison, Gate, Result, Sample, Summary
-from chatstream.bench.side_by_side import NAME, together
+from chatstream.bench.side_by_side import NAME_CELLS, together
 from chatstream.bench.verdict import BASELINE
+from chatstream.wording import counted
 
 __all__ = ["Line", "Role", "screen", "text_of"]
 
-SHORT = 16
+SHORT_NAME_CELLS = 16
 """The same where a row has less room."""
 
-BESIDE = 64
+SIDE_BY_SIDE_COLUMNS = 64
 """Columns from which both plots stand side by side."""
 
-SHOWN = 6
+MAX_SHOWN = 6
 """The number of failures, gates or warnings that are shown one by one."""
 
 ENDS = {
@@ -122,19 +122,19 @@ def _title(result: Result, width: int) -> list[Line]:
     colds = sum(arm.cold is not None for arm in arms)
     warm = sum(sum(arm.statuses.values()) for arm in arms) - colds
     many, rate = result.settings.get("concurrency"), result.settings.get("rate")
-    first = name(arms[0].name, 2 * NAME) if len(arms) == 1 else "chatstream bench"
-    providers = ", ".join(dict.fromkeys(clean(arm.provider, NAME) for arm in arms))
+    first = name(arms[0].name, 2 * NAME_CELLS) if len(arms) == 1 else "chatstream bench"
+    providers = ", ".join(dict.fromkeys(clean(arm.provider, NAME_CELLS) for arm in arms))
     rest = "".join(f" · {it}" for it in (providers, clean(result.target, 200)) if it)
     facts = [
-        count(warm, "run") + (f" and {colds} cold" if colds else ""),
+        counted(warm, "run") + (f" and {colds} cold" if colds else ""),
         seconds(result.elapsed),
         f"{many} at once" if isinstance(many, int) and many > 1 else "",
         f"{number(rate)} requests/s" if isinstance(rate, int | float) and rate else "",
         clean(result.started_at[:16].replace("T", " "), 16) + " UTC",
-        f"chatstream {clean(result.chatstream, NAME)}",
+        f"chatstream {clean(result.chatstream, NAME_CELLS)}",
     ]
-    told = textwrap.wrap(" · ".join(it for it in facts if it), width, break_on_hyphens=False)
-    lines: list[Line] = [[(line, "dim")] for line in told]
+    wrapped = textwrap.wrap(" · ".join(it for it in facts if it), width, break_on_hyphens=False)
+    lines: list[Line] = [[(line, "dim")] for line in wrapped]
     return [[(first, "bold"), (rest, "")], *lines]
 
 
@@ -175,14 +175,14 @@ def _cold(arm: Arm, width: int) -> list[Line]:
     if run is None:
         return []
     if total is None or run.ttft is None:
-        why = "no token" if run.status == OK else clean(run.status, NAME)
+        why = "no token" if run.status == OK else clean(run.status, NAME_CELLS)
         return said("ttft_cold", [(f"failed: {why}", "bad")], width)
     if run.connect is None:
         return said("ttft_cold", [(f"{seconds(total)} without a new connection", "")], width)
     both = f"connect {seconds(run.connect)} + ttft {seconds(run.ttft)}"
     phases = [("dns", run.dns), ("tcp", run.tcp), ("tls", run.tls)]
-    told = ", ".join(f"{phase} {seconds(it)}" for phase, it in phases if it is not None)
-    return said("ttft_cold", [(f"{seconds(total)} = {both}", ""), (told, "")], width)
+    text = ", ".join(f"{phase} {seconds(it)}" for phase, it in phases if it is not None)
+    return said("ttft_cold", [(f"{seconds(total)} = {both}", ""), (text, "")], width)
 
 
 def _went(runs: Sequence[Sample], width: int) -> list[Line]:
@@ -198,8 +198,10 @@ def _went(runs: Sequence[Sample], width: int) -> list[Line]:
         (f"█ server {seconds(it.server)} ({sums})", ""),
         (f"░ unexplained {seconds(it.rest)}", ""),
     ]
-    bar = _stacked([("▒", it.network or 0.0), ("█", it.server), ("░", it.rest)], width - INDENT)
-    return [*said("of TTFT", spans, width), [(" " * INDENT + bar, "")]]
+    bar = _stacked(
+        [("▒", it.network or 0.0), ("█", it.server), ("░", it.rest)], width - LABEL_COLUMNS
+    )
+    return [*said("of TTFT", spans, width), [(" " * LABEL_COLUMNS + bar, "")]]
 
 
 def _stacked(shares: Sequence[tuple[str, float]], columns: int) -> str:
@@ -218,8 +220,8 @@ def _pace(runs: Sequence[Sample], width: int) -> list[Line]:
         return said("pace", [("each answer came in one piece", "")], width)
     gap = f"gap p50 {seconds(statistics.median(gaps))}, max {seconds(max(gaps))}"
     tokens = per_arrival(runs)
-    told = f"tokens per arrival {tokens}" if tokens else "one token per arrival"
-    return said("pace", [(gap, ""), (told, "")], width)
+    text = f"tokens per arrival {tokens}" if tokens else "one token per arrival"
+    return said("pace", [(gap, ""), (text, "")], width)
 
 
 def _stalls(runs: Sequence[Sample], width: int) -> list[Line]:
@@ -229,7 +231,7 @@ def _stalls(runs: Sequence[Sample], width: int) -> list[Line]:
     longest, where = max(stalls, key=lambda it: it[0].seconds)
     hit = sum(bool(it.stalls) for it in runs)
     spans: list[Span] = [
-        (f"{len(stalls)} in {count(hit, 'run')}", "warn"),
+        (f"{len(stalls)} in {counted(hit, 'run')}", "warn"),
         (f"longest {seconds(longest.seconds)} at {seconds(longest.at)} of run {where}", ""),
     ]
     streaming = sum(it.arrivals[-1] - it.arrivals[0] for it in runs if it.arrivals)
@@ -242,7 +244,7 @@ def _stalls(runs: Sequence[Sample], width: int) -> list[Line]:
 def _plots(values: list[float], width: int, ascii_only: bool) -> list[Line]:
     if plots.scale_of(values) is None:
         return []
-    beside = width >= BESIDE
+    beside = width >= SIDE_BY_SIDE_COLUMNS
     size = max(16, width // 2 - 1 if beside else width)
     left = ["TTFT: number of runs", *plots.histogram(values, size, ascii_only=ascii_only)]
     right = ["TTFT: share of runs done by then"]
@@ -295,33 +297,33 @@ def _failures(result: Result, width: int) -> list[Line]:
     """Each way in which runs ended other than well, with its first message."""
     lines: list[Line] = []
     kinds = [(arm, it, n) for arm in result.arms for it, n in arm.statuses.items() if it != OK]
-    for arm, status, n in kinds[:SHOWN]:
+    for arm, status, n in kinds[:MAX_SHOWN]:
         own = (it for it in result.samples if it.arm == arm.name and it.status == status)
         message = next((it.message for it in own if it.message), "")
-        whose = f"{name(arm.name, SHORT)}: " if len(result.arms) > 1 else ""
-        told = f"{whose}{n} of {sum(arm.statuses.values())} {clean(status, NAME)}"
-        lines += said("failed", [(told, "bad")], width)
+        whose = f"{name(arm.name, SHORT_NAME_CELLS)}: " if len(result.arms) > 1 else ""
+        text = f"{whose}{n} of {sum(arm.statuses.values())} {clean(status, NAME_CELLS)}"
+        lines += said("failed", [(text, "bad")], width)
         if message:
             lines += prose("", message, "", width, most=2)
     return lines + _more(len(kinds), width)
 
 
 def _more(n: int, width: int) -> list[Line]:
-    return said("", [(f"and {n - SHOWN} more", "")], width) if n > SHOWN else []
+    return said("", [(f"and {n - MAX_SHOWN} more", "")], width) if n > MAX_SHOWN else []
 
 
 def _comparisons(result: Result, width: int) -> list[Line]:
     lines: list[Line] = []
     for against, group in groupby(result.comparisons, key=lambda it: it.against):
-        told = list(group)
-        whose = name(against, 2 * NAME)
+        compared = list(group)
+        whose = name(against, 2 * NAME_CELLS)
         if against == BASELINE:
-            whose = f"the baseline {name(result.baseline or '', 2 * NAME)}".rstrip()
+            whose = f"the baseline {name(result.baseline or '', 2 * NAME_CELLS)}".rstrip()
         lines.append(heads(f"against {whose}"))
-        lines += table([_compared(it, result) for it in told], width, left=3)
-        more = max((it.more_runs or 0 for it in told), default=0)
+        lines += table([_compared(it, result) for it in compared], width, left=3)
+        more = max((it.more_runs or 0 for it in compared), default=0)
         if more:
-            lines.append([(f"about {count(more, 'more run')} would decide", "warn")])
+            lines.append([(f"about {counted(more, 'more run')} would decide", "warn")])
     return lines
 
 
@@ -331,11 +333,11 @@ def _compared(it: Comparison, result: Result) -> list[Span]:
     known = METRICS.get(it.metric)
     between = "" if it.low is None or it.high is None else f"[{number(it.low)}, {number(it.high)}]"
     old, new = figure(it.metric, it.old), figure(it.metric, it.new, approximate)
-    whose: list[Span] = [(name(it.arm, SHORT), "")] if len(result.arms) > 1 else []
+    whose: list[Span] = [(name(it.arm, SHORT_NAME_CELLS), "")] if len(result.arms) > 1 else []
     return [
         (it.verdict, ROLES[it.verdict]),
         *whose,
-        (known.label if known is not None else clean(it.metric, SHORT), ""),
+        (known.label if known is not None else clean(it.metric, SHORT_NAME_CELLS), ""),
         (f"{old} -> {new}", ""),
         ("" if it.ratio is None else f"{TIMES}{number(it.ratio)}", "bold"),
         (between, ""),
@@ -346,15 +348,15 @@ def _compared(it: Comparison, result: Result) -> list[Span]:
 def _gates(result: Result, width: int) -> list[Line]:
     """The gates, those that failed first."""
     lines: list[Line] = []
-    for gate in sorted(result.gates, key=lambda it: not it.failed)[:SHOWN]:
+    for gate in sorted(result.gates, key=lambda it: not it.failed)[:MAX_SHOWN]:
         verdict: Span = ("FAIL", "bad") if gate.failed else ("PASS", "good")
-        spans: list[Span] = [(f"fail if {name(gate.text, width - INDENT - 8)}", "")]
+        spans: list[Span] = [(f"fail if {name(gate.text, width - LABEL_COLUMNS - 8)}", "")]
         if gate.measured is not None:
             spans.append((f"measured {_gated(gate, gate.measured)}", ""))
         if gate.limit is not None and BASELINE in gate.text:
             spans.append((f"limit {_gated(gate, gate.limit)}", ""))
         if gate.note:
-            spans.append((clean(gate.note, width - INDENT), ""))
+            spans.append((clean(gate.note, width - LABEL_COLUMNS), ""))
         lines += said(verdict[0], spans, width, role=verdict[1])
     return lines + _more(len(result.gates), width)
 
@@ -369,7 +371,7 @@ def _gated(gate: Gate, value: float) -> str:
 def _remarks(result: Result, width: int) -> list[Line]:
     """Warnings, and why the exit status is not 0."""
     lines: list[Line] = []
-    for text in result.warnings[:SHOWN]:
+    for text in result.warnings[:MAX_SHOWN]:
         lines += prose("warning", text, "warn", width)
     lines += _more(len(result.warnings), width)
     if result.exit_status:

@@ -2,7 +2,7 @@
 
 1. Nothing in it blocks but `Wires.wait`, about a millisecond at most. After each wait every source
    that has news is pulled, but only so far that no other one starves.
-2. Ten times a second the silent ones are pulled too: there limits and cancels are looked at.
+2. Every `POLL_SECONDS` the silent ones are pulled too, which checks their limits and cancels.
 3. The garbage collector rests while a run is open; it could stop everything for many milliseconds.
 4. A closed loop asks again when an answer has ended, so a slow server is asked less often. An open
    loop asks at the intended times, whatever the others do; what is late then counts against the
@@ -16,6 +16,7 @@ import gc
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import islice, repeat
 from typing import Any, Literal
 
@@ -24,20 +25,18 @@ from chatstream.bench.plan import Plan, Reason, enough, intended, order, prompt_
 from chatstream.bench.result import OK, Arm, Sample
 from chatstream.bench.source import Source, Wires
 from chatstream.cancel import CancelToken
-from chatstream.clock import Clock, monotonic
+from chatstream.clock import POLL_SECONDS, Clock, monotonic
+from chatstream.collector import resting
 from chatstream.errors import ChatstreamError
 from chatstream.flow import Arrival, close
 from chatstream.messages import ChatRequest, Message
 from chatstream.timing import Trace
 
-LOOK = 0.1
-"""Seconds between two looks at a source without news."""
-
-TURN = 64
+TURN_EVENTS = 64
 """Events that are taken from one source before the others have their turn: well under 1 ms."""
 
-STARTS = 8
-"""Requests that are sent at most before it is looked what has arrived meanwhile."""
+MAX_STARTS = 8
+"""Requests that are sent at most before the loop takes what has arrived meanwhile."""
 
 
 class Run:
@@ -75,14 +74,14 @@ class Run:
         self._samples: dict[str, list[Sample]] = {arm.name: [] for arm in arms}
         self._started = 0
         self._began = 0.0
-        self._look = False  # it is time for a look at what is silent
+        self._look = False  # when to look at the silent sources next
         self._look_at = 0.0
         self.elapsed = 0.0
         self.stopped_because: Reason | Literal["cancelled"] | None = None
 
     @property
     def is_busy(self) -> bool:
-        """Whether streams are open: what takes milliseconds had better wait."""
+        """Whether streams are open, so that work of milliseconds had better wait."""
         return bool(self._open)
 
     @property
@@ -95,8 +94,8 @@ class Run:
         """Each run's sample when it has ended; numbered from 1 in the order of their starts.
 
         A failed run is a sample too. Cancelling the token ends all open runs as `cancelled`; then,
-        too, the generator ends without raising. Other streams may be open when it yields: who
-        takes the samples has to be quick, below 1 ms. All connections are closed at the end.
+        too, the generator ends without raising. Other streams may be open when it yields, so
+        the caller has to be quick: below 1 ms. All connections are closed at the end.
         """
         plan = self._plan
         self._began = self._clock()
@@ -126,7 +125,7 @@ class Run:
         starts = zip(arms, times, strict=False)
         following = next(starts, None)
         while self._open or (following and not self._token.cancelled):
-            for _ in range(STARTS):
+            for _ in range(MAX_STARTS):
                 if following is None or self._token.cancelled:
                     break
                 arm, at = following
@@ -173,7 +172,7 @@ class Run:
         now = self._clock()
         self._look = now >= self._look_at
         if self._look:
-            self._look_at = now + LOOK
+            self._look_at = now + POLL_SECONDS
         every = self._look or self._token.cancelled
         ended = [run for run in self._open if (every or run.has_more) and run.pull(self._token)]
         return [self._end(run) for run in ended]
@@ -259,7 +258,7 @@ class _OpenRun:
             return True
         silent = not self.source.news
         try:
-            for _ in range(TURN):
+            for _ in range(TURN_EVENTS):
                 empty = not next(self.events).events
                 if empty and silent and not self.source.news:
                     self._in_hand = False
@@ -285,14 +284,12 @@ class _Quiet:
         self._cpu_clock = cpu_clock
         self._spent = 0.0, 0.0
         self._since: tuple[float, float] | None = None
-        self._enabled = True
+        self._resting = ExitStack()
 
     def begin(self) -> None:
         """Idempotent, as `end` is."""
         if self._since is None:
-            self._enabled = gc.isenabled()
-            gc.collect()
-            gc.disable()
+            self._resting.enter_context(resting())
             self._since = self._clock(), self._cpu_clock()
 
     def end(self) -> None:
@@ -300,8 +297,7 @@ class _Quiet:
         if self._since is not None:
             self._spent = self.spent()
             self._since = None
-            if self._enabled:
-                gc.enable()
+            self._resting.close()
 
     def spent(self) -> tuple[float, float]:
         """Seconds of time and of processor time until now."""

@@ -2,7 +2,7 @@
 
 Each case is one or more streams of a script. What the core says of every delta's arrival, of the
 gaps, of the time per token and of stalls is compared with the log of the `Truth`. Server and
-client share this process, so a machine that is too busy to measure is found out, too.
+client share this process, so a machine that is too busy to measure is detected, too.
 
 The limits are those that the project promises for an idle machine; what misses them is shown with
 its figures, and the exit status is then 5, client-bound.
@@ -10,11 +10,10 @@ its figures, and the exit status is then 5, client-bound.
 
 from __future__ import annotations
 
-import gc
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from itertools import accumulate, pairwise
 from statistics import median
 from typing import Literal
@@ -26,7 +25,8 @@ from chatstream.bench.result import OK, Arm, Sample, Stall
 from chatstream.bench.source import Source, Wires
 from chatstream.bench.truth import Log, Script, Truth
 from chatstream.cancel import CancelToken
-from chatstream.clock import Clock, monotonic
+from chatstream.clock import POLL_SECONDS, Clock, monotonic
+from chatstream.collector import resting
 from chatstream.errors import ChatstreamError
 from chatstream.flow import close
 from chatstream.messages import ChatRequest, Message
@@ -37,30 +37,27 @@ for the kernel's receive times."""
 
 ARM = Arm(name="self-test", provider="ollama", model="truth")
 
-CLIENT_BOUND = 5
+CLIENT_BOUND_STATUS = 5
 """The exit status where a limit was missed."""
 
-KERNEL_P50, KERNEL_P99 = 0.00005, 0.0005
-USER_P50, USER_P99 = 0.0005, 0.003
-GAP_P99 = 0.0003
+KERNEL_P50_SECONDS, KERNEL_P99_SECONDS = 0.00005, 0.0005
+USER_P50_SECONDS, USER_P99_SECONDS = 0.0005, 0.003
+GAP_P99_SECONDS = 0.0003
 """Seconds: arrival and gap errors of one stream. The last is for the kernel's receive times."""
 
-SLACK = 0.0005
-"""Seconds: with many streams the error is at most the lag that the core itself reports, and this.
+SLACK_SECONDS = 0.0005
+"""With many streams the error is at most the lag that the core itself reports, and this.
 Loopback takes some of it, and the server between its log and the kernel."""
 
-TPOT_ERROR = 0.005
+TPOT_ERROR_SHARE = 0.005
 """A share of the true time per output token."""
 
-_WIDE = 80
+_ROW_COLUMNS = 80
 """Columns of a row with all its figures."""
-
-LOOK = 0.1
-"""Seconds between two looks at a source without news; there limits are looked at."""
 
 
 class Case(msgspec.Struct, frozen=True):
-    """So many streams of a script at once."""
+    """Several streams of a script at once."""
 
     name: str
     script: Script
@@ -123,14 +120,14 @@ class SelfTest(msgspec.Struct, kw_only=True):
 
     @property
     def exit_status(self) -> int:
-        """0, or `CLIENT_BOUND`."""
-        return 0 if self.passed else CLIENT_BOUND
+        """0, or `CLIENT_BOUND_STATUS`."""
+        return 0 if self.passed else CLIENT_BOUND_STATUS
 
     def lines(self, width: int = 80) -> list[str]:
-        """The result as a screen; below `_WIDE` columns with one figure per row."""
+        """The result as a screen; below `_ROW_COLUMNS` columns with one figure per row."""
         deltas = sum(row.deltas for row in self.rows)
         about = f"Self-test: {deltas:,} deltas from a server that records its send times, "
-        if width < _WIDE:
+        if width < _ROW_COLUMNS:
             head = [f"{'error, p99 in ms':>31}"]
         else:
             head = [
@@ -141,7 +138,7 @@ class SelfTest(msgspec.Struct, kw_only=True):
             *_wrapped(f"{about}in {self.elapsed:.1f} s", width),
             "",
             *head,
-            *(line for row in self.rows for line in _told(row, width)),
+            *(line for row in self.rows for line in _row_lines(row, width)),
             "",
             *_wrapped(" ".join(_verdict(self)), width),
         ]
@@ -163,7 +160,7 @@ def selftest(
     with Truth() as truth:
         for case in cases:
             if case.kernel or any(row.clock == "kernel" for row in rows):
-                with wires_for(truth.url, case.kernel) as wires, quiet():
+                with wires_for(truth.url, case.kernel) as wires, resting():
                     sources = [wires.source(ARM) for _ in range(case.streams)]
                     play(wires, [(source, COLD) for source in sources], token)
                     samples = play(wires, [(source, case.script) for source in sources], token)
@@ -179,19 +176,6 @@ def _log(truth: Truth, prompt: str, case: Case) -> Log:
         return truth.log(prompt)
     except LookupError:
         return Log(prompt=prompt, script=case.script, asked=0.0)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No garbage collection in here: it looks like a delta that is late."""
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 # ---- playing
@@ -255,7 +239,7 @@ def play(
         while any(stream.open for stream in running):
             wires.wait()
             token.check()
-            look = monotonic() - looked >= LOOK
+            look = monotonic() - looked >= POLL_SECONDS
             if look:
                 looked = monotonic()
             for stream in running:
@@ -279,7 +263,7 @@ def arrival_errors(sample: Sample, log: Log) -> list[float]:
 
 
 def sure_errors(sample: Sample, log: Log) -> list[float]:
-    """The same without the sends that were held up. They explain a miss and excuse none."""
+    """The same without the sends that were held up. They explain a miss and do not excuse it."""
     held = set(log.held)
     return [it for number, it in enumerate(arrival_errors(sample, log)) if number not in held]
 
@@ -340,28 +324,28 @@ def judge(case: Case, runs: Sequence[tuple[Sample, Log]]) -> Row:
             row.missed.append(f"{false} stalls were reported that did not happen")
     if row.stalls_found < row.stalls:
         row.missed.append(f"{row.stalls - row.stalls_found} of {row.stalls} stalls were missed")
-    limits = {"arrivals p50": (row.p50, KERNEL_P50 if kernel else USER_P50)}
-    limits["arrivals p99"] = (row.p99, KERNEL_P99 if kernel else USER_P99)
+    limits = {"arrivals p50": (row.p50, KERNEL_P50_SECONDS if kernel else USER_P50_SECONDS)}
+    limits["arrivals p99"] = (row.p99, KERNEL_P99_SECONDS if kernel else USER_P99_SECONDS)
     if kernel:
-        limits["gaps p99"] = (row.gap_p99, GAP_P99)
+        limits["gaps p99"] = (row.gap_p99, GAP_P99_SECONDS)
     if case.streams > 1:
-        limits = {"arrivals p99": (row.p99, row.lag + SLACK)}
+        limits = {"arrivals p99": (row.p99, row.lag + SLACK_SECONDS)}
     for what, (error, limit) in limits.items():
         if error > limit:
             row.missed.append(f"{what} {error * 1e3:.3f} ms, limit {limit * 1e3:.3g} ms")
-    if row.tpot > TPOT_ERROR:
-        row.missed.append(f"TPOT {row.tpot:.2%} off, limit {TPOT_ERROR:.1%}")
+    if row.tpot > TPOT_ERROR_SHARE:
+        row.missed.append(f"TPOT {row.tpot:.2%} off, limit {TPOT_ERROR_SHARE:.1%}")
     return row
 
 
-# ---- telling
+# ---- in words
 
 
-def _told(row: Row, width: int) -> list[str]:
-    """The row's line, and one for each limit that it misses."""
+def _row_lines(row: Row, width: int) -> list[str]:
+    """The row as a line, and a line for each limit that it misses."""
     missed = [line for why in row.missed for line in _wrapped(why, width, indent="  ")]
     verdict = "missed" if row.missed else "ok"
-    if width < _WIDE:
+    if width < _ROW_COLUMNS:
         return [f"{row.name:23} {_ms(row.p99):>7} {verdict}", *missed]
     arrivals = " ".join(f"{_ms(it):>7}" for it in (row.p50, row.p99, row.max))
     tpot = "-" if row.tpot is None else f"{row.tpot * 100:.2f}"

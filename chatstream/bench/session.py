@@ -1,10 +1,9 @@
-"""A benchmark from end to end: whom to ask, the runs, what is shown and kept after each of them.
+"""A benchmark from end to end: the runs, and what is shown and kept after each of them.
 
-1. Everything that can be wrong on the command line is found before the first request.
-2. After each run the files are rewritten, so that whatever ends the benchmark leaves what was
-   measured. While other streams are open this happens once in a while only: it takes milliseconds.
-3. Standard output is for the result: one screen, or with `--json` events as everywhere, the last of
-   which is the `result`, or the export that was asked for with `-`; the screen then goes to
+1. After each run the files are rewritten, so that whatever ends the benchmark leaves what was
+   measured. While other streams are open this happens only once in a while: it takes milliseconds.
+2. Standard output is for the result: one screen; or with `--json` events as everywhere, the last of
+   which is the `result`; or the export that was requested with `-`, and then the screen goes to
    standard error. Progress goes to standard error, and only to a terminal.
 """
 
@@ -50,18 +49,18 @@ from chatstream.terminal import exits, stdout
 from chatstream.terminal.present import has_colours
 from chatstream.terminal.progress import bar
 
-SPARSELY = 1.0
-"""Seconds between two times that files are written and progress is drawn while streams are open."""
+UPDATE_SECONDS = 1.0
+"""The least time between two updates of the files and of the progress while streams are open."""
 
 _KINDS = {"good": "success", "bad": "failure", "warn": "warning"}  # of notes; "dim" is plain
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to come of the figures.
+    """What is to be done with the figures.
 
-    `files` are the exports: a format of `export.FORMATS` and where to. `printed` is the format
-    that standard output gets; the screen then goes to standard error. `baseline` is the name it
-    was given by, and the result that stands there.
+    `files` are the exports: a format of `export.FORMATS` and its file. `printed` is the format of
+    an export to standard output; the screen then goes to standard error. `baseline` is the name by
+    which it was given, and its result.
     """
 
     files: Sequence[tuple[str, Path]] = ()
@@ -86,35 +85,35 @@ def bench(
     wanted: Wanted,
     token: CancelToken,
 ) -> int:
-    """Run it, show it, keep it; returns the exit status. `settings` are those of each arm.
+    """Run, show and keep a benchmark; returns the exit status. `settings` has those of each arm.
 
-    Raises a `ChatstreamError` for what keeps it from beginning. A file that cannot be written ends
-    nothing: the result is shown first.
+    Raises a `ChatstreamError` if it cannot begin. A file that cannot be written ends nothing: the
+    result is shown first.
     """
     opening = new_run()
     opening.provider, opening.model = arms[0].provider, arms[0].model
     finding = _Finding(arms, target, plan, wanted, str(opening.started_at))
-    telling = _Telling(wanted, opening)
+    printing = _Printing(wanted, opening)
     its = settings[arms[0].name]
     with Measuring(settings) as wires, _progress(plan, arms, quiet=wanted.as_json) as draw:
         run = Run(wires, arms, plan, token, temperature=its.temperature, options=its.options)
-        kept_at = drawn_at = -SPARSELY
+        kept_at = drawn_at = -UPDATE_SECONDS
         for sample in run.samples():
             sample.message = redact(sample.message) if sample.message else None
             finding.samples.append(sample)
             now = monotonic()
-            telling.progress(sample, len(finding.samples), run.elapsed)
-            if not run.is_busy or now - drawn_at >= SPARSELY:
+            printing.progress(sample, len(finding.samples), run.elapsed)
+            if not run.is_busy or now - drawn_at >= UPDATE_SECONDS:
                 drawn_at = now
                 draw(finding.samples)
-            if finding.is_kept and (not run.is_busy or now - kept_at >= SPARSELY):
+            if finding.is_kept and (not run.is_busy or now - kept_at >= UPDATE_SECONDS):
                 kept_at = now
-                with contextlib.suppress(ChatstreamError):  # told at the end, if it stays so
+                with contextlib.suppress(ChatstreamError):  # reported at the end, if it still fails
                     finding.keep(finding.result(run, stopped=token.cancelled))
     result = finding.result(run, stopped=token.cancelled)
     try:
         try:
-            telling.result(result)
+            printing.result(result)
         finally:
             finding.keep(result)
     except ChatstreamError as error:
@@ -138,7 +137,7 @@ class _Finding:
 
     @property
     def is_kept(self) -> bool:
-        """Whether anything is written while it runs."""
+        """Whether any file is written while it runs."""
         return bool(self._wanted.files or self._wanted.save)
 
     def result(self, run: Run, *, stopped: bool) -> Result:
@@ -149,7 +148,7 @@ class _Finding:
             chatstream=__version__,
             started_at=self._started_at,
             target=self._target,
-            settings=_told(self._plan),
+            settings=_exported(self._plan),
             definitions=DEFINITIONS,
             samples=self.samples,
             arms=[summed(arm, self.samples) for arm in self._arms],
@@ -168,14 +167,14 @@ class _Finding:
         return result
 
     def keep(self, result: Result) -> None:
-        """Write every file that is wanted. Raises a `ChatstreamError`."""
+        """Write every file. Raises a `ChatstreamError`."""
         for name, path in self._wanted.files:
             export.write(path, export.FORMATS[name](result))
         if self._wanted.save is not None:
             saved.save(self._wanted.save, result, results_folder())
 
 
-class _Telling:
+class _Printing:
     """What is printed: the events of the benchmark, or the screen and an export at its end."""
 
     def __init__(self, wanted: Wanted, opening: Metadata) -> None:
@@ -223,8 +222,8 @@ def _drawn(result: Result, descriptor: int, encoding: str) -> bytes:
     return stdout.encode(text, encoding)
 
 
-def _told(plan: Plan) -> dict[str, Any]:
-    """The plan, as it is exported."""
+def _exported(plan: Plan) -> dict[str, Any]:
+    """The plan as it is exported."""
     return {name: getattr(plan, name) for name in plan.__struct_fields__}
 
 
@@ -252,14 +251,14 @@ def _warnings(samples: Sequence[Sample], plan: Plan, run: Run, steal: Steal) -> 
 def _progress(
     plan: Plan, arms: Sequence[Arm], *, quiet: bool
 ) -> Iterator[Callable[[Sequence[Sample]], None]]:
-    """What draws the bar of progress."""
+    """A function that draws the progress bar."""
     total = None if plan.limit is None else len(arms) * (plan.limit + 1)
     with bar("cold run", total, quiet=quiet) as draw_bar:
 
         def draw(samples: Sequence[Sample]) -> None:
             latest = samples[-1]
-            told = f"{latest.ttft * 1e3:.0f} ms" if latest.ttft is not None else latest.status
-            draw_bar(len(samples), f"run {len(samples)}: first token {told}")
+            outcome = f"{latest.ttft * 1e3:.0f} ms" if latest.ttft is not None else latest.status
+            draw_bar(len(samples), f"run {len(samples)}: first token {outcome}")
 
         yield draw
 

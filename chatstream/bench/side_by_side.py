@@ -37,7 +37,7 @@ from chatstream.bench.layout import (
 )
 from chatstream.bench.result import OK, Arm, Result, Sample, Summary
 
-NAME = 24
+NAME_CELLS = 24
 """Cells of an arm's name in a table."""
 
 _AXIS = "TTFT"
@@ -53,7 +53,7 @@ def together(result: Result, width: int, ascii_only: bool) -> list[list[Line]]:
     wents = [heads("of TTFT", "network", "load", "prompt", "unexplained")]
     bundles: list[Line] = []
     for arm, summaries, runs in by:
-        called: Span = (name(arm.name, NAME), "")
+        called: Span = (name(arm.name, NAME_CELLS), "")
         ttft = row(summaries.get("ttft"), False, percentiles)
         cold = cold_ttft(arm)
         failed = cold is None and arm.cold is not None
@@ -101,15 +101,15 @@ def _sooner(result: Result) -> list[Line]:
             )
             if not same or not arm.streamed or whole.streamed or not first or not last:
                 continue
-            told = f"{seconds(first)} with streaming, {seconds(last)} without"
+            waits = f"{seconds(first)} with streaming, {seconds(last)} without"
             times = f"{number(last / first)} {TIMES} sooner" if last > first else "no sooner"
-            lines.append([(f"first visible text: {told}: {times}", "bold")])
+            lines.append([(f"first visible text: {waits}: {times}", "bold")])
     return lines
 
 
 def _strips(result: Result, width: int, ascii_only: bool) -> list[Line]:
     """A histogram of one line for each arm, all on one scale."""
-    values = [(name(arm.name, NAME), ttfts_of(result, arm)) for arm in result.arms]
+    values = [(name(arm.name, NAME_CELLS), ttfts_of(result, arm)) for arm in result.arms]
     scale = plots.scale_of([it for _, own in values for it in own])
     margin = max(len(_AXIS), *(cells(called) for called, _ in values)) + 2
     columns = width - margin

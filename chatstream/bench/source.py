@@ -31,8 +31,8 @@ class Source(Protocol):
     ) -> Iterator[Arrival]:
         """Ask. Yields an empty arrival whenever it holds nothing more; raises a `ChatstreamError`.
 
-        `raw` is put over what the server sent, `answer` over that with the model's thinking told
-        from its answer (`<think>`). Events have the receive times of the `trace`.
+        `raw` is put over what the server sent, `answer` over that with the model's thinking
+        separated from its answer (`<think>`). Events have the receive times of the `trace`.
         """
 
     def close(self) -> None:

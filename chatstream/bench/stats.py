@@ -23,14 +23,14 @@ import msgspec
 
 CONFIDENCE = 0.95
 
-FEWEST = 6
+MIN_VALUES = 6
 """Values a side for a verdict; also the fewest for an interval of the median."""
 
-EXACT = 30
+MAX_EXACT_VALUES = 30
 """Up to this many values a side, a whole plan, Mann-Whitney counts every order."""
 
-MOST_MORE = 1000
-"""So many more runs stand for "that many or more"."""
+MAX_MORE_RUNS = 1000
+"""This many more runs stand for "that many or more"."""
 
 Verdict = Literal["REGRESSED", "OK", "INCONCLUSIVE"]
 
@@ -138,7 +138,7 @@ def mann_whitney(old: Sequence[float], new: Sequence[float]) -> float:
     u = sum(bisect_left(ordered, it) + bisect_right(ordered, it) for it in new) / 2
     u = min(u, n * m - u)
     ties = [count for count in Counter([*old, *new]).values() if count > 1]
-    if not ties and max(n, m) <= EXACT:
+    if not ties and max(n, m) <= MAX_EXACT_VALUES:
         return min(1.0, 2 * sum(_orders(n, m)[: int(u) + 1]) / math.comb(n + m, n))
     both = n + m
     tied = sum(count**3 - count for count in ties) / (both * (both - 1))
@@ -204,7 +204,7 @@ def _middles(n: int, resamples: int, seed: str) -> list[tuple[int, int]]:
         first = second = seeded.betavariate(k, n + 1 - k)
         if n % 2 == 0:
             second = 1 - (1 - first) * (1 - seeded.random()) ** (1 / (n - k))
-        # A float may round up to 1.0, which is nobody's place.
+        # A float may round up to 1.0, which is not a place.
         found.append((min(int(first * n), n - 1), min(int(second * n), n - 1)))
     return found
 
@@ -231,8 +231,8 @@ def judge(
     ratio = _over(after, before)
     p = mann_whitney(old, new)
     n = min(len(old), len(new))
-    if n < FEWEST:
-        return Judgement(ratio, None, None, p, "INCONCLUSIVE", FEWEST - n)
+    if n < MIN_VALUES:
+        return Judgement(ratio, None, None, p, "INCONCLUSIVE", MIN_VALUES - n)
     low, high = ratio_interval(old, new)
     if before == after == (math.inf if higher_is_worse else 0.0):
         return Judgement(ratio, low, high, p, "INCONCLUSIVE")
@@ -247,7 +247,7 @@ def judge(
         factor = _over(_deviations(alpha), _deviations(p)) ** 2
     else:
         factor = _over(worst - worse, limit - worse) ** 2
-    more = math.ceil(min(MOST_MORE, max(1, n * (factor - 1))))
+    more = math.ceil(min(MAX_MORE_RUNS, max(1, n * (factor - 1))))
     return Judgement(ratio, low, high, p, "INCONCLUSIVE", more)
 
 

@@ -1,6 +1,7 @@
-"""How much of this machine's CPU time its hypervisor gave to others; no program can prevent it.
+"""The share of this machine's CPU time that its hypervisor gave to others.
 
-Linux counts it (`steal` in /proc/stat, see proc(5)); elsewhere nothing is known.
+No program can prevent it. Linux counts it (`steal` in /proc/stat, see proc(5)); other systems do
+not report it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from pathlib import Path
 
 STAT = Path("/proc/stat")
 
-NOTICE = 0.02
+NOTICE_SHARE = 0.02
 """The share of all cores' time from which on there is a warning."""
 
-LEAST = 100
+MIN_TICKS = 100
 """Ticks of all cores, of 10 ms each: of fewer, two or three are chance."""
 
 _STEAL = 7  # user, nice, system, idle, iowait, irq, softirq, steal
@@ -29,14 +30,14 @@ class Steal:
     def share(self) -> float:
         """Of the time of all cores, from 0 to 1; 0 where it is not known, or not yet."""
         begin, now = self._begin, self._read()
-        if begin is None or now is None or now[1] - begin[1] < LEAST:
+        if begin is None or now is None or now[1] - begin[1] < MIN_TICKS:
             return 0.0
         return (now[0] - begin[0]) / (now[1] - begin[1])
 
     @property
     def warning(self) -> str | None:
         """A warning, if the share is worth one."""
-        if self.share < NOTICE:
+        if self.share < NOTICE_SHARE:
             return None
         return f"the host of this machine took away {self.share:.0%} of its CPU time meanwhile"
 

@@ -1,6 +1,6 @@
 """A server that knows when it sent what: the ground truth that a measurement is compared with.
 
-It speaks Ollama's, OpenAI's and Anthropic's wire format, told apart by the path, over plain
+It speaks Ollama's, OpenAI's and Anthropic's wire format, chosen by the path, over plain
 HTTP/1.1 on loopback with connections that stay open. One thread serves all connections; every
 write carries one delta, and the moment before the write went to the kernel is logged.
 
@@ -28,16 +28,16 @@ import msgspec
 
 from chatstream.clock import monotonic
 
-SWITCH = 0.0005
+SWITCH_SECONDS = 0.0005
 """Seconds (`sys.setswitchinterval`): how long a client in this process may keep us from sending
 on time. Python's own 5 ms is longer than many a gap."""
 
-HELD_UP = 0.0003
-"""Seconds; on loopback a write takes a tenth of it, with the kernel's work for the receiver."""
+HELD_UP_SECONDS = 0.0003
+"""On loopback a write takes a tenth of it, with the kernel's work for the receiver."""
 
-_IDLE = 1.0
-_NAP = 0.001  # seconds: the longest sleep in which nobody listens
-_LARGEST = 1 << 20  # bytes of a request
+_IDLE_SECONDS = 1.0
+_NAP_SECONDS = 0.001  # the longest sleep in which nobody listens
+_MAX_REQUEST_BYTES = 1 << 20  # bytes of a request
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -71,7 +71,7 @@ class Log(msgspec.Struct, kw_only=True):
     """What happened to one request: monotonic seconds.
 
     `asked` is when the whole request was there, `sends` the moment before each write of a delta.
-    `held` are those of them, by their numbers, whose write took longer than `HELD_UP`: this
+    `held` are those of them, by their numbers, whose write took longer than `HELD_UP_SECONDS`: this
     process was stopped in it, and nobody knows whether before or after the bytes went.
     """
 
@@ -94,7 +94,7 @@ class Log(msgspec.Struct, kw_only=True):
 
 
 class _Wire(NamedTuple):
-    """A wire format. A delta is its text between `before` and `after`; `ending` tells the usage."""
+    """A wire format. A delta is its text between `before` and `after`; `ending` has the usage."""
 
     media_type: bytes
     opening: bytes
@@ -167,7 +167,7 @@ class _Connection:
     def question(self) -> tuple[str, bytes] | None:
         """The path and the body of the next request; None until it is whole.
 
-        Raises `ValueError` for what is no request with a length.
+        Raises `ValueError` for anything that is not a request with a length.
         """
         end = self.received.find(b"\r\n\r\n")
         if end < 0:
@@ -184,8 +184,8 @@ class _Connection:
     def send(self, data: bytes) -> tuple[float, float]:
         """Send all of it; returns the moments before and after. Raises `OSError`.
 
-        A client that lets the kernel's buffers fill up is given up: nothing true can be said
-        of the moment when the rest of a write went out.
+        A client that lets the kernel's buffers fill up is given up, because the moment when the
+        rest of a write went out is not known.
         """
         at = monotonic()
         if self.sock.send(data) < len(data):
@@ -200,7 +200,7 @@ class _Connection:
 class Truth:
     """The server; a context manager. A model that is no script plays `script`.
 
-    While it runs, threads of this process change more often (`SWITCH`).
+    While it runs, threads of this process change more often (`SWITCH_SECONDS`).
     """
 
     def __init__(self, script: Script | None = None) -> None:
@@ -232,7 +232,7 @@ class Truth:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._ear, selectors.EVENT_READ)
         self._switch = sys.getswitchinterval()
-        sys.setswitchinterval(min(self._switch, SWITCH))
+        sys.setswitchinterval(min(self._switch, SWITCH_SECONDS))
         self._thread.start()
         return self
 
@@ -262,14 +262,14 @@ class Truth:
     def _rest(self) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for something to read, or for the moment of the next send."""
         if not self._due:
-            return self._selector.select(_IDLE)
+            return self._selector.select(_IDLE_SECONDS)
         left = self._due[0][0] - monotonic()
         # Selectors round up to whole milliseconds: the last one is slept.
         whole = math.floor(left * 1000)
         ready = self._selector.select((whole - 0.5) / 1000 if whole > 0 else 0)
         left = self._due[0][0] - monotonic()
         if not ready and left > 0:
-            time.sleep(min(left, _NAP))
+            time.sleep(min(left, _NAP_SECONDS))
         return ready
 
     def _accept(self) -> None:
@@ -291,7 +291,7 @@ class Truth:
         except OSError:
             data = b""
         connection.received += data
-        if not data or len(connection.received) > _LARGEST:
+        if not data or len(connection.received) > _MAX_REQUEST_BYTES:
             self._drop(connection)
         elif connection.log is None:
             self._answer(connection)
@@ -344,7 +344,7 @@ class Truth:
                 # All tokens have the same length: they can be counted by their characters.
                 text = b"".join(b"%04d " % (index % 10_000) for index in range(written, after))
                 sent, returned = connection.send(_chunk(wire.before + text + wire.after))
-                if returned - sent > HELD_UP:
+                if returned - sent > HELD_UP_SECONDS:
                     log.held.append(len(log.sends))
                 log.sends.append(sent)
                 connection.written = after

@@ -1,7 +1,8 @@
-"""What follows from the figures: comparisons, our own part, and the exit status.
+"""What follows from the figures: comparisons, the client's own part, and the exit status.
 
 1. A comparison judges the runs that are not cold; `stats.judge` says how.
-2. The client is CLIENT-BOUND where this process was too late or too busy to be believed.
+2. The client is CLIENT-BOUND if this process was too late or too busy for its figures to be
+   trusted.
 
 Times are in seconds.
 """
@@ -21,16 +22,16 @@ from chatstream.bench.result import OK, Arm, Client, Comparison, Result, Sample
 BASELINE = "baseline"
 """What a `Comparison` with a baseline is `against`; `Result.baseline` has its name."""
 
-LAG_LIMIT = 0.002
+LAG_LIMIT_SECONDS = 0.002
 """Seconds. A lag of 2 ms at the 99th percentile is below what anyone compares servers by."""
 
-LAG_SHARE, LAG_CEILING = 0.1, 0.005
+LAG_SHARE, LAG_CEILING_SECONDS = 0.1, 0.005
 """Slow streams forgive more: a tenth of the median gap, but never more than 5 ms."""
 
-CPU_LIMIT = 0.8
+CPU_LIMIT_SHARE = 0.8
 """Of one core: above it, work queues up behind work, and the lag grows without a bound."""
 
-FAILURES_LIMIT = 0.1
+FAILURES_LIMIT_SHARE = 0.1
 """The share of failed runs above which the figures speak of another load than was asked for."""
 
 
@@ -40,7 +41,7 @@ def compare_results(
     """Each arm against the baseline's same arm; `against` is `BASELINE`.
 
     What whole runs of only one of the two have is INCONCLUSIVE. The metrics have one value a run:
-    many values of one run are not independent, and the test takes them for that.
+    many values of one run are not independent, and the test assumes that they are.
     """
     metrics = list(metrics)
     compared: list[Comparison] = []
@@ -75,16 +76,16 @@ def between(metric: str, result: Result, arm: Arm, other: Arm) -> Comparison | N
     now, before = samples_of(result, arm), samples_of(result, other)
     if not (_have(metric, now) and _have(metric, before)):
         return None
-    told = _compared(metric, now, before, arm.name, other.name)
+    comparison = _compared(metric, now, before, arm.name, other.name)
     back = _compared(metric, before, now, other.name, arm.name)
-    if told.verdict == "REGRESSED":
-        return msgspec.structs.replace(told, verdict="SLOWER")
+    if comparison.verdict == "REGRESSED":
+        return msgspec.structs.replace(comparison, verdict="SLOWER")
     if back.verdict == "REGRESSED":
-        return msgspec.structs.replace(told, verdict="FASTER", more_runs=None)
-    if told.verdict == back.verdict == "OK":
-        return msgspec.structs.replace(told, verdict="SAME")
-    more = max((it.more_runs or 0 for it in (told, back)), default=0)
-    return msgspec.structs.replace(told, verdict="INCONCLUSIVE", more_runs=more or None)
+        return msgspec.structs.replace(comparison, verdict="FASTER", more_runs=None)
+    if comparison.verdict == back.verdict == "OK":
+        return msgspec.structs.replace(comparison, verdict="SAME")
+    more = max((it.more_runs or 0 for it in (comparison, back)), default=0)
+    return msgspec.structs.replace(comparison, verdict="INCONCLUSIVE", more_runs=more or None)
 
 
 def _have(metric: str, samples: list[Sample]) -> bool:
@@ -96,7 +97,7 @@ def _compared(
 ) -> Comparison:
     new, old = values_of(metric, now), values_of(metric, before)
     medians = [finite(stats.median(values)) if values else None for values in (old, new)]
-    told = Comparison(
+    comparison = Comparison(
         metric=metric,
         arm=arm,
         against=against,
@@ -105,10 +106,10 @@ def _compared(
         verdict="INCONCLUSIVE",
     )
     if not new or not old:
-        return told
+        return comparison
     judged = stats.judge(old, new, higher_is_worse=METRICS[metric].better == "lower")
     return msgspec.structs.replace(
-        told,
+        comparison,
         ratio=finite(judged.ratio),
         low=finite(judged.low),
         high=finite(judged.high),
@@ -126,14 +127,14 @@ def client_of(samples: Iterable[Sample], cpu: float) -> Client:
     p50 = stats.median(lags) if lags else 0.0
     p99 = lags[math.ceil(0.99 * len(lags)) - 1] if lags else 0.0  # the nearest rank
     forgiven = LAG_SHARE * stats.median(gaps) if gaps else 0.0
-    limit = max(LAG_LIMIT, min(forgiven, LAG_CEILING))
+    limit = max(LAG_LIMIT_SECONDS, min(forgiven, LAG_CEILING_SECONDS))
     clock: Literal["kernel", "user"] = (
         "kernel" if runs and all(run.kernel for run in runs) else "user"
     )
-    late, busy = p99 > limit, cpu > CPU_LIMIT
+    late, busy = p99 > limit, cpu > CPU_LIMIT_SHARE
     reason = f"client lag p99 {p99 * 1e3:.2f} ms; the limit is {limit * 1e3:.3g} ms"
     if busy and not late:
-        reason = f"this process used {cpu:.0%} of a core; the limit is {CPU_LIMIT:.0%}"
+        reason = f"this process used {cpu:.0%} of a core; the limit is {CPU_LIMIT_SHARE:.0%}"
     return Client(
         clock=clock,
         verdict="CLIENT-BOUND" if late or busy else "TRUSTED",
@@ -152,7 +153,7 @@ def exit_status(result: Result, *, strict: bool, stopped: bool) -> int:
     whole = sum(sample.status == OK for sample in result.samples)
     if stopped:
         return 130
-    if not whole or failures > FAILURES_LIMIT * runs:
+    if not whole or failures > FAILURES_LIMIT_SHARE * runs:
         return 3
     regressed = any(
         it.against == BASELINE and it.verdict == "REGRESSED" for it in result.comparisons

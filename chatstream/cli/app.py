@@ -1,7 +1,7 @@
 """The command line. `COMMANDS` names every command, and what it does.
 
 1. The module of a command is imported when it is used; the help of all needs the table alone.
-   Help, completion and the words for mistakes are rooms of their own, imported when needed.
+   Help, completion and the words for mistakes are modules of their own, imported when needed.
 2. Mistakes on the command line get one clear line on stderr, and after `--json` the events of a
    run that failed on stdout; the exit status is 2.
 """
@@ -72,7 +72,14 @@ COMPLETE = "_CHATSTREAM_COMPLETE"
 
 
 class Command(TyperCommand):
-    """A command with our help that drops no value; its `--copy-code` may have no number."""
+    """A command with our help. It drops no value, and `--copy-code` may have no number.
+
+    The attribute `options` of its function adds to the options of the signature.
+    """
+
+    def __init__(self, *args: Any, callback: Any, params: list[Any], **details: Any) -> None:
+        params = [*params, *getattr(callback, "options", ())]
+        super().__init__(*args, callback=callback, params=params, **details)
 
     def make_parser(self, ctx: Any) -> Any:
         return OnceParser(super().make_parser(ctx), ctx)
@@ -94,7 +101,7 @@ class Command(TyperCommand):
 
 
 def _action(name: str, callback: Callable[..., None], about: str, **details: Any) -> TyperOption:
-    """An option that does something and ends. From a signature it would cost 0.3 ms a start."""
+    """An option that acts and exits. Made from a signature, it would cost 0.3 ms per start."""
     return TyperOption(
         param_decls=[name],
         is_eager=True,
@@ -114,7 +121,7 @@ def _show_all(ctx: Any, _option: Any, wanted: bool) -> None:
 
 
 class Group(TyperGroup):
-    """A group of commands with our help; it names what a mistyped command may have meant."""
+    """A group of commands with our help. It suggests a command for one that was mistyped."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         if args[0] not in self.list_commands(ctx) and not ctx.resilient_parsing:
@@ -131,7 +138,7 @@ class Group(TyperGroup):
 
 
 class _Commands(Group):
-    """The commands of the table. A question in the place of a command is one for `ask`."""
+    """The commands of the table. A question in the place of a command goes to `ask`."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -143,7 +150,7 @@ class _Commands(Group):
         target = getattr(importlib.import_module(module), attribute)
         if not isinstance(target, typer.Typer):
             function, target = target, typer.Typer(add_completion=False)
-            # They are resolved already. Typer would do it twice again: 0.5 % of a start.
+            # Its annotations are resolved; typer would do that twice more, 0.5 % of a start.
             function.__no_type_check__ = True
             target.command(cmd_name)(function)
         target.info.cls = Group
@@ -193,29 +200,31 @@ class _Commands(Group):
 
 def _show_completion(ctx: Any, _option: Any, shell: str | None) -> None:
     if shell is not None and not ctx.resilient_parsing:
-        from chatstream.cli import shells
+        from chatstream.cli.completing import running_shell
+        from chatstream.completion import shells
 
-        typer.echo(shells.script(shells.chosen(shell)))
+        typer.echo(shells.script(shells.checked(shell or running_shell())))
         raise typer.Exit
 
 
 def _install_completion(ctx: Any, _option: Any, shell: str | None) -> None:
     if shell is not None and not ctx.resilient_parsing:
-        from chatstream.cli import shells
+        from chatstream.cli.completing import running_shell
+        from chatstream.completion import shells
 
-        typer.echo(shells.install(shells.chosen(shell)))
+        typer.echo(shells.install(shells.checked(shell or running_shell())))
         raise typer.Exit
 
 
 def is_question(argument: str) -> bool:
-    """Whether an argument can only be a question: it is no option, and has a blank in it."""
+    """Whether an argument can only be a question: it has a blank in it and is not an option."""
     return not argument.startswith("-") and any(map(str.isspace, argument.strip()))
 
 
 def with_number(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with the last code block's number where `--copy-code` has none.
+    """The arguments, with the number of the last code block where `--copy-code` has no number.
 
-    It has none at the end, and before anything that is no number: an option, or the question.
+    It has none at the end, and before anything that is not a number: an option, or the question.
     """
     return with_value(arguments, COPY_CODE, str.isdigit, "0")
 
@@ -223,7 +232,7 @@ def with_number(arguments: Sequence[str]) -> list[str]:
 def with_value(
     arguments: Sequence[str], option: str, fits: Callable[[str], bool], otherwise: str
 ) -> list[str]:
-    """The arguments, with another value for an option whose next argument does not fit it."""
+    """The arguments, with the value `otherwise` for an option whose next argument does not fit."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     given = list(arguments)
     for at in range(end):
@@ -272,7 +281,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return usage(error, arguments)
     except typer.Abort:
         return 130
-    except SystemExit:  # typer's own way with a broken pipe: the reader has seen enough
+    except SystemExit:  # how typer ends on a broken pipe: the reader has seen enough
         return 0
     except ChatstreamError as error:  # no such command, or its output cannot be written
         return exits.report(error, arguments)

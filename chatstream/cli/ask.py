@@ -2,74 +2,42 @@
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
-from chatstream.cancel import CancelToken
-from chatstream.cli.numbers import like
 from chatstream.cli.options import (
-    Accessible,
-    BaseUrl,
-    Buffer,
-    Coalesce,
-    CodeTheme,
-    Color,
-    ConnectTimeout,
+    ALL,
+    At,
     Copy,
     CopyCode,
     CopyTo,
     Debug,
+    Edit,
     Encoding,
-    Fallback,
     File,
-    FirstTokenTimeout,
-    Header,
-    IdleTimeout,
     Json,
+    Last,
     Log,
-    Model,
-    NoJournal,
+    Name,
     NoStdin,
-    Notify,
-    OnDrop,
-    Option,
     Plain,
-    Profile,
-    Provider,
-    Reasoning,
-    Render,
-    Retries,
     SaveCode,
     SaveImages,
-    Stats,
-    Strategy,
-    Stream,
-    Temperature,
-    Theme,
-    Timeout,
-    Wrap,
     copying_in,
-    options_in,
-    settings_in,
     start_log,
+    takes,
 )
-from chatstream.engine.pipeline import failed, run
-from chatstream.engine.services import Choice, named, nobody
-from chatstream.engine.settings import resolve, without_configuration
-from chatstream.errors import ChatstreamError
-from chatstream.terminal.interrupt import interrupts
-from chatstream.terminal.present import (
-    check_look,
-    is_resettable,
-    is_screen,
-    present,
-    tidy,
-)
+from chatstream.engine.place import follow_of, place_of, question_at, resolved_at
+from chatstream.engine.run import Run
+from chatstream.messages import Message
+from chatstream.terminal.answering import Answering
 from chatstream.terminal.prompt import compose
 from chatstream.text import check_encoding
 
 
+@takes(*ALL)
 def ask(
     prompt: Annotated[
         str | None,
@@ -78,51 +46,15 @@ def ask(
             help="The question, or - for standard input. Piped input is added to it.",
         ),
     ] = None,
+    last: Last = False,
+    at: At = None,
+    edit: Edit = None,
+    name: Name = None,
     file: File = None,
     no_stdin: NoStdin = False,
     encoding: Encoding = None,
-    system: Annotated[
-        str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt.")
-    ] = None,
-    provider: Provider = None,
-    model: Model = None,
-    base_url: BaseUrl = None,
-    profile: Profile = None,
     as_json: Json = False,
     plain: Plain = False,
-    stream: Stream = None,
-    temperature: Temperature = None,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            "--max-tokens",
-            parser=like("max_tokens"),
-            metavar="N",
-            help="Limit the answer to N tokens.",
-        ),
-    ] = None,
-    option: Option = None,
-    header: Header = None,
-    retries: Retries = None,
-    connect_timeout: ConnectTimeout = None,
-    first_token_timeout: FirstTokenTimeout = None,
-    idle_timeout: IdleTimeout = None,
-    timeout: Timeout = None,
-    on_drop: OnDrop = None,
-    fallback: Fallback = None,
-    strategy: Strategy = None,
-    no_journal: NoJournal = False,
-    buffer: Buffer = None,
-    coalesce: Coalesce = None,
-    reasoning: Reasoning = None,
-    stats: Stats = None,
-    render: Render = None,
-    color: Color = None,
-    theme: Theme = None,
-    code_theme: CodeTheme = None,
-    wrap: Wrap = None,
-    accessible: Accessible = None,
-    notify: Notify = None,
     copy: Copy = False,
     copy_code: CopyCode = None,
     copy_to: CopyTo = None,
@@ -130,6 +62,7 @@ def ask(
     save_images: SaveImages = None,
     debug: Debug = False,
     log: Log = None,
+    **flags: Any,
 ) -> int:
     """Ask a question and show the answer as it arrives.
 
@@ -137,34 +70,22 @@ def ask(
     3 refused by the server, 4 timeout or stall, 5 cut off, 130 Ctrl+C.
     """
     arguments = locals()
-    flags = settings_in(arguments)
     start_log(arguments)
-    token = CancelToken()
-    with interrupts(token):
-        settings, copying = without_configuration(flags), None
-        told: list[Choice] | None = None  # whom it asks, where the settings name nobody
-        try:
-            resolved = resolve({**flags, "options": options_in(option)}, profile=profile)
-            check_look(resolved.settings, as_json=as_json, plain=plain, render=render)
-            settings = resolved.settings
-            told = None if named(settings) else []
-            copying = copying_in(arguments)
-            if encoding is not None:
-                check_encoding(encoding)
-            question = compose(prompt, file or (), token, encoding=encoding, use_stdin=not no_stdin)
-            events = run(
-                resolved,
-                question,
-                token,
-                resettable=is_resettable(as_json=as_json),
-                on_screen=is_screen(settings, as_json=as_json, plain=plain),
-                keeps_images=save_images is not None,
-                tell=nobody if told is None else told.append,
-            )
-        except ChatstreamError as error:
-            events = failed(error, token)
-        look = {"as_json": as_json, "plain": plain}
-        status = present(events, settings, token, **look, copying=copying, told=told)
-        if not token.cancelled:
-            tidy(settings)
-        return status
+    answering = Answering(arguments, flags)
+
+    def begin() -> Run:
+        place = place_of(last=last, at=at, edit=edit, name=name)
+        resolved = resolved_at(place, flags)
+        answering.use(resolved, partial(copying_in, arguments))
+        if encoding is not None:
+            check_encoding(encoding)
+        question = compose(
+            prompt, file or (), answering.token, encoding=encoding, use_stdin=not no_stdin
+        )
+        return answering.begin(
+            resolved,
+            question_at(place, resolved, [Message("user", question)]),
+            follow=follow_of(place, resolved),
+        )
+
+    return answering.show(begin)

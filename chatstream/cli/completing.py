@@ -1,11 +1,10 @@
 """What may come next on the command line, for a shell that completes it.
 
-1. The shell sets `_CHATSTREAM_COMPLETE` to how it wants the answer, and `COMP_WORDS` to the line up
-   to the cursor. `complete_bash` is a value a line, `described` a value, a tab and a description.
-2. The exit status is 0 when these are all there are, and 1 where the shell may complete a file
-   name: also for whatever fails here. Nothing else reaches the prompt, no error and no warning.
-3. `VALUES` says what each parameter takes, by its name; a setting that has just a few values
-   needs no entry. Nothing waits longer for a server than `modellist.PATIENCE`.
+1. The shell sets `_CHATSTREAM_COMPLETE` to the form of the answer that it wants, and `COMP_WORDS`
+   to the line up to the cursor. `complete_bash` is one value per line; `described` is a value, a
+   tab and a description.
+2. The exit status is 0 when the answer is everything, and 1 where the shell may complete a file
+   name, and for any failure. Nothing else reaches the prompt, no error and no warning.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from typer._click.shell_completion import (
@@ -23,31 +23,25 @@ from typer._click.shell_completion import (
 )
 
 from chatstream.cli.app import COMMANDS
-from chatstream.engine.config_file import find
-from chatstream.engine.settings import FIELDS, Settings, choices, resolve
-from chatstream.providers import PROVIDERS
-from chatstream.sinks.escape import clean
+from chatstream.completion.values import Item, Line, candidates, description
 from chatstream.sinks.output import Output
 
-Item = tuple[str, str]
-"""A value, and what it is."""
-
-WANTED = {"complete_bash": "{0}\n", "described": "{0}\t{1}\n"}
+FORMS = {"complete_bash": "{0}\n", "described": "{0}\t{1}\n"}
 
 FILES = 1
-_RUNS = 100  # the newest; who wants an older one knows its id
-_DESCRIPTION = 60  # characters
+"""The exit status where the shell may complete a file name."""
+
 _PATHS = {"FILE", "DIR", "FILE|RUN|-", "NAME|FILE"}
 
 
-def answer(root: Any, wanted: str) -> int:
+def answer(root: Any, form: str) -> int:
     """Print what may come next; returns the exit status."""
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             found = completions(root, os.environ["COMP_WORDS"])
-        if found is None or wanted not in WANTED:
+        if found is None or form not in FORMS:
             return FILES
-        lines = (WANTED[wanted].format(value, _line(about)) for value, about in found)
+        lines = (FORMS[form].format(value, description(about)) for value, about in found)
         Output(1).write("".join(lines).encode("utf-8", "replace"))
     except Exception:  # whatever it is, it must not be written into the prompt
         return FILES
@@ -55,7 +49,7 @@ def answer(root: Any, wanted: str) -> int:
 
 
 def completions(root: Any, line: str) -> list[Item] | None:
-    """What the last word of this line may become; None: a file name. Raises anything."""
+    """What the last word of this line may become; None for a file name. Raises anything."""
     words = split_arg_string(line)
     begun = words.pop() if words and not line[-1].isspace() else ""
     context = _resolve_context(root, {}, "chatstream", words[1:])
@@ -71,13 +65,14 @@ def completions(root: Any, line: str) -> list[Item] | None:
 
 
 def _items(context: Any, what: Any, begun: str) -> Iterable[Item] | None:
+    """What may stand in the place of `what`: the command itself, or one of its parameters."""
     if what is context.command:
         if begun.startswith("-"):
             return _options(context, short=begun == "-")
         return _commands(context)
-    if maker := VALUES.get(what.name):
-        return maker(context, begun)
-    if allowed := getattr(what.type, "choices", None) or _choices(what.name):
+    if (found := candidates(what.name, Line(context.info_name, context.params, begun))) is not None:
+        return found
+    if allowed := getattr(what.type, "choices", None):
         return [(str(getattr(it, "value", it)), "") for it in allowed]
     return None if what.metavar in _PATHS else []
 
@@ -92,7 +87,7 @@ def _commands(context: Any) -> Iterable[Item]:
 
 
 def _options(context: Any, *, short: bool) -> Iterator[Item]:
-    """Those that may still be given; short ones only where nothing but "-" is there."""
+    """The options that may still be given; short ones only after a single "-"."""
     for option in context.command.get_params(context):
         given = context.get_parameter_source(option.name) if option.name else None
         once = getattr(given, "name", "") == "COMMANDLINE" and not option.multiple
@@ -102,128 +97,11 @@ def _options(context: Any, *, short: bool) -> Iterator[Item]:
                     yield name, option.help or ""
 
 
-def _providers(_context: Any, _begun: str) -> Iterator[Item]:
-    from importlib.metadata import entry_points
+def running_shell() -> str:
+    """The shell that runs chatstream, or "" where it is not known."""
+    from typer._completion_shared import _get_shell_name
 
-    for name, row in PROVIDERS.items():
-        yield name, row.base_url or "built in"
-    for entry in entry_points(group="chatstream.providers"):
-        yield entry.name, entry.value
-
-
-def _models(context: Any, begun: str) -> Iterator[Item]:
-    """The models of the server; after an "@" the places that may be asked for it."""
-    from chatstream.engine.model_list import known
-
-    if "@" in begun:
-        model = begun.rpartition("@")[0]
-        for name, about in (*_providers(context, ""), *_profiles(context, "")):
-            yield f"{model}@{name}", about
-        return
-    for name in known(_settings(context)):
-        yield name, ""
-
-
-def _settings(context: Any) -> Settings:
-    """What holds with the options that stand on the line so far."""
-    given = {it: context.params.get(it) for it in ("provider", "base_url")}
-    return resolve(given, profile=context.params.get("profile")).settings
-
-
-def _profiles(_context: Any, _begun: str) -> Iterator[Item]:
-    for name, profile in _table("profiles").items():
-        places = (profile.get("model"), profile.get("provider") or profile.get("base_url"))
-        yield name, " at ".join(filter(None, places))
-
-
-def _strategies(_context: Any, _begun: str) -> Iterator[Item]:
-    for name, models in _table("strategies").items():
-        yield name, ", ".join(models)
-
-
-def _table(name: str) -> dict[str, Any]:
-    file = find()
-    table = file.content.get(name) if file else None
-    return table if isinstance(table, dict) else {}
-
-
-def _runs(context: Any, begun: str) -> Iterator[Item]:
-    from chatstream.store.place import runs_folder
-    from chatstream.store.reading import glimpse, journals
-
-    resuming = context.info_name == "resume"
-    there = [path for path in journals(runs_folder()) if path.name.startswith(begun)]
-    for path in there[:_RUNS]:
-        found = glimpse(path)
-        if found is not None and (found[1] or not resuming):
-            yield path.stem, found[0]
-
-
-def _setting_names(_context: Any, _begun: str) -> Iterator[Item]:
-    for name in FIELDS:
-        default = FIELDS[name].default
-        yield name, ", ".join(choices(name)) or ("" if default in (None, [], {}) else str(default))
-    yield "profile", "the profile that is used by default"
-
-
-def _setting_values(context: Any, begun: str) -> Iterable[Item] | None:
-    name = context.params.get("name") or ""
-    if maker := VALUES.get(name):
-        return maker(context, begun)
-    return [(it, "") for it in _choices(name)]
-
-
-def _choices(name: str | None) -> list[str]:
-    """The values of a setting that has just a few."""
-    if name not in FIELDS:
-        return []
-    return ["true", "false"] if bool in _kinds(name) else choices(name)
-
-
-def _kinds(name: str) -> tuple[Any, ...]:
-    kind = FIELDS[name].type
-    return (kind, *getattr(kind, "__args__", ()))
-
-
-def _code_themes(_context: Any, _begun: str) -> Iterator[Item]:
-    from chatstream.terminal.present import code_themes
-
-    return ((name, "") for name in code_themes())
-
-
-def _baselines(_context: Any, _begun: str) -> Iterator[Item]:
-    from chatstream.bench.saved import names
-    from chatstream.bench.session import results_folder
-
-    return ((name, "") for name in names(results_folder()))
-
-
-def _shells(_context: Any, _begun: str) -> Iterator[Item]:
-    from chatstream.cli.shells import SCRIPTS
-
-    return ((name, "") for name in SCRIPTS)
-
-
-VALUES: dict[str, Callable[[Any, str], Iterable[Item] | None]] = {
-    "provider": _providers,
-    "model": _models,
-    "fallback": _models,
-    "profile": _profiles,
-    "strategy": _strategies,
-    "run": _runs,
-    "runs": _runs,
-    "source": _runs,
-    "name": _setting_names,
-    "value": _setting_values,
-    "code_theme": _code_themes,
-    "baseline": _baselines,
-    "save": _baselines,
-    "show_completion": _shells,
-    "install_completion": _shells,
-}
-
-
-def _line(text: str) -> str:
-    """A description on one line, short, with nothing that drives a terminal."""
-    line = " ".join(clean(text[: 4 * _DESCRIPTION]).split())
-    return line if len(line) <= _DESCRIPTION else line[: _DESCRIPTION - 3] + "..."
+    with contextlib.suppress(Exception):  # it reads the process table in many ways
+        if name := _get_shell_name():
+            return name
+    return Path(os.environ.get("SHELL", "")).name

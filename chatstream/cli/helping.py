@@ -1,9 +1,10 @@
-"""Help pages: options in groups, no name ever cut, and short enough to read.
+"""Help pages: options in groups, names that are never cut, and short enough to read.
 
-1. `GROUPS` gives every option its place; `RARE` are shown by `--help-all` alone. `EXAMPLES` has
-   three lines for each command, which run as they stand.
+1. `GROUPS` gives every option its place. A setting declares its group itself: `...` stands for
+   those that are not named, in their order. `RARE` are shown by `--help-all` alone; a setting
+   declares that, too. `EXAMPLES` has three lines for each command, which run as they stand.
 2. A page without the rare options has `MOST_LINES` lines at most on a terminal of 80 columns.
-   A test holds that for every command.
+   A test checks this for every command.
 3. A default is shown as "[default: 10]". It is the setting's own where the option is a setting,
    or what `show_default` says.
 """
@@ -14,33 +15,31 @@ import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from types import EllipsisType
 from typing import Any
 
 import typer
 
 from chatstream.cli.app import HELP_ALL
-from chatstream.engine.settings import FIELDS
+from chatstream.engine.settings import DECLARED, FIELDS
 
 MOST_LINES = 60
-NARROW, WIDE = 40, 100  # columns that the text has at least and at most
-_NAMES = 27  # columns of the names; a longer one has a line of its own
-_FEW = 8  # options that need no groups
-_BOUND = "\N{NO-BREAK SPACE}"  # where no line ends; a space on the page
+NARROW, WIDE = 40, 100  # the least and the most columns of a page
+_NAME_COLUMNS = 27  # a longer name has a line of its own
+_UNGROUPED = 8  # so few options need no groups
+_BOUND = "\N{NO-BREAK SPACE}"  # never the end of a line; printed as a space
 
-GROUPS: dict[str, tuple[str, ...]] = {
-    "Question": ("QUESTION", "--file", "--system", "--no-stdin", "--encoding"),
-    "Model and server": (
-        *("--provider", "--model", "--base-url", "--profile", "--fallback", "--strategy"),
-        "--header",
+GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
+    "Question": (
+        *("QUESTION", "--continue", "--name", "--at", "--edit"),
+        *("--file", ..., "--no-stdin", "--encoding"),
     ),
+    "Model and server": ("--provider", "--model", "--base-url", "--profile", ..., "--header"),
     "Request": (
         *("--prompt", "--prompt-tokens", "--temperature", "--max-tokens", "--option"),
-        *("--no-stream", "--stream", "--timeout"),
+        ...,
     ),
-    "Failures and delays": (
-        *("--on-drop", "--retries", "--connect-timeout", "--first-token-timeout"),
-        *("--idle-timeout", "--no-journal", "--buffer", "--coalesce"),
-    ),
+    "Failures and delays": ("--on-drop", ...),
     "Runs": (
         *("--runs", "--time", "--precision", "--concurrency", "--rate", "--arrivals", "--conn"),
         *("--cache", "--vs-blocking"),
@@ -50,7 +49,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Playback": ("--speed", "--instant"),
     "Output": (
         *("--json", "--csv", "--html", "--text", "--format", "--plain", "--reasoning", "--stats"),
-        *("--accessible", "--render", "--color", "--theme", "--code-theme", "--wrap", "--notify"),
+        *("--accessible", "--render", ...),
     ),
     "Copying and saving": ("--copy", "--copy-code", "--copy-to", "--save-code", "--save-images"),
     "Other": (
@@ -61,20 +60,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 RARE = frozenset(
     {
-        *("--header", "--encoding", "--log", "--buffer", "--coalesce", "--no-journal"),
-        *("--connect-timeout", "--first-token-timeout", "--idle-timeout"),
-        *(
-            "--color",
-            "--render",
-            "--theme",
-            "--code-theme",
-            "--wrap",
-            "--notify",
-            "--strategy",
-            "--copy-to",
-            "--save-images",
-        ),
+        *("--at", "--edit", "--encoding", "--log", "--copy-to", "--save-images"),
         *("--prompt-tokens", "--arrivals", "--conn", "--strict"),
+        *(it.option for it in DECLARED.values() if getattr(it.about, "rare", False)),
     }
 )
 
@@ -169,6 +157,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chatstream history show 20261121-1341",
         "chatstream history show --text > answer.md",
     ),
+    "history tree": (
+        "chatstream history tree",
+        "chatstream history tree 20261121-1341",
+        "chatstream history tree --json | jq -r .head",
+    ),
     "history search": (
         "chatstream history search gravity",
         'chatstream history search "black holes"',
@@ -193,7 +186,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 
 def command_help(command: Any, context: typer.Context, *, everything: bool = False) -> str:
-    """The page of a command; `everything`: with the rare options."""
+    """The page of a command, with its rare options if `everything` is wanted."""
     parameters = command.get_params(context)
     rows = {_key(it): (_names(it, context), _text(it)) for it in parameters if not it.hidden}
     del rows[HELP_ALL]  # the last line names it
@@ -224,21 +217,30 @@ def group_help(command: Any, context: typer.Context, rows: Sequence[tuple[str, s
     )
 
 
+def titles() -> dict[str, str]:
+    """The heading of every option, in the order of a page."""
+    settings = {it.option: it.about.group for it in DECLARED.values() if it.flags}
+    found: dict[str, str] = {}
+    for title, names in GROUPS.items():
+        others = [name for name, group in settings.items() if group == title and name not in names]
+        for name in names:
+            found |= dict.fromkeys(others if isinstance(name, EllipsisType) else [name], title)
+    return found
+
+
 def _in_order(names: Iterable[str]) -> list[str]:
-    """These options and arguments as the groups have them, those without a group at the end."""
-    places = [name for members in GROUPS.values() for name in members]
+    """These options and arguments in the order of the groups; those without a group come last."""
+    places = list(titles())
     return sorted(names, key=lambda it: places.index(it) if it in places else len(places))
 
 
 def _grouped(names: Sequence[str]) -> dict[str, list[str]]:
-    """The names by the titles that they stand under. Few options need no groups."""
-    few = sum(it.startswith("-") for it in names) <= _FEW
-    titles = {name: title for title, members in GROUPS.items() for name in members}
+    """The names under their titles. A few options need no groups."""
+    few = sum(it.startswith("-") for it in names) <= _UNGROUPED
+    grouped = {} if few else titles()
     groups: dict[str, list[str]] = {}
     for name in names:
-        title = "Options" if name.startswith("-") else "Arguments"
-        if name in titles and not few:
-            title = titles[name]
+        title = grouped.get(name, "Options" if name.startswith("-") else "Arguments")
         groups.setdefault(title, []).append(name)
     return dict(sorted(groups.items(), key=lambda it: it[0] != "Arguments"))
 
@@ -264,9 +266,9 @@ def _examples(context: typer.Context) -> list[str]:
 
 
 def _rows(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """A name and what it means on each line; all texts begin in the same column."""
-    fitting = [len(name) for name, _ in rows if len(name) <= _NAMES]
-    start = max(fitting, default=_NAMES) + 4
+    """A line for each name and its meaning; all meanings begin in the same column."""
+    fitting = [len(name) for name, _ in rows if len(name) <= _NAME_COLUMNS]
+    start = max(fitting, default=_NAME_COLUMNS) + 4
     for name, text in rows:
         first, *others = _wrapped(text, start) or [" " * start]
         if len(name) + 4 > start:
@@ -295,14 +297,14 @@ def _is_option(parameter: Any) -> bool:
 
 
 def _key(parameter: Any) -> str:
-    """The name that the tables have: the first long one of an option, what an argument is."""
+    """The name in the tables above: the first long name of an option, an argument's metavar."""
     if not _is_option(parameter):
         return str(parameter.metavar or parameter.name.upper())
     return next((it for it in parameter.opts if it.startswith("--")), str(parameter.opts[0]))
 
 
 def _names(option: Any, context: typer.Context) -> str:
-    """All names of an option, short ones first, and what it takes."""
+    """All names of an option, the short ones first, and what it takes."""
     if not _is_option(option):
         return _argument(option)
     names = sorted(option.opts, key=lambda it: it.startswith("--"))

@@ -1,4 +1,4 @@
-"""Mistakes on the command line in our words: what was wrong, what was probably meant."""
+"""Mistakes on the command line in our words: what was wrong, and what was probably meant."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def unknown_command(path: str, known: Iterable[str], arguments: Sequence[str]) -
 
 
 def _quoted(words: Sequence[str]) -> str:
-    """What was typed as one argument, if it is short and the same in every shell.
+    """The words as one quoted argument, if it is short and means the same in every shell.
 
     Options are no part of the question, and what follows them may be their value.
     """
@@ -36,7 +36,7 @@ def _quoted(words: Sequence[str]) -> str:
 
 
 def explained(error: typer.TyperException) -> UsageError:
-    """Typer's error as ours."""
+    """An error of typer's as one of ours."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else ROOT
     option = getattr(error, "option_name", None)
@@ -50,7 +50,7 @@ def explained(error: typer.TyperException) -> UsageError:
 
 
 def _near(context: Any, option: str) -> str | None:
-    """What was meant by an option that is not known here."""
+    """What an option that is unknown here may have meant."""
     if context.parent is None:
         ask = context.command.get_command(context, "ask")
         if option in _options(ask.params):
@@ -69,7 +69,7 @@ def _hint(path: str, parts: Iterable[str | None]) -> str:
 
 
 def usage(error: typer.TyperException, arguments: Sequence[str]) -> int:
-    """One line for a mistake on the command line, and the events of it after `--json`."""
+    """Report a mistake on the command line in one line, after `--json` as events."""
     if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
         try:
             typer.echo(error.format_message())

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import typer
 
 from chatstream.cancel import CancelToken
 from chatstream.cli.options import (
-    BaseUrl,
     Debug,
-    Header,
     Json,
     Log,
-    Profile,
-    Provider,
-    settings_in,
     start_log,
+    takes,
 )
 from chatstream.engine import model_list
+from chatstream.engine.resolve import resolve
 from chatstream.engine.services import awaited, model_names
-from chatstream.engine.settings import resolve
 from chatstream.errors import ChatstreamError
 from chatstream.sinks.escape import clean
 from chatstream.terminal import exits
@@ -29,19 +26,17 @@ from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import tell
 
 
+@takes("provider", "base_url", "profile", "headers")
 def models(
-    provider: Provider = None,
-    base_url: BaseUrl = None,
-    profile: Profile = None,
-    header: Header = None,
     as_json: Json = False,
     debug: Debug = False,
     log: Log = None,
+    *,
+    profile: str | None,
+    **flags: Any,
 ) -> int:
     """List the models that the server offers, one per line."""
-    arguments = locals()
-    flags = settings_in(arguments)
-    start_log(arguments)
+    start_log(locals())
     token = CancelToken()
     with interrupts(token):
         try:

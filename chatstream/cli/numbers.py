@@ -1,7 +1,8 @@
-"""Numbers on the command line: read as those of the settings are, with limits and in their words.
+"""Numbers on the command line, parsed with the limits and the messages of the settings.
 
-Each function makes a `parser` for typer. What does not fit is one line that names the option, what
-it takes and what was given; infinities, NaN and numbers that no system call takes never fit.
+Each function makes a `parser` for typer. A value that does not fit gets one line that names the
+option, what it takes and what was given. Infinities, NaN and numbers too large for a system call
+never fit.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from chatstream.engine.settings import FIELDS, MOST
+from chatstream.engine.settings import FIELDS, LARGEST_NUMBER
 from chatstream.engine.shapes import Misfit, fitted
 
 
 class _Unfit(typer.BadParameter):
-    """A number that does not fit, in the words of the settings."""
+    """A number does not fit; the message is that of a setting."""
 
     def format_message(self) -> str:
         """`--timeout takes a number from 0 to 10, not "inf"`."""
@@ -26,21 +27,23 @@ class _Unfit(typer.BadParameter):
 
 
 def like(setting: str) -> Callable[[Any], Any]:
-    """What this setting takes."""
-    return _reader(FIELDS[setting].type)
+    """A number that this setting takes."""
+    return reader(FIELDS[setting].type)
 
 
-def whole(least: int, most: int = MOST) -> Callable[[Any], int]:
-    """A whole number."""
-    return _reader(Annotated[int, msgspec.Meta(ge=least, le=most)])
+def whole(least: int, most: int = LARGEST_NUMBER) -> Callable[[Any], int]:
+    """A whole number between these limits."""
+    return reader(Annotated[int, msgspec.Meta(ge=least, le=most)])
 
 
-def number(least: float, most: float = MOST) -> Callable[[Any], float]:
-    """Any number."""
-    return _reader(Annotated[float, msgspec.Meta(ge=least, le=most)])
+def number(least: float, most: float = LARGEST_NUMBER) -> Callable[[Any], float]:
+    """A number between these limits."""
+    return reader(Annotated[float, msgspec.Meta(ge=least, le=most)])
 
 
-def _reader(kind: Any) -> Callable[[Any], Any]:
+def reader(kind: Any) -> Callable[[Any], Any]:
+    """A number of this type."""
+
     def read(value: Any) -> Any:
         try:
             return fitted(kind, value)

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class OnceParser:
-    """A parser of typer's that refuses what it would drop."""
+    """A typer parser that refuses what it would drop."""
 
     def __init__(self, parser: Any, context: Any) -> None:
         self._parser = parser

@@ -1,45 +1,111 @@
-"""Options that more than one command has, with their help."""
+"""The options of settings, made from their declaration, and others that commands share.
+
+    @takes("provider", "model")
+    def command(…, provider: str | None, **flags: Any) -> int:
+
+`takes` gives a command the options of these settings. Their values arrive under the names of the
+settings: as a parameter where the function has one of that name, else among its `**flags`. None
+means that an option was not given.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperOption
 
-from chatstream.cli.numbers import like
-from chatstream.engine.settings import FIELDS
+from chatstream.cli.numbers import reader
+from chatstream.engine.settings import DECLARED, Option, Setting
+from chatstream.engine.shapes import is_list, is_number, is_switch, is_table
 from chatstream.errors import UsageError
-from chatstream.text import argument
 
 if TYPE_CHECKING:
     from chatstream.terminal.copying import Copying
 
-Provider = Annotated[
-    str | None,
-    typer.Option("--provider", "-p", metavar="NAME", help="The service, such as ollama or openai."),
+Function = TypeVar("Function", bound=Callable[..., int])
+
+ALL = tuple(name for name, setting in DECLARED.items() if setting.flags)
+"""The settings that have an option."""
+
+LOOK = tuple(name for name in ALL if DECLARED[name].about.group == "Output")
+"""Those that decide how an answer is shown."""
+
+
+def takes(*names: str) -> Callable[[Function], Function]:
+    """Give a command the options of these settings."""
+
+    def decorated(function: Function) -> Function:
+        command: Any = function
+        command.options = [option_of(DECLARED[name]) for name in names]
+        signature = inspect.signature(command, eval_str=True)
+        command.__signature__ = signature.replace(  # typer makes the other options from it
+            parameters=[
+                it
+                for it in signature.parameters.values()
+                if it.kind is not it.VAR_KEYWORD and it.name not in names
+            ]
+        )
+        return function
+
+    return decorated
+
+
+def option_of(setting: Setting) -> TyperOption:
+    """The option of a setting that has one."""
+    about, kind = setting.about, setting.type
+    assert isinstance(about, Option), setting.name
+    repeats = is_list(kind) or is_table(kind)
+    only_off = setting.flags[0].startswith("--no-")
+    return TyperOption(
+        param_decls=[setting.name, *setting.flags],
+        is_flag=is_switch(kind),
+        multiple=repeats,
+        type=reader(kind) if is_number(kind) else None,
+        callback=_values if repeats else _off if only_off else None,
+        metavar=about.value or None,
+        help=about.option_help or about.help,
+        show_default=about.shown_default or True,
+    )
+
+
+def _values(_context: Any, _option: Any, values: Sequence[str]) -> list[str] | None:
+    return list(values) or None
+
+
+def _off(_context: Any, _option: Any, given: bool | None) -> bool | None:
+    return False if given else None
+
+
+Last = Annotated[
+    bool,
+    typer.Option("--continue", "-c", help="Continue the last conversation."),
 ]
-Model = Annotated[
+At = Annotated[
     str | None,
-    typer.Option("--model", "-m", metavar="MODEL", help="The model to ask."),
+    typer.Option("--at", metavar="RUN", help="Continue after the answer of this run, as a branch."),
 ]
-BaseUrl = Annotated[
-    str | None, typer.Option("--base-url", metavar="URL", help="The address of the server.")
-]
-Profile = Annotated[
+Edit = Annotated[
     str | None,
-    typer.Option("--profile", metavar="NAME", help="Use this profile of the configuration file."),
+    typer.Option(
+        "--edit", metavar="RUN", help="Ask this in the place of that run's question, as a branch."
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="Continue the conversation of this name, or start it. With -c: name it.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print events as JSON Lines.")]
 Debug = Annotated[
     bool, typer.Option("--debug", help="Log what goes over the wire to standard error.")
-]
-Stream = Annotated[
-    bool | None,
-    typer.Option("--stream/--no-stream", help="Request the answer in pieces, or all at once."),
 ]
 
 
@@ -63,192 +129,10 @@ Log = Annotated[
         "part only. Repeatable.",
     ),
 ]
-Temperature = Annotated[
-    float | None,
-    typer.Option(
-        "--temperature",
-        "-t",
-        parser=like("temperature"),
-        metavar="T",
-        help="Sampling temperature; higher is more varied.",
-    ),
-]
-Option = Annotated[
-    list[str] | None,
-    typer.Option(
-        "-o",
-        "--option",
-        metavar="KEY=VALUE",
-        help="Send an extra option, such as seed=7. Repeatable.",
-    ),
-]
-Header = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--header",
-        metavar="'NAME: VALUE'",
-        help="Also send this header. It replaces chatstream's own of that name. Repeatable.",
-    ),
-]
-Retries = Annotated[
-    int | None,
-    typer.Option(
-        "--retries",
-        parser=like("retries"),
-        metavar="N",
-        help="Retry up to N times after failures.",
-    ),
-]
 Plain = Annotated[
     bool, typer.Option("--plain", help="Print the answer as plain text, even on a terminal.")
 ]
-Reasoning = Annotated[
-    str | None,
-    typer.Option("--reasoning", metavar="show|hide", help="Show or hide the model's thinking."),
-]
-Stats = Annotated[
-    bool | None,
-    typer.Option(
-        "--stats/--no-stats",
-        show_default="on a terminal",
-        help="Print timings and token counts.",
-    ),
-]
-OnDrop = Annotated[
-    str | None,
-    typer.Option(
-        "--on-drop",
-        metavar="ACTION",
-        help="What to do if the answer breaks off: continue, restart, stop or fallback.",
-    ),
-]
-Fallback = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--fallback",
-        metavar="MODEL[@PLACE]",
-        help="Ask this model if the first one fails. Repeatable.",
-    ),
-]
-Strategy = Annotated[
-    str | None,
-    typer.Option(
-        "--strategy",
-        metavar="NAME",
-        help="Ask the models of this strategy in the configuration file, in order.",
-    ),
-]
-NoJournal = Annotated[
-    bool,
-    typer.Option(
-        "--no-journal",
-        help="Keep no record: the answer is not in the history and cannot be resumed.",
-    ),
-]
-Buffer = Annotated[
-    str | None,
-    typer.Option(
-        "--buffer",
-        metavar="KIND",
-        help="Read ahead of a slow reader: none, fixed, dynamic or sliding. On a screen, "
-        "sliding skips text to keep up.",
-    ),
-]
-Coalesce = Annotated[
-    bool | None,
-    typer.Option(
-        "--coalesce/--no-coalesce", help="Join small pieces of text that arrive within 0.1 s."
-    ),
-]
-ConnectTimeout = Annotated[
-    float | None,
-    typer.Option(
-        "--connect-timeout",
-        parser=like("connect_timeout"),
-        metavar="S",
-        help="Give up connecting after S seconds; 0 means never.",
-    ),
-]
-FirstTokenTimeout = Annotated[
-    float | None,
-    typer.Option(
-        "--first-token-timeout",
-        parser=like("first_token_timeout"),
-        metavar="S",
-        show_default="300; 900 if local",
-        help="Give up if there is no token after S seconds; 0 means never.",
-    ),
-]
-IdleTimeout = Annotated[
-    float | None,
-    typer.Option(
-        "--idle-timeout",
-        parser=like("idle_timeout"),
-        metavar="S",
-        help="Give up after S seconds without a new token; 0 means never.",
-    ),
-]
-Timeout = Annotated[
-    float | None,
-    typer.Option(
-        "--timeout",
-        parser=like("timeout"),
-        metavar="S",
-        show_default="none",
-        help="Limit the whole answer to S seconds.",
-    ),
-]
 
-Color = Annotated[
-    str | None,
-    typer.Option(
-        "--color",
-        metavar="auto|always|never",
-        help="Use colours: on a terminal, always or never.",
-    ),
-]
-Render = Annotated[
-    bool | None,
-    typer.Option(
-        "--render/--no-render",
-        help="Draw the Markdown even in a pipe or file; for less -R, add --color always.",
-    ),
-]
-Theme = Annotated[
-    str | None,
-    typer.Option(
-        "--theme",
-        metavar="auto|dark|light",
-        help="Fit the colours to a dark or a light background.",
-    ),
-]
-CodeTheme = Annotated[
-    str | None,
-    typer.Option("--code-theme", metavar="NAME", help="Colour code with this Pygments theme."),
-]
-Wrap = Annotated[
-    str | None,
-    typer.Option(
-        "--wrap",
-        metavar="words|terminal|none",
-        help="Wrap at words, or leave that to the terminal; none keeps the model's own lines.",
-    ),
-]
-Accessible = Annotated[
-    bool | None,
-    typer.Option(
-        "--accessible/--no-accessible",
-        help="For screen readers: whole sentences, no redraws.",
-    ),
-]
-Notify = Annotated[
-    str | None,
-    typer.Option(
-        "--notify",
-        metavar="none|bell|osc9",
-        help="At the end, ring the bell or show a terminal notification.",
-    ),
-]
 Copy = Annotated[bool, typer.Option("--copy", help="Copy the answer to the clipboard.")]
 
 
@@ -275,7 +159,7 @@ CopyCode = Annotated[
 
 
 def file_path(text: str) -> Path:
-    """What an option for a file takes; an empty text would be the current folder."""
+    """The path that an option names; an empty text would mean the current folder."""
     if not text.strip():
         raise typer.BadParameter("it is empty")
     if "\0" in text:
@@ -286,7 +170,7 @@ def file_path(text: str) -> Path:
 
 
 def input_file(text: str) -> Path:
-    """What `--file` takes: `-` is standard input, and `./-` a file of that name."""
+    """The path that `--file` names: `-` is standard input, and `./-` a file of that name."""
     path = file_path(text)
     if path != Path("-") or text == "-":
         return path
@@ -352,16 +236,8 @@ def start_log(arguments: Mapping[str, Any]) -> None:
         show(rules)
 
 
-def settings_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Those arguments of a command that are settings, by the names that `resolve` takes."""
-    flags = {name: value for name, value in arguments.items() if name in FIELDS}
-    if header := arguments.get("header"):
-        flags["headers"] = header
-    return {**flags, "journal": False} if arguments.get("no_journal") else flags
-
-
 def copying_in(arguments: Mapping[str, Any]) -> Copying | None:
-    """What these arguments want to be copied or saved, if anything. Raises `UsageError`."""
+    """What these arguments ask to copy or save; None if nothing. Raises `UsageError`."""
     copy, code, to, save, images = (arguments[name] for name in _COPYING)
     if not copy and all(it is None for it in (code, to, save, images)):
         return None
@@ -370,37 +246,3 @@ def copying_in(arguments: Mapping[str, Any]) -> Copying | None:
     copying = Copying(copy, code, to, save, images)
     copying.check()
     return copying
-
-
-def options_in(pairs: Sequence[str] | None) -> dict[str, Any] | None:
-    """What `-o KEY=VALUE` says, each value JSON or else text. Raises `UsageError`."""
-    options: dict[str, Any] = {}
-    for pair in pairs or ():
-        key, equals, text = argument(pair, "-o").partition("=")
-        if not equals or not key:
-            raise UsageError(f"-o {pair!r} is not KEY=VALUE", hint="for example: -o seed=7")
-        options[key] = _value(key, text)
-    return options or None
-
-
-def _value(key: str, text: str) -> Any:
-    try:
-        value = json.loads(text)
-        _check_sendable(value)
-    except RecursionError:
-        raise UsageError(f"-o {key} is nested too deeply") from None
-    except UnicodeEncodeError:
-        raise UsageError(f"-o {key} contains an unpaired surrogate (invalid Unicode)") from None
-    except ValueError:
-        return text
-    return value
-
-
-def _check_sendable(value: Any, depth: int = 100) -> None:
-    if depth == 0:
-        raise RecursionError
-    if isinstance(value, str):
-        value.encode()
-    elif isinstance(value, dict | list):
-        for part in (*value, *value.values()) if isinstance(value, dict) else value:
-            _check_sendable(part, depth - 1)

@@ -2,40 +2,33 @@
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from chatstream.cancel import CancelToken
 from chatstream.cli.numbers import number
 from chatstream.cli.options import (
-    Accessible,
-    CodeTheme,
-    Color,
+    LOOK,
     Copy,
     CopyCode,
     CopyTo,
     Json,
-    Notify,
     Plain,
-    Reasoning,
-    Render,
     SaveCode,
     SaveImages,
-    Stats,
-    Theme,
-    Wrap,
     copying_in,
-    settings_in,
+    takes,
 )
 from chatstream.engine.replay import ended, play
-from chatstream.engine.settings import resolve
+from chatstream.engine.resolve import resolve
 from chatstream.errors import ChatstreamError
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, present
 
 
+@takes(*LOOK)
 def replay(
     source: Annotated[
         str,
@@ -56,20 +49,12 @@ def replay(
     instant: Annotated[bool, typer.Option("--instant", help="Show everything at once.")] = False,
     as_json: Json = False,
     plain: Plain = False,
-    reasoning: Reasoning = None,
-    stats: Stats = None,
-    render: Render = None,
-    color: Color = None,
-    theme: Theme = None,
-    code_theme: CodeTheme = None,
-    wrap: Wrap = None,
-    accessible: Accessible = None,
-    notify: Notify = None,
     copy: Copy = False,
     copy_code: CopyCode = None,
     copy_to: CopyTo = None,
     save_code: SaveCode = None,
     save_images: SaveImages = None,
+    **flags: Any,
 ) -> int:
     """Replay a run at its original pace, from its record or saved `--json` output.
 
@@ -80,8 +65,8 @@ def replay(
     token = CancelToken()
     with interrupts(token):
         try:
-            settings = resolve(settings_in(arguments)).settings
-            check_look(settings, as_json=as_json, plain=plain, render=render)
+            settings = resolve(flags).settings
+            check_look(settings, as_json=as_json, plain=plain, render=flags["render"])
             copying = copying_in(arguments)
             events = play(source, None if instant else speed, token)
             if as_json:

@@ -1,9 +1,9 @@
 """`chatstream doctor` without a server: whether this installation is ready to ask a model.
 
 1. No model is asked anything. A server is asked for its list of models, which shows that it can be
-   reached and takes the key: all servers at once, for `LIMIT` seconds at most.
-2. A "problem" is what keeps `chatstream ask` from working as things are. Whatever else could be
-   better is a "note".
+   reached and takes the key: all servers at once, for `LIMIT_SECONDS` at most.
+2. A "problem" keeps `chatstream ask` from working as things are. Whatever else could be better is
+   a "note".
 3. A key is never shown, only where it comes from.
 """
 
@@ -17,22 +17,23 @@ from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
-from chatstream.cancel import SLICE, CancelToken
-from chatstream.clock import Deadline
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS, Deadline
 from chatstream.doctor.diagnosis import Finding
 from chatstream.doctor.terminal_checks import terminal
 from chatstream.engine import config_file
-from chatstream.engine.endpoints import address, named_by_variables
+from chatstream.engine.endpoints import address, providers_in_environment
+from chatstream.engine.resolve import Resolved, mistakes, resolve
 from chatstream.engine.services import (
     Server,
     at_provider,
     awaited,
     model_names,
-    named,
+    provider_name,
     server_of,
     with_key,
 )
-from chatstream.engine.settings import KEYS, Resolved, Settings, mistakes, resolve
+from chatstream.engine.settings import KEYS, Settings
 from chatstream.errors import (
     AuthError,
     ChatstreamError,
@@ -43,9 +44,10 @@ from chatstream.errors import (
 from chatstream.nearest import nearest
 from chatstream.providers import PROVIDERS, find
 from chatstream.redact import mask_address
+from chatstream.wording import counted
 
-LIMIT = 5.0
-"""Seconds for all servers together; one that works lists its models well within it."""
+LIMIT_SECONDS = 5.0
+"""For all servers together; one that works lists its models well within it."""
 
 T = TypeVar("T")
 
@@ -87,7 +89,7 @@ def configuration(
 
 
 def keys(resolved: Resolved | None) -> Iterator[Finding]:
-    """Which keys there are, and where each comes from."""
+    """The keys that exist, and where each comes from."""
     origins = resolved.origins if resolved is not None else {}
     found = [f"{name} from {origins[name]}" for name in sorted(KEYS & origins.keys())]
     found += [f"{PROVIDERS[name].key_variable} is set ({name})" for name in _with_keys()]
@@ -125,7 +127,7 @@ def servers(settings: Settings | None, token: CancelToken) -> Iterator[Finding]:
 
     `settings` is None where the configuration cannot be used: then nothing would be asked.
     """
-    deadline = Deadline(LIMIT)
+    deadline = Deadline(LIMIT_SECONDS)
     child, untie = token.child()
     try:
         choice = _Job(lambda: awaited(server_of(settings, child))) if settings else None
@@ -153,7 +155,7 @@ def servers(settings: Settings | None, token: CancelToken) -> Iterator[Finding]:
 def _own(settings: Settings | None) -> str | None:
     """The provider that the settings name, if they name one that there is."""
     try:
-        name = named(settings) if settings is not None else None
+        name = provider_name(settings) if settings is not None else None
         return name if name is not None and find(name) else None
     except ChatstreamError:
         return None
@@ -166,7 +168,7 @@ def _targets(settings: Settings | None) -> dict[str, Settings]:
     its = settings or Settings()
     return {
         name: replace(its, provider=own) if name == own else at_provider(its, name)
-        for name in dict.fromkeys([*([own] if own else []), *local, *named_by_variables()])
+        for name in dict.fromkeys([*([own] if own else []), *local, *providers_in_environment()])
     }
 
 
@@ -193,10 +195,10 @@ class _Job(Generic[T]):
             token.check()
             left = deadline.left()
             try:
-                self._outcome = self._ended.get(timeout=min(left, SLICE) if left else 0.001)
+                self._outcome = self._ended.get(timeout=min(left, POLL_SECONDS) if left else 0.001)
             except queue.Empty:
                 if not left:
-                    self._outcome = TimedOut(f"no answer within {LIMIT:g} s")
+                    self._outcome = TimedOut(f"no answer within {LIMIT_SECONDS:g} s")
         return self._outcome
 
 
@@ -207,15 +209,14 @@ def _listing(settings: Settings, token: CancelToken) -> tuple[str, _Job[list[str
         where = mask_address(address(find(name), settings))
     except ChatstreamError:
         where = ""  # the job fails in the same way, and says why
-    told = f"{name} at {where}" if where else name
-    return told, _Job(lambda: awaited(model_names(settings, token)))
+    shown = f"{name} at {where}" if where else name
+    return shown, _Job(lambda: awaited(model_names(settings, token)))
 
 
 def _server(where: str, found: list[str] | ChatstreamError, *, is_asked: bool) -> Finding:
-    """What came of asking a server for its models."""
+    """The result of asking a server for its models."""
     if isinstance(found, list):
-        models = "1 model" if len(found) == 1 else f"{len(found)} models"
-        return _ok("server", f"{where}: {models}")
+        return _ok("server", f"{where}: {counted(len(found), 'model')}")
     bad = _problem if is_asked and not _lists_nothing(found) else _note
     if isinstance(found, AuthError):
         return bad("key-refused", f"{where}: {found.message}", found.hint)
@@ -233,15 +234,15 @@ def _asked(server: Server, models: list[str] | ChatstreamError) -> Finding:
     """Whether the server has the model that would be asked."""
     model, place = str(server.settings.model), mask_address(server.address)
     where = f"{server.settings.provider} at {place}" if place else str(server.settings.provider)
-    told = f"`chatstream ask` would ask {model} ({where})"
+    what = f"`chatstream ask` would ask {model} ({where})"
     if isinstance(models, ChatstreamError):
         if not _lists_nothing(models):
-            return _problem("ask", f"{told}, but that does not work: see above", None)
-        return _note("ask", f"{told}; the server does not say whether it has that model", None)
+            return _problem("ask", f"{what}, but that does not work: see above", None)
+        return _note("ask", f"{what}; the server does not say whether it has that model", None)
     if not models or any(_is_same(model, it) for it in models):
-        return _ok("ask", told)
+        return _ok("ask", what)
     near = nearest(model, models) or models[:5]
-    return _problem("ask", f"{told}, but it has no such model", f"it has: {', '.join(near)}")
+    return _problem("ask", f"{what}, but it has no such model", f"it has: {', '.join(near)}")
 
 
 def _is_same(model: str, listed: str) -> bool:

@@ -2,8 +2,8 @@
 
 1. Pure: two exchanges in, findings out. `CHECKS` has a function for each question; it gives one
    finding or none. It says what was seen, with figures, and what to do about it.
-2. "problem" is what keeps tokens from their reader, "note" what may do so, or costs time; "ok" is
-   the stream itself. Whatever came of the requests, there is at least one finding.
+2. A "problem" keeps tokens from their reader, a "note" may do so or costs time, and "ok" is the
+   stream itself. Whatever the requests brought, there is at least one finding.
 3. A limit of a proxy is recognised by its default, a proxy by its headers. Both are guesses and
    are worded so: a proxy need not show itself, and any limit can be changed.
 """
@@ -21,22 +21,23 @@ import msgspec
 from chatstream.bench.result import OK, Sample
 from chatstream.doctor.proxies import ADVICE, IDLE_LIMITS, PROXIES, TOTAL_LIMITS
 from chatstream.timing import Trace
+from chatstream.wording import counted, excerpt
 
 MIN_TOKENS = 20  # fewer say nothing about the pace: a short answer may come in one write
 WHOLE_SHARE = 0.05  # of the whole time: all tokens within so little of it were held to the end
-MIN_WHOLE = 0.3  # seconds; an answer that is whole sooner may truly be made that fast
+MIN_WHOLE_SECONDS = 0.3  # an answer that is whole sooner may truly be made that fast
 MADE_SHARE = 0.2  # of the server's own generation time; a true stream takes nearly all of it
-MIN_MADE = 0.1  # seconds of that time that are a proof; below, its rounding counts
-MANY = 4  # tokens in one arrival are no accident: two or three may share a segment
-APART = 0.1  # seconds between arrivals that a reader sees as jerks
-BLOCKS = (4096, 8192, 16384, 32768, 65536)  # bytes; the buffers of proxies and libraries
-TOGETHER = 0.005  # seconds; reads so close are one write of the sender, in several segments
-DELAYED_ACK = (0.036, 0.048)  # seconds; Linux waits 40 ms (TCP_DELACK_MIN), and Nagle for that
-NEAR = 2.0  # seconds to each side of a limit: a proxy looks at its timers about once a second
-LOAD = 1.0  # seconds; a model that is in memory starts sooner
-SLOWER = 3.0  # times the second request; less may be chance
+MIN_MADE_SECONDS = 0.1  # of that time are a proof; below, its rounding matters
+MANY_TOKENS = 4  # in one arrival are no accident: two or three may share a segment
+APART_SECONDS = 0.1  # between arrivals are seen as jerks
+BLOCK_BYTES = (4096, 8192, 16384, 32768, 65536)  # the buffers of proxies and libraries
+TOGETHER_SECONDS = 0.005  # reads so close are one write of the sender, in several segments
+DELAYED_ACK_SECONDS = (0.036, 0.048)  # Linux waits 40 ms (TCP_DELACK_MIN), and Nagle for that
+NEAR_SECONDS = 2.0  # to each side of a limit: a proxy looks at its timers about once a second
+LOAD_SECONDS = 1.0  # a model that is in memory starts sooner
+SLOWER_RATIO = 3.0  # times the second request; less may be chance
 
-KEEP_ALIVE = 15.0
+KEEP_ALIVE_SECONDS = 15.0
 """Seconds between two signs of life (WHATWG HTML, server-sent events, authoring notes: a comment
 "every 15 seconds or so"); half of the shortest limit that is common."""
 
@@ -67,7 +68,7 @@ class Finding(
 class Exchange(msgspec.Struct, frozen=True):
     """One request. `ended` is when it was over, in seconds on the clock of the trace.
 
-    `hint` is what its failure says is to be done.
+    `hint` is what to do, as its failure says.
     """
 
     sample: Sample
@@ -77,19 +78,19 @@ class Exchange(msgspec.Struct, frozen=True):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """The same question twice; no `warm` one where the first shows that it is of no use."""
+    """The same question twice; `warm` is None where the first shows that a second is of no use."""
 
     cold: Exchange
     warm: Exchange | None = None
 
     @property
     def exchanges(self) -> list[Exchange]:
-        """Those that there are, the first one first."""
+        """All exchanges in order."""
         return [it for it in (self.cold, self.warm) if it is not None]
 
     @property
     def best(self) -> Exchange:
-        """The one to judge the stream by: the latest that brought tokens, else the latest."""
+        """The exchange to judge the stream by: the latest that brought tokens, else the latest."""
         answers = [it for it in self.exchanges if it.sample.arrivals]
         return (answers or self.exchanges)[-1]
 
@@ -100,7 +101,7 @@ def is_worth_repeating(cold: Exchange) -> bool:
 
 
 def diagnose(case: Case) -> list[Finding]:
-    """What is to be said of this stream, in the order of `CHECKS`. Empty only if cancelled."""
+    """The findings about this stream, in the order of `CHECKS`. Empty only if cancelled."""
     status = case.best.trace.status
     checks = CHECKS if status is not None and status < 400 else (broken,)
     return [it for check in checks if (it := check(case)) is not None]
@@ -122,14 +123,16 @@ def streamed(case: Case) -> Finding | None:
         todo = 'the server or a gateway ignores "stream": true; try the server without the gateway'
         what = f"not a stream: one JSON body after {_time(whole)}"
         return _problem("not-streamed", what, todo)
-    few_reads = len(arrivals) == 1 or count / len(arrivals) >= MANY - 1
+    few_reads = len(arrivals) == 1 or count / len(arrivals) >= MANY_TOKENS - 1
     made = sample.server.generation if sample.server else None
-    share, full, least = (MADE_SHARE, made, MIN_MADE) if made else (WHOLE_SHARE, whole, MIN_WHOLE)
+    share, full, least = (
+        (MADE_SHARE, made, MIN_MADE_SECONDS) if made else (WHOLE_SHARE, whole, MIN_WHOLE_SECONDS)
+    )
     if few_reads and span < share * full:
         beside = f"after {_time(arrivals[0])}"
         if made:
             beside = f"though the server took {_time(made)} to write them"
-        what = f"all {_tokens(count)} arrived within {_time(span)}, {beside}"
+        what = f"all {counted(count, 'token')} arrived within {_time(span)}, {beside}"
         if count < MIN_TOKENS:
             return _note("too-short", what + ": too few to judge", LONGER)
         if full < least:
@@ -146,9 +149,9 @@ def in_blocks(case: Case) -> Finding | None:
     """Are the writes as large as somebody's buffer?"""
     writes = _writes(case.best.trace)
     sizes = [size for _, size in writes[:-1]]  # the last is what was left
-    if not sizes or median(b - a for (a, _), (b, _) in pairwise(writes)) < APART:
+    if not sizes or median(b - a for (a, _), (b, _) in pairwise(writes)) < APART_SECONDS:
         return None
-    block = min(BLOCKS, key=lambda it: abs(it - median(sizes)))
+    block = min(BLOCK_BYTES, key=lambda it: abs(it - median(sizes)))
     alike = [size for size in sizes if 0.97 * block <= size <= 1.04 * block]  # chunk sizes, TLS
     if len(alike) < 2 / 3 * len(sizes):
         return None
@@ -163,11 +166,11 @@ def bundled(case: Case) -> Finding | None:
     if not gaps or in_blocks(case) is not None:
         return None
     gap, each = median(gaps), _count(sample) / len(sample.arrivals)
-    low, high = DELAYED_ACK
-    if len(gaps) >= MANY and low <= gap <= high and median(sample.deltas_at) > 1:
+    low, high = DELAYED_ACK_SECONDS
+    if len(gaps) >= MANY_TOKENS and low <= gap <= high and median(sample.deltas_at) > 1:
         what = f"several tokens at a time, {_time(gap)} apart, which suggests Nagle's algorithm"
         return _note("nagle", what, "set TCP_NODELAY in the server and in every proxy")
-    if each < MANY or gap < APART:
+    if each < MANY_TOKENS or gap < APART_SECONDS:
         return None
     what = f"{each:.0f} tokens at a time, {_time(gap)} apart"
     todo = "lower the server's stream interval or batch size; a proxy may also flush on a timer"
@@ -182,7 +185,7 @@ def compressed(case: Case) -> Finding | None:
         return None
     verdict = streamed(case)
     held = verdict is None or verdict.severity == "problem"
-    what = f"compressed with {_line(encoding, 20)}, although not requested{_by(headers)}"
+    what = f"compressed with {excerpt(encoding, 20)}, although not requested{_by(headers)}"
     todo = "do not compress streams (nginx: `gzip off;`), or send `Cache-Control: no-transform`"
     return (_problem if held else _note)("compressed", what, todo)
 
@@ -193,7 +196,7 @@ def framing(case: Case) -> Finding | None:
     if "chunked" in headers.get("transfer-encoding", "").lower() or _is_one_body(case.best):
         return None
     if length := headers.get("content-length"):
-        what = f"Content-Length: {_line(length, 20)}: the answer was complete before it was sent"
+        what = f"Content-Length: {excerpt(length, 20)}: the answer was complete before it was sent"
         todo = "something buffers the whole answer first: ask the server directly"
         return _problem("sized", what, todo)
     what = "not chunked: the body ends when the connection does, so HTTP cannot detect a cut"
@@ -205,7 +208,7 @@ def media_type(case: Case) -> Finding | None:
     kind = case.best.trace.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in STREAMS or _is_one_body(case.best):
         return None
-    what = f"its Content-Type is {_line(kind, 40)}" if kind else "it has no Content-Type"
+    what = f"its Content-Type is {excerpt(kind, 40)}" if kind else "it has no Content-Type"
     todo = "send text/event-stream (Ollama: application/x-ndjson), which proxies pass on at once"
     return _note("content-type", what, todo)
 
@@ -223,7 +226,7 @@ def reused(case: Case) -> Finding | None:
 def silent(case: Case) -> Finding | None:
     """Was it without a byte for so long that a proxy may take it for dead?"""
     longest, where = max((_longest_silence(it) for it in case.exchanges), key=lambda it: it[0])
-    if longest < KEEP_ALIVE:
+    if longest < KEEP_ALIVE_SECONDS:
         return None
     what = f"{_time(longest)} without a byte {where}; proxies often cut at 30, 60 or 100 s"
     todo = "have the server send an SSE comment (`: ping`) every 15 s, or raise the proxies' limits"
@@ -237,7 +240,7 @@ def broken(case: Case) -> Finding | None:
         return None
     exchange = failed[-1]
     sample, trace = exchange.sample, exchange.trace
-    message = _line(sample.message or sample.status, 160)
+    message = excerpt(sample.message or sample.status, 160)
     only = "" if len(failed) == len(case.exchanges) else f"request {sample.number} of 2: "
     if trace.status is not None and trace.status >= 400:
         return _refused(exchange, only, message)
@@ -250,7 +253,7 @@ def broken(case: Case) -> Finding | None:
         return _problem(sample.status.replace("_", "-"), only + message, todo)
     heard = _heard(exchange)
     silence, total = exchange.ended - heard[-1], exchange.ended - heard[0]
-    after = _tokens(_count(sample)) if sample.arrivals else "no token"
+    after = counted(_count(sample), "token") if sample.arrivals else "no token"
     if whose := _near(IDLE_LIMITS, silence):
         what = f"cut after {after} and {_time(silence)} of silence, like the {whose}"
         todo = "raise that limit, or have the server send a keep-alive every 15 s"
@@ -267,14 +270,14 @@ def loading(case: Case) -> Finding | None:
     """Was the model put into memory first, or each time?"""
     loads = [it.sample.server.load or 0.0 if it.sample.server else 0.0 for it in case.exchanges]
     keep = "keep the model in memory (Ollama: OLLAMA_KEEP_ALIVE=-1)"
-    if case.warm is not None and min(loads) >= LOAD:
+    if case.warm is not None and min(loads) >= LOAD_SECONDS:
         what = f"the model was loaded for each request: {' and '.join(map(_time, loads))}"
         return _problem("loading", what, keep + "; check that all models fit into memory together")
     todo = keep + ", or send it a request after each start"
-    if loads[0] >= LOAD:
+    if loads[0] >= LOAD_SECONDS:
         return _note("loading", f"the model had to be loaded first: {_time(loads[0])}", todo)
     cold, warm = case.cold.sample.ttft, case.warm.sample.ttft if case.warm else None
-    if cold is None or warm is None or cold < SLOWER * warm or cold < warm + LOAD:
+    if cold is None or warm is None or cold < SLOWER_RATIO * warm or cold < warm + LOAD_SECONDS:
         return None
     what = f"the first request waited {_time(cold)} for a token, the second {_time(warm)}"
     return _note("loading", f"{what}: a model or a machine was starting", todo)
@@ -332,7 +335,7 @@ def _writes(trace: Trace) -> list[tuple[float, int]]:
     writes: list[tuple[float, int]] = []
     before = -inf
     for receipt in trace.receipts:
-        start, size = writes.pop() if receipt.at - before < TOGETHER else (receipt.at, 0)
+        start, size = writes.pop() if receipt.at - before < TOGETHER_SECONDS else (receipt.at, 0)
         writes.append((start, size + receipt.size))
         before = receipt.at
     return writes
@@ -358,11 +361,11 @@ def _longest_silence(exchange: Exchange) -> tuple[float, str]:
 def _near(limits: tuple[tuple[float, str], ...], seconds: float) -> str | None:
     """Whose limit this is."""
     limit, whose = min(limits, key=lambda it: abs(it[0] - seconds))
-    return f"{limit:.0f} s limit of {whose}" if abs(limit - seconds) <= NEAR else None
+    return f"{limit:.0f} s limit of {whose}" if abs(limit - seconds) <= NEAR_SECONDS else None
 
 
 def _names(headers: Mapping[str, str]) -> dict[str, str]:
-    """The proxies that the headers betray, and what to do with each."""
+    """The proxies that the headers reveal, and what to do about each."""
     return {
         name: todo
         for header, part, name, todo in PROXIES
@@ -389,20 +392,10 @@ def _count(sample: Sample) -> int:
     return max(sample.tokens or 0, sample.deltas)
 
 
-def _tokens(count: int) -> str:
-    return "1 token" if count == 1 else f"{count} tokens"
-
-
 def _time(seconds: float) -> str:
     if seconds >= 1:
         return f"{seconds:.1f} s"
     return f"{1000 * seconds:.0f} ms" if seconds >= 0.01 else f"{1000 * seconds:.1f} ms"
-
-
-def _line(text: str, most: int) -> str:
-    """Remote text in one line, cut where it is long."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _problem(code: str, what: str, todo: str | None) -> Finding:

@@ -10,7 +10,6 @@ import os
 import sys
 from typing import NamedTuple
 
-from chatstream.bench.layout import count
 from chatstream.bench.measure import Taking, sample_of
 from chatstream.bench.result import Arm
 from chatstream.bench.source import Source
@@ -29,7 +28,7 @@ from chatstream.redact import mask_address, redact
 from chatstream.sinks.escape import clean
 from chatstream.terminal import stdout
 from chatstream.terminal.present import tell
-from chatstream.wording import excerpt
+from chatstream.wording import counted, excerpt
 
 QUESTION = "Write about 80 words on why rivers bend. Begin at once, without a title."
 """About 100 tokens: enough to see a pace, and a whole answer in a few seconds."""
@@ -39,13 +38,13 @@ MAX_TOKENS = 256
 
 
 class Asking(NamedTuple):
-    """What the server is asked, and whether the user is told about it meanwhile."""
+    """What the server is asked, and whether the user sees the progress."""
 
     prompt: str = QUESTION
     max_tokens: int = MAX_TOKENS
     is_quiet: bool = True
 
-    def tell(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         """A line for the user, on standard error."""
         if not self.is_quiet:
             lines = [clean(redact(line))]
@@ -61,8 +60,8 @@ def examine(settings: Settings, token: CancelToken, asking: Asking = QUIETLY) ->
     """Ask twice over one connection. Raises where nothing can be asked at all."""
     arm, address = _arm(settings, token)
     limit = first_token(settings, find(arm.provider))
-    asking.tell(f"Asking {arm.model} ({address}): {excerpt(asking.prompt, 60)!r}")
-    asking.tell(
+    asking.notify(f"Asking {arm.model} ({address}): {excerpt(asking.prompt, 60)!r}")
+    asking.notify(
         f"Two requests of at most {asking.max_tokens} tokens, with "
         + (f"up to {limit:g} s for each first token." if limit else "no time limit.")
     )
@@ -75,7 +74,7 @@ def examine(settings: Settings, token: CancelToken, asking: Asking = QUIETLY) ->
 
 
 def _arm(settings: Settings, token: CancelToken) -> tuple[Arm, str]:
-    """Who is asked, for which model, and the address.
+    """The provider that is asked, the model and the address.
 
     A server that does not list its models is asked for one by a name that servers with only one
     model ignore; any other failure belongs to the diagnosis.
@@ -105,7 +104,7 @@ def _ask(
     asking: Asking,
 ) -> Exchange:
     """One request, from its first byte to its end."""
-    asking.tell(f"Sending request {number} of 2.")
+    asking.notify(f"Sending request {number} of 2.")
     began = monotonic()
     request = ChatRequest(
         arm.model,
@@ -131,6 +130,6 @@ def _ask(
     if sample.message is not None:
         sample.message = redact(sample.message)  # before it is shortened
     if not token.cancelled:
-        came = count(max(sample.tokens or 0, sample.deltas), "token")
-        asking.tell(f"Request {number} of 2: {came} in {ended - began:.1f} s")
+        came = counted(max(sample.tokens or 0, sample.deltas), "token")
+        asking.notify(f"Request {number} of 2: {came} in {ended - began:.1f} s")
     return Exchange(sample, source.trace, ended, failure.hint if failure else None)

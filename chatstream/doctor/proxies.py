@@ -1,5 +1,5 @@
-"""What is known of the proxies between a client and a model: how they betray themselves, when they
-give up, and what to change. Literal tables for `doctor`; a row is all it takes to know one more.
+"""What is known about the proxies between a client and a model: how they show themselves, when they
+give up, and what to change. Literal tables for `doctor`: one more proxy is one more row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ IDLE_LIMITS = (
     (230.0, "Azure App Service"),
     (300.0, "Envoy (stream_idle_timeout) and Node's fetch"),
 )
-"""Seconds without a byte, by default, and whose they are."""
+"""Default limits on the time without a byte, in seconds, and the proxies that have them."""
 
 TOTAL_LIMITS = (
     (15.0, "Envoy (the route's timeout)"),
@@ -23,7 +23,7 @@ TOTAL_LIMITS = (
     (300.0, "Google Cloud Run and Vercel"),
     (900.0, "AWS Lambda"),
 )
-"""Seconds for a whole answer, however lively it is."""
+"""Limits on a whole answer, in seconds, even if bytes keep coming."""
 
 PROXIES: tuple[tuple[str, str, str, str], ...] = (
     ("cf-ray", "", "Cloudflare", "turn off what reads the body there (response buffering, rules)"),
@@ -37,7 +37,7 @@ PROXIES: tuple[tuple[str, str, str, str], ...] = (
     ("via", "caddy", "Caddy", "set `flush_interval -1` in reverse_proxy"),
     ("via", "varnish", "Varnish", "set `beresp.do_stream`"),
 )
-"""A header, what its value contains, who sends it, and how that one stops holding a body back."""
+"""A header, what its value contains, the proxy that sends it, and how to stop its buffering."""
 
 ADVICE = {
     401: "check the key: `chatstream config show` says where it comes from",

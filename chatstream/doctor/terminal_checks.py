@@ -16,7 +16,7 @@ from chatstream.terminal import stdout
 from chatstream.terminal.keyboard import Keyboard
 from chatstream.terminal.present import has_colours, knows_escapes
 
-NARROW = 40
+NARROW_COLUMNS = 40
 """Columns below which tables and code hardly fit."""
 
 DRAWN = "✓│─█…"
@@ -55,8 +55,8 @@ def _colours(environ: Mapping[str, str]) -> Finding:
 
 def _width() -> Finding:
     columns = shutil.get_terminal_size().columns
-    if columns < NARROW:
-        return _note(f"width: {columns} columns", f"widen the window: tables need {NARROW}")
+    if columns < NARROW_COLUMNS:
+        return _note(f"width: {columns} columns", f"widen the window: tables need {NARROW_COLUMNS}")
     return _ok(f"width: {columns} columns")
 
 

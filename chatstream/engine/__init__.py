@@ -1,11 +1,17 @@
 """What joins the rooms: settings, services and runs. No typer, and no screen.
 
-settings     every setting: where it comes from, which value holds
-             (`layers`, `config_file`, `shapes`, `places` and `headers` are its parts)
-services     whom to ask: the provider and the model that the settings name, or the first there
-             are (`endpoints`, `api_keys`, `model_list`, `whom`)
-run          settings and messages in, the events of one run out
-resume       an answer that broke off, continued
-replay       recordings played back
-measuring    the sources of a benchmark
+settings       every setting, declared once; `resolve` finds which values hold
+               (`layers`, `config_file`, `shapes`, `places`, `headers`, `labels` and
+               `option_pairs` are its parts)
+configuration  settings by their names, as `config` shows and changes them
+services       who is asked: the provider and the model that the settings name, or the first
+               there are (`endpoints`, `api_keys`, `model_list`, `whom`)
+pipeline       settings and messages in, one run out
+run            a run: its events for whoever reads them, and for others who watch
+client         asks, and keeps its connections (`pool`) from one question to the next
+arguments      what a client takes, checked: options here, questions in `prompts`
+place          where in a conversation a question stands; `conversation` asks one after another
+resume         an answer that broke off, continued
+replay         recordings played back
+measuring      the sources of a benchmark
 """

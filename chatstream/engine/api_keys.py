@@ -1,9 +1,9 @@
-"""API keys as people give them: pasted with what stood around them, or told by a command.
+"""API keys as people provide them: pasted together with other text, or printed by a command.
 
 1. White space, quotes, `Bearer `, `Authorization: Bearer ` and `export NAME=` around a key are
-   taken off. What is then no key is refused with a message that does not show it, and never sent.
-2. A key command is a line for the shell. The first line that it prints is the key. When it fails,
-   its exit status and the last line of its own message are reported.
+   removed. If the rest cannot be a key, it is never sent, and the error does not show it.
+2. A key command is a line for the shell. The first line that it prints is the key. If it fails, its
+   exit status and the last line of its standard error are reported.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import threading
 from typing import IO, TYPE_CHECKING
 
 from chatstream.addresses import unquoted
-from chatstream.cancel import SLICE, CancelToken
-from chatstream.clock import Deadline
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS, Deadline
 from chatstream.errors import ConfigError
 from chatstream.redact import redact
 
 if TYPE_CHECKING:
     from subprocess import Popen
 
-_SECONDS = 30
-_SOON = 1.0
-"""Seconds; a command that takes longer may have asked for something, so what it says is shown."""
+_LIMIT_SECONDS = 30
+_QUIET_SECONDS = 1.0
+"""After this time the command may be waiting for the user, so its standard error is shown."""
 
-_MOST = 64 * 1024
-"""Bytes; nothing that prints more prints a key."""
+_MOST_BYTES = 64 * 1024
+"""A command that prints more than this does not print a key."""
 
 _AROUND = (
     r"(?:export\s+|set\s+|\$env:)\w+\s*=\s*"
@@ -35,15 +35,15 @@ _AROUND = (
     r"|(?:(?:authorization|x-api-key|api-key)\s*:\s*)?bearer\s+"
     r"|(?:authorization|x-api-key|api-key)\s*:\s*"
 )
-"""What people copy together with a key: an assignment, or the beginning of a header."""
+"""What people copy together with a key: an assignment, or the start of a header."""
 
 _VARIABLE = r"\$\{?\w+\}?|%\w+%"
 
 
-def cleaned(text: str, origin: str) -> str | None:
-    """The key alone; None for a blank text. `origin` names where it was given.
+def clean_key(text: str, origin: str) -> str | None:
+    """The key alone; None if the text is blank. `origin` is used in messages.
 
-    Raises `ConfigError` for what no server takes as a key.
+    Raises `ConfigError` for text that no server accepts as a key.
     """
     key = unquoted(text)
     if not key:
@@ -66,9 +66,9 @@ def cleaned(text: str, origin: str) -> str | None:
     return key
 
 
-def ask_command(command: str, token: CancelToken | None = None) -> str:
-    """The key that a command prints. Raises `ConfigError`, and the token's reason."""
-    import subprocess  # only for those who have such a command
+def run_key_command(command: str, token: CancelToken | None = None) -> str:
+    """The key that a command prints. Raises `ConfigError`, or the token's reason."""
+    import subprocess  # only needed with a key command
 
     try:
         process = subprocess.Popen(
@@ -78,53 +78,54 @@ def ask_command(command: str, token: CancelToken | None = None) -> str:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-    except (OSError, ValueError) as error:  # no shell, or a NUL in it
+    except (OSError, ValueError) as error:  # no shell, or the line contains a NUL
         raise _failed(f"cannot be run: {error}", command) from error
     try:
-        out, said = _awaited(process, token or CancelToken())
+        out, errors = _output(process, token or CancelToken())
     except subprocess.TimeoutExpired as error:
-        raise _failed(f"did not finish within {_SECONDS} s", command) from error
+        raise _failed(f"did not finish within {_LIMIT_SECONDS} s", command) from error
     finally:
-        process.kill()  # only a command that was not waited for to its end still runs
+        process.kill()  # it still runs only if it was not waited for to the end
         process.wait()
-    if len(out) >= _MOST:
-        raise _failed(f"printed more than {_MOST // 1024} KiB, which is not a key", command)
+    if len(out) >= _MOST_BYTES:
+        raise _failed(f"printed more than {_MOST_BYTES // 1024} KiB, which is not a key", command)
     if process.returncode:
-        raise _failed(f"failed{_status(process.returncode)}{_last_line(said)}", command)
+        raise _failed(f"failed{_status(process.returncode)}{_last_line(errors)}", command)
     lines = out.decode("utf-8", "replace").strip().splitlines()
-    key = cleaned(lines[0], "what the key command printed") if lines else None
+    key = clean_key(lines[0], "what the key command printed") if lines else None
     if key is None:
-        raise _failed(f"printed no key{_last_line(said)}", command)
+        raise _failed(f"printed no key{_last_line(errors)}", command)
     return key
 
 
-def _awaited(process: Popen[bytes], token: CancelToken) -> tuple[bytes, bytes]:
-    """What the command has printed, and what it has said on standard error.
+def _output(process: Popen[bytes], token: CancelToken) -> tuple[bytes, bytes]:
+    """What the command wrote to standard output and to standard error.
 
-    Raises `TimeoutExpired`, and the token's reason.
+    Raises `TimeoutExpired`, or the token's reason.
     """
     from chatstream.sinks.escape import clean
     from chatstream.sinks.notes import standard_error
 
     assert process.stdout is not None
     assert process.stderr is not None
-    deadline, soon = Deadline(_SECONDS), Deadline(_SOON)
-    out, said = _Reading(process.stdout), _Reading(process.stderr)
-    if not (out.ended(soon, token) and said.ended(soon, token)):
-        so_far = clean(redact(said.read.decode("utf-8", "replace")))
+    deadline, soon = Deadline(_LIMIT_SECONDS), Deadline(_QUIET_SECONDS)
+    out, errors = _Reading(process.stdout), _Reading(process.stderr)
+    if not (out.ended(soon, token) and errors.ended(soon, token)):
+        so_far = clean(redact(errors.read.decode("utf-8", "replace")))
         standard_error().write(so_far.encode("utf-8", "replace"))
-    for reading in (out, said):
+    for reading in (out, errors):
         reading.ended(deadline, token)
     process.wait(deadline.left())
-    return bytes(out.read), bytes(said.read)
+    return bytes(out.read), bytes(errors.read)
 
 
 class _Reading:
-    """What comes through a pipe, on a thread of its own.
+    """Reads a pipe on a thread of its own.
 
-    After `_MOST` bytes the pipe is closed: whoever goes on writing is ended by SIGPIPE, and an
-    endless output takes no memory. A child that the command leaves behind may hold the other end
-    for ever; so only the thread, which nobody has to wait for, reads the pipe and closes it.
+    After `_MOST_BYTES` the pipe is closed, so that SIGPIPE ends a process that keeps writing, and
+    endless output takes no memory. A child process that the command leaves behind may hold the
+    other end for ever. So only this thread, for which nobody has to wait, reads and closes the
+    pipe.
     """
 
     def __init__(self, pipe: IO[bytes]) -> None:
@@ -134,15 +135,15 @@ class _Reading:
         self._thread.start()
 
     def ended(self, deadline: Deadline, token: CancelToken) -> bool:
-        """Whether all has been read, waited for until the deadline. Raises the token's reason."""
+        """Wait until the deadline; whether everything has been read. Raises the token's reason."""
         while self._thread.is_alive() and not deadline.passed:
             token.check()
-            self._thread.join(SLICE)
+            self._thread.join(POLL_SECONDS)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         with self._pipe:
-            while left := _MOST - len(self.read):
+            while left := _MOST_BYTES - len(self.read):
                 data = os.read(self._pipe.fileno(), left)
                 if not data:
                     break
@@ -160,8 +161,8 @@ def _status(code: int) -> str:
         return f": it was killed by signal {-code}"
 
 
-def _last_line(said: bytes) -> str:
-    lines = said.decode("utf-8", "replace").strip().splitlines()
+def _last_line(errors: bytes) -> str:
+    lines = errors.decode("utf-8", "replace").strip().splitlines()
     return f": {lines[-1].strip()}" if lines else ""
 
 

@@ -4,8 +4,8 @@
 that is named has to be there: without it a slip of the pen would send the question to another
 server. It is TOML in UTF-8, with or without a BOM.
 
-Whoever changes it holds the lock of its folder from reading to writing, so that of several changes
-at once none is lost. A change keeps comments and layout.
+A change holds the lock of the file's folder from reading to writing, so that of several changes at
+once none is lost. It keeps comments and layout.
 """
 
 from __future__ import annotations
@@ -126,6 +126,46 @@ def change(path: Path, how: Callable[[TOMLDocument], None], patience: float = PA
         raise ConfigError(
             f"{path} cannot be changed: {error}", hint="change it with `chatstream config edit`"
         ) from error
+
+
+def set_key(path: Path, keys: tuple[str, ...], value: Any) -> None:
+    """Give a key a value; tables that are missing are made. Raises `ConfigError`."""
+    change(path, lambda document: _put(path, document, keys, value))
+
+
+def remove_key(path: Path, keys: tuple[str, ...]) -> bool:
+    """Remove a key; returns whether it was there. Raises `ConfigError`."""
+    removed = False
+
+    def how(document: Any) -> None:
+        nonlocal removed
+        table = document
+        for key in keys[:-1]:
+            table = table.get(key)
+            if not isinstance(table, dict):
+                return
+        removed = table.pop(keys[-1], None) is not None
+
+    if read(path) is not None:
+        change(path, how)
+    return removed
+
+
+def _put(path: Path, document: Any, keys: tuple[str, ...], value: Any) -> None:
+    import tomlkit
+    from tomlkit.items import InlineTable
+
+    table = document
+    for key in keys[:-1]:
+        if key not in table:
+            is_inline = isinstance(table, InlineTable)  # which holds only inline tables
+            table[key] = tomlkit.inline_table() if is_inline else tomlkit.table(key == "profiles")
+        table = table[key]
+        if not isinstance(table, dict):
+            raise ConfigError(
+                f"{key} is not a table in {path}", hint="correct it with `chatstream config edit`"
+            )
+    table[keys[-1]] = value
 
 
 def line_of(text: str, keys: tuple[str, ...]) -> int | None:

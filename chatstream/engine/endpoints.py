@@ -1,7 +1,7 @@
-"""From settings to a place to ask: the address and the key that belongs to it.
+"""From settings to an endpoint: the address of the server, and the key that belongs to it.
 
-A key goes only to the server that it was given for. Whatever names a key and an address names a
-pair: where a stronger origin gives another address, this key is not used.
+A key is sent only to the server that it was given for. An origin that sets both a key and an
+address sets a pair: if a stronger origin sets another address, the key is not used.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 
 from chatstream.addresses import same_server, unquoted
-from chatstream.engine.api_keys import ask_command, cleaned
+from chatstream.engine.api_keys import clean_key, run_key_command
 from chatstream.engine.places import base_address
 from chatstream.engine.settings import Settings
 from chatstream.errors import ConfigError
@@ -21,14 +21,14 @@ from chatstream.redact import redact
 def endpoint(
     name: str, service: Service, settings: Settings, environ: Mapping[str, str] = os.environ
 ) -> Endpoint:
-    """Where to ask. Raises `ConfigError` for an address or a key that cannot be used."""
+    """The endpoint of a service. Raises `ConfigError` for an invalid address or key."""
     url = address(service, settings, environ)
     key = api_key(service, settings, environ)
     return Endpoint(name, url, key, service.continues, service.prefix_path, settings.headers)
 
 
 def address(service: Service, settings: Settings, environ: Mapping[str, str] = os.environ) -> str:
-    """The address of the server: of the settings, the provider's variable, or the table.
+    """The address of the server: from the settings, the provider's variable, or the table.
 
     Raises `ConfigError` for an address that cannot be used.
     """
@@ -40,35 +40,35 @@ def address(service: Service, settings: Settings, environ: Mapping[str, str] = o
 def api_key(
     service: Service, settings: Settings, environ: Mapping[str, str] = os.environ
 ) -> str | None:
-    """The key: from the settings, a command, or a variable; None without one.
+    """The key: from the settings, a command or a variable; None if there is none.
 
-    Raises `ConfigError` for a key that cannot be had, and for what is no key.
+    Raises `ConfigError` if the key cannot be obtained or is not valid.
     """
     if settings.api_key:
-        if key := cleaned(settings.api_key, "api_key"):
+        if key := clean_key(settings.api_key, "api_key"):
             return key
         raise ConfigError("api_key is empty")
     if settings.key_command:
-        return ask_command(settings.key_command)
+        return run_key_command(settings.key_command)
     if variable := settings.key_variable:
-        if key := cleaned(environ.get(variable, ""), variable):
+        if key := clean_key(environ.get(variable, ""), variable):
             return key
         raise ConfigError(
             f"the environment variable {variable}, which should hold the API key, is not set"
         )
-    return _usual_key(service, settings, environ)
+    return _key_in_environment(service, settings, environ)
 
 
 def has_key(service: Service, settings: Settings, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether a key would be sent; no command is run to find out."""
+    """Whether a key would be sent. The key command is not run."""
     own = settings.api_key or settings.key_command or settings.key_variable
-    return bool(own or _usual_key(service, settings, environ))
+    return bool(own or _key_in_environment(service, settings, environ))
 
 
-def named_by_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The providers that the environment has a key or a server for, in the order of the table.
+def providers_in_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The providers that the environment has a key or an address for, each with that variable.
 
-    Each with the variable that says so.
+    They are in the order of the table.
     """
     found = {}
     for name, service in PROVIDERS.items():
@@ -78,21 +78,23 @@ def named_by_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str
     return found
 
 
-def _usual_key(service: Service, settings: Settings, environ: Mapping[str, str]) -> str | None:
-    """That of the provider's own variable, unless its other variable names another server."""
+def _key_in_environment(
+    service: Service, settings: Settings, environ: Mapping[str, str]
+) -> str | None:
+    """The key in the provider's own variable, unless its other variable names another server."""
     theirs = _variable(service.url_variable, environ)
-    if theirs and settings.base_url and not _one_server(theirs, settings.base_url, service):
+    if theirs and settings.base_url and not _is_one_server(theirs, settings.base_url, service):
         return None
-    return cleaned(_variable(service.key_variable, environ), service.key_variable or "")
+    return clean_key(_variable(service.key_variable, environ), service.key_variable or "")
 
 
 def _variable(name: str | None, environ: Mapping[str, str]) -> str:
-    """What a variable of a provider says; one that is blank counts as not set."""
+    """The value of a provider's variable; a blank one counts as not set."""
     return unquoted(environ.get(name, "")) if name else ""
 
 
-def _one_server(theirs: str, own: str, service: Service) -> bool:
+def _is_one_server(theirs: str, own: str, service: Service) -> bool:
     try:
         return same_server(base_address(theirs, service), base_address(own, service))
-    except ConfigError:  # an address that is not used need not be a good one
+    except ConfigError:  # an address that is not used may be invalid
         return False

@@ -1,11 +1,11 @@
 """Headers that the user adds to every request, for gateways and tenants.
 
-They are written as a table `[headers]` in the configuration file, as `--header 'Name: value'`, or
-as a mapping in the Python API. A value is sent as it is written, `$VARIABLE` included. One whose
-name chatstream sends itself (Authorization, x-api-key) replaces it. They go where the key would
-go, and nowhere else.
+They are given as a table `[headers]` in the configuration file, as `--header 'Name: value'`, or as
+a mapping in the Python API. A value is sent as written; `$VARIABLE` is not expanded. A header that
+chatstream sends itself (Authorization, x-api-key) is replaced. Headers are sent where the key would
+be sent, and nowhere else.
 
-No message shows a value: it is a secret more often than not.
+No message shows a value, because it is often a secret.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any
 from chatstream.errors import ConfigError, UsageError
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-"""A name: RFC 9110, section 5.6.2."""
+"""A header name: RFC 9110, section 5.6.2."""
 
 _VALUE = r"[\t\x20-\x7e\x80-\xff]+"
-"""A value: RFC 9110, section 5.5; more than Latin-1 cannot be sent."""
+"""A header value: RFC 9110, section 5.5. Only Latin-1 can be sent."""
 
 _NEVER = {
     "content-length": "chatstream sets it itself",
     "transfer-encoding": "chatstream sets it itself",
     "proxy-authorization": "write the user name and password into the proxy's address",
 }
-"""What would break the request, or carry a proxy's password to the server; and what to do."""
+"""Headers that would break the request or send a proxy's password to the server, and why not."""
 
 _KEYS = frozenset({"authorization", "x-api-key", "api-key"})
 
@@ -36,13 +36,13 @@ _TABLE = 'in the file, write a table: [headers], and below it X-Tenant = "blue"'
 
 
 class _Mistake(Exception):
-    """What is wrong with a header."""
+    """A header is not valid; the text says why."""
 
 
 def checked(value: Any, origin: str) -> dict[str, str]:
-    """The headers that are given: a mapping, or the texts of `--header`. `origin` names them.
+    """The headers of a mapping, or of the values of `--header`. `origin` is used in messages.
 
-    Raises `UsageError` for an option, `ConfigError` for what is given elsewhere.
+    Raises `UsageError` if they come from an option, and `ConfigError` otherwise.
     """
     kind, hint = (UsageError, _OPTION) if origin.startswith("--") else (ConfigError, _TABLE)
     try:
@@ -52,14 +52,14 @@ def checked(value: Any, origin: str) -> dict[str, str]:
 
 
 def merged(weaker: Mapping[str, str], stronger: Mapping[str, str]) -> dict[str, str]:
-    """Both together. Names are equal whatever their case, and the stronger one's value counts."""
+    """Both together. Names are compared without regard to case, and `stronger` takes precedence."""
     taken = {name.lower() for name in stronger}
     kept = {name: value for name, value in weaker.items() if name.lower() not in taken}
     return {**kept, **stronger}
 
 
-def bring_a_key(headers: Mapping[str, str]) -> bool:
-    """Whether they say who asks, so that no other key is needed."""
+def contain_a_key(headers: Mapping[str, str]) -> bool:
+    """Whether these headers authenticate the user, so that no API key is needed."""
     return any(name.lower() in _KEYS for name in headers)
 
 

@@ -1,6 +1,6 @@
-"""The layers that settings are made of: what each origin says, and how to name it.
+"""The layers that settings come from: what each one sets, and how messages refer to it.
 
-Those of the configuration file are read here: the profile that is chosen, and the top level.
+This module also reads the layers of the configuration file: the chosen profile and the top level.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from chatstream.errors import ConfigError
 from chatstream.nearest import did_you_mean
 
 TOP_LEVEL = ("profile", "profiles")
-"""What stands at the top of the file and is no setting."""
+"""The keys at the top level of the file that are not settings."""
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """Settings of one origin.
+    """The settings of one origin.
 
-    `origin` names it for a setting; `subject` names the setting there, so that a sentence about a
-    mistake can begin with it.
+    `origin` returns the name of the origin for a setting. `subject` returns the name of the setting
+    in that origin, with which an error message can begin.
     """
 
     values: dict[str, Any]
@@ -31,13 +31,13 @@ class Layer(msgspec.Struct, frozen=True):
 
 
 def without(layer: Layer, names: set[str]) -> Layer:
-    """The layer, without what it says of these settings."""
+    """The layer without these settings."""
     kept = {name: value for name, value in layer.values.items() if name not in names}
     return msgspec.structs.replace(layer, values=kept)
 
 
 def from_file(file: ConfigFile | None, profile: str | None) -> list[Layer]:
-    """The layers of a file: the profile that is chosen, and the top level. Raises `ConfigError`."""
+    """The layers of a file: the chosen profile and the top level. Raises `ConfigError`."""
     if file is None:
         if profile is not None:
             raise ConfigError(
@@ -48,7 +48,7 @@ def from_file(file: ConfigFile | None, profile: str | None) -> list[Layer]:
     path = str(file.path)
     layers: list[Layer] = []
     if profile is None:
-        profile = usual_profile(file)
+        profile = default_profile(file)
     if profile is not None:
         layers.append(
             Layer(
@@ -67,8 +67,8 @@ def from_file(file: ConfigFile | None, profile: str | None) -> list[Layer]:
     return layers
 
 
-def usual_profile(file: ConfigFile) -> str | None:
-    """The profile that a file says is to be used, if it does. Raises `ConfigError`."""
+def default_profile(file: ConfigFile) -> str | None:
+    """The profile that a file selects, if any. Raises `ConfigError`."""
     profile = file.content.get("profile")
     if profile is None or (isinstance(profile, str) and profile.strip()):
         return profile

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.engine.pipeline import first_token
-from chatstream.engine.services import made, transport_options
+from chatstream.engine.services import make_provider, transport_options
 from chatstream.engine.settings import Settings
 from chatstream.flow import Arrival, Stage, pipe
 from chatstream.messages import ChatRequest
@@ -88,7 +88,9 @@ class Asking:
         self._settings = settings
         self._refused = refused
         self._transport = Metered(meter, **transport_options(find(arm.provider), settings))
-        self._provider = made(arm.provider, settings, self._transport, self._transport.clock)
+        self._provider = make_provider(
+            arm.provider, settings, self._transport, self._transport.clock
+        )
 
     @property
     def trace(self) -> Trace:

@@ -1,9 +1,10 @@
 """The models of a server, remembered, so that completion has them at once.
 
-1. `known` waits `PATIENCE` for the server, whatever it does: a process of its own asks it, and
-   that process ends after `LONGEST` seconds by an alarm. A server that is slower than patience
-   is known the next time.
-2. What is remembered is used as it is for `FRESH` seconds, and later where nothing better came.
+1. `known` waits `PATIENCE_SECONDS` for the server, whatever it does: a process of its own asks it,
+   and that process ends after `MAX_WAIT_SECONDS` by an alarm. A server that is slower than
+   patience is known the next time.
+2. What is remembered is used as it is for `FRESH_SECONDS`, and later where nothing better
+   came.
 3. Nothing is run to get a key: `key_command` may ask for a passphrase.
 4. Nothing is raised and nothing printed. What cannot be read or written is not remembered.
 """
@@ -20,23 +21,22 @@ from pathlib import Path
 import msgspec
 
 from chatstream.clock import Deadline
-from chatstream.engine.services import named
+from chatstream.engine.services import provider_name
 from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError
 from chatstream.files import make_private, replace
 from chatstream.providers import PROVIDERS
 from chatstream.store.place import state_folder
 
-FRESH = 60.0
-"""Seconds; a model that was pulled meanwhile should be offered soon."""
+FRESH_SECONDS = 60.0
+"""A model that was pulled meanwhile should be offered soon."""
 
-PATIENCE = 0.2
+PATIENCE_SECONDS = 0.2
 """Seconds that a person waits for a completion."""
 
-LONGEST = 5
-"""Seconds."""
+MAX_WAIT_SECONDS = 5
 
-_POLL = 0.005
+_POLL_SECONDS = 0.005
 
 
 def remember(settings: Settings, names: list[str]) -> None:
@@ -60,7 +60,7 @@ def known(settings: Settings) -> list[str]:
 
 def _file(settings: Settings, environ: Mapping[str, str] = os.environ) -> Path:
     """A file for each place that may be asked; its name tells nothing of the address."""
-    name = named(settings)
+    name = provider_name(settings)
     rows = [PROVIDERS[name]] if name in PROVIDERS else list(PROVIDERS.values())
     addresses = [settings.base_url or environ.get(row.url_variable or "") for row in rows]
     digest = sha256(repr((name, addresses)).encode("utf-8", "replace")).hexdigest()
@@ -69,16 +69,16 @@ def _file(settings: Settings, environ: Mapping[str, str] = os.environ) -> Path:
 
 def _is_fresh(file: Path) -> bool:
     try:
-        return abs(time.time() - file.stat().st_mtime) < FRESH
+        return abs(time.time() - file.stat().st_mtime) < FRESH_SECONDS
     except OSError:
         return False
 
 
 def _ask_aside(settings: Settings) -> None:
     """Let another process ask and remember; returns when it has, or patience is at its end."""
-    row = PROVIDERS.get(named(settings) or "")
+    row = PROVIDERS.get(provider_name(settings) or "")
     is_built_in = row is not None and not row.base_url  # the demo: it always answers
-    deadline = Deadline(LONGEST if is_built_in else PATIENCE)
+    deadline = Deadline(MAX_WAIT_SECONDS if is_built_in else PATIENCE_SECONDS)
     child = os.fork()
     if child == 0:
         try:
@@ -88,7 +88,7 @@ def _ask_aside(settings: Settings) -> None:
     while not deadline.passed:
         if os.waitpid(child, os.WNOHANG)[0]:
             return
-        time.sleep(_POLL)
+        time.sleep(_POLL_SECONDS)
 
 
 def _ask(settings: Settings) -> None:
@@ -102,6 +102,6 @@ def _ask(settings: Settings) -> None:
     for descriptor in (0, 1, 2):  # the shell reads standard output until everybody has closed it
         os.dup2(nowhere, descriptor)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(LONGEST)
+    signal.alarm(MAX_WAIT_SECONDS)
     with contextlib.suppress(ChatstreamError):
         remember(settings, awaited(model_names(settings, CancelToken())))

@@ -11,7 +11,7 @@ The rooms are imported in `run`, after the connection to the server has begun.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,131 +20,128 @@ from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.engine.endpoints import address
+from chatstream.engine.labels import labels_of
+from chatstream.engine.pool import Pool
+from chatstream.engine.resolve import Resolved, learn_secrets
+from chatstream.engine.run import Question, Run
 from chatstream.engine.services import (
     Tell,
     begin_ahead,
     candidates,
+    ignore_choice,
     labels,
     model_hint,
     model_of,
-    named,
-    nobody,
+    provider_name,
     provider_of,
 )
-from chatstream.engine.settings import OnDrop, Resolved, Settings, learn_secrets, resolve
-from chatstream.errors import Cancelled, ChatstreamError, ConfigError, ModelNotFound
-from chatstream.events import Metadata
+from chatstream.engine.settings import OnDrop, Settings
+from chatstream.errors import Cancelled, ConfigError, ModelNotFound
+from chatstream.events import Event, Metadata, Warn, new_run
 from chatstream.flow import Arrival, Open, Stage, pipe
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Service, find
 from chatstream.redact import mask_address, redact, without_secrets
-from chatstream.store.place import NoHome, runs_folder
+from chatstream.store.place import NoHome, runs_folder, state_folder
 
 if TYPE_CHECKING:
     from chatstream.store.journal import Journal, RequestRecord
-    from chatstream.store.reading import Record
     from chatstream.transport.ahead import Ahead
+
+Follow = Callable[[str], Sequence[str]]
+"""Called with the id of a run before anything is asked; returns warnings."""
 
 FIRST_TOKEN = 300.0
 FIRST_TOKEN_LOCAL = 900.0  # a local server may have to load tens of gigabytes first
 
 
-def start(
-    prompt: str | Sequence[Message],
-    flags: Mapping[str, Any],
-    token: CancelToken,
-    *,
-    streaming: bool | None = None,
-    resettable: bool = True,
-) -> Iterator[Arrival]:
-    """The events of one run, pulses included. `flags` are settings, and `profile`."""
-    settings = {name: value for name, value in flags.items() if name != "profile"}
-    try:
-        resolved = resolve({**settings, "stream": streaming}, profile=flags.get("profile"))
-        return run(resolved, prompt, token, resettable=resettable)
-    except ChatstreamError as error:
-        return failed(error, token)
+def not_followed(_run: str) -> Sequence[str]:
+    """The run follows no other."""
+    return ()
 
 
 def run(
     resolved: Resolved,
-    prompt: str | Sequence[Message],
-    token: CancelToken,
+    question: Question,
+    pool: Pool,
+    caller: CancelToken,
     *,
-    resettable: bool = True,
-    on_screen: bool = False,
-    keeps_images: bool = False,
-    record: Record | None = None,
-    tell: Tell = nobody,
-) -> Iterator[Arrival]:
-    """The events of one run with these settings. Raises `ConfigError`, `UsageError`.
+    tell: Tell = ignore_choice,
+    follow: Follow = not_followed,
+) -> Run:
+    """One run with these settings; nothing is asked before it is read.
 
-    `resettable`: what was shown can be taken back. `on_screen`: it is, and nothing else reads
-    it. `keeps_images`: those of the answer are saved. `record` is the run whose answer is to be
-    continued. `tell` is told whom it asks, where the settings name nobody.
+    Raises `ConfigError`, `UsageError`. While the run is read, `caller` cancels it; its own token
+    cancels nothing else. `tell` learns who is asked, where the settings name nobody. `follow` is
+    called with the run's id before anything is asked; what it returns are warnings.
     """
-    settings = resolved.settings
+    settings, record = resolved.settings, question.record
     check_sendable(settings.options)
     models = candidates(settings)
-    ahead = begin_ahead(models[0])
+    ahead = None if pool.has(models[0]) else begin_ahead(models[0])
 
     # While it is being made; and the time that imports take is no part of the run's.
     import chatstream.recovery.retry
     import chatstream.transport.exchange  # noqa: F401
-    from chatstream.events import new_run
-    from chatstream.stages.buffer import Pressure, buffer
+    from chatstream.readahead import Pressure
+    from chatstream.stages.buffer import buffer
     from chatstream.stages.coalesce import coalesce
     from chatstream.stages.journal import journal
     from chatstream.stages.seal import seal
     from chatstream.stages.thinking import thinking
 
-    caller, token = token, CancelToken()  # who stops reading ends this run, and nothing else
+    token = CancelToken()  # who stops reading ends this run, and nothing else
     opening = replace(
         new_run(),
         provider=models[0].provider,
         model=models[0].model,
         continues=record.run if record else None,
+        parent=question.parent,
+        labels=labels_of(settings.labels),
     )
-    messages = _messages(prompt, settings.system)
     earlier = record.message if record and record.message.content.strip() else None
     kept_as = record.asked.stream_id if record and record.asked else opening.run
     request = ChatRequest(
         model="",
-        messages=messages,
+        messages=(*question.earlier, *question.messages),
         stream=settings.stream,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
         options=settings.options,
         partial=earlier.content if earlier else "",
         stream_id=kept_as,
+        load_image=_stored_image,
     )
     pressure = Pressure()
-    writer = _journal(_asked(resolved, models[0], request)) if settings.journal else None
+    writer: Journal | None = None
+    if settings.journal:
+        writer = _journal(_asked(resolved, models[0], question.messages, kept_as))
+    made: list[Run] = []
     stages: list[Stage] = [
         partial(thinking, begun=request.partial),
         seal(
             opening,
             token,
             earlier=earlier,
-            warnings=resolved.warnings,
             resume=lambda: f"chatstream resume {opening.run}" if writer and writer.ok else None,
             pressure=pressure,
-            keeps_images=keeps_images,
+            keeps_images=question.keeps_images,
             redact=redact,
+            ended=lambda terminal: made[0].note_end(terminal),
         ),
     ]
     if writer is not None:
         stages.append(journal(writer, partial(token.cancel, Cancelled("the reader has gone"))))
-    strategy = settings.buffer if on_screen or settings.buffer != "sliding" else "dynamic"
+    strategy = settings.buffer if question.on_screen or settings.buffer != "sliding" else "dynamic"
     if strategy != "none":
         stages.append(buffer(strategy, pressure, most_bytes=settings.buffer_bytes))
     if settings.coalesce:
         stages.append(coalesce())
     thought = bool(earlier and earlier.reasoning)
     on_drop = settings.on_drop
-    if not resettable and on_drop in {"restart", "fallback"}:
+    if not question.resettable and on_drop in {"restart", "fallback"}:
         on_drop = "stop"
-    after_text = resettable and on_drop != "stop"
+    after_text = question.resettable and on_drop != "stop"
     events = _answer(
         models,
         on_drop,
@@ -154,38 +151,48 @@ def run(
         thought=thought,
         tell=tell,
         ahead=ahead,
+        pool=pool,
     )
-    return _tied(caller, token, pipe(events, *stages), ahead)
-
-
-def _tied(
-    caller: CancelToken, token: CancelToken, events: Iterator[Arrival], ahead: Ahead | None
-) -> Iterator[Arrival]:
-    """The events of a run with its own token, which the caller's one cancels while it is read.
-
-    At their end the connection that was begun ahead is closed, if nothing has used it.
-    """
+    warned = _warned(resolved.warnings, partial(follow, str(opening.run)), events)
     untie = caller.tie(token)
-    try:
-        yield from events
-    finally:
+
+    def ended() -> None:
         untie()
         if ahead is not None:
-            ahead.close()
+            ahead.close()  # if nothing has used it
+
+    made.append(Run(question, opening, token, pipe(warned, *stages), ended=ended))
+    return made[0]
 
 
-def failed(error: Exception, token: CancelToken) -> Iterator[Arrival]:
-    """The events of a run that ended before it began."""
+def _warned(
+    warnings: Sequence[str], follow: Callable[[], Sequence[str]], arrivals: Iterator[Arrival]
+) -> Iterator[Arrival]:
+    """The warnings, and then the answer.
 
-    def events() -> Iterator[Arrival]:
-        yield Arrival()
+    `seal` has passed on the event that opens the run before it comes to this, and the journal has
+    written it: no conversation names a run that has no journal.
+    """
+    told: list[Event] = [Warn("settings", warning) for warning in (*warnings, *follow())]
+    if told:
+        yield Arrival(told)
+    yield from arrivals
+
+
+def failed(error: Exception, token: CancelToken | None = None) -> Run:
+    """A run that ended before it began."""
+
+    def arrivals() -> Iterator[Arrival]:
+        yield from ()
         raise error
 
-    from chatstream.events import new_run
     from chatstream.stages.seal import seal
 
     learn_secrets()
-    return seal(new_run(), token, redact=redact)(events())
+    opening, token = new_run(), token or CancelToken()
+    return Run(
+        Question(messages=()), opening, token, seal(opening, token, redact=redact)(arrivals())
+    )
 
 
 def _answer(
@@ -198,6 +205,7 @@ def _answer(
     thought: bool,
     tell: Tell,
     ahead: Ahead | None,
+    pool: Pool,
 ) -> Iterator[Arrival]:
     """Every model that may be asked, in turn, until one has answered; the first over `ahead`."""
     from chatstream.recovery.attempts import Attempts
@@ -210,9 +218,10 @@ def _answer(
 
     def asked(its: Settings, last: bool) -> Open:
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
-            provider = yield from provider_of(its, token, tell, ahead if its is models[0] else None)
+            first = ahead if its is models[0] else None
+            provider = pool.take(its) or (yield from provider_of(its, token, tell, first))
             try:
-                if not named(its):  # the journal tells whom it was before anything is asked
+                if not provider_name(its):  # the journal tells whom it was before anything is asked
                     place = provider.endpoint
                     address = mask_address(place.base_url)
                     yield Arrival([Metadata(provider=place.name, base_url=address)])
@@ -238,8 +247,13 @@ def _answer(
                     if last and (near := (yield from model_hint(provider, model, token))):
                         error.hint = near
                     raise
-            finally:
+            except Exception:
                 provider.close()
+                raise
+            except GeneratorExit:  # the end of the answer is known, or nobody reads on
+                pool.give(its, provider)
+                raise
+            pool.give(its, provider)
 
         return opened
 
@@ -262,7 +276,16 @@ def _journal(asked: RequestRecord) -> Journal:
     return Journal(folder, asked)
 
 
-def _asked(resolved: Resolved, first: Settings, request: ChatRequest) -> RequestRecord:
+def _stored_image(name: str) -> bytes:
+    """The image with this SHA-256. Raises `JournalError`, `NoHome`."""
+    from chatstream.store.blobs import Blobs
+
+    return Blobs(state_folder()).get(name)
+
+
+def _asked(
+    resolved: Resolved, first: Settings, messages: tuple[Message, ...], stream_id: str | None
+) -> RequestRecord:
     """What the journal keeps of the settings: all that asks again, and no secret.
 
     `first` are those of the model that is asked first. Raises `ConfigError`, `UsageError`.
@@ -270,10 +293,10 @@ def _asked(resolved: Resolved, first: Settings, request: ChatRequest) -> Request
     from chatstream.store.journal import RequestRecord
 
     settings = resolved.settings
-    provider = named(first)
+    provider = provider_name(first)
     place = address(find(provider), first) if provider else ""
     return RequestRecord(
-        messages=request.messages,
+        messages=messages,
         provider=provider,
         model=first.model,
         base_url=mask_address(place) or None,
@@ -283,13 +306,8 @@ def _asked(resolved: Resolved, first: Settings, request: ChatRequest) -> Request
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
         options=without_secrets(settings.options),
-        stream_id=request.stream_id,
+        stream_id=stream_id,
     )
-
-
-def _messages(prompt: str | Sequence[Message], system: str | None) -> tuple[Message, ...]:
-    begin = (Message("system", system),) if system else ()
-    return (*begin, *((Message("user", prompt),) if isinstance(prompt, str) else prompt))
 
 
 def check_sendable(options: Mapping[str, Any]) -> None:

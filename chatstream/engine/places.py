@@ -1,12 +1,12 @@
-"""Which place is meant: a model's name with `@`, and an address with what vendors print behind it.
+"""Places: the part of a model's name after `@`, and addresses as vendors print them.
 
-1. `MODEL@PLACE` is a model at a place, `@PLACE` the usual model there. The place is a profile, a
-   provider or a URL; it stands behind the last `@`. Of a profile and a provider of one name the
-   profile is meant, because the user has made it.
-2. `MODEL@PROVIDER` is `-p PROVIDER -m MODEL`, and `MODEL@URL` is `--base-url URL -m MODEL`.
+1. `MODEL@PLACE` is a model at a place, and `@PLACE` is the default model there. The place is a
+   profile, a provider or a URL; it follows the last `@`. If a profile and a provider have the same
+   name, the profile is meant, because the user created it.
+2. `MODEL@PROVIDER` means `-p PROVIDER -m MODEL`, and `MODEL@URL` means `--base-url URL -m MODEL`.
    `MODEL@PROFILE` takes the profile's server and key, and none of its other settings.
-3. Where the provider is given beside it, a model's name is taken as it is: `-p x -m @cf/m`.
-4. A URL may be that of the whole call, as vendors print it; the call is taken off.
+3. If the provider is given too, the model's name is not split: `-p x -m @cf/m`.
+4. A URL may be that of a whole API call, as vendors print it; the call is removed.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from chatstream.providers import (
 from chatstream.redact import mask_address
 
 PLACE = ("provider", "base_url", "api_key", "key_variable", "key_command")
-"""The settings that make a place: a server, and the key that belongs to it."""
+"""The settings that make up a place: a server, and the key that belongs to it."""
 
 _WAY = ("proxy", "ca_file")
-"""The settings that a profile may have for the way to its server."""
+"""The settings of a profile for the connection to its server."""
 
 ROOT = "/."
-"""The path of an address whose calls have no prefix: nothing is put in its place."""
+"""The path of an address whose calls have no prefix; no default path replaces it."""
 
 _OLLAMA_PORT = 11434
 
-# What may follow the base of an address, the longest first.
+# The calls that may follow the base of an address, the longest first.
 _OPENAI_CALLS = ("/chat/completions", "/completions", "/responses", "/embeddings", "/models")
 _CALLS = {
     OLLAMA: (
@@ -54,7 +54,7 @@ _CALLS = {
     ANTHROPIC: ("/v1/messages", "/v1/models", "/messages", "/v1"),
 }
 
-# Whose call it is, where no provider is named.
+# The provider that a call belongs to, if none is named.
 _WHOSE_CALL = {
     "ollama": ("/api/chat", "/api/generate", "/api/tags"),
     "anthropic": ("/v1/messages",),
@@ -63,7 +63,7 @@ _WHOSE_CALL = {
 
 
 def base_address(text: str, service: Service) -> str:
-    """The base address of a service, of an address as people write it. Raises `ConfigError`."""
+    """The base address of a service, from an address as people write it. Raises `ConfigError`."""
     parts = urlsplit(whole(text, port=_OLLAMA_PORT if service.dialect == OLLAMA else None))
     call = next((it for it in _CALLS.get(service.dialect, ()) if parts.path.endswith(it)), "")
     path = parts.path.removesuffix(call).rstrip("/")
@@ -78,8 +78,8 @@ def base_address(text: str, service: Service) -> str:
 def provider_at(address: str) -> str:
     """The provider of an address that is given without one. Raises `ConfigError`.
 
-    It is known by the call at its end, by the server of a hosted service or by Ollama's port.
-    Every other server is taken for one that is compatible with OpenAI.
+    It is recognised by the call at the end, by the server of a hosted service, or by Ollama's port.
+    Every other server is assumed to be compatible with OpenAI.
     """
     url = whole(address)
     parts = urlsplit(url)
@@ -92,14 +92,14 @@ def provider_at(address: str) -> str:
 
 
 def _service(url: str) -> str | None:
-    """The hosted service that this is an address of."""
+    """The hosted service at this address, if any."""
     hosted = (name for name, service in PROVIDERS.items() if not service.local)
     return next((name for name in hosted if same_server(url, PROVIDERS[name].base_url)), None)
 
 
 def split(name: str) -> tuple[str, str | None]:
-    """MODEL and PLACE of a model's name; None where there is no `@` in it."""
-    url = re.search(r"@(?=[a-z][a-z0-9+.-]*://)", name, re.IGNORECASE)  # it may hold an @ itself
+    """The MODEL and the PLACE of a model's name; the place is None if the name has no `@`."""
+    url = re.search(r"@(?=[a-z][a-z0-9+.-]*://)", name, re.IGNORECASE)  # a URL may contain an @
     at = url.start() if url else name.rfind("@")
     return (name, None) if at < 0 else (name[:at], name[at + 1 :].strip())
 
@@ -107,12 +107,12 @@ def split(name: str) -> tuple[str, str | None]:
 def settings_of(
     place: str, origin: str, profiles: Iterable[str], profile: Callable[[str], Any]
 ) -> dict[str, Any]:
-    """The settings of a place; its model is None, or what a profile names.
+    """The settings of a place. The model is None, unless a profile sets one.
 
-    Those of a profile are all of `PLACE`, None where it has none, and its headers, so that no key
-    of another place is sent there. `profile` gives the `Settings` of one; `origin` is how to name
-    the setting that names the place. Raises `UsageError` or `ConfigError` for a place that there
-    is not.
+    For a profile these are all settings of `PLACE`, None where it has none, and its headers, so
+    that no key of another place is sent there. `profile` returns the `Settings` of a profile;
+    `origin` is how messages refer to the setting that contains the place. Raises `UsageError` or
+    `ConfigError` for an unknown place.
     """
     if place in profiles:
         its = profile(place)

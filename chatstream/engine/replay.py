@@ -15,7 +15,8 @@ import select
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from chatstream.cancel import SLICE, CancelToken
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS
 from chatstream.engine.pipeline import failed
 from chatstream.errors import Cancelled, ChatstreamError, JournalError, Truncated, UsageError
 from chatstream.events import Content, Done, Error, Event
@@ -68,7 +69,7 @@ def ended(arrivals: Iterator[Arrival], token: CancelToken) -> Iterator[Arrival]:
             yield arrival
     except ChatstreamError as error:
         if last is None:
-            yield from failed(error, token)
+            yield from failed(error, token).arrivals
             return
         end = Error(
             error.code,
@@ -126,7 +127,7 @@ def _slices(source: str, token: CancelToken) -> Iterator[bytes]:
         return
     try:
         while not token.cancelled:
-            if os.name == "posix" and not select.select([descriptor], [], [], SLICE)[0]:
+            if os.name == "posix" and not select.select([descriptor], [], [], POLL_SECONDS)[0]:
                 yield b""
                 continue
             piece = os.read(descriptor, 65536)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
 from chatstream import providers
-from chatstream.cancel import CancelToken
 from chatstream.engine.endpoints import address, has_key
-from chatstream.engine.pipeline import run
+from chatstream.engine.labels import kept
 from chatstream.engine.places import split
-from chatstream.engine.settings import BOUND, KEYS, Resolved, Settings, resolve
+from chatstream.engine.resolve import Resolved, resolve
+from chatstream.engine.run import Question
+from chatstream.engine.settings import FOR_ONE_PROVIDER, KEYS, Settings
 from chatstream.errors import JournalError, UsageError
-from chatstream.flow import Arrival
+from chatstream.messages import Message
 from chatstream.redact import bare_address, show_url
 from chatstream.store.journal import RequestRecord
-from chatstream.store.place import runs_folder
+from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import Record, find, last_unfinished, read
 
 
@@ -42,25 +43,27 @@ def unfinished(run: str | None) -> Record:
     return record
 
 
-def go_on(
-    record: Record,
-    flags: Mapping[str, Any],
-    token: CancelToken,
-    *,
-    resettable: bool = True,
-    on_screen: bool = False,
-    keeps_images: bool = False,
-) -> Iterator[Arrival]:
-    """The events of the run that goes on with `record`. Raises `ConfigError`."""
-    return run(
-        settings_of(record, flags),
-        _asked(record).messages,
-        token,
-        resettable=resettable,
-        on_screen=on_screen,
-        keeps_images=keeps_images,
+def continuation(record: Record, flags: Mapping[str, Any]) -> tuple[Resolved, Question]:
+    """The settings, and the question, of the run that continues this one.
+
+    Raises `ConfigError`, and `JournalError` where the conversation before it cannot be read.
+    """
+    question = Question(
+        messages=_asked(record).messages,
+        earlier=_before(record),
+        parent=record.parent,
         record=record,
     )
+    return settings_of(record, flags), question
+
+
+def _before(record: Record) -> tuple[Message, ...]:
+    """The messages of the conversation before the question of this run."""
+    if record.parent is None:
+        return ()
+    from chatstream.store.conversation import Conversations
+
+    return tuple(Conversations(state_folder()).path(record.parent))
 
 
 def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
@@ -84,10 +87,10 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
     elsewhere = placed or (profile != asked.profile and not given.keys() & {"provider", "base_url"})
     another = given.get("provider") not in {None, provider}
     if elsewhere or another:
-        before = {name: value for name, value in before.items() if name not in BOUND}
+        before = {name: value for name, value in before.items() if name not in FOR_ONE_PROVIDER}
     if elsewhere:
         del before["provider"]
-    now = {**before, **given}
+    now = {**before, **given, "labels": kept(record.labels, given.get("labels"))}
     if elsewhere or another or "base_url" in given:
         resolved = resolve(now, profile=profile)
     else:

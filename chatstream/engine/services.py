@@ -1,4 +1,4 @@
-"""Whom to ask: the provider and the model that the settings name, or the first that there are."""
+"""Which server to ask: the provider and the model of the settings, or the first available one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from chatstream.addresses import PROXY_SCHEMES, same_server, whole
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.engine import config_file
-from chatstream.engine.api_keys import ask_command
-from chatstream.engine.endpoints import endpoint, named_by_variables
-from chatstream.engine.headers import bring_a_key
+from chatstream.engine.api_keys import run_key_command
+from chatstream.engine.endpoints import endpoint, providers_in_environment
+from chatstream.engine.headers import contain_a_key
 from chatstream.engine.layers import profiles_in
 from chatstream.engine.places import provider_at, settings_of, split
-from chatstream.engine.settings import BESIDE, Settings, profile_in
+from chatstream.engine.resolve import profile_in
+from chatstream.engine.settings import FOR_ONE_SERVER, Settings
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.flow import Arrival
 from chatstream.nearest import did_you_mean
@@ -35,7 +36,7 @@ T = TypeVar("T")
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """Who is asked where the settings name nobody: a provider, in words `who`, and why."""
+    """The provider that was chosen because the settings name none: `who` in words, and why."""
 
     provider: str
     who: str
@@ -47,9 +48,9 @@ class Choice(msgspec.Struct, frozen=True):
 
 Tell = Callable[[Choice], None]
 
-LOOK_FOR_OLLAMA = 1.0  # seconds; a local server answers within milliseconds or not at all
+OLLAMA_PROBE_SECONDS = 1.0  # a local server answers within milliseconds or not at all
+_MODEL_LIST_SECONDS = 30.0  # for a server to list its models
 _DEFAULTS = Settings()
-_MODEL_LIST = 30.0  # seconds for a server to list its models
 
 HOW_TO_START = """\
 try it without a server:  chatstream ask -p demo "hello"
@@ -57,16 +58,15 @@ use a local model:        start Ollama (`ollama serve`, `ollama pull llama3.2`)
 use a hosted model:       set OPENAI_API_KEY or ANTHROPIC_API_KEY"""
 
 
-def nobody(_: Choice) -> None:
-    """Nobody is told."""
+def ignore_choice(_: Choice) -> None:
+    """The choice is not shown."""
 
 
 def candidates(settings: Settings) -> list[Settings]:
     """The settings of each model that may be asked, in order.
 
-    A strategy stands in the place of the model; the fallbacks come after it. Raises
-    `ConfigError` for an unknown strategy, `UsageError` where there has to be a fallback, and
-    for an unknown provider.
+    A strategy replaces the model; the fallbacks follow. Raises `ConfigError` for an unknown
+    strategy, and `UsageError` for an unknown provider or if a fallback is required and missing.
     """
     names = [*_strategy(settings), *settings.fallback]
     models = [with_model(settings, name) for name in names]
@@ -95,7 +95,7 @@ def _strategy(settings: Settings) -> list[str]:
 
 
 def labels(models: Sequence[Settings]) -> list[str]:
-    """The candidates in the words of the user; where a provider is at two addresses, by address."""
+    """The candidates in the user's words; with the address if a provider is at more than one."""
     addresses: dict[str, set[str | None]] = {}
     for its in models:
         addresses.setdefault(_label(its), set()).add(its.base_url)
@@ -115,8 +115,8 @@ def _label(settings: Settings) -> str:
 def with_model(settings: Settings, name: str) -> Settings:
     """These settings with another model: MODEL, MODEL@PLACE or @PLACE, see `places`.
 
-    Another place has another address and key; what belongs to the first one is dropped. Raises
-    `ConfigError` for a place that there is not.
+    Another place has another address and key; those of the first one are dropped. Raises
+    `ConfigError` for an unknown place.
     """
     model, place = split(name)
     if place is None:
@@ -127,23 +127,23 @@ def with_model(settings: Settings, name: str) -> Settings:
 
 
 def at_provider(settings: Settings, provider: str) -> Settings:
-    """These settings at a provider that there is, with its usual model."""
+    """These settings with a known provider and its default model."""
     return _at(settings, {"provider": provider, "model": None})
 
 
 def _at(settings: Settings, place: dict[str, Any]) -> Settings:
     address = place.get("base_url")
-    if place["provider"] != named(settings):
-        dropped = BESIDE | {"base_url"}
+    if place["provider"] != provider_name(settings):
+        dropped = FOR_ONE_SERVER | {"base_url"}
     elif address and not (settings.base_url and same_server(address, settings.base_url)):
-        dropped = BESIDE
+        dropped = FOR_ONE_SERVER
     else:
         dropped = frozenset()
     return replace(settings, **{**{it: getattr(_DEFAULTS, it) for it in dropped}, **place})
 
 
 def awaited(waiting: Generator[Arrival, None, T]) -> T:
-    """What a generator of pulses returns, for who shows nothing while it waits."""
+    """The result of a generator of pulses, for a caller that shows nothing while it waits."""
     while True:
         try:
             next(waiting)
@@ -153,65 +153,65 @@ def awaited(waiting: Generator[Arrival, None, T]) -> T:
 
 
 def server_of(
-    settings: Settings, token: CancelToken, tell: Tell = nobody
+    settings: Settings, token: CancelToken, tell: Tell = ignore_choice
 ) -> Generator[Arrival, None, Server]:
-    """Pulses while it is found out, then whom these settings ask. Raises."""
+    """Pulses while the server is looked for; returns the server that these settings ask. Raises."""
     provider = yield from provider_of(settings, token, tell)
     try:
         endpoint = provider.endpoint
         service = find(endpoint.name)
         model = settings.model or (yield from model_of(provider, service, settings, token))
-        address = service.base_url and endpoint.base_url  # the demo is its own server
+        address = service.base_url and endpoint.base_url  # the demo has its own server
         return Server(replace(settings, provider=endpoint.name, model=model), address)
     finally:
         provider.close()
 
 
 class Server(msgspec.Struct, frozen=True):
-    """Whom to ask: settings that name a provider and a model, and its address, if it has one."""
+    """A server to ask: settings with a provider and a model, and its address, if it has one."""
 
     settings: Settings
     address: str
 
 
 def model_names(
-    settings: Settings, token: CancelToken, tell: Tell = nobody
+    settings: Settings, token: CancelToken, tell: Tell = ignore_choice
 ) -> Generator[Arrival, None, list[str]]:
-    """Pulses while the server is asked, then the names of its models. Raises."""
+    """Pulses while the server is asked; returns the names of its models. Raises."""
     provider = yield from provider_of(settings, token, tell)
     try:
-        return (yield from limited(provider.models(token), _MODEL_LIST))
+        return (yield from limited(provider.models(token), _MODEL_LIST_SECONDS))
     finally:
         provider.close()
 
 
-def named(settings: Settings) -> str | None:
-    """The provider that the settings name; None where one has to be looked for.
+def provider_name(settings: Settings) -> str | None:
+    """The provider that the settings name; None if one has to be looked for.
 
-    Raises `ConfigError` for an address that cannot be read.
+    Raises `ConfigError` for an invalid address.
     """
     return settings.provider or (provider_at(settings.base_url) if settings.base_url else None)
 
 
 def provider_of(
-    settings: Settings, token: CancelToken, tell: Tell = nobody, ahead: Ahead | None = None
+    settings: Settings, token: CancelToken, tell: Tell = ignore_choice, ahead: Ahead | None = None
 ) -> Generator[Arrival, None, Provider]:
     """The provider that the settings name, or the first that there is; `tell` is told which.
 
     `ahead` is a connection to the one that is named.
 
-    A local Ollama is the first if it answers and has a model that can chat; then comes the first
-    provider that the environment has a key or a server for. Whatever is at Ollama's address and
-    does not list its models as Ollama does (another server, or a proxy's page of error) is no
-    Ollama.
+    A local Ollama comes first if it answers and has a model that can chat. The next is the first
+    provider that the environment has a key or an address for. A server at Ollama's address that
+    does not list its models as Ollama does (another server, or the error page of a proxy) is not
+    taken for Ollama.
     """
     settings = with_key(settings, token)
-    if name := named(settings):
-        return made(name, settings, ahead=ahead)
-    ollama = made("ollama", settings)
+    if name := provider_name(settings):
+        return make_provider(name, settings, ahead=ahead)
+    ollama = make_provider("ollama", settings)
     where = mask_address(ollama.endpoint.base_url)
     try:
-        model = yield from limited(ollama.chat_model(token), LOOK_FOR_OLLAMA)
+        model = yield from limited(ollama.chat_model(token), OLLAMA_PROBE_SECONDS)
         if model is not None:
             who = f"{settings.model or model} on Ollama at {where}"
             tell(Choice("ollama", who, "no provider is set"))
@@ -224,9 +224,9 @@ def provider_of(
         known = isinstance(error, ConnectError | TimedOut)
         missing = f"Ollama does not answer at {where}" + ("" if known else f" ({error.message})")
     ollama.close()
-    if found := first_of_environment(settings):
+    if found := provider_from_environment(settings):
         name, variable = found
-        provider = made(name, settings)
+        provider = make_provider(name, settings)
         who = _model_and_place(settings, provider)
         tell(Choice(name, who, f"{variable} is set; {missing}"))
         return provider
@@ -234,20 +234,20 @@ def provider_of(
 
 
 def with_key(settings: Settings, token: CancelToken) -> Settings:
-    """These settings with what their key command prints, so that it runs once. Raises."""
+    """These settings with the key that their key command prints, so that it runs once. Raises."""
     if settings.api_key or settings.key_command is None:
         return settings
-    key = ask_command(settings.key_command, token)
+    key = run_key_command(settings.key_command, token)
     return replace(settings, api_key=key, key_command=None, key_variable=None)
 
 
-def first_of_environment(settings: Settings) -> tuple[str, str] | None:
-    """The first provider that the environment has a key or a server for, and the variable.
+def provider_from_environment(settings: Settings) -> tuple[str, str] | None:
+    """The first provider that the environment has a key or an address for, and the variable.
 
-    One that can be asked as things are comes before one that needs a model's name. Ollama is no
-    such provider: it is looked for before.
+    A provider that can be asked at once comes before one that still needs a model. Ollama does not
+    count: it has been looked for already.
     """
-    found = {name: it for name, it in named_by_variables().items() if name != "ollama"}
+    found = {name: it for name, it in providers_in_environment().items() if name != "ollama"}
     ready = (it for it in found if settings.model or PROVIDERS[it].model or PROVIDERS[it].local)
     name = next(ready, next(iter(found), None))
     return (name, found[name]) if name else None
@@ -255,19 +255,19 @@ def first_of_environment(settings: Settings) -> tuple[str, str] | None:
 
 def _model_and_place(settings: Settings, provider: Provider) -> str:
     name, address = provider.endpoint.name, provider.endpoint.base_url
-    usual = usual_model(find(name), address)
+    usual = default_model(find(name), address)
     model = settings.model or usual or "the first model"
     return f"{model} on {name}" if usual else f"{model} on {name} at {mask_address(address)}"
 
 
-def made(
+def make_provider(
     name: str,
     settings: Settings,
     transport: Transport | None = None,
     clock: Clock = monotonic,
     ahead: Ahead | None = None,
 ) -> Provider:
-    """The provider of that name, over that transport or a new one. Raises."""
+    """The provider of this name, over this transport or a new one. Raises."""
     from chatstream.transport import Transport  # requests: more than half of a start
 
     service = find(name)
@@ -282,18 +282,18 @@ def made(
 
 
 def begin_ahead(settings: Settings) -> Ahead | None:
-    """A connection to the server that these settings ask, begun now; None: not before it is asked.
+    """A connection to the server that these settings ask, opened now; None to open it later.
 
-    It is begun only where it is sure that this server will be asked, and not where one has to be
-    looked for, or where the key or the model turns out to be missing.
+    It is opened now only if this server is certain to be asked: not if a server has to be looked
+    for, and not if the key or the model is missing.
     """
     try:
-        name = named(settings)
+        name = provider_name(settings)
         if name is None or settings.key_command:
             return None
         service = find(name)
         place = endpoint(name, service, settings)
-    except ChatstreamError:  # told when the server is to be asked
+    except ChatstreamError:  # reported when the server is asked
         return None
     lacks_model = settings.model is None and _needs_model(service, place)
     if not place.base_url or lacks_model or _lacks_key(service, place):
@@ -310,15 +310,15 @@ def begin_ahead(settings: Settings) -> Ahead | None:
 
 
 def _lacks_key(service: Service, place: Endpoint) -> bool:
-    """Whether the service wants a key, and has none."""
+    """Whether the service needs a key and has none."""
     hosted = (
         service.key_variable and not service.local and same_server(place.base_url, service.base_url)
     )
-    return bool(hosted) and place.key is None and not bring_a_key(place.headers)
+    return bool(hosted) and place.key is None and not contain_a_key(place.headers)
 
 
 def _needs_model(service: Service, place: Endpoint) -> bool:
-    """Whether the user has to name the model: the service has no usual one."""
+    """Whether the user has to name the model, because the service has no default."""
     return service.model is None and not service.local and place.base_url == service.base_url
 
 
@@ -331,9 +331,9 @@ class TransportOptions(TypedDict):
 
 
 def transport_options(service: Service, settings: Settings) -> TransportOptions:
-    """What the settings say about connections. Raises `ConfigError`.
+    """The settings for connections. Raises `ConfigError`.
 
-    No proxy leads to a server in this process: that of the demo, or any where `proxy` is "".
+    A server in this process is asked without a proxy: the demo's, or any if `proxy` is "".
     """
     proxy = whole(settings.proxy, schemes=PROXY_SCHEMES) if settings.proxy else None
     proxies = dict.fromkeys(("http", "https"), proxy) if proxy else None
@@ -346,7 +346,7 @@ def transport_options(service: Service, settings: Settings) -> TransportOptions:
 
 
 def limited(waiting: Generator[Arrival, None, T], seconds: float) -> Generator[Arrival, None, T]:
-    """The same pulses and the same result. Raises `TimedOut` after that time."""
+    """The same pulses and the same result. Raises `TimedOut` after this time."""
     deadline = Deadline(seconds)
     while True:
         try:
@@ -360,26 +360,24 @@ def limited(waiting: Generator[Arrival, None, T], seconds: float) -> Generator[A
         yield pulse
 
 
-def usual_model(service: Service, address: str) -> str | None:
-    """The model that is asked at this address where none is named, as far as the table knows."""
+def default_model(service: Service, address: str) -> str | None:
+    """The model for this address if none is named, as far as the table knows."""
     return service.model if address == service.base_url or not service.base_url else None
 
 
 def model_of(
     provider: Provider, service: Service, settings: Settings, token: CancelToken
 ) -> Generator[Arrival, None, str]:
-    """The model to ask when none is named: the provider's usual one, or the server's first one
-    that can chat.
-    """
+    """The model to ask if none is named: the provider's default, or the first that can chat."""
     name, address = provider.endpoint.name, provider.endpoint.base_url
-    if usual := usual_model(service, address):
+    if usual := default_model(service, address):
         return usual
     if _needs_model(service, provider.endpoint):
         raise UsageError(
             f"no model is set for {name}",
             hint=f"choose one with -m; `chatstream models -p {name}` lists them",
         )
-    model = yield from limited(provider.chat_model(token), _MODEL_LIST)
+    model = yield from limited(provider.chat_model(token), _MODEL_LIST_SECONDS)
     if model is None:
         hint = "`ollama pull llama3.2` downloads one" if name == "ollama" else "name one with -m"
         raise UsageError(f"{mask_address(address)} has no chat model", hint=hint)
@@ -389,9 +387,9 @@ def model_of(
 def model_hint(
     provider: Provider, model: str, token: CancelToken
 ) -> Generator[Arrival, None, str | None]:
-    """Pulses while the server that does not have this model is asked what is near; or None."""
+    """Pulses while the server is asked for its models; returns a hint with similar names."""
     try:
-        names = yield from limited(provider.models(token), LOOK_FOR_OLLAMA)
+        names = yield from limited(provider.models(token), OLLAMA_PROBE_SECONDS)
     except ChatstreamError:
         token.check()
         return None

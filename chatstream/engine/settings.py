@@ -1,300 +1,381 @@
-"""Settings: where each comes from, which one holds.
+"""Every setting, declared once: its type, its default, what it means and how it is given.
 
-From the strongest: flags, `CHATSTREAM_*` variables, the chosen profile of the configuration
-file, the file's top level, `ACCESSIBLE`, defaults. The providers' own variables (`OPENAI_API_KEY`,
-`OLLAMA_HOST`…) stand below all of these. A layer that names a provider brings its own model,
-address and key: those of weaker layers that name another provider do not leak into it. Nor does
-the key of a layer that names another server. A model's name may hold its place, see `places`.
-
-A text that is given and empty is a mistake, whatever the layer: most often it is a variable of a
-script that is not set, and without it another server, or another model, would be asked. Only the
-system prompt may be empty: none is sent then. An empty `CHATSTREAM_*` variable counts as not set,
-as is the custom, only where it decides nothing about where a question goes.
+1. A field of `Settings` is the only place to add or change a setting. The options of the commands,
+   their help, the variables and the completions are made from it.
+2. `make settings` writes what has to be in a file: the README's table, and in the Python API
+   `Options` and the docstring of `stream`. A test compares them with the fields.
+3. `profile` is given like a setting but selects others. It is in `DECLARED`, not in `FIELDS`.
 """
 
 # Annotations are not postponed: msgspec would have to evaluate each of them at every start.
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from chatstream.addresses import same_server
-from chatstream.engine import config_file, headers
-from chatstream.engine.config_file import ConfigFile
-from chatstream.engine.layers import TOP_LEVEL, Layer, from_file, profiles_in, without
-from chatstream.engine.places import PLACE, settings_of, split
-from chatstream.engine.shapes import Misfit, fitted, is_table, words_of
-from chatstream.errors import ConfigError, UsageError
-from chatstream.nearest import did_you_mean, nearest
-from chatstream.providers import PROVIDERS
-from chatstream.recovery.attempts import PAUSE
-from chatstream.redact import redact
+from chatstream.engine.shapes import is_table, words_of
+from chatstream.recovery.attempts import FIRST_PAUSE_SECONDS
 
-MOST = 1_000_000_000
-"""The largest limit: 30 years in seconds. The system's own calls take no number much larger."""
+LARGEST_NUMBER = 1_000_000_000
+"""As seconds, this is 30 years. System calls accept no number much larger."""
 
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
-"""A limit; 0 is no limit."""
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]
+"""A time limit; 0 means that there is none."""
 
-Days = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
-"""How long something is kept; 0 is for ever."""
+Days = Annotated[float, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]
+"""How long something is kept; 0 means for ever."""
 
 When = Literal["auto", "always", "never"]
 
 OnDrop = Literal["continue", "restart", "stop", "fallback"]
 
+Group = Literal[
+    "Question", "Model and server", "Request", "Failures and delays", "Output", "History"
+]
+"""The heading of a help page and of the README that a setting is listed under."""
+
+
+class About(msgspec.Struct, frozen=True):
+    """What a setting means.
+
+    `help` is one or two whole sentences. `shown_default` replaces a default that would not explain
+    itself. `in_python`: `stream` takes the setting as an option.
+    """
+
+    group: Group
+    help: str
+    shown_default: str = ""
+    in_python: bool = True
+
+
+class Option(About, frozen=True, kw_only=True):
+    """What a setting means that has an option on the command line.
+
+    `value` is the metavar: what the option takes; a switch has none. `names` are the names of the
+    option, first the one that messages use; the default is the name of the setting. `option_help`
+    replaces `help` if the option says something else. A rare option is shown only by `--help-all`.
+    """
+
+    value: str = ""
+    names: tuple[str, ...] = ()
+    option_help: str = ""
+    rare: bool = False
+
+
+# The options of each group.
+_server = partial(Option, "Model and server")
+_request = partial(Option, "Request")
+_failures = partial(Option, "Failures and delays")
+_output = partial(Option, "Output", in_python=False)
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Every setting, with its default. The names are those of the file."""
+    """Every setting, with its default. In the file the names are the same."""
 
-    provider: str | None = None
-    model: str | None = None
-    base_url: str | None = None
-    api_key: str | None = None
-    key_variable: str | None = None
-    key_command: str | None = None
-    system: str | None = None
-    temperature: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=MOST)] | None = None
-    stream: bool = True
-    fallback_on_error: bool = False  # a stream that fails before its first token: once without
-    retries: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 3
-    retry_delay: Seconds = PAUSE  # before the first retry; doubled for each one after it
-    connect_timeout: Seconds = 10.0
-    first_token_timeout: Seconds | None = None  # 300 s, for local servers 900 s
-    idle_timeout: Seconds = 120.0
-    timeout: Seconds = 0.0
-    proxy: str | None = None
-    ca_file: str | None = None
-    headers: dict[str, str] = {}
-    reasoning: Literal["show", "hide"] | None = None
-    stats: bool | None = None
-    options: dict[str, Any] = {}
-    on_drop: OnDrop = "continue"
-    fallback: list[str] = []  # MODEL, MODEL@PLACE or @PLACE
-    strategy: str | None = None
-    strategies: dict[str, Annotated[list[str], msgspec.Meta(min_length=1)]] = {}
-    journal: bool = True
-    keep_complete: Days = 7.0
-    keep_incomplete: Days = 30.0
-    buffer: Literal["none", "fixed", "dynamic", "sliding"] = "none"
-    buffer_bytes: Annotated[int, msgspec.Meta(ge=4096, le=MOST)] = 1024 * 1024
-    coalesce: bool = False
-    color: When = "auto"
-    render: bool = False  # draw Markdown although standard output is no terminal
-    theme: Literal["auto", "dark", "light"] = "auto"
-    code_theme: str | None = None
-    wrap: Literal["words", "terminal", "none"] = "words"
-    update_interval: Annotated[float, msgspec.Meta(ge=0, le=60)] | None = None  # 30 times a second
-    accessible: bool = False
-    notify: Literal["none", "bell", "osc9"] = "none"
+    provider: Annotated[
+        str | None,
+        _server("The service, such as ollama or openai.", value="NAME", names=("--provider", "-p")),
+    ] = None
+    model: Annotated[
+        str | None, _server("The model to ask.", value="MODEL", names=("--model", "-m"))
+    ] = None
+    base_url: Annotated[str | None, _server("The address of the server.", value="URL")] = None
+    api_key: Annotated[str | None, About("Model and server", "The API key.")] = None
+    key_variable: Annotated[
+        str | None,
+        About("Model and server", "The environment variable that contains the API key."),
+    ] = None
+    key_command: Annotated[
+        str | None, About("Model and server", "A shell command that prints the API key.")
+    ] = None
+    system: Annotated[
+        str | None,
+        Option("Question", "The system prompt.", value="TEXT", names=("--system", "-s")),
+    ] = None
+    labels: Annotated[
+        dict[str, str],
+        Option(
+            "Question",
+            "Label the runs for the history: project and agent.",
+            value="NAME=VALUE",
+            names=("--label",),
+            option_help="Label the run for the history: project=NAME or agent=NAME. Repeatable.",
+            rare=True,
+        ),
+    ] = {}
+    temperature: Annotated[
+        Annotated[float, msgspec.Meta(ge=0)] | None,
+        _request(
+            "Sampling temperature; higher is more varied.",
+            value="T",
+            names=("--temperature", "-t"),
+        ),
+    ] = None
+    max_tokens: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=LARGEST_NUMBER)] | None,
+        _request("Limit the answer to N tokens.", value="N"),
+    ] = None
+    stream: Annotated[
+        bool, _request("Request the answer in pieces, or all at once.", in_python=False)
+    ] = True
+    fallback_on_error: Annotated[
+        bool,
+        About(
+            "Failures and delays",
+            "If a stream fails before its first token, ask once more without streaming.",
+        ),
+    ] = False
+    retries: Annotated[
+        int,
+        msgspec.Meta(ge=0, le=LARGEST_NUMBER),
+        _failures("Retry up to N times after failures.", value="N"),
+    ] = 3
+    retry_delay: Annotated[
+        Seconds,
+        About(
+            "Failures and delays",
+            "Seconds before the first retry; doubled for each one after it.",
+        ),
+    ] = FIRST_PAUSE_SECONDS
+    connect_timeout: Annotated[
+        Seconds,
+        _failures("Give up connecting after S seconds; 0 means never.", value="S", rare=True),
+    ] = 10.0
+    first_token_timeout: Annotated[
+        Seconds | None,
+        _failures(
+            "Give up if there is no token after S seconds; 0 means never.",
+            value="S",
+            shown_default="300; 900 if local",
+            rare=True,
+        ),
+    ] = None
+    idle_timeout: Annotated[
+        Seconds,
+        _failures(
+            "Give up after S seconds without a new token; 0 means never.", value="S", rare=True
+        ),
+    ] = 120.0
+    timeout: Annotated[
+        Seconds,
+        _request("Limit the whole answer to S seconds.", value="S", shown_default="none"),
+    ] = 0.0
+    proxy: Annotated[str | None, About("Model and server", "The address of a proxy.")] = None
+    ca_file: Annotated[
+        str | None,
+        About("Model and server", "A file with the certificate authorities to trust."),
+    ] = None
+    headers: Annotated[
+        dict[str, str],
+        _server(
+            "Also send these headers. They replace chatstream's own of the same names.",
+            value="'NAME: VALUE'",
+            names=("--header",),
+            option_help="Also send this header. It replaces chatstream's own of that name. "
+            "Repeatable.",
+            rare=True,
+        ),
+    ] = {}
+    reasoning: Annotated[
+        Literal["show", "hide"] | None,
+        _output("Show or hide the model's thinking.", value="show|hide"),
+    ] = None
+    stats: Annotated[
+        bool | None,
+        _output("Print timings and token counts.", shown_default="on a terminal"),
+    ] = None
+    options: Annotated[
+        dict[str, Any],
+        _request(
+            "Send these extra options, by the server's names for them; the values are JSON.",
+            value="KEY=VALUE",
+            names=("-o", "--option"),
+            option_help="Send an extra option, such as seed=7. Repeatable.",
+        ),
+    ] = {}
+    on_drop: Annotated[
+        OnDrop,
+        _failures(
+            "What to do if the answer breaks off: continue, restart, stop or fallback.",
+            value="ACTION",
+        ),
+    ] = "continue"
+    fallback: Annotated[
+        list[str],
+        _server(
+            "Ask these models, in order, if the first one fails: MODEL, MODEL@PLACE or @PLACE.",
+            value="MODEL[@PLACE]",
+            option_help="Ask this model if the first one fails. Repeatable.",
+        ),
+    ] = []
+    strategy: Annotated[
+        str | None,
+        _server(
+            "Ask the models of this strategy in the configuration file, in order.",
+            value="NAME",
+            rare=True,
+        ),
+    ] = None
+    strategies: Annotated[
+        dict[str, Annotated[list[str], msgspec.Meta(min_length=1)]],
+        About(
+            "Model and server",
+            "The strategies: for each name, a list of models.",
+            in_python=False,
+        ),
+    ] = {}
+    journal: Annotated[
+        bool,
+        _failures(
+            "Keep a record. Without one, an answer is not in the history and cannot be resumed.",
+            names=("--no-journal",),
+            option_help="Keep no record: the answer is not in the history and cannot be resumed.",
+            rare=True,
+        ),
+    ] = True
+    keep_complete: Annotated[
+        Days,
+        About(
+            "History",
+            "Days to keep the record of a whole answer; 0 means for ever.",
+            in_python=False,
+        ),
+    ] = 7.0
+    keep_incomplete: Annotated[
+        Days,
+        About(
+            "History",
+            "Days to keep the record of an answer that broke off; 0 means for ever.",
+            in_python=False,
+        ),
+    ] = 30.0
+    buffer: Annotated[
+        Literal["none", "fixed", "dynamic", "sliding"],
+        _failures(
+            "Read ahead of a slow reader: none, fixed, dynamic or sliding. On a screen, "
+            "sliding skips text to keep up.",
+            value="KIND",
+            rare=True,
+        ),
+    ] = "none"
+    buffer_bytes: Annotated[
+        int,
+        msgspec.Meta(ge=4096, le=LARGEST_NUMBER),
+        About("Failures and delays", "The maximum number of bytes to read ahead."),
+    ] = 1024 * 1024
+    coalesce: Annotated[
+        bool,
+        _failures("Join small pieces of text that arrive within 0.1 s.", rare=True),
+    ] = False
+    color: Annotated[
+        When,
+        _output(
+            "Use colours: on a terminal, always or never.", value="auto|always|never", rare=True
+        ),
+    ] = "auto"
+    render: Annotated[
+        bool,
+        _output(
+            "Draw the Markdown even in a pipe or file; for less -R, add --color always.",
+            rare=True,
+        ),
+    ] = False
+    theme: Annotated[
+        Literal["auto", "dark", "light"],
+        _output(
+            "Fit the colours to a dark or a light background.", value="auto|dark|light", rare=True
+        ),
+    ] = "auto"
+    code_theme: Annotated[
+        str | None, _output("Colour code with this Pygments theme.", value="NAME", rare=True)
+    ] = None
+    wrap: Annotated[
+        Literal["words", "terminal", "none"],
+        _output(
+            "Wrap at words, or leave that to the terminal; none keeps the model's own lines.",
+            value="words|terminal|none",
+            rare=True,
+        ),
+    ] = "words"
+    update_interval: Annotated[
+        Annotated[float, msgspec.Meta(ge=0, le=60)] | None,
+        About(
+            "Output",
+            "Seconds between two updates of the screen.",
+            shown_default="30 updates a second",
+            in_python=False,
+        ),
+    ] = None
+    accessible: Annotated[bool, _output("For screen readers: whole sentences, no redraws.")] = False
+    notify: Annotated[
+        Literal["none", "bell", "osc9"],
+        _output(
+            "At the end, ring the bell or show a terminal notification.",
+            value="none|bell|osc9",
+            rare=True,
+        ),
+    ] = "none"
 
 
-FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
+class Setting(msgspec.Struct, frozen=True):
+    """A setting as its field declares it."""
+
+    name: str
+    type: Any
+    default: Any
+    about: About
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The names of its option, as typer takes them: a switch is `--on/--off`."""
+        if not isinstance(self.about, Option):
+            return ()
+        long = self.name.replace("_", "-")
+        return self.about.names or (f"--{long}" if self.about.value else f"--{long}/--no-{long}",)
+
+    @property
+    def option(self) -> str:
+        """The long name of its option; empty if it has none."""
+        names = (flag.partition("/")[0] for flag in self.flags)
+        return next((name for name in names if name.startswith("--")), "")
+
+
+PREFIX = "CHATSTREAM_"
+_DEFAULTS = Settings()
+
+FIELDS: dict[str, Setting] = {}
+for _name, _annotated in Settings.__annotations__.items():
+    *_limits, _about = _annotated.__metadata__
+    _type = _annotated if _limits else _annotated.__origin__
+    FIELDS[_name] = Setting(_name, _type, getattr(_DEFAULTS, _name), _about)
+
+PROFILE = Setting(
+    "profile",
+    str | None,
+    None,
+    _server("Use this profile of the configuration file.", value="NAME"),
+)
+
+DECLARED: dict[str, Setting] = {**FIELDS, PROFILE.name: PROFILE}
+"""Everything that can be given as a setting can."""
+
 SECRETS = frozenset({"api_key"})
 ADDRESSES = frozenset({"base_url", "proxy"})
 KEYS = frozenset({"api_key", "key_variable", "key_command"})
-BESIDE = KEYS | {"headers"}
-"""The settings that go to one server and nowhere else."""
+FOR_ONE_SERVER = KEYS | {"headers"}
+"""The settings that are sent to one server and to no other."""
 
-BOUND = KEYS | {"model", "base_url"}
+FOR_ONE_PROVIDER = KEYS | {"model", "base_url"}
 """The settings that mean something only together with their provider."""
 
-_DECIDING = BOUND | {"provider", "strategy", "fallback", "proxy", "ca_file"}
-"""The settings that say where a question goes, and over what."""
-
-_MAY_BE_EMPTY = frozenset({"system", "options"})
-
-TABLES = frozenset(name for name, field in FIELDS.items() if is_table(field.type))
-"""The settings that are tables, and have no form as one text."""
-
-PROFILE = "CHATSTREAM_PROFILE"
-_PREFIX = "CHATSTREAM_"
+TABLES = frozenset(name for name, setting in FIELDS.items() if is_table(setting.type))
+"""The settings that are tables, which cannot be written as a single text."""
 
 
-class Resolved(msgspec.Struct, frozen=True):
-    """The settings that hold, and for each that is no default where it comes from.
-
-    `warnings` say what is there and ignored.
-    """
-
-    settings: Settings
-    origins: dict[str, str]
-    profile: str | None = None
-    warnings: tuple[str, ...] = ()
-
-
-def resolve(
-    flags: Mapping[str, Any],
-    *,
-    profile: str | None = None,
-    environ: Mapping[str, str] = os.environ,
-    places: bool = True,
-) -> Resolved:
-    """The settings that hold. Flags that are None were not given.
-
-    `places`: a model's name may hold a place behind its `@`. Raises `ConfigError`, and
-    `UsageError` for a flag that is empty or does not fit.
-    """
-    learn_secrets(environ)
-    check_given("--profile", profile)
-    if profile is None:
-        profile = environ.get(PROFILE)
-        check_given(PROFILE, profile)
-    given = {name: value for name, value in flags.items() if value is not None}
-    usual = {"accessible": True} if _is_accessible(environ) else {}
-    file = config_file.find(environ)
-    layers: list[Layer] = [
-        Layer(given, _flag, _flag),
-        Layer(_from_environment(environ), _variable, _variable),
-        *from_file(file, profile),
-        Layer(usual, str.upper, str.upper),
-    ]
-    if places:
-        layers, profile = _with_place(layers, profile, file)
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for layer in layers:
-        its = layer.values
-        chosen = "model" in values  # by a stronger layer: no strategy stands in its place
-        foreign = "provider" in values and its.get("provider") not in (None, values["provider"])
-        elsewhere = "base_url" in values and not _same(its.get("base_url"), values["base_url"])
-        for name, value in its.items():
-            _learn(name, value)
-            if name == "options" and isinstance(value, dict):
-                values[name] = {**_typed(name, value, layer.subject), **values.get(name, {})}
-                origins.setdefault(name, layer.origin(name))
-            elif name == "headers":
-                if not (foreign or elsewhere):
-                    values[name] = headers.merged(
-                        _typed(name, value, layer.subject), values.get(name, {})
-                    )
-                    origins.setdefault(name, layer.origin(name))
-            elif name not in values and not (
-                (foreign and name in BOUND)
-                or (elsewhere and name in KEYS)
-                or (chosen and name == "strategy")
-            ):
-                origins[name] = layer.origin(name)
-                values[name] = _typed(name, value, layer.subject)
-    return Resolved(Settings(**values), origins, profile, tuple(_unknown(environ)))
-
-
-def _with_place(
-    layers: list[Layer], profile: str | None, file: ConfigFile | None
-) -> tuple[list[Layer], str | None]:
-    """The layers, with one for the place that the model's name holds, and the profile in use."""
-    for at, layer in enumerate(layers):
-        if layer.values.get("provider") is not None:
-            break  # then a name is that of a model, and all of it
-        name = layer.values.get("model")
-        if isinstance(name, str):
-            model, place = split(name)
-            if place is not None:
-                used = place if place in profiles_in(file) else profile
-                return [*layers[:at], *_placed(layers[at:], model, place, file)], used
-            break
-    return layers, profile
-
-
-def _placed(
-    layers: list[Layer], model: str, place: str, file: ConfigFile | None
-) -> Iterator[Layer]:
-    """The layers, the first of which names a model at a place.
-
-    What is said beside the name is stronger than its place, and what weaker layers say of models
-    does not count. Keys and headers that are not arguments do not go to a profile's server, for
-    they may be meant for another one.
-    """
-    layer, profiles = layers[0], profiles_in(file)
-    origin, subject = layer.origin("model"), layer.subject("model")
-    found = settings_of(place, subject, profiles, partial(profile_in, file))
-    address = layer.values.get("base_url")
-    if address and found.get("base_url") not in (None, address):
-        raise _kind(subject)(
-            f"{subject} and {layer.subject('base_url')} both give an address",
-            hint="leave one of them out",
-        )
-    found["model"] = model or found["model"]
-    known = {name: value for name, value in found.items() if value is not None}
-    others = {*PLACE, "headers"} if place in profiles else set()
-    yield without(layer, {"model"} if subject.startswith("--") else {"model", *others})
-    yield Layer(known, lambda _: origin, lambda *_: subject)
-    for weaker in layers[1:]:
-        yield without(weaker, {"model", "strategy", *others})
-
-
-def profile_in(file: ConfigFile | None, profile: str) -> Settings:
-    """What a profile says, and the file's top level beside it. Raises `ConfigError`."""
-    environ = {config_file.VARIABLE: str(file.path)} if file else {}
-    return resolve({}, profile=profile, environ=environ, places=False).settings
-
-
-def _same(address: Any, holding: str) -> bool:
-    return not isinstance(address, str) or same_server(address, holding)
-
-
-def learn_secrets(environ: Mapping[str, str] = os.environ) -> None:
-    """Let no secret of the environment be shown: keys of known providers, passwords of servers
-    and proxies.
-    """
-    for service in PROVIDERS.values():
-        redact.learn(environ.get(service.key_variable or ""))
-        redact.learn_address(environ.get(service.url_variable or ""))
-    for name in SECRETS:
-        redact.learn(environ.get(f"CHATSTREAM_{name.upper()}"))
-    for name, value in environ.items():
-        if name.lower().endswith("_proxy"):
-            redact.learn_address(value)
-
-
-def _learn(name: str, value: Any) -> None:
-    if name == "options":
-        redact.learn_options(value)
-    elif name == "headers":
-        redact.learn_headers(value)
-    elif name in SECRETS and isinstance(value, str):
-        redact.learn(value)
-    elif name in ADDRESSES and isinstance(value, str):
-        redact.learn_address(value)
-
-
-def check_given(origin: str, value: Any) -> None:
-    """Raise for a text, or a list with a text, that is empty.
-
-    `origin` names it. For one that begins with "--" it is a `UsageError`, else a `ConfigError`.
-    """
-    if _is_empty(value):
-        raise _kind(origin)(f"{origin} is empty", hint="give it a value, or leave it out")
-
-
-def _kind(subject: str) -> type[ConfigError | UsageError]:
-    """What a mistake of this subject is: of the command line, or of the configuration."""
-    return UsageError if subject.startswith("-") else ConfigError
-
-
-def _is_empty(value: Any) -> bool:
-    texts = [value] if isinstance(value, str) else value
-    if isinstance(texts, dict):  # of lists
-        texts = [text for part in texts.values() if isinstance(part, list) for text in part]
-    if not isinstance(texts, list):
-        return False
-    return any(isinstance(it, str) and not it.strip() for it in texts)
-
-
-def without_configuration(
-    flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ
-) -> Settings:
-    """What holds where the settings cannot be used, so that this can be told: defaults.
-
-    Only who listens to a screen reader is heard even then.
-    """
-    said = flags.get("accessible")
-    return Settings(accessible=_is_accessible(environ) if said is None else said)
+def variable(name: str) -> str:
+    """The environment variable of a setting; tables have none."""
+    return PREFIX + name.upper()
 
 
 def keys_of(name: str) -> tuple[str, ...]:
@@ -303,103 +384,6 @@ def keys_of(name: str) -> tuple[str, ...]:
     return (table, key) if key and table in TABLES else (name,)
 
 
-def parse(name: str, text: str) -> Any:
-    """The value of a setting, or of an entry of one, that is written as text.
-
-    Raises `ConfigError`.
-    """
-    setting, *entry = keys_of(name)
-    if not entry:
-        return _typed(name, text, lambda *names: ".".join(names))
-    value: Any = text
-    if get_args(FIELDS[setting].type)[1] is Any:  # JSON, or else text
-        with contextlib.suppress(ValueError, RecursionError):
-            value = msgspec.json.decode(text)
-    return _typed(setting, {entry[0]: value}, lambda *names: ".".join(names))[entry[0]]
-
-
-def mistakes(file: ConfigFile) -> list[ConfigError]:
-    """Everything that is wrong in a file, in profiles that are not chosen too."""
-    profiles = file.content.get("profiles", {})
-    found: dict[str, ConfigError] = {}
-    for profile in (None, *(profiles if isinstance(profiles, dict) else ())):
-        try:
-            layers = from_file(file, profile)
-        except ConfigError as error:
-            found.setdefault(error.message, error)
-            continue
-        for layer in layers:
-            for name, value in layer.values.items():
-                try:
-                    _typed(name, value, layer.subject)
-                except ConfigError as error:
-                    found.setdefault(error.message, error)
-    return list(found.values())
-
-
-def _flag(name: str, *deeper: str) -> str:
-    shown = {"options": "-o", "headers": "--header"}.get(name, f"--{name.replace('_', '-')}")
-    return f"{shown} {'.'.join(deeper)}" if deeper else shown
-
-
-def _variable(name: str) -> str:
-    return _PREFIX + name.upper()
-
-
-def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
-    """The value as the setting has it. Raises `ConfigError`, `UsageError`."""
-    field = FIELDS.get(name)
-    if field is None:
-        at = subject(name).removesuffix(name)
-        raise ConfigError(f"{at}unknown setting {name!r}", hint=setting_hint(name))
-    if name == "headers" and subject(name).startswith("--"):  # each is one text
-        return headers.checked(value, subject(name))
-    if name not in _MAY_BE_EMPTY and _is_empty(value):
-        check_given(subject(name), value)
-    try:
-        fit = fitted(field.type, value)
-    except Misfit as misfit:
-        hint = did_you_mean(value, misfit.words) if isinstance(value, str) else None
-        what = subject(name, *misfit.keys)
-        raise _kind(what)(f"{what} {misfit}", hint=hint) from None
-    return headers.checked(fit, subject(name)) if name == "headers" else fit
-
-
 def choices(name: str) -> list[str]:
-    """The values of a setting that has just these."""
+    """The values of a setting that takes only a few."""
     return list(words_of(FIELDS[name].type))
-
-
-def setting_hint(name: str) -> str | None:
-    """What a name that is no setting may stand for."""
-    there = f"the settings are: {', '.join(FIELDS)}"
-    return did_you_mean(name, [*FIELDS, *TOP_LEVEL], there)
-
-
-def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
-    """What to say of variables that look like ours and are not."""
-    ours = sorted(
-        {it for it in environ if it.startswith(_PREFIX)} - {config_file.VARIABLE, PROFILE}
-    )
-    known = {_variable(name): name for name in FIELDS} if ours else {}
-    for variable in ours:
-        if variable not in known:
-            near = nearest(variable.removeprefix(_PREFIX), FIELDS)
-            hint = f"; did you mean {_variable(near[0])}?" if near else ""
-            yield f"{variable} is ignored: it is not a chatstream variable{hint}"
-        elif known[variable] in TABLES:
-            yield f"{variable} is ignored: a table can only be set in the configuration file"
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    found = {name: environ.get(_variable(name)) for name in FIELDS}
-    return {
-        name: text
-        for name, text in found.items()
-        if (text or (text is not None and name in _DECIDING)) and name not in TABLES
-    }
-
-
-def _is_accessible(environ: Mapping[str, str]) -> bool:
-    """Whether every program is asked to suit a screen reader."""
-    return environ.get("ACCESSIBLE", "") not in {"", "0"}

@@ -1,32 +1,35 @@
-"""What a setting may be, in the words of its user; and what is written, made that.
+"""The types of settings: converting values to them, and describing them in the user's words.
 
-`fitted` makes of a value from a file, a variable or a flag one of the kind that a setting has.
-What does not fit is a `Misfit`, which says where in the value it is, what would fit, and what is
-there instead: never by the name of a type, and never a value that may be a secret.
+`fitted` converts a value from a file, a variable or a flag to the type of its setting. A value that
+does not fit raises `Misfit`, which says where in the value the problem is, what would fit and what
+was found. It never names a Python type, and never quotes a value that may be a secret.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
 from chatstream.errors import UsageError
 from chatstream.text import argument
 
-_SWITCH = {"yes": True, "on": True, "no": False, "off": False}
-_SHOWN = 40
-"""Characters of a value that a message quotes."""
+_SWITCH_WORDS = {"yes": True, "on": True, "no": False, "off": False}
+_QUOTED_CHARACTERS = 40
+"""How much of a value a message quotes."""
 
-_MOST = 2**63 - 1
-"""The largest number that every reader of JSON takes for a whole one."""
+_LARGEST_INTEGER = 2**63 - 1
+"""The largest integer that every JSON parser reads exactly."""
 
 
 class Misfit(ValueError):
-    """A value does not fit. `keys` lead to it from the setting, `close` are words that it may be.
+    """A value does not fit its setting.
 
-    Its text goes on a sentence that the setting begins: "takes …, not …".
+    `keys` is the path from the setting to the value; `words` are the values that are allowed, if
+    there are only a few. The text continues a sentence that starts with the name of the setting:
+    "takes …, not …".
     """
 
     def __init__(self, text: str, keys: tuple[str, ...] = (), words: tuple[str, ...] = ()) -> None:
@@ -36,9 +39,9 @@ class Misfit(ValueError):
 
 
 def fitted(kind: Any, value: Any) -> Any:
-    """The value as one of this kind. Raises `Misfit`."""
+    """The value, converted to this type. Raises `Misfit`."""
     if isinstance(value, str):
-        try:  # an argument need not be UTF-8, what we send has to be
+        try:  # an argument may be any bytes, but only UTF-8 can be sent
             value = _of_text(kind, argument(value, "it"))
         except UsageError:
             raise Misfit("takes UTF-8 text, but this is not UTF-8") from None
@@ -60,24 +63,46 @@ def fitted(kind: Any, value: Any) -> Any:
 
 
 def is_table(kind: Any) -> bool:
-    """Whether a setting of this kind is a table, which no variable and no flag can hold."""
+    """Whether a setting of this type is a table. No variable can hold one."""
     return get_origin(kind) is dict
 
 
-def _of_text(kind: Any, text: str) -> Any:
-    """The value that this text writes down, where it is no text."""
+def is_number(kind: Any) -> bool:
+    """Whether a setting of this type is a number, with or without limits."""
+    return not {int, float}.isdisjoint(_members(kind))
+
+
+def is_switch(kind: Any) -> bool:
+    """Whether a setting of this type is true or false."""
+    return bool in _members(kind)
+
+
+def is_list(kind: Any) -> bool:
+    """Whether a setting of this type is a list of strings."""
+    return any(get_origin(it) is list for it in _members(kind))
+
+
+def _members(kind: Any) -> set[Any]:
+    """The members of a union, or the type itself, without limits."""
     if get_origin(kind) is Annotated:
-        return _of_text(get_args(kind)[0], text)
-    if get_origin(kind) is list:
+        return _members(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return {member for it in get_args(kind) for member in _members(it)}
+    return {kind}
+
+
+def _of_text(kind: Any, text: str) -> Any:
+    """The value that a text stands for, if the setting is not a string."""
+    if is_list(kind):
         return [item.strip() for item in text.split(",") if item.strip()]
-    kinds = {kind, *get_args(kind)}
+    kinds = _members(kind)
     if bool in kinds:
-        return _SWITCH.get(text.strip().lower(), text)
+        return _SWITCH_WORDS.get(text.strip().lower(), text)
     return text if str in kinds else text.strip()
 
 
 def _check_json(value: Any, keys: tuple[str, ...]) -> None:
-    """Raise `Misfit` for what cannot be sent as JSON; `msgspec` would make `null` of some."""
+    """Raise `Misfit` for what JSON cannot hold; `msgspec` would encode some of it as `null`."""
     if isinstance(value, dict):
         for name, item in value.items():
             _check_json(item, (*keys, str(name)))
@@ -86,12 +111,12 @@ def _check_json(value: Any, keys: tuple[str, ...]) -> None:
             _check_json(item, keys)
     elif isinstance(value, float) and not math.isfinite(value):
         raise Misfit(f"takes a number that JSON allows, not {value}", keys)
-    elif isinstance(value, int) and abs(value) > _MOST:
+    elif isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
         raise Misfit("takes a number that fits into 64 bits", keys)
 
 
 def _misfit(kind: Any, value: Any) -> Misfit:
-    from msgspec import inspect  # only for a mistake
+    from msgspec import inspect  # only needed for an error
 
     info = _plain(inspect.type_info(kind))
     if isinstance(info, inspect.DictType) and isinstance(value, dict):
@@ -109,14 +134,14 @@ def _misfit(kind: Any, value: Any) -> Misfit:
 
 
 def words_of(kind: Any) -> tuple[str, ...]:
-    """The values of a kind that has just these, in their order."""
+    """The allowed values of a type that has only a few, in order."""
     return tuple(
         word for it in (kind, *get_args(kind)) if get_origin(it) is Literal for word in get_args(it)
     )
 
 
 def _plain(info: Any) -> Any:
-    """The kind without what surrounds it: a setting that may be left out takes no null."""
+    """The type inside an optional one or one with limits; a message never offers null."""
     from msgspec import inspect
 
     if isinstance(info, inspect.Metadata):
@@ -152,16 +177,18 @@ def _limits(info: Any) -> str:
 
 
 def _found(value: Any, *, quoted: bool) -> str:
-    import datetime  # only for a mistake, as all of this
+    import datetime  # only needed for an error
     import json
 
     match value:
         case bool():
             return "true" if value else "false"
         case int() | float():
-            return f"{value:.15g}" if quoted and abs(value) < _MOST else _number(value)
+            return f"{value:.15g}" if quoted and abs(value) < _LARGEST_INTEGER else _number(value)
         case str():
-            text = value if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…"
+            text = (
+                value if len(value) <= _QUOTED_CHARACTERS else value[: _QUOTED_CHARACTERS - 1] + "…"
+            )
             return json.dumps(text, ensure_ascii=False) if quoted else "text"
         case list():
             return "a list" if value else "an empty list"

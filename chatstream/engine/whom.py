@@ -13,19 +13,20 @@ from msgspec.structs import replace
 from chatstream.addresses import is_loopback
 from chatstream.cancel import CancelToken
 from chatstream.engine.endpoints import address, has_key
+from chatstream.engine.resolve import Resolved
 from chatstream.engine.services import (
-    LOOK_FOR_OLLAMA,
+    OLLAMA_PROBE_SECONDS,
     Choice,
     awaited,
     candidates,
-    first_of_environment,
+    default_model,
     limited,
-    made,
-    named,
+    make_provider,
+    provider_from_environment,
+    provider_name,
     provider_of,
-    usual_model,
 )
-from chatstream.engine.settings import Resolved, Settings
+from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError
 from chatstream.providers import Service, find
 from chatstream.redact import mask_address
@@ -43,7 +44,7 @@ def whom(resolved: Resolved, token: CancelToken) -> Iterator[Line]:
     """
     settings = candidates(resolved.settings)[0]
     origins = resolved.origins
-    name = named(settings)
+    name = provider_name(settings)
     if name is not None:
         why = _of_settings(settings, find(name), origins)
     else:
@@ -76,7 +77,7 @@ def _looked_for(settings: Settings, token: CancelToken) -> tuple[str, str]:
         found: list[Choice] = []
         awaited(provider_of(settings, token, found.append)).close()
         return found[0].provider, found[0].why
-    next_one = first_of_environment(settings)
+    next_one = provider_from_environment(settings)
     other = f"{next_one[0]}, because {next_one[1]} is set" if next_one else "nobody"
     return "ollama", f"not contacted, because it is on another machine; otherwise: {other}"
 
@@ -86,16 +87,16 @@ def _model(
 ) -> tuple[str, str]:
     if settings.model:
         return settings.model, ""
-    if usual := usual_model(service, place):
+    if usual := default_model(service, place):
         return usual, f"the default model of {name}"
     if place == service.base_url and not service.local:
         return NOTHING, f"{name} has no default model: choose one with -m"
     first = "the server's first chat model"
     if not _may_be_contacted(place, settings):
         return NOTHING, f"{first}; it was not contacted"
-    provider = made(name, settings)
+    provider = make_provider(name, settings)
     try:
-        model = awaited(limited(provider.chat_model(token), LOOK_FOR_OLLAMA))
+        model = awaited(limited(provider.chat_model(token), OLLAMA_PROBE_SECONDS))
     except ChatstreamError as error:
         token.check()
         return NOTHING, f"{first}: {error.message}"

@@ -3,6 +3,9 @@
 The end mark is `message_stop`. Frames are told apart by `type` in their data, since gateways
 drop the `event:` line. Blocks overlap on some servers, so everything goes by its index. Usage
 counts are totals: what a later frame names replaces what an earlier one said.
+
+Blocks of thinking go back as they came, with their signature, to the server that gave them; other
+thinking is not sent. The results of tools make one turn of the user, with what the user adds.
 """
 
 from __future__ import annotations
@@ -12,13 +15,15 @@ from typing import Any
 
 import msgspec
 
-from chatstream.events import Content, Event, Metadata, Reasoning, Usage, Warn
+from chatstream import messages
+from chatstream.events import Content, Event, Metadata, Reasoning, ReasoningData, Usage, Warn
 from chatstream.flow import Finish
-from chatstream.messages import ChatRequest, ContinuationMethod
-from chatstream.providers.base import Provider
-from chatstream.providers.continuing import turns
+from chatstream.messages import ChatRequest, ContinuationMethod, Message, Role
+from chatstream.providers.base import Given, Provider
+from chatstream.providers.continuing import conversation
 from chatstream.providers.failures import error_in, failure_in
 from chatstream.providers.finish import Meaning, gave_up, meaning_of, reason_of, unknown
+from chatstream.providers.images import encoded
 from chatstream.providers.lenient import (
     REFUSED,
     TOO_DEEP,
@@ -27,6 +32,7 @@ from chatstream.providers.lenient import (
     json_text,
     list_of,
     object_of,
+    sendable,
     shaped,
     text_of,
     value_of,
@@ -35,7 +41,7 @@ from chatstream.providers.odd import holds_text
 from chatstream.providers.parts import Sources, reasoning_in
 from chatstream.providers.reply import Reply
 from chatstream.providers.text import whole_characters
-from chatstream.providers.toolcalls import ToolCalls
+from chatstream.providers.toolcalls import ToolCalls, arguments_of
 from chatstream.wire import STRAY, SSEDecoder, SSEFrame
 
 VERSION = "2023-06-01"
@@ -43,13 +49,14 @@ DEFAULT_MAX_TOKENS = 8192
 """`max_tokens` is required; 8192 is what every model since Claude 3.5 takes."""
 
 # What a frame may be, and what it has to do with the answer; others are read by their fields.
-_WITHOUT_MEANING = frozenset({"content_block_stop", "signature_delta", "compaction_delta"})
+_WITHOUT_MEANING = frozenset({"signature_delta", "compaction_delta"})
 
 
 class _Delta(msgspec.Struct, gc=False):
     type: str | None = None
     text: Any = None
     thinking: Any = None
+    signature: Any = None
     partial_json: Any = None
     stop_reason: Any = None
     citation: Any = None
@@ -82,6 +89,7 @@ class AnthropicReply(Reply):
         self._calls = ToolCalls()
         self._sources = Sources()
         self._client_tools: set[int] = set()
+        self._thoughts: dict[int, dict[str, Any]] = {}  # open blocks, without their text
         self._usage: dict[str, object] = {}
         self._reason: Meaning | None = None
         self._raw_reason: str | None = None
@@ -172,12 +180,16 @@ class AnthropicReply(Reply):
             if delta is None:
                 self._look_again(value, sse)
         elif kind == "content_block_start":
+            self._end_thoughts(events, t)
             self._block(frame.index, object_of(frame.content_block), events, t)
+        elif kind == "content_block_stop":
+            self._end_thought(frame.index, events, t)
         elif kind == "message_delta":
             self._stop_reason(delta.stop_reason if delta else None, events, t)
             self._count(frame.usage)
         elif kind == "message_stop" and (frame.type or delta is None):
             self.complete = self.ended = self.understood = True
+            self._end_thoughts(events, t)
         elif kind == "message_start":
             if self._started:
                 self._begin()
@@ -192,6 +204,8 @@ class AnthropicReply(Reply):
     def _delta(self, index: int, delta: _Delta, events: list[Event], t: float) -> bool:
         """Whether this delta is of a known kind."""
         text = delta.text
+        if delta.signature:
+            self._thoughts.setdefault(index, {"type": "thinking"})["signature"] = delta.signature
         if text and type(text) is str:
             events.append(Content(text, t=t))
         elif delta.thinking and (thinking := reasoning_in(delta.thinking)):
@@ -203,7 +217,7 @@ class AnthropicReply(Reply):
         elif delta.type == "citations_delta":
             events += self._sources.noted(delta.citation, t)
         else:
-            return delta.type in _WITHOUT_MEANING
+            return bool(delta.signature) or delta.type in _WITHOUT_MEANING
         return True
 
     def _look_again(
@@ -232,6 +246,7 @@ class AnthropicReply(Reply):
         for index, block in enumerate(list_of(blocks)):
             fields = object_of(block)
             self._block(index, fields, events, t)
+            self._end_thought(index, events, t)
             for citation in list_of(fields.get("citations")):
                 events += self._sources.noted(citation, t)
 
@@ -255,12 +270,28 @@ class AnthropicReply(Reply):
                 index, text_of(block.get("id")), text_of(block.get("name")), block.get("input")
             )
             return
+        if kind == "redacted_thinking":
+            events.append(ReasoningData(provider_data=sendable(block), t=t))
+            return
+        if kind == "thinking":
+            self._thoughts[index] = {k: v for k, v in block.items() if k != "thinking"}
         if thinking := reasoning_in(block.get("thinking")):
             events.append(Reasoning(thinking, t=t))
         if text := text_of(block.get("text")):
             events.append(Content(text, t=t))
         elif kind == "text" and holds_text(block):
             self.odd.add(json_text(block), skipped=True)
+
+    def _end_thoughts(self, events: list[Event], t: float) -> None:
+        """End the signed blocks whose end some gateways leave out."""
+        for index in [index for index, it in self._thoughts.items() if it.get("signature")]:
+            self._end_thought(index, events, t)
+
+    def _end_thought(self, index: int, events: list[Event], t: float) -> None:
+        """What goes back with a block of thinking that has ended; unsigned, it cannot go back."""
+        block = self._thoughts.pop(index, {})
+        if block.get("signature"):
+            events.append(ReasoningData(provider_data=sendable(block), t=t))
 
     def _count(self, usage: object) -> None:
         self._usage.update({k: v for k, v in object_of(usage).items() if v is not None})
@@ -305,7 +336,7 @@ class Anthropic(Provider):
         return {
             "model": request.model,
             "max_tokens": request.max_tokens or DEFAULT_MAX_TOKENS,
-            "messages": [turn for turn in turns(request) if turn["role"] != "system"],
+            "messages": _turns(request, self.given),
             **({"system": system} if system else {}),
             **({"stream": True} if request.stream else {}),
             **({} if request.temperature is None else {"temperature": request.temperature}),
@@ -314,3 +345,50 @@ class Anthropic(Provider):
 
     def reply(self) -> Reply:
         return AnthropicReply()
+
+
+def _turns(request: ChatRequest, given: Given) -> list[dict[str, Any]]:
+    """The `messages` of the body. Raises `UsageError`."""
+    turns: list[dict[str, Any]] = []
+    before: Role | None = None
+    for message in conversation(request):
+        if message.role == "system":
+            continue
+        if before == "tool" and message.role != "assistant":
+            turns[-1]["content"] += _blocks(message, request, given)
+        else:
+            role = "assistant" if message.role == "assistant" else "user"
+            turns.append({"role": role, "content": _content(message, request, given)})
+        before = message.role
+    return turns
+
+
+def _content(message: Message, request: ChatRequest, given: Given) -> str | list[dict[str, Any]]:
+    """Text alone is sent as it is."""
+    blocks = _blocks(message, request, given)
+    return message.content if all(it["type"] == "text" for it in blocks) else blocks
+
+
+def _blocks(message: Message, request: ChatRequest, given: Given) -> list[dict[str, Any]]:
+    return [it for part in message.parts if (it := _block(part, request, given))]
+
+
+def _block(part: messages.Part, request: ChatRequest, given: Given) -> dict[str, Any]:
+    """The block of a part; empty where there is none: blank text is refused."""
+    match part:
+        case messages.Text(text=text):
+            return {"type": "text", "text": text} if text.strip() else {}
+        case messages.Image(url=url):
+            media_type, data = encoded(part, request)
+            stored = {"type": "base64", "media_type": media_type, "data": data}
+            return {"type": "image", "source": stored if data else {"type": "url", "url": url}}
+        case messages.Reasoning(text=text, provider_data=data):
+            block = given(data)
+            if block.get("type") == "thinking":
+                return {"type": "thinking", "thinking": text} | block
+            return block
+        case messages.ToolCall(id=call_id, name=name):
+            return {"type": "tool_use", "id": call_id, "name": name, "input": arguments_of(part)}
+        case messages.ToolResult(id=call_id, content=content, is_error=is_error):
+            failed = {"is_error": True} if is_error else {}
+            return {"type": "tool_result", "tool_use_id": call_id, "content": content, **failed}

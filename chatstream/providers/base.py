@@ -23,7 +23,7 @@ from __future__ import annotations
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -44,7 +44,7 @@ from chatstream.events import (
     Usage,
 )
 from chatstream.flow import Arrival
-from chatstream.messages import ChatRequest, ContinuationMethod
+from chatstream.messages import ChatRequest, ContinuationMethod, ProviderData
 from chatstream.providers import Endpoint, how_to_start
 from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
 from chatstream.providers.lenient import TOO_DEEP, broke_off, json_text, object_of, values_in
@@ -61,6 +61,9 @@ GRACE = 1.0
 
 PATIENCE = 2.0
 """Seconds that an error body may be silent, before what came of it is taken for all."""
+
+Given = Callable[[ProviderData | None], dict[str, Any]]
+"""What this server gave with a part: the fields to send back; none of another server's."""
 
 _ANSWER = (Content, Reasoning, ToolCallDelta, ToolCall, Image)
 _BOM = b"\xef\xbb\xbf"
@@ -105,6 +108,11 @@ class Provider(ABC):
     def continuation_method(self, model: str) -> ContinuationMethod | None:
         """How this server truly goes on with an answer of this model; None if it does not."""
         return self.endpoint.continues
+
+    def given(self, data: ProviderData | None) -> dict[str, Any]:
+        """What this server gave with a part of a message; nothing that another one gave."""
+        here = (self.endpoint.name, mask_address(self.endpoint.base_url))
+        return data.data if data is not None and (data.provider, data.base_url) == here else {}
 
     def chat_call(self, request: ChatRequest) -> Call:
         """The HTTP request that asks."""

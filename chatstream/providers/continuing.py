@@ -1,4 +1,4 @@
-"""The turns of a request, and how a dialect's server is asked to continue an answer.
+"""The conversation that a request sends, and how a server is asked to continue an answer.
 
 The text that is there becomes the last message, the assistant's. Servers that do not continue
 that message are asked in words, with one more turn of the user.
@@ -6,7 +6,7 @@ that message are asked in words, with one more turn of the user.
 
 from __future__ import annotations
 
-from chatstream.messages import ChatRequest
+from chatstream.messages import ChatRequest, Message
 
 GO_ON = (
     "Your answer broke off. Go on exactly where it stopped: write only what comes next, "
@@ -14,17 +14,15 @@ GO_ON = (
 )
 
 
-def turns(request: ChatRequest) -> list[dict[str, object]]:
-    """The messages in the form that all dialects share: role and content."""
-    messages: list[dict[str, object]] = [
-        {"role": message.role, "content": message.content} for message in request.messages
-    ]
-    if request.method is None or not request.partial.strip():
-        return messages
+def conversation(request: ChatRequest) -> tuple[Message, ...]:
+    """The messages of a request, and those that ask to go on with its partial answer."""
+    if not continues(request):
+        return request.messages
     text = request.partial.rstrip() if request.method == "stripped_prefill" else request.partial
-    messages.append({"role": "assistant", "content": text})
-    if request.method == "prefix":
-        messages[-1]["prefix"] = True
-    elif request.method == "user_turn":
-        messages.append({"role": "user", "content": GO_ON})
-    return messages
+    asked = (Message("user", GO_ON),) if request.method == "user_turn" else ()
+    return (*request.messages, Message("assistant", text), *asked)
+
+
+def continues(request: ChatRequest) -> bool:
+    """Whether the request asks to go on with an answer."""
+    return request.method is not None and bool(request.partial.strip())

@@ -200,6 +200,11 @@ def json_text(value: object) -> str:
     return whole_characters(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
+def sendable(value: object) -> Any:
+    """The value as it can be encoded again: with whole characters only. Raises `TOO_DEEP`."""
+    return value_of(json_text(value))
+
+
 def object_of(value: object) -> dict[str, Any]:
     """The value if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}

@@ -1,7 +1,8 @@
 """Ollama's own protocol: `/api/chat`, one JSON object a line.
 
 The end mark is a line with `"done": true`. A line `{"error": …}` is a failure in the middle of
-the stream. Tool calls come whole; several lines may bring more.
+the stream. Tool calls come whole; several lines may bring more. Thinking before calls goes back
+with them.
 """
 
 from __future__ import annotations
@@ -11,14 +12,26 @@ from typing import Any
 
 import msgspec
 
+from chatstream import messages
 from chatstream.cancel import CancelToken
-from chatstream.events import Content, Event, Image, Reasoning, ServerTimes, ToolCall, Usage
+from chatstream.errors import UsageError
+from chatstream.events import (
+    Content,
+    Event,
+    Image,
+    Reasoning,
+    ReasoningData,
+    ServerTimes,
+    ToolCall,
+    Usage,
+)
 from chatstream.flow import Arrival, Finish
-from chatstream.messages import ChatRequest
-from chatstream.providers.base import Provider
-from chatstream.providers.continuing import turns
+from chatstream.messages import ChatRequest, Message
+from chatstream.providers.base import Given, Provider
+from chatstream.providers.continuing import conversation
 from chatstream.providers.failures import error_in
 from chatstream.providers.finish import gave_up, meaning_of, reason_of, unknown
+from chatstream.providers.images import encoded
 from chatstream.providers.lenient import (
     REFUSED,
     TOO_DEEP,
@@ -35,6 +48,7 @@ from chatstream.providers.odd import holds_text
 from chatstream.providers.parts import part_events, reasoning_in
 from chatstream.providers.reply import Reply
 from chatstream.providers.text import whole_characters
+from chatstream.providers.toolcalls import arguments_of
 from chatstream.wire import NDJSONDecoder
 
 # What the chat call takes beside `options`; everything else a user sets goes into `options`.
@@ -85,6 +99,7 @@ class OllamaReply(Reply):
         super().__init__()
         self._lines = NDJSONDecoder()
         self._calls = 0
+        self._thoughts: list[str] = []
         self._last = _Line()
 
     def feed(self, data: bytes, t: float) -> list[Event]:
@@ -164,6 +179,7 @@ class OllamaReply(Reply):
         if message is not None:
             thinking = message.thinking or message.reasoning_content or line.thinking
             if thinking and (thought := reasoning_in(thinking)):
+                self._thoughts.append(thought)
                 events.append(Reasoning(thought, t=t))
             content = message.content
             if content and type(content) is str:
@@ -237,7 +253,11 @@ class OllamaReply(Reply):
             input_tokens=count_of(self._last.prompt_eval_count),
             output_tokens=count_of(self._last.eval_count),
         )
-        return [] if usage == Usage() else [usage]
+        events: list[Event] = []
+        if self.complete and self._calls and self._thoughts:
+            thinking = whole_characters("".join(self._thoughts))
+            events.append(ReasoningData(provider_data={"thinking": thinking}))
+        return events if usage == Usage() else [*events, usage]
 
     def finish(self) -> Finish:
         raw = whole_characters(text_of(self._last.done_reason))
@@ -304,7 +324,11 @@ class Ollama(Provider):
             options["num_predict"] = request.max_tokens
         return {
             "model": request.model,
-            "messages": turns(request),
+            "messages": [
+                turn
+                for message in conversation(request)
+                for turn in _turns(message, request, self.given)
+            ],
             "stream": request.stream,
             **{k: v for k, v in request.options.items() if k in _TOP_LEVEL},
             **({"options": options} if options else {}),
@@ -312,3 +336,36 @@ class Ollama(Provider):
 
     def reply(self) -> Reply:
         return OllamaReply()
+
+
+def _turns(message: Message, request: ChatRequest, given: Given) -> list[dict[str, Any]]:
+    """What stands for a message in the body. Raises `UsageError`."""
+    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    results: list[dict[str, Any]] = []
+    images, calls = [], []
+    for part in message.parts:
+        match part:
+            case messages.Image():
+                images.append(_base64(part, request))
+            case messages.Reasoning(provider_data=data):
+                turn |= given(data)
+            case messages.ToolCall(id=call_id, name=name):
+                function = {"name": name, "arguments": arguments_of(part)}
+                calls.append({"id": call_id, "function": function})
+            case messages.ToolResult(id=call_id, name=name, content=content):
+                result = {"role": "tool", "content": content}
+                results.append({**result, "tool_name": name, "tool_call_id": call_id})
+    if images:
+        turn["images"] = images
+    if calls:
+        turn["tool_calls"] = calls
+    return results or [turn]
+
+
+def _base64(image: messages.Image, request: ChatRequest) -> str:
+    _, data = encoded(image, request)
+    if not data:
+        raise UsageError(
+            "Ollama takes no image by its address on the web", hint="send the image itself"
+        )
+    return data

@@ -23,9 +23,9 @@ from chatstream.events import Content, Event, FinishReason, Reasoning, ServerTim
 from chatstream.flow import Finish
 from chatstream.messages import ChatRequest
 from chatstream.providers.base import Provider
-from chatstream.providers.continuing import turns
 from chatstream.providers.failures import error_in, failure_in
 from chatstream.providers.finish import gave_up, meaning_of, reason_of, unknown
+from chatstream.providers.givenback import GivenBack, is_signed
 from chatstream.providers.lenient import (
     REFUSED,
     TOO_DEEP,
@@ -35,11 +35,13 @@ from chatstream.providers.lenient import (
     json_text,
     list_of,
     object_of,
+    sendable,
     shaped,
     text_of,
     value_of,
 )
 from chatstream.providers.odd import holds_text, protocol_of
+from chatstream.providers.openai_messages import messages_of
 from chatstream.providers.parts import Sources, images_in, part_events, reasoning_in
 from chatstream.providers.reply import Reply, late
 from chatstream.providers.text import whole_characters
@@ -61,6 +63,7 @@ class _ToolCall(msgspec.Struct, gc=False):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
+    extra_content: Any = None
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -76,6 +79,7 @@ class _Delta(msgspec.Struct, gc=False):
     function_call: _Function | None = None
     annotations: Any = None
     images: Any = None
+    extra_content: Any = None
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -101,7 +105,7 @@ _NO_ANSWER = {
     *("role", "name", "id", "object", "type", "channel", "audio", "logprobs", "token_ids", "usage"),
     *("finish_reason", "native_finish_reason", "stop_reason", "matched_stop", "error"),
     *("content_filter_results", "content_filter_offsets", "obfuscation", "executed_tools"),
-    *("citations", "tool_call_id", "provider_specific_fields", "extra_content"),
+    *("citations", "tool_call_id", "provider_specific_fields"),
     *("signature", "reasoning_signature", "encrypted_content"),
     *_Delta.__struct_fields__,  # they have been looked at
 }
@@ -116,6 +120,7 @@ class OpenAIReply(Reply):
         self._sse = SSEDecoder(lenient=True)
         self._calls = ToolCalls()
         self._sources = Sources()
+        self._given = GivenBack()
         self._usage: dict[str, object] = {}
         self._timings: dict[str, object] = {}
         self._index: int | None = _UNSEEN
@@ -226,7 +231,7 @@ class OpenAIReply(Reply):
                     and not (delta.reasoning_content or delta.reasoning or delta.tool_calls)
                     and not (delta.reasoning_details or delta.reasoning_text or delta.thinking)
                     and not (delta.function_call or delta.refusal)
-                    and not (delta.annotations or delta.images)
+                    and not (delta.annotations or delta.images or delta.extra_content)
                 ):
                     events.append(Content(content, t=t))
                 else:
@@ -253,6 +258,10 @@ class OpenAIReply(Reply):
         elif reasoning or delta.reasoning_details or delta.reasoning_text or delta.thinking:
             thoughts = (reasoning_in(getattr(delta, name)) for name in _REASONING)
             events += [Reasoning(it, t=t) for it in [next(filter(None, thoughts), "")] if it]
+        if delta.reasoning_content is not None:
+            self._given.reasoning_content.append(delta.reasoning_content)
+        if delta.reasoning_details or delta.extra_content:
+            self._given.take(delta.reasoning_details, delta.extra_content)
         content = delta.content
         if content:
             if type(content) is str:
@@ -356,8 +365,10 @@ class OpenAIReply(Reply):
 
     def _tool_call(self, call: _ToolCall, events: list[Event], t: float) -> None:
         function = call.function or _Function()
+        extra = call.extra_content
+        given = {"extra_content": sendable(extra)} if extra and is_signed(extra) else None
         delta = self._calls.add(
-            call.index, call.id or "", function.name or "", function.arguments, t
+            call.index, call.id or "", function.name or "", function.arguments, t, given
         )
         if delta is not None:
             events.append(delta)
@@ -365,6 +376,7 @@ class OpenAIReply(Reply):
     def totals(self) -> list[Event]:
         events: list[Event] = []
         if self.complete:
+            events += self._given.events(with_calls=bool(self._calls))
             events += self._calls.whole(cut=self._reason == "length")
             if self._others and not (self._reason and all(self._others.values())):
                 events.append(Warn("another_choice", "a part of another answer was left out"))
@@ -397,7 +409,7 @@ class OpenAI(Provider):
     def body(self, request: ChatRequest) -> dict[str, object]:
         body: dict[str, object] = {
             "model": request.model,
-            "messages": turns(request),
+            "messages": messages_of(request, self.given),
         }
         if request.method == "continue_final_message":
             body |= {"continue_final_message": True, "add_generation_prompt": False}

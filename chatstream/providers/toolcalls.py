@@ -11,10 +11,16 @@ Servers disagree on how a fragment names its call (WIRE, tool-call assembly):
 3. The first id and the first name that are not empty win; repeats are not appended.
 4. Arguments are appended and never parsed before the end; none at all are `{}`.
 5. A fragment without an id, a name or arguments that belongs to no call begins none.
+
+In a history, servers refuse arguments that are no JSON object. What the model wrote instead is sent
+as the one value of an object, under `INVALID_JSON`.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+from chatstream import messages
 from chatstream.events import ToolCall, ToolCallDelta
 from chatstream.providers.lenient import json_text, value_of
 from chatstream.providers.text import whole_characters
@@ -29,6 +35,7 @@ class _Open:
         self.name = ""
         self.arguments: list[str] = []
         self.default = "{}"
+        self.given: dict[str, Any] | None = None
 
     @property
     def may_be_over(self) -> bool:
@@ -69,8 +76,9 @@ class ToolCalls:
         name: str,
         arguments: object,
         t: float,
+        given: dict[str, Any] | None = None,
     ) -> ToolCallDelta | None:
-        """One fragment, as an event; None if it holds nothing."""
+        """One fragment, as an event; None if it holds nothing. `given` goes back with the call."""
         if arguments is not None and not isinstance(arguments, str):
             arguments = json_text(arguments)
         delta = arguments or ""
@@ -82,6 +90,7 @@ class ToolCalls:
             call = self._new(index)
         call.id = call.id or call_id
         call.name = call.name or name
+        call.given = call.given or given
         call.arguments.append(delta)
         return ToolCallDelta(call.id or f"call_{call.number}", call.name, delta, t=t)
 
@@ -92,6 +101,7 @@ class ToolCalls:
                 call.id or f"call_{call.number}",
                 call.name,
                 whole_characters("".join(call.arguments)) or ("" if cut else call.default),
+                call.given,
             )
             for call in self._calls
         ]
@@ -122,3 +132,24 @@ class ToolCalls:
         if index is not None:
             self._by_index[index] = call
         return call
+
+
+def arguments_of(call: messages.ToolCall) -> dict[str, Any]:
+    """The arguments of a call in a history, as servers take them."""
+    arguments = _object_in(call.arguments)
+    return {"INVALID_JSON": call.arguments} if arguments is None else arguments
+
+
+def arguments_text(call: messages.ToolCall) -> str:
+    """The same as JSON text: the model's own wherever servers take it."""
+    if call.arguments.strip() and _object_in(call.arguments) is not None:
+        return call.arguments
+    return json_text(arguments_of(call))
+
+
+def _object_in(text: str) -> dict[str, Any] | None:
+    try:
+        value = value_of(text if text.strip() else "{}")
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,28 +1,28 @@
-"""One budget of attempts for a whole run, whatever they are for.
+"""One budget of attempts for a whole run, whatever each attempt is for.
 
-Retries, restarts and continuations all draw on it, over all models. Turning to another model
-costs nothing of it: each model that was named gets at least one attempt.
+Retries, restarts and continuations all draw on it, over all models. Changing to another
+model costs nothing: each model that was named gets at least one attempt.
 
-A server that is not there is another matter: on this machine it will not be there in a second
-either, and elsewhere one further attempt is enough to tell. A server that has answered before is
-given all attempts, because it may be restarting.
+A server that cannot be reached is different. On this machine it will not be there in a second
+either, and elsewhere one more attempt is enough to be sure. A server that has answered before gets
+all attempts, because it may be restarting.
 """
 
 from __future__ import annotations
 
 from chatstream.errors import ChatstreamError, Unreachable
 
-PAUSE = 0.5
-"""Seconds: the first pause, which is doubled each time, and the most that chance adds to it."""
+FIRST_PAUSE_SECONDS = 0.5
+"""The first pause, which doubles each time, and the longest random addition to it."""
 
 
 class Attempts:
-    """`retries` attempts after the first. `number` is that of the attempt under way, from 1.
+    """`retries` attempts after the first. `number` is the number of the current attempt, from 1.
 
     `pause` is the first pause between two, in seconds.
     """
 
-    def __init__(self, retries: int, pause: float = PAUSE) -> None:
+    def __init__(self, retries: int, pause: float = FIRST_PAUSE_SECONDS) -> None:
         self.number = 1
         self._retries = retries
         self._pause = pause
@@ -32,13 +32,13 @@ class Attempts:
 
     @property
     def most(self) -> int:
-        """The number that the last attempt can have."""
+        """The highest number that an attempt can have."""
         if self._looks_again:
             return self.number
         return self.number + self._retries - self._spent
 
     def next(self, error: ChatstreamError, *, answered: bool = False) -> float | None:
-        """Take another attempt after this failure: the seconds to wait first; None: no more.
+        """Take another attempt after this failure: the seconds to wait first, or None for no more.
 
         `answered`: the server has answered before, in this run.
         """

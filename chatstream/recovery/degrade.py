@@ -1,12 +1,13 @@
-"""The same request with less, where a server refuses a parameter that we added ourselves.
+"""The same request with fewer parameters, where a server refuses one that we added ourselves.
 
-`degrade`: some servers do not know `stream_options`, some not `max_tokens`, some cannot stream at
-all. The request is sent once more without it, and a `warning` says so. A parameter is dropped once.
+`degrade`: some servers do not know `stream_options` or `max_tokens`, and some cannot stream at all.
+The request is sent again without that parameter, and a `warning` says so. Each parameter is dropped
+once at most.
 
 `unstreamed`: where a stream fails before its first token, whatever the reason (a proxy that breaks
-it, a server whose stream is damaged), the answer is asked for once more as a whole, if the user
-wants that. Not where the failure has nothing to do with streaming: there is no connection, or the
-server has refused the request.
+it, a server whose stream is damaged), the request is sent again without streaming, if the user
+wants that. This does not apply where the failure has nothing to do with streaming: there is no
+connection, or the server has refused the request.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Another model takes over when one is down, overloaded, missing or stalled.
 
-1. The models are asked in the order in which they were named, each once; `fallback` tells of it.
-2. Failures that another model would share end the run: a request that is no good, a policy, a
-   mistake in the configuration. A key that is not accepted is no such failure.
-3. What an earlier model wrote stays until a later one truly speaks: only then a `metadata` with
-   `restart` drops it. If none does, the text and the failure that broke it off are what remains.
+1. The models are asked in the order in which they were named, each once; a `fallback` event reports
+   each change.
+2. Failures that another model would share end the run: a bad request, a policy, a mistake in the
+   configuration. A key that is not accepted is not such a failure.
+3. What an earlier model wrote stays until a later one produces a token: only then a `metadata`
+   event with `restart` drops it. If none does, the text stays, with the failure that broke it off.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from chatstream.recovery.watchdog import speaks_at
 log = logging.getLogger(__name__)
 
 _SHARED = (UsageError, ConfigError, BadRequest, InternalError)
-"""What is wrong with the request, or with us."""
+"""Failures of the request, or of ours, that every model would share."""
 
 Candidate = tuple[str, Open]
 """A model under the name that the user knows it by, and how to ask it."""
@@ -53,7 +54,7 @@ def fallback(
         shown: ChatstreamError | None = None  # what broke off the text that is there
         for number, (name, source) in enumerate(candidates):
             spoke = False
-            # The text that is dropped then is no beginning to go on from.
+            # The text that is dropped then is not a beginning to continue.
             asked = replace(request, partial="") if shown is not None else request
             arrivals = source(asked, token)
             try:

@@ -1,9 +1,9 @@
 """Which failures are worth another attempt, and how long to wait before it.
 
-tenacity's strategies decide; it cannot run the attempts, since it wraps functions and an answer
-is a generator. Allowed are the failures that say so themselves (`retryable`): connection trouble,
-timeouts, 408, 409, 429 and 5xx, unless the server says otherwise. The pause is what the server
-asks for, else exponential with jitter; a server that asks for more than the ceiling gets none.
+tenacity's strategies decide; it cannot run the attempts, since it wraps functions and an answer is
+a generator. A failure is retried if it says so itself (`retryable`): connection trouble, timeouts,
+408, 409, 429 and 5xx, unless the server says otherwise. The pause is what the server asks for, or
+else exponential with jitter. A server that asks for more than the ceiling is not asked again.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ from __future__ import annotations
 import tenacity
 
 from chatstream.errors import ChatstreamError
-from chatstream.recovery.attempts import PAUSE
 
-CEILING = 120.0
-"""Seconds: nobody waits longer for a retry; the official clients draw the line here too."""
+MAX_WAIT_SECONDS = 120.0
+"""The longest wait for a retry; the official clients have the same limit."""
 
-LONGEST = 8.0
-"""Seconds to which pauses grow, unless the first one is longer."""
+MAX_PAUSE_SECONDS = 8.0
+"""Pauses grow up to this, unless the first one is longer."""
 
 
 def _may_help(error: BaseException) -> bool:
     return (
         isinstance(error, ChatstreamError)
         and error.retryable
-        and (error.retry_after is None or error.retry_after <= CEILING)
+        and (error.retry_after is None or error.retry_after <= MAX_WAIT_SECONDS)
     )
 
 
@@ -36,19 +35,19 @@ class _AsTold(tenacity.wait.wait_base):
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None
-        told = getattr(error, "retry_after", None)
-        return told if told is not None else self._otherwise(retry_state)
+        asked = getattr(error, "retry_after", None)
+        return asked if asked is not None else self._otherwise(retry_state)
 
 
 class Policy:
     """`retries` attempts after the first, `pause` seconds after it or more."""
 
-    def __init__(self, retries: int, pause: float = PAUSE) -> None:
+    def __init__(self, retries: int, pause: float) -> None:
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_may_help),
             stop=tenacity.stop_after_attempt(retries + 1),
             wait=_AsTold(
-                tenacity.wait_exponential(multiplier=pause, max=max(pause, LONGEST))
+                tenacity.wait_exponential(multiplier=pause, max=max(pause, MAX_PAUSE_SECONDS))
                 + tenacity.wait_random(0.0, pause)
             ),
         )

@@ -1,13 +1,13 @@
-"""Another attempt when one fails: the same again, from the start, or from where it broke off.
+"""Another attempt when one fails: the same request again, or a continuation of its answer.
 
-1. Before the first visible token another attempt is free: it is made again.
+1. Before the first visible token the request is simply sent again.
 2. After it the user chooses (`on_drop`). "restart" drops the text and asks again, "continue" keeps
-   it and asks the server to go on, "stop" and "fallback" leave the failure to who is around.
-   Only failures that may pass are worth it; a policy that refuses the answer is not one.
+   it and asks the server to continue, "stop" and "fallback" leave the failure to the caller.
+   Only failures that may pass are retried; a policy that refuses the answer is not one of them.
 3. Text is never there twice. Where it could be (a server that cannot truly continue, calls of
    tools that had begun) nothing is asked again, and the text stays as it is.
 4. Each attempt has a token of its own, so that what ends an attempt does not end the run.
-5. The pause is told in a `retry` event, can be cancelled, and pulses, so that a countdown runs.
+5. A `retry` event announces the pause, which can be cancelled and pulses, so that a countdown runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
-from chatstream.clock import Clock, Deadline, monotonic
+from chatstream.clock import POLL_SECONDS, Clock, Deadline, monotonic
 from chatstream.errors import BadRequest, ChatstreamError, ContentPolicy, ContextLength
 from chatstream.events import (
     Content,
@@ -42,11 +42,8 @@ log = logging.getLogger(__name__)
 
 OnDrop = Literal["continue", "restart", "stop", "fallback"]
 
-PULSE = 0.1
-"""Seconds between two pulses of a pause."""
-
-LONGEST = 2 * 1024 * 1024
-"""Characters of a text that is continued. No model takes as many back; memory stays flat."""
+MAX_CONTINUED_CHARACTERS = 2 * 1024 * 1024
+"""The longest text that is continued. No model takes as much; memory stays flat."""
 
 _SHARED = (ContentPolicy, ContextLength)  # with every other way to ask for the same
 
@@ -78,7 +75,7 @@ def retry(
 ) -> Open:
     """`source`, with further attempts as far as `plan` and `attempts` allow them.
 
-    A request that brings a `partial` is asked to go on after it from the first attempt on.
+    A request with a `partial` asks for its continuation from the first attempt on.
     """
     return lambda request, token: _Run(source, attempts, plan, clock, sleep).run(request, token)
 
@@ -97,7 +94,7 @@ class _Text:
 
     @property
     def is_blank(self) -> bool:
-        """Whether there is nothing but white space, and nothing to go on from."""
+        """Whether there is nothing but white space, so nothing to continue."""
         return not self.lost and not self.whole().strip()
 
     def whole(self) -> str:
@@ -107,7 +104,7 @@ class _Text:
     def add(self, text: str) -> None:
         """Take what came."""
         self._size += len(text)
-        self.lost = self._size > LONGEST
+        self.lost = self._size > MAX_CONTINUED_CHARACTERS
         if self.lost:
             self._taken.clear()
         else:
@@ -132,7 +129,7 @@ class _Run:
         self._sleep = sleep
         self._method = plan.method
         self._seam: Seam | None = None  # where the attempt under way still may repeat
-        self._shown = False  # something new came, be it only thinking
+        self._shown = False  # something new came, even if it was only thinking
         self._shown_now = False  # the same for the attempt under way
         self._tools = False  # calls of tools had begun
         self._thought = False
@@ -169,7 +166,7 @@ class _Run:
             try:
                 delay, asked = self._next(cause, request, asked)
             except ChatstreamError as failure:
-                if failure is not cause:  # the text stays as it broke off; why, is told too
+                if failure is not cause:  # the text stays; the reason is reported too
                     yield self._alone(Warn("not_continued", cause.message))
                 raise
             log.info("attempt %d in %.3f s: %s", self._attempts.number, delay, cause.message)
@@ -295,7 +292,7 @@ class _Run:
 
     def _pause(self, seconds: float, token: CancelToken) -> Iterator[Arrival]:
         deadline = Deadline(seconds, self._clock)
-        while (left := deadline.left()) and not self._sleep(token, min(PULSE, left)):
+        while (left := deadline.left()) and not self._sleep(token, min(POLL_SECONDS, left)):
             yield Arrival(t=self._clock(), connected=False)
         token.check()
 

@@ -1,11 +1,12 @@
-"""Limits on silence. A socket timeout is not one: keep-alives reset it for ever.
+"""Limits on silence. A socket timeout is not one, because keep-alives reset it for ever.
 
-1. Four limits: until the request is on the wire, until the first token, between two tokens, and
-   for everything together. None is no limit.
-2. Only tokens reset a limit. A keep-alive proves that the peer lives, and is told in `waiting`.
-3. A limit is looked at with every arrival, and several come a second.
+1. There are four limits: until the request is on the wire, until the first token, between two
+   tokens, and for everything together. None means no limit.
+2. Only tokens reset a limit. A keep-alive proves that the peer is alive, and `waiting` events
+   report it.
+3. Limits are checked with every arrival, and several come a second.
 4. Time in which nobody looked is not silence: the process was stopped (Ctrl+Z), the machine slept,
-   or the reader of the output held everything up. Of such a gap only `AWAY` seconds count.
+   or the reader of the output held everything up. Only `AWAY_SECONDS` of such a gap count.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from chatstream.messages import ChatRequest
 
 log = logging.getLogger(__name__)
 
-NOTICE = 1.0
+NOTICE_SECONDS = 1.0
 """Seconds between two `waiting` events."""
 
-AWAY = 0.5
-"""Seconds between two looks, which come ten times a second; the machine may be busy."""
+AWAY_SECONDS = 0.5
+"""The longest time that counts between two checks: ten come each second, but machines are busy."""
 
 TOKENS = frozenset({Content, Reasoning, ToolCallDelta, ToolCall, Image})
 """The events that show that the model writes."""
@@ -73,7 +74,7 @@ def watchdog(source: Open, limits: Limits, clock: Clock = monotonic) -> Open:
                         break
                 else:
                     if t >= 0:
-                        since += max(0.0, t - seen - AWAY)
+                        since += max(0.0, t - seen - AWAY_SECONDS)
                         seen = t
                         if phase == "connect" and arrival.connected:
                             phase, limit = "first_token", limits.first_token
@@ -82,7 +83,7 @@ def watchdog(source: Open, limits: Limits, clock: Clock = monotonic) -> Open:
                         silent = t - since
                         if limit is not None and silent >= limit:
                             raise _passed(phase, limit, alive)
-                        if silent >= noticed + NOTICE:
+                        if silent >= noticed + NOTICE_SECONDS:
                             noticed = silent
                             arrival.events.append(Waiting(phase, round(silent, 3), limit, alive))
                 yield arrival
@@ -102,7 +103,7 @@ def within(source: Open, seconds: float | None, clock: Clock = monotonic) -> Ope
         try:
             for arrival in arrivals:
                 now = clock()
-                deadline.extend(max(0.0, now - seen - AWAY))
+                deadline.extend(max(0.0, now - seen - AWAY_SECONDS))
                 seen = now
                 if deadline.passed:
                     error = TimedOut(

@@ -2,12 +2,13 @@
 
 1. On a terminal text and sentences of our own share `output`, in their order. Elsewhere `output`
    gets the content's own bytes, each read at once, and `notes` gets the sentences.
-2. Text is handed out by sentence or line, so that a voice reads no half words: a sentence ends
-   with its mark and white space (after a CJK mark none is needed). What is held goes out when
-   no text came for `PAUSE`, when it grows past `MOST`, and before any sentence of ours.
+2. Text is handed out by sentence or line, so that a voice reads no half words: a sentence ends with
+   its mark and white space (after a CJK mark none is needed). What is held goes out when no text
+   came for `PAUSE_SECONDS`, when it grows past `MAX_HELD_CHARACTERS`, and before any sentence of
+   ours.
 3. Markdown is left as it is; only the fences of code are said: "Code, python:", "End of code."
-4. While nothing is heard for `SILENCE`, one sentence tells that the work goes on. No spinner, no
-   cursor movement, no colour, no thread: time passes in `flush`.
+4. While nothing is heard for `SILENCE_SECONDS`, one sentence tells that the work goes on. No
+   spinner, no cursor movement, no colour, no thread: time passes in `flush`.
 5. Remote text passes `escape` wherever a person reads it.
 """
 
@@ -23,13 +24,14 @@ from chatstream.flow import Arrival
 from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.output import Output, Writer
 from chatstream.sinks.sources import Sources
-from chatstream.sinks.words import counted, ending, one_line
+from chatstream.sinks.words import ending, one_line
+from chatstream.wording import counted
 
-PAUSE = 2.0
+PAUSE_SECONDS = 2.0
 """Seconds without text after which half a sentence is handed out."""
-SILENCE = 30.0
+SILENCE_SECONDS = 30.0
 """Seconds without a sound, at least, from one "still working" to the next."""
-MOST = 500
+MAX_HELD_CHARACTERS = 500
 """Characters without the end of a sentence."""
 
 _CONNECTED = "Connected, waiting for the first token."
@@ -74,9 +76,9 @@ class AccessibleSink:
             self._take(event)
         self._hand_out()
         now = self._clock()
-        if now - self._came >= PAUSE:
+        if now - self._came >= PAUSE_SECONDS:
             self._hand_out_halves()
-        if now - self._said >= SILENCE:
+        if now - self._said >= SILENCE_SECONDS:
             doing = f": {self._doing}" if self._doing else ""
             self._voice.line(sentence(f"still working, {seconds(now - self._came)}{doing}"))
             self._said = now
@@ -101,7 +103,9 @@ class AccessibleSink:
                 known = percentage is not None
                 self._doing = f"{event.stage}, {percentage:.0f} percent" if known else event.stage
             case ev.ToolOutput():
-                self._tools[event.id] = (self._tools.get(event.id, "") + event.delta)[-MOST:]
+                self._tools[event.id] = (self._tools.get(event.id, "") + event.delta)[
+                    -MAX_HELD_CHARACTERS:
+                ]
             case ev.Done() | ev.Error():
                 self._end_thought()
                 self._end_answer()
@@ -252,7 +256,7 @@ class Sentences:
         """The next piece; returns what can be said now."""
         *lines, self._held = (self._held + self._escaper.feed(text)).split("\n")
         said = [self._line(line) for line in lines]
-        if len(self._held) > MOST:
+        if len(self._held) > MAX_HELD_CHARACTERS:
             space = self._held.rfind(" ") + 1
             said.append(self._cut(space or len(self._held)))
         elif not self.in_code and (self._middle or not may_begin(self._held)):
@@ -315,7 +319,7 @@ def seconds(number: float) -> str:
     whole = round(number)
     if whole == 0:
         return "less than a second"
-    return "1 second" if whole == 1 else f"{whole} seconds"
+    return counted(whole, "second")
 
 
 def _ending(event: ev.Terminal, *, stats: bool) -> list[str]:
@@ -328,7 +332,8 @@ def _ending(event: ev.Terminal, *, stats: bool) -> list[str]:
             lines.append(f"To continue it, run: {clean(event.resume)}")
         return lines
     tokens = event.usage.output_tokens if event.usage else None
-    count = counted(tokens) if tokens is not None else f"about {counted(event.stats.chunks)}"
+    about, number = ("", tokens) if tokens is not None else ("about ", event.stats.chunks)
+    count = about + counted(number, "token")
     figures = sentence(f"{count} in {seconds(event.stats.duration)}")
     done = f"Done. {figures}" if stats else "Done."
     return [*map(sentence, ending(event, stats=False)), done]

@@ -5,15 +5,15 @@
 2. A piece is handed out as soon as nothing can change it: a line of code, of a display formula or
    of a table when the line ends, a paragraph when it ends. A later `===` makes a heading of a
    paragraph, and a `|---|` makes a table of its last line.
-3. A paragraph longer than `LONGEST` characters is handed out in parts, cut where no markup is
-   open if there is such a place, and so is an endless line of code or of a formula; `joined`
-   parts go on in the same line. Such a paragraph stays one. Any other line of more than
-   `LONGEST_LINE` characters is taken as two. The cuts depend on the text alone, never on how it
-   was fed.
+3. A paragraph longer than `MAX_PARAGRAPH_CHARACTERS` is handed out in parts, cut where
+   no markup is open if there is such a place, and so is an endless line of code or of a formula;
+   `joined` parts go on in the same line. Such a paragraph stays one. Any other line of more than
+   `MAX_LINE_CHARACTERS` is taken as two. The cuts depend on the text alone, never on how
+   it was fed.
 4. Some things differ from CommonMark, because text that is on the screen cannot be taken back, or
    to bound the cost. There are no link definitions: `[a][b]` and `[b]: http://…` stay as they are
    written. HTML is text. Empty lines between the items of a list are a matter of each item, not of
-   the list. Within `DEEPEST` quotes and items, a marker of another is text. An empty line of
+   the list. Within `MAX_CONTAINERS` quotes and items, a marker of another is text. An empty line of
    indented code has no white space. What a row has too much stands in its last cell.
 5. Where a formula is open (`tex`), a line of its container is a line of the formula, whatever it
    looks like. An empty line ends it.
@@ -27,7 +27,7 @@ from __future__ import annotations
 from copy import copy
 from typing import NamedTuple
 
-from chatstream.fences import BLANKS, DEEPEST, Fence, opening
+from chatstream.fences import BLANKS, MAX_CONTAINERS, Fence, opening
 from chatstream.sinks import tex
 from chatstream.sinks.numbering import NO_LIST, Numbering
 from chatstream.sinks.paragraphs import Display, Text
@@ -64,9 +64,9 @@ from chatstream.sinks.scan import (
     underline_of,
 )
 
-LONGEST = 2000
+MAX_PARAGRAPH_CHARACTERS = 2000
 """Characters of a paragraph, or of a line of code, that are held back at most."""
-LONGEST_LINE = 8 * LONGEST
+MAX_LINE_CHARACTERS = 8 * MAX_PARAGRAPH_CHARACTERS
 """Characters of any other line, such as a row of a table."""
 
 
@@ -90,7 +90,7 @@ class Blocks:
         # All but `_out` is immutable, so that a copy is cheap and apart.
         self._line = ""  # the line that has no end yet
         self._midline = False  # whose beginning was taken, as text or code
-        self._probe = LONGEST  # how long it must get for that to be tried
+        self._probe = MAX_PARAGRAPH_CHARACTERS  # how long it must get for that to be tried
         self._containers: tuple[Container, ...] = ()
         self._shown = 0  # containers that a piece was handed out of
         self._bare = False  # the last container is an item, and its first line was empty
@@ -150,8 +150,8 @@ class Blocks:
 
     def _add(self, text: str) -> None:
         """Take more of the line. The steps keep what is held, and is copied, short."""
-        for start in range(0, len(text), LONGEST):
-            step = text[start : start + LONGEST]
+        for start in range(0, len(text), MAX_PARAGRAPH_CHARACTERS):
+            step = text[start : start + MAX_PARAGRAPH_CHARACTERS]
             if self._midline:
                 self._go_on(step)
                 continue
@@ -175,11 +175,11 @@ class Blocks:
             self._line, self._midline = "", True
             if rest:
                 self._go_on(rest)
-        elif self._probe < LONGEST_LINE:
+        elif self._probe < MAX_LINE_CHARACTERS:
             self._probe *= 2
         else:
             self._take_line(beginning)
-            self._line, self._probe = rest, LONGEST
+            self._line, self._probe = rest, MAX_PARAGRAPH_CHARACTERS
 
     def _go_on(self, text: str) -> None:
         if isinstance(self._leaf, Text):
@@ -190,7 +190,7 @@ class Blocks:
             self._out.append(CodeLine(text, joined=True))
 
     def _end_line(self) -> None:
-        line, self._line, self._probe = self._line, "", LONGEST
+        line, self._line, self._probe = self._line, "", MAX_PARAGRAPH_CHARACTERS
         if not self._midline:
             self._take_line(line)
         elif isinstance(self._leaf, Text):
@@ -218,7 +218,7 @@ class Blocks:
                     break
                 self._begin_code(at, matched, whole=whole)
                 return
-            if content[0] == ">" and matched < DEEPEST:
+            if content[0] == ">" and matched < MAX_CONTAINERS:
                 self._close_to(matched)
                 self._open_quote(at)
             elif (
@@ -226,7 +226,7 @@ class Blocks:
             ) or self._is_block(content, matched, at.indent, whole=whole):
                 return
             elif (
-                matched < DEEPEST
+                matched < MAX_CONTAINERS
                 and (marker := marker_of(content))
                 and (marker.interrupts or not (leaf and inside))
             ):
@@ -379,8 +379,8 @@ class Blocks:
 
     def _parted(self, leaf: Text) -> Text:
         """What is left of a paragraph when it has become too long."""
-        while len(leaf.text) > LONGEST:
-            cut = cut_of(leaf.text, LONGEST)
+        while len(leaf.text) > MAX_PARAGRAPH_CHARACTERS:
+            cut = cut_of(leaf.text, MAX_PARAGRAPH_CHARACTERS)
             part, rest = leaf.text[:cut], leaf.text[cut:]
             self._out.append(Paragraph(self._where(), part, joined=True, part=leaf.begun))
             leaf = leaf._replace(text=rest, begun=True, midline=not part.endswith("\n"))

@@ -5,8 +5,8 @@
 2. The texts of a line's segments joined are the line. Styles have no background: what is copied is
    clean and the terminal's own background holds. Neighbours of one style are one segment, and
    blanks belong to what stands before them.
-3. Code is remote input. Lines past `LONGEST_LINE` are left plain and change nothing; a lexer that
-   fails, or does not come to an end, turns colours off for the rest of the block.
+3. Code is remote input. Lines past `MAX_LINE_CHARACTERS` are left plain and change nothing; a lexer
+   that fails, or does not come to an end, turns colours off for the rest of the block.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from chatstream.sinks.lines import Line, line_of
 if TYPE_CHECKING:
     from rich.syntax import SyntaxTheme
 
-LONGEST_LINE = 2_000
-"""Characters; the regular expressions of many lexers are quadratic in them."""
+MAX_LINE_CHARACTERS = 2_000
+"""The regular expressions of many lexers are quadratic in them."""
 _SLOW = {"autoit", "devicetree", "easytrieve", "fan", "gnuplot"}
 """Lexers, by their first alias, that take seconds for such a line of blanks or of one letter."""
 
@@ -85,7 +85,7 @@ class Highlighter:
             return line_of(line)
 
     def _painted(self, line: str) -> tuple[Line, State | None]:
-        if self._reader is None or len(line) > LONGEST_LINE:
+        if self._reader is None or len(line) > MAX_LINE_CHARACTERS:
             return line_of(line), self._state
         tokens, state = self._reader.read(line, self._state)
         painted: Line = []

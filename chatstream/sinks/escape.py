@@ -29,7 +29,7 @@ import re
 _SELECTORS = "[\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 _TAGS = "[\U000e0030-\U000e0039\U000e0061-\U000e007a]"  # of a region; U+E007F ends them
 _FLAG = "\U0001f3f4"
-_LONGEST = 6  # tags of a flag, as in "gbeng"
+_MAX_TAGS = 6  # tags of a flag, as in "gbeng"
 
 _JOINERS = "[\u200c\u200d]"
 _UNJOINED = (
@@ -48,10 +48,10 @@ _UNSAFE = (
     f"(?<!(?<!{_SELECTORS}){_SELECTORS})"
     f"(?<!(?<!{_UNJOINED}){_JOINERS})"
     f"(?<!{_MONGOLIAN}{_OF_MONGOLIAN})"
-    + "".join(f"(?<!{_FLAG}{_TAGS * tags})" for tags in range(1, _LONGEST + 1))
-    + "".join(f"(?<!{_FLAG}{_TAGS * tags}\U000e007f)" for tags in range(1, _LONGEST + 1))
+    + "".join(f"(?<!{_FLAG}{_TAGS * tags})" for tags in range(1, _MAX_TAGS + 1))
+    + "".join(f"(?<!{_FLAG}{_TAGS * tags}\U000e007f)" for tags in range(1, _MAX_TAGS + 1))
 )
-_CARRIED = f"(?:{_FLAG}{_TAGS}{{0,{_LONGEST}}}|{_SELECTORS}|{_UNJOINED}|{_MONGOLIAN})\\Z"
+_CARRIED = f"(?:{_FLAG}{_TAGS}{{0,{_MAX_TAGS}}}|{_SELECTORS}|{_UNJOINED}|{_MONGOLIAN})\\Z"
 """What decides, at the end of a chunk, about the first characters of the next one."""
 _SHOWN = {
     *range(0x202A, 0x202F),
@@ -105,7 +105,7 @@ class Escaper:
         elif text.isascii():
             self._carried = text[-1:] or before
         else:
-            carried = re.search(_CARRIED, whole[-_LONGEST - 1 :])
+            carried = re.search(_CARRIED, whole[-_MAX_TAGS - 1 :])
             self._carried = carried[0] if carried else ""
         # Nothing in ASCII depends on what was before it.
         return clean(text) if text.isascii() else clean(whole)[len(before) :]

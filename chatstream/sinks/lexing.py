@@ -23,8 +23,8 @@ from functools import cached_property
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-DEEPEST = 500  # states on the stack; it is copied with every line
-STEPS = 20_000  # matches in a line; ten for a character is more than any lexer needs
+MAX_STATES = 500  # states on the stack; it is copied with every line
+MAX_STEPS = 20_000  # matches in a line; ten for a character is more than any lexer needs
 
 Token = tuple[Any, str]
 """A type of token of Pygments, and the text."""
@@ -161,7 +161,7 @@ class StatefulReader(Reader):
             again = opened if opened and past == 0 else self._again(text, past)
             if not again:  # only blanks or plain text went on
                 tokens, context, _ = self._run(text, start, end, state)
-        if len(context.stack) > DEEPEST:
+        if len(context.stack) > MAX_STATES:
             raise _GivesUp
         if context.stack[-1] not in _EMBEDDED:
             context.embedded = None
@@ -220,7 +220,7 @@ class StatefulReader(Reader):
         After a match past `end` the stack is the one before it.
         """
         text = context.text
-        for _ in range(STEPS):
+        for _ in range(MAX_STEPS):
             start: int = context.pos
             if start >= end:
                 return None

@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
-TAB = 8
+TAB_CELLS = 8
 """Cells from one tab stop of a terminal to the next."""
 
 Line = list[Segment]
@@ -125,7 +125,7 @@ def expanded(line: Line) -> Line:
         parts = [first]
         at += cell_len(first)
         for part in others:
-            parts.append(" " * (TAB - at % TAB) + part)
-            at += TAB - at % TAB + cell_len(part)
+            parts.append(" " * (TAB_CELLS - at % TAB_CELLS) + part)
+            at += TAB_CELLS - at % TAB_CELLS + cell_len(part)
         spaced.append(Segment("".join(parts), style))
     return spaced

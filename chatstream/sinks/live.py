@@ -3,9 +3,9 @@
 1. Text becomes pieces (`blocks`), pieces become lines (`markdown`), lines are drawn (`region`). A
    line that nothing can change any more is drawn for good; below it stand what is still open, the
    newest thoughts, the tools that run, and one line that says how things stand.
-2. It is drawn in `write` and nowhere else in time: no thread. At most `FPS` frames a second, or as
-   many as the user wants; fewer where a frame takes long, none while nothing changed or while the
-   terminal has not taken the one before; the first token at once.
+2. It is drawn in `write` and nowhere else in time: no thread. At most `FRAMES_PER_SECOND` frames a
+   second, or as many as the user wants; fewer where a frame takes long, none while nothing changed
+   or while the terminal has not taken the one before; the first token at once.
 3. Remote text passes `escape` before anything else.
 4. A line of ours does not tear a code block, a table or a line apart: until there is an end it
    stands below them.
@@ -39,8 +39,8 @@ from chatstream.sinks.tools import Tools
 from chatstream.sinks.words import advice, ending, figures, note, one_line
 from chatstream.sinks.wrapping import Prose, Wrap, like
 
-FPS = 30
-LONGEST_PAUSE = 1.0
+FRAMES_PER_SECOND = 30
+MAX_PAUSE_SECONDS = 1.0
 """Seconds between two frames at most, however long a frame takes; unless more are asked for."""
 
 
@@ -62,7 +62,7 @@ class LiveSink:
         stats: bool,
         keys: bool = False,
         ready: Callable[[], bool] = lambda: True,
-        interval: float = 1 / FPS,
+        interval: float = 1 / FRAMES_PER_SECOND,
         wrap: Wrap = "words",
         clock: Clock = monotonic,
     ) -> None:
@@ -146,7 +146,7 @@ class LiveSink:
             self._draw(below)
             self._frame = frame
             cost = self._clock() - now
-            self._due = now + max(self._interval, min(12 * cost, LONGEST_PAUSE))
+            self._due = now + max(self._interval, min(12 * cost, MAX_PAUSE_SECONDS))
 
     def close(self) -> None:
         """Draw what is open for good and give the terminal back. Idempotent."""

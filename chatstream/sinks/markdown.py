@@ -6,7 +6,7 @@
    two lines of ours; in an item or a quote it has the indent of the text there, in blanks.
 2. What is drawn of a piece depends on the pieces before it and not on those after it. So the lines
    of pieces drawn one by one are those of all of them drawn at once.
-3. The widths of a table's columns come from its first `HELD` rows; later rows are fitted in.
+3. The widths of a table's columns come from its first `HELD_ROWS`; later rows are fitted in.
 4. There is one empty line where the source has some, and around code and tables.
 """
 
@@ -25,17 +25,17 @@ from chatstream.sinks.code import Highlighter
 from chatstream.sinks.inline import Inline
 from chatstream.sinks.lines import Line, cropped, expanded, line_of, text_of
 from chatstream.sinks.scan import alert_of
-from chatstream.sinks.tables import HELD, Cell, Grid
+from chatstream.sinks.tables import HELD_ROWS, Cell, Grid
 from chatstream.sinks.tags import is_fold
 from chatstream.sinks.theme import Theme
 from chatstream.sinks.words import one_line
 from chatstream.sinks.wrapping import Prose, Wrap, like
 
 _BAR = "▌ "
-_RULE = 40  # cells
-_FRAME = 30  # cells of the lines around code, if what the upper one says is no longer
-_LEAST = 10  # cells for a line with words in it
-_LABEL = 60  # characters of a language or a file name
+_RULE_CELLS = 40
+_FRAME_CELLS = 30  # cells of the lines around code, if what the upper one says is no longer
+_MIN_LINE_CELLS = 10  # cells for a line with words in it
+_LABEL_CHARACTERS = 60  # characters of a language or a file name
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Markdown:
             case md.Rule(where):
                 self._begin(where)
                 before, _ = self._before(where)
-                cells = min(_RULE, max(1, self._width() - cell_len(text_of(before))))
+                cells = min(_RULE_CELLS, max(1, self._width() - cell_len(text_of(before))))
                 self._add([line_of("─" * cells, self._theme.rule)], where)
             case md.Formula(where, text, joined, part):
                 if not part:
@@ -145,7 +145,7 @@ class Markdown:
             case md.Row(cells):
                 assert self._grid is not None
                 self._grid = self._grid.with_row(self._cells(cells))
-                if self._grid.is_fixed or len(self._grid.rows) >= HELD:
+                if self._grid.is_fixed or len(self._grid.rows) >= HELD_ROWS:
                     self._lay_out()
             case md.End():
                 if self._grid is not None:
@@ -247,9 +247,9 @@ def _begins_quote(where: md.Where) -> bool:
 
 def _frame(info: Info | None, room: int, theme: Theme) -> Line:
     """The line above a block of code, which says what it is; without `info`, the one below it."""
-    label = " · ".join(one_line(it, _LABEL) for it in info or () if it)
-    cells = max(1, min(_FRAME, room))
-    if not label or room < _LEAST:
+    label = " · ".join(one_line(it, _LABEL_CHARACTERS) for it in info or () if it)
+    cells = max(1, min(_FRAME_CELLS, room))
+    if not label or room < _MIN_LINE_CELLS:
         return line_of("─" * cells, theme.rule)
     named = [Segment(" "), *cropped(line_of(label, theme.dim), room - 8), Segment(" ")]
     after = max(3, cells - 3 - cell_len(text_of(named)))

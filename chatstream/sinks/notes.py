@@ -3,8 +3,8 @@
 1. A write never fails. Once nobody can read any more (the pipe's reader is gone, the disk is full,
    the terminal was closed), descriptor 2 becomes the null device for good: for us, for Python's
    own last flush, and for child processes.
-2. A write never waits. What a full pipe does not take is kept, up to `MOST` bytes; what is beyond
-   that is dropped. At the end `finish` offers the rest once more, for `PATIENCE`.
+2. A write never waits. What a full pipe does not take is kept, up to `MAX_KEPT_BYTES`; what
+   is beyond that is dropped. At the end `finish` offers the rest once more, for `FINISH_SECONDS`.
 3. Where standard error is the same place as standard output, a write does wait, as the answer
    itself would: both arrive whole and in their order.
 4. No flag of the descriptor is changed, because others share its description: after `2>&1`
@@ -27,10 +27,10 @@ from chatstream.clock import Deadline
 from chatstream.sinks.output import Printed
 from chatstream.sinks.terminal import opened_anew
 
-MOST = 256 * 1024
+MAX_KEPT_BYTES = 256 * 1024
 """Bytes that are kept for a reader who is slow."""
 
-PATIENCE = 1.0
+FINISH_SECONDS = 1.0
 """Seconds that the end of the process waits for such a reader."""
 
 _PIECE: int = getattr(select, "PIPE_BUF", 512)  # bytes; not known on Windows
@@ -54,7 +54,7 @@ class Notes:
         """Take all of it; see the rules above."""
         self._queue.extend(data)
         self.flush()
-        del self._queue[MOST:]
+        del self._queue[MAX_KEPT_BYTES:]
 
     def flush(self) -> None:
         """Write what is taken at once."""
@@ -68,7 +68,7 @@ class Notes:
             finally:
                 self._turn.release()
 
-    def finish(self, seconds: float = PATIENCE) -> None:
+    def finish(self, seconds: float = FINISH_SECONDS) -> None:
         """Write what is left, and wait so long for somebody to read it."""
         deadline = Deadline(seconds)
         while self._queue and (left := deadline.left()) and self._has_room(left):

@@ -58,7 +58,7 @@ _REFLOWING = ("TMUX", "VTE_VERSION", "KONSOLE_VERSION", "WT_SESSION")
 _REFLOWING_PROGRAMS = ("iTerm.app", "Apple_Terminal", "WezTerm", "vscode")
 _REFLOWING_TERMS = ("tmux", "xterm-kitty", "xterm-ghostty", "alacritty", "foot")
 
-_NOBODY_KNOWS = 1 << 30  # cells from the left
+_UNKNOWN_CELL = 1 << 30  # cells from the left
 
 
 Lines = Sequence[Line]
@@ -234,7 +234,7 @@ class Region(RenderHook):
 
     def _go_behind(self, number: int, row: _Row) -> None:
         """Put the cursor behind the text of a row; behind a full one it is about to wrap."""
-        if self._row == number and self._cell in (row.cells, _NOBODY_KNOWS):
+        if self._row == number and self._cell in (row.cells, _UNKNOWN_CELL):
             return
         if row.cells < self._width or not row.sure:
             self._move(number, row.cells if row.sure else 0)
@@ -252,7 +252,7 @@ class Region(RenderHook):
             self._cell += cell_len(text_of(line))
         else:
             self._out += (text,) if row.free else (_NO_WRAP, text, _WRAP)
-            self._cell = _NOBODY_KNOWS
+            self._cell = _UNKNOWN_CELL
 
     def _move(self, row: int, cell: int | None = None) -> None:
         """Put the cursor into a row, and into a cell of it."""

@@ -3,18 +3,16 @@
 1. A source is listed once, in the order of the first citation, with the number that the text has
    for it; where the server gives none, with the next one.
 2. Lines are cleaned and have no line ends: title and address are remote text.
-3. At most `MOST` are listed; one line tells how many more there are.
+3. At most `MAX_SOURCES` are listed; one line tells how many more there are.
 """
 
 from __future__ import annotations
 
 from chatstream import events as ev
-from chatstream.sinks.words import one_line
+from chatstream.sinks.words import MAX_URL_CHARACTERS, one_line
 
-MOST = 100
+MAX_SOURCES = 100
 HEADING = "Sources:"
-
-_LONGEST_URL = 4096
 
 
 class Sources:
@@ -43,14 +41,14 @@ class Sources:
             return []
         last = 0
         lines = [HEADING]
-        for url, number in cited[:MOST]:
+        for url, number in cited[:MAX_SOURCES]:
             last = number if number is not None else last + 1
             lines.append(f"[{last}] {self._source(url)}")
-        if len(cited) > MOST:
-            lines.append(f"and {len(cited) - MOST} more; --json has them all")
+        if len(cited) > MAX_SOURCES:
+            lines.append(f"and {len(cited) - MAX_SOURCES} more; --json has them all")
         return lines
 
     def _source(self, url: str) -> str:
-        address = one_line(url, _LONGEST_URL)
+        address = one_line(url, MAX_URL_CHARACTERS)
         title = one_line(self._titles.get(url, ""))
         return f"{title} · {address}" if title and title != address else address

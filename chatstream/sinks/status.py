@@ -21,13 +21,14 @@ from chatstream import events as ev
 from chatstream.flow import Key
 from chatstream.sinks.lines import Line, line_of
 from chatstream.sinks.theme import Theme
-from chatstream.sinks.words import counted, one_line
+from chatstream.sinks.words import one_line
+from chatstream.wording import counted
 
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-CELLS = 20
+BAR_CELLS = 20
 """The width of a bar."""
 
-REST = 1.0
+REST_SECONDS = 1.0
 """Seconds between two changes of the figures, at least."""
 
 KEYS = " · space pauses · Esc stops"
@@ -158,7 +159,7 @@ class Status:
         return self._dim(self._figures.words(now) + self._keys)
 
     def _thinking(self, now: float) -> Line:
-        return self._spun("thinking", self._since, f" · {counted(self._pieces)}", now)
+        return self._spun("thinking", self._since, f" · {counted(self._pieces, 'token')}", now)
 
     def _progress(self, stage: str, event: ev.Progress, now: float) -> Line:
         message = f" · {one_line(event.message)}" if event.message else ""
@@ -190,7 +191,7 @@ class _Figures:
         self._before = 0  # the tokens until then; it is no token of the time after it
         self._last = 0.0
         self._told = 0  # the tokens that `_words` are about
-        self._words = counted(0)
+        self._words = counted(0, "token")
         self._due = -inf
 
     def begin(self) -> None:
@@ -205,10 +206,10 @@ class _Figures:
         self._last = at
 
     def words(self, now: float) -> str:
-        """The figures, which change with tokens only, and at rest for `REST` seconds."""
+        """The figures, which change with tokens only, and at rest for `REST_SECONDS`."""
         if self._tokens != self._told and now >= self._due:
-            self._told, self._due = self._tokens, now + REST
-            self._words = counted(self._tokens) + self._rate()
+            self._told, self._due = self._tokens, now + REST_SECONDS
+            self._words = counted(self._tokens, "token") + self._rate()
         return self._words
 
     def _rate(self) -> str:
@@ -236,9 +237,9 @@ def percent(percentage: float) -> str:
 
 def bar(share: float, theme: Theme) -> Line:
     """A bar for a share of 0 to 1. What is left of it is empty where dim text has no colour."""
-    halves = int(2 * CELLS * min(1.0, max(0.0, share)))
+    halves = int(2 * BAR_CELLS * min(1.0, max(0.0, share)))
     done = "━" * (halves // 2) + "╸" * (halves % 2)
-    left = CELLS - len(done)
+    left = BAR_CELLS - len(done)
     if theme.dim.color is None:
         rest = " " * left
     elif done.endswith("━") and left:

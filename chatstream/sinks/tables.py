@@ -8,9 +8,9 @@
    becomes a record: a line for each cell, with the title of its column, and an empty line between
    two records.
 3. That is decided, and widths are measured, by the rows that are there when the first of them are
-   laid out, `HELD` at most. A later row that needs more room than they have makes columns wider
-   from there on, as far as the terminal has room. Where it has none, that row alone has widths of
-   its own; and where even its words do not fit, it is a record.
+   laid out, `HELD_ROWS` at most. A later row that needs more room than they have makes columns
+   wider from there on, as far as the terminal has room. Where it has none, that row alone has
+   widths of its own; and where even its words do not fit, it is a record.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from chatstream.sinks.lines import Line, line_of, parts_of, text_of
 from chatstream.sinks.theme import Theme
 from chatstream.sinks.wrapping import Prose, words_of
 
-HELD = 40
+HELD_ROWS = 40
 """Rows that are held back at most, to find out how wide the columns have to be."""
 
 _SEPARATORS = (" │ ", "│")
-_ADDRESS_ROOM = 16
+_ADDRESS_CELLS = 16
 """Cells that a column with an address has at least, if the address is that long."""
-_HANG = 2
+_HANG_CELLS = 2
 # The parts of a word that has to be broken, and those of a part that is still too wide.
 _PARTS = (
     re.compile(r"(?:[^/?&]*://)?[^/?&]+[/?&]*|[/?&]+"),  # a scheme stays with its host
@@ -149,7 +149,7 @@ class _Row:
         """
         cells = [_titled(*it, room) for it in zip(header, self._cells, strict=True)]
         words = [it for cell in cells for it in _words(cell) if it <= room]
-        hang = _HANG if max(words, default=0) <= room - _HANG else 0
+        hang = _HANG_CELLS if max(words, default=0) <= room - _HANG_CELLS else 0
         for first, *others in cells:
             yield Prose(first, hang)
             for line in others:
@@ -209,7 +209,7 @@ def _words(cell: Cell) -> frozenset[int]:
         for word in words_of(text):
             piece = text[word.start : word.end]
             cells = cell_len(piece)
-            found.add(min(cells, _ADDRESS_ROOM) if "://" in piece else cells)
+            found.add(min(cells, _ADDRESS_CELLS) if "://" in piece else cells)
     return frozenset(found)
 
 

@@ -38,7 +38,7 @@ _SUPERSCRIPTS = str.maketrans(
     "0123456789+-\u2212=()abcdefghijklmnoprstuvwxyzABDEGHIJKLMNOPRTUVW",
     "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᴬᴮᴰᴱᴳᴴᴵᴶᴷᴸᴹᴺᴼᴾᴿᵀᵁⱽᵂ",
 )
-_LONGEST_WORD = 4
+_MAX_SMALL_LETTERS = 4
 """Characters of what has letters; more of them are hard to read as small as that."""
 
 
@@ -94,7 +94,7 @@ def _begin_line(state: StateInline, *, goes_on: bool) -> None:
 
 def _script(name: str, content: str) -> str:
     table, sign = (_SUBSCRIPTS, "_") if name == "sub" else (_SUPERSCRIPTS, "^")
-    word = len(content) > _LONGEST_WORD and any(char.isalpha() for char in content)
+    word = len(content) > _MAX_SMALL_LETTERS and any(char.isalpha() for char in content)
     if not word and all(ord(char) in table for char in content):
         return content.translate(table)
     return f"{sign}{content}" if len(content) == 1 else f"{sign}({content})"

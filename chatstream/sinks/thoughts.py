@@ -1,13 +1,13 @@
 """The model's reasoning: shown for good, live until it ends, or not at all.
 
 1. "show" prints each whole line; the line that has no end yet is live. None keeps the newest
-   `ROWS` rows live and prints nothing. "hide" shows nothing. However it is shown, one dim line
+   `MAX_ROWS` live and prints nothing. "hide" shows nothing. However it is shown, one dim line
    tells at the end how long it took.
-2. Lines that were not printed are kept, the newest `KEPT` characters of them, also after the end:
-   turning the reasoning on prints them, once. What is printed because of that begins with a label,
-   and turning it off prints one, too: what is in the scrollback cannot be taken back.
+2. Lines that were not printed are kept, the newest `KEPT_CHARACTERS` of them, also after
+   the end: turning the reasoning on prints them, once. What is printed because of that begins with
+   a label, and turning it off prints one, too: what is in the scrollback cannot be taken back.
 3. The cost of a delta is bounded by its own length: each line is split once, and one without an
-   end is broken after `LONGEST` characters, at a space.
+   end is broken after `MAX_LINE_CHARACTERS`, at a space.
 4. Times are those of the events where they have any, so that a replay tells the same seconds.
 5. No line has control characters or line ends.
 """
@@ -23,15 +23,15 @@ from chatstream import events as ev
 from chatstream.sinks.escape import Escaper
 from chatstream.sinks.lines import Line, line_of
 from chatstream.sinks.theme import Theme
-from chatstream.sinks.words import counted
 from chatstream.sinks.wrapping import Prose, wrapped
+from chatstream.wording import counted
 
 Mode = Literal["show", "hide"] | None
 
-ROWS = 6
-KEPT = 65536
-LONGEST = 4000
-"""Characters of a line; more than `ROWS` rows of any terminal."""
+MAX_ROWS = 6
+KEPT_CHARACTERS = 65536
+MAX_LINE_CHARACTERS = 4000
+"""Characters of a line; more than `MAX_ROWS` of any terminal."""
 
 SHOWN, NO_MORE, HIDDEN = "thoughts:", "thoughts: all of them are above", "thoughts hidden"
 """What is printed when they are turned on, turned on with nothing left to print, turned off."""
@@ -69,15 +69,15 @@ class Thoughts:
         return self._take([*(part for line in whole for part in _broken(line)), *broken])
 
     def lines(self, width: int) -> list[Line]:
-        """The live rows for a terminal of `width` cells, at most `ROWS`, the newest last."""
+        """The live rows for a terminal of `width` cells, at most `MAX_ROWS`, the newest last."""
         if self._mode == "hide" or not self.active:
             return []
         rows = self._rows(self._open, width) if self._open else []
         for line in islice(reversed(self._lines), self._new):
-            if len(rows) >= ROWS:
+            if len(rows) >= MAX_ROWS:
                 break
             rows = [*self._rows(line, width), *rows]
-        return rows[-ROWS:]
+        return rows[-MAX_ROWS:]
 
     def end(self, event: ev.Event | None, now: float) -> list[Line]:
         """`event` is not reasoning, or there is no event: the lines that close the thought."""
@@ -87,7 +87,8 @@ class Thoughts:
         began, taken = self._began
         timed = event is not None and began >= 0 and event.t >= 0
         seconds = event.t - began if event is not None and timed else now - taken
-        told = f"for {int(seconds)} s, {counted(self._tokens)}" if seconds >= 1 else "a moment"
+        tokens = counted(self._tokens, "token")
+        told = f"for {int(seconds)} s, {tokens}" if seconds >= 1 else "a moment"
         self._open, self._escaper, self._tokens, self._new = "", Escaper(), 0, 0
         return [*lines, line_of(f"thought {told}", self._theme.dim)]
 
@@ -115,7 +116,7 @@ class Thoughts:
             self._lines.append(line)
             self._held += len(line) + 1
             self._new += 1
-            while self._held > KEPT:
+            while self._held > KEPT_CHARACTERS:
                 self._held -= len(self._lines.popleft()) + 1
         return []
 
@@ -127,11 +128,11 @@ class Thoughts:
 
 
 def _broken(line: str) -> Iterator[str]:
-    """The line in parts of at most `LONGEST` characters."""
+    """The line in parts of at most `MAX_LINE_CHARACTERS`."""
     start = 0
-    while len(line) - start > LONGEST:
-        space = line.rfind(" ", start + LONGEST // 2, start + LONGEST)
-        end = space + 1 if space >= 0 else start + LONGEST
+    while len(line) - start > MAX_LINE_CHARACTERS:
+        space = line.rfind(" ", start + MAX_LINE_CHARACTERS // 2, start + MAX_LINE_CHARACTERS)
+        end = space + 1 if space >= 0 else start + MAX_LINE_CHARACTERS
         yield line[start:end]
         start = end
     yield line[start:]

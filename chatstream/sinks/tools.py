@@ -1,7 +1,7 @@
 """The tools of a run: live while they work, one line for good when they end.
 
 1. A tool that runs has a spinner, then a bar once it tells how far it is, and below it the newest
-   `SHOWN` lines of its output. Several run at once, in the order of their start.
+   `SHOWN_LINES` lines of its output. Several run at once, in the order of their start.
 2. Each `tool_complete` and each `tool_error` is one line for good, also of a tool whose start was
    never told. A tool that still runs when the run ends gets one that says so.
 3. A call is live until something runs it. If that does not happen before the answer goes on, is
@@ -27,15 +27,15 @@ from chatstream.sinks.status import bar, percent, spent, turn
 from chatstream.sinks.theme import Theme
 from chatstream.sinks.words import one_line
 
-SHOWN = 3
+SHOWN_LINES = 3
 """Lines of output below a tool that runs."""
 
-LONGEST = 200
+MAX_LINE_CHARACTERS = 200
 """Characters of a line of output that are kept; it is cropped to one row anyway."""
 
-_NAME = 60
-_VALUE = 40
-_PARAMETERS = 8  # of a call that are told
+_NAME_CHARACTERS = 60
+_VALUE_CHARACTERS = 40
+_MAX_PARAMETERS = 8  # of a call that are told
 
 _Event = (
     ev.ToolCall | ev.ToolStart | ev.ToolProgress | ev.ToolOutput | ev.ToolComplete | ev.ToolError
@@ -95,9 +95,9 @@ class Tools:
         if run is not None:
             self._runs.remove(run)
         if isinstance(event, ev.ToolError):
-            name, error = one_line(event.name, _NAME), one_line(event.error)
+            name, error = one_line(event.name, _NAME_CHARACTERS), one_line(event.error)
             return self._line("✗", self._theme.failure, name, event.duration, f": {error}")
-        label = run.label if run is not None else one_line(event.name, _NAME)
+        label = run.label if run is not None else one_line(event.name, _NAME_CHARACTERS)
         return self._line("✓", self._theme.success, label, event.duration)
 
     def _end_calls(self) -> list[Line]:
@@ -138,12 +138,14 @@ class _Run:
     def feed(self, delta: str) -> None:
         """Take a piece of output; of each line its beginning is kept."""
         text = self._output + self._escaper.feed(delta)
-        newest = text.rsplit("\n", SHOWN + 1)[-SHOWN - 1 :]  # one more: the last may be empty yet
-        self._output = "\n".join([line[:LONGEST] for line in newest])
+        newest = text.rsplit("\n", SHOWN_LINES + 1)[
+            -SHOWN_LINES - 1 :
+        ]  # one more: the last may be empty yet
+        self._output = "\n".join([line[:MAX_LINE_CHARACTERS] for line in newest])
 
     def lines(self, theme: Theme, now: float) -> list[Line]:
         """The tool and its output below it."""
-        output = self._output.removesuffix("\n").split("\n")[-SHOWN:] if self._output else []
+        output = self._output.removesuffix("\n").split("\n")[-SHOWN_LINES:] if self._output else []
         return [
             self._head(theme, now),
             *(line_of(f"  {line.expandtabs()}", theme.dim) for line in output),
@@ -171,19 +173,19 @@ def _key(event: _Event) -> tuple[str, str]:
 
 
 def _label(start: ev.ToolStart) -> str:
-    name = one_line(start.name, _NAME)
+    name = one_line(start.name, _NAME_CHARACTERS)
     parameters = _short(start.parameters)
     return f"{name}({parameters})" if parameters else name
 
 
 def _short(parameters: Mapping[str, Any]) -> str:
     words = [
-        f"{one_line(key, _VALUE)}: {one_line(_text(value), _VALUE)}"
-        for key, value in islice(parameters.items(), _PARAMETERS)
+        f"{one_line(key, _VALUE_CHARACTERS)}: {one_line(_text(value), _VALUE_CHARACTERS)}"
+        for key, value in islice(parameters.items(), _MAX_PARAMETERS)
     ]
-    if len(parameters) > _PARAMETERS:
+    if len(parameters) > _MAX_PARAMETERS:
         words.append("…")
-    return one_line(", ".join(words), 2 * _NAME)
+    return one_line(", ".join(words), 2 * _NAME_CHARACTERS)
 
 
 def _text(value: object) -> str:

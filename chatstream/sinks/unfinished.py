@@ -39,7 +39,7 @@ _HALF = re.compile(
 )
 """A tag, an address or an entity of which only the beginning is there; what is below or above the
 line, whose characters decide together how they are drawn; `__init`, which may be bold or a name."""
-_LONGEST_HALF = 24
+_MAX_HALF_CHARACTERS = 24
 
 
 def closed(text: str) -> tuple[str, str]:
@@ -77,7 +77,7 @@ def _without_undecided(text: str) -> str:
         return ""
     while True:
         text = text.rstrip(_MARKS)
-        half = _HALF.search(text, max(0, len(text) - _LONGEST_HALF))
+        half = _HALF.search(text, max(0, len(text) - _MAX_HALF_CHARACTERS))
         if half is None:
             return text
         text = text[: half.start()]

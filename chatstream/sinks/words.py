@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from chatstream import events as ev
 from chatstream.sinks.escape import clean
+from chatstream.wording import counted
+
+MAX_URL_CHARACTERS = 4096
+"""Of an address that is shown; what is longer is data, not a place."""
 
 UNUSUAL_ENDS = {
     "length": "the answer stopped at the token limit",
@@ -55,17 +59,12 @@ def figures(done: ev.Done) -> str:
     cost = done.usage.cost if done.usage else None
     parts = [
         f"first token {stats.ttft:.2f} s" if stats.ttft is not None else "",
-        counted(tokens) if tokens is not None else f"≈{counted(stats.chunks)}",
+        counted(tokens, "token") if tokens is not None else f"≈{counted(stats.chunks, 'token')}",
         f"{stats.tokens_per_second:.1f} tokens/s" if stats.tokens_per_second else "",
         f"{stats.duration:.1f} s",
         f"${_decimal(cost)}" if cost is not None else "",
     ]
     return " · ".join(part for part in parts if part)
-
-
-def counted(tokens: int) -> str:
-    """A number of tokens."""
-    return f"{tokens} token" if tokens == 1 else f"{tokens} tokens"
 
 
 def one_line(text: str, limit: int = 200) -> str:

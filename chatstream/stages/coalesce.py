@@ -15,21 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chatstream.clock import Clock, monotonic
+from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.events import Content, Event, Reasoning
 from chatstream.flow import Arrival, Stage, close
 
-ENOUGH = 10
-"""Characters."""
+ENOUGH_CHARACTERS = 10
 
-OLD = 0.05
-"""Seconds: the age at which what is held goes out, were it empty."""
+MAX_AGE_SECONDS = 0.05
+"""The age at which an empty text would go out; a longer text goes out sooner."""
 
-LONGEST = 0.1
-"""Seconds."""
-
-TICK = 0.1
-"""Seconds: the longest time between two pulses."""
+MAX_HELD_SECONDS = 0.1
 
 
 def coalesce(clock: Clock = monotonic) -> Stage:
@@ -79,11 +74,13 @@ class _Coalesce:
         else:
             held.delta += piece.delta
         length = len(held.delta)
-        return length >= ENOUGH or self._arrival() - self._since >= OLD * (1 - length / ENOUGH)
+        return length >= ENOUGH_CHARACTERS or self._arrival() - self._since >= MAX_AGE_SECONDS * (
+            1 - length / ENOUGH_CHARACTERS
+        )
 
     def _cannot_wait(self) -> bool:
         """Whether the next pulse may be too late for what is held."""
-        return self._arrival() - self._since + TICK > LONGEST
+        return self._arrival() - self._since + POLL_SECONDS > MAX_HELD_SECONDS
 
     def _arrival(self) -> float:
         """The time, read once an arrival: its events and the pulse after them share it."""

@@ -3,9 +3,10 @@
 1. The events of one arrival are written together, and only then passed on. So nothing that a
    sink has shown is missing from the journal.
 2. A journal that cannot be written (a full disk, a read-only folder) is given up with one
-   `warning`, and the answer goes on. The warning takes a number, so those after it move by one.
-3. Whoever stops reading ends the run, and not the journal: the run is abandoned, and what it
-   still has to say, its terminal event too, is written.
+   `warning`, and the answer continues. The warning takes a sequence number, so later events move
+   by one.
+3. A reader that stops ends the run, but not the journal: the run is abandoned, and its remaining
+   events are written, the terminal one included.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Writer(Protocol):
     """Takes the events of a run, batch by batch. `OSError` and `JournalError` end it."""
 
     def write(self, events: Sequence[Event]) -> None:
-        """Write these down, all of them or an exception."""
+        """Write all of these events, or raise."""
 
     def close(self) -> None:
         """Nothing more comes. Idempotent."""

@@ -2,8 +2,8 @@
 
 1. An event is passed on when its `t` has passed since the first event, divided by the speed. One
    that is late already is passed on at once: a source that is live itself is never held up.
-2. Before it waits, and every tenth of a second while it does, it says so with a heartbeat, so that
-   sinks show what they hold and spinners turn.
+2. Before it waits, and every `POLL_SECONDS` while it does, it yields a heartbeat, so that sinks
+   show what they hold and spinners turn.
 3. A sleep that was cut short ends the events.
 """
 
@@ -11,14 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from chatstream.clock import Clock, monotonic
+from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.flow import Arrival, Stage, close
 
-PULSE = 0.1
-"""Seconds between two heartbeats."""
-
 Sleep = Callable[[float], bool]
-"""Sleeps so many seconds; True if it was cut short."""
+"""Sleeps for that many seconds; returns True if it was cut short."""
 
 
 def pace(speed: float, sleep: Sleep, clock: Clock = monotonic) -> Stage:
@@ -34,7 +31,7 @@ def pace(speed: float, sleep: Sleep, clock: Clock = monotonic) -> Stage:
                         shift = clock() - due
                     while (left := due + shift - clock()) > 0:
                         yield Arrival()
-                        if sleep(min(left, PULSE)):
+                        if sleep(min(left, POLL_SECONDS)):
                             return
                     yield Arrival([event])
                 if not arrival.events:

@@ -7,8 +7,8 @@
    and never goes back.
 4. A run that continues another begins with the text of that one, so that its own `content` deltas
    are the whole answer. Figures are about what is new.
-5. An answer that nobody would see is told of before the end, in one warning each: a whole run
-   without text, image or tool call, and images that nobody keeps.
+5. A warning before the end reports an answer that nobody would see: a whole run without text,
+   image or tool call, or images that nobody keeps.
 """
 
 from __future__ import annotations
@@ -30,24 +30,26 @@ from chatstream.events import (
     Reasoning,
     Retry,
     Stats,
+    Terminal,
     ToolCall,
     ToolCallDelta,
-    Usage,
     Warn,
     voids,
 )
 from chatstream.flow import Arrival, Finish, Stage, close
 from chatstream.messages import Message
+from chatstream.readahead import Pressure
 from chatstream.redact import redact_event
-from chatstream.stages.buffer import Pressure
+from chatstream.transcript import UsageSum
 from chatstream.wording import bounded
 
 log = logging.getLogger(__name__)
 
 Redact = Callable[[str], str]
+Ended = Callable[[Terminal], None]
 
-_LISTED = 3
-"""Images of which a warning tells more than their number."""
+_MAX_LISTED_IMAGES = 3
+"""Images that a warning describes one by one."""
 
 
 def seal(
@@ -55,29 +57,21 @@ def seal(
     token: CancelToken,
     *,
     earlier: Message | None = None,
-    warnings: Sequence[str] = (),
     resume: Callable[[], str | None] = lambda: None,
     pressure: Pressure | None = None,
     keeps_images: bool = False,
     redact: Redact = str,
+    ended: Ended = lambda _: None,
     clock: Clock = monotonic,
 ) -> Stage:
     """The stage for one run. `redact` masks secrets in the words of errors and warnings.
 
-    `earlier` is the answer that this run goes on with, `resume` the command that would go on
-    with what this run leaves unfinished, if one can. `warnings` are those of the settings.
-    `keeps_images`: somebody saves or shows them.
+    `earlier` is the answer that this run continues, and `resume` the command that would continue
+    what this run leaves unfinished, if there is one. `keeps_images`: somebody saves or shows them.
+    `ended` is called with the terminal event before anyone sees it.
     """
     return lambda events: _Seal(
-        opening,
-        token,
-        earlier,
-        warnings,
-        resume,
-        pressure or Pressure(),
-        keeps_images,
-        redact,
-        clock,
+        opening, token, earlier, resume, pressure or Pressure(), keeps_images, redact, ended, clock
     ).run(events)
 
 
@@ -87,21 +81,21 @@ class _Seal:
         opening: Metadata,
         token: CancelToken,
         earlier: Message | None,
-        warnings: Sequence[str],
         resume: Callable[[], str | None],
         pressure: Pressure,
         keeps_images: bool,
         redact: Redact,
+        ended: Ended,
         clock: Clock,
     ) -> None:
         self._opening = opening
         self._token = token
         self._earlier = earlier or Message("assistant")
-        self._warnings = warnings
         self._resume = resume
         self._pressure = pressure
         self._keeps_images = keeps_images
         self._redact = redact
+        self._ended = ended
         self._clock = clock
         self._began = clock()
         self._seq = 0
@@ -116,10 +110,10 @@ class _Seal:
         self._thought = bool(self._earlier.reasoning)
         self._images: list[tuple[str, bool]] = []  # what each is, and whether its data came
         self._joined = False  # the answer of several attempts, each with its own usage
-        self._usage: Usage | None = None
+        self._usage = UsageSum()
 
     def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
-        begin = self._begun()  # goes with what comes first: nothing is written before the request
+        yield Arrival(self._begun())
         terminal: Done | Error
         try:
             finish: Finish | None = None
@@ -130,8 +124,6 @@ class _Seal:
                         finish = last
                         events.pop()
                     self._stamp(arrival)
-                if begin:
-                    events[:0], begin = begin, []
                 yield arrival
                 if finish is not None:
                     break
@@ -148,8 +140,9 @@ class _Seal:
                 close(arrivals)
             except Exception:  # how the run ended is decided; this changes nothing
                 log.debug("the source failed while it was closed", exc_info=True)
+        self._ended(terminal)
         end = [self._numbered(event) for event in (*self._unseen(terminal), terminal)]
-        yield Arrival([*begin, *end])
+        yield Arrival(end)
 
     def _begun(self) -> list[Event]:
         """What a run begins with."""
@@ -158,7 +151,6 @@ class _Seal:
             events.append(Reasoning(self._earlier.reasoning))
         if self._earlier.content:
             events.append(Content(self._earlier.content))
-        events += [Warn("settings", self._redact(warning)) for warning in self._warnings]
         return [self._numbered(event) for event in events]
 
     def _stamp(self, arrival: Arrival) -> None:
@@ -209,12 +201,12 @@ class _Seal:
             self._tools = True
             self._begin(event)
             self._last = self._t
-        elif isinstance(event, Image):
+            return
+        self._usage.add(event)
+        if isinstance(event, Image):
             self._images.append((" ".join(event.label.split()), bool(event.data)))
             self._begin(event)
             self._last = self._t
-        elif isinstance(event, Usage):
-            self._usage = event
         elif isinstance(event, Retry):
             redact_event(event, self._redact)
             self._attempts = event.attempt
@@ -227,10 +219,10 @@ class _Seal:
                 self._answered = self._answered or event.code == "refusal"  # its words are there
 
     def _restart(self) -> None:
-        """What came before is dropped, as every accumulator drops it."""
+        """What came before is dropped, as every transcript drops it."""
         self._partial, self._tools, self._joined = False, False, False
         self._answered, self._thought = False, False
-        self._first, self._usage = None, None
+        self._first = None
         self._images.clear()
 
     def _unseen(self, terminal: Done | Error) -> Iterator[Warn]:
@@ -249,7 +241,7 @@ class _Seal:
             yield Warn("no_answer", f"{thought}; --reasoning show prints its thinking")
 
     def _done(self, finish: Finish) -> Done:
-        usage = self._usage
+        usage = self._usage.total
         counts = None
         if usage is not None:
             counts = Counts(*(getattr(usage, name) for name in Counts.__struct_fields__))
@@ -262,7 +254,8 @@ class _Seal:
         )
 
     def _stats(self, finish: Finish | None) -> Stats:
-        tokens = self._usage.output_tokens if self._usage and not self._joined else None
+        usage = self._usage.total
+        tokens = usage.output_tokens if usage and not self._joined else None
         server = finish.server if finish else None
         seconds = self._last - self._first if self._first is not None else 0.0
         rate = None
@@ -297,11 +290,11 @@ class _Seal:
 
 def _not_shown(images: Sequence[tuple[str, bool]]) -> str:
     """What to say of images that are neither shown nor saved."""
-    labels = [label for label, _ in images[:_LISTED]]
-    listed = "; ".join([*labels, *(["…"] if len(images) > _LISTED else [])])
+    labels = [label for label, _ in images[:_MAX_LISTED_IMAGES]]
+    listed = "; ".join([*labels, *(["…"] if len(images) > _MAX_LISTED_IMAGES else [])])
     one = len(images) == 1
     what = "an image that is not shown" if one else f"{len(images)} images that are not shown"
-    told = f"the answer contains {what} ({listed})"
+    text = f"the answer contains {what} ({listed})"
     if not any(has_data for _, has_data in images):
-        return told
-    return f"{told}; --save-images DIR saves {'it' if one else 'them'}"
+        return text
+    return f"{text}; --save-images DIR saves {'it' if one else 'them'}"

@@ -37,19 +37,19 @@ _ENDS = ("<|end|>", "<|return|>", "<|call|>")
 _MARK = "|".join(map(re.escape, (*_HEADS, *_ENDS)))
 _MESSAGE = "<|message|>"
 _ASIDE = r"(?s:.*)<\|channel\|>\s*(?:analysis|commentary)"
-_LONGEST_HEAD = 500  # characters; a real one has a role, a channel, a recipient and a format
+_MAX_HEAD_CHARACTERS = 500  # a real one has a role, a channel, a recipient and a format
 
-# These are compiled by their first use, most answers have none: a hundredth of a start.
+# These are compiled when they are first used, because most answers have none.
 _LONE = rf" {{0,3}}(?P<tag>{'|'.join(map(re.escape, _CLOSERS))})[ \t\r]{{0,20}}\n?"
-_MATTERS = re.compile(r"[ \t]*(?:[`~<\[>*+\d-]|$)")  # told from the beginning of most lines
-_LONGEST_LINE = 1000  # characters of a line that opens or closes a fence
+_MATTERS = re.compile(r"[ \t]*(?:[`~<\[>*+\d-]|$)")  # the beginning of most lines decides
+_MAX_LINE_CHARACTERS = 1000  # characters of a line that opens or closes a fence
 
 Parts = list[tuple[bool, str]]
 """Pieces of text in order, each with whether it is reasoning."""
 
 
 def thinking(arrivals: Iterator[Arrival], begun: str = "") -> Iterator[Arrival]:
-    """The stage. `begun` is the text that these arrivals go on after."""
+    """The stage. `begun` is the text that these arrivals continue."""
     splitter = ThinkingSplitter(begun)
     try:
         for arrival in arrivals:
@@ -78,7 +78,7 @@ def _events(parts: Parts) -> list[Event]:
 
 
 class ThinkingSplitter:
-    """The text of one response in pieces, told apart by its tags.
+    """The text of one response in pieces, divided by its tags.
 
     `begun` is text that was passed on before; if there is any, the response has begun.
     """
@@ -159,11 +159,11 @@ class ThinkingSplitter:
     def _head(self, text: str, parts: Parts) -> str:
         """What stands before a message of gpt-oss, and names its channel."""
         head, mark, message = text.partition(_MESSAGE)
-        if mark and len(head) <= _LONGEST_HEAD:
+        if mark and len(head) <= _MAX_HEAD_CHARACTERS:
             self._aside, self._marked = re.match(_ASIDE, head) is not None, True
             self._state = ThinkingSplitter._message
             return message
-        if mark or len(text) > _LONGEST_HEAD + len(_MESSAGE):  # it is not one
+        if mark or len(text) > _MAX_HEAD_CHARACTERS + len(_MESSAGE):  # it is not one
             self._go_on_to_the_rest()
             return text
         self._held = text
@@ -197,8 +197,8 @@ class ThinkingSplitter:
         if lone is not None or (not self._fences.open and not end and _may_become_lone(line)):
             self._held = text
             return ""
-        short = len(line) <= _LONGEST_LINE
-        if not (end and short) and may_begin(line[:_LONGEST_LINE]):  # else it is decided
+        short = len(line) <= _MAX_LINE_CHARACTERS
+        if not (end and short) and may_begin(line[:_MAX_LINE_CHARACTERS]):  # else it is decided
             self._line = "" if end else line if short else None
         else:
             self._fences.line(line.removesuffix("\n"))

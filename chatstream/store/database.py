@@ -4,11 +4,12 @@
    is open. Who makes it, migrates it or moves it aside holds the lock alone. So no file is ever
    moved under the feet of SQLite, and `database is locked`, which can be raised by the switch to
    the write-ahead log without any waiting, is not.
-2. Its form is numbered by `user_version`; each migration is one transaction. A database of a newer
-   chatstream is refused and not touched.
+2. Its form is the newest of `migrations`. A database of a newer chatstream is refused and not
+   touched.
 3. A damaged database is never repaired and never deleted: it is moved aside, and rebuilt.
 4. Where the folder cannot be written, a database that is there is opened for reading only.
-5. Files 0600; SQLite gives `-wal` and `-shm` the mode of the database.
+5. Any thread may use the connection, one at a time: whoever holds the database sees to that.
+6. Files 0600; SQLite gives `-wal` and `-shm` the mode of the database.
 """
 
 from __future__ import annotations
@@ -23,125 +24,18 @@ from pathlib import Path
 
 from chatstream.clock import Deadline
 from chatstream.errors import JournalError
-from chatstream.files import PRIVATE_FILE, Lock, make_private
-from chatstream.store.searching import TOKENIZER, searchable
+from chatstream.files import LOCK_POLL_SECONDS, PRIVATE_FILE, Lock, make_private
+from chatstream.store.migrations import MIGRATIONS, migrate, teach, version
 
 NAME = "history.db"
 LOCK = "history.lock"
 PATIENCE = 30.0  # seconds to wait for other processes, each of which needs milliseconds
 FAILURES = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite raises; the latter when its message quotes a damaged name."""
-_RETRY = 0.01  # seconds between two looks at the lock
 _COMPANIONS = ("", "-wal", "-shm")
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # A migration that does not fit, or a header that SQLite does not understand.
 _DAMAGED_AT_START = _DAMAGED | {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY}
-
-MIGRATIONS: tuple[str, ...] = (
-    # Of prefixes only the short ones need an index: among 100,000 messages a search for `e*` takes
-    # 100 ms without, for `the*` 10.
-    """
-    CREATE TABLE conversations (id INTEGER PRIMARY KEY, started_at TEXT NOT NULL);
-    CREATE TABLE messages (
-        id INTEGER PRIMARY KEY,
-        conversation INTEGER NOT NULL REFERENCES conversations ON DELETE CASCADE,
-        position INTEGER NOT NULL,
-        role TEXT NOT NULL,
-        content TEXT NOT NULL,
-        reasoning TEXT NOT NULL,
-        tool_calls BLOB NOT NULL,
-        complete INTEGER NOT NULL,
-        UNIQUE (conversation, position)
-    );
-    CREATE TABLE runs (
-        id TEXT PRIMARY KEY,
-        conversation INTEGER NOT NULL REFERENCES conversations ON DELETE CASCADE,
-        message INTEGER NOT NULL REFERENCES messages ON DELETE CASCADE,
-        continues TEXT,
-        provider TEXT,
-        model TEXT,
-        started_at TEXT NOT NULL,
-        outcome TEXT NOT NULL,
-        error TEXT,
-        finish_reason TEXT,
-        input_tokens INTEGER,
-        output_tokens INTEGER,
-        reasoning_tokens INTEGER,
-        cached_tokens INTEGER,
-        cost REAL,
-        ttft REAL,
-        duration REAL NOT NULL,
-        journal_size INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE INDEX runs_of_conversation ON runs (conversation);
-    CREATE INDEX runs_of_message ON runs (message);
-    CREATE VIRTUAL TABLE words USING fts5 (
-        content, content = 'messages', content_rowid = 'id',
-        tokenize = 'unicode61 remove_diacritics 2', prefix = '1 2'
-    );
-    CREATE TRIGGER message_added AFTER INSERT ON messages BEGIN
-        INSERT INTO words (rowid, content) VALUES (new.id, new.content);
-    END;
-    CREATE TRIGGER message_removed AFTER DELETE ON messages BEGIN
-        INSERT INTO words (words, rowid, content) VALUES ('delete', old.id, old.content);
-    END;
-    CREATE TRIGGER message_changed AFTER UPDATE OF content ON messages BEGIN
-        INSERT INTO words (words, rowid, content) VALUES ('delete', old.id, old.content);
-        INSERT INTO words (rowid, content) VALUES (new.id, new.content);
-    END;
-    """,
-    # Words of scripts without spaces. `searchable` is a function of ours, known to our connections.
-    f"""
-    DROP TRIGGER message_added;
-    DROP TRIGGER message_removed;
-    DROP TRIGGER message_changed;
-    DROP TABLE words;
-    CREATE VIEW searchable_messages AS SELECT id, searchable(content) AS content FROM messages;
-    CREATE VIRTUAL TABLE words USING fts5 (
-        content, content = 'searchable_messages', content_rowid = 'id',
-        tokenize = '{TOKENIZER}', prefix = '1 2'
-    );
-    CREATE TRIGGER message_added AFTER INSERT ON messages BEGIN
-        INSERT INTO words (rowid, content) VALUES (new.id, searchable(new.content));
-    END;
-    CREATE TRIGGER message_removed AFTER DELETE ON messages BEGIN
-        INSERT INTO words (words, rowid, content)
-        VALUES ('delete', old.id, searchable(old.content));
-    END;
-    CREATE TRIGGER message_changed AFTER UPDATE OF content ON messages BEGIN
-        INSERT INTO words (words, rowid, content)
-        VALUES ('delete', old.id, searchable(old.content));
-        INSERT INTO words (rowid, content) VALUES (new.id, searchable(new.content));
-    END;
-    INSERT INTO words (words) VALUES ('rebuild');
-    """,
-)
-"""What brings a database from each version to the next. Only ever added to."""
-
-
-def migrate(db: sqlite3.Connection, migrations: tuple[str, ...] = MIGRATIONS) -> None:
-    """Bring it to the newest form. Raises `sqlite3.Error`; then it is as it was."""
-    _teach(db)
-    for number in range(version(db), len(migrations)):
-        script = migrations[number]
-        try:
-            db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number + 1}")
-            db.commit()
-        finally:
-            if db.in_transaction:
-                db.rollback()
-
-
-def _teach(db: sqlite3.Connection) -> None:
-    """Let its triggers call `searchable`."""
-    db.create_function("searchable", 1, searchable, deterministic=True)
-    db.execute("PRAGMA trusted_schema = ON")  # some builds of SQLite have it off
-
-
-def version(db: sqlite3.Connection) -> int:
-    """The form that a database has; 0 is an empty one."""
-    (number,) = db.execute("PRAGMA user_version").fetchone()
-    return int(number)
 
 
 def is_damage(error: Exception, codes: set[int] = _DAMAGED) -> bool:
@@ -251,7 +145,7 @@ class Database:
         db = self._connect()
         try:
             found = version(db)
-            _teach(db)
+            teach(db)
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA synchronous = NORMAL")
         except FAILURES as error:
@@ -284,13 +178,17 @@ class Database:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
         left = self._deadline.left()
         patience = PATIENCE if left is None else left
-        return sqlite3.connect(self.path, timeout=patience, isolation_level=None)
+        return sqlite3.connect(
+            self.path, timeout=patience, isolation_level=None, check_same_thread=False
+        )
 
     def _open_for_reading(self) -> sqlite3.Connection:
         """Without the files beside it; what waits in a write-ahead log is read where it can be."""
         self.path.stat()
         for mode in ("mode=ro", "immutable=1"):
-            db = sqlite3.connect(f"{self.path.absolute().as_uri()}?{mode}", uri=True)
+            db = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False
+            )
             try:
                 found = version(db)
             except sqlite3.OperationalError:
@@ -323,7 +221,7 @@ class Database:
 def _wait(deadline: Deadline) -> None:
     if deadline.passed:
         raise _busy()
-    time.sleep(_RETRY)  # flock has no time limit of its own
+    time.sleep(LOCK_POLL_SECONDS)
 
 
 def _opened(path: Path) -> int | None:

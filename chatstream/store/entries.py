@@ -1,24 +1,26 @@
 """What the history has in its tables: runs, the messages that they made, their conversations.
 
-1. A conversation has the messages that were asked with and, last, the answer.
-2. A run that continues another one belongs to its message, whose text it makes whole.
-3. The last run of a message tells what it is; but no run takes text away: an attempt that came to
-   less leaves the message as it was. Entering a record again changes nothing.
+1. A run has the message that is its answer, and the messages before that one in the tree.
+2. A run belongs to the conversation of the run that it follows or continues; a run that was sent
+   with the whole conversation, to the one that has these messages already.
+3. A run that continues another one belongs to its message, whose text it makes whole. The last run
+   of a message says what it is; but no run takes text away: an attempt that came to less leaves the
+   message as it was. A message that others follow stays, and what continues it is another.
+4. Entering a record again changes nothing.
 """
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
-from chatstream.events import Counts, Done, Error
-from chatstream.messages import Message, ToolCall
+from chatstream.events import Counts, Done, Error, Labels
+from chatstream.messages import Message
 from chatstream.redact import redact
-from chatstream.store.database import FAILURES
+from chatstream.store import tree
 from chatstream.store.reading import Record
 from chatstream.store.searching import expression, snippet
 
@@ -32,6 +34,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     conversation: int
     continues: str | None
+    parent: str | None
+    project: str | None
+    agent: str | None
     provider: str | None
     model: str | None
     started_at: str
@@ -49,15 +54,19 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """Its messages in order, and the runs that made the answer, the oldest first."""
+    """One path through a conversation: its messages, and the runs that made them, both in order.
+
+    The last run is the newest of those that made the last answer.
+    """
 
     started_at: str
+    name: str | None = None
     messages: list[Message]
     runs: list[Run]
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that has the words of a search, and the newest run of its conversation.
+    """A message that has the words of a search, and the newest run that made or asked it.
 
     `snippet` is the text around the first of the words, on one line.
     """
@@ -68,34 +77,32 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     snippet: str
 
 
+class _Known(NamedTuple):
+    """Where a run that is entered stands."""
+
+    conversation: int
+    message: int
+
+
 _RUN = [name for name in Run.__struct_fields__ if name != "question"]
-_ENTRY = [*_RUN, "message", "journal_size"]
-_MESSAGE = ["role", "content", "reasoning", "tool_calls", "complete"]
-_calls = msgspec.json.Decoder(list[ToolCall])
-
-
-def _insert(table: str, columns: list[str]) -> str:
-    values = ", ".join("?" * len(columns))
-    return f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({values})"
-
-
-_INSERT_RUN = _insert("runs", _ENTRY)
-_INSERT_MESSAGE = _insert("messages", ["conversation", "position", *_MESSAGE])
-_SELECT_MESSAGES = (
-    f"SELECT {', '.join(_MESSAGE)} FROM messages WHERE conversation = ? ORDER BY position"
-)
+ENTRY = [*_RUN, "message", "journal_size"]
+"""What a run has in its table, but for its question."""
+_INSERT_RUN = f"""
+    INSERT OR REPLACE INTO runs ({", ".join(ENTRY)}, question)
+    VALUES ({", ".join(f":{name}" for name in ENTRY)}, :question)
+"""
 _SELECT_RUNS = f"""
     SELECT {", ".join(f"runs.{name}" for name in _RUN)}, ifnull((
-        SELECT substr(content, 1, {QUESTION}) FROM messages
-        WHERE messages.conversation = runs.conversation AND role = 'user'
-        ORDER BY position DESC LIMIT 1
+        SELECT substr(content, 1, {QUESTION}) FROM messages WHERE messages.id = runs.question
     ), '') FROM runs
 """
 _SEARCH = """
-    SELECT (SELECT max(runs.id) FROM runs WHERE runs.conversation = messages.conversation),
-        conversations.started_at, role, messages.content
+    SELECT ifnull(
+        (SELECT max(id) FROM runs WHERE runs.message = messages.id),
+        (SELECT max(id) FROM runs WHERE runs.conversation = messages.conversation
+            AND runs.question = messages.id)
+    ), messages.conversation, role, messages.content
     FROM words JOIN messages ON messages.id = words.rowid
-    JOIN conversations ON conversations.id = messages.conversation
     WHERE words MATCH ? ORDER BY words.rowid DESC LIMIT ?
 """
 
@@ -107,32 +114,38 @@ def runs(db: sqlite3.Connection, which: str, *values: object) -> list[Run]:
     return [Run(**{**it, "error": redact(it["error"]) if it["error"] else None}) for it in found]
 
 
-def conversation(db: sqlite3.Connection, number: int) -> Conversation:
-    """A whole conversation."""
-    begin = "SELECT started_at FROM conversations WHERE id = ?"
-    (started_at,) = _row_of(db, begin, number)
+def conversation(db: sqlite3.Connection, run: str) -> Conversation:
+    """The path from the root of a conversation to the answer of this run."""
+    begin = """
+        SELECT runs.message, conversations.id, conversations.started_at, name
+        FROM runs JOIN conversations ON conversations.id = conversation WHERE runs.id = ?
+    """
+    message, number, started_at, name = _row_of(db, begin, run)
+    path = tree.path(db, message)
+    places = {row: place for place, (row, _) in enumerate(path)}
+    own = "SELECT id, message FROM runs WHERE conversation = ? ORDER BY id"
+    made = {it: places[row] for it, row in db.execute(own, (number,)) if row in places}
+    in_order = "WHERE runs.conversation = ? ORDER BY runs.id"
+    found = [it for it in runs(db, in_order, number) if it.id in made]
     return Conversation(
         started_at=started_at,
-        messages=_messages(db, number),
-        runs=runs(db, "WHERE runs.conversation = ? ORDER BY runs.id", number),
+        name=name,
+        messages=[message for _, message in path],
+        runs=sorted(found, key=lambda it: made[it.id]),
     )
-
-
-def _messages(db: sqlite3.Connection, number: int) -> list[Message]:
-    return [
-        Message(role, content, reasoning, _decoded(calls), bool(complete))
-        for role, content, reasoning, calls, complete in db.execute(_SELECT_MESSAGES, (number,))
-    ]
 
 
 def search(db: sqlite3.Connection, text: str, limit: int) -> list[Found]:
     """The newest messages that have all these words."""
     words = storable(text)
-    rows = db.execute(_SEARCH, (expression(words), limit))
-    return [
-        Found(run=run, started_at=started_at, role=role, snippet=snippet(content, words))
-        for run, started_at, role, content in rows
-    ]
+    found = []
+    for run, number, role, content in db.execute(_SEARCH, (expression(words), limit)):
+        which = ("id = ?", run) if run else ("conversation = ? ORDER BY id DESC LIMIT 1", number)
+        own = f"SELECT id, started_at FROM runs WHERE {which[0]}"
+        run, started_at = _row_of(db, own, which[1])
+        line = snippet(content, words)
+        found.append(Found(run=run, started_at=started_at, role=role, snippet=line))
+    return found
 
 
 def storable(text: str) -> str:
@@ -142,25 +155,15 @@ def storable(text: str) -> str:
 
 def enter(db: sqlite3.Connection, run: str, size: int, record: Record) -> None:
     """Enter what a run came to, its journal being of this size. Idempotent."""
-    own_or_continued = """
-        SELECT conversation, message FROM runs WHERE id IN (?, ?) ORDER BY id = ? DESC LIMIT 1
-    """
-    known = db.execute(own_or_continued, (run, record.continues, run)).fetchone()
-    if known is None:
-        asked = record.asked.messages if record.asked else ()
-        rows = map(_row, (*asked, record.message))
-        number, answer = _begin(db, record.started_at, rows)
-    else:
-        number, answer = known
-        _go_on(db, answer, run, record.message)
     terminal = record.terminal
     counts = (terminal.usage if isinstance(terminal, Done) else None) or Counts()
     stats = terminal.stats if terminal else None
     entry = {
         **{name: getattr(counts, name) for name in Counts.__struct_fields__},
         "id": run,
-        "conversation": number,
         "continues": record.continues,
+        "parent": record.parent,
+        **{name: getattr(record.labels, name, None) for name in Labels.__struct_fields__},
         "provider": record.provider,
         "model": record.model,
         "started_at": record.started_at,
@@ -169,87 +172,176 @@ def enter(db: sqlite3.Connection, run: str, size: int, record: Record) -> None:
         "finish_reason": terminal.finish_reason if isinstance(terminal, Done) else None,
         "ttft": stats.ttft if stats else None,
         "duration": stats.duration if stats else record.duration,
-        "message": answer,
         "journal_size": size,
     }
-    db.execute(_INSERT_RUN, [_fitting(entry[name]) for name in _ENTRY])
+    asked = record.asked.messages if record.asked else ()
+    place(db, entry, [*asked, *record.messages], answered(db, record.parent))
 
 
-def readable(damaged: sqlite3.Connection) -> list[int]:
-    """The conversations that a damaged database may still have."""
-    numbers: dict[int, None] = {}
-    for column in ("id FROM conversations", "conversation FROM messages"):
-        with contextlib.suppress(*FAILURES):
-            for (number,) in damaged.execute(f"SELECT {column}"):
-                numbers[number] = None
-    return list(numbers)
+def place(
+    db: sqlite3.Connection, entry: dict[str, Any], messages: Sequence[Message], before: int | None
+) -> None:
+    """Enter a run with its messages, of which the last is its answer, after the message `before`.
+
+    `entry` has the values of `ENTRY`, but for those that follow from its place.
+    """
+    own, followed, continued = (
+        _known(db, run) for run in (entry["id"], entry["parent"], entry["continues"])
+    )
+    if known := followed or own or continued:
+        number = known.conversation
+    elif home := tree.home(db, messages[:-1]):
+        number, shared = home
+        newest = "SELECT max(id) FROM runs WHERE message = ?"
+        (entry["parent"],) = db.execute(newest, (shared,)).fetchone()
+    else:
+        begin = "INSERT INTO conversations (started_at) VALUES (?)"
+        created = db.execute(begin, (entry["started_at"],)).lastrowid
+        assert created is not None
+        number = created
+    at = tree.node(db, before) if before is not None else None
+    question = None
+    for message in messages[:-1]:
+        at = tree.add(db, number, at, message)
+        question = at.id if message.role == "user" else question
+    slot = own or continued
+    if slot and slot.conversation != number:
+        slot = None
+    answer = _answer(db, number, at, messages[-1], entry, slot.message if slot else None)
+    entry |= {"conversation": number, "message": answer, "question": question}
+    db.execute(_INSERT_RUN, {name: _fitting(value) for name, value in entry.items()})
 
 
-def copy(old: sqlite3.Connection, db: sqlite3.Connection, number: int) -> None:
-    """A conversation of another database, unless one of its runs is known. Raises when damaged."""
-    columns = ", ".join(_ENTRY)
-    entries = [
-        dict(zip(_ENTRY, row, strict=True))
-        for row in old.execute(f"SELECT {columns} FROM runs WHERE conversation = ?", (number,))
-    ]
-    messages = _messages(old, number)
-    if (
-        not entries
-        or not messages
-        or any(
-            db.execute("SELECT 1 FROM runs WHERE id = ?", (it["id"],)).fetchone() for it in entries
+def _answer(
+    db: sqlite3.Connection,
+    number: int,
+    at: tree.Node | None,
+    message: Message,
+    entry: dict[str, Any],
+    slot: int | None,
+) -> int:
+    """The row of an answer; `slot` is that of the earlier attempts at it."""
+    if slot is not None:
+        content, last = _row_of(
+            db,
+            "SELECT content, (SELECT max(id) FROM runs WHERE message = messages.id) "
+            "FROM messages WHERE id = ?",
+            slot,
         )
-    ):
-        return
-    began = min(it["started_at"] for it in entries)
-    copied, answer = _begin(db, began, map(_row, messages))
-    for it in entries:
-        it["conversation"], it["message"] = copied, answer
-        db.execute(_INSERT_RUN, [it[name] for name in _ENTRY])
+        if not message.complete and len(message.content) < len(content):
+            return slot
+        if not tree.is_followed(db, slot) and _is_own(db, slot, entry):
+            if last is not None and last > entry["id"]:
+                return slot
+            return tree.replace(db, number, slot, at, message)
+    added = tree.add(db, number, at, message)
+    tree.finish(db, added.id, message)
+    return added.id
 
 
-def _begin(
-    db: sqlite3.Connection, started_at: str, rows: Iterable[tuple[Any, ...]]
-) -> tuple[int, int]:
-    """A new conversation of these messages; its number, and that of the last message."""
-    begin = "INSERT INTO conversations (started_at) VALUES (?)"
-    number = db.execute(begin, (started_at,)).lastrowid
-    answer = None
-    for position, row in enumerate(rows):
-        answer = db.execute(_INSERT_MESSAGE, (number, position, *row)).lastrowid
-    assert number is not None
-    assert answer is not None, "a conversation has an answer, if an empty one"
-    return number, answer
+def _is_own(db: sqlite3.Connection, message: int, entry: dict[str, Any]) -> bool:
+    """Whether all runs that have this answer are attempts at the same one."""
+    links = dict(db.execute("SELECT id, continues FROM runs WHERE message = ?", (message,)))
+    links[entry["id"]] = entry["continues"]
+    own = {entry["id"]}
+    for _ in links:
+        own |= {links[it] for it in own if links.get(it)}
+        own |= {it for it, continued in links.items() if continued in own}
+    return links.keys() <= own
 
 
-def _go_on(db: sqlite3.Connection, answer: int, run: str, message: Message) -> None:
-    """The message as this run leaves it."""
-    now = "SELECT content, (SELECT max(id) FROM runs WHERE message = messages.id) FROM messages"
-    content, last = _row_of(db, f"{now} WHERE id = ?", answer)
-    if last > run or (not message.complete and len(message.content) < len(content)):
-        return
-    changes = ", ".join(f"{name} = ?" for name in _MESSAGE)
-    db.execute(f"UPDATE messages SET {changes} WHERE id = ?", (*_row(message), answer))
+def answered(db: sqlite3.Connection, run: str | None) -> int | None:
+    """The answer of this run, or of the nearest before it that has one; None where none has."""
+    own = """
+        SELECT runs.continues, runs.parent, messages.id, messages.content
+        FROM runs JOIN messages ON messages.id = runs.message WHERE runs.id = ?
+    """
+    seen: set[str] = set()
+    while run is not None and run not in seen:
+        seen.add(run)
+        row = db.execute(own, (run,)).fetchone()
+        if row is None:
+            return None
+        continues, parent, message, content = row
+        if content.strip():
+            return int(message)
+        run = continues or parent
+    return None
 
 
-def _row(message: Message) -> tuple[Any, ...]:
-    calls = msgspec.json.encode(message.tool_calls)
-    return message.role, message.content, message.reasoning, calls, message.complete
+def ends(db: sqlite3.Connection, number: int) -> list[str]:
+    """The newest run of each answer after which no other comes; of any, where there is no answer.
+
+    In the order of these runs.
+    """
+    messages = "SELECT id, parent FROM messages WHERE conversation = ?"
+    parents = dict(db.execute(messages, (number,)))
+    made = """
+        SELECT message, max(runs.id), content FROM runs JOIN messages ON messages.id = message
+        WHERE runs.conversation = ? GROUP BY message ORDER BY max(runs.id)
+    """
+    rows = db.execute(made, (number,)).fetchall()
+    answered = {message: run for message, run, content in rows if content.strip()}
+    inner: set[int] = set()
+    for message in answered:
+        before = parents.get(message)
+        while before is not None and before not in inner:
+            inner.add(before)
+            before = parents.get(before)
+    last = [run for message, run in answered.items() if message not in inner]
+    return last or [run for _, run, _ in rows[-1:]]
 
 
-def _row_of(db: sqlite3.Connection, sql: str, number: int) -> tuple[Any, ...]:
+class Link(msgspec.Struct, frozen=True):
+    """What a run follows or continues, and whether its answer has text."""
+
+    parent: str | None
+    continues: str | None
+    answered: bool
+
+
+def links(db: sqlite3.Connection, run: str) -> dict[str, Link]:
+    """All runs of the conversation that this one belongs to; none if it is unknown."""
+    rows = db.execute(
+        """
+        SELECT runs.id, runs.parent, continues, content FROM runs
+        JOIN messages ON messages.id = message
+        WHERE runs.conversation = (SELECT conversation FROM runs WHERE id = ?)
+        """,
+        (run,),
+    )
+    return {
+        it: Link(parent, continues, bool(content.strip()))
+        for it, parent, continues, content in rows
+    }
+
+
+def newest_below(db: sqlite3.Connection, run: str) -> str:
+    """The newest run that follows or continues this one, over any number of turns; or itself."""
+    links = """
+        SELECT id, parent, continues FROM runs WHERE id > ?1
+        AND conversation = (SELECT conversation FROM runs WHERE id = ?1) ORDER BY id
+    """
+    below, newest = {run}, run
+    for it, parent, continues in db.execute(links, (run,)):
+        if below & {parent, continues}:
+            below.add(it)
+            newest = it
+    return newest
+
+
+def _known(db: sqlite3.Connection, run: str | None) -> _Known | None:
+    """Where a run stands, if it is entered."""
+    row = db.execute("SELECT conversation, message FROM runs WHERE id = ?", (run,)).fetchone()
+    return _Known(*row) if row else None
+
+
+def _row_of(db: sqlite3.Connection, sql: str, key: int | str) -> tuple[Any, ...]:
     """A row that another one refers to."""
-    row: tuple[Any, ...] | None = db.execute(sql, (number,)).fetchone()
+    row: tuple[Any, ...] | None = db.execute(sql, (key,)).fetchone()
     if row is None:
-        raise sqlite3.DatabaseError(f"row {number} is missing")
+        raise sqlite3.DatabaseError(f"row {key} is missing")
     return row
-
-
-def _decoded(calls: bytes) -> list[ToolCall]:
-    try:
-        return _calls.decode(calls)
-    except ValueError as error:
-        raise sqlite3.DatabaseError(f"not the tool calls that were written: {error}") from error
 
 
 def _fitting(value: object) -> object:

@@ -8,6 +8,7 @@
    taken over from the damaged one, as far as it can be read. The operation is then repeated.
 4. The words of a search are only words, whatever they are; `*` at the end of one stands for any
    ending. The newest messages come first, which keeps a search for a common word fast.
+5. Threads may share a history: its operations take turns, over one connection.
 """
 
 from __future__ import annotations
@@ -20,16 +21,20 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
+from threading import RLock
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from chatstream.clock import Deadline
 from chatstream.errors import JournalError, UsageError
-from chatstream.store import entries
+from chatstream.messages import Message
+from chatstream.store import branches, entries, rescue, tree
+from chatstream.store.branches import Tree
 from chatstream.store.database import FAILURES, Database, failure, is_damage
-from chatstream.store.entries import Conversation, Found, Run
-from chatstream.store.journal import SUFFIX, is_journal, is_running
+from chatstream.store.entries import Conversation, Found, Link, Run
+from chatstream.store.heads import Heads
+from chatstream.store.journal import SUFFIX, is_journal, is_run, is_running
 from chatstream.store.place import state_folder
-from chatstream.store.reading import read
+from chatstream.store.reading import Record, read
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,19 +54,20 @@ def _mended(
 
     @wraps(method)
     def operation(history: History, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
+        with history.lock:
             try:
-                history.refill()
-                return method(history, *args, **kwargs)
+                try:
+                    history.refill()
+                    return method(history, *args, **kwargs)
+                except FAILURES as error:
+                    if not is_damage(error):
+                        raise
+                    log.debug("the database is damaged", exc_info=True)
+                    history.mend()
+                    history.refill()
+                    return method(history, *args, **kwargs)
             except FAILURES as error:
-                if not is_damage(error):
-                    raise
-                log.debug("the database is damaged", exc_info=True)
-                history.mend()
-                history.refill()
-                return method(history, *args, **kwargs)
-        except FAILURES as error:
-            raise failure(error) from error
+                raise failure(error) from error
 
     return operation
 
@@ -82,7 +88,9 @@ class History:
         progress: Callable[[int, int], None] = lambda _taken, _all: None,
         deadline: Deadline = FOREVER,
     ) -> None:
+        self.lock = RLock()  # of whoever works with the database
         self._folder = folder / "runs"
+        self._heads = Heads(folder)
         self._tell_person = tell
         self._told: set[str] = set()
         self._progress = progress
@@ -96,8 +104,9 @@ class History:
         self.close()
 
     def close(self) -> None:
-        """Close the database. Idempotent."""
-        self._database.close()
+        """Close the database, after the operation under way. Idempotent."""
+        with self.lock:
+            self._database.close()
 
     def _tell(self, line: str) -> None:
         """Each line once, however often it is found."""
@@ -114,6 +123,12 @@ class History:
     def runs(self, limit: int | None = None) -> list[Run]:
         """The runs, the newest first."""
         return self._runs("ORDER BY id DESC LIMIT ?", -1 if limit is None else limit)
+
+    @_mended
+    def ids(self, limit: int) -> list[str]:
+        """The ids of the newest runs, the newest first."""
+        newest = "SELECT id FROM runs ORDER BY id DESC LIMIT ?"
+        return [run for (run,) in self._database.db.execute(newest, (limit,))]
 
     @_mended
     def run(self, run: str | None = None) -> Run:
@@ -137,8 +152,36 @@ class History:
 
     @_mended
     def conversation(self, run: Run) -> Conversation:
-        """The whole conversation that a run belongs to."""
-        return entries.conversation(self._database.db, self._number(run))
+        """The conversation that a run belongs to, from its root to the answer of this run."""
+        own = self.run(run.id).id  # it may have been removed
+        return entries.conversation(self._database.db, own)
+
+    @_mended
+    def branches(self, run: Run) -> list[Conversation]:
+        """The whole conversation that a run belongs to: one path for each of its last answers.
+
+        They come in the order of their newest runs. Ends without an answer are left out, unless
+        there is no other.
+        """
+        ends = entries.ends(self._database.db, self.run(run.id).conversation)
+        return [entries.conversation(self._database.db, end) for end in ends]
+
+    @_mended
+    def tree(self, run: Run | None = None) -> Tree:
+        """All turns of the conversation that a run belongs to; of the newest run's, without one."""
+        return branches.tree(self._database.db, self.run(run.id if run else None).conversation)
+
+    @_mended
+    def links(self, run: str) -> dict[str, Link]:
+        """What each run of the conversation of this one follows; nothing where it is unknown."""
+        return entries.links(self._database.db, entries.storable(run))
+
+    @_mended
+    def path(self, run: str) -> list[Message]:
+        """Every message up to the answer of this run, or of the nearest before it with one."""
+        last = entries.answered(self._database.db, self.run(run).id)
+        found = tree.path(self._database.db, last) if last is not None else []
+        return [message for _, message in found]
 
     @_mended
     def search(self, text: str, limit: int) -> list[Found]:
@@ -148,7 +191,7 @@ class History:
     @_mended
     def remove(self, run: Run) -> None:
         """Delete its whole conversation, with the journals of all its runs."""
-        self._remove([self._number(run)])
+        self._remove([self.run(run.id).conversation])  # a rebuilt database has other numbers
 
     @_mended
     def prune(self, before: str) -> int:
@@ -160,22 +203,34 @@ class History:
 
     @_mended
     def taken_in(self, complete_before: str, others_before: str) -> list[Path]:
-        """The journals, taken in and safe, of runs that began before these times."""
+        """The journals of conversations whose newest run began before the time for their outcomes.
+
+        All of these journals are taken in and safe. Those of one conversation come all or none.
+        """
         sizes = self._journals()
-        entered = self._entered(sizes)
         # Synchronous NORMAL leaves the newest commits in the write-ahead log, unsynced: a power
         # cut could take runs whose journals were deleted. A whole checkpoint has synced them.
         checkpoint = self._database.db.execute("PRAGMA wal_checkpoint")
         _, frames, moved = checkpoint.fetchone()
         if moved < frames:  # another process is reading; a later time will do
             return []
-        safe = []
-        for run, size in sizes.items():
-            known, outcome, started_at = entered.get(run, (-1, "", ""))
-            before = complete_before if outcome == "complete" else others_before
-            if known == size and started_at < before:
-                safe.append(self._path(run))
-        return safe
+        rows = self._database.db.execute(
+            "SELECT conversation, id, journal_size, outcome, started_at FROM runs"
+        )
+        kept: set[int] = set()
+        newest: dict[int, str] = {}
+        limits: dict[int, str] = {}
+        paths: dict[int, list[Path]] = {}
+        for number, run, size, outcome, started_at in rows:
+            limit = complete_before if outcome == "complete" else others_before
+            newest[number] = max(started_at, newest.get(number, ""))
+            limits[number] = min(limit, limits.get(number, limit))
+            if run in sizes:
+                paths.setdefault(number, []).append(self._path(run))
+                if sizes[run] != size:
+                    kept.add(number)
+        safe = [it for it in paths if it not in kept and newest[it] < limits[it]]
+        return [path for number in safe for path in paths[number]]
 
     def mend(self) -> None:
         """Put a new database in the place of a damaged one."""
@@ -192,9 +247,9 @@ class History:
         )
         self._sync()
         with contextlib.closing(sqlite3.connect(aside)) as old:
-            for number in entries.readable(old):
+            for number in rescue.readable(old):
                 with contextlib.suppress(*FAILURES), self._database.transaction() as db:
-                    entries.copy(old, db, number)
+                    rescue.copy(old, db, number)
 
     def _sync(self) -> None:
         sizes = self._journals()
@@ -216,22 +271,70 @@ class History:
                 for run in batch:
                     self._take_in(db, run)
             taken += len(batch)
+        self._take_heads()
 
     def _take_in(self, db: sqlite3.Connection, run: str) -> None:
+        """Take in a journal, after those of the runs that it follows and continues."""
+        waiting: list[tuple[str, int, Record]] = []
+        following, seen = [run], {run}
+        while following:
+            found = self._read(db, following.pop())
+            if found is None:
+                continue
+            waiting.append(found)
+            for before in filter(None, (found[2].parent, found[2].continues)):
+                if before in seen or self._is_entered(db, before):
+                    continue
+                if is_run(before) and is_running(self._path(before)):  # this one comes after it
+                    return
+                seen.add(before)
+                following.append(before)
+        for it, size, record in reversed(waiting):
+            entries.enter(db, it, size, record)
+
+    def _read(self, db: sqlite3.Connection, run: str) -> tuple[str, int, Record] | None:
+        """What is in a journal, unless it is taken in, cannot be, or is still being written."""
         path = self._path(run)
         entered = "SELECT 1 FROM runs WHERE id = ? AND journal_size = ?"
         try:
-            if is_running(path):
-                return
+            if not is_run(run) or is_running(path):
+                return None
             size = path.stat().st_size
             if db.execute(entered, (run, size)).fetchone():  # another process was faster
-                return
-            record = read(path)
+                return None
+            return run, size, read(path)
         except (OSError, JournalError) as error:
             if path.exists():  # and was not removed a moment ago
                 self._tell(str(error))
-            return
-        entries.enter(db, run, size, record)
+            return None
+
+    def _is_entered(self, db: sqlite3.Connection, run: str) -> bool:
+        return db.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone() is not None
+
+    def _take_heads(self) -> None:
+        """Take in which conversations were continued or named since the last time."""
+        known = """
+            SELECT conversations.id, file_size FROM runs
+            JOIN conversations ON conversations.id = conversation WHERE runs.id = ?
+        """
+        files: dict[int, list[tuple[str, int]]] = {}  # of a conversation that has become one: more
+        sizes: dict[int, int | None] = {}
+        for root, size in sorted(self._heads.sizes().items()):
+            if row := self._database.db.execute(known, (root,)).fetchone():
+                files.setdefault(row[0], []).append((root, size))
+                sizes[row[0]] = row[1]
+        changed = []
+        for number, found in files.items():
+            size = sum(it for _, it in found)
+            if size != sizes[number]:
+                states = [self._heads.of(root) for root, _ in found]
+                head = max((it.head for it in states if it.head), default=None)
+                name = next((it.name for it in reversed(states) if it.name), None)
+                changed.append((head, name, size, number))
+        if changed and not self._database.read_only:
+            change = "UPDATE conversations SET head = ?, name = ?, file_size = ? WHERE id = ?"
+            with self._database.transaction() as db:
+                db.executemany(change, changed)
 
     def _remove(self, conversations: list[int]) -> None:
         for number in conversations:
@@ -241,13 +344,10 @@ class History:
                     path.unlink(missing_ok=True)  # first: what has no journal is not taken in
                 except OSError as error:
                     raise JournalError(f"{path} cannot be removed: {error.strerror}") from error
+                self._heads.remove(run.id)
         with self._database.transaction() as db:
             deleted = "DELETE FROM conversations WHERE id = ?"
             db.executemany(deleted, ((number,) for number in conversations))
-
-    def _number(self, run: Run) -> int:
-        """The conversation of a run now: a rebuilt database has other numbers."""
-        return self.run(run.id).conversation
 
     def _runs(self, which: str, *values: object) -> list[Run]:
         return entries.runs(self._database.db, which, *values)

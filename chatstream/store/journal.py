@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import zlib
 from collections.abc import Sequence
 from hashlib import sha256
@@ -27,11 +28,12 @@ import msgspec
 from chatstream.errors import JournalError
 from chatstream.events import Event, Metadata, encode_lines
 from chatstream.files import PRIVATE_FILE, make_private
-from chatstream.messages import Message
+from chatstream.messages import Message, encode
 
 log = logging.getLogger(__name__)
 
 SUFFIX = ".jsonl"
+_ID = re.compile(r"[\w-]+", re.ASCII)
 _CRC = b',"crc":%d}\n'
 _ELSEWHERE = "set XDG_STATE_HOME, or use --no-journal"
 
@@ -72,6 +74,11 @@ class Head(Metadata, tag="metadata"):
 def is_journal(name: str) -> bool:
     """Whether a file may be a journal by its name; what is not ASCII was not named by us."""
     return name.endswith(SUFFIX) and name.isascii()
+
+
+def is_run(text: str) -> bool:
+    """Whether a text may be the id of a run, and so the name of a file; a journal may be forged."""
+    return _ID.fullmatch(text) is not None
 
 
 def digest_of(request: bytes | msgspec.Raw) -> str:
@@ -126,7 +133,7 @@ class Journal:
             raise JournalError("a journal begins with the event that opens the run")
         if self._folder is None:
             raise JournalError("HOME is not set", hint=_ELSEWHERE)
-        request = msgspec.json.encode(self._asked)
+        request = encode(self._asked)
         if len(request) > LONGEST - _REST:
             raise JournalError("the question is too large for it")
         make_private(self._folder)

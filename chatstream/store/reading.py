@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from codecs import BOM_UTF8
@@ -20,7 +21,6 @@ from pathlib import Path
 
 import msgspec
 
-from chatstream.accumulate import Accumulator
 from chatstream.errors import JournalError, LineTooLong, UsageError
 from chatstream.events import (
     SCHEMA_VERSION,
@@ -29,6 +29,7 @@ from chatstream.events import (
     Content,
     Done,
     Error,
+    Labels,
     Metadata,
     Reasoning,
     Terminal,
@@ -36,7 +37,7 @@ from chatstream.events import (
     ToolCallDelta,
     decode,
 )
-from chatstream.messages import Message
+from chatstream.messages import Message, decoder
 from chatstream.store.journal import (
     LONGEST,
     SUFFIX,
@@ -46,6 +47,7 @@ from chatstream.store.journal import (
     is_journal,
     is_running,
 )
+from chatstream.transcript import Answerer, Transcript
 from chatstream.wire.lines import LineSplitter
 
 SLICE = 64 * 1024
@@ -54,6 +56,7 @@ SLICE = 64 * 1024
 _MARK = re.compile(rb',"crc":([0-9]{1,10})}\r?$')
 _IS_JOURNAL = b'"digest":"sha256:'  # in the first line
 _GLIMPSE = 1024 * 1024
+_OPENING = 4096  # bytes that hold the event that opens a run, but for what was asked
 _TAIL = 64 * 1024  # bytes at the end of a journal that hold its last line, whatever it is
 
 
@@ -75,7 +78,7 @@ class _AnyLine(msgspec.Struct):
 
 _any_line = msgspec.json.Decoder(_AnyLine)
 _head = msgspec.json.Decoder(Head)
-_asked = msgspec.json.Decoder(RequestRecord)
+_asked = decoder(RequestRecord)
 
 
 class Reader:
@@ -182,18 +185,20 @@ class Record(msgspec.Struct, kw_only=True):
 
     `outcome` is "complete", the code of the error that ended it, "interrupted" (the process was
     killed), "running", or "damaged"; `damage` then says where. `provider`, `model` and `base_url`
-    are whose text there is, or whom was asked last, where there is no text. `message` is the
-    answer, as far as it is known and sound; `tools` whether calls of tools had begun.
+    are whose text there is, or whom was asked last, where there is no text. `messages` are what it
+    made, as far as it is known and sound; `tools` whether calls of tools had begun.
     """
 
     run: str
     started_at: str
     asked: RequestRecord | None
     continues: str | None
+    parent: str | None
+    labels: Labels | None
     provider: str | None
     model: str | None
     base_url: str | None
-    message: Message
+    messages: list[Message]
     tools: bool
     terminal: Terminal | None
     outcome: str
@@ -201,33 +206,22 @@ class Record(msgspec.Struct, kw_only=True):
     duration: float
 
     @property
+    def message(self) -> Message:
+        """The answer, after the rounds of tools."""
+        return next(it for it in reversed(self.messages) if it.role == "assistant")
+
+    @property
     def finished(self) -> bool:
         """Whether the answer is whole."""
         return self.outcome == "complete"
 
 
-class _Who(msgspec.Struct, frozen=True):
-    """A model and its server, as `metadata` tells of them."""
-
-    provider: str | None = None
-    model: str | None = None
-    base_url: str | None = None
-
-    def then(self, event: Metadata) -> _Who:
-        """Whom is asked after this event; what it leaves out has not changed."""
-        return _Who(
-            event.provider or self.provider,
-            event.model or self.model,
-            event.base_url if event.provider else self.base_url,
-        )
-
-
 def read(path: Path) -> Record:
     """The record of one journal. Raises `JournalError` for any other file, or a newer one."""
     name = path.name.removesuffix(SUFFIX)
-    answer, tools, t = Accumulator(), False, 0.0
+    answer, tools, t = Transcript(), False, 0.0
     opening: Metadata | None = None
-    asked_last, spoke = _Who(), None
+    asked_last, spoke = Answerer(), None
     damage = None
     try:
         running = is_running(path)  # first: what ends while it is read has ended
@@ -271,10 +265,12 @@ def read(path: Path) -> Record:
         started_at=opening.started_at,
         asked=asked,
         continues=opening.continues,
+        parent=opening.parent,
+        labels=opening.labels,
         provider=who.provider,
         model=who.model,
         base_url=who.base_url,
-        message=answer.message,
+        messages=answer.messages,
         tools=tools,
         terminal=terminal,
         outcome=outcome,
@@ -298,26 +294,48 @@ def _request(line: bytes) -> tuple[RequestRecord | None, str | None]:
 
 def journals(folder: Path) -> list[Path]:
     """All journals there, the newest first."""
+    return [folder / (run + SUFFIX) for run in reversed(runs(folder))]
+
+
+def runs(folder: Path) -> list[str]:
+    """The runs that have a journal there, the oldest first."""
     try:
-        found = [it for it in folder.iterdir() if is_journal(it.name)]
+        with os.scandir(folder) as files:
+            names = [it.name for it in files]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise JournalError(f"{folder} cannot be read: {error.strerror}") from error
-    return sorted(found, key=lambda it: it.name, reverse=True)
+    return sorted(it.removesuffix(SUFFIX) for it in names if is_journal(it))
 
 
 def find(folder: Path, run: str) -> Path:
     """The journal of a run, named by its id or the beginning of it. Raises `UsageError`."""
-    found = [it for it in journals(folder) if run and it.name.startswith(run)]
-    exact = [it for it in found if it.name == run + SUFFIX]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
+    found = [it for it in runs(folder) if run and it.startswith(run)]
+    chosen = [run] if run in found else found
+    if len(chosen) == 1:
+        return folder / (chosen[0] + SUFFIX)
     if found:
         raise UsageError(
             f"{run!r} matches {len(found)} runs", hint="give more characters of the id"
         )
     raise UsageError(f"there is no run {run!r}", hint="`chatstream history` lists them")
+
+
+def opening(path: Path) -> Metadata | None:
+    """The event that opens a run; None for any other file. Quick: what was asked is not read."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline(_OPENING)
+            before, request, _ = first.partition(b',"request":')
+            if request:
+                first = before + b"}"
+            elif not first.endswith(b"\n"):
+                first += file.readline()
+    except OSError:
+        return None
+    event = _decoded(first)
+    return event if isinstance(event, Metadata) and event.run else None
 
 
 def last_unfinished(folder: Path) -> Path:

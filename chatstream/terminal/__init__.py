@@ -5,6 +5,7 @@ interrupt    Ctrl+C and the other signals
 keyboard     the terminal that the user types on; `shortcuts` are the keys while an answer runs
 background   whether the terminal is dark or light
 prompt       the question, put together from the command line, standard input and files
+history      past runs, listed and shown; `runs` has the words for them, `table` the columns
 copying      what was answered, copied or saved (`images`, `saving`)
 editing      a file in the user's editor
 notify       the user is called back

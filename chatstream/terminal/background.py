@@ -1,9 +1,9 @@
 """Whether the terminal's background is dark or light, asked of the terminal itself.
 
 1. The question is OSC 11, with DA1 behind it, which every terminal answers: one that does not know
-   OSC 11 costs one round trip. After `PATIENCE` seconds nobody waits any more, and a reply that
-   comes later is swallowed by the keyboard. One that comes after the end of the process would be
-   typed to the shell; only a terminal that stopped answering for the whole run does that.
+   OSC 11 costs one round trip. After `REPLY_SECONDS` nobody waits any more, and a reply
+   that comes later is swallowed by the keyboard. One that comes after the end of the process would
+   be typed to the shell; only a terminal that stopped answering for the whole run does that.
 2. It is asked only where a quick reply is likely and harmless: not through ssh, not in the
    background, not where something is typed ahead, and not of terminals that are known not to know
    it. Then the answer is None.
@@ -19,8 +19,7 @@ from collections.abc import Callable, Mapping
 from chatstream.sinks.palette import Background
 from chatstream.terminal.keyboard import Keyboard
 
-PATIENCE = 0.1
-"""Seconds."""
+REPLY_SECONDS = 0.1
 
 QUESTION = "\x1b]11;?\x1b\\\x1b[c"
 
@@ -38,13 +37,13 @@ def ask(
 ) -> Background | None:
     """The terminal's background; None where it is not known. `write` is what reaches the terminal.
 
-    Takes `PATIENCE` seconds at most.
+    Takes `REPLY_SECONDS` at most.
     """
     if not _is_quick(environ) or not keyboard.is_idle():
         return None
     reply = Answer()
     write(QUESTION)
-    keyboard.expect(reply, PATIENCE)
+    keyboard.expect(reply, REPLY_SECONDS)
     return reply.background
 
 

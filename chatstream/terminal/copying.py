@@ -20,7 +20,6 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from chatstream.accumulate import Accumulator
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.events import Done, Event, Image, Warn, voids
 from chatstream.flow import Arrival, close
@@ -36,12 +35,14 @@ from chatstream.terminal.saving import (
     save_new,
     write,
 )
+from chatstream.transcript import Transcript
+from chatstream.wording import counted
 
 SURE_BYTES = 74_994
 """Of text: 99,992 in base64, and a sequence of 100,000, which is what many terminals take."""
 
-_SCREEN_PIECE = 240  # GNU screen takes strings of 768 bytes, before 4.2.1 of 512, once of 256
-_TMUX_PATIENCE = 5.0  # seconds
+_SCREEN_PIECE_BYTES = 240  # GNU screen takes strings of 768 bytes, before 4.2.1 of 512, once of 256
+_TMUX_SECONDS = 5.0
 _INSTEAD = "--copy-to FILE writes it to a file"
 
 
@@ -66,7 +67,7 @@ class Copying:
         self.to = to
         self.save = save
         self.images = images
-        self._answer = Accumulator()
+        self._answer = Transcript()
         self._images: list[Image] = []
         self._has_gaps = False
 
@@ -145,7 +146,7 @@ class Copying:
     def _copy(self, text: str, out: Out) -> None:
         if self.code is not None:
             text = _block(code_blocks(text), self.code).code
-        amount = _count(len(text), "character")
+        amount = counted(len(text), "character", commas=True)
         if self.to is not None:
             with failing(ChatstreamError, f"{self.to} cannot be written"):
                 write(self.to, text)
@@ -180,8 +181,8 @@ def _to_clipboard(data: bytes) -> str:
         return "tmux and the terminal's clipboard"
     sequence = b"\x1b]52;c;" + b64encode(data) + b"\x07"
     if _is_in_screen(os.environ):
-        starts = range(0, len(sequence), _SCREEN_PIECE)
-        pieces = [sequence[start : start + _SCREEN_PIECE] for start in starts]
+        starts = range(0, len(sequence), _SCREEN_PIECE_BYTES)
+        pieces = [sequence[start : start + _SCREEN_PIECE_BYTES] for start in starts]
         sequence = b"".join(b"\x1bP" + piece + b"\x1b\\" for piece in pieces)
     with _terminal() as descriptor:
         Output(descriptor).write(sequence)
@@ -191,7 +192,7 @@ def _to_clipboard(data: bytes) -> str:
 def _to_tmux(data: bytes) -> bool:
     command = ["tmux", "load-buffer", "-w", "-"]
     try:
-        ended = subprocess.run(command, input=data, capture_output=True, timeout=_TMUX_PATIENCE)
+        ended = subprocess.run(command, input=data, capture_output=True, timeout=_TMUX_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return ended.returncode == 0
@@ -235,10 +236,6 @@ def _some(blocks: list[CodeBlock]) -> list[CodeBlock]:
 def _block(blocks: list[CodeBlock], number: int) -> CodeBlock:
     """The block of that number; 0 is the last."""
     if number > len(_some(blocks)):
-        there_are = _count(len(blocks), "code block")
+        there_are = counted(len(blocks), "code block", commas=True)
         raise ChatstreamError(f"the answer has no code block {number}, only {there_are}")
     return blocks[number - 1]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("s" if number != 1 else "")

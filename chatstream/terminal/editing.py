@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chatstream.engine.config_file import read
-from chatstream.engine.settings import mistakes
+from chatstream.engine.resolve import mistakes
 from chatstream.errors import ConfigError
 from chatstream.files import PRIVATE_FILE, make_private, read_whole, replace
 from chatstream.terminal import exits
@@ -50,7 +50,7 @@ EXAMPLES = """\
 """
 
 _CHOICES = "(e)dit again, (r)estore the previous version, or (k)eep it as it is? "
-_NOT_FOUND = 127
+_NOT_FOUND_STATUS = 127
 """The status of a shell that does not find a command (POSIX, Shell Command Language)."""
 
 
@@ -104,7 +104,7 @@ def _run_editor(path: Path) -> int:
         signal.signal(signal.SIGINT, usual)
     if status == 0:
         return 0
-    if status == _NOT_FOUND and os.name != "nt":
+    if status == _NOT_FOUND_STATUS and os.name != "nt":
         exits.note(f"error: the editor {command!r} was not found")
         exits.note(f"set VISUAL or EDITOR to your editor, or edit {path} with another program")
     else:

@@ -22,7 +22,7 @@ def status_of(terminal: Terminal | None, token: CancelToken) -> int:
 def report(error: ChatstreamError, arguments: Sequence[str]) -> int:
     """Tell of an error that no run has told of; returns its exit status."""
     from chatstream.engine.pipeline import failed
-    from chatstream.engine.settings import learn_secrets
+    from chatstream.engine.resolve import learn_secrets
     from chatstream.flow import drive
     from chatstream.redact import redact
     from chatstream.sinks import sink_class
@@ -34,7 +34,7 @@ def report(error: ChatstreamError, arguments: Sequence[str]) -> int:
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in own and not isinstance(error, OutputError):
         try:
-            drive(failed(error, CancelToken()), sink_class("jsonl")(Output(1)))
+            drive(failed(error).arrivals, sink_class("jsonl")(Output(1)))
         except BrokenPipeError:  # nobody reads it; the status tells
             pass
         except OSError as full:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chatstream.errors import ChatstreamError
 from chatstream.events import Image
-from chatstream.sinks.words import one_line
+from chatstream.sinks.words import MAX_URL_CHARACTERS, one_line
 from chatstream.terminal.saving import Out, encoded, save_new
 
 _ENDINGS = {
@@ -31,7 +31,6 @@ _ENDINGS = {
     "image/webp": ".webp",
 }
 _UNKNOWN = ".bin"
-_LONGEST_URL = 4096
 
 
 def save_images(images: Sequence[Image], folder: Path, out: Out) -> None:
@@ -42,7 +41,7 @@ def save_images(images: Sequence[Image], folder: Path, out: Out) -> None:
     for number, image in enumerate(images, 1):
         name = f"image-{number}"
         if not image.data and image.url:
-            out(f"{name} was not fetched: {one_line(image.url, _LONGEST_URL)}")
+            out(f"{name} was not fetched: {one_line(image.url, MAX_URL_CHARACTERS)}")
         elif not image.data:
             failed.append(f"{name} came without data")
         elif (data := decoded(image.data)) is not None:

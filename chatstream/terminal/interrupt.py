@@ -10,6 +10,8 @@
 4. A signal that is ignored when we start stays ignored: `nohup`, and a shell's background jobs.
 5. Any other signal that ends a process does to us what it does to every process. Where a terminal
    is to be put back this is done first.
+6. Where Ctrl+C ends one answer of a program that goes on (`ends="answer"`), a second one does
+   nothing more: the first has shut the sockets down.
 
 What runs in a handler takes no lock and starts no thread: `CancelToken.cancel` sets an attribute
 and shuts sockets down, the five seconds are an interval timer of the kernel. Python runs handlers
@@ -25,12 +27,15 @@ import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
+from typing import Literal
 
 from chatstream.cancel import CancelToken
 from chatstream.errors import Cancelled, HungUp, Terminated
 
-GRACE = 5.0
+GRACE_SECONDS = 5.0
 """Seconds for the graceful end."""
+
+Ends = Literal["program", "answer"]
 
 _REASONS: dict[int, Callable[[], Cancelled]] = {
     signal.SIGINT: partial(Cancelled, "stopped"),
@@ -59,8 +64,13 @@ def _nothing() -> None:
 
 
 @contextlib.contextmanager
-def interrupts(token: CancelToken, restore: Callable[[], None] = _nothing) -> Iterator[None]:
+def interrupts(
+    token: CancelToken, restore: Callable[[], None] = _nothing, *, ends: Ends = "program"
+) -> Iterator[None]:
     """Signals cancel `token` while this is open. For the main thread.
+
+    `ends` says what Ctrl+C is for. Where it ends one answer of a program that goes on afterwards,
+    it never ends the process; the other signals do.
 
     `restore` is called before the process ends at once. It must neither wait nor raise. One
     `interrupts` may be inside another, for the same token, with a `restore` of its own.
@@ -72,7 +82,7 @@ def interrupts(token: CancelToken, restore: Callable[[], None] = _nothing) -> It
         if handler is not signal.SIG_IGN or number == _ALARM  # which times the grace
     }
     outermost = not any(type(handler) is _Handler for handler in previous.values())
-    handle = _Handler(token, restore)
+    handle = _Handler(token, restore, ends)
     for number in previous:
         signal.signal(number, handle)
     if restore is not _nothing:
@@ -92,15 +102,18 @@ def interrupts(token: CancelToken, restore: Callable[[], None] = _nothing) -> It
 class _Handler:
     """What the signals do."""
 
-    def __init__(self, token: CancelToken, restore: Callable[[], None]) -> None:
+    def __init__(self, token: CancelToken, restore: Callable[[], None], ends: Ends) -> None:
         self._token = token
         self._restore = restore
+        self._ends = ends
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         reason = self._token.reason
-        if reason is None:
+        if self._ends == "answer" and number == signal.SIGINT:
+            self._token.cancel(_REASONS[number]())  # which keeps the first reason
+        elif reason is None:
             if _ALARM is not None:
-                signal.setitimer(signal.ITIMER_REAL, GRACE)
+                signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
             self._token.cancel(_REASONS[number]())
         elif number != _HANG_UP:
             force(reason.exit_status, self._restore)

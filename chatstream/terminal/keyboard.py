@@ -1,9 +1,9 @@
 """The terminal that the user types on: single keys are for us, everything else is for the shell.
 
-1. A key counts when it comes alone: nothing else waits to be read, and nothing follows for `ALONE`
-   seconds. So a command that is typed during an answer is no key, and neither is a paste or what
-   a function key sends. A command whose first letter is one of our keys, typed more slowly than
-   that, loses this letter.
+1. A key counts when it comes alone: nothing else waits to be read, and nothing follows for
+   `ALONE_SECONDS`. So a command that is typed during an answer is no key, and neither is a
+   paste or what a function key sends. A command whose first letter is one of our keys, typed more
+   slowly than that, loses this letter.
 2. What is not a key is type-ahead. It is never read, only counted, so it waits in the terminal's
    own queue until the shell reads it. While it waits, no key can be seen behind it; Ctrl+C and
    Ctrl+Z are signals and still work.
@@ -34,10 +34,10 @@ if sys.platform != "win32":
     import fcntl
     import termios
 
-ALONE = 0.2
+ALONE_SECONDS = 0.2
 """Seconds without another key; people who type a word are faster."""
 
-QUEUE = 2048
+QUEUE_BYTES = 2048
 """Bytes that may wait. The queue of Linux holds 4095, and Ctrl+C would wait behind a full one."""
 
 
@@ -147,7 +147,7 @@ class Keyboard:
             return
         with contextlib.suppress(OSError):  # BlockingIOError: that was all
             # Read, because on Linux tcflush does not let in what has found no room so far.
-            while _in_foreground(self._terminal) and os.read(self._terminal, 2 * QUEUE):
+            while _in_foreground(self._terminal) and os.read(self._terminal, 2 * QUEUE_BYTES):
                 pass
 
     def restore(self) -> None:
@@ -179,7 +179,7 @@ class Keyboard:
         if (reply := self._reply) and (waiting > 1 or (waiting and reply.begun)):
             self.give_back(self._without_reply(terminal, reply))
             waiting = _waiting(terminal)
-        if waiting > QUEUE:
+        if waiting > QUEUE_BYTES:
             self._lost = True
         if waiting > 1 and self._lost:
             self.discard()
@@ -189,14 +189,14 @@ class Keyboard:
             self._since = None
         elif self._since is None:
             self._since = self._clock()
-        elif self._clock() - self._since >= ALONE:
+        elif self._clock() - self._since >= ALONE_SECONDS:
             self._since = None
             return chr(_read(terminal, 1)[0])
         return ""
 
     def _without_reply(self, terminal: int, reply: Reply) -> bytes:
         """Read everything; what is not the reply."""
-        typed = reply.feed(_read(terminal, 2 * QUEUE))
+        typed = reply.feed(_read(terminal, 2 * QUEUE_BYTES))
         if reply.whole:
             self._reply = None
         return typed

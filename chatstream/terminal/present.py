@@ -8,7 +8,6 @@
 """
 
 import contextlib
-import gc
 import io
 import os
 import sys
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, TextIO, cast
 
 from chatstream.cancel import CancelToken
+from chatstream.collector import settle
 from chatstream.engine.settings import Settings, When
 from chatstream.errors import Cancelled, ConfigError, OutputError, UsageError
 from chatstream.events import Content, Terminal
@@ -200,9 +200,7 @@ def show(events: Iterator[Arrival], sink: Sink, token: CancelToken) -> int:
         nonlocal terminal
         try:
             for arrival in events:
-                if not gc.isenabled():  # the start is over, see __main__
-                    gc.freeze()
-                    gc.enable()
+                settle()
                 if arrival.events and isinstance(last := arrival.events[-1], Terminal):
                     terminal = last
                 yield arrival

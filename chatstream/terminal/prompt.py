@@ -6,7 +6,7 @@
 2. Standard input is read to its end, unless it is a terminal that nobody has named. When nothing
    comes for a while we say once that we are waiting.
 3. Standard input that cannot be read (`nohup` leaves one) counts as empty beside a question.
-4. `MOST` bounds all that is read together, and reading stops there.
+4. `MAX_BYTES` bounds all that is read together, and reading stops there.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chatstream.cancel import SLICE, CancelToken
-from chatstream.clock import Clock, Deadline, monotonic
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS, Clock, Deadline, monotonic
 from chatstream.errors import UsageError
 from chatstream.sinks.notes import standard_error
 from chatstream.text import STANDARD_INPUT, argument, decoded
 from chatstream.wording import encodable
 
-MOST = 64 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 """Bytes of a question with all that is fed to it: far beyond what any model takes."""
 
-PATIENCE = 2.0
+NOTICE_SECONDS = 2.0
 """Seconds of silence before we say what we are waiting for."""
 
 _NAMES = {"/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"}
@@ -91,7 +91,7 @@ class _Feed:
         self._encoding = encoding
         self._tell = tell
         self._clock = clock
-        self._left = MOST
+        self._left = MAX_BYTES
 
     def file(self, path: Path) -> str:
         """The text of a file, without line ends at its end."""
@@ -130,11 +130,11 @@ class _Feed:
         It waits in slices: Python restarts a read that Ctrl+C interrupts.
         """
         descriptor, data = sys.stdin.fileno(), bytearray()
-        patience, told = Deadline(PATIENCE, self._clock), False
+        patience, told = Deadline(NOTICE_SECONDS, self._clock), False
         try:
             while len(data) <= self._left:
                 self._token.check()
-                if os.name == "posix" and not select.select([descriptor], [], [], SLICE)[0]:
+                if os.name == "posix" and not select.select([descriptor], [], [], POLL_SECONDS)[0]:
                     if not told and patience.passed:
                         told = True
                         self._tell(f"waiting for {_STDIN}; Ctrl+D ends it{way_out}")
@@ -146,7 +146,7 @@ class _Feed:
                 if not part:
                     break
                 data += part
-                patience = Deadline(PATIENCE, self._clock)
+                patience = Deadline(NOTICE_SECONDS, self._clock)
         except OSError as error:
             kind = UsageError if data else _Unreadable
             raise kind(f"{_STDIN} cannot be read: {error.strerror}") from error
@@ -154,8 +154,8 @@ class _Feed:
 
     def _text(self, data: bytes | bytearray, name: str) -> str:
         if len(data) > self._left:
-            what = name if self._left == MOST else "the question with all its files"
-            raise UsageError(f"{what} is larger than the limit of {MOST // 1024**2} MiB")
+            what = name if self._left == MAX_BYTES else "the question with all its files"
+            raise UsageError(f"{what} is larger than the limit of {MAX_BYTES // 1024**2} MiB")
         self._left -= len(data)
         return decoded(bytes(data), name, self._encoding).rstrip("\n")
 

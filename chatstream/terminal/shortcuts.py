@@ -27,8 +27,8 @@ import sys
 from collections.abc import Iterator
 from types import FrameType
 
-from chatstream.cancel import SLICE, CancelToken
-from chatstream.clock import Clock, monotonic
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.errors import Cancelled
 from chatstream.flow import Arrival, Key, Pressed, Stage, close
 from chatstream.terminal.interrupt import give_screen_back
@@ -127,7 +127,7 @@ class _Keys:
                 yield from self._job_control()
                 if self._clock() >= due:  # a quick answer has thousands of arrivals a second
                     yield from self._look()
-                    due = self._clock() + SLICE / 2
+                    due = self._clock() + POLL_SECONDS / 2
                 yield arrival
         finally:
             close(events)
@@ -145,7 +145,7 @@ class _Keys:
                 yield from self._press(" ")
                 return
             yield Arrival()
-            self._token.sleep(SLICE)
+            self._token.sleep(POLL_SECONDS)
             yield from self._job_control()
 
     def _press(self, key: str) -> Iterator[Arrival]:

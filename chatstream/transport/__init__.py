@@ -1,7 +1,8 @@
 """The only outbound socket: one HTTP exchange as a generator of what happens.
 
 requests and urllib3 are used here and nowhere else, and their errors become ours here. They are
-imported when a name of `exchange` is first used: a connection may begin before that (`ahead`).
+imported when a name from `exchange` is first used, because a connection may begin earlier
+(`ahead`).
 """
 
 from __future__ import annotations

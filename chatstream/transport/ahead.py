@@ -1,11 +1,11 @@
-"""A connection that begins before the request is there: while `requests` is still imported.
+"""A connection that begins before there is a request: while `requests` is still being imported.
 
 1. It goes where the request will go: to the server, with TLS where the address says so, or to the
    HTTP proxy, as far as TCP. Where a proxy may be named, `proxies` is asked first, which imports
-   requests. A SOCKS proxy, and one that is spoken to in TLS, is left to the request.
-2. The request takes it over whatever became of it: an open connection, one that is still being
-   made, or the failure. What nobody wants any more is not taken: a connection that the server has
-   closed, and a failure that is older than `FRESH`. The request then makes its own connection.
+   requests. A SOCKS proxy, or a proxy that is reached over TLS, is left to the request.
+2. The request takes over whatever came of it: an open connection, one that is still being made,
+   or the failure. It does not take what is stale: a connection that the server has closed, or a
+   failure that is older than `FRESH_SECONDS`. The request then makes its own connection.
 3. `Ahead.shutdown()`, from any thread or signal handler, ends it; `Ahead.close()` also closes what
    nobody has taken, as does the garbage collector. Its thread is a daemon: no process waits for it.
 4. Certificates come first: where they cannot be read, nobody is contacted.
@@ -31,14 +31,14 @@ from chatstream.clock import monotonic
 from chatstream.inbox import Empty, Inbox
 from chatstream.transport.dial import Guard, dial
 
-FRESH = 1.0
-"""Seconds for which a failure counts for a request that comes after it."""
+FRESH_SECONDS = 1.0
+"""How long a failure also counts for a request that comes after it."""
 
-ENDING = 0.2
-"""Seconds that are waited for a thread that has been told to end."""
+ENDING_SECONDS = 0.2
+"""How long to wait for a thread after it was asked to end."""
 
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy"}
-_FOREVER = 1e6
+_FOREVER_SECONDS = 1e6
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -101,10 +101,10 @@ class Ahead:
         Waits, and is called once. Raises as `dial`, and `ssl.SSLError`.
         """
         began = monotonic()
-        outcome = self._outcome.get(_FOREVER)
+        outcome = self._outcome.get(_FOREVER_SECONDS)
         self._guard.close()
         if isinstance(outcome, _Failed):
-            if self._guard.dead or began - outcome.at < FRESH:
+            if self._guard.dead or began - outcome.at < FRESH_SECONDS:
                 raise outcome.error
             return None
         if outcome is None or (outcome.goal == goal and _is_open(outcome.sock)):
@@ -117,14 +117,14 @@ class Ahead:
         self._guard.shutdown()
 
     def close(self) -> None:
-        """Close what nobody has taken, now or when it comes about. Idempotent.
+        """Close what nobody has taken, now or as soon as it exists. Idempotent.
 
         Waits for the thread, which a shutdown ends at once, unless it looks up a name: a process
         that ends while another thread leaves OpenSSL may crash.
         """
         self.shutdown()
         self._discard()
-        self._thread.join(ENDING)
+        self._thread.join(ENDING_SECONDS)
 
     def __del__(self) -> None:  # perhaps on the thread itself
         self.shutdown()

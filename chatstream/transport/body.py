@@ -1,12 +1,12 @@
 """Body framing without any I/O: chunks, lengths and compression, fed as bytes arrive.
 
 Every framing has `feed(data) -> bytes`, which returns all the payload that `data` brings, and
-tells in `ended` whether the body is whole. A body that ends before that was cut. A framing that
-cannot be read is told in `broken`, so that the payload before it is not lost.
+reports in `ended` whether the body is whole. A body that ends before that was cut. A framing that
+cannot be read is reported in `broken`, so that the payload before it is not lost.
 
-`unpack` takes off a compression. What it is, the bytes decide and not its name: servers and
-proxies write `none` or `utf-8`, keep the name of what they have already decoded, or name twice
-what they did once.
+`unpack` removes a compression. The bytes decide which one it is, not its name: servers and proxies
+write `none` or `utf-8`, keep the name of a coding that they have already removed, or name twice
+what they applied once.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ T = TypeVar("T")
 _BROKEN = "the server sent a broken chunked body"
 _LINE_END = b"\r\n"
 _NO_SIZE = re.compile(rb"\r\n[^;\n]*[{\[<:]")  # how answers begin, and no size before an extension
-_MAX_SIZE_LINE = 4096  # a chunk-size line with extensions; http.client allows 64 KiB for all of it
+_MAX_SIZE_LINE_BYTES = 4096  # a chunk size with extensions; http.client allows 64 KiB for all of it
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = zlib.MAX_WBITS | 16
 _ZLIB = 0x78  # the first byte of nearly all zlib streams
-_TELLING = 16  # bytes that are text by chance in one of a million compressed bodies
-_MAX_INFLATED = 1024 * 1024  # a piece of inflated text handed on at once; keeps memory flat
+_PROBE_BYTES = 16  # bytes that are text by chance in one of a million compressed bodies
+_MAX_INFLATED_BYTES = 1024 * 1024  # a piece of inflated text handed on at once; keeps memory flat
 
 
 class Framing(Protocol):
@@ -75,7 +75,7 @@ class Chunked:
             found = find(b"\n", at + 2)
             if found < 0:
                 self._held = data[at:]
-                if len(self._held) > _MAX_SIZE_LINE or _NO_SIZE.match(self._held):
+                if len(self._held) > _MAX_SIZE_LINE_BYTES or _NO_SIZE.match(self._held):
                     self._break(data)
                 break
             size = _chunk_size(data[at:found])
@@ -178,7 +178,7 @@ def unpack(items: Iterator[bytes | T], coding: str) -> Iterator[bytes | T]:
 
 
 class Inflater:
-    """gzip or deflate, decoded as it comes. `window` is what zlib must be told of the format."""
+    """gzip or deflate, decoded as it comes. `window` is what zlib has to know about the format."""
 
     def __init__(self, window: int) -> None:
         self._inflate = zlib.decompressobj(window)
@@ -191,11 +191,11 @@ class Inflater:
                 data = self._begin + data
                 self._begin = data[:1]
                 if len(data) < 2 or not data.startswith(_GZIP):
-                    return  # no further member: what follows the text is not its
+                    return  # no further member: what follows is not part of the text
                 self._begin = b""
                 self._inflate = zlib.decompressobj(_GZIP_WINDOW)
             try:
-                text = self._inflate.decompress(data, _MAX_INFLATED)
+                text = self._inflate.decompress(data, _MAX_INFLATED_BYTES)
             except zlib.error as error:
                 raise ProtocolError(f"the compressed body is broken: {error}") from error
             if text:
@@ -204,20 +204,20 @@ class Inflater:
                 data = self._inflate.unused_data
                 continue
             data = self._inflate.unconsumed_tail
-            if not data and len(text) < _MAX_INFLATED:  # else more may wait inside
+            if not data and len(text) < _MAX_INFLATED_BYTES:  # else more may wait inside
                 return
 
 
 def _window_bits(data: bytes, coding: str) -> int | None:
-    """What zlib must be told of these bytes; 0: they are text; None: too few to tell.
+    """What zlib has to know about these bytes; 0: they are text; None: too few bytes to decide.
 
-    gzip and zlib have a head. The bare deflate that some servers send has none, like brotli: a
-    beginning that is no text is deflate where the server says so, and else an error.
+    gzip and zlib have a header. The bare deflate that some servers send has none, and neither has
+    brotli: a beginning that is not text is deflate if the server says so, and otherwise an error.
     """
     if len(data) < 2:
         return None
-    if _is_text(data[:_TELLING]):
-        return 0 if len(data) >= _TELLING else None
+    if _is_text(data[:_PROBE_BYTES]):
+        return 0 if len(data) >= _PROBE_BYTES else None
     if data.startswith(_GZIP):
         return _GZIP_WINDOW
     deflated = "deflate" in coding
@@ -230,7 +230,7 @@ def _window_bits(data: bytes, coding: str) -> int | None:
 
 
 def _is_text(data: bytes) -> bool:
-    """Whether it begins as UTF-8 text does; the last character may be cut."""
+    """Whether it begins like UTF-8 text; the last character may be cut."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(data)
     except UnicodeDecodeError:

@@ -31,7 +31,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
-from chatstream.clock import monotonic
+from chatstream.clock import POLL_SECONDS, monotonic
 from chatstream.errors import ChatstreamError, Truncated
 from chatstream.inbox import Empty, Inbox
 from chatstream.timing import Trace
@@ -41,16 +41,13 @@ from chatstream.transport.dial import OPTIONS, Guard, dial
 from chatstream.transport.head import body_length, read_head
 from chatstream.transport.proxies import Proxy
 
-TICK = 0.1
-"""Seconds: the longest that a reader is without control, so the pace of spinners and limits."""
-
-_RECEIVE = 64 * 1024
+_RECEIVE_BYTES = 64 * 1024
 
 _current = threading.local()  # .handle: the exchange that this thread opens a connection for
 
 
 class SocketHandle(Guard):
-    """One exchange's sockets, and its `trace`. `inbox` takes what the opening thread tells.
+    """One exchange's sockets, and its `trace`. `inbox` takes what the opening thread reports.
 
     `ahead` is a connection that was begun before the exchange, for its first request.
     """
@@ -89,11 +86,11 @@ class SocketHandle(Guard):
     def wait(self) -> Any:
         """What the opening thread says within a tick: a response, an exception, or None."""
         with contextlib.suppress(Empty):
-            return self.inbox.get(TICK)
+            return self.inbox.get(POLL_SECONDS)
         return None
 
     def answer(self, item: requests.Response | Exception) -> None:
-        """What became of the request. A response that nobody waits for any more is closed."""
+        """Hand over the result of the request; close a response that nobody waits for any more."""
         self.inbox.put(item)
         if self.dead:
             self.discard()
@@ -131,15 +128,15 @@ class SocketHandle(Guard):
         """What was received together with the head; from here on the socket is read directly."""
         held = b""
         sock.settimeout(0)
-        with contextlib.suppress(OSError):  # nothing there, or an error that recv tells again
+        with contextlib.suppress(OSError):  # nothing there, or an error that recv reports again
             held = file.peek()
-        sock.settimeout(TICK)
+        sock.settimeout(POLL_SECONDS)
         return file.read(len(held)) if held else b""
 
     def receive(self, sock: socket.socket) -> bytes | None:
         """What has arrived; b"" at the end; None if nothing came in time. Raises `OSError`."""
         try:
-            return sock.recv(_RECEIVE)
+            return sock.recv(_RECEIVE_BYTES)
         except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             return None
 
@@ -242,7 +239,7 @@ class Body(http.client.HTTPResponse):
 
 
 class _Reachable(HTTPConnection):
-    """Tells its handle of the socket, of the request sent, and of the response."""
+    """Reports the socket, the sent request and the response to its handle."""
 
     response_class = Body
 
@@ -297,7 +294,7 @@ class _Reachable(HTTPConnection):
         trace = handle.trace
         if isinstance(self.sock, ssl.SSLSocket) and trace.tls is None:
             trace.tls = monotonic() - began - (trace.dns or 0.0) - (trace.tcp or 0.0)
-        trace.sent = None  # what a tunnel was asked for is no part of the request
+        trace.sent = None  # what a tunnel was asked for is not part of the request
 
     def _take_secured(self, handle: SocketHandle) -> bool:
         """Whether there is a connection in TLS already, so that nothing is left to do."""

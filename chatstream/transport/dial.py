@@ -2,8 +2,8 @@
 
 1. `look_up` keeps the order of the resolver (RFC 6724) and takes the address families in turn, so
    that a dead family delays the other by one attempt only. An address counts once.
-2. `race` starts an attempt every `STAGGER` seconds, or as soon as one fails. The first connection
-   wins and the others are closed. One limit holds for all of them.
+2. `race` starts an attempt every `STAGGER_SECONDS`, or as soon as one fails. The first
+   connection wins and the others are closed. One limit holds for all of them.
 3. A `Guard` knows every socket before it connects. `Guard.shutdown()`, from any thread or signal
    handler, ends the race at once; a name look-up cannot be interrupted, and nothing is dialled
    after it.
@@ -26,11 +26,13 @@ import msgspec
 from chatstream.addresses import is_loopback
 from chatstream.clock import Clock, Deadline, monotonic
 
-STAGGER = 0.25
+_LONGEST_LABEL = 63  # characters of a part of a name (RFC 1035, 2.3.4)
+
+STAGGER_SECONDS = 0.25
 """Seconds between two attempts, section 8's Connection Attempt Delay."""
 
-# A peer that vanished (a laptop that slept, a cable that was pulled) is found out within a
-# minute, also where there is no limit on silence. Not every platform has the three times.
+# A peer that vanished (a laptop that slept, a cable that was pulled) is detected within a
+# minute, even if there is no limit on silence. Not every platform has the three times.
 OPTIONS = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -48,7 +50,7 @@ _NO_ROUTE = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
 class Address(msgspec.Struct, frozen=True):
-    """One address of a host, as `socket.getaddrinfo` tells it."""
+    """One address of a host, as `socket.getaddrinfo` gives it."""
 
     family: int
     kind: int
@@ -65,9 +67,9 @@ class Connected(msgspec.Struct, frozen=True):
 
 
 class NobodyThere(OSError):
-    """Every address refuses, or the name leads nowhere.
+    """Every address refuses, or the name has no address.
 
-    `here`: on this machine. `named`: the name has an address.
+    `here`: it is this machine. `named`: the name has an address.
     """
 
     def __init__(self, cause: OSError, *, here: bool, named: bool) -> None:
@@ -76,7 +78,7 @@ class NobodyThere(OSError):
 
 
 class Guard:
-    """Ends what blocks on its sockets. `dead` once it has been told to.
+    """Ends what blocks on its sockets. `dead` once it was shut down.
 
     It works on duplicates of the sockets: a TLS wrapper takes the original over, and calling
     `shutdown` on the wrapper while another thread reads would pull its state away under the reader.
@@ -121,7 +123,7 @@ def dial(host: str, port: int, limit: float | None, guard: Guard) -> Connected:
     """A connection to `host`, within `limit` seconds; None is no limit.
 
     `host` is a name or an address, also an IPv6 one with a zone. The socket has `limit` as its
-    timeout. Raises `NobodyThere`, `TimeoutError`, and `OSError` for the most telling failure.
+    timeout. Raises `NobodyThere`, `TimeoutError`, and `OSError` for the most informative failure.
     """
     began = monotonic()
     deadline = Deadline(limit)
@@ -135,11 +137,22 @@ def dial(host: str, port: int, limit: float | None, guard: Guard) -> Connected:
 def look_up(host: str, port: int) -> list[Address]:
     """The addresses of a host in the order in which they are tried. Raises `NobodyThere`."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(_wire_name(host), port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         cause = error if isinstance(error, OSError) else socket.gaierror(str(error))
         raise NobodyThere(cause, here=is_loopback(host), named=False) from error
     return in_turn([Address(family, kind, proto, to) for family, kind, proto, _, to in found])
+
+
+def _wire_name(host: str) -> str | bytes:
+    """The host as `getaddrinfo` takes it soonest.
+
+    For a `str` Python imports its IDNA codec, a hundredth of a start, also where nothing has to be
+    encoded. A name whose labels do not fit is left to that codec, which refuses it.
+    """
+    labels = host.removesuffix(".").split(".")
+    fits = host.isascii() and all(0 < len(label) <= _LONGEST_LABEL for label in labels)
+    return host.encode() if fits else host
 
 
 def in_turn(addresses: Sequence[Address]) -> list[Address]:
@@ -155,10 +168,10 @@ def race(
     addresses: Sequence[Address],
     deadline: Deadline,
     guard: Guard,
-    stagger: float = STAGGER,
+    stagger: float = STAGGER_SECONDS,
     clock: Clock = monotonic,
 ) -> socket.socket:
-    """The first connection that comes about. Raises as `dial`."""
+    """The first connection that succeeds. Raises as `dial`."""
     left = list(addresses)
     failures: list[OSError] = []
     running: list[socket.socket] = []
@@ -213,7 +226,7 @@ def _begin(address: Address, guard: Guard) -> tuple[socket.socket, bool]:
 
 
 def _ended(running: Sequence[socket.socket], seconds: float | None) -> list[socket.socket]:
-    """The sockets whose attempt is over, or comes to its end within this time; None: whenever."""
+    """The sockets whose attempt is over, or ends within this time; None: no limit."""
     with selectors.DefaultSelector() as selector:
         for sock in running:
             selector.register(sock, selectors.EVENT_WRITE)

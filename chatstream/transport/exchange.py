@@ -2,13 +2,13 @@
 
 1. The request is opened on a thread of its own, so that name look-up, connect, TLS and a server
    that loads its model for minutes never take control from the reader: it yields a `Tick` at
-   least every `TICK` seconds, and once at the moment the request is on the wire. The body is
-   read by the reader itself.
+   least every `POLL_SECONDS`, and once at the moment the request is on the wire. The body is read
+   by the reader itself.
 2. A cancel ends the exchange at once, wherever it is; the reader then raises the token's reason.
 3. When the generator is closed or ends, the connection goes back to the pool if the body was
    read to its end, and is shut down otherwise: servers stop generating when we hang up.
 4. `proxies` says which proxy is used, `trust` whose certificates are accepted. `.netrc` is not
-   read, it would replace the key.
+   read, because it would replace the key.
 5. No redirect leads to another origin, with or without a key, and none turns a POST into a GET.
 """
 
@@ -39,10 +39,10 @@ from chatstream.errors import (
 )
 from chatstream.redact import mask_headers, show_url
 from chatstream.transport import proxies, trust
-from chatstream.transport.ahead import ENDING, Ahead
+from chatstream.transport.ahead import ENDING_SECONDS, Ahead
 from chatstream.transport.body import unpack
 from chatstream.transport.causes import causes, innermost
-from chatstream.transport.connection import TICK, Body, SocketHandle, make_reachable
+from chatstream.transport.connection import Body, SocketHandle, make_reachable
 from chatstream.transport.dial import NobodyThere
 from chatstream.transport.head import codings
 
@@ -238,7 +238,7 @@ class Transport:
                 yield Tick(handle.connected)
         except BaseException:
             handle.shutdown()
-            opening.join(ENDING)  # as `Ahead.close` does, and why
+            opening.join(ENDING_SECONDS)  # as `Ahead.close` does, and why
             raise
 
     def _send(self, call: Call, handle: SocketHandle) -> None:
@@ -387,4 +387,4 @@ def _late(where: str, connect: float | None, handle: SocketHandle) -> TimedOut:
     return late
 
 
-__all__ = ["TICK", "Call", "Head", "Tick", "Transport"]
+__all__ = ["Call", "Head", "Tick", "Transport"]

@@ -2,8 +2,8 @@
 
 http.client refuses heads that other clients take: it skips interim responses of status 100 only,
 and allows no more than 100 header lines, which is a setting for the whole process. Here every
-interim response (1xx) but 101 is skipped, and all lines before the body count against `LIMIT`.
-A folded line belongs to the one before it; a line that is no header is left out.
+interim response (1xx) but 101 is skipped, and all lines before the body count against
+`MAX_HEAD_BYTES`. A folded line belongs to the one before it; a line that is no header is left out.
 
 RFC 9112: status line (4), field syntax (5), message body length (6.3).
 """
@@ -18,7 +18,7 @@ import msgspec
 
 from chatstream.errors import ProtocolError
 
-LIMIT = 256 * 1024
+MAX_HEAD_BYTES = 256 * 1024
 """Bytes of all lines before the body, those of interim responses included."""
 
 _HTTP = b"HTTP/"
@@ -27,7 +27,7 @@ _STATUS_LINE = re.compile(
 )
 _CLOSED = "the server closed the connection without an answer"
 _CUT = "the connection ended in the middle of the response head"
-_QUOTED = 60  # bytes of what is no HTTP that a message shows
+_QUOTED_BYTES = 60  # bytes of what is no HTTP that a message shows
 
 
 class ResponseHead(msgspec.Struct, frozen=True):
@@ -63,8 +63,8 @@ def body_length(headers: HTTPMessage) -> tuple[bool, int | None]:
     coded = codings(headers.get_all("Transfer-Encoding", []))
     if "chunked" in coded:
         return True, None
-    told = headers.get_all("Content-Length", [])
-    lengths = {text.strip() for line in told for text in line.split(",")}
+    announced = headers.get_all("Content-Length", [])
+    lengths = {text.strip() for line in announced for text in line.split(",")}
     values = {int(text) if re.fullmatch("[0-9]{1,18}", text) else None for text in lengths}
     length = values.pop() if len(values) == 1 else None
     if length is None or coded:
@@ -84,7 +84,7 @@ class _Lines:
 
     def __init__(self, file: BufferedReader) -> None:
         self._file = file
-        self._left = LIMIT
+        self._left = MAX_HEAD_BYTES
         self._begun = b""  # what was read of the next line already
 
     def expect_http(self) -> None:
@@ -115,7 +115,7 @@ class _Lines:
         self._left -= size
         if self._left < 0:
             raise ProtocolError(
-                f"the server's response head is longer than {LIMIT // 1024} KiB",
+                f"the server's response head is longer than {MAX_HEAD_BYTES // 1024} KiB",
                 hint="check what the server, or a proxy in front of it, puts into the headers",
             )
 
@@ -154,5 +154,5 @@ def _no_http(data: bytes) -> ProtocolError:
         return ProtocolError("the server speaks TLS, not plain HTTP", hint="use https:// for it")
     if data[3:4] == b"\x04" and data[:2] == b"\0\0":  # a SETTINGS frame
         return ProtocolError("the server speaks HTTP/2 only", hint=hint)
-    shown = ascii(data[:_QUOTED].strip().decode("latin-1"))
+    shown = ascii(data[:_QUOTED_BYTES].strip().decode("latin-1"))
     return ProtocolError(f"the server does not speak HTTP; it sent {shown}", hint=hint)

@@ -36,16 +36,15 @@ from chatstream.inbox import Empty
 from chatstream.timing import Receipt, Stopwatch, Trace
 from chatstream.transport.connection import SocketHandle
 from chatstream.transport.exchange import Call, Head, Tick, Transport
-from chatstream.transport.scheduling import take_short_turns
 from chatstream.transport.stamps import SPACE, Placing, ask, begin, stamp_in
 
-ROUND = 0.001
-"""Seconds that a round waits at most: so well it is known when a socket was last empty."""
+ROUND_SECONDS = 0.001
+"""The longest wait of a round, so the precision of when a socket was last empty."""
 
-LINGER = 0.05
-"""Seconds that the next request waits for the end of the body before it."""
+LINGER_SECONDS = 0.05
+"""How long the next request waits for the end of the body before it."""
 
-_RECEIVE = 256 * 1024
+_RECEIVE_BYTES = 256 * 1024
 _RTT = struct.Struct("68xI")  # linux/tcp.h: tcpi_rtt in struct tcp_info, in microseconds
 
 _Read = tuple[bytes | OSError, Receipt]
@@ -63,19 +62,18 @@ class Meter:
         self._looked = 0.0  # what the round before did not find ready was empty then
         self._stamping = begin() if kernel else None
         self.kernel = self._stamping is not None
-        take_short_turns()
 
     def wait(self) -> None:
         """Take what has come, or comes within a round, for every exchange."""
         for _ in range(self._joining.qsize()):
             self._watch(self._joining.get())
         looked = monotonic()
-        ready = self._selector.select(ROUND)
+        ready = self._selector.select(ROUND_SECONDS)
         for key, _ in ready:
             self.read(key.data)
             key.data.ready_in = self._round
         # The kernel has looked after it was asked; if it found nothing, after the whole round.
-        self._looked = looked if ready else looked + ROUND
+        self._looked = looked if ready else looked + ROUND_SECONDS
         self._round += 1
 
     def read(self, handle: MeteredLane) -> None:
@@ -96,7 +94,7 @@ class Meter:
             handle.reads.put((data, Receipt(moment, read, handle.empty_at, size, at is not None)))
             if not size:
                 self.leave(handle)
-            if size >= _RECEIVE:  # there may be more
+            if size >= _RECEIVE_BYTES:  # there may be more
                 return
         handle.empty_at = began
 
@@ -115,7 +113,7 @@ class Meter:
             return
         try:
             self._selector.register(handle.sock, selectors.EVENT_READ, handle)
-        except KeyError:  # its number is that of a closed one that has not left yet
+        except KeyError:  # it has the number of a closed one that has not left yet
             self._joining.put(handle)
         except (ValueError, OSError):  # closed already, by the thread that opened it
             return
@@ -129,7 +127,6 @@ class Meter:
         self._selector.close()
         if self._stamping is not None:
             self._stamping.close()
-        take_short_turns(0)
 
     def __enter__(self) -> Self:
         return self
@@ -143,9 +140,9 @@ def _take(sock: socket.socket) -> tuple[bytes | OSError | None, int | None]:
     parts: list[bytes] = []
     try:
         if SPACE and type(sock) is socket.socket:
-            data, ancillary, _, _ = sock.recvmsg(_RECEIVE, SPACE)
+            data, ancillary, _, _ = sock.recvmsg(_RECEIVE_BYTES, SPACE)
             return data, stamp_in(ancillary)
-        while part := sock.recv(_RECEIVE):  # TLS may hold more than the socket tells
+        while part := sock.recv(_RECEIVE_BYTES):  # TLS may hold more than the socket reports
             parts.append(part)
     except (BlockingIOError, TimeoutError, ssl.SSLWantReadError):
         return b"".join(parts) or None, None
@@ -163,7 +160,7 @@ class MeteredLane(SocketHandle):
         super().__init__()
         self.sock: socket.socket | None = None
         self.watched = False
-        self.left = False  # nobody wants to know any more
+        self.left = False  # nobody is interested any more
         self.ready_in = 0  # the latest round that found something
         self.empty_at = 0.0
         self.reads: queue.SimpleQueue[_Read] = queue.SimpleQueue()
@@ -171,7 +168,7 @@ class MeteredLane(SocketHandle):
         self._clock = clock
         self._latest: Receipt | None = None  # of the bytes that were handed out last
         self._rest = b""  # bytes of that read that were not
-        self._settling = False  # what comes now is no part of the answer, and moves no clock
+        self._settling = False  # what comes now is not part of the answer and moves no clock
 
     @property
     def news(self) -> bool:
@@ -225,7 +222,7 @@ class MeteredLane(SocketHandle):
             self._clock.held = None
         elif data:
             self._note(self._latest)
-        else:  # the end: what is told only now has the time at which it was read
+        else:  # the end: what is only reported now has the time at which it was read
             self._clock.held = self._latest.at
         return data
 
@@ -263,12 +260,12 @@ class MeteredLane(SocketHandle):
         """Ask the kernel for its estimate, while there is a socket."""
         if self.sock is not None and hasattr(socket, "TCP_INFO"):
             with contextlib.suppress(OSError, struct.error):
-                told = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT.size)
-                self.trace.rtt = _RTT.unpack(told)[0] / 1e6
+                info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT.size)
+                self.trace.rtt = _RTT.unpack(info)[0] / 1e6
 
 
 class _Reader:
-    """Stands for the socket in http.client's eyes: it only makes a file of it."""
+    """Takes the place of the socket for http.client, which only makes a file of it."""
 
     def __init__(self, handle: MeteredLane, sock: socket.socket) -> None:
         self._handle = handle
@@ -284,7 +281,7 @@ class _Head(io.RawIOBase):
 
     def __init__(self, handle: MeteredLane, sock: socket.socket) -> None:
         super().__init__()
-        self.over = False  # the head is read; what comes now is not its
+        self.over = False  # the head is read; what comes now does not belong to it
         self._handle = handle
         self._file = sock.makefile("rb", buffering=0)
 
@@ -325,7 +322,7 @@ class Metered(Transport):
 
     @property
     def trace(self) -> Trace:
-        """That of the latest exchange."""
+        """The trace of the latest exchange."""
         return self._handle.trace
 
     @property
@@ -355,7 +352,7 @@ class Metered(Transport):
         if self._former is None:
             return
         handle, response = self._former
-        deadline = Deadline(LINGER)
+        deadline = Deadline(LINGER_SECONDS)
         assert handle.body is not None, "only an exchange with a body lingers"
         while not (reusable := handle.body.settle()) and handle.watched and not deadline.passed:
             yield Tick(connected=False)

@@ -37,10 +37,10 @@ from chatstream.transport.causes import causes, innermost
 _SOCKS = {"socks4", "socks4a", "socks5", "socks5h"}
 
 _TUNNEL_FAILED = r"Tunnel connection failed: (?P<words>(?P<status>\d{3})[^'\"]*)"
-"""How http.client words that a proxy refuses CONNECT."""
+"""http.client's words for a proxy that refuses CONNECT."""
 
 _MAY_PASS = {408, 425, 429, *range(500, 600)}
-"""What a proxy may answer to CONNECT and, a little later, not any more."""
+"""Answers to CONNECT that a proxy may no longer give a little later."""
 
 
 class Proxy(msgspec.Struct, frozen=True):
@@ -61,9 +61,10 @@ class Proxy(msgspec.Struct, frozen=True):
 def proxy_for(url: str, setting: Mapping[str, str] | None) -> Proxy | None:
     """The proxy for this URL; see the rules above.
 
-    `setting` has a proxy for each scheme, none if it is empty; None leaves it to the environment.
+    `setting` has a proxy for each scheme; an empty one means no proxy, and None leaves the choice
+    to the environment.
 
-    Raises `ConfigError` for a SOCKS proxy that cannot be used, `ValueError` for no URL.
+    Raises `ConfigError` for a SOCKS proxy that cannot be used, `ValueError` for what is not a URL.
     """
     if requests.utils.should_bypass_proxies(url, no_proxy=None):
         return None
@@ -145,13 +146,13 @@ def failure(error: BaseException, proxy: Proxy | None, url: str) -> ChatstreamEr
 
 def unreachable(error: BaseException, proxy: Proxy | None) -> ChatstreamError:
     """The failure where there is no connection to the proxy itself."""
-    told = ConnectError(
+    failure = ConnectError(
         f"{_named(proxy)} cannot be reached: {innermost(error)}",
         hint=f"check that it runs, and its address in {_source(proxy)}",
     )
     hopeless = ConnectionRefusedError, socket.gaierror, UnicodeError
-    told.retryable = not any(isinstance(cause, hopeless) for cause in causes(error))
-    return told
+    failure.retryable = not any(isinstance(cause, hopeless) for cause in causes(error))
+    return failure
 
 
 def no_connection(
@@ -166,7 +167,7 @@ def no_connection(
 
 
 def wants_password(proxy: Proxy | None, status: int | None = None) -> ChatstreamError:
-    """The failure where the proxy does not take who asks."""
+    """The failure where the proxy does not accept the user."""
     code = f" ({status})" if status else ""
     if proxy is not None and "@" in proxy.address:
         return ProxyRefused(

@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import socks
 
 from chatstream.clock import Deadline, monotonic
 from chatstream.errors import ChatstreamError, ConnectError, ProxyRefused, TimedOut
+from chatstream.timing import Trace
 from chatstream.transport.proxies import Proxy, no_connection, unreachable, wants_password
 
-if TYPE_CHECKING:
-    from chatstream.transport.connection import SocketHandle
-
-_PORT = 1080
+_DEFAULT_PORT = 1080
 """Where SOCKS proxies listen (RFC 1928)."""
 
 _MAY_PASS = ("0x01", "0x03", "0x04", "0x06", "0x5b")
-"""Replies of a proxy that may be another one a little later: RFC 1928, section 6, and SOCKS4."""
+"""Replies of a proxy that may differ a little later: RFC 1928, section 6, and SOCKS4."""
+
+
+class Handle(Protocol):
+    """What is needed of a `SocketHandle`."""
+
+    proxy: Proxy | None
+    trace: Trace
+
+    def opened(self, sock: socket.socket) -> None:
+        """Know this socket. Raises `OSError` if the handle has ended."""
 
 
 def dial(
@@ -31,7 +39,7 @@ def dial(
     host: str,
     port: int,
     *,
-    handle: SocketHandle,
+    handle: Handle,
     timeout: float | None,
     socket_options: Iterable[Any],
 ) -> socket.socket:
@@ -43,7 +51,7 @@ def dial(
     proxy = handle.proxy
     deadline = Deadline(timeout)
     began = monotonic()
-    place = (options["proxy_host"] or "").strip("[]"), options["proxy_port"] or _PORT
+    place = (options["proxy_host"] or "").strip("[]"), options["proxy_port"] or _DEFAULT_PORT
     try:
         found = socket.getaddrinfo(*place, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:

@@ -4,8 +4,9 @@ Linux stamps every packet that it receives, if a socket asks for it (`SO_TIMESTA
 kernel's Documentation/networking/timestamping.rst); `recvmsg` brings the stamp of the last byte
 that it returns. Stamps are wall-clock times. They are placed on the monotonic clock by their age
 at the moment of reading. After a step of the wall clock a stamp may be one from before it: then
-that distance of the clocks counts which puts it between the moment when the socket was last seen
-empty and its read; or none, and there is no stamp. So no step of the wall clock moves a sample.
+the distance between the clocks is used that puts the stamp between the moment when the socket was
+last seen empty and its read. If no distance does, there is no stamp. So no step of the wall clock
+moves a sample.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ _TIMESPEC = struct.Struct("ll")
 SPACE = socket.CMSG_SPACE(3 * _TIMESPEC.size) if hasattr(socket, "CMSG_SPACE") else 0
 """Bytes of ancillary data that a stamp takes."""
 
-_MOMENT = 0.001
+_MOMENT_SECONDS = 0.001
 
-_SETTLED = 1.0  # seconds after a step; by then all that was stamped before it has been read
+_SETTLED_SECONDS = 1.0  # after a step; by then all that was stamped before it has been read
 
-SLACK = 0.0002
+SLACK_SECONDS = 0.0002
 """Seconds by which a stamp may seem to lie outside of its bounds."""
 
 
@@ -46,7 +47,7 @@ def ask(sock: socket.socket) -> bool:
 
 
 def begin(seconds: float = 0.25) -> socket.socket | None:
-    """Make the kernel stamp, and see that it does: it begins some moments after it was asked.
+    """Make the kernel stamp, and check that it does: it begins some moments after it was asked.
 
     It stamps as long as the socket that is returned is open. None: there are no stamps here.
     """
@@ -60,7 +61,7 @@ def begin(seconds: float = 0.25) -> socket.socket | None:
             sock.send(b"?")
             if stamp_in(sock.recvmsg(1, SPACE)[1]) is not None:
                 return sock
-            time.sleep(_MOMENT)
+            time.sleep(_MOMENT_SECONDS)
     sock.close()
     return None
 
@@ -89,7 +90,7 @@ class Placing:
         self._stepped: float | None = None  # which was seen then
 
     def place(self, stamp: int, since: float, read: float) -> float | None:
-        """Monotonic seconds of a stamp that was read at `read`; None: it cannot be told.
+        """Monotonic seconds of a stamp that was read at `read`; None: it is not known.
 
         The socket was last seen empty at `since`. A stamp may be older: the kernel makes it
         before it hands the packet to its socket, and a machine may stop in between.
@@ -102,11 +103,11 @@ class Placing:
             self._distance, self._width = distance, width
         for known in (self._distance, self._before):
             at = (stamp - known) / 1e9
-            if since - SLACK <= at <= read + SLACK:
+            if since - SLACK_SECONDS <= at <= read + SLACK_SECONDS:
                 return min(at, read)
         at = (stamp - self._distance) / 1e9
-        settled = self._stepped is None or read - self._stepped > _SETTLED
-        return at if settled and since - _SETTLED <= at <= read else None
+        settled = self._stepped is None or read - self._stepped > _SETTLED_SECONDS
+        return at if settled and since - _SETTLED_SECONDS <= at <= read else None
 
     def _look(self) -> tuple[int, int]:
         """How far the wall clock is ahead of the monotonic one, and how sure that is, in ns.

@@ -1,4 +1,4 @@
-"""Whom to trust: the TLS context of every connection, and why a secure connection failed.
+"""Trust: the TLS context of every connection, and why a secure connection failed.
 
 The certificates come from the first of these that is given:
 
@@ -10,8 +10,8 @@ The certificates come from the first of these that is given:
    elsewhere OpenSSL reads the files that the distribution maintains.
 5. certifi, where the system has no store: a container without the package ca-certificates.
 
-What is named and cannot be used is a `ConfigError`: other certificates than those that were
-named would trust servers that nobody meant to trust.
+Certificates that are named and cannot be used are a `ConfigError`: to use others instead would
+mean to trust servers that the user did not choose.
 
 requests and urllib3 are not imported here: a connection may be made before they are.
 """
@@ -69,7 +69,7 @@ _REFUSED = {  # X509_V_ERR_…: what is wrong with the certificate, and what to 
 }
 
 _NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
-"""What OpenSSL says of bytes that are no TLS; which of them depends on its version."""
+"""What OpenSSL says about bytes that are not TLS; which of them depends on its version."""
 
 
 def tls_context(ca_file: str | None = None) -> ssl.SSLContext:
@@ -94,8 +94,8 @@ def failure(error: BaseException, url: str) -> ChatstreamError:
     """The failure of a handshake with the server of `url`; most often for an `ssl.SSLError`."""
     where = show_url(url)
     if isinstance(error, ssl.SSLCertVerificationError):
-        told = error.verify_message or str(error)
-        what, hint = _REFUSED.get(error.verify_code, (f"is not accepted: {told}", _AUTHORITY))
+        detail = error.verify_message or str(error)
+        what, hint = _REFUSED.get(error.verify_code, (f"is not accepted: {detail}", _AUTHORITY))
         return TLSError(f"no secure connection to {where}: its certificate {what}", hint=hint)
     reason = getattr(error, "reason", None)
     if reason in _NO_TLS:
@@ -108,8 +108,8 @@ def failure(error: BaseException, url: str) -> ChatstreamError:
             f"the connection to {where} ended during the TLS handshake",
             hint=f"check the port; if it speaks plain HTTP, write {plain(where)}",
         )
-    told = reason.replace("_", " ").lower() if isinstance(reason, str) else str(error)
-    return TLSError(f"no secure connection to {where}: {told}")
+    detail = reason.replace("_", " ").lower() if isinstance(reason, str) else str(error)
+    return TLSError(f"no secure connection to {where}: {detail}")
 
 
 def plain(url: str) -> str:
@@ -135,7 +135,7 @@ def _named(ca_file: str | None) -> list[tuple[str, list[str]]]:
 
 
 def _load_named(context: ssl.SSLContext, name: str, places: Sequence[str]) -> None:
-    """Load each place that there is. Raises `ConfigError` where none is, and there is a name."""
+    """Load each place that there is. Raises `ConfigError` if places are named and none exists."""
     problem, loaded = "it names no file", False
     for place in filter(None, places):
         path = Path(os.path.expanduser(place))  # noqa: PTH111 - it never raises
@@ -174,7 +174,7 @@ def _is_hashed(folder: Path) -> bool:
 
 
 def _of_the_system() -> ssl.SSLContext:
-    """A context that trusts whom the system trusts."""
+    """A context that trusts what the system trusts."""
     if sys.platform in {"darwin", "win32"}:
         import truststore
 

@@ -5,12 +5,12 @@ Every decoder has the same two methods:
     feed(data)   the frames that `data` completes, in order; never waits for more
     feed_eof()   the frames that the end of the stream completes
 
-Frames do not depend on how the bytes are cut, and the work per byte is constant however they
-are. Raises `LineTooLong` past the safety limit.
+Frames do not depend on how the bytes are cut into reads, and neither does the work per byte, which
+is constant. Raises `LineTooLong` past the safety limit.
 """
 
-from chatstream.wire.lines import MAX_LINE, LineSplitter
+from chatstream.wire.lines import MAX_LINE_BYTES, LineSplitter
 from chatstream.wire.ndjson import NDJSONDecoder
 from chatstream.wire.sse import STRAY, SSEDecoder, SSEFrame
 
-__all__ = ["MAX_LINE", "STRAY", "LineSplitter", "NDJSONDecoder", "SSEDecoder", "SSEFrame"]
+__all__ = ["MAX_LINE_BYTES", "STRAY", "LineSplitter", "NDJSONDecoder", "SSEDecoder", "SSEFrame"]

@@ -1,7 +1,7 @@
 """Bytes to lines, incrementally.
 
-1. A line ends at CR, LF or CRLF, also when CR and LF come in different reads; at a CR the line
-   is out at once, without waiting for the LF. (`cr=False`: only at LF.)
+1. A line ends at CR, LF or CRLF, even when CR and LF come in different reads; after a CR the line
+   is returned at once, without waiting for the LF. (`cr=False`: only at LF.)
 2. Nothing else ends a line: not U+2028, U+2029, U+0085, VT or FF, which `str.splitlines` and
    the common `iter_lines` helpers split at.
 3. Only bytes are split, so a UTF-8 character is never cut.
@@ -17,7 +17,7 @@ from chatstream.errors import LineTooLong
 # A line is one JSON text. Real ones reach a few MiB (a base64 image, a whole tool result);
 # 16 MiB is far above those and far below what hurts the machine, so that a server that never
 # ends its line costs 16 MiB and not all memory.
-MAX_LINE = 16 * 1024 * 1024
+MAX_LINE_BYTES = 16 * 1024 * 1024
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
@@ -25,7 +25,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 class LineSplitter:
     """Lines without their ends. `limit` is the longest line, in bytes."""
 
-    def __init__(self, limit: int = MAX_LINE, *, cr: bool = True) -> None:
+    def __init__(self, limit: int = MAX_LINE_BYTES, *, cr: bool = True) -> None:
         self._limit = limit
         self._cr = cr
         self._after_cr = False  # the last byte was a CR: a LF that follows belongs to it

@@ -6,7 +6,7 @@ may lack its LF: whoever parses it decides whether it was whole. One BOM at the 
 
 from __future__ import annotations
 
-from chatstream.wire.lines import MAX_LINE, LineSplitter
+from chatstream.wire.lines import MAX_LINE_BYTES, LineSplitter
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -14,7 +14,7 @@ _BOM = b"\xef\xbb\xbf"
 class NDJSONDecoder:
     """Frames are the bytes of one JSON text, not parsed."""
 
-    def __init__(self, limit: int = MAX_LINE) -> None:
+    def __init__(self, limit: int = MAX_LINE_BYTES) -> None:
         self._lines = LineSplitter(limit, cr=False)
         self._first = True
 

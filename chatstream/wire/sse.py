@@ -1,12 +1,12 @@
 """Bytes to server-sent events, after the WHATWG rules for `text/event-stream`.
 
-1. UTF-8 whatever the headers say; bytes that are not become U+FFFD. One BOM at the start is
-   dropped, also when it is split over reads.
+1. The text is UTF-8, whatever the headers say; invalid bytes become U+FFFD. One BOM at the start
+   is dropped, even when it is split over reads.
 2. Lines end as in `lines.py`. An empty line dispatches; a line that starts with `:` is a comment;
    else the field name ends at the first `:`, and one space after it is dropped.
 3. `data` appends a line, `event` sets the type, `id` sets the id unless it holds U+0000, `retry`
    counts only when all digits. Other names are ignored.
-4. A dispatch without any `data` field makes no frame; the id it set stays.
+4. A dispatch without any `data` field makes no frame; the id that it set stays.
 5. The event that the end of the stream leaves unfinished is dropped.
 
 Servers of language models break these rules. A decoder that is `lenient` also reads what they
@@ -15,9 +15,9 @@ send, and differs from the rules in nothing else:
 6. Data that is a whole JSON object, or `[DONE]`, is an event even where the empty line is missing:
    when another event follows it at once, and at the end of the stream. Once a server has left out
    an empty line, such data is dispatched as soon as its line ends.
-7. A line that is no field makes a frame of its own whose event is `STRAY`: bare JSON, the words of
-   a proxy, a field that nobody knows. A field named `error`, which old llama.cpp servers report
-   failures with, makes one whose event is `error`.
+7. A line that is not a field makes a frame of its own whose event is `STRAY`: bare JSON, the words
+   of a proxy, an unknown field. A field named `error`, which old llama.cpp servers report failures
+   with, makes one whose event is `error`.
 8. Data that the end of the stream leaves unfinished is a frame whose event is `STRAY`.
 
 Comments make no frame either: `comments` counts them, since they prove that the peer lives.
@@ -31,7 +31,7 @@ import logging
 import msgspec
 
 from chatstream.errors import LineTooLong
-from chatstream.wire.lines import MAX_LINE, LineSplitter
+from chatstream.wire.lines import MAX_LINE_BYTES, LineSplitter
 
 STRAY = "stray line"
 """The event of a frame that is a line outside the rules; no event of a server holds a space."""
@@ -56,7 +56,7 @@ class SSEFrame(msgspec.Struct, frozen=True, gc=False):
 class SSEDecoder:
     """Frames of one stream. `limit`: the longest line, and the longest event, in bytes."""
 
-    def __init__(self, limit: int = MAX_LINE, *, lenient: bool = False) -> None:
+    def __init__(self, limit: int = MAX_LINE_BYTES, *, lenient: bool = False) -> None:
         self.comments = 0
         self._limit = limit
         self._lenient = lenient

@@ -28,18 +28,17 @@ import msgspec
 from chatstream.bench.result import OK, Client, Sample
 from chatstream.bench.selftest import (
     ARM,
-    GAP_P99,
-    KERNEL_P50,
-    KERNEL_P99,
-    SLACK,
-    USER_P50,
-    USER_P99,
+    GAP_P99_SECONDS,
+    KERNEL_P50_SECONDS,
+    KERNEL_P99_SECONDS,
+    SLACK_SECONDS,
+    USER_P50_SECONDS,
+    USER_P99_SECONDS,
     arrival_errors,
     found,
     gap_errors,
     p99,
     play,
-    quiet,
     sure_errors,
     true_stalls,
 )
@@ -47,6 +46,7 @@ from chatstream.bench.source import Source, Wires
 from chatstream.bench.truth import Log, Script, Truth
 from chatstream.bench.verdict import client_of
 from chatstream.cancel import CancelToken
+from chatstream.collector import resting
 from chatstream.engine.measuring import Measuring
 from chatstream.engine.settings import Settings
 from tests.bench.rig import Failed, Rig
@@ -131,7 +131,7 @@ def _wires(url: str, *, kernel: bool = True, ca_file: str | None = None) -> Meas
 
 def _play(server: Served, wires: Wires, asked: Sequence[tuple[Source, Script]]) -> Run:
     """Raises `Failed` when an answer is not whole."""
-    with quiet():
+    with resting():
         began, spent = time.monotonic(), time.process_time()
         samples = play(wires, asked, CancelToken())
         cpu = (time.process_time() - spent) / (time.monotonic() - began)
@@ -165,8 +165,8 @@ def _share(what: str, good: int, of: int) -> Row:
 def _one_stream(server: Served, rig: Rig) -> Iterator[Row]:
     script = Script(tokens=100 if rig.quick else 400, gap=0.005, first=0.05)
     for name, kernel, p50_limit, p99_limit in (
-        ("kernel", True, KERNEL_P50, KERNEL_P99),
-        ("user clock", False, USER_P50, USER_P99),
+        ("kernel", True, KERNEL_P50_SECONDS, KERNEL_P99_SECONDS),
+        ("user clock", False, USER_P50_SECONDS, USER_P99_SECONDS),
     ):
         runs = [_streams(server, 1, script, kernel=kernel) for _ in range(rig.pairs(5))]
         if any(run.client.clock != name.split()[0] for run in runs):
@@ -178,7 +178,7 @@ def _one_stream(server: Served, rig: Rig) -> Iterator[Row]:
         yield _row(f"{name}, p99 without {held} held sends", sure, [p99_limit] * len(runs))
         if kernel:
             gaps = [p99(gap_errors(*run.pairs[0])) for run in runs]
-            yield _row("kernel, gaps, p99", gaps, [GAP_P99] * len(runs))
+            yield _row("kernel, gaps, p99", gaps, [GAP_P99_SECONDS] * len(runs))
 
 
 # ---- T4
@@ -188,7 +188,9 @@ def _many_streams(server: Served, rig: Rig) -> Iterator[Row]:
     script = Script(tokens=20 if rig.quick else 150, gap=0.020, first=1.0)
     for count in STREAMS:
         run = _streams(server, count, script)
-        yield _row(f"{count} streams, p99 / own lag", [p99(run.errors)], [p99(run.lags) + SLACK])
+        yield _row(
+            f"{count} streams, p99 / own lag", [p99(run.errors)], [p99(run.lags) + SLACK_SECONDS]
+        )
 
 
 # ---- T5
@@ -207,7 +209,10 @@ def _beside_hogs(server: Served, rig: Rig) -> Iterator[Row]:
             os.sched_setaffinity(0, cores)
     said = sum(run.client.verdict == "CLIENT-BOUND" for run in runs)
     yield _share("beside hogs: says CLIENT-BOUND", said, len(runs))
-    for name, share, limit in (("p50", median, KERNEL_P50), ("p99", p99, KERNEL_P99)):
+    for name, share, limit in (
+        ("p50", median, KERNEL_P50_SECONDS),
+        ("p99", p99, KERNEL_P99_SECONDS),
+    ):
         errors = [share(run.errors) for run in runs]
         yield _row(f"beside hogs, kernel, {name}", errors, [3 * limit] * len(runs))
 

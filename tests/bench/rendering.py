@@ -17,7 +17,7 @@ from functools import partial
 from rich.console import Console
 
 from chatstream import events as ev
-from chatstream.sinks.live import FPS, LiveSink
+from chatstream.sinks.live import FRAMES_PER_SECOND, LiveSink
 from tests.bench.peers import live_markdown, sliding_window
 from tests.bench.rig import Rig
 from tests.bench.rows import Row, compare
@@ -66,7 +66,7 @@ def rows(rig: Rig) -> Iterator[Row]:
         yield Row(f"rendering: bytes at {rate} tokens/s / once", 3.2, [written], [whole], "bytes")
 
 
-def draw(text: str, together: int = TOGETHER, pause: float = 1.01 / FPS) -> int:
+def draw(text: str, together: int = TOGETHER, pause: float = 1.01 / FRAMES_PER_SECOND) -> int:
     """Show an answer, `together` tokens at a time; how many bytes were written."""
     now = 0.0
     file = io.StringIO()

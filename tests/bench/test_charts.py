@@ -126,6 +126,6 @@ def test_a_step_too_short_to_see_is_left_out_but_never_a_high_one() -> None:
 def test_too_many_timelines_are_thinned_and_the_page_says_so() -> None:
     made = result(n=99)
     plot = plots(html(made))["Deltas received, over time"]
-    assert len(paths(plot, "run")) == charts.TIMELINES
+    assert len(paths(plot, "run")) == charts.MAX_TIMELINES
     assert "40 of 100 runs" in (plot.findtext("desc") or "")
     assert "run 1," in (plot.findtext("path/title") or "")

@@ -12,7 +12,6 @@ from chatstream.bench.layout import (
     Span,
     cells,
     clean,
-    count,
     cut,
     name,
     number,
@@ -66,10 +65,6 @@ def test_plain_numbers_have_three_digits() -> None:
     values = (0.0, 0.00012, 0.0712, 1.0, 55.35, 999.6, 12345.6, 1e7)
     told = "0 1.20e-04 0.0712 1.00 55.4 1000 12346 1.00e+07"
     assert [number(it) for it in values] == told.split()
-
-
-def test_one_is_not_many() -> None:
-    assert [count(n, "run") for n in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
 
 
 @given(ODD, st.integers(1, 30))

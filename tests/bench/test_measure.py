@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chatstream.bench.measure import (
-    STALL,
-    STALL_GAPS,
+    MIN_STALL_SECONDS,
+    STALL_MEDIAN_GAPS,
     Taking,
     first_tokens,
     sample_of,
@@ -376,12 +376,12 @@ def test_a_failed_run_keeps_what_had_arrived() -> None:
 
 def test_a_stall_is_longer_than_a_quarter_of_a_second() -> None:
     calm = [n / 64 for n in range(20)]  # exact sums, so that one gap is the limit itself
-    found = stalls_of([*calm, 1.0, 1.0 + STALL, 1.5 + STALL])
+    found = stalls_of([*calm, 1.0, 1.0 + MIN_STALL_SECONDS, 1.5 + MIN_STALL_SECONDS])
     assert found == [Stall(19 / 64, 45 / 64), Stall(1.25, 0.5)]
 
 
 def test_a_slow_stream_stalls_only_beyond_eight_median_gaps() -> None:
-    slow = [0.0, 1.0, 2.0, 3.0, 3.0 + STALL_GAPS, 12.0, 13.0]
+    slow = [0.0, 1.0, 2.0, 3.0, 3.0 + STALL_MEDIAN_GAPS, 12.0, 13.0]
     assert stalls_of(slow) == []
     slow[4] += 0.25
     assert stalls_of([*slow[:5], 12.25, 13.25]) == [Stall(3.0, 8.25)]

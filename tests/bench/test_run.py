@@ -13,8 +13,9 @@ import pytest
 
 from chatstream.bench.plan import Plan, intended
 from chatstream.bench.result import Arm, Sample
-from chatstream.bench.run import LOOK, STARTS, TURN, Run
+from chatstream.bench.run import MAX_STARTS, TURN_EVENTS, Run
 from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS
 from chatstream.errors import ChatstreamError, ConnectError, RateLimited, Stalled, Truncated
 from chatstream.events import Content, Event
 from chatstream.flow import Pulse, Stage, pipe
@@ -280,7 +281,7 @@ def test_a_source_that_fails_at_once_is_a_failed_run(plan: Plan, blunt: bool) ->
     world = World(script, blunt=blunt)
     samples = measured(world, plan)
     assert len(samples) == 5
-    assert world.waits < LOOK / STEP  # not only when somebody looks at the silent ones
+    assert world.waits < POLL_SECONDS / STEP  # not only when somebody looks at the silent ones
     by_number = sorted(samples, key=lambda it: it.number)
     assert [it.status != "ok" for it in by_number] == [False, True, False, True, False]
 
@@ -306,8 +307,8 @@ def test_many_requests_are_sent_in_groups_so_that_no_answer_waits_for_all_of_the
     world = World(of_length(0.1))
     measured(world, Plan(runs=40, concurrency=40))
     times = world.asked_at[1:]
-    assert max(times.count(at) for at in times) == STARTS
-    assert max(times) - min(times) == pytest.approx((40 / STARTS - 1) * STEP)
+    assert max(times.count(at) for at in times) == MAX_STARTS
+    assert max(times) - min(times) == pytest.approx((40 / MAX_STARTS - 1) * STEP)
 
 
 @pytest.mark.parametrize("plan", [Plan(runs=6, concurrency=6), Plan(runs=6, rate=1000.0)])
@@ -355,14 +356,14 @@ def test_a_flood_in_one_stream_does_not_starve_another() -> None:
     token.cancel()
     (flooded,) = samples
     assert (flooded.number, flooded.status) == (2, "cancelled")
-    assert flooded.deltas < 100 * TURN
+    assert flooded.deltas < 100 * TURN_EVENTS
     assert world.left_open == 0
 
 
 def test_what_is_in_hand_is_taken_although_nothing_new_has_come() -> None:
-    world = World(lambda number: says(*[0.0] * (5 * TURN)), mute=True)
+    world = World(lambda number: says(*[0.0] * (5 * TURN_EVENTS)), mute=True)
     samples = measured(world, Plan(runs=1))
-    assert [it.deltas for it in samples] == [5 * TURN] * 2
+    assert [it.deltas for it in samples] == [5 * TURN_EVENTS] * 2
     assert world.waits < 20
 
 
@@ -373,18 +374,18 @@ def test_a_silent_stream_is_looked_at_so_that_its_limits_hold(streams: int) -> N
     run = run_of(world, Plan(runs=streams, concurrency=streams))
     for sample in run.samples():
         assert sample.status.startswith("timeout")
-    assert run.elapsed <= 2 * (1.0 + LOOK + 3 * STEP)
+    assert run.elapsed <= 2 * (1.0 + POLL_SECONDS + 3 * STEP)
 
 
 def test_a_silent_stream_is_left_alone_between_two_looks() -> None:
     world = World(of_length(1.0))
     measured(world, Plan(runs=1))
-    looks = 2 * 1.0 / LOOK
+    looks = 2 * 1.0 / POLL_SECONDS
     assert len(world.collector_was_on) <= looks + 6  # one for each pull that found nothing
 
 
 def test_what_came_with_several_reads_is_taken_in_one_turn() -> None:
-    world = World(lambda number: says(*[0.0] * (TURN // 4)))
+    world = World(lambda number: says(*[0.0] * (TURN_EVENTS // 4)))
     world.chatty = True
     measured(world, Plan(runs=1))
     assert world.waits <= 4
@@ -468,7 +469,7 @@ def test_an_open_loop_does_not_wait_for_a_time_that_lies_after_its_end() -> None
     run = run_of(World(), Plan(rate=0.01, timed=True, seconds=2.0))
     assert len(list(run.samples())) == 2
     assert run.stopped_because == "time"
-    assert run.elapsed <= 2.0 + LOOK + 2 * STEP
+    assert run.elapsed <= 2.0 + POLL_SECONDS + 2 * STEP
 
 
 def test_poisson_arrivals_start_when_the_plan_says() -> None:
@@ -560,7 +561,7 @@ def test_cancelling_an_open_loop_that_waits_for_its_next_time_ends_it() -> None:
     token.cancel()
     waits = world.waits
     assert list(samples) == []
-    assert world.waits - waits < (2 * LOOK) / STEP
+    assert world.waits - waits < (2 * POLL_SECONDS) / STEP
 
 
 @pytest.mark.parametrize("plan", [Plan(), Plan(concurrency=4), Plan(rate=200.0)])

@@ -36,7 +36,7 @@ USER = Case("user", Script(tokens=6, gap=0.005), kernel=False)
 @pytest.fixture(autouse=True)
 def nothing_is_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever else this machine does."""
-    monkeypatch.setattr(truth_module, "HELD_UP", 3600.0)
+    monkeypatch.setattr(truth_module, "HELD_UP_SECONDS", 3600.0)
 
 
 def measuring(url: str, kernel: bool) -> Measuring:
@@ -426,7 +426,7 @@ def test_the_cases_take_about_five_seconds_and_cover_what_is_claimed() -> None:
 
 
 def test_a_source_may_be_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meter, "LINGER", 10.0)  # the end of a body may be late here
+    monkeypatch.setattr(meter, "LINGER_SECONDS", 10.0)  # the end of a body may be late here
     with Truth() as truth, measuring(truth.url, True) as wires:
         asked = [(wires.source(ARM), ONE.script)]
         for reused in (False, True):
@@ -439,7 +439,7 @@ def test_a_source_may_be_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_end_is_taken_when_it_comes_and_not_at_the_next_look(
     monkeypatch: pytest.MonkeyPatch, gap: float
 ) -> None:
-    monkeypatch.setattr(module, "LOOK", 3600.0)
+    monkeypatch.setattr(module, "POLL_SECONDS", 3600.0)
     deadline = Deadline(10.0)
 
     class Impatient:

@@ -14,7 +14,7 @@ from tests.support.client import Running, run, server_flags
 from tests.support.loopback import NDJSON, Reply, Script
 from tests.support.terminal import on_terminal
 
-pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("usual_colours")]
+pytestmark = pytest.mark.serial
 
 ANSWER = [
     *(b'{"message":{"content":"word "}}\n' for _ in range(8)),
@@ -66,6 +66,7 @@ def test_no_color_is_respected() -> None:
     assert not re.search(rb"\x1b\[[0-9;]*3[0-7]m", written)
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_a_name_from_elsewhere_cannot_drive_the_terminal() -> None:
     refused = Reply.json({"error": "\x1b]0;owned\x07\x1b[2J no such model"}, 404)
     with Script(refused) as server:
@@ -92,6 +93,7 @@ def test_a_file_that_cannot_be_written_any_more_loses_no_result(tmp_path: Path) 
     assert "Traceback" not in finished.stderr
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_a_connection_that_the_server_closes_is_told() -> None:
     with Script(Reply(ANSWER, headers=NDJSON, framing="close", pace=0.001)) as server:
         finished = run(["bench", *server_flags("ollama", server.url), "-n", "3"])

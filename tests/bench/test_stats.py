@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from chatstream.bench import stats
 from chatstream.bench.stats import (
-    FEWEST,
-    MOST_MORE,
+    MAX_MORE_RUNS,
+    MIN_VALUES,
     Judgement,
     judge,
     mann_whitney,
@@ -69,7 +69,7 @@ def test_the_interval_is_the_narrowest_that_is_sure_enough(confidence: float) ->
 
 
 def test_there_is_no_interval_for_fewer_than_six() -> None:
-    assert [median_interval(ramp(0, n)) for n in range(FEWEST)] == [None] * FEWEST
+    assert [median_interval(ramp(0, n)) for n in range(MIN_VALUES)] == [None] * MIN_VALUES
     assert median_interval([6.0, 2.0, 4.0, 1.0, 3.0, 5.0]) == (1.0, 6.0)
 
 
@@ -303,10 +303,12 @@ def test_what_a_hair_would_decide_takes_one_more_run() -> None:
 
 def test_more_runs_than_anybody_makes_are_not_promised() -> None:
     values = ramp(1, 8)
-    assert judge(values, [it * 1.0499 for it in values]).more_runs == MOST_MORE  # of the interval
+    assert (
+        judge(values, [it * 1.0499 for it in values]).more_runs == MAX_MORE_RUNS
+    )  # of the interval
     found = judge([10.0] * 8, [1.0, 2.0, 3.0, 9.0, 15.0, 17.0, 18.0, 19.0])
     assert (found.ratio, found.p) == (1.2, 1.0)
-    assert found.more_runs == MOST_MORE  # of the test
+    assert found.more_runs == MAX_MORE_RUNS  # of the test
 
 
 @pytest.mark.parametrize(("n", "m", "more"), [(1, 1, 5), (5, 30, 1), (30, 4, 2)])
@@ -376,7 +378,7 @@ def test_there_is_a_verdict_for_whatever_was_measured(
     found = judge(old, new, higher_is_worse=higher_is_worse)
     figures = [found.ratio, found.p, found.low or 0.0, found.high or 0.0]
     assert not any(math.isnan(it) or it < 0 for it in figures)
-    assert found.more_runs is None or 1 <= found.more_runs <= MOST_MORE
+    assert found.more_runs is None or 1 <= found.more_runs <= MAX_MORE_RUNS
 
 
 @pytest.mark.parametrize("name", LATENCIES)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from chatstream.bench.truth import SWITCH, Log, Script, Truth
+from chatstream.bench.truth import SWITCH_SECONDS, Log, Script, Truth
 from chatstream.cancel import CancelToken
 from chatstream.errors import ChatstreamError, Truncated
 from chatstream.events import Content, Event, Usage
@@ -293,7 +293,7 @@ def test_a_client_that_leaves_ends_only_its_own_answer(truth: Truth) -> None:
 def test_threads_change_more_often_only_while_it_runs() -> None:
     before = sys.getswitchinterval()
     try:
-        for own, running in ((0.02, SWITCH), (SWITCH / 2, SWITCH / 2)):
+        for own, running in ((0.02, SWITCH_SECONDS), (SWITCH_SECONDS / 2, SWITCH_SECONDS / 2)):
             sys.setswitchinterval(own)
             with Truth():
                 assert sys.getswitchinterval() == pytest.approx(running)

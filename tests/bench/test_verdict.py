@@ -23,7 +23,7 @@ from chatstream.bench.result import (
 )
 from chatstream.bench.verdict import (
     BASELINE,
-    CPU_LIMIT,
+    CPU_LIMIT_SHARE,
     client_of,
     compare_arms,
     compare_results,
@@ -206,7 +206,7 @@ def test_one_late_arrival_in_many_is_no_verdict() -> None:
 
 
 def test_a_process_without_idle_time_is_client_bound() -> None:
-    assert client_of([timed(0.0001)], CPU_LIMIT).verdict == "TRUSTED"
+    assert client_of([timed(0.0001)], CPU_LIMIT_SHARE).verdict == "TRUSTED"
     it = client_of([timed(0.0001)], 0.93)
     assert it.verdict == "CLIENT-BOUND"
     assert it.reason == "this process used 93% of a core; the limit is 80%"

@@ -15,15 +15,13 @@ import pytest
 
 from chatstream import events as ev
 from chatstream import grammar
-from chatstream.accumulate import Accumulator
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import journals, read
+from chatstream.transcript import Transcript
 from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, headers, whole
 from tests.support.client import COMMAND, Finished, Running, run, run_here, server_flags
 from tests.support.continuing import Continuing, half, long_text, refuses_prefill
 from tests.support.loopback import Framing, Point, Reply, Script
-
-pytestmark = pytest.mark.usefixtures("usual_colours")
 
 VALIDATOR = jsonschema.Draft202012Validator(ev.json_schema())
 
@@ -219,6 +217,7 @@ def test_without_json_a_mistake_is_a_clear_line_on_stderr() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_with_nothing_configured_three_lines_say_how_to_start() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -420,6 +419,7 @@ def test_a_stream_that_breaks_before_its_first_token_is_asked_for_as_a_whole_if_
     assert [bool(it.json.get("stream")) for it in server.requests] == [True, False][: 1 + wanted]
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_what_is_ignored_is_a_warning_of_the_run() -> None:
     with Script(whole("openai")) as server:
         flags = server_flags("openai", server.url)
@@ -431,6 +431,7 @@ def test_what_is_ignored_is_a_warning_of_the_run() -> None:
     assert (shown.stdout, shown.stderr) == (TEXT.encode(), f"warning: {warning.message}\n")
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_a_folder_that_cannot_be_written_is_named_once_and_what_helps() -> None:
     with Script(whole("openai")) as server:
         arguments = ["ask", *server_flags("openai", server.url), "hi"]
@@ -504,7 +505,7 @@ LONG = long_text(300)
 
 def text_of(done: Finished) -> str:
     """The answer as every reader of the events sees it."""
-    whole = Accumulator()
+    whole = Transcript()
     for event in done.events:
         whole.add(event)
     return whole.message.content

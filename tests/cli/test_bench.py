@@ -15,13 +15,10 @@ import jsonschema
 import pytest
 
 from chatstream.bench.result import Result, decode
-from chatstream.cli.bench import _places
-from chatstream.engine.services import Server
-from chatstream.engine.settings import Settings
 from tests.support.client import Finished, Running, run, server_flags
 from tests.support.loopback import NDJSON, Reply, Script
 
-pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("usual_colours")]
+pytestmark = pytest.mark.serial
 
 TOKENS = 12
 ANSWER = [
@@ -52,6 +49,7 @@ def prompts(server: Script) -> list[str]:
     return [request.json["messages"][-1]["content"] for request in server.requests]
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_it_prints_one_screen_without_escapes_into_a_pipe(server: Script) -> None:
     finished = bench(server, "-n", "6")
     assert (finished.status, finished.stderr) == (0, "")
@@ -257,16 +255,6 @@ def test_arms_at_several_places_are_named_by_them(server: Script) -> None:
         run(flags, OLLAMA_HOST=server.url, OPENAI_BASE_URL=server.url, OPENAI_API_KEY="k")
     )
     assert [arm.name for arm in result.arms] == ["m@ollama", "m@openai"]
-
-
-def test_a_place_is_called_as_the_user_called_it() -> None:
-    def server(provider: str, model: str) -> Server:
-        return Server(Settings(provider=provider, model=model), "http://127.0.0.1:1/v1")
-
-    names = ["m", "tiny@work", "tiny@http://127.0.0.1:1/v1", "odd@name"]
-    servers = [server("ollama", it) for it in ("m", "tiny", "tiny", "odd@name")]
-    assert _places(names, servers) == ["ollama", "work", "127.0.0.1:1", "ollama"]
-    assert _places((), servers[:1]) == ["ollama"]
 
 
 def test_a_key_is_in_no_output(server: Script, tmp_path: Path) -> None:

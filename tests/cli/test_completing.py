@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chatstream.cli.completing import running_shell
 from chatstream.engine.model_list import remember
 from chatstream.engine.settings import FIELDS, Settings, choices
 from chatstream.providers import PROVIDERS
@@ -56,9 +57,12 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("chatstream config set key_v", ["key_variable"]),
         ("chatstream config set on_drop ", ["continue", "restart", "stop", "fallback"]),
         ("chatstream config set journal ", ["true", "false"]),
+        ("chatstream config set stats ", ["true", "false"]),
+        ("chatstream ask --name key_v", []),  # no setting: the name of a conversation
         ("chatstream config set provider dee", ["deepseek"]),
         ("chatstream --show-completion ", ["bash", "zsh", "fish"]),
         ("chatstream --vers", ["--version"]),
+        ("chatstream ask --name ", []),
         ("chatstream ask 'why ", []),
         ("chatstream nonsense ", []),
         ("chatstream models extra ", []),
@@ -124,7 +128,8 @@ def test_runs_are_offered_with_their_questions_the_newest_first() -> None:
     assert len(rows[1][1]) == 60
     assert offered("chatstream resume ") == [run_id(5)]
     assert offered(f"chatstream history rm {run_id(0)} {run_id(1)[:-1]}") == [run_id(1)]
-    assert offered(f"chatstream replay {run_id(1)[:-1]}") == [run_id(1)]
+    for begin in ("replay", "ask --at", "ask --edit"):
+        assert offered(f"chatstream {begin} {run_id(1)[:-1]}") == [run_id(1)]
 
 
 @pytest.mark.parametrize("text", ["profiles = 3", "no toml at all", "[profiles]\nx = 3"])
@@ -167,3 +172,15 @@ def test_a_shell_that_does_not_tell_its_line_gets_nothing() -> None:
 def test_a_run_whose_journal_is_read_only_in_part_is_offered() -> None:
     write_run(state_folder(), run_id(1), question="x" * 2_000_000)
     assert asked("chatstream history show ", "described").stdout.decode() == f"{run_id(1)}\t\n"
+
+
+def test_without_a_name_it_is_the_shell_that_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("typer._completion_shared._get_shell_name", lambda: "fish")
+    assert running_shell() == "fish"
+    monkeypatch.setattr("typer._completion_shared._get_shell_name", lambda: None)
+    monkeypatch.setenv("SHELL", "/usr/bin/zsh")
+    assert running_shell() == "zsh"
+    monkeypatch.delenv("SHELL")
+    assert running_shell() == ""
+    done = run_here(["--show-completion"])
+    assert (done.status, "shell is not recognised" in done.stderr) == (2, True)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from chatstream.cli.doctor import PLAIN_MARKS
+from chatstream.doctor.findings import PLAIN_MARKS
 from tests.support.answers import frames
 from tests.support.client import Running, run, server_flags
 from tests.support.loopback import NDJSON, Point, Reply, Script

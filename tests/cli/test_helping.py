@@ -14,9 +14,9 @@ import typer
 from typer.main import get_command
 
 from chatstream.cli.app import app
-from chatstream.cli.helping import EXAMPLES, GROUPS, MOST_LINES, RARE, command_help
+from chatstream.cli.helping import EXAMPLES, GROUPS, MOST_LINES, RARE, command_help, titles
 from chatstream.engine.pipeline import FIRST_TOKEN, FIRST_TOKEN_LOCAL
-from chatstream.engine.settings import FIELDS
+from chatstream.engine.settings import DECLARED, FIELDS
 from tests.support.client import run_here
 
 ROOT: Any = get_command(app)
@@ -93,14 +93,20 @@ def test_the_last_line_names_the_page_with_the_rare_options(context: typer.Conte
 
 
 def test_every_option_has_its_place_in_one_group_and_help() -> None:
-    places = [it for group in GROUPS.values() for it in group]
-    assert len(places) == len(set(places))
+    named = [it for group in GROUPS.values() for it in group if it is not ...]
+    assert len(named) == len(set(named))
+    places = titles()
     for context in COMMANDS:
         for it in parameters(context):
             assert it.help, (context.command_path, it.name)
             if it.param_type_name == "option":
                 assert set(it.opts) & set(places), (context.command_path, it.opts)
     assert set(places) >= RARE
+
+
+def test_a_setting_stands_in_the_group_that_it_declares() -> None:
+    declared = {it.option: it.about.group for it in DECLARED.values() if it.flags}
+    assert declared.items() <= titles().items()
 
 
 def test_every_command_has_examples_that_parse() -> None:
@@ -161,7 +167,7 @@ def test_a_question_imports_no_help() -> None:
         "import sys; from chatstream.cli.app import main; "
         "main(['ask', '-p', 'demo', '-m', 'demo-fast', '--plain', 'hi']); "
         "print([it for it in sys.modules if it.rpartition('.')[2] in "
-        "('rich_utils', 'helping', 'mistakes', 'completing', 'shells')])"
+        "('rich_utils', 'helping', 'mistakes', 'completing') or it == 'chatstream.completion'])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], stdin=subprocess.DEVNULL, capture_output=True, check=True

@@ -6,13 +6,12 @@ import json
 import subprocess
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from chatstream import events as ev
 from chatstream.cli.app import COMMANDS
-from chatstream.cli.history import _Progress
-from chatstream.messages import Message
+from chatstream.messages import Message, decoder
+from chatstream.store.conversation import Conversations
 from chatstream.store.entries import Conversation
 from chatstream.store.place import runs_folder, state_folder
 from tests.support.client import COMMAND, run, run_here
@@ -105,9 +104,10 @@ def test_show_has_the_conversation_and_how_it_ended(folder: Path) -> None:
     write_run(folder, run_id(1), "because", asked=asked)
     write_run(folder, run_id(2), "cut", end=failed())
     shown = run_here(["history", "show", run_id(1)[:15]]).stdout.decode()
-    positions = [shown.index(it) for it in ("be brief", "why?", "because", "complete · demo/m")]
-    assert positions == sorted(positions)
-    assert "first token 0.25 s · 3 tokens · 2.5 s" in shown
+    assert shown == (
+        "── system ──\nbe brief\n\n── user ──\nwhy?\n\n── assistant ──\nbecause\n\n"
+        f"complete · demo/m · first token 0.25 s · 3 tokens · 2.5 s · {run_id(1)}\n"
+    )
     last = run_here(["history", "show"]).stdout.decode()
     assert "truncated: the stream ended early · demo/m" in last
 
@@ -230,7 +230,7 @@ def test_export_has_all_texts_as_they_are(folder: Path) -> None:
     write_run(folder, run_id(90), "one ", killed=True)
     write_run(folder, run_id(91), "one two", continues=run_id(90))
     lines = run_here(["history", "export", "--format", "json"]).stdout.splitlines()
-    conversations = [msgspec.json.decode(line, type=Conversation) for line in lines]
+    conversations = [decoder(Conversation).decode(line) for line in lines]
     assert [it.messages[-1].content for it in conversations] == [*TEXTS, "one two"]
     assert [it.messages[0].content for it in conversations[:2]] == ["question 0", "question 1"]
     assert [it.id for it in conversations[-1].runs] == [run_id(90), run_id(91)]
@@ -306,20 +306,6 @@ def test_an_output_that_is_full_is_told(folder: Path) -> None:
     assert done.stderr.startswith(b"error: cannot write the output: ")
 
 
-def test_a_long_sync_is_told_once_and_only_to_a_person(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = [0.0]
-    for person in (True, False):
-        monkeypatch.setattr("sys.stderr.isatty", lambda person=person: person, raising=False)
-        progress = _Progress(lambda: now[0])
-        for seconds in (0.5, 1.5, 2.5):
-            now[0] += seconds
-            progress(100, 1000)
-        told = capsys.readouterr().err
-        assert told == "importing the journals of 1000 runs, 100 are done…\n" * person
-
-
 def test_what_lies_beside_the_journals_hides_none_of_them() -> None:
     run_here(["ask", "-p", "demo", "-m", "demo-fast", "hi"])
     (runs_folder() / "caf\udce9.jsonl").write_text("")
@@ -339,3 +325,57 @@ def test_an_answer_of_the_past_is_drawn_on_a_terminal_and_raw_in_a_pipe(folder: 
     _, screen, _ = on_terminal(["history", "show", "--plain"])
     assert "- a **bold** word" in screen.text()
     assert run_here(["history", "show", "--render", "--text"]).status == 2
+
+
+def talk(folder: Path) -> None:
+    """A conversation of two turns, the second of which was asked twice."""
+    write_run(folder, run_id(1), "blue", question="sky?")
+    write_run(folder, run_id(2), "red", question="evening?", parent=run_id(1))
+    write_run(folder, run_id(3), "black", question="night?", parent=run_id(1))
+
+
+def test_the_tree_of_a_conversation_is_drawn(folder: Path) -> None:
+    talk(folder)
+    Conversations(folder).name(run_id(1), "colours")
+    write_run(folder, run_id(4), "other", question="alone?")
+    done = run_here(["history", "tree", run_id(2)[:15]], TZ="UTC")
+    at = "2026-01-01 00:00\tdemo/m\tcomplete"
+    assert done.stdout.decode().splitlines() == [
+        "colours",
+        f"○ {run_id(1)}\t{at}\tsky?",
+        f"├─○ {run_id(2)}\t{at}\tevening?",
+        f"● {run_id(3)}\t{at}\tnight?",
+    ]
+    assert run_here(["history", "tree"]).stdout.decode().count("\n") == 1
+    tree = json.loads(run_here(["history", "tree", "--json", run_id(1)]).stdout)
+    assert (tree["name"], tree["head"], len(tree["turns"])) == ("colours", run_id(3), 3)
+    status, screen, _ = on_terminal(["history", "tree", run_id(1)], columns=60)
+    assert status == 0
+    assert [line.split()[1] for line in screen.text()[1:]] == [
+        *(run_id(1)[:15], run_id(2)[:15], run_id(3)[:15]),
+    ]
+    assert run_here(["history", "tree", "2027"]).status == 2
+
+
+def test_show_ends_with_the_answer_and_says_where_the_conversation_goes_on(folder: Path) -> None:
+    talk(folder)
+    newest = run_here(["history", "show"])
+    assert "sky?" in newest.stdout.decode()
+    assert "black" in newest.stdout.decode()
+    assert "red" not in newest.stdout.decode()
+    assert newest.stderr == ""
+    first = run_here(["history", "show", run_id(1)])
+    assert "black" not in first.stdout.decode()
+    assert f"`chatstream history tree {run_id(1)}`" in first.stderr
+    assert run_here(["history", "show", "--text", run_id(1)]).stdout == b"blue"
+
+
+def test_export_has_every_branch(folder: Path) -> None:
+    talk(folder)
+    exported = run_here(["history", "export", run_id(1), "--format", "json"]).stdout.splitlines()
+    said = [[it["content"] for it in json.loads(line)["messages"]] for line in exported]
+    assert said == [["sky?", "blue", "evening?", "red"], ["sky?", "blue", "night?", "black"]]
+    markdown = run_here(["history", "export"]).stdout.decode()
+    assert markdown.count("\n# ") == 1
+    assert "red" in markdown
+    assert "black" in markdown

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import typing
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 import typer
+from msgspec import Meta
+from typer.main import get_command
 
 import chatstream
 from chatstream import events as ev
 from chatstream.cli import options
-from chatstream.cli.app import main
-from chatstream.cli.ask import ask
-from chatstream.cli.replay import replay
-from chatstream.cli.resume import resume
+from chatstream.cli.app import Command, app, main
+from chatstream.cli.helping import titles
+from chatstream.engine.settings import DECLARED, Option, Setting
 from chatstream.errors import UsageError
 from chatstream.store.place import state_folder
 from tests.support.answers import whole
@@ -33,42 +34,101 @@ def test_every_shared_option_has_help() -> None:
         assert details.help
 
 
-def test_the_arguments_that_are_settings_are_told_from_the_others() -> None:
-    arguments = {"prompt": "hi", "model": "m", "stats": None, "no_journal": False}
-    assert options.settings_in(arguments) == {"model": "m", "stats": None}
-    assert options.settings_in({**arguments, "no_journal": True})["journal"] is False
+ROOT: typing.Any = get_command(app)
 
 
-@pytest.mark.parametrize("command", [ask, resume])
-def test_ask_and_resume_take_all_that_decides_about_recovery(
-    command: typing.Callable[..., int],
-) -> None:
-    recovery = {"retries", "idle_timeout", "timeout", "on_drop", "fallback", "strategy", "buffer"}
-    assert recovery <= set(options.settings_in(taken(command)))
+def taken(command: str, *arguments: str) -> dict[str, typing.Any]:
+    """What a command is called with after these arguments."""
+    root = typer.Context(ROOT, info_name="chatstream")
+    found = ROOT.get_command(root, command)
+    return dict(found.make_context(command, list(arguments), parent=root).params)
 
 
-@pytest.mark.parametrize("command", [ask, resume, replay])
-def test_whatever_shows_a_run_takes_all_that_decides_how(
-    command: typing.Callable[..., int],
-) -> None:
-    look = {
-        "reasoning",
-        "stats",
-        "render",
-        "color",
-        "theme",
-        "code_theme",
-        "wrap",
-        "accessible",
-        "notify",
+def test_a_value_arrives_under_the_name_of_its_setting() -> None:
+    given = {
+        "provider": (["-p", "ollama"], "ollama"),
+        "temperature": (["-t", "1"], 1.0),
+        "retries": (["--retries", "2"], 2),
+        "stream": (["--no-stream"], False),
+        "coalesce": (["--coalesce"], True),
+        "journal": (["--no-journal"], False),
+        "fallback": (["--fallback", "a", "--fallback", "b"], ["a", "b"]),
+        "headers": (["--header", "A: b"], ["A: b"]),
+        "options": (["-o", "seed=7", "--option", "top_k=1"], ["seed=7", "top_k=1"]),
     }
-    assert look <= set(options.settings_in(taken(command)))
-    assert options.copying_in(taken(command)) is None
+    words = [word for words, _ in given.values() for word in words]
+    arguments = taken("ask", "hi", *words)
+    assert [arguments[name] for name in given] == [value for _, value in given.values()]
 
 
-def taken(command: typing.Callable[..., int]) -> dict[str, typing.Any]:
-    """The arguments of a command that is given none."""
-    return {name: it.default for name, it in inspect.signature(command).parameters.items()}
+def test_what_is_not_given_is_none() -> None:
+    arguments = taken("ask", "hi")
+    assert {name: arguments[name] for name in options.ALL} == dict.fromkeys(options.ALL)
+
+
+@pytest.mark.parametrize("setting", DECLARED.values(), ids=lambda it: it.name)
+def test_an_option_says_what_its_setting_declares(setting: Setting) -> None:
+    if not isinstance(setting.about, Option):
+        assert setting.name not in taken("ask", "hi")
+        return
+    option = options.option_of(setting)
+    about = setting.about
+    assert option.name == setting.name
+    assert setting.option in option.opts
+    assert (option.help, option.metavar or "") == (about.option_help or about.help, about.value)
+    assert setting.name in taken("ask", "hi")
+
+
+FRESH: list[typing.Any] = [
+    (bool, False, Option("Output", "Do it."), ["--no-fresh-one"], False),
+    (bool, True, Option("Output", "Do it.", names=("--no-one",)), ["--no-one"], False),
+    (str | None, None, Option("Output", "Do it.", value="X"), ["--fresh-one", "a"], "a"),
+    (list[str], [], Option("Output", "Do it.", value="X"), ["--fresh-one", "a"], ["a"]),
+    (Annotated[int, Meta(ge=1)], 1, Option("Output", "Do it.", value="X"), ["--fresh-one", "2"], 2),
+]
+
+
+@pytest.mark.parametrize(("kind", "default", "about", "words", "value"), FRESH)
+def test_a_setting_that_is_added_has_an_option_without_more(
+    kind: typing.Any,
+    default: typing.Any,
+    about: Option,
+    words: list[str],
+    value: typing.Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fresh = Setting("fresh_one", kind, default, about)
+    monkeypatch.setitem(DECLARED, fresh.name, fresh)
+
+    @options.takes(fresh.name)
+    def command(**flags: typing.Any) -> int:
+        found.append(flags)
+        return 0
+
+    found: list[dict[str, typing.Any]] = []
+    app = typer.Typer()
+    app.command(cls=Command)(command)
+    get_command(app)(words, standalone_mode=False)
+    assert found == [{"fresh_one": value}]
+    assert titles()[fresh.option] == "Output"
+
+
+@pytest.mark.parametrize("command", ["ask", "resume"])
+def test_ask_and_resume_take_all_that_decides_about_recovery(command: str) -> None:
+    recovery = {"retries", "idle_timeout", "timeout", "on_drop", "fallback", "strategy", "buffer"}
+    assert recovery <= set(taken(command))
+
+
+@pytest.mark.parametrize("command", ["ask", "resume", "replay"])
+def test_whatever_shows_a_run_takes_all_that_decides_how(command: str) -> None:
+    look = {
+        *("reasoning", "stats", "render", "color", "theme", "code_theme", "wrap"),
+        *("accessible", "notify"),
+    }
+    assert look == set(options.LOOK)
+    arguments = taken(command, *(["run"] if command == "replay" else []))
+    assert look <= set(arguments)
+    assert options.copying_in(arguments) is None
 
 
 NOTHING: dict[str, typing.Any] = {

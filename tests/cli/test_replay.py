@@ -19,8 +19,6 @@ from chatstream.store.reading import journals
 from tests.support.client import Running, run_here
 from tests.support.terminal import on_terminal
 
-pytestmark = pytest.mark.usefixtures("usual_colours")
-
 DEMO = ["ask", "-p", "demo", "-m", "demo-fast"]
 OPENING = Metadata(version=1, run="r", started_at="2026-01-02T03:04:05.000Z", seq=0, t=0.0)
 FIRST = Content("first\n", seq=1, t=0.0)
@@ -79,6 +77,7 @@ def test_the_screen_at_the_end_is_that_of_the_run() -> None:
         assert not replayed.cursor_hidden
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_reasoning_and_figures_are_shown_as_ask_shows_them(tmp_path: Path) -> None:
     thought = Reasoning("hm\n", seq=1, t=0.0)
     answer = Content("yes", seq=2, t=0.0)
@@ -155,6 +154,7 @@ def test_a_reader_that_has_seen_enough_ends_it_silently(tmp_path: Path) -> None:
         assert client.process.wait(10) == 0
 
 
+@pytest.mark.usefixtures("usual_colours")
 @pytest.mark.parametrize(
     ("code", "status"),
     [("auth", 3), ("timeout", 4), ("truncated", 5), ("server_error", 1), ("cancelled", 130)],

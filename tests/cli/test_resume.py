@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from chatstream import events as ev
-from chatstream.accumulate import Accumulator
 from chatstream.providers.demo import ANSWER
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import read
+from chatstream.transcript import Transcript
 from tests.cli.test_ask import check
 from tests.support.answers import frames, headers
 from tests.support.client import Finished, Running, run, run_here, server_flags
@@ -21,8 +21,6 @@ from tests.support.continuing import Continuing, Fault, RequestRecord, half, lon
 from tests.support.loopback import Reply
 from tests.support.runs import failed, run_id, running, write_run
 from tests.support.terminal import on_terminal
-
-pytestmark = pytest.mark.usefixtures("usual_colours")
 
 LONG = long_text(300)
 
@@ -36,7 +34,7 @@ def resume(*arguments: str) -> Finished:
 
 
 def text_of(done: Finished) -> str:
-    whole = Accumulator()
+    whole = Transcript()
     for event in done.events:
         whole.add(event)
     return whole.message.content
@@ -57,6 +55,7 @@ def holds(after: int) -> Fault:
     return fault
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_a_run_that_was_cut_is_shown_whole_and_gone_on_with() -> None:
     with Continuing(LONG, faults=[half(3000)]) as server:
         first = ask(server.url, "--on-drop", "stop")
@@ -99,6 +98,7 @@ def test_the_events_tell_which_run_is_gone_on_with() -> None:
     assert text_of(done) == ANSWER
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_without_a_name_the_last_unfinished_run_is_meant_and_each_only_once() -> None:
     for number, begun in ((1, 100), (2, 200)):
         write_run(state_folder(), run_id(number), ANSWER[:begun], end=failed(), model="demo-fast")
@@ -126,6 +126,7 @@ def test_a_resume_that_fails_can_be_resumed() -> None:
     assert len(list(runs_folder().iterdir())) == 3
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_what_cannot_be_gone_on_with_is_one_clear_line() -> None:
     folder = state_folder()
     write_run(folder, run_id(1), "whole")

@@ -161,7 +161,7 @@ def test_a_dead_server_of_the_settings_is_a_problem(configuration: Path) -> None
 def test_a_silent_server_is_waited_for_no_longer_than_the_limit(
     configuration: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkup, "LIMIT", 0.3)
+    monkeypatch.setattr(checkup, "LIMIT_SECONDS", 0.3)
     with Script(Reply([b"{}"], hold={"before_head": threading.Event()})) as server:
         use(configuration, server, 'model = "m"')
         done = doctor("--json")

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from chatstream.cancel import CancelToken
-from chatstream.engine.api_keys import ask_command, cleaned
+from chatstream.engine.api_keys import clean_key, run_key_command
 from chatstream.errors import Cancelled, ConfigError
 from chatstream.redact import redact
 
@@ -34,18 +34,18 @@ KEY = "sk-proj-0123456789"
     ],
 )
 def test_what_was_pasted_around_a_key_is_taken_off(pasted: str) -> None:
-    assert cleaned(pasted, "X") == KEY
+    assert clean_key(pasted, "X") == KEY
     assert redact(KEY) == "***"
 
 
 @pytest.mark.parametrize("key", ["AB_CD==", "abc=def", "a.b.c", "user:token", "sk-\u007e"])
 def test_no_part_of_a_key_is_taken_off(key: str) -> None:
-    assert cleaned(key, "X") == key
+    assert clean_key(key, "X") == key
 
 
 @pytest.mark.parametrize("blank", ["", " ", "''", '" "', "Bearer ", "export OPENAI_API_KEY="])
 def test_what_holds_no_key_is_none(blank: str) -> None:
-    assert cleaned(blank, "X") is None
+    assert clean_key(blank, "X") is None
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_holds_no_key_is_none(blank: str) -> None:
 )
 def test_what_no_server_takes_as_a_key_is_refused_and_not_shown(given: str) -> None:
     with pytest.raises(ConfigError, match=r"^MY_KEY contains") as caught:
-        cleaned(given, "MY_KEY")
+        clean_key(given, "MY_KEY")
     assert given not in f"{caught.value.message}{caught.value.hint}"
 
 
@@ -72,7 +72,7 @@ def test_what_no_server_takes_as_a_key_is_refused_and_not_shown(given: str) -> N
     ],
 )
 def test_a_key_command_is_a_line_for_the_shell_and_prints_the_key_first(command: str) -> None:
-    assert ask_command(command) == KEY
+    assert run_key_command(command) == KEY
 
 
 @pytest.mark.parametrize(
@@ -94,22 +94,22 @@ def test_a_key_command_is_a_line_for_the_shell_and_prints_the_key_first(command:
 )
 def test_a_key_command_that_fails_is_reported_in_its_own_words(command: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why) as caught:
-        ask_command(command)
+        run_key_command(command)
     assert "Error" not in caught.value.message
 
 
 def test_a_command_that_does_not_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatstream.engine.api_keys._SECONDS", 0.1)
-    monkeypatch.setattr("chatstream.engine.api_keys._SOON", 0.05)
+    monkeypatch.setattr("chatstream.engine.api_keys._LIMIT_SECONDS", 0.1)
+    monkeypatch.setattr("chatstream.engine.api_keys._QUIET_SECONDS", 0.05)
     with pytest.raises(ConfigError, match=r"did not finish within 0.1 s"):
-        ask_command("exec sleep 60")
+        run_key_command("exec sleep 60")
 
 
 def test_what_a_slow_command_asks_for_is_shown_meanwhile(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("chatstream.engine.api_keys._SOON", 0.2)
-    assert ask_command(f"echo touch your key >&2; sleep 0.4; echo {KEY}") == KEY
+    monkeypatch.setattr("chatstream.engine.api_keys._QUIET_SECONDS", 0.2)
+    assert run_key_command(f"echo touch your key >&2; sleep 0.4; echo {KEY}") == KEY
     assert "touch your key" in capfd.readouterr().err
 
 
@@ -117,4 +117,4 @@ def test_a_stop_ends_the_wait_for_a_command() -> None:
     token = CancelToken()
     threading.Timer(0.1, token.cancel).start()
     with pytest.raises(Cancelled):
-        ask_command("sleep 60; echo late", token)
+        run_key_command("sleep 60; echo late", token)

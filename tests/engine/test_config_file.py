@@ -22,6 +22,8 @@ from chatstream.engine.config_file import (
     line_of,
     parsed,
     read,
+    remove_key,
+    set_key,
 )
 from chatstream.errors import ConfigError
 from chatstream.files import alone
@@ -212,3 +214,25 @@ def test_a_folder_that_cannot_be_written_is_reported(
     monkeypatch.setattr(config_file, "replace", refused)
     with pytest.raises(ConfigError, match="cannot be written: Read-only file system"):
         change(tmp_path / "config.toml", setting("model", "m"))
+
+
+def test_a_key_is_set_where_it_belongs_and_removed_again(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    assert not remove_key(path, ("model",))
+    assert not path.exists()
+    set_key(path, ("model",), "m")
+    set_key(path, ("profiles", "work", "options", "seed"), 7)
+    document = tomlkit.parse(path.read_text()).unwrap()
+    assert document == {"model": "m", "profiles": {"work": {"options": {"seed": 7}}}}
+    assert remove_key(path, ("profiles", "work", "options", "seed"))
+    assert not remove_key(path, ("profiles", "work", "options", "seed"))
+    assert not remove_key(path, ("model", "deeper"))
+    assert tomlkit.parse(path.read_text()).unwrap()["model"] == "m"
+
+
+def test_what_is_no_table_takes_no_keys_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("options = 3  # mine\n")
+    with pytest.raises(ConfigError, match="options is not a table in "):
+        set_key(path, ("options", "seed"), 7)
+    assert path.read_text() == "options = 3  # mine\n"

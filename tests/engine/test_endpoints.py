@@ -10,7 +10,7 @@ from chatstream.engine.endpoints import (
     api_key,
     endpoint,
     has_key,
-    named_by_variables,
+    providers_in_environment,
 )
 from chatstream.engine.settings import Settings
 from chatstream.errors import ConfigError
@@ -37,7 +37,7 @@ def test_a_blank_variable_counts_as_not_set(blank: str) -> None:
     environ = {"OPENAI_BASE_URL": blank, "OPENAI_API_KEY": blank}
     found = endpoint("openai", row, Settings(), environ)
     assert (found.base_url, found.key) == (row.base_url, None)
-    assert named_by_variables(environ) == {}
+    assert providers_in_environment(environ) == {}
 
 
 def test_the_settings_address_is_stronger_than_the_providers_variable() -> None:
@@ -88,7 +88,7 @@ def test_a_key_variable_that_is_not_set_is_told() -> None:
 
 def test_what_the_environment_names_comes_in_the_order_of_the_table() -> None:
     environ = {"GROQ_API_KEY": "g", "ANTHROPIC_API_KEY": "a", "OPENAI_BASE_URL": "http://o"}
-    assert list(named_by_variables(environ).items()) == [
+    assert list(providers_in_environment(environ).items()) == [
         ("openai", "OPENAI_BASE_URL"),
         ("anthropic", "ANTHROPIC_API_KEY"),
         ("groq", "GROQ_API_KEY"),

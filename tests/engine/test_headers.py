@@ -13,7 +13,7 @@ import chatstream
 from chatstream import events as ev
 from chatstream.cli.app import main
 from chatstream.engine.headers import checked, merged
-from chatstream.engine.settings import resolve
+from chatstream.engine.resolve import resolve
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.redact import redact
 from chatstream.store.place import runs_folder
@@ -181,11 +181,11 @@ def test_they_replace_what_chatstream_sends_itself(provider: str, name: str, hea
 
 
 def test_no_header_is_sent_twice_under_names_that_differ_in_case() -> None:
-    from chatstream.engine.services import made
+    from chatstream.engine.services import make_provider
 
     given = {"AUTHORIZATION": "mine", "accept": "text/plain"}
     settings = resolve({"api_key": "the-key", "headers": given}).settings
-    provider = made("openai", settings)
+    provider = make_provider("openai", settings)
     provider.close()
     names = [name.lower() for name in provider.call("/x", {}).headers]
     assert len(names) == len({*names})
@@ -195,12 +195,12 @@ def test_no_header_is_sent_twice_under_names_that_differ_in_case() -> None:
 def test_a_hosted_service_needs_no_key_beside_a_header_that_is_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from chatstream.engine.services import made
+    from chatstream.engine.services import make_provider
 
     settings = resolve({"headers": {"authorization": "Bearer mine"}}).settings
-    made("openai", settings).close()
+    make_provider("openai", settings).close()
     with pytest.raises(ChatstreamError, match="no API key"):
-        made("openai", resolve({"headers": {"X-A": "1"}}).settings)
+        make_provider("openai", resolve({"headers": {"X-A": "1"}}).settings)
 
 
 @pytest.mark.parametrize(

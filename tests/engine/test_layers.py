@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatstream.engine.config_file import ConfigFile, parsed
-from chatstream.engine.layers import from_file, profiles_in, usual_profile, without
+from chatstream.engine.layers import default_profile, from_file, profiles_in, without
 from chatstream.errors import ConfigError
 
 TEXT = """\
@@ -60,8 +60,8 @@ def test_what_stands_in_the_place_of_a_profile_is_reported(text: str, said: str)
 
 
 def test_the_usual_profile_is_that_of_the_file() -> None:
-    assert usual_profile(file(TEXT)) == "work"
-    assert usual_profile(file("")) is None
+    assert default_profile(file(TEXT)) == "work"
+    assert default_profile(file("")) is None
 
 
 def test_the_profiles_of_a_file_are_listed_unchecked() -> None:

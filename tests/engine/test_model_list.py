@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from chatstream.engine.model_list import FRESH, LONGEST, PATIENCE, known, remember
+from chatstream.engine.model_list import (
+    FRESH_SECONDS,
+    MAX_WAIT_SECONDS,
+    PATIENCE_SECONDS,
+    known,
+    remember,
+)
 from chatstream.engine.settings import Settings
 from chatstream.store.place import state_folder
 from tests.support.client import LIMIT, run, run_here
@@ -57,7 +63,7 @@ def test_nobody_waits_for_a_server_that_never_answers(no_proxies: None) -> None:
             connection.setblocking(False)
             with pytest.raises(BlockingIOError):  # and not b"": it has not hung up
                 connection.recv(1)
-    assert 0 < PATIENCE <= 0.2 < LONGEST
+    assert 0 < PATIENCE_SECONDS <= 0.2 < MAX_WAIT_SECONDS
 
 
 def test_the_models_of_the_demo_are_there_the_first_time() -> None:
@@ -82,7 +88,7 @@ def test_a_new_list_is_fetched_when_the_old_one_is_stale(no_proxies: None) -> No
         assert tab(server.url) == b"old\n"
         assert server.requests == []
         (file,) = files()
-        stale = time.time() - FRESH - 1
+        stale = time.time() - FRESH_SECONDS - 1
         os.utime(file, (stale, stale))
         tab(server.url)
         assert server.wait_requests(1)

@@ -12,8 +12,9 @@ import pytest
 
 import chatstream
 from chatstream.engine.places import base_address, provider_at, settings_of, split
+from chatstream.engine.resolve import resolve
 from chatstream.engine.services import candidates, with_model
-from chatstream.engine.settings import Settings, resolve
+from chatstream.engine.settings import Settings
 from chatstream.errors import ConfigError, UsageError
 from chatstream.providers import PROVIDERS
 from tests.support.answers import whole

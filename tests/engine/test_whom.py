@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatstream.cancel import CancelToken
-from chatstream.engine.settings import resolve
+from chatstream.engine.resolve import resolve
 from chatstream.engine.whom import whom
 from tests.support.client import run_here
 from tests.support.loopback import Reply, Script

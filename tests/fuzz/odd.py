@@ -193,7 +193,7 @@ def _takes(option: Any, value: str) -> bool:
         option.type.convert(value, option, None)
     except Exception:  # whatever it raises, the value is not a usual one
         return False
-    return option.name not in FIELDS or _fits(option.name, value)
+    return option.multiple or option.name not in FIELDS or _fits(option.name, value)
 
 
 def _fits(setting: str, value: str) -> bool:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from chatstream import events as ev
-from chatstream.providers.anthropic import DEFAULT_MAX_TOKENS, AnthropicReply
+from chatstream.messages import ChatRequest, Image, Message, ToolCall, ToolResult
+from chatstream.providers import Endpoint
+from chatstream.providers.anthropic import DEFAULT_MAX_TOKENS, Anthropic, AnthropicReply
+from chatstream.transport import Transport
 from tests.support.answers import whole
 from tests.support.client import ask
 from tests.support.loopback import Script
@@ -27,10 +32,13 @@ def block(index: int, **fields: object) -> Frame:
 STOP: Frame = {"type": "message_stop"}
 
 
+def sse(*frames: Frame) -> bytes:
+    return "".join(f"data: {json.dumps(frame)}  \n\n" for frame in frames).encode()
+
+
 def events(*frames: Frame) -> tuple[list[ev.Event], AnthropicReply]:
     reply = AnthropicReply()
-    text = "".join(f"data: {json.dumps(frame)}  \n\n" for frame in frames)
-    found = reply.feed(text.encode(), 1.0)
+    found = reply.feed(sse(*frames), 1.0)
     return [*found, *reply.totals()], reply
 
 
@@ -138,14 +146,102 @@ def test_what_says_nothing_is_skipped(data: str) -> None:
     assert reply.failure is None
 
 
-def test_thinking_that_is_omitted_is_silence() -> None:
-    found, _ = events(
-        block(0, type="thinking", thinking="", signature=""),
+def stop(index: int) -> Frame:
+    return {"type": "content_block_stop", "index": index}
+
+
+def test_thinking_that_is_omitted_is_only_what_goes_back() -> None:
+    frames = [
+        block(0, type="thinking", thinking="", signature="", new_field=1),
         delta(0, type="signature_delta", signature="abc"),
+        stop(0),
+        block(1, type="text", text=""),
         delta(1, type="text_delta", text="a"),
         STOP,
+    ]
+    given = {"type": "thinking", "signature": "abc", "new_field": 1}
+    expected = [ev.ReasoningData(provider_data=given, t=1.0), ev.Content("a", t=1.0)]
+    assert events(*frames)[0] == expected
+    assert events(*(it for it in frames if it != stop(0)))[0] == expected  # some gateways
+    *_, done = ask_in_memory("anthropic", [sse(*frames)]).events
+    assert isinstance(done, ev.Done)
+    assert done.stats.chunks == 1  # it is no token
+
+
+def test_thinking_without_a_signature_cannot_go_back() -> None:
+    found, _ = events(
+        block(0, type="thinking", thinking="", signature=""),
+        delta(0, type="thinking_delta", thinking="hm"),
+        stop(0),
+        STOP,
     )
-    assert found == [ev.Content("a", t=1.0)]
+    assert found == [ev.Reasoning("hm", t=1.0)]
+
+
+def test_only_half_of_a_character_in_what_goes_back_is_replaced() -> None:
+    data = '{"type":"redacted_thinking","data":"\\ud83d"}'
+    found = AnthropicReply().feed(
+        f'data: {{"type":"content_block_start","content_block":{data}}}\n\n'.encode(), 1.0
+    )
+    given = {"type": "redacted_thinking", "data": "\ufffd"}
+    assert found == [ev.ReasoningData(provider_data=given, t=1.0)]
+
+
+# ---- what is sent
+
+
+def turns(*messages: Message, load: Callable[[str], bytes] | None = None) -> list[dict[str, Any]]:
+    provider = Anthropic(Endpoint("anthropic", "https://a.example"), Transport())
+    body = provider.body(ChatRequest("m", messages, load_image=load))
+    sent: Any = body["messages"]
+    return list(sent)
+
+
+CALLS = Message("assistant", [" \n", ToolCall("1", "add", '{"a":1}'), ToolCall("2", "add", "{")])
+RESULTS = Message("tool", [ToolResult("1", "add", "3"), ToolResult("2", "add", "no", True)])
+SENT_RESULTS = [
+    {"type": "tool_result", "tool_use_id": "1", "content": "3"},
+    {"type": "tool_result", "tool_use_id": "2", "content": "no", "is_error": True},
+]
+
+
+def test_calls_are_blocks_and_their_results_one_turn_of_the_user() -> None:
+    asked, called, answered = turns(Message("user", "hi"), CALLS, RESULTS)
+    assert asked == {"role": "user", "content": "hi"}
+    assert called["content"] == [
+        {"type": "tool_use", "id": "1", "name": "add", "input": {"a": 1}},
+        {"type": "tool_use", "id": "2", "name": "add", "input": {"INVALID_JSON": "{"}},
+    ]
+    assert answered == {"role": "user", "content": SENT_RESULTS}
+
+
+def test_what_the_user_adds_to_results_follows_them_in_their_turn() -> None:
+    *_, answered = turns(CALLS, RESULTS, Message("user", "go on"))
+    assert answered["content"] == [*SENT_RESULTS, {"type": "text", "text": "go on"}]
+    roles = [it["role"] for it in turns(CALLS, RESULTS, Message("assistant", "three"))]
+    assert roles == ["assistant", "user", "assistant"]
+
+
+def test_images_are_sent_by_their_address_or_as_base64() -> None:
+    images = [
+        Image(url="https://a.example/b.png"),
+        Image(url="data:image/gif;base64,R0lG"),
+        Image(sha256="0" * 64, media_type="image/png"),
+    ]
+    load = {"0" * 64: b"PNG0"}.__getitem__
+    (turn,) = turns(Message("user", ["look", *images]), load=load)
+    assert turn["content"] == [
+        {"type": "text", "text": "look"},
+        {"type": "image", "source": {"type": "url", "url": "https://a.example/b.png"}},
+        {
+            "type": "image",
+            "source": {"type": "base64", "media_type": "image/gif", "data": "R0lG"},
+        },
+        {
+            "type": "image",
+            "source": {"type": "base64", "media_type": "image/png", "data": "UE5HMA=="},
+        },
+    ]
 
 
 def test_a_delta_under_the_name_of_the_end_is_no_end() -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
 from chatstream.clock import monotonic
 from chatstream.errors import BadRequest
@@ -14,8 +13,9 @@ from chatstream.flow import singly
 from chatstream.messages import ChatRequest, ContinuationMethod, Message
 from chatstream.providers import PROVIDERS, Endpoint, dialect, find
 from chatstream.providers.base import Provider
-from chatstream.providers.continuing import GO_ON, turns
+from chatstream.providers.continuing import GO_ON, conversation
 from chatstream.providers.demo import ANSWER, THOUGHT
+from chatstream.transcript import Transcript
 from chatstream.transport import Transport
 from tests.support.answers import frames, headers, whole
 from tests.support.loopback import Reply, Request, Script
@@ -38,24 +38,27 @@ def request(
     ("method", "added"),
     [
         (None, []),
-        ("prefill", [{"role": "assistant", "content": TEXT}]),
-        ("continue_final_message", [{"role": "assistant", "content": TEXT}]),
-        ("stripped_prefill", [{"role": "assistant", "content": "Because"}]),
-        ("prefix", [{"role": "assistant", "content": TEXT, "prefix": True}]),
-        (
-            "user_turn",
-            [{"role": "assistant", "content": TEXT}, {"role": "user", "content": GO_ON}],
-        ),
+        ("prefill", [Message("assistant", TEXT)]),
+        ("continue_final_message", [Message("assistant", TEXT)]),
+        ("stripped_prefill", [Message("assistant", "Because")]),
+        ("prefix", [Message("assistant", TEXT)]),
+        ("user_turn", [Message("assistant", TEXT), Message("user", GO_ON)]),
     ],
 )
-def test_the_turns_of_each_means(
-    method: ContinuationMethod | None, added: list[dict[str, object]]
+def test_the_messages_of_each_method(
+    method: ContinuationMethod | None, added: list[Message]
 ) -> None:
-    assert turns(request(method)) == BEFORE + added
+    assert conversation(request(method)) == (*ASKED, *added)
 
 
-def test_a_partial_text_without_means_is_not_sent() -> None:
-    assert turns(ChatRequest("m", ASKED, partial="x")) == BEFORE
+def test_a_partial_text_without_a_method_is_not_sent() -> None:
+    assert conversation(ChatRequest("m", ASKED, partial="x")) == ASKED
+
+
+@pytest.mark.parametrize("partial", ["", " \n"])
+def test_there_is_nothing_to_go_on_with_after_blank_text(partial: str) -> None:
+    assert conversation(request("prefix", partial)) == ASKED
+    assert "prefix" not in sent("deepseek", request("prefix", partial)).json["messages"][-1]
 
 
 def of(name: str, url: str = "http://127.0.0.1:9") -> Provider:
@@ -124,9 +127,9 @@ def test_the_table_says_how_a_service_goes_on(name: str, method: ContinuationMet
     provider.close()
 
 
-def answer(provider: Provider, asked: ChatRequest) -> Accumulator:
+def answer(provider: Provider, asked: ChatRequest) -> Transcript:
     """What an exchange comes to; raises its failure."""
-    said = Accumulator()
+    said = Transcript()
     try:
         for event in singly(provider.open(asked, CancelToken())):
             said.add(event)

@@ -14,6 +14,7 @@ from chatstream.providers.lenient import (
     figure_of,
     list_of,
     object_of,
+    sendable,
     shaped,
     text_of,
     value_of,
@@ -172,3 +173,8 @@ def test_text_object_and_list_are_taken_only_when_they_are() -> None:
 )
 def test_an_excerpt_is_one_line_of_bounded_length(text: str, start: str) -> None:
     assert excerpt(text, 10) == start
+
+
+def test_what_is_sent_again_has_whole_characters_only() -> None:
+    value = {"a": ["\ud83d\ude00", "\ud83d", 2**70, 1.0, None], "\ud83d": True}
+    assert sendable(value) == {"a": ["😀", "\ufffd", 2**70, 1.0, None], "\ufffd": True}

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from chatstream import events as ev
-from chatstream.providers.ollama import OllamaReply
+from chatstream.errors import UsageError
+from chatstream.messages import ChatRequest, Image, Message, ToolCall, ToolResult
+from chatstream.providers import Endpoint
+from chatstream.providers.ollama import Ollama, OllamaReply
+from chatstream.transport import Transport
 from tests.support.answers import whole
 from tests.support.client import ask
 from tests.support.loopback import Script
@@ -99,3 +105,46 @@ def test_odd_images_cost_nothing_else(images: str) -> None:
     line = f'{{"message":{{"content":"Hi","images":{images}}},"done":true}}\n'
     answer = ask_in_memory("ollama", [line.encode()])
     assert (answer.text, answer.outcome) == ("Hi", "complete")
+
+
+# ---- what is sent
+
+
+def turns(*messages: Message) -> list[dict[str, Any]]:
+    provider = Ollama(Endpoint("ollama", "https://a.example"), Transport())
+    body = provider.body(ChatRequest("m", messages, load_image=lambda _: b"PNG"))
+    sent: Any = body["messages"]
+    return list(sent)
+
+
+def test_arguments_are_objects_and_each_result_names_its_tool_and_its_call() -> None:
+    calls = [ToolCall("1", "add", '{"a":1}'), ToolCall("2", "add", "[1]")]
+    results = [ToolResult("1", "add", "3"), ToolResult("2", "add", "no", True)]
+    called, *answered = turns(Message("assistant", ["so", *calls]), Message("tool", results))
+    functions = [
+        {"name": "add", "arguments": {"a": 1}},
+        {"name": "add", "arguments": {"INVALID_JSON": "[1]"}},
+    ]
+    assert called == {
+        "role": "assistant",
+        "content": "so",
+        "tool_calls": [
+            {"id": number, "function": function}
+            for number, function in zip("12", functions, strict=True)
+        ],
+    }
+    assert answered == [
+        {"role": "tool", "content": text, "tool_name": "add", "tool_call_id": number}
+        for number, text in (("1", "3"), ("2", "no"))
+    ]
+
+
+def test_images_are_base64_beside_the_text() -> None:
+    stored = Image(sha256="0" * 64, media_type="image/png")
+    (turn,) = turns(Message("user", ["look", stored, Image(url="data:image/gif;base64,R0lG")]))
+    assert turn == {"role": "user", "content": "look", "images": ["UE5H", "R0lG"]}
+
+
+def test_an_image_on_the_web_is_a_mistake_that_is_told() -> None:
+    with pytest.raises(UsageError, match="Ollama takes no image by its address"):
+        turns(Message("user", [Image(url="https://a.example/b.png")]))

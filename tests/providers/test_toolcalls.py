@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from chatstream.events import ToolCall, ToolCallDelta, encode
-from chatstream.providers.toolcalls import ToolCalls
+from chatstream.messages import ToolCall as Called
+from chatstream.providers.toolcalls import ToolCalls, arguments_of, arguments_text
 
 Fragment = tuple[int | None, str, str, object]  # index, id, name, arguments
 
@@ -151,3 +152,34 @@ def test_half_characters_in_an_object_of_arguments_are_replaced() -> None:
     calls.start(0, "a", "f", {"x": "\ud83d"})
     calls.add(1, "b", "g", {"x": "\ud83d"}, 0.0)
     assert [call.arguments for call in calls.whole(cut=False)] == ['{"x":"�"}'] * 2
+
+
+# ---- in a history
+
+
+@pytest.mark.parametrize(
+    ("written", "arguments", "text"),
+    [
+        ('{"a": 1}', {"a": 1}, '{"a": 1}'),
+        ('{ "é": "\\u00e9" }\n', {"é": "é"}, '{ "é": "\\u00e9" }\n'),
+        ("", {}, "{}"),
+        (" \n", {}, "{}"),
+        ('{"a":', {"INVALID_JSON": '{"a":'}, '{"INVALID_JSON":"{\\"a\\":"}'),
+        ("[1]", {"INVALID_JSON": "[1]"}, '{"INVALID_JSON":"[1]"}'),
+        ("null", {"INVALID_JSON": "null"}, '{"INVALID_JSON":"null"}'),
+    ],
+)
+def test_arguments_go_back_as_the_model_wrote_them_if_servers_take_them(
+    written: str, arguments: dict[str, Any], text: str
+) -> None:
+    call = Called("1", "f", written)
+    assert arguments_of(call) == arguments
+    assert arguments_text(call) == text
+
+
+def test_what_a_server_gave_with_a_fragment_is_the_calls() -> None:
+    calls = ToolCalls()
+    calls.add(0, "a", "f", "{", 0.0, {"x": 1})
+    calls.add(0, "", "", "}", 0.0)
+    calls.add(1, "b", "f", "{}", 0.0)
+    assert [it.provider_data for it in calls.whole(cut=False)] == [{"x": 1}, None]

@@ -6,7 +6,7 @@ import pytest
 
 from chatstream.errors import AuthError, ConnectError, RateLimited, Truncated, Unreachable
 from chatstream.recovery.attempts import Attempts
-from chatstream.recovery.policy import CEILING
+from chatstream.recovery.policy import MAX_WAIT_SECONDS
 
 CUT = Truncated("cut")
 
@@ -25,7 +25,7 @@ def test_there_are_so_many_attempts_after_the_first(retries: int) -> None:
 def test_what_cannot_heal_costs_nothing() -> None:
     attempts = Attempts(1)
     assert attempts.next(AuthError("m")) is None
-    assert attempts.next(RateLimited("m", retry_after=CEILING + 1)) is None
+    assert attempts.next(RateLimited("m", retry_after=MAX_WAIT_SECONDS + 1)) is None
     assert (attempts.number, attempts.most) == (1, 2)
     assert attempts.next(CUT) is not None
 

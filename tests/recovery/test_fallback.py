@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
 from chatstream.errors import (
     AuthError,
@@ -44,6 +43,7 @@ from chatstream.flow import Finish, Open, Pulse, close
 from chatstream.messages import ChatRequest, Message
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.fallback import fallback
+from chatstream.transcript import Transcript
 
 REQUEST = ChatRequest("m", (Message("user", "q"),), partial="earlier ")
 FINISH = Finish(reason="stop")
@@ -80,7 +80,7 @@ class Ended:
     def __init__(self, *sources: Source, after_text: bool = True) -> None:
         self.events: list[Event] = []
         self.failure: ChatstreamError | None = None
-        answer = Accumulator()
+        answer = Transcript()
         answer.add(Content(REQUEST.partial))
         try:
             for event in several(*sources, after_text=after_text)(REQUEST, CancelToken()):
@@ -184,7 +184,7 @@ def test_after_the_first_token_only_where_that_was_asked_for(token: Event) -> No
 
 
 def test_the_earlier_text_stays_until_the_next_model_truly_speaks() -> None:
-    answer = Accumulator()
+    answer = Transcript()
     second = Source(
         Metadata(),
         Retry(attempt=2, max=3, delay=1.0, cause="busy", action="reset"),

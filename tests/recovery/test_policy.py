@@ -26,7 +26,7 @@ from chatstream.errors import (
     Truncated,
     UsageError,
 )
-from chatstream.recovery.policy import CEILING, Policy
+from chatstream.recovery.policy import MAX_WAIT_SECONDS, Policy
 
 HEAL = [ConnectError, TimedOut, Stalled, Truncated, ServerError, Overloaded, RateLimited]
 STAY: list[type[ChatstreamError]] = [
@@ -47,17 +47,17 @@ STAY: list[type[ChatstreamError]] = [
 
 @pytest.mark.parametrize("kind", HEAL)
 def test_what_may_heal_is_tried_again(kind: type[ChatstreamError]) -> None:
-    assert Policy(1).delay(1, kind("m")) is not None
+    assert Policy(1, 0.5).delay(1, kind("m")) is not None
 
 
 @pytest.mark.parametrize("kind", STAY)
 def test_what_cannot_heal_is_not_tried_again(kind: type[ChatstreamError]) -> None:
-    assert Policy(9).delay(1, kind("m", retry_after=1.0)) is None
+    assert Policy(9, 0.5).delay(1, kind("m", retry_after=1.0)) is None
 
 
 @pytest.mark.parametrize("retries", [0, 1, 2, 5])
 def test_there_are_as_many_retries_as_allowed(retries: int) -> None:
-    delays = [Policy(retries).delay(n, ServerError("m")) for n in range(1, retries + 3)]
+    delays = [Policy(retries, 0.5).delay(n, ServerError("m")) for n in range(1, retries + 3)]
     assert [delay is not None for delay in delays] == [True] * retries + [False, False]
 
 
@@ -69,23 +69,23 @@ def test_the_pause_doubles_up_to_8_seconds_and_half_a_second_of_jitter(
     attempt: int, least: float, most: float
 ) -> None:
     for _ in range(50):
-        delay = Policy(1000).delay(attempt, ServerError("m"))
+        delay = Policy(1000, 0.5).delay(attempt, ServerError("m"))
         assert delay is not None
         assert least <= delay <= most
 
 
 def test_the_pause_has_jitter() -> None:
-    assert len({Policy(1).delay(1, ServerError("m")) for _ in range(50)}) > 1
+    assert len({Policy(1, 0.5).delay(1, ServerError("m")) for _ in range(50)}) > 1
 
 
-@pytest.mark.parametrize("seconds", [0.001, 3.0, CEILING])
+@pytest.mark.parametrize("seconds", [0.001, 3.0, MAX_WAIT_SECONDS])
 def test_the_pause_is_what_the_server_asks_for(seconds: float) -> None:
     for attempt in (1, 3):
-        assert Policy(3).delay(attempt, RateLimited("m", retry_after=seconds)) == seconds
+        assert Policy(3, 0.5).delay(attempt, RateLimited("m", retry_after=seconds)) == seconds
 
 
 def test_a_server_that_asks_for_more_than_the_ceiling_gets_no_retry() -> None:
-    assert Policy(3).delay(1, RateLimited("m", retry_after=CEILING + 1)) is None
+    assert Policy(3, 0.5).delay(1, RateLimited("m", retry_after=MAX_WAIT_SECONDS + 1)) is None
 
 
 @pytest.mark.parametrize(("kind", "advice"), [(ServerError, False), (BadRequest, True)])
@@ -94,7 +94,7 @@ def test_what_the_failure_itself_says_beats_its_class(
 ) -> None:
     failure = kind("m")
     failure.retryable = advice
-    assert (Policy(1).delay(1, failure) is not None) is advice
+    assert (Policy(1, 0.5).delay(1, failure) is not None) is advice
 
 
 @pytest.mark.parametrize(

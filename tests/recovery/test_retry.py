@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatstream.accumulate import Accumulator
 from chatstream.cancel import CancelToken
 from chatstream.errors import (
     AuthError,
@@ -48,6 +47,7 @@ from chatstream.messages import ChatRequest, ContinuationMethod, Message
 from chatstream.recovery import retry as module
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.retry import OnDrop, Plan, retry
+from chatstream.transcript import Transcript
 from tests.support.sampling import examples
 
 REQUEST = ChatRequest("m", (Message("user", "q"),))
@@ -120,7 +120,7 @@ class Ended:
     ) -> None:
         self.events: list[Event] = []
         self.failure: ChatstreamError | None = None
-        answer = Accumulator()
+        answer = Transcript()
         answer.add(Content(request.partial))
         try:
             for event in again(source, retries, plan=plan)(request, CancelToken()):
@@ -612,7 +612,7 @@ def test_a_stream_that_the_server_has_not_kept_is_gone_on_with_by_a_prefill() ->
 def test_a_text_longer_than_anyone_continues_is_not_and_its_memory_is_let_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "LONGEST", 100_000)
+    monkeypatch.setattr(module, "MAX_CONTINUED_CHARACTERS", 100_000)
     failure = cut()
 
     def source(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
@@ -635,13 +635,13 @@ def test_a_text_longer_than_anyone_continues_is_not_and_its_memory_is_let_go(
 
 
 def test_a_text_that_is_just_as_long_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LONGEST", 10)
+    monkeypatch.setattr(module, "MAX_CONTINUED_CHARACTERS", 10)
     source = Source([*words("0123456789"), cut()], [*words("!"), FINISH])
     assert Ended(source.open, CONTINUE).text == "0123456789!"
 
 
 def test_a_long_text_is_restarted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LONGEST", 10)
+    monkeypatch.setattr(module, "MAX_CONTINUED_CHARACTERS", 10)
     source = Source([*words("0123456789x"), cut()], [*words("!"), cut()], [*words("?"), FINISH])
     ended = Ended(source.open, RESTART)
     assert (ended.text, [asked for asked, _ in source.asked]) == ("?", ["", "", ""])

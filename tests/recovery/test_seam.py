@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatstream.recovery.seam import LONGEST, Diverged, Seam
+from chatstream.recovery.seam import MAX_OVERLAP_CHARACTERS, Diverged, Seam
 from tests.support.sampling import examples
 
 WORDS = (
@@ -159,7 +159,9 @@ def test_what_is_sure_to_come_again_and_does_not_has_diverged() -> None:
 
 
 @MANY
-@given(SEEDS, st.integers(17, 600), st.integers(16, LONGEST), st.integers(16, 599), CUTS)
+@given(
+    SEEDS, st.integers(17, 600), st.integers(16, MAX_OVERLAP_CHARACTERS), st.integers(16, 599), CUTS
+)
 def test_a_long_end_that_comes_again_is_there_once(
     seed: int, length: int, n: int, k: int, cuts: list[int]
 ) -> None:
@@ -236,9 +238,11 @@ def test_a_code_block_that_is_opened_again_may_repeat_its_last_line_too() -> Non
         assert join(text, *pieces, words=True) == text + "    print(n * n)\n"
 
 
-def test_a_longer_fence_is_opened_again_too() -> None:
-    text = "````markdown\n# Title\n"
-    for pieces in (["````markdown\ntext\n"], list("````markdown\ntext\n")):
+@pytest.mark.parametrize("fence", ["````markdown\n", "~~~markdown\n"])
+def test_any_other_fence_that_is_opened_again_is_open_once_too(fence: str) -> None:
+    text = fence + "# Title\n"
+    again = fence.replace("markdown", "md")
+    for pieces in ([again + "text\n"], [*again, *"text\n"]):
         assert join(text, *pieces, words=True) == text + "text\n"
 
 

@@ -22,7 +22,7 @@ from chatstream.events import (
 )
 from chatstream.flow import Open, Pulse, close
 from chatstream.messages import ChatRequest, Message
-from chatstream.recovery.watchdog import AWAY, Limits, watchdog, within
+from chatstream.recovery.watchdog import AWAY_SECONDS, Limits, watchdog, within
 
 REQUEST = ChatRequest("m", (Message("user", "q"),))
 LIMITS = Limits(connect=2.0, first_token=5.0, between_tokens=3.0)
@@ -270,7 +270,7 @@ def test_many_such_times_add_up_to_little() -> None:
 
 
 def test_silence_that_somebody_looks_at_counts_at_any_pace_of_a_busy_machine() -> None:
-    for step in (0.01, 0.1, AWAY):
+    for step in (0.01, 0.1, AWAY_SECONDS):
         beats = [Pulse(t=n * step) for n in range(1, round(4.0 / step))]
         assert type(run(Content("a", t=0.0), *beats)[1]) is Stalled
 

@@ -11,9 +11,9 @@ import pytest
 from chatstream import events as ev
 from chatstream.flow import Pulse, drive
 from chatstream.sinks.accessible import (
-    MOST,
-    PAUSE,
-    SILENCE,
+    MAX_HELD_CHARACTERS,
+    PAUSE_SECONDS,
+    SILENCE_SECONDS,
     AccessibleSink,
     Sentences,
     seconds,
@@ -252,7 +252,7 @@ def test_half_a_sentence_waits_for_its_end_but_not_for_ever(room: Room) -> None:
     sink.write(ev.Content("One. Tw"))
     sink.flush()
     assert room.output == "One. "
-    room.now += PAUSE - 0.1
+    room.now += PAUSE_SECONDS - 0.1
     sink.flush()
     assert room.output == "One. "
     room.now += 0.1
@@ -275,7 +275,7 @@ def test_silence_is_broken_by_a_sentence_now_and_then(room: Room) -> None:
         "Still working, 60 seconds.",
     ]
     sink.write(ev.Content("Now.\n"))
-    room.now += SILENCE
+    room.now += SILENCE_SECONDS
     sink.flush()
     assert room.output.splitlines()[-2:] == ["Now.", "Still working, 30 seconds."]
 
@@ -285,11 +285,11 @@ def test_the_silence_of_a_tool_tells_how_far_it_is(room: Room) -> None:
     sink.write(ev.ToolStart("1", "index"))
     for percent in range(3):
         sink.write(ev.ToolProgress("1", "index", percent))
-        room.now += SILENCE / 3
+        room.now += SILENCE_SECONDS / 3
         sink.flush()
     assert room.output.splitlines()[1:] == ["Still working, 30 seconds: index, 2 percent."]
     sink.write(ev.ToolComplete("1", "index", "", 30.0))
-    room.now += SILENCE
+    room.now += SILENCE_SECONDS
     sink.flush()
     assert room.output.splitlines()[-1] == "Still working, 30 seconds."
 
@@ -298,7 +298,7 @@ def test_the_progress_of_something_else_is_told_as_far_as_it_is_known(room: Room
     sink = room.sink()
     for event in (ev.Progress("load", 1), ev.Progress("pull", 1, percentage=49.7)):
         sink.write(event)
-        room.now += SILENCE
+        room.now += SILENCE_SECONDS
         sink.flush()
     assert room.output.splitlines() == [
         "Still working, 30 seconds: load.",
@@ -458,7 +458,7 @@ def test_text_without_an_end_is_handed_out_in_pieces(text: str) -> None:
     sentences, said = Sentences(), ""
     for read, character in enumerate(text, 1):
         said += sentences.feed(character)
-        assert read - len(said) <= MOST
+        assert read - len(said) <= MAX_HELD_CHARACTERS
     assert said + sentences.rest() == text
 
 

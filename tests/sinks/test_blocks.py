@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from chatstream.fences import DEEPEST
+from chatstream.fences import MAX_CONTAINERS
 from chatstream.sinks import paragraphs, scan, tex
-from chatstream.sinks.blocks import LONGEST, LONGEST_LINE, Blocks
+from chatstream.sinks.blocks import MAX_LINE_CHARACTERS, MAX_PARAGRAPH_CHARACTERS, Blocks
 from chatstream.sinks.pieces import (
     Blank,
     Code,
@@ -429,16 +429,16 @@ def test_what_a_row_has_too_much_stands_in_its_last_cell() -> None:
 
 def test_within_the_deepest_container_a_marker_is_text() -> None:
     for marker in ("> ", "1. "):
-        first, *_ = fed([marker * (DEEPEST + 2) + "a\n"])
+        first, *_ = fed([marker * (MAX_CONTAINERS + 2) + "a\n"])
         assert isinstance(first, Paragraph)
-        assert len(first.where.containers) == DEEPEST
+        assert len(first.where.containers) == MAX_CONTAINERS
         assert first.text == marker * 2 + "a"
 
 
 def test_a_line_in_the_deepest_container_belongs_to_it() -> None:
-    first, second, *_ = fed([(">" * 500 + " a\n") * 2 + "\n" + ">" * DEEPEST + "# b\n"])
+    first, second, *_ = fed([(">" * 500 + " a\n") * 2 + "\n" + ">" * MAX_CONTAINERS + "# b\n"])
     assert isinstance(first, Paragraph)
-    assert first.text.split() == [">" * (500 - DEEPEST), "a"] * 2
+    assert first.text.split() == [">" * (500 - MAX_CONTAINERS), "a"] * 2
     assert isinstance(second, Heading)
 
 
@@ -508,9 +508,14 @@ def test_the_offset_of_an_item_is_where_its_content_begins(text: str, offsets: l
 LONG = [
     *("x" * 5000, "word " * 1000, "a b" * 1700, " " * 2500, "-" * 2500, "- " * 1200, "`" * 2200),
     *("# " + "h " * 1500, "| a " * 700, "|---" * 700, "> " * 1100, "=" * 2100, "\t" * 2100),
-    *("x" * (LONGEST - 1), "x" * LONGEST, "x" * (LONGEST + 1), "x" * (LONGEST - 2) + "  y"),
+    *(
+        "x" * (MAX_PARAGRAPH_CHARACTERS - 1),
+        "x" * MAX_PARAGRAPH_CHARACTERS,
+        "x" * (MAX_PARAGRAPH_CHARACTERS + 1),
+        "x" * (MAX_PARAGRAPH_CHARACTERS - 2) + "  y",
+    ),
     *("- " + "item " * 600, "1. " + "x" * 2500, "    " + "code " * 600, "```" + "info" * 600),
-    *("#" * (LONGEST_LINE + 9), "| x " * 5000, " " * (LONGEST_LINE + 9) + "x"),
+    *("#" * (MAX_LINE_CHARACTERS + 9), "| x " * 5000, " " * (MAX_LINE_CHARACTERS + 9) + "x"),
     *("[a](b) **c** " * 400, "\u65e5\u672c" * 1500),
 ]
 
@@ -584,9 +589,9 @@ def test_a_paragraph_of_which_a_part_is_handed_out_stays_one(
 
 def test_what_follows_a_line_that_is_too_long_is_text() -> None:
     blocks = Blocks()
-    pieces = blocks.feed("# " + "x" * LONGEST_LINE)
+    pieces = blocks.feed("# " + "x" * MAX_LINE_CHARACTERS)
     assert [type(piece) for piece in pieces] == [Heading]
-    assert [type(piece) for piece in blocks.feed("y" * LONGEST)] == [Paragraph]
+    assert [type(piece) for piece in blocks.feed("y" * MAX_PARAGRAPH_CHARACTERS)] == [Paragraph]
 
 
 def test_a_long_paragraph_is_handed_out_while_it_is_written() -> None:
@@ -594,12 +599,12 @@ def test_a_long_paragraph_is_handed_out_while_it_is_written() -> None:
     held = 0
     for _ in range(3000):
         held += 5 - sum(len(p.text) for p in blocks.feed("word ") if isinstance(p, Paragraph))
-        assert held <= LONGEST + 5
+        assert held <= MAX_PARAGRAPH_CHARACTERS + 5
 
 
 def test_a_long_line_of_code_is_handed_out_while_it_is_written() -> None:
     blocks = Blocks()
-    blocks.feed("```\n" + "x" * LONGEST + "x")
+    blocks.feed("```\n" + "x" * MAX_PARAGRAPH_CHARACTERS + "x")
     assert blocks.feed("y") == [CodeLine("y", joined=True)]
     assert blocks.feed("z\n") == [CodeLine("z", joined=True), CodeLine("")]
 
@@ -902,7 +907,7 @@ GROWING: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("text", GROWING.values(), ids=GROWING)
 def test_twice_the_text_is_twice_the_work(text: Callable[[int], str]) -> None:
-    # Past LONGEST_LINE, where what is held of a line stops growing.
+    # Past MAX_LINE_CHARACTERS, where what is held of a line stops growing.
     once, twice = work(feed(text(450), 40)), work(feed(text(900), 40))
     assert twice < 2.3 * once
 
@@ -916,7 +921,7 @@ def test_the_view_of_what_is_open_costs_no_more_after_a_longer_text(
         blocks.feed(text(n))
         return work(blocks.open)
 
-    assert cost(4000) < cost(450) + 10 * LONGEST_LINE
+    assert cost(4000) < cost(450) + 10 * MAX_LINE_CHARACTERS
 
 
 @pytest.mark.parametrize(

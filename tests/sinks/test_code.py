@@ -15,9 +15,9 @@ from pygments.styles import get_all_styles
 from rich.style import Style
 
 from chatstream.fences import info_of
-from chatstream.sinks.code import LONGEST_LINE, Highlighter, is_code_theme
+from chatstream.sinks.code import MAX_LINE_CHARACTERS, Highlighter, is_code_theme
 from chatstream.sinks.codetheme import code_theme
-from chatstream.sinks.lexing import DEEPEST
+from chatstream.sinks.lexing import MAX_STATES
 from chatstream.sinks.lines import Line, text_of
 
 THEME = "ansi_dark"
@@ -730,7 +730,7 @@ def test_a_long_line_is_plain_and_changes_nothing() -> None:
     highlighter = Highlighter("c", THEME)
     highlighter.feed("/* open")
     comment = highlighter.peek("x")
-    longest = "*/ " + "x" * (LONGEST_LINE - 3)
+    longest = "*/ " + "x" * (MAX_LINE_CHARACTERS - 3)
     assert highlighter.peek(longest)[0].style is not None
     longer = longest + "x"
     assert spread(highlighter.feed(longer)) == [(character, None) for character in longer]
@@ -742,7 +742,7 @@ def test_a_lexer_that_gives_up_leaves_the_rest_plain() -> None:
     highlighter = Highlighter("scheme", THEME)
     keyword = highlighter.feed("(define x 1)")
     assert len(keyword) > 1
-    deep = "(" * (DEEPEST + 1)
+    deep = "(" * (MAX_STATES + 1)
     assert highlighter.peek(deep) == [(deep, None, None)]
     assert len(highlighter.peek("(define x 1)")) > 1
     assert highlighter.feed(deep) == [(deep, None, None)]

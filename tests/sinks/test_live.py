@@ -11,7 +11,7 @@ from rich.console import Console
 
 from chatstream import events as ev
 from chatstream.flow import Key, Pulse, drive
-from chatstream.sinks.live import FPS, LiveSink
+from chatstream.sinks.live import FRAMES_PER_SECOND, LiveSink
 from chatstream.sinks.wrapping import Wrap
 from tests.support.screen import Emulator, Screen, console_on
 
@@ -32,7 +32,7 @@ class Terminal:
         reasoning: Shown = "hide",
         stats: bool = False,
         emulator: type[pyte.HistoryScreen] = Emulator,
-        interval: float = 1 / FPS,
+        interval: float = 1 / FRAMES_PER_SECOND,
         wrap: Wrap = "words",
     ) -> None:
         self.screen = Screen(columns, lines, emulator)

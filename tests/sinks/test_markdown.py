@@ -6,10 +6,10 @@ import pytest
 from rich.segment import Segment
 from rich.style import Style
 
-from chatstream.sinks.blocks import LONGEST, Blocks
+from chatstream.sinks.blocks import MAX_PARAGRAPH_CHARACTERS, Blocks
 from chatstream.sinks.lines import Line, text_of
 from chatstream.sinks.markdown import Drawn, Markdown
-from chatstream.sinks.tables import HELD
+from chatstream.sinks.tables import HELD_ROWS
 from chatstream.sinks.theme import THEMES
 from tests.support.markdown import document
 
@@ -90,7 +90,10 @@ def test_code_in_a_list_or_a_quote_can_be_copied_too() -> None:
     assert shown(item) == ["• a", "", f"  {LINE}", "  x", "", "    y", f"  {LINE}"]
     assert shown("> ```\n> x\n> ```\n") == [f"▌ {LINE}", "  x", f"▌ {LINE}"]
     assert shown("- ```\n  x\n  ```\n") == [f"• {LINE}", "  x", f"  {LINE}"]
-    assert shown(f"- ```\n  {'x' * 5 * LONGEST}\n  y", 20)[1:3] == [f"  {'x' * 5 * LONGEST}", "  y"]
+    assert shown(f"- ```\n  {'x' * 5 * MAX_PARAGRAPH_CHARACTERS}\n  y", 20)[1:3] == [
+        f"  {'x' * 5 * MAX_PARAGRAPH_CHARACTERS}",
+        "  y",
+    ]
 
 
 def test_the_line_below_code_is_there_once_the_code_has_ended() -> None:
@@ -154,7 +157,10 @@ def test_a_rule_is_never_wider_than_the_terminal() -> None:
 
 def test_tabs_are_spaces_up_to_the_next_stop_of_the_line() -> None:
     assert shown("- a\tb\n\n```\n\tx\ty\n```") == ["• a     b", "", LINE, "        x       y", LINE]
-    assert not any("\t" in line for line in shown("|a\tb|\n|-|\n|c\td|\n\nx" + "\ty z" * LONGEST))
+    assert not any(
+        "\t" in line
+        for line in shown("|a\tb|\n|-|\n|c\td|\n\nx" + "\ty z" * MAX_PARAGRAPH_CHARACTERS)
+    )
     assert not any("\t" in line for line in while_open("- \t"))
 
 
@@ -176,11 +182,11 @@ def test_a_link_definition_stays_as_it_is_written() -> None:
 
 
 def test_a_line_of_more_than_a_paragraph_holds_is_still_one_line() -> None:
-    text = "word " * LONGEST + "end\nnext"
+    text = "word " * MAX_PARAGRAPH_CHARACTERS + "end\nnext"
     assert shown(text, 20) == [text.replace("\n", " ")]
-    assert shown(f"```\n{'x' * 5 * LONGEST}\ny\n```") == [
+    assert shown(f"```\n{'x' * 5 * MAX_PARAGRAPH_CHARACTERS}\ny\n```") == [
         LINE,
-        "x" * 5 * LONGEST,
+        "x" * 5 * MAX_PARAGRAPH_CHARACTERS,
         "y",
         LINE,
     ]
@@ -188,19 +194,21 @@ def test_a_line_of_more_than_a_paragraph_holds_is_still_one_line() -> None:
 
 def test_columns_take_their_widths_from_the_rows_that_are_held() -> None:
     table = (
-        "| a | b |\n|---|---|\n" + "| x | y |\n" * (HELD - 1) + "| wider | y |\n| widest | z |\n"
+        "| a | b |\n|---|---|\n"
+        + "| x | y |\n" * (HELD_ROWS - 1)
+        + "| wider | y |\n| widest | z |\n"
     )
     lines = shown(table)
     assert lines[0] == "a     │ b"
     assert lines[-2:] == ["wider │ y", "widest │ z"]  # and grow where a word needs it
 
 
-@pytest.mark.parametrize("rows", [HELD - 1, HELD, HELD + 1, 3 * HELD])
+@pytest.mark.parametrize("rows", [HELD_ROWS - 1, HELD_ROWS, HELD_ROWS + 1, 3 * HELD_ROWS])
 def test_a_row_of_a_long_table_is_final_as_soon_as_it_is_whole(rows: int) -> None:
     blocks, drawing = Blocks(), markdown()
     drawing.draw(blocks.feed("| a |\n|---|\n"))
     final = sum(len(drawing.draw(blocks.feed(f"| {n % 9} |\n")).lines) for n in range(rows))
-    assert final == (rows + 2 if rows >= HELD else 0)
+    assert final == (rows + 2 if rows >= HELD_ROWS else 0)
 
 
 @pytest.mark.parametrize("number", range(0, 200, 7))

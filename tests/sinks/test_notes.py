@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from chatstream.sinks.notes import MOST, Notes, standard_error, take_over
+from chatstream.sinks.notes import MAX_KEPT_BYTES, Notes, standard_error, take_over
 from tests.sinks.test_output import Pipe
 
 
@@ -88,7 +88,7 @@ def test_what_nobody_reads_takes_no_more_than_so_much_memory(pipe: Pipe) -> None
     notes = Notes(pipe.write_end)
     before = fill(pipe)
     notes.write(b"first")
-    notes.write(bytes(2 * MOST))
+    notes.write(bytes(2 * MAX_KEPT_BYTES))
     notes.write(b"dropped")
     notes.finish(0.0)
     reader = threading.Thread(target=lambda: read.append(pipe.read_all()))
@@ -97,7 +97,7 @@ def test_what_nobody_reads_takes_no_more_than_so_much_memory(pipe: Pipe) -> None
     notes.finish(30.0)
     os.close(pipe.write_end)
     reader.join(30)
-    assert read[0][before:] == b"first" + bytes(MOST - 5)
+    assert read[0][before:] == b"first" + bytes(MAX_KEPT_BYTES - 5)
 
 
 def test_the_end_waits_for_a_slow_reader_and_not_for_ever(pipe: Pipe) -> None:

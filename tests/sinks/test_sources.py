@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chatstream import events as ev
 from chatstream.sinks.escape import clean
-from chatstream.sinks.sources import HEADING, MOST, Sources
+from chatstream.sinks.sources import HEADING, MAX_SOURCES, Sources
 
 A, B, C = (f"https://{name}.example/" for name in "abc")
 RESET = ev.Retry(attempt=2, max=2, delay=0.0, cause="cut", action="reset")
@@ -75,9 +75,9 @@ def test_each_source_is_listed_once_with_its_number(
 
 
 def test_very_many_sources_are_counted() -> None:
-    lines = listed(*(ev.Citation(f"{A}{n}") for n in range(MOST + 23)))
-    assert lines[MOST - 1] == f"[{MOST}] {A}{MOST - 1}"
-    assert lines[MOST:] == ["and 23 more; --json has them all"]
+    lines = listed(*(ev.Citation(f"{A}{n}") for n in range(MAX_SOURCES + 23)))
+    assert lines[MAX_SOURCES - 1] == f"[{MAX_SOURCES}] {A}{MAX_SOURCES - 1}"
+    assert lines[MAX_SOURCES:] == ["and 23 more; --json has them all"]
 
 
 def test_an_address_is_not_cut_and_a_title_is() -> None:

@@ -14,7 +14,7 @@ from chatstream import events as ev
 from chatstream.flow import Key
 from chatstream.sinks.escape import clean
 from chatstream.sinks.lines import Line, text_of
-from chatstream.sinks.status import CELLS, SPINNER, Status, bar
+from chatstream.sinks.status import BAR_CELLS, SPINNER, Status, bar
 from chatstream.sinks.theme import THEMES, Theme
 
 DARK = THEMES["dark"]
@@ -333,7 +333,7 @@ def test_progress_towards_no_known_end_is_a_spinner(total: float | None) -> None
 @pytest.mark.parametrize("share", [-1.0, 0.0, 0.024, 0.025, 0.5, 0.52, 0.999, 1.0, 7.0])
 @pytest.mark.parametrize("theme", [DARK, PLAIN])
 def test_a_bar_is_always_as_wide(share: float, theme: Theme) -> None:
-    assert len(text_of(bar(share, theme))) == CELLS
+    assert len(text_of(bar(share, theme))) == BAR_CELLS
 
 
 def test_a_bar_that_cannot_be_dim_is_empty_where_it_is_not_done() -> None:

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline
 
 from chatstream.sinks import tex
-from chatstream.sinks.blocks import LONGEST, Blocks
+from chatstream.sinks.blocks import MAX_PARAGRAPH_CHARACTERS, Blocks
 from chatstream.sinks.inline import Inline
 from chatstream.sinks.lines import Line, text_of
 from chatstream.sinks.markdown import Markdown
@@ -491,7 +491,7 @@ def test_formulas_come_in_order_and_apart(text: str) -> None:
 def test_the_lines_of_a_display_formula_are_final_as_soon_as_they_end() -> None:
     blocks = Blocks()
     assert [type(it) for it in blocks.feed("a\n$$\n")] == [Paragraph, Formula]
-    for _ in range(LONGEST):
+    for _ in range(MAX_PARAGRAPH_CHARACTERS):
         assert [type(it) for it in blocks.feed("x + y\n")] == [Formula]
     assert not blocks.is_whole
     blocks.feed("$$\n")
@@ -499,9 +499,9 @@ def test_the_lines_of_a_display_formula_are_final_as_soon_as_they_end() -> None:
 
 
 @pytest.mark.parametrize("after", ["\nb", "\n# b"])
-@pytest.mark.parametrize("step", [1, 97, LONGEST, 9 * LONGEST])
+@pytest.mark.parametrize("step", [1, 97, MAX_PARAGRAPH_CHARACTERS, 9 * MAX_PARAGRAPH_CHARACTERS])
 def test_an_endless_line_of_a_display_formula_is_one_line(step: int, after: str) -> None:
-    formula = "$$ " + "x + " * LONGEST + " $$"
+    formula = "$$ " + "x + " * MAX_PARAGRAPH_CHARACTERS + " $$"
     text = formula + after
     pieces = pieces_of([text[at : at + step] for at in range(0, len(text), step)])
     lines = Markdown(THEME, lambda: 80).draw(pieces).lines
@@ -518,9 +518,13 @@ def test_a_long_paragraph_is_not_cut_within_a_formula(formula: str, before: int)
 
 
 def test_a_formula_that_no_part_can_hold_is_cut_all_the_same() -> None:
-    text = r"\(" + "a b " * LONGEST
-    assert LONGEST // 2 <= cut_of(text, LONGEST) <= LONGEST
-    assert cut_of("word " + text, LONGEST) == len("word ")
+    text = r"\(" + "a b " * MAX_PARAGRAPH_CHARACTERS
+    assert (
+        MAX_PARAGRAPH_CHARACTERS // 2
+        <= cut_of(text, MAX_PARAGRAPH_CHARACTERS)
+        <= MAX_PARAGRAPH_CHARACTERS
+    )
+    assert cut_of("word " + text, MAX_PARAGRAPH_CHARACTERS) == len("word ")
 
 
 @pytest.mark.parametrize(
@@ -529,7 +533,7 @@ def test_a_formula_that_no_part_can_hold_is_cut_all_the_same() -> None:
 def test_the_end_of_an_endless_line_tells_whether_a_formula_is_open(
     begin: str, end: str, is_item: bool
 ) -> None:
-    *_, last = pieces_of([begin + "x + " * LONGEST + end + "\n- b"])
+    *_, last = pieces_of([begin + "x + " * MAX_PARAGRAPH_CHARACTERS + end + "\n- b"])
     assert isinstance(last, Paragraph)
     assert bool(last.where.containers) == is_item
 

@@ -13,7 +13,16 @@ from chatstream import events as ev
 from chatstream.sinks.escape import clean
 from chatstream.sinks.lines import Line, text_of
 from chatstream.sinks.theme import THEMES, Theme
-from chatstream.sinks.thoughts import HIDDEN, KEPT, LONGEST, NO_MORE, ROWS, SHOWN, Mode, Thoughts
+from chatstream.sinks.thoughts import (
+    HIDDEN,
+    KEPT_CHARACTERS,
+    MAX_LINE_CHARACTERS,
+    MAX_ROWS,
+    NO_MORE,
+    SHOWN,
+    Mode,
+    Thoughts,
+)
 
 DARK = THEMES["dark"]
 NONE = Style.null()
@@ -82,7 +91,7 @@ def test_rows_are_those_of_the_width() -> None:
     mind.think("abcdefghij" * 3, "\nlast")
     assert mind.live(10) == ["abcdefghij"] * 3 + ["last"]
     assert mind.live(4) == ["cdef", "ghij", "abcd", "efgh", "ij", "last"]
-    assert len(mind.live(1)) == len(mind.live(0)) == ROWS
+    assert len(mind.live(1)) == len(mind.live(0)) == MAX_ROWS
     mind.think("\n" + "漢" * 8)
     assert [row.rstrip() for row in mind.live(5)[-4:]] == ["漢漢"] * 4
 
@@ -264,7 +273,7 @@ def test_a_line_without_end_is_broken_at_the_same_spaces_however_it_was_cut(size
     lines = mind.printed[:-1]
     assert "".join(lines) == LONG
     assert all(line.endswith(" ") for line in lines[:-1])
-    assert max(map(len, lines)) <= LONGEST
+    assert max(map(len, lines)) <= MAX_LINE_CHARACTERS
 
 
 BIG = {
@@ -281,10 +290,10 @@ BIG = {
 def test_of_a_megabyte_only_the_newest_part_is_held(mode: Mode, text: str) -> None:
     mind = Mind(mode)
     mind.think(text, "\nthe newest")
-    assert mind.held <= KEPT + LONGEST
-    assert len(mind.thoughts._lines) <= KEPT
+    assert mind.held <= KEPT_CHARACTERS + MAX_LINE_CHARACTERS
+    assert len(mind.thoughts._lines) <= KEPT_CHARACTERS
     if mode != "hide":
-        assert len(mind.live()) <= ROWS
+        assert len(mind.live()) <= MAX_ROWS
         assert mind.live()[-1] == "the newest"
     mind.end()
     if mode == "show":
@@ -298,7 +307,7 @@ def test_of_a_megabyte_only_the_newest_part_is_held(mode: Mode, text: str) -> No
 def test_many_small_pieces_are_held_no_longer_than_one_big_one(mode: Mode) -> None:
     mind = Mind(mode)
     mind.think(*["ten chars\n"] * 20_000, *["x"] * 20_000)
-    assert mind.held <= KEPT + LONGEST
+    assert mind.held <= KEPT_CHARACTERS + MAX_LINE_CHARACTERS
 
 
 @given(st.lists(st.text(max_size=20) | st.sampled_from(["\n", "\r\n", "\x1b[2J", "\t", "\x9b"])))
@@ -339,7 +348,7 @@ def test_no_order_of_events_and_keys_breaks_a_line(
             mind.end(step)
             said = [line for line in mind.printed[before:] if line.startswith("thought ")]
             assert len(said) == was
-        assert len(mind.live(width)) <= ROWS
+        assert len(mind.live(width)) <= MAX_ROWS
         for line in [*mind.printed[before:], *mind.live(width)]:
             assert clean(line) == line
             assert not set(line) & {"\n", "\t"}

@@ -15,7 +15,7 @@ from chatstream.sinks.escape import clean
 from chatstream.sinks.lines import Line, text_of
 from chatstream.sinks.status import SPINNER
 from chatstream.sinks.theme import THEMES, Theme
-from chatstream.sinks.tools import LONGEST, SHOWN, Tools
+from chatstream.sinks.tools import MAX_LINE_CHARACTERS, SHOWN_LINES, Tools
 
 DARK = THEMES["dark"]
 NONE = Style.null()
@@ -260,15 +260,15 @@ def held(tools: Tools) -> int:
 def test_ten_thousand_outputs_are_held_as_a_few_lines(delta: str) -> None:
     desk = Desk()
     desk.note(start(), *[output(delta)] * 10_000)
-    assert held(desk.tools) <= (SHOWN + 1) * (LONGEST + 1)
-    assert len(desk.live()) <= 1 + SHOWN
+    assert held(desk.tools) <= (SHOWN_LINES + 1) * (MAX_LINE_CHARACTERS + 1)
+    assert len(desk.live()) <= 1 + SHOWN_LINES
 
 
 @pytest.mark.parametrize("delta", ["x" * 1_000_000, "\n" * 1_000_000, "ab\n" * 300_000])
 def test_an_output_of_a_megabyte_is_held_as_a_few_lines(delta: str) -> None:
     desk = Desk()
     desk.note(start(), output(delta), output("\nthe end"))
-    assert held(desk.tools) <= (SHOWN + 1) * (LONGEST + 1)
+    assert held(desk.tools) <= (SHOWN_LINES + 1) * (MAX_LINE_CHARACTERS + 1)
     assert desk.live()[-1] == "  the end"
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -14,68 +13,34 @@ from hypothesis import strategies as st
 
 from chatstream.events import (
     Content,
-    Done,
     Event,
-    Image,
     Metadata,
     Reasoning,
     Retry,
-    Stats,
     ToolCall,
     ToolCallDelta,
-    ToolOutput,
     Usage,
     Warn,
 )
-from chatstream.flow import Pulse, Stage, close
-from chatstream.stages.buffer import OVERHEAD, Pressure, Strategy, buffer
-
-PATIENCE = 30
-"""Seconds until a test fails that waits for another thread."""
-
-GLIMPSE = 0.05
-"""Seconds in which another thread would have done what it must not do."""
+from chatstream.flow import Pulse, Stage
+from chatstream.readahead import OVERHEAD, Pressure
+from chatstream.stages.buffer import Strategy, buffer
+from tests.support.readers import (
+    DONE,
+    GLIMPSE,
+    PATIENCE,
+    Closing,
+    Step,
+    Watched,
+    close_in_time,
+    no_pulses,
+    numbered,
+    source,
+    until,
+)
 
 STRATEGIES: list[Strategy] = ["fixed", "dynamic", "sliding"]
 LOSSLESS: list[Strategy] = ["fixed", "dynamic"]
-
-DONE = Done(finish_reason="stop", stats=Stats(duration=0.0, chunks=0), attempts=1)
-
-Step = Event | BaseException | Callable[[], object]
-"""An event, a failure, or what the reader's thread is to do."""
-
-
-def source(*steps: Step) -> Iterator[Event]:
-    for step in steps:
-        if isinstance(step, BaseException):
-            raise step
-        if isinstance(step, Event):
-            yield step
-        else:
-            step()
-
-
-def until(event: threading.Event) -> None:
-    assert event.wait(PATIENCE)
-
-
-class Watched(Pressure):
-    """Says when the reader pauses.
-
-    The count is raised under the lock, which only the pause itself lets go of: who is told of it
-    and then takes an event finds the reader waiting.
-    """
-
-    def __init__(self) -> None:
-        self.paused = threading.Event()
-        self.peaks: list[int] = []  # at each pause
-        super().__init__()
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name == "pauses" and value:
-            self.peaks.append(self.peak_bytes)
-            self.paused.set()
 
 
 def one_by_one(strategy: Strategy, pressure: Pressure | None = None) -> Stage:
@@ -92,15 +57,6 @@ def after_a_stall(stage: Stage, *steps: Step, end: tuple[Step, ...] = ()) -> lis
     stalled.set()
     until(read)
     return list(events)
-
-
-def numbered(count: int) -> list[Event]:
-    """Deltas of four characters."""
-    return [Content(f"{n:04}") for n in range(count)]
-
-
-def no_pulses(events: list[Event]) -> list[Event]:
-    return [event for event in events if type(event) is not Pulse]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -241,27 +197,6 @@ def test_an_event_that_is_larger_than_the_bounds_passes(strategy: Strategy) -> N
     assert no_pulses(list(buffer(strategy, Pressure(), most_bytes=100)(iter(events)))) == [
         event for event in events if type(event) is not Pulse
     ]
-
-
-SIZES: list[Any] = [
-    pytest.param(Content("abc"), 3, id="ascii"),
-    pytest.param(Content("é汉🚀"), 2 + 3 + 4, id="utf-8"),
-    pytest.param(Content("\ud83d"), 3, id="a-lone-surrogate"),
-    pytest.param(Reasoning("é"), 2, id="reasoning"),
-    pytest.param(ToolCallDelta("id", "name", "é"), 2, id="tool-call-delta"),
-    pytest.param(ToolOutput("id", "name", "é"), 2, id="tool-output"),
-    pytest.param(ToolCall("id", "name", '{"é":1}'), 8, id="tool-call"),
-    pytest.param(Image(data="AAAA"), 4, id="image"),
-    pytest.param(Image(url="https://a.example/"), 0, id="image-elsewhere"),
-    pytest.param(Usage(), 0, id="no-text"),
-]
-
-
-@pytest.mark.parametrize(("event", "size"), SIZES)
-def test_the_size_of_an_event_is_that_of_its_text_and_of_itself(event: Event, size: int) -> None:
-    pressure = Pressure()
-    assert list(buffer("fixed", pressure)(iter([event]))) == [event]
-    assert pressure.peak_bytes == OVERHEAD + size
 
 
 def test_dynamic_begins_small_and_doubles_with_each_pause() -> None:
@@ -454,32 +389,6 @@ def test_a_failure_of_the_source_comes_after_what_was_read(
     assert no_pulses(taken) == [Content("a"), Content("b"), Content("c")]
 
 
-class Closing:
-    """A source that is closed early: on which thread, and whether that is over."""
-
-    def __init__(self, *steps: Step) -> None:
-        self._steps = steps
-        self.read_on: threading.Thread | None = None
-        self.closed_on: threading.Thread | None = None
-
-    def __call__(self) -> Iterator[Event]:
-        try:
-            self.read_on = threading.current_thread()
-            yield from source(*self._steps)
-            while True:
-                yield Pulse()
-        finally:
-            self.closed_on = threading.current_thread()
-
-
-def close_in_time(events: Iterator[Event]) -> None:
-    """Close a generator, on a thread so that a close without an end is a failure."""
-    closer = threading.Thread(target=close, args=(events,), daemon=True)
-    closer.start()
-    closer.join(PATIENCE)
-    assert not closer.is_alive()
-
-
 @pytest.mark.parametrize("strategy", LOSSLESS)
 def test_closing_ends_a_reader_that_is_paused(strategy: Strategy) -> None:
     pressure, closing = Watched(), Closing(*numbered(100))
@@ -527,7 +436,8 @@ import signal
 from chatstream.cancel import CancelToken
 from chatstream.events import Content, Error
 from chatstream.flow import Pulse
-from chatstream.stages.buffer import Pressure, buffer
+from chatstream.readahead import Pressure
+from chatstream.stages.buffer import buffer
 
 token = CancelToken()
 signal.signal(signal.SIGALRM, lambda *_: token.cancel())

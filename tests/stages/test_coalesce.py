@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatstream.clock import POLL_SECONDS
 from chatstream.events import (
     Content,
     Event,
@@ -20,7 +21,7 @@ from chatstream.events import (
     Warn,
 )
 from chatstream.flow import Pulse
-from chatstream.stages.coalesce import LONGEST, OLD, TICK, coalesce
+from chatstream.stages.coalesce import MAX_AGE_SECONDS, MAX_HELD_SECONDS, coalesce
 
 Step = float | Event | Exception
 """Seconds that pass, an event that comes, or a failure."""
@@ -139,24 +140,24 @@ def test_a_small_delta_waits_for_the_next_arrival() -> None:
 
 
 def test_what_is_held_passes_one_pulse_at_most() -> None:
-    steps: list[Step] = [Content("a"), Pulse(), 0.001, Content("b"), Pulse(), TICK, Pulse()]
+    steps: list[Step] = [Content("a"), Pulse(), 0.001, Content("b"), Pulse(), POLL_SECONDS, Pulse()]
     assert shown(steps) == [(1, "ab")]
 
 
 def test_silence_lets_out_what_is_held() -> None:
-    steps: list[Step] = [Content("a"), Pulse(), TICK, Pulse(), 1.0, Content("b")]
+    steps: list[Step] = [Content("a"), Pulse(), POLL_SECONDS, Pulse(), 1.0, Content("b")]
     assert shown(steps) == [(100, "a"), (1100, "b")]
 
 
 @pytest.mark.parametrize(
     ("length", "age", "goes"),
     [
-        (1, OLD * 0.9 - 0.001, False),
-        (1, OLD * 0.9 + 0.001, True),
-        (5, OLD * 0.5 - 0.001, False),
-        (5, OLD * 0.5 + 0.001, True),
-        (9, OLD * 0.1 - 0.001, False),
-        (9, OLD * 0.1 + 0.001, True),
+        (1, MAX_AGE_SECONDS * 0.9 - 0.001, False),
+        (1, MAX_AGE_SECONDS * 0.9 + 0.001, True),
+        (5, MAX_AGE_SECONDS * 0.5 - 0.001, False),
+        (5, MAX_AGE_SECONDS * 0.5 + 0.001, True),
+        (9, MAX_AGE_SECONDS * 0.1 - 0.001, False),
+        (9, MAX_AGE_SECONDS * 0.1 + 0.001, True),
     ],
 )
 def test_the_age_that_is_allowed_shrinks_with_the_length(
@@ -219,7 +220,7 @@ def test_no_text_is_lost_or_moved_and_none_waits_longer_than_100_ms(
             yield seconds
             yield from (make(text) for make, text in pieces)
             yield Pulse()
-        yield from (TICK, Pulse(), Waiting("first_token", 0.0))
+        yield from (POLL_SECONDS, Pulse(), Waiting("first_token", 0.0))
 
     source = [s for s in steps() if isinstance(s, Event) and type(s) is not Pulse]
     out = list(timed(steps()))
@@ -227,4 +228,4 @@ def test_no_text_is_lost_or_moved_and_none_waits_longer_than_100_ms(
 
     assert runs(events) == runs(source)
     assert [event.seq for event in events] == list(range(len(events)))
-    assert max(lateness(steps(), out), default=0.0) <= LONGEST + TINY
+    assert max(lateness(steps(), out), default=0.0) <= MAX_HELD_SECONDS + TINY

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from chatstream.clock import POLL_SECONDS
 from chatstream.events import Content, Event
 from chatstream.flow import Pulse, close
-from chatstream.stages.pace import PULSE, pace
+from chatstream.stages.pace import pace
 
 BEGAN = 1000.0
 
@@ -68,7 +69,7 @@ def test_nobody_waits_for_the_first_event() -> None:
 def test_before_it_waits_it_pulses_and_then_every_tenth_of_a_second() -> None:
     passed = played(at(0, 1), Time())
     pulses = [time for time, event in passed if isinstance(event, Pulse)]
-    assert pulses == [round(number * PULSE, 6) for number in range(10)]
+    assert pulses == [round(number * POLL_SECONDS, 6) for number in range(10)]
 
 
 def test_no_sleep_is_longer_than_a_tenth_of_a_second_or_than_needed() -> None:

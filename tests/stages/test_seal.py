@@ -301,9 +301,15 @@ def test_there_is_no_rate_of_less_than_two_tokens(contents: list[Event]) -> None
     assert done(*contents, finish()).stats.tokens_per_second is None
 
 
-def test_the_last_usage_holds() -> None:
+def test_the_last_usage_of_a_response_holds() -> None:
     last = done(Usage(output_tokens=1), Content("a"), Usage(output_tokens=2), finish())
     assert last.usage == Counts(output_tokens=2)
+
+
+def test_the_usage_of_all_responses_adds_up() -> None:
+    first = [Metadata(provider="p"), Usage(input_tokens=7, output_tokens=1), Content("a")]
+    second = [Metadata(provider="p"), Usage(output_tokens=2, cost=0.5)]
+    assert done(*first, *second, finish()).usage == Counts(7, 3, cost=0.5)
 
 
 def again(attempt: int) -> Retry:
@@ -358,7 +364,7 @@ def test_the_answer_itself_is_never_masked() -> None:
 # ---- a run that goes on with another
 
 
-EARLIER = Message("assistant", "Hello", "hm", complete=False)
+EARLIER = Message.plain("assistant", "Hello", "hm", complete=False)
 
 
 def test_the_earlier_text_comes_first_so_that_the_deltas_are_the_whole_answer() -> None:

@@ -17,8 +17,9 @@ import pytest
 
 from chatstream.clock import Deadline
 from chatstream.errors import JournalError
-from chatstream.store.database import LOCK, MIGRATIONS, NAME, Database, migrate, version
+from chatstream.store.database import LOCK, NAME, Database
 from chatstream.store.history import History
+from chatstream.store.migrations import MIGRATIONS
 from tests.support.runs import run_id, write_run
 from tests.support.sampling import sampled
 
@@ -31,6 +32,7 @@ import sys
 from pathlib import Path
 from chatstream.errors import ChatstreamError
 from chatstream.store.history import History
+from chatstream.store.migrations import MIGRATIONS
 try:
     with History(Path(sys.argv[1]), tell=print) as history:
         history.sync()
@@ -67,51 +69,6 @@ def test_all_files_are_private(tmp_path: Path) -> None:
         assert {it.name for it in files} >= {NAME, f"{NAME}-wal", f"{NAME}-shm", LOCK}
         assert {stat.S_IMODE(it.stat().st_mode) for it in files} == {0o600}
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-
-
-def test_migrations_run_in_order_and_only_once(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "db") as db:
-        steps = ("CREATE TABLE a (x)", "INSERT INTO a VALUES (1); INSERT INTO a VALUES (2)")
-        migrate(db, steps[:1])
-        assert version(db) == 1
-        migrate(db, steps)
-        migrate(db, steps)
-        assert (version(db), db.execute("SELECT x FROM a").fetchall()) == (2, [(1,), (2,)])
-    db.close()
-
-
-def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "db") as db:
-        steps = ("CREATE TABLE a (x)", "INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)")
-        with pytest.raises(sqlite3.OperationalError, match="no such table: b"):
-            migrate(db, steps)
-        assert (version(db), db.execute("SELECT x FROM a").fetchall()) == (1, [])
-    db.close()
-
-
-def test_a_database_of_the_first_form_finds_words_without_spaces_afterwards(
-    tmp_path: Path,
-) -> None:
-    filled(tmp_path / "new")
-    with sqlite3.connect(tmp_path / NAME) as db, sqlite3.connect(tmp_path / "new" / NAME) as new:
-        migrate(db, MIGRATIONS[:1])
-        for table in ("conversations", "messages", "runs"):
-            for row in new.execute(f"SELECT * FROM {table}"):
-                db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
-        db.execute("UPDATE messages SET content = '今天讨论了部署方案' WHERE id = 1")
-    db.close()
-    new.close()
-    with History(tmp_path, tell=print) as history:
-        assert [it.role for it in history.search("部署", 9)] == ["user"]
-        assert len(history.search("answer", 9)) == 3
-        for run in history.runs():
-            history.remove(run)
-        assert history.search("部署", 9) == history.search("answer", 9) == []
-    with sqlite3.connect(tmp_path / NAME) as db:
-        migrate(db)  # lets the check call our function
-        db.execute("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
-    db.close()
-    assert not list(tmp_path.glob("*damaged*"))
 
 
 def test_a_newer_database_is_refused_and_not_touched(tmp_path: Path) -> None:

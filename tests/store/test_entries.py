@@ -12,7 +12,7 @@ import pytest
 from chatstream import events as ev
 from chatstream.messages import Message
 from chatstream.store import entries
-from chatstream.store.database import migrate
+from chatstream.store.migrations import migrate
 from chatstream.store.reading import read
 from tests.support.runs import done, failed, run_id, write_run
 
@@ -32,13 +32,6 @@ def db() -> Iterator[sqlite3.Connection]:
         yield db
 
 
-@pytest.fixture
-def other() -> Iterator[sqlite3.Connection]:
-    """Another one."""
-    with empty() as db:
-        yield db
-
-
 def enter(db: sqlite3.Connection, path: Path) -> None:
     """Enter the record of a journal."""
     entries.enter(db, path.stem, path.stat().st_size, read(path))
@@ -52,8 +45,8 @@ def rows(db: sqlite3.Connection) -> list[object]:
 
 def answers(db: sqlite3.Connection) -> list[Message]:
     """The last message of each conversation."""
-    numbers = [number for (number,) in db.execute("SELECT id FROM conversations ORDER BY id")]
-    return [entries.conversation(db, number).messages[-1] for number in numbers]
+    last = "SELECT max(id) FROM runs GROUP BY conversation ORDER BY conversation"
+    return [entries.conversation(db, run).messages[-1] for (run,) in db.execute(last)]
 
 
 def test_entering_again_changes_nothing(db: sqlite3.Connection, tmp_path: Path) -> None:
@@ -106,25 +99,6 @@ def test_a_figure_that_no_table_takes_is_left_out(db: sqlite3.Connection, tmp_pa
     enter(db, write_run(tmp_path, run_id(1), "text", end=done(output_tokens=2**70)))
     (run,) = entries.runs(db, "")
     assert (run.input_tokens, run.output_tokens) == (5, None)
-
-
-def test_a_copy_has_new_numbers_and_skips_what_is_known(
-    db: sqlite3.Connection, other: sqlite3.Connection, tmp_path: Path
-) -> None:
-    enter(other, write_run(tmp_path, run_id(9), "its own"))
-    for number in (1, 2):
-        enter(db, write_run(tmp_path, run_id(number), f"answer {number}"))
-    enter(other, tmp_path / "runs" / f"{run_id(2)}.jsonl")
-    for number in (1, 2):
-        entries.copy(db, other, number)
-    assert [it.content for it in answers(other)] == ["its own", "answer 2", "answer 1"]
-    copied = entries.runs(other, "WHERE id = ?", run_id(1))
-    original = entries.runs(db, "WHERE id = ?", run_id(1))
-    assert copied[0].conversation == 3
-    assert [(it.id, it.ttft, it.outcome) for it in copied] == [
-        (it.id, it.ttft, it.outcome) for it in original
-    ]
-    assert [it.run for it in entries.search(other, "answer", 9)] == [run_id(1), run_id(2)]
 
 
 def test_a_removed_conversation_leaves_nothing(db: sqlite3.Connection, tmp_path: Path) -> None:

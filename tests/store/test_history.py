@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from chatstream import events as ev
 from chatstream.clock import Deadline
 from chatstream.errors import UsageError
 from chatstream.messages import Message
+from chatstream.store.conversation import Conversations
 from chatstream.store.history import History, history
 from chatstream.store.retention import before
 from tests.support.runs import failed, run_id, running, started_at, write_run
@@ -102,6 +104,152 @@ def test_a_continued_run_makes_one_message(tmp_path: Path, store: History) -> No
         assert conversation.messages[-1].complete
         assert [it.id for it in conversation.runs] == [run_id(1), run_id(2), run_id(3)]
     assert [it.role for it in store.search("one", 9)] == ["assistant"]
+
+
+def three_turns(folder: Path) -> None:
+    """A conversation of the runs 1, 2 and 3."""
+    signed = [ev.Reasoning("hm"), ev.ReasoningData({"signature": "c2ln"}), ev.Content("sunset")]
+    write_run(folder, run_id(1), "blue", question="sky?")
+    write_run(folder, run_id(2), pieces=signed, question="evening?", parent=run_id(1))
+    write_run(folder, run_id(3), "stars", question="night?", parent=run_id(2))
+
+
+def test_three_turns_are_one_conversation(tmp_path: Path, store: History) -> None:
+    three_turns(tmp_path)
+    store.sync()
+    assert len({run.conversation for run in store.runs()}) == 1
+    said = ["sky?", "blue", "evening?", "sunset", "night?", "stars"]
+    conversation = store.conversation(store.run())
+    assert [it.content for it in conversation.messages] == said
+    assert [it.id for it in conversation.runs] == [run_id(1), run_id(2), run_id(3)]
+    for run in store.runs():
+        assert store.branches(run) == [conversation]
+    assert [it.run for it in store.search("blue", 9)] == [run_id(1)]
+    assert [it.run for it in store.search("evening", 9)] == [run_id(2)]
+    own = store.conversation(store.run(run_id(2)))
+    assert [it.content for it in own.messages] == said[:4]
+    assert [it.id for it in own.runs] == [run_id(1), run_id(2)]
+    assert [run.question for run in store.runs()] == ["night?", "evening?", "sky?"]
+    store.remove(store.run(run_id(2)))
+    assert listed(store) == []
+    assert store.search("s*", 9) == []
+
+
+def test_each_branch_of_a_conversation_is_a_path(tmp_path: Path, store: History) -> None:
+    three_turns(tmp_path)
+    write_run(tmp_path, run_id(4), "moon", question="night?", parent=run_id(2))
+    write_run(tmp_path, run_id(5), "", end=failed("connect"), question="dawn?", parent=run_id(4))
+    write_run(tmp_path, run_id(6), "", end=failed("connect"), question="alone?")
+    write_run(tmp_path, run_id(7), "ha", killed=True, question="dusk?", parent=run_id(1))
+    write_run(tmp_path, run_id(8), "half", question="dusk?", parent=run_id(1), continues=run_id(7))
+    store.sync()
+    said = [[it.content for it in path.messages] for path in store.branches(store.run(run_id(5)))]
+    begin = ["sky?", "blue"]
+    assert said == [
+        [*begin, "evening?", "sunset", "night?", "stars"],
+        [*begin, "evening?", "sunset", "night?", "moon"],
+        [*begin, "dusk?", "half"],
+    ]
+    (alone,) = store.branches(store.run(run_id(6)))
+    assert [it.content for it in alone.messages] == ["alone?", ""]
+
+
+def test_turns_that_a_caller_sends_whole_are_one_conversation(
+    tmp_path: Path, store: History
+) -> None:
+    asked = [Message("user", "sky?")]
+    for number, (answer_, question) in enumerate([("blue", "evening?"), ("red", "night?")]):
+        thought = [ev.Reasoning("hm"), ev.Content(answer_)]
+        write_run(tmp_path, run_id(number), pieces=thought, asked=asked)
+        asked += [Message("assistant", answer_), Message("user", question)]
+    write_run(tmp_path, run_id(2), "black", asked=asked)
+    write_run(tmp_path, run_id(3), "blue", question="sky?")
+    store.sync()
+    numbers = [run.conversation for run in store.runs()]
+    assert numbers[1] == numbers[2] == numbers[3] != numbers[0]
+    messages = store.conversation(store.run(run_id(2))).messages
+    assert [it.content for it in messages] == ["sky?", "blue", "evening?", "red", "night?", "black"]
+    assert [it.reasoning for it in messages if it.role == "assistant"] == ["hm", "hm", ""]
+    assert store.run(run_id(2)).parent == run_id(1)
+    assert len(store.search("evening", 9)) == 1
+
+
+def test_the_order_in_which_journals_are_taken_in_does_not_matter(
+    tmp_path: Path, store: History
+) -> None:
+    """A clock that was set back makes ids that do not follow each other."""
+    write_run(tmp_path, run_id(3), "a1", question="q1")
+    write_run(tmp_path, run_id(1), "half", killed=True, question="q2", parent=run_id(3))
+    write_run(tmp_path, run_id(2), "half, a2", question="q2", parent=run_id(3), continues=run_id(1))
+    store.sync()
+    said = [it.content for it in store.conversation(store.run(run_id(2))).messages]
+    assert said == ["q1", "a1", "q2", "half, a2"]
+    assert len({run.conversation for run in store.runs()}) == 1
+
+
+def test_what_follows_a_run_that_is_still_written_is_taken_in_after_it(
+    tmp_path: Path, store: History
+) -> None:
+    with running(tmp_path, run_id(1), "a1"):
+        write_run(tmp_path, run_id(2), "a2", parent=run_id(1))
+        assert listed(store) == []
+    assert listed(store) == [run_id(2), run_id(1)]
+    assert len({run.conversation for run in store.runs()}) == 1
+
+
+def test_heads_and_names_are_taken_in_and_removed(tmp_path: Path, store: History) -> None:
+    three_turns(tmp_path)
+    talks = Conversations(tmp_path)
+    talks.advance(run_id(1), run_id(2))
+    talks.name(run_id(3), "sky")
+    store.sync()
+    assert store.conversation(store.run()).name == "sky"
+    talks.name(run_id(3), "evening")
+    store.sync()
+    assert store.conversation(store.run()).name == store.tree().name == "evening"
+    store.remove(store.run())
+    assert list((tmp_path / "conversations").iterdir()) == []
+    assert not talks.has("evening")
+
+
+def test_a_run_that_follows_nothing_that_is_known_begins_a_conversation(
+    tmp_path: Path, store: History
+) -> None:
+    write_run(tmp_path, run_id(2), "a2", question="q2", parent=run_id(1))
+    write_run(tmp_path, run_id(3), "a3", question="q3", parent="../" + run_id(2))
+    store.sync()
+    assert [it.content for it in store.conversation(store.run(run_id(2))).messages] == ["q2", "a2"]
+    assert store.run(run_id(2)).parent == run_id(1)
+    write_run(tmp_path, run_id(4), "a4", parent=run_id(4))
+    write_run(tmp_path, run_id(5), "a5", parent=run_id(6), continues=run_id(6))
+    write_run(tmp_path, run_id(6), "a6", parent=run_id(5))
+    assert len(listed(store)) == 5
+    assert len(store.tree(store.run(run_id(4))).turns) <= 1
+
+
+def test_threads_share_a_history(tmp_path: Path, store: History) -> None:
+    for number in range(40):
+        write_run(tmp_path, run_id(number), f"word{number} common", question=f"q{number}")
+    failures: list[BaseException] = []
+
+    def use(number: int) -> None:
+        try:
+            for at in range(number, 40, 4):
+                store.sync()
+                run = store.run(run_id(at))
+                assert store.conversation(run).messages[-1].content == f"word{at} common"
+                assert [it.run for it in store.search(f"word{at}", 9)] == [run_id(at)]
+                store.remove(run)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [Thread(target=use, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert listed(store) == []
 
 
 def test_a_damaged_journal_keeps_what_is_sound(tmp_path: Path, store: History) -> None:

@@ -38,6 +38,7 @@ from chatstream.store.reading import (
     last_unfinished,
     read,
 )
+from chatstream.store.reading import opening as opening_of
 from tests.support.runs import failed, run_id, running, write_run
 
 RUN = "20260102-030405-000006-abcd"
@@ -533,3 +534,20 @@ def test_what_we_did_not_name_is_no_journal(tmp_path: Path) -> None:
     path = write(tmp_path)
     (path.parent / "caf\udce9.jsonl").write_text("")
     assert journals(path.parent) == [path]
+
+
+@pytest.mark.parametrize("size", [10, 10_000])
+def test_what_opens_a_run_is_read_without_what_was_asked(tmp_path: Path, size: int) -> None:
+    asked = [Message("user", '","request":' + "x" * size)]
+    path = write_run(tmp_path, run_id(2), "text", asked=asked, parent=run_id(1))
+    opened = opening_of(path)
+    assert opened is not None
+    assert (opened.run, opened.parent, opened.continues) == (run_id(2), run_id(1), None)
+    assert type(opened) is Metadata
+    path.write_bytes(encode_lines([opening()]))  # as `--json` has it, with nothing asked
+    assert opening_of(path) == opening()
+    for other in (b"", b"hello\n", b'{"type":"content","delta":"x"}\n', b"\xff" * size):
+        path.write_bytes(other)
+        assert opening_of(path) is None
+    path.unlink()
+    assert opening_of(path) is None

@@ -22,8 +22,8 @@ from typing import Any, Self
 import pytest
 
 from chatstream import events as ev
-from chatstream.accumulate import Accumulator
 from chatstream.api import stream
+from chatstream.transcript import Transcript
 
 LIMIT = 30.0  # seconds that any client of a test takes at most
 COMMAND = [sys.executable, "-m", "chatstream"]
@@ -180,7 +180,7 @@ def ask(dialect: str, url: str, **settings: Any) -> Answer:
 
 def answer_of(events: Iterable[ev.Event]) -> Answer:
     """The answer that these events make."""
-    kept, whole = [], Accumulator()
+    kept, whole = [], Transcript()
     for event in events:
         kept.append(event)
         whole.add(event)

@@ -287,10 +287,24 @@ MUTANTS = (
     ),
     Mutant(
         "a joined pulse forgets that it was connected",
-        "stages/buffer.py",
-        "connected = older.connected or newer.connected",
-        "connected = newer.connected",
+        "readahead.py",
+        "connected=older.connected or newer.connected",
+        "connected=newer.connected",
         ("stages/test_buffer.py",),
+    ),
+    Mutant(
+        "a source that is fast starves the others",
+        "readahead.py",
+        "turns.rotate(-1)",
+        "pass",
+        ("test_readahead.py",),
+    ),
+    Mutant(
+        "a label is put on the events that other watchers see",
+        "merge.py",
+        "yield replace(event, stream=label)",
+        "event.stream = label; yield event",
+        ("test_merge.py",),
     ),
     Mutant(
         "8-bit control characters reach the terminal",
@@ -406,10 +420,10 @@ MUTANTS = (
     ),
     Mutant(
         "a key is used for another provider than its own",
-        "engine/settings.py",
-        "(foreign and name in BOUND)",
+        "engine/resolve.py",
+        "(foreign and name in FOR_ONE_PROVIDER)",
         "False",
-        ("engine/test_settings.py",),
+        ("engine/test_resolve.py",),
     ),
     Mutant(
         "a copy that failed is a success",

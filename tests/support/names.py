@@ -44,6 +44,7 @@ class Names:
         self._named[host] = addresses
 
     def _answer(self, host: Any, port: Any, *args: Any, **options: Any) -> Any:
+        host = host.decode() if isinstance(host, bytes) else host
         self.places.append((host, port))
         if host in self._named:
             found = [self._resolve(it, port, *args, **options) for it in self._named[host]]

@@ -45,6 +45,7 @@ def running(
     asked: Sequence[Message] | None = None,
     end: ev.Event | None = None,
     continues: str | None = None,
+    parent: str | None = None,
     model: str = "m",
     pieces: Sequence[ev.Event] | None = None,
 ) -> Iterator[Path]:
@@ -56,6 +57,7 @@ def running(
         run=run,
         started_at=started_at(run),
         continues=continues,
+        parent=parent,
     )
     answer = [ev.Content(text)] if pieces is None else pieces
     events = [opening, *answer, *([end] if end else [])]
@@ -80,6 +82,7 @@ def write_run(
     end: ev.Event | None = None,
     killed: bool = False,
     continues: str | None = None,
+    parent: str | None = None,
     model: str = "m",
     pieces: Sequence[ev.Event] | None = None,
 ) -> Path:
@@ -92,6 +95,7 @@ def write_run(
         asked=asked,
         end=None if killed else end or done(),
         continues=continues,
+        parent=parent,
         model=model,
         pieces=pieces,
     ) as path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatstream.engine.config_file import parsed
-from chatstream.engine.settings import mistakes
+from chatstream.engine.resolve import mistakes
 from chatstream.terminal import editing
 from tests.support.client import Finished, run_here
 

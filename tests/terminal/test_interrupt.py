@@ -35,7 +35,7 @@ from tests.support.runs import done as run_done
 from tests.support.runs import run_id, write_run
 from tests.support.terminal import on_terminal
 
-pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("usual_colours")]
+pytestmark = pytest.mark.serial
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 ALL = [*SIGNALS, (signal.SIGHUP, 129)]
@@ -149,6 +149,7 @@ def test_ctrl_c_ends_the_wait_for_standard_input() -> None:
     assert isinstance(ev.decode(out.splitlines()[-1]), ev.Error)
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_the_partial_text_stays_on_stdout() -> None:
     body = itertools.chain(frames("ollama"), itertools.repeat(frames("ollama", ["\nmore"])[0]))
     with (
@@ -294,7 +295,7 @@ LONG = "x" * 100_000  # more than a pipe holds
 GRACE = """
 import sys
 from chatstream.terminal import interrupt
-interrupt.GRACE = 0.3
+interrupt.GRACE_SECONDS = 0.3
 from chatstream.__main__ import run
 run()
 """
@@ -477,6 +478,28 @@ def test_any_other_signal_gives_the_terminal_back() -> None:
         status, _, written = on_terminal(["ask", *flags, "hi"], seen=seen)
     assert status == -signal.SIGUSR1
     assert written.endswith(b"\x1b[?2026l\x1b[?7h\x1b[0m\r\n")
+
+
+def test_where_it_ends_one_answer_ctrl_c_never_ends_the_process() -> None:
+    program = """
+import signal
+from chatstream.cancel import CancelToken
+from chatstream.terminal.interrupt import interrupts
+
+for _ in range(2):  # two answers
+    token = CancelToken()
+    with interrupts(token, ends="answer"):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0), "no time limit runs"
+    print(token.reason.message)
+token = CancelToken()
+with interrupts(token, ends="answer"):
+    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (143, b"stopped\nstopped\n", b"")
 
 
 def test_the_grace_of_an_inner_one_goes_on_until_the_outermost_is_left() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from chatstream.terminal.keyboard import ALONE, QUEUE, Keyboard
+from chatstream.terminal.keyboard import ALONE_SECONDS, QUEUE_BYTES, Keyboard
 from tests.support.desk import Desk, desk
 
 pytestmark = pytest.mark.serial
@@ -44,12 +44,14 @@ def allow_giving_back(at: Desk, patch: pytest.MonkeyPatch, error: OSError | None
 @pytest.mark.parametrize("key", [" ", "r", "\x1b", "x"])
 def test_a_key_counts_when_nothing_has_followed_it_for_a_while(at: Desk, key: str) -> None:
     at.type(key.encode())
-    assert at.looks(0.0, ALONE / 2, ALONE) == ["", "", key]
+    assert at.looks(0.0, ALONE_SECONDS / 2, ALONE_SECONDS) == ["", "", key]
     assert at.looks() == ["", ""]
     assert at.press(b"r") == "r"
 
 
-@pytest.mark.parametrize("typed", [b"rm", b"  ", b"\x1b[A", "é".encode(), b"q\r", b"x" * QUEUE])
+@pytest.mark.parametrize(
+    "typed", [b"rm", b"  ", b"\x1b[A", "é".encode(), b"q\r", b"x" * QUEUE_BYTES]
+)
 def test_what_comes_together_is_left_where_it_is(at: Desk, typed: bytes) -> None:
     assert at.press(typed) == ""
     assert at.keyboard.ahead
@@ -58,7 +60,7 @@ def test_what_comes_together_is_left_where_it_is(at: Desk, typed: bytes) -> None
 
 def test_so_is_what_comes_soon_after_another_key(at: Desk) -> None:
     at.type(b"r")
-    assert at.looks(0.0, ALONE / 2) == ["", ""]
+    assert at.looks(0.0, ALONE_SECONDS / 2) == ["", ""]
     assert at.press(b"m") == ""
     assert at.left() == b"rm"
 
@@ -104,7 +106,7 @@ def test_where_it_cannot_be_given_back_the_rest_is_thrown_away_and_keys_still_co
 
 
 def test_of_more_than_the_queue_should_hold_no_part_is_left(at: Desk) -> None:
-    assert at.press(b"x" * (QUEUE + 1)) == ""
+    assert at.press(b"x" * (QUEUE_BYTES + 1)) == ""
     assert at.waiting == 0
     at.type(b"the rest\n")
     assert at.left() == b""

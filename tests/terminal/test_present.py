@@ -41,8 +41,6 @@ from tests.support.loopback import Reply, Script
 from tests.support.runs import run_id, write_run
 from tests.support.terminal import on_terminal
 
-pytestmark = pytest.mark.usefixtures("usual_colours")
-
 DONE = ev.Done(finish_reason="stop", stats=ev.Stats(1.0, 1), attempts=1)
 FAILED = ev.Error("truncated", "cut", recoverable=True, partial=True)
 
@@ -119,6 +117,7 @@ COLOURS = [
 ]
 
 
+@pytest.mark.usefixtures("usual_colours")
 @pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize(("environ", "there", "elsewhere"), COLOURS)
 def test_notes_have_colours_on_a_terminal_or_by_force(
@@ -332,6 +331,7 @@ def test_a_pipe_gets_the_bytes_of_the_answer_whatever_the_environment_says(
     assert (done.status, done.stdout) == (0, LONG.encode())
 
 
+@pytest.mark.usefixtures("usual_colours")
 @pytest.mark.parametrize(
     ("environ", "coloured"),
     [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
@@ -347,6 +347,7 @@ def test_notes_on_a_pipe_have_colours_by_force_only(
     assert ("\x1b" in done.stderr) is coloured
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_both_outputs_in_one_pipe_hold_plain_text_only() -> None:
     """`chatstream ask … 2>&1 | cat`"""
     with Script(served("half", end=False)) as server:
@@ -363,6 +364,7 @@ def test_both_outputs_in_one_pipe_hold_plain_text_only() -> None:
     assert b"\x1b" not in done.stdout
 
 
+@pytest.mark.usefixtures("usual_colours")
 @pytest.mark.parametrize("term", ["dumb", "unknown", ""])
 def test_a_terminal_without_escapes_gets_the_text_as_it_comes(term: str) -> None:
     with Script(served("# One\n\ntwo")) as server:
@@ -372,6 +374,7 @@ def test_a_terminal_without_escapes_gets_the_text_as_it_comes(term: str) -> None
     assert b"\x1b" not in written
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_notes_on_a_terminal_have_colours_and_the_answer_has_none() -> None:
     with Script(served("# One\n")) as server:
         arguments = ["ask", "--plain", "--stats", *server_flags("ollama", server.url), "hi"]
@@ -447,6 +450,7 @@ def test_a_recorded_terminal_session_is_a_terminal() -> None:
     assert done.stdout.splitlines()[1] == b"One."
 
 
+@pytest.mark.usefixtures("usual_colours")
 @pytest.mark.parametrize("command", [["ask", "-p", "demo", "hi"], ["resume"], ["replay", "-"]])
 def test_an_unknown_theme_is_told_before_anything_is_done(command: list[str]) -> None:
     write_run(state_folder(), run_id(1), "half", killed=True)
@@ -475,6 +479,7 @@ def test_an_unknown_code_theme_is_told_before_anything_is_asked(command: str) ->
 RENDER = ["ask", "-p", "demo", "-m", "demo-fast", "--render", "hello"]
 
 
+@pytest.mark.usefixtures("usual_colours")
 def test_render_draws_in_a_pipe_and_color_decides_on_the_colours() -> None:
     drawn = run(RENDER, COLUMNS="50").stdout
     assert b"\x1b" not in drawn

@@ -15,7 +15,7 @@ import pytest
 from chatstream.cancel import CancelToken
 from chatstream.errors import Cancelled, UsageError
 from chatstream.terminal import prompt as room
-from chatstream.terminal.prompt import PATIENCE, compose
+from chatstream.terminal.prompt import NOTICE_SECONDS, compose
 
 Pipe = Callable[[bytes], int]
 
@@ -137,7 +137,7 @@ def test_a_pipe_that_speaks_in_time_is_not_talked_about(open_pipe: int) -> None:
     told: list[str] = []
     assert question("q", tell=told.append, clock=Time()) == "q\n\npiped"
     assert told == []
-    assert PATIENCE == 2.0
+    assert NOTICE_SECONDS == 2.0
 
 
 def test_a_cancel_ends_the_wait(open_pipe: int) -> None:
@@ -269,7 +269,7 @@ def test_a_file_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["/dev/zero", "-"])
 def test_what_never_ends_ends_at_the_limit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "MOST", 1024 * 1024)
+    monkeypatch.setattr(room, "MAX_BYTES", 1024 * 1024)
     with Path("/dev/zero").open() as zeros:
         monkeypatch.setattr("sys.stdin", zeros)
         with pytest.raises(UsageError, match="is larger than the limit of 1 MiB"):
@@ -279,7 +279,7 @@ def test_what_never_ends_ends_at_the_limit(name: str, monkeypatch: pytest.Monkey
 def test_the_limit_is_one_for_all(
     pipe: Pipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "MOST", 1000)
+    monkeypatch.setattr(room, "MAX_BYTES", 1000)
     (tmp_path / "a").write_bytes(b"x" * 600)
     assert len(question("q", tmp_path / "a")) > 600
     pipe(b"x" * 500)

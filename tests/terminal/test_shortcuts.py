@@ -68,10 +68,10 @@ ahead = [0.0]
 real = time.monotonic
 time.monotonic = lambda: real() + ahead[0]
 from chatstream.cancel import CancelToken
+from chatstream.engine.client import Client
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.keyboard import Keyboard
 from chatstream.terminal.shortcuts import keys
-from chatstream.engine.pipeline import start
 from chatstream.flow import Key, Pulse, drive, pipe
 
 def tell(word):
@@ -700,7 +700,7 @@ def test_a_pause_is_no_silence_of_the_server(seconds: float) -> None:
 def source():
     flags = dict(provider="ollama", model="m", base_url={server.url!r}, journal=False,
                  retries=0, idle_timeout=5.0, timeout=8.0)
-    return start("hi", flags, token)
+    return Client(**flags).run("hi", token=token).arrivals
 write = Screen.write
 def paused(self, event):
     if type(event) is Key and event.pressed == "pause":

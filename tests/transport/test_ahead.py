@@ -166,7 +166,7 @@ def test_a_failure_is_that_of_the_request(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_an_old_failure_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "FRESH", -1.0)
+    monkeypatch.setattr(ahead, "FRESH_SECONDS", -1.0)
     names = Names(monkeypatch)
     with Script(OK) as server:
         url = at("a.test", server.url)

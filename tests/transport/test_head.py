@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream.errors import ProtocolError
-from chatstream.transport.head import LIMIT, ResponseHead, body_length, codings, read_head
+from chatstream.transport.head import MAX_HEAD_BYTES, ResponseHead, body_length, codings, read_head
 
 OK = b"HTTP/1.1 200 OK\r\n"
 BODY = b"data: hello\n\n"
@@ -112,11 +112,11 @@ def test_hundreds_of_header_lines_are_read() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(OK + b"A: " + b"a" * LIMIT, id="one-line"),
-        pytest.param(OK + b"A: 1\r\n" * LIMIT, id="many-lines"),
-        pytest.param(b"HTTP/1.1 200 " + b"a" * LIMIT, id="the-reason"),
-        pytest.param(b"HTTP/1.1 102 Processing\r\n\r\n" * LIMIT, id="interim-responses"),
-        pytest.param(b"\r\n" * LIMIT, id="nothing-but-line-ends"),
+        pytest.param(OK + b"A: " + b"a" * MAX_HEAD_BYTES, id="one-line"),
+        pytest.param(OK + b"A: 1\r\n" * MAX_HEAD_BYTES, id="many-lines"),
+        pytest.param(b"HTTP/1.1 200 " + b"a" * MAX_HEAD_BYTES, id="the-reason"),
+        pytest.param(b"HTTP/1.1 102 Processing\r\n\r\n" * MAX_HEAD_BYTES, id="interim-responses"),
+        pytest.param(b"\r\n" * MAX_HEAD_BYTES, id="nothing-but-line-ends"),
     ],
 )
 def test_a_head_beyond_the_limit_is_a_protocol_error_that_names_it(data: bytes) -> None:
@@ -125,7 +125,7 @@ def test_a_head_beyond_the_limit_is_a_protocol_error_that_names_it(data: bytes) 
 
 
 def test_a_head_may_be_as_long_as_the_limit() -> None:
-    rest = LIMIT - len(OK + b"A: \r\n\r\n")
+    rest = MAX_HEAD_BYTES - len(OK + b"A: \r\n\r\n")
     assert head_of(OK + b"A: " + b"a" * rest + b"\r\n\r\n").headers["A"] == "a" * rest
 
 

@@ -25,7 +25,7 @@ from chatstream.errors import (
 from chatstream.transport import meter as metering
 from chatstream.transport.exchange import Call, Head, Tick
 from chatstream.transport.meter import Meter, Metered
-from chatstream.transport.stamps import SLACK
+from chatstream.transport.stamps import SLACK_SECONDS
 from tests.support.loopback import SSE, Framing, Point, Reply, Script
 from tests.support.names import Names, at
 from tests.support.proxy import ForwardProxy
@@ -124,7 +124,7 @@ def test_a_long_body_comes_whole(meter: Meter) -> None:
     assert b"".join(asked.body) == body
     for receipt in transport.trace.receipts:  # a read that was not the last emptied nothing
         assert receipt.kernel == meter.kernel
-        assert receipt.since <= receipt.at + SLACK
+        assert receipt.since <= receipt.at + SLACK_SECONDS
 
 
 def test_a_body_that_comes_with_its_head_is_read_with_its_time(meter: Meter) -> None:
@@ -189,7 +189,7 @@ def test_the_kernel_stamps_reads_of_plain_connections_only() -> None:
 def test_a_connection_is_used_again_though_the_body_ends_after_its_end_mark(
     meter: Meter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metering, "LINGER", LIMIT)
+    monkeypatch.setattr(metering, "LINGER_SECONDS", LIMIT)
     hold = threading.Event()
     with Script(Reply(PIECES, headers=SSE, hold={len(PIECES): hold}), Reply(b"two")) as server:
         transport = Metered(meter)

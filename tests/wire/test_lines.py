@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream.errors import LineTooLong
-from chatstream.wire import MAX_LINE, LineSplitter
+from chatstream.wire import MAX_LINE_BYTES, LineSplitter
 
 MIB = 1024 * 1024
 
@@ -130,7 +130,7 @@ def test_the_limit_is_for_one_line_and_not_for_the_stream() -> None:
 
 def test_a_server_that_never_ends_its_line_is_stopped_at_16_mib() -> None:
     splitter, read = LineSplitter(), b"x" * (256 * 1024)
-    for _ in range(MAX_LINE // len(read)):
+    for _ in range(MAX_LINE_BYTES // len(read)):
         assert splitter.feed(read) == []
     with pytest.raises(LineTooLong, match="16,777,216"):
         splitter.feed(read)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chatstream.cli.shells import SCRIPTS, chosen, install, script
+from chatstream.completion.shells import SCRIPTS, checked, install, script
 from chatstream.errors import ConfigError, UsageError
 from tests.support.client import run_here
 
@@ -34,25 +34,15 @@ def test_no_script_evaluates_what_it_is_told() -> None:
     assert not any(word in text for text in SCRIPTS.values() for word in ("eval ", "_arguments"))
 
 
-def test_without_a_name_it_is_the_shell_that_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("typer._completion_shared._get_shell_name", lambda: "fish")
-    assert chosen("") == "fish"
-    monkeypatch.setattr("typer._completion_shared._get_shell_name", lambda: None)
-    monkeypatch.setenv("SHELL", "/usr/bin/zsh")
-    assert chosen("") == "zsh"
-
-
 @pytest.mark.parametrize("shell", ["tcsh", "powershell", "zhs"])
 def test_another_shell_is_a_usage_error(shell: str) -> None:
     with pytest.raises(UsageError, match=f"no completion is available for '{shell}'"):
-        chosen(shell)
+        checked(shell)
 
 
-def test_where_no_shell_is_found_one_is_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("typer._completion_shared._get_shell_name", lambda: None)
-    monkeypatch.delenv("SHELL", raising=False)
+def test_where_no_shell_is_known_one_is_to_be_named() -> None:
     with pytest.raises(UsageError, match="shell is not recognised"):
-        chosen("")
+        checked("")
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,15 @@
 """Completion in bash, zsh and fish: the script of each, and where it is installed.
 
-1. A script asks `chatstream` itself, with the line up to the cursor (see `completing`). What comes
-   back is text and is never evaluated: the names of models are a server's, the questions anybody's.
-2. Exit status 0 means that these are all; any other one, that the shell completes file names.
-3. `install` adds to the shell's own files and rewrites none of them; once is enough.
+1. A script asks `chatstream` itself, with the line up to the cursor (see `cli/completing.py`). The
+   answer is text and is never evaluated: a server chooses the names of its models, and questions
+   may come from anybody.
+2. Exit status 0 means that the answer is everything; with any other status the shell completes file
+   names.
+3. `install` adds to the shell's own files and rewrites none of them. Installing twice adds once.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -86,9 +87,8 @@ def script(shell: str) -> str:
     return SCRIPTS[shell].strip()
 
 
-def chosen(shell: str) -> str:
-    """The shell of this name; for "" the one that runs us. Raises `UsageError`."""
-    name = shell or _running()
+def checked(name: str) -> str:
+    """The name of a shell that has a script. Raises `UsageError`."""
     if name in SCRIPTS:
         return name
     what = (
@@ -100,17 +100,11 @@ def chosen(shell: str) -> str:
     raise UsageError(what, hint=did_you_mean(name, SCRIPTS, hint))
 
 
-def _running() -> str:
-    from typer._completion_shared import _get_shell_name
-
-    with contextlib.suppress(Exception):  # it reads the process table in many ways
-        if name := _get_shell_name():
-            return name
-    return Path(os.environ.get("SHELL", "")).name
-
-
 def install(shell: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Put the script where the shell finds it; returns what to tell. Raises `ConfigError`."""
+    """Put the script where the shell finds it; returns a note for the user.
+
+    Raises `ConfigError`.
+    """
     try:
         home = Path.home()
     except RuntimeError as error:

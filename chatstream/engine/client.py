@@ -1,0 +1,225 @@
+"""A client: it asks models, and keeps its connections open from one question to the next.
+
+    with Client(provider="ollama") as client:
+        for event in client.stream("Why is the sky blue?"):
+            ...
+        print(client.ask("And at night?").content)
+
+1. The options of a client hold for each of its questions, unless the question brings its own.
+2. `stream` and `resume` never raise: whatever goes wrong, even a mistake in the arguments, is
+   the `Error` event at the end. `ask` and `pieces` raise it as a `ChatstreamError`.
+3. Several threads may ask through one client at once. Each run has a connection to itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from msgspec.structs import replace
+
+from chatstream import errors
+from chatstream.cancel import CancelToken
+from chatstream.engine import pipeline
+from chatstream.engine.arguments import Options, checked
+from chatstream.engine.pipeline import failed
+from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
+from chatstream.engine.pool import Pool
+from chatstream.engine.prompts import Prompt, messages_of, type_of
+from chatstream.engine.run import Run
+from chatstream.errors import ChatstreamError, UsageError
+from chatstream.events import Content, Error, Event
+from chatstream.flow import close
+from chatstream.messages import Message
+from chatstream.transcript import Transcript
+
+if TYPE_CHECKING:
+    from chatstream.engine.conversation import Conversation
+
+
+class Client:
+    """Asks models. `options` are those of `chatstream.stream`. Raises `UsageError`.
+
+    A context manager: at its end all connections are closed.
+    """
+
+    def __init__(self, **options: Unpack[Options]) -> None:
+        self._options = checked(options)
+        self._pool = Pool()
+
+    def close(self) -> None:
+        """Close the connections; those of runs that have not ended, with the run. Idempotent."""
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        token: CancelToken | None = None,
+        streaming: bool | None = None,
+        **options: Unpack[Options],
+    ) -> Iterator[Event]:
+        """Ask, and yield the events of the answer as they arrive, as `chatstream.stream` does."""
+        yield from events_of(lambda: self.run_at(START, prompt, options, token, streaming))
+
+    def ask(
+        self,
+        prompt: Prompt,
+        *,
+        token: CancelToken | None = None,
+        streaming: bool | None = None,
+        **options: Unpack[Options],
+    ) -> Message:
+        """Ask, and return the whole answer, as `chatstream.ask` does."""
+        return whole(self.stream(prompt, token=token, streaming=streaming, **options))
+
+    def pieces(
+        self,
+        prompt: Prompt,
+        *,
+        token: CancelToken | None = None,
+        streaming: bool | None = None,
+        **options: Unpack[Options],
+    ) -> Iterator[str]:
+        """Ask, and yield the text of the answer piece by piece, as `chatstream.pieces` does."""
+
+        def begin() -> Run:
+            return self.run_at(START, prompt, options, token, streaming, resettable=False)
+
+        answer = Transcript()
+        events = events_of(begin)
+        try:
+            for event in events:
+                answer.add(event)
+                if isinstance(event, Content) and event.delta:
+                    yield event.delta
+        finally:
+            close(events)
+        _raise_failure(answer)
+
+    def resume(
+        self,
+        run: str | None = None,
+        *,
+        token: CancelToken | None = None,
+        **options: Unpack[Options],
+    ) -> Iterator[Event]:
+        """Continue an answer that broke off, as `chatstream.resume` does."""
+        from chatstream.engine.resume import continuation, unfinished
+
+        def begin() -> Run:
+            given, caller = {**self._options, **checked(options)}, _token(token)
+            if not isinstance(run, str | None):
+                what = f"a run cannot be {type_of(run)}"
+                raise UsageError(what, hint="give the id of a run as a str")
+            return pipeline.run(*continuation(unfinished(run), given), self._pool, caller)
+
+        yield from events_of(begin)
+
+    def run(
+        self,
+        prompt: Prompt,
+        *,
+        token: CancelToken | None = None,
+        streaming: bool | None = None,
+        **options: Unpack[Options],
+    ) -> Run:
+        """A run that asks, which others can watch. Takes what `chatstream.stream` takes.
+
+        Raises `UsageError`, `ConfigError` for a mistake in the arguments or the settings.
+        """
+        return self.run_at(START, prompt, options, token, streaming, keeps=True)
+
+    def conversation(
+        self,
+        *,
+        last: bool = False,
+        at: str | None = None,
+        edit: str | None = None,
+        name: str | None = None,
+    ) -> Conversation:
+        """A conversation: a new one, or one that continues.
+
+        last
+            True continues the newest conversation.
+        at
+            Continues after the answer of this run: its id, or the first characters of it.
+        edit
+            Continues in the place of the question of this run.
+        name
+            Alone, continues the conversation of this name or begins it; else names it.
+
+        Raises `UsageError`, `JournalError`.
+        """
+        from chatstream.engine.conversation import Conversation
+
+        return Conversation(self, place_of(last=last, at=at, edit=edit, name=name))
+
+    def run_at(
+        self,
+        place: Place,
+        prompt: Prompt,
+        options: Mapping[str, Any],
+        token: CancelToken | None,
+        streaming: bool | None,
+        *,
+        resettable: bool = True,
+        keeps: bool = False,
+    ) -> Run:
+        """A run that asks in this place. Raises `UsageError`, `ConfigError`."""
+        given = {**self._options, **checked(options)}
+        if place.source is not None and "system" not in options:
+            given.pop("system", None)  # it was for the first question
+        messages = messages_of(prompt, place.messages)
+        caller = _token(token)
+        resolved = resolved_at(place, {**given, "stream": streaming})
+        question = replace(
+            question_at(place, resolved, messages), resettable=resettable, keeps=keeps
+        )
+        follow = follow_of(place, resolved)
+        return pipeline.run(resolved, question, self._pool, caller, follow=follow)
+
+
+def whole(events: Iterator[Event]) -> Message:
+    """The answer of a run. Raises a `ChatstreamError` if it is incomplete."""
+    answer = Transcript()
+    for event in events:
+        answer.add(event)
+    _raise_failure(answer)
+    return answer.message
+
+
+def _token(token: CancelToken | None) -> CancelToken:
+    if not isinstance(token, CancelToken | None):
+        what = f"a token cannot be {type_of(token)}"
+        raise UsageError(what, hint="chatstream.CancelToken()")
+    return CancelToken() if token is None else token
+
+
+def events_of(begin: Callable[[], Run]) -> Iterator[Event]:
+    """The events of the run that begins, or of one that could not begin."""
+    try:
+        run = begin()
+    except Exception as error:
+        run = failed(error)
+    with run:
+        yield from run
+
+
+def _raise_failure(answer: Transcript) -> None:
+    event = answer.terminal
+    if not isinstance(event, Error):
+        return
+    kind = errors.class_of(event.code)
+    error = ChatstreamError.__new__(kind)
+    ChatstreamError.__init__(
+        error, event.message, hint=event.hint, status=event.status, request_id=event.request_id
+    )
+    error.partial = answer.message
+    raise error

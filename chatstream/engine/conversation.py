@@ -1,0 +1,103 @@
+"""Conversations for callers of the library: each question follows the answer before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Unpack
+
+from chatstream.cancel import CancelToken
+from chatstream.engine.arguments import Options
+from chatstream.engine.client import events_of, whole
+from chatstream.engine.place import Place
+from chatstream.engine.prompts import Prompt
+from chatstream.engine.run import Run
+from chatstream.events import Event
+from chatstream.flow import close
+from chatstream.messages import Message
+from chatstream.store.journal import SUFFIX
+from chatstream.store.place import NoHome, runs_folder
+from chatstream.transcript import Transcript
+
+if TYPE_CHECKING:
+    from chatstream.engine.client import Client
+
+
+class Conversation:
+    """A conversation through a client: each question follows the answer before it.
+
+        with Client(provider="ollama") as client:
+            conversation = client.conversation()
+            conversation.ask("Why is the sky blue?")
+            conversation.ask("And at sunset?")
+
+    For one thread at a time.
+    """
+
+    def __init__(self, client: Client, place: Place) -> None:
+        self._client = client
+        self._place = place
+
+    @property
+    def head(self) -> str | None:
+        """The run that the next question follows; None before the first answer."""
+        return self._place.parent
+
+    @property
+    def messages(self) -> list[Message]:
+        """All messages so far."""
+        return list(self._place.messages)
+
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        token: CancelToken | None = None,
+        streaming: bool | None = None,
+        **options: Unpack[Options],
+    ) -> Iterator[Event]:
+        """Ask the next question, and yield the events of the answer. Never raises."""
+        begun: list[Run] = []
+
+        def begin() -> Run:
+            begun.append(self._client.run_at(self._place, prompt, options, token, streaming))
+            return begun[0]
+
+        answer = Transcript()
+        events = events_of(begin)
+        try:
+            for event in events:
+                answer.add(event)
+                yield event
+        finally:
+            close(events)
+            if begun and answer.message.content.strip():
+                self._advance(begun[0], answer.messages)
+
+    def ask(
+        self,
+        prompt: Prompt,
+        *,
+        token: CancelToken | None = None,
+        streaming: bool | None = None,
+        **options: Unpack[Options],
+    ) -> Message:
+        """Ask the next question, and return the whole answer.
+
+        Raises a `ChatstreamError` if it is incomplete, as `chatstream.ask` does. A partial answer
+        is part of the conversation.
+        """
+        return whole(self.stream(prompt, token=token, streaming=streaming, **options))
+
+    def _advance(self, run: Run, made: list[Message]) -> None:
+        asked = run.question
+        kept = run.id if _is_kept(run.id) else None
+        messages = (*asked.earlier, *asked.messages, *made)
+        self._place = Place(parent=kept, messages=messages, source=kept, chosen=False)
+
+
+def _is_kept(run: str) -> bool:
+    """Whether the run has a journal, so that another can name it as its parent."""
+    try:
+        return (runs_folder() / (run + SUFFIX)).exists()
+    except NoHome:
+        return False

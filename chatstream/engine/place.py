@@ -1,0 +1,206 @@
+"""Where in a conversation a question stands, and what follows from that for its run.
+
+1. A conversation is a tree of runs (`store.conversation`). A question that follows an answer is
+   sent with all messages from the root to that answer; its run keeps only what is new.
+2. The server and the model are those that gave the answer, unless others are named now; the system
+   prompt is the conversation's own.
+3. A run that is not journalled leaves no trace: what follows it follows the answer before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from chatstream.engine.labels import kept
+from chatstream.engine.pipeline import Follow, not_followed
+from chatstream.engine.resolve import Resolved, resolve
+from chatstream.engine.run import Question
+from chatstream.errors import JournalError, UsageError
+from chatstream.events import Labels
+from chatstream.messages import Message
+from chatstream.store.place import runs_folder, state_folder
+
+if TYPE_CHECKING:
+    from chatstream.store.conversation import Conversations
+
+BRANCHED = "this conversation has continued elsewhere: this answer is a branch of it"
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a question stands: behind the answer of the run `parent`, or at the beginning.
+
+    `messages` are those of the conversation up to there. `source` is the run whose server and model
+    are asked. `chosen`: the user has named the place, so that a branch is no surprise. `name` is
+    the name that the conversation gets.
+    """
+
+    parent: str | None = None
+    messages: tuple[Message, ...] = ()
+    source: str | None = None
+    chosen: bool = True
+    name: str | None = None
+
+    @property
+    def is_start(self) -> bool:
+        """Whether nothing was said before."""
+        return not self.messages and self.source is None
+
+
+START = Place()
+
+
+def place_of(
+    *,
+    last: bool = False,
+    at: str | None = None,
+    edit: str | None = None,
+    name: str | None = None,
+) -> Place:
+    """The place of a question.
+
+    last
+        After the newest answer of the newest conversation, or of the one called `name`.
+    at
+        After the answer of this run.
+    edit
+        In the place of the question of this run.
+    name
+        On its own: after the newest answer of the conversation of this name; a conversation that
+        gets this name, if there is none. With another place: the name that its conversation gets.
+
+    Raises `UsageError`, `JournalError`.
+    """
+    given = [
+        option
+        for option, its in (("--continue", last), ("--at", at), ("--edit", edit))
+        if its not in (False, None)
+    ]
+    if len(given) > 1:
+        raise UsageError(f"{given[0]} and {given[1]} exclude each other", hint="leave one out")
+    if not given and name is None:
+        return START
+    from chatstream.store.conversation import Conversations
+
+    conversations = Conversations(state_folder())
+    place = _place(conversations, last=last, at=at, edit=edit, name=name)
+    if place.name is not None:
+        conversations.check_name(place.name, place.parent)
+    return place
+
+
+def _place(
+    conversations: Conversations,
+    *,
+    last: bool,
+    at: str | None,
+    edit: str | None,
+    name: str | None,
+) -> Place:
+    if last:
+        return _after(conversations, conversations.newest(), chosen=False, name=name)
+    if at is not None:
+        run = conversations.answered(conversations.find(at))
+        if run is None:
+            raise UsageError(f"run {at} has no answer, and none comes before it")
+        return _after(conversations, run, name=name)
+    if edit is not None:
+        return _instead(conversations, conversations.find(edit), name)
+    assert name is not None, "the only thing that is left"
+    if not conversations.has(name):
+        return Place(name=name)
+    return _after(conversations, conversations.named(name), chosen=False)
+
+
+def _after(
+    conversations: Conversations, run: str, *, chosen: bool = True, name: str | None = None
+) -> Place:
+    messages = tuple(conversations.path(run))
+    return Place(parent=run, messages=messages, source=run, chosen=chosen, name=name)
+
+
+def _instead(conversations: Conversations, run: str, name: str | None) -> Place:
+    """The place of the question of this run; its conversation's own, where it is the first."""
+    before = conversations.parent(run)
+    parent = conversations.answered(before) if before else None
+    if parent is not None:
+        return replace(_after(conversations, parent, name=name), source=run)
+    from chatstream.store.reading import find, read
+
+    first = read(find(runs_folder(), run)).asked
+    messages = [it for it in (first.messages if first else ()) if it.role == "system"]
+    return Place(messages=tuple(messages), source=run, name=name)
+
+
+def resolved_at(place: Place, flags: Mapping[str, Any]) -> Resolved:
+    """The settings of a question in this place; `flags` may hold `profile`.
+
+    Raises `ConfigError`, and `UsageError` where the server is not known any more.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    if place.source is None:
+        profile = given.pop("profile", None)
+        return resolve(given, profile=profile)
+    if "system" in given:
+        raise UsageError(
+            "the conversation has its own system prompt",
+            hint="leave --system out, or ask without continuing",
+        )
+    from chatstream.engine.resume import settings_of
+    from chatstream.store.reading import find, read
+
+    try:
+        record = read(find(runs_folder(), place.source))
+    except UsageError:  # its journal has expired
+        return _from_history(place.source, given)
+    return settings_of(record, given)
+
+
+def _from_history(run: str, given: dict[str, Any]) -> Resolved:
+    """The settings of a question that follows a run of which only the history is left."""
+    from chatstream.store.history import History
+
+    with History(state_folder()) as history:
+        past = history.run(run)
+    profile = given.pop("profile", None)
+    if profile is None and not given.keys() & {"provider", "base_url"}:
+        model = {} if "model" in given else {"model": past.model}
+        given = {"provider": past.provider, **model, **given}
+    labels = kept(Labels(past.project, past.agent), given.get("labels"))
+    resolved = resolve({**given, "labels": labels}, profile=profile)
+    return replace(resolved, settings=replace(resolved.settings, system=None))
+
+
+def question_at(place: Place, resolved: Resolved, messages: Sequence[Message]) -> Question:
+    """These new messages in that place; the first ones come behind the system prompt."""
+    if place.parent is not None:
+        return Question(messages=tuple(messages), earlier=place.messages, parent=place.parent)
+    system = resolved.settings.system
+    first = (
+        [Message("system", system)] if system and place == replace(START, name=place.name) else []
+    )
+    return Question(messages=(*first, *place.messages, *messages))
+
+
+def follow_of(place: Place, resolved: Resolved) -> Follow:
+    """What keeps the conversation's head and name when the run begins."""
+    if not resolved.settings.journal or not (place.parent or place.name):
+        return not_followed
+    return partial(_follow, place)
+
+
+def _follow(place: Place, run: str) -> Sequence[str]:
+    from chatstream.store.conversation import Conversations
+
+    conversations = Conversations(state_folder())
+    try:
+        moved = place.parent is None or conversations.advance(place.parent, run)
+        if place.name is not None:
+            conversations.name(place.parent or run, place.name)
+    except JournalError as error:  # the answer matters more
+        return (f"the conversation cannot be kept: {error.message}",)
+    return () if moved or place.chosen else (BRANCHED,)

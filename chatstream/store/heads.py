@@ -1,0 +1,98 @@
+"""Where each conversation continues, and what it is called: one small file per conversation.
+
+1. `<state>/conversations/<root run>.jsonl`; each line sets the head, the name, or both, and the
+   last line that sets one holds. The file is made by the second turn or by a name, so a single
+   question leaves nothing but its journal.
+2. Lines are only ever appended, under one lock for all conversations. A line that was cut by a
+   crash is passed over, and the next one begins on a line of its own.
+3. Files 0600, their folder 0700.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from chatstream.clock import Deadline
+from chatstream.errors import JournalError
+from chatstream.files import PRIVATE_FILE, alone, make_private
+from chatstream.store.journal import SUFFIX, is_journal, is_run
+
+_PATIENCE_SECONDS = 10.0  # to wait for others, each of whom needs milliseconds
+
+
+class State(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of a conversation: the run that it continues from, and its name."""
+
+    head: str | None = None
+    name: str | None = None
+
+
+_line = msgspec.json.Decoder(State)
+
+
+class Heads:
+    """The files of a state folder. Reading raises nothing; changes raise `JournalError`."""
+
+    def __init__(self, state_folder: Path) -> None:
+        self.folder = state_folder / "conversations"
+
+    def of(self, root: str) -> State:
+        """The state of one conversation, of which little or nothing may be known."""
+        try:
+            lines = self._path(root).read_bytes().splitlines()
+        except (OSError, JournalError):
+            return State()
+        head = name = None
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                state = _line.decode(line)
+                head, name = state.head or head, state.name or name
+        return State(head, name)
+
+    def sizes(self) -> dict[str, int]:
+        """The conversations that have a file, by their root runs, and the bytes in each."""
+        sizes = {}
+        with contextlib.suppress(OSError), os.scandir(self.folder) as files:
+            for file in files:
+                if is_journal(file.name):
+                    with contextlib.suppress(OSError):  # removed meanwhile
+                        sizes[file.name.removesuffix(SUFFIX)] = file.stat().st_size
+        return sizes
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else reads and then sets a head or a name meanwhile."""
+        try:
+            make_private(self.folder)
+            with alone(self.folder, Deadline(_PATIENCE_SECONDS)):
+                yield
+        except OSError as error:
+            raise JournalError(f"{self.folder} cannot be used: {error.strerror}") from error
+
+    def append(self, root: str, state: State) -> None:
+        """Set the head or the name of a conversation; for use within `locked`."""
+        path = self._path(root)
+        cut = path.exists() and not path.read_bytes().endswith(b"\n")
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
+        try:
+            os.write(file, b"\n" * cut + msgspec.json.encode(state) + b"\n")
+        finally:
+            os.close(file)
+
+    def remove(self, root: str) -> None:
+        """Forget a conversation."""
+        path = self._path(root)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise JournalError(f"{path} cannot be removed: {error.strerror}") from error
+
+    def _path(self, root: str) -> Path:
+        if not is_run(root):
+            raise JournalError(f"{root!r} is not the id of a run")
+        return self.folder / (root + SUFFIX)

@@ -1,0 +1,97 @@
+"""A command that asks, from its arguments to its exit status.
+
+    answering = Answering(arguments, flags)
+    return answering.show(lambda: begin(answering))
+
+Whatever goes wrong while the run begins is shown as a run that failed: as JSON, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from chatstream.cancel import CancelToken
+from chatstream.engine.pipeline import Follow, failed, not_followed, run
+from chatstream.engine.pool import Pool
+from chatstream.engine.resolve import Resolved, without_configuration
+from chatstream.engine.run import Question, Run
+from chatstream.engine.services import Choice, Tell, ignore_choice, provider_name
+from chatstream.errors import ChatstreamError
+from chatstream.terminal.interrupt import interrupts
+from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
+
+if TYPE_CHECKING:
+    from chatstream.terminal.copying import Copying
+
+
+class Answering:
+    """What a command needs to begin a run and to show it.
+
+    `flags` are the settings that its command line gives, `arguments` the other arguments.
+    """
+
+    def __init__(self, arguments: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
+        self.token = CancelToken()
+        self._pool = Pool()
+        self.settings = without_configuration(flags)
+        self._arguments = arguments
+        self._render: bool | None = flags.get("render")
+        self._copying: Copying | None = None
+        self._choices: list[Choice] | None = None  # who is asked if the settings name nobody
+
+    def use(self, resolved: Resolved, copying: Callable[[], Copying | None]) -> None:
+        """These settings hold. Raises `ConfigError`, `UsageError` for a look that cannot be had.
+
+        `copying` says what is to be copied or saved at the end; it may raise `UsageError`.
+        """
+        given = self._arguments
+        check_look(
+            resolved.settings,
+            as_json=given["as_json"],
+            plain=given["plain"],
+            render=self._render,
+        )
+        self.settings = resolved.settings
+        self._copying = copying()
+
+    def begin(
+        self, resolved: Resolved, question: Question, *, follow: Follow = not_followed
+    ) -> Run:
+        """The run that asks this, for a reader such as this command has."""
+        given = self._arguments
+        tell: Tell = ignore_choice
+        if not provider_name(resolved.settings):
+            self._choices = []
+            tell = self._choices.append
+        question = replace(
+            question,
+            resettable=is_resettable(as_json=given["as_json"]),
+            on_screen=is_screen(self.settings, as_json=given["as_json"], plain=given["plain"]),
+            keeps_images=given["save_images"] is not None,
+        )
+        return run(resolved, question, self._pool, self.token, tell=tell, follow=follow)
+
+    def show(self, begin: Callable[[], Run]) -> int:
+        """Begin the run and show it; returns the exit status."""
+        given = self._arguments
+        with interrupts(self.token), contextlib.closing(self._pool):
+            try:
+                begun = begin()
+            except ChatstreamError as error:
+                begun = failed(error, self.token)
+            status = present(
+                begun.arrivals,
+                self.settings,
+                self.token,
+                as_json=given["as_json"],
+                plain=given["plain"],
+                copying=self._copying,
+                told=self._choices,
+            )
+            if not self.token.cancelled:
+                tidy(self.settings)
+            return status

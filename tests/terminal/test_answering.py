@@ -1,0 +1,46 @@
+"""A command that asks: its status, and that a run that cannot begin is shown as one that failed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from chatstream.engine.resolve import resolve
+from chatstream.engine.run import Question, Run
+from chatstream.errors import UsageError
+from chatstream.messages import Message
+from chatstream.terminal.answering import Answering
+from tests.support.answers import TEXT, whole
+from tests.support.loopback import Script
+
+ARGUMENTS: dict[str, Any] = {"as_json": False, "plain": True, "save_images": None}
+
+
+def test_the_answer_is_shown_and_its_connection_is_closed(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    with Script(whole("ollama")) as server:
+        flags = {"provider": "ollama", "base_url": server.url, "model": "m"}
+        answering = Answering(ARGUMENTS, flags)
+
+        def begin() -> Run:
+            resolved = resolve(flags)
+            answering.use(resolved, lambda: None)
+            return answering.begin(resolved, Question(messages=(Message("user", "hi"),)))
+
+        assert answering.show(begin) == 0
+        assert server.wait_closed()
+    assert capfdbinary.readouterr().out.decode().strip() == TEXT.strip()
+
+
+def test_a_run_that_cannot_begin_is_told_as_json(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    answering = Answering({**ARGUMENTS, "as_json": True}, {})
+
+    def begin() -> Run:
+        raise UsageError("there is nothing to ask")
+
+    assert answering.show(begin) == 2
+    *_, last = capfdbinary.readouterr().out.splitlines()
+    assert (json.loads(last)["type"], json.loads(last)["code"]) == ("error", "usage")

@@ -1,0 +1,156 @@
+"""Claimed: readers share one consumer fairly; tests/stages/test_buffer.py is about one reader."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from chatstream.events import (
+    Content,
+    Event,
+    Image,
+    Reasoning,
+    ToolCall,
+    ToolCallDelta,
+    ToolOutput,
+    Usage,
+)
+from chatstream.flow import Burst, Pulse, close
+from chatstream.readahead import OVERHEAD, PARTS, Consumer, Pressure, ReadAhead
+from tests.support.readers import Closing, Step, Watched, close_in_time, numbered, source, until
+
+MOST = 256
+
+
+def taken(*sources: Iterator[Event], most_events: int = MOST) -> Iterator[Event]:
+    consumer = Consumer()
+    return consumer.take(
+        [
+            ReadAhead(it, consumer, most_events=most_events, name=f"reader {number}")
+            for number, it in enumerate(sources, 1)
+        ]
+    )
+
+
+BURST = Burst([Content("abc"), Content("é")])
+SIZES: list[Any] = [
+    pytest.param(Content("abc"), 3, id="ascii"),
+    pytest.param(Content("é汉🚀"), 2 + 3 + 4, id="utf-8"),
+    pytest.param(Content("\ud83d"), 3, id="a-lone-surrogate"),
+    pytest.param(Reasoning("é"), 2, id="reasoning"),
+    pytest.param(ToolCallDelta("id", "name", "é"), 2, id="tool-call-delta"),
+    pytest.param(ToolOutput("id", "name", "é"), 2, id="tool-output"),
+    pytest.param(ToolCall("id", "name", '{"é":1}'), 8, id="tool-call"),
+    pytest.param(Image(data="AAAA"), 4, id="image"),
+    pytest.param(Image(url="https://a.example/"), 0, id="image-elsewhere"),
+    pytest.param(Usage(), 0, id="no-text"),
+    pytest.param(BURST, 2 * OVERHEAD + 3 + 2, id="burst"),
+]
+
+
+@pytest.mark.parametrize(("event", "size"), SIZES)
+def test_the_size_of_an_event_is_that_of_its_text_and_of_itself(event: Event, size: int) -> None:
+    pressure, consumer = Pressure(), Consumer()
+    reader = ReadAhead(iter([event]), consumer, most_events=MOST, pressure=pressure)
+    assert list(consumer.take([reader])) == [event]
+    assert pressure.peak_bytes == OVERHEAD + size
+
+
+def test_no_reader_is_the_end() -> None:
+    assert list(taken()) == []
+
+
+def test_a_source_that_has_filled_its_queue_does_not_starve_another() -> None:
+    """What the other one has read is taken within two turns."""
+    consumer, pressure, is_read = Consumer(), Watched(), threading.Event()
+
+    def endless() -> Iterator[Event]:
+        while True:
+            yield from numbered(1)
+            yield Pulse()
+
+    def late() -> Iterator[Event]:
+        until(pressure.paused)
+        yield Usage()
+        yield Pulse()
+        is_read.set()
+
+    events = consumer.take(
+        [
+            ReadAhead(endless(), consumer, most_events=MOST, pressure=pressure),
+            ReadAhead(late(), consumer, most_events=MOST),
+        ]
+    )
+    next(events)
+    until(is_read)
+    soon = [event for event in islice(events, 4 * MOST) if type(event) is not Pulse]
+    close_in_time(events)
+    assert soon.index(Usage()) <= 2 * MOST // PARTS
+
+
+def test_a_source_that_is_silent_does_not_hold_up_another() -> None:
+    is_over = threading.Event()
+    silent: list[Step] = [lambda: until(is_over), Usage()]
+    got: list[Event] = []
+    for event in taken(source(*silent), source(*numbered(2000))):
+        got.append(event)
+        if len(got) == 2000:
+            is_over.set()
+    assert got == [*numbered(2000), Usage()]
+
+
+def test_the_first_failure_is_raised_at_the_end_with_a_note_of_the_others() -> None:
+    failed = threading.Event()
+
+    def failing() -> Iterator[Event]:
+        try:
+            yield Content("a")
+            raise ValueError("m")
+        finally:
+            failed.set()
+
+    def goes_on() -> Iterator[Event]:
+        until(failed)
+        yield from numbered(1000)
+
+    events = taken(goes_on(), failing(), source(KeyError("k")))
+    got: list[Event] = []
+    with pytest.raises(ValueError, match="m") as caught:
+        got.extend(events)
+    assert caught.value.__notes__ == ["reader 3 failed too: KeyError: 'k'"]
+    assert sorted(str(event) for event in got) == sorted(
+        str(event) for event in [Content("a"), *numbered(1000)]
+    )
+
+
+def test_closing_stops_every_reader_and_waits_for_it() -> None:
+    sources = [Closing(*numbered(n), Pulse()) for n in (0, 1, 300)]
+    events = taken(*(it() for it in sources))
+    next(events)
+    close_in_time(events)
+    for it in sources:
+        assert it.read_on is not None
+        assert it.closed_on is it.read_on
+        assert not it.read_on.is_alive()
+
+
+def test_a_reader_that_cannot_start_stops_those_that_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, start = Closing(), threading.Thread.start
+    second = source(Content("never read"))
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "reader 2":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    events = taken(began(), second)
+    with pytest.raises(RuntimeError, match="can't start"):
+        next(events)
+    assert began.read_on is not None
+    assert not began.read_on.is_alive()
+    close(second)
