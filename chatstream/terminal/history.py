@@ -119,7 +119,7 @@ def show_conversation(
     """
     check_render(render, {"--json": as_json, "--plain": plain, "--text": text})
     chosen = history.run(run)
-    conversation = history.conversation(chosen, whole=as_json or not text)
+    conversation = history.conversation(chosen)
     if as_json:
         _write_json([conversation])
     elif text:
