@@ -311,7 +311,7 @@ class Provider(ABC):
         if not begin and cut is None and (empty := no_answer(head.status, empty=True)):
             raise empty
         failure = self._end(reply, cut, last, streaming=streaming)
-        yield Arrival(last)
+        yield Arrival(last, clock())
         if failure is not None:
             raise failure
 

@@ -4,7 +4,8 @@
    tokens, and for everything together. None means no limit.
 2. Only tokens reset a limit. A keep-alive proves that the peer is alive, and `waiting` events
    report it.
-3. Limits are checked with every arrival, and several come a second.
+3. Limits are checked with every arrival, and several come a second. What came with the arrival at
+   which a limit has passed is passed on before the failure; if the answer ends there, it is whole.
 4. Time in which nobody looked is not silence: the process was stopped (Ctrl+Z), the machine slept,
    or the reader of the output held everything up. Only `AWAY_SECONDS` of such a gap count.
 """
@@ -61,12 +62,14 @@ def watchdog(source: Open, limits: Limits, clock: Clock = monotonic) -> Open:
         limit = limits.connect
         since = seen = clock()
         noticed = 0.0
-        alive = False
+        alive = is_over = False
         arrivals = source(request, token)
         try:
             for arrival in arrivals:
                 t = arrival.t
                 for event in arrival.events:  # mostly it is the first
+                    if type(event) is Finish:
+                        break
                     if type(event) in TOKENS:
                         phase, limit = "between_tokens", limits.between_tokens
                         since = seen = t
@@ -81,12 +84,14 @@ def watchdog(source: Open, limits: Limits, clock: Clock = monotonic) -> Open:
                             since, noticed = t, 0.0
                         alive = alive or arrival.alive
                         silent = t - since
-                        if limit is not None and silent >= limit:
-                            raise _passed(phase, limit, alive)
-                        if silent >= noticed + NOTICE_SECONDS:
+                        is_over = limit is not None and silent >= limit
+                        if not is_over and silent >= noticed + NOTICE_SECONDS:
                             noticed = silent
                             arrival.events.append(Waiting(phase, round(silent, 3), limit, alive))
                 yield arrival
+                if is_over:  # and what came all the same is passed on
+                    assert limit is not None
+                    raise _passed(phase, limit, alive)
         finally:
             close(arrivals)
 
@@ -105,14 +110,15 @@ def within(source: Open, seconds: float | None, clock: Clock = monotonic) -> Ope
                 now = clock()
                 deadline.extend(max(0.0, now - seen - AWAY_SECONDS))
                 seen = now
-                if deadline.passed:
+                is_over = deadline.passed
+                yield arrival
+                if is_over:
                     error = TimedOut(
                         f"the answer was not complete within {seconds:g} s",
                         hint="raise the limit with --timeout",
                     )
                     error.phase = "total"
                     raise error
-                yield arrival
         finally:
             close(arrivals)
 

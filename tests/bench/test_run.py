@@ -18,7 +18,7 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS
 from chatstream.errors import ChatstreamError, ConnectError, RateLimited, Stalled, Truncated
 from chatstream.events import Content, Event
-from chatstream.flow import Pulse, Stage, pipe
+from chatstream.flow import Arrival, Stage, pipe
 from chatstream.messages import ChatRequest
 from chatstream.timing import Trace
 
@@ -104,7 +104,7 @@ class Scripted:
 
     def open(
         self, request: ChatRequest, token: CancelToken, raw: Stage, answer: Stage
-    ) -> Iterator[Event]:
+    ) -> Iterator[Arrival]:
         assert not self.closed
         assert not self.answering
         world = self.world
@@ -114,9 +114,9 @@ class Scripted:
         first = pieces[0][1] if pieces else None
         if world.blunt and isinstance(first, ChatstreamError):
             raise first
-        return pipe(self._events(pieces), raw, answer)
+        return pipe(self._arrivals(pieces), raw, answer)
 
-    def _events(self, pieces: list[Piece]) -> Iterator[Event]:
+    def _arrivals(self, pieces: list[Piece]) -> Iterator[Arrival]:
         world = self.world
         world.open += 1
         self.answering = True
@@ -125,20 +125,20 @@ class Scripted:
             self.asked += 1
             begun = world.now + (world.linger if self.asked > 1 else 0.0)
             while world.now < begun:
-                yield Pulse(t=world.now)
+                yield Arrival(t=world.now)
             sent = world.now
             self.trace = Trace(reused=self.asked > 1, sent=sent, status=200, receipts=[])
             for at, event in pieces:
                 self._next = sent + at
                 while not self._has_come:
                     world.collector_was_on.append(gc.isenabled())
-                    yield Pulse(t=world.now)
+                    yield Arrival(t=world.now)
                 if isinstance(event, ChatstreamError):
                     raise event
                 event.t, self._next = sent + at, None
-                yield event
+                yield Arrival([event], event.t)
                 if world.chatty:
-                    yield Pulse(t=world.now)
+                    yield Arrival(t=world.now)
         finally:
             self._next = None
             self.answering = False
