@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable, Mapping
 from chatstream.cancel import CancelToken
 from chatstream.errors import ChatstreamError, Truncated
 from chatstream.events import Metadata
-from chatstream.flow import pipe, events_in
+from chatstream.flow import events_in, pipe
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Endpoint, dialect, find
 from chatstream.stages.seal import seal
