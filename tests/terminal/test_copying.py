@@ -442,6 +442,7 @@ CHILD = """
 import json, os, resource, sys
 from pathlib import Path
 from chatstream import events as ev
+from chatstream.flow import Arrival
 from chatstream.terminal.copying import Copying
 asked = json.load(open(sys.argv[1]))
 if asked["terminal"]:
@@ -452,7 +453,7 @@ if asked["limit"]:
 paths = {name: Path(path) for name, path in asked["paths"].items()}
 copying = Copying(**asked["flags"], **paths)
 done = ev.Done(finish_reason="stop", stats=ev.Stats(1.0, 1), attempts=1)
-for _ in copying.stage(iter([ev.Content(asked["text"]), done])):
+for _ in copying.stage(iter([Arrival([ev.Content(asked["text"]), done])])):
     pass
 said = []
 ok = copying.finish(said.append)

@@ -281,9 +281,8 @@ def test_a_copy_that_failed_is_a_failure_of_a_run_that_was_none(
     last: ev.Event, ok: bool, status: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     done: list[str] = []
-    events = iter([ev.Content("text"), last])
     got = present(
-        events,
+        arrivals(ev.Content("text"), last),
         Settings(),
         CancelToken(),
         as_json=False,
@@ -302,7 +301,7 @@ def test_who_stopped_an_answer_is_not_called(capfd: pytest.CaptureFixture[str]) 
         if cancelled:
             token.cancel(Cancelled("stopped"))
         settings = Settings(notify="bell")
-        present(iter([DONE]), settings, token, as_json=False, plain=True, copying=None)
+        present(arrivals(DONE), settings, token, as_json=False, plain=True, copying=None)
         assert capfd.readouterr().out == ("" if cancelled else "\a")
 
 

@@ -224,9 +224,10 @@ def running(setup: str = "") -> Iterator[Job]:
 ESCAPE = b"\x1b"
 MUCH = 8000  # bytes that a terminal holds unread; without NOFLSH, Ctrl+C leaves 4095 of them
 SHOWN = f"""
-def write(self, event):
-    os.write(1, b"x" * {MUCH})
-    tell("shown")
+def write(self, arrival):
+    if arrival.events:
+        os.write(1, b"x" * {MUCH})
+        tell("shown")
 Screen.write = write
 """
 
