@@ -271,6 +271,17 @@ def test_silence_is_broken_by_a_sentence_now_and_then(room: Room) -> None:
     assert room.output.splitlines()[-2:] == ["Now.", "Still working, 30 seconds."]
 
 
+@pytest.mark.parametrize("end", [DONE, FAILED])
+def test_nothing_is_still_working_after_the_end(room: Room, end: ev.Event) -> None:
+    """The process was stopped in between, or the machine slept."""
+    sink = room.sink()
+    sink.write(Arrival([ev.Content("Now.\n")]))
+    room.now += SILENCE
+    sink.write(Arrival([end]))
+    sink.close()
+    assert "Still working" not in room.output
+
+
 def test_the_silence_of_a_tool_tells_how_far_it_is(room: Room) -> None:
     sink = room.sink()
     sink.write(Arrival([ev.ToolStart("1", "index")]))

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from chatstream import events as ev
-from chatstream.flow import Arrival, Key, drive
+from chatstream.flow import Arrival, Key, Told, drive
 from chatstream.sinks.live import FPS, LiveSink
 from chatstream.sinks.wrapping import Wrap
 from tests.support.screen import Emulator, Screen, console_on
@@ -380,6 +380,12 @@ def test_a_pause_is_told_and_a_stopped_process_leaves_the_screen_clean() -> None
     terminal.arrive(Key("continue"), after=0.1)
     assert terminal.screen.text()[0] == "some text"
     assert terminal.end() == ["some text"]
+
+
+def test_what_is_told_beside_the_answer_is_a_line_of_its_own() -> None:
+    terminal = Terminal()
+    terminal.arrive(Told("asking \x1b[2Jdemo"), ev.Content("some text"))
+    assert terminal.end() == ["asking ␛[2Jdemo", "some text"]
 
 
 def test_after_a_stop_that_nobody_announced_nothing_of_the_shell_is_erased() -> None:

@@ -539,8 +539,8 @@ def test_ctrl_z_in_a_pause_comes_back_to_the_pause() -> None:
         program.until("go_on")
 
 
-def test_a_second_ctrl_z_stops_what_has_no_pulse() -> None:
-    """The note of the first one waits for a pulse that does not come."""
+def test_a_second_ctrl_z_stops_what_has_no_heartbeat() -> None:
+    """The note of the first one waits for an arrival that does not come."""
     noted = "first = signal.signal\n" + STUCK
     noted += (
         "def handling(number, handler):\n"
