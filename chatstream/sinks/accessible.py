@@ -7,8 +7,13 @@
    came for `PAUSE_SECONDS`, when it grows past `MAX_HELD_CHARACTERS`, and before any sentence of
    ours.
 3. Markdown is left as it is; only the fences of code are said: "Code, python:", "End of code."
+<<<<<<< HEAD
 4. While nothing is heard for `SILENCE_SECONDS`, one sentence tells that the work goes on. No
    spinner, no cursor movement, no colour, no thread: time passes in `flush`.
+=======
+4. While nothing is heard for `SILENCE`, one sentence tells that the work goes on. No spinner, no
+   cursor movement, no colour, no thread: time passes in `write`.
+>>>>>>> arrival-tests
 5. Remote text passes `escape` wherever a person reads it.
 """
 
@@ -59,7 +64,7 @@ class AccessibleSink:
         self._reasoning = reasoning
         self._stats = stats
         self._clock = clock
-        self._ready: list[str] = []  # of the content, for the next flush
+        self._ready: list[str] = []  # of the content, not yet handed out
         self._answer = Sentences()
         self._thoughts = Sentences()
         self._thinking: float | None = None  # since when
@@ -113,6 +118,7 @@ class AccessibleSink:
                     self._voice.line(line)
                 for line in _ending(event, stats=self._stats):
                     self._voice.line(line)
+                self._said = self._clock()  # nothing works any more
             case _:
                 self._other(event)
 
@@ -137,16 +143,13 @@ class AccessibleSink:
 
     def _other(self, event: ev.Event) -> None:
         self._sources.note(event)
+        if ev.voids(event):
+            self._start_over()
         match event:
-            case ev.Metadata():
-                if event.restart:
-                    self._start_over()
-                if event.version is None:  # the head of a response
-                    self._say(_CONNECTED)
+            case ev.Metadata(version=None):  # the head of a response
+                self._say(_CONNECTED)
             case ev.Retry():
                 self._end_thought()
-                if event.action == "reset":
-                    self._start_over()
                 doing = "continuing" if event.emitted_chars else "trying again"
                 self._say(f"{doing} in {seconds(ceil(event.delay))}: {event.cause}")
             case ev.Fallback():

@@ -10,9 +10,9 @@
 2. The terminal's mode is put back on every way out: the end, an exception, a stop, SIGQUIT here; a
    forced end through `Keyboard.restore`.
 3. A job in the background takes no keys. When it comes to the foreground, it does.
-4. Ctrl+Z first takes the drawing away: the handler only makes a note, and at the next pulse the
+4. Ctrl+Z first takes the drawing away: the handler only makes a note, and with the next arrival the
    screen is told, the mode put back, the process stopped. A second Ctrl+Z, while the first still
-   waits for a pulse, stops it at once.
+   waits for an arrival, stops it at once.
 5. A signal that is ignored when we start stays ignored. Where SIGINT is, a shell without job
    control has started us in the background; there, without a terminal and on Windows, the stage
    passes everything on and changes nothing.
@@ -82,7 +82,7 @@ class _Jobs:
         self.stopped = False  # and this is over: the process was continued
 
     def stop_soon(self, _number: int, _frame: FrameType | None) -> None:
-        if self.stopping:  # no pulse came since: whatever holds it up, the user need not wait
+        if self.stopping:  # nothing came since: whatever holds it up, the user need not wait
             give_screen_back()
             self.stop()
         else:

@@ -196,9 +196,8 @@ def test_a_sign_of_life_is_forgotten_with_the_next_token() -> None:
 
 def test_a_pause_of_the_reader_is_no_silence_when_tokens_were_in_hand() -> None:
     """A slow terminal: the token was received long ago, the next look comes right after it."""
-    assert (
-        run(Arrival(t=0.0), Content("a", t=1.0), Content("b", t=90.0), Arrival(t=90.1))[1] is None
-    )
+    tokens = [Content("a", t=1.0), Content("b", t=90.0)]
+    assert run(Arrival(t=0.0), *tokens, Arrival(t=90.1))[1] is None
 
 
 def test_no_limit_is_no_limit() -> None:

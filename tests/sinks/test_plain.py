@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from chatstream import events as ev
-from chatstream.flow import Pulse, drive
+from chatstream.flow import Arrival, drive
 from chatstream.sinks.output import Output
 from chatstream.sinks.palette import NOTES
 from chatstream.sinks.plain import PlainSink
+from tests.support.arrivals import arrivals
 
 DONE = ev.Done(finish_reason="stop", stats=ev.Stats(2.0, 3), attempts=1)
 LENGTH = ev.Done(finish_reason="length", stats=ev.Stats(2.0, 3), attempts=1)
@@ -22,6 +23,16 @@ STOPPED = ev.Error(
     "cancelled", "stopped", recoverable=True, partial=True, resume="chatstream resume a"
 )
 RETRY = ev.Retry(attempt=2, max=2, delay=1.0, cause="busy", action="reset")
+
+
+class Writes:
+    """Keeps the pieces in which it is written to."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.pieces.append(data)
 
 
 class Desk:
@@ -64,13 +75,6 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made.close()
 
 
-def arrivals(*events: ev.Event) -> Iterator[ev.Event]:
-    """The events, each in a read of its own."""
-    for event in events:
-        yield event
-        yield Pulse()
-
-
 def test_the_output_is_the_content_byte_for_byte(desk: Desk, tmp_path: Path) -> None:
     text = "é日😀\x1b[31m\r\n\x00\u2028"
     drive(arrivals(ev.Metadata(), ev.Content(text), ev.Content(text), DONE), desk.sink())
@@ -78,18 +82,18 @@ def test_the_output_is_the_content_byte_for_byte(desk: Desk, tmp_path: Path) -> 
     assert desk.notes == ""
 
 
-def test_content_is_written_with_the_read_it_came_with(desk: Desk) -> None:
-    sink = desk.sink()
-    sink.write(ev.Content("a"))
-    sink.write(ev.Content("b"))
-    assert desk.output == ""
-    sink.flush()
-    assert desk.output == "ab"
+def test_the_content_of_an_arrival_is_written_at_once_and_in_one_piece() -> None:
+    output, notes = Writes(), Writes()
+    sink = PlainSink(output, notes, terminal=False, reasoning=False, stats=False)
+    sink.write(Arrival([ev.Content("a"), ev.Content("b")]))
+    sink.write(Arrival())
+    sink.write(Arrival([ev.Content("c")]))
+    assert (output.pieces, notes.pieces) == ([b"ab", b"c"], [])
 
 
-def test_close_writes_what_is_held_once(desk: Desk) -> None:
+def test_close_writes_nothing_again(desk: Desk) -> None:
     sink = desk.sink()
-    sink.write(ev.Content("a"))
+    sink.write(Arrival([ev.Content("a")]))
     sink.close()
     sink.close()
     assert desk.output == "a"
@@ -164,11 +168,11 @@ def test_a_colour_ends_whatever_the_note_says(desk: Desk) -> None:
     assert desk.notes == "\x1b[33mwarning: ␛[5m\nx\x1b[0m\n"
 
 
-def test_the_content_before_a_note_is_out_before_it(desk: Desk) -> None:
-    sink = desk.sink()
-    sink.write(ev.Content("a"))
-    sink.write(ev.Warn("c", "odd"))
-    assert desk.output == "a"
+def test_the_content_before_a_note_is_out_before_it() -> None:
+    written = Writes()
+    sink = PlainSink(written, written, terminal=False, reasoning=False, stats=False)
+    sink.write(Arrival([ev.Content("a"), ev.Warn("c", "odd"), ev.Content("b")]))
+    assert written.pieces == [b"a", b"warning: odd\n", b"b"]
 
 
 def test_the_figures_are_a_note_where_they_are_asked_for(desk: Desk) -> None:
@@ -236,8 +240,7 @@ def test_a_broken_pipe_is_raised_and_not_tried_again(desk: Desk) -> None:
     os.close(read_end)
     output = Output(write_end)
     sink = PlainSink(output, output, terminal=False, reasoning=False, stats=False)
-    sink.write(ev.Content("a"))
     with pytest.raises(BrokenPipeError):
-        sink.flush()
+        sink.write(Arrival([ev.Content("a")]))
     sink.close()
     os.close(write_end)

@@ -18,7 +18,7 @@ from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.engine.settings import Settings
 from chatstream.errors import Cancelled, ConfigError, HungUp
-from chatstream.flow import Pulse
+from chatstream.flow import Arrival
 from chatstream.sinks.accessible import AccessibleSink
 from chatstream.sinks.jsonl import JsonlSink
 from chatstream.sinks.plain import PlainSink
@@ -36,6 +36,7 @@ from chatstream.terminal.present import (
     show,
 )
 from tests.support.answers import ending, frames, headers
+from tests.support.arrivals import arrivals
 from tests.support.client import COMMAND, LIMIT, Running, run, server_flags
 from tests.support.loopback import Reply, Script
 from tests.support.runs import run_id, write_run
@@ -148,29 +149,25 @@ def test_a_look_that_does_not_exist_is_told_with_the_nearest() -> None:
 
 
 class Sink:
-    """Keeps what it gets; `fails` with its second event."""
+    """Keeps what it gets; `fails` with its second arrival."""
 
     def __init__(self, fails: OSError | None = None) -> None:
-        self.written: list[ev.Event] = []
-        self.flushed = 0
+        self.written: list[list[ev.Event]] = []
         self.closed = 0
         self._fails = fails
 
-    def write(self, event: ev.Event) -> None:
+    def write(self, arrival: Arrival) -> None:
         if self._fails is not None and self.written:
             raise self._fails
-        self.written.append(event)
-
-    def flush(self) -> None:
-        self.flushed += 1
+        self.written.append(arrival.events)
 
     def close(self) -> None:
         self.closed += 1
 
 
-def source(closed: list[bool], *events: ev.Event) -> Iterator[ev.Event]:
+def source(closed: list[bool], *parts: ev.Event | Arrival) -> Iterator[Arrival]:
     try:
-        yield from events
+        yield from arrivals(*parts)
     finally:
         closed.append(True)
 
@@ -178,9 +175,10 @@ def source(closed: list[bool], *events: ev.Event) -> Iterator[ev.Event]:
 @pytest.mark.parametrize(("last", "status"), [(DONE, 0), (FAILED, 5)])
 def test_the_status_is_that_of_the_terminal_event(last: ev.Event, status: int) -> None:
     sink, closed = Sink(), [False]
-    events = [ev.Content("a"), Pulse(), last]
-    assert show(source(closed, *events), sink, CancelToken()) == status
-    assert (sink.written, sink.flushed, sink.closed) == ([events[0], last], 1, 1)
+    a, b = ev.Content("a"), ev.Content("b")
+    run = source(closed, a, Arrival(), Arrival([b, last]))
+    assert show(run, sink, CancelToken()) == status
+    assert (sink.written, sink.closed) == ([[a], [], [b, last]], 1)
     assert closed == [False, True]
 
 
@@ -282,9 +280,8 @@ def test_a_copy_that_failed_is_a_failure_of_a_run_that_was_none(
     last: ev.Event, ok: bool, status: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     done: list[str] = []
-    events = iter([ev.Content("text"), last])
     got = present(
-        events,
+        arrivals(ev.Content("text"), last),
         Settings(),
         CancelToken(),
         as_json=False,
@@ -303,7 +300,7 @@ def test_who_stopped_an_answer_is_not_called(capfd: pytest.CaptureFixture[str]) 
         if cancelled:
             token.cancel(Cancelled("stopped"))
         settings = Settings(notify="bell")
-        present(iter([DONE]), settings, token, as_json=False, plain=True, copying=None)
+        present(arrivals(DONE), settings, token, as_json=False, plain=True, copying=None)
         assert capfd.readouterr().out == ("" if cancelled else "\a")
 
 
