@@ -7,13 +7,8 @@
    came for `PAUSE_SECONDS`, when it grows past `MAX_HELD_CHARACTERS`, and before any sentence of
    ours.
 3. Markdown is left as it is; only the fences of code are said: "Code, python:", "End of code."
-<<<<<<< HEAD
 4. While nothing is heard for `SILENCE_SECONDS`, one sentence tells that the work goes on. No
-   spinner, no cursor movement, no colour, no thread: time passes in `flush`.
-=======
-4. While nothing is heard for `SILENCE`, one sentence tells that the work goes on. No spinner, no
-   cursor movement, no colour, no thread: time passes in `write`.
->>>>>>> arrival-tests
+   spinner, no cursor movement, no colour, no thread: time passes in `write`.
 5. Remote text passes `escape` wherever a person reads it.
 """
 

@@ -17,12 +17,8 @@ from functools import partial
 from rich.console import Console
 
 from chatstream import events as ev
-<<<<<<< HEAD
-from chatstream.sinks.live import FRAMES_PER_SECOND, LiveSink
-=======
 from chatstream.flow import Arrival
-from chatstream.sinks.live import FPS, LiveSink
->>>>>>> arrival-tests
+from chatstream.sinks.live import FRAMES_PER_SECOND, LiveSink
 from tests.bench.peers import live_markdown, sliding_window
 from tests.bench.rig import Rig
 from tests.bench.rows import Row, compare

@@ -197,8 +197,8 @@ def test_an_arrival_of_white_space_does_not_begin_the_answer() -> None:
 
 def test_text_that_was_held_back_as_a_possible_tag_has_the_time_of_its_delta() -> None:
     trace = Trace(sent=SENT, receipts=[receipt(SENT + t) for t in (1.0, 3.0)])
-    events = [Content("<thi", t=SENT + 1), Arrival(t=SENT + 3), Finish(reason="stop")]
-    assert take(*events, trace=trace).ttfa == 1.0
+    steps: list[Event | Arrival] = [Content("<thi", t=SENT + 1), Arrival(t=SENT + 3)]
+    assert take(*steps, Finish(reason="stop"), trace=trace).ttfa == 1.0
 
 
 def test_an_answer_that_is_begun_anew_is_measured_anew() -> None:
@@ -490,7 +490,7 @@ def test_a_reset_is_found_below_an_error_that_came_up_while_it_was_handled() -> 
 
 
 def test_every_event_passes_unchanged_in_its_order() -> None:
-    events = [
+    steps: list[Event | Arrival] = [
         Metadata(),
         *steady(3),
         Arrival([Content("a")], SENT + 1),
@@ -499,8 +499,8 @@ def test_every_event_passes_unchanged_in_its_order() -> None:
         Warn("c", "m"),
     ]
     taking = Taking()
-    expected = list(each(*deepcopy(events)))
-    assert list(taking.answer(taking.raw(each(*events)))) == expected
+    expected = list(each(*deepcopy(steps)))
+    assert list(taking.answer(taking.raw(each(*steps)))) == expected
 
 
 def test_leaving_a_stage_closes_the_source() -> None:

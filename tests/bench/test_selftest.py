@@ -66,7 +66,7 @@ def test_each_source_is_asked_once_before_it_counts() -> None:
     class Counting(Lying):
         def open(
             self, request: ChatRequest, token: CancelToken, raw: Stage, answer: Stage
-        ) -> Iterator[Event]:
+        ) -> Iterator[Arrival]:
             asked.append((id(self), request.model))
             return super().open(request, token, raw, answer)
 
@@ -150,8 +150,8 @@ class Lying:
 
     def open(
         self, request: ChatRequest, token: CancelToken, raw: Stage, answer: Stage
-    ) -> Iterator[Event]:
-        return self._source.open(request, token, lambda events: raw(self._lie(events)), answer)
+    ) -> Iterator[Arrival]:
+        return self._source.open(request, token, lambda arrivals: raw(self._lie(arrivals)), answer)
 
     def close(self) -> None:
         self._source.close()

@@ -74,7 +74,14 @@ def waits(events: list[Event]) -> list[tuple[str, float, bool]]:
 
 
 def test_every_event_passes_in_its_order() -> None:
-    steps = [dial(0.1), Arrival(t=0.2), Metadata(), Content("a", t=0.3), Arrival(t=0.3), Usage()]
+    steps: list[Step] = [
+        dial(0.1),
+        Arrival(t=0.2),
+        Metadata(),
+        Content("a", t=0.3),
+        Arrival(t=0.3),
+        Usage(),
+    ]
     source = Source(*deepcopy(steps))
     passed = list(watchdog(source.open, LIMITS, lambda: 0.0)(REQUEST, CancelToken()))
     assert passed == list(each(*steps))

@@ -245,13 +245,8 @@ def test_half_a_sentence_waits_for_its_end_but_not_for_ever(room: Room) -> None:
     sink = room.sink()
     sink.write(Arrival([ev.Content("One. Tw")]))
     assert room.output == "One. "
-<<<<<<< HEAD
     room.now += PAUSE_SECONDS - 0.1
-    sink.flush()
-=======
-    room.now += PAUSE - 0.1
     sink.write(Arrival())
->>>>>>> arrival-tests
     assert room.output == "One. "
     room.now += 0.1
     sink.write(Arrival())
@@ -270,15 +265,9 @@ def test_silence_is_broken_by_a_sentence_now_and_then(room: Room) -> None:
         "Still working, 30 seconds.",
         "Still working, 60 seconds.",
     ]
-<<<<<<< HEAD
-    sink.write(ev.Content("Now.\n"))
-    room.now += SILENCE_SECONDS
-    sink.flush()
-=======
     sink.write(Arrival([ev.Content("Now.\n")]))
-    room.now += SILENCE
+    room.now += SILENCE_SECONDS
     sink.write(Arrival())
->>>>>>> arrival-tests
     assert room.output.splitlines()[-2:] == ["Now.", "Still working, 30 seconds."]
 
 
@@ -287,7 +276,7 @@ def test_nothing_is_still_working_after_the_end(room: Room, end: ev.Event) -> No
     """The process was stopped in between, or the machine slept."""
     sink = room.sink()
     sink.write(Arrival([ev.Content("Now.\n")]))
-    room.now += SILENCE
+    room.now += SILENCE_SECONDS
     sink.write(Arrival([end]))
     sink.close()
     assert "Still working" not in room.output
@@ -297,38 +286,22 @@ def test_the_silence_of_a_tool_tells_how_far_it_is(room: Room) -> None:
     sink = room.sink()
     sink.write(Arrival([ev.ToolStart("1", "index")]))
     for percent in range(3):
-<<<<<<< HEAD
-        sink.write(ev.ToolProgress("1", "index", percent))
-        room.now += SILENCE_SECONDS / 3
-        sink.flush()
-    assert room.output.splitlines()[1:] == ["Still working, 30 seconds: index, 2 percent."]
-    sink.write(ev.ToolComplete("1", "index", "", 30.0))
-    room.now += SILENCE_SECONDS
-    sink.flush()
-=======
         sink.write(Arrival([ev.ToolProgress("1", "index", percent)]))
-        room.now += SILENCE / 3
+        room.now += SILENCE_SECONDS / 3
         sink.write(Arrival())
     assert room.output.splitlines()[1:] == ["Still working, 30 seconds: index, 2 percent."]
     sink.write(Arrival([ev.ToolComplete("1", "index", "", 30.0)]))
-    room.now += SILENCE
+    room.now += SILENCE_SECONDS
     sink.write(Arrival())
->>>>>>> arrival-tests
     assert room.output.splitlines()[-1] == "Still working, 30 seconds."
 
 
 def test_the_progress_of_something_else_is_told_as_far_as_it_is_known(room: Room) -> None:
     sink = room.sink()
     for event in (ev.Progress("load", 1), ev.Progress("pull", 1, percentage=49.7)):
-<<<<<<< HEAD
-        sink.write(event)
-        room.now += SILENCE_SECONDS
-        sink.flush()
-=======
         sink.write(Arrival([event]))
-        room.now += SILENCE
+        room.now += SILENCE_SECONDS
         sink.write(Arrival())
->>>>>>> arrival-tests
     assert room.output.splitlines() == [
         "Still working, 30 seconds: load.",
         "Still working, 60 seconds: pull, 50 percent.",

@@ -10,13 +10,8 @@ import pytest
 from rich.console import Console
 
 from chatstream import events as ev
-<<<<<<< HEAD
-from chatstream.flow import Key, Pulse, drive
-from chatstream.sinks.live import FRAMES_PER_SECOND, LiveSink
-=======
 from chatstream.flow import Arrival, Key, Told, drive
-from chatstream.sinks.live import FPS, LiveSink
->>>>>>> arrival-tests
+from chatstream.sinks.live import FRAMES_PER_SECOND, LiveSink
 from chatstream.sinks.wrapping import Wrap
 from tests.support.screen import Emulator, Screen, console_on
 

@@ -220,7 +220,9 @@ def test_no_text_is_lost_or_moved_and_none_waits_longer_than_100_ms(
         for seconds, pieces in arrivals:
             yield seconds
             yield [make(text) for make, text in pieces]
-        yield from (POLL_SECONDS, [], [Waiting("first_token", 0.0)])
+        yield POLL_SECONDS
+        yield []
+        yield [Waiting("first_token", 0.0)]
 
     source = [event for step in steps() if isinstance(step, list) for event in step]
     out = list(timed(steps()))

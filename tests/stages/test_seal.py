@@ -248,7 +248,7 @@ def test_an_interrupt_passes(interrupt: BaseException) -> None:
 
 
 def test_heartbeats_pass_without_a_number() -> None:
-    steps = [Arrival(t=100.5), Content("a", t=101.0), Arrival(t=101.0), finish()]
+    steps: list[Step] = [Arrival(t=100.5), Content("a", t=101.0), Arrival(t=101.0), finish()]
     arrivals = seal(new_run(), CancelToken())(source(*steps))
     assert [[event.seq for event in it.events] for it in arrivals] == [[0], [], [1], [], [], [2]]
 

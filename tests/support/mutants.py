@@ -232,7 +232,7 @@ MUTANTS = (
     Mutant(
         "the time in which the process was stopped is silence",
         "recovery/watchdog.py",
-        "since += max(0.0, t - seen - AWAY)",
+        "since += max(0.0, t - seen - AWAY_SECONDS)",
         "since += 0.0",
         ("recovery/test_watchdog.py",),
     ),

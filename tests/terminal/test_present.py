@@ -262,8 +262,8 @@ class Copy(Copying):
         super().__init__(copy=True)
         self._done, self._ok = done, ok
 
-    def stage(self, events: Iterator[ev.Event]) -> Iterator[ev.Event]:
-        yield from events
+    def stage(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+        yield from arrivals
         self._done.append("shown")
 
     def finish(self, out: Callable[[str], None]) -> bool:
