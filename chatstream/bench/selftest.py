@@ -199,8 +199,8 @@ class _Stream:
         return self.open and self._source.news
 
     def pull(self) -> None:
-        """Take what has come. Behind the pulse of a read there may be the end of the answer."""
-        silent = not self._source.news  # since the pulse before
+        """Take what has come. Behind a read there may be the end of the answer."""
+        silent = not self._source.news
         try:
             for arrival in self._events:
                 if not arrival.events and silent and not self._source.news:

@@ -143,7 +143,7 @@ def _at(settings: Settings, place: dict[str, Any]) -> Settings:
 
 
 def awaited(waiting: Generator[Arrival, None, T]) -> T:
-    """The result of a generator of pulses, for a caller that shows nothing while it waits."""
+    """The result of a generator of heartbeats, for a caller that shows nothing while it waits."""
     while True:
         try:
             next(waiting)
@@ -155,7 +155,7 @@ def awaited(waiting: Generator[Arrival, None, T]) -> T:
 def server_of(
     settings: Settings, token: CancelToken, tell: Tell = ignore_choice
 ) -> Generator[Arrival, None, Server]:
-    """Pulses while the server is looked for; returns the server that these settings ask. Raises."""
+    """Heartbeats while the server is looked for; returns the one to ask. Raises."""
     provider = yield from provider_of(settings, token, tell)
     try:
         endpoint = provider.endpoint
@@ -177,7 +177,7 @@ class Server(msgspec.Struct, frozen=True):
 def model_names(
     settings: Settings, token: CancelToken, tell: Tell = ignore_choice
 ) -> Generator[Arrival, None, list[str]]:
-    """Pulses while the server is asked; returns the names of its models. Raises."""
+    """Heartbeats while the server is asked; returns the names of its models. Raises."""
     provider = yield from provider_of(settings, token, tell)
     try:
         return (yield from limited(provider.models(token), _MODEL_LIST_SECONDS))
@@ -346,18 +346,18 @@ def transport_options(service: Service, settings: Settings) -> TransportOptions:
 
 
 def limited(waiting: Generator[Arrival, None, T], seconds: float) -> Generator[Arrival, None, T]:
-    """The same pulses and the same result. Raises `TimedOut` after this time."""
+    """The same heartbeats and the same result. Raises `TimedOut` after this time."""
     deadline = Deadline(seconds)
     while True:
         try:
-            pulse = next(waiting)
+            heartbeat = next(waiting)
         except StopIteration as end:
             found: T = end.value
             return found
         if deadline.passed:
             waiting.close()
             raise TimedOut(f"the server did not list its models within {seconds:g} s")
-        yield pulse
+        yield heartbeat
 
 
 def default_model(service: Service, address: str) -> str | None:
@@ -387,7 +387,7 @@ def model_of(
 def model_hint(
     provider: Provider, model: str, token: CancelToken
 ) -> Generator[Arrival, None, str | None]:
-    """Pulses while the server is asked for its models; returns a hint with similar names."""
+    """Heartbeats while the server is asked for its models; returns a hint with similar names."""
     try:
         names = yield from limited(provider.models(token), OLLAMA_PROBE_SECONDS)
     except ChatstreamError:

@@ -7,7 +7,8 @@
 3. Text is never there twice. Where it could be (a server that cannot truly continue, calls of
    tools that had begun) nothing is asked again, and the text stays as it is.
 4. Each attempt has a token of its own, so that what ends an attempt does not end the run.
-5. A `retry` event announces the pause, which can be cancelled and pulses, so that a countdown runs.
+5. A `retry` event announces the pause, which can be cancelled. Heartbeats come meanwhile, so that a
+   countdown runs.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
    lost or changes its place.
 2. What is held goes out with ten characters, or at an age that shrinks from 50 ms for none to
    0 ms for ten.
-3. Nothing is held for more than 100 ms. Only a pulse gives control back while nothing comes, and
-   the next may be 0.1 s away: so what is held passes one pulse at most, that of its own arrival.
+3. Nothing is held for more than 100 ms. Only a heartbeat gives control back while nothing comes,
+   and the next may be 0.1 s away: so what is held waits for one arrival at most.
 4. It stands before one sink and behind everything else that looks at events: it numbers `seq`
    again, without a gap. A joined delta has the `t` of its first piece.
 """
@@ -79,11 +79,11 @@ class _Coalesce:
         )
 
     def _cannot_wait(self) -> bool:
-        """Whether the next pulse may be too late for what is held."""
+        """Whether the next arrival may be too late for what is held."""
         return self._arrival() - self._since + POLL_SECONDS > MAX_HELD_SECONDS
 
     def _arrival(self) -> float:
-        """The time, read once an arrival: its events and the pulse after them share it."""
+        """The time, read once an arrival: its events share it."""
         if self._now is None:
             self._now = self._clock()
         return self._now

@@ -68,9 +68,14 @@ def thinking(arrivals: Iterator[Arrival], begun: str = "") -> Iterator[Arrival]:
                 arrival.events = events
             yield arrival
     except Exception:
-        yield Arrival(_events(splitter.finish()))
+        yield from _rest(splitter)
         raise
-    yield Arrival(_events(splitter.finish()))
+    yield from _rest(splitter)
+
+
+def _rest(splitter: ThinkingSplitter) -> Iterator[Arrival]:
+    if held := _events(splitter.finish()):
+        yield Arrival(held)
 
 
 def _events(parts: Parts) -> list[Event]:

@@ -60,7 +60,6 @@ class World:
         self.open = self.most_open = self.waits = 0
         self.linger = 0.0  # seconds before a request on a used connection is sent
         self.when_open: tuple[int, Callable[[], None]] = (-1, lambda: None)
-        self.chatty = False  # each piece comes with a pulse
         self.collector_was_on: list[bool] = []
 
     def source(self, arm: Arm) -> Scripted:
@@ -137,8 +136,6 @@ class Scripted:
                     raise event
                 event.t, self._next = sent + at, None
                 yield Arrival([event], event.t)
-                if world.chatty:
-                    yield Arrival(t=world.now)
         finally:
             self._next = None
             self.answering = False
@@ -386,14 +383,12 @@ def test_a_silent_stream_is_left_alone_between_two_looks() -> None:
 
 def test_what_came_with_several_reads_is_taken_in_one_turn() -> None:
     world = World(lambda number: says(*[0.0] * (TURN_EVENTS // 4)))
-    world.chatty = True
     measured(world, Plan(runs=1))
     assert world.waits <= 4
 
 
-def test_an_end_behind_the_pulse_of_the_last_read_is_seen_at_once() -> None:
+def test_an_end_behind_the_last_read_is_seen_at_once() -> None:
     world = World()
-    world.chatty = True
     run = run_of(world, Plan(runs=1))
     assert len(list(run.samples())) == 2
     assert run.elapsed <= 2 * (0.010 + 3 * STEP)
