@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import Unpack
 
 from chatstream.cancel import CancelToken
-from chatstream.engine.arguments import Options
 from chatstream.engine.client import Client
+from chatstream.engine.options import Options
 from chatstream.engine.prompts import Prompt
 from chatstream.events import Event
 from chatstream.messages import Message

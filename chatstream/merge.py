@@ -21,11 +21,11 @@ from msgspec.structs import replace
 from chatstream.flow import Arrival, close
 from chatstream.readahead import Consumer, ReadAhead
 
-LIMIT = 1024
+QUEUE_EVENTS = 1024
 """Events of a queue: ten seconds of a quick model, 170 KB."""
 
 
-def merge(sources: Mapping[str, Iterator[Arrival]], limit: int = LIMIT) -> Iterator[Arrival]:
+def merge(sources: Mapping[str, Iterator[Arrival]], limit: int = QUEUE_EVENTS) -> Iterator[Arrival]:
     """What comes from all these sources, each with its label. `limit`, at least 1, is per source.
 
     When every source has ended, raises what one of them raised; of several failures the first in

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 MOST_BYTES = 1024 * 1024
 
-OVERHEAD = 160
+OVERHEAD_BYTES = 160
 """Bytes that an event takes besides its text: the struct 48, `seq` 28, `t` 24, the head of the
 string 49, its place in a list 8; `tracemalloc` finds 157 to 186 in all for a token."""
 
@@ -209,7 +209,7 @@ class ReadAhead:
                     # Every token comes along here: `add`, without its calls.
                     text = event.delta
                     parcel.events.append(event)
-                    parcel.size += OVERHEAD + (len(text) if text.isascii() else _utf8(text))
+                    parcel.size += OVERHEAD_BYTES + (len(text) if text.isascii() else _utf8(text))
                 else:
                     parcel.add(event)
                     if isinstance(event, Terminal):
@@ -319,10 +319,10 @@ def _raise(failed: Sequence[ReadAhead]) -> None:
 def _size(event: Event) -> int:
     """The bytes of an event: its text in UTF-8, and what every event takes."""
     if isinstance(event, _DELTAS):
-        return OVERHEAD + _utf8(event.delta)
+        return OVERHEAD_BYTES + _utf8(event.delta)
     if isinstance(event, Image):
-        return OVERHEAD + len(event.data or "")
-    return OVERHEAD + (_utf8(event.arguments) if isinstance(event, ToolCall) else 0)
+        return OVERHEAD_BYTES + len(event.data or "")
+    return OVERHEAD_BYTES + (_utf8(event.arguments) if isinstance(event, ToolCall) else 0)
 
 
 def _utf8(text: str) -> int:

@@ -14,7 +14,7 @@ import pytest
 
 import chatstream
 from chatstream import events as ev
-from chatstream.engine.arguments import Options
+from chatstream.engine.options import Options
 from chatstream.errors import ChatstreamError, Truncated, UsageError
 from chatstream.messages import Message
 from chatstream.store.place import runs_folder

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import chatstream
-from chatstream.cli.app import COMMANDS
+from chatstream.cli.commands import COMMANDS
 
 ROOT = Path(chatstream.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))

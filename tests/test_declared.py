@@ -9,7 +9,7 @@ from typing import get_type_hints
 import pytest
 
 from chatstream.cli.app import main
-from chatstream.engine.arguments import Options
+from chatstream.engine.options import Options
 from chatstream.engine.settings import DECLARED, FIELDS, Option, Setting, Settings
 from tests.support import declared
 from tests.support.declared import PARTS, Part, docstring_rows, in_python, options_fields
@@ -25,7 +25,7 @@ def test_a_file_says_what_is_declared(part: Part) -> None:
 @pytest.mark.parametrize("setting", DECLARED.values(), ids=lambda it: it.name)
 def test_a_setting_is_in_every_file_that_lists_some(setting: Setting) -> None:
     assert f"| `{setting.name}` |" in TEXTS["README.md"]
-    for file in ("chatstream/api.py", "chatstream/engine/arguments.py"):
+    for file in ("chatstream/api.py", "chatstream/engine/options.py"):
         rows = [line.split()[0] for line in TEXTS[file].splitlines()]
         names = [it.partition("=")[0].rstrip(":") for it in rows]
         assert (setting.name in names) is setting.about.in_python

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatstream.cli.app import COMMANDS
+from chatstream.cli.commands import COMMANDS
 from chatstream.engine.settings import FIELDS
 from chatstream.nearest import did_you_mean, nearest
 from chatstream.providers import PROVIDERS

@@ -20,7 +20,7 @@ from chatstream.events import (
     Usage,
 )
 from chatstream.flow import Arrival, close, events_in
-from chatstream.readahead import OVERHEAD, PARTS, Consumer, Pressure, ReadAhead
+from chatstream.readahead import OVERHEAD_BYTES, PARTS, Consumer, Pressure, ReadAhead
 from tests.support.arrivals import each, events_of
 from tests.support.readers import Closing, Step, Watched, close_in_time, numbered, source, until
 
@@ -56,7 +56,7 @@ def test_the_size_of_an_event_is_that_of_its_text_and_of_itself(event: Event, si
     pressure, consumer = Pressure(), Consumer()
     reader = ReadAhead(each(event), consumer, most_events=MOST, pressure=pressure)
     assert events_of(consumer.take([reader])) == [event]
-    assert pressure.peak_bytes == OVERHEAD + size
+    assert pressure.peak_bytes == OVERHEAD_BYTES + size
 
 
 def test_no_reader_is_the_end() -> None:

@@ -1,4 +1,4 @@
-"""The command line. `COMMANDS` names every command, and what it does.
+"""The command line, made from the table of `commands`.
 
 1. The module of a command is imported when it is used; the help of all needs the table alone.
    Help, completion and the words for mistakes are modules of their own, imported when needed.
@@ -20,51 +20,12 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
 from chatstream import __version__
+from chatstream.cli.commands import COMMANDS, HELP_ALL
 from chatstream.cli.once import OnceParser
 from chatstream.errors import ChatstreamError, mistake
 from chatstream.terminal import exits
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    "ask": (
-        "chatstream.cli.ask:ask",
-        "Ask a question and show the answer as it arrives.",
-    ),
-    "resume": (
-        "chatstream.cli.resume:resume",
-        "Show an answer that broke off, and continue it.",
-    ),
-    "replay": (
-        "chatstream.cli.replay:replay",
-        "Replay a run at its original pace, from its record or saved `--json` output.",
-    ),
-    "bench": (
-        "chatstream.cli.bench:bench",
-        "Measure how soon and how steadily a model answers.",
-    ),
-    "doctor": (
-        "chatstream.cli.doctor:doctor",
-        "Check this installation, or find out why a server does not stream.",
-    ),
-    "models": (
-        "chatstream.cli.models:models",
-        "List the models that the server offers, one per line.",
-    ),
-    "schema": (
-        "chatstream.cli.schema:schema",
-        "Print the JSON Schema of the events that `--json` prints.",
-    ),
-    "config": (
-        "chatstream.cli.configure:app",
-        "Show or change the settings.",
-    ),
-    "history": (
-        "chatstream.cli.history:app",
-        "List, show, search, export and delete past questions and answers.",
-    ),
-}
-
 COPY_CODE = "--copy-code"
-HELP_ALL = "--help-all"
 SHOW_COMPLETION = "--show-completion"
 INSTALL_COMPLETION = "--install-completion"
 COMPLETE = "_CHATSTREAM_COMPLETE"

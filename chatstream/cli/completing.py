@@ -22,7 +22,8 @@ from typer._click.shell_completion import (
     split_arg_string,
 )
 
-from chatstream.cli.app import COMMANDS
+from chatstream.cli.commands import COMMANDS
+from chatstream.cli.helping import in_order, key
 from chatstream.completion.values import Item, Line, candidates, description
 from chatstream.sinks.output import Output
 
@@ -87,14 +88,20 @@ def _commands(context: Any) -> Iterable[Item]:
 
 
 def _options(context: Any, *, short: bool) -> Iterator[Item]:
-    """The options that may still be given; short ones only after a single "-"."""
+    """The options that may still be given, in the order of the help page.
+
+    Short names are offered only after a single "-".
+    """
+    found: dict[str, Any] = {}
     for option in context.command.get_params(context):
         given = context.get_parameter_source(option.name) if option.name else None
         once = getattr(given, "name", "") == "COMMANDLINE" and not option.multiple
         if option.param_type_name == "option" and not once and not option.hidden:
-            for name in (*option.opts, *option.secondary_opts):
-                if name.startswith("--") or short:
-                    yield name, option.help or ""
+            found[key(option)] = option
+    for option in (found[it] for it in in_order(found)):
+        for name in (*option.opts, *option.secondary_opts):
+            if name.startswith("--") or short:
+                yield name, option.help or ""
 
 
 def running_shell() -> str:

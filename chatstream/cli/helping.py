@@ -20,7 +20,7 @@ from typing import Any
 
 import typer
 
-from chatstream.cli.app import HELP_ALL
+from chatstream.cli.commands import HELP_ALL
 from chatstream.engine.settings import DECLARED, FIELDS
 
 MOST_LINES = 60
@@ -188,10 +188,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 def command_help(command: Any, context: typer.Context, *, everything: bool = False) -> str:
     """The page of a command, with its rare options if `everything` is wanted."""
     parameters = command.get_params(context)
-    rows = {_key(it): (_names(it, context), _text(it)) for it in parameters if not it.hidden}
+    rows = {key(it): (_names(it, context), _text(it)) for it in parameters if not it.hidden}
     del rows[HELP_ALL]  # the last line names it
     rare = set() if everything else RARE & rows.keys()
-    shown = [it for it in _in_order(rows) if it not in rare]
+    shown = [it for it in in_order(rows) if it not in rare]
     lines = [*_head(command, context, parameters)]
     for title, names in _grouped(shown).items():
         lines += ["", f"{title}:", *_rows([rows[it] for it in names])]
@@ -228,7 +228,7 @@ def titles() -> dict[str, str]:
     return found
 
 
-def _in_order(names: Iterable[str]) -> list[str]:
+def in_order(names: Iterable[str]) -> list[str]:
     """These options and arguments in the order of the groups; those without a group come last."""
     places = list(titles())
     return sorted(names, key=lambda it: places.index(it) if it in places else len(places))
@@ -296,7 +296,7 @@ def _is_option(parameter: Any) -> bool:
     return bool(parameter.param_type_name == "option")
 
 
-def _key(parameter: Any) -> str:
+def key(parameter: Any) -> str:
     """The name in the tables above: the first long name of an option, an argument's metavar."""
     if not _is_option(parameter):
         return str(parameter.metavar or parameter.name.upper())
@@ -313,7 +313,7 @@ def _names(option: Any, context: typer.Context) -> str:
 
 
 def _argument(argument: Any) -> str:
-    name = _key(argument)
+    name = key(argument)
     if argument.nargs == -1:
         name += "..."
     return name if argument.required else f"[{name}]"

@@ -14,7 +14,7 @@ from chatstream.terminal import exits
 
 ROOT = "chatstream"
 
-_LONGEST_EXAMPLE = 60  # characters of what the user typed that are worth repeating
+_MAX_EXAMPLE_CHARACTERS = 60  # characters of what the user typed that are worth repeating
 
 
 def unknown_command(path: str, known: Iterable[str], arguments: Sequence[str]) -> UsageError:
@@ -32,7 +32,7 @@ def _quoted(words: Sequence[str]) -> str:
     """
     text = " ".join(takewhile(lambda it: not it.startswith("-"), words)).strip()
     plain = text.isprintable() and not set(text) & set('"\\$`!')
-    return f'"{text}"' if plain and 0 < len(text) <= _LONGEST_EXAMPLE else '"..."'
+    return f'"{text}"' if plain and 0 < len(text) <= _MAX_EXAMPLE_CHARACTERS else '"..."'
 
 
 def explained(error: typer.TyperException) -> UsageError:

@@ -21,7 +21,7 @@ Item = tuple[str, str]
 """A value, and what it is."""
 
 _RUNS = 100  # the newest; the id of an older one is known to whoever wants it
-_DESCRIPTION = 60  # characters
+_MAX_CHARACTERS = 60  # characters
 
 
 class Line(NamedTuple):
@@ -45,8 +45,8 @@ def candidates(name: str, line: Line) -> Iterable[Item] | None:
 
 def description(text: str) -> str:
     """A description on one line, short, with nothing that drives a terminal."""
-    line = " ".join(clean(text[: 4 * _DESCRIPTION]).split())
-    return line if len(line) <= _DESCRIPTION else line[: _DESCRIPTION - 3] + "..."
+    line = " ".join(clean(text[: 4 * _MAX_CHARACTERS]).split())
+    return line if len(line) <= _MAX_CHARACTERS else line[: _MAX_CHARACTERS - 3] + "..."
 
 
 def _few(name: str) -> list[str]:

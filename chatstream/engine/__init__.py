@@ -9,7 +9,8 @@ services       who is asked: the provider and the model that the settings name, 
 pipeline       settings and messages in, one run out
 run            a run: its events for whoever reads them, and for others who watch
 client         asks, and keeps its connections (`pool`) from one question to the next
-arguments      what a client takes, checked: options here, questions in `prompts`
+outcome        a run's events, its message, or the exception that it ended with
+options        what a client takes, checked; its questions are checked in `prompts`
 place          where in a conversation a question stands; `conversation` asks one after another
 resume         an answer that broke off, continued
 replay         recordings played back

@@ -13,22 +13,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from msgspec.structs import replace
 
-from chatstream import errors
 from chatstream.cancel import CancelToken
 from chatstream.engine import pipeline
-from chatstream.engine.arguments import Options, checked
-from chatstream.engine.pipeline import failed
+from chatstream.engine.options import Options, checked
+from chatstream.engine.outcome import events_of, raise_failure, whole
 from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
 from chatstream.engine.pool import Pool
 from chatstream.engine.prompts import Prompt, messages_of, type_of
 from chatstream.engine.run import Run
-from chatstream.errors import ChatstreamError, UsageError
-from chatstream.events import Content, Error, Event
+from chatstream.errors import UsageError
+from chatstream.events import Content, Event
 from chatstream.flow import close
 from chatstream.messages import Message
 from chatstream.transcript import Transcript
@@ -101,7 +100,7 @@ class Client:
                     yield event.delta
         finally:
             close(events)
-        _raise_failure(answer)
+        raise_failure(answer)
 
     def resume(
         self,
@@ -159,7 +158,7 @@ class Client:
         """
         from chatstream.engine.conversation import Conversation
 
-        return Conversation(self, place_of(last=last, at=at, edit=edit, name=name))
+        return Conversation(self.run_at, place_of(last=last, at=at, edit=edit, name=name))
 
     def run_at(
         self,
@@ -186,40 +185,8 @@ class Client:
         return pipeline.run(resolved, question, self._pool, caller, follow=follow)
 
 
-def whole(events: Iterator[Event]) -> Message:
-    """The answer of a run. Raises a `ChatstreamError` if it is incomplete."""
-    answer = Transcript()
-    for event in events:
-        answer.add(event)
-    _raise_failure(answer)
-    return answer.message
-
-
 def _token(token: CancelToken | None) -> CancelToken:
     if not isinstance(token, CancelToken | None):
         what = f"a token cannot be {type_of(token)}"
         raise UsageError(what, hint="chatstream.CancelToken()")
     return CancelToken() if token is None else token
-
-
-def events_of(begin: Callable[[], Run]) -> Iterator[Event]:
-    """The events of the run that begins, or of one that could not begin."""
-    try:
-        run = begin()
-    except Exception as error:
-        run = failed(error)
-    with run:
-        yield from run
-
-
-def _raise_failure(answer: Transcript) -> None:
-    event = answer.terminal
-    if not isinstance(event, Error):
-        return
-    kind = errors.class_of(event.code)
-    error = ChatstreamError.__new__(kind)
-    ChatstreamError.__init__(
-        error, event.message, hint=event.hint, status=event.status, request_id=event.request_id
-    )
-    error.partial = answer.message
-    raise error

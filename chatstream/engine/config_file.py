@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
 VARIABLE = "CHATSTREAM_CONFIG"
-PATIENCE = 10.0
+LOCK_SECONDS = 10.0
 """Seconds to wait for other processes, each of which needs milliseconds."""
 
 _BOM = b"\xef\xbb\xbf"
@@ -104,7 +104,7 @@ def parsed(path: Path, data: bytes) -> ConfigFile:
         raise ConfigError(f"{path} contains a number with too many digits") from None
 
 
-def change(path: Path, how: Callable[[TOMLDocument], None], patience: float = PATIENCE) -> None:
+def change(path: Path, how: Callable[[TOMLDocument], None], patience: float = LOCK_SECONDS) -> None:
     """Change the file there, or make it. Raises `ConfigError`; then it is as it was."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Unpack
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Unpack
 
 from chatstream.cancel import CancelToken
-from chatstream.engine.arguments import Options
-from chatstream.engine.client import events_of, whole
+from chatstream.engine.options import Options
+from chatstream.engine.outcome import events_of, whole
 from chatstream.engine.place import Place
 from chatstream.engine.prompts import Prompt
 from chatstream.engine.run import Run
@@ -18,8 +18,8 @@ from chatstream.store.journal import SUFFIX
 from chatstream.store.place import NoHome, runs_folder
 from chatstream.transcript import Transcript
 
-if TYPE_CHECKING:
-    from chatstream.engine.client import Client
+RunAt = Callable[[Place, Prompt, Mapping[str, Any], CancelToken | None, bool | None], Run]
+"""Makes the run of a question: its place, the question, the options, a token, and `streaming`."""
 
 
 class Conversation:
@@ -30,11 +30,11 @@ class Conversation:
             conversation.ask("Why is the sky blue?")
             conversation.ask("And at sunset?")
 
-    For one thread at a time.
+    For one thread at a time. `run_at` is the client's.
     """
 
-    def __init__(self, client: Client, place: Place) -> None:
-        self._client = client
+    def __init__(self, run_at: RunAt, place: Place) -> None:
+        self._run_at = run_at
         self._place = place
 
     @property
@@ -59,7 +59,7 @@ class Conversation:
         begun: list[Run] = []
 
         def begin() -> Run:
-            begun.append(self._client.run_at(self._place, prompt, options, token, streaming))
+            begun.append(self._run_at(self._place, prompt, options, token, streaming))
             return begun[0]
 
         answer = Transcript()

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 Follow = Callable[[str], Sequence[str]]
 """Called with the id of a run before anything is asked; returns warnings."""
 
-FIRST_TOKEN = 300.0
-FIRST_TOKEN_LOCAL = 900.0  # a local server may have to load tens of gigabytes first
+FIRST_TOKEN_SECONDS = 300.0
+LOCAL_FIRST_TOKEN_SECONDS = 900.0  # a local server may have to load tens of gigabytes first
 
 
 def not_followed(_run: str) -> Sequence[str]:
@@ -103,7 +103,7 @@ def run(
     kept_as = record.asked.stream_id if record and record.asked else opening.run
     request = ChatRequest(
         model="",
-        messages=(*question.earlier, *question.messages),
+        messages=question.conversation,
         stream=settings.stream,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
@@ -329,4 +329,4 @@ def first_token(settings: Settings, service: Service) -> float | None:
     """The limit on the time until the first token, in seconds; None is no limit."""
     if settings.first_token_timeout is not None:
         return settings.first_token_timeout or None
-    return FIRST_TOKEN_LOCAL if service.local else FIRST_TOKEN
+    return LOCAL_FIRST_TOKEN_SECONDS if service.local else FIRST_TOKEN_SECONDS

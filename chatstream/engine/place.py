@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from chatstream.engine.labels import kept
 from chatstream.engine.pipeline import Follow, not_followed
 from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Question
@@ -27,6 +26,7 @@ from chatstream.store.place import runs_folder, state_folder
 
 if TYPE_CHECKING:
     from chatstream.store.conversation import Conversations
+    from chatstream.store.reading import Record
 
 BRANCHED = "this conversation has continued elsewhere: this answer is a branch of it"
 
@@ -129,10 +129,7 @@ def _instead(conversations: Conversations, run: str, name: str | None) -> Place:
     parent = conversations.answered(before) if before else None
     if parent is not None:
         return replace(_after(conversations, parent, name=name), source=run)
-    from chatstream.store.reading import find, read
-
-    first = read(find(runs_folder(), run)).asked
-    messages = [it for it in (first.messages if first else ()) if it.role == "system"]
+    messages = [it for it in conversations.asked(run) if it.role == "system"]
     return Place(messages=tuple(messages), source=run, name=name)
 
 
@@ -156,33 +153,43 @@ def resolved_at(place: Place, flags: Mapping[str, Any]) -> Resolved:
     try:
         record = read(find(runs_folder(), place.source))
     except UsageError:  # its journal has expired
-        return _from_history(place.source, given)
+        record = _from_history(place.source)
     return settings_of(record, given)
 
 
-def _from_history(run: str, given: dict[str, Any]) -> Resolved:
-    """The settings of a question that follows a run of which only the history is left."""
+def _from_history(run: str) -> Record:
+    """What is known of a run of which only the history is left; its messages are not in it."""
     from chatstream.store.history import History
+    from chatstream.store.journal import RequestRecord
+    from chatstream.store.reading import Record
 
     with History(state_folder()) as history:
         past = history.run(run)
-    profile = given.pop("profile", None)
-    if profile is None and not given.keys() & {"provider", "base_url"}:
-        model = {} if "model" in given else {"model": past.model}
-        given = {"provider": past.provider, **model, **given}
-    labels = kept(Labels(past.project, past.agent), given.get("labels"))
-    resolved = resolve({**given, "labels": labels}, profile=profile)
-    return replace(resolved, settings=replace(resolved.settings, system=None))
+    return Record(
+        run=past.id,
+        started_at=past.started_at,
+        asked=RequestRecord((), provider=past.provider, model=past.model, profile=past.profile),
+        continues=past.continues,
+        parent=past.parent,
+        labels=Labels(past.project, past.agent),
+        provider=past.provider,
+        model=past.model,
+        base_url=past.base_url,
+        messages=[],
+        tools=False,
+        terminal=None,
+        outcome=past.outcome,
+        damage=None,
+        duration=past.duration,
+    )
 
 
 def question_at(place: Place, resolved: Resolved, messages: Sequence[Message]) -> Question:
     """These new messages in that place; the first ones come behind the system prompt."""
     if place.parent is not None:
         return Question(messages=tuple(messages), earlier=place.messages, parent=place.parent)
-    system = resolved.settings.system
-    first = (
-        [Message("system", system)] if system and place == replace(START, name=place.name) else []
-    )
+    system = resolved.settings.system if place.is_start else None
+    first = [Message("system", system)] if system else []
     return Question(messages=(*first, *place.messages, *messages))
 
 

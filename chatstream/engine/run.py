@@ -13,7 +13,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -23,7 +24,7 @@ from chatstream.clock import POLL_SECONDS
 from chatstream.errors import Cancelled
 from chatstream.events import Event, Metadata, Stats, Terminal
 from chatstream.flow import Arrival, close, events_in
-from chatstream.messages import Message
+from chatstream.messages import Message, ToolCall, ToolResult
 
 if TYPE_CHECKING:
     from chatstream.store.reading import Record
@@ -46,6 +47,27 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     on_screen: bool = False
     keeps_images: bool = False
     keeps: bool = False
+
+    @property
+    def conversation(self) -> tuple[Message, ...]:
+        """Everything that is sent.
+
+        Calls of earlier answers that never got a result are left out: OpenAI and Anthropic refuse a
+        request with such a call.
+        """
+        messages = (*self.earlier, *self.messages)
+        kept = [_settled(it, messages[at + 1 :]) for at, it in enumerate(self.earlier)]
+        return (*kept, *self.messages)
+
+
+def _settled(message: Message, following: Sequence[Message]) -> Message:
+    """The message without the calls that the messages of tools right after it do not answer."""
+    if not message.tool_calls:
+        return message
+    results = takewhile(lambda it: it.role == "tool", following)
+    answered = {part.id for it in results for part in it.parts if isinstance(part, ToolResult)}
+    parts = [it for it in message.parts if not isinstance(it, ToolCall) or it.id in answered]
+    return Message(message.role, parts, message.complete)
 
 
 class Run:

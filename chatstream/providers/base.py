@@ -56,10 +56,10 @@ from chatstream.wording import excerpt
 
 log = logging.getLogger(__name__)
 
-GRACE = 1.0
+END_MARK_SECONDS = 1.0
 """Seconds to wait for the end mark's stragglers (usage, `[DONE]`) once an answer is complete."""
 
-PATIENCE = 2.0
+SILENCE_SECONDS = 2.0
 """Seconds that an error body may be silent, before what came of it is taken for all."""
 
 Given = Callable[[ProviderData | None], dict[str, Any]]
@@ -69,8 +69,8 @@ _ANSWER = (Content, Reasoning, ToolCallDelta, ToolCall, Image)
 _BOM = b"\xef\xbb\xbf"
 _EVENT = b"\ndata:"
 _LINE_END = re.compile(rb"[\r\n]")
-_MAX_BODY = 64 * 1024 * 1024  # of one JSON body; more than any answer, less than the memory
-_MAX_ERROR = 64 * 1024  # of an error page; only its message is read
+_MAX_BODY_BYTES = 64 * 1024 * 1024  # of one JSON body; more than any answer, less than the memory
+_MAX_ERROR_BYTES = 64 * 1024  # of an error page; only its message is read
 
 
 class Provider(ABC):
@@ -131,7 +131,7 @@ class Provider(ABC):
             if (failure := no_answer(head.status)) is not None:
                 raise failure
             if head.status >= 400:
-                body, _ = yield from self._collect(items, b"", _MAX_ERROR, PATIENCE)
+                body, _ = yield from self._collect(items, b"", _MAX_ERROR_BYTES, SILENCE_SECONDS)
                 raise failure_of(head.status, body, head.headers)
             begins = Metadata(
                 provider=self.endpoint.name,
@@ -181,7 +181,7 @@ class Provider(ABC):
             head = yield from self._await_head(items)
             if (failure := no_answer(head.status)) is not None:
                 raise failure
-            body, _ = yield from self._collect(items, b"", _MAX_BODY, PATIENCE)
+            body, _ = yield from self._collect(items, b"", _MAX_BODY_BYTES, SILENCE_SECONDS)
         return head, body
 
     def call(self, path: str, body: dict[str, object] | None) -> Call:
@@ -268,11 +268,13 @@ class Provider(ABC):
                             yield Arrival(t=t, alive=True)  # empty lines keep a connection open
                             continue
                         if first == b"<":
-                            page, _ = yield from self._collect(items, begin, _MAX_ERROR, PATIENCE)
+                            page, _ = yield from self._collect(
+                                items, begin, _MAX_ERROR_BYTES, SILENCE_SECONDS
+                            )
                             raise failure_of(head.status, page, head.headers)
                         if first in b"{[" and not frames_are_json:
                             begin, cut = yield from self._collect(
-                                items, begin, _MAX_BODY, may_stream=True
+                                items, begin, _MAX_BODY_BYTES, may_stream=True
                             )
                             t = clock()
                             if not _begins_a_stream(begin, len(begin)):
@@ -299,12 +301,14 @@ class Provider(ABC):
                     complete_at = 0.0
                 else:
                     complete_at = complete_at or t
-                    if t - complete_at >= GRACE:
+                    if t - complete_at >= END_MARK_SECONDS:
                         break
         except Truncated as broken:
             cut = broken
         last: list[Event] = []
-        if not (reply.failure or reply.ended):
+        if reply.ended:
+            self._transport.expect_end()
+        elif not reply.failure:
             last += surrogates.mend(reply.feed_eof(clock()))
             reply.understood = reply.understood or _answers(last)
         last += surrogates.flush()

@@ -19,8 +19,8 @@ from chatstream.providers.ollama import Ollama
 from chatstream.transport import Transport
 
 MODELS = ("demo", "demo-fast")
-PACE = 0.016  # seconds a token: 60 tokens/s, a quick local model
-FIRST = 0.3  # seconds of silence before the first token, as a warm model has
+SECONDS_PER_TOKEN = 0.016  # 60 tokens/s, a quick local model
+FIRST_TOKEN_SECONDS = 0.3  # of silence, as a warm model has
 
 THOUGHT = "The user wants to see how streaming looks. I will show a bit of everything.\n"
 ANSWER = """\
@@ -81,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         if model not in MODELS:
             self._send(404, {"error": f"model '{model}' not found"})
             return
-        pause = PACE if model == "demo" else 0.0
+        pause = SECONDS_PER_TOKEN if model == "demo" else 0.0
         lines = list(_lines(model, _begun(request)))
         if request.get("stream") is False:
             message = {"role": "assistant", "content": ANSWER, "thinking": THOUGHT}
@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         try:
-            self.server.stopped.wait(FIRST if pause else 0)
+            self.server.stopped.wait(FIRST_TOKEN_SECONDS if pause else 0)
             for line in lines:
                 data = msgspec.json.encode(line) + b"\n"
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))

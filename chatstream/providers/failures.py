@@ -124,7 +124,7 @@ _OF_A_GUARD = (
     "this page comes from a firewall, proxy or bot protection, not from the API: check the "
     "address (--base-url) and the network"
 )
-_READ = 4096  # characters of a message or page that are read; the patterns are not linear
+_READ_CHARACTERS = 4096  # of a message or page; the patterns are not linear
 _REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id", "apim-request-id")
 
 
@@ -132,9 +132,11 @@ def failure_of(status: int, body: bytes, headers: Mapping[str, str]) -> Chatstre
     """The failure that a response with an error status, or with a body of no use, stands for."""
     text = body.decode("utf-8-sig", "replace")
     value = _json_in(text)
-    page = _page(text[:_READ])
+    page = _page(text[:_READ_CHARACTERS])
     if status < 400 and error_in(value) is None:
-        shown = (page if value is None else "") or excerpt(whole_characters(text[:_READ]))
+        shown = (page if value is None else "") or excerpt(
+            whole_characters(text[:_READ_CHARACTERS])
+        )
         return ProtocolError(
             f"the server sent something that is not an answer: {shown or 'an empty body'}",
             status=status,
@@ -182,7 +184,7 @@ def error_in(value: object) -> ChatstreamError | None:
 def failure_in(value: object, status: int = 0) -> ChatstreamError:
     """The failure that a decoded error stands for; `status` 0 is the middle of a stream."""
     error = said(value)
-    message = error.message[:_READ]
+    message = error.message[:_READ_CHARACTERS]
     status = error.status or status
     shown = excerpt(whole_characters(message), 500) or _phrase(status)
     if (parameter := _refused_parameter(error, message, status)) is not None:

@@ -28,21 +28,21 @@ S = TypeVar("S", bound=msgspec.Struct)
 REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a text that it does not take."""
 
-DEEPEST = 100
+MAX_DEPTH = 100
 """Levels of JSON. Answers and errors have ten; what is far deeper is made to hurt who walks it."""
 
 TOO_DEEP = (RecursionError, ValueError)
 """What a frame raises that msgspec takes and that is too deep to look at in full."""
 
-_MOST = 2**53  # more tokens, or nanoseconds, than there ever are; JSON readers take it exactly
-_MOST_SECONDS = 10.0**9
-_LEAST = 1e-9  # a shorter time, or a smaller price, divides into figures that nobody can show
-_DIGITS = 400  # of a number; Python refuses to parse more than 4300
+_MAX_NUMBER = 2**53  # more tokens, or nanoseconds, than there are; JSON readers take it exactly
+_MAX_SECONDS = 10.0**9
+_MIN_NUMBER = 1e-9  # a shorter time, or a smaller price, divides into figures that nobody can show
+_MAX_DIGITS = 400  # of a number; Python refuses to parse more than 4300
 _EMPTY: tuple[object, ...] = (None, "", [], {}, False, 0)
 
 
 def _integer(text: str) -> int | float:
-    return int(text) if len(text) <= _DIGITS else math.inf
+    return int(text) if len(text) <= _MAX_DIGITS else math.inf
 
 
 _reader = json.JSONDecoder(strict=False, parse_int=_integer)
@@ -51,7 +51,7 @@ _reader = json.JSONDecoder(strict=False, parse_int=_integer)
 def values_in(text: str) -> tuple[list[Any], str]:
     """The JSON values that a text begins with, one after another, and the text after them.
 
-    A value that is nested more than `DEEPEST` times is no value.
+    A value that is nested more than `MAX_DEPTH` times is no value.
     """
     values: list[Any] = []
     at = _skip_space(text, 0)
@@ -60,7 +60,7 @@ def values_in(text: str) -> tuple[list[Any], str]:
             value, end = _reader.raw_decode(text, at)
         except (ValueError, RecursionError):
             break
-        if text.count("[", at, end) + text.count("{", at, end) > DEEPEST and _is_deep(value):
+        if text.count("[", at, end) + text.count("{", at, end) > MAX_DEPTH and _is_deep(value):
             break
         values.append(value)
         at = _skip_space(text, end)
@@ -69,7 +69,7 @@ def values_in(text: str) -> tuple[list[Any], str]:
 
 def _is_deep(value: Any) -> bool:
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _inside(outer)]
         if not level:
             return False
@@ -185,14 +185,14 @@ def count_of(value: object) -> int | None:
     """The value if it is a count, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value) if -_MOST <= value <= _MOST else None  # NaN is not, either
+    return int(value) if -_MAX_NUMBER <= value <= _MAX_NUMBER else None  # NaN is not, either
 
 
 def figure_of(value: object) -> float | None:
     """The value if it is a figure that can be shown: seconds, or an amount of money."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if value == 0 or _LEAST <= value <= _MOST_SECONDS else None
+    return float(value) if value == 0 or _MIN_NUMBER <= value <= _MAX_SECONDS else None
 
 
 def json_text(value: object) -> str:

@@ -23,7 +23,7 @@ from chatstream.messages import ChatRequest
 from chatstream.providers.openai import OpenAI
 from chatstream.transport import Call, Head
 
-_MOMENT = 0.15
+_CANCEL_SECONDS = 0.15
 """Seconds: a user who pressed Ctrl+C waits for it."""
 
 
@@ -48,7 +48,7 @@ class LlamaCpp(OpenAI):
 
     def _stop(self, stream_id: str) -> None:
         call = replace(self.call(_stream(stream_id), None), deletes=True)
-        deadline = Deadline(_MOMENT)
+        deadline = Deadline(_CANCEL_SECONDS)
         exchange = self._transport.exchange(call, CancelToken())
         with suppress(ChatstreamError), closing(exchange) as items:
             for item in items:

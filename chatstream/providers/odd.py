@@ -18,13 +18,13 @@ from chatstream.providers.failures import error_in
 from chatstream.providers.lenient import broke_off, object_of, values_in
 from chatstream.wording import excerpt
 
-KEPT = 3
+QUOTED_FRAMES = 3
 """Warnings that quote what was skipped; the others are counted."""
 
-_SHOWN = 80  # characters of a frame in a warning
-_QUOTED = 300  # characters in an error
-_READ = 16_384  # characters of them all that are kept
-_SOON = 3  # frames of another protocol, and nothing else, are enough to say so
+_SHOWN_CHARACTERS = 80  # of a frame in a warning
+_QUOTED_CHARACTERS = 300  # in an error
+_READ_CHARACTERS = 16_384  # of them all that are kept
+_SURE_FRAMES = 3  # frames of another protocol, and nothing else, are enough to say so
 
 # All patterns here are compiled by their first use: most answers have no odd frame.
 _HOLDS_TEXT = (
@@ -101,7 +101,7 @@ class Oddities:
         """A frame. `skipped`: it held text, or nobody can tell."""
         self._keep(text)
         if skipped:
-            self._note(f"skipped: {excerpt(text, _SHOWN)}")
+            self._note(f"skipped: {excerpt(text, _SHOWN_CHARACTERS)}")
 
     def add_value(self, value: object, text: str) -> None:
         """A frame that is JSON, and not of this dialect."""
@@ -114,23 +114,23 @@ class Oddities:
     def left_out(self, names: list[str], text: str) -> None:
         """Fields of a frame that did not fit, while the rest of it counts."""
         self._keep(text)
-        self._note(f"ignored {', '.join(names[:KEPT])}: not of the expected type")
+        self._note(f"ignored {', '.join(names[:QUOTED_FRAMES])}: not of the expected type")
 
     def _keep(self, text: str) -> None:
         self.count += 1
-        if self._size < _READ:
-            self._raw.append(text[:_READ])
+        if self._size < _READ_CHARACTERS:
+            self._raw.append(text[:_READ_CHARACTERS])
             self._size += len(self._raw[-1])
 
     def _note(self, message: str) -> None:
         self._warned += 1
-        if self._warned <= KEPT:
+        if self._warned <= QUOTED_FRAMES:
             self._notes.append(message)
 
     @property
     def is_another_protocol(self) -> bool:
         """Whether enough came to be sure that the server speaks another protocol."""
-        return self._of_protocol >= _SOON and self._of_protocol == self.count
+        return self._of_protocol >= _SURE_FRAMES and self._of_protocol == self.count
 
     @property
     def shows_a_protocol(self) -> bool:
@@ -146,12 +146,12 @@ class Oddities:
 
     def summary(self) -> list[Event]:
         """At the end: how many more there were than have been shown."""
-        more = self._warned - KEPT
+        more = self._warned - QUOTED_FRAMES
         return [Warn("malformed_frame", f"skipped {more} more like these")] if more > 0 else []
 
     def quoted(self) -> str:
         """What came, on one line."""
-        return excerpt(" ".join(self._raw), _QUOTED)
+        return excerpt(" ".join(self._raw), _QUOTED_CHARACTERS)
 
     def failure(self) -> ChatstreamError:
         """The failure of a response in which nothing was understood."""

@@ -35,8 +35,8 @@ _STATUSES = (
     *("httpcode", "errorcode", "errcode"),
 )
 _CODES = ("type", "code", "status", "reason", "errorcode", "errcode", "errortype", "error")
-_DEEPEST = 8  # objects inside each other that are read
-_LONGEST_CODE = 80  # characters; a longer text is no code
+_MAX_DEPTH = 8  # objects inside each other that are read
+_MAX_CODE_CHARACTERS = 80  # a longer text is no code
 
 # What an ordinary chunk, message or event carries. Beside it only an explicit error counts.
 _ANSWER = frozenset(
@@ -127,7 +127,7 @@ def compact(text: str) -> str:
     A sentence is no code; a phrase of HTTP is.
     """
     text = text.strip().lower()
-    if len(text) > _LONGEST_CODE or (" " in text and text not in _PHRASES):
+    if len(text) > _MAX_CODE_CHARACTERS or (" " in text and text not in _PHRASES):
         return ""
     return re.sub(r"[^a-z0-9]", "", text)
 
@@ -167,7 +167,7 @@ def _fails(code: object) -> bool:
 def _levels(value: object) -> list[Fields]:
     levels: list[Fields] = []
     inner = _first(value)
-    while inner and len(levels) < _DEEPEST:
+    while inner and len(levels) < _MAX_DEPTH:
         fields = _plain(inner)
         levels.insert(0, fields)
         inner = next(filter(None, (_inner(name, fields.get(name)) for name in _INSIDE)), {})

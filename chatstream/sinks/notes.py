@@ -25,7 +25,7 @@ from typing import TextIO, cast
 
 from chatstream.clock import Deadline
 from chatstream.sinks.output import Printed
-from chatstream.sinks.terminal import opened_anew
+from chatstream.sinks.terminal import reopened
 
 MAX_KEPT_BYTES = 256 * 1024
 """Bytes that are kept for a reader who is slow."""
@@ -46,7 +46,7 @@ class Notes:
     def __init__(self, descriptor: int, answer: int = 1) -> None:
         self.descriptor = descriptor
         self._answer = answer
-        self._anew: int | None = None  # the terminal that it is, opened by us
+        self._reopened: int | None = None  # the terminal that it is, opened by us
         self._queue = bytearray()
         self._turn = threading.Lock()
 
@@ -92,9 +92,9 @@ class Notes:
         return bool(poll.poll(None if seconds is None else seconds * 1000))
 
     def _opened(self) -> int:
-        if self._anew is None:
-            self._anew = opened_anew(self.descriptor)
-        return self._anew
+        if self._reopened is None:
+            self._reopened = reopened(self.descriptor)
+        return self._reopened
 
     def _is_shared(self) -> bool:
         with contextlib.suppress(OSError):
@@ -116,7 +116,7 @@ class Notes:
     def _give_up(self) -> None:
         if self._opened() != self.descriptor:
             os.close(self._opened())
-        self._anew = self.descriptor
+        self._reopened = self.descriptor
         self._queue.clear()
         discard(self.descriptor)
 

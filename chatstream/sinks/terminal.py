@@ -28,7 +28,7 @@ class TerminalFile(io.TextIOBase):
     def __init__(self, stream: TextIO) -> None:
         self.encoding = stream.encoding
         self._given = stream.fileno()
-        self._descriptor = opened_anew(self._given)
+        self._descriptor = reopened(self._given)
         self._queue = bytearray()
 
     @property
@@ -83,7 +83,7 @@ class TerminalFile(io.TextIOBase):
             raise ValueError("the file is closed")
 
 
-def opened_anew(descriptor: int) -> int:
+def reopened(descriptor: int) -> int:
     """The terminal opened once more, for writes that do not wait; where it cannot be, itself."""
     if sys.platform != "win32":
         with contextlib.suppress(OSError):

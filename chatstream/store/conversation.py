@@ -23,6 +23,7 @@ from chatstream.messages import Message
 from chatstream.nearest import did_you_mean
 from chatstream.store.heads import Heads, State
 from chatstream.store.journal import SUFFIX, is_run, is_running
+from chatstream.store.place import HISTORY
 from chatstream.store.reading import Record, find, opening, read, runs
 
 if TYPE_CHECKING:
@@ -103,6 +104,16 @@ class Conversations:
                 asked = answered.asked.messages if answered.asked else ()
                 turns.append([*asked, *answered.messages])
         return [message for turn in reversed(turns) for message in turn]
+
+    def asked(self, run: str) -> list[Message]:
+        """The messages that a run added to its conversation, without its answer."""
+        if self._has_journal(run):
+            record = read(self._path(run)).asked
+            return list(record.messages) if record else []
+        with self._history() as history:
+            if history is None:
+                raise _gone(run)
+            return history.asked(run)
 
     def parent(self, run: str) -> str | None:
         """The run whose answer this one follows; None for the first of a conversation."""
@@ -233,7 +244,7 @@ class Conversations:
         """The path to a run whose journal has expired."""
         with self._history() as history:
             if history is None or run not in history.links(run):
-                raise JournalError(f"run {run}, which this conversation needs, is gone")
+                raise _gone(run)
             return history.path(run)
 
     def _continued(self, run: str) -> str | None:
@@ -261,12 +272,11 @@ class Conversations:
     @contextlib.contextmanager
     def _history(self) -> Iterator[History | None]:
         """The history, if there is one."""
-        from chatstream.store.database import NAME
-        from chatstream.store.history import History  # SQLite, which few need
-
-        if not (self._folder / NAME).exists():
+        if not (self._folder / HISTORY).exists():
             yield None
             return
+        from chatstream.store.history import History  # SQLite, which few need
+
         with History(self._folder) as history:
             yield history
 
@@ -275,6 +285,10 @@ class Conversations:
 
     def _path(self, run: str) -> Path:
         return self._runs / (run + SUFFIX)
+
+
+def _gone(run: str) -> JournalError:
+    return JournalError(f"run {run}, which this conversation needs, is gone")
 
 
 def _has_text(record: Record) -> bool:

@@ -26,8 +26,9 @@ from chatstream.clock import Deadline
 from chatstream.errors import JournalError
 from chatstream.files import LOCK_POLL_SECONDS, PRIVATE_FILE, Lock, make_private
 from chatstream.store.migrations import MIGRATIONS, migrate, teach, version
+from chatstream.store.place import HISTORY
 
-NAME = "history.db"
+NAME = HISTORY
 LOCK = "history.lock"
 PATIENCE = 30.0  # seconds to wait for other processes, each of which needs milliseconds
 FAILURES = (sqlite3.Error, UnicodeDecodeError)

@@ -39,6 +39,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     agent: str | None
     provider: str | None
     model: str | None
+    base_url: str | None
+    profile: str | None
     started_at: str
     outcome: str
     error: str | None
@@ -135,6 +137,17 @@ def conversation(db: sqlite3.Connection, run: str) -> Conversation:
     )
 
 
+def asked(db: sqlite3.Connection, run: str) -> list[Message]:
+    """The messages that a run added to its conversation, without its answer."""
+    own = "SELECT message, parent FROM runs WHERE id = ?"
+    message, parent = _row_of(db, own, run)
+    before = answered(db, parent)
+    path = tree.path(db, message)[:-1]
+    rows = [row for row, _ in path]
+    begin = rows.index(before) + 1 if before in rows else 0
+    return [it for _, it in path[begin:]]
+
+
 def search(db: sqlite3.Connection, text: str, limit: int) -> list[Found]:
     """The newest messages that have all these words."""
     words = storable(text)
@@ -166,6 +179,8 @@ def enter(db: sqlite3.Connection, run: str, size: int, record: Record) -> None:
         **{name: getattr(record.labels, name, None) for name in Labels.__struct_fields__},
         "provider": record.provider,
         "model": record.model,
+        "base_url": record.base_url,
+        "profile": record.asked.profile if record.asked else None,
         "started_at": record.started_at,
         "outcome": record.outcome,
         "error": record.damage or (terminal.message if isinstance(terminal, Error) else None),

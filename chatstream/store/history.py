@@ -177,6 +177,11 @@ class History:
         return entries.links(self._database.db, entries.storable(run))
 
     @_mended
+    def asked(self, run: str) -> list[Message]:
+        """The messages that a run added to its conversation, without its answer."""
+        return entries.asked(self._database.db, self.run(run).id)
+
+    @_mended
     def path(self, run: str) -> list[Message]:
         """Every message up to the answer of this run, or of the nearest before it with one."""
         last = entries.answered(self._database.db, self.run(run).id)

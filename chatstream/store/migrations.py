@@ -216,6 +216,11 @@ MIGRATIONS: tuple[Migration, ...] = (
     ALTER TABLE runs ADD COLUMN project TEXT;
     ALTER TABLE runs ADD COLUMN agent TEXT;
     """,
+    # Where a run was asked: what follows it goes to the same server.
+    """
+    ALTER TABLE runs ADD COLUMN base_url TEXT;
+    ALTER TABLE runs ADD COLUMN profile TEXT;
+    """,
 )
 """What brings a database from each form to the next. Only ever added to."""
 

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from chatstream.errors import ConfigError
 
+HISTORY = "history.db"
+"""The file of the history, in the folder of the state."""
+
 _NAME = "chatstream"
 
 

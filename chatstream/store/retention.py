@@ -1,9 +1,10 @@
-"""How long journals are kept. The history keeps what they told; only `resume` misses them.
+"""How long journals are kept. The history keeps what they said; only `resume` misses them.
 
-1. A journal is deleted when its run is over, the history has taken it in, and it is older than its
-   kind is kept: complete answers, and all others. 0 days is for ever.
-2. `sweep` does this by the way, after an answer: at most once an hour, for a fraction of a second,
-   and whatever goes wrong with it is no matter of the answer.
+1. The journals of a conversation are kept together. They are deleted when its newest run is older
+   than complete answers are kept and, if it has any other runs, than those are kept; when all its
+   runs are over, and the history has taken in every one of them. 0 days means for ever.
+2. `sweep` does this by the way, after an answer: at most once an hour, for a fraction of a second.
+   Whatever goes wrong with it does not concern the answer.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import select
 import socket
 import ssl
 import threading
@@ -200,12 +201,17 @@ class Body(http.client.HTTPResponse):
             data = b""
         return b""
 
-    def settle(self) -> bool:
-        """Take the body's end if it is here already. True: the connection can be used again."""
-        with contextlib.suppress(OSError, ChatstreamError):
+    def settle(self, wait: float = 0.0) -> bool:
+        """Take the body's end if it is here within `wait` seconds.
+
+        True: the connection can be used again.
+        """
+        with contextlib.suppress(OSError, ValueError, ChatstreamError):
             if self._framing is not None and not self._framing.ended:
                 self._handle.hurry(self._sock)
-                self.pull()
+                if self.pull() is None and wait:
+                    select.select([self._sock], [], [], wait)
+                    self.pull()
         return self._framing is not None and self._framing.reusable and not self.will_close
 
     @property

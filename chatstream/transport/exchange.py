@@ -50,6 +50,9 @@ log = logging.getLogger(__name__)
 
 _MAX_REDIRECTS = 5
 
+END_SECONDS = 0.05
+"""To wait for the end of the body before. A new connection takes a remote server longer."""
+
 
 class Call(msgspec.Struct, frozen=True):
     """A request. `body` is JSON text; without one it is a GET, or a DELETE."""
@@ -141,6 +144,8 @@ class Transport:
         self._context: ssl.SSLContext | None = None
         self._proxies = None if proxies is None else dict(proxies)
         self._ca_file = ca_file
+        self._awaits_end = False
+        self._unended: tuple[SocketHandle, requests.Response] | None = None
         self._context = self._tls_context() if ca_file else None
         self._session = _Session()
         self._session.trust_env = False
@@ -150,7 +155,16 @@ class Transport:
 
     def close(self) -> None:
         """Close every pooled connection."""
+        self._settle_former(reusable=False)
         self._session.close()
+
+    def expect_end(self) -> None:
+        """The answer is whole, and the exchange is closed now: nothing but the body's end follows.
+
+        Many servers send that end after the answer, in a packet of its own. Nobody waits for it
+        then; if it is there when the next exchange begins, the connection is used again.
+        """
+        self._awaits_end = True
 
     def exchange(
         self, call: Call, token: CancelToken
@@ -160,6 +174,8 @@ class Transport:
         Raises `ConnectError`, `TimedOut`, `TLSError`, `ConfigError`, `ProtocolError`,
         `Truncated`, or the token's reason.
         """
+        self._awaits_end = False
+        self._settle_former()
         for _ in range(_MAX_REDIRECTS + 1):
             token.check()
             target = yield from self._attempt(call, token)
@@ -207,6 +223,11 @@ class Transport:
         self, handle: SocketHandle, response: requests.Response | None, *, reusable: bool
     ) -> None:
         """Let go of an exchange; only a connection that can be used again is kept."""
+        unended = handle.body is not None and handle.body.unfinished and not handle.dead
+        if self._awaits_end and unended and response is not None:
+            self._awaits_end = False
+            self._unended = handle, response
+            return
         if not reusable:
             handle.shutdown()
         if response is not None:
@@ -217,6 +238,15 @@ class Transport:
                 response.close()
         handle.discard()
         handle.close()
+
+    def _settle_former(self, *, reusable: bool = True) -> None:
+        """Let go of the exchange whose body had not ended."""
+        unended, self._unended = self._unended, None
+        if unended is not None:
+            handle, response = unended
+            wait = END_SECONDS if reusable else 0.0
+            ended = handle.body is not None and handle.body.settle(wait)
+            self._leave(handle, response, reusable=reusable and ended)
 
     def _open(
         self, call: Call, handle: SocketHandle, token: CancelToken

@@ -338,6 +338,9 @@ class Metered(Transport):
         yield from self._end_former()
         yield from super().exchange(call, token)
 
+    def expect_end(self) -> None:
+        """Nothing to do: the end of every body is awaited, see `_end_former`."""
+
     def close(self) -> None:
         """Close every connection."""
         if self._former is not None:

@@ -13,7 +13,8 @@ import pytest
 import typer
 
 from chatstream import __version__
-from chatstream.cli.app import COMMANDS, main, with_number
+from chatstream.cli.app import main, with_number
+from chatstream.cli.commands import COMMANDS
 from tests.support.answers import ending, frames, headers, whole
 from tests.support.client import COMMAND, LIMIT, run, run_here, server_flags
 from tests.support.loopback import Reply, Script

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,13 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_a_line_is_completed(line: str, values: list[str]) -> None:
     assert offered(line) == values
+
+
+def test_options_come_in_the_order_of_the_help_page() -> None:
+    page = run_here(["ask", "--help-all"]).stdout.decode()
+    shown = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", page, re.MULTILINE)
+    heads = [name for name in offered("chatstream ask --") if not name.startswith("--no-")]
+    assert heads == [*(it for it in shown if not it.startswith("--no-")), "--help-all"]
 
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if choices(name)])

@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from chatstream.cli.app import app
 from chatstream.cli.helping import EXAMPLES, GROUPS, MOST_LINES, RARE, command_help, titles
-from chatstream.engine.pipeline import FIRST_TOKEN, FIRST_TOKEN_LOCAL
+from chatstream.engine.pipeline import FIRST_TOKEN_SECONDS, LOCAL_FIRST_TOKEN_SECONDS
 from chatstream.engine.settings import DECLARED, FIELDS
 from tests.support.client import run_here
 
@@ -139,7 +139,7 @@ def test_a_default_is_the_settings_own() -> None:
         (option,) = (it for it in parameters(ask) if it.name == name)
         assert f"{option.help} [default: {shown}]" in text
     assert FIELDS["timeout"].default == 0
-    assert f"[default: {FIRST_TOKEN:g}; {FIRST_TOKEN_LOCAL:g} if local]" in text
+    assert f"[default: {FIRST_TOKEN_SECONDS:g}; {LOCAL_FIRST_TOKEN_SECONDS:g} if local]" in text
 
 
 def test_every_value_of_a_setting_with_few_is_named_by_its_option() -> None:

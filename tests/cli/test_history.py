@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatstream import events as ev
-from chatstream.cli.app import COMMANDS
+from chatstream.cli.commands import COMMANDS
 from chatstream.messages import Message, decoder
 from chatstream.store.conversation import Conversations
 from chatstream.store.entries import Conversation

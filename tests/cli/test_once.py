@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from typer.main import get_command
 
-from chatstream.cli.app import COMMANDS, app
+from chatstream.cli.app import app
+from chatstream.cli.commands import COMMANDS
 from tests.support.client import run_here
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,6 +30,15 @@ def test_five_turns_take_one_connection(provider: str) -> None:
         assert {request.connection for request in server.requests} == {0}
         client.close()
         assert server.wait_closed()
+
+
+@pytest.mark.parametrize("provider", ["ollama", "openai", "anthropic"])
+def test_a_body_that_ends_a_moment_after_its_answer_keeps_the_connection(provider: str) -> None:
+    late = replace(whole(provider), pace=0.002)  # after each write, the last one too
+    with Script(late) as server, chatstream.Client(**there(server, provider)) as client:
+        for _ in range(3):
+            assert client.ask("hi").content == TEXT
+        assert {request.connection for request in server.requests} == {0}
 
 
 def test_the_library_without_a_client_leaves_no_connection_open() -> None:

@@ -16,6 +16,7 @@ from chatstream.engine.resolve import resolve
 from chatstream.errors import UsageError
 from chatstream.messages import Message
 from chatstream.store.conversation import Conversations
+from chatstream.store.history import History
 from chatstream.store.place import runs_folder, state_folder
 from tests.support.runs import run_id, write_run
 
@@ -51,6 +52,16 @@ def test_at_names_any_run_and_edit_the_place_of_its_question() -> None:
     assert place_of(at=second[:-2]).parent == second
     assert place_of(edit=second).parent == first
     assert place_of(edit=first).parent is None
+
+
+def test_the_first_question_is_edited_also_where_its_journal_has_expired() -> None:
+    asked = [Message("system", "s"), *HI]
+    path = write_run(state_folder(), run_id(1), "yes", asked=asked)
+    with History(state_folder()) as history:
+        history.sync()
+    path.unlink()
+    place = place_of(edit=run_id(1))
+    assert (place.parent, place.messages) == (None, (Message("system", "s"),))
 
 
 def test_the_name_of_a_conversation_is_a_place_and_a_wish() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from chatstream.events import Usage, encode
 from chatstream.providers.lenient import (
-    DEEPEST,
+    MAX_DEPTH,
     count_of,
     figure_of,
     list_of,
@@ -70,8 +70,8 @@ def nested(depth: int) -> str:
 
 
 def test_many_levels_are_a_value_and_far_more_are_not() -> None:
-    assert len(values_in(nested(DEEPEST // 2 - 1))[0]) == 1
-    assert values_in(nested(DEEPEST)) == ([], nested(DEEPEST))
+    assert len(values_in(nested(MAX_DEPTH // 2 - 1))[0]) == 1
+    assert values_in(nested(MAX_DEPTH)) == ([], nested(MAX_DEPTH))
     assert len(values_in("[" + "[]," * 1000 + "1]")[0]) == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 from chatstream.errors import AuthError, ProtocolError, ServerError
 from chatstream.events import Warn
 from chatstream.providers.odd import (
-    KEPT,
+    QUOTED_FRAMES,
     Oddities,
     error_inside,
     holds_a_piece,
@@ -43,9 +43,9 @@ def test_a_frame_without_text_is_passed_over_and_counted() -> None:
 
 def test_the_first_few_are_quoted_and_the_others_counted() -> None:
     odd = Oddities()
-    for number in range(KEPT + 2):
+    for number in range(QUOTED_FRAMES + 2):
         odd.add(f"line {number}", skipped=True)
-    assert len(messages(odd)) == KEPT
+    assert len(messages(odd)) == QUOTED_FRAMES
     [more] = odd.summary()
     assert isinstance(more, Warn)
     assert "2 more" in more.message

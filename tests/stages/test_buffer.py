@@ -23,7 +23,7 @@ from chatstream.events import (
     Warn,
 )
 from chatstream.flow import Arrival, Stage, events_in
-from chatstream.readahead import OVERHEAD, Pressure
+from chatstream.readahead import OVERHEAD_BYTES, Pressure
 from chatstream.stages.buffer import Strategy, buffer
 from tests.support.arrivals import each, events_of, heartbeats
 from tests.support.readers import (
@@ -139,7 +139,7 @@ def test_two_quick_threads_lose_nothing_uncounted(strategy: Strategy, size: int)
 
 @pytest.mark.parametrize(
     "bounds",
-    [(16, 1024 * 1024), (4096, 16 * (OVERHEAD + 4))],
+    [(16, 1024 * 1024), (4096, 16 * (OVERHEAD_BYTES + 4))],
     ids=["events", "bytes"],
 )
 def test_the_reader_pauses_at_the_mark_and_goes_on_below_half(bounds: tuple[int, int]) -> None:
@@ -171,7 +171,7 @@ def test_a_pause_is_counted_once_however_long_it_is() -> None:
 def test_the_mark_is_one_of_bytes_too() -> None:
     pressure = Watched()
     events: list[Event] = [Content("x" * 1000) for _ in range(100)]
-    most, arrival = 16 * 1024, OVERHEAD + 1000
+    most, arrival = 16 * 1024, OVERHEAD_BYTES + 1000
     taken = slow_sink(buffer("fixed", pressure, most_bytes=most), each(*events), pressure)
     assert taken == events
     assert pressure.pauses > 1
@@ -185,7 +185,9 @@ def test_the_bounds_are_passed_by_one_arrival_at_most(
     pressure, most = Watched(), 4096
     stage = buffer(strategy, pressure, most_bytes=most)
     slow_sink(stage, map(Arrival, arrivals), pressure)
-    part = most // 16 + OVERHEAD + 200  # an arrival is cut behind the event that reaches a part
+    part = (
+        most // 16 + OVERHEAD_BYTES + 200
+    )  # an arrival is cut behind the event that reaches a part
     assert pressure.peak_bytes < most + part
 
 
@@ -199,7 +201,7 @@ def test_dynamic_begins_small_and_doubles_with_each_pause() -> None:
     pressure = Watched()
     taken = slow_sink(one_by_one("dynamic", pressure), each(*numbered(100)), pressure)
     assert taken == numbered(100)
-    sizes = [peak // (OVERHEAD + 4) for peak in pressure.peaks]
+    sizes = [peak // (OVERHEAD_BYTES + 4) for peak in pressure.peaks]
     assert sizes[:5] == [1, 2, 4, 8, 16]
     assert set(sizes[5:]) == {16}
 
@@ -225,7 +227,7 @@ def test_dynamic_shrinks_again_when_the_sink_keeps_up() -> None:
             took.release()
         elif not grown.is_set():
             until(pressure.paused)
-    assert [peak // OVERHEAD for peak in pressure.peaks] == [1, 2, 4, 8, 16, 16]
+    assert [peak // OVERHEAD_BYTES for peak in pressure.peaks] == [1, 2, 4, 8, 16, 16]
 
 
 def test_dynamic_does_not_shrink_while_the_sink_stalls_now_and_then() -> None:

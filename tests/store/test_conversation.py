@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -246,6 +248,9 @@ def test_a_conversation_whose_journals_expired_is_continued_from_the_history(
     expire(tmp_path, 1, 2, 3, 4, 6)
     later = Conversations(tmp_path)
     assert [later.path(run_id(number)) for number in (1, 3, 4, 6)] == before
+    assert [it.content for it in later.asked(run_id(1))] == ["be brief", "q1"]
+    assert later.asked(run_id(3)) == later.asked(run_id(2)) == [Message("user", "q2")]
+    assert later.asked(run_id(5)) == [Message("user", "why?")]
     assert later.newest() == later.named("sky") == run_id(6)
     assert later.find(run_id(3)[:15]) == run_id(3)
     assert (later.root(run_id(6)), later.parent(run_id(6))) == (run_id(1), run_id(3))
@@ -272,9 +277,16 @@ def test_the_history_is_opened_only_where_there_is_one(
 ) -> None:
     three_turns(tmp_path)
     talks.newest()
-    with pytest.raises(JournalError, match="is gone"):
-        talks.path(run_id(9))
+    for use in (talks.path, talks.asked):
+        with pytest.raises(JournalError, match="is gone"):
+            use(run_id(9))
     assert [it.name for it in tmp_path.iterdir()] == ["runs"]
+    code = (
+        "import sys; from pathlib import Path; from chatstream.store.conversation import *\n"
+        "Conversations(Path(sys.argv[1])).newest(); print('sqlite3' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True)
+    assert (done.stdout, done.stderr) == (b"False\n", b"")
 
 
 def test_a_forged_or_damaged_journal_harms_nobody(tmp_path: Path, talks: Conversations) -> None:

@@ -77,6 +77,49 @@ def test_a_whole_answer_holds_if_it_is_shorter(db: sqlite3.Connection, tmp_path:
     assert [(it.content, it.complete) for it in answers(db)] == [("anew", True)]
 
 
+def path(db: sqlite3.Connection, number: int) -> list[str]:
+    """What was said up to the answer of a run."""
+    return [it.content for it in entries.conversation(db, run_id(number)).messages]
+
+
+def test_a_cut_answer_that_was_followed_stays_and_its_resume_is_a_branch(
+    db: sqlite3.Connection, tmp_path: Path
+) -> None:
+    enter(db, write_run(tmp_path, run_id(1), "half", killed=True))
+    enter(db, write_run(tmp_path, run_id(2), "a2", question="q2", parent=run_id(1)))
+    enter(db, write_run(tmp_path, run_id(3), "half, whole", continues=run_id(1)))
+    assert path(db, 2) == ["why?", "half", "q2", "a2"]
+    assert path(db, 3) == ["why?", "half, whole"]
+    assert path(db, 1) == ["why?", "half"]
+    assert entries.ends(db, 1) == [run_id(2), run_id(3)]
+
+
+def test_an_answer_that_another_run_shares_is_not_changed_by_a_resume(
+    db: sqlite3.Connection, tmp_path: Path
+) -> None:
+    enter(db, write_run(tmp_path, run_id(1), "a1"))
+    for number in (2, 3):
+        enter(db, write_run(tmp_path, run_id(number), "half", killed=True, parent=run_id(1)))
+    assert db.execute("SELECT count(*) FROM messages").fetchone() == (4,)
+    whole = write_run(tmp_path, run_id(4), "half, whole", parent=run_id(1), continues=run_id(2))
+    enter(db, whole)
+    assert path(db, 3) == ["why?", "a1", "why?", "half"]
+    assert path(db, 4) == ["why?", "a1", "why?", "half, whole"]
+
+
+def test_what_follows_a_run_without_an_answer_follows_the_answer_before_it(
+    db: sqlite3.Connection, tmp_path: Path
+) -> None:
+    enter(db, write_run(tmp_path, run_id(1), "", end=failed("connect"), question="q1"))
+    enter(db, write_run(tmp_path, run_id(2), "a2", question="q2", parent=run_id(1)))
+    enter(db, write_run(tmp_path, run_id(3), " ", question="q3", parent=run_id(2)))
+    enter(db, write_run(tmp_path, run_id(4), "a4", question="q4", parent=run_id(3)))
+    assert path(db, 4) == ["q2", "a2", "q4", "a4"]
+    assert path(db, 3) == ["q2", "a2", "q3", " "]
+    assert path(db, 1) == ["q1", ""]
+    assert db.execute("SELECT count(*) FROM conversations").fetchone() == (1,)
+
+
 def test_what_continues_an_unknown_run_begins_a_conversation(
     db: sqlite3.Connection, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from chatstream.messages import ToolCall
 from chatstream.store.database import NAME
 from chatstream.store.history import History
-from chatstream.store.migrations import migrate, version
+from chatstream.store.migrations import MIGRATIONS, migrate, version
 from tests.support.runs import run_id
 
 WRITTEN = Path(__file__).parent / "written"
@@ -95,6 +95,34 @@ def test_a_database_that_an_earlier_version_wrote_keeps_everything(
         assert history.search("e*", 99) == []
     check_index(tmp_path)
     assert not list(tmp_path.glob("*damaged*"))
+
+
+def test_two_answers_with_the_same_words_keep_their_reasoning(tmp_path: Path) -> None:
+    """A caller sent the same conversation twice."""
+    asked = [("user", "q1", ""), ("assistant", "a1", "because"), ("user", "q2", "")]
+    talks = [asked[:2], *([*asked, ("assistant", "yes", why)] for why in ("one", "two"))]
+    with closing(sqlite3.connect(tmp_path / NAME)) as db:
+        migrate(db, MIGRATIONS[:2])
+        for number, talk in enumerate(talks, 1):
+            db.execute("INSERT INTO conversations VALUES (?, '')", (number,))
+            for position, said in enumerate(talk):
+                row = (number, position, *said, b"[]", True)
+                last = db.execute(
+                    "INSERT INTO messages (conversation, position, role, content, reasoning, "
+                    "tool_calls, complete) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    row,
+                ).lastrowid
+            db.execute(
+                "INSERT INTO runs (id, conversation, message, started_at, outcome, duration, "
+                "journal_size) VALUES (?, ?, ?, '', 'complete', 1.0, 0)",
+                (run_id(number), number, last),
+            )
+        db.commit()
+    with History(tmp_path) as history:
+        paths = history.branches(history.run())
+        assert [path.messages[-1].reasoning for path in paths] == ["one", "two"]
+        assert [run.parent for run in history.runs()] == [run_id(1), run_id(1), None]
+        assert len(history.search("a1", 9)) == 1
 
 
 @pytest.mark.parametrize("form", [1, 2])

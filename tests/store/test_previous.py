@@ -125,10 +125,11 @@ def lines(done: Finished) -> list[Any]:
 
 
 def shown(run: str) -> list[dict[str, Any]]:
-    """The messages that `history show` has for a run."""
+    """The messages that `history show` has for a run, up to its answer."""
     (conversation,) = lines(run_here(["history", "show", "--json", run]))
     fields = ("role", "content", "reasoning", "tool_calls", "complete")
-    return [{name: it[name] for name in fields if name in it} for it in conversation["messages"]]
+    found = [{name: it[name] for name in fields if name in it} for it in conversation["messages"]]
+    return found[: len(SHOWN[run])] if run in SHOWN else found
 
 
 def test_every_run_is_listed_with_its_end(kept: str) -> None:

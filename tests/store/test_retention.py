@@ -14,6 +14,7 @@ from chatstream.store.retention import STAMP, before, expire, sweep
 from tests.support.runs import failed, run_id, running, started_at, write_run
 
 DAY = 86400.0
+LATER = "20260109-000000-000000-abcd"  # eight days after the others
 FIRST = datetime.fromisoformat(started_at(run_id(0))).timestamp()
 
 
@@ -58,6 +59,34 @@ def test_each_kind_is_kept_for_its_time(
     assert kept(folder) == {run_id(number) for number in left}
     with History(folder) as history:
         assert len(history.runs()) == 3
+
+
+def test_a_conversation_keeps_its_journals_from_its_newest_run_on(folder: Path) -> None:
+    write_run(folder, run_id(4), "another")
+    write_run(folder, LATER, "more", parent=run_id(1))
+    now = FIRST + (8 + 6) * DAY
+    assert expired(folder, 7, 30, now) == 1
+    assert kept(folder) == {run_id(1), run_id(2), run_id(3), LATER}
+    assert expired(folder, 7, 30, now + 2 * DAY) == 2
+    assert kept(folder) == {run_id(2), run_id(3)}
+
+
+def test_a_conversation_with_a_cut_answer_is_kept_as_long_as_that(folder: Path) -> None:
+    write_run(folder, run_id(4), "half", killed=True, parent=run_id(1))
+    write_run(folder, run_id(5), "half, whole", parent=run_id(1), continues=run_id(4))
+    expired(folder, 7, 30, FIRST + 29 * DAY)
+    assert {run_id(1), run_id(4), run_id(5)} <= kept(folder)
+    expired(folder, 7, 30, FIRST + 31 * DAY)
+    assert kept(folder) == set()
+
+
+def test_one_journal_that_has_to_stay_keeps_those_of_its_conversation(folder: Path) -> None:
+    changed = write_run(folder, run_id(4), "more", parent=run_id(1))
+    with History(folder) as history:
+        history.sync()
+        changed.write_bytes(changed.read_bytes() + b"\n")
+        expire(history, 7, 30, FIRST + 99 * DAY)
+    assert kept(folder) == {run_id(1), run_id(4)}
 
 
 def test_a_run_that_goes_on_keeps_its_journal(folder: Path) -> None:

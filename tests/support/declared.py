@@ -142,7 +142,7 @@ def _types(kind: Any) -> Iterator[str]:
 PARTS = (
     Part("README.md", "<!-- make settings -->\n", "<!-- end -->\n", readme_table),
     Part(
-        "chatstream/engine/arguments.py",
+        "chatstream/engine/options.py",
         'each means."""\n\n',
         "\n\ndef checked(",
         options_fields,

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from chatstream.cli.app import COMMANDS
+from chatstream.cli.commands import COMMANDS
 
 Kind = Literal["read", "gone", "never_read", "no_space", "closed", "read_only"]
 """Somebody reads it; the pipe's reader is gone; the pipe is full and nobody reads it; a full disk;

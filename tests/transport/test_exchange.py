@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import select
 import socket
 import threading
 import zlib
@@ -29,7 +30,7 @@ from chatstream.errors import (
 from chatstream.transport import Call, Head, Transport
 from chatstream.transport.ahead import Ahead
 from tests.support.listener import Listener
-from tests.support.loopback import Framing, Reply, Script
+from tests.support.loopback import LIMIT, Framing, Reply, Script
 from tests.support.names import Names, at
 from tests.support.proxy import ForwardProxy, black_hole
 
@@ -64,6 +65,36 @@ class OneAnswer(Listener):
         sock.sendall(self._data)
         sock.shutdown(socket.SHUT_WR)
         sock.recv(1)  # until the client has gone
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_body_that_ends_after_the_answer_leaves_its_connection_in_use(comes: bool) -> None:
+    end = threading.Event()
+    replies = [Reply([b"all"], hold={1: end}), Reply(b"ok")]
+    with Script(*replies) as server, closing(Transport()) as transport:
+        call = Call(server.url, {}, b"{}")
+        with closing(transport.exchange(call, CancelToken())) as items:
+            assert b"all" in items
+            transport.expect_end()
+        assert transport._unended is not None
+        handle, _ = transport._unended
+        if comes:
+            end.set()
+            assert handle.body is not None
+            assert select.select([handle.body._sock], [], [], LIMIT)[0]
+        assert b"ok" in transport.exchange(call, CancelToken())
+        assert [it.connection for it in server.requests] == [0, 0 if comes else 1]
+        assert comes or server.connections[0].client_gone.wait(LIMIT)
+
+
+def test_a_body_that_never_ends_is_left_when_the_transport_is_closed() -> None:
+    with Script(Reply([b"all"], hold={1: threading.Event()})) as server:
+        with closing(Transport()) as transport:
+            with closing(transport.exchange(Call(server.url, {}, b"{}"), CancelToken())) as items:
+                assert b"all" in items
+                transport.expect_end()
+            assert not server.connections[0].over.is_set()
+        assert server.wait_closed()
 
 
 def test_the_request_is_sent_as_it_was_given() -> None:

@@ -1,0 +1,45 @@
+"""`COMMANDS`: every command, where it is, and what it does. A new command is one row."""
+
+from __future__ import annotations
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "ask": (
+        "chatstream.cli.ask:ask",
+        "Ask a question and show the answer as it arrives.",
+    ),
+    "resume": (
+        "chatstream.cli.resume:resume",
+        "Show an answer that broke off, and continue it.",
+    ),
+    "replay": (
+        "chatstream.cli.replay:replay",
+        "Replay a run at its original pace, from its record or saved `--json` output.",
+    ),
+    "bench": (
+        "chatstream.cli.bench:bench",
+        "Measure how soon and how steadily a model answers.",
+    ),
+    "doctor": (
+        "chatstream.cli.doctor:doctor",
+        "Check this installation, or find out why a server does not stream.",
+    ),
+    "models": (
+        "chatstream.cli.models:models",
+        "List the models that the server offers, one per line.",
+    ),
+    "schema": (
+        "chatstream.cli.schema:schema",
+        "Print the JSON Schema of the events that `--json` prints.",
+    ),
+    "config": (
+        "chatstream.cli.configure:app",
+        "Show or change the settings.",
+    ),
+    "history": (
+        "chatstream.cli.history:app",
+        "List, show, search, export and delete past questions and answers.",
+    ),
+}
+
+HELP_ALL = "--help-all"
+"""The option that shows the rare options too."""
