@@ -175,7 +175,7 @@ def _warned(
     """
     told: list[Event] = [Warn("settings", warning) for warning in (*warnings, *follow())]
     if told:
-        yield Arrival(told)
+        yield Arrival(told, connected=False)
     yield from arrivals
 
 

@@ -113,7 +113,7 @@ class _Seal:
         self._usage = UsageSum()
 
     def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
-        yield Arrival(self._begun())
+        yield Arrival(self._begun(), connected=False)
         terminal: Done | Error
         try:
             finish: Finish | None = None

@@ -200,7 +200,8 @@ def show(events: Iterator[Arrival], sink: Sink, token: CancelToken) -> int:
         nonlocal terminal
         try:
             for arrival in events:
-                settle()
+                if arrival.connected:
+                    settle()
                 if arrival.events and isinstance(last := arrival.events[-1], Terminal):
                     terminal = last
                 yield arrival

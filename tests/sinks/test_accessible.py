@@ -20,7 +20,7 @@ from chatstream.sinks.accessible import (
     sentence,
 )
 from chatstream.sinks.output import Output
-from tests.support.arrivals import arrivals
+from tests.support.arrivals import each
 
 HEAD = ev.Metadata(model="m")
 DONE = ev.Done(
@@ -82,7 +82,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 def heard(room: Room, *events: ev.Event, reasoning: bool = False, stats: bool = True) -> list[str]:
     """All lines of a run on a terminal."""
-    drive(arrivals(*events), room.sink(reasoning=reasoning, stats=stats))
+    drive(each(*events), room.sink(reasoning=reasoning, stats=stats))
     assert room.notes == ""
     return room.output.splitlines()
 

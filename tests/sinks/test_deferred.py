@@ -1,4 +1,4 @@
-"""Claimed: the sink is made when the first arrival comes, and gets every one in order."""
+"""Claimed: the sink is made once the request is on its way, and gets every arrival in order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from chatstream.events import Content
 from chatstream.flow import Arrival, drive, only_content
 from chatstream.sinks.deferred import DeferredSink
-from tests.support.arrivals import arrivals
+from tests.support.arrivals import each
 
 
 class Inner:
@@ -32,34 +32,43 @@ class Inner:
         self.done.append("close")
 
 
-def test_nothing_is_made_before_the_first_arrival() -> None:
+def opening(text: str) -> Arrival:
+    """What a run begins with: the request is not yet on the wire."""
+    return Arrival([Content(text)], connected=False)
+
+
+def test_nothing_is_made_before_the_request_is_on_the_wire() -> None:
     inner = Inner()
     sink = DeferredSink(inner.make)
-    assert inner.made == 0
-    sink.write(Arrival([Content("a"), Content("b")]))
-    assert (inner.made, inner.done) == (1, ["ab"])
+    sink.write(opening("a"))
+    sink.write(opening("b"))
+    assert (inner.made, inner.done) == (0, [])
+    sink.write(Arrival([Content("c"), Content("d")]))
     sink.write(Arrival())
-    sink.write(Arrival([Content("c")]))
+    sink.write(opening("e"))
     sink.close()
-    assert (inner.made, inner.done) == (1, ["ab", "", "c", "close"])
+    assert (inner.made, inner.done) == (1, ["a", "b", "cd", "", "e", "close"])
 
 
 def test_a_heartbeat_is_enough_for_a_screen_to_say_what_is_waited_for() -> None:
     inner = Inner()
-    DeferredSink(inner.make).write(Arrival(connected=False))
-    assert (inner.made, inner.done) == (1, [""])
+    sink = DeferredSink(inner.make)
+    sink.write(opening("a"))
+    sink.write(Arrival(connected=False))
+    assert (inner.made, inner.done) == (1, ["a", ""])
 
 
-def test_a_run_without_any_arrival_is_closed() -> None:
+def test_a_run_that_never_connects_is_shown_on_close() -> None:
     inner = Inner()
-    drive(arrivals(), DeferredSink(inner.make))
-    assert (inner.made, inner.done) == (1, ["close"])
+    drive(each(opening("a"), opening("b")), DeferredSink(inner.make))
+    assert (inner.made, inner.done) == (1, ["a", "b", "close"])
 
 
-def test_a_sink_that_fails_on_the_first_arrival_is_closed_and_not_fed_again() -> None:
+@pytest.mark.parametrize("first", [opening("a"), Arrival([Content("a")])], ids=["held", "passed"])
+def test_a_sink_that_fails_is_closed_and_not_fed_again(first: Arrival) -> None:
     inner = Inner(fails="a")
     with pytest.raises(BrokenPipeError):
-        drive(arrivals(Content("a"), Content("b")), DeferredSink(inner.make))
+        drive(each(first, Content("b")), DeferredSink(inner.make))
     assert (inner.made, inner.done) == (1, ["a", "close"])
 
 

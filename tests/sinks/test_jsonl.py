@@ -11,7 +11,7 @@ from chatstream.events import AnyEvent, Content, Metadata, decode
 from chatstream.flow import Arrival, drive
 from chatstream.sinks.jsonl import JsonlSink
 from chatstream.sinks.output import Output
-from tests.support.arrivals import arrivals
+from tests.support.arrivals import each
 
 
 class Counted(Output):
@@ -69,7 +69,7 @@ def test_an_arrival_is_written_at_once_in_order_and_with_one_call(reader: Reader
 
 
 def test_a_run_of_nothing_writes_nothing(reader: Reader) -> None:
-    drive(arrivals(Arrival()), JsonlSink(reader.output))
+    drive(each(Arrival()), JsonlSink(reader.output))
     assert (reader.new(), reader.output.calls) == (b"", 0)
 
 
@@ -84,7 +84,7 @@ def test_close_writes_nothing_again_and_leaves_the_output_open(reader: Reader) -
 
 
 def test_a_heartbeat_is_never_a_line(reader: Reader) -> None:
-    run = arrivals(Content("a"), Arrival(), Content("b"), Arrival(), Arrival(alive=True))
+    run = each(Content("a"), Arrival(), Content("b"), Arrival(), Arrival(alive=True))
     drive(run, JsonlSink(reader.output))
     assert events_of(reader.new()) == [Content("a"), Content("b")]
 

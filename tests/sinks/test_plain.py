@@ -14,7 +14,7 @@ from chatstream.flow import Arrival, drive
 from chatstream.sinks.output import Output
 from chatstream.sinks.palette import NOTES
 from chatstream.sinks.plain import PlainSink
-from tests.support.arrivals import arrivals
+from tests.support.arrivals import each
 
 DONE = ev.Done(finish_reason="stop", stats=ev.Stats(2.0, 3), attempts=1)
 LENGTH = ev.Done(finish_reason="length", stats=ev.Stats(2.0, 3), attempts=1)
@@ -77,7 +77,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 def test_the_output_is_the_content_byte_for_byte(desk: Desk, tmp_path: Path) -> None:
     text = "é日😀\x1b[31m\r\n\x00\u2028"
-    drive(arrivals(ev.Metadata(), ev.Content(text), ev.Content(text), DONE), desk.sink())
+    drive(each(ev.Metadata(), ev.Content(text), ev.Content(text), DONE), desk.sink())
     assert (tmp_path / "output").read_bytes() == (text * 2).encode()
     assert desk.notes == ""
 
@@ -100,7 +100,7 @@ def test_close_writes_nothing_again(desk: Desk) -> None:
 
 
 def test_half_a_character_is_written_as_a_replacement(desk: Desk) -> None:
-    drive(arrivals(ev.Content("a\ud83d")), desk.sink())
+    drive(each(ev.Content("a\ud83d")), desk.sink())
     assert desk.output.startswith("a")
     assert len(desk.output) == 2
 
@@ -116,7 +116,7 @@ NOTED: list[Any] = [
 
 @pytest.mark.parametrize(("events", "notes"), NOTED)
 def test_notes_go_to_the_notes_only(desk: Desk, events: list[ev.Event], notes: str) -> None:
-    drive(arrivals(ev.Content("a"), *events), desk.sink())
+    drive(each(ev.Content("a"), *events), desk.sink())
     assert (desk.output, desk.notes) == ("a", notes)
 
 
@@ -147,7 +147,7 @@ COLOURED: list[Any] = [
 def test_each_kind_of_note_has_its_colour_where_colours_are_asked_for(
     desk: Desk, events: list[ev.Event], notes: str
 ) -> None:
-    drive(arrivals(ev.Content("a"), *events), desk.sink(stats=True, colours=NOTES["dark"]))
+    drive(each(ev.Content("a"), *events), desk.sink(stats=True, colours=NOTES["dark"]))
     assert (desk.output, desk.notes) == ("a", notes)
 
 
@@ -156,7 +156,7 @@ def test_sources_are_notes_at_the_end_and_images_are_left_to_others(
     desk: Desk, terminal: bool
 ) -> None:
     events = [ev.Citation("https://a.example/", number=1), ev.Image(data="AAAA"), ev.Content("b")]
-    drive(arrivals(ev.Content("a"), *events, LENGTH), desk.sink(terminal=terminal))
+    drive(each(ev.Content("a"), *events, LENGTH), desk.sink(terminal=terminal))
     assert desk.output == ("ab\n" if terminal else "ab")
     assert desk.notes == (
         "Sources:\n[1] https://a.example/\nthe answer stopped at the token limit\n"
@@ -164,7 +164,7 @@ def test_sources_are_notes_at_the_end_and_images_are_left_to_others(
 
 
 def test_a_colour_ends_whatever_the_note_says(desk: Desk) -> None:
-    drive(arrivals(ev.Warn("c", "\x1b[5m\nx")), desk.sink(colours=NOTES["dark"]))
+    drive(each(ev.Warn("c", "\x1b[5m\nx")), desk.sink(colours=NOTES["dark"]))
     assert desk.notes == "\x1b[33mwarning: ␛[5m\nx\x1b[0m\n"
 
 
@@ -176,26 +176,24 @@ def test_the_content_before_a_note_is_out_before_it() -> None:
 
 
 def test_the_figures_are_a_note_where_they_are_asked_for(desk: Desk) -> None:
-    drive(arrivals(ev.Content("a"), DONE), desk.sink(stats=True))
+    drive(each(ev.Content("a"), DONE), desk.sink(stats=True))
     assert (desk.output, desk.notes) == ("a", "≈3 tokens · 2.0 s\n")
 
 
 def test_reasoning_goes_to_the_notes_where_it_is_asked_for(desk: Desk) -> None:
     events = [ev.Reasoning("one "), ev.Reasoning("two"), ev.Content("a"), ev.Warn("c", "odd"), DONE]
-    drive(arrivals(*events), desk.sink(reasoning=True))
+    drive(each(*events), desk.sink(reasoning=True))
     assert (desk.output, desk.notes) == ("a", "one two\nwarning: odd\n")
 
 
 def test_notes_and_reasoning_are_cleaned_of_control_characters(desk: Desk) -> None:
     events = [ev.Reasoning("\x1b]52;c;x\x07"), ev.Warn("c", "\x1b[2J\x9b"), DONE]
-    drive(arrivals(*events), desk.sink(reasoning=True))
+    drive(each(*events), desk.sink(reasoning=True))
     assert not set(desk.notes) & {"\x1b", "\x07", "\x9b"}
 
 
 def test_a_terminal_gets_no_control_characters(desk: Desk) -> None:
-    drive(
-        arrivals(ev.Content("a\x1b"), ev.Content("]52;c;x\x07\x9b"), DONE), desk.sink(terminal=True)
-    )
+    drive(each(ev.Content("a\x1b"), ev.Content("]52;c;x\x07\x9b"), DONE), desk.sink(terminal=True))
     assert not set(desk.output) & {"\x1b", "\x07", "\x9b"}
     assert desk.output.startswith("a")
 
@@ -215,12 +213,12 @@ def test_a_terminal_gets_no_control_characters(desk: Desk) -> None:
 def test_the_last_line_on_a_terminal_is_ended_once(
     desk: Desk, deltas: list[str], shown: str, end: ev.Event
 ) -> None:
-    drive(arrivals(*map(ev.Content, deltas), end), desk.sink(terminal=True))
+    drive(each(*map(ev.Content, deltas), end), desk.sink(terminal=True))
     assert desk.output == shown
 
 
 def test_a_file_gets_no_line_end_that_the_model_did_not_write(desk: Desk) -> None:
-    drive(arrivals(ev.Content("a"), ERROR), desk.sink())
+    drive(each(ev.Content("a"), ERROR), desk.sink())
     assert desk.output == "a"
 
 
@@ -229,7 +227,7 @@ def test_a_note_on_a_terminal_begins_a_line_of_its_own(tmp_path: Path) -> None:
     screen = os.open(tmp_path / "screen", os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
         sink = PlainSink(Output(screen), Output(screen), terminal=True, reasoning=True, stats=False)
-        drive(arrivals(ev.Content("half"), ev.Warn("c", "odd"), ev.Content(" way"), DONE), sink)
+        drive(each(ev.Content("half"), ev.Warn("c", "odd"), ev.Content(" way"), DONE), sink)
     finally:
         os.close(screen)
     assert "warning: odd" in (tmp_path / "screen").read_text().splitlines()

@@ -111,9 +111,10 @@ def test_a_run_opens_before_anything_is_asked() -> None:
         yield Arrival([finish()])
 
     events = seal(new_run(), CancelToken())(source())
-    (first,) = next(events).events
+    opening = next(events)
+    (first,) = opening.events
     assert isinstance(first, Metadata)
-    assert (first.seq, asked) == (0, [])
+    assert (first.seq, opening.connected, asked) == (0, False, [])
 
 
 def test_each_run_has_an_id_of_its_own_and_a_start_in_utc() -> None:

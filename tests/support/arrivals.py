@@ -33,6 +33,3 @@ def events_of(arrivals: Iterable[Arrival]) -> list[Event]:
 
 def heartbeats(arrivals: Iterable[Arrival]) -> list[Arrival]:
     return [arrival for arrival in arrivals if not arrival.events]
-
-
-arrivals = each

@@ -169,7 +169,7 @@ MUTANTS = (
     Mutant(
         "a server may ask for any wait",
         "recovery/policy.py",
-        "and (error.retry_after is None or error.retry_after <= CEILING)",
+        "and (error.retry_after is None or error.retry_after <= MAX_WAIT_SECONDS)",
         "",
         ("recovery/test_policy.py",),
     ),
@@ -273,10 +273,10 @@ MUTANTS = (
     ),
     Mutant(
         "a restart keeps the usage of what it dropped",
-        "stages/seal.py",
-        "self._first, self._usage = None, None",
-        "self._first = None",
-        ("stages/test_seal.py",),
+        "transcript.py",
+        "self._before, self._now = self._floor, None",
+        "self._before = self._floor",
+        ("stages/test_seal.py", "test_transcript.py"),
     ),
     Mutant(
         "the gap of dropped text tells only its last piece",

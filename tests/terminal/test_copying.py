@@ -27,7 +27,7 @@ from chatstream import events as ev
 from chatstream.errors import UsageError
 from chatstream.flow import Arrival, close, events_in
 from chatstream.terminal.copying import SURE_BYTES, Copying
-from tests.support.arrivals import arrivals
+from tests.support.arrivals import each
 from tests.support.real import install
 from tests.support.screen import Screen
 from tests.support.unavailable import skip_unavailable
@@ -41,7 +41,7 @@ NOT_WHOLE = "careful: the answer is incomplete"
 
 def given(copying: Copying, *events: ev.Event) -> Copying:
     """Once these events have passed through its stage."""
-    assert list(events_in(copying.stage(arrivals(*events)))) == list(events)
+    assert list(events_in(copying.stage(each(*events)))) == list(events)
     return copying
 
 

@@ -36,7 +36,7 @@ from chatstream.terminal.present import (
     show,
 )
 from tests.support.answers import ending, frames, headers
-from tests.support.arrivals import arrivals
+from tests.support.arrivals import each
 from tests.support.client import COMMAND, LIMIT, Running, run, server_flags
 from tests.support.loopback import Reply, Script
 from tests.support.runs import run_id, write_run
@@ -167,7 +167,7 @@ class Sink:
 
 def source(closed: list[bool], *parts: ev.Event | Arrival) -> Iterator[Arrival]:
     try:
-        yield from arrivals(*parts)
+        yield from each(*parts)
     finally:
         closed.append(True)
 
@@ -281,7 +281,7 @@ def test_a_copy_that_failed_is_a_failure_of_a_run_that_was_none(
 ) -> None:
     done: list[str] = []
     got = present(
-        arrivals(ev.Content("text"), last),
+        each(ev.Content("text"), last),
         Settings(),
         CancelToken(),
         as_json=False,
@@ -300,7 +300,7 @@ def test_who_stopped_an_answer_is_not_called(capfd: pytest.CaptureFixture[str]) 
         if cancelled:
             token.cancel(Cancelled("stopped"))
         settings = Settings(notify="bell")
-        present(arrivals(DONE), settings, token, as_json=False, plain=True, copying=None)
+        present(each(DONE), settings, token, as_json=False, plain=True, copying=None)
         assert capfd.readouterr().out == ("" if cancelled else "\a")
 
 
