@@ -8,6 +8,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -305,6 +306,30 @@ def test_who_stopped_an_answer_is_not_called(capfd: pytest.CaptureFixture[str]) 
 
 
 # ---- real processes
+
+START = """
+import atexit, gc, http.client, sys
+from chatstream.__main__ import run
+usual, told, file = gc.get_threshold(), [], sys.argv.pop()
+send = http.client.HTTPConnection.send
+def noted(self, data):
+    told[:] = told or ["chatstream.sinks.live" in sys.modules, gc.get_threshold() == usual]
+    send(self, data)
+http.client.HTTPConnection.send = noted
+atexit.register(lambda: open(file, "w").write(f"{told} {gc.get_threshold() == usual}"))
+run()
+"""
+
+
+def test_the_screen_is_made_and_the_collector_back_once_the_request_is_sent(
+    tmp_path: Path,
+) -> None:
+    with Script(served("text")) as server:
+        arguments = ["ask", *server_flags("ollama", server.url), "hi", str(tmp_path / "told")]
+        status, screen, _ = on_terminal(arguments, command=[sys.executable, "-c", START])
+    assert (status, screen.text()[0]) == (0, "text")
+    assert (tmp_path / "told").read_text() == "[False, False] True"
+
 
 LOUD = {"FORCE_COLOR": "1", "COLUMNS": "20", "CI": "true", "GITHUB_ACTIONS": "true"}
 LONG = "# A *heading*\n\n" + "word " * 40 + "\n\n```py\nx = 1\n```\n\x1b[31m"
