@@ -398,6 +398,8 @@ def test_a_conversation_of_the_previous_version_is_continued(left: str) -> None:
         assert go_on("Who made them?", "--at", last, *there).status == 0
         assert [role for role, _ in sent(server)] == ["user", "assistant", "user"]
     assert len(shown()) == 4
+    continued = lines("history", "search", "--json", "live")[0]["run"]
+    assert shown(continued) == [*before, question, ("assistant", "Up to 15 years.")]
 
 
 def test_what_is_removed_is_the_whole_conversation() -> None:

@@ -142,7 +142,10 @@ def show_conversation(
 
 
 def show_tree(history: History, run: str | None, *, as_json: bool) -> None:
-    """The turns of the conversation that a run belongs to, a line each, and its branches."""
+    """The turns of the conversation that a run belongs to, a line each, and its branches.
+
+    A terminal shows how each turn ended and its question; the id already has the time.
+    """
     tree = history.tree(history.run(run))
     if as_json:
         _write_json([tree])
@@ -152,16 +155,16 @@ def show_tree(history: History, run: str | None, *, as_json: bool) -> None:
     runs = [turn.runs[-1] for turn in tree.turns]
     ids = sorted(runs, key=lambda it: it.id, reverse=True)
     short = dict(zip((it.id for it in ids), short_ids(ids), strict=True))
-    _write_table(
-        (
-            line + (short[it.id] if _on_terminal() else it.id),
-            local_time(it.started_at),
-            who(it),
-            outcome(it),
-            first_line(it.question),
+    lines = zip(graph(tree), runs, strict=True)
+    if _on_terminal():
+        _write_table(
+            (line + short[it.id], outcome(it), first_line(it.question)) for line, it in lines
         )
-        for line, it in zip(graph(tree), runs, strict=True)
-    )
+    else:
+        _write_table(
+            (line + it.id, local_time(it.started_at), who(it), outcome(it), first_line(it.question))
+            for line, it in lines
+        )
 
 
 def search(history: History, words: Sequence[str], limit: int, *, as_json: bool) -> None:

@@ -349,10 +349,12 @@ def test_the_tree_of_a_conversation_is_drawn(folder: Path) -> None:
     assert run_here(["history", "tree"]).stdout.decode().count("\n") == 1
     tree = json.loads(run_here(["history", "tree", "--json", run_id(1)]).stdout)
     assert (tree["name"], tree["head"], len(tree["turns"])) == ("colours", run_id(3), 3)
-    status, screen, _ = on_terminal(["history", "tree", run_id(1)], columns=60)
+    status, screen, _ = on_terminal(["history", "tree", run_id(1)], columns=40)
     assert status == 0
-    assert [line.split()[1] for line in screen.text()[1:]] == [
-        *(run_id(1)[:15], run_id(2)[:15], run_id(3)[:15]),
+    assert [line.split()[1:] for line in screen.text()[1:]] == [
+        [run_id(1)[:15], "complete", "sky?"],
+        [run_id(2)[:15], "complete", "evening?"],
+        [run_id(3)[:15], "complete", "night?"],
     ]
     assert run_here(["history", "tree", "2027"]).status == 2
 
