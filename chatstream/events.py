@@ -332,6 +332,13 @@ TYPES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(AnyEvent)
 """The values of `type` that this version knows."""
 
 
+def voids(event: Event) -> bool:
+    """Whether what came of the answer before this event is void: it starts over."""
+    return (isinstance(event, Retry) and event.action == "reset") or (
+        isinstance(event, Metadata) and event.restart
+    )
+
+
 def new_run() -> Metadata:
     """What opens a run: its id and its wall-clock start."""
     now = datetime.now(UTC)

@@ -1,15 +1,15 @@
 """The shapes of the pipeline, and the two verbs that join and run them.
 
-    Open    opens a source of events; may be called again, for another attempt
-    Stage   a filter over passing events; never re-opens anything
-    Sink    shows, prints, stores or relays events
+    Open    opens a source; may be called again, for another attempt
+    Stage   a filter over passing arrivals; never re-opens anything
+    Sink    shows, prints, stores or relays arrivals
 
-Five signals travel with the events inside the pipeline and never leave it:
+The unit is the arrival: the events that one read brought. It is written down and shown as one, and
+nothing more is in hand behind it. An empty one is a heartbeat, which comes several times a second
+while nothing else does: limits are checked, spinners turn.
 
-    Pulse   the reader has handed over all it holds and is about to wait, or has waited a
-            moment: sinks flush, limits are checked, spinners turn
-    Burst   the contents of one read, as if each came by itself: where tokens come faster than
-            they are taken, a layer costs one step for all of them
+Three signals travel among the events inside the pipeline and never leave it:
+
     Finish  the protocol's own end mark was seen; the last stage makes `done` of it
     Key     the user pressed a key while the answer is written; for a screen
     Told    a line for the user that is no part of the run; for a screen
@@ -20,25 +20,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
 
+import msgspec
+
 from chatstream.cancel import CancelToken
 from chatstream.events import Content, Event, FinishReason, ServerTimes
 from chatstream.messages import ChatRequest
 
-Open = Callable[[ChatRequest, CancelToken], Iterator[Event]]
-Stage = Callable[[Iterator[Event]], Iterator[Event]]
 
+class Arrival(msgspec.Struct, gc=False):
+    """What came at `t` (-1.0: now). The receiver may change it.
 
-class Pulse(Event):
-    """Signal: nothing more is in hand. `alive`: a keep-alive came since the last one."""
+    `connected`: the request is on the wire. `alive`: a keep-alive came with it. `stream`: the
+    label of its run, where several are read as one.
+    """
 
+    events: list[Event] = []
+    t: float = -1.0
     connected: bool = True
     alive: bool = False
+    stream: str | None = None
 
 
-class Burst(Event):
-    """Signal: these pieces of the answer came with one read."""
-
-    contents: list[Content]
+Open = Callable[[ChatRequest, CancelToken], Iterator[Arrival]]
+Stage = Callable[[Iterator[Arrival]], Iterator[Arrival]]
 
 
 class Finish(Event):
@@ -49,6 +53,9 @@ class Finish(Event):
     server: ServerTimes | None = None
 
 
+Pressed = Literal["pause", "go_on", "reasoning", "typing", "suspend", "continue"]
+
+
 class Key(Event):
     """Signal: the user pressed a key (or Ctrl+Z) on the terminal; only put in front of a screen.
 
@@ -57,7 +64,7 @@ class Key(Event):
     key will come before "continue".
     """
 
-    pressed: Literal["pause", "go_on", "reasoning", "typing", "suspend", "continue"]
+    pressed: Pressed
 
 
 class Told(Event):
@@ -67,69 +74,51 @@ class Told(Event):
 
 
 class Sink(Protocol):
-    """Takes the events of one run."""
+    """Takes the arrivals of one run."""
 
-    def write(self, event: Event) -> None:
-        """Take one event; it may be held until `flush`."""
-
-    def flush(self) -> None:
-        """Nothing more is in hand: show what is held. Also called while nothing comes."""
+    def write(self, arrival: Arrival) -> None:
+        """Show what came; an empty one says that time has passed."""
 
     def close(self) -> None:
         """Show what is held and let go of everything. Idempotent."""
 
 
-def pipe(events: Iterator[Event], *stages: Stage) -> Iterator[Event]:
-    """The events after all stages, the first stage nearest to the source."""
+def pipe(arrivals: Iterator[Arrival], *stages: Stage) -> Iterator[Arrival]:
+    """The arrivals after all stages, the first stage nearest to the source."""
     for stage in stages:
-        events = stage(events)
-    return events
+        arrivals = stage(arrivals)
+    return arrivals
 
 
-def drive(events: Iterator[Event], sink: Sink) -> None:
-    """Pull every event into the sink and close both, whatever happens."""
-    write = sink.write
+def drive(arrivals: Iterator[Arrival], sink: Sink) -> None:
+    """Pull every arrival into the sink and close both, whatever happens."""
     try:
-        for event in events:
-            if type(event) is Pulse:
-                sink.flush()
-            elif type(event) is Burst:
-                for content in event.contents:
-                    write(content)
-            else:
-                write(event)
+        for arrival in arrivals:
+            sink.write(arrival)
     finally:
         try:
             sink.close()
         finally:
-            close(events)
+            close(arrivals)
 
 
-def singly(events: Iterator[Event]) -> Iterator[Event]:
-    """A stage: each content by itself, for whoever looks at every one."""
-    try:
-        for event in events:
-            if type(event) is Burst:
-                yield from event.contents
-            else:
-                yield event
-    finally:
-        close(events)
-
-
-def without_signals(events: Iterator[Event]) -> Iterator[Event]:
+def events_in(arrivals: Iterator[Arrival]) -> Iterator[Event]:
     """The events as they leave the pipeline."""
-    each = singly(events)
     try:
-        for event in each:
-            if type(event) is not Pulse and type(event) is not Key:
-                yield event
+        for arrival in arrivals:
+            yield from arrival.events
     finally:
-        close(each)
+        close(arrivals)
 
 
-def close(events: Iterator[Event]) -> None:
+def only_content(events: list[Event]) -> str:
+    """The text of events that are nothing but pieces of the answer, as most are; else ""."""
+    deltas = [event.delta for event in events if type(event) is Content]
+    return "".join(deltas) if len(deltas) == len(events) else ""
+
+
+def close(source: Iterator[object]) -> None:
     """Close a source that is not read to its end, so that it lets go of its socket."""
-    closer = getattr(events, "close", None)
+    closer = getattr(source, "close", None)
     if closer is not None:
         closer()

@@ -9,10 +9,10 @@
 3. The consumer takes from the queues in turn, a sixteenth of the bounds at most from each, so that
    a fast source does not starve the others. It waits only while all of them are empty, so that a
    slow source does not hold up the others.
-4. A pulse counts nothing. It says that nothing more is in hand, which is not true while something
-   waits behind it: those in a queue join, with the arrivals around them.
+4. Arrivals that wait in a queue join, up to such a sixteenth. A heartbeat counts nothing, and
+   always joins the arrivals around it.
 5. When the consumer is closed, each source is closed by the thread that runs it, and the consumer
-   waits for that: for a moment, as a source pulses at least every 0.1 s.
+   waits for that: for a moment, as something comes from a source every 0.1 s at least.
 
 No two threads wait for each other: the consumer waits only while every queue is empty, a reader
 only while its own is not below half, and an empty queue always is.
@@ -35,7 +35,7 @@ from chatstream.events import (
     ToolCallDelta,
     ToolOutput,
 )
-from chatstream.flow import Burst, Pulse, close
+from chatstream.flow import Arrival, close
 
 log = logging.getLogger(__name__)
 
@@ -63,22 +63,14 @@ class Pressure:
         self.peak_bytes = 0  # the most that was held
 
 
-class Parcel:
-    """What is taken at once: events, then the pulse after them."""
+class Parcel(Arrival):
+    """Arrivals that joined: what is taken at once."""
 
-    __slots__ = ("events", "pulse", "size")
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.pulse: Pulse | None = None
-        self.size = 0  # bytes
-
-    def contents(self) -> list[Event]:
-        """The events as the consumer sees them."""
-        return self.events
+    connected: bool = False
+    size: int = 0  # bytes
 
     def add(self, event: Event) -> None:
-        """Add an event, but no pulse."""
+        """Add one event."""
         self.events.append(event)
         self.size += _size(event)
 
@@ -86,19 +78,14 @@ class Parcel:
         """Take over what follows."""
         self.events += newer.events
         self.size += newer.size
-        self.join_pulse(newer.pulse)
+        self.heed(newer)
 
-    def join_pulse(self, newer: Pulse | None) -> None:
-        """One pulse that says what either of them says."""
-        older = self.pulse
-        if older is not None and newer is not None:
-            newer = Pulse(
-                t=newer.t,
-                stream=newer.stream,
-                connected=older.connected or newer.connected,
-                alive=older.alive or newer.alive,
-            )
-        self.pulse = newer or older
+    def heed(self, newer: Arrival) -> None:
+        """What either of the two says besides its events, this one says too."""
+        self.t = newer.t
+        self.connected = self.connected or newer.connected
+        self.alive = self.alive or newer.alive
+        self.stream = newer.stream
 
 
 class Consumer:
@@ -108,8 +95,8 @@ class Consumer:
         self.lock = threading.Lock()
         self.ready = threading.Condition(self.lock)  # something to take, or the end of a source
 
-    def take(self, readers: Sequence[ReadAhead]) -> Iterator[Event]:
-        """The events of all readers, which start with the first that is asked for.
+    def take(self, readers: Sequence[ReadAhead]) -> Iterator[Arrival]:
+        """What all readers have read; they start with the first that is asked for.
 
         When all have ended, a failure of a source is raised; of several, the first in the order
         of the readers, with a note of each other one.
@@ -119,9 +106,7 @@ class Consumer:
             for reader in readers:
                 reader.start()
             while (parcel := self._next(turns)) is not None:
-                yield from parcel.contents()
-                if parcel.pulse is not None:
-                    yield parcel.pulse
+                yield parcel
         finally:
             with self.lock:
                 for reader in readers:
@@ -139,7 +124,7 @@ class Consumer:
         program calls `CancelToken.cancel`, which needs no lock of ours and waits for nothing, so
         it returns, and we go on to release the lock. A signal that comes in the instant before
         the wait, or that the kernel gives to a reader's thread, interrupts nothing; its handler
-        runs when the wait ends. That is at the next pulse of a source, 0.1 s later at most: its
+        runs when the wait ends. That is at the next arrival from a source, 0.1 s later at most: its
         reader hands it over, or sees that it has to end, as it is not paused in either wait.
         """
         with self.lock:
@@ -161,7 +146,7 @@ class ReadAhead:
 
     def __init__(
         self,
-        source: Iterator[Event],
+        source: Iterator[Arrival],
         consumer: Consumer,
         *,
         most_events: int,
@@ -210,34 +195,36 @@ class ReadAhead:
             log.debug("the source of %s failed", self.name, exc_info=True)
             self.failure = error
         with self._lock:
-            self._put()
+            if self._gathered.events:
+                self._put()
             self.ended = True
             self._ready.notify()
 
     def _gather(self) -> None:
         most_events, most_bytes = self._part_events, self._part_bytes
-        for event in self._source:
-            parcel = self._gathered
-            if type(event) is Content or type(event) is Reasoning:
-                # Every token comes along here: `add`, without its calls.
-                text = event.delta
-                parcel.events.append(event)
-                parcel.size += OVERHEAD_BYTES + (len(text) if text.isascii() else _utf8(text))
-            elif type(event) is Pulse:
-                parcel.pulse = event
-                if not self._hand_over():
+        for arrival in self._source:
+            for event in arrival.events:
+                parcel = self._gathered
+                if type(event) is Content or type(event) is Reasoning:
+                    # Every token comes along here: `add`, without its calls.
+                    text = event.delta
+                    parcel.events.append(event)
+                    parcel.size += OVERHEAD_BYTES + (len(text) if text.isascii() else _utf8(text))
+                else:
+                    parcel.add(event)
+                    if isinstance(event, Terminal):
+                        parcel.heed(arrival)
+                        break  # the end follows, and takes it along; nothing more needs room
+                is_part = parcel.size >= most_bytes or len(parcel.events) >= most_events
+                if is_part and not self._hand_over(arrival):
                     return
-                continue
             else:
-                parcel.add(event)
-                if isinstance(event, Terminal):
-                    continue  # the end follows, and takes it along; nothing more needs room
-            is_part = parcel.size >= most_bytes or len(parcel.events) >= most_events
-            if is_part and not self._hand_over():
-                return
+                if not self._hand_over(arrival):
+                    return
 
-    def _hand_over(self) -> bool:
+    def _hand_over(self, arrival: Arrival) -> bool:
         """Put what was gathered into the queue. False: nothing is taken any more."""
+        self._gathered.heed(arrival)
         with self._lock:
             self._put()
             self._ready.notify()
@@ -256,7 +243,7 @@ class ReadAhead:
         self._pressure.peak_bytes = max(self._pressure.peak_bytes, self._bytes)
 
     def _may_join(self, last: Parcel, parcel: Parcel) -> bool:
-        """Whether both fit into one part; a pulse alone always joins, and is always joined."""
+        """Whether both fit into one part; a heartbeat always joins, and is always joined."""
         if not (last.events and parcel.events):
             return True
         return (
@@ -333,8 +320,6 @@ def _size(event: Event) -> int:
     """The bytes of an event: its text in UTF-8, and what every event takes."""
     if isinstance(event, _DELTAS):
         return OVERHEAD_BYTES + _utf8(event.delta)
-    if isinstance(event, Burst):
-        return OVERHEAD_BYTES + sum(map(_size, event.contents))
     if isinstance(event, Image):
         return OVERHEAD_BYTES + len(event.data or "")
     return OVERHEAD_BYTES + (_utf8(event.arguments) if isinstance(event, ToolCall) else 0)

@@ -3,8 +3,8 @@
 1. The parts of a message stand in the order they came. A call stands where its arguments began.
 2. A round of tools is settled by its results: an assistant's message with the calls, a message of
    the tools with the results in the order of the calls. What follows is the next message.
-3. `metadata` with `restart`, and `retry` with the action `reset`, drop what came since the last
-   settled round; nothing else drops anything.
+3. An event that `voids` what came before drops what came since the last settled round; nothing
+   else drops anything.
 4. A response begins with `metadata`. Its last `usage` holds, and those of all responses add up.
 5. What a server gave with a part is kept with the name of the server. An answer that was continued
    by another response keeps nothing of it with its reasoning: it fits neither of the two any more.
@@ -58,7 +58,7 @@ class UsageSum:
         match event:
             case ev.Usage():
                 self._now = event
-            case ev.Metadata(restart=True) | ev.Retry(action="reset"):
+            case _ if ev.voids(event):
                 self._before, self._now = self._floor, None
             case ev.Metadata():
                 self._before, self._now = self.total, None
@@ -130,7 +130,7 @@ class Transcript:
                 self._results[call_id] = ToolResult(call_id, name, error, is_error=True)
             case ev.Done() | ev.Error():
                 self.terminal = event
-            case ev.Metadata(restart=True) | ev.Retry(action="reset"):
+            case _ if ev.voids(event):
                 self._settle()
                 self._begin()
             case ev.Metadata():

@@ -57,13 +57,13 @@ MERGED = """\
 from chatstream.engine.client import Client
 from chatstream.engine.place import START
 from chatstream.events import encode
-from chatstream.flow import without_signals
+from chatstream.flow import events_in
 from chatstream.merge import merge
 
 url, spec, runs = sys.argv[1:]
 client = Client(provider="ollama", base_url=url, model=spec)
 each = [client.run_at(START, "hi", {}, None, None) for _ in range(int(runs))]
-events = without_signals(merge({str(number): run.arrivals for number, run in enumerate(each)}))
+events = events_in(merge({str(number): run.arrivals for number, run in enumerate(each)}))
 print(encode(next(events)).decode(), flush=True)
 sys.stdin.read()
 for event in events:

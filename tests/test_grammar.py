@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from chatstream import events as ev
-from chatstream.flow import Finish, Pulse
+from chatstream.flow import Finish, Key
 from chatstream.grammar import TABLE, GrammarError, check
 
 OPENING: dict[str, Any] = {"version": 1, "run": "r", "started_at": "2026-01-01T00:00:00Z"}
@@ -69,7 +69,7 @@ ILLEGAL: list[Any] = [
     pytest.param([opening(), error(), ev.Content("a")], "'content' cannot", id="after-the-end"),
     pytest.param([opening(), done(), ev.Warn("c", "m")], "'warning' cannot", id="late-warning"),
     pytest.param([opening(), ev.ToolStart("i", "n"), done()], "'tool_start'", id="tool-uncalled"),
-    pytest.param([opening(), Pulse(), done()], "'Pulse' cannot come", id="pulse"),
+    pytest.param([opening(), Key(pressed="pause"), done()], "'Key' cannot come", id="key"),
     pytest.param([opening(), Finish(reason="stop"), done()], "'Finish' cannot", id="finish"),
 ]  # fmt: skip
 

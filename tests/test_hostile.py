@@ -15,6 +15,7 @@ import pyte
 import pytest
 
 from chatstream import events as ev
+from chatstream.flow import Arrival
 from chatstream.sinks.escape import clean
 from chatstream.sinks.live import LiveSink
 from tests.support.sampling import sampled
@@ -182,8 +183,7 @@ def run(events: Iterable[ev.Event]) -> Terminal:
     sink = LiveSink(console_on(terminal), reasoning="show", stats=True, clock=lambda: now)
     for event in events:
         now += 1.0
-        sink.write(event)
-        sink.flush()
+        sink.write(Arrival([event]))
     sink.close()
     return terminal
 

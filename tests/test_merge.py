@@ -15,13 +15,14 @@ from chatstream.cancel import CancelToken
 from chatstream.engine.client import Client
 from chatstream.errors import Cancelled
 from chatstream.events import Content, Done, Error, Event, Stats, encode
-from chatstream.flow import Burst, Pulse, drive, without_signals
+from chatstream.flow import Arrival, drive, events_in
 from chatstream.merge import merge
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import journals, read
 from tests.support.answers import frames
+from tests.support.arrivals import each, events_of
 from tests.support.loopback import NDJSON, Reply, Script
-from tests.support.readers import close_in_time, no_pulses, until
+from tests.support.readers import close_in_time, until
 
 LABELS = ["a", "b", "c", "d"]
 
@@ -50,34 +51,32 @@ class Source:
         self.failed = False
         self._plan = plan
 
-    def events(self) -> Iterator[Event]:
+    def arrivals(self) -> Iterator[Arrival]:
         self.threads.append(threading.current_thread())
         try:
-            for event in self._made():
-                self.told.append(event)
-                yield event
-                if self.token.cancelled and type(event) is Pulse:
+            for arrival in self._made():
+                self.told += arrival.events
+                yield arrival
+                if self.token.cancelled:
                     self.told.append(cut := Error("cancelled", "m", False, True))
-                    yield cut
+                    yield Arrival([cut])
                     return
         finally:
             self.threads.append(threading.current_thread())
             self.closed += 1
 
-    def _made(self) -> Iterator[Event]:
+    def _made(self) -> Iterator[Arrival]:
         number = 0
         for size in islice(cycle(self._plan.sizes), self._plan.reads):
-            pieces = [Content(f"{number + n}") for n in range(size)]
+            yield Arrival([Content(f"{number + n}") for n in range(size)])
             number += size
-            yield from pieces if size < 3 else [Burst(pieces)]
-            yield Pulse()
         if self._plan.ends == "fails":
             self.failed = True
             raise Failure
         while self.waits:
             self.token.sleep(0.001)
-            yield Pulse()
-        yield Done(finish_reason="stop", stats=Stats(duration=0.0, chunks=0), attempts=1)
+            yield Arrival()
+        yield Arrival([Done(finish_reason="stop", stats=Stats(duration=0.0, chunks=0), attempts=1)])
 
 
 def of_stream(label: str, events: list[Event]) -> list[Event]:
@@ -85,8 +84,8 @@ def of_stream(label: str, events: list[Event]) -> list[Event]:
 
 
 def unlabelled(events: list[Event]) -> list[Event]:
-    """The events of one stream as its source told them: without pulses, each piece by itself."""
-    return [replace(event, stream=None) for event in without_signals(iter(events))]
+    """The events of one stream as its source told them."""
+    return [replace(event, stream=None) for event in events]
 
 
 PLANS = st.lists(
@@ -109,13 +108,13 @@ def test_every_stream_is_whole_and_in_order_whatever_becomes_of_the_others(
     """Some are cancelled after so many events; the reader may leave. Who waits is stopped."""
     before = set(threading.enumerate())
     sources = {label: Source(plan) for label, plan in zip(LABELS, plans, strict=False)}
-    each = {label: it.events() for label, it in sources.items()}  # kept: no refcount closes them
-    events = merge(each, limit)
+    runs = {label: it.arrivals() for label, it in sources.items()}  # kept: no refcount closes them
+    arrivals = merge(runs, limit)
     taken: list[Event] = []
 
     def act() -> bool:
         """Cancel whose time has come. True: it is the reader's time to leave."""
-        count = len(no_pulses(taken))
+        count = len(taken)
         due = [LABELS[which] for at, which in cancels if at == count]
         if all(it.closed or it.waits for it in sources.values()):
             due = LABELS  # nothing else comes any more
@@ -126,16 +125,18 @@ def test_every_stream_is_whole_and_in_order_whatever_becomes_of_the_others(
 
     failed, left = False, act()
     try:
-        while not left and (event := next(events, None)) is not None:
-            taken.append(event)
-            left = act()
+        while not left and (arrival := next(arrivals, None)) is not None:
+            for event in arrival.events:
+                assert event.stream == arrival.stream
+                taken.append(event)
+                left = left or act()
     except Failure:
         failed = True
-    close_in_time(events)
+    close_in_time(arrivals)
 
     assert set(threading.enumerate()) == before
     for label, it in sources.items():
-        got, told = unlabelled(of_stream(label, taken)), unlabelled(it.told)
+        got, told = unlabelled(of_stream(label, taken)), it.told
         assert got == (told if not left else told[: len(got)])
         assert it.closed == (1 if it.threads else 0)
         assert threading.current_thread() not in it.threads
@@ -147,53 +148,56 @@ def test_every_stream_is_whole_and_in_order_whatever_becomes_of_the_others(
 
 def test_a_label_is_put_on_copies() -> None:
     """A run may have other watchers, which know nothing of its label."""
-    content, burst = Content("a"), Burst([Content("b")])
-    taken = list(merge({"x": iter([content, burst, Pulse()])}))
-    labelled = [Content("a", stream="x"), Burst([Content("b", stream="x")], stream="x")]
-    assert taken == [*labelled, Pulse(stream="x")]
-    assert (content, burst) == (Content("a"), Burst([Content("b")]))
+    first, second = Content("a"), Content("b")
+    taken = events_of(merge({"x": iter([Arrival([first, second])])}))
+    assert taken == [Content("a", stream="x"), Content("b", stream="x")]
+    assert (first, second) == (Content("a"), Content("b"))
+
+
+def test_an_arrival_carries_the_label_of_its_source_and_so_does_a_heartbeat() -> None:
+    sources = {"x": iter([Arrival([Content("a")], 1.0)]), "y": iter([Arrival(t=2.0, alive=True)])}
+    taken = {(it.stream, len(it.events), it.t, it.alive) for it in merge(sources)}
+    assert taken == {("x", 1, 1.0, False), ("y", 0, 2.0, True)}
 
 
 def test_the_events_of_one_run_can_be_told_from_those_of_another_in_json() -> None:
-    (event,) = merge({"qwen3:4b": iter([Content("a", seq=1, t=0.5)])})
+    (event,) = events_of(merge({"qwen3:4b": each(Content("a", seq=1, t=0.5))}))
     assert encode(event) == b'{"type":"content","delta":"a","seq":1,"t":0.5,"stream":"qwen3:4b"}'
 
 
-def test_merged_events_can_be_driven_into_a_sink() -> None:
+def test_merged_runs_can_be_driven_into_a_sink() -> None:
     class Lines:
         def __init__(self) -> None:
             self.text: dict[str | None, str] = {}
             self.is_closed = False
 
-        def write(self, event: Event) -> None:
-            assert isinstance(event, Content)
-            self.text[event.stream] = self.text.get(event.stream, "") + event.delta
-
-        def flush(self) -> None:
-            """Nothing is held."""
+        def write(self, arrival: Arrival) -> None:
+            for event in arrival.events:
+                assert isinstance(event, Content)
+                self.text[event.stream] = self.text.get(event.stream, "") + event.delta
 
         def close(self) -> None:
             self.is_closed = True
 
     sink = Lines()
-    drive(merge({label: iter([Burst([Content(label)] * 3)]) for label in "ab"}), sink)
+    drive(merge({label: iter([Arrival([Content(label)] * 3)]) for label in "ab"}), sink)
     assert (sink.text, sink.is_closed) == ({"a": "aaa", "b": "bbb"}, True)
 
 
 def test_a_cancelled_run_ends_with_its_own_event_and_the_others_are_whole() -> None:
     stopped, begun = Source(Planned(1, [1], "waits")), threading.Event()
 
-    def other() -> Iterator[Event]:
+    def other() -> Iterator[Arrival]:
         until(begun)
-        yield from (Content(str(n)) for n in range(1000))
+        yield from each(*(Content(str(n)) for n in range(1000)))
 
     taken: list[Event] = []
-    for event in merge({"stopped": stopped.events(), "other": other()}):
+    for event in events_in(merge({"stopped": stopped.arrivals(), "other": other()})):
         taken.append(event)
         if event.stream == "stopped" and not stopped.token.cancelled:
             stopped.token.cancel(Cancelled("the user has stopped it"))
             begun.set()
-    assert isinstance(no_pulses(of_stream("stopped", taken))[-1], Error)
+    assert isinstance(of_stream("stopped", taken)[-1], Error)
     texts = unlabelled(of_stream("other", taken))
     assert texts == [Content(str(n)) for n in range(1000)]
 
@@ -203,7 +207,7 @@ def test_closing_cancels_every_run_and_closes_its_connection() -> None:
     reply = Reply(body, headers=NDJSON, hold={len(body): threading.Event()})
     with Script(reply) as server:
         client = Client(provider="ollama", base_url=server.url, model="m")
-        events = without_signals(merge({label: client.run("hi").arrivals for label in LABELS}))
+        events = events_in(merge({label: client.run("hi").arrivals for label in LABELS}))
         begun: set[str | None] = set()
         for event in events:
             if isinstance(event, Content):

@@ -19,14 +19,15 @@ from chatstream.events import (
     ToolOutput,
     Usage,
 )
-from chatstream.flow import Burst, Pulse, close
+from chatstream.flow import Arrival, close, events_in
 from chatstream.readahead import OVERHEAD_BYTES, PARTS, Consumer, Pressure, ReadAhead
+from tests.support.arrivals import each, events_of
 from tests.support.readers import Closing, Step, Watched, close_in_time, numbered, source, until
 
 MOST = 256
 
 
-def taken(*sources: Iterator[Event], most_events: int = MOST) -> Iterator[Event]:
+def taken(*sources: Iterator[Arrival], most_events: int = MOST) -> Iterator[Arrival]:
     consumer = Consumer()
     return consumer.take(
         [
@@ -36,7 +37,6 @@ def taken(*sources: Iterator[Event], most_events: int = MOST) -> Iterator[Event]
     )
 
 
-BURST = Burst([Content("abc"), Content("é")])
 SIZES: list[Any] = [
     pytest.param(Content("abc"), 3, id="ascii"),
     pytest.param(Content("é汉🚀"), 2 + 3 + 4, id="utf-8"),
@@ -48,15 +48,14 @@ SIZES: list[Any] = [
     pytest.param(Image(data="AAAA"), 4, id="image"),
     pytest.param(Image(url="https://a.example/"), 0, id="image-elsewhere"),
     pytest.param(Usage(), 0, id="no-text"),
-    pytest.param(BURST, 2 * OVERHEAD_BYTES + 3 + 2, id="burst"),
 ]
 
 
 @pytest.mark.parametrize(("event", "size"), SIZES)
 def test_the_size_of_an_event_is_that_of_its_text_and_of_itself(event: Event, size: int) -> None:
     pressure, consumer = Pressure(), Consumer()
-    reader = ReadAhead(iter([event]), consumer, most_events=MOST, pressure=pressure)
-    assert list(consumer.take([reader])) == [event]
+    reader = ReadAhead(each(event), consumer, most_events=MOST, pressure=pressure)
+    assert events_of(consumer.take([reader])) == [event]
     assert pressure.peak_bytes == OVERHEAD_BYTES + size
 
 
@@ -68,27 +67,25 @@ def test_a_source_that_has_filled_its_queue_does_not_starve_another() -> None:
     """What the other one has read is taken within two turns."""
     consumer, pressure, is_read = Consumer(), Watched(), threading.Event()
 
-    def endless() -> Iterator[Event]:
+    def endless() -> Iterator[Arrival]:
         while True:
-            yield from numbered(1)
-            yield Pulse()
+            yield Arrival(numbered(1))
 
-    def late() -> Iterator[Event]:
+    def late() -> Iterator[Arrival]:
         until(pressure.paused)
-        yield Usage()
-        yield Pulse()
+        yield Arrival([Usage()])
         is_read.set()
 
-    events = consumer.take(
+    arrivals = consumer.take(
         [
             ReadAhead(endless(), consumer, most_events=MOST, pressure=pressure),
             ReadAhead(late(), consumer, most_events=MOST),
         ]
     )
-    next(events)
+    next(arrivals)
     until(is_read)
-    soon = [event for event in islice(events, 4 * MOST) if type(event) is not Pulse]
-    close_in_time(events)
+    soon = events_of(islice(arrivals, 4 * MOST))
+    close_in_time(arrivals)
     assert soon.index(Usage()) <= 2 * MOST // PARTS
 
 
@@ -96,7 +93,7 @@ def test_a_source_that_is_silent_does_not_hold_up_another() -> None:
     is_over = threading.Event()
     silent: list[Step] = [lambda: until(is_over), Usage()]
     got: list[Event] = []
-    for event in taken(source(*silent), source(*numbered(2000))):
+    for event in events_in(taken(source(*silent), source(*numbered(2000)))):
         got.append(event)
         if len(got) == 2000:
             is_over.set()
@@ -106,21 +103,21 @@ def test_a_source_that_is_silent_does_not_hold_up_another() -> None:
 def test_the_first_failure_is_raised_at_the_end_with_a_note_of_the_others() -> None:
     failed = threading.Event()
 
-    def failing() -> Iterator[Event]:
+    def failing() -> Iterator[Arrival]:
         try:
-            yield Content("a")
+            yield Arrival([Content("a")])
             raise ValueError("m")
         finally:
             failed.set()
 
-    def goes_on() -> Iterator[Event]:
+    def goes_on() -> Iterator[Arrival]:
         until(failed)
-        yield from numbered(1000)
+        yield from each(*numbered(1000))
 
-    events = taken(goes_on(), failing(), source(KeyError("k")))
+    arrivals = taken(goes_on(), failing(), source(KeyError("k")))
     got: list[Event] = []
     with pytest.raises(ValueError, match="m") as caught:
-        got.extend(events)
+        got.extend(events_in(arrivals))
     assert caught.value.__notes__ == ["reader 3 failed too: KeyError: 'k'"]
     assert sorted(str(event) for event in got) == sorted(
         str(event) for event in [Content("a"), *numbered(1000)]
@@ -128,7 +125,7 @@ def test_the_first_failure_is_raised_at_the_end_with_a_note_of_the_others() -> N
 
 
 def test_closing_stops_every_reader_and_waits_for_it() -> None:
-    sources = [Closing(*numbered(n), Pulse()) for n in (0, 1, 300)]
+    sources = [Closing(*numbered(n), Arrival()) for n in (0, 1, 300)]
     events = taken(*(it() for it in sources))
     next(events)
     close_in_time(events)

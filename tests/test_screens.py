@@ -15,6 +15,7 @@ from functools import cache
 import pytest
 
 from chatstream import events as ev
+from chatstream.flow import Arrival
 from chatstream.sinks.blocks import Blocks
 from chatstream.sinks.escape import clean
 from chatstream.sinks.lines import text_of
@@ -66,12 +67,11 @@ def shown(pieces: Iterator[str], width: int, height: int, pause: float) -> Shown
     scrolled_out = []
     for number, piece in enumerate(pieces):
         now += pause
-        sink.write(ev.Content(piece))
-        sink.flush()
+        sink.write(Arrival([ev.Content(piece)]))
         if number % 97 == 0:
             scrolled_out.append(screen.scrolled_out())
     scrolled_out.append(screen.scrolled_out())
-    sink.write(DONE)
+    sink.write(Arrival([DONE]))
     sink.close()
     assert not screen.cursor_hidden
     return Shown(screen.text(), scrolled_out)

@@ -28,19 +28,19 @@ FEEDER = """
 import json, select, sys
 from rich.console import Console
 from chatstream import events as ev
+from chatstream.flow import Arrival
 from chatstream.sinks.live import LiveSink
 
 sink = LiveSink(Console(), reasoning="hide", stats=False)
 with open(sys.argv[1], "rb", buffering=0) as commands:
     while True:
         while not select.select([commands], [], [], 0.01)[0]:
-            sink.flush()
+            sink.write(Arrival())
         line = commands.readline()
         if not line:
             break
-        sink.write(ev.Content(json.loads(line)))
-        sink.flush()
-sink.write(ev.Done(finish_reason="stop", stats=ev.Stats(1.0, 1), attempts=1))
+        sink.write(Arrival([ev.Content(json.loads(line))]))
+sink.write(Arrival([ev.Done(finish_reason="stop", stats=ev.Stats(1.0, 1), attempts=1)]))
 sink.close()
 """
 

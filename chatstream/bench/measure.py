@@ -38,7 +38,7 @@ from chatstream.events import (
     ToolCallDelta,
     Usage,
 )
-from chatstream.flow import Burst, Finish, close
+from chatstream.flow import Arrival, Finish, close
 from chatstream.timing import Receipt, Trace
 
 MIN_STALL_SECONDS = 0.250
@@ -66,41 +66,40 @@ class Taking:
         self.reasoned = False
         self._calls: dict[str, bool] = {}  # calls that come in pieces, and whether they are named
 
-    def raw(self, events: Iterator[Event]) -> Iterator[Event]:
-        """The events, unchanged."""
+    def raw(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+        """What comes, unchanged."""
         try:
-            for event in events:
-                self._take(event)
-                yield event
+            for arrival in arrivals:
+                for event in arrival.events:
+                    self._take(event, arrival.t)
+                yield arrival
         finally:
-            close(events)
+            close(arrivals)
 
-    def answer(self, events: Iterator[Event]) -> Iterator[Event]:
-        """The events, unchanged."""
+    def answer(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+        """What comes, unchanged."""
         try:
-            for event in events:
-                if type(event) is Reasoning:
-                    self.reasoned = True
-                elif self.answered is None and _is_answer(event):
-                    # What was held back as a possible tag has no time: it came with the last delta.
-                    self.answered = event.t if event.t >= 0 else self.deltas[-1][0]
-                yield event
+            for arrival in arrivals:
+                for event in arrival.events:
+                    if type(event) is Reasoning:
+                        self.reasoned = True
+                    elif self.answered is None and _is_answer(event):
+                        # What was held back as a possible tag came with the last delta.
+                        self.answered = arrival.t if event.t >= 0 else self.deltas[-1][0]
+                yield arrival
         finally:
-            close(events)
+            close(arrivals)
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: Event, t: float) -> None:
         if type(event) is Content or type(event) is Reasoning:
-            self._add(event.t, len(event.delta))
-        elif type(event) is Burst:
-            for content in event.contents:
-                self._add(event.t, len(content.delta))
+            self._add(t, len(event.delta))
         elif type(event) is ToolCallDelta:
             named = self._calls.get(event.id, False)
             self._calls[event.id] = named or bool(event.name)
-            self._add(event.t, len(event.delta) + (0 if named else len(event.name)))
+            self._add(t, len(event.delta) + (0 if named else len(event.name)))
         elif type(event) is ToolCall:
             if event.id not in self._calls:
-                self._add(event.t, len(event.name) + len(event.arguments))
+                self._add(t, len(event.name) + len(event.arguments))
         elif type(event) is Usage:
             self.usage = event
         elif type(event) is Finish:
@@ -191,8 +190,6 @@ def _is_answer(event: Event) -> bool:
     """Whether the answer has begun with this: white space before it does not count."""
     if type(event) is Content:
         return bool(event.delta.strip())
-    if type(event) is Burst:
-        return any(content.delta.strip() for content in event.contents)
     if type(event) is ToolCallDelta:
         return bool(event.name or event.delta)
     return type(event) is ToolCall

@@ -28,8 +28,7 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.collector import resting
 from chatstream.errors import ChatstreamError
-from chatstream.events import Event
-from chatstream.flow import Pulse, close
+from chatstream.flow import Arrival, close
 from chatstream.messages import ChatRequest, Message
 from chatstream.timing import Trace
 
@@ -224,7 +223,7 @@ class _OpenRun:
         self.intended = intended
         self.taking = Taking()
         self.failure: ChatstreamError | None = None
-        self.events: Iterator[Event] = iter(())
+        self.events: Iterator[Arrival] = iter(())
         self._former = source.trace
         self._ended = False
         self._in_hand = False  # its turn was over before its events were
@@ -250,8 +249,8 @@ class _OpenRun:
     def pull(self, token: CancelToken) -> bool:
         """Take what has come, a turn's worth at most. Whether the run has ended.
 
-        Behind the pulse of a read there may be the end of the answer: only the pulse after it
-        says that there is nothing.
+        Behind what a read brought there may be the end of the answer: only an empty arrival after
+        it says that there is nothing.
         """
         if token.reason is not None and not self._ended:
             self._fail(token.reason)
@@ -260,11 +259,11 @@ class _OpenRun:
         silent = not self.source.news
         try:
             for _ in range(TURN_EVENTS):
-                pulse = type(next(self.events)) is Pulse
-                if pulse and silent and not self.source.news:
+                empty = not next(self.events).events
+                if empty and silent and not self.source.news:
                     self._in_hand = False
                     return False
-                silent = pulse
+                silent = True
         except StopIteration:
             self._ended = True
         except ChatstreamError as failure:

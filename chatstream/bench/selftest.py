@@ -28,7 +28,7 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.collector import resting
 from chatstream.errors import ChatstreamError
-from chatstream.flow import Pulse, close
+from chatstream.flow import close
 from chatstream.messages import ChatRequest, Message
 
 WiresFor = Callable[[str, bool], AbstractContextManager[Wires]]
@@ -199,14 +199,13 @@ class _Stream:
         return self.open and self._source.news
 
     def pull(self) -> None:
-        """Take what has come. Behind the pulse of a read there may be the end of the answer."""
-        silent = not self._source.news  # since the pulse before
+        """Take what has come. Behind a read there may be the end of the answer."""
+        silent = not self._source.news
         try:
-            for event in self._events:
-                pulse = type(event) is Pulse
-                if pulse and silent and not self._source.news:
+            for arrival in self._events:
+                if not arrival.events and silent and not self._source.news:
                     return
-                silent = pulse
+                silent = True
         except ChatstreamError as error:
             self.failure = error
         self.open = False

@@ -10,8 +10,7 @@ from typing import Protocol
 
 from chatstream.bench.result import Arm
 from chatstream.cancel import CancelToken
-from chatstream.events import Event
-from chatstream.flow import Stage
+from chatstream.flow import Arrival, Stage
 from chatstream.messages import ChatRequest
 from chatstream.timing import Trace
 
@@ -29,8 +28,8 @@ class Source(Protocol):
 
     def open(
         self, request: ChatRequest, token: CancelToken, raw: Stage, answer: Stage
-    ) -> Iterator[Event]:
-        """Ask. Yields a `Pulse` whenever it holds nothing more; raises a `ChatstreamError`.
+    ) -> Iterator[Arrival]:
+        """Ask. Yields an empty arrival whenever it holds nothing more; raises a `ChatstreamError`.
 
         `raw` is put over what the server sent, `answer` over that with the model's thinking
         separated from its answer (`<think>`). Events have the receive times of the `trace`.

@@ -21,7 +21,7 @@ from chatstream.engine.pipeline import first_token
 from chatstream.engine.services import awaited, model_of, provider_of
 from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
-from chatstream.flow import Pulse, close
+from chatstream.flow import close
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import find
 from chatstream.redact import mask_address, redact
@@ -116,8 +116,8 @@ def _ask(
     taking, failure = Taking(), None
     events = source.open(request, token, taking.raw, taking.answer)
     try:
-        for event in events:
-            if type(event) is Pulse and not source.news:
+        for arrival in events:
+            if not arrival.events and not source.news:
                 wires.wait()
     except ChatstreamError as error:
         failure = error

@@ -16,8 +16,7 @@ from chatstream.cancel import CancelToken
 from chatstream.engine.pipeline import first_token
 from chatstream.engine.services import make_provider, transport_options
 from chatstream.engine.settings import Settings
-from chatstream.events import Event
-from chatstream.flow import Stage, pipe
+from chatstream.flow import Arrival, Stage, pipe
 from chatstream.messages import ChatRequest
 from chatstream.providers import find
 from chatstream.recovery.degrade import degrade
@@ -105,7 +104,7 @@ class Asking:
 
     def open(
         self, request: ChatRequest, token: CancelToken, raw: Stage, answer: Stage
-    ) -> Iterator[Event]:
+    ) -> Iterator[Arrival]:
         """Ask; see `Source.open`."""
         settings, service = self._settings, find(self._arm.provider)
         without = self._refused.get(self._arm.name, frozenset())
@@ -118,11 +117,11 @@ class Asking:
             between_tokens=settings.idle_timeout or None,
         )
 
-        def once(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        def once(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
             self._refused[self._arm.name] = request.without
             yield from self._provider.open(request, token)
 
-        def told(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        def told(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
             yield from pipe(degrade(once)(request, token), raw, thinking, answer)
 
         yield from within(watchdog(told, limits), settings.timeout or None)(request, token)

@@ -38,7 +38,7 @@ from chatstream.engine.services import (
 from chatstream.engine.settings import OnDrop, Settings
 from chatstream.errors import Cancelled, ConfigError, ModelNotFound
 from chatstream.events import Event, Metadata, Warn, new_run
-from chatstream.flow import Open, Pulse, Stage, pipe, singly
+from chatstream.flow import Arrival, Open, Stage, pipe
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Service, find
 from chatstream.redact import mask_address, redact, without_secrets
@@ -133,8 +133,6 @@ def run(
     if writer is not None:
         stages.append(journal(writer, partial(token.cancel, Cancelled("the reader has gone"))))
     strategy = settings.buffer if question.on_screen or settings.buffer != "sliding" else "dynamic"
-    if strategy != "none" or settings.coalesce:
-        stages.append(singly)
     if strategy != "none":
         stages.append(buffer(strategy, pressure, most_bytes=settings.buffer_bytes))
     if settings.coalesce:
@@ -168,30 +166,33 @@ def run(
 
 
 def _warned(
-    warnings: Sequence[str], follow: Callable[[], Sequence[str]], events: Iterator[Event]
-) -> Iterator[Event]:
+    warnings: Sequence[str], follow: Callable[[], Sequence[str]], arrivals: Iterator[Arrival]
+) -> Iterator[Arrival]:
     """The warnings, and then the answer.
 
-    The first pulse opens the journal, so that no conversation names a run that has none.
+    `seal` has passed on the event that opens the run before it comes to this, and the journal has
+    written it: no conversation names a run that has no journal.
     """
-    yield Pulse()
-    for warning in (*warnings, *follow()):
-        yield Warn("settings", warning)
-    yield from events
+    told: list[Event] = [Warn("settings", warning) for warning in (*warnings, *follow())]
+    if told:
+        yield Arrival(told, connected=False)
+    yield from arrivals
 
 
 def failed(error: Exception, token: CancelToken | None = None) -> Run:
     """A run that ended before it began."""
 
-    def events() -> Iterator[Event]:
-        yield Pulse()
+    def arrivals() -> Iterator[Arrival]:
+        yield from ()
         raise error
 
     from chatstream.stages.seal import seal
 
     learn_secrets()
     opening, token = new_run(), token or CancelToken()
-    return Run(Question(messages=()), opening, token, seal(opening, token, redact=redact)(events()))
+    return Run(
+        Question(messages=()), opening, token, seal(opening, token, redact=redact)(arrivals())
+    )
 
 
 def _answer(
@@ -205,7 +206,7 @@ def _answer(
     tell: Tell,
     ahead: Ahead | None,
     pool: Pool,
-) -> Iterator[Event]:
+) -> Iterator[Arrival]:
     """Every model that may be asked, in turn, until one has answered; the first over `ahead`."""
     from chatstream.recovery.attempts import Attempts
     from chatstream.recovery.degrade import degrade, unstreamed
@@ -216,14 +217,14 @@ def _answer(
     attempts = Attempts(models[0].retries, models[0].retry_delay)
 
     def asked(its: Settings, last: bool) -> Open:
-        def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+        def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
             first = ahead if its is models[0] else None
             provider = pool.take(its) or (yield from provider_of(its, token, tell, first))
             try:
                 if not provider_name(its):  # the journal tells whom it was before anything is asked
                     place = provider.endpoint
-                    yield Metadata(provider=place.name, base_url=mask_address(place.base_url))
-                    yield Pulse()
+                    address = mask_address(place.base_url)
+                    yield Arrival([Metadata(provider=place.name, base_url=address)])
                 service = find(provider.endpoint.name)
                 model = its.model or (yield from model_of(provider, service, its, token))
                 method = provider.continuation_method(model)

@@ -20,7 +20,7 @@ from chatstream.clock import POLL_SECONDS
 from chatstream.engine.pipeline import failed
 from chatstream.errors import Cancelled, ChatstreamError, JournalError, Truncated, UsageError
 from chatstream.events import Content, Done, Error, Event
-from chatstream.flow import Pulse, pipe, without_signals
+from chatstream.flow import Arrival, events_in, pipe
 from chatstream.redact import redact, redact_event
 from chatstream.stages.pace import pace
 from chatstream.store.place import NoHome, runs_folder
@@ -38,11 +38,11 @@ def replay(source: Source, *, speed: float | None = None) -> Iterator[Event]:
     `JournalError` for anything else. After the events that are sound it raises `Damaged`, or
     `Truncated` when the recording ends before its run did.
     """
-    yield from without_signals(play(source, speed, CancelToken()))
+    yield from events_in(play(source, speed, CancelToken()))
 
 
-def play(source: Source, speed: float | None, token: CancelToken) -> Iterator[Event]:
-    """What `replay` gives, and pulses. A cancel ends it."""
+def play(source: Source, speed: float | None, token: CancelToken) -> Iterator[Arrival]:
+    """What `replay` gives, in arrivals. A cancel ends it."""
     if isinstance(source, str | Path):
         pieces: Iterable[bytes] = _slices(str(source), token)
     elif isinstance(source, bytes):
@@ -54,25 +54,24 @@ def play(source: Source, speed: float | None, token: CancelToken) -> Iterator[Ev
             f"{type(source).__name__} cannot be replayed",
             hint="give a file name, the id of a run, or the data as bytes",
         )
-    events = _to_the_end(_events(pieces), token)
-    return events if speed is None else pipe(events, pace(speed, token.sleep))
+    arrivals = _to_the_end(_arrivals(pieces), token)
+    return arrivals if speed is None else pipe(arrivals, pace(speed, token.sleep))
 
 
-def ended(events: Iterator[Event], token: CancelToken) -> Iterator[Event]:
+def ended(arrivals: Iterator[Arrival], token: CancelToken) -> Iterator[Arrival]:
     """These events with an `error` event at the end instead of an exception, for other programs."""
     last: Event | None = None
     has_text = False
     try:
-        for event in events:
-            if type(event) is not Pulse:
-                last = event
-                has_text = has_text or isinstance(event, Content)
-            yield event
+        for arrival in arrivals:
+            for last in arrival.events:
+                has_text = has_text or isinstance(last, Content)
+            yield arrival
     except ChatstreamError as error:
         if last is None:
             yield from failed(error, token).arrivals
             return
-        yield Error(
+        end = Error(
             error.code,
             redact(error.message),
             recoverable=False,
@@ -81,26 +80,37 @@ def ended(events: Iterator[Event], token: CancelToken) -> Iterator[Event]:
             seq=last.seq + 1,
             t=last.t,
         )
+        yield Arrival([end])
 
 
-def _events(pieces: Iterable[bytes]) -> Iterator[Event]:
-    """The events of these bytes, and a pulse after each piece."""
+def _arrivals(pieces: Iterable[bytes]) -> Iterator[Arrival]:
+    """What these bytes bring: an arrival for each piece."""
     reader = Reader(strict=False)
     for piece in pieces:
-        yield from map(redact_event, reader.feed(piece))
-        yield Pulse()
-    yield from map(redact_event, reader.feed_eof())
+        yield from _arrival(reader.feed(piece))
+    yield from _arrival(reader.feed_eof())
 
 
-def _to_the_end(events: Iterator[Event], token: CancelToken) -> Iterator[Event]:
-    """These events up to the terminal one."""
+def _arrival(events: Iterator[Event]) -> Iterator[Arrival]:
+    """Events in one arrival, those too that come before a failure."""
+    came: list[Event] = []
+    try:
+        came.extend(map(redact_event, events))
+    finally:
+        yield Arrival(came)
+
+
+def _to_the_end(arrivals: Iterator[Arrival], token: CancelToken) -> Iterator[Arrival]:
+    """What comes up to the terminal event."""
     begun = False
     try:
-        for event in events:
-            begun = begun or type(event) is not Pulse
-            yield event
-            if isinstance(event, Done | Error):
+        for arrival in arrivals:
+            begun = begun or bool(arrival.events)
+            ends = (at for at, it in enumerate(arrival.events, 1) if isinstance(it, Done | Error))
+            if end := next(ends, 0):
+                yield Arrival(arrival.events[:end])
                 return
+            yield arrival
     except Damaged as error:
         if begun:
             raise

@@ -23,7 +23,7 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS
 from chatstream.errors import Cancelled
 from chatstream.events import Event, Metadata, Stats, Terminal
-from chatstream.flow import Pulse, close, singly, without_signals
+from chatstream.flow import Arrival, close, events_in
 from chatstream.messages import Message, ToolCall, ToolResult
 
 if TYPE_CHECKING:
@@ -71,14 +71,14 @@ def _settled(message: Message, following: Sequence[Message]) -> Message:
 
 
 class Run:
-    """One run. `events` are those of the pipeline; `ended` is called once when they are over."""
+    """One run. `arrivals` are those of the pipeline; `ended` is called once they are over."""
 
     def __init__(
         self,
         question: Question,
         opening: Metadata,
         token: CancelToken,
-        events: Iterator[Event],
+        arrivals: Iterator[Arrival],
         *,
         ended: Callable[[], None] = lambda: None,
     ) -> None:
@@ -87,8 +87,8 @@ class Run:
         self.token = token
         self.terminal: Terminal | None = None
         self.active = True
-        self.arrivals = self._read(events)
-        self._events = events
+        self.arrivals = self._read(arrivals)
+        self._source = arrivals
         self._ended = ended
         self._kept: list[Event] | None = [] if question.keeps else None
         self._thread: threading.Thread | None = None
@@ -110,7 +110,7 @@ class Run:
         from chatstream.transcript import Transcript
 
         answer = Transcript()
-        for event in singly(iter(list(self._log()))):
+        for event in list(self._log()):
             answer.add(event)
         return answer.message
 
@@ -124,7 +124,7 @@ class Run:
 
     def __iter__(self) -> Iterator[Event]:
         """The events as they leave the pipeline; reading them drives the run."""
-        return without_signals(self.arrivals)
+        return events_in(self.arrivals)
 
     def start(self) -> Self:
         """Let a thread of its own drive the run."""
@@ -151,7 +151,7 @@ class Run:
             self._thread.join()
         else:
             close(self.arrivals)
-            close(self._events)
+            close(self._source)
         self._finish()  # a generator that was never begun runs no `finally`
 
     def __enter__(self) -> Self:
@@ -160,20 +160,19 @@ class Run:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _read(self, events: Iterator[Event]) -> Iterator[Event]:
+    def _read(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         try:
             if self._kept is None:
-                yield from events
+                yield from arrivals
             else:
-                for event in events:
-                    if type(event) is Pulse:
+                for arrival in arrivals:
+                    if arrival.events:
+                        self._kept += arrival.events
                         self._wake()
-                    else:
-                        self._kept.append(event)
-                    yield event
+                    yield arrival
         finally:
             try:
-                close(events)
+                close(arrivals)
             finally:
                 self._finish()
 
@@ -200,7 +199,7 @@ class Run:
             fresh = kept[at:]
             if fresh:
                 at += len(fresh)
-                yield from singly(iter(fresh))
+                yield from fresh
             elif is_last:
                 return
             else:

@@ -22,7 +22,7 @@ from chatstream.engine.places import provider_at, settings_of, split
 from chatstream.engine.resolve import profile_in
 from chatstream.engine.settings import FOR_ONE_SERVER, Settings
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
-from chatstream.events import Event
+from chatstream.flow import Arrival
 from chatstream.nearest import did_you_mean
 from chatstream.providers import PROVIDERS, Endpoint, Service, dialect, find
 from chatstream.redact import mask_address, show_url
@@ -142,8 +142,8 @@ def _at(settings: Settings, place: dict[str, Any]) -> Settings:
     return replace(settings, **{**{it: getattr(_DEFAULTS, it) for it in dropped}, **place})
 
 
-def awaited(waiting: Generator[Event, None, T]) -> T:
-    """The result of a generator of pulses, for a caller that shows nothing while it waits."""
+def awaited(waiting: Generator[Arrival, None, T]) -> T:
+    """The result of a generator of heartbeats, for a caller that shows nothing while it waits."""
     while True:
         try:
             next(waiting)
@@ -154,8 +154,8 @@ def awaited(waiting: Generator[Event, None, T]) -> T:
 
 def server_of(
     settings: Settings, token: CancelToken, tell: Tell = ignore_choice
-) -> Generator[Event, None, Server]:
-    """Pulses while the server is looked for; returns the server that these settings ask. Raises."""
+) -> Generator[Arrival, None, Server]:
+    """Heartbeats while the server is looked for; returns the one to ask. Raises."""
     provider = yield from provider_of(settings, token, tell)
     try:
         endpoint = provider.endpoint
@@ -176,8 +176,8 @@ class Server(msgspec.Struct, frozen=True):
 
 def model_names(
     settings: Settings, token: CancelToken, tell: Tell = ignore_choice
-) -> Generator[Event, None, list[str]]:
-    """Pulses while the server is asked; returns the names of its models. Raises."""
+) -> Generator[Arrival, None, list[str]]:
+    """Heartbeats while the server is asked; returns the names of its models. Raises."""
     provider = yield from provider_of(settings, token, tell)
     try:
         return (yield from limited(provider.models(token), _MODEL_LIST_SECONDS))
@@ -195,7 +195,7 @@ def provider_name(settings: Settings) -> str | None:
 
 def provider_of(
     settings: Settings, token: CancelToken, tell: Tell = ignore_choice, ahead: Ahead | None = None
-) -> Generator[Event, None, Provider]:
+) -> Generator[Arrival, None, Provider]:
     """The provider that the settings name, or the first that there is; `tell` is told which.
 
     `ahead` is a connection to the one that is named.
@@ -345,19 +345,19 @@ def transport_options(service: Service, settings: Settings) -> TransportOptions:
     }
 
 
-def limited(waiting: Generator[Event, None, T], seconds: float) -> Generator[Event, None, T]:
-    """The same pulses and the same result. Raises `TimedOut` after this time."""
+def limited(waiting: Generator[Arrival, None, T], seconds: float) -> Generator[Arrival, None, T]:
+    """The same heartbeats and the same result. Raises `TimedOut` after this time."""
     deadline = Deadline(seconds)
     while True:
         try:
-            pulse = next(waiting)
+            heartbeat = next(waiting)
         except StopIteration as end:
             found: T = end.value
             return found
         if deadline.passed:
             waiting.close()
             raise TimedOut(f"the server did not list its models within {seconds:g} s")
-        yield pulse
+        yield heartbeat
 
 
 def default_model(service: Service, address: str) -> str | None:
@@ -367,7 +367,7 @@ def default_model(service: Service, address: str) -> str | None:
 
 def model_of(
     provider: Provider, service: Service, settings: Settings, token: CancelToken
-) -> Generator[Event, None, str]:
+) -> Generator[Arrival, None, str]:
     """The model to ask if none is named: the provider's default, or the first that can chat."""
     name, address = provider.endpoint.name, provider.endpoint.base_url
     if usual := default_model(service, address):
@@ -386,8 +386,8 @@ def model_of(
 
 def model_hint(
     provider: Provider, model: str, token: CancelToken
-) -> Generator[Event, None, str | None]:
-    """Pulses while the server is asked for its models; returns a hint with similar names."""
+) -> Generator[Arrival, None, str | None]:
+    """Heartbeats while the server is asked for its models; returns a hint with similar names."""
     try:
         names = yield from limited(provider.models(token), OLLAMA_PROBE_SECONDS)
     except ChatstreamError:

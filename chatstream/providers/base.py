@@ -1,4 +1,4 @@
-"""What every dialect shares: one exchange with a server, told as events.
+"""What every dialect shares: one exchange with a server, told as arrivals.
 
 A dialect module brings two classes:
 
@@ -25,14 +25,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from chatstream.addresses import joined
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.errors import ProtocolError, Truncated, Unreachable
+from chatstream.errors import ChatstreamError, ProtocolError, Truncated, Unreachable
 from chatstream.events import (
     Content,
     Event,
@@ -43,7 +43,7 @@ from chatstream.events import (
     ToolCallDelta,
     Usage,
 )
-from chatstream.flow import Burst, Pulse
+from chatstream.flow import Arrival
 from chatstream.messages import ChatRequest, ContinuationMethod, ProviderData
 from chatstream.providers import Endpoint, how_to_start
 from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
@@ -65,7 +65,6 @@ SILENCE_SECONDS = 2.0
 Given = Callable[[ProviderData | None], dict[str, Any]]
 """What this server gave with a part: the fields to send back; none of another server's."""
 
-_CONTENTS = {Content}
 _ANSWER = (Content, Reasoning, ToolCallDelta, ToolCall, Image)
 _BOM = b"\xef\xbb\xbf"
 _EVENT = b"\ndata:"
@@ -124,7 +123,7 @@ class Provider(ABC):
         """Close the connections that are kept for another question."""
         self._transport.close()
 
-    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         """Ask, and yield what comes. Raises a `ChatstreamError`, see the rules above."""
         log.debug("%s is asked, streaming: %s", self.endpoint.name, request.stream)
         with closing(self._transport.exchange(self.chat_call(request), token)) as items:
@@ -134,20 +133,21 @@ class Provider(ABC):
             if head.status >= 400:
                 body, _ = yield from self._collect(items, b"", _MAX_ERROR_BYTES, SILENCE_SECONDS)
                 raise failure_of(head.status, body, head.headers)
-            yield Metadata(
+            begins = Metadata(
                 provider=self.endpoint.name,
                 model=request.model,
                 base_url=mask_address(self.endpoint.base_url),
                 request_id=request_id(head.headers),
             )
+            yield Arrival([begins], self._clock())
             yield from self._answer(items, head, streamed=request.stream)
 
-    def models(self, token: CancelToken) -> Generator[Event, None, list[str]]:
-        """Pulses while the server is asked for its models, then the list of their names."""
+    def models(self, token: CancelToken) -> Generator[Arrival, None, list[str]]:
+        """Heartbeats while the server is asked for its models, then the list of their names."""
         return [name for name, _ in (yield from self._listed(token))]
 
-    def chat_model(self, token: CancelToken) -> Generator[Event, None, str | None]:
-        """Pulses while it is found out, then the first of the server's models that can chat.
+    def chat_model(self, token: CancelToken) -> Generator[Arrival, None, str | None]:
+        """Heartbeats while it is found out, then the first of the server's models that can chat.
 
         It is found out once.
         """
@@ -160,14 +160,14 @@ class Provider(ABC):
 
     def can_chat(
         self, name: str, entry: dict[str, Any], token: CancelToken
-    ) -> Generator[Event, None, bool]:
+    ) -> Generator[Arrival, None, bool]:
         """Whether a model of the list can chat, as far as its entry there tells."""
         yield from ()
         return "embed" not in f"{name} {entry.get('type')}".lower()
 
     def _listed(
         self, token: CancelToken
-    ) -> Generator[Event, None, list[tuple[str, dict[str, Any]]]]:
+    ) -> Generator[Arrival, None, list[tuple[str, dict[str, Any]]]]:
         head, body = yield from self._fetched(self.call(self.models_path(), None), token)
         if head.status >= 400:
             raise failure_of(head.status, body, head.headers)
@@ -175,7 +175,7 @@ class Provider(ABC):
 
     def _fetched(
         self, call: Call, token: CancelToken
-    ) -> Generator[Event, None, tuple[Head, bytes]]:
+    ) -> Generator[Arrival, None, tuple[Head, bytes]]:
         """A whole body that is no stream."""
         with closing(self._transport.exchange(call, token)) as items:
             head = yield from self._await_head(items)
@@ -199,13 +199,13 @@ class Provider(ABC):
         data = None if body is None else msgspec.json.encode(body)
         return Call(joined(self.endpoint.base_url, path), headers, data)
 
-    def _await_head(self, items: Iterator[Tick | Head | bytes]) -> Generator[Event, None, Head]:
+    def _await_head(self, items: Iterator[Tick | Head | bytes]) -> Generator[Arrival, None, Head]:
         try:
             for item in items:
                 if isinstance(item, Head):
                     return item
                 if isinstance(item, Tick):
-                    yield Pulse(t=self._clock(), connected=item.connected)
+                    yield Arrival(t=self._clock(), connected=item.connected)
         except Unreachable as error:
             if error.here and error.named and (command := how_to_start(self.endpoint)):
                 error.hint = f"start the server (`{command}`), or name another with --base-url"
@@ -220,7 +220,7 @@ class Provider(ABC):
         patience: float | None = None,
         *,
         may_stream: bool = False,
-    ) -> Generator[Event, None, tuple[bytes, Truncated | None]]:
+    ) -> Generator[Arrival, None, tuple[bytes, Truncated | None]]:
         """The rest of the body, up to `limit` bytes, and how it broke off if it did.
 
         A JSON text that is whole is all of it, though the connection stays open; so is anything
@@ -237,7 +237,7 @@ class Provider(ABC):
                     if len(body) > limit or (may_stream and _begins_a_stream(body, len(item))):
                         break
                 else:
-                    yield Pulse(t=self._clock())
+                    yield Arrival(t=self._clock())
                     if silence.passed or (len(body) > looked and _is_one_json(bytes(body))):
                         break
                     looked = len(body)
@@ -247,7 +247,7 @@ class Provider(ABC):
 
     def _answer(
         self, items: Iterator[Tick | Head | bytes], head: Head, *, streamed: bool
-    ) -> Iterator[Event]:
+    ) -> Iterator[Arrival]:
         reply, clock = self.reply(), self._clock
         frames_are_json = self.frames_are_json and streamed
         surrogates = Surrogates()
@@ -265,7 +265,7 @@ class Provider(ABC):
                         begin = _without_noise(begin + item)
                         first = begin[:1]
                         if not first or first == b":" or _BOM.startswith(begin):
-                            yield Pulse(t=t, alive=True)  # empty lines keep a connection open
+                            yield Arrival(t=t, alive=True)  # empty lines keep a connection open
                             continue
                         if first == b"<":
                             page, _ = yield from self._collect(
@@ -279,7 +279,7 @@ class Provider(ABC):
                             t = clock()
                             if not _begins_a_stream(begin, len(begin)):
                                 events = self._whole(reply, head, begin, cut, t)
-                                yield from surrogates.mend(events)
+                                yield Arrival(surrogates.mend(events), t)
                                 break
                         item = begin
                         streaming = True
@@ -288,21 +288,15 @@ class Provider(ABC):
                         events = surrogates.mend(events)
                     if events and not shown and _answers(events):
                         shown = reply.understood = True
-                    if len(events) > 1 and set(map(type, events)) == _CONTENTS:
-                        yield Burst(cast("list[Content]", events), t=t)
-                    else:
-                        yield from events
-                    if reply.odd:
-                        if reply.understood:
-                            yield from reply.odd.take(t)
-                        elif reply.odd.is_another_protocol:
-                            break
-                    yield Pulse(t=t, alive=reply.keep_alives > alive)
-                    if reply.failure or reply.ended:
+                    if reply.odd and reply.understood:
+                        events += reply.odd.take(t)
+                    yield Arrival(events, t, True, reply.keep_alives > alive)
+                    foreign = reply.odd.is_another_protocol and not reply.understood
+                    if reply.failure or reply.ended or foreign:
                         break
                     alive = reply.keep_alives
                 else:
-                    yield Pulse(t=t)
+                    yield Arrival(t=t)
                 if not reply.complete or reply.provisional or not shown:
                     complete_at = 0.0
                 else:
@@ -311,38 +305,45 @@ class Provider(ABC):
                         break
         except Truncated as broken:
             cut = broken
+        last: list[Event] = []
         if reply.ended:
             self._transport.expect_end()
         elif not reply.failure:
-            events = surrogates.mend(reply.feed_eof(clock()))
-            reply.understood = reply.understood or _answers(events)
-            yield from events
-        yield from surrogates.flush()
+            last += surrogates.mend(reply.feed_eof(clock()))
+            reply.understood = reply.understood or _answers(last)
+        last += surrogates.flush()
         if not begin and cut is None and (empty := no_answer(head.status, empty=True)):
             raise empty
-        yield from self._end(reply, cut, streaming=streaming)
+        failure = self._end(reply, cut, last, streaming=streaming)
+        yield Arrival(last, clock())
+        if failure is not None:
+            raise failure
 
-    def _end(self, reply: Reply, cut: Truncated | None, *, streaming: bool) -> Iterator[Event]:
-        """What is known only when nothing more comes, and how it ended."""
+    def _end(
+        self, reply: Reply, cut: Truncated | None, last: list[Event], *, streaming: bool
+    ) -> ChatstreamError | None:
+        """Add to `last` what is known only when nothing more comes; returns how it failed."""
         totals = reply.totals()
         understood = reply.understood or any(not isinstance(it, Usage) for it in totals)
         if understood:
-            yield from reply.odd.take(-1.0)
-            yield from reply.odd.summary()
-        yield from totals
+            last += reply.odd.take(-1.0)
+            last += reply.odd.summary()
+        last += totals
         if reply.failure:
-            raise reply.failure
+            return reply.failure
         if reply.odd and not understood:
-            raise reply.odd.failure()
+            return reply.odd.failure()
         if reply.complete and not (cut and reply.provisional):
-            yield reply.finish()
-            return
+            last.append(reply.finish())
+            return None
         cut = cut or Truncated(
             "the server ended the stream before the answer was complete"
             if streaming
             else "the server sent an empty body"
         )
-        raise Truncated(f"{cut.message}; it also sent: {reply.odd.quoted()}") if reply.odd else cut
+        if reply.odd:
+            return Truncated(f"{cut.message}; it also sent: {reply.odd.quoted()}")
+        return cut
 
     def _whole(
         self, reply: Reply, head: Head, body: bytes, cut: Truncated | None, t: float

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from chatstream.cancel import CancelToken
 from chatstream.clock import Deadline
 from chatstream.errors import ChatstreamError
-from chatstream.events import Event
+from chatstream.flow import Arrival
 from chatstream.messages import ChatRequest
 from chatstream.providers.openai import OpenAI
 from chatstream.transport import Call, Head
@@ -39,7 +39,7 @@ class LlamaCpp(OpenAI):
             return call
         return replace(call, headers={**call.headers, "X-Conversation-Id": request.stream_id})
 
-    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         try:
             yield from super().open(request, token)
         finally:

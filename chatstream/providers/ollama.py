@@ -25,7 +25,7 @@ from chatstream.events import (
     ToolCall,
     Usage,
 )
-from chatstream.flow import Finish
+from chatstream.flow import Arrival, Finish
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers.base import Given, Provider
 from chatstream.providers.continuing import conversation
@@ -294,7 +294,7 @@ class Ollama(Provider):
 
     def can_chat(
         self, name: str, entry: dict[str, Any], token: CancelToken
-    ) -> Generator[Event, None, bool]:
+    ) -> Generator[Arrival, None, bool]:
         """By its `capabilities`, which newer servers list, others tell of one model, and old ones
         do not know; some models for embeddings are known by their family.
 
@@ -306,7 +306,7 @@ class Ollama(Provider):
         can = entry.get("capabilities") or (yield from self._capabilities(name, token))
         return not isinstance(can, list) or not can or "completion" in can
 
-    def _capabilities(self, name: str, token: CancelToken) -> Generator[Event, None, object]:
+    def _capabilities(self, name: str, token: CancelToken) -> Generator[Arrival, None, object]:
         head, body = yield from self._fetched(self.call("/api/show", {"model": name}), token)
         values, rest = values_in(body.decode("utf-8", "replace"))
         if head.status >= 400 or len(values) != 1 or rest:

@@ -31,10 +31,10 @@ from chatstream.errors import (
     UnsupportedParameter,
     UsageError,
 )
-from chatstream.events import Event, Warn
-from chatstream.flow import Finish, Open, close
+from chatstream.events import Warn
+from chatstream.flow import Arrival, Open, close
 from chatstream.messages import ChatRequest
-from chatstream.recovery.watchdog import TOKENS
+from chatstream.recovery.watchdog import speaks_at
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +44,11 @@ _ALIKE = (
 )
 """Failures that a request without streaming would share."""
 
-_BEGUN = TOKENS | {Finish}
-
 
 def degrade(source: Open) -> Open:
     """`source`, asked again without what the server does not take."""
 
-    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         while True:
             try:
                 yield from source(request, token)
@@ -65,10 +63,8 @@ def degrade(source: Open) -> Open:
                 stream=request.stream and parameter != "stream",
                 without=request.without | {parameter},
             )
-            yield Warn(
-                "unsupported_parameter",
-                f"the server does not accept {parameter!r}; asking again without it",
-            )
+            message = f"the server does not accept {parameter!r}; asking again without it"
+            yield Arrival([Warn("unsupported_parameter", message)])
 
     return opened
 
@@ -77,16 +73,16 @@ def unstreamed(source: Open) -> Open:
     """`source`, asked once more without streaming where its stream fails before the first token."""
     tried = False
 
-    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         nonlocal tried
         begun = False
-        events = source(request, token)
+        arrivals = source(request, token)
         try:
-            for event in events:
-                begun = begun or type(event) in _BEGUN
-                yield event
+            for arrival in arrivals:
+                begun = speaks_at(arrival) is not None
+                yield arrival
                 if begun:
-                    yield from events
+                    yield from arrivals
             return
         except ChatstreamError as error:
             token.check()
@@ -96,10 +92,11 @@ def unstreamed(source: Open) -> Open:
                 raise
             cause = error
         finally:
-            close(events)
+            close(arrivals)
         tried = True
         log.info("asking without streaming: %s", cause.message)
-        yield Warn("not_streamed", f"the stream failed: {cause.message}; asking without streaming")
+        message = f"the stream failed: {cause.message}; asking without streaming"
+        yield Arrival([Warn("not_streamed", message)])
         yield from source(replace(request, stream=False), token)
 
     return opened

@@ -24,18 +24,16 @@ from chatstream.errors import (
     InternalError,
     UsageError,
 )
-from chatstream.events import Event, Fallback, Metadata, Retry, Warn
-from chatstream.flow import Finish, Open, close
+from chatstream.events import Fallback, Metadata, Retry, Warn
+from chatstream.flow import Arrival, Open, close
 from chatstream.messages import ChatRequest
 from chatstream.recovery.attempts import Attempts
-from chatstream.recovery.watchdog import TOKENS
+from chatstream.recovery.watchdog import speaks_at
 
 log = logging.getLogger(__name__)
 
 _SHARED = (UsageError, ConfigError, BadRequest, InternalError)
 """Failures of the request, or of ours, that every model would share."""
-
-_SPEAKS = TOKENS | {Finish}
 
 Candidate = tuple[str, Open]
 """A model under the name that the user knows it by, and how to ask it."""
@@ -52,28 +50,29 @@ def fallback(
     if len(candidates) == 1:
         return candidates[0][1]
 
-    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         shown: ChatstreamError | None = None  # what broke off the text that is there
         for number, (name, source) in enumerate(candidates):
             spoke = False
             # The text that is dropped then is not a beginning to continue.
             asked = replace(request, partial="") if shown is not None else request
-            events = source(asked, token)
+            arrivals = source(asked, token)
             try:
-                for event in events:
-                    if type(event) in _SPEAKS:
-                        if shown is not None:
-                            yield Metadata(restart=True, t=event.t)
-                        spoke = True
-                        yield event
+                for arrival in arrivals:
+                    at = speaks_at(arrival)
+                    if shown is not None:
+                        for event in arrival.events[:at]:  # the earlier text stays for now
+                            if isinstance(event, Retry):
+                                event.action = "continue"
+                            elif isinstance(event, Metadata):
+                                event.restart = False
+                        if at is not None:
+                            arrival.events.insert(at, Metadata(restart=True))
+                    spoke = at is not None
+                    yield arrival
+                    if spoke:
                         break
-                    if shown is not None:  # the earlier text stays for now
-                        if isinstance(event, Retry):
-                            event.action = "continue"
-                        elif isinstance(event, Metadata):
-                            event.restart = False
-                    yield event
-                yield from events
+                yield from arrivals
                 return
             except ChatstreamError as error:
                 token.check()
@@ -81,14 +80,16 @@ def fallback(
                 if last or isinstance(error, _SHARED) or (spoke and not after_text):
                     if shown is None or spoke:
                         raise
-                    yield Warn("fallback", f"{name} failed too: {error.message}", t=clock())
+                    too = Warn("fallback", f"{name} failed too: {error.message}")
+                    yield Arrival([too], clock())
                     raise shown from error
                 shown = error if spoke else shown
                 cause = error
             finally:
-                close(events)
+                close(arrivals)
             attempts.turn()
             log.info("%s failed: %s", name, cause.message)
-            yield Fallback(name, candidates[number + 1][0], cause.message, t=clock())
+            turn = Fallback(name, candidates[number + 1][0], cause.message)
+            yield Arrival([turn], clock())
 
     return opened

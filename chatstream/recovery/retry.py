@@ -7,7 +7,8 @@
 3. Text is never there twice. Where it could be (a server that cannot truly continue, calls of
    tools that had begun) nothing is asked again, and the text stays as it is.
 4. Each attempt has a token of its own, so that what ends an attempt does not end the run.
-5. A `retry` event announces the pause, which can be cancelled and pulses, so that a countdown runs.
+5. A `retry` event announces the pause, which can be cancelled. Heartbeats come meanwhile, so that a
+   countdown runs.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from chatstream.events import (
     ToolCallDelta,
     Warn,
 )
-from chatstream.flow import Burst, Finish, Open, Pulse, close
+from chatstream.flow import Arrival, Finish, Open, close, only_content
 from chatstream.messages import ChatRequest, ContinuationMethod
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.seam import Diverged, Seam
@@ -85,10 +86,9 @@ class NotContinued(BadRequest):
 
 
 class _Text:
-    """The answer so far, as the server sent it: `pieces` since the last `take`, and the rest."""
+    """The answer so far, as the server sent it."""
 
     def __init__(self, text: str) -> None:
-        self.pieces: list[str] = []
         self.lost = False  # longer than anyone continues
         self._taken = [text]
         self._size = len(text)
@@ -102,25 +102,19 @@ class _Text:
         """All of it."""
         return "".join(self._taken)
 
-    def take(self) -> bool:
-        """Join what came: many small pieces take ten times their text. False: nothing came."""
-        if not self.pieces:
-            return False
-        text = "".join(self.pieces)
-        self.pieces.clear()
+    def add(self, text: str) -> None:
+        """Take what came."""
         self._size += len(text)
         self.lost = self._size > MAX_CONTINUED_CHARACTERS
         if self.lost:
             self._taken.clear()
         else:
             self._taken.append(text)
-            if len(self._taken) > 256:
+            if len(self._taken) > 256:  # many small pieces take ten times their text
                 self._taken[:] = [self.whole()]
-        return True
 
     def clear(self) -> None:
         """The server, or we, start over."""
-        self.pieces.clear()
         self._taken.clear()
         self._size, self.lost = 0, False
 
@@ -135,20 +129,21 @@ class _Run:
         self._clock = clock
         self._sleep = sleep
         self._method = plan.method
+        self._seam: Seam | None = None  # where the attempt under way still may repeat
         self._shown = False  # something new came, even if it was only thinking
         self._shown_now = False  # the same for the attempt under way
         self._tools = False  # calls of tools had begun
         self._thought = False
         self._drop: ChatstreamError | None = None  # what broke the answer off
 
-    def run(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def run(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         self._text = _Text(request.partial)
         asked = request
         while True:
             child, untie = token.child()
-            events = self._attempt(asked, child)
+            arrivals = self._attempt(asked, child)
             try:
-                yield from events
+                yield from arrivals
                 return
             except ChatstreamError as error:
                 token.check()
@@ -157,14 +152,14 @@ class _Run:
                 cause = NotContinued("the server started over instead of continuing")
             finally:
                 try:
-                    close(events)
+                    close(arrivals)
                 finally:
                     untie()
             refused = isinstance(cause, BadRequest) and not isinstance(cause, _SHARED)
             if refused and asked.partial and not self._shown_now:
                 self._method = self._other_method(asked.method)
                 if asked.method != "stream":  # the server need not have kept it
-                    yield Warn("not_continued", cause.message, t=self._clock())
+                    yield self._alone(Warn("not_continued", cause.message))
                 if self._method is None:
                     raise self._drop or cause
                 asked = replace(asked, method=self._method)
@@ -173,10 +168,10 @@ class _Run:
                 delay, asked = self._next(cause, request, asked)
             except ChatstreamError as failure:
                 if failure is not cause:  # the text stays; the reason is reported too
-                    yield Warn("not_continued", cause.message, t=self._clock())
+                    yield self._alone(Warn("not_continued", cause.message))
                 raise
             log.info("attempt %d in %.3f s: %s", self._attempts.number, delay, cause.message)
-            yield Retry(
+            again = Retry(
                 attempt=self._attempts.number,
                 max=self._attempts.most,
                 delay=round(delay, 3),
@@ -184,8 +179,8 @@ class _Run:
                 status=cause.status,
                 emitted_chars=len(asked.partial),
                 action="continue" if asked.partial else "reset",
-                t=self._clock(),
             )
+            yield self._alone(again)
             yield from self._pause(delay, token)
 
     def _other_method(self, refused: ContinuationMethod | None) -> ContinuationMethod | None:
@@ -193,53 +188,60 @@ class _Run:
             return "prefill"
         return "user_turn" if self._plan.in_words and refused != "user_turn" else None
 
-    def _attempt(self, asked: ChatRequest, token: CancelToken) -> Iterator[Event]:
-        """One attempt: its events, without what a continuation repeats."""
-        seam = _seam(asked) if asked.partial else None
-        self._shown_now = False
-        pieces = self._text.pieces
-        events = self._source(asked, token)
-        try:
-            for event in events:
-                kind = type(event)
-                if type(event) is Content:
-                    if seam is not None:
-                        if not _is_new(event, seam):
-                            continue
-                        if seam.closed:
-                            seam = None
-                    pieces.append(event.delta)
-                elif type(event) is Burst:
-                    if seam is not None:
-                        event.contents = [it for it in event.contents if _is_new(it, seam)]
-                        if not event.contents:
-                            continue
-                        if seam.closed:
-                            seam = None
-                    pieces += [content.delta for content in event.contents]
-                elif kind is Pulse:
-                    if pieces:
-                        self._take()
-                elif seam is not None and seam.repeats and kind is Reasoning:
-                    continue  # it came before the text that is there
-                else:
-                    if seam is not None and kind in _CLOSE_A_SEAM and (rest := seam.finish()):
-                        pieces.append(rest)
-                        yield Content(rest, t=event.t)
-                    self._note(event)
-                yield event
-                if isinstance(event, Metadata) and event.restart and asked.partial:
-                    # Everyone has dropped the text. What comes now only continues it.
-                    seam = _seam(asked)
-                    pieces.append(asked.partial)
-                    yield Content(asked.partial, t=event.t)
-        finally:
-            self._take()
-            close(events)
+    def _alone(self, event: Event) -> Arrival:
+        return Arrival([event], self._clock())
 
-    def _take(self) -> None:
-        if self._text.take():
-            self._shown = self._shown_now = True
+    def _attempt(self, asked: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
+        """One attempt: what comes of it, without what a continuation repeats."""
+        self._seam = _seam(asked) if asked.partial else None
+        self._shown_now = False
+        arrivals = self._source(asked, token)
+        try:
+            for arrival in arrivals:
+                events = arrival.events
+                if self._seam is None and (text := only_content(events)):
+                    self._add(text)
+                elif events:
+                    passed: list[Event] = []
+                    arrival.events = passed
+                    try:
+                        for event in events:
+                            self._pass(event, asked, passed)
+                    except Diverged:
+                        yield arrival
+                        raise
+                yield arrival
+        finally:
+            close(arrivals)
+
+    def _pass(self, event: Event, asked: ChatRequest, passed: list[Event]) -> None:
+        """Add to `passed` what of an event is new."""
+        seam = self._seam
+        if type(event) is Content:
+            if seam is not None:
+                event.delta = seam.feed(event.delta)
+                if seam.closed:
+                    self._seam = None
+                if not event.delta:
+                    return
+            self._add(event.delta)
+        elif seam is not None and seam.repeats and type(event) is Reasoning:
+            return  # it came before the text that is there
+        else:
+            if seam is not None and type(event) in _CLOSE_A_SEAM and (rest := seam.finish()):
+                self._add(rest)
+                passed.append(Content(rest))
+            self._note(event)
+        passed.append(event)
+        if isinstance(event, Metadata) and event.restart and asked.partial:
+            # Everyone has dropped the text. What comes again only goes on after it.
+            self._seam = _seam(asked)
+            self._add(asked.partial)
+            passed.append(Content(asked.partial))
+
+    def _add(self, text: str) -> None:
+        self._text.add(text)
+        self._shown = self._shown_now = True
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Metadata):
@@ -289,17 +291,11 @@ class _Run:
             raise failure
         return delay
 
-    def _pause(self, seconds: float, token: CancelToken) -> Iterator[Event]:
+    def _pause(self, seconds: float, token: CancelToken) -> Iterator[Arrival]:
         deadline = Deadline(seconds, self._clock)
         while (left := deadline.left()) and not self._sleep(token, min(POLL_SECONDS, left)):
-            yield Pulse(t=self._clock(), connected=False)
+            yield Arrival(t=self._clock(), connected=False)
         token.check()
-
-
-def _is_new(content: Content, seam: Seam) -> bool:
-    """Whether anything of it is; it then holds no more than that."""
-    content.delta = seam.feed(content.delta)
-    return bool(content.delta)
 
 
 def _seam(asked: ChatRequest) -> Seam:

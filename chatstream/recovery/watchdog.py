@@ -4,8 +4,8 @@
    tokens, and for everything together. None means no limit.
 2. Only tokens reset a limit. A keep-alive proves that the peer is alive, and `waiting` events
    report it.
-3. Limits are checked whenever the source says that it has nothing in hand (`Pulse`), which it does
-   several times a second.
+3. Limits are checked with every arrival, and several come a second. What came with the arrival at
+   which a limit has passed is passed on before the failure; if the answer ends there, it is whole.
 4. Time in which nobody looked is not silence: the process was stopped (Ctrl+Z), the machine slept,
    or the reader of the output held everything up. Only `AWAY_SECONDS` of such a gap count.
 """
@@ -22,7 +22,6 @@ from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, Stalled, TimedOut
 from chatstream.events import (
     Content,
-    Event,
     Image,
     Phase,
     Reasoning,
@@ -30,7 +29,7 @@ from chatstream.events import (
     ToolCallDelta,
     Waiting,
 )
-from chatstream.flow import Burst, Open, Pulse, close
+from chatstream.flow import Arrival, Finish, Open, close
 from chatstream.messages import ChatRequest
 
 log = logging.getLogger(__name__)
@@ -41,8 +40,10 @@ NOTICE_SECONDS = 1.0
 AWAY_SECONDS = 0.5
 """The longest time that counts between two checks: ten come each second, but machines are busy."""
 
-TOKENS = frozenset({Burst, Content, Reasoning, ToolCallDelta, ToolCall, Image})
+TOKENS = frozenset({Content, Reasoning, ToolCallDelta, ToolCall, Image})
 """The events that show that the model writes."""
+
+_SPEAKS = TOKENS | {Finish}
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -56,36 +57,43 @@ class Limits(msgspec.Struct, frozen=True):
 def watchdog(source: Open, limits: Limits, clock: Clock = monotonic) -> Open:
     """Each attempt of `source` under the limits on its phases."""
 
-    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         phase: Phase = "connect"
         limit = limits.connect
         since = seen = clock()
         noticed = 0.0
-        alive = False
-        events = source(request, token)
+        alive = is_over = False
+        arrivals = source(request, token)
         try:
-            for event in events:
-                if type(event) in TOKENS:
-                    if phase != "between_tokens":
+            for arrival in arrivals:
+                t = arrival.t
+                for event in arrival.events:  # mostly it is the first
+                    if type(event) is Finish:
+                        break
+                    if type(event) in TOKENS:
                         phase, limit = "between_tokens", limits.between_tokens
-                    since = seen = event.t
-                    noticed, alive = 0.0, False
-                elif type(event) is Pulse:
-                    since += max(0.0, event.t - seen - AWAY_SECONDS)
-                    seen = event.t
-                    if phase == "connect" and event.connected:
-                        phase, limit = "first_token", limits.first_token
-                        since, noticed = event.t, 0.0
-                    alive = alive or event.alive
-                    silent = event.t - since
-                    if limit is not None and silent >= limit:
-                        raise _passed(phase, limit, alive)
-                    if silent >= noticed + NOTICE_SECONDS:
-                        noticed = silent
-                        yield Waiting(phase, round(silent, 3), limit, alive, t=event.t)
-                yield event
+                        since = seen = t
+                        noticed, alive = 0.0, False
+                        break
+                else:
+                    if t >= 0:
+                        since += max(0.0, t - seen - AWAY_SECONDS)
+                        seen = t
+                        if phase == "connect" and arrival.connected:
+                            phase, limit = "first_token", limits.first_token
+                            since, noticed = t, 0.0
+                        alive = alive or arrival.alive
+                        silent = t - since
+                        is_over = limit is not None and silent >= limit
+                        if not is_over and silent >= noticed + NOTICE_SECONDS:
+                            noticed = silent
+                            arrival.events.append(Waiting(phase, round(silent, 3), limit, alive))
+                yield arrival
+                if is_over:  # and what came all the same is passed on
+                    assert limit is not None
+                    raise _passed(phase, limit, alive)
         finally:
-            close(events)
+            close(arrivals)
 
     return opened
 
@@ -93,28 +101,33 @@ def watchdog(source: Open, limits: Limits, clock: Clock = monotonic) -> Open:
 def within(source: Open, seconds: float | None, clock: Clock = monotonic) -> Open:
     """Everything that `source` does, attempts and pauses together, in at most `seconds`."""
 
-    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         deadline = Deadline(seconds, clock)
         seen = clock()
-        events = source(request, token)
+        arrivals = source(request, token)
         try:
-            for event in events:
-                if type(event) is Pulse:
-                    now = clock()
-                    deadline.extend(max(0.0, now - seen - AWAY_SECONDS))
-                    seen = now
-                if type(event) is Pulse and deadline.passed:
+            for arrival in arrivals:
+                now = clock()
+                deadline.extend(max(0.0, now - seen - AWAY_SECONDS))
+                seen = now
+                is_over = deadline.passed
+                yield arrival
+                if is_over:
                     error = TimedOut(
                         f"the answer was not complete within {seconds:g} s",
                         hint="raise the limit with --timeout",
                     )
                     error.phase = "total"
                     raise error
-                yield event
         finally:
-            close(events)
+            close(arrivals)
 
     return opened if seconds is not None else source
+
+
+def speaks_at(arrival: Arrival) -> int | None:
+    """The place of the first event with which the model speaks, or ends."""
+    return next((at for at, it in enumerate(arrival.events) if type(it) in _SPEAKS), None)
 
 
 def _passed(phase: Phase, limit: float, alive: bool) -> ChatstreamError:

@@ -8,7 +8,7 @@
    ours.
 3. Markdown is left as it is; only the fences of code are said: "Code, python:", "End of code."
 4. While nothing is heard for `SILENCE_SECONDS`, one sentence tells that the work goes on. No
-   spinner, no cursor movement, no colour, no thread: time passes in `flush`.
+   spinner, no cursor movement, no colour, no thread: time passes in `write`.
 5. Remote text passes `escape` wherever a person reads it.
 """
 
@@ -20,6 +20,7 @@ from math import ceil
 from chatstream import events as ev
 from chatstream.clock import Clock, monotonic
 from chatstream.fences import Fences, info_of, may_begin
+from chatstream.flow import Arrival
 from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.output import Output, Writer
 from chatstream.sinks.sources import Sources
@@ -58,7 +59,7 @@ class AccessibleSink:
         self._reasoning = reasoning
         self._stats = stats
         self._clock = clock
-        self._ready: list[str] = []  # of the content, for the next flush
+        self._ready: list[str] = []  # of the content, not yet handed out
         self._answer = Sentences()
         self._thoughts = Sentences()
         self._thinking: float | None = None  # since when
@@ -69,8 +70,20 @@ class AccessibleSink:
         self._came = clock()  # when there was text, or something to tell of
         self._said = clock()  # when the voice was heard
 
-    def write(self, event: ev.Event) -> None:
-        """Take an event; text waits for `flush`, sentences of our own are said now."""
+    def write(self, arrival: Arrival) -> None:
+        """Hand out what is ready; after a pause also what is not."""
+        for event in arrival.events:
+            self._take(event)
+        self._hand_out()
+        now = self._clock()
+        if now - self._came >= PAUSE_SECONDS:
+            self._hand_out_halves()
+        if now - self._said >= SILENCE_SECONDS:
+            doing = f": {self._doing}" if self._doing else ""
+            self._voice.line(sentence(f"still working, {seconds(now - self._came)}{doing}"))
+            self._said = now
+
+    def _take(self, event: ev.Event) -> None:
         match event:
             case ev.Content(delta=delta):
                 self._end_thought()
@@ -100,19 +113,9 @@ class AccessibleSink:
                     self._voice.line(line)
                 for line in _ending(event, stats=self._stats):
                     self._voice.line(line)
+                self._said = self._clock()  # nothing works any more
             case _:
                 self._other(event)
-
-    def flush(self) -> None:
-        """Hand out what is ready; after a pause also what is not."""
-        self._hand_out()
-        now = self._clock()
-        if now - self._came >= PAUSE_SECONDS:
-            self._hand_out_halves()
-        if now - self._said >= SILENCE_SECONDS:
-            doing = f": {self._doing}" if self._doing else ""
-            self._voice.line(sentence(f"still working, {seconds(now - self._came)}{doing}"))
-            self._said = now
 
     def close(self) -> None:
         """Hand out everything. Idempotent."""
@@ -135,16 +138,13 @@ class AccessibleSink:
 
     def _other(self, event: ev.Event) -> None:
         self._sources.note(event)
+        if ev.voids(event):
+            self._start_over()
         match event:
-            case ev.Metadata():
-                if event.restart:
-                    self._start_over()
-                if event.version is None:  # the head of a response
-                    self._say(_CONNECTED)
+            case ev.Metadata(version=None):  # the head of a response
+                self._say(_CONNECTED)
             case ev.Retry():
                 self._end_thought()
-                if event.action == "reset":
-                    self._start_over()
                 doing = "continuing" if event.emitted_chars else "trying again"
                 self._say(f"{doing} in {seconds(ceil(event.delay))}: {event.cause}")
             case ev.Fallback():

@@ -4,37 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chatstream.events import Event
-from chatstream.flow import Sink
+from chatstream.flow import Arrival, Sink
 
 
 class DeferredSink:
-    """Holds events until the first `flush`, which comes when the request is on its way."""
+    """Holds what a run begins with until its request is on the wire, or is waited for."""
 
     def __init__(self, make: Callable[[], Sink]) -> None:
         self._make = make
         self._sink: Sink | None = None
-        self._held: list[Event] = []
+        self._held: list[Arrival] = []
 
-    def write(self, event: Event) -> None:
-        """Pass the event on, or keep it."""
-        if self._sink is None:
-            self._held.append(event)
+    def write(self, arrival: Arrival) -> None:
+        """Pass the arrival on, or keep it."""
+        if self._sink is None and arrival.events and not arrival.connected:
+            self._held.append(arrival)
         else:
-            self._sink.write(event)
-
-    def flush(self) -> None:
-        """Make the sink if that is still to be done, then let it show what it has."""
-        self._made().flush()
+            self._made().write(arrival)
 
     def close(self) -> None:
-        """Close the sink; events that were held are shown first."""
+        """Close the sink; what was held is shown first."""
         self._made().close()
 
     def _made(self) -> Sink:
         if self._sink is None:
             self._sink = self._make()
-            for event in self._held:
-                self._sink.write(event)
+            for arrival in self._held:
+                self._sink.write(arrival)
             self._held.clear()
         return self._sink

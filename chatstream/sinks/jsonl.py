@@ -5,7 +5,8 @@ Events that came with one read are written in one call; each read is written at 
 
 from __future__ import annotations
 
-from chatstream.events import Event, encode_lines
+from chatstream.events import encode_lines
+from chatstream.flow import Arrival
 from chatstream.sinks.output import Output
 
 
@@ -14,16 +15,11 @@ class JsonlSink:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._held: list[Event] = []
-        self.write = self._held.append
 
-    def flush(self) -> None:
-        """Write what is held."""
-        if self._held:
-            lines = encode_lines(self._held)
-            self._held.clear()  # before the write: what a broken pipe refused is not tried again
-            self._output.write(lines)
+    def write(self, arrival: Arrival) -> None:
+        """Write what came."""
+        if arrival.events:
+            self._output.write(encode_lines(arrival.events))
 
     def close(self) -> None:
-        """Write what is held; the output stays open."""
-        self.flush()
+        """Nothing is held; the output stays open."""

@@ -3,7 +3,7 @@
 1. Text becomes pieces (`blocks`), pieces become lines (`markdown`), lines are drawn (`region`). A
    line that nothing can change any more is drawn for good; below it stand what is still open, the
    newest thoughts, the tools that run, and one line that says how things stand.
-2. It is drawn in `flush` and nowhere else in time: no thread. At most `FRAMES_PER_SECOND` frames a
+2. It is drawn in `write` and nowhere else in time: no thread. At most `FRAMES_PER_SECOND` frames a
    second, or as many as the user wants; fewer where a frame takes long, none while nothing changed
    or while the terminal has not taken the one before; the first token at once.
 3. Remote text passes `escape` before anything else.
@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -23,7 +24,7 @@ from rich.style import Style
 
 from chatstream import events as ev
 from chatstream.clock import Clock, monotonic
-from chatstream.flow import Key, Told
+from chatstream.flow import Arrival, Key, Told
 from chatstream.sinks.blocks import Blocks
 from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.lines import Line, line_of
@@ -89,14 +90,21 @@ class LiveSink:
         self._frame: object = None  # what else the last frame showed
         self._closed = False
 
-    def write(self, event: ev.Event) -> None:
-        """Take an event; what it shows is drawn by `flush`."""
+    def write(self, arrival: Arrival) -> None:
+        """Take what came; draw a frame if one is due and something changed."""
+        for event in arrival.events:
+            self._see(event)
+        self._flush()
+
+    def _see(self, event: ev.Event) -> None:
         now = self._clock()
         self._status.note(event, now)
         if lines := self._tools.note(event, now):
             self._end_text()
             self._note([[], *lines] if self._shown and not self._parted else lines)
             self._parted = True
+        if ev.voids(event):
+            self._start_over(event, now)
         match event:
             case ev.Content(delta=delta):
                 self._end_thought(event, now)
@@ -109,8 +117,6 @@ class LiveSink:
                 self._have_new(now)
             case ev.Metadata():
                 self._model = event.model or self._model
-                if event.restart:
-                    self._start_over(event, now)
             case ev.ToolCall() | ev.ToolStart():
                 self._end_thought(event, now)
                 self._end_text()
@@ -120,13 +126,7 @@ class LiveSink:
                 self._have_new(now)
             case ev.Citation():
                 self._sources.note(event)
-            case ev.Retry(action=action):
-                if action == "reset":
-                    self._start_over(event, now)
-                self._say(note(event), self._theme.warning)
-            case ev.Fallback():
-                self._say(note(event), self._theme.warning)
-            case ev.Warn():
+            case ev.Retry() | ev.Fallback() | ev.Warn():
                 self._say(note(event), self._theme.warning)
             case Told(line=line):
                 self._say(line, self._theme.dim)
@@ -135,8 +135,7 @@ class LiveSink:
             case ev.Done() | ev.Error():
                 self._end(event, now)
 
-    def flush(self) -> None:
-        """Draw a frame if one is due and something changed."""
+    def _flush(self) -> None:
         now = self._clock()
         if self._closed or now < self._due or not self._ready():
             return
@@ -232,7 +231,7 @@ class LiveSink:
                 self._frame = None
                 if self._region.is_started:  # nobody has told that the process would stop
                     self._region.forget()
-        self._due = now
+        self._due = math.inf if event.pressed == "suspend" else now  # "continue" follows
 
     def _say(self, words: str | None, style: Style) -> None:
         if words:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from chatstream import events as ev
 from chatstream.events import Content
+from chatstream.flow import Arrival
 from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.output import Writer
 from chatstream.sinks.sources import Sources
@@ -42,18 +43,19 @@ class PlainSink:
         self._line_open = False  # the terminal's cursor is not at the start of a line
         self._note_open = False
 
-    def write(self, event: ev.Event) -> None:
-        """Take an event; content waits for `flush`."""
-        if type(event) is Content:
-            self._held.append(event.delta)
-        elif isinstance(event, ev.Reasoning):
-            if self._reasoning is not None:
-                self._note_text(self._reasoning.feed(event.delta))
-        else:
-            self._other(event)
+    def write(self, arrival: Arrival) -> None:
+        """Write what came, its content at once."""
+        for event in arrival.events:
+            if type(event) is Content:
+                self._held.append(event.delta)
+            elif isinstance(event, ev.Reasoning):
+                if self._reasoning is not None:
+                    self._note_text(self._reasoning.feed(event.delta))
+            else:
+                self._other(event)
+        self._flush()
 
-    def flush(self) -> None:
-        """Write the content that is held."""
+    def _flush(self) -> None:
         if not self._held:
             return
         text = "".join(self._held)
@@ -68,10 +70,10 @@ class PlainSink:
 
     def close(self) -> None:
         """Write what is held."""
-        self.flush()
+        self._flush()
 
     def _other(self, event: ev.Event) -> None:
-        self.flush()
+        self._flush()
         self._sources.note(event)
         if isinstance(event, ev.Done | ev.Error):
             for line in self._sources.lines():

@@ -62,17 +62,16 @@ class RenderedSink(PlainSink):
         self._parted = False  # an empty line is due before the next text
         self._start()
 
-    def write(self, event: ev.Event) -> None:
-        """Take an event; content waits for `flush`."""
+    def _other(self, event: ev.Event) -> None:
         match event:
             case ev.ToolCall() | ev.ToolStart() | ev.Done() | ev.Error():
                 self._end_text()
-            case ev.Metadata(restart=True) | ev.Retry(action="reset"):
+            case _ if ev.voids(event):
                 self._end_text()
                 self._start()
-        super().write(event)
+        super()._other(event)
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         """Write the rows that are final by now."""
         text = self._text.feed("".join(self._held))
         self._held.clear()
@@ -91,7 +90,7 @@ class RenderedSink(PlainSink):
 
     def _end_text(self) -> None:
         """What comes next is no longer this text."""
-        self.flush()
+        self._flush()
         self._draw(self._blocks.finish())
         if self._going_on is not None:
             self._put(self._escaped(self._going_on) + _LINE_END)

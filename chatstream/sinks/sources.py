@@ -29,7 +29,7 @@ class Sources:
                 self._cited[event.url, event.number] = None
                 if event.title:
                     self._titles.setdefault(event.url, event.title)
-            case ev.Metadata(restart=True) | ev.Retry(action="reset"):
+            case _ if ev.voids(event):
                 self._cited.clear()
                 self._titles.clear()
 

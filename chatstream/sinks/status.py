@@ -83,9 +83,9 @@ class Status:
             case ev.Waiting():
                 self._tell = partial(self._waiting, event, now - event.silent_for)
             case ev.Metadata(version=None):  # the head of a response
-                self._begin(_WAITING["first_token"], now, over=event.restart)
+                self._begin(_WAITING["first_token"], now, over=ev.voids(event))
             case ev.Retry():
-                self._begin("connecting", now + event.delay, over=event.action == "reset")
+                self._begin("connecting", now + event.delay, over=ev.voids(event))
                 doing = "continuing" if event.emitted_chars else "retrying"
                 cause = f"{one_line(event.cause)}, attempt {event.attempt} of {event.max}"
                 self._tell = partial(self._countdown, doing, cause, now + event.delay, self._tell)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from chatstream.events import Content, Event, Reasoning, Warn
-from chatstream.flow import Stage
+from chatstream.flow import Arrival, Stage
 from chatstream.readahead import MOST_BYTES, PARTS, Consumer, Parcel, Pressure, ReadAhead
 
 Strategy = Literal["fixed", "dynamic", "sliding"]
@@ -35,10 +35,10 @@ def buffer(
 ) -> Stage:
     """The stage for one run."""
 
-    def stage(events: Iterator[Event]) -> Iterator[Event]:
+    def stage(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         consumer = Consumer()
         reader = _READERS[strategy](
-            events, consumer, pressure=pressure, most_events=most_events, most_bytes=most_bytes
+            arrivals, consumer, pressure=pressure, most_events=most_events, most_bytes=most_bytes
         )
         return consumer.take([reader])
 
@@ -71,11 +71,6 @@ class _Gap(Event):
 class _Stripped(Parcel):
     """Events that were left of parcels without their text, with the gaps."""
 
-    __slots__ = ()
-
-    def contents(self) -> list[Event]:
-        return [_warning(event) if type(event) is _Gap else event for event in self.events]
-
     def join_without_text(self, newer: Parcel) -> int:
         """Take over what follows, except its text. Returns how many characters that drops."""
         dropped = 0
@@ -85,7 +80,7 @@ class _Stripped(Parcel):
                 self._widen_gap(len(event.delta))
             else:
                 self.add(event)
-        self.join_pulse(newer.pulse)
+        self.heed(newer)
         return dropped
 
     def _widen_gap(self, characters: int) -> None:
@@ -115,6 +110,7 @@ class _Sliding(ReadAhead):
         if stripped is None:
             return super()._oldest()
         self._count(stripped, -1)
+        stripped.events = [_warning(it) if type(it) is _Gap else it for it in stripped.events]
         return stripped
 
 

@@ -5,8 +5,8 @@
    lost or changes its place.
 2. What is held goes out with ten characters, or at an age that shrinks from 50 ms for none to
    0 ms for ten.
-3. Nothing is held for more than 100 ms. Only a pulse gives control back while nothing comes, and
-   the next may be 0.1 s away: so what is held passes one pulse at most, that of its own arrival.
+3. Nothing is held for more than 100 ms. Only a heartbeat gives control back while nothing comes,
+   and the next may be 0.1 s away: so what is held waits for one arrival at most.
 4. It stands before one sink and behind everything else that looks at events: it numbers `seq`
    again, without a gap. A joined delta has the `t` of its first piece.
 """
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.events import Content, Event, Reasoning
-from chatstream.flow import Pulse, Stage, close
+from chatstream.flow import Arrival, Stage, close
 
 ENOUGH_CHARACTERS = 10
 
@@ -40,29 +40,30 @@ class _Coalesce:
         self._since = 0.0  # when the first piece of it came
         self._seq = 0
 
-    def run(self, events: Iterator[Event]) -> Iterator[Event]:
+    def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         try:
-            for event in events:
-                if type(event) is Content or type(event) is Reasoning:
-                    if type(event) is not type(self._held):
-                        yield from self._release()
-                    if self._join(event):
-                        yield from self._release()
-                elif type(event) is Pulse:
-                    if self._held is not None and self._cannot_wait():
-                        yield from self._release()
-                    self._now = None
-                    yield event
-                else:
-                    yield from self._release()
-                    yield self._numbered(event)
+            for arrival in arrivals:
+                self._now = None
+                events: list[Event] = []
+                for event in arrival.events:
+                    if type(event) is Content or type(event) is Reasoning:
+                        if type(event) is not type(self._held):
+                            events += self._release()
+                        if self._join(event):
+                            events += self._release()
+                    else:
+                        events += (*self._release(), self._numbered(event))
+                if self._held is not None and self._cannot_wait():
+                    events += self._release()
+                arrival.events = events
+                yield arrival
         except Exception:
-            yield from self._release()
+            yield Arrival([*self._release()])
             raise
         else:
-            yield from self._release()
+            yield Arrival([*self._release()])
         finally:
-            close(events)
+            close(arrivals)
 
     def _join(self, piece: Content | Reasoning) -> bool:
         """Hold one piece more. True: it is long enough now, or too old for its length."""
@@ -78,11 +79,11 @@ class _Coalesce:
         )
 
     def _cannot_wait(self) -> bool:
-        """Whether the next pulse may be too late for what is held."""
+        """Whether the next arrival may be too late for what is held."""
         return self._arrival() - self._since + POLL_SECONDS > MAX_HELD_SECONDS
 
     def _arrival(self) -> float:
-        """The time, read once an arrival: its events and the pulse after them share it."""
+        """The time, read once an arrival: its events share it."""
         if self._now is None:
             self._now = self._clock()
         return self._now

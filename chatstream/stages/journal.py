@@ -1,7 +1,7 @@
 """Every event is written down before anyone sees it.
 
-1. The events of one arrival are held until the `Pulse` that ends it, written together, and only
-   then passed on. So nothing that a sink has shown is missing from the journal.
+1. The events of one arrival are written together, and only then passed on. So nothing that a
+   sink has shown is missing from the journal.
 2. A journal that cannot be written (a full disk, a read-only folder) is given up with one
    `warning`, and the answer continues. The warning takes a sequence number, so later events move
    by one.
@@ -11,13 +11,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from chatstream.errors import JournalError
 from chatstream.events import Event, Warn
-from chatstream.flow import Pulse, Stage, close, singly, without_signals
+from chatstream.flow import Arrival, Stage, close, events_in
 
 
 class Writer(Protocol):
@@ -41,48 +41,39 @@ class _Journalled:
         self._abandon = abandon
         self._given_up = False
 
-    def run(self, events: Iterator[Event]) -> Iterator[Event]:
+    def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         try:
-            held: list[Event] = []
-            for event in events:
-                if type(event) is not Pulse:
-                    held.append(event)
-                    continue
-                if held:
-                    yield from self._written(held)
-                    held = []
-                yield event
-                if self._given_up:
-                    yield from _moved(singly(events))
-                    return
-            if held:
-                yield from self._written(held)
+            for arrival in arrivals:
+                if arrival.events:
+                    self._write(arrival)
+                yield arrival
         except GeneratorExit:
             self._abandon()
-            self._write_rest(events)
+            self._write_rest(arrivals)
             raise
         finally:
             self._writer.close()
-            close(events)
+            close(arrivals)
 
-    def _written(self, held: list[Event]) -> Sequence[Event]:
-        """The events, once they are written; with a warning if they could not be."""
-        each = list(singly(iter(held)))
+    def _write(self, arrival: Arrival) -> None:
+        """Write the events down; with a warning among them if they cannot be."""
+        if self._given_up:
+            _move(arrival.events)
+            return
         try:
-            self._writer.write(each)
+            self._writer.write(arrival.events)
         except (OSError, JournalError) as error:
             self._given_up = True
-            return _with_warning(each, error)
-        return held
+            _warn(arrival.events, error)
 
-    def _write_rest(self, events: Iterator[Event]) -> None:
-        rest = list(without_signals(events))
+    def _write_rest(self, arrivals: Iterator[Arrival]) -> None:
+        rest = list(events_in(arrivals))
         if rest and not self._given_up:
             with suppress(OSError, JournalError):
                 self._writer.write(rest)
 
 
-def _with_warning(held: list[Event], error: Exception) -> list[Event]:
+def _warn(held: list[Event], error: Exception) -> None:
     """The warning goes in front, but never before the event that opens the run."""
     place = 1 if held[0].seq == 0 else 0
     reason = getattr(error, "strerror", None) or str(error)
@@ -94,11 +85,10 @@ def _with_warning(held: list[Event], error: Exception) -> list[Event]:
         seq=held[0].seq + place,
         t=held[0].t,
     )
-    return [*held[:place], warning, *_moved(iter(held[place:]))]
+    _move(held[place:])
+    held.insert(place, warning)
 
 
-def _moved(events: Iterator[Event]) -> Iterator[Event]:
+def _move(events: Iterable[Event]) -> None:
     for event in events:
-        if type(event) is not Pulse:
-            event.seq += 1
-        yield event
+        event.seq += 1

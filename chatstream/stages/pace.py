@@ -2,8 +2,8 @@
 
 1. An event is passed on when its `t` has passed since the first event, divided by the speed. One
    that is late already is passed on at once: a source that is live itself is never held up.
-2. Before it waits, and every `POLL_SECONDS` while it does, it yields a `Pulse`, so that sinks show
-   what they hold and spinners turn.
+2. Before it waits, and every `POLL_SECONDS` while it does, it yields a heartbeat, so that sinks
+   show what they hold and spinners turn.
 3. A sleep that was cut short ends the events.
 """
 
@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from chatstream.clock import POLL_SECONDS, Clock, monotonic
-from chatstream.events import Event
-from chatstream.flow import Pulse, Stage, close
+from chatstream.flow import Arrival, Stage, close
 
 Sleep = Callable[[float], bool]
 """Sleeps for that many seconds; returns True if it was cut short."""
@@ -22,20 +21,22 @@ Sleep = Callable[[float], bool]
 def pace(speed: float, sleep: Sleep, clock: Clock = monotonic) -> Stage:
     """The stage. A `speed` of 2 is twice as fast as it was."""
 
-    def paced(events: Iterator[Event]) -> Iterator[Event]:
+    def paced(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         shift: float | None = None  # from the times of the record to those of the clock
         try:
-            for event in events:
-                if type(event) is not Pulse:
+            for arrival in arrivals:
+                for event in arrival.events:
                     due = event.t / speed
                     if shift is None:
                         shift = clock() - due
                     while (left := due + shift - clock()) > 0:
-                        yield Pulse()
+                        yield Arrival()
                         if sleep(min(left, POLL_SECONDS)):
                             return
-                yield event
+                    yield Arrival([event])
+                if not arrival.events:
+                    yield arrival
         finally:
-            close(events)
+            close(arrivals)
 
     return paced

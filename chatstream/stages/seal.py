@@ -34,8 +34,9 @@ from chatstream.events import (
     ToolCall,
     ToolCallDelta,
     Warn,
+    voids,
 )
-from chatstream.flow import Burst, Finish, Pulse, Stage, close
+from chatstream.flow import Arrival, Finish, Stage, close
 from chatstream.messages import Message
 from chatstream.readahead import Pressure
 from chatstream.redact import redact_event
@@ -111,43 +112,21 @@ class _Seal:
         self._joined = False  # the answer of several attempts, each with its own usage
         self._usage = UsageSum()
 
-    def run(self, events: Iterator[Event]) -> Iterator[Event]:
-        yield self._stamp(self._opening)
-        if self._earlier.reasoning:
-            yield self._stamp(Reasoning(self._earlier.reasoning))
-        if self._earlier.content:
-            yield self._stamp(Content(self._earlier.content))
+    def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+        yield Arrival(self._begun(), connected=False)
         terminal: Done | Error
-        received = -1.0
         try:
-            finish = None
-            for event in events:
-                kind = type(event)
-                if kind is Pulse:
-                    yield event
-                    continue
-                if type(event) is Finish:
-                    finish = event
+            finish: Finish | None = None
+            for arrival in arrivals:
+                events = arrival.events
+                if events:
+                    if type(last := events[-1]) is Finish:
+                        finish = last
+                        events.pop()
+                    self._stamp(arrival)
+                yield arrival
+                if finish is not None:
                     break
-                if type(event) is Burst:
-                    self._stamp_burst(event)
-                    yield event
-                    continue
-                # Every token comes along here: the events of one read share their time.
-                if event.t != received or received < 0:
-                    received = event.t
-                    self._advance(received)
-                event.t = self._t
-                event.seq = self._seq
-                self._seq += 1
-                if kind is Content or kind is Reasoning:
-                    self._chunks += 1
-                    if self._first is None or not self._answered:
-                        self._begin(event)
-                    self._last = self._t
-                else:
-                    self._note(event)
-                yield event
             if finish is None:
                 raise Truncated("the stream ended without a final event")
             terminal = self._done(finish)
@@ -158,30 +137,42 @@ class _Seal:
             terminal = self._error(self._token.reason or mistake(error))
         finally:
             try:
-                close(events)
+                close(arrivals)
             except Exception:  # how the run ended is decided; this changes nothing
                 log.debug("the source failed while it was closed", exc_info=True)
-        for warning in self._unseen(terminal):
-            yield self._stamp(warning)
         self._ended(terminal)
-        yield self._stamp(terminal)
+        end = [self._numbered(event) for event in (*self._unseen(terminal), terminal)]
+        yield Arrival(end)
 
-    def _stamp_burst(self, burst: Burst) -> None:
-        self._advance(burst.t)
-        t = self._last = self._t
-        seq = self._seq
-        for content in burst.contents:
-            content.t = t
-            content.seq = seq
+    def _begun(self) -> list[Event]:
+        """What a run begins with."""
+        events: list[Event] = [self._opening]
+        if self._earlier.reasoning:
+            events.append(Reasoning(self._earlier.reasoning))
+        if self._earlier.content:
+            events.append(Content(self._earlier.content))
+        return [self._numbered(event) for event in events]
+
+    def _stamp(self, arrival: Arrival) -> None:
+        """Every token comes along here: the events of one arrival share its time."""
+        self._advance(arrival.t)
+        t, seq = self._t, self._seq
+        early = self._first is None or not self._answered
+        for event in arrival.events:
+            event.t = t
+            event.seq = seq
             seq += 1
+            if type(event) is Content or type(event) is Reasoning:
+                self._chunks += 1
+                self._last = t
+                if early:
+                    self._begin(event)
+            else:
+                self._note(event)
         self._seq = seq
-        self._chunks += len(burst.contents)
-        if self._first is None or not self._answered:
-            for content in burst.contents:
-                self._begin(content)
 
-    def _stamp(self, event: Event) -> Event:
-        self._advance(event.t)
+    def _numbered(self, event: Event) -> Event:
+        self._advance(-1.0)
         event.t = self._t
         event.seq = self._seq
         self._seq += 1
@@ -204,6 +195,8 @@ class _Seal:
             self._partial = self._answered = True
 
     def _note(self, event: Event) -> None:
+        if voids(event):
+            self._restart()
         if isinstance(event, ToolCallDelta | ToolCall):
             self._tools = True
             self._begin(event)
@@ -217,14 +210,9 @@ class _Seal:
         elif isinstance(event, Retry):
             redact_event(event, self._redact)
             self._attempts = event.attempt
-            if event.action == "reset":
-                self._restart()
-            else:
-                self._joined = True
+            self._joined = event.action == "continue"
         elif isinstance(event, Metadata):
             self._attempts = event.attempt or self._attempts
-            if event.restart:
-                self._restart()
         else:
             redact_event(event, self._redact)
             if isinstance(event, Warn):

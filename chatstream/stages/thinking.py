@@ -16,9 +16,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from chatstream.events import Content, Event, Metadata, Reasoning, Retry
+from chatstream.events import Content, Event, Reasoning, voids
 from chatstream.fences import Fences, may_begin
-from chatstream.flow import Burst, Finish
+from chatstream.flow import Arrival, Finish, only_content
 
 _CLOSING = {
     "<think>": "</think>",  # DeepSeek, Qwen and most others
@@ -48,48 +48,38 @@ Parts = list[tuple[bool, str]]
 """Pieces of text in order, each with whether it is reasoning."""
 
 
-def thinking(events: Iterator[Event], begun: str = "") -> Iterator[Event]:
-    """The stage. `begun` is the text that these events continue."""
+def thinking(arrivals: Iterator[Arrival], begun: str = "") -> Iterator[Arrival]:
+    """The stage. `begun` is the text that these arrivals continue."""
     splitter = ThinkingSplitter(begun)
     try:
-        for event in events:
-            if type(event) is Content:
-                if splitter.is_plain(event.delta):
-                    yield event
-                else:
-                    yield from _events(splitter.feed(event.delta), event.t)
-                continue
-            if type(event) is Burst:
-                yield from _burst(splitter, event)
-                continue
-            if type(event) is Finish:
-                yield from _events(splitter.finish(), -1.0)
-            elif (isinstance(event, Retry) and event.action == "reset") or (
-                isinstance(event, Metadata) and event.restart
-            ):
-                splitter = ThinkingSplitter()
-            yield event
+        for arrival in arrivals:
+            text = only_content(arrival.events)
+            if arrival.events and not (text and splitter.is_plain(text)):
+                events: list[Event] = []
+                for event in arrival.events:
+                    if type(event) is Content and not splitter.is_plain(event.delta):
+                        events += _events(splitter.feed(event.delta))
+                        continue
+                    if type(event) is Finish:
+                        events += _events(splitter.finish())
+                    elif voids(event):
+                        splitter = ThinkingSplitter()
+                    events.append(event)
+                arrival.events = events
+            yield arrival
     except Exception:
-        yield from _events(splitter.finish(), -1.0)
+        yield from _rest(splitter)
         raise
-    yield from _events(splitter.finish(), -1.0)
+    yield from _rest(splitter)
 
 
-def _burst(splitter: ThinkingSplitter, burst: Burst) -> Iterator[Event]:
-    """The burst; or where something in it may matter, its pieces."""
-    if splitter.is_plain("".join([content.delta for content in burst.contents])):
-        yield burst
-        return
-    for content in burst.contents:
-        if splitter.is_plain(content.delta):
-            yield content
-        else:
-            yield from _events(splitter.feed(content.delta), content.t)
+def _rest(splitter: ThinkingSplitter) -> Iterator[Arrival]:
+    if held := _events(splitter.finish()):
+        yield Arrival(held)
 
 
-def _events(parts: Parts, t: float) -> Iterator[Event]:
-    for is_reasoning, text in parts:
-        yield Reasoning(text, t=t) if is_reasoning else Content(text, t=t)
+def _events(parts: Parts) -> list[Event]:
+    return [Reasoning(text) if is_reasoning else Content(text) for is_reasoning, text in parts]
 
 
 class ThinkingSplitter:

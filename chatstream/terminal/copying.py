@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from chatstream.errors import ChatstreamError, UsageError
-from chatstream.events import Done, Event, Image, Metadata, Retry, Warn
-from chatstream.flow import Burst, close
+from chatstream.events import Done, Event, Image, Warn, voids
+from chatstream.flow import Arrival, close
 from chatstream.sinks.codeblocks import CodeBlock, code_blocks, extension_of
 from chatstream.sinks.output import Output
 from chatstream.terminal.images import save_images
@@ -97,18 +97,15 @@ class Copying:
                     folder.mkdir(parents=True, exist_ok=True)
                     check_folder(folder)
 
-    def stage(self, events: Iterator[Event]) -> Iterator[Event]:
+    def stage(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         """A stage that passes everything on and gathers the answer."""
         try:
-            for event in events:
-                if type(event) is Burst:
-                    for content in event.contents:
-                        self._answer.add(content)
-                else:
+            for arrival in arrivals:
+                for event in arrival.events:
                     self._gather(event)
-                yield event
+                yield arrival
         finally:
-            close(events)
+            close(arrivals)
 
     def finish(self, out: Out) -> bool:
         """Do what was asked for. False if any of it could not be done."""
@@ -142,7 +139,7 @@ class Copying:
                 self._has_gaps = True
             case Image():
                 self._images.append(event)
-            case Metadata(restart=True) | Retry(action="reset"):
+            case _ if voids(event):
                 self._has_gaps = False
                 self._images.clear()
 

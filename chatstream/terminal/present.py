@@ -19,8 +19,8 @@ from chatstream.cancel import CancelToken
 from chatstream.collector import settle
 from chatstream.engine.settings import Settings, When
 from chatstream.errors import Cancelled, ConfigError, OutputError, UsageError
-from chatstream.events import Content, Done, Error, Event, Terminal
-from chatstream.flow import Pulse, Sink, Told, close, drive, pipe
+from chatstream.events import Content, Terminal
+from chatstream.flow import Arrival, Sink, Told, close, drive, pipe
 from chatstream.nearest import did_you_mean
 from chatstream.redact import redact
 from chatstream.sinks import sink_class
@@ -114,7 +114,7 @@ def is_resettable(*, as_json: bool) -> bool:
 
 
 def present(
-    events: Iterator[Event],
+    events: Iterator[Arrival],
     settings: Settings,
     token: CancelToken,
     *,
@@ -170,17 +170,17 @@ def tell(choice: "Choice", color: When = "auto") -> None:
 
 
 def _telling(
-    events: Iterator[Event], told: "list[Choice]", color: When, *, screen: bool
-) -> Iterator[Event]:
-    """The events; what is told is passed on before the one that comes next, and then no more."""
+    events: Iterator[Arrival], told: "list[Choice]", color: When, *, screen: bool
+) -> Iterator[Arrival]:
+    """The run; what is told is passed on before what comes next, and then no more."""
     try:
-        for event in events:
+        for arrival in events:
             if told and screen:
                 if os.isatty(2):
-                    yield Told(line=redact(str(told[0])))
+                    arrival.events.insert(0, Told(line=redact(str(told[0]))))
             elif told:
                 tell(told[0], color)
-            yield event
+            yield arrival
             if told:
                 break
         yield from events
@@ -192,19 +192,19 @@ def _note(line: str) -> None:
     standard_error().write(f"{clean(line)}\n".encode("utf-8", "replace"))
 
 
-def show(events: Iterator[Event], sink: Sink, token: CancelToken) -> int:
+def show(events: Iterator[Arrival], sink: Sink, token: CancelToken) -> int:
     """Drive a run into a sink; returns the exit status."""
     terminal: Terminal | None = None
 
-    def watched() -> Iterator[Event]:
+    def watched() -> Iterator[Arrival]:
         nonlocal terminal
         try:
-            for event in events:
-                if type(event) is Pulse:
+            for arrival in events:
+                if arrival.connected:
                     settle()
-                elif type(event) is Done or type(event) is Error:
-                    terminal = event
-                yield event
+                if arrival.events and isinstance(last := arrival.events[-1], Terminal):
+                    terminal = last
+                yield arrival
         finally:
             close(events)  # a sink that failed ends the run, and its journal says so
 
@@ -304,13 +304,13 @@ def show_answer(text: str, settings: Settings) -> None:
     """Draw an answer of the past as it was drawn: on the terminal, or where `--render` asks."""
     look = {"as_json": False, "plain": False}
     if is_screen(settings, **look):
-        sink = _live(settings, cast("TextIO", sys.stdout))
+        sink = _live(settings, cast("TextIO", sys.stdout), ready=lambda: False)  # but at its end
     else:
         sink = choose_sink(settings, **look)
-    drive(iter([Content(text)]), sink)
+    drive(iter([Arrival([Content(text)])]), sink)
 
 
-def _show_live(events: Iterator[Event], settings: Settings, token: CancelToken) -> int:
+def _show_live(events: Iterator[Arrival], settings: Settings, token: CancelToken) -> int:
     """Drive a run into the live view, and listen to the keys meanwhile."""
     from chatstream.sinks.deferred import DeferredSink
     from chatstream.sinks.terminal import TerminalFile

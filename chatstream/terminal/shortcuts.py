@@ -4,15 +4,15 @@
     r      asks the screen to show, or to hide, the model's thinking
     Esc    ends the answer like Ctrl+C
 
-1. They are looked at when a pulse passes, without waiting, and count only when they come alone
+1. They are looked at with every arrival, without waiting, and count only when they come alone
    (`keyboard`). Everything else that is typed is for the shell; it ends a pause, because behind it
    no key could. Enter and other control characters, when they come alone, do nothing.
 2. The terminal's mode is put back on every way out: the end, an exception, a stop, SIGQUIT here; a
    forced end through `Keyboard.restore`.
 3. A job in the background takes no keys. When it comes to the foreground, it does.
-4. Ctrl+Z first takes the drawing away: the handler only makes a note, and at the next pulse the
+4. Ctrl+Z first takes the drawing away: the handler only makes a note, and with the next arrival the
    screen is told, the mode put back, the process stopped. A second Ctrl+Z, while the first still
-   waits for a pulse, stops it at once.
+   waits for an arrival, stops it at once.
 5. A signal that is ignored when we start stays ignored. Where SIGINT is, a shell without job
    control has started us in the background; there, without a terminal and on Windows, the stage
    passes everything on and changes nothing.
@@ -30,8 +30,7 @@ from types import FrameType
 from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.errors import Cancelled
-from chatstream.events import Event
-from chatstream.flow import Key, Pulse, Stage, close
+from chatstream.flow import Arrival, Key, Pressed, Stage, close
 from chatstream.terminal.interrupt import give_screen_back
 from chatstream.terminal.keyboard import Keyboard
 
@@ -83,7 +82,7 @@ class _Jobs:
         self.stopped = False  # and this is over: the process was continued
 
     def stop_soon(self, _number: int, _frame: FrameType | None) -> None:
-        if self.stopping:  # no pulse came since: whatever holds it up, the user need not wait
+        if self.stopping:  # nothing came since: whatever holds it up, the user need not wait
             give_screen_back()
             self.stop()
         else:
@@ -121,53 +120,56 @@ class _Keys:
         self._paused = False
         self._ahead = False  # the screen was told that there are no keys
 
-    def run(self, events: Iterator[Event]) -> Iterator[Event]:
+    def run(self, events: Iterator[Arrival]) -> Iterator[Arrival]:
         due = self._clock()
         try:
-            for event in events:
-                if type(event) is Pulse:
-                    yield from self._job_control()
-                    if self._clock() >= due:  # a quick answer has thousands of pulses a second
-                        yield from self._look()
-                        due = self._clock() + POLL_SECONDS / 2
-                yield event
+            for arrival in events:
+                yield from self._job_control()
+                if self._clock() >= due:  # a quick answer has thousands of arrivals a second
+                    yield from self._look()
+                    due = self._clock() + POLL_SECONDS / 2
+                yield arrival
         finally:
             close(events)
 
-    def _look(self) -> Iterator[Event]:
+    def _look(self) -> Iterator[Arrival]:
         """The keys that were pressed; ends when the answer is to go on."""
         while True:
             yield from self._press(self._keyboard.key())
             if self._keyboard.ahead and not self._ahead:
                 self._ahead = True
-                yield Key(pressed="typing")
+                yield _key("typing")
             if not self._paused or self._token.cancelled:
                 return
             if self._keyboard.ahead or not self._keyboard.is_open:  # space could not be seen
                 yield from self._press(" ")
                 return
-            yield Pulse()
+            yield Arrival()
             self._token.sleep(POLL_SECONDS)
             yield from self._job_control()
 
-    def _press(self, key: str) -> Iterator[Event]:
+    def _press(self, key: str) -> Iterator[Arrival]:
         if key == _ESCAPE:
             signal.raise_signal(signal.SIGINT)
         elif self._token.cancelled:
             return
         elif key == " ":
             self._paused = not self._paused
-            yield Key(pressed="pause" if self._paused else "go_on")
+            yield _key("pause" if self._paused else "go_on")
         elif key == "r":
-            yield Key(pressed="reasoning")
+            yield _key("reasoning")
         elif key and key.isprintable():
             self._keyboard.give_back(key.encode("latin-1"))
 
-    def _job_control(self) -> Iterator[Event]:
+    def _job_control(self) -> Iterator[Arrival]:
         if self._jobs.stopping:
-            yield Key(pressed="suspend")
+            yield _key("suspend")
             if self._jobs.stopping:  # unless a second Ctrl+Z has stopped it while it was drawn
                 self._jobs.stop()
         if self._jobs.stopped:
             self._jobs.stopped = self._ahead = False  # the shell has read what was typed
-            yield Key(pressed="continue")
+            yield _key("continue")
+
+
+def _key(pressed: Pressed) -> Arrival:
+    return Arrival([Key(pressed=pressed)])

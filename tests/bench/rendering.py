@@ -17,6 +17,7 @@ from functools import partial
 from rich.console import Console
 
 from chatstream import events as ev
+from chatstream.flow import Arrival
 from chatstream.sinks.live import FRAMES_PER_SECOND, LiveSink
 from tests.bench.peers import live_markdown, sliding_window
 from tests.bench.rig import Rig
@@ -72,12 +73,10 @@ def draw(text: str, together: int = TOGETHER, pause: float = 1.01 / FRAMES_PER_S
     file = io.StringIO()
     sink = LiveSink(terminal(file), reasoning="hide", stats=True, clock=lambda: now)
     for update in pieces(text, together * TOKEN):
-        for token in pieces(update, TOKEN):
-            sink.write(ev.Content(token, t=now))
-        sink.flush()
+        sink.write(Arrival([ev.Content(token, t=now) for token in pieces(update, TOKEN)]))
         now += pause
     stats = ev.Stats(duration=now, chunks=len(text) // TOKEN)
-    sink.write(ev.Done(finish_reason="stop", stats=stats, attempts=1, t=now))
+    sink.write(Arrival([ev.Done(finish_reason="stop", stats=stats, attempts=1, t=now)]))
     sink.close()
     return len(file.getvalue().encode())
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -46,10 +47,11 @@ from chatstream.events import (
     Warn,
     new_run,
 )
-from chatstream.flow import Burst, Finish, Pulse, close, pipe
+from chatstream.flow import Arrival, Finish, close, pipe
 from chatstream.stages.seal import seal
 from chatstream.stages.thinking import thinking
 from chatstream.timing import Receipt, Trace
+from tests.support.arrivals import each, events_of
 
 pytestmark = pytest.mark.serial
 
@@ -60,19 +62,21 @@ def receipt(at: float, late: float = 0.0, *, since: float | None = None) -> Rece
     return Receipt(at, at + late, at if since is None else since, 10, kernel=True)
 
 
-def trace_of(events: list[Event]) -> Trace:
-    """A trace with a read for each time that the events have."""
-    times = sorted({event.t for event in events if event.t >= 0 and type(event) is not Pulse})
+def trace_of(arrivals: Iterable[Arrival]) -> Trace:
+    """A trace with a read for each time at which events came."""
+    times = sorted({it.t for it in arrivals if it.t >= 0 and it.events})
     return Trace(sent=SENT, status=200, receipts=[receipt(t) for t in times])
 
 
-def take(*events: Event, trace: Trace | None = None, **options: Any) -> Sample:
+def take(*steps: Event | Arrival, trace: Trace | None = None, **options: Any) -> Sample:
     """The sample of these events, with the thinking told from the answer."""
     taking = Taking()
-    assert all(pipe(iter(events), taking.raw, thinking, taking.answer))
+    trace = trace or trace_of(each(*steps))
+    for _ in pipe(each(*steps), taking.raw, thinking, taking.answer):
+        pass
     options.setdefault("number", 1)
     options.setdefault("arm", "m")
-    return sample_of(taking, trace or trace_of(list(events)), **options)
+    return sample_of(taking, trace, **options)
 
 
 def words(*at: float, text: str = "word") -> list[Event]:
@@ -95,11 +99,11 @@ def steady(n: int, pace: float = 0.02, first: float = 0.5) -> list[Event]:
         ToolCallDelta("i", "n", "", t=SENT + 1),
         ToolCallDelta("i", "", "{", t=SENT + 1),
         ToolCall("i", "n", "{}", t=SENT + 1),
-        Burst([Content("a", t=SENT + 1), Content("b", t=SENT + 1)], t=SENT + 1),
+        Arrival([Content("a"), Content("b")], SENT + 1),
     ],
     ids=lambda event: type(event).__name__,
 )
-def test_every_kind_of_token_is_an_arrival(event: Event) -> None:
+def test_every_kind_of_token_is_an_arrival(event: Event | Arrival) -> None:
     sample = take(event)
     assert sample.ttft == 1.0
     assert sample.arrivals == [1.0]
@@ -112,14 +116,14 @@ def test_every_kind_of_token_is_an_arrival(event: Event) -> None:
         Content("", t=SENT + 1),
         Reasoning("", t=SENT + 1),
         ToolCallDelta("i", "", "", t=SENT + 1),
-        Burst([Content("", t=SENT + 1)], t=SENT + 1),
+        Arrival([Content(""), Content("")], SENT + 1),
         Usage(output_tokens=3, t=SENT + 1),
         Warn("c", "m", t=SENT + 1),
-        Pulse(t=SENT + 1, alive=True),
+        Arrival(t=SENT + 1, alive=True),
     ],
     ids=lambda event: type(event).__name__,
 )
-def test_nothing_else_is(event: Event) -> None:
+def test_nothing_else_is(event: Event | Arrival) -> None:
     sample = take(event, *words(2.0))
     assert sample.ttft == sample.ttfa == 2.0
     assert sample.deltas_at == [1]
@@ -147,7 +151,7 @@ def test_a_call_that_is_known_only_at_the_end_came_with_the_last_read() -> None:
 
 
 def test_events_of_one_instant_are_one_arrival() -> None:
-    sample = take(*words(1.0, 1.0, 1.5), Burst([Content("a"), Content("b")], t=SENT + 2))
+    sample = take(*words(1.0, 1.0, 1.5), Arrival([Content("a"), Content("b")], SENT + 2))
     assert sample.arrivals == [1.0, 1.5, 2.0]
     assert sample.deltas_at == [2, 1, 2]
     assert sample.deltas == 5
@@ -169,31 +173,33 @@ def test_events_of_one_instant_are_one_arrival() -> None:
         ([Content("<think>a</think>b", t=SENT + 1)], 1.0),
         ([Reasoning("a", t=SENT + 1), ToolCallDelta("i", "n", "", t=SENT + 2)], 2.0),
         ([Reasoning("a", t=SENT + 1), ToolCall("i", "n", "{}", t=SENT + 2)], 2.0),
-        ([Content(" ", t=SENT + 1), Burst([Content(" "), Content("b")], t=SENT + 2)], 2.0),
+        ([Content(" ", t=SENT + 1), Arrival([Content(" "), Content("b")], SENT + 2)], 2.0),
         ([Reasoning("a", t=SENT + 1)], None),
         ([Content(" \n", t=SENT + 1)], None),
     ],
 )  # fmt: skip
 def test_the_answer_begins_with_text_or_a_call_and_not_with_thinking(
-    events: list[Event], ttfa: float | None
+    events: list[Event | Arrival], ttfa: float | None
 ) -> None:
     sample = take(*events)
     assert sample.ttft == 1.0
     assert sample.ttfa == ttfa
 
 
-def test_a_burst_of_white_space_does_not_begin_the_answer() -> None:
+def test_an_arrival_of_white_space_does_not_begin_the_answer() -> None:
     blank = [Content(" "), Content("\n")]
     taking = Taking()
-    bursts = iter([Burst(blank, t=SENT + 1), Burst([*blank, Content("a")], t=SENT + 2)])
-    assert len(list(taking.answer(taking.raw(bursts)))) == 2
+    for event in blank:
+        event.t = 0.0
+    arrivals = iter([Arrival([*blank], SENT + 1), Arrival([*blank, Content("a", t=0.0)], SENT + 2)])
+    assert len(list(taking.answer(taking.raw(arrivals)))) == 2
     assert taking.answered == SENT + 2
 
 
 def test_text_that_was_held_back_as_a_possible_tag_has_the_time_of_its_delta() -> None:
     trace = Trace(sent=SENT, receipts=[receipt(SENT + t) for t in (1.0, 3.0)])
-    events = [Content("<thi", t=SENT + 1), Pulse(t=SENT + 3), Finish(reason="stop")]
-    assert take(*events, trace=trace).ttfa == 1.0
+    steps: list[Event | Arrival] = [Content("<thi", t=SENT + 1), Arrival(t=SENT + 3)]
+    assert take(*steps, Finish(reason="stop"), trace=trace).ttfa == 1.0
 
 
 def test_an_answer_that_is_begun_anew_is_measured_anew() -> None:
@@ -485,25 +491,26 @@ def test_a_reset_is_found_below_an_error_that_came_up_while_it_was_handled() -> 
 
 
 def test_every_event_passes_unchanged_in_its_order() -> None:
-    events = [
+    steps: list[Event | Arrival] = [
         Metadata(),
         *steady(3),
-        Burst([Content("a")], t=SENT + 1),
-        Pulse(),
+        Arrival([Content("a")], SENT + 1),
+        Arrival(),
         Usage(),
         Warn("c", "m"),
     ]
     taking = Taking()
-    assert list(taking.answer(taking.raw(iter(events)))) == events
+    expected = list(each(*deepcopy(steps)))
+    assert list(taking.answer(taking.raw(each(*steps)))) == expected
 
 
 def test_leaving_a_stage_closes_the_source() -> None:
     closed = []
 
-    def source() -> Iterator[Event]:
+    def source() -> Iterator[Arrival]:
         try:
             while True:
-                yield Pulse()
+                yield Arrival()
         finally:
             closed.append(True)
 
@@ -516,10 +523,10 @@ def test_leaving_a_stage_closes_the_source() -> None:
 
 def test_later_stages_that_stamp_the_events_change_no_figure() -> None:
     events = [*steady(20), Usage(output_tokens=20), Finish(reason="stop")]
-    trace = trace_of(events)
+    trace = trace_of(each(*events))
     taking = Taking()
     sealed = seal(new_run(), CancelToken(), clock=lambda: SENT)
-    stamped = list(pipe(iter(events), taking.raw, taking.answer, sealed))
+    stamped = events_of(pipe(each(*events), taking.raw, taking.answer, sealed))
     assert stamped[1].t == 0.5
     sample = sample_of(taking, trace, number=1, arm="m")
     assert sample.ttft == 0.5

@@ -18,7 +18,7 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS
 from chatstream.errors import ChatstreamError, ConnectError, RateLimited, Stalled, Truncated
 from chatstream.events import Content, Event
-from chatstream.flow import Pulse, Stage, pipe
+from chatstream.flow import Arrival, Stage, pipe
 from chatstream.messages import ChatRequest
 from chatstream.timing import Trace
 
@@ -60,7 +60,6 @@ class World:
         self.open = self.most_open = self.waits = 0
         self.linger = 0.0  # seconds before a request on a used connection is sent
         self.when_open: tuple[int, Callable[[], None]] = (-1, lambda: None)
-        self.chatty = False  # each piece comes with a pulse
         self.collector_was_on: list[bool] = []
 
     def source(self, arm: Arm) -> Scripted:
@@ -104,7 +103,7 @@ class Scripted:
 
     def open(
         self, request: ChatRequest, token: CancelToken, raw: Stage, answer: Stage
-    ) -> Iterator[Event]:
+    ) -> Iterator[Arrival]:
         assert not self.closed
         assert not self.answering
         world = self.world
@@ -114,9 +113,9 @@ class Scripted:
         first = pieces[0][1] if pieces else None
         if world.blunt and isinstance(first, ChatstreamError):
             raise first
-        return pipe(self._events(pieces), raw, answer)
+        return pipe(self._arrivals(pieces), raw, answer)
 
-    def _events(self, pieces: list[Piece]) -> Iterator[Event]:
+    def _arrivals(self, pieces: list[Piece]) -> Iterator[Arrival]:
         world = self.world
         world.open += 1
         self.answering = True
@@ -125,20 +124,18 @@ class Scripted:
             self.asked += 1
             begun = world.now + (world.linger if self.asked > 1 else 0.0)
             while world.now < begun:
-                yield Pulse(t=world.now)
+                yield Arrival(t=world.now)
             sent = world.now
             self.trace = Trace(reused=self.asked > 1, sent=sent, status=200, receipts=[])
             for at, event in pieces:
                 self._next = sent + at
                 while not self._has_come:
                     world.collector_was_on.append(gc.isenabled())
-                    yield Pulse(t=world.now)
+                    yield Arrival(t=world.now)
                 if isinstance(event, ChatstreamError):
                     raise event
                 event.t, self._next = sent + at, None
-                yield event
-                if world.chatty:
-                    yield Pulse(t=world.now)
+                yield Arrival([event], event.t)
         finally:
             self._next = None
             self.answering = False
@@ -386,14 +383,12 @@ def test_a_silent_stream_is_left_alone_between_two_looks() -> None:
 
 def test_what_came_with_several_reads_is_taken_in_one_turn() -> None:
     world = World(lambda number: says(*[0.0] * (TURN_EVENTS // 4)))
-    world.chatty = True
     measured(world, Plan(runs=1))
     assert world.waits <= 4
 
 
-def test_an_end_behind_the_pulse_of_the_last_read_is_seen_at_once() -> None:
+def test_an_end_behind_the_last_read_is_seen_at_once() -> None:
     world = World()
-    world.chatty = True
     run = run_of(world, Plan(runs=1))
     assert len(list(run.samples())) == 2
     assert run.elapsed <= 2 * (0.010 + 3 * STEP)

@@ -21,7 +21,7 @@ from chatstream.engine.measuring import Measuring
 from chatstream.engine.settings import Settings
 from chatstream.errors import Cancelled
 from chatstream.events import Content, Event
-from chatstream.flow import Stage, singly
+from chatstream.flow import Arrival, Stage
 from chatstream.messages import ChatRequest
 from chatstream.timing import Trace
 from chatstream.transport import meter
@@ -66,7 +66,7 @@ def test_each_source_is_asked_once_before_it_counts() -> None:
     class Counting(Lying):
         def open(
             self, request: ChatRequest, token: CancelToken, raw: Stage, answer: Stage
-        ) -> Iterator[Event]:
+        ) -> Iterator[Arrival]:
             asked.append((id(self), request.model))
             return super().open(request, token, raw, answer)
 
@@ -150,8 +150,8 @@ class Lying:
 
     def open(
         self, request: ChatRequest, token: CancelToken, raw: Stage, answer: Stage
-    ) -> Iterator[Event]:
-        return self._source.open(request, token, lambda events: raw(self._lie(events)), answer)
+    ) -> Iterator[Arrival]:
+        return self._source.open(request, token, lambda arrivals: raw(self._lie(arrivals)), answer)
 
     def close(self) -> None:
         self._source.close()
@@ -181,29 +181,33 @@ def told(lie: Stage) -> SelfTest:
     return selftest(wires_for, CancelToken(), cases=[ONE])
 
 
-def late(events: Iterator[Event]) -> Iterator[Event]:
+def late(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
     """Everything seems to come 5 ms later, alike."""
-    for event in singly(events):
-        if event.t >= 0:
-            event.t += 0.005
-        yield event
+    for arrival in arrivals:
+        if arrival.t >= 0:
+            arrival.t += 0.005
+        yield arrival
 
 
-def early(events: Iterator[Event]) -> Iterator[Event]:
+def early(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
     """The same, earlier than it was sent; a busy machine is no later than 10 s."""
-    for event in singly(events):
-        if event.t >= 0:
-            event.t -= 10.0
-        yield event
+    for arrival in arrivals:
+        if arrival.t >= 0:
+            arrival.t -= 10.0
+        yield arrival
 
 
-def dropping(events: Iterator[Event]) -> Iterator[Event]:
+def dropping(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
     """The third delta is lost."""
     count = 0
-    for event in singly(events):
-        count += isinstance(event, Content)
-        if not (isinstance(event, Content) and count == 3):
-            yield event
+    for arrival in arrivals:
+        kept: list[Event] = []
+        for event in arrival.events:
+            count += isinstance(event, Content)
+            if not (isinstance(event, Content) and count == 3):
+                kept.append(event)
+        arrival.events = kept
+        yield arrival
 
 
 def test_arrivals_that_are_told_too_late_are_found_out() -> None:

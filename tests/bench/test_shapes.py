@@ -26,8 +26,7 @@ from chatstream.clock import Deadline
 from chatstream.engine.measuring import Measuring
 from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError, Truncated
-from chatstream.events import Event
-from chatstream.flow import pipe
+from chatstream.flow import Arrival, pipe
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Endpoint, dialect, find
 from chatstream.recovery.watchdog import Limits, watchdog
@@ -538,7 +537,7 @@ def measure(kind: str, case: Case) -> Sample:
     provider = dialect(find(kind))(Endpoint(kind, "http://127.0.0.1"), transport, clock)
     taking, ended = Taking(), None
 
-    def told(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def told(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         return pipe(provider.open(request, token), taking.raw, thinking, taking.answer)
 
     limits = Limits(first_token=60.0, between_tokens=30.0)

@@ -11,9 +11,9 @@ from chatstream.bench.source import Source, Wires
 from chatstream.cancel import CancelToken
 from chatstream.engine.measuring import Measuring
 from chatstream.engine.settings import Settings
-from chatstream.events import Event
-from chatstream.flow import Finish, Pulse
+from chatstream.flow import Arrival, Finish
 from chatstream.messages import ChatRequest, Message
+from tests.support.arrivals import heartbeats
 from tests.support.loopback import NDJSON, Reply, Script
 
 pytestmark = pytest.mark.serial
@@ -21,18 +21,18 @@ pytestmark = pytest.mark.serial
 LIMIT = 20.0  # seconds that an answer takes at most
 
 
-def whole_answer(wires: Wires, arm: Arm) -> list[Event]:
+def whole_answer(wires: Wires, arm: Arm) -> list[Arrival]:
     """As any loop reads it, by nothing but the protocol."""
     source: Source = wires.source(arm)
     request = ChatRequest(arm.model, (Message("user", "hi"),))
-    events = source.open(request, CancelToken(), raw=iter, answer=iter)
-    kept: list[Event] = []
+    arrivals = source.open(request, CancelToken(), raw=iter, answer=iter)
+    kept: list[Arrival] = []
     limit = time.monotonic() + LIMIT
     while time.monotonic() < limit:
         wires.wait()
-        for event in events:
-            kept.append(event)
-            if type(event) is Pulse and not source.news:
+        for arrival in arrivals:
+            kept.append(arrival)
+            if not arrival.events and not source.news:
                 break
         else:
             source.close()
@@ -41,11 +41,11 @@ def whole_answer(wires: Wires, arm: Arm) -> list[Event]:
     raise AssertionError("it never ended")
 
 
-def test_a_source_gives_a_pulse_whenever_it_holds_nothing_and_never_blocks() -> None:
+def test_a_source_gives_a_heartbeat_whenever_it_holds_nothing_and_never_blocks() -> None:
     lines = [b'{"message":{"content":"a"}}\n', b'{"done":true}\n']
     with Script(Reply(lines, headers=NDJSON, pace=0.01)) as server:
         settings = Settings(provider="ollama", base_url=server.url, model="m")
         with Measuring({"m": settings}) as wires:
-            events = whole_answer(wires, Arm(name="m", provider="ollama", model="m"))
-    assert sum(type(event) is Pulse for event in events) > 2
-    assert type(events[-1]) is Finish
+            arrivals = whole_answer(wires, Arm(name="m", provider="ollama", model="m"))
+    assert len(heartbeats(arrivals)) > 2
+    assert type(arrivals[-1].events[-1]) is Finish

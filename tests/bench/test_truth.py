@@ -19,7 +19,7 @@ from chatstream.bench.truth import SWITCH_SECONDS, Log, Script, Truth
 from chatstream.cancel import CancelToken
 from chatstream.errors import ChatstreamError, Truncated
 from chatstream.events import Content, Event, Usage
-from chatstream.flow import Finish, singly
+from chatstream.flow import Finish, events_in
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Endpoint
 from chatstream.providers.anthropic import Anthropic
@@ -62,7 +62,7 @@ def ask(provider: Provider, script: Script, text: str) -> tuple[list[Event], Exc
     events: list[Event] = []
     request = ChatRequest(script.model, (Message("user", text),))
     try:
-        events.extend(singly(provider.open(request, CancelToken())))
+        events.extend(events_in(provider.open(request, CancelToken())))
     except ChatstreamError as error:
         return events, error
     return events, None
@@ -132,7 +132,7 @@ def test_a_model_that_is_no_script_plays_the_servers_own() -> None:
     with Truth(Script(tokens=2, gap=0.0)) as server:
         provider = Ollama(Endpoint("truth", server.url), Transport())
         request = ChatRequest("llama3", (Message("user", "hi"),))
-        events = list(singly(provider.open(request, CancelToken())))
+        events = list(events_in(provider.open(request, CancelToken())))
         provider.close()
     assert len(deltas(events)) == 2
 

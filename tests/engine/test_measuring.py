@@ -16,7 +16,7 @@ from chatstream.engine.measuring import Asking, Measuring
 from chatstream.engine.settings import Settings
 from chatstream.errors import AuthError, Stalled, TimedOut
 from chatstream.events import Content, Event, Reasoning
-from chatstream.flow import Burst, Finish, Pulse
+from chatstream.flow import Arrival, Finish
 from chatstream.messages import ChatRequest, Message
 from tests.support.loopback import NDJSON, SSE, Reply, Script
 
@@ -41,10 +41,10 @@ class Seen:
 
     events: list[Event] = field(default_factory=list)
 
-    def stage(self, events: Iterator[Event]) -> Iterator[Event]:
-        for event in events:
-            self.events += event.contents if isinstance(event, Burst) else [event]
-            yield event
+    def stage(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+        for arrival in arrivals:
+            self.events += arrival.events
+            yield arrival
 
     @property
     def text(self) -> str:
@@ -60,12 +60,12 @@ def read(wires: Measuring, source: Asking, *, max_tokens: int | None = None) -> 
     """Ask once; what came from the server, and what is left of it after the thinking."""
     raw, answer = Seen(), Seen()
     request = ChatRequest("m", (Message("user", "hi"),), max_tokens=max_tokens)
-    events = source.open(request, CancelToken(), raw.stage, answer.stage)
+    arrivals = source.open(request, CancelToken(), raw.stage, answer.stage)
     limit = time.monotonic() + LIMIT
     while time.monotonic() < limit:
         wires.wait()
-        for event in events:
-            if type(event) is Pulse and not source.news:
+        for arrival in arrivals:
+            if not arrival.events and not source.news:
                 break
         else:
             return raw, answer

@@ -10,13 +10,14 @@ from chatstream.engine.run import Question, Run
 from chatstream.errors import RateLimited, UsageError
 from chatstream.events import Content, Done, Error, Event, Metadata, Stats, new_run
 from chatstream.messages import Message
+from tests.support.arrivals import each
 
 DONE = Done(finish_reason="stop", stats=Stats(duration=1.0, chunks=1), attempts=1)
 FAILED = Error("rate_limited", "slow down", recoverable=True, partial=True, hint="wait", status=429)
 
 
 def run_of(*events: Event) -> Run:
-    return Run(Question(messages=()), new_run(), CancelToken(), iter(events))
+    return Run(Question(messages=()), new_run(), CancelToken(), each(*events))
 
 
 def test_a_run_that_cannot_begin_has_events_too() -> None:

@@ -13,7 +13,7 @@ from chatstream.cancel import CancelToken
 from chatstream.engine.replay import play, replay
 from chatstream.errors import JournalError, Truncated, UsageError
 from chatstream.events import Content, Done, Error, Event, Metadata, Stats, encode_lines
-from chatstream.flow import Pulse
+from chatstream.flow import events_in
 from chatstream.messages import Message
 from chatstream.store.journal import Journal, RequestRecord
 from chatstream.store.place import runs_folder
@@ -87,11 +87,10 @@ def test_the_events_of_a_piece_are_out_before_the_next_is_read() -> None:
             asked.append(line)
             yield line
 
-    events = play(live(), None, CancelToken())
+    arrivals = play(live(), None, CancelToken())
     for number, expected in enumerate(EVENTS[:3], 1):
-        assert next(events) == expected
+        assert next(arrivals).events == [expected]
         assert len(asked) == number
-        assert isinstance(next(events), Pulse), "sinks flush before the wait"
 
 
 def test_a_recording_that_ends_early_says_so_after_its_events() -> None:
@@ -150,11 +149,11 @@ def test_a_cancel_ends_the_wait_for_a_silent_source(tmp_path: Path) -> None:
     try:
         os.write(ours, encode_lines(EVENTS[:1]))
         token = CancelToken()
-        events = play(tmp_path / "pipe", None, token)
-        assert next(events) == EVENTS[0]
-        assert [type(next(events)) for _ in range(3)] == [Pulse, Pulse, Pulse]
+        arrivals = play(tmp_path / "pipe", None, token)
+        assert next(arrivals).events == EVENTS[:1]
+        assert [next(arrivals).events for _ in range(3)] == [[], [], []]
         token.cancel()
-        assert [event for event in events if not isinstance(event, Pulse)] == []
+        assert list(events_in(arrivals)) == []
     finally:
         os.close(ours)
 
@@ -162,11 +161,11 @@ def test_a_cancel_ends_the_wait_for_a_silent_source(tmp_path: Path) -> None:
 def test_at_a_pace_a_cancel_ends_the_wait_for_the_next_event() -> None:
     token = CancelToken()
     late = Content("late", seq=1, t=3600.0)
-    events = play([encode_lines([EVENTS[0], late])], 1.0, token)
-    assert next(events) == EVENTS[0]
-    assert isinstance(next(events), Pulse)
+    arrivals = play([encode_lines([EVENTS[0], late])], 1.0, token)
+    assert next(arrivals).events == EVENTS[:1]
+    assert next(arrivals).events == []
     token.cancel()
-    assert list(events) == []
+    assert list(events_in(arrivals)) == []
 
 
 def test_at_a_pace_all_events_come_all_the_same() -> None:

@@ -12,7 +12,7 @@ from chatstream import grammar
 from chatstream.cancel import CancelToken
 from chatstream.engine.run import Question, Run
 from chatstream.events import Content, Done, Error, Event, Stats, new_run
-from chatstream.flow import Burst, Pulse
+from chatstream.flow import Arrival
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import read
 from tests.support.answers import TEXT, frames, headers, whole
@@ -21,17 +21,17 @@ from tests.support.loopback import Reply, Script
 WORDS = [f"w{number} " for number in range(200)]
 
 
-def words() -> Iterator[Event]:
+def words() -> Iterator[Arrival]:
     """A run of the pipeline, as it reaches `Run`."""
-    yield Content(WORDS[0], seq=0)
-    yield Pulse()
-    yield Burst([Content(word, seq=at) for at, word in enumerate(WORDS[1:], 1)])
-    yield Pulse()
-    yield Done(finish_reason="stop", stats=Stats(duration=1.0, chunks=200), attempts=1, seq=200)
+    yield Arrival([Content(WORDS[0], seq=0)])
+    yield Arrival()
+    yield Arrival([Content(word, seq=at) for at, word in enumerate(WORDS[1:], 1)])
+    stats = Stats(duration=1.0, chunks=200)
+    yield Arrival([Done(finish_reason="stop", stats=stats, attempts=1, seq=200)])
 
 
-def run_of(events: Iterator[Event], *, keeps: bool = True) -> Run:
-    return Run(Question(messages=(), keeps=keeps), new_run(), CancelToken(), events)
+def run_of(arrivals: Iterator[Arrival], *, keeps: bool = True) -> Run:
+    return Run(Question(messages=(), keeps=keeps), new_run(), CancelToken(), arrivals)
 
 
 def text_of(events: Iterator[Event]) -> str:

@@ -21,8 +21,7 @@ from chatstream.engine.services import (
 )
 from chatstream.engine.settings import Settings
 from chatstream.errors import AuthError, ChatstreamError, ConfigError, UsageError
-from chatstream.events import Event
-from chatstream.flow import Pulse
+from chatstream.flow import Arrival
 from chatstream.providers import PROVIDERS
 from chatstream.redact import redact
 from tests.support.loopback import Reply, Request, Script
@@ -137,14 +136,14 @@ def test_one_provider_at_two_addresses_is_told_apart() -> None:
 T = TypeVar("T")
 
 
-def result_of(steps: Generator[Event, None, T]) -> T:
-    """What comes of it, after nothing but pulses."""
+def result_of(steps: Generator[Arrival, None, T]) -> T:
+    """What comes of it, after nothing but heartbeats."""
     results: list[T] = []
 
-    def kept() -> Generator[Event, None, None]:
+    def kept() -> Generator[Arrival, None, None]:
         results.append((yield from steps))
 
-    assert all(isinstance(event, Pulse) for event in kept())
+    assert not any(arrival.events for arrival in kept())
     return results[0]
 
 

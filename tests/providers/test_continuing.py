@@ -9,7 +9,7 @@ import pytest
 from chatstream.cancel import CancelToken
 from chatstream.clock import monotonic
 from chatstream.errors import BadRequest
-from chatstream.flow import singly
+from chatstream.flow import events_in
 from chatstream.messages import ChatRequest, ContinuationMethod, Message
 from chatstream.providers import PROVIDERS, Endpoint, dialect, find
 from chatstream.providers.base import Provider
@@ -131,7 +131,7 @@ def answer(provider: Provider, asked: ChatRequest) -> Transcript:
     """What an exchange comes to; raises its failure."""
     said = Transcript()
     try:
-        for event in singly(provider.open(asked, CancelToken())):
+        for event in events_in(provider.open(asked, CancelToken())):
             said.add(event)
     finally:
         provider.close()

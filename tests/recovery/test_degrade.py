@@ -25,9 +25,10 @@ from chatstream.errors import (
     UnsupportedParameter,
 )
 from chatstream.events import Content, Event, Metadata, Reasoning, Warn
-from chatstream.flow import close
+from chatstream.flow import Arrival, close, events_in
 from chatstream.messages import ChatRequest, Message
 from chatstream.recovery.degrade import degrade, unstreamed
+from tests.support.arrivals import each
 
 REQUEST = ChatRequest("m", (Message("user", "q"),), options={"top_k": 1})
 
@@ -40,17 +41,16 @@ class Server:
         self._stubborn = stubborn
         self.asked: list[ChatRequest] = []
 
-    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         self.asked.append(request)
         for parameter in self._refused:
             if self._stubborn or parameter not in request.without:
                 raise UnsupportedParameter(f"no {parameter}", parameter, status=400)
-        yield Metadata()
-        yield Content("a")
+        yield from each(Metadata(), Content("a"))
 
 
 def ask(server: Server) -> list[Event]:
-    return list(degrade(server.open)(REQUEST, CancelToken()))
+    return list(events_in(degrade(server.open)(REQUEST, CancelToken())))
 
 
 def test_a_request_that_is_taken_is_sent_once_as_it_is() -> None:
@@ -93,8 +93,8 @@ def test_a_parameter_that_is_refused_again_without_being_there_ends_it() -> None
 def test_any_other_failure_passes() -> None:
     failure: ChatstreamError = BadRequest("m")
 
-    def source(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
-        yield Metadata()
+    def source(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
+        yield Arrival([Metadata()])
         raise failure
 
     with pytest.raises(BadRequest) as raised:
@@ -105,9 +105,9 @@ def test_any_other_failure_passes() -> None:
 def test_closing_the_events_closes_the_source() -> None:
     closed = []
 
-    def source(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def source(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         try:
-            yield Metadata()
+            yield Arrival([Metadata()])
         finally:
             closed.append(True)
 
@@ -126,13 +126,13 @@ class Broken:
         self._whole = whole
         self.asked: list[bool] = []
 
-    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         self.asked.append(request.stream)
-        yield Metadata()
+        yield Arrival([Metadata()])
         if self._whole and not request.stream:
-            yield Content("whole")
+            yield Arrival([Content("whole")])
             return
-        yield from self._events
+        yield from each(*self._events)
         raise self._error
 
 
@@ -141,7 +141,7 @@ def test_a_stream_that_fails_before_its_first_token_is_asked_for_as_a_whole(
     kind: type[ChatstreamError],
 ) -> None:
     server = Broken(kind("broken"))
-    *_, warning, opening, content = unstreamed(server.open)(REQUEST, CancelToken())
+    *_, warning, opening, content = events_in(unstreamed(server.open)(REQUEST, CancelToken()))
     assert isinstance(warning, Warn)
     assert "the stream failed: broken; asking without streaming" in warning.message
     assert (opening, content) == (Metadata(), Content("whole"))

@@ -39,11 +39,12 @@ from chatstream.events import (
     Waiting,
     Warn,
 )
-from chatstream.flow import Finish, Open, Pulse, close
+from chatstream.flow import Arrival, Finish, Open, close, events_in
 from chatstream.messages import ChatRequest, Message
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.fallback import fallback
 from chatstream.transcript import Transcript
+from tests.support.arrivals import each
 
 REQUEST = ChatRequest("m", (Message("user", "q"),), partial="earlier ")
 FINISH = Finish(reason="stop")
@@ -58,13 +59,13 @@ class Source:
         self.asked: list[str] = []
         self.closed = 0
 
-    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         self.asked.append(request.partial)
         try:
             for step in self._steps:
                 if isinstance(step, Exception):
                     raise step
-                yield step
+                yield from each(step)
         finally:
             self.closed += 1
 
@@ -83,9 +84,11 @@ class Ended:
         answer = Transcript()
         answer.add(Content(REQUEST.partial))
         try:
-            for event in several(*sources, after_text=after_text)(REQUEST, CancelToken()):
-                self.events.append(event)
-                answer.add(event)
+            for arrival in several(*sources, after_text=after_text)(REQUEST, CancelToken()):
+                for event in arrival.events:
+                    event.t = arrival.t
+                    self.events.append(event)
+                    answer.add(event)
         except ChatstreamError as error:
             self.failure = error
         self.text = answer.message.content
@@ -160,14 +163,13 @@ def test_a_mistake_of_ours_ends_the_run() -> None:
 
 @pytest.mark.parametrize("failure", ITS_OWN, ids=named)
 def test_a_model_that_fails_in_mid_answer_is_replaced(failure: ChatstreamError) -> None:
-    second = Source(Metadata(), Pulse(), Content("new "), Content("answer"), FINISH)
+    second = Source(Metadata(), Content("new "), Content("answer"), FINISH)
     ended = Ended(Source(Content("old"), failure), second)
     assert (ended.text, ended.failure) == ("new answer", None)
     assert ended.events == [
         Content("old"),
         Fallback("model-0", "model-1", "m", t=NOW),
         Metadata(),
-        Pulse(),
         Metadata(restart=True),
         Content("new "),
         Content("answer"),
@@ -195,7 +197,8 @@ def test_the_earlier_text_stays_until_the_next_model_truly_speaks() -> None:
         Content("new"),
         FINISH,
     )
-    for event in several(Source(Content("old"), Truncated("m")), second)(REQUEST, CancelToken()):
+    asked = several(Source(Content("old"), Truncated("m")), second)(REQUEST, CancelToken())
+    for event in events_in(asked):
         if isinstance(event, Reasoning):
             break
         before = answer.message.content
@@ -273,8 +276,8 @@ def test_a_turn_is_an_attempt_that_costs_nothing() -> None:
 def test_a_cancel_is_no_failure_of_the_model() -> None:
     token, second = CancelToken(), Source(FINISH)
 
-    def first(request: ChatRequest, child: CancelToken) -> Iterator[Event]:
-        yield Content("a")
+    def first(request: ChatRequest, child: CancelToken) -> Iterator[Arrival]:
+        yield Arrival([Content("a")])
         token.cancel()
         raise ConnectError("the socket was shut down")
 

@@ -42,12 +42,13 @@ from chatstream.events import (
     Waiting,
     Warn,
 )
-from chatstream.flow import Finish, Open, Pulse, close
+from chatstream.flow import Arrival, Finish, Open, close, events_in
 from chatstream.messages import ChatRequest, ContinuationMethod, Message
 from chatstream.recovery import retry as module
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.retry import OnDrop, Plan, retry
 from chatstream.transcript import Transcript
+from tests.support.arrivals import each, events_of, heartbeats
 from tests.support.sampling import examples
 
 REQUEST = ChatRequest("m", (Message("user", "q"),))
@@ -84,7 +85,7 @@ class Source:
         self.asked: list[tuple[str, ContinuationMethod | None]] = []
         self.closed = 0
 
-    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         assert request.messages is REQUEST.messages
         self.tokens.append(token)
         self.asked.append((request.partial, request.method))
@@ -92,7 +93,7 @@ class Source:
             for step in self._attempts.pop(0):
                 if isinstance(step, Exception):
                     raise step
-                yield step
+                yield from each(step)
         finally:
             self.closed += 1
 
@@ -109,6 +110,16 @@ def run(
     plan: Plan = STOP,
     request: ChatRequest = REQUEST,
 ) -> list[Event]:
+    return events_of(asked(source, retries, time, plan, request))
+
+
+def asked(
+    source: Open,
+    retries: int = 2,
+    time: Time | None = None,
+    plan: Plan = STOP,
+    request: ChatRequest = REQUEST,
+) -> list[Arrival]:
     return list(again(source, retries, time, plan)(request, CancelToken()))
 
 
@@ -123,7 +134,7 @@ class Ended:
         answer = Transcript()
         answer.add(Content(request.partial))
         try:
-            for event in again(source, retries, plan=plan)(request, CancelToken()):
+            for event in events_in(again(source, retries, plan=plan)(request, CancelToken())):
                 answer.add(event)
                 self.events.append(event)
         except ChatstreamError as error:
@@ -142,7 +153,7 @@ class Ended:
 
 def words(text: str) -> list[Event | Exception]:
     """A text as it arrives."""
-    return [event for char in text for event in (Content(char), Pulse())]
+    return [Content(char) for char in text]
 
 
 def busy(message: str = "busy") -> ServerError:
@@ -153,10 +164,6 @@ def cut(message: str = "cut") -> Truncated:
     return Truncated(message, retry_after=0.1)
 
 
-def without_pulses(events: list[Event]) -> list[Event]:
-    return [event for event in events if not isinstance(event, Pulse)]
-
-
 def test_an_answer_passes_as_it_is() -> None:
     answer: list[Event] = [Metadata(), Content("a"), Usage(), Content("b"), FINISH]
     assert run(Source([*answer]).open) == answer
@@ -165,14 +172,15 @@ def test_an_answer_passes_as_it_is() -> None:
 def test_a_failure_before_the_first_token_is_tried_again() -> None:
     failure = RateLimited("slow down", status=429, retry_after=0.25)
     source = Source([Metadata(), Waiting("connect", 1.0), failure], [Metadata(), Content("a")])
-    events = run(source.open)
-    assert without_pulses(events) == [
+    arrivals = asked(source.open)
+    assert events_of(arrivals) == [
         Metadata(attempt=1),
         Waiting("connect", 1.0),
-        Retry(attempt=2, max=3, delay=0.25, cause="slow down", status=429, action="reset", t=100.0),
+        Retry(attempt=2, max=3, delay=0.25, cause="slow down", status=429, action="reset"),
         Metadata(attempt=2),
         Content("a"),
     ]
+    assert [it.t for it in arrivals if it.events and isinstance(it.events[0], Retry)] == [100.0]
     assert source.closed == 2
 
 
@@ -226,20 +234,20 @@ def test_a_mistake_of_ours_is_never_tried_again() -> None:
 def test_an_attempt_is_closed_before_the_pause_begins() -> None:
     source = Source([ConnectError("m")], [Content("a")])
     events = again(source.open, 1)(REQUEST, CancelToken())
-    assert isinstance(next(events), Retry)
+    assert isinstance(next(events).events[0], Retry)
     assert source.closed == 1
 
 
-def test_the_pause_is_as_long_as_told_and_pulses_ten_times_a_second() -> None:
+def test_the_pause_is_as_long_as_told_and_beats_ten_times_a_second() -> None:
     time = Time()
     source = Source([RateLimited("m", retry_after=1.25)], [FINISH])
-    events = run(source.open, time=time)
+    arrivals = asked(source.open, time=time)
     assert sum(time.slept) == pytest.approx(1.25)
     assert max(time.slept) <= 0.1
-    pulses = [event for event in events if isinstance(event, Pulse)]
-    assert len(pulses) >= 12
-    assert not any(pulse.connected or pulse.alive for pulse in pulses)
-    assert [pulse.t for pulse in pulses] == sorted({pulse.t for pulse in pulses})
+    beats = heartbeats(arrivals)
+    assert len(beats) >= 12
+    assert not any(beat.connected or beat.alive for beat in beats)
+    assert [beat.t for beat in beats] == sorted({beat.t for beat in beats})
 
 
 @pytest.mark.parametrize("reason", [Cancelled("stop"), Terminated("stop")])
@@ -256,8 +264,8 @@ def test_a_cancel_ends_the_pause_at_once_with_its_reason(reason: Cancelled) -> N
 def test_a_failure_that_the_cancel_made_is_the_cancel() -> None:
     token = CancelToken()
 
-    def source(request: ChatRequest, child: CancelToken) -> Iterator[Event]:
-        yield Metadata()
+    def source(request: ChatRequest, child: CancelToken) -> Iterator[Arrival]:
+        yield Arrival([Metadata()])
         token.cancel()
         raise ConnectError("the socket was shut down")
 
@@ -269,9 +277,10 @@ def test_each_attempt_has_a_token_that_the_run_cancels_and_not_the_other_way_rou
     token = CancelToken()
     source = Source([ConnectError("m", retry_after=0.1)], [Metadata(), FINISH])
     time = Time()
-    events = again(source.open, 1, time)(REQUEST, token)
-    while not isinstance(next(events), Metadata):
-        pass
+    events = events_in(again(source.open, 1, time)(REQUEST, token))
+    for event in events:
+        if isinstance(event, Metadata):
+            break
     first, second = source.tokens
     second.cancel()
     assert not token.cancelled
@@ -615,16 +624,15 @@ def test_a_text_longer_than_anyone_continues_is_not_and_its_memory_is_let_go(
     monkeypatch.setattr(module, "MAX_CONTINUED_CHARACTERS", 100_000)
     failure = cut()
 
-    def source(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def source(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         for number in range(3000):
-            yield Content(f"{number:01000}")
-            yield Pulse()
+            yield Arrival([Content(f"{number:01000}")])
         raise failure
 
     tracemalloc.start()
     caught = None
     try:
-        for event in again(source, 3, plan=CONTINUE)(REQUEST, CancelToken()):
+        for event in events_in(again(source, 3, plan=CONTINUE)(REQUEST, CancelToken())):
             assert not isinstance(event, Retry)
     except Truncated as error:
         caught = error
@@ -654,7 +662,7 @@ def test_a_cancel_in_a_pause_keeps_the_text_and_asks_nothing_more() -> None:
     passed: list[Event] = []
     events = again(source.open, 2, time, CONTINUE)(REQUEST, token)
     with pytest.raises(Cancelled):
-        passed.extend(iter(events))
+        passed.extend(events_in(events))
     text = "".join(event.delta for event in passed if isinstance(event, Content))
     assert (text, len(time.slept), source.closed) == ("Hello", 1, 1)
 
@@ -682,17 +690,20 @@ def server(
     """A server whose attempts break off after so many characters; what it was asked with."""
     left, asked = list(cuts), []
 
-    def source(request: ChatRequest, token: CancelToken) -> Iterator[Event]:
+    def source(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         asked.append(request.partial)
         rest = answer(request)
         end = left.pop(0) if left else None
+        came: list[Event] = []
         for at in range(0, len(rest[:end]), pieces):
-            yield Content(rest[:end][at : at + pieces])
+            came.append(Content(rest[:end][at : at + pieces]))
             if at % 2:
-                yield Pulse()
+                yield Arrival(came)
+                came = []
+        yield Arrival(came)
         if end is not None:
             raise cut()
-        yield FINISH
+        yield Arrival([FINISH])
 
     return source, asked
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatstream import events as ev
-from chatstream.flow import Pulse, drive
+from chatstream.flow import Arrival, drive
 from chatstream.sinks.accessible import (
     MAX_HELD_CHARACTERS,
     PAUSE_SECONDS,
@@ -20,6 +20,7 @@ from chatstream.sinks.accessible import (
     sentence,
 )
 from chatstream.sinks.output import Output
+from tests.support.arrivals import each
 
 HEAD = ev.Metadata(model="m")
 DONE = ev.Done(
@@ -79,16 +80,9 @@ def room(tmp_path: Path) -> Iterator[Room]:
     made.close()
 
 
-def arrivals(*events: ev.Event) -> Iterator[ev.Event]:
-    """The events, each in a read of its own."""
-    for event in events:
-        yield event
-        yield Pulse()
-
-
 def heard(room: Room, *events: ev.Event, reasoning: bool = False, stats: bool = True) -> list[str]:
     """All lines of a run on a terminal."""
-    drive(arrivals(*events), room.sink(reasoning=reasoning, stats=stats))
+    drive(each(*events), room.sink(reasoning=reasoning, stats=stats))
     assert room.notes == ""
     return room.output.splitlines()
 
@@ -200,10 +194,10 @@ def test_what_happens_is_told_in_sentences(
 def test_thinking_is_told_once_and_how_long_it_took(room: Room) -> None:
     sink = room.sink()
     for delta in ("secret ", "thoughts"):
-        sink.write(ev.Reasoning(delta))
+        sink.write(Arrival([ev.Reasoning(delta)]))
         room.now += 6
-    sink.write(ev.Content("The answer."))
-    sink.write(DONE)
+    sink.write(Arrival([ev.Content("The answer.")]))
+    sink.write(Arrival([DONE]))
     assert room.output.splitlines() == [
         "The model is thinking.",
         "Thought for 12 seconds.",
@@ -249,57 +243,65 @@ def test_tokens_that_nobody_counted_are_about_so_many(room: Room) -> None:
 
 def test_half_a_sentence_waits_for_its_end_but_not_for_ever(room: Room) -> None:
     sink = room.sink()
-    sink.write(ev.Content("One. Tw"))
-    sink.flush()
+    sink.write(Arrival([ev.Content("One. Tw")]))
     assert room.output == "One. "
     room.now += PAUSE_SECONDS - 0.1
-    sink.flush()
+    sink.write(Arrival())
     assert room.output == "One. "
     room.now += 0.1
-    sink.flush()
+    sink.write(Arrival())
     assert room.output == "One. Tw"
-    sink.write(ev.Content("o. "))
-    sink.flush()
+    sink.write(Arrival([ev.Content("o. ")]))
     assert room.output == "One. Two. "
 
 
 def test_silence_is_broken_by_a_sentence_now_and_then(room: Room) -> None:
     sink = room.sink()
-    sink.write(HEAD)
+    sink.write(Arrival([HEAD]))
     for _ in range(65):
         room.now += 1
-        sink.write(ev.Waiting("first_token", room.now))
-        sink.flush()
+        sink.write(Arrival([ev.Waiting("first_token", room.now)]))
     assert room.output.splitlines()[1:] == [
         "Still working, 30 seconds.",
         "Still working, 60 seconds.",
     ]
-    sink.write(ev.Content("Now.\n"))
+    sink.write(Arrival([ev.Content("Now.\n")]))
     room.now += SILENCE_SECONDS
-    sink.flush()
+    sink.write(Arrival())
     assert room.output.splitlines()[-2:] == ["Now.", "Still working, 30 seconds."]
+
+
+@pytest.mark.parametrize("end", [DONE, FAILED])
+def test_nothing_is_still_working_after_the_end(room: Room, end: ev.Event) -> None:
+    """The process was stopped in between, or the machine slept."""
+    sink = room.sink()
+    sink.write(Arrival([ev.Content("Now.\n")]))
+    room.now += SILENCE_SECONDS
+    sink.write(Arrival([end]))
+    sink.close()
+    assert "Still working" not in room.output
 
 
 def test_the_silence_of_a_tool_tells_how_far_it_is(room: Room) -> None:
     sink = room.sink()
-    sink.write(ev.ToolStart("1", "index"))
+    sink.write(Arrival([ev.ToolStart("1", "index")]))
     for percent in range(3):
-        sink.write(ev.ToolProgress("1", "index", percent))
+        sink.write(Arrival([ev.ToolProgress("1", "index", percent)]))
         room.now += SILENCE_SECONDS / 3
-        sink.flush()
+        sink.write(Arrival())
     assert room.output.splitlines()[1:] == ["Still working, 30 seconds: index, 2 percent."]
-    sink.write(ev.ToolComplete("1", "index", "", 30.0))
+    sink.write(Arrival([ev.ToolComplete("1", "index", "", 30.0)]))
     room.now += SILENCE_SECONDS
-    sink.flush()
+    sink.write(Arrival())
     assert room.output.splitlines()[-1] == "Still working, 30 seconds."
 
 
 def test_the_progress_of_something_else_is_told_as_far_as_it_is_known(room: Room) -> None:
     sink = room.sink()
     for event in (ev.Progress("load", 1), ev.Progress("pull", 1, percentage=49.7)):
-        sink.write(event)
+        sink.write(Arrival([event]))
         room.now += SILENCE_SECONDS
-        sink.flush()
+        sink.write(Arrival())
     assert room.output.splitlines() == [
         "Still working, 30 seconds: load.",
         "Still working, 60 seconds: pull, 50 percent.",
@@ -311,11 +313,9 @@ def test_a_pipe_gets_the_bytes_as_they_come_and_the_notes_get_the_sentences(
 ) -> None:
     sink = room.sink(terminal=False, reasoning=True)
     text = "```py\nx\r\n\x1b[31mhalf\x00"
-    for event in (HEAD, ev.Reasoning("Hm"), ev.Content(text)):
-        sink.write(event)
-    sink.flush()
+    sink.write(Arrival([HEAD, ev.Reasoning("Hm"), ev.Content(text)]))
     assert (tmp_path / "output").read_bytes() == text.encode()
-    sink.write(DONE)
+    sink.write(Arrival([DONE]))
     sink.close()
     assert (tmp_path / "output").read_bytes() == text.encode()
     assert room.notes.splitlines() == [
@@ -366,7 +366,7 @@ def test_long_arguments_and_output_are_shortened(room: Room) -> None:
 
 def test_close_ends_the_line_and_does_it_once(room: Room) -> None:
     sink = room.sink()
-    sink.write(ev.Content("half"))
+    sink.write(Arrival([ev.Content("half")]))
     sink.close()
     sink.close()
     assert room.output == "half\n"
@@ -378,9 +378,8 @@ def test_a_broken_pipe_is_raised_and_not_tried_again(room: Room) -> None:
     output = Output(write_end)
     for terminal in (True, False):
         sink = AccessibleSink(output, output, terminal=terminal, reasoning=False, stats=True)
-        sink.write(ev.Content("a\n"))
         with pytest.raises(BrokenPipeError):
-            sink.flush()
+            sink.write(Arrival([ev.Content("a\n")]))
         sink.close()
     os.close(write_end)
 

@@ -7,10 +7,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from chatstream.events import AnyEvent, Content, Event, Metadata, decode
-from chatstream.flow import Pulse, drive
+from chatstream.events import AnyEvent, Content, Metadata, decode
+from chatstream.flow import Arrival, drive
 from chatstream.sinks.jsonl import JsonlSink
 from chatstream.sinks.output import Output
+from tests.support.arrivals import each
+
+
+class Counted(Output):
+    """Counts the calls."""
+
+    calls = 0
+
+    def write(self, data: bytes) -> None:
+        self.calls += 1
+        super().write(data)
 
 
 class Reader:
@@ -19,7 +30,7 @@ class Reader:
     def __init__(self) -> None:
         self.end, self._write_end = os.pipe()
         os.set_blocking(self.end, False)
-        self.output = Output(self._write_end)
+        self.output = Counted(self._write_end)
 
     def new(self) -> bytes:
         """What was written since the last look."""
@@ -50,25 +61,21 @@ def events_of(lines: bytes) -> list[AnyEvent]:
     return [decode(line) for line in lines[:-1].split(b"\n")]
 
 
-def test_events_wait_for_the_flush_and_come_in_order(reader: Reader) -> None:
+def test_an_arrival_is_written_at_once_in_order_and_with_one_call(reader: Reader) -> None:
     sink = JsonlSink(reader.output)
-    sink.write(Metadata(seq=0))
-    sink.write(Content("a\nb", seq=1))
-    assert reader.new() == b""
-    sink.flush()
+    sink.write(Arrival([Metadata(seq=0), Content("a\nb", seq=1)]))
     assert events_of(reader.new()) == [Metadata(seq=0), Content("a\nb", seq=1)]
+    assert reader.output.calls == 1
 
 
-def test_a_flush_of_nothing_writes_nothing(reader: Reader) -> None:
+def test_a_run_of_nothing_writes_nothing(reader: Reader) -> None:
+    drive(each(Arrival()), JsonlSink(reader.output))
+    assert (reader.new(), reader.output.calls) == (b"", 0)
+
+
+def test_close_writes_nothing_again_and_leaves_the_output_open(reader: Reader) -> None:
     sink = JsonlSink(reader.output)
-    sink.flush()
-    sink.close()
-    assert reader.new() == b""
-
-
-def test_close_writes_what_is_held_once_and_leaves_the_output_open(reader: Reader) -> None:
-    sink = JsonlSink(reader.output)
-    sink.write(Content("a"))
+    sink.write(Arrival([Content("a")]))
     sink.close()
     sink.close()
     assert events_of(reader.new()) == [Content("a")]
@@ -76,15 +83,15 @@ def test_close_writes_what_is_held_once_and_leaves_the_output_open(reader: Reade
     assert reader.new() == b"still open"
 
 
-def test_a_pulse_is_never_a_line(reader: Reader) -> None:
-    events: list[Event] = [Content("a"), Pulse(), Content("b"), Pulse(), Pulse()]
-    drive(iter(events), JsonlSink(reader.output))
+def test_a_heartbeat_is_never_a_line(reader: Reader) -> None:
+    run = each(Content("a"), Arrival(), Content("b"), Arrival(), Arrival(alive=True))
+    drive(run, JsonlSink(reader.output))
     assert events_of(reader.new()) == [Content("a"), Content("b")]
 
 
 def test_control_characters_and_u2028_are_inside_one_line(reader: Reader) -> None:
     sink = JsonlSink(reader.output)
-    sink.write(Content("\x1b[31m\r\n\u2028\u0085\x00"))
+    sink.write(Arrival([Content("\x1b[31m\r\n\u2028\u0085\x00")]))
     sink.close()
     line = reader.new()
     assert b"\x1b" not in line
@@ -93,8 +100,7 @@ def test_control_characters_and_u2028_are_inside_one_line(reader: Reader) -> Non
 
 def test_what_a_broken_pipe_refused_is_not_tried_again(reader: Reader) -> None:
     sink = JsonlSink(reader.output)
-    sink.write(Content("a"))
     reader.leave()
     with pytest.raises(BrokenPipeError):
-        sink.flush()
+        sink.write(Arrival([Content("a")]))
     sink.close()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import pyte
@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from chatstream import events as ev
-from chatstream.flow import Key, Pulse, drive
+from chatstream.flow import Arrival, Key, Told, drive
 from chatstream.sinks.live import FRAMES_PER_SECOND, LiveSink
 from chatstream.sinks.wrapping import Wrap
 from tests.support.screen import Emulator, Screen, console_on
@@ -50,9 +50,7 @@ class Terminal:
 
     def arrive(self, *events: ev.Event, after: float = 0.02) -> None:
         self.now += after
-        for event in events:
-            self.sink.write(event)
-        self.sink.flush()
+        self.sink.write(Arrival([*events]))
 
     def answer(self, pieces: Iterable[str]) -> None:
         for piece in pieces:
@@ -63,7 +61,7 @@ class Terminal:
             self.arrive(after=0.1)
 
     def end(self, event: ev.Event | None = None) -> list[str]:
-        self.sink.write(event or done())
+        self.sink.write(Arrival([event or done()]))
         self.sink.close()
         return self.screen.text()
 
@@ -359,9 +357,11 @@ def test_a_warning_waits_for_the_end_of_a_code_block_and_is_shown_below_it() -> 
 
 def test_an_endless_line_stays_one_also_when_a_note_comes_within_it() -> None:
     terminal = Terminal(37, lines=12)
-    terminal.sink.write(ev.Content("word " * 700))
-    terminal.sink.write(ev.Warn("odd", "careful"))
-    terminal.sink.write(ev.Content("word " * 700 + "end\n\nz"))
+    terminal.arrive(
+        ev.Content("word " * 700),
+        ev.Warn("odd", "careful"),
+        ev.Content("word " * 700 + "end\n\nz"),
+    )
     whole = Terminal(37, lines=12)
     whole.answer(["word " * 1400 + "end\n\nz"])
     *prose, empty, last = whole.end()
@@ -380,6 +380,12 @@ def test_a_pause_is_told_and_a_stopped_process_leaves_the_screen_clean() -> None
     terminal.arrive(Key("continue"), after=0.1)
     assert terminal.screen.text()[0] == "some text"
     assert terminal.end() == ["some text"]
+
+
+def test_what_is_told_beside_the_answer_is_a_line_of_its_own() -> None:
+    terminal = Terminal()
+    terminal.arrive(Told("asking \x1b[2Jdemo"), ev.Content("some text"))
+    assert terminal.end() == ["asking ␛[2Jdemo", "some text"]
 
 
 def test_after_a_stop_that_nobody_announced_nothing_of_the_shell_is_erased() -> None:
@@ -466,19 +472,18 @@ def test_a_cancel_is_no_error() -> None:
 def test_the_cursor_is_never_hidden(last: ev.Event | None) -> None:
     terminal = Terminal()
 
-    def run() -> Iterable[ev.Event]:
-        yield Pulse()
-        yield ev.Content("partial")
-        yield Pulse()
+    def run() -> Iterator[Arrival]:
+        yield Arrival()
+        yield Arrival([ev.Content("partial")])
         if last is None:
             raise RuntimeError("a mistake")
-        yield last
+        yield Arrival([last])
 
     if last is None:
         with pytest.raises(RuntimeError):
-            drive(iter(run()), terminal.sink)
+            drive(run(), terminal.sink)
     else:
-        drive(iter(run()), terminal.sink)
+        drive(run(), terminal.sink)
     terminal.sink.close()
     assert "\x1b[?25" not in terminal.screen.file.getvalue()
     assert terminal.screen.text()[0] == "partial"
@@ -488,7 +493,7 @@ def test_a_sink_that_got_nothing_writes_nothing() -> None:
     terminal = Terminal()
     terminal.sink.close()
     terminal.sink.close()
-    terminal.sink.flush()
+    terminal.sink.write(Arrival())
     assert terminal.screen.file.getvalue() == ""
 
 
@@ -504,9 +509,10 @@ def test_no_color_draws_without_colours() -> None:
         file=screen.file, force_terminal=True, width=40, height=24, _environ={"NO_COLOR": "1"}
     )
     sink = LiveSink(plain, reasoning="hide", stats=True, clock=lambda: 0.0)
-    sink.write(ev.Content("# Title\n\n`code` and [link](http://x)\n\n```python\nx = 1\n```\n"))
-    sink.flush()
-    sink.write(done())
+    sink.write(
+        Arrival([ev.Content("# Title\n\n`code` and [link](http://x)\n\n```python\nx = 1\n```\n")])
+    )
+    sink.write(Arrival([done()]))
     assert "\x1b[3" not in screen.file.getvalue()
     assert not screen.cursor_hidden
 
@@ -516,10 +522,9 @@ def test_a_terminal_with_an_old_encoding_gets_what_it_can_show() -> None:
     file = io.TextIOWrapper(raw, "latin-1", write_through=True)
     old = Console(file=file, force_terminal=True, width=40, height=24, _environ={"TERM": "vt220"})
     sink = LiveSink(old, reasoning="hide", stats=True, clock=lambda: 0.0)
-    sink.flush()
-    sink.write(ev.Content("café 你\n\n| a |\n|---|\n| ✓ |\n"))
-    sink.flush()
-    sink.write(done())
+    sink.write(Arrival())
+    sink.write(Arrival([ev.Content("café 你\n\n| a |\n|---|\n| ✓ |\n")]))
+    sink.write(Arrival([done()]))
     written = raw.getvalue().decode("latin-1")
     assert "café ?" in written
     assert "+ done - first token" in written

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from chatstream import events as ev
-from chatstream.flow import Pulse, drive
+from chatstream.flow import Arrival, drive
 from chatstream.sinks.output import Output
 from chatstream.sinks.palette import NOTES
 from chatstream.sinks.plain import PlainSink
+from tests.support.arrivals import each
 
 DONE = ev.Done(finish_reason="stop", stats=ev.Stats(2.0, 3), attempts=1)
 LENGTH = ev.Done(finish_reason="length", stats=ev.Stats(2.0, 3), attempts=1)
@@ -22,6 +23,16 @@ STOPPED = ev.Error(
     "cancelled", "stopped", recoverable=True, partial=True, resume="chatstream resume a"
 )
 RETRY = ev.Retry(attempt=2, max=2, delay=1.0, cause="busy", action="reset")
+
+
+class Writes:
+    """Keeps the pieces in which it is written to."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.pieces.append(data)
 
 
 class Desk:
@@ -64,39 +75,32 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made.close()
 
 
-def arrivals(*events: ev.Event) -> Iterator[ev.Event]:
-    """The events, each in a read of its own."""
-    for event in events:
-        yield event
-        yield Pulse()
-
-
 def test_the_output_is_the_content_byte_for_byte(desk: Desk, tmp_path: Path) -> None:
     text = "é日😀\x1b[31m\r\n\x00\u2028"
-    drive(arrivals(ev.Metadata(), ev.Content(text), ev.Content(text), DONE), desk.sink())
+    drive(each(ev.Metadata(), ev.Content(text), ev.Content(text), DONE), desk.sink())
     assert (tmp_path / "output").read_bytes() == (text * 2).encode()
     assert desk.notes == ""
 
 
-def test_content_is_written_with_the_read_it_came_with(desk: Desk) -> None:
-    sink = desk.sink()
-    sink.write(ev.Content("a"))
-    sink.write(ev.Content("b"))
-    assert desk.output == ""
-    sink.flush()
-    assert desk.output == "ab"
+def test_the_content_of_an_arrival_is_written_at_once_and_in_one_piece() -> None:
+    output, notes = Writes(), Writes()
+    sink = PlainSink(output, notes, terminal=False, reasoning=False, stats=False)
+    sink.write(Arrival([ev.Content("a"), ev.Content("b")]))
+    sink.write(Arrival())
+    sink.write(Arrival([ev.Content("c")]))
+    assert (output.pieces, notes.pieces) == ([b"ab", b"c"], [])
 
 
-def test_close_writes_what_is_held_once(desk: Desk) -> None:
+def test_close_writes_nothing_again(desk: Desk) -> None:
     sink = desk.sink()
-    sink.write(ev.Content("a"))
+    sink.write(Arrival([ev.Content("a")]))
     sink.close()
     sink.close()
     assert desk.output == "a"
 
 
 def test_half_a_character_is_written_as_a_replacement(desk: Desk) -> None:
-    drive(arrivals(ev.Content("a\ud83d")), desk.sink())
+    drive(each(ev.Content("a\ud83d")), desk.sink())
     assert desk.output.startswith("a")
     assert len(desk.output) == 2
 
@@ -112,7 +116,7 @@ NOTED: list[Any] = [
 
 @pytest.mark.parametrize(("events", "notes"), NOTED)
 def test_notes_go_to_the_notes_only(desk: Desk, events: list[ev.Event], notes: str) -> None:
-    drive(arrivals(ev.Content("a"), *events), desk.sink())
+    drive(each(ev.Content("a"), *events), desk.sink())
     assert (desk.output, desk.notes) == ("a", notes)
 
 
@@ -143,7 +147,7 @@ COLOURED: list[Any] = [
 def test_each_kind_of_note_has_its_colour_where_colours_are_asked_for(
     desk: Desk, events: list[ev.Event], notes: str
 ) -> None:
-    drive(arrivals(ev.Content("a"), *events), desk.sink(stats=True, colours=NOTES["dark"]))
+    drive(each(ev.Content("a"), *events), desk.sink(stats=True, colours=NOTES["dark"]))
     assert (desk.output, desk.notes) == ("a", notes)
 
 
@@ -152,7 +156,7 @@ def test_sources_are_notes_at_the_end_and_images_are_left_to_others(
     desk: Desk, terminal: bool
 ) -> None:
     events = [ev.Citation("https://a.example/", number=1), ev.Image(data="AAAA"), ev.Content("b")]
-    drive(arrivals(ev.Content("a"), *events, LENGTH), desk.sink(terminal=terminal))
+    drive(each(ev.Content("a"), *events, LENGTH), desk.sink(terminal=terminal))
     assert desk.output == ("ab\n" if terminal else "ab")
     assert desk.notes == (
         "Sources:\n[1] https://a.example/\nthe answer stopped at the token limit\n"
@@ -160,38 +164,36 @@ def test_sources_are_notes_at_the_end_and_images_are_left_to_others(
 
 
 def test_a_colour_ends_whatever_the_note_says(desk: Desk) -> None:
-    drive(arrivals(ev.Warn("c", "\x1b[5m\nx")), desk.sink(colours=NOTES["dark"]))
+    drive(each(ev.Warn("c", "\x1b[5m\nx")), desk.sink(colours=NOTES["dark"]))
     assert desk.notes == "\x1b[33mwarning: ␛[5m\nx\x1b[0m\n"
 
 
-def test_the_content_before_a_note_is_out_before_it(desk: Desk) -> None:
-    sink = desk.sink()
-    sink.write(ev.Content("a"))
-    sink.write(ev.Warn("c", "odd"))
-    assert desk.output == "a"
+def test_the_content_before_a_note_is_out_before_it() -> None:
+    written = Writes()
+    sink = PlainSink(written, written, terminal=False, reasoning=False, stats=False)
+    sink.write(Arrival([ev.Content("a"), ev.Warn("c", "odd"), ev.Content("b")]))
+    assert written.pieces == [b"a", b"warning: odd\n", b"b"]
 
 
 def test_the_figures_are_a_note_where_they_are_asked_for(desk: Desk) -> None:
-    drive(arrivals(ev.Content("a"), DONE), desk.sink(stats=True))
+    drive(each(ev.Content("a"), DONE), desk.sink(stats=True))
     assert (desk.output, desk.notes) == ("a", "≈3 tokens · 2.0 s\n")
 
 
 def test_reasoning_goes_to_the_notes_where_it_is_asked_for(desk: Desk) -> None:
     events = [ev.Reasoning("one "), ev.Reasoning("two"), ev.Content("a"), ev.Warn("c", "odd"), DONE]
-    drive(arrivals(*events), desk.sink(reasoning=True))
+    drive(each(*events), desk.sink(reasoning=True))
     assert (desk.output, desk.notes) == ("a", "one two\nwarning: odd\n")
 
 
 def test_notes_and_reasoning_are_cleaned_of_control_characters(desk: Desk) -> None:
     events = [ev.Reasoning("\x1b]52;c;x\x07"), ev.Warn("c", "\x1b[2J\x9b"), DONE]
-    drive(arrivals(*events), desk.sink(reasoning=True))
+    drive(each(*events), desk.sink(reasoning=True))
     assert not set(desk.notes) & {"\x1b", "\x07", "\x9b"}
 
 
 def test_a_terminal_gets_no_control_characters(desk: Desk) -> None:
-    drive(
-        arrivals(ev.Content("a\x1b"), ev.Content("]52;c;x\x07\x9b"), DONE), desk.sink(terminal=True)
-    )
+    drive(each(ev.Content("a\x1b"), ev.Content("]52;c;x\x07\x9b"), DONE), desk.sink(terminal=True))
     assert not set(desk.output) & {"\x1b", "\x07", "\x9b"}
     assert desk.output.startswith("a")
 
@@ -211,12 +213,12 @@ def test_a_terminal_gets_no_control_characters(desk: Desk) -> None:
 def test_the_last_line_on_a_terminal_is_ended_once(
     desk: Desk, deltas: list[str], shown: str, end: ev.Event
 ) -> None:
-    drive(arrivals(*map(ev.Content, deltas), end), desk.sink(terminal=True))
+    drive(each(*map(ev.Content, deltas), end), desk.sink(terminal=True))
     assert desk.output == shown
 
 
 def test_a_file_gets_no_line_end_that_the_model_did_not_write(desk: Desk) -> None:
-    drive(arrivals(ev.Content("a"), ERROR), desk.sink())
+    drive(each(ev.Content("a"), ERROR), desk.sink())
     assert desk.output == "a"
 
 
@@ -225,7 +227,7 @@ def test_a_note_on_a_terminal_begins_a_line_of_its_own(tmp_path: Path) -> None:
     screen = os.open(tmp_path / "screen", os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
         sink = PlainSink(Output(screen), Output(screen), terminal=True, reasoning=True, stats=False)
-        drive(arrivals(ev.Content("half"), ev.Warn("c", "odd"), ev.Content(" way"), DONE), sink)
+        drive(each(ev.Content("half"), ev.Warn("c", "odd"), ev.Content(" way"), DONE), sink)
     finally:
         os.close(screen)
     assert "warning: odd" in (tmp_path / "screen").read_text().splitlines()
@@ -236,8 +238,7 @@ def test_a_broken_pipe_is_raised_and_not_tried_again(desk: Desk) -> None:
     os.close(read_end)
     output = Output(write_end)
     sink = PlainSink(output, output, terminal=False, reasoning=False, stats=False)
-    sink.write(ev.Content("a"))
     with pytest.raises(BrokenPipeError):
-        sink.flush()
+        sink.write(Arrival([ev.Content("a")]))
     sink.close()
     os.close(write_end)

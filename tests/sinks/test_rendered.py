@@ -8,6 +8,7 @@ import pytest
 from rich.color import ColorSystem
 
 from chatstream import events as ev
+from chatstream.flow import Arrival
 from chatstream.sinks.rendered import RenderedSink
 from chatstream.sinks.theme import theme_for
 from chatstream.sinks.wrapping import Wrap
@@ -62,8 +63,7 @@ def drawn(parts: Iterable[str], *, wrap: Wrap = "words", colors: ColorSystem | N
     output = Reader()
     made = sink(output, Reader(), wrap=wrap, colors=colors)
     for part in parts:
-        made.write(ev.Content(part))
-        made.flush()
+        made.write(Arrival([ev.Content(part)]))
     made.close()
     return output.text
 
@@ -86,10 +86,9 @@ def test_rows_end_after_words_without_filler_and_a_long_word_is_whole() -> None:
 def test_a_row_is_written_once_it_is_final_and_the_rest_at_the_end() -> None:
     output = Reader()
     made = sink(output, Reader())
-    made.write(ev.Content("# Title\n\nhalf a li"))
-    made.flush()
+    made.write(Arrival([ev.Content("# Title\n\nhalf a li")]))
     assert output.text == "# Title\n"
-    made.write(ev.Error("cancelled", "stopped", recoverable=True, partial=True))
+    made.write(Arrival([ev.Error("cancelled", "stopped", recoverable=True, partial=True)]))
     made.close()
     assert output.text == "# Title\n\nhalf a li\n"
 
@@ -106,9 +105,9 @@ def test_nothing_drives_the_reader() -> None:
 def test_an_answer_that_starts_over_begins_apart() -> None:
     output, notes = Reader(), Reader()
     made = sink(output, notes)
-    made.write(ev.Content("```\nold"))
-    made.write(ev.Retry(attempt=2, max=2, delay=0.0, cause="cut", action="reset"))
-    made.write(ev.Content("*new*"))
+    made.write(Arrival([ev.Content("```\nold")]))
+    made.write(Arrival([ev.Retry(attempt=2, max=2, delay=0.0, cause="cut", action="reset")]))
+    made.write(Arrival([ev.Content("*new*")]))
     made.close()
     assert output.text.endswith("\n\n*new*\n")
     assert "old\n" in output.text

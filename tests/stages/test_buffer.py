@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 from hypothesis import given
@@ -22,9 +22,10 @@ from chatstream.events import (
     Usage,
     Warn,
 )
-from chatstream.flow import Pulse, Stage
+from chatstream.flow import Arrival, Stage, events_in
 from chatstream.readahead import OVERHEAD_BYTES, Pressure
 from chatstream.stages.buffer import Strategy, buffer
+from tests.support.arrivals import each, events_of, heartbeats
 from tests.support.readers import (
     DONE,
     GLIMPSE,
@@ -33,7 +34,6 @@ from tests.support.readers import (
     Step,
     Watched,
     close_in_time,
-    no_pulses,
     numbered,
     source,
     until,
@@ -48,31 +48,31 @@ def one_by_one(strategy: Strategy, pressure: Pressure | None = None) -> Stage:
     return buffer(strategy, pressure or Pressure(), most_events=16)
 
 
-def after_a_stall(stage: Stage, *steps: Step, end: tuple[Step, ...] = ()) -> list[Event]:
+def after_a_stall(stage: Stage, *steps: Step, end: tuple[Step, ...] = ()) -> list[Arrival]:
     """What a sink gets that takes nothing until the steps have been read."""
     stalled, read = threading.Event(), threading.Event()
-    begin: tuple[Step, ...] = (Content("begin"), Pulse(), lambda: until(stalled))
-    events = stage(source(*begin, *steps, read.set, *end))
-    assert next(events) == Content("begin")
+    begin: tuple[Step, ...] = (Content("begin"), lambda: until(stalled))
+    arrivals = stage(source(*begin, *steps, read.set, *end))
+    assert next(arrivals).events == [Content("begin")]
     stalled.set()
     until(read)
-    return list(events)
+    return list(arrivals)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_nothing_is_read_before_the_first_event_is_asked_for(strategy: Strategy) -> None:
+def test_nothing_is_read_before_the_first_arrival_is_asked_for(strategy: Strategy) -> None:
     read: list[bool] = []
-    events = buffer(strategy, Pressure())(source(lambda: read.append(True), Usage()))
+    arrivals = buffer(strategy, Pressure())(source(lambda: read.append(True), Usage()))
     assert read == []
-    assert next(events) == Usage()
+    assert next(arrivals).events == [Usage()]
     assert read == [True]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_thread_reads_that_ends_with_the_source(strategy: Strategy) -> None:
     readers: list[threading.Thread] = []
-    events = source(lambda: readers.append(threading.current_thread()), Content("a"), DONE)
-    assert list(buffer(strategy, Pressure())(events)) == [Content("a"), DONE]
+    arrivals = source(lambda: readers.append(threading.current_thread()), Content("a"), DONE)
+    assert events_of(buffer(strategy, Pressure())(arrivals)) == [Content("a"), DONE]
     assert readers[0] is not threading.current_thread()
     assert not readers[0].is_alive()
 
@@ -87,18 +87,18 @@ EVENT = st.one_of(
 ARRIVALS = st.lists(st.lists(EVENT, max_size=40), max_size=12)
 
 
-def slow_sink(stage: Stage, events: list[Event], pressure: Watched) -> list[Event]:
-    """Takes an event only while the reader pauses, or has read everything."""
+def slow_sink(stage: Stage, arrivals: Iterable[Arrival], pressure: Watched) -> list[Event]:
+    """Takes an arrival only while the reader pauses, or has read everything."""
 
-    def watched() -> Iterator[Event]:
-        for event in events:
+    def watched() -> Iterator[Arrival]:
+        for arrival in arrivals:
             pressure.paused.clear()
-            yield event
+            yield arrival
         pressure.paused.set()
 
     taken: list[Event] = []
-    for event in stage(watched()):
-        taken.append(event)
+    for arrival in stage(watched()):
+        taken += arrival.events
         until(pressure.paused)
     return taken
 
@@ -114,9 +114,8 @@ def test_a_slow_sink_gets_every_event_in_order(
 ) -> None:
     pressure = Watched()
     stage = buffer(strategy, pressure, most_events=most_events, most_bytes=most_bytes)
-    events = [event for arrival in arrivals for event in (*arrival, Pulse())]
-    taken = slow_sink(stage, events, pressure)
-    assert no_pulses(taken) == no_pulses(events)
+    taken = slow_sink(stage, map(Arrival, arrivals), pressure)
+    assert taken == [event for arrival in arrivals for event in arrival]
     assert pressure.dropped == 0
 
 
@@ -125,11 +124,11 @@ def test_a_slow_sink_gets_every_event_in_order(
 def test_two_quick_threads_lose_nothing_uncounted(strategy: Strategy, size: int) -> None:
     pressure = Pressure()
     events = numbered(10_000)
-    steps = [step for n in range(0, len(events), size) for step in (*events[n : n + size], Pulse())]
+    arrivals = [Arrival(events[n : n + size]) for n in range(0, len(events), size)]
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        taken = no_pulses(list(buffer(strategy, pressure, most_events=64)(iter([*steps, DONE]))))
+        taken = events_of(buffer(strategy, pressure, most_events=64)(each(*arrivals, DONE)))
     finally:
         sys.setswitchinterval(before)
     texts = [event for event in taken if isinstance(event, Content)]
@@ -149,23 +148,23 @@ def test_the_reader_pauses_at_the_mark_and_goes_on_below_half(bounds: tuple[int,
     first, *held = numbered(17)
     steps: list[Step] = [first, lambda: until(stalled), *held, resumed.set, *numbered(3)]
     stage = buffer("fixed", pressure, most_events=bounds[0], most_bytes=bounds[1])
-    events = stage(source(*steps))
-    taken = [next(events)]
+    arrivals = stage(source(*steps))
+    taken = next(arrivals).events
     stalled.set()
     until(pressure.paused)
     for _ in range(8):  # half of the mark is not below half
-        taken.append(next(events))
+        taken += next(arrivals).events
     # A reader that goes on too early has the time to be found out; one that does not passes.
     assert not resumed.wait(GLIMPSE)
-    taken.append(next(events))
+    taken += next(arrivals).events
     until(resumed)
-    assert [*taken, *events] == [*numbered(17), *numbered(3)]
+    assert [*taken, *events_of(arrivals)] == [*numbered(17), *numbered(3)]
     assert pressure.pauses == 1
 
 
 def test_a_pause_is_counted_once_however_long_it_is() -> None:
     pressure = Watched()
-    taken = slow_sink(one_by_one("fixed", pressure), numbered(17), pressure)
+    taken = slow_sink(one_by_one("fixed", pressure), each(*numbered(17)), pressure)
     assert (len(taken), pressure.pauses) == (17, 1)
 
 
@@ -173,7 +172,7 @@ def test_the_mark_is_one_of_bytes_too() -> None:
     pressure = Watched()
     events: list[Event] = [Content("x" * 1000) for _ in range(100)]
     most, arrival = 16 * 1024, OVERHEAD_BYTES + 1000
-    taken = slow_sink(buffer("fixed", pressure, most_bytes=most), events, pressure)
+    taken = slow_sink(buffer("fixed", pressure, most_bytes=most), each(*events), pressure)
     assert taken == events
     assert pressure.pauses > 1
     assert most <= pressure.peak_bytes < most + arrival
@@ -185,24 +184,22 @@ def test_the_bounds_are_passed_by_one_arrival_at_most(
 ) -> None:
     pressure, most = Watched(), 4096
     stage = buffer(strategy, pressure, most_bytes=most)
-    events = [event for arrival in arrivals for event in (*arrival, Pulse())]
-    slow_sink(stage, events, pressure)
-    # An arrival is cut behind the event that reaches a part.
-    part = most // 16 + OVERHEAD_BYTES + 200
+    slow_sink(stage, map(Arrival, arrivals), pressure)
+    part = (
+        most // 16 + OVERHEAD_BYTES + 200
+    )  # an arrival is cut behind the event that reaches a part
     assert pressure.peak_bytes < most + part
 
 
 @pytest.mark.parametrize("strategy", LOSSLESS)
 def test_an_event_that_is_larger_than_the_bounds_passes(strategy: Strategy) -> None:
-    events: list[Event] = [Content("x" * 5000), Pulse(), Content("y" * 5000), DONE]
-    assert no_pulses(list(buffer(strategy, Pressure(), most_bytes=100)(iter(events)))) == [
-        event for event in events if type(event) is not Pulse
-    ]
+    events: list[Event] = [Content("x" * 5000), Content("y" * 5000), DONE]
+    assert events_of(buffer(strategy, Pressure(), most_bytes=100)(each(*events))) == events
 
 
 def test_dynamic_begins_small_and_doubles_with_each_pause() -> None:
     pressure = Watched()
-    taken = slow_sink(one_by_one("dynamic", pressure), numbered(100), pressure)
+    taken = slow_sink(one_by_one("dynamic", pressure), each(*numbered(100)), pressure)
     assert taken == numbered(100)
     sizes = [peak // (OVERHEAD_BYTES + 4) for peak in pressure.peaks]
     assert sizes[:5] == [1, 2, 4, 8, 16]
@@ -213,19 +210,19 @@ def test_dynamic_shrinks_again_when_the_sink_keeps_up() -> None:
     """With one event at a time, the reader pauses only at a bound of one event."""
     pressure, grown, took = Watched(), threading.Event(), threading.Semaphore(0)
 
-    def steps() -> Iterator[Event]:
+    def steps() -> Iterator[Arrival]:
         while pressure.pauses < 5:
             pressure.paused.clear()
-            yield Content("a")
+            yield Arrival([Content("a")])
         grown.set()
         pressure.paused.set()
         for _ in range(10_000):
             if pressure.pauses > 5:
                 return
-            yield Usage()
+            yield Arrival([Usage()])
             assert took.acquire(timeout=PATIENCE)
 
-    for event in one_by_one("dynamic", pressure)(steps()):
+    for event in events_in(one_by_one("dynamic", pressure)(steps())):
         if type(event) is Usage:
             took.release()
         elif not grown.is_set():
@@ -238,17 +235,17 @@ def test_dynamic_does_not_shrink_while_the_sink_stalls_now_and_then() -> None:
     pressure, drained = Watched(), threading.Semaphore(0)
     read_until_paused: list[int] = []
 
-    def stalls() -> Iterator[Event]:
+    def stalls() -> Iterator[Arrival]:
         for pauses in range(30):
             read = 0
             while pressure.pauses == pauses:
                 read += 1
-                yield Content("a")
+                yield Arrival([Content("a")])
             read_until_paused.append(read)
-            yield Usage()
+            yield Arrival([Usage()])
             assert drained.acquire(timeout=PATIENCE)
 
-    for event in one_by_one("dynamic", pressure)(stalls()):
+    for event in events_in(one_by_one("dynamic", pressure)(stalls())):
         if type(event) is Usage:
             pressure.paused.clear()
             drained.release()
@@ -261,7 +258,7 @@ def test_dynamic_does_not_shrink_while_the_sink_stalls_now_and_then() -> None:
 def test_sliding_drops_the_oldest_text_and_counts_it() -> None:
     pressure = Watched()
     stage = one_by_one("sliding", pressure)
-    warning, *texts, end = no_pulses(after_a_stall(stage, *numbered(100), end=(DONE,)))
+    warning, *texts, end = events_of(after_a_stall(stage, *numbered(100), end=(DONE,)))
     assert (end, pressure.pauses) == (DONE, 0)
     assert 8 <= len(texts) <= 16
     assert texts == numbered(100)[-len(texts) :]
@@ -285,7 +282,6 @@ MIXED = st.lists(
         st.builds(Content, st.text("ab", min_size=1)),
         st.builds(Reasoning, st.text("ab", min_size=1)),
         st.sampled_from(OTHERS),
-        st.builds(Pulse),
     ),
     max_size=200,
 )
@@ -296,8 +292,8 @@ def test_sliding_drops_text_only_and_tells_where(steps: list[Event], most_events
     """Every event is in its place or, if it is text, part of a gap of just its length."""
     pressure, dropped = Pressure(), 0
     stage = buffer("sliding", pressure, most_events=most_events)
-    taken = no_pulses(after_a_stall(stage, *steps, Pulse(), end=(DONE,)))
-    came = iter(no_pulses(steps))
+    taken = events_of(after_a_stall(stage, *steps, end=(DONE,)))
+    came = iter(steps)
     for event in taken[:-1]:
         if not isinstance(event, Warn) or event.code != "dropped":
             assert event is next(came)
@@ -317,63 +313,67 @@ def test_sliding_never_drops_what_came_last() -> None:
     """However large: an answer that comes whole is one event."""
     stage = buffer("sliding", Pressure(), most_bytes=100)
     answer = Content("x" * 5000)
-    taken = no_pulses(after_a_stall(stage, answer, Pulse(), end=(DONE,)))
+    taken = events_of(after_a_stall(stage, answer, end=(DONE,)))
     assert taken == [answer, DONE]
 
 
 def test_sliding_does_not_pause_for_what_it_must_not_drop() -> None:
     pressure = Pressure()
     calls: list[Event] = [ToolCallDelta("i", "n", f"{n}") for n in range(100)]
-    taken = no_pulses(after_a_stall(one_by_one("sliding", pressure), *calls, end=(DONE,)))
+    taken = events_of(after_a_stall(one_by_one("sliding", pressure), *calls, end=(DONE,)))
     assert taken == [*calls, DONE]
     assert (pressure.pauses, pressure.dropped) == (0, 0)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_long_silence_becomes_one_pulse(strategy: Strategy) -> None:
+def test_a_long_silence_becomes_one_heartbeat(strategy: Strategy) -> None:
     pressure = Pressure()
-    pulses = [Pulse(t=float(n), connected=n < 9, alive=n == 500) for n in range(1000)]
-    taken = after_a_stall(buffer(strategy, pressure), *pulses, end=(DONE,))
-    assert no_pulses(taken) == [DONE]
-    whole = Pulse(t=999.0, connected=True, alive=True)
-    assert [event for event in taken if type(event) is Pulse] == [Pulse(), whole]
+    silence = [Arrival(t=float(n), connected=n < 9, alive=n == 500) for n in range(1000)]
+    taken = after_a_stall(buffer(strategy, pressure), *silence)
+    said = [(it.events, it.t, it.connected, it.alive) for it in taken]
+    assert said == [([], 999.0, True, True)]
     assert pressure.pauses == 0
 
 
-def test_a_pulse_passes_when_nothing_waits_behind_it() -> None:
+def test_an_arrival_passes_as_it_is_when_nothing_waits_behind_it() -> None:
     seen = threading.Semaphore(0)
 
-    def steps() -> Iterator[Event]:
+    def steps() -> Iterator[Arrival]:
         for n in range(50):
-            yield Content("a")
-            yield Pulse(t=float(n))
+            yield Arrival([Content("a")], float(n), alive=n == 25)
             assert seen.acquire(timeout=PATIENCE)
 
-    pulses: list[float] = []
-    for event in buffer("fixed", Pressure())(steps()):
-        if type(event) is Pulse:
-            pulses.append(event.t)
-            seen.release()
-    assert pulses == [float(n) for n in range(50)]
+    arrivals: list[tuple[float, bool]] = []
+    for arrival in buffer("fixed", Pressure())(steps()):
+        arrivals.append((arrival.t, arrival.alive))
+        seen.release()
+    assert arrivals == [(float(n), n == 25) for n in range(50)]
 
 
-def test_a_pulse_that_something_waits_behind_is_put_off() -> None:
+def test_a_heartbeat_that_something_waits_behind_joins_it() -> None:
     """However large that is: nothing more is in hand only after it."""
     large = Content("x" * 100_000)
-    taken = after_a_stall(buffer("fixed", Pressure()), Pulse(alive=True), large, end=(DONE,))
-    assert taken[:2] == [Pulse(), large]
-    assert Pulse(alive=True) in taken
+    taken = after_a_stall(buffer("fixed", Pressure()), Arrival(alive=True), large, end=(DONE,))
+    assert taken[0].events[:1] == [large]
+    assert taken[0].alive
+    assert heartbeats(taken) == []
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_arrivals_that_wait_are_taken_together_and_their_pulses_are_one(strategy: Strategy) -> None:
-    steps: list[Event] = []
-    for event in numbered(50):
-        steps += [event, Pulse()]
-    taken = after_a_stall(buffer(strategy, Pressure()), *steps, end=(DONE,))
-    assert no_pulses(taken) == [*numbered(50), DONE]
-    assert taken[:51] == [Pulse(), *numbered(50)]
-    assert len(taken) == 53
+def test_each_part_of_an_arrival_has_the_time_of_the_arrival(strategy: Strategy) -> None:
+    stage = buffer(strategy, Pressure(), most_events=64)
+    arrivals = [Arrival(numbered(10), 1.0), Arrival([*numbered(3), DONE], 2.0)]
+    taken = list(stage(iter(arrivals)))
+    times = [arrival.t for arrival in taken for _ in arrival.events]
+    assert times[-4:] == [2.0] * 4
+    assert set(times) <= {1.0, 2.0}
+    assert all(arrival.connected for arrival in taken)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_arrivals_that_wait_are_taken_together(strategy: Strategy) -> None:
+    taken = after_a_stall(buffer(strategy, Pressure()), *numbered(50))
+    assert [arrival.events for arrival in taken] == [numbered(50)]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -382,12 +382,12 @@ def test_a_failure_of_the_source_comes_after_what_was_read(
     strategy: Strategy, failure: BaseException
 ) -> None:
     events = buffer(strategy, Pressure())(
-        source(Content("a"), Pulse(), Content("b"), Content("c"), failure)
+        source(Content("a"), Arrival([Content("b"), Content("c")]), failure)
     )
     taken: list[Event] = []
     with pytest.raises(type(failure), match="m"):
-        taken.extend(events)
-    assert no_pulses(taken) == [Content("a"), Content("b"), Content("c")]
+        taken.extend(events_in(events))
+    assert taken == [Content("a"), Content("b"), Content("c")]
 
 
 @pytest.mark.parametrize("strategy", LOSSLESS)
@@ -404,9 +404,9 @@ def test_closing_ends_a_reader_that_is_paused(strategy: Strategy) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_closing_waits_until_the_source_is_closed_by_its_reader(strategy: Strategy) -> None:
-    closing = Closing(Content("a"), Pulse())
+    closing = Closing(Content("a"))
     events = buffer(strategy, Pressure())(closing())
-    assert next(events) == Content("a")
+    assert next(events).events == [Content("a")]
     close_in_time(events)
     assert closing.read_on is not None
     assert closing.closed_on is closing.read_on
@@ -417,11 +417,10 @@ def test_closing_waits_until_the_source_is_closed_by_its_reader(strategy: Strate
 def test_a_source_that_fails_when_it_is_closed_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def failing() -> Iterator[Event]:
+    def failing() -> Iterator[Arrival]:
         try:
             while True:
-                yield Content("a")
-                yield Pulse()
+                yield Arrival([Content("a")])
         finally:
             raise ValueError("while it was closed")
 
@@ -436,7 +435,7 @@ STORM = """
 import signal
 from chatstream.cancel import CancelToken
 from chatstream.events import Content, Error
-from chatstream.flow import Pulse
+from chatstream.flow import Arrival, events_in
 from chatstream.readahead import Pressure
 from chatstream.stages.buffer import buffer
 
@@ -445,16 +444,14 @@ signal.signal(signal.SIGALRM, lambda *_: token.cancel())
 
 def source(token):
     while not token.sleep(0.001):  # in the place of a socket: the cancel ends the wait
-        yield Content("a")
-        yield Pulse()
-    yield Error(code="cancelled", message="m", recoverable=False, partial=True)
+        yield Arrival([Content("a")])
+    yield Arrival([Error(code="cancelled", message="m", recoverable=False, partial=True)])
 
 for n in range(500):
     token = CancelToken()
     # One signal at any line or, in odd rounds, a new one before the last is dealt with.
     signal.setitimer(signal.ITIMER_REAL, 1e-6 + n % 100 * 2e-5, n % 2 * 1e-4)
-    last = [event for event in buffer("fixed", Pressure())(source(token))
-            if type(event) is not Pulse][-1]
+    last = list(events_in(buffer("fixed", Pressure())(source(token))))[-1]
     assert type(last) is Error
     signal.setitimer(signal.ITIMER_REAL, 0)
 print("survived")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 import pytest
 from hypothesis import given
@@ -20,11 +21,12 @@ from chatstream.events import (
     Waiting,
     Warn,
 )
-from chatstream.flow import Pulse
+from chatstream.flow import Arrival
 from chatstream.stages.coalesce import MAX_AGE_SECONDS, MAX_HELD_SECONDS, coalesce
+from tests.support.arrivals import each, events_of
 
-Step = float | Event | Exception
-"""Seconds that pass, an event that comes, or a failure."""
+Step = float | list[Event] | Exception
+"""Seconds that pass, an arrival, or a failure."""
 
 TINY = 1e-9
 
@@ -42,22 +44,23 @@ def timed(steps: Iterable[Step]) -> Iterator[tuple[float, Event]]:
     """What passes, each with the time that it is out."""
     clock = Clock()
 
-    def source() -> Iterator[Event]:
+    def source() -> Iterator[Arrival]:
         for step in steps:
             if isinstance(step, float):
                 clock.now += step
             elif isinstance(step, Exception):
                 raise step
             else:
-                yield step
+                yield Arrival(step)
 
-    for event in coalesce(clock)(source()):
-        yield clock.now - Clock.now, event
+    for arrival in coalesce(clock)(source()):
+        for event in arrival.events:
+            yield clock.now - Clock.now, event
 
 
-def passed(*steps: Step) -> list[Event]:
-    """What passes, without the pulses."""
-    return [event for _, event in timed(steps) if type(event) is not Pulse]
+def passed(*events: Event) -> list[Event]:
+    """What passes of one arrival."""
+    return [event for _, event in timed([[*events]])]
 
 
 def texts(events: Iterable[Event]) -> list[str]:
@@ -81,13 +84,13 @@ def runs(events: Iterable[Event]) -> list[tuple[type[Event], str]]:
 
 
 def test_the_pieces_of_one_arrival_are_joined_up_to_ten_characters() -> None:
-    events = passed(*(Content("abc") for _ in range(6)), Pulse())
+    events = passed(*(Content("abc") for _ in range(6)))
     assert texts(events) == ["abcabcabcabc", "abcabc"]
 
 
 def test_ten_characters_go_out_at_once() -> None:
-    events = coalesce(Clock())(iter([Content("a"), Content("123456789"), Content("b")]))
-    assert texts([next(events)]) == ["a123456789"]
+    arrivals = coalesce(Clock())(each(Content("a"), Content("123456789"), Content("b")))
+    assert texts(events_of(islice(arrivals, 2))) == ["a123456789"]
 
 
 def test_a_long_delta_passes_as_the_very_same_event() -> None:
@@ -122,30 +125,28 @@ def test_what_is_held_goes_out_before_any_other_event(other: Event) -> None:
 
 
 def test_seq_is_numbered_anew_without_a_gap() -> None:
-    events = passed(
-        Metadata(seq=0), *(Content("abc", seq=n) for n in range(1, 6)), Usage(seq=6), Pulse()
-    )
+    events = passed(Metadata(seq=0), *(Content("abc", seq=n) for n in range(1, 6)), Usage(seq=6))
     assert [event.seq for event in events] == [0, 1, 2, 3]
 
 
-def test_every_pulse_passes_unnumbered() -> None:
-    steps: list[Step] = [Pulse(), Content("a"), Pulse(alive=True), 0.1, Pulse()]
-    pulses = [event for _, event in timed(steps) if type(event) is Pulse]
-    assert pulses == [Pulse(), Pulse(alive=True), Pulse()]
+def test_every_arrival_passes_even_if_nothing_is_in_it_any_more() -> None:
+    arrivals = iter([Arrival(), Arrival([Content("a")], alive=True), Arrival()])
+    passed = [(it.events, it.alive) for it in coalesce(Clock())(arrivals)]
+    assert passed[:3] == [([], False), ([], True), ([], False)]
 
 
 def test_a_small_delta_waits_for_the_next_arrival() -> None:
-    steps: list[Step] = [Content("abcd"), Pulse(), 0.016, Content("efgh"), Pulse()]
+    steps: list[Step] = [[Content("abcd")], 0.016, [Content("efgh")]]
     assert shown(steps) == [(16, "abcdefgh")]
 
 
-def test_what_is_held_passes_one_pulse_at_most() -> None:
-    steps: list[Step] = [Content("a"), Pulse(), 0.001, Content("b"), Pulse(), POLL_SECONDS, Pulse()]
+def test_what_is_held_waits_for_one_arrival_at_most() -> None:
+    steps: list[Step] = [[Content("a")], 0.001, [Content("b")], POLL_SECONDS, []]
     assert shown(steps) == [(1, "ab")]
 
 
 def test_silence_lets_out_what_is_held() -> None:
-    steps: list[Step] = [Content("a"), Pulse(), POLL_SECONDS, Pulse(), 1.0, Content("b")]
+    steps: list[Step] = [[Content("a")], POLL_SECONDS, [], 1.0, [Content("b")]]
     assert shown(steps) == [(100, "a"), (1100, "b")]
 
 
@@ -164,8 +165,8 @@ def test_the_age_that_is_allowed_shrinks_with_the_length(
     length: int, age: float, goes: bool
 ) -> None:
     """An empty delta makes the stage look at the age without making the text longer."""
-    steps: list[Step] = [Content("x" * length), Pulse(), age, Content(""), Content("y"), Pulse()]
-    assert texts(passed(*steps))[0] == "x" * length + ("" if goes else "y")
+    steps: list[Step] = [[Content("x" * length)], age, [Content(""), Content("y")]]
+    assert shown(steps)[0][1] == "x" * length + ("" if goes else "y")
 
 
 def test_what_is_held_goes_out_at_the_end() -> None:
@@ -173,7 +174,7 @@ def test_what_is_held_goes_out_at_the_end() -> None:
 
 
 def test_what_is_held_goes_out_before_a_failure() -> None:
-    events = timed([Content("a"), Content("b"), ValueError("m")])
+    events = timed([[Content("a"), Content("b")], ValueError("m")])
     assert texts([next(events)[1]]) == ["ab"]
     with pytest.raises(ValueError, match="m"):
         next(events)
@@ -186,8 +187,8 @@ def test_the_clock_is_read_once_an_arrival() -> None:
         readings.append(0.0)
         return 0.0
 
-    arrival: list[Event] = [*(Content("ab") for _ in range(100)), Pulse()]
-    assert list(coalesce(clock)(iter(arrival)))
+    arrival = Arrival([Content("ab") for _ in range(100)])
+    assert list(coalesce(clock)(iter([arrival])))
     assert len(readings) == 1
 
 
@@ -197,15 +198,15 @@ def lateness(steps: Iterable[Step], out: list[tuple[float, Event]]) -> list[floa
     for step in steps:
         if isinstance(step, float):
             now += step
-        elif isinstance(step, Event):
-            came += [now] * len("".join(texts([step])))
+        elif isinstance(step, list):
+            came += [now] * len("".join(texts(step)))
     went = [at for at, event in out for _ in "".join(texts([event]))]
     return [there - here for here, there in zip(came, went, strict=True)]
 
 
 MAKE: list[Callable[[str], Event]] = [Content, Content, Content, Reasoning, lambda _: Usage()]
 ARRIVAL = st.tuples(
-    st.integers(0, 100).map(lambda ms: ms / 1000),  # since the last pulse: never above a tick
+    st.integers(0, 100).map(lambda ms: ms / 1000),  # since the last arrival: never above a tick
     st.lists(st.tuples(st.sampled_from(MAKE), st.text(max_size=12)), max_size=8),
 )
 
@@ -218,13 +219,14 @@ def test_no_text_is_lost_or_moved_and_none_waits_longer_than_100_ms(
         """New events at each call: the stage changes those that it joins."""
         for seconds, pieces in arrivals:
             yield seconds
-            yield from (make(text) for make, text in pieces)
-            yield Pulse()
-        yield from (POLL_SECONDS, Pulse(), Waiting("first_token", 0.0))
+            yield [make(text) for make, text in pieces]
+        yield POLL_SECONDS
+        yield []
+        yield [Waiting("first_token", 0.0)]
 
-    source = [s for s in steps() if isinstance(s, Event) and type(s) is not Pulse]
+    source = [event for step in steps() if isinstance(step, list) for event in step]
     out = list(timed(steps()))
-    events = [event for _, event in out if type(event) is not Pulse]
+    events = [event for _, event in out]
 
     assert runs(events) == runs(source)
     assert [event.seq for event in events] == list(range(len(events)))

@@ -14,7 +14,7 @@ import pytest
 from chatstream.cancel import CancelToken
 from chatstream.errors import JournalError
 from chatstream.events import Content, Done, Error, Event, Metadata, Warn, new_run
-from chatstream.flow import Finish, Pulse, close
+from chatstream.flow import Arrival, Finish, close, events_in
 from chatstream.grammar import check
 from chatstream.stages.journal import journal
 from chatstream.stages.seal import seal
@@ -48,27 +48,22 @@ class Writer:
         return [event for batch in self.batches for event in batch]
 
 
-ARRIVALS: list[Event] = [
-    Pulse(),
-    Metadata(model="m"),
-    Pulse(),
-    Content("a"),
-    Content("b"),
-    Pulse(),
-    Pulse(),
-    Content("c"),
-    Pulse(),
-    Finish(reason="stop"),
+ARRIVALS: list[list[Event]] = [
+    [Metadata(model="m")],
+    [Content("a"), Content("b")],
+    [],
+    [Content("c")],
+    [Finish(reason="stop")],
 ]
-BATCHES = [[0], [1], [2, 3], [4], [5]]  # their numbers; the last is the terminal event
+BATCHES = [[0], [1], [2, 3], [4], [5]]  # their numbers; seal makes the first and the last
 
 
-def sealed(token: CancelToken | None = None) -> Iterator[Event]:
-    """The events of a run, as they reach the stage."""
+def sealed(token: CancelToken | None = None) -> Iterator[Arrival]:
+    """A run, as it reaches the stage."""
 
-    def source() -> Iterator[Event]:
-        for event in ARRIVALS:
-            yield copy(event)
+    def source() -> Iterator[Arrival]:
+        for events in ARRIVALS:
+            yield Arrival([copy(event) for event in events])
             if token is not None:
                 token.check()
 
@@ -80,12 +75,11 @@ def no_abandon() -> None:
 
 
 def passed(writer: Writer) -> list[Event]:
-    """What comes out, without its pulses; each is in the writer's log."""
+    """What comes out; each is in the writer's log."""
     events = []
-    for event in journal(writer, no_abandon)(sealed()):
-        if not isinstance(event, Pulse):
-            writer.log.append(f"passed {event.seq}")
-            events.append(event)
+    for event in events_in(journal(writer, no_abandon)(sealed())):
+        writer.log.append(f"passed {event.seq}")
+        events.append(event)
     return events
 
 
@@ -97,17 +91,18 @@ def test_nothing_is_passed_on_before_it_is_written() -> None:
     ]
 
 
-def test_a_batch_is_what_came_between_two_pulses() -> None:
+def test_a_batch_is_an_arrival() -> None:
     writer = Writer([])
     passed(writer)
     assert [[event.seq for event in batch] for batch in writer.batches] == BATCHES
 
 
-def test_pulses_pass_and_are_not_written() -> None:
+def test_heartbeats_pass_and_are_not_written() -> None:
     writer = Writer([])
-    kinds = [type(event) for event in journal(writer, no_abandon)(sealed())]
-    assert kinds.count(Pulse) == sum(isinstance(event, Pulse) for event in ARRIVALS)
-    assert not any(isinstance(event, Pulse) for event in writer.events)
+    passed = [[event.seq for event in it.events] for it in journal(writer, no_abandon)(sealed())]
+    assert [it for it in passed if it] == BATCHES
+    assert passed.index([]) == BATCHES.index([4])
+    assert all(writer.batches)
 
 
 def test_the_writer_is_closed_when_the_run_is_over() -> None:
@@ -142,7 +137,7 @@ def test_the_warning_never_comes_before_what_opens_the_run() -> None:
 
 
 def closed_after(number: int, writer: Writer) -> list[str]:
-    """Close the stage after so many events, pulses included; tells what the run was told."""
+    """Close the stage after so many arrivals; tells what the run was told."""
     token, told = CancelToken(), []
 
     def abandon() -> None:
@@ -156,7 +151,7 @@ def closed_after(number: int, writer: Writer) -> list[str]:
     return told
 
 
-@pytest.mark.parametrize("number", range(1, 9))
+@pytest.mark.parametrize("number", range(1, 6))
 def test_who_stops_reading_abandons_the_run_and_its_end_is_written(number: int) -> None:
     writer = Writer([])
     assert closed_after(number, writer) == ["abandon"]
@@ -168,7 +163,7 @@ def test_who_stops_reading_abandons_the_run_and_its_end_is_written(number: int) 
 
 def test_a_journal_that_was_given_up_stays_so_when_the_reader_leaves() -> None:
     writer = Writer([], failing=1)
-    assert closed_after(5, writer) == ["abandon"]
+    assert closed_after(3, writer) == ["abandon"]
     assert (len(writer.batches), writer.log.count("failed"), writer.closed) == (1, 1, 1)
 
 
@@ -183,10 +178,9 @@ def test_an_end_that_cannot_be_written_is_no_error_of_the_reader(error: Exceptio
 def test_what_else_ends_the_stage_closes_the_writer_and_the_source(failure: BaseException) -> None:
     closed = []
 
-    def source() -> Iterator[Event]:
+    def source() -> Iterator[Arrival]:
         try:
-            yield Content("a", seq=0)
-            yield Pulse()
+            yield Arrival([Content("a", seq=0)])
         finally:
             closed.append(True)
 

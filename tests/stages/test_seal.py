@@ -37,10 +37,11 @@ from chatstream.events import (
     Warn,
     new_run,
 )
-from chatstream.flow import Burst, Finish, Pulse, close, singly
+from chatstream.flow import Arrival, Finish, close, events_in
 from chatstream.grammar import check
 from chatstream.messages import Message
 from chatstream.stages.seal import seal
+from tests.support.arrivals import each
 
 BEGAN = 100.0
 
@@ -54,15 +55,18 @@ class Clock:
         return self.now
 
 
-def source(*steps: Event | BaseException) -> Iterator[Event]:
+Step = Event | Arrival | BaseException
+
+
+def source(*steps: Step) -> Iterator[Arrival]:
     for step in steps:
         if isinstance(step, BaseException):
             raise step
-        yield step
+        yield from each(step)
 
 
 def run(
-    *steps: Event | BaseException,
+    *steps: Step,
     token: CancelToken | None = None,
     clock: Clock | None = None,
     earlier: Message | None = None,
@@ -78,18 +82,18 @@ def run(
         redact=lambda text: text.replace("sk-key", "***"),
         clock=clock or Clock(),
     )
-    events = list(singly(stage(source(*steps))))
-    check(event for event in events if not isinstance(event, Pulse))
+    events = list(events_in(stage(source(*steps))))
+    check(events)
     return events
 
 
-def done(*steps: Event) -> Done:
+def done(*steps: Event | Arrival) -> Done:
     last = run(*steps)[-1]
     assert isinstance(last, Done)
     return last
 
 
-def error(*steps: Event | BaseException, token: CancelToken | None = None) -> Error:
+def error(*steps: Step, token: CancelToken | None = None) -> Error:
     last = run(*steps, token=token)[-1]
     assert isinstance(last, Error)
     return last
@@ -102,14 +106,15 @@ def finish(reason: str = "stop") -> Finish:
 def test_a_run_opens_before_anything_is_asked() -> None:
     asked = []
 
-    def source() -> Iterator[Event]:
+    def source() -> Iterator[Arrival]:
         asked.append(True)
-        yield finish()
+        yield Arrival([finish()])
 
     events = seal(new_run(), CancelToken())(source())
-    first = next(events)
+    opening = next(events)
+    (first,) = opening.events
     assert isinstance(first, Metadata)
-    assert (first.seq, asked) == (0, [])
+    assert (first.seq, opening.connected, asked) == (0, False, [])
 
 
 def test_each_run_has_an_id_of_its_own_and_a_start_in_utc() -> None:
@@ -194,27 +199,30 @@ def test_an_answer_that_was_whole_before_the_cancel_is_done() -> None:
 def test_the_source_is_closed_before_the_terminal_event_is_out() -> None:
     closed = []
 
-    def source() -> Iterator[Event]:
+    def source() -> Iterator[Arrival]:
         try:
-            yield Content("a")
-            yield finish()
+            yield Arrival([Content("a")])
+            yield Arrival([finish()])
         finally:
             closed.append(True)
 
     events = seal(new_run(), CancelToken())(source())
-    assert [type(next(events)) for _ in range(3)] == [Metadata, Content, Done]
+    kinds = [type(event) for _ in range(3) for event in next(events).events]
+    assert kinds == [Metadata, Content]
+    assert closed == []
+    assert [type(event) for event in next(events).events] == [Done]
     assert closed == [True]
 
 
 def test_a_source_that_fails_while_it_is_closed_still_ends_in_one_terminal_event() -> None:
-    def source() -> Iterator[Event]:
+    def source() -> Iterator[Arrival]:
         try:
-            yield Content("a")
-            yield finish()
+            yield Arrival([Content("a")])
+            yield Arrival([finish()])
         finally:
             raise OSError("on close")
 
-    kinds = [type(event) for event in seal(new_run(), CancelToken())(source())]
+    kinds = [type(event) for event in events_in(seal(new_run(), CancelToken())(source()))]
     assert kinds[:2] == [Metadata, Content]
     assert kinds[2:] in ([Done], [Error])
 
@@ -222,9 +230,9 @@ def test_a_source_that_fails_while_it_is_closed_still_ends_in_one_terminal_event
 def test_closing_the_events_closes_the_source() -> None:
     closed = []
 
-    def source() -> Iterator[Event]:
+    def source() -> Iterator[Arrival]:
         try:
-            yield Content("a")
+            yield Arrival([Content("a")])
         finally:
             closed.append(True)
 
@@ -240,24 +248,32 @@ def test_an_interrupt_passes(interrupt: BaseException) -> None:
         run(interrupt)
 
 
-def test_pulses_pass_without_a_number() -> None:
-    events = run(Pulse(t=100.5), Content("a", t=101.0), Pulse(t=101.0), finish())
-    assert [event.seq for event in events] == [0, -1, 1, -1, 2]
+def test_heartbeats_pass_without_a_number() -> None:
+    steps: list[Step] = [Arrival(t=100.5), Content("a", t=101.0), Arrival(t=101.0), finish()]
+    arrivals = seal(new_run(), CancelToken())(source(*steps))
+    assert [[event.seq for event in it.events] for it in arrivals] == [[0], [], [1], [], [], [2]]
+
+
+def test_the_events_of_an_arrival_share_its_time_and_an_end_among_them_is_the_end() -> None:
+    late = Arrival([Content("late")], 103.0)
+    came = Arrival([Content("a"), Usage(), Content("b"), finish()], 102.0)
+    events = run(came, late)
+    assert [type(event) for event in events] == [Metadata, Content, Usage, Content, Done]
+    assert [event.t for event in events] == [0.0, 2.0, 2.0, 2.0, 2.0]
 
 
 def test_times_are_seconds_since_the_run_began_and_never_go_back() -> None:
     clock = Clock()
 
-    def source() -> Iterator[Event]:
-        yield Content("a", t=101.5)
-        yield Content("b", t=101.5)
-        yield Content("c", t=101.0)
+    def source() -> Iterator[Arrival]:
+        yield Arrival([Content("a"), Content("b")], 101.5)
+        yield Arrival([Content("c")], 101.0)
         clock.now = 103.0
-        yield Warn("c", "m")
-        yield Content("d", t=102.0)
-        yield finish()
+        yield Arrival([Warn("c", "m")])
+        yield Arrival([Content("d")], 102.0)
+        yield Arrival([finish()])
 
-    events = list(seal(new_run(), CancelToken(), clock=clock)(source()))
+    events = list(events_in(seal(new_run(), CancelToken(), clock=clock)(source())))
     assert [event.t for event in events] == [0.0, 1.5, 1.5, 1.5, 3.0, 3.0, 3.0]
     assert [event.seq for event in events] == list(range(7))
 
@@ -266,16 +282,16 @@ def test_the_figures_of_a_run() -> None:
     clock = Clock()
     clock.now = 100.0
 
-    def source() -> Iterator[Event]:
-        yield Metadata(t=100.5)
-        yield Reasoning("r", t=102.0)
-        yield Content("a", t=102.5)
-        yield Usage(input_tokens=7, output_tokens=11, cost=0.5)
-        yield Content("b", t=104.0)
+    def source() -> Iterator[Arrival]:
+        yield Arrival([Metadata()], 100.5)
+        yield Arrival([Reasoning("r")], 102.0)
+        yield Arrival([Content("a")], 102.5)
+        yield Arrival([Usage(input_tokens=7, output_tokens=11, cost=0.5)])
+        yield Arrival([Content("b")], 104.0)
         clock.now = 105.0
-        yield finish()
+        yield Arrival([finish()])
 
-    *_, last = seal(new_run(), CancelToken(), clock=clock)(source())
+    *_, last = events_in(seal(new_run(), CancelToken(), clock=clock)(source()))
     assert isinstance(last, Done)
     assert last.usage == Counts(input_tokens=7, output_tokens=11, cost=0.5)
     stats = last.stats
@@ -377,12 +393,12 @@ def test_the_earlier_text_comes_first_so_that_the_deltas_are_the_whole_answer() 
 def test_it_comes_before_anything_is_asked() -> None:
     asked = []
 
-    def source() -> Iterator[Event]:
+    def source() -> Iterator[Arrival]:
         asked.append(True)
-        yield finish()
+        yield Arrival([finish()])
 
     events = seal(new_run(), CancelToken(), earlier=EARLIER)(source())
-    assert [type(next(events)) for _ in range(3)] == [Metadata, Reasoning, Content]
+    assert [type(event) for event in next(events).events] == [Metadata, Reasoning, Content]
     assert asked == []
 
 
@@ -468,7 +484,7 @@ def test_without_a_journal_there_is_no_way_to_go_on() -> None:
 # ---- an answer that nobody would see
 
 
-def warnings(*steps: Event | BaseException, **how: Any) -> list[tuple[str, str]]:
+def warnings(*steps: Step, **how: Any) -> list[tuple[str, str]]:
     """Those of the run; they come right before its end."""
     events = run(*steps, **how)
     warned = [event for event in events if isinstance(event, Warn)]
@@ -495,11 +511,11 @@ USED_UP = (
         pytest.param([Reasoning("r")], "length", USED_UP, id="too-much-thinking"),
         pytest.param([Content("a"), again(2)], "stop", NOTHING, id="dropped"),
         pytest.param([Reasoning("r"), again(2)], "stop", NOTHING, id="thinking-dropped"),
-        pytest.param([Burst([Content(" "), Content("\n")], t=1.0)], "stop", NOTHING, id="burst"),
+        pytest.param([Arrival([Content(" "), Content("\n")])], "stop", NOTHING, id="together"),
     ],
 )
 def test_a_whole_run_without_an_answer_is_told_of(
-    steps: list[Event], reason: str, message: str
+    steps: list[Event | Arrival], reason: str, message: str
 ) -> None:
     assert warnings(*steps, finish(reason)) == [("no_answer", message)]
 
@@ -509,12 +525,12 @@ def test_a_whole_run_without_an_answer_is_told_of(
     [
         pytest.param([Content(" "), Content("a")], id="text"),
         pytest.param([Reasoning("r"), Content("a")], id="text-after-thinking"),
-        pytest.param([Burst([Content(" "), Content("a")], t=1.0)], id="text-in-a-burst"),
+        pytest.param([Arrival([Content(" "), Content("a")])], id="text-in-one-arrival"),
         pytest.param([ToolCall("i", "n", "{}")], id="a-call"),
         pytest.param([Reasoning("r"), ToolCallDelta("i", "n", "{")], id="a-call-begun"),
     ],
 )
-def test_an_answer_of_any_kind_is_one(steps: list[Event]) -> None:
+def test_an_answer_of_any_kind_is_one(steps: list[Event | Arrival]) -> None:
     assert warnings(*steps, finish()) == []
 
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from chatstream.errors import Truncated
 from chatstream.events import Content, Event, Metadata, Reasoning, Retry, ToolCallDelta, Usage
-from chatstream.flow import Finish, Pulse
+from chatstream.flow import Arrival, Finish, events_in
 from chatstream.stages.thinking import thinking
+from tests.support.arrivals import each
 
 FINISH = Finish(reason="stop")
 
@@ -24,15 +25,15 @@ FINISH = Finish(reason="stop")
 def stage(*events: Event | Exception) -> list[Event]:
     """What passes; a failure of the source ends it."""
 
-    def source() -> Iterator[Event]:
+    def source() -> Iterator[Arrival]:
         for event in events:
             if isinstance(event, Exception):
                 raise event
-            yield event
+            yield from each(event)
 
     passed: list[Event] = []
     with suppress(Truncated):
-        for event in thinking(source()):
+        for event in events_in(thinking(source())):
             passed.append(event)  # noqa: PERF402 - what came before the failure counts
     return passed
 
@@ -209,9 +210,9 @@ def test_any_text_after_the_first_word_passes_whole(text: str, cuts: list[int]) 
 
 
 def test_only_what_may_become_a_tag_is_held_back() -> None:
-    source = iter([Content("\n<thin"), Pulse(), Content("k>r</th"), Pulse(), Content("x"), FINISH])
-    passed = [event for event in thinking(source) if not isinstance(event, Finish)]
-    assert passed == [Content("\n"), Pulse(), Reasoning("r"), Pulse(), Reasoning("</thx")]
+    source = each(Content("\n<thin"), Content("k>r</th"), Content("x"), FINISH)
+    passed = [arrival.events for arrival in thinking(source)]
+    assert passed[:3] == [[Content("\n")], [Reasoning("r")], [Reasoning("</thx")]]
 
 
 def test_nothing_is_held_back_in_the_middle_of_a_line() -> None:
@@ -231,8 +232,13 @@ def test_after_the_thinking_every_delta_passes_as_the_very_same_event() -> None:
 
 
 def test_the_pieces_of_a_delta_keep_its_time() -> None:
-    apart = stage(Content("\n<think>r</think>b", t=7.0))
-    assert apart == [Content("\n", t=7.0), Reasoning("r", t=7.0), Content("b", t=7.0)]
+    apart = next(thinking(each(Content("\n<think>r</think>b", t=7.0))))
+    assert (apart.events, apart.t) == ([Content("\n"), Reasoning("r"), Content("b")], 7.0)
+
+
+def test_what_is_held_comes_before_an_end_in_the_same_arrival() -> None:
+    source = iter([Arrival([Content("<thi"), FINISH])])
+    assert next(thinking(source)).events == [Content("<thi"), FINISH]
 
 
 def test_a_tag_still_opens_after_thinking_and_calls_that_are_events() -> None:
@@ -260,13 +266,13 @@ def test_what_is_held_is_released_when_the_source_just_stops() -> None:
 
 
 def test_what_is_held_is_released_when_the_source_breaks() -> None:
-    def source() -> Iterator[Event]:
-        yield Content("<thi")
+    def source() -> Iterator[Arrival]:
+        yield Arrival([Content("<thi")])
         raise ZeroDivisionError
 
     passed: list[Event] = []
     with suppress(ZeroDivisionError):
-        for event in thinking(source()):
+        for event in events_in(thinking(source())):
             passed.append(event)  # noqa: PERF402 - what came before the failure counts
     assert joined(passed) == ("<thi", "")
 
@@ -316,5 +322,5 @@ def test_text_that_was_there_before_is_known_and_not_passed_on(
     begun: str, text: str, apart: tuple[str, str]
 ) -> None:
     for pieces in ([text], list(text)):
-        events = thinking(iter([*map(Content, pieces), FINISH]), begun=begun)
-        assert joined(events) == apart
+        arrivals = thinking(each(*map(Content, pieces), FINISH), begun=begun)
+        assert joined(events_in(arrivals)) == apart

@@ -235,15 +235,14 @@ FULL_DISK = """
     import resource, sys
     from pathlib import Path
     from chatstream.events import Warn, decode, encode_lines
-    from chatstream.flow import Pulse
+    from chatstream.flow import Arrival, events_in
     from chatstream.messages import Message
     from chatstream.stages.journal import journal
     from chatstream.store.journal import RequestRecord, Journal
 
     def source():
         for line in batches:
-            yield from map(decode, line.splitlines())
-            yield Pulse()
+            yield Arrival([*map(decode, line.splitlines())])
 
     folder, size = Path(sys.argv[1]), int(sys.argv[2])
     batches = sys.stdin.buffer.read().split(b"\\n\\n")
@@ -251,8 +250,7 @@ FULL_DISK = """
     for limit in range(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         writer = Journal(folder / str(limit), RequestRecord((Message("user", "hi"),)))
-        events = [it for it in journal(writer, print)(source()) if type(it) is not Pulse]
-        sys.stdout.buffer.write(encode_lines(events))
+        sys.stdout.buffer.write(encode_lines(events_in(journal(writer, print)(source()))))
 """
 
 

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable, Mapping
 from chatstream.cancel import CancelToken
 from chatstream.errors import ChatstreamError, Truncated
 from chatstream.events import Metadata
-from chatstream.flow import pipe, without_signals
+from chatstream.flow import events_in, pipe
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Endpoint, dialect, find
 from chatstream.stages.seal import seal
@@ -77,4 +77,4 @@ def ask_in_memory(
     token = CancelToken()
     opening = Metadata(version=1, run="r", started_at="2026-01-01T00:00:00.000Z")
     events = pipe(asked.open(request, token), thinking, seal(opening, token))
-    return answer_of(without_signals(events))
+    return answer_of(events_in(events))

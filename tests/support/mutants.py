@@ -169,7 +169,7 @@ MUTANTS = (
     Mutant(
         "a server may ask for any wait",
         "recovery/policy.py",
-        "and (error.retry_after is None or error.retry_after <= CEILING)",
+        "and (error.retry_after is None or error.retry_after <= MAX_WAIT_SECONDS)",
         "",
         ("recovery/test_policy.py",),
     ),
@@ -204,8 +204,8 @@ MUTANTS = (
     Mutant(
         "the next model's answer is added to the broken one",
         "recovery/fallback.py",
-        "yield Metadata(restart=True, t=event.t)",
-        "yield Metadata(t=event.t)",
+        "insert(at, Metadata(restart=True))",
+        "insert(at, Metadata())",
         ("recovery/test_fallback.py",),
     ),
     Mutant(
@@ -232,15 +232,15 @@ MUTANTS = (
     Mutant(
         "the time in which the process was stopped is silence",
         "recovery/watchdog.py",
-        "since += max(0.0, event.t - seen - AWAY)",
+        "since += max(0.0, t - seen - AWAY_SECONDS)",
         "since += 0.0",
         ("recovery/test_watchdog.py",),
     ),
     Mutant(
-        "a pulse without a keep-alive forgets those before it",
+        "an arrival without a keep-alive forgets those before it",
         "recovery/watchdog.py",
-        "alive = alive or event.alive",
-        "alive = event.alive",
+        "alive = alive or arrival.alive",
+        "alive = arrival.alive",
         ("recovery/test_watchdog.py",),
     ),
     Mutant(
@@ -253,14 +253,14 @@ MUTANTS = (
     Mutant(
         "after the journal's warning two events have one number",
         "stages/journal.py",
-        "yield from _moved(singly(events))",
-        "yield from singly(events)",
+        "_move(held[place:])",
+        "_move([])",
         ("stages/test_journal.py",),
     ),
     Mutant(
         "coalesced text is lost in a failure",
         "stages/coalesce.py",
-        "        except Exception:\n            yield from self._release()\n",
+        "        except Exception:\n            yield Arrival([*self._release()])\n",
         "        except Exception:\n",
         ("stages/test_coalesce.py",),
     ),
@@ -273,10 +273,10 @@ MUTANTS = (
     ),
     Mutant(
         "a restart keeps the usage of what it dropped",
-        "stages/seal.py",
-        "self._first, self._usage = None, None",
-        "self._first = None",
-        ("stages/test_seal.py",),
+        "transcript.py",
+        "self._before, self._now = self._floor, None",
+        "self._before = self._floor",
+        ("stages/test_seal.py", "test_transcript.py"),
     ),
     Mutant(
         "the gap of dropped text tells only its last piece",
@@ -286,10 +286,10 @@ MUTANTS = (
         ("stages/test_buffer.py",),
     ),
     Mutant(
-        "a joined pulse forgets that it was connected",
+        "joined arrivals forget that the first was connected",
         "readahead.py",
-        "connected=older.connected or newer.connected",
-        "connected=newer.connected",
+        "self.connected = self.connected or newer.connected",
+        "self.connected = newer.connected",
         ("stages/test_buffer.py",),
     ),
     Mutant(
@@ -302,8 +302,8 @@ MUTANTS = (
     Mutant(
         "a label is put on the events that other watchers see",
         "merge.py",
-        "yield replace(event, stream=label)",
-        "event.stream = label; yield event",
+        "arrival.events = [replace(event, stream=label) for event in arrival.events]",
+        "[setattr(event, 'stream', label) for event in arrival.events]",
         ("test_merge.py",),
     ),
     Mutant(

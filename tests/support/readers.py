@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from chatstream.events import Content, Done, Event, Stats
-from chatstream.flow import Pulse, close
+from chatstream.flow import Arrival, close
 from chatstream.readahead import Pressure
+from tests.support.arrivals import each
 
 PATIENCE = 30
 """Seconds until a test fails that waits for another thread."""
@@ -18,16 +19,16 @@ GLIMPSE = 0.05
 
 DONE = Done(finish_reason="stop", stats=Stats(duration=0.0, chunks=0), attempts=1)
 
-Step = Event | BaseException | Callable[[], object]
-"""An event, a failure, or what the reader's thread is to do."""
+Step = Event | Arrival | BaseException | Callable[[], object]
+"""An event that comes by itself, an arrival, a failure, or what the reader's thread is to do."""
 
 
-def source(*steps: Step) -> Iterator[Event]:
+def source(*steps: Step) -> Iterator[Arrival]:
     for step in steps:
         if isinstance(step, BaseException):
             raise step
-        if isinstance(step, Event):
-            yield step
+        if isinstance(step, Event | Arrival):
+            yield from each(step)
         else:
             step()
 
@@ -60,10 +61,6 @@ def numbered(count: int) -> list[Event]:
     return [Content(f"{n:04}") for n in range(count)]
 
 
-def no_pulses(events: list[Event]) -> list[Event]:
-    return [event for event in events if type(event) is not Pulse]
-
-
 class Closing:
     """A source that is closed early: on which thread, and whether that is over."""
 
@@ -72,17 +69,17 @@ class Closing:
         self.read_on: threading.Thread | None = None
         self.closed_on: threading.Thread | None = None
 
-    def __call__(self) -> Iterator[Event]:
+    def __call__(self) -> Iterator[Arrival]:
         try:
             self.read_on = threading.current_thread()
             yield from source(*self._steps)
             while True:
-                yield Pulse()
+                yield Arrival()
         finally:
             self.closed_on = threading.current_thread()
 
 
-def close_in_time(events: Iterator[Event]) -> None:
+def close_in_time(events: Iterator[object]) -> None:
     """Close a generator, on a thread so that a close without an end is a failure."""
     closer = threading.Thread(target=close, args=(events,), daemon=True)
     closer.start()

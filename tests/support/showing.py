@@ -9,6 +9,7 @@ from typing import Literal
 from rich.console import Console
 
 from chatstream import events as ev
+from chatstream.flow import Arrival
 from chatstream.sinks.live import LiveSink
 from chatstream.sinks.theme import THEMES
 from tests.support.screen import Screen, console_on
@@ -38,9 +39,8 @@ def show(console: Console, parts: Iterable[str], theme: Background = "dark") -> 
     """An answer on any console, a frame for each part."""
     sink = _sink(console, theme)
     for part in parts:
-        sink.write(ev.Content(part))
-        sink.flush()
-    sink.write(DONE)
+        sink.write(Arrival([ev.Content(part)]))
+    sink.write(Arrival([DONE]))
     sink.close()
 
 
@@ -48,8 +48,7 @@ def printed(text: str, width: int, lines: int = 24, theme: Background = "dark") 
     """The terminal behind one print of the answer, of which nothing was ever open."""
     screen = Screen(width, lines)
     sink = _sink(console_on(screen), theme)
-    sink.write(ev.Content(text))
-    sink.write(DONE)
+    sink.write(Arrival([ev.Content(text), DONE]))
     sink.close()
     return screen
 

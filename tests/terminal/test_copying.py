@@ -25,8 +25,9 @@ import pytest
 
 from chatstream import events as ev
 from chatstream.errors import UsageError
-from chatstream.flow import Burst, Pulse, close
+from chatstream.flow import Arrival, close, events_in
 from chatstream.terminal.copying import SURE_BYTES, Copying
+from tests.support.arrivals import each
 from tests.support.real import install
 from tests.support.screen import Screen
 from tests.support.unavailable import skip_unavailable
@@ -40,7 +41,7 @@ NOT_WHOLE = "careful: the answer is incomplete"
 
 def given(copying: Copying, *events: ev.Event) -> Copying:
     """Once these events have passed through its stage."""
-    assert list(copying.stage(iter(events))) == list(events)
+    assert list(events_in(copying.stage(each(*events)))) == list(events)
     return copying
 
 
@@ -62,34 +63,36 @@ def names(folder: Path) -> list[str]:
 # The stage.
 
 
-def test_the_stage_passes_every_event_on_untouched_and_at_once() -> None:
-    events: list[ev.Event] = [
-        ev.Metadata(),
-        Pulse(),
-        ev.Reasoning("r"),
-        Burst(contents=[ev.Content("a"), ev.Content("b")]),
-        ev.Content("c"),
-        DONE,
-    ]
+def test_the_stage_passes_every_arrival_on_untouched_and_at_once() -> None:
+    def run() -> list[Arrival]:
+        return [
+            Arrival([ev.Metadata()], connected=False),
+            Arrival(alive=True),
+            Arrival([ev.Reasoning("r"), ev.Content("a"), ev.Content("b")], t=1.0),
+            Arrival([ev.Content("c"), DONE]),
+        ]
+
+    came = run()
     pulled = []
 
-    def source() -> Iterator[ev.Event]:
-        for event in events:
-            pulled.append(event)
-            yield event
+    def source() -> Iterator[Arrival]:
+        for arrival in came:
+            pulled.append(arrival)
+            yield arrival
 
-    for number, event in enumerate(Copying(copy=True).stage(source()), 1):
-        assert event is events[number - 1]
+    for number, arrival in enumerate(Copying(copy=True).stage(source()), 1):
+        assert arrival is came[number - 1]
         assert len(pulled) == number
+    assert came == run()
 
 
 def test_the_stage_closes_its_source() -> None:
     closed = []
 
-    def source() -> Iterator[ev.Event]:
+    def source() -> Iterator[Arrival]:
         try:
             while True:
-                yield ev.Content("a")
+                yield Arrival([ev.Content("a")])
         finally:
             closed.append(True)
 
@@ -118,8 +121,8 @@ def test_what_was_dropped_by_a_restart_is_not_copied(restart: ev.Event, tmp_path
 def test_what_goes_on_after_a_retry_is_one_answer(tmp_path: Path) -> None:
     copying = Copying(copy=True, to=tmp_path / "copy")
     retry = ev.Retry(attempt=2, max=2, delay=0.0, cause="cut", action="continue")
-    burst = Burst(contents=[ev.Content("b"), ev.Content("c")])
-    given(copying, ev.Content("a"), ev.Reasoning("no"), retry, burst, Pulse(), DONE)
+    last = [ev.Content("b"), ev.Content("c"), DONE]
+    given(copying, ev.Content("a"), ev.Reasoning("no"), retry, *last)
     assert finished(copying)[0]
     assert (tmp_path / "copy").read_text() == "abc"
 
@@ -439,6 +442,7 @@ CHILD = """
 import json, os, resource, sys
 from pathlib import Path
 from chatstream import events as ev
+from chatstream.flow import Arrival
 from chatstream.terminal.copying import Copying
 asked = json.load(open(sys.argv[1]))
 if asked["terminal"]:
@@ -449,7 +453,7 @@ if asked["limit"]:
 paths = {name: Path(path) for name, path in asked["paths"].items()}
 copying = Copying(**asked["flags"], **paths)
 done = ev.Done(finish_reason="stop", stats=ev.Stats(1.0, 1), attempts=1)
-for _ in copying.stage(iter([ev.Content(asked["text"]), done])):
+for _ in copying.stage(iter([Arrival([ev.Content(asked["text"]), done])])):
     pass
 said = []
 ok = copying.finish(said.append)

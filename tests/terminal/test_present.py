@@ -8,6 +8,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.engine.settings import Settings
 from chatstream.errors import Cancelled, ConfigError, HungUp
-from chatstream.flow import Pulse
+from chatstream.flow import Arrival
 from chatstream.sinks.accessible import AccessibleSink
 from chatstream.sinks.jsonl import JsonlSink
 from chatstream.sinks.plain import PlainSink
@@ -36,6 +37,7 @@ from chatstream.terminal.present import (
     show,
 )
 from tests.support.answers import ending, frames, headers
+from tests.support.arrivals import each
 from tests.support.client import COMMAND, LIMIT, Running, run, server_flags
 from tests.support.loopback import Reply, Script
 from tests.support.runs import run_id, write_run
@@ -148,29 +150,25 @@ def test_a_look_that_does_not_exist_is_told_with_the_nearest() -> None:
 
 
 class Sink:
-    """Keeps what it gets; `fails` with its second event."""
+    """Keeps what it gets; `fails` with its second arrival."""
 
     def __init__(self, fails: OSError | None = None) -> None:
-        self.written: list[ev.Event] = []
-        self.flushed = 0
+        self.written: list[list[ev.Event]] = []
         self.closed = 0
         self._fails = fails
 
-    def write(self, event: ev.Event) -> None:
+    def write(self, arrival: Arrival) -> None:
         if self._fails is not None and self.written:
             raise self._fails
-        self.written.append(event)
-
-    def flush(self) -> None:
-        self.flushed += 1
+        self.written.append(arrival.events)
 
     def close(self) -> None:
         self.closed += 1
 
 
-def source(closed: list[bool], *events: ev.Event) -> Iterator[ev.Event]:
+def source(closed: list[bool], *parts: ev.Event | Arrival) -> Iterator[Arrival]:
     try:
-        yield from events
+        yield from each(*parts)
     finally:
         closed.append(True)
 
@@ -178,9 +176,10 @@ def source(closed: list[bool], *events: ev.Event) -> Iterator[ev.Event]:
 @pytest.mark.parametrize(("last", "status"), [(DONE, 0), (FAILED, 5)])
 def test_the_status_is_that_of_the_terminal_event(last: ev.Event, status: int) -> None:
     sink, closed = Sink(), [False]
-    events = [ev.Content("a"), Pulse(), last]
-    assert show(source(closed, *events), sink, CancelToken()) == status
-    assert (sink.written, sink.flushed, sink.closed) == ([events[0], last], 1, 1)
+    a, b = ev.Content("a"), ev.Content("b")
+    run = source(closed, a, Arrival(), Arrival([b, last]))
+    assert show(run, sink, CancelToken()) == status
+    assert (sink.written, sink.closed) == ([[a], [], [b, last]], 1)
     assert closed == [False, True]
 
 
@@ -264,8 +263,8 @@ class Copy(Copying):
         super().__init__(copy=True)
         self._done, self._ok = done, ok
 
-    def stage(self, events: Iterator[ev.Event]) -> Iterator[ev.Event]:
-        yield from events
+    def stage(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+        yield from arrivals
         self._done.append("shown")
 
     def finish(self, out: Callable[[str], None]) -> bool:
@@ -282,9 +281,8 @@ def test_a_copy_that_failed_is_a_failure_of_a_run_that_was_none(
     last: ev.Event, ok: bool, status: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     done: list[str] = []
-    events = iter([ev.Content("text"), last])
     got = present(
-        events,
+        each(ev.Content("text"), last),
         Settings(),
         CancelToken(),
         as_json=False,
@@ -303,11 +301,35 @@ def test_who_stopped_an_answer_is_not_called(capfd: pytest.CaptureFixture[str]) 
         if cancelled:
             token.cancel(Cancelled("stopped"))
         settings = Settings(notify="bell")
-        present(iter([DONE]), settings, token, as_json=False, plain=True, copying=None)
+        present(each(DONE), settings, token, as_json=False, plain=True, copying=None)
         assert capfd.readouterr().out == ("" if cancelled else "\a")
 
 
 # ---- real processes
+
+START = """
+import atexit, gc, http.client, sys
+from chatstream.__main__ import run
+usual, told, file = gc.get_threshold(), [], sys.argv.pop()
+send = http.client.HTTPConnection.send
+def noted(self, data):
+    told[:] = told or ["chatstream.sinks.live" in sys.modules, gc.get_threshold() == usual]
+    send(self, data)
+http.client.HTTPConnection.send = noted
+atexit.register(lambda: open(file, "w").write(f"{told} {gc.get_threshold() == usual}"))
+run()
+"""
+
+
+def test_the_screen_is_made_and_the_collector_back_once_the_request_is_sent(
+    tmp_path: Path,
+) -> None:
+    with Script(served("text")) as server:
+        arguments = ["ask", *server_flags("ollama", server.url), "hi", str(tmp_path / "told")]
+        status, screen, _ = on_terminal(arguments, command=[sys.executable, "-c", START])
+    assert (status, screen.text()[0]) == (0, "text")
+    assert (tmp_path / "told").read_text() == "[False, False] True"
+
 
 LOUD = {"FORCE_COLOR": "1", "COLUMNS": "20", "CI": "true", "GITHUB_ACTIONS": "true"}
 LONG = "# A *heading*\n\n" + "word " * 40 + "\n\n```py\nx = 1\n```\n\x1b[31m"

@@ -72,17 +72,20 @@ from chatstream.engine.client import Client
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.keyboard import Keyboard
 from chatstream.terminal.shortcuts import keys
-from chatstream.flow import Key, Pulse, drive, pipe
+from chatstream.flow import Arrival, Key, drive, pipe
 
 def tell(word):
     os.write(int(sys.argv[1]), word.encode() + b"\\n")
 
-class Screen:
-    def write(self, event):
-        tell(event.pressed if type(event) is Key else type(event).__name__)
+def pressed(arrival):
+    return [event.pressed for event in arrival.events if type(event) is Key]
 
-    def flush(self):
-        tell("drawn")
+class Screen:
+    def write(self, arrival):
+        for event in arrival.events:
+            tell(event.pressed if type(event) is Key else type(event).__name__)
+        if not arrival.events:
+            tell("heartbeat")
 
     def close(self):
         tell("closed")
@@ -90,7 +93,7 @@ class Screen:
 def source():
     while not token.cancelled:
         tell("pulled")
-        yield Pulse()
+        yield Arrival()
         token.sleep(0.01)
 
 token, keyboard = CancelToken(), Keyboard()
@@ -221,9 +224,10 @@ def running(setup: str = "") -> Iterator[Job]:
 ESCAPE = b"\x1b"
 MUCH = 8000  # bytes that a terminal holds unread; without NOFLSH, Ctrl+C leaves 4095 of them
 SHOWN = f"""
-def write(self, event):
-    os.write(1, b"x" * {MUCH})
-    tell("shown")
+def write(self, arrival):
+    if arrival.events:
+        os.write(1, b"x" * {MUCH})
+        tell("shown")
 Screen.write = write
 """
 
@@ -232,9 +236,9 @@ def test_space_stops_pulling_and_the_screen_is_drawn_on_until_space_again() -> N
     with running() as program:
         program.type(b" ")
         program.until("pause")
-        assert program.until("drawn", 4) == ["drawn"] * 4
+        assert program.until("heartbeat", 4) == ["heartbeat"] * 4
         program.type(b" ")
-        assert set(program.until("go_on")) <= {"drawn", "go_on"}
+        assert set(program.until("go_on")) <= {"heartbeat", "go_on"}
         program.until("pulled")
 
 
@@ -252,9 +256,9 @@ def test_escape_ends_the_answer_like_ctrl_c(paused: bool) -> None:
 
 
 def test_a_second_escape_ends_the_process() -> None:
-    endless = "def source():\n while True:\n  yield Pulse()\n  time.sleep(0.01)"
+    endless = "def source():\n while True:\n  yield Arrival()\n  time.sleep(0.01)"
     with job(endless) as program:
-        program.until("drawn", 3)
+        program.until("heartbeat", 3)
         program.type(ESCAPE)
         program.until("cancelled")
         program.type(ESCAPE)
@@ -277,7 +281,7 @@ def test_enter_and_other_control_characters_that_come_alone_do_nothing() -> None
         for typed in [b"\r", b"\x04", b"\x7f"]:
             program.type(typed)
             told = program.until("pulled", 40)
-            assert set(told) == {"drawn", "pulled"}
+            assert set(told) == {"heartbeat", "pulled"}
         assert program.output() == b""
 
 
@@ -335,7 +339,7 @@ def test_type_ahead_is_no_key_is_not_echoed_and_reaches_the_shell(typed: list[by
         for more in typed[1:]:
             program.type(more)
         told = program.until("pulled", 20)
-        assert set(told) == {"drawn", "pulled"}
+        assert set(told) == {"heartbeat", "pulled"}
         assert program.output() == b""
         os.kill(program.pid, signal.SIGTERM)
         assert program.wait() == "143"
@@ -433,18 +437,20 @@ STUCK = """
 import termios
 def source():
     while termios.tcgetattr(0)[3] & termios.ECHO:
-        yield Pulse()
+        yield Arrival()
         time.sleep(0.01)
     tell("stuck")
     while True:
         signal.pause()
 """
 BROKEN = """
-def broken(self, event): raise ZeroDivisionError
+def broken(self, arrival):
+    if arrival.events: raise ZeroDivisionError
 Screen.write = broken
 """
 LEAVING = """
-def leaving(self, event): raise SystemExit(7)
+def leaving(self, arrival):
+    if arrival.events: raise SystemExit(7)
 Screen.write = leaving
 """
 ONCE = """
@@ -528,13 +534,13 @@ def test_ctrl_z_in_a_pause_comes_back_to_the_pause() -> None:
         assert program.mode == program.before
         program.begin("fg")
         program.until("continue")
-        assert program.until("drawn", 3) == ["drawn"] * 3
+        assert program.until("heartbeat", 3) == ["heartbeat"] * 3
         program.type(b" ")
         program.until("go_on")
 
 
-def test_a_second_ctrl_z_stops_what_has_no_pulse() -> None:
-    """The note of the first one waits for a pulse that does not come."""
+def test_a_second_ctrl_z_stops_what_has_no_heartbeat() -> None:
+    """The note of the first one waits for an arrival that does not come."""
     noted = "first = signal.signal\n" + STUCK
     noted += (
         "def handling(number, handler):\n"
@@ -559,9 +565,9 @@ def test_a_second_ctrl_z_while_the_drawing_is_taken_away_stops_once() -> None:
 taken = []
 signal.signal(signal.SIGUSR1, lambda *_: taken.append(True))
 write = Screen.write
-def held(self, event):
-    write(self, event)
-    while type(event) is Key and event.pressed == "suspend" and not taken:
+def held(self, arrival):
+    write(self, arrival)
+    while "suspend" in pressed(arrival) and not taken:
         time.sleep(0.01)
 Screen.write = held
 """
@@ -702,21 +708,21 @@ def source():
                  retries=0, idle_timeout=5.0, timeout=8.0)
     return Client(**flags).run("hi", token=token).arrivals
 write = Screen.write
-def paused(self, event):
-    if type(event) is Key and event.pressed == "pause":
+def paused(self, arrival):
+    if "pause" in pressed(arrival):
         ahead[0] += {seconds}
-    write(self, event)
+    write(self, arrival)
 Screen.write = paused
 """
         with job(setup) as program:
             program.until("Content")
-            program.until_taken_over("drawn")
+            program.until_taken_over("heartbeat")
             program.type(b" ")
             program.until("pause")
-            program.until("drawn", 2)
+            program.until("heartbeat", 2)
             program.type(b" ")
             program.until("go_on")
-            program.until("drawn", 3)  # the server is looked at, and still silent
+            program.until("heartbeat", 3)  # the server is looked at, and still silent
             go_on.set()
             assert "Error" not in program.until("Done")
             assert program.wait() == "0"
