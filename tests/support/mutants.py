@@ -244,6 +244,13 @@ MUTANTS = (
         ("recovery/test_watchdog.py",),
     ),
     Mutant(
+        "an answer that ends at the limit on silence is no whole one",
+        "recovery/watchdog.py",
+        "                    if type(event) is Finish:\n                        break\n",
+        "",
+        ("recovery/test_watchdog.py",),
+    ),
+    Mutant(
         "an abandoned run leaves no end in its journal",
         "stages/journal.py",
         "                self._writer.write(rest)",
