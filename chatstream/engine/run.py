@@ -52,12 +52,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     def conversation(self) -> tuple[Message, ...]:
         """Everything that is sent.
 
-        Calls of earlier answers that never got a result are left out: OpenAI and Anthropic refuse a
-        request with such a call.
+        Calls that never got a result are left out: OpenAI and Anthropic refuse a request with one.
         """
         messages = (*self.earlier, *self.messages)
-        kept = [_settled(it, messages[at + 1 :]) for at, it in enumerate(self.earlier)]
-        return (*kept, *self.messages)
+        return tuple(_settled(it, messages[at + 1 :]) for at, it in enumerate(messages))
 
 
 def _settled(message: Message, following: Sequence[Message]) -> Message:

@@ -11,6 +11,7 @@ is a server on loopback; no other name leads anywhere. Exit status 1 if there is
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import re
@@ -140,6 +141,7 @@ class Bench:
             config.write_text(line.config, encoding="utf-8")
         self._now = (f"{number}: {line}", time.monotonic())
         environ: Any = {"CHATSTREAM_RETRIES": "1", "OPENAI_API_KEY": "k", **line.environ}
+        gc.disable()  # what is collected in the middle of a deep recursion complains about that
         try:
             done = run_here(
                 line.arguments,
@@ -152,6 +154,7 @@ class Bench:
             last = traceback.extract_tb(error.__traceback__)[-1]
             return line, None, [f"raised {type(error).__name__}: {error} at {last.filename}"]
         finally:
+            gc.enable()
             self._now = None
             logging.getLogger().handlers.clear()  # of `--debug`, for the standard error of then
             logging.getLogger("chatstream").setLevel(logging.NOTSET)

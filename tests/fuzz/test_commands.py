@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-
 import pytest
 
 from chatstream.cli.commands import COMMANDS
@@ -18,18 +15,6 @@ NUMBER = by_size(250, 10_000)
 pytestmark = pytest.mark.serial  # a line is slow by the clock
 
 
-@pytest.fixture
-def plain_collector() -> Iterator[None]:
-    """The collector calls nobody. What Hypothesis lets it call, to count its time, fails when it
-    is called in the middle of a deep recursion.
-    """
-    callbacks = gc.callbacks[:]
-    gc.callbacks.clear()
-    yield
-    gc.callbacks[:] = callbacks
-
-
-@pytest.mark.usefixtures("plain_collector")
 def test_no_odd_value_is_called_a_bug_or_ends_without_a_clear_line() -> None:
     tally = fuzz(SEED, range(NUMBER))
     if tally.faults:

@@ -243,6 +243,7 @@ def test_an_unfinished_run_of_many_messages_is_resumed_with_all_of_them(journals
     sent = request.json["messages"]
     assert [it["role"] for it in sent] == [it["role"] for it in SHOWN[TURNS_CUT]]
     assert [it["content"] for it in sent] == [it["content"] for it in SHOWN[TURNS_CUT]]
+    assert not any("tool_calls" in it for it in sent)  # nothing answered the call
     assert shown(TURNS_CUT) == [*PRIMES, {"role": "assistant", "content": answer}]
 
 

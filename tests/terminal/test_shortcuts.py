@@ -352,6 +352,7 @@ def test_what_was_typed_before_there_were_keys_is_for_the_shell() -> None:
         program.until("loaded")
         assert program.wait() == "stopped"
         program.type(b" ")
+        assert program.output(1).endswith(b" "), "echoed: it is there before the job goes on"
         ended = program.begin("fg")
         program.until("typing")
         assert "pause" not in program.until("pulled", 20)
