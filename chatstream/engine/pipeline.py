@@ -83,9 +83,6 @@ def run(
     # While it is being made; and the time that imports take is no part of the run's.
     import chatstream.recovery.retry
     import chatstream.transport.exchange  # noqa: F401
-    from chatstream.readahead import Pressure
-    from chatstream.stages.buffer import buffer
-    from chatstream.stages.coalesce import coalesce
     from chatstream.stages.journal import journal
     from chatstream.stages.seal import seal
     from chatstream.stages.thinking import thinking
@@ -112,7 +109,13 @@ def run(
         stream_id=kept_as,
         load_image=_stored_image,
     )
-    pressure = Pressure()
+    pressure: Pressure | None = None
+    strategy = settings.buffer if question.on_screen or settings.buffer != "sliding" else "dynamic"
+    if strategy != "none":
+        from chatstream.readahead import Pressure
+        from chatstream.stages.buffer import buffer
+
+        pressure = Pressure()
     writer: Journal | None = None
     if settings.journal:
         writer = _journal(_asked(resolved, models[0], question.messages, kept_as))
@@ -132,10 +135,11 @@ def run(
     ]
     if writer is not None:
         stages.append(journal(writer, partial(token.cancel, Cancelled("the reader has gone"))))
-    strategy = settings.buffer if question.on_screen or settings.buffer != "sliding" else "dynamic"
-    if strategy != "none":
+    if strategy != "none" and pressure is not None:
         stages.append(buffer(strategy, pressure, most_bytes=settings.buffer_bytes))
     if settings.coalesce:
+        from chatstream.stages.coalesce import coalesce
+
         stages.append(coalesce())
     thought = bool(earlier and earlier.reasoning)
     on_drop = settings.on_drop

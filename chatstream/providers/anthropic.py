@@ -23,7 +23,6 @@ from chatstream.providers.base import Given, Provider
 from chatstream.providers.continuing import conversation
 from chatstream.providers.failures import error_in, failure_in
 from chatstream.providers.finish import Meaning, gave_up, meaning_of, reason_of, unknown
-from chatstream.providers.images import encoded
 from chatstream.providers.lenient import (
     REFUSED,
     TOO_DEEP,
@@ -379,6 +378,8 @@ def _block(part: messages.Part, request: ChatRequest, given: Given) -> dict[str,
         case messages.Text(text=text):
             return {"type": "text", "text": text} if text.strip() else {}
         case messages.Image(url=url):
+            from chatstream.providers.images import encoded
+
             media_type, data = encoded(part, request)
             stored = {"type": "base64", "media_type": media_type, "data": data}
             return {"type": "image", "source": stored if data else {"type": "url", "url": url}}

@@ -31,7 +31,6 @@ from chatstream.providers.base import Given, Provider
 from chatstream.providers.continuing import conversation
 from chatstream.providers.failures import error_in
 from chatstream.providers.finish import gave_up, meaning_of, reason_of, unknown
-from chatstream.providers.images import encoded
 from chatstream.providers.lenient import (
     REFUSED,
     TOO_DEEP,
@@ -48,7 +47,6 @@ from chatstream.providers.odd import holds_text
 from chatstream.providers.parts import part_events, reasoning_in
 from chatstream.providers.reply import Reply
 from chatstream.providers.text import whole_characters
-from chatstream.providers.toolcalls import arguments_of
 from chatstream.wire import NDJSONDecoder
 
 # What the chat call takes beside `options`; everything else a user sets goes into `options`.
@@ -350,6 +348,8 @@ def _turns(message: Message, request: ChatRequest, given: Given) -> list[dict[st
             case messages.Reasoning(provider_data=data):
                 turn |= given(data)
             case messages.ToolCall(id=call_id, name=name):
+                from chatstream.providers.toolcalls import arguments_of
+
                 function = {"name": name, "arguments": arguments_of(part)}
                 calls.append({"id": call_id, "function": function})
             case messages.ToolResult(id=call_id, name=name, content=content):
@@ -363,6 +363,8 @@ def _turns(message: Message, request: ChatRequest, given: Given) -> list[dict[st
 
 
 def _base64(image: messages.Image, request: ChatRequest) -> str:
+    from chatstream.providers.images import encoded
+
     _, data = encoded(image, request)
     if not data:
         raise UsageError(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, monotonic
@@ -38,10 +39,12 @@ from chatstream.events import (
 )
 from chatstream.flow import Arrival, Finish, Stage, close
 from chatstream.messages import Message
-from chatstream.readahead import Pressure
 from chatstream.redact import redact_event
 from chatstream.transcript import UsageSum
 from chatstream.wording import bounded
+
+if TYPE_CHECKING:
+    from chatstream.readahead import Pressure
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +74,7 @@ def seal(
     `ended` is called with the terminal event before anyone sees it.
     """
     return lambda events: _Seal(
-        opening, token, earlier, resume, pressure or Pressure(), keeps_images, redact, ended, clock
+        opening, token, earlier, resume, pressure, keeps_images, redact, ended, clock
     ).run(events)
 
 
@@ -82,7 +85,7 @@ class _Seal:
         token: CancelToken,
         earlier: Message | None,
         resume: Callable[[], str | None],
-        pressure: Pressure,
+        pressure: Pressure | None,
         keeps_images: bool,
         redact: Redact,
         ended: Ended,
@@ -263,15 +266,16 @@ class _Seal:
             rate = tokens / server.generation
         elif seconds > 0 and (number := tokens or self._chunks) > 1:
             rate = (number - 1) / seconds  # the first token opens the interval
+        pressure = self._pressure
         return Stats(
             duration=round(self._clock() - self._began, 6),
             chunks=self._chunks,
             ttft=self._first,
             tokens_per_second=round(rate, 2) if rate else None,
             server=server,
-            pauses=self._pressure.pauses,
-            dropped=self._pressure.dropped,
-            peak_bytes=self._pressure.peak_bytes,
+            pauses=pressure.pauses if pressure else 0,
+            dropped=pressure.dropped if pressure else 0,
+            peak_bytes=pressure.peak_bytes if pressure else 0,
         )
 
     def _error(self, error: ChatstreamError) -> Error:
