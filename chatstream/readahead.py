@@ -260,7 +260,7 @@ class ReadAhead:
     # The consumer's thread, under the lock.
 
     def pop(self) -> Parcel | None:
-        """The oldest parcel; None: there is none now."""
+        """The oldest parcel, or None if nothing waits."""
         if not self._queue:
             return None
         parcel = self._oldest()

@@ -121,11 +121,11 @@ def test_many_turns_keep_what_as_many_questions_keep(tmp_path: Path) -> None:
     question, answer = (" ".join(islice(cycle(words), 170)) for words in (["why"], ["because"]))
     sizes, questions = [], []
     with Script(says(answer)) as server:
-        options = {"provider": "ollama", "base_url": server.url, "model": "m"}
+        options: dict[str, Any] = {"provider": "ollama", "base_url": server.url, "model": "m"}
         for follow in (False, True):
             with (
                 pytest.MonkeyPatch.context() as patch,
-                chatstream.Client(**options) as client,  # type: ignore[arg-type]
+                chatstream.Client(**options) as client,
             ):
                 patch.setenv("XDG_STATE_HOME", str(tmp_path / str(follow)))
                 conversation = client.conversation()

@@ -40,7 +40,7 @@ def address(service: Service, settings: Settings, environ: Mapping[str, str] = o
 def api_key(
     service: Service, settings: Settings, environ: Mapping[str, str] = os.environ
 ) -> str | None:
-    """The key: from the settings, a command or a variable; None if there is none.
+    """The key: from the settings, a command or a variable, or None.
 
     Raises `ConfigError` if the key cannot be obtained or is not valid.
     """

@@ -70,8 +70,8 @@ def place_of(
     edit
         In the place of the question of this run.
     name
-        On its own: after the newest answer of the conversation of this name; a conversation that
-        gets this name, if there is none. With another place: the name that its conversation gets.
+        On its own: after the newest answer of the conversation of this name, or at the beginning of
+        a new conversation that gets it. With another place: the name that its conversation gets.
 
     Raises `UsageError`, `JournalError`.
     """

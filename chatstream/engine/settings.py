@@ -21,7 +21,7 @@ LARGEST_NUMBER = 1_000_000_000
 """As seconds, this is 30 years. System calls accept no number much larger."""
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]
-"""A time limit; 0 means that there is none."""
+"""A time limit; 0 means no limit."""
 
 Days = Annotated[float, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]
 """How long something is kept; 0 means for ever."""

@@ -373,7 +373,7 @@ def _blocks(message: Message, request: ChatRequest, given: Given) -> list[dict[s
 
 
 def _block(part: messages.Part, request: ChatRequest, given: Given) -> dict[str, Any]:
-    """The block of a part; empty where there is none: blank text is refused."""
+    """The block of a part; empty for blank text, which the server refuses."""
     match part:
         case messages.Text(text=text):
             return {"type": "text", "text": text} if text.strip() else {}

@@ -15,7 +15,7 @@ GO_ON = (
 
 
 def conversation(request: ChatRequest) -> tuple[Message, ...]:
-    """The messages of a request, and those that ask to go on with its partial answer."""
+    """The messages of a request, and those that ask to continue its partial answer."""
     if not continues(request):
         return request.messages
     text = request.partial.rstrip() if request.method == "stripped_prefill" else request.partial
@@ -24,5 +24,5 @@ def conversation(request: ChatRequest) -> tuple[Message, ...]:
 
 
 def continues(request: ChatRequest) -> bool:
-    """Whether the request asks to go on with an answer."""
+    """Whether the request asks to continue an answer."""
     return request.method is not None and bool(request.partial.strip())

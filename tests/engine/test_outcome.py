@@ -9,6 +9,7 @@ from chatstream.engine.outcome import events_of, whole
 from chatstream.engine.run import Question, Run
 from chatstream.errors import RateLimited, UsageError
 from chatstream.events import Content, Done, Error, Event, Metadata, Stats, new_run
+from chatstream.flow import close
 from chatstream.messages import Message
 from tests.support.arrivals import each
 
@@ -34,7 +35,7 @@ def test_the_run_is_closed_when_its_reader_leaves() -> None:
     run = run_of(Content("a"), DONE)
     events = events_of(lambda: run)
     next(events)
-    events.close()  # type: ignore[attr-defined]
+    close(events)
     assert not run.active
 
 

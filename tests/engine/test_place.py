@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from chatstream.engine.place import (
@@ -23,10 +25,10 @@ from tests.support.runs import run_id, write_run
 HI = [Message("user", "hi")]
 
 
-def turn(number: int, text: str = "yes", parent: int | None = None, **more: object) -> str:
+def turn(number: int, text: str = "yes", parent: int | None = None) -> str:
     """A run that is over; its question is `question NUMBER`."""
     before = None if parent is None else run_id(parent)
-    write_run(state_folder(), run_id(number), text, parent=before, **more)  # type: ignore[arg-type]
+    write_run(state_folder(), run_id(number), text, parent=before)
     return run_id(number)
 
 
@@ -85,10 +87,10 @@ def test_the_name_of_a_conversation_is_a_place_and_a_wish() -> None:
         ({"edit": "x"}, "there is no run 'x'"),
     ],
 )
-def test_a_place_that_there_is_not_is_a_usage_error(given: dict[str, str], said: str) -> None:
+def test_a_place_that_there_is_not_is_a_usage_error(given: dict[str, Any], said: str) -> None:
     runs_folder().mkdir(parents=True)
     with pytest.raises(UsageError, match=said):
-        place_of(**given)  # type: ignore[arg-type]
+        place_of(**given)
 
 
 def test_the_system_prompt_of_a_conversation_cannot_be_replaced() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -48,8 +49,8 @@ def test_a_watcher_sees_every_event_whenever_it_comes() -> None:
 
 def test_watchers_that_stall_raise_or_leave_harm_nobody() -> None:
     with Script(whole("ollama")) as server:
-        options = {"provider": "ollama", "base_url": server.url, "model": "m"}
-        with chatstream.Client(**options) as client, client.run("hi") as run:  # type: ignore[arg-type]
+        options: dict[str, Any] = {"provider": "ollama", "base_url": server.url, "model": "m"}
+        with chatstream.Client(**options) as client, client.run("hi") as run:
             stalls, leaves, raises = run.watch(), run.watch(), run.watch()
             read_on, texts = threading.Event(), []
 
@@ -99,8 +100,8 @@ def test_what_a_run_says_of_itself() -> None:
 
 def test_the_figures_of_a_run_are_there_at_its_end() -> None:
     with Script(whole("openai")) as server:
-        options = {"provider": "openai", "base_url": server.url, "model": "m"}
-        with chatstream.Client(**options) as client, client.run("hi") as run:  # type: ignore[arg-type]
+        options: dict[str, Any] = {"provider": "openai", "base_url": server.url, "model": "m"}
+        with chatstream.Client(**options) as client, client.run("hi") as run:
             list(run)
             assert run.stats is not None
             assert run.stats.chunks > 0
@@ -111,8 +112,8 @@ def test_a_cancel_ends_a_run_that_nobody_reads() -> None:
     body = frames("ollama")
     held = Reply(body, headers=headers("ollama"), hold={len(body): threading.Event()})
     with Script(held) as server:
-        options = {"provider": "ollama", "base_url": server.url, "model": "m"}
-        with chatstream.Client(**options) as client:  # type: ignore[arg-type]
+        options: dict[str, Any] = {"provider": "ollama", "base_url": server.url, "model": "m"}
+        with chatstream.Client(**options) as client:
             run = client.run("hi").start()
             for _ in run.watch():
                 if run.partial.content == TEXT:
@@ -130,9 +131,9 @@ def test_closing_early_leaves_nothing_behind(started: bool) -> None:
     body = frames("ollama")
     held = Reply(body, headers=headers("ollama"), hold={len(body): threading.Event()})
     with Script(held) as server:
-        options = {"provider": "ollama", "base_url": server.url, "model": "m"}
+        options: dict[str, Any] = {"provider": "ollama", "base_url": server.url, "model": "m"}
         before = set(threading.enumerate())
-        with chatstream.Client(**options) as client:  # type: ignore[arg-type]
+        with chatstream.Client(**options) as client:
             run = client.run("hi")
             if started:
                 run.start()

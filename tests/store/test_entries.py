@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,8 @@ import pytest
 from chatstream import events as ev
 from chatstream.messages import Message
 from chatstream.store import entries
-from chatstream.store.migrations import migrate
-from chatstream.store.reading import read
+from tests.support.histories import empty, enter
 from tests.support.runs import done, failed, run_id, write_run
-
-
-@contextmanager
-def empty() -> Iterator[sqlite3.Connection]:
-    """An empty database of the newest form."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        migrate(db)
-        yield db
 
 
 @pytest.fixture
@@ -30,11 +20,6 @@ def db() -> Iterator[sqlite3.Connection]:
     """The database that most tests need."""
     with empty() as db:
         yield db
-
-
-def enter(db: sqlite3.Connection, path: Path) -> None:
-    """Enter the record of a journal."""
-    entries.enter(db, path.stem, path.stat().st_size, read(path))
 
 
 def rows(db: sqlite3.Connection) -> list[object]:
