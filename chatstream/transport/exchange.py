@@ -189,7 +189,7 @@ class Transport:
         self, call: Call, token: CancelToken
     ) -> Generator[Tick | Head | bytes, None, str | None]:
         """One request; returns the address of a redirect that may be followed."""
-        handle = self._new_lane()
+        handle = self._new_handle()
         remove = token.on_cancel(handle.shutdown)
         response: requests.Response | None = None
         reusable = False
@@ -215,7 +215,7 @@ class Transport:
             remove()
             self._leave(handle, response, reusable=reusable)
 
-    def _new_lane(self) -> SocketHandle:
+    def _new_handle(self) -> SocketHandle:
         ahead, self._ahead = self._ahead, None
         return SocketHandle(ahead)
 

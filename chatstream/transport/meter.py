@@ -363,7 +363,7 @@ class Metered(Transport):
         handle.leave()
         super()._leave(handle, response, reusable=reusable)
 
-    def _new_lane(self) -> SocketHandle:
+    def _new_handle(self) -> SocketHandle:
         self._handle = MeteredLane(self._meter, self.clock)
         return self._handle
 

@@ -175,8 +175,8 @@ class Seen(Transport):
 
     handles: list[SocketHandle]
 
-    def _new_lane(self) -> SocketHandle:
-        self.handles = [*getattr(self, "handles", []), super()._new_lane()]
+    def _new_handle(self) -> SocketHandle:
+        self.handles = [*getattr(self, "handles", []), super()._new_handle()]
         return self.handles[-1]
 
 
