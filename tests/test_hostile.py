@@ -15,8 +15,8 @@ import pyte
 import pytest
 
 from chatstream import events as ev
+from chatstream.escape import clean
 from chatstream.flow import Arrival
-from chatstream.sinks.escape import clean
 from chatstream.sinks.live import LiveSink
 from tests.support.sampling import sampled
 from tests.support.screen import Screen, console_on

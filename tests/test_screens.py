@@ -15,9 +15,9 @@ from functools import cache
 import pytest
 
 from chatstream import events as ev
+from chatstream.escape import clean
 from chatstream.flow import Arrival
 from chatstream.sinks.blocks import Blocks
-from chatstream.sinks.escape import clean
 from chatstream.sinks.lines import text_of
 from chatstream.sinks.live import LiveSink
 from chatstream.sinks.markdown import Markdown

@@ -39,9 +39,9 @@ from chatstream.clock import monotonic
 from chatstream.engine.measuring import Measuring
 from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError
+from chatstream.escape import clean
 from chatstream.events import Event, Metadata, Progress, new_run
 from chatstream.redact import redact
-from chatstream.sinks.escape import clean
 from chatstream.sinks.notes import standard_error
 from chatstream.sinks.palette import NOTES, background_for
 from chatstream.store.place import state_folder

@@ -20,7 +20,7 @@ from chatstream.engine import model_list
 from chatstream.engine.resolve import resolve
 from chatstream.engine.services import awaited, model_names
 from chatstream.errors import ChatstreamError
-from chatstream.sinks.escape import clean
+from chatstream.escape import clean
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import tell

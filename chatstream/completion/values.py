@@ -14,8 +14,8 @@ from chatstream.engine.configuration import USUAL_PROFILE
 from chatstream.engine.resolve import resolve
 from chatstream.engine.settings import FIELDS, Settings, choices
 from chatstream.engine.shapes import is_switch
+from chatstream.escape import clean
 from chatstream.providers import PROVIDERS
-from chatstream.sinks.escape import clean
 
 Item = tuple[str, str]
 """A value, and what it is."""

@@ -21,11 +21,11 @@ from chatstream.engine.pipeline import first_token
 from chatstream.engine.services import awaited, model_of, provider_of
 from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
+from chatstream.escape import clean
 from chatstream.flow import close
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import find
 from chatstream.redact import mask_address, redact
-from chatstream.sinks.escape import clean
 from chatstream.terminal import stdout
 from chatstream.terminal.present import tell
 from chatstream.wording import counted, excerpt

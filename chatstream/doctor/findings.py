@@ -9,8 +9,8 @@ from collections.abc import Iterable
 import msgspec
 
 from chatstream.doctor.diagnosis import Finding
+from chatstream.escape import clean
 from chatstream.redact import redact
-from chatstream.sinks.escape import clean
 from chatstream.terminal import stdout
 
 MARKS = {"ok": "✓", "note": "!", "problem": "✗"}

@@ -103,7 +103,7 @@ def _output(process: Popen[bytes], token: CancelToken) -> tuple[bytes, bytes]:
 
     Raises `TimeoutExpired`, or the token's reason.
     """
-    from chatstream.sinks.escape import clean
+    from chatstream.escape import clean
     from chatstream.sinks.notes import standard_error
 
     assert process.stdout is not None

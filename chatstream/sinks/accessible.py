@@ -19,9 +19,9 @@ from math import ceil
 
 from chatstream import events as ev
 from chatstream.clock import Clock, monotonic
+from chatstream.escape import Escaper, clean
 from chatstream.fences import Fences, info_of, may_begin
 from chatstream.flow import Arrival
-from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.output import Output, Writer
 from chatstream.sinks.sources import Sources
 from chatstream.sinks.words import ending, one_line

@@ -23,8 +23,8 @@ from markdown_it.token import Token
 from rich.segment import Segment
 from rich.style import Style
 
+from chatstream.escape import clean
 from chatstream.sinks import tex
-from chatstream.sinks.escape import clean
 from chatstream.sinks.flanking import tokenize
 from chatstream.sinks.lines import Line, line_of, text_of
 from chatstream.sinks.tags import tag

@@ -24,9 +24,9 @@ from rich.style import Style
 
 from chatstream import events as ev
 from chatstream.clock import Clock, monotonic
+from chatstream.escape import Escaper, clean
 from chatstream.flow import Arrival, Key, Told
 from chatstream.sinks.blocks import Blocks
-from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.lines import Line, line_of
 from chatstream.sinks.markdown import Markdown
 from chatstream.sinks.pieces import Piece

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chatstream import events as ev
+from chatstream.escape import Escaper, clean
 from chatstream.events import Content
 from chatstream.flow import Arrival
-from chatstream.sinks.escape import Escaper, clean
 from chatstream.sinks.output import Writer
 from chatstream.sinks.sources import Sources
 from chatstream.sinks.words import advice, ending, figures, note

@@ -18,8 +18,8 @@ from rich.color import ColorSystem
 from rich.segment import Segment
 
 from chatstream import events as ev
+from chatstream.escape import Escaper
 from chatstream.sinks.blocks import Blocks
-from chatstream.sinks.escape import Escaper
 from chatstream.sinks.lines import Line
 from chatstream.sinks.markdown import Markdown
 from chatstream.sinks.output import Writer

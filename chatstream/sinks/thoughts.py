@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Literal
 
 from chatstream import events as ev
-from chatstream.sinks.escape import Escaper
+from chatstream.escape import Escaper
 from chatstream.sinks.lines import Line, line_of
 from chatstream.sinks.theme import Theme
 from chatstream.sinks.wrapping import Prose, wrapped

@@ -21,7 +21,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from chatstream import events as ev
-from chatstream.sinks.escape import Escaper
+from chatstream.escape import Escaper
 from chatstream.sinks.lines import Line, line_of
 from chatstream.sinks.status import bar, percent, spent, turn
 from chatstream.sinks.theme import Theme

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from chatstream import events as ev
-from chatstream.sinks.escape import clean
+from chatstream.escape import clean
 from chatstream.wording import counted
 
 MAX_URL_CHARACTERS = 4096

@@ -23,10 +23,10 @@ def report(error: ChatstreamError, arguments: Sequence[str]) -> int:
     """Tell of an error that no run has told of; returns its exit status."""
     from chatstream.engine.pipeline import failed
     from chatstream.engine.resolve import learn_secrets
+    from chatstream.escape import clean
     from chatstream.flow import drive
     from chatstream.redact import redact
     from chatstream.sinks import sink_class
-    from chatstream.sinks.escape import clean
     from chatstream.sinks.output import Output
     from chatstream.wording import bounded
 
@@ -55,7 +55,7 @@ def warn(warnings: Iterable[str]) -> None:
 
 def note(line: str) -> None:
     """A line on stderr that no secret and no escape sequence is in."""
+    from chatstream.escape import clean
     from chatstream.redact import redact
-    from chatstream.sinks.escape import clean
 
     print(clean(redact(line)), file=sys.stderr)

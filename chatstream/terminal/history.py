@@ -22,8 +22,8 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.engine.resolve import resolve
 from chatstream.errors import Cancelled, ChatstreamError
+from chatstream.escape import clean
 from chatstream.messages import encode
-from chatstream.sinks.escape import clean
 from chatstream.sinks.output import put
 from chatstream.store.entries import Run
 from chatstream.store.history import History

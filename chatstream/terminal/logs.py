@@ -10,8 +10,8 @@ import logging
 from collections.abc import Sequence
 
 from chatstream.errors import UsageError
+from chatstream.escape import clean
 from chatstream.redact import redact
-from chatstream.sinks.escape import clean
 
 LEVELS = ("debug", "info", "warning", "error")
 COMPONENTS = ("wire", "transport", "providers", "recovery", "stages", "store")

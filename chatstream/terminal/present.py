@@ -19,12 +19,12 @@ from chatstream.cancel import CancelToken
 from chatstream.collector import settle
 from chatstream.engine.settings import Settings, When
 from chatstream.errors import Cancelled, ConfigError, OutputError, UsageError
+from chatstream.escape import clean
 from chatstream.events import Content, Terminal
 from chatstream.flow import Arrival, Sink, Told, close, drive, pipe
 from chatstream.nearest import did_you_mean
 from chatstream.redact import redact
 from chatstream.sinks import sink_class
-from chatstream.sinks.escape import clean
 from chatstream.sinks.notes import standard_error
 from chatstream.sinks.output import Output
 from chatstream.sinks.palette import ADVICE, NOTES, background_for

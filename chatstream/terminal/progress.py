@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 
-from chatstream.sinks.escape import clean
+from chatstream.escape import clean
 
 Draw = Callable[[int, str], None]
 """How much is done, and what to say beside the bar."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from chatstream import files
 from chatstream.errors import ChatstreamError
-from chatstream.sinks.escape import clean
+from chatstream.escape import clean
 from chatstream.sinks.output import Output
 
 Out = Callable[[str], None]

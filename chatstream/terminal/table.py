@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from chatstream.sinks.escape import clean
+from chatstream.escape import clean
 
 MAX_COLUMN_CELLS = 28
 """The width of a column before the last one; the id of a run fits."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatstream import events as ev
-from chatstream.sinks.escape import clean
+from chatstream.escape import clean
 from chatstream.sinks.sources import HEADING, MAX_SOURCES, Sources
 
 A, B, C = (f"https://{name}.example/" for name in "abc")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rich.style import Style
 
 from chatstream import events as ev
+from chatstream.escape import clean
 from chatstream.flow import Key
-from chatstream.sinks.escape import clean
 from chatstream.sinks.lines import Line, text_of
 from chatstream.sinks.status import BAR_CELLS, SPINNER, Status, bar
 from chatstream.sinks.theme import THEMES, Theme

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.style import Style
 
 from chatstream import events as ev
-from chatstream.sinks.escape import clean
+from chatstream.escape import clean
 from chatstream.sinks.lines import Line, text_of
 from chatstream.sinks.theme import THEMES, Theme
 from chatstream.sinks.thoughts import (

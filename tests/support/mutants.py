@@ -315,14 +315,14 @@ MUTANTS = (
     ),
     Mutant(
         "8-bit control characters reach the terminal",
-        "sinks/escape.py",
+        "escape.py",
         r"\x7f-\x9f\u034f",
         r"\x7f\u034f",
         ("test_hostile.py",),
     ),
     Mutant(
         "a CR and a LF in two pieces are two line ends",
-        "sinks/escape.py",
+        "escape.py",
         'if self._after_cr and text[0] == "\\n":',
         "if False:",
         ("test_hostile.py",),

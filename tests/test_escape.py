@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chatstream.sinks.escape import Escaper, clean
+from chatstream.escape import Escaper, clean
 
 CORPUS = {
     "CSI colour": "\x1b[31mred\x1b[0m",
