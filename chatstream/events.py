@@ -28,11 +28,21 @@ SCHEMA_VERSION = 1
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "paused", "stop_condition"]
 Phase = Literal["connect", "first_token", "between_tokens"]
 
+Effect = Literal["read", "write", "run", "net"]
+"""What a tool may do: read only, change something here, run programs, reach other machines."""
+
+Decision = Literal["allow", "deny", "ask"]
+
+Outcome = Literal["ok", "failed", "denied", "stopped", "unknown"]
+"""What became of a call. Unknown: it was started, and nobody saw its end; it may have taken effect.
+"""
+
 
 class Event(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True, gc=False):
     """What every event has. `seq` -1 and `t` -1.0 mean: not stamped yet.
 
-    `stream` is the label of the run among several that are read together (`merge`).
+    `stream` is the label of the run among several that are read together (`merge`). `replayed`: it
+    happened in an earlier run, which this one continues, or whose tools it uses.
 
     Events hold no references back, so the garbage collector need not look at them.
     """
@@ -40,6 +50,7 @@ class Event(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True, 
     seq: int = -1
     t: float = -1.0
     stream: str | None = None
+    replayed: bool = False
 
 
 class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -134,21 +145,40 @@ class Image(Event, tag="image"):
         return f"{kind}, {size / 1000:.0f} KB" if size < 999_500 else f"{kind}, {size / 1e6:.1f} MB"
 
 
+class Approval(Event, tag="approval"):
+    """What was decided about a call, before anything of its round runs.
+
+    "ask": somebody is being asked, and their answer follows. `by` says who decided: "rule",
+    "default", "user", "caller" (the program that uses the library) or "dry_run".
+
+    Calls that are refused without a decision (unknown tool, invalid arguments) have none. The first
+    event of any call's fate shows that the response which asked for it is whole.
+    """
+
+    id: str
+    name: str
+    decision: Decision
+    by: str
+    parameters: dict[str, Any] = {}
+
+
 class ToolStart(Event, tag="tool_start"):
-    """A tool begins to run."""
+    """A tool begins to run; written down before it does."""
 
     id: str
     name: str
     parameters: dict[str, Any] = {}
+    effect: Effect | None = None
 
 
 class ToolProgress(Event, tag="tool_progress"):
-    """A running tool tells how far it is, 0 to 100."""
+    """A running tool tells how far it is: 0 to 100, or only in words. `eta` in seconds."""
 
     id: str
     name: str
-    progress: float
+    progress: float | None = None
     message: str | None = None
+    eta: float | None = None
 
 
 class ToolOutput(Event, tag="tool_output"):
@@ -160,21 +190,33 @@ class ToolOutput(Event, tag="tool_output"):
 
 
 class ToolComplete(Event, tag="tool_complete"):
-    """A tool ended well after `duration` seconds."""
+    """A tool did its work in `duration` seconds. A program may still have failed: `exit_status`.
+
+    `result` is what the model is given.
+    """
 
     id: str
     name: str
     result: str
     duration: float
+    outcome: Outcome = "ok"
+    exit_status: int | None = None
 
 
 class ToolError(Event, tag="tool_error"):
-    """A tool failed after `duration` seconds."""
+    """A tool did not do its work, after `duration` seconds, 0 if it was not started.
+
+    `error` is one sentence about it; `result` is what the model is given, if that is more. `code`
+    says what kind of failure it was, such as "invalid_arguments" or "timeout".
+    """
 
     id: str
     name: str
     error: str
     duration: float
+    outcome: Outcome = "failed"
+    code: str | None = None
+    result: str | None = None
 
 
 class Progress(Event, tag="progress"):
@@ -313,6 +355,7 @@ AnyEvent = (
     | ToolCall
     | Citation
     | Image
+    | Approval
     | ToolStart
     | ToolProgress
     | ToolOutput

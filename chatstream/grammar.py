@@ -2,8 +2,10 @@
 
 1. The first event is `metadata` with `version`, `run` and `started_at`.
 2. `TABLE[state][type]` is the next state; a type that is not there is illegal in that state.
-3. `done` or `error` ends the run; nothing follows.
-4. `seq` counts from 0 without a gap, `t` never goes back.
+3. The fates of calls (approvals, starts, ends) follow an answer that makes calls. What follows them
+   is another response, which begins with `metadata`, or the end of the run.
+4. `done` or `error` ends the run; nothing follows.
+5. `seq` counts from 0 without a gap, `t` never goes back.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ _ANSWER = (
     *("content", "reasoning", "reasoning_data"),
     *("tool_call_delta", "tool_call", "citation", "image"),
 )
-_TOOLS = ("tool_start", "tool_progress", "tool_output", "tool_complete", "tool_error")
+_TOOLS = (
+    *("approval", "tool_start", "tool_progress", "tool_output"),
+    *("tool_complete", "tool_error"),
+)
 _END = ("done", "error")
 
 TABLE: dict[str, dict[str, str]] = {
@@ -28,8 +33,14 @@ TABLE: dict[str, dict[str, str]] = {
         **dict.fromkeys(_END, "ended"),
     },
     "answering": {
-        **dict.fromkeys((*_ASIDE, *_ANSWER, *_TOOLS), "answering"),
+        **dict.fromkeys((*_ASIDE, *_ANSWER), "answering"),
+        **dict.fromkeys(_TOOLS, "running"),
         **dict.fromkeys(("retry", "fallback"), "open"),
+        **dict.fromkeys(_END, "ended"),
+    },
+    "running": {
+        **dict.fromkeys((*_ASIDE, *_TOOLS), "running"),
+        **dict.fromkeys(("metadata", "retry", "fallback"), "open"),
         **dict.fromkeys(_END, "ended"),
     },
     "ended": {},

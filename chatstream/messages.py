@@ -156,8 +156,22 @@ class Message:
         return self.role, self.parts, self.complete
 
 
+class ToolDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tool as a model is told of it. `parameters` is the JSON Schema of an object.
+
+    The name has 1 to 64 characters of `a-z A-Z 0-9 _ -`, as every service takes it.
+    """
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
 class ChatRequest(msgspec.Struct, frozen=True):
     """One question to a model.
+
+    `tools` are those that it may call. `may_call` False: it is still told of them, as servers want
+    it where the conversation has calls, but has to answer in words.
 
     `options` are sent as they are, by the server's own names. `without` names parameters that
     this server has refused; they are left out of the body.
@@ -178,6 +192,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     stream_id: str | None = None
     method: ContinuationMethod | None = None
     load_image: Callable[[str], bytes] | None = None
+    tools: tuple[ToolDefinition, ...] = ()
+    may_call: bool = True
 
 
 # ---- as JSON

@@ -126,8 +126,9 @@ class Transcript:
                     self._parts[place] = call
             case ev.ToolComplete(id=call_id, name=name, result=result):
                 self._results[call_id] = ToolResult(call_id, name, result)
-            case ev.ToolError(id=call_id, name=name, error=error):
-                self._results[call_id] = ToolResult(call_id, name, error, is_error=True)
+            case ev.ToolError(id=call_id, name=name):
+                given = event.error if event.result is None else event.result
+                self._results[call_id] = ToolResult(call_id, name, given, is_error=True)
             case ev.Done() | ev.Error():
                 self.terminal = event
             case _ if ev.voids(event):

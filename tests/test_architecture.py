@@ -15,10 +15,10 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "collector", "flow", "timing"),
     *("addresses", "escape", "fences", "inbox", "nearest", "redact", "text", "wording"),
-    *("merge", "readahead"),
+    *("control", "merge", "readahead"),
 }
 PURE = {"wire", "transcript"}
-MAKERS = {"providers", "recovery", "stages", "sinks", "store"}
+MAKERS = {"providers", "recovery", "stages", "sinks", "store", "tools"}
 ENGINE = VALUES | PURE | {"files", "transport"} | MAKERS
 USES = VALUES | PURE | {"files", "sinks", "store", "engine", "__version__"}  # of a run
 EVERYTHING = {"*"}
@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stages": VALUES | PURE,
     "sinks": VALUES | PURE,
     "store": VALUES | PURE | {"files"},
+    "tools": VALUES | PURE | {"files"},
     "engine": ENGINE,
     "terminal": USES,
     "bench": USES | {"terminal"},

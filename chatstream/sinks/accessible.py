@@ -98,7 +98,8 @@ class AccessibleSink:
                     self._voice.text(self._thoughts.feed(delta))
                     self._came = self._said = self._clock()
             case ev.ToolProgress():
-                self._doing = f"{event.name}, {event.progress:.0f} percent"
+                known = event.progress is not None
+                self._doing = f"{event.name}, {event.progress:.0f} percent" if known else event.name
             case ev.Progress(percentage=percentage):
                 known = percentage is not None
                 self._doing = f"{event.stage}, {percentage:.0f} percent" if known else event.stage

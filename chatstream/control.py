@@ -1,0 +1,42 @@
+"""What a person says to a run whose tools work: answers to its questions, and "stop the tools".
+
+1. The runner asks with an `approval` event whose decision is "ask"; `question` is that event until
+   it is answered. Only one question is open at a time.
+2. `answer` and `stop_tools` may be called from any thread and from a signal handler: they set
+   attributes and wait for nothing. The runner looks at them several times a second.
+"""
+
+from __future__ import annotations
+
+from chatstream.events import Approval
+
+
+class Control:
+    """One run's. `can_answer`: there is somebody who sees the questions."""
+
+    def __init__(self, *, can_answer: bool = True) -> None:
+        self.can_answer = can_answer
+        self.question: Approval | None = None
+        self.tools_run = False  # there is something that `stop_tools` would stop
+        self.stops = 0  # how often `stop_tools` was called
+        self._allowed: bool | None = None
+
+    def ask(self, question: Approval) -> None:
+        """Open a question."""
+        self._allowed = None
+        self.question = question
+
+    def answer(self, *, allow: bool) -> None:
+        """Answer the open question; without one nothing happens."""
+        if self.question is not None:
+            self._allowed = allow
+
+    def take_answer(self) -> bool | None:
+        """The answer, which closes the question; None while there is none."""
+        if (allowed := self._allowed) is not None:
+            self.question = self._allowed = None
+        return allowed
+
+    def stop_tools(self) -> None:
+        """Stop the tools that run, and nothing else: the model is given what they have done."""
+        self.stops += 1

@@ -1,0 +1,15 @@
+"""Tools: what a model may call, how a call is run, and the loop until the model is done.
+
+    definitions -> the model -> calls -> checked -> approved -> run -> results -> the model -> …
+
+    tool       `Tool` and `Context`: what a tool is, and what it can say while it runs
+    schema     a function's signature and docstring to a `Tool`
+    registry   `Toolset`: the tools of one run, by their names
+    approval   `Policy`: which calls run, which are refused, which need an answer
+    runner     `Runner`: the calls of one response, run; yields their events
+    loop       an `Open` around the model: answer, calls, results, answer, …
+    settled    what an earlier run's events say about its calls, for `resume`
+    builtin    the tools that come with chatstream
+
+Nothing here is imported unless a run has tools.
+"""

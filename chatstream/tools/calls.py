@@ -1,0 +1,49 @@
+"""A call that has to be seen to, and what is known of it already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+
+from chatstream import events as ev
+
+Fate = ev.Approval | ev.ToolStart | ev.ToolProgress | ev.ToolOutput | ev.ToolComplete | ev.ToolError
+"""The events that say what becomes of a call."""
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A call of the model that needs a result.
+
+    `refused` says why it must not run, if it must not. `earlier` is its fate in the run that this
+    one continues, as far as it got.
+    """
+
+    call: ev.ToolCall
+    refused: str | None = None
+    earlier: Sequence[Fate] = ()
+
+    @property
+    def started(self) -> ev.ToolStart | None:
+        """Its start in the earlier run."""
+        return next((it for it in self.earlier if isinstance(it, ev.ToolStart)), None)
+
+    @property
+    def ended(self) -> ev.ToolComplete | ev.ToolError | None:
+        """Its end in the earlier run."""
+        ends = (it for it in self.earlier if isinstance(it, ev.ToolComplete | ev.ToolError))
+        return next(ends, None)
+
+
+def canonical(arguments: str) -> str:
+    """The same text for the same arguments, however they are written; no JSON stays as it is."""
+    try:
+        return json.dumps(json.loads(arguments or "{}"), sort_keys=True, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return arguments
+
+
+def own_id(number: int) -> str:
+    """An id for a call that has none of its own: nine letters and digits, as Mistral wants them."""
+    return f"call{number:05d}"

@@ -1,0 +1,132 @@
+"""What a tool is, and what it can say while it runs.
+
+1. A tool has a name, a description, the JSON Schema of its parameters, and an effect.
+2. `check` looks at the arguments before anything is approved or run. `run` does the work, on a
+   thread of its own. Whatever `run` prints through its `Context` and what it returns is its result.
+3. `stop` asks a running call to end, from another thread. What cannot be stopped is said to be so:
+   the runner waits for the end of `run` and believes nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import msgspec
+
+from chatstream.cancel import CancelToken
+from chatstream.errors import ChatstreamError, UsageError
+from chatstream.events import Effect
+from chatstream.messages import ToolDefinition
+
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""What every service takes as the name of a tool."""
+
+Origin = Literal["built in", "file", "entry point", "caller"]
+
+
+class ToolFailure(ChatstreamError):
+    """A call that was not, or not wholly, done: the model is told, and the run goes on.
+
+    `code` is the one of the `tool_error`.
+    """
+
+    code = "failed"
+
+    def __init__(self, message: str, *, code: str = "failed") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class InvalidArguments(ToolFailure):
+    """The arguments do not fit the parameters. The message is the whole explanation."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="invalid_arguments")
+
+
+class Returned(msgspec.Struct, frozen=True):
+    """What a tool returns that is more than a text: the exit status of a program, for one."""
+
+    text: str
+    exit_status: int | None = None
+
+
+class Context:
+    """What a running tool says, and learns; made by the runner, one for each call. Thread-safe.
+
+    A function gets it where it has a parameter that is annotated with `chatstream.Context`.
+    """
+
+    def __init__(
+        self,
+        call_id: str,
+        token: CancelToken,
+        output: Callable[[str], None],
+        advance: Callable[[float, float | None, str | None], None],
+        plan: Callable[[Iterable[tuple[str, float]]], None],
+    ) -> None:
+        self.call_id = call_id
+        self.token = token
+        self._output = output
+        self._advance = advance
+        self._plan = plan
+
+    def output(self, text: str) -> None:
+        """Show text, and give it to the model. Waits while much of it has not been taken.
+
+        Raises the reason once the call is to stop.
+        """
+        self._output(text)
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Say how far the work is: `done` of `total`, of the current stage if there are stages."""
+        self._advance(done, total, message)
+
+    def stages(self, weighted: Iterable[tuple[str, float]]) -> None:
+        """Say which stages there will be, each with its share of the work: [("fetch", 1), …].
+
+        The first one begins. `progress` with its total, or `next_stage`, ends a stage.
+        """
+        self._plan(weighted)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the call is to end. A tool that looks at it now and then can be stopped."""
+        return self.token.cancelled
+
+
+class Tool:
+    """Something that a model may call: the base of every kind."""
+
+    effect: Effect = "write"
+    origin: Origin = "caller"
+    confined = False
+    """Whether it reads nothing outside of the roots: such a `read` tool is allowed by default."""
+
+    def __init__(self, name: str, description: str, parameters: dict[str, Any]) -> None:
+        if not NAME.fullmatch(name):
+            raise UsageError(
+                f"a tool cannot be called {name!r}",
+                hint="a name has 1 to 64 letters, digits, underscores and hyphens",
+            )
+        self.definition = ToolDefinition(name, description, parameters)
+
+    @property
+    def name(self) -> str:
+        """The name that the model calls."""
+        return self.definition.name
+
+    def check(self, arguments: dict[str, Any]) -> None:
+        """Raises `InvalidArguments`."""
+
+    def run(self, arguments: dict[str, Any], context: Context) -> object:
+        """Do it: a str, a `Returned`, None, or anything that is JSON. May raise anything."""
+        raise NotImplementedError
+
+    def stop(self, context: Context) -> None:
+        """Ask this call to end; called once, after its token was cancelled. Never waits."""
+
+    def close(self) -> None:
+        """The run is over: let go of what is shared by its calls. Idempotent."""
