@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.flow import Arrival
-from chatstream.tools.calls import Fate, Pending, canonical
+from chatstream.tools.calls import Pending, canonical
 
 _ENDS = (ev.ToolComplete, ev.ToolError)
 
@@ -29,7 +29,7 @@ class Recorded:
 
     def __init__(self, run: str, events: Iterable[ev.Event]) -> None:
         self._run = run
-        self._fates: defaultdict[tuple[str, str], deque[list[Fate]]] = defaultdict(deque)
+        self._fates: defaultdict[tuple[str, str], deque[list[ev.Fate]]] = defaultdict(deque)
         for call, fates in _calls(events):
             self._fates[_key(call)].append(fates)
 
@@ -61,13 +61,13 @@ def _key(call: ev.ToolCall) -> tuple[str, str]:
     return call.name, canonical(call.arguments)
 
 
-def _calls(events: Iterable[ev.Event]) -> list[tuple[ev.ToolCall, list[Fate]]]:
+def _calls(events: Iterable[ev.Event]) -> list[tuple[ev.ToolCall, list[ev.Fate]]]:
     """The calls that were seen to, in order. A call that is void has no fate."""
     called: dict[str, ev.ToolCall] = {}
-    found: dict[str, tuple[ev.ToolCall, list[Fate]]] = {}
+    found: dict[str, tuple[ev.ToolCall, list[ev.Fate]]] = {}
     for event in events:
         if isinstance(event, ev.ToolCall):
             called[event.id] = event
-        elif isinstance(event, Fate) and event.id in called:
+        elif isinstance(event, ev.Fate) and event.id in called:
             found.setdefault(event.id, (called[event.id], []))[1].append(event)
     return list(found.values())

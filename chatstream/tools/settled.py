@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from chatstream import events as ev
 from chatstream.messages import Message, Reasoning, Text, ToolCall
-from chatstream.tools.calls import Fate, Pending
+from chatstream.tools.calls import Pending
 from chatstream.tools.loop import Begun
 from chatstream.transcript import Answerer, Transcript
 
@@ -78,7 +78,7 @@ class _Round:
         self.who = who  # answers now
         self.wrote = who  # wrote what there is
         self.calls = False  # one has at least begun
-        self.fates: list[Fate] = []
+        self.fates: list[ev.Fate] = []
         self._made = Transcript()
         self._made.add(_metadata(who))
 
@@ -93,7 +93,7 @@ class _Round:
             case ev.ToolCall() | ev.ToolCallDelta():
                 self.wrote = self.who
                 self.calls = True
-            case _ if isinstance(event, Fate):
+            case _ if isinstance(event, ev.Fate):
                 self.fates.append(event)
 
     @property
@@ -122,7 +122,7 @@ class _Round:
         """The events that say all of it again."""
         return [_metadata(self.wrote), *_parts(self.message), *self._kept()]
 
-    def _kept(self) -> Iterator[Fate]:
+    def _kept(self) -> Iterator[ev.Fate]:
         ended = self._ended
         for fate in self.fates:
             is_output = isinstance(fate, ev.ToolOutput) and fate.id in ended
