@@ -54,7 +54,7 @@ def test_tool_calls_of_several_lines_are_appended() -> None:
         '{"message":{"content":""},"done":true,"done_reason":"stop"}',
     )
     calls = [(e.id, e.name, e.arguments) for e in found if isinstance(e, ev.ToolCall)]
-    assert calls == [("call_1", "a", '{"x":1}'), ("call_2", "b", "{}")]
+    assert calls == [("call00001", "a", '{"x":1}'), ("call00002", "b", "{}")]
     assert (reply.finish().reason, reply.finish().raw) == ("tool_calls", "stop")
 
 

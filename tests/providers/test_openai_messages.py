@@ -22,7 +22,7 @@ def given(data: ProviderData | None) -> dict[str, Any]:
 
 
 def sent(*messages: Message) -> list[dict[str, Any]]:
-    return messages_of(ChatRequest("m", messages, load_image=lambda _: b"PNG"), given)
+    return messages_of(ChatRequest("m", messages, load_image=lambda _: b"PNG"), given, "openai")
 
 
 def test_text_is_a_string_in_however_many_parts_it_came() -> None:
