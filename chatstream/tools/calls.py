@@ -12,9 +12,6 @@ from chatstream.messages import own_id
 
 __all__ = ["Fate", "Pending", "canonical", "own_id"]
 
-Fate = ev.Approval | ev.ToolStart | ev.ToolProgress | ev.ToolOutput | ev.ToolComplete | ev.ToolError
-"""The events that say what becomes of a call."""
-
 
 class Pending(msgspec.Struct, frozen=True):
     """A call of the model that needs a result.
@@ -25,7 +22,7 @@ class Pending(msgspec.Struct, frozen=True):
 
     call: ev.ToolCall
     refused: str | None = None
-    earlier: Sequence[Fate] = ()
+    earlier: Sequence[ev.Fate] = ()
 
     @property
     def started(self) -> ev.ToolStart | None:
