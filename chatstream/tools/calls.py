@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from chatstream import events as ev
+from chatstream.messages import own_id
+
+__all__ = ["Fate", "Pending", "canonical", "own_id"]
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -39,8 +42,3 @@ def canonical(arguments: str) -> str:
         return json.dumps(json.loads(arguments or "{}"), sort_keys=True, ensure_ascii=False)
     except (ValueError, RecursionError):
         return arguments
-
-
-def own_id(number: int) -> str:
-    """An id for a call that has none of its own: nine letters and digits, as Mistral wants them."""
-    return f"call{number:05d}"
