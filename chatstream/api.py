@@ -73,6 +73,16 @@ def stream(
     headers={…}            Also send these headers. They replace chatstream's own of the same names.
     options={…}            Send these extra options, by the server's names for them; the values are
                            JSON.
+    tools_file             Let the model use the functions of this Python file.
+    allow=[…]              Run these tools without asking: names, or patterns such as git_*.
+    ask=[…]                Ask before these tools run, even if they are allowed.
+    deny=[…]               Never run these tools.
+    root=[…]               The folders that the built-in tools may read.
+                           [default: the current folder]
+    max_rounds=N           Stop calling tools after N rounds of calls. [default: 20]
+    max_calls=N            Stop calling tools after N calls.
+    token_budget=N         Stop calling tools after N tokens, in and out.
+    tool_timeout=S         Stop a tool that runs for S seconds; 0 means never. [default: 120]
     on_drop                What to do if the answer breaks off: continue, restart, stop or fallback.
                            [default: continue]
     fallback=[…]           Ask these models, in order, if the first one fails: MODEL, MODEL@PLACE or

@@ -17,7 +17,8 @@ from chatstream import events as ev
 from chatstream.cli import options
 from chatstream.cli.app import Command, app, main
 from chatstream.cli.helping import titles
-from chatstream.engine.settings import DECLARED, Option, Setting
+from chatstream.engine.declaration import Option, Setting
+from chatstream.engine.settings import DECLARED
 from chatstream.errors import UsageError
 from chatstream.store.place import state_folder
 from tests.support.answers import whole
