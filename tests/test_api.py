@@ -14,7 +14,7 @@ import pytest
 
 import chatstream
 from chatstream import events as ev
-from chatstream.engine.options import Options
+from chatstream.engine.options import Options, ToolOptions
 from chatstream.errors import ChatstreamError, Truncated, UsageError
 from chatstream.messages import Message
 from chatstream.store.place import runs_folder
@@ -33,8 +33,10 @@ def test_the_public_names_are_listed_and_are_there() -> None:
 
 def test_the_help_names_every_option_and_what_can_be_asked() -> None:
     text = pydoc.plain(pydoc.render_doc(chatstream.stream))
-    for name in Options.__annotations__:
+    for name in set(Options.__annotations__) - set(ToolOptions.__annotations__):
         assert re.search(rf"^ +{name}(=\S+)? +\S", text, re.MULTILINE), name
+    for name in ToolOptions.__annotations__:
+        assert re.search(rf"^ +{name}\n", text, re.MULTILINE), name
     for word in ("prompt\n", "token\n", "streaming\n", "pathlib.Path", "a dict", "bytes"):
         assert word in text
     for function in (chatstream.ask, chatstream.pieces, chatstream.resume):

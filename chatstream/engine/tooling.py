@@ -5,7 +5,9 @@
 2. What a run's journal keeps of the settings of tools is `kept`: those settings by their names, all
    paths absolute, those left out that have their default. What is allowed is never kept, so that
    whoever resumes a run is asked again; what is forbidden is.
-3. An output that is too long for the model is in `outputs_folder`, in a folder with the name of the
+3. A run that is resumed has the tools that it began with, word for word. Their code has to be there
+   again.
+4. An output that is too long for the model is in `outputs_folder`, in a folder with the name of the
    run. A run without a journal keeps none.
 """
 
@@ -37,8 +39,11 @@ if TYPE_CHECKING:
 _KEPT = ("tools", "ask", "deny", "max_rounds", "max_calls", "token_budget", "tool_timeout")
 """The settings that a journal keeps as they are; `tools_file` and `root` it keeps as well."""
 
-_NEED_TOOLS = ("allow", "ask", "deny", "root", "max_rounds", "max_calls", "token_budget")
-"""Settings that an option gives in vain where there are no tools."""
+_NEED_TOOLS = (
+    *("tools_file", "allow", "ask", "deny", "root"),
+    *("max_rounds", "max_calls", "token_budget", "tool_timeout"),
+)
+"""Settings whose options mean nothing in a run without tools."""
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +104,9 @@ def tooling_of(resolved: Resolved, given: Given, record: Record | None = None) -
     `JournalError` for the run that results are to be taken from.
     """
     settings = resolved.settings
-    if given.tools_from is None and not (settings.tools or settings.tools_file or given.tools):
+    frozen = record.asked.tools if record is not None and record.asked is not None else ()
+    has_tools = settings.tools or settings.tools_file or given.tools or given.tools_from
+    if not (frozen if record is not None else has_tools):
         return None
     if "tools" in settings.options:
         raise UsageError(
@@ -119,7 +126,7 @@ def tooling_of(resolved: Resolved, given: Given, record: Record | None = None) -
     roots = [_absolute(it) for it in settings.root or ["."]]
     opening = new_run()
     with ExitStack() as open_tools:  # closed if anything goes wrong below
-        toolset = Toolset(_tools(settings, given, roots, open_tools))
+        toolset = Toolset(_tools(settings, given, frozen, roots, open_tools))
         runner = Runner(
             toolset,
             _policy(resolved, given, toolset.names).decide,
@@ -130,9 +137,11 @@ def tooling_of(resolved: Resolved, given: Given, record: Record | None = None) -
             interrupted=given.interrupted,
             folder=_folder(settings, opening),
         )
+        if record is not None:
+            _check_code(record.run, frozen, toolset.names)
         open_tools.pop_all()
     return Tooling(
-        definitions=toolset.definitions,
+        definitions=frozen or toolset.definitions,
         runner=runner,
         limits=limits,
         kept=_kept(settings, roots),
@@ -141,7 +150,11 @@ def tooling_of(resolved: Resolved, given: Given, record: Record | None = None) -
 
 
 def _tools(
-    settings: Settings, given: Given, roots: Sequence[Path], open_tools: ExitStack
+    settings: Settings,
+    given: Given,
+    frozen: Sequence[ToolDefinition],
+    roots: Sequence[Path],
+    open_tools: ExitStack,
 ) -> list[Tool]:
     """All tools of the run; `open_tools` closes them."""
     from chatstream.tools.registry import built_in, from_callables
@@ -160,9 +173,21 @@ def _tools(
         return [*tools, *opened(from_callables(given.tools))]
     from chatstream.tools.handed import handed, is_definition
 
+    tools += opened(from_callables(it for it in given.tools if not is_definition(it)))
     defined = [it for it in given.tools if is_definition(it)]
-    functions = opened(from_callables(it for it in given.tools if not is_definition(it)))
-    return handed([*tools, *functions], defined, given.execute)
+    if not defined:
+        names = {it.name for it in tools}
+        defined = [it for it in frozen if it.name not in names]
+    return handed(tools, defined, given.execute)
+
+
+def _check_code(run: str, frozen: Sequence[ToolDefinition], names: Sequence[str]) -> None:
+    missing = [it.name for it in frozen if it.name not in names]
+    if missing:
+        raise UsageError(
+            f"run {run} has the tool {missing[0]!r}, and its code is not here",
+            hint="give it again, with --tools-file or in Python with tools=[…]",
+        )
 
 
 def _policy(resolved: Resolved, given: Given, names: Sequence[str]) -> Policy:
@@ -174,8 +199,9 @@ def _policy(resolved: Resolved, given: Given, names: Sequence[str]) -> Policy:
 
     settings = resolved.settings
     for name in ("allow", "ask", "deny"):
-        if resolved.origins.get(name) == FIELDS[name].option:
-            check_names(getattr(settings, name), names, name)
+        option = FIELDS[name].option
+        if resolved.origins.get(name) == option:
+            check_names(getattr(settings, name), names, option)
     rules = Rules(allow=settings.allow, ask=settings.ask, deny=settings.deny)
     return Policy(rules, asks_caller=given.approve is not None)
 
@@ -217,14 +243,16 @@ def _absolute(path: str) -> Path:
         raise UsageError(f"{path} cannot be found: {error.strerror}") from error
 
 
-def check_needless(flags: Mapping[str, Any], *, dry_run: bool) -> None:
+def check_needless(flags: Mapping[str, Any], *, dry_run: bool, resumed: bool) -> None:
     """Raises `UsageError` for an option of a run without tools that only tools give a meaning."""
     given = [FIELDS[name].option for name in _NEED_TOOLS if flags.get(name) is not None]
     given += ["--dry-run"] * dry_run
     if given:
         raise UsageError(
             f"{given[0]} needs tools, and this run has none",
-            hint="name some with --tool or --tools-file",
+            hint="a run keeps the tools that it began with"
+            if resumed
+            else "name some with --tool or --tools-file",
         )
 
 

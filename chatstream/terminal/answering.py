@@ -90,7 +90,8 @@ class Answering:
         }
         tooling = tooling_of(resolved, Given(**brought), question.record)
         if tooling is None:
-            check_needless(self._flags, dry_run=brought.get("dry_run", False))
+            resumed, dry_run = question.record is not None, brought.get("dry_run", False)
+            check_needless(self._flags, dry_run=dry_run, resumed=resumed)
         return tooling
 
     def show(self, begin: Callable[[], Run]) -> int:

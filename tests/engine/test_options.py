@@ -38,7 +38,7 @@ CIRCULAR["a"] = CIRCULAR
     [
         ({"modle": "x"}, "unknown option 'modle'", "did you mean 'model'?"),
         ({"baseurl": "x"}, "unknown option 'baseurl'", "did you mean 'base_url'?"),
-        ({"zzz": 1}, "unknown option 'zzz'", "choose from: provider, model, "),
+        ({"zzz": 1}, "unknown option 'zzz'", "choose from: tools, approve, execute, provider, "),
         ({"temperature": "warm"}, 'temperature takes a number of at least 0, not "warm"', ""),
         ({"retries": 1.5}, "retries takes a whole number", ""),
         ({"model": 5}, "model takes text in quotes, not a number", ""),
