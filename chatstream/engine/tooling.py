@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,7 +25,7 @@ import msgspec
 from chatstream.control import Control
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.settings import FIELDS, Settings
-from chatstream.errors import UsageError
+from chatstream.errors import JournalError, UsageError
 from chatstream.events import Event, Metadata, ToolCall, new_run
 from chatstream.flow import Open
 from chatstream.messages import ToolDefinition
@@ -208,13 +209,18 @@ def _policy(resolved: Resolved, given: Given, names: Sequence[str]) -> Policy:
 
 def _recorded(run: str, limits: Limits) -> Tooling:
     """The tools of an earlier run, whose results are those that it has recorded."""
-    from chatstream.store.reading import find, read
+    from chatstream.store.reading import SLICE, events_of, find, read
     from chatstream.tools.recorded import Recorded
 
-    record = read(find(runs_folder(), run))
+    path = find(runs_folder(), run)
+    record = read(path)
+    if record.damage is not None:
+        raise JournalError(f"the journal of run {record.run} is {record.damage}")
     if record.asked is None or not record.asked.tools:
         raise UsageError(f"run {record.run} has no tools whose results could be taken")
-    return Tooling(definitions=record.asked.tools, runner=Recorded(record.events), limits=limits)
+    with path.open("rb") as file:
+        runner = Recorded(record.run, events_of(iter(partial(file.read, SLICE), b"")))
+    return Tooling(definitions=record.asked.tools, runner=runner, limits=limits)
 
 
 def _folder(settings: Settings, opening: Metadata) -> Path | None:
