@@ -26,6 +26,7 @@ from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
 
 if TYPE_CHECKING:
+    from chatstream.control import Control
     from chatstream.terminal.copying import Copying
 
 
@@ -44,6 +45,7 @@ class Answering:
         self._render: bool | None = flags.get("render")
         self._copying: Copying | None = None
         self._choices: list[Choice] | None = None  # who is asked if the settings name nobody
+        self._control: Control | None = None
 
     def use(self, resolved: Resolved, copying: Callable[[], Copying | None]) -> None:
         """These settings hold. Raises `ConfigError`, `UsageError` for a look that cannot be had.
@@ -59,6 +61,18 @@ class Answering:
         )
         self.settings = resolved.settings
         self._copying = copying()
+
+    def control(self) -> Control:
+        """What answers the questions of the run's tools, and stops them; for its `Given`.
+
+        Only a run with tools needs it.
+        """
+        if self._control is None:
+            from chatstream.control import Control
+            from chatstream.terminal.asking import can_ask
+
+            self._control = Control(can_answer=can_ask())
+        return self._control
 
     def begin(
         self, resolved: Resolved, question: Question, *, follow: Follow = not_followed
@@ -110,6 +124,7 @@ class Answering:
                 plain=given["plain"],
                 copying=self._copying,
                 told=self._choices,
+                control=self._control,
             )
             if not self.token.cancelled:
                 tidy(self.settings)
