@@ -98,16 +98,26 @@ def outputs_folder() -> Path:
     return state_folder() / "outputs"
 
 
+def has_tools(resolved: Resolved, given: Given, record: Record | None = None) -> bool:
+    """Whether a run has tools; one that is resumed has them if it began with them."""
+    if record is not None:
+        return bool(_frozen(record))
+    settings = resolved.settings
+    return bool(settings.tools or settings.tools_file or given.tools or given.tools_from)
+
+
+def _frozen(record: Record | None) -> tuple[ToolDefinition, ...]:
+    return record.asked.tools if record is not None and record.asked is not None else ()
+
+
 def tooling_of(resolved: Resolved, given: Given, record: Record | None = None) -> Tooling | None:
     """What a run needs for its tools; None if it has none. `record`: the run that it resumes.
 
     Raises `UsageError` where something does not fit together, is unknown or cannot be read, and
     `JournalError` for the run that results are to be taken from.
     """
-    settings = resolved.settings
-    frozen = record.asked.tools if record is not None and record.asked is not None else ()
-    has_tools = settings.tools or settings.tools_file or given.tools or given.tools_from
-    if not (frozen if record is not None else has_tools):
+    settings, frozen = resolved.settings, _frozen(record)
+    if not has_tools(resolved, given, record):
         return None
     if "tools" in settings.options:
         raise UsageError(
@@ -249,13 +259,13 @@ def _absolute(path: str) -> Path:
         raise UsageError(f"{path} cannot be found: {error.strerror}") from error
 
 
-def check_needless(flags: Mapping[str, Any], *, dry_run: bool, resumed: bool) -> None:
+def check_needless(flags: Mapping[str, Any], given: Given, *, resumed: bool) -> None:
     """Raises `UsageError` for an option of a run without tools that only tools give a meaning."""
-    given = [FIELDS[name].option for name in _NEED_TOOLS if flags.get(name) is not None]
-    given += ["--dry-run"] * dry_run
-    if given:
+    options = [FIELDS[name].option for name in _NEED_TOOLS if flags.get(name) is not None]
+    options += ["--dry-run"] * given.dry_run
+    if options:
         raise UsageError(
-            f"{given[0]} needs tools, and this run has none",
+            f"{options[0]} needs tools, and this run has none",
             hint="a run keeps the tools that it began with"
             if resumed
             else "name some with --tool or --tools-file",

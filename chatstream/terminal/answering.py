@@ -20,7 +20,7 @@ from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved, without_configuration
 from chatstream.engine.run import Question, Run
 from chatstream.engine.services import Choice, Tell, ignore_choice, provider_name
-from chatstream.engine.tooling import Given, Tooling, check_needless, tooling_of
+from chatstream.engine.tooling import Given, Tooling, check_needless, has_tools, tooling_of
 from chatstream.errors import ChatstreamError
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
@@ -102,11 +102,11 @@ class Answering:
             for name in ("dry_run", "tools_from", "interrupted")
             if self._arguments.get(name) is not None
         }
-        tooling = tooling_of(resolved, Given(**brought), question.record)
-        if tooling is None:
-            resumed, dry_run = question.record is not None, brought.get("dry_run", False)
-            check_needless(self._flags, dry_run=dry_run, resumed=resumed)
-        return tooling
+        given = Given(**brought)
+        if not has_tools(resolved, given, question.record):
+            check_needless(self._flags, given, resumed=question.record is not None)
+            return None
+        return tooling_of(resolved, replace(given, control=self.control()), question.record)
 
     def show(self, begin: Callable[[], Run]) -> int:
         """Begin the run and show it; returns the exit status."""

@@ -82,13 +82,13 @@ OPTIONS += ["token_budget", "tool_timeout"]
 @pytest.mark.parametrize("name", OPTIONS)
 def test_an_option_that_needs_tools_says_so(name: str) -> None:
     with pytest.raises(UsageError, match=f"{FIELDS[name].option} needs tools"):
-        check_needless({name: ["x"]}, dry_run=False, resumed=False)
-    check_needless({name: None, "model": "m"}, dry_run=False, resumed=False)
+        check_needless({name: ["x"]}, Given(), resumed=False)
+    check_needless({name: None, "model": "m"}, Given(), resumed=False)
 
 
 def test_a_dry_run_needs_tools_too() -> None:
     with pytest.raises(UsageError, match="--dry-run needs tools") as caught:
-        check_needless({}, dry_run=True, resumed=False)
+        check_needless({}, Given(dry_run=True), resumed=False)
     assert "--tool" in str(caught.value.hint)
 
 
