@@ -35,7 +35,9 @@ class Strict(Tool):
 
 
 def context(call_id: str) -> Context:
-    return Context(call_id, CancelToken(), lambda _: None, lambda *_: None, lambda _: None)
+    return Context(
+        call_id, CancelToken(), lambda _: None, lambda *_: None, lambda _: None, lambda: None
+    )
 
 
 def test_a_call_is_handed_on_with_its_id_and_arguments_and_the_answer_is_the_result() -> None:
