@@ -10,7 +10,7 @@ import msgspec
 from chatstream import events as ev
 from chatstream.messages import own_id
 
-__all__ = ["Fate", "Pending", "canonical", "own_id"]
+__all__ = ["Pending", "canonical", "own_id"]
 
 
 class Pending(msgspec.Struct, frozen=True):
