@@ -29,7 +29,7 @@ RULES = {
     "server-blocks-echoed": "the server's own calls and their results go back in their place",
     "pause-sent-back": "a turn that the server paused is sent back without a turn of the user",
     "bad-arguments-wrapped": "arguments that are no object go back as {'INVALID_JSON': text}",
-    "id-kept": "the server's id is kept where it is given and new, else it is 9 alphanumerics",
+    "id-kept": "an id that is given, new and taken by the server is kept, else it is 9 characters",
     "ids-distinct": "an id stands for one call",
     "result-for-each-call": "each call has its result in what follows it at once",
     "results-in-order": "results stand in the order of the calls",
@@ -55,6 +55,7 @@ RULES = {
 SENTINEL = "skip_thought_signature_validator"
 _OWN_ID = r"[a-zA-Z0-9]{9}"
 _NAME = r"[a-zA-Z0-9_-]{1,64}"
+_IDS = {"anthropic": r"[a-zA-Z0-9_-]+", "ollama": ".+", "openai": ".{1,40}", "mistral": _OWN_ID}
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def check(dialect: str, exchanges: Sequence[Exchange], service: str = "") -> Non
     before: Exchange | None = None
     for exchange in exchanges:
         if before is not None:
-            _check_growth(dialect, before, exchange.body)
+            form = _IDS.get(service, _IDS[dialect])
+            _check_growth(dialect, before, exchange.body, form)
         match dialect:
             case "anthropic":
                 _check_anthropic(exchange.body)
@@ -97,7 +99,7 @@ def _hold(rule: str, holds: object, found: object = "") -> None:
 # ---- from one request to the next
 
 
-def _check_growth(dialect: str, before: Exchange, body: Body) -> None:
+def _check_growth(dialect: str, before: Exchange, body: Body, form: str) -> None:
     earlier = before.body["messages"]
     if dialect != "ollama" or "tools" in body:  # the last round of Ollama has none
         _hold("tools-unchanged", body.get("tools") == before.body.get("tools"), body.get("tools"))
@@ -115,14 +117,16 @@ def _check_growth(dialect: str, before: Exchange, body: Body) -> None:
     _hold("turn-echoed", turn["role"] == "assistant", turn)
     used = [call.id for it in earlier for call in _calls_in(dialect, it)]
     if dialect == "anthropic":
-        _check_blocks(turn, blocks_of(before.answer), used)
+        _check_blocks(turn, blocks_of(before.answer), used, form)
         if stop_reason(before.answer) == "pause_turn":
             _hold("pause-sent-back", not rest, rest)
     else:
-        _check_message(dialect, turn, message_of(before.answer), used)
+        _check_message(dialect, turn, message_of(before.answer), used, form)
 
 
-def _check_blocks(turn: dict[str, Any], received: list[dict[str, Any]], used: list[str]) -> None:
+def _check_blocks(
+    turn: dict[str, Any], received: list[dict[str, Any]], used: list[str], form: str
+) -> None:
     sent = turn["content"]
     sent = [{"type": "text", "text": sent}] if isinstance(sent, str) else sent
     for kinds, rule in (
@@ -133,7 +137,7 @@ def _check_blocks(turn: dict[str, Any], received: list[dict[str, Any]], used: li
         _hold(rule, both[0] == both[1], both[0])
     calls = [[it for it in blocks if it["type"] == "tool_use"] for blocks in (sent, received)]
     _check_wrapped([it["input"] for it in calls[0]], [it["input"] for it in calls[1]])
-    _check_ids([it["id"] for it in calls[0]], [it["id"] for it in calls[1]], used)
+    _check_ids([it["id"] for it in calls[0]], [it["id"] for it in calls[1]], used, form)
     _hold("turn-echoed", _alike(sent) == _alike(received), sent)
 
 
@@ -149,14 +153,16 @@ def _alike(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _check_message(dialect: str, turn: dict[str, Any], received: Said, used: list[str]) -> None:
+def _check_message(
+    dialect: str, turn: dict[str, Any], received: Said, used: list[str], form: str
+) -> None:
     sent = _calls_in(dialect, turn)
     for name, value in received.given.items():
         if sent or name == "extra_content":
             _hold("thinking-echoed", turn.get(name) == value, turn)
     arguments = [json.loads(it.arguments) for it in sent]
     _check_wrapped(arguments, [_object_of(it.arguments) for it in received.calls])
-    _check_ids([it.id for it in sent], [it.id for it in received.calls], used)
+    _check_ids([it.id for it in sent], [it.id for it in received.calls], used, form)
     for one, other in zip(sent, received.calls, strict=False):
         _hold("thinking-echoed", other.beside.items() <= one.beside.items(), one)
         _hold("turn-echoed", one.name == other.name, one)
@@ -182,10 +188,11 @@ def _check_wrapped(sent: list[Any], received: list[Any]) -> None:
             _hold("turn-echoed", one == other, one)
 
 
-def _check_ids(sent: list[str], given: list[str], used: list[str]) -> None:
+def _check_ids(sent: list[str], given: list[str], used: list[str], form: str) -> None:
     taken = set(used)
     for one, other in zip(sent, given, strict=False):
-        kept = one == other if other and other not in taken else re.fullmatch(_OWN_ID, one)
+        is_good = re.fullmatch(form, other) and other not in taken
+        kept = one == other if is_good else re.fullmatch(_OWN_ID, one)
         _hold("id-kept", kept, one)
         taken.add(one)
 

@@ -31,6 +31,7 @@ class Said:
     text: str = ""
     calls: list[Call] = field(default_factory=list)
     given: dict[str, Any] = field(default_factory=dict)
+    open: dict[int, Call] = field(default_factory=dict)  # calls by their index
 
 
 def frames(answer: bytes) -> Iterator[dict[str, Any]]:
@@ -114,14 +115,14 @@ def _take(said: Said, piece: dict[str, Any]) -> None:
             said.given[name] = said.given.get(name, "") + piece[name]
     if piece.get("extra_content", {}).get("google", {}).get("thought_signature"):
         said.given["extra_content"] = piece["extra_content"]
-    for place, part in enumerate(piece.get("tool_calls") or []):
+    for part in piece.get("tool_calls") or []:
         function = part["function"]
-        number = part.get("index", len(said.calls) if part.get("id") else place)
-        if "arguments" in function and not isinstance(function["arguments"], str):
-            number = len(said.calls)  # Ollama: whole calls
-        while len(said.calls) <= number:
-            said.calls.append(Call())
-        call = said.calls[number]
+        call = said.open.get(part["index"]) if "index" in part else None
+        if call is None:  # without an index they come whole
+            call = Call()
+            said.calls.append(call)
+            if "index" in part:
+                said.open[part["index"]] = call
         call.id = call.id or part.get("id") or ""
         call.name = call.name or function.get("name") or ""
         arguments = function.get("arguments") or ""
