@@ -10,15 +10,26 @@ import json
 import re
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from chatstream import events as ev
 from chatstream import grammar
 from chatstream.cancel import CancelToken
 from chatstream.flow import Arrival, events_in, pipe
-from chatstream.messages import ChatRequest, Message, ToolDefinition
+from chatstream.messages import (
+    ChatRequest,
+    Message,
+    Part,
+    ProviderData,
+    Reasoning,
+    ToolCall,
+    ToolDefinition,
+    ToolResult,
+)
 from chatstream.providers import PROVIDERS, Endpoint, dialect, find
 from chatstream.recovery.degrade import degrade
 from chatstream.stages.seal import seal
@@ -227,3 +238,188 @@ def test_a_recorded_turn_goes_back_as_it_came(recording: Recording) -> None:
     ]
     check(recording.provider, exchanges, provider)
     assert set(GIVEN.findall(recording.body)) <= set(GIVEN.findall(bodies[1]))
+
+
+@requires_shared
+@pytest.mark.parametrize(
+    "recording",
+    [it for it in recordings("recorded") if b'"pause_turn"' in it.body],
+    ids=str,
+)
+def test_a_paused_turn_is_sent_back_and_goes_on(recording: Recording) -> None:
+    final = whole("anthropic")
+    with Script(Reply(recording.body, headers=recording.headers), final) as server:
+        events = run("anthropic", server.url, Fixed({}), [WEATHER])
+        bodies = [json.loads(it.body) for it in server.requests]
+    assert isinstance(events[-1], ev.Done)
+    assert [it["role"] for it in bodies[1]["messages"]] == ["user", "assistant"]
+    answers = [recording.body, final.whole()]
+    check("anthropic", [Exchange(*it) for it in zip(bodies, answers, strict=True)])
+
+
+# ---- what no recording has
+
+
+def events_of(*frames: dict[str, Any]) -> bytes:
+    return b"".join(b"data: %s\n\n" % msgspec.json.encode(it) for it in frames)
+
+
+def block(index: int, *deltas: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
+    return [
+        {"type": "content_block_start", "index": index, "content_block": fields},
+        *({"type": "content_block_delta", "index": index, "delta": it} for it in deltas),
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
+def thought(index: int, text: str, signature: str) -> list[dict[str, Any]]:
+    return block(
+        index,
+        {"type": "thinking_delta", "thinking": text},
+        {"type": "signature_delta", "signature": signature},
+        type="thinking",
+        thinking="",
+        signature="",
+    )
+
+
+def arguments(text: str) -> dict[str, Any]:
+    return {"type": "input_json_delta", "partial_json": text}
+
+
+ANTHROPIC = events_of(
+    {"type": "message_start", "message": {"content": []}},
+    *thought(0, "I need the weather.", "EuYBCkQYBhgC/+one=="),
+    *block(1, type="redacted_thinking", data="EpMGCkgIBhABGAIq/+two=="),
+    *block(2, {"type": "text_delta", "text": "I look."}, type="text", text=""),
+    *block(3, arguments('{"q":"é"}'), type="server_tool_use", id="srv", name="s", input={}),
+    *block(4, type="web_search_tool_result", tool_use_id="srv", content=[{"encrypted": "x=="}]),
+    *thought(5, "Now two calls.", "EuYBCkQYBhgC/+three=="),
+    *block(6, arguments('{"city":'), arguments('"Köln"}'), type="tool_use", id="a", name="f"),
+    *block(7, type="tool_use", id="b", name="g", input={}, caller={"type": "direct"}),
+    {"type": "message_delta", "delta": {"stop_reason": "tool_use"}},
+    {"type": "message_stop"},
+)
+
+
+def chunks(*deltas: dict[str, Any], reason: str = "tool_calls") -> bytes:
+    body = [{"choices": [{"index": 0, "delta": it}]} for it in deltas]
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+    return events_of(*body, last) + b"data: [DONE]\n\n"
+
+
+def called(
+    call_id: str, name: str, text: str = '{"city":"Köln"}', beside: Any = None
+) -> dict[str, Any]:
+    function = {"name": name, "arguments": text}
+    return {"id": call_id, "type": "function", "function": function, **(beside or {})}
+
+
+SIGNED = {"extra_content": {"google": {"thought_signature": "EjQKMgEMOdbHJChLX75Q/+=="}}}
+GEMINI = chunks(
+    {
+        "role": "assistant",
+        "tool_calls": [called("jm4owj31", "f", beside=SIGNED), called("kq2", "g")],
+    },
+    reason="stop",
+)
+DEEPSEEK = chunks(
+    {"role": "assistant", "content": None, "reasoning_content": "I need "},
+    {"content": None, "reasoning_content": "the weather."},
+    {"tool_calls": [{"index": 0, **called("call_0_a", "f", "")}]},
+    {"tool_calls": [{"index": 0, "function": {"arguments": '{"city": "Köln"}'}}]},
+)
+SILENT = chunks({"role": "assistant", "tool_calls": [{"index": 0, **called("call_0_a", "f")}]})
+BAD = chunks({"tool_calls": [{"index": 0, **called("aaaaaaaa1", "f", '{"city": "Kö')}]})
+OLLAMA = b"".join(
+    json.dumps(it).encode() + b"\n"
+    for it in (
+        {"message": {"role": "assistant", "content": "", "thinking": "I need "}},
+        {"message": {"role": "assistant", "content": "", "thinking": "the weather."}},
+        {"message": {"tool_calls": [{"function": {"name": "f", "arguments": {"city": "Köln"}}}]}},
+        {"message": {"tool_calls": [{"function": {"name": "g", "arguments": {}}}]}},
+        {"message": {"content": ""}, "done": True, "done_reason": "stop"},
+    )
+)
+TURNS = {
+    "anthropic": ("anthropic", ANTHROPIC),
+    "gemini": ("gemini", GEMINI),
+    "deepseek": ("deepseek", DEEPSEEK),
+    "deepseek-silent": ("deepseek", SILENT),
+    "mistral-bad-arguments": ("mistral", BAD),
+    "ollama": ("ollama", OLLAMA),
+}
+
+
+@pytest.mark.parametrize("split", [None, 7])
+@pytest.mark.parametrize("case", TURNS)
+def test_two_turns_with_calls_go_back_byte_for_byte(case: str, split: int | None) -> None:
+    provider, answer = TURNS[case]
+    kind = DIALECTS.get(provider, "openai")
+    final = whole(kind)
+    reply = Reply(answer, headers=final.headers, split=split)
+    tools = [ToolDefinition(it, "", CITY) for it in "fg"]
+    runner = Fixed({"f": "21", "g": "22"})
+    with Script(reply, reply, final) as server:
+        events = run(provider, server.url, runner, tools)
+        bodies = [it.body for it in server.requests]
+    assert isinstance(events[-1], ev.Done)
+    assert len(runner.rounds) == 2
+    answers = [answer, answer, final.whole()]
+    pairs = zip(bodies, answers, strict=True)
+    check(kind, [Exchange(json.loads(body), it) for body, it in pairs], provider)
+    for once, body in enumerate(bodies):
+        assert GIVEN.findall(body) == GIVEN.findall(answer) * once
+    assert len({TOOLS.search(body)[0] for body in bodies}) == 1  # type: ignore[index]
+
+
+TOOLS = re.compile(rb'"tools":\[.*?"required":\["city"\].*"required":\["city"\]')
+
+
+# ---- histories of any origin
+
+ELSEWHERE = ProviderData("elsewhere", {"type": "thinking", "signature": "of another"})
+IDS = ["call_1", "", "x" * 50, "functions.f:0", "aaaaaaaa1", "toolu_01", "ä"]
+NAMES = ["f", "f.g", "", "n" * 80]
+ARGUMENTS = ["{}", "", '{"a": 1}', "[1]", '{"a": ', "null", "nonsense"]
+
+
+def a_history(random: Random) -> list[Message]:
+    """Rounds as no program would write them, and all that journals of old may hold."""
+    messages = [Message("system", "s")]
+    for number in range(random.randint(1, 4)):
+        messages.append(Message("user", f"question {number}"))
+        for _ in range(random.randint(0, 2)):
+            calls = [
+                ToolCall(random.choice(IDS), random.choice(NAMES), random.choice(ARGUMENTS))
+                for _ in range(random.randint(1, 3))
+            ]
+            before: list[str | Part] = random.choice(
+                [[], ["I look."], [Reasoning("hm", ELSEWHERE)]]
+            )
+            messages.append(Message("assistant", [*before, *calls]))
+            results = [
+                ToolResult(it.id, it.name, random.choice(["", " ", "21"]), random.random() < 0.5)
+                for it in calls
+                if random.random() < 0.7
+            ]
+            random.shuffle(results)
+            messages += [Message("tool", results)] if results else []
+        if random.random() < 0.7:
+            messages.append(Message("assistant", random.choice(["An answer.", "", "\n"])))
+    return [*messages, Message("user", "and now?")]
+
+
+@pytest.mark.parametrize("provider", [it for it in PROVIDERS if it != "demo"])
+def test_any_history_becomes_what_the_service_takes(provider: str) -> None:
+    place = dialect(find(provider))(Endpoint(provider, "http://127.0.0.1:9"), Transport())
+    kind = DIALECTS.get(provider, "openai")
+    random = Random(provider)
+    for _ in range(200):
+        history = a_history(random)
+        tools = random.choice([(), (WEATHER,)])
+        may_call = random.random() < 0.5
+        request = ChatRequest("m", tuple(history), tools=tools, may_call=may_call)
+        body = json.loads(msgspec.json.encode(place.body(request)))
+        check(kind, [Exchange(body, b"")], provider)
+        assert b"of another" not in msgspec.json.encode(body)

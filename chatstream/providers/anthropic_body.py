@@ -19,18 +19,18 @@ from chatstream import messages
 from chatstream.messages import ChatRequest, Message, Role
 from chatstream.providers.base import Given
 from chatstream.providers.continuing import conversation
-from chatstream.providers.rounds import Forms, whole_rounds
+from chatstream.providers.rounds import whole_rounds
 from chatstream.providers.toolcalls import arguments_of
 
 DEFAULT_MAX_TOKENS = 8192
 """`max_tokens` is required; 8192 is what every model since Claude 3.5 takes."""
 
-_FORMS = Forms(id="[a-zA-Z0-9_-]+")
+_ID = "[a-zA-Z0-9_-]+"
 
 
 def body_of(request: ChatRequest, given: Given) -> dict[str, object]:
     """The body. Raises `UsageError`."""
-    asked = whole_rounds(conversation(request), _FORMS)
+    asked = whole_rounds(conversation(request), _ID)
     system = "\n\n".join(it.content for it in asked if it.role == "system")
     return {
         "model": request.model,
