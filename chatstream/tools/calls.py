@@ -8,9 +8,6 @@ from collections.abc import Sequence
 import msgspec
 
 from chatstream import events as ev
-from chatstream.messages import own_id
-
-__all__ = ["Pending", "canonical", "own_id"]
 
 
 class Pending(msgspec.Struct, frozen=True):
