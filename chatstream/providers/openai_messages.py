@@ -28,7 +28,6 @@ from chatstream.messages import (
 from chatstream.providers.base import Given
 from chatstream.providers.continuing import continues, conversation
 from chatstream.providers.images import address_of
-from chatstream.providers.rounds import whole_rounds
 from chatstream.providers.toolcalls import arguments_text
 
 UNSIGNED = {"google": {"thought_signature": "skip_thought_signature_validator"}}
@@ -41,7 +40,7 @@ def messages_of(request: ChatRequest, given: Given, service: str) -> list[dict[s
     """The `messages` of the body, as this service of the table takes them. Raises `UsageError`."""
     messages = [
         turn
-        for message in whole_rounds(conversation(request), _ID_OF.get(service, _ID))
+        for message in conversation(request, _ID_OF.get(service, _ID))
         for turn in _turns(message, request, given)
     ]
     for turn in messages:

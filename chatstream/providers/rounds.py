@@ -23,7 +23,6 @@ NO_OUTPUT = "(no output)"
 NO_RESULT = "there is no result of this call: the run that made it broke off"
 
 
-ANY_ID = "(?s:.+)"
 _NAME = "[a-zA-Z0-9_-]{1,64}"
 
 

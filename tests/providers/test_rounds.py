@@ -7,7 +7,8 @@ import re
 import pytest
 
 from chatstream.messages import Image, Message, Part, Reasoning, ToolCall, ToolResult
-from chatstream.providers.rounds import ANY_ID, NO_OUTPUT, NO_RESULT, whole_rounds
+from chatstream.providers.continuing import ANY_ID
+from chatstream.providers.rounds import NO_OUTPUT, NO_RESULT, whole_rounds
 
 NINE = "[a-zA-Z0-9]{9}"
 SHORT = ".{1,40}"
