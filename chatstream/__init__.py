@@ -22,6 +22,9 @@
     with chatstream.history() as history:
         history.search("sky")
 
+    @chatstream.tool(effect="read")        # what a model may call
+    def lines_of(path: str) -> int: ...
+
 Nothing is imported until it is used.
 """
 
@@ -39,13 +42,17 @@ if TYPE_CHECKING:
     from chatstream.errors import ChatstreamError
     from chatstream.messages import Message
     from chatstream.store.history import history
+    from chatstream.tools.functions import tool
+    from chatstream.tools.tool import Context, Tool
 
 __version__ = "0.1.0"
 __all__ = [
     "CancelToken",
     "ChatstreamError",
     "Client",
+    "Context",
     "Message",
+    "Tool",
     "__version__",
     "ask",
     "errors",
@@ -56,11 +63,13 @@ __all__ = [
     "replay",
     "resume",
     "stream",
+    "tool",
 ]
 
 _HOMES = {
     "CancelToken": "chatstream.cancel",
     "ChatstreamError": "chatstream.errors",
+    "Context": "chatstream.tools.tool",
     "Message": "chatstream.messages",
     "Client": "chatstream.engine.client",
     "ask": "chatstream.api",
@@ -69,6 +78,8 @@ _HOMES = {
     "replay": "chatstream.engine.replay",
     "resume": "chatstream.api",
     "stream": "chatstream.api",
+    "Tool": "chatstream.tools.tool",
+    "tool": "chatstream.tools.functions",
 }
 
 
