@@ -4,7 +4,8 @@
    are written to.
 2. What comes in another way (from a thread that the function has started, from a program, from C)
    belongs to the only call that runs. If none or several run, nobody can know: it goes to the log.
-3. Whatever was written comes before a text that is printed later, and before the end of the call.
+3. What was written comes before the end of the call. What a program has written that has ended comes
+   before what is printed after that.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import struct
 import sys
 import termios
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
@@ -27,6 +29,10 @@ from chatstream.cancel import CancelToken
 from chatstream.errors import Cancelled
 from chatstream.tools.protocol import BATCH
 from chatstream.tools.speaking import Speaker, Voice
+
+_PROGRAM_SECONDS = 0.0005
+"""No program starts and ends in so short a time. To look into the pipe for every text would cost
+more than the text."""
 
 
 class Voices:
@@ -101,12 +107,15 @@ class Capture:
         sys.stdout = Printed(1, lambda text: self.say(text, voices.own()))
         sys.stderr = Printed(2, lambda text: self.say(text, voices.own()))
         self._lock = threading.Lock()  # of what is taken and not said yet
+        self._drained = 0.0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         threading.Thread(target=self._run, name="capture", daemon=True).start()
 
     def say(self, text: str, voice: Voice) -> None:
-        """Say a text, after what has been written until now: a program's output, for one."""
-        self.drain()
+        """Say a text, after what a program has written that ended before."""
+        if time.monotonic() - self._drained >= _PROGRAM_SECONDS:
+            self.drain()
+            self._drained = time.monotonic()
         voice.output(text)
 
     def drain(self) -> None:
