@@ -22,8 +22,11 @@
     with chatstream.history() as history:
         history.search("sky")
 
-    @chatstream.tool(effect="read")        # what a model may call
-    def lines_of(path: str) -> int: ...
+    for event in chatstream.progress(work, [("fetch", 1), ("index", 3)]):   # how far `work` is
+        print(event.stage, event.percentage, event.eta)
+
+    @chatstream.tool(effect="read")        # a function that a model may call
+    def lines(path: str) -> int: ...
 
 Nothing is imported until it is used.
 """
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from chatstream.cancel import CancelToken
     from chatstream.engine.client import Client
     from chatstream.engine.replay import replay
+    from chatstream.engine.working import progress
     from chatstream.errors import ChatstreamError
     from chatstream.messages import Message
     from chatstream.store.history import history
@@ -60,6 +64,7 @@ __all__ = [
     "history",
     "messages",
     "pieces",
+    "progress",
     "replay",
     "resume",
     "stream",
@@ -75,6 +80,7 @@ _HOMES = {
     "ask": "chatstream.api",
     "history": "chatstream.store.history",
     "pieces": "chatstream.api",
+    "progress": "chatstream.engine.working",
     "replay": "chatstream.engine.replay",
     "resume": "chatstream.api",
     "stream": "chatstream.api",

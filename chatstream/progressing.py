@@ -37,8 +37,9 @@ _ALMOST = math.nextafter(1.0, 0.0)
 class Meter:
     """How far one piece of work is; it begins now.
 
-    `stage` is the name of the current stage, "" without stages. `current` and `total` are of that
-    stage, as they were last reported; `message` is that of the last report.
+    `stage` is the name of the current stage, "" without stages, and `index` its place among them.
+    `current` and `total` are of that stage, as they were last reported; `message` is that of the
+    last report.
     """
 
     def __init__(self, stages: Iterable[tuple[str, float]] = (), clock: Clock = monotonic) -> None:
@@ -52,7 +53,7 @@ class Meter:
         self._predicted_at = 0.0
         self._promised = math.inf  # the last ETA that was told
         self._names, self._weights = [""], [1.0]
-        self._index = 0
+        self.index = 0
         self._has_ended = False
         self.current = 0.0
         self.total: float | None = None
@@ -93,8 +94,8 @@ class Meter:
 
     def next_stage(self) -> None:
         """The current stage has ended; the next one begins, if there is one."""
-        if self._index + 1 < len(self._names):
-            self._enter(self._index + 1)
+        if self.index + 1 < len(self._names):
+            self._enter(self.index + 1)
             self._show(0.0)
         else:
             self._known = self._has_ended = True
@@ -107,7 +108,7 @@ class Meter:
     @property
     def stage(self) -> str:
         """The name of the current stage."""
-        return self._names[self._index]
+        return self._names[self.index]
 
     @property
     def fraction(self) -> float | None:
@@ -161,16 +162,16 @@ class Meter:
         )
 
     def _enter(self, index: int) -> None:
-        self._index = index
+        self.index = index
         self._has_ended = False
         self.current, self.total = 0.0, None
 
     def _show(self, share: float) -> None:
         """This share of the current stage is done."""
-        ended = math.fsum(self._weights[: self._index])
-        raw = (ended + share * self._weights[self._index]) / math.fsum(self._weights)
+        ended = math.fsum(self._weights[: self.index])
+        raw = (ended + share * self._weights[self.index]) / math.fsum(self._weights)
         now = min(self._base + (1 - self._base) * raw, _ALMOST)
-        if self._has_ended and self._index == len(self._names) - 1:
+        if self._has_ended and self.index == len(self._names) - 1:
             now = 1.0
         self._shown = max(self._shown, now)
 

@@ -1,4 +1,4 @@
-"""A Python function as a tool: `@tool` says what it is, `FunctionTool` runs it, `Handed` does not.
+"""A Python function as a tool: `@tool` says what it is, `FunctionTool` runs it.
 
 1. `@tool` only marks a function, and gives it back as it is. One that is not marked has the effect
    "write": nobody has said that it may run without being asked about.
@@ -19,7 +19,7 @@ from typing import Any, TypeVar, get_args, overload
 import msgspec
 
 from chatstream.errors import UsageError
-from chatstream.events import Effect, ToolCall
+from chatstream.events import Effect
 from chatstream.nearest import did_you_mean
 from chatstream.tools.schema import Signature
 from chatstream.tools.tool import Context, Origin, Tool
@@ -106,32 +106,6 @@ class FunctionTool(Tool):
         if self._signature.context is not None:
             given[self._signature.context] = context
         return finished(self._function(**given), context)
-
-
-class Handed(Tool):
-    """A tool whose calls somebody else runs: `execute` is given each, and returns the result.
-
-    Everything else is as the tool says that it stands for; its own `run` is never called.
-    """
-
-    def __init__(self, tool: Tool, execute: Callable[[ToolCall], object]) -> None:
-        super().__init__(tool.name, tool.definition.description, tool.definition.parameters)
-        self._tool = tool
-        self._execute = execute
-        self.effect, self.origin, self.confined = tool.effect, tool.origin, tool.confined
-
-    def check(self, arguments: dict[str, Any]) -> None:
-        """Raises `InvalidArguments`."""
-        self._tool.check(arguments)
-
-    def run(self, arguments: dict[str, Any], context: Context) -> object:
-        """What `execute` returns. Raises what it raises."""
-        text = msgspec.json.encode(arguments).decode()
-        return finished(self._execute(ToolCall(context.call_id, self.name, text)), context)
-
-    def close(self) -> None:
-        """Let go of what the tool has."""
-        self._tool.close()
 
 
 def finished(made: object, context: Context) -> object:

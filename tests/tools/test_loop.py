@@ -36,10 +36,15 @@ class Model:
         self._scripts = list(scripts)
         self.requests: list[ChatRequest] = []
         self.closed = 0
+        self._opened: list[Iterator[Arrival]] = []  # so that only the loop closes them
 
     def __call__(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         self.requests.append(request)
         script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
+        self._opened.append(self._answer(script))
+        return self._opened[-1]
+
+    def _answer(self, script: Sequence[ev.Event | Exception]) -> Iterator[Arrival]:
         try:
             yield Arrival([ev.Metadata(provider="p", model="m", base_url="http://p")])
             for event in script:
@@ -176,7 +181,7 @@ def endless(model_calls: int = 1) -> Model:
             ]
             script += [ev.Usage(input_tokens=10, output_tokens=5), CALLS]
             self._scripts = [script if request.may_call else [ev.Content("done"), STOP]]
-            yield from super().__call__(request, token)
+            return super().__call__(request, token)
 
     return Endless([])
 
