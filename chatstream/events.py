@@ -371,6 +371,9 @@ AnyEvent = (
     | Error
 )
 Terminal = Done | Error
+Fate = Approval | ToolStart | ToolProgress | ToolOutput | ToolComplete | ToolError
+"""What becomes of a call. The first one shows that the response which asked for it is whole."""
+
 TYPES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(AnyEvent))
 """The values of `type` that this version knows."""
 

@@ -33,6 +33,7 @@ from chatstream.events import (
     Terminal,
     ToolCall,
     ToolCallDelta,
+    ToolComplete,
     ToolOutput,
 )
 from chatstream.flow import Arrival, close
@@ -322,6 +323,8 @@ def _size(event: Event) -> int:
         return OVERHEAD_BYTES + _utf8(event.delta)
     if isinstance(event, Image):
         return OVERHEAD_BYTES + len(event.data or "")
+    if isinstance(event, ToolComplete):
+        return OVERHEAD_BYTES + _utf8(event.result)
     return OVERHEAD_BYTES + (_utf8(event.arguments) if isinstance(event, ToolCall) else 0)
 
 

@@ -48,7 +48,11 @@ LEGAL: list[Any] = [
     pytest.param([opening(), ev.Content("a"), again(), ev.Content("b"), done()], id="reset"),
     pytest.param([opening(), ev.Fallback("a", "b", "c"), error()], id="fallback"),
     pytest.param(
-        [opening(), ev.ToolCall("i", "n", "{}"), ev.ToolStart("i", "n"), ev.Content("a"), done()],
+        [
+            *(opening(), ev.ToolCall("i", "n", "{}"), ev.Approval("i", "n", "allow", "default")),
+            *(ev.ToolStart("i", "n"), ev.ToolComplete("i", "n", "r", 0.1), ev.Metadata()),
+            *(ev.Content("a"), done()),
+        ],
         id="tools",
     ),
 ]
@@ -69,6 +73,11 @@ ILLEGAL: list[Any] = [
     pytest.param([opening(), error(), ev.Content("a")], "'content' cannot", id="after-the-end"),
     pytest.param([opening(), done(), ev.Warn("c", "m")], "'warning' cannot", id="late-warning"),
     pytest.param([opening(), ev.ToolStart("i", "n"), done()], "'tool_start'", id="tool-uncalled"),
+    pytest.param(
+        [opening(), ev.ToolCall("i", "n", "{}"), ev.ToolStart("i", "n"), ev.Content("a"), done()],
+        "'content' cannot come when the run is 'running'",
+        id="no-response-after-tools",
+    ),
     pytest.param([opening(), Key(pressed="pause"), done()], "'Key' cannot come", id="key"),
     pytest.param([opening(), Finish(reason="stop"), done()], "'Finish' cannot", id="finish"),
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from chatstream.events import (
     Reasoning,
     ToolCall,
     ToolCallDelta,
+    ToolComplete,
     ToolOutput,
     Usage,
 )
@@ -45,6 +46,7 @@ SIZES: list[Any] = [
     pytest.param(ToolCallDelta("id", "name", "é"), 2, id="tool-call-delta"),
     pytest.param(ToolOutput("id", "name", "é"), 2, id="tool-output"),
     pytest.param(ToolCall("id", "name", '{"é":1}'), 8, id="tool-call"),
+    pytest.param(ToolComplete("id", "name", "é", 0.1), 2, id="tool-complete"),
     pytest.param(Image(data="AAAA"), 4, id="image"),
     pytest.param(Image(url="https://a.example/"), 0, id="image-elsewhere"),
     pytest.param(Usage(), 0, id="no-text"),

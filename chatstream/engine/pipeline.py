@@ -1,6 +1,6 @@
 """The one place that joins the rooms: settings and messages in, the events of a run out.
 
-    within( fallback( for each model: retry( unstreamed( watchdog( degrade( provider.open ))))))
+    within( loop( fallback( for each model: retry( … watchdog( degrade( provider.open ))))))
         |  thinking  |  seal  |  journal  |  buffer  |  coalesce
 
 Everything that can fail happens inside the pipeline, so every run, whatever becomes of it, has
@@ -37,7 +37,7 @@ from chatstream.engine.services import (
 )
 from chatstream.engine.settings import OnDrop, Settings
 from chatstream.errors import Cancelled, ConfigError, ModelNotFound
-from chatstream.events import Event, Metadata, Warn, new_run
+from chatstream.events import Content, Event, Metadata, Reasoning, Warn, new_run
 from chatstream.flow import Arrival, Open, Stage, pipe
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Service, find
@@ -75,7 +75,7 @@ def run(
     cancels nothing else. `tell` learns who is asked, where the settings name nobody. `follow` is
     called with the run's id before anything is asked; what it returns are warnings.
     """
-    settings, record = resolved.settings, question.record
+    settings, record, tooling = resolved.settings, question.record, question.tooling
     check_sendable(settings.options)
     models = candidates(settings)
     ahead = None if pool.has(models[0]) else begin_ahead(models[0])
@@ -108,6 +108,7 @@ def run(
         partial=earlier.content if earlier else "",
         stream_id=kept_as,
         load_image=_stored_image,
+        tools=tooling.definitions if tooling else (),
     )
     pressure: Pressure | None = None
     strategy = settings.buffer if question.on_screen or settings.buffer != "sliding" else "dynamic"
@@ -118,17 +119,18 @@ def run(
         pressure = Pressure()
     writer: Journal | None = None
     if settings.journal:
-        writer = _journal(_asked(resolved, models[0], question.messages, kept_as))
+        writer = _journal(_asked(resolved, models[0], question, kept_as))
     made: list[Run] = []
     stages: list[Stage] = [
         partial(thinking, begun=request.partial),
         seal(
             opening,
             token,
-            earlier=earlier,
+            earlier=[*(tooling.replayed if tooling else ()), *_said(earlier)],
             resume=lambda: f"chatstream resume {opening.run}" if writer and writer.ok else None,
             pressure=pressure,
             keeps_images=question.keeps_images,
+            calls_resume=tooling is not None,
             redact=redact,
             ended=lambda terminal: made[0].note_end(terminal),
         ),
@@ -145,13 +147,12 @@ def run(
     on_drop = settings.on_drop
     if not question.resettable and on_drop in {"restart", "fallback"}:
         on_drop = "stop"
-    after_text = question.resettable and on_drop != "stop"
     events = _answer(
         models,
         on_drop,
         request,
         token,
-        after_text=after_text,
+        question,
         thought=thought,
         tell=tell,
         ahead=ahead,
@@ -167,6 +168,14 @@ def run(
 
     made.append(Run(question, opening, token, pipe(warned, *stages), ended=ended))
     return made[0]
+
+
+def _said(earlier: Message | None) -> list[Event]:
+    """What an answer that broke off had said, as events."""
+    if earlier is None:
+        return []
+    thought = [Reasoning(earlier.reasoning)] if earlier.reasoning else []
+    return [*thought, Content(earlier.content)]
 
 
 def _warned(
@@ -204,25 +213,30 @@ def _answer(
     on_drop: OnDrop,
     request: ChatRequest,
     token: CancelToken,
+    question: Question,
     *,
-    after_text: bool,
     thought: bool,
     tell: Tell,
     ahead: Ahead | None,
     pool: Pool,
 ) -> Iterator[Arrival]:
-    """Every model that may be asked, in turn, until one has answered; the first over `ahead`."""
+    """The answer, its calls seen to; the first model is asked over `ahead`."""
     from chatstream.recovery.attempts import Attempts
     from chatstream.recovery.degrade import degrade, unstreamed
     from chatstream.recovery.fallback import fallback
     from chatstream.recovery.retry import Plan, retry
     from chatstream.recovery.watchdog import Limits, watchdog, within
 
-    attempts = Attempts(models[0].retries, models[0].retry_delay)
+    answerer = models[0]  # who has answered last is asked first for the next response
+    tooling = question.tooling
+    after_text = question.resettable and on_drop != "stop"
 
-    def asked(its: Settings, last: bool) -> Open:
+    def asked(its: Settings, last: bool, attempts: Attempts) -> Open:
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
-            first = ahead if its is models[0] else None
+            nonlocal answerer, ahead
+            answerer, first = its, None
+            if its is models[0]:
+                first, ahead = ahead, None
             provider = pool.take(its) or (yield from provider_of(its, token, tell, first))
             try:
                 if not provider_name(its):  # the journal tells whom it was before anything is asked
@@ -239,7 +253,14 @@ def _answer(
                     first_token=first_token(its, service),
                     between_tokens=its.idle_timeout or None,
                 )
-                plan = Plan(on_drop, method, in_words=bool(request.partial), first=last)
+                plan = Plan(
+                    on_drop,
+                    method,
+                    in_words=bool(request.partial),
+                    first=last,
+                    after_calls=tooling is not None,
+                    resettable=question.resettable,
+                )
                 source = watchdog(degrade(provider.open), limits)
                 if its.fallback_on_error:
                     source = unstreamed(source)
@@ -261,12 +282,17 @@ def _answer(
 
         return opened
 
-    names = labels(models)
-    source = fallback(
-        [(name, asked(its, its is models[-1])) for name, its in zip(names, models, strict=True)],
-        attempts,
-        after_text=after_text,
-    )
+    def response(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
+        """One response: every model that may be asked, in turn, until one has answered."""
+        attempts = Attempts(models[0].retries, models[0].retry_delay)
+        turn = models[models.index(answerer) :]
+        candidates = [
+            (name, asked(its, its is turn[-1], attempts))
+            for name, its in zip(labels(turn), turn, strict=True)
+        ]
+        return fallback(candidates, attempts, after_text=after_text)(request, token)
+
+    source = tooling.around(response) if tooling is not None else response
     yield from within(source, models[0].timeout or None)(request, token)
 
 
@@ -288,7 +314,7 @@ def _stored_image(name: str) -> bytes:
 
 
 def _asked(
-    resolved: Resolved, first: Settings, messages: tuple[Message, ...], stream_id: str | None
+    resolved: Resolved, first: Settings, question: Question, stream_id: str | None
 ) -> RequestRecord:
     """What the journal keeps of the settings: all that asks again, and no secret.
 
@@ -296,11 +322,11 @@ def _asked(
     """
     from chatstream.store.journal import RequestRecord
 
-    settings = resolved.settings
+    settings, tooling = resolved.settings, question.tooling
     provider = provider_name(first)
     place = address(find(provider), first) if provider else ""
     return RequestRecord(
-        messages=messages,
+        messages=question.messages,
         provider=provider,
         model=first.model,
         base_url=mask_address(place) or None,
@@ -311,6 +337,8 @@ def _asked(
         max_tokens=settings.max_tokens,
         options=without_secrets(settings.options),
         stream_id=stream_id,
+        tools=tooling.definitions if tooling else (),
+        tool_settings=tooling.kept if tooling else {},
     )
 
 

@@ -27,6 +27,7 @@ from chatstream.flow import Arrival, close, events_in
 from chatstream.messages import Message, ToolCall, ToolResult
 
 if TYPE_CHECKING:
+    from chatstream.engine.tooling import Tooling
     from chatstream.store.reading import Record
 
 
@@ -37,6 +38,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     the run whose answer they follow. `record` is the run whose answer is to be continued.
     `resettable`: what was shown can be taken back. `on_screen`: it is shown there, and nothing else
     reads it. `keeps_images`: those of the answer are saved. `keeps`: others may watch the run.
+    `tooling` runs the calls of the model; without it they are left to the reader.
     """
 
     messages: tuple[Message, ...]
@@ -47,6 +49,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     on_screen: bool = False
     keeps_images: bool = False
     keeps: bool = False
+    tooling: Tooling | None = None
 
     @property
     def conversation(self) -> tuple[Message, ...]:

@@ -5,7 +5,8 @@
    it and asks the server to continue, "stop" and "fallback" leave the failure to the caller.
    Only failures that may pass are retried; a policy that refuses the answer is not one of them.
 3. Text is never there twice. Where it could be (a server that cannot truly continue, calls of
-   tools that had begun) nothing is asked again, and the text stays as it is.
+   tools that had begun) nothing is asked again, and the text stays as it is. Calls that are to be
+   run here are an exception: none of them has run yet, so the whole response is asked for again.
 4. Each attempt has a token of its own, so that what ends an attempt does not end the run.
 5. A `retry` event announces the pause, which can be cancelled. Heartbeats come meanwhile, so that a
    countdown runs.
@@ -58,13 +59,16 @@ class Plan(msgspec.Struct, frozen=True):
 
     `method` is how this server truly continues an answer, None if it does not. `in_words`: where
     that fails, the model may be asked in words, because the user has asked for just that.
-    `first`: failures before the first token may be retried.
+    `first`: failures before the first token may be retried. `after_calls`: a response may be asked
+    for again though calls had begun in it. `resettable`: text that was shown can be taken back.
     """
 
     on_drop: OnDrop = "stop"
     method: ContinuationMethod | None = None
     in_words: bool = False
     first: bool = True
+    after_calls: bool = False
+    resettable: bool = True
 
 
 def retry(
@@ -271,9 +275,11 @@ class _Run:
                 raise failure
             return self._delay(cause, failure), asked
         text = self._text
-        if self._tools or self._plan.on_drop in {"stop", "fallback"}:
+        plan = self._plan
+        again = plan.after_calls and (plan.resettable or text.is_blank)
+        if plan.on_drop in {"stop", "fallback"} or (self._tools and not again):
             raise failure
-        if self._plan.on_drop == "restart" or (text.is_blank and self._thought):
+        if self._tools or plan.on_drop == "restart" or (text.is_blank and self._thought):
             delay = self._delay(cause, failure)
             self._forget()
             return delay, replace(request, partial="", method=None)

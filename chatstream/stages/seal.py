@@ -5,10 +5,12 @@
    or one `error`. Nothing comes after it; the source is closed before it is out.
 3. `seq` and `t` are given here. `t` is the time the event was received, if its maker noted it,
    and never goes back.
-4. A run that continues another begins with the text of that one, so that its own `content` deltas
+4. A run that continues another begins with the events of that one, so that its own `content` deltas
    are the whole answer. Figures are about what is new.
 5. A warning before the end reports an answer that nobody would see: a whole run without text,
    image or tool call, or images that nobody keeps.
+6. With tools a run has several responses, each over once the fate of one of its calls comes. What
+   starts over later starts over from there. The pace is that of the responses, without the tools.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, monotonic
@@ -26,6 +30,7 @@ from chatstream.events import (
     Done,
     Error,
     Event,
+    Fate,
     Image,
     Metadata,
     Reasoning,
@@ -38,7 +43,6 @@ from chatstream.events import (
     voids,
 )
 from chatstream.flow import Arrival, Finish, Stage, close
-from chatstream.messages import Message
 from chatstream.redact import redact_event
 from chatstream.transcript import UsageSum
 from chatstream.wording import bounded
@@ -59,22 +63,24 @@ def seal(
     opening: Metadata,
     token: CancelToken,
     *,
-    earlier: Message | None = None,
+    earlier: Sequence[Event] = (),
     resume: Callable[[], str | None] = lambda: None,
     pressure: Pressure | None = None,
     keeps_images: bool = False,
+    calls_resume: bool = False,
     redact: Redact = str,
     ended: Ended = lambda _: None,
     clock: Clock = monotonic,
 ) -> Stage:
     """The stage for one run. `redact` masks secrets in the words of errors and warnings.
 
-    `earlier` is the answer that this run continues, and `resume` the command that would continue
-    what this run leaves unfinished, if there is one. `keeps_images`: somebody saves or shows them.
-    `ended` is called with the terminal event before anyone sees it.
+    `earlier` are the events of the answer that this run continues, and `resume` the command that
+    would continue what this run leaves unfinished, if there is one; after calls of tools only if
+    `calls_resume`. `keeps_images`: somebody saves or shows them. `ended` is called with the
+    terminal event before anyone sees it.
     """
     return lambda events: _Seal(
-        opening, token, earlier, resume, pressure, keeps_images, redact, ended, clock
+        opening, token, earlier, resume, pressure, keeps_images, calls_resume, redact, ended, clock
     ).run(events)
 
 
@@ -83,35 +89,39 @@ class _Seal:
         self,
         opening: Metadata,
         token: CancelToken,
-        earlier: Message | None,
+        earlier: Sequence[Event],
         resume: Callable[[], str | None],
         pressure: Pressure | None,
         keeps_images: bool,
+        calls_resume: bool,
         redact: Redact,
         ended: Ended,
         clock: Clock,
     ) -> None:
         self._opening = opening
         self._token = token
-        self._earlier = earlier or Message("assistant")
+        self._earlier = earlier
         self._resume = resume
         self._pressure = pressure
         self._keeps_images = keeps_images
+        self._calls_resume = calls_resume
         self._redact = redact
         self._ended = ended
         self._clock = clock
         self._began = clock()
         self._seq = 0
         self._t = 0.0  # of the last event, in seconds since the run began
-        self._attempts = 1
+        self._attempts = 1  # of the response under way
         self._chunks = 0
         self._first: float | None = None
         self._last = 0.0
-        self._partial = bool(self._earlier.content)
+        self._partial = False
         self._tools = False
-        self._answered = bool(self._earlier.content.strip())  # there is something to see
-        self._thought = bool(self._earlier.reasoning)
+        self._answered = False  # there is something to see
+        self._thought = False
         self._images: list[tuple[str, bool]] = []  # what each is, and whether its data came
+        self._rounds = _Rounds()
+        self._begun_at: float | None = None  # the first token of the response under way
         self._joined = False  # the answer of several attempts, each with its own usage
         self._usage = UsageSum()
 
@@ -149,12 +159,17 @@ class _Seal:
 
     def _begun(self) -> list[Event]:
         """What a run begins with."""
-        events: list[Event] = [self._opening]
-        if self._earlier.reasoning:
-            events.append(Reasoning(self._earlier.reasoning))
-        if self._earlier.content:
-            events.append(Content(self._earlier.content))
-        return [self._numbered(event) for event in events]
+        for event in self._earlier:
+            if isinstance(event, Content):
+                self._partial = True
+                self._answered = self._answered or not event.delta.isspace()
+            elif isinstance(event, Reasoning):
+                self._thought = True
+            elif isinstance(event, ToolCall):
+                self._partial = self._tools = True
+            elif isinstance(event, Fate):
+                self._end_round()
+        return [self._numbered(event) for event in (self._opening, *self._earlier)]
 
     def _stamp(self, arrival: Arrival) -> None:
         """Every token comes along here: the events of one arrival share its time."""
@@ -189,6 +204,7 @@ class _Seal:
     def _begin(self, event: Event) -> None:
         """One of the first tokens: of all, of the answer itself, and of what can be seen of it."""
         self._first = self._t if self._first is None else self._first
+        self._begun_at = self._t if self._begun_at is None else self._begun_at
         if isinstance(event, Content):
             self._partial = True
             self._answered = self._answered or not event.delta.isspace()
@@ -198,7 +214,9 @@ class _Seal:
             self._partial = self._answered = True
 
     def _note(self, event: Event) -> None:
-        if voids(event):
+        if isinstance(event, Fate):
+            self._end_round()
+        elif voids(event):
             self._restart()
         if isinstance(event, ToolCallDelta | ToolCall):
             self._tools = True
@@ -223,10 +241,24 @@ class _Seal:
 
     def _restart(self) -> None:
         """What came before is dropped, as every transcript drops it."""
-        self._partial, self._tools, self._joined = False, False, False
+        settled = self._rounds.any
+        self._partial, self._tools, self._joined = settled, settled, False
         self._answered, self._thought = False, False
-        self._first = None
-        self._images.clear()
+        self._first = self._first if settled else None
+        self._begun_at = None
+        del self._images[self._rounds.images :]
+
+    def _end_round(self) -> None:
+        """The response before this is whole, and nothing voids it any more."""
+        rounds = self._rounds
+        rounds.any, rounds.images = True, len(self._images)
+        rounds.attempts += self._attempts - 1
+        self._attempts = 1
+        if self._begun_at is not None:
+            rounds.seconds += self._last - self._begun_at
+            rounds.responses += 1
+        self._begun_at = None
+        self._answered = self._thought = False
 
     def _unseen(self, terminal: Done | Error) -> Iterator[Warn]:
         """What the user should know of an answer that is not to be seen."""
@@ -253,19 +285,22 @@ class _Seal:
             raw_finish_reason=finish.raw,
             usage=counts,
             stats=self._stats(finish),
-            attempts=self._attempts,
+            attempts=self._rounds.attempts + self._attempts,
         )
 
     def _stats(self, finish: Finish | None) -> Stats:
         usage = self._usage.total
         tokens = usage.output_tokens if usage and not self._joined else None
-        server = finish.server if finish else None
-        seconds = self._last - self._first if self._first is not None else 0.0
+        server = finish.server if finish and not self._rounds.any else None
+        seconds, responses = self._rounds.seconds, self._rounds.responses
+        if self._begun_at is not None:
+            seconds += self._last - self._begun_at
+            responses += 1
         rate = None
         if server is not None and server.generation and tokens:
             rate = tokens / server.generation
-        elif seconds > 0 and (number := tokens or self._chunks) > 1:
-            rate = (number - 1) / seconds  # the first token opens the interval
+        elif seconds > 0 and (number := tokens or self._chunks) > responses:
+            rate = (number - responses) / seconds  # the first token opens the interval
         pressure = self._pressure
         return Stats(
             duration=round(self._clock() - self._began, 6),
@@ -278,6 +313,10 @@ class _Seal:
             peak_bytes=pressure.peak_bytes if pressure else 0,
         )
 
+    @property
+    def _may_resume(self) -> bool:
+        return self._calls_resume or not self._tools
+
     def _error(self, error: ChatstreamError) -> Error:
         return Error(
             error.code,
@@ -286,10 +325,20 @@ class _Seal:
             partial=self._partial,
             status=error.status,
             hint=self._redact(error.hint) if error.hint else None,
-            resume=self._resume() if self._partial and not self._tools else None,
+            resume=self._resume() if self._partial and self._may_resume else None,
             request_id=error.request_id,
             stats=self._stats(None),
         )
+
+
+class _Rounds(msgspec.Struct):
+    """The responses whose calls were seen to."""
+
+    any: bool = False
+    attempts: int = 0  # beyond the first of each
+    responses: int = 0
+    seconds: float = 0.0  # in which they were written
+    images: int = 0  # that came with them
 
 
 def _not_shown(images: Sequence[tuple[str, bool]]) -> str:

@@ -16,7 +16,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from chatstream.events import Content, Event, Reasoning, voids
+from chatstream.events import (
+    Content,
+    Event,
+    Fate,
+    Reasoning,
+    voids,
+)
 from chatstream.fences import Fences, may_begin
 from chatstream.flow import Arrival, Finish, only_content
 
@@ -63,6 +69,9 @@ def thinking(arrivals: Iterator[Arrival], begun: str = "") -> Iterator[Arrival]:
                     if type(event) is Finish:
                         events += _events(splitter.finish())
                     elif voids(event):
+                        splitter = ThinkingSplitter()
+                    elif isinstance(event, Fate):  # the response is over; another may follow
+                        events += _events(splitter.finish())
                         splitter = ThinkingSplitter()
                     events.append(event)
                 arrival.events = events

@@ -7,7 +7,8 @@
    that ends anywhere is a whole journal up to there.
 3. The writer holds a lock on the file for as long as it lives. The kernel lets go of it, whatever
    ends the process, so a reader can tell a run that goes on from one that was killed.
-4. Written is handed to the kernel: `kill -9` loses nothing, a power cut may lose seconds.
+4. Written is handed to the kernel: `kill -9` loses nothing, a power cut may lose seconds. Before a
+   tool starts that may change something, it is on the disk.
 5. Files are named by their run, and names sort by time. Files 0600, their folder 0700.
 """
 
@@ -26,9 +27,9 @@ from typing import Any
 import msgspec
 
 from chatstream.errors import JournalError
-from chatstream.events import Event, Metadata, encode_lines
+from chatstream.events import Event, Metadata, ToolStart, encode_lines
 from chatstream.files import PRIVATE_FILE, make_private
-from chatstream.messages import Message, encode
+from chatstream.messages import Message, ToolDefinition, encode
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ _ELSEWHERE = "set XDG_STATE_HOME, or use --no-journal"
 LONGEST = 64 * 1024 * 1024
 """Bytes of a line. The longest is the first, which holds the question with all its files."""
 
+_SYNC = getattr(os, "fdatasync", os.fsync)  # macOS has no `fdatasync`
 _REST = 1024 * 1024  # bytes for the rest of the first line
 
 
@@ -50,6 +52,9 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     demo), or it was looked for, or the journal is of an earlier version; who answered stands in
     `metadata`. `named`: the address was given with the question, and not by settings that may
     have changed since.
+
+    `tools` are those that the model was told of, frozen for the run and whatever continues it, and
+    `tool_settings` says where their code is.
     """
 
     messages: tuple[Message, ...]
@@ -62,6 +67,8 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     max_tokens: int | None = None
     options: dict[str, Any] = {}
     stream_id: str | None = msgspec.field(default=None, name="conversation")
+    tools: tuple[ToolDefinition, ...] = ()
+    tool_settings: dict[str, Any] = {}
 
 
 class Head(Metadata, tag="metadata"):
@@ -113,6 +120,8 @@ class Journal:
             assert self._file is not None, "opened above"
             while data:
                 data = data[os.write(self._file, data) :]
+            if type(last := events[-1]) is ToolStart and last.effect != "read":
+                _SYNC(self._file)
         except UnicodeEncodeError as error:
             raise JournalError(
                 "the text contains an unpaired surrogate (invalid Unicode)"

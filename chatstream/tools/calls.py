@@ -9,9 +9,6 @@ import msgspec
 
 from chatstream import events as ev
 
-Fate = ev.Approval | ev.ToolStart | ev.ToolProgress | ev.ToolOutput | ev.ToolComplete | ev.ToolError
-"""The events that say what becomes of a call."""
-
 
 class Pending(msgspec.Struct, frozen=True):
     """A call of the model that needs a result.
@@ -22,7 +19,7 @@ class Pending(msgspec.Struct, frozen=True):
 
     call: ev.ToolCall
     refused: str | None = None
-    earlier: Sequence[Fate] = ()
+    earlier: Sequence[ev.Fate] = ()
 
     @property
     def started(self) -> ev.ToolStart | None:

@@ -399,6 +399,29 @@ def test_nothing_is_asked_again_once_calls_of_tools_had_begun(
     assert source.closed == 1
 
 
+@pytest.mark.parametrize("on_drop", ["continue", "restart"])
+@pytest.mark.parametrize("text", ["", "I will look."])
+def test_a_response_whose_calls_have_not_run_is_asked_for_again(on_drop: OnDrop, text: str) -> None:
+    source = Source([*words(text), ToolCallDelta("i", "n", "{"), cut()], [*words("42"), FINISH])
+    ended = Ended(source.open, Plan(on_drop, "prefill", after_calls=True))
+    assert (ended.text, ended.actions, ended.failure) == ("42", [("reset", 0)], None)
+
+
+@pytest.mark.parametrize("plan", [Plan("stop", after_calls=True), Plan("fallback")])
+def test_it_is_not_where_the_user_wants_no_second_attempt(plan: Plan) -> None:
+    failure = cut()
+    ended = Ended(Source([ToolCall("i", "n", "{}"), failure]).open, plan)
+    assert (ended.failure, ended.actions) == (failure, [])
+
+
+def test_it_is_not_where_text_was_shown_that_cannot_be_taken_back() -> None:
+    failure, call = cut(), ToolCall("i", "n", "{}")
+    plan = Plan("continue", "prefill", after_calls=True, resettable=False)
+    assert Ended(Source([*words("a"), call, failure]).open, plan).failure is failure
+    ended = Ended(Source([call, failure], [*words("42"), FINISH]).open, plan)
+    assert (ended.text, ended.failure) == ("42", None)
+
+
 def test_white_space_is_asked_anew_and_not_there_twice() -> None:
     source = Source([Content(" \n"), cut()], [*words(" \nHello"), FINISH])
     ended = Ended(source.open, CONTINUE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,13 +33,14 @@ from chatstream.events import (
     ServerTimes,
     ToolCall,
     ToolCallDelta,
+    ToolComplete,
+    ToolStart,
     Usage,
     Warn,
     new_run,
 )
 from chatstream.flow import Arrival, Finish, close, events_in
 from chatstream.grammar import check
-from chatstream.messages import Message
 from chatstream.stages.seal import seal
 from tests.support.arrivals import each
 
@@ -69,9 +70,10 @@ def run(
     *steps: Step,
     token: CancelToken | None = None,
     clock: Clock | None = None,
-    earlier: Message | None = None,
+    earlier: Sequence[Event] = (),
     resume: str | None = None,
     keeps_images: bool = False,
+    calls_resume: bool = False,
 ) -> list[Event]:
     stage = seal(
         new_run(),
@@ -79,6 +81,7 @@ def run(
         earlier=earlier,
         resume=lambda: resume,
         keeps_images=keeps_images,
+        calls_resume=calls_resume,
         redact=lambda text: text.replace("sk-key", "***"),
         clock=clock or Clock(),
     )
@@ -380,7 +383,7 @@ def test_the_answer_itself_is_never_masked() -> None:
 # ---- a run that goes on with another
 
 
-EARLIER = Message.plain("assistant", "Hello", "hm", complete=False)
+EARLIER = (Reasoning("hm"), Content("Hello"))
 
 
 def test_the_earlier_text_comes_first_so_that_the_deltas_are_the_whole_answer() -> None:
@@ -403,9 +406,8 @@ def test_it_comes_before_anything_is_asked() -> None:
 
 
 def test_nothing_earlier_is_nothing() -> None:
-    for earlier in (None, Message("assistant", "")):
-        events = run(Content("a"), finish(), earlier=earlier)
-        assert [type(event) for event in events] == [Metadata, Content, Done]
+    events = run(Content("a"), finish())
+    assert [type(event) for event in events] == [Metadata, Content, Done]
 
 
 def test_the_figures_are_those_of_the_new_text() -> None:
@@ -593,3 +595,54 @@ def test_an_image_is_a_part_of_the_answer_that_came() -> None:
     last = run(png(), Truncated("m"))[-2:]
     assert isinstance(last[1], Error)
     assert last[1].partial
+
+
+def a_round(call_id: str = "a", t: float = -1.0) -> list[Event]:
+    """A call and its fate."""
+    return [
+        ToolCall(call_id, "add", "{}", t=t),
+        ToolStart(call_id, "add", t=t),
+        ToolComplete(call_id, "add", "1", 0.5, t=t),
+    ]
+
+
+def test_after_a_round_a_failure_can_be_resumed_where_the_loop_can() -> None:
+    steps: list[Step] = [*a_round(), Metadata(), Truncated("m")]
+    for calls_resume, command in ((True, "go on"), (False, None)):
+        last = run(*steps, resume="go on", calls_resume=calls_resume)[-1]
+        assert isinstance(last, Error)
+        assert (last.partial, last.resume) == (True, command)
+
+
+def test_a_restart_of_a_later_response_leaves_the_rounds() -> None:
+    steps: list[Step] = [*a_round(), Metadata(), Content("x"), again(2), Truncated("m")]
+    last = run(*steps, resume="go on", calls_resume=True)[-1]
+    assert isinstance(last, Error)
+    assert (last.partial, last.resume) == (True, "go on")
+
+
+def test_the_attempts_of_all_responses_are_counted() -> None:
+    first = [again(2), Metadata(attempt=2), *a_round()]
+    second = [Metadata(attempt=1), again(2), Metadata(attempt=2), Content("x"), finish()]
+    assert done(*first, *second).attempts == 3
+
+
+def test_the_pace_leaves_out_the_time_of_the_tools() -> None:
+    first = [Content("a", t=101.0), Content("b", t=102.0), *a_round(t=102.0)]
+    second = [Metadata(t=150.0), Content("c", t=151.0), Content("d", t=152.0), finish()]
+    last = done(*first, *second)
+    assert (last.stats.ttft, last.stats.tokens_per_second) == (1.0, 1.0)
+
+
+def test_calls_with_an_answer_that_never_came_are_no_answer() -> None:
+    events = run(*a_round(), Metadata(), finish())
+    assert [it.code for it in events if isinstance(it, Warn)] == ["no_answer"]
+
+
+def test_the_rounds_of_an_earlier_run_come_first_and_can_be_resumed_again() -> None:
+    earlier = [Metadata(provider="p"), *a_round()]
+    events = run(Truncated("m"), earlier=earlier, resume="go on", calls_resume=True)
+    assert [type(it) for it in events[1:4]] == [Metadata, ToolCall, ToolStart]
+    last = events[-1]
+    assert isinstance(last, Error)
+    assert (last.partial, last.resume, last.stats and last.stats.chunks) == (True, "go on", 0)

@@ -14,7 +14,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chatstream.errors import Truncated
-from chatstream.events import Content, Event, Metadata, Reasoning, Retry, ToolCallDelta, Usage
+from chatstream.events import (
+    Approval,
+    Content,
+    Event,
+    Metadata,
+    Reasoning,
+    Retry,
+    ToolCallDelta,
+    ToolStart,
+    Usage,
+)
 from chatstream.flow import Arrival, Finish, events_in
 from chatstream.stages.thinking import thinking
 from tests.support.arrivals import each
@@ -324,3 +334,17 @@ def test_text_that_was_there_before_is_known_and_not_passed_on(
     for pieces in ([text], list(text)):
         arrivals = thinking(each(*map(Content, pieces), FINISH), begun=begun)
         assert joined(events_in(arrivals)) == apart
+
+
+def test_each_response_of_a_run_may_begin_with_reasoning() -> None:
+    events = stage(
+        Content("<think>a</think>b <"),
+        Approval("i", "n", "allow", "default"),
+        ToolStart("i", "n"),
+        Metadata(),
+        Content("<think>c</think>d"),
+        FINISH,
+    )
+    assert joined(events) == ("b <d", "ac")
+    kinds = [type(it) for it in events]
+    assert kinds.index(Approval) > kinds.index(Content)  # what was held came before

@@ -20,9 +20,11 @@ from chatstream.errors import JournalError
 from chatstream.events import (
     Content,
     Done,
+    Effect,
     Event,
     Metadata,
     Stats,
+    ToolStart,
     Warn,
     decode,
     encode_lines,
@@ -156,6 +158,24 @@ def test_a_question_that_no_reader_would_take_is_not_kept(
     with pytest.raises(JournalError, match="too large"):
         Journal(tmp_path / "runs", RequestRecord((Message("user", "\n" * 600),))).write(a_run()[0])
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("effect", "synced"), [("read", 0), ("write", 1), (None, 1)])
+def test_the_start_of_a_tool_that_may_change_something_is_on_the_disk_before_it_runs(
+    effect: Effect | None, synced: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[bytes] = []
+
+    def sync(file: int) -> None:
+        calls.append(Path(f"/proc/self/fd/{file}").read_bytes())
+
+    monkeypatch.setattr(journal, "_SYNC", sync)
+    writer = Journal(tmp_path, ASKED)
+    writer.write([opening()])
+    writer.write([ToolStart("i", "n", effect=effect, seq=1, t=0.1)])
+    writer.close()
+    assert len(calls) == synced
+    assert all(b"tool_start" in it for it in calls)
 
 
 def test_closing_twice_is_closing_once(tmp_path: Path) -> None:
