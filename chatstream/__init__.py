@@ -22,6 +22,9 @@
     with chatstream.history() as history:
         history.search("sky")
 
+    for event in chatstream.progress(work, [("fetch", 1), ("index", 3)]):   # how far `work` is
+        print(event.stage, event.percentage, event.eta)
+
 Nothing is imported until it is used.
 """
 
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from chatstream.cancel import CancelToken
     from chatstream.engine.client import Client
     from chatstream.engine.replay import replay
+    from chatstream.engine.working import progress
     from chatstream.errors import ChatstreamError
     from chatstream.messages import Message
     from chatstream.store.history import history
@@ -53,6 +57,7 @@ __all__ = [
     "history",
     "messages",
     "pieces",
+    "progress",
     "replay",
     "resume",
     "stream",
@@ -66,6 +71,7 @@ _HOMES = {
     "ask": "chatstream.api",
     "history": "chatstream.store.history",
     "pieces": "chatstream.api",
+    "progress": "chatstream.engine.working",
     "replay": "chatstream.engine.replay",
     "resume": "chatstream.api",
     "stream": "chatstream.api",

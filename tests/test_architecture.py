@@ -15,7 +15,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "collector", "flow", "timing"),
     *("addresses", "escape", "fences", "inbox", "nearest", "redact", "text", "wording"),
-    *("control", "merge", "readahead"),
+    *("control", "merge", "progressing", "readahead"),
 }
 PURE = {"wire", "transcript"}
 MAKERS = {"providers", "recovery", "stages", "sinks", "store", "tools"}

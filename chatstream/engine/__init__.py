@@ -15,4 +15,5 @@ place          where in a conversation a question stands; `conversation` asks on
 resume         an answer that broke off, continued
 replay         recordings played back
 measuring      the sources of a benchmark
+working        any callable, and how far it is
 """

@@ -66,12 +66,14 @@ class Context:
         output: Callable[[str], None],
         advance: Callable[[float, float | None, str | None], None],
         plan: Callable[[Iterable[tuple[str, float]]], None],
+        next_stage: Callable[[], None],
     ) -> None:
         self.call_id = call_id
         self.token = token
         self._output = output
         self._advance = advance
         self._plan = plan
+        self._next_stage = next_stage
 
     def output(self, text: str) -> None:
         """Show text, and give it to the model. Waits while much of it has not been taken.
@@ -90,6 +92,10 @@ class Context:
         The first one begins. `progress` with its total, or `next_stage`, ends a stage.
         """
         self._plan(weighted)
+
+    def next_stage(self) -> None:
+        """Say that the current stage has ended, and the next one begins."""
+        self._next_stage()
 
     @property
     def stopped(self) -> bool:
