@@ -14,7 +14,7 @@ import ctypes
 import json
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,15 @@ class Execution:
         self._printed = Pipe(self._token, bells)
         self._returned = Pipe(self._token, bells)  # what is given to the model and not shown
         self._output = Output(folder, tool.name)
-        self._context = Context(call.id, self._token, self._printed.put, self._advance, self._plan)
-        self._told = _Told(call, clock)
+        self._told = _Told(call, bells, clock)
+        self._context = Context(
+            call.id,
+            self._token,
+            self._printed.put,
+            self._told.report,
+            self._told.plan,
+            self._told.next_stage,
+        )
         self._thread = threading.Thread(target=self._main, name=f"tool {call.id}", daemon=True)
         self._began = clock()
         self._stopped_at = 0.0
@@ -102,7 +109,7 @@ class Execution:
         over = self._over  # first: what comes after it is not lost
         now = self._clock()
         events = self._new_output(now, over)
-        if told := self._told.take(now, last=over):
+        if not self.stopping and (told := self._told.take(now, last=over)):
             events.append(told)
         if over:
             if self._thread.ident is not None:
@@ -139,10 +146,9 @@ class Execution:
             words = why.words
             return self._error(words, why.code, "stopped", f"[{words}; what it did stays done]")
         if (error := self._failure) is not None:
-            words = _words(error)
+            words = words_of(error)
             log.debug("the tool %s raised", self.tool.name, exc_info=error)
-            code = error.code if isinstance(error, ToolFailure) else "raised"
-            return self._error(words, code, "failed", words)
+            return self._error(words, code_of(error), "failed", words)
         self._finish()
         return ev.ToolComplete(
             self.call.id,
@@ -232,22 +238,13 @@ class Execution:
                 code="result",
             ) from error
 
-    # Any thread of the tool.
-
-    def _advance(self, done: float, total: float | None, message: str | None) -> None:
-        self._told.report(done, total, message)
-        self._bells.news.ring()
-
-    def _plan(self, weighted: Iterable[tuple[str, float]]) -> None:
-        self._told.plan(weighted)
-        self._bells.news.ring()
-
 
 class _Told:
     """How far a call is, from any thread of its tool to the one that tells it."""
 
-    def __init__(self, call: ev.ToolCall, clock: Clock) -> None:
+    def __init__(self, call: ev.ToolCall, bells: Bells, clock: Clock) -> None:
         self._call = call
+        self._bells = bells
         self._lock = threading.Lock()  # held for a calculation at most
         self._meter = Meter(clock=clock)
         self._is_new = False
@@ -255,14 +252,19 @@ class _Told:
 
     def plan(self, weighted: Iterable[tuple[str, float]]) -> None:
         stages = [(str(name), weight) for name, weight in weighted]
-        with self._lock:
-            self._meter.plan(stages)
-            self._is_new = True
+        self._change(lambda meter: meter.plan(stages))
 
     def report(self, done: float, total: float | None, message: str | None) -> None:
+        self._change(lambda meter: meter.report(done, total, message))
+
+    def next_stage(self) -> None:
+        self._change(Meter.next_stage)
+
+    def _change(self, change: Callable[[Meter], None]) -> None:
         with self._lock:
-            self._meter.report(done, total, message)
+            change(self._meter)
             self._is_new = True
+        self._bells.news.ring()
 
     def take(self, now: float, *, last: bool) -> ev.ToolProgress | None:
         """What is new, several times a second at most; and the last state."""
@@ -288,8 +290,13 @@ def _nothing() -> None:
     """Where a pending exception is raised at the latest."""
 
 
-def _words(error: BaseException) -> str:
-    """What was raised, in one line."""
+def code_of(error: BaseException) -> str:
+    """The code of the `tool_error` about what a tool has raised."""
+    return error.code if isinstance(error, ToolFailure) else "raised"
+
+
+def words_of(error: BaseException) -> str:
+    """What a tool has raised, in one line."""
     try:
         text = " ".join(clean(str(error)).split())
     except Exception:  # its own `__str__` may fail

@@ -51,6 +51,7 @@ class Output:
         self._head = bytearray()  # the first MODEL_BYTES
         self._tail = bytearray()  # at least the last TAIL_BYTES
         self._size = self._lines = 0
+        self._has_returned = False
         self._file = _File(folder, name)
         self._shown = _Shown()
 
@@ -63,23 +64,19 @@ class Output:
         return self._shown.sample(now, last=last)
 
     def returned(self, text: str) -> None:
-        """Take what the tool has returned. It begins a line of its own."""
-        self._keep(text)
-
-    def end_line(self) -> None:
-        """End the line that is being written, if one is."""
-        if self._size and not self._tail.endswith(b"\n"):
+        """Take what the tool has returned, be it in pieces. It begins a line of its own."""
+        if not self._has_returned and self._size and not self._tail.endswith(b"\n"):
             self._keep("\n")
+        self._has_returned = True
+        self._keep(text)
 
     def result(self, mark: str | None = None) -> str:
         """The text for the model. `mark` is a line behind it, about how the call ended."""
         self._file.close()
-        text = self._cut()
-        if mark is None:
-            return text if text.strip() else NOTHING
+        text = self.text
         if not text.strip():
-            return mark
-        return f"{text}{'' if text.endswith(chr(10)) else chr(10)}{mark}"
+            return mark or NOTHING
+        return text if mark is None else f"{_ended(text)}{mark}"
 
     def close(self) -> None:
         """Let go of the file. Idempotent."""
@@ -101,7 +98,9 @@ class Output:
             del self._tail[:-TAIL_BYTES]
         return data
 
-    def _cut(self) -> str:
+    @property
+    def text(self) -> str:
+        """The text, cut where it is long."""
         if self._size <= MODEL_BYTES:
             return self._head.decode()
         head, tail = _whole_lines_of_head(self._head[:HEAD_BYTES]), self._tail[-TAIL_BYTES:]
@@ -112,7 +111,12 @@ class Output:
         mark = f"[… {what} left out{self._file.where()}]"
         # A character that was cut in two is left out.
         before, after = head.decode("utf-8", "ignore"), tail.decode("utf-8", "ignore")
-        return f"{before}{'' if before.endswith(chr(10)) else chr(10)}{mark}\n{after}"
+        return f"{_ended(before)}{mark}\n{after}"
+
+
+def _ended(text: str) -> str:
+    """The text with its last line ended."""
+    return text if text.endswith("\n") else f"{text}\n"
 
 
 def _whole_lines_of_head(head: bytearray) -> bytearray:
