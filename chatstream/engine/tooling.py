@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -150,14 +149,19 @@ def tooling_of(resolved: Resolved, given: Given, record: Record | None = None) -
         )
         if record is not None:
             _check_code(record.run, frozen, toolset.names)
+        tooling = Tooling(
+            definitions=frozen or toolset.definitions,
+            runner=runner,
+            limits=limits,
+            kept=_kept(settings, roots),
+            opening=opening,
+        )
+        if record is not None:
+            from chatstream.engine.resume import carry_on
+
+            tooling = carry_on(tooling, record)
         open_tools.pop_all()
-    return Tooling(
-        definitions=frozen or toolset.definitions,
-        runner=runner,
-        limits=limits,
-        kept=_kept(settings, roots),
-        opening=opening,
-    )
+    return tooling
 
 
 def _tools(
@@ -219,7 +223,7 @@ def _policy(resolved: Resolved, given: Given, names: Sequence[str]) -> Policy:
 
 def _recorded(run: str, limits: Limits) -> Tooling:
     """The tools of an earlier run, whose results are those that it has recorded."""
-    from chatstream.store.reading import SLICE, events_of, find, read
+    from chatstream.store.reading import events_at, find, read
     from chatstream.tools.recorded import Recorded
 
     path = find(runs_folder(), run)
@@ -228,8 +232,7 @@ def _recorded(run: str, limits: Limits) -> Tooling:
         raise JournalError(f"the journal of run {record.run} is {record.damage}")
     if record.asked is None or not record.asked.tools:
         raise UsageError(f"run {record.run} has no tools whose results could be taken")
-    with path.open("rb") as file:
-        runner = Recorded(record.run, events_of(iter(partial(file.read, SLICE), b"")))
+    runner = Recorded(record.run, events_at(path))
     return Tooling(definitions=record.asked.tools, runner=runner, limits=limits)
 
 
