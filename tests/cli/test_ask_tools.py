@@ -94,7 +94,7 @@ RUN = [("approval", "work", "allow"), ("tool_start", "work", ""), ("tool_complet
         (["--deny", "work", "--allow", "*"], DENIED),
         (["--allow", "*", "--ask", "work"], DENIED),
     ],
-    ids=" ".join,
+    ids=lambda it: " ".join(it) if isinstance(it[0] if it else "", str) else "",
 )
 def test_what_changes_something_runs_only_if_it_is_allowed(
     rules: list[str], wanted: list[Any], here: Path

@@ -116,7 +116,7 @@ def test_a_tool_that_there_is_not_is_a_usage_error() -> None:
 @pytest.mark.parametrize("name", ["allow", "ask", "deny"])
 def test_an_option_must_not_name_a_tool_that_the_run_does_not_have(name: str) -> None:
     with pytest.raises(UsageError, match=f"--{name} names 'grpe'") as caught:
-        made(tools=["grep"], **{name: ["grpe"]})
+        made(None, **{"tools": ["grep"], name: ["grpe"]})
     assert caught.value.hint == "did you mean 'grep'?"
 
 
