@@ -57,7 +57,7 @@ class Odd(msgspec.Struct):
             raise KeyError("it is even")
 
 
-def everything(
+def everything(  # type: ignore[no-untyped-def]
     path: Path,
     point: Point,
     line: Line,
@@ -68,8 +68,8 @@ def everything(
     colour: Colour = Colour.RED,
     options: Options | None = None,
     when: datetime.date | None = None,
-    limit: int = None,  # type: ignore[assignment]  # as many people write it
-    anything=5,  # type: ignore[no-untyped-def]
+    limit: int = None,  # type: ignore[assignment]  # noqa: RUF013 - as many people write it
+    anything=5,
 ) -> None:
     """Do it.
 
@@ -170,10 +170,7 @@ def two(path: str, lines: int = 3) -> None: ...
         ({"path": 1}, "Expected `str`, got `int` - at `$.path`"),
         ({}, "Object missing required field `path`"),
         ({"pth": "a"}, "unknown argument 'pth'; did you mean 'path'?"),
-        (
-            {"path": "a", "x": 1, "y": 2},
-            "unknown arguments 'x', 'y'; the parameters are: path, lines",
-        ),
+        ({"x": 1, "y": 2}, "unknown arguments 'x', 'y'; the parameters are: path, lines"),
     ],
 )
 def test_what_does_not_fit_is_said_with_its_place(arguments: dict[str, Any], words: str) -> None:
@@ -285,7 +282,7 @@ def two_lists(value: list[int] | set[int]) -> None: ...
 @pytest.mark.parametrize(
     ("function", "why"),
     [
-        (any_number, r"\*values: 'int' takes any arguments|\*values: int takes any arguments"),
+        (any_number, r"\*values: int takes any arguments"),
         (any_names, r"\*\*values: int takes any arguments"),
         (by_place, "'value' is positional-only"),
         (unknown_hint, "cannot be evaluated: name 'OnlyForTypeCheckers' is not defined"),
