@@ -4,8 +4,8 @@
    are written to.
 2. What comes in another way (from a thread that the function has started, from a program, from C)
    belongs to the only call that runs. If none or several run, nobody can know: it goes to the log.
-3. What was written comes before the end of the call. What a program has written that has ended comes
-   before what is printed after that.
+3. What was written comes before the end of the call, and what a program has written before what is
+   printed after the end of that program.
 """
 
 from __future__ import annotations

@@ -141,6 +141,8 @@ class _Running:
         self.voice = voice
         self.token = token
         self.thread: threading.Thread
+        self.lock = threading.Lock()
+        self.beyond = False  # nothing may be raised in the thread any more
 
 
 class _Worker:
@@ -174,10 +176,11 @@ class _Worker:
         import ctypes
 
         for running in list(self._running.values()):
-            if running.token.cancelled and (ident := running.thread.ident) is not None:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(ident), ctypes.py_object(KeyboardInterrupt)
-                )
+            with running.lock:
+                if running.token.cancelled and not running.beyond and running.thread.ident:
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(running.thread.ident), ctypes.py_object(KeyboardInterrupt)
+                    )
 
     def end(self) -> None:
         """No more orders: stop all calls, and do not wait long for them."""
@@ -211,21 +214,35 @@ class _Worker:
         running.thread.start()
 
     def _run(self, order: Call, running: _Running) -> None:
+        """The thread of a call.
+
+        Claim: its end is always said. `KeyboardInterrupt` is sent under the lock and not after
+        `beyond`, which is set under the same lock. What was sent before that is raised at the
+        latest when the next Python function is entered, which is `_nothing`, in the same statement.
+        """
+        ended = Ended(order.number, error="KeyboardInterrupt")
+        with suppress(KeyboardInterrupt):
+            ended = self._made(order, running)
+            with running.lock:
+                running.beyond = True
+            _nothing()
+        self._capture.drain()
+        self._voices.end(running.voice)
+        running.voice.end(ended)
+        del self._running[order.number]
+
+    def _made(self, order: Call, running: _Running) -> Ended:
+        """What comes of a call."""
         voice = running.voice
         try:
             self._voices.begin(voice)
-            context = self._context(order, running)
-            value = self._tools[order.name].run(order.arguments, context)
-            ended = self._ended(value, voice)
+            value = self._tools[order.name].run(order.arguments, self._context(order, running))
+            return self._ended(value, voice)
         except ToolFailure as error:
-            ended = Ended(order.number, error=error.message, code=error.code)
-        except BaseException as error:  # a function may raise anything; none of it ends the others
+            return Ended(order.number, error=error.message, code=error.code)
+        except BaseException as error:  # whatever it is, it ends this call and nothing else
             words = encodable(f"{type(error).__name__}: {error}".removesuffix(": "))
-            ended = Ended(order.number, error=words)
-        self._capture.drain()
-        self._voices.end(voice)
-        voice.end(ended)
-        del self._running[order.number]
+            return Ended(order.number, error=words)
 
     def _context(self, order: Call, running: _Running) -> Context:
         voice = running.voice
@@ -251,6 +268,10 @@ class _Worker:
                 value = encodable(value)
         raw: Any = msgspec.Raw(msgspec.json.encode(value))  # here: a failure is the call's own
         return Ended(voice.number, raw, exit_status)
+
+
+def _nothing() -> None:
+    """Where a pending exception is raised."""
 
 
 def _end_group() -> None:
