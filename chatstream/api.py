@@ -43,6 +43,22 @@ def stream(
         A `CancelToken` that can cancel the answer.
     streaming
         False asks the server for the whole answer at once. The setting `stream` is the default.
+    tools
+        What the model may call; it is asked again with the results until it has answered. A list of
+        functions with annotated parameters, functions and methods that `chatstream.tool` decorates,
+        objects with such methods, and names of built-in tools ("read_file", …). With `execute` also
+        definitions: a dict with "name", "description" and "parameters", which is a JSON Schema.
+    approve
+        A function that is given a call (`chatstream.events.ToolCall`: id, name, and arguments as
+        JSON text) and returns whether it may run. It is asked about your own functions and about
+        all that would be asked on the command line. Without it your own functions run, and what
+        would have to be asked is denied.
+    execute
+        A function that is given every call, and returns its result: a str, or anything that is
+        JSON. What it raises is the failure of that call. No tool of `tools` runs then.
+
+    What becomes of a call are events as well: `Approval`, `ToolStart`, `ToolProgress`,
+    `ToolOutput`, and at its end `ToolComplete` or `ToolError`.
 
     Options that are not given come from the environment (CHATSTREAM_MODEL, …) and from the
     configuration file:
@@ -73,6 +89,16 @@ def stream(
     headers={…}            Also send these headers. They replace chatstream's own of the same names.
     options={…}            Send these extra options, by the server's names for them; the values are
                            JSON.
+    tools_file             Let the model use the functions of this Python file.
+    allow=[…]              Run these tools without asking: names, or patterns such as git_*.
+    ask=[…]                Ask before these tools run, even if they are allowed.
+    deny=[…]               Never run these tools.
+    root=[…]               The folders that the built-in tools may read.
+                           [default: the current folder]
+    max_rounds=N           Stop calling tools after N rounds of calls. [default: 20]
+    max_calls=N            Stop calling tools after N calls.
+    token_budget=N         Stop calling tools after N tokens, in and out.
+    tool_timeout=S         Stop a tool that runs for S seconds; 0 means never. [default: 120]
     on_drop                What to do if the answer breaks off: continue, restart, stop or fallback.
                            [default: continue]
     fallback=[…]           Ask these models, in order, if the first one fails: MODEL, MODEL@PLACE or

@@ -167,6 +167,11 @@ class ToolDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     parameters: dict[str, Any]
 
 
+def own_id(number: int) -> str:
+    """An id for a call that has none of its own: nine letters and digits, as Mistral wants them."""
+    return f"call{number:05d}"
+
+
 class ChatRequest(msgspec.Struct, frozen=True):
     """One question to a model.
 

@@ -14,7 +14,7 @@ import pytest
 
 import chatstream
 from chatstream import events as ev
-from chatstream.engine.options import Options
+from chatstream.engine.options import Options, ToolOptions
 from chatstream.errors import ChatstreamError, Truncated, UsageError
 from chatstream.messages import Message
 from chatstream.store.place import runs_folder
@@ -33,8 +33,10 @@ def test_the_public_names_are_listed_and_are_there() -> None:
 
 def test_the_help_names_every_option_and_what_can_be_asked() -> None:
     text = pydoc.plain(pydoc.render_doc(chatstream.stream))
-    for name in Options.__annotations__:
+    for name in set(Options.__annotations__) - set(ToolOptions.__annotations__):
         assert re.search(rf"^ +{name}(=\S+)? +\S", text, re.MULTILINE), name
+    for name in ToolOptions.__annotations__:
+        assert re.search(rf"^ +{name}\n", text, re.MULTILINE), name
     for word in ("prompt\n", "token\n", "streaming\n", "pathlib.Path", "a dict", "bytes"):
         assert word in text
     for function in (chatstream.ask, chatstream.pieces, chatstream.resume):
@@ -107,6 +109,112 @@ def test_whoever_leaves_the_pieces_hangs_up() -> None:
         for _ in chatstream.pieces("hi", provider="ollama", base_url=server.url, model="m"):
             break
         assert server.wait_closed()
+
+
+# ---- tools; the demo calls those that it is given, each number of their arguments is 1
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+class Counting:
+    """A function of the caller that keeps its calls."""
+
+    def __init__(self, answer: object = "") -> None:
+        self.calls: list[Any] = []
+        self._answer = answer
+
+    def __call__(self, call: ev.ToolCall) -> Any:
+        self.calls.append(call)
+        return self._answer
+
+
+def test_a_function_is_called_and_the_answer_has_its_result() -> None:
+    assert "**add**: `2`" in chatstream.ask("hi", **DEMO, tools=[add]).content
+    assert "**add**: `2`" in "".join(chatstream.pieces("hi", **DEMO, tools=[add]))
+
+
+def test_what_becomes_of_a_call_are_events() -> None:
+    events = list(chatstream.stream("hi", **DEMO, tools=[add]))
+    fates = [it for it in events if isinstance(it, ev.Fate)]
+    approval, start, end = fates
+    assert isinstance(approval, ev.Approval)
+    assert (approval.decision, approval.by) == ("allow", "default")
+    assert isinstance(start, ev.ToolStart)
+    assert start.parameters == {"a": 1, "b": 1}
+    assert isinstance(end, ev.ToolComplete)
+    assert end.result == "2"
+    assert isinstance(events[-1], ev.Done)
+    assert events[-1].finish_reason == "stop"
+
+
+def test_nothing_runs_that_the_caller_does_not_approve() -> None:
+    ran = Counting()
+    approve = Counting(False)
+    events = list(chatstream.stream("hi", **DEMO, tools=[ran_by(ran)], approve=approve))
+    (error,) = (it for it in events if isinstance(it, ev.ToolError))
+    assert (error.outcome, error.code) == ("denied", "denied")
+    (call,) = approve.calls
+    assert (call.name, call.arguments) == ("work", "{}")
+    assert ran.calls == []
+    assert isinstance(events[-1], ev.Done)
+
+
+def test_what_the_caller_approves_runs_once() -> None:
+    ran = Counting()
+    chatstream.ask("hi", **DEMO, tools=[ran_by(ran)], approve=Counting(True))
+    assert ran.calls == [None]
+
+
+def ran_by(counting: Counting) -> Any:
+    """A tool of the caller that counts how often it runs."""
+
+    def work() -> str:
+        """Work."""
+        counting(None)  # type: ignore[arg-type]
+        return "worked"
+
+    return work
+
+
+def test_an_orchestrator_gets_every_call_and_its_answer_is_the_result() -> None:
+    execute = Counting({"degrees": 21})
+    weather = {"name": "weather", "description": "Tell it.", "parameters": {"type": "object"}}
+    given: dict[str, Any] = {"tools": [weather, add], "execute": execute}
+    message = chatstream.ask("hi", **DEMO, **given)
+    assert '"degrees":21' in message.content.replace(" ", "")
+    assert [it.name for it in execute.calls] == ["weather", "add"] or [
+        it.name for it in execute.calls
+    ] == ["add", "weather"]
+
+
+def test_a_function_that_raises_is_told_to_the_model_and_not_to_the_caller() -> None:
+    def broken() -> str:
+        """Break."""
+        raise LookupError("no such thing")
+
+    events = list(chatstream.stream("hi", **DEMO, tools=[broken]))
+    (error,) = (it for it in events if isinstance(it, ev.ToolError))
+    assert "LookupError: no such thing" in error.error
+    assert isinstance(events[-1], ev.Done)
+
+
+def test_the_tools_of_a_client_hold_for_its_questions() -> None:
+    with chatstream.Client(**DEMO, tools=[add]) as client:
+        assert "**add**" in client.ask("hi").content
+        conversation = client.conversation()
+        assert "**add**" in conversation.ask("hi").content
+        assert "**add**" in conversation.ask("and again").content
+        assert "**add**" not in client.ask("hi", tools=[]).content
+
+
+def test_a_built_in_tool_is_given_by_its_name() -> None:
+    assert "**calculate**: `42`" in chatstream.ask("hi", **DEMO, tools=["calculate"]).content
+    *_, error = chatstream.stream("hi", **DEMO, tools=["calclate"])
+    assert isinstance(error, ev.Error)
+    assert (error.code, error.hint) == ("usage", "did you mean 'calculate'?")
 
 
 # ---- recordings and the history

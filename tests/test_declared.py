@@ -9,8 +9,9 @@ from typing import get_type_hints
 import pytest
 
 from chatstream.cli.app import main
-from chatstream.engine.options import Options
-from chatstream.engine.settings import DECLARED, FIELDS, Option, Setting, Settings
+from chatstream.engine.declaration import Option, Setting
+from chatstream.engine.options import Options, ToolOptions
+from chatstream.engine.settings import DECLARED, FIELDS, Settings
 from tests.support import declared
 from tests.support.declared import PARTS, Part, docstring_rows, in_python, options_fields
 
@@ -33,9 +34,12 @@ def test_a_setting_is_in_every_file_that_lists_some(setting: Setting) -> None:
 
 def test_the_options_of_the_library_have_the_types_of_the_settings() -> None:
     options, settings = get_type_hints(Options), get_type_hints(Settings)
+    for name in ToolOptions.__annotations__:
+        del options[name]
     assert set(options) == {it.name for it in in_python()}
     assert options.pop("profile") is str
-    assert options.pop("ca_file") == str | os.PathLike[str]
+    for file in ("ca_file", "tools_file"):
+        assert options.pop(file) == str | os.PathLike[str]
     for name, kind in options.items():
         assert kind | None == settings[name] | None, name
 

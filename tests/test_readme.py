@@ -7,6 +7,7 @@ on loopback that is every service, and with a history that has one answer that b
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -17,23 +18,29 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chatstream import events as ev
 from chatstream.engine.resolve import resolve
+from chatstream.messages import ToolDefinition
 from chatstream.providers.demo import ANSWER
 from chatstream.store.place import state_folder
 from tests.support.client import COMMAND, run_here
 from tests.support.continuing import Continuing
-from tests.support.loopback import Reply, Request
+from tests.support.loopback import NDJSON, Reply, Request
 from tests.support.runs import write_run
 from tests.support.terminal import on_terminal
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RUN = "20261121-134100-000000-abcd"  # the README names it by its beginning
+OF_TOOLS = "20261122-091500-000000-abcd"  # this one, too
 TEXT = "An answer of a few words.\n\n```python\nprint(1)\n```\n"
+POPULATION = ToolDefinition("population", "Tell how many live there.", {"type": "object"})
 IMAGE = b'{"message":{"content":"","images":["iVBORw0KGgo="]},"done":false}\n'  # of Ollama
+CALLS = {"read_file": {"path": "main.py"}, "population": {"country": "Italy"}}
 MODELS = ("llama3.2", "qwen3", "my-model")
 
 
@@ -42,13 +49,15 @@ class Rule:
     """How lines are run that begin like `line`, a regular expression.
 
     `add` goes to the end of the command; `shows` is in what it writes, `makes` the file that it
-    writes. `terminal`: it runs on one. `elsewhere`: it is not run, for it is already, there.
+    writes, and `result` is in what a tool gave the model. `terminal`: it runs on one. `elsewhere`:
+    it is not run, for it is already, there.
     """
 
     line: str
     add: str = ""
     shows: str = ""
     makes: str = ""
+    result: str = ""
     terminal: bool = False
     statuses: tuple[int, ...] = (0,)
     elsewhere: str = ""
@@ -69,6 +78,10 @@ RULES = (
     Rule(r"chatstream ask .*--save-images \. ", makes="image-1.bin"),
     Rule(r"chatstream ask .*--(theme|notify) ", shows="print", terminal=True),
     Rule(r"chatstream ask (-c|--at|--edit) ", shows="Hello from the demo"),
+    Rule(r"chatstream ask .*--dry-run", shows="read_file"),
+    Rule(r"chatstream ask --tool ", shows="An answer", result="hello"),
+    Rule(r"chatstream ask --tools-file tools.py ", shows="An answer", result="59"),
+    Rule(r"chatstream ask --tools-from ", shows="An answer", result="sixty"),
     Rule(r'(git diff \| )?chatstream (ask |")', shows="An answer"),
     Rule(r"chatstream models ", shows="llama3.2"),
     Rule(r"chatstream resume( |$)", shows=ANSWER),
@@ -109,9 +122,15 @@ def run_lines() -> list[tuple[str, Rule]]:
 
 
 class EveryService(Continuing):
-    """Ollama, OpenAI and Anthropic at one address."""
+    """Ollama, OpenAI and Anthropic at one address. As Ollama, it calls the tools in `CALLS`."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.results: list[str] = []  # of tools
 
     def take(self, request: Request) -> Reply:
+        if request.path == "/api/chat" and (reply := self._calls(json.loads(request.body))):
+            return reply
         match request.path.partition("?")[0]:
             case "/api/tags":
                 models = [{"name": it, "details": {"family": "llama"}} for it in MODELS]
@@ -123,12 +142,26 @@ class EveryService(Continuing):
         reply = super().take(request)
         return replace(reply, body=[IMAGE, *reply.writes()]) if b"cat" in request.body else reply
 
+    def _calls(self, asked: dict[str, Any]) -> Reply | None:
+        """The calls that answer a question; None for one that has results, or no tools."""
+        results = [it["content"] for it in asked["messages"] if it["role"] == "tool"]
+        self.results += results
+        names = [it["function"]["name"] for it in asked.get("tools", ())]
+        calls = [{"function": {"name": it, "arguments": CALLS[it]}} for it in names if it in CALLS]
+        if results or not calls:
+            return None
+        message = {"role": "assistant", "content": "", "tool_calls": calls}
+        lines = [{"message": message, "done": False}, {"message": {"content": ""}, "done": True}]
+        return Reply([json.dumps(it).encode() + b"\n" for it in lines], headers=NDJSON)
+
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EveryService]:
     """The services; the commands' folder and history; and `chatstream` and `jq` to be found."""
     for file in ("main.py", "notes.txt"):
         (tmp_path / file).write_text("print('hello')\n")
+    (tools,) = (it for it in blocks("python") if it.startswith("# tools.py"))
+    (tmp_path / "tools.py").write_text(tools)
     programs = tmp_path / "bin"
     programs.mkdir()
     scripts = {"chatstream": f'exec {shlex.join(COMMAND)} "$@"'}
@@ -148,6 +181,17 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EverySer
         question="what are black holes?",
         model="demo-fast",
         killed=True,
+    )
+    write_run(
+        state_folder(),
+        OF_TOOLS,
+        tools=[POPULATION],
+        pieces=[
+            ev.ToolCall("c1", "population", json.dumps(CALLS["population"])),
+            ev.ToolStart("c1", "population", CALLS["population"], "read"),
+            ev.ToolComplete("c1", "population", "sixty", 0.1),
+            ev.Content("Sixty million."),
+        ],
     )
     with EveryService(TEXT) as services:
         monkeypatch.setenv("OLLAMA_HOST", services.url)
@@ -173,6 +217,7 @@ def test_a_command_of_the_readme_does_what_it_is_there_for(
     assert status in rule.statuses, shown
     assert rule.shows in shown
     assert "Traceback" not in shown
+    assert any(rule.result in it for it in [*server.results, ""])
     if rule.makes:
         made = tmp_path / rule.makes
         assert any(made.iterdir()) if made.is_dir() else made.stat().st_size > 0
@@ -194,6 +239,7 @@ def test_the_python_of_the_readme_runs(
     shown = capsys.readouterr().out
     assert TEXT in shown
     assert ANSWER in shown
+    assert server.results == ["59"]
 
 
 def test_the_settings_of_the_readme_are_settings(

@@ -39,6 +39,10 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
         *("--prompt", "--prompt-tokens", "--temperature", "--max-tokens", "--option"),
         ...,
     ),
+    "Tools": (
+        *("--tool", "--tools-file", "--allow", "--ask", "--deny", "--root"),
+        *("--dry-run", "--tools-from", ...),
+    ),
     "Failures and delays": ("--on-drop", ...),
     "Runs": (
         *("--runs", "--time", "--precision", "--concurrency", "--rate", "--arrivals", "--conn"),
@@ -61,6 +65,7 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
 RARE = frozenset(
     {
         *("--at", "--edit", "--encoding", "--log", "--copy-to", "--save-images"),
+        *("--no-stdin", "--dry-run", "--tools-from"),
         *("--prompt-tokens", "--arrivals", "--conn", "--strict"),
         *(it.option for it in DECLARED.values() if getattr(it.about, "rare", False)),
     }

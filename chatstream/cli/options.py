@@ -20,7 +20,8 @@ import typer
 from typer.core import TyperOption
 
 from chatstream.cli.numbers import reader
-from chatstream.engine.settings import DECLARED, Option, Setting
+from chatstream.engine.declaration import Option, Setting
+from chatstream.engine.settings import DECLARED
 from chatstream.engine.shapes import is_list, is_number, is_switch, is_table
 from chatstream.errors import UsageError
 
@@ -66,7 +67,7 @@ def option_of(setting: Setting) -> TyperOption:
         is_flag=is_switch(kind),
         multiple=repeats,
         type=reader(kind) if is_number(kind) else None,
-        callback=_values if repeats else _off if only_off else None,
+        callback=_items if about.commas else _values if repeats else _off if only_off else None,
         metavar=about.value or None,
         help=about.option_help or about.help,
         show_default=about.shown_default or True,
@@ -75,6 +76,10 @@ def option_of(setting: Setting) -> TyperOption:
 
 def _values(_context: Any, _option: Any, values: Sequence[str]) -> list[str] | None:
     return list(values) or None
+
+
+def _items(_context: Any, _option: Any, values: Sequence[str]) -> list[str] | None:
+    return [item.strip() for value in values for item in value.split(",")] or None
 
 
 def _off(_context: Any, _option: Any, given: bool | None) -> bool | None:
@@ -100,7 +105,7 @@ Name = Annotated[
     typer.Option(
         "--name",
         metavar="NAME",
-        help="Continue the conversation of this name, or start it. With -c: name it.",
+        help="Continue or start this conversation. With -c: name it.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print events as JSON Lines.")]
@@ -222,6 +227,19 @@ SaveCode = Annotated[
 SaveImages = Annotated[
     Path | None,
     typer.Option("--save-images", metavar="DIR", help="Save each image as a file in DIR."),
+]
+
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Show the calls of tools that would be made, and make none."),
+]
+ToolsFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--tools-from",
+        metavar="RUN",
+        help="Take the results of tools from this run; start no tool.",
+    ),
 ]
 
 _COPYING = ("copy", "copy_code", "copy_to", "save_code", "save_images")

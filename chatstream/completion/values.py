@@ -113,6 +113,15 @@ def _runs(line: Line) -> Iterator[Item]:
             yield path.stem, found[0]
 
 
+def _tools(line: Line) -> Iterator[Item]:
+    """The built-in tools, also behind a comma."""
+    from chatstream.engine.tooling import built_in_names
+
+    before, comma, _ = line.begun.rpartition(",")
+    for name in built_in_names():
+        yield f"{before}{comma}{name}", ""
+
+
 def _conversations(_line: Line) -> Iterator[Item]:
     """The names of conversations, each with its first question, the newest first."""
     from chatstream.store.heads import Heads
@@ -167,6 +176,11 @@ VALUES: dict[str, Callable[[Line], Iterable[Item]]] = {
     "run": _runs,
     "runs": _runs,
     "source": _runs,
+    "tools": _tools,
+    "allow": _tools,
+    "ask": _tools,
+    "deny": _tools,
+    "tools_from": _runs,
     "at": _runs,
     "edit": _runs,
     "name": _conversations,

@@ -20,12 +20,13 @@ from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.engine import pipeline
-from chatstream.engine.options import Options, checked
+from chatstream.engine.options import Options, checked, parted
 from chatstream.engine.outcome import events_of, raise_failure, whole
 from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
 from chatstream.engine.pool import Pool
 from chatstream.engine.prompts import Prompt, messages_of, type_of
 from chatstream.engine.run import Run
+from chatstream.engine.tooling import tooling_of
 from chatstream.errors import UsageError
 from chatstream.events import Content, Event
 from chatstream.flow import close
@@ -113,11 +114,15 @@ class Client:
         from chatstream.engine.resume import continuation, unfinished
 
         def begin() -> Run:
-            given, caller = {**self._options, **checked(options)}, _token(token)
+            given, tools = parted({**self._options, **checked(options)})
+            caller = _token(token)
             if not isinstance(run, str | None):
                 what = f"a run cannot be {type_of(run)}"
                 raise UsageError(what, hint="give the id of a run as a str")
-            return pipeline.run(*continuation(unfinished(run), given), self._pool, caller)
+            resolved, question = continuation(unfinished(run), given)
+            tooling = tooling_of(resolved, tools, question.record)
+            question = replace(question, tooling=tooling)
+            return pipeline.run(resolved, question, self._pool, caller)
 
         yield from events_of(begin)
 
@@ -172,14 +177,17 @@ class Client:
         keeps: bool = False,
     ) -> Run:
         """A run that asks in this place. Raises `UsageError`, `ConfigError`."""
-        given = {**self._options, **checked(options)}
+        given, tools = parted({**self._options, **checked(options)})
         if place.source is not None and "system" not in options:
             given.pop("system", None)  # it was for the first question
         messages = messages_of(prompt, place.messages)
         caller = _token(token)
         resolved = resolved_at(place, {**given, "stream": streaming})
         question = replace(
-            question_at(place, resolved, messages), resettable=resettable, keeps=keeps
+            question_at(place, resolved, messages),
+            resettable=resettable,
+            keeps=keeps,
+            tooling=tooling_of(resolved, tools),
         )
         follow = follow_of(place, resolved)
         return pipeline.run(resolved, question, self._pool, caller, follow=follow)

@@ -7,17 +7,27 @@ found before anything is asked.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypedDict
 
 from chatstream.engine.pipeline import check_sendable
 from chatstream.engine.prompts import check_text, nearest, type_of
 from chatstream.engine.resolve import check_given, parse
 from chatstream.engine.settings import FIELDS
+from chatstream.engine.tooling import Given
 from chatstream.errors import ConfigError, UsageError
+from chatstream.events import ToolCall
 
 
-class Options(TypedDict, total=False):
+class ToolOptions(TypedDict, total=False):
+    """The options that are no settings: what only a program can give."""
+
+    tools: Iterable[Any]
+    approve: Callable[[ToolCall], bool]
+    execute: Callable[[ToolCall], object]
+
+
+class Options(ToolOptions, total=False):
     """The options of `stream`, `ask`, `pieces` and `resume`; `stream` says what each means."""
 
     provider: str
@@ -41,6 +51,15 @@ class Options(TypedDict, total=False):
     ca_file: str | os.PathLike[str]
     headers: dict[str, str]
     options: dict[str, Any]
+    tools_file: str | os.PathLike[str]
+    allow: list[str]
+    ask: list[str]
+    deny: list[str]
+    root: list[str]
+    max_rounds: int
+    max_calls: int
+    token_budget: int
+    tool_timeout: float
     on_drop: Literal["continue", "restart", "stop", "fallback"]
     fallback: list[str]
     strategy: str
@@ -61,11 +80,52 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in options.items()
     }
     for name, value in given.items():
-        if name not in FIELDS and name != "profile":
+        if name not in _OPTIONS and name not in FIELDS:
             raise UsageError(f"unknown option {name!r}", hint=nearest(name, _OPTIONS))
-        if value is not None:
+        if value is None:
+            continue
+        if name == "tools":
+            given[name] = _checked_tools(value)
+        elif name in ToolOptions.__annotations__:
+            _check_callback(name, value)
+        else:
             _check_option(name, value)
     return given
+
+
+def parted(options: Mapping[str, Any]) -> tuple[dict[str, Any], Given]:
+    """Checked options as settings, and what else there is to run tools with.
+
+    A text among the tools is the name of a built-in one. `tools` that are given, even none at all,
+    replace those of the configuration.
+    """
+    settings = dict(options)
+    tools, approve, execute = (settings.pop(name, None) for name in ToolOptions.__annotations__)
+    if tools is not None:
+        settings["tools"] = [it for it in tools if isinstance(it, str)]
+    own = tuple(it for it in tools or () if not isinstance(it, str))
+    return settings, Given(tools=own, approve=approve, execute=execute)
+
+
+def _checked_tools(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise UsageError(
+            f"tools cannot be {type_of(value)}",
+            hint="give a list of functions, and of names of built-in tools",
+        )
+    tools = tuple(value)
+    for tool in tools:
+        check_text(tool, "the name of a tool")
+        if tool is None or (isinstance(tool, str) and not tool.strip()):
+            raise UsageError("tools has an empty entry", hint="give a function, or leave it out")
+    return tools
+
+
+def _check_callback(name: str, value: Any) -> None:
+    if not callable(value):
+        raise UsageError(
+            f"{name} cannot be {type_of(value)}", hint="give a function that takes a call"
+        )
 
 
 def _check_option(name: str, value: Any) -> None:

@@ -89,7 +89,7 @@ def run(
 
     token = CancelToken()  # who stops reading ends this run, and nothing else
     opening = replace(
-        new_run(),
+        tooling.opening if tooling else new_run(),
         provider=models[0].provider,
         model=models[0].model,
         continues=record.run if record else None,

@@ -1,9 +1,18 @@
-"""Continuing an answer that broke off: which one, and how it was asked for."""
+"""Continuing an answer that broke off: which one, and how it was asked for.
+
+1. The same server and model are asked, unless others are named now, with the settings of then.
+2. A run with tools goes on where its loop was: what it has settled is sent again, what it has
+   started is not started again (`tools.settled`), and it keeps the tools that it began with.
+3. So that no call runs twice, such a run is continued once: who names it continues the newest run
+   that continues it. Two processes cannot do so at the same time, and none without a journal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -15,27 +24,50 @@ from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Question
 from chatstream.engine.settings import FOR_ONE_PROVIDER, KEYS, Settings
 from chatstream.errors import JournalError, UsageError
+from chatstream.files import Lock
+from chatstream.flow import Arrival
 from chatstream.messages import Message
 from chatstream.redact import bare_address, show_url
 from chatstream.store.journal import RequestRecord
 from chatstream.store.place import runs_folder, state_folder
-from chatstream.store.reading import Record, find, last_unfinished, read
+from chatstream.store.reading import (
+    Record,
+    events_at,
+    find,
+    has_begun,
+    last_unfinished,
+    newest_attempt,
+    read,
+)
+
+if TYPE_CHECKING:
+    from chatstream.cancel import CancelToken
+    from chatstream.engine.tooling import Tooling
+    from chatstream.tools.calls import Pending
+    from chatstream.tools.loop import Runs
+    from chatstream.tools.settled import Settled
 
 
 def unfinished(run: str | None) -> Record:
     """The record of the run to continue. Raises `UsageError`, `JournalError`."""
     folder = runs_folder()
-    record = read(last_unfinished(folder) if run is None else find(folder, run))
+    named = None if run is None else _with_all_it_began_with(folder, read(find(folder, run)))
+    record = named or read(last_unfinished(folder))
+    if named is not None and _has_tools(named):
+        record = read(find(folder, newest_attempt(folder, named.run)))
     if record.damage is not None:
         raise JournalError(
             f"the journal of run {record.run} is {record.damage}",
             hint=f"`chatstream history show {record.run} --text` prints the undamaged part",
         )
+    which = f"run {record.run}"
+    if named is not None and named.run != record.run:
+        which = f"run {named.run} was continued by run {record.run}, which"
     if record.finished:
-        raise UsageError(f"run {record.run} is complete: there is nothing to continue")
+        raise UsageError(f"{which} is complete: there is nothing to continue")
     if record.outcome == "running":
-        raise UsageError(f"run {record.run} has not ended yet")
-    if record.tools:
+        raise UsageError(f"{which} has not ended yet")
+    if record.tools and not _has_tools(record):
         raise UsageError(
             f"run {record.run} cannot be continued: its answer contains tool calls",
             hint="ask the question again",
@@ -43,18 +75,78 @@ def unfinished(run: str | None) -> Record:
     return record
 
 
+def _with_all_it_began_with(folder: Path, record: Record) -> Record:
+    """The run, or the one that it continues, if it was killed before it had written that down."""
+    while record.continues is not None and not has_begun(find(folder, record.run)):
+        record = read(find(folder, record.continues))
+    return record
+
+
+def _has_tools(record: Record) -> bool:
+    """Whether its calls were run here, so that what became of them is in its journal."""
+    return record.asked is not None and bool(record.asked.tools)
+
+
 def continuation(record: Record, flags: Mapping[str, Any]) -> tuple[Resolved, Question]:
     """The settings, and the question, of the run that continues this one.
 
     Raises `ConfigError`, and `JournalError` where the conversation before it cannot be read.
     """
+    resolved = settings_of(record, flags)
+    if _has_tools(record):
+        if not resolved.settings.journal:
+            raise UsageError(
+                f"run {record.run} has tools, and is only continued with a journal",
+                hint="leave out --no-journal",
+            )
+        record = replace(record, messages=[_loop(record).partial])
     question = Question(
         messages=_asked(record).messages,
         earlier=_before(record),
         parent=record.parent,
         record=record,
     )
-    return settings_of(record, flags), question
+    return resolved, question
+
+
+def carry_on(tooling: Tooling, record: Record) -> Tooling:
+    """These tools, for the run that continues this one, with what it has of its loop.
+
+    Nobody else can continue it until the runner is closed. Raises `UsageError` if somebody does.
+    """
+    path = find(runs_folder(), record.run)
+    lock = Lock(os.open(path, os.O_RDONLY))
+    if not lock.take(alone=True) or newest_attempt(path.parent, record.run) != record.run:
+        lock.close()
+        raise UsageError(f"run {record.run} is being continued by another process")
+    loop = _loop(record)
+    return replace(
+        tooling, runner=_Alone(tooling.runner, lock), begun=loop.begun, replayed=loop.replayed
+    )
+
+
+class _Alone:
+    """A runner that keeps a lock until it is closed."""
+
+    def __init__(self, runner: Runs, lock: Lock) -> None:
+        self._runner = runner
+        self._lock = lock
+        self.dry_run = runner.dry_run
+
+    def run(self, calls: Sequence[Pending], token: CancelToken) -> Iterator[Arrival]:
+        return self._runner.run(calls, token)
+
+    def close(self) -> None:
+        try:
+            self._runner.close()
+        finally:
+            self._lock.close()
+
+
+def _loop(record: Record) -> Settled:
+    from chatstream.tools.settled import settled
+
+    return settled(events_at(find(runs_folder(), record.run)))
 
 
 def _before(record: Record) -> tuple[Message, ...]:

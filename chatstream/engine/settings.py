@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from chatstream.engine.declaration import About, Option, Setting
 from chatstream.engine.shapes import is_table, words_of
 from chatstream.recovery.attempts import FIRST_PAUSE_SECONDS
 
@@ -30,42 +31,10 @@ When = Literal["auto", "always", "never"]
 
 OnDrop = Literal["continue", "restart", "stop", "fallback"]
 
-Group = Literal[
-    "Question", "Model and server", "Request", "Failures and delays", "Output", "History"
-]
-"""The heading of a help page and of the README that a setting is listed under."""
-
-
-class About(msgspec.Struct, frozen=True):
-    """What a setting means.
-
-    `help` is one or two whole sentences. `shown_default` replaces a default that would not explain
-    itself. `in_python`: `stream` takes the setting as an option.
-    """
-
-    group: Group
-    help: str
-    shown_default: str = ""
-    in_python: bool = True
-
-
-class Option(About, frozen=True, kw_only=True):
-    """What a setting means that has an option on the command line.
-
-    `value` is the metavar: what the option takes; a switch has none. `names` are the names of the
-    option, first the one that messages use; the default is the name of the setting. `option_help`
-    replaces `help` if the option says something else. A rare option is shown only by `--help-all`.
-    """
-
-    value: str = ""
-    names: tuple[str, ...] = ()
-    option_help: str = ""
-    rare: bool = False
-
-
 # The options of each group.
 _server = partial(Option, "Model and server")
 _request = partial(Option, "Request")
+_tools = partial(Option, "Tools")
 _failures = partial(Option, "Failures and delays")
 _output = partial(Option, "Output", in_python=False)
 
@@ -117,7 +86,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _request("Limit the answer to N tokens.", value="N"),
     ] = None
     stream: Annotated[
-        bool, _request("Request the answer in pieces, or all at once.", in_python=False)
+        bool, _request("Request the answer in pieces, or all at once.", in_python=False, rare=True)
     ] = True
     fallback_on_error: Annotated[
         bool,
@@ -183,7 +152,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     stats: Annotated[
         bool | None,
-        _output("Print timings and token counts.", shown_default="on a terminal"),
+        _output("Print times and token counts.", shown_default="on a terminal"),
     ] = None
     options: Annotated[
         dict[str, Any],
@@ -194,6 +163,77 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             option_help="Send an extra option, such as seed=7. Repeatable.",
         ),
     ] = {}
+    tools: Annotated[
+        list[str],
+        _tools(
+            "The built-in tools that the model may use.",
+            value="NAME",
+            names=("--tool",),
+            option_help="Let the model use this built-in tool. Repeatable.",
+            in_python=False,
+            commas=True,
+        ),
+    ] = []
+    tools_file: Annotated[
+        str | None,
+        _tools("Let the model use the functions of this Python file.", value="FILE"),
+    ] = None
+    allow: Annotated[
+        list[str],
+        _tools(
+            "Run these tools without asking: names, or patterns such as git_*.",
+            value="NAME",
+            option_help="Run this tool without asking. Repeatable.",
+            commas=True,
+        ),
+    ] = []
+    ask: Annotated[
+        list[str],
+        _tools(
+            "Ask before these tools run, even if they are allowed.",
+            value="NAME",
+            option_help="Ask before this tool runs, even if it is allowed. Repeatable.",
+            rare=True,
+            commas=True,
+        ),
+    ] = []
+    deny: Annotated[
+        list[str],
+        _tools(
+            "Never run these tools.",
+            value="NAME",
+            option_help="Never run this tool. Repeatable.",
+            rare=True,
+            commas=True,
+        ),
+    ] = []
+    root: Annotated[
+        list[str],
+        _tools(
+            "The folders that the built-in tools may read.",
+            value="DIR",
+            shown_default="the current folder",
+            option_help="Let the built-in tools read this folder. Repeatable.",
+            rare=True,
+        ),
+    ] = []
+    max_rounds: Annotated[
+        int,
+        msgspec.Meta(ge=1, le=LARGEST_NUMBER),
+        _tools("Stop calling tools after N rounds of calls.", value="N", rare=True),
+    ] = 20
+    max_calls: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=LARGEST_NUMBER)] | None,
+        _tools("Stop calling tools after N calls.", value="N", rare=True),
+    ] = None
+    token_budget: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=LARGEST_NUMBER)] | None,
+        _tools("Stop calling tools after N tokens, in and out.", value="N", rare=True),
+    ] = None
+    tool_timeout: Annotated[
+        Seconds,
+        _tools("Stop a tool that runs for S seconds; 0 means never.", value="S", rare=True),
+    ] = 120.0
     on_drop: Annotated[
         OnDrop,
         _failures(
@@ -316,29 +356,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             rare=True,
         ),
     ] = "none"
-
-
-class Setting(msgspec.Struct, frozen=True):
-    """A setting as its field declares it."""
-
-    name: str
-    type: Any
-    default: Any
-    about: About
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """The names of its option, as typer takes them: a switch is `--on/--off`."""
-        if not isinstance(self.about, Option):
-            return ()
-        long = self.name.replace("_", "-")
-        return self.about.names or (f"--{long}" if self.about.value else f"--{long}/--no-{long}",)
-
-    @property
-    def option(self) -> str:
-        """The long name of its option; empty if it has none."""
-        names = (flag.partition("/")[0] for flag in self.flags)
-        return next((name for name in names if name.startswith("--")), "")
 
 
 PREFIX = "CHATSTREAM_"

@@ -1,18 +1,69 @@
-"""The tools of a run: which there are, what they may do, and the loop that runs them."""
+"""The tools of a run: which there are, what they may do, and the loop that runs them.
+
+1. `tooling_of` makes them from the settings and from what the caller gives besides. It imports
+   `chatstream.tools` only if the run has tools.
+2. What a run's journal keeps of the settings of tools is `kept`: those settings by their names, all
+   paths absolute, those left out that have their default. What is allowed is never kept, so that
+   whoever resumes a run is asked again; what is forbidden is.
+3. A run that is resumed has the tools that it began with, word for word. Their code has to be there
+   again.
+4. An output that is too long for the model is in `outputs_folder`, in a folder with the name of the
+   run. A run without a journal keeps none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from chatstream.events import Event
+from chatstream.control import Control
+from chatstream.engine.resolve import Resolved
+from chatstream.engine.settings import FIELDS, Settings
+from chatstream.errors import JournalError, UsageError
+from chatstream.events import Event, Metadata, ToolCall, new_run
 from chatstream.flow import Open
 from chatstream.messages import ToolDefinition
+from chatstream.store.place import NoHome, runs_folder, state_folder
 
 if TYPE_CHECKING:
+    from chatstream.store.reading import Record
+    from chatstream.tools.approval import Policy
     from chatstream.tools.loop import Begun, Limits, Runs
+    from chatstream.tools.tool import Tool
+
+_KEPT = ("tools", "ask", "deny", "max_rounds", "max_calls", "token_budget", "tool_timeout")
+"""The settings that a journal keeps as they are; `tools_file` and `root` it keeps as well."""
+
+_NEED_TOOLS = (
+    *("tools_file", "allow", "ask", "deny", "root"),
+    *("max_rounds", "max_calls", "token_budget", "tool_timeout"),
+)
+"""Settings whose options mean nothing in a run without tools."""
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller brings besides the settings.
+
+    `tools` are functions and tools of the caller's program. `approve` is asked whether a call may
+    run; it returns True or False. `execute` is given every call, and returns its result; no tool
+    runs here. `control` answers questions and stops tools. `dry_run`: nothing is run. `tools_from`
+    is the run that the results of calls are taken from. `interrupted` says what becomes of a call
+    that an earlier run has started and not ended.
+    """
+
+    tools: Sequence[object] = ()
+    approve: Callable[[ToolCall], bool] | None = None
+    execute: Callable[[ToolCall], object] | None = None
+    control: Control | None = None
+    dry_run: bool = False
+    tools_from: str | None = None
+    interrupted: Literal["tell", "run", "stop"] = "tell"
 
 
 class Tooling(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +71,7 @@ class Tooling(msgspec.Struct, frozen=True, kw_only=True):
 
     `definitions` are frozen for the whole run, and `kept` is what its journal keeps of the settings
     of tools. `begun` is what an earlier run has of the loop, and `replayed` are the events of that.
+    `opening` opens the run: its id is the name of the folder of its long outputs.
     """
 
     definitions: tuple[ToolDefinition, ...]
@@ -28,9 +80,200 @@ class Tooling(msgspec.Struct, frozen=True, kw_only=True):
     kept: dict[str, Any] = {}
     begun: Begun | None = None
     replayed: Sequence[Event] = ()
+    opening: Metadata = msgspec.field(default_factory=new_run)
 
     def around(self, source: Open) -> Open:
         """`source`, with the calls of its model run."""
         from chatstream.tools.loop import loop
 
         return loop(source, self.runner, self.limits, self.begun)
+
+    def close(self) -> None:
+        """Let go of everything that the tools use, for a run that is never read. Idempotent."""
+        self.runner.close()
+
+
+def outputs_folder() -> Path:
+    """The folder of what was too long for a model to be given. Raises `NoHome`."""
+    return state_folder() / "outputs"
+
+
+def has_tools(resolved: Resolved, given: Given, record: Record | None = None) -> bool:
+    """Whether a run has tools; one that is resumed has them if it began with them."""
+    if record is not None:
+        return bool(_frozen(record))
+    settings = resolved.settings
+    return bool(settings.tools or settings.tools_file or given.tools or given.tools_from)
+
+
+def _frozen(record: Record | None) -> tuple[ToolDefinition, ...]:
+    return record.asked.tools if record is not None and record.asked is not None else ()
+
+
+def tooling_of(resolved: Resolved, given: Given, record: Record | None = None) -> Tooling | None:
+    """What a run needs for its tools; None if it has none. `record`: the run that it resumes.
+
+    Raises `UsageError` where something does not fit together, is unknown or cannot be read, and
+    `JournalError` for the run that results are to be taken from.
+    """
+    settings, frozen = resolved.settings, _frozen(record)
+    if not has_tools(resolved, given, record):
+        return None
+    if "tools" in settings.options:
+        raise UsageError(
+            "the option tools=… cannot be sent together with tools that chatstream runs",
+            hint="leave out -o tools=…, or the tools",
+        )
+    from chatstream.tools.loop import Limits
+
+    limits = Limits(
+        rounds=settings.max_rounds, calls=settings.max_calls, tokens=settings.token_budget
+    )
+    if given.tools_from is not None:
+        return _recorded(given.tools_from, limits)
+    from chatstream.tools.registry import Toolset
+    from chatstream.tools.runner import Runner
+
+    roots = [_absolute(it) for it in settings.root or ["."]]
+    opening = new_run()
+    with ExitStack() as open_tools:  # closed if anything goes wrong below
+        toolset = Toolset(_tools(settings, given, frozen, roots, open_tools))
+        runner = Runner(
+            toolset,
+            _policy(resolved, given, toolset.names).decide,
+            approve=given.approve,
+            control=given.control,
+            timeout=settings.tool_timeout or None,
+            dry_run=given.dry_run,
+            interrupted=given.interrupted,
+            folder=_folder(settings, opening),
+        )
+        if record is not None:
+            _check_code(record.run, frozen, toolset.names)
+        open_tools.pop_all()
+    return Tooling(
+        definitions=frozen or toolset.definitions,
+        runner=runner,
+        limits=limits,
+        kept=_kept(settings, roots),
+        opening=opening,
+    )
+
+
+def _tools(
+    settings: Settings,
+    given: Given,
+    frozen: Sequence[ToolDefinition],
+    roots: Sequence[Path],
+    open_tools: ExitStack,
+) -> list[Tool]:
+    """All tools of the run; `open_tools` closes them."""
+    from chatstream.tools.registry import built_in, from_callables
+
+    def opened(tools: Sequence[Tool]) -> Sequence[Tool]:
+        for tool in tools:
+            open_tools.callback(tool.close)
+        return tools
+
+    tools = [*opened(built_in(settings.tools, roots))]
+    if settings.tools_file is not None:
+        from chatstream.tools.worker import tools_of_file
+
+        tools += opened(tools_of_file(_absolute(settings.tools_file)))
+    if given.execute is None:
+        return [*tools, *opened(from_callables(given.tools))]
+    from chatstream.tools.handed import handed, is_definition
+
+    tools += opened(from_callables(it for it in given.tools if not is_definition(it)))
+    defined = [it for it in given.tools if is_definition(it)]
+    if not defined:
+        names = {it.name for it in tools}
+        defined = [it for it in frozen if it.name not in names]
+    return handed(tools, defined, given.execute)
+
+
+def _check_code(run: str, frozen: Sequence[ToolDefinition], names: Sequence[str]) -> None:
+    missing = [it.name for it in frozen if it.name not in names]
+    if missing:
+        raise UsageError(
+            f"run {run} has the tool {missing[0]!r}, and its code is not here",
+            hint="give it again, with --tools-file or in Python with tools=[…]",
+        )
+
+
+def _policy(resolved: Resolved, given: Given, names: Sequence[str]) -> Policy:
+    """Decides about the tools of these names. Raises `UsageError`.
+
+    Rules of the configuration may be about tools that this run does not have.
+    """
+    from chatstream.tools.approval import Policy, Rules, check_names
+
+    settings = resolved.settings
+    for name in ("allow", "ask", "deny"):
+        option = FIELDS[name].option
+        if resolved.origins.get(name) == option:
+            check_names(getattr(settings, name), names, option)
+    rules = Rules(allow=settings.allow, ask=settings.ask, deny=settings.deny)
+    return Policy(rules, asks_caller=given.approve is not None)
+
+
+def _recorded(run: str, limits: Limits) -> Tooling:
+    """The tools of an earlier run, whose results are those that it has recorded."""
+    from chatstream.store.reading import SLICE, events_of, find, read
+    from chatstream.tools.recorded import Recorded
+
+    path = find(runs_folder(), run)
+    record = read(path)
+    if record.damage is not None:
+        raise JournalError(f"the journal of run {record.run} is {record.damage}")
+    if record.asked is None or not record.asked.tools:
+        raise UsageError(f"run {record.run} has no tools whose results could be taken")
+    with path.open("rb") as file:
+        runner = Recorded(record.run, events_of(iter(partial(file.read, SLICE), b"")))
+    return Tooling(definitions=record.asked.tools, runner=runner, limits=limits)
+
+
+def _folder(settings: Settings, opening: Metadata) -> Path | None:
+    """The folder of the long outputs of this run; None if it keeps none."""
+    if not settings.journal:
+        return None
+    try:
+        return outputs_folder() / str(opening.run)
+    except NoHome:
+        return None
+
+
+def _kept(settings: Settings, roots: Sequence[Path]) -> dict[str, Any]:
+    kept = {name: getattr(settings, name) for name in _KEPT}
+    kept["root"] = [str(it) for it in roots]
+    if settings.tools_file is not None:
+        kept["tools_file"] = str(_absolute(settings.tools_file))
+    return {name: value for name, value in kept.items() if value != FIELDS[name].default}
+
+
+def _absolute(path: str) -> Path:
+    """The absolute path of what a setting names. Raises `UsageError`."""
+    try:
+        return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - it never raises
+    except OSError as error:  # the current folder was removed
+        raise UsageError(f"{path} cannot be found: {error.strerror}") from error
+
+
+def check_needless(flags: Mapping[str, Any], given: Given, *, resumed: bool) -> None:
+    """Raises `UsageError` for an option of a run without tools that only tools give a meaning."""
+    options = [FIELDS[name].option for name in _NEED_TOOLS if flags.get(name) is not None]
+    options += ["--dry-run"] * given.dry_run
+    if options:
+        raise UsageError(
+            f"{options[0]} needs tools, and this run has none",
+            hint="a run keeps the tools that it began with"
+            if resumed
+            else "name some with --tool or --tools-file",
+        )
+
+
+def built_in_names() -> list[str]:
+    """The names of the built-in tools."""
+    from chatstream.tools.builtin import BUILT_IN
+
+    return list(BUILT_IN)

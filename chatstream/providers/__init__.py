@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from chatstream.addresses import origin
+from chatstream.addresses import origin, same_server
 from chatstream.errors import UsageError
 from chatstream.messages import ContinuationMethod
 from chatstream.nearest import did_you_mean
@@ -144,6 +144,12 @@ def find(name: str) -> Service:
             ),
         )
     return row
+
+
+def service_of(endpoint: Endpoint) -> str:
+    """The service that is asked: by its address, if that is one of the table, else by its name."""
+    named = (name for name, it in PROVIDERS.items() if same_server(it.base_url, endpoint.base_url))
+    return next(named, endpoint.name)
 
 
 def how_to_start(endpoint: Endpoint) -> str | None:

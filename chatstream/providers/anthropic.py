@@ -1,11 +1,10 @@
 """Anthropic's Messages API.
 
-The end mark is `message_stop`. Frames are told apart by `type` in their data, since gateways
-drop the `event:` line. Blocks overlap on some servers, so everything goes by its index. Usage
-counts are totals: what a later frame names replaces what an earlier one said.
-
-Blocks of thinking go back as they came, with their signature, to the server that gave them; other
-thinking is not sent. The results of tools make one turn of the user, with what the user adds.
+1. The end mark is `message_stop`. Frames are told apart by `type` in their data, since gateways
+   drop the `event:` line. Blocks overlap on some servers, so everything goes by its index. Usage
+   counts are totals: what a later frame names replaces what an earlier one said.
+2. What the server wants back with its answer is told in `reasoning_data`: the signature of a block
+   of thinking when the block ends, and other blocks whole (`KeptBlocks`).
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from typing import Any
 
 import msgspec
 
-from chatstream import messages
 from chatstream.events import Content, Event, Metadata, Reasoning, ReasoningData, Usage, Warn
 from chatstream.flow import Finish
-from chatstream.messages import ChatRequest, ContinuationMethod, Message, Role
-from chatstream.providers.base import Given, Provider
-from chatstream.providers.continuing import conversation
+from chatstream.messages import ChatRequest, ContinuationMethod
+from chatstream.providers.anthropic_body import body_of
+from chatstream.providers.base import Provider
 from chatstream.providers.failures import error_in, failure_in
 from chatstream.providers.finish import Meaning, gave_up, meaning_of, reason_of, unknown
+from chatstream.providers.keptblocks import KeptBlocks
 from chatstream.providers.lenient import (
     REFUSED,
     TOO_DEEP,
@@ -40,15 +39,14 @@ from chatstream.providers.odd import holds_text
 from chatstream.providers.parts import Sources, reasoning_in
 from chatstream.providers.reply import Reply
 from chatstream.providers.text import whole_characters
-from chatstream.providers.toolcalls import ToolCalls, arguments_of
+from chatstream.providers.toolcalls import ToolCalls
 from chatstream.wire import STRAY, SSEDecoder, SSEFrame
 
 VERSION = "2023-06-01"
-DEFAULT_MAX_TOKENS = 8192
-"""`max_tokens` is required; 8192 is what every model since Claude 3.5 takes."""
 
 # What a frame may be, and what it has to do with the answer; others are read by their fields.
-_WITHOUT_MEANING = frozenset({"signature_delta", "compaction_delta"})
+_WITHOUT_MEANING = frozenset({"signature_delta"})
+_CALL = frozenset({"type", "id", "name", "input"})  # the fields of a call that are known
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -57,6 +55,8 @@ class _Delta(msgspec.Struct, gc=False):
     thinking: Any = None
     signature: Any = None
     partial_json: Any = None
+    content: Any = None
+    encrypted_content: Any = None
     stop_reason: Any = None
     citation: Any = None
 
@@ -89,6 +89,7 @@ class AnthropicReply(Reply):
         self._sources = Sources()
         self._client_tools: set[int] = set()
         self._thoughts: dict[int, dict[str, Any]] = {}  # open blocks, without their text
+        self._kept = KeptBlocks()
         self._usage: dict[str, object] = {}
         self._reason: Meaning | None = None
         self._raw_reason: str | None = None
@@ -165,6 +166,8 @@ class AnthropicReply(Reply):
         delta = frame.delta
         text = None if delta is None else delta.text
         if text and type(text) is str and kind == "content_block_delta":  # nearly every frame
+            if self._kept.open:
+                self._kept.write(frame.index, text)
             events.append(Content(text, t=t))
             return
         if (
@@ -179,16 +182,16 @@ class AnthropicReply(Reply):
             if delta is None:
                 self._look_again(value, sse)
         elif kind == "content_block_start":
-            self._end_thoughts(events, t)
+            self._end_all(events, t)
             self._block(frame.index, object_of(frame.content_block), events, t)
         elif kind == "content_block_stop":
-            self._end_thought(frame.index, events, t)
+            self._end(frame.index, events, t)
         elif kind == "message_delta":
             self._stop_reason(delta.stop_reason if delta else None, events, t)
             self._count(frame.usage)
         elif kind == "message_stop" and (frame.type or delta is None):
             self.complete = self.ended = self.understood = True
-            self._end_thoughts(events, t)
+            self._end_all(events, t)
         elif kind == "message_start":
             if self._started:
                 self._begin()
@@ -206,6 +209,7 @@ class AnthropicReply(Reply):
         if delta.signature:
             self._thoughts.setdefault(index, {"type": "thinking"})["signature"] = delta.signature
         if text and type(text) is str:
+            self._kept.write(index, text)
             events.append(Content(text, t=t))
         elif delta.thinking and (thinking := reasoning_in(delta.thinking)):
             events.append(Reasoning(thinking, t=t))
@@ -213,7 +217,12 @@ class AnthropicReply(Reply):
             if index in self._client_tools:
                 call = self._calls.add(index, "", "", delta.partial_json, t)
                 events += [call] if call is not None else []
+            else:
+                self._kept.write(index, text_of(delta.partial_json))
+        elif delta.type == "compaction_delta":
+            self._kept.fill(index, content=delta.content, encrypted_content=delta.encrypted_content)
         elif delta.type == "citations_delta":
+            self._kept.cite(index, delta.citation)
             events += self._sources.noted(delta.citation, t)
         else:
             return bool(delta.signature) or delta.type in _WITHOUT_MEANING
@@ -245,7 +254,7 @@ class AnthropicReply(Reply):
         for index, block in enumerate(list_of(blocks)):
             fields = object_of(block)
             self._block(index, fields, events, t)
-            self._end_thought(index, events, t)
+            self._end(index, events, t)
             for citation in list_of(fields.get("citations")):
                 events += self._sources.noted(citation, t)
 
@@ -266,9 +275,14 @@ class AnthropicReply(Reply):
         if kind == "tool_use":  # server_tool_use and others are not for us to run
             self._client_tools.add(index)
             self._calls.start(
-                index, text_of(block.get("id")), text_of(block.get("name")), block.get("input")
+                index,
+                text_of(block.get("id")),
+                text_of(block.get("name")),
+                block.get("input"),
+                sendable({k: v for k, v in block.items() if k not in _CALL}) or None,
             )
             return
+        self._kept.start(index, block)
         if kind == "redacted_thinking":
             events.append(ReasoningData(provider_data=sendable(block), t=t))
             return
@@ -281,13 +295,16 @@ class AnthropicReply(Reply):
         elif kind == "text" and holds_text(block):
             self.odd.add(json_text(block), skipped=True)
 
-    def _end_thoughts(self, events: list[Event], t: float) -> None:
-        """End the signed blocks whose end some gateways leave out."""
-        for index in [index for index, it in self._thoughts.items() if it.get("signature")]:
-            self._end_thought(index, events, t)
+    def _end_all(self, events: list[Event], t: float) -> None:
+        """End the blocks whose end some gateways leave out."""
+        signed = [index for index, it in self._thoughts.items() if it.get("signature")]
+        for index in (*signed, *self._kept.open):
+            self._end(index, events, t)
 
-    def _end_thought(self, index: int, events: list[Event], t: float) -> None:
-        """What goes back with a block of thinking that has ended; unsigned, it cannot go back."""
+    def _end(self, index: int, events: list[Event], t: float) -> None:
+        """What goes back with a block that has ended; unsigned thinking cannot go back."""
+        if (kept := self._kept.end(index)) is not None:
+            events.append(ReasoningData(provider_data=kept, t=t))
         block = self._thoughts.pop(index, {})
         if block.get("signature"):
             events.append(ReasoningData(provider_data=sendable(block), t=t))
@@ -331,65 +348,7 @@ class Anthropic(Provider):
         return {"anthropic-version": VERSION, **key}
 
     def body(self, request: ChatRequest) -> dict[str, object]:
-        system = "\n\n".join(m.content for m in request.messages if m.role == "system")
-        return {
-            "model": request.model,
-            "max_tokens": request.max_tokens or DEFAULT_MAX_TOKENS,
-            "messages": _turns(request, self.given),
-            **({"system": system} if system else {}),
-            **({"stream": True} if request.stream else {}),
-            **({} if request.temperature is None else {"temperature": request.temperature}),
-            **request.options,
-        }
+        return body_of(request, self.given)
 
     def reply(self) -> Reply:
         return AnthropicReply()
-
-
-def _turns(request: ChatRequest, given: Given) -> list[dict[str, Any]]:
-    """The `messages` of the body. Raises `UsageError`."""
-    turns: list[dict[str, Any]] = []
-    before: Role | None = None
-    for message in conversation(request):
-        if message.role == "system":
-            continue
-        if before == "tool" and message.role != "assistant":
-            turns[-1]["content"] += _blocks(message, request, given)
-        else:
-            role = "assistant" if message.role == "assistant" else "user"
-            turns.append({"role": role, "content": _content(message, request, given)})
-        before = message.role
-    return turns
-
-
-def _content(message: Message, request: ChatRequest, given: Given) -> str | list[dict[str, Any]]:
-    """Text alone is sent as it is."""
-    blocks = _blocks(message, request, given)
-    return message.content if all(it["type"] == "text" for it in blocks) else blocks
-
-
-def _blocks(message: Message, request: ChatRequest, given: Given) -> list[dict[str, Any]]:
-    return [it for part in message.parts if (it := _block(part, request, given))]
-
-
-def _block(part: messages.Part, request: ChatRequest, given: Given) -> dict[str, Any]:
-    """The block of a part; empty for blank text, which the server refuses."""
-    match part:
-        case messages.Text(text=text):
-            return {"type": "text", "text": text} if text.strip() else {}
-        case messages.Image(url=url):
-            from chatstream.providers.images import encoded
-
-            media_type, data = encoded(part, request)
-            stored = {"type": "base64", "media_type": media_type, "data": data}
-            return {"type": "image", "source": stored if data else {"type": "url", "url": url}}
-        case messages.Reasoning(text=text, provider_data=data):
-            block = given(data)
-            if block.get("type") == "thinking":
-                return {"type": "thinking", "thinking": text} | block
-            return block
-        case messages.ToolCall(id=call_id, name=name):
-            return {"type": "tool_use", "id": call_id, "name": name, "input": arguments_of(part)}
-        case messages.ToolResult(id=call_id, content=content, is_error=is_error):
-            failed = {"is_error": True} if is_error else {}
-            return {"type": "tool_result", "tool_use_id": call_id, "content": content, **failed}

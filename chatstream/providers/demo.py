@@ -3,6 +3,8 @@
 It is a real HTTP server on a free port of the loopback interface and speaks Ollama's protocol;
 only the answer is written beforehand. So the demo goes the way of every real answer. The models
 are `demo`, at the pace of a real one, and `demo-fast`, without pauses.
+
+Where it is given tools it calls two of them first, and its answer begins with their results.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import msgspec
 
@@ -17,6 +20,7 @@ from chatstream.clock import Clock, monotonic
 from chatstream.providers import Endpoint
 from chatstream.providers.ollama import Ollama
 from chatstream.transport import Transport
+from chatstream.wording import excerpt
 
 MODELS = ("demo", "demo-fast")
 SECONDS_PER_TOKEN = 0.016  # 60 tokens/s, a quick local model
@@ -48,6 +52,14 @@ for event in chatstream.stream("Why is the sky blue?", provider="demo"):
 
 > Every token is shown the moment it arrives, and none is lost.
 """
+
+WITH_TOOLS = "The user gave me tools. I will call some of them first.\n"
+CALLS = 2  # of tools, at most
+EXPRESSION = "6*7"
+_LIKED = ("time", "calculate")
+_VALUES = {"integer": 1, "number": 1, "boolean": False, "array": [], "object": {}}
+_PLACE = "."  # for any other parameter: most likely a path or a pattern
+_RESULT_CHARACTERS = 200
 
 
 def _pieces(text: str) -> list[str]:
@@ -82,9 +94,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, {"error": f"model '{model}' not found"})
             return
         pause = SECONDS_PER_TOKEN if model == "demo" else 0.0
-        lines = list(_lines(model, _begun(request)))
+        turn = _turn(request)
+        lines = list(_lines(model, turn))
         if request.get("stream") is False:
-            message = {"role": "assistant", "content": ANSWER, "thinking": THOUGHT}
+            message = _message(content=turn.text, thinking=turn.thought, **turn.calling)
             self._send(200, {**lines[-1], "message": message})
             return
         self.send_response(200)
@@ -111,28 +124,81 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _begun(request: dict[str, object]) -> str:
-    """How much of the answer is there already: the assistant's message at the end."""
-    messages = request.get("messages")
-    last = messages[-1] if isinstance(messages, list) and messages else {}
-    text = str(last.get("content", "")) if last.get("role") == "assistant" else ""
-    return text if ANSWER.startswith(text) else ""
+class _Turn(msgspec.Struct, frozen=True):
+    """What the model says now: text, calls, or the rest of a text."""
+
+    thought: str
+    text: str = ""
+    calls: list[dict[str, object]] = []
+
+    @property
+    def calling(self) -> dict[str, object]:
+        return {"tool_calls": self.calls} if self.calls else {}
 
 
-def _lines(model: str, begun: str) -> Iterator[dict[str, object]]:
-    rest = ANSWER[len(begun) :]
-    for field, text in (("thinking", "" if begun else THOUGHT), ("content", rest)):
+def _turn(request: dict[str, Any]) -> _Turn:
+    messages = request.get("messages") or []
+    asked = max((at for at, it in enumerate(messages) if it["role"] == "user"), default=-1)
+    since = messages[asked + 1 :]
+    results = [it for it in since if it["role"] == "tool"]
+    if (tools := request.get("tools")) and not results:
+        return _Turn(WITH_TOOLS, calls=_calls([it["function"] for it in tools]))
+    answer = _told(results) + ANSWER
+    begun = str(since[-1].get("content", "")) if since and since[-1]["role"] == "assistant" else ""
+    if begun and answer.startswith(begun):
+        return _Turn("", answer[len(begun) :])
+    return _Turn(THOUGHT, answer)
+
+
+def _calls(functions: list[dict[str, Any]]) -> list[dict[str, object]]:
+    """Two calls, of the tools that say most here if they are there."""
+    functions = sorted(functions, key=lambda it: it["name"] not in _LIKED)[:CALLS]
+    return [{"function": {"name": it["name"], "arguments": _arguments(it)}} for it in functions]
+
+
+def _arguments(function: dict[str, Any]) -> dict[str, object]:
+    parameters = function.get("parameters") or {}
+    fields = parameters.get("properties") or {}
+    return {name: _value(name, fields.get(name) or {}) for name in parameters.get("required", ())}
+
+
+def _value(name: str, schema: dict[str, Any]) -> object:
+    if name == "expression":
+        return EXPRESSION
+    if schema.get("enum"):
+        return schema["enum"][0]
+    return _VALUES.get(str(schema.get("type")), _PLACE)
+
+
+def _told(results: list[dict[str, Any]]) -> str:
+    if not results:
+        return ""
+    lines = (
+        f"- **{it.get('tool_name', 'tool')}**: "
+        f"`{excerpt(it['content'].replace('`', chr(39)), _RESULT_CHARACTERS)}`\n"
+        for it in results
+    )
+    return f"The tools have answered:\n\n{''.join(lines)}\n"
+
+
+def _lines(model: str, turn: _Turn) -> Iterator[dict[str, object]]:
+    for field, text in (("thinking", turn.thought), ("content", turn.text)):
         for piece in _pieces(text):
-            message = {"role": "assistant", "content": "", field: piece}
-            yield {"model": model, "message": message, "done": False}
+            yield {"model": model, "message": _message(**{field: piece}), "done": False}
+    if turn.calls:
+        yield {"model": model, "message": _message(**turn.calling), "done": False}
     yield {
         "model": model,
-        "message": {"role": "assistant", "content": ""},
+        "message": _message(),
         "done": True,
         "done_reason": "stop",
         "prompt_eval_count": 12,
-        "eval_count": len(_pieces(THOUGHT)) + len(_pieces(rest)),
+        "eval_count": len(_pieces(turn.thought)) + len(_pieces(turn.text)),
     }
+
+
+def _message(**fields: object) -> dict[str, object]:
+    return {"role": "assistant", "content": "", **fields}
 
 
 class Demo(Ollama):

@@ -114,6 +114,19 @@ _NO_STREAM = (
     r"(does|do) ?n[o']t support (\w+ )?stream|stream(ing)?\b.{0,40}"
     r"\b(not (be )?(support|allow|enabl)|unsupported)|cannot stream"
 )
+_NOT_TAKEN = (
+    r"not (be )?(support|permit|allow)|n[o']t support|unsupported|unknown|unrecognized|unexpected"
+)
+_ADDED = ("tool_choice", "parallel_tool_calls")
+_OF_TOOLS = (  # words of a server that cannot call tools as it was started, and what to do
+    (
+        r"--enable-auto-tool-choice",
+        "start the server with `vllm serve MODEL --enable-auto-tool-choice --tool-call-parser "
+        "PARSER`; which parser fits the model is in vLLM's documentation",
+    ),
+    (r"requires --jinja", "start the server with `llama-server --jinja`"),
+    (r"does not support tools", "use a model that can call tools, or ask without --tool"),
+)
 _STATUS_WORDS = r"\b(?:error code|status(?: code)?|http(?:/[0-9.]+)?)[ :=]+([45][0-9]{2})\b"
 _TOKEN = r'"(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*("?)|[][{},]'
 _BLOCKED = r"error code: 1[0-9]{3}\s*$"  # Cloudflare's, as text
@@ -195,6 +208,10 @@ def failure_in(value: object, status: int = 0) -> ChatstreamError:
     if issubclass(kind, AuthError | BadRequest) and _is_regional(error, message):
         return Refused(shown, hint=_OF_THE_REGION, status=status or None)
     failure = kind(shown, status=status or None)
+    for pattern, hint in _OF_TOOLS:
+        if re.search(pattern, message):
+            failure.hint, failure.retryable = hint, False
+            return failure
     if failure.retryable:
         _ask_to_wait(failure, wait)
     return failure
@@ -275,6 +292,10 @@ def _refused_parameter(error: Said, message: str, status: int) -> str | None:
         return "stream_options"
     if "max_completion_tokens" in message and "max_tokens" in message:
         return "max_tokens"
+    for name in _ADDED:
+        told = rf"{name}.{{0,60}}({_NOT_TAKEN})|({_NOT_TAKEN}).{{0,60}}{name}"
+        if re.search(told, message, re.IGNORECASE):
+            return name
     if parameter == "stream" or re.search(_NO_STREAM, message, re.IGNORECASE):
         return "stream"
     return None

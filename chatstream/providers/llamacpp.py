@@ -5,6 +5,7 @@
    beginning, and goes on live. Older servers do not know the header, and pass it over.
 2. So hanging up does not stop it any more: a cancelled answer is deleted, in a moment or not at
    all. One that broke off is not, for it can be continued.
+3. The model calls one tool at a time unless the request allows more.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ _CANCEL_SECONDS = 0.15
 
 class LlamaCpp(OpenAI):
     """A llama.cpp server."""
+
+    def body(self, request: ChatRequest) -> dict[str, object]:
+        body = super().body(request)
+        if request.tools and "tools" in body and "parallel_tool_calls" not in request.without:
+            body.setdefault("parallel_tool_calls", True)
+        return body
 
     def chat_call(self, request: ChatRequest) -> Call:
         if request.method == "stream" and request.stream_id:

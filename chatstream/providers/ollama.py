@@ -1,8 +1,11 @@
 """Ollama's own protocol: `/api/chat`, one JSON object a line.
 
-The end mark is a line with `"done": true`. A line `{"error": …}` is a failure in the middle of
-the stream. Tool calls come whole; several lines may bring more. Thinking before calls goes back
-with them.
+1. The end mark is a line with `"done": true`. A line `{"error": …}` is a failure in the middle of
+   the stream.
+2. Tool calls come whole; several lines may bring more. Thinking before calls goes back with them.
+3. A model that has to answer in words is not told of its tools: there is no other way to say it.
+4. Of a conversation that is too long, the server leaves out the beginning without a word, and so a
+   call whose result stays. With tools it is told to refuse such a conversation.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from chatstream.events import (
     Usage,
 )
 from chatstream.flow import Arrival, Finish
-from chatstream.messages import ChatRequest, Message
+from chatstream.messages import ChatRequest, Message, own_id
 from chatstream.providers.base import Given, Provider
 from chatstream.providers.continuing import conversation
 from chatstream.providers.failures import error_in
@@ -46,11 +49,14 @@ from chatstream.providers.lenient import (
 from chatstream.providers.odd import holds_text
 from chatstream.providers.parts import part_events, reasoning_in
 from chatstream.providers.reply import Reply
+from chatstream.providers.rounds import ANY, whole_rounds
 from chatstream.providers.text import whole_characters
 from chatstream.wire import NDJSONDecoder
 
 # What the chat call takes beside `options`; everything else a user sets goes into `options`.
-_TOP_LEVEL = frozenset({"format", "keep_alive", "logprobs", "think", "tools", "top_logprobs"})
+_TOP_LEVEL = frozenset(
+    {"format", "keep_alive", "logprobs", "think", "tools", "top_logprobs", "truncate"}
+)
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -96,7 +102,7 @@ class OllamaReply(Reply):
     def __init__(self) -> None:
         super().__init__()
         self._lines = NDJSONDecoder()
-        self._calls = 0
+        self._ids: set[str] = set()  # of the calls
         self._thoughts: list[str] = []
         self._last = _Line()
 
@@ -234,13 +240,16 @@ class OllamaReply(Reply):
             self.odd.add_value(value, json_text(value))
 
     def _tool_call(self, call: _Call, t: float) -> ToolCall:
-        self._calls += 1
+        call_id = whole_characters(call.id or "")
+        if not call_id or call_id in self._ids:
+            call_id = own_id(len(self._ids) + 1)
+        self._ids.add(call_id)
         function = call.function or _Function()
         arguments = function.arguments
         if not isinstance(arguments, str):
             arguments = json_text(arguments if arguments is not None else {})
         return ToolCall(
-            whole_characters(call.id or f"call_{self._calls}"),
+            call_id,
             whole_characters(function.name),
             whole_characters(arguments or "{}"),
             t=t,
@@ -252,7 +261,7 @@ class OllamaReply(Reply):
             output_tokens=count_of(self._last.eval_count),
         )
         events: list[Event] = []
-        if self.complete and self._calls and self._thoughts:
+        if self.complete and self._ids and self._thoughts:
             thinking = whole_characters("".join(self._thoughts))
             events.append(ReasoningData(provider_data={"thinking": thinking}))
         return events if usage == Usage() else [*events, usage]
@@ -260,7 +269,7 @@ class OllamaReply(Reply):
     def finish(self) -> Finish:
         raw = whole_characters(text_of(self._last.done_reason))
         reason = reason_of(meaning_of(raw) or "stop")
-        if self._calls and reason == "stop":
+        if self._ids and reason == "stop":
             reason = "tool_calls"
         return Finish(reason=reason, raw=raw or None, server=self._times())
 
@@ -320,17 +329,25 @@ class Ollama(Provider):
             options["temperature"] = request.temperature
         if request.max_tokens is not None:
             options["num_predict"] = request.max_tokens
-        return {
+        body = {
             "model": request.model,
             "messages": [
                 turn
-                for message in conversation(request)
+                for message in whole_rounds(conversation(request), ANY)
                 for turn in _turns(message, request, self.given)
             ],
             "stream": request.stream,
             **{k: v for k, v in request.options.items() if k in _TOP_LEVEL},
             **({"options": options} if options else {}),
         }
+        if request.tools:
+            body.setdefault("truncate", False)
+            body.pop("tools", None)
+            if request.may_call:
+                from chatstream.providers.toolcalls import functions_of
+
+                body["tools"] = functions_of(request.tools)
+        return body
 
     def reply(self) -> Reply:
         return OllamaReply()

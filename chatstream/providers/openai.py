@@ -22,6 +22,7 @@ from chatstream.errors import ChatstreamError
 from chatstream.events import Content, Event, FinishReason, Reasoning, ServerTimes, Usage, Warn
 from chatstream.flow import Finish
 from chatstream.messages import ChatRequest
+from chatstream.providers import service_of
 from chatstream.providers.base import Provider
 from chatstream.providers.failures import error_in, failure_in
 from chatstream.providers.finish import gave_up, meaning_of, reason_of, unknown
@@ -41,7 +42,7 @@ from chatstream.providers.lenient import (
     value_of,
 )
 from chatstream.providers.odd import holds_text, protocol_of
-from chatstream.providers.openai_messages import messages_of
+from chatstream.providers.openai_body import body_of
 from chatstream.providers.parts import Sources, images_in, part_events, reasoning_in
 from chatstream.providers.reply import Reply, late
 from chatstream.providers.text import whole_characters
@@ -407,22 +408,7 @@ class OpenAI(Provider):
         return {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}
 
     def body(self, request: ChatRequest) -> dict[str, object]:
-        body: dict[str, object] = {
-            "model": request.model,
-            "messages": messages_of(request, self.given),
-        }
-        if request.method == "continue_final_message":
-            body |= {"continue_final_message": True, "add_generation_prompt": False}
-        if request.stream:
-            body["stream"] = True
-            if "stream_options" not in request.without:
-                body["stream_options"] = {"include_usage": True}
-        if request.temperature is not None:
-            body["temperature"] = request.temperature
-        if request.max_tokens is not None:
-            refused = "max_tokens" in request.without
-            body["max_completion_tokens" if refused else "max_tokens"] = request.max_tokens
-        return {**body, **request.options}
+        return body_of(request, self.given, service_of(self.endpoint))
 
     def reply(self) -> Reply:
         return OpenAIReply()

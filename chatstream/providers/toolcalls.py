@@ -18,10 +18,12 @@ as the one value of an object, under `INVALID_JSON`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from chatstream import messages
 from chatstream.events import ToolCall, ToolCallDelta
+from chatstream.messages import own_id
 from chatstream.providers.lenient import json_text, value_of
 from chatstream.providers.text import whole_characters
 
@@ -62,10 +64,20 @@ class ToolCalls:
     def __bool__(self) -> bool:
         return bool(self._calls)
 
-    def start(self, index: int, call_id: str, name: str, arguments: object) -> None:
-        """A call that announces itself; `arguments` hold unless fragments come."""
+    def start(
+        self,
+        index: int,
+        call_id: str,
+        name: str,
+        arguments: object,
+        given: dict[str, Any] | None = None,
+    ) -> None:
+        """A call that announces itself; `arguments` hold unless fragments come.
+
+        `given` goes back with the call.
+        """
         call = self._new(index)
-        call.id, call.name = whole_characters(call_id), whole_characters(name)
+        call.id, call.name, call.given = whole_characters(call_id), whole_characters(name), given
         if arguments:
             call.default = json_text(arguments)
 
@@ -92,13 +104,13 @@ class ToolCalls:
         call.name = call.name or name
         call.given = call.given or given
         call.arguments.append(delta)
-        return ToolCallDelta(call.id or f"call_{call.number}", call.name, delta, t=t)
+        return ToolCallDelta(call.id or own_id(call.number), call.name, delta, t=t)
 
     def whole(self, *, cut: bool) -> list[ToolCall]:
         """All calls. `cut`: the answer hit its token limit, so an empty text is no `{}`."""
         return [
             ToolCall(
-                call.id or f"call_{call.number}",
+                call.id or own_id(call.number),
                 call.name,
                 whole_characters("".join(call.arguments)) or ("" if cut else call.default),
                 call.given,
@@ -153,3 +165,18 @@ def _object_in(text: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def functions_of(tools: Iterable[messages.ToolDefinition]) -> list[dict[str, Any]]:
+    """Tools as OpenAI and Ollama take them."""
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": it.name,
+                "description": it.description,
+                "parameters": it.parameters,
+            },
+        }
+        for it in tools
+    ]

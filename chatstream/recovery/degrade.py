@@ -2,7 +2,7 @@
 
 `degrade`: some servers do not know `stream_options` or `max_tokens`, and some cannot stream at all.
 The request is sent again without that parameter, and a `warning` says so. Each parameter is dropped
-once at most.
+once at most, and is left out of what is asked later.
 
 `unstreamed`: where a stream fails before its first token, whatever the reason (a proxy that breaks
 it, a server whose stream is damaged), the request is sent again without streaming, if the user
@@ -47,9 +47,14 @@ _ALIKE = (
 
 def degrade(source: Open) -> Open:
     """`source`, asked again without what the server does not take."""
+    known: frozenset[str] = frozenset()
 
     def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
+        nonlocal known
         while True:
+            if not known <= request.without:
+                stream = request.stream and "stream" not in known
+                request = replace(request, stream=stream, without=request.without | known)
             try:
                 yield from source(request, token)
                 return
@@ -58,11 +63,7 @@ def degrade(source: Open) -> Open:
                 if parameter in request.without:
                     raise
             log.info("refused: %s", parameter)
-            request = replace(
-                request,
-                stream=request.stream and parameter != "stream",
-                without=request.without | {parameter},
-            )
+            known |= {parameter}
             message = f"the server does not accept {parameter!r}; asking again without it"
             yield Arrival([Warn("unsupported_parameter", message)])
 

@@ -9,13 +9,16 @@
 3. Markdown is left as it is; only the fences of code are said: "Code, python:", "End of code."
 4. While nothing is heard for `SILENCE_SECONDS`, one sentence tells that the work goes on. No
    spinner, no cursor movement, no colour, no thread: time passes in `write`.
-5. Remote text passes `escape` wherever a person reads it.
+5. Of tools it tells what starts and how it ended. A question is asked by somebody else
+   (`terminal.asking`), after all that came before it.
+6. Remote text passes `escape` wherever a person reads it.
 """
 
 from __future__ import annotations
 
 import re
 from math import ceil
+from typing import TYPE_CHECKING
 
 from chatstream import events as ev
 from chatstream.clock import Clock, monotonic
@@ -26,6 +29,9 @@ from chatstream.sinks.output import Output, Writer
 from chatstream.sinks.sources import Sources
 from chatstream.sinks.words import ending, one_line
 from chatstream.wording import counted
+
+if TYPE_CHECKING:
+    from chatstream.sinks.calls import Unrun
 
 PAUSE_SECONDS = 2.0
 """Seconds without text after which half a sentence is handed out."""
@@ -65,6 +71,7 @@ class AccessibleSink:
         self._thinking: float | None = None  # since when
         self._begun = False  # this answer has text
         self._sources = Sources()
+        self._unrun: Unrun | None = None  # once there are calls
         self._tools: dict[str, str] = {}  # what each running tool has put out, its end
         self._doing: str | None = None
         self._came = clock()  # when there was text, or something to tell of
@@ -73,6 +80,10 @@ class AccessibleSink:
     def write(self, arrival: Arrival) -> None:
         """Hand out what is ready; after a pause also what is not."""
         for event in arrival.events:
+            if self._unrun is not None:
+                for call in self._unrun.note(event):
+                    arguments = one_line(call.arguments)
+                    self._say(f"the model calls the tool {call.name} with {arguments}")
             self._take(event)
         self._hand_out()
         now = self._clock()
@@ -100,6 +111,8 @@ class AccessibleSink:
             case ev.ToolProgress():
                 known = event.progress is not None
                 self._doing = f"{event.name}, {event.progress:.0f} percent" if known else event.name
+                if event.message == "stopping":
+                    self._say(f"the tool {event.name} is being stopped")
             case ev.Progress(percentage=percentage):
                 known = percentage is not None
                 self._doing = f"{event.stage}, {percentage:.0f} percent" if known else event.stage
@@ -155,18 +168,38 @@ class AccessibleSink:
                 self._say(f"warning: {event.message}")
             case ev.ToolCall():
                 self._end_thought()
-                self._say(f"the model calls the tool {event.name} with {one_line(event.arguments)}")
+                self._note_call(event)
             case ev.Image():
                 self._end_thought()
                 self._say("the answer contains an image")
-            case ev.ToolStart():
+            case ev.Approval() | ev.ToolStart() | ev.ToolComplete() | ev.ToolError():
                 self._end_thought()
-                self._say(f"tool {event.name} started")
-            case ev.ToolComplete():
-                self._say(f"tool {event.name} finished after {seconds(event.duration)}")
-                self._end_tool(event.id)
-            case ev.ToolError():
-                self._say(f"tool {event.name} failed: {event.error}")
+                self._tell_fate(event)
+
+    def _note_call(self, call: ev.ToolCall) -> None:
+        """Nothing is said of it before its fate is known."""
+        if self._unrun is None:
+            from chatstream.sinks.calls import Unrun
+
+            self._unrun = Unrun()
+            self._unrun.note(call)
+
+    def _tell_fate(
+        self, event: ev.Approval | ev.ToolStart | ev.ToolComplete | ev.ToolError
+    ) -> None:
+        from chatstream.sinks.calls import told
+
+        if (words := told(event, seconds)) is not None:
+            self._say(words)
+        elif isinstance(event, ev.Approval) and event.decision == "ask":
+            self._end_answer()  # the question begins a line of its own
+        match event:
+            case ev.Approval():
+                waits = event.decision == "ask" and event.by != "dry_run"
+                self._doing = "a question waits for your answer" if waits else None
+            case ev.ToolStart(replayed=False):
+                self._doing = event.name
+            case ev.ToolComplete() | ev.ToolError():
                 self._end_tool(event.id)
 
     def _say(self, words: str) -> None:

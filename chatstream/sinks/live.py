@@ -30,6 +30,7 @@ from chatstream.sinks.blocks import Blocks
 from chatstream.sinks.lines import Line, line_of
 from chatstream.sinks.markdown import Markdown
 from chatstream.sinks.pieces import Piece
+from chatstream.sinks.questions import question_lines
 from chatstream.sinks.region import Region
 from chatstream.sinks.sources import Sources
 from chatstream.sinks.status import Status
@@ -128,6 +129,10 @@ class LiveSink:
                 self._sources.note(event)
             case ev.Retry() | ev.Fallback() | ev.Warn():
                 self._say(note(event), self._theme.warning)
+            case ev.Approval(decision="ask") if event.by != "dry_run":
+                self._end_thought(event, now)
+                self._end_text()
+                self._ask(event)
             case Told(line=line):
                 self._say(line, self._theme.dim)
             case Key():
@@ -233,6 +238,13 @@ class LiveSink:
                     self._region.forget()
         self._due = math.inf if event.pressed == "suspend" else now  # "continue" follows
 
+    def _ask(self, question: ev.Approval) -> None:
+        """The call goes into the scrollback: it may be larger than the screen."""
+        first, *arguments = question_lines(question)
+        lines = [_said(first, self._theme.warning), *map(line_of, arguments)]
+        self._note(lines if self._parted or not self._shown else [[], *lines])
+        self._parted = True
+
     def _say(self, words: str | None, style: Style) -> None:
         if words:
             self._note([_said(words, style)])
@@ -267,16 +279,15 @@ class LiveSink:
         return [[], *lines] if self._parted and lines and lines[0] else lines
 
     def _below(self, now: float) -> list[Line]:
-        """The rows below the text."""
+        """The rows below the text, which leave it one: of tools no more than have room."""
+        width, height = self._region.size
         status = self._status.line(now)
-        tools = self._tools.lines(now)
-        return [
-            *self._notes,
-            *self._thoughts.lines(self._region.size[0]),
-            *([[]] if tools and self._shown and not self._parted else []),
-            *tools,
-            *([status] if status else []),
-        ]
+        above = [*self._notes, *self._thoughts.lines(width)]
+        under = [status] if status else []
+        apart: list[Line] = [[]] if self._shown and not self._parted else []
+        room = height - 2 - len(above) - len(apart) - len(under)
+        tools = [] if self._status.asks else self._tools.lines(now, width, room)
+        return [*above, *(apart if tools else []), *tools, *under]
 
     def _draw(self, below: list[Line]) -> None:
         final, self._final = self._final, []

@@ -3,12 +3,14 @@
 1. `output` gets the content deltas as UTF-8 and nothing else, each read at once.
 2. Warnings, retries, the list of sources and the closing line go to `notes`, cleaned of control
    characters, in the `colours` (parameters of SGR by kind of note) that are given.
+   So does what becomes of calls of tools. A question is asked by somebody else (`terminal.asking`).
 3. Where `output` is a terminal its text is cleaned too, and the last line gets its end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from chatstream import events as ev
 from chatstream.escape import Escaper, clean
@@ -17,6 +19,9 @@ from chatstream.flow import Arrival
 from chatstream.sinks.output import Writer
 from chatstream.sinks.sources import Sources
 from chatstream.sinks.words import advice, ending, figures, note
+
+if TYPE_CHECKING:
+    from chatstream.sinks.calls import Unrun
 
 
 class PlainSink:
@@ -39,6 +44,7 @@ class PlainSink:
         self._stats = stats
         self._colours = colours
         self._sources = Sources()
+        self._unrun: Unrun | None = None  # once there are calls
         self._held: list[str] = []
         self._line_open = False  # the terminal's cursor is not at the start of a line
         self._note_open = False
@@ -46,6 +52,10 @@ class PlainSink:
     def write(self, arrival: Arrival) -> None:
         """Write what came, its content at once."""
         for event in arrival.events:
+            if self._unrun is not None:
+                for call in self._unrun.note(event):
+                    self._flush()
+                    self._note_line(str(note(call)), "advice")
             if type(event) is Content:
                 self._held.append(event.delta)
             elif isinstance(event, ev.Reasoning):
@@ -89,8 +99,34 @@ class PlainSink:
             self._note_line(ending(event, stats=False)[0], "warning" if stopped else "failure")
             for way in advice(event):
                 self._note_line(way, "advice")
+        elif isinstance(event, ev.ToolCall):
+            self._note_call(event)
+        elif isinstance(event, ev.Approval | ev.ToolStart | ev.ToolComplete | ev.ToolError):
+            self._note_fate(event)
         elif (said := note(event)) is not None:
-            self._note_line(said, "advice" if isinstance(event, ev.ToolCall) else "warning")
+            self._note_line(said, "warning")
+
+    def _note_call(self, call: ev.ToolCall) -> None:
+        """Nothing is said of it before its fate is known."""
+        if self._unrun is None:
+            from chatstream.sinks.calls import Unrun
+
+            self._unrun = Unrun()
+            self._unrun.note(call)
+
+    def _note_fate(
+        self, event: ev.Approval | ev.ToolStart | ev.ToolComplete | ev.ToolError
+    ) -> None:
+        from chatstream.sinks.calls import told
+
+        said = told(event, lambda duration: f"{duration:.1f} s")
+        if said is not None:
+            failed = isinstance(event, ev.ToolError) and event.outcome == "failed"
+            well = not isinstance(event, ev.ToolError)
+            self._note_line(said, "failure" if failed else "advice" if well else "warning")
+        elif isinstance(event, ev.Approval) and event.decision == "ask":
+            self._end_line()  # the question begins a line of its own
+            self._end_note_line()
 
     def _note_text(self, text: str) -> None:
         if text:

@@ -6,7 +6,9 @@
    the line stays the same for a second at least, because each new one has to be drawn.
 3. The rate is that of one response: tokens over the time since its first one. It starts over with
    each response and after each pause or stop, and is not told in its first second.
-4. No line has control characters or line ends; remote words are cut. The caller crops the line.
+4. While tools run, and with keys, it tells which key stops them. A question of a tool is the line
+   until it is answered. What an earlier run did changes nothing.
+5. No line has control characters or line ends; remote words are cut. The caller crops the line.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from rich.segment import Segment
 
 from chatstream import events as ev
 from chatstream.flow import Key
+from chatstream.sinks.calls import Fate, key_of
 from chatstream.sinks.lines import Line, line_of
+from chatstream.sinks.questions import CHOICE
 from chatstream.sinks.theme import Theme
 from chatstream.sinks.words import one_line
 from chatstream.wording import counted
@@ -32,8 +36,13 @@ REST_SECONDS = 1.0
 """Seconds between two changes of the figures, at least."""
 
 KEYS = " · space pauses · Esc stops"
+KEYS_OF_TOOLS = " · x stops the tools · Esc stops"
+KEYS_OF_QUESTION = " · Esc stops"
 WHILE_TYPING = " · Ctrl+C stops"
 """What is told of the keys; `WHILE_TYPING` where something else was typed, so that none comes."""
+
+QUIET_SECONDS = 0.3
+"""Seconds after the last tool before the next wait is told: another tool may start at once."""
 
 _WAITING = {
     "connect": "connecting",
@@ -59,10 +68,19 @@ class Status:
         self._since = now
         self._pieces = 0
         self._paused = False
+        self._running: set[tuple[str, str]] = set()  # the tools
+        self._asks = False
         self._tell: _Tell = self._wait("connecting", now)
+
+    @property
+    def asks(self) -> bool:
+        """Whether a question of a tool is open."""
+        return self._asks
 
     def note(self, event: ev.Event, now: float) -> None:
         """Take an event of the run, or a key."""
+        if event.replayed:
+            return
         match event:
             case ev.Content():
                 self._topic = ""
@@ -91,11 +109,14 @@ class Status:
                 self._tell = partial(self._countdown, doing, cause, now + event.delay, self._tell)
             case ev.Fallback():
                 self._begin(f"asking {one_line(event.target)}", now, over=False)
-            case ev.ToolCall() | ev.ToolStart() | ev.Image():
+            case ev.ToolCall() | ev.Image():
                 self._topic = ""
                 self._tell = _nothing
+            case ev.Approval() | ev.ToolStart() | ev.ToolComplete() | ev.ToolError():
+                self._topic = ""
+                self._note_tool(event, now)
             case ev.Done() | ev.Error():
-                self._paused = False
+                self._paused = self._asks = False
                 self._tell = _nothing
             case Key(pressed="pause"):
                 self._paused = True
@@ -110,12 +131,39 @@ class Status:
 
     def line(self, now: float) -> Line | None:
         """How things stand; None when there is nothing to tell."""
+        if self._asks:
+            keys = KEYS_OF_QUESTION if self._has_keys else ""
+            return [Segment(CHOICE, self._theme.warning), *self._dim(keys)]
         if self._paused:
             return [
                 Segment("paused", self._theme.warning),
                 Segment(" · space resumes · Esc stops", self._theme.dim),
             ]
         return self._tell(now)
+
+    def _note_tool(self, event: Fate, now: float) -> None:
+        key = key_of(event)
+        match event:
+            case ev.Approval():
+                self._asks = event.decision == "ask" and event.by != "dry_run"
+            case ev.ToolStart():
+                self._running.add(key)
+            case _:
+                self._running.discard(key)
+        if self._running:
+            self._tell = self._tools
+        elif not isinstance(event, ev.Approval):
+            self._tell = partial(self._after_tools, now)
+
+    def _tools(self, _now: float) -> Line | None:
+        if not self._has_keys:
+            return None
+        keys = KEYS_OF_TOOLS if self._keys == KEYS else self._keys
+        return self._dim(f"{counted(len(self._running), 'tool')} running{keys}")
+
+    def _after_tools(self, since: float, now: float) -> Line | None:
+        quiet = now - since < QUIET_SECONDS
+        return None if quiet else self._spun("connecting", since, "", now)
 
     def _begin(self, words: str, since: float, *, over: bool) -> None:
         """Another response; `over`: what came before it does not count."""
@@ -170,12 +218,10 @@ class Status:
             share, figure = event.current / total, f"{_number(event.current)}/{_number(total)}"
         else:
             return self._spun(stage, self._since, message, now)
-        eta = event.eta or 0.0
-        left = f" · {ceil(eta)} s left" if 0 < eta < inf else ""
         return [
             *self._dim(f"{stage} "),
             *bar(share, self._theme),
-            *self._dim(f" {figure}{left}{message}"),
+            *self._dim(f" {figure}{remaining(event.eta)}{message}"),
         ]
 
     def _dim(self, words: str) -> Line:
@@ -230,16 +276,21 @@ def spent(seconds: float) -> str:
     return f"{int(seconds)} s" if seconds >= 1 else ""
 
 
+def remaining(eta: float | None) -> str:
+    """The seconds that are left, where they are known."""
+    return f" · {ceil(eta)} s left" if eta is not None and 0 < eta < inf else ""
+
+
 def percent(percentage: float) -> str:
     """The whole part of 0 to 100: only what is finished is at 100 %."""
     return f"{int(min(100.0, max(0.0, percentage)))} %"
 
 
-def bar(share: float, theme: Theme) -> Line:
+def bar(share: float, theme: Theme, cells: int = BAR_CELLS) -> Line:
     """A bar for a share of 0 to 1. What is left of it is empty where dim text has no colour."""
-    halves = int(2 * BAR_CELLS * min(1.0, max(0.0, share)))
+    halves = int(2 * cells * min(1.0, max(0.0, share)))
     done = "━" * (halves // 2) + "╸" * (halves % 2)
-    left = BAR_CELLS - len(done)
+    left = cells - len(done)
     if theme.dim.color is None:
         rest = " " * left
     elif done.endswith("━") and left:

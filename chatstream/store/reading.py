@@ -186,7 +186,8 @@ class Record(msgspec.Struct, kw_only=True):
     `outcome` is "complete", the code of the error that ended it, "interrupted" (the process was
     killed), "running", or "damaged"; `damage` then says where. `provider`, `model` and `base_url`
     are whose text there is, or whom was asked last, where there is no text. `messages` are what it
-    made, as far as it is known and sound; `tools` whether calls of tools had begun.
+    made, as far as it is known and sound, and the last one is the answer, be it empty; `tools`
+    whether calls of tools had begun.
     """
 
     run: str
@@ -208,7 +209,7 @@ class Record(msgspec.Struct, kw_only=True):
     @property
     def message(self) -> Message:
         """The answer, after the rounds of tools."""
-        return next(it for it in reversed(self.messages) if it.role == "assistant")
+        return self.messages[-1]
 
     @property
     def finished(self) -> bool:
@@ -270,13 +271,24 @@ def read(path: Path) -> Record:
         provider=who.provider,
         model=who.model,
         base_url=who.base_url,
-        messages=answer.messages,
+        messages=_to_the_answer(answer.messages),
         tools=tools,
         terminal=terminal,
         outcome=outcome,
         damage=damage,
         duration=t,
     )
+
+
+def _to_the_answer(made: list[Message]) -> list[Message]:
+    """What a run made, with an empty answer where it ended behind a round of tools."""
+    return made if made[-1].role == "assistant" else [*made, Message("assistant", complete=False)]
+
+
+def events_at(path: Path) -> Iterator[AnyEvent]:
+    """The events of a journal. Raises `Damaged`, `JournalError`, `OSError`."""
+    with path.open("rb") as file:
+        yield from events_of(iter(partial(file.read, SLICE), b""))
 
 
 def _request(line: bytes) -> tuple[RequestRecord | None, str | None]:
@@ -341,7 +353,8 @@ def opening(path: Path) -> Metadata | None:
 def last_unfinished(folder: Path) -> Path:
     """The newest run that did not finish, is over, and was not continued. Raises `UsageError`.
 
-    One that was refused, and has no text, is passed over: asked again it is refused again.
+    One that was refused, and has no text, is passed over: asked again it is refused again. So is
+    one that was killed before it had begun to continue another.
     """
     continued: set[str] = set()
     for path in journals(folder):
@@ -350,10 +363,35 @@ def last_unfinished(folder: Path) -> Path:
         if head is None:
             continue
         if head.continues:
+            if not has_begun(path):
+                continue
             continued.add(head.continues)
         if not (running or head.run in continued or isinstance(last, Done) or _was_refused(last)):
             return path
     raise UsageError("there is no unfinished run", hint="`chatstream history` lists all runs")
+
+
+def newest_attempt(folder: Path, run: str) -> str:
+    """The newest run that continues this one, over any number of runs; or itself."""
+    attempts, newest = {run}, run
+    for it in runs(folder):
+        path = folder / (it + SUFFIX)
+        if it > run and (head := opening(path)) and head.continues in attempts and has_begun(path):
+            attempts.add(it)
+            newest = it
+    return newest
+
+
+def has_begun(path: Path) -> bool:
+    """Whether a journal has all that its run begins with, so all of the run that it continues.
+
+    That is the first batch. A process that is killed while it writes that may leave a part of it.
+    """
+    try:
+        with path.open("rb") as file:
+            return any(_MARK.search(line) for line in file)
+    except OSError:
+        return False
 
 
 def glimpse(path: Path) -> tuple[str, bool] | None:

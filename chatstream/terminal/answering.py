@@ -20,11 +20,13 @@ from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved, without_configuration
 from chatstream.engine.run import Question, Run
 from chatstream.engine.services import Choice, Tell, ignore_choice, provider_name
+from chatstream.engine.tooling import Given, Tooling, check_needless, has_tools, tooling_of
 from chatstream.errors import ChatstreamError
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
 
 if TYPE_CHECKING:
+    from chatstream.control import Control
     from chatstream.terminal.copying import Copying
 
 
@@ -39,9 +41,11 @@ class Answering:
         self._pool = Pool()
         self.settings = without_configuration(flags)
         self._arguments = arguments
+        self._flags = flags
         self._render: bool | None = flags.get("render")
         self._copying: Copying | None = None
         self._choices: list[Choice] | None = None  # who is asked if the settings name nobody
+        self._control: Control | None = None
 
     def use(self, resolved: Resolved, copying: Callable[[], Copying | None]) -> None:
         """These settings hold. Raises `ConfigError`, `UsageError` for a look that cannot be had.
@@ -58,10 +62,25 @@ class Answering:
         self.settings = resolved.settings
         self._copying = copying()
 
+    def control(self) -> Control:
+        """What answers the questions of the run's tools, and stops them; for its `Given`.
+
+        Only a run with tools needs it.
+        """
+        if self._control is None:
+            from chatstream.control import Control
+            from chatstream.terminal.asking import can_ask
+
+            self._control = Control(can_answer=can_ask())
+        return self._control
+
     def begin(
         self, resolved: Resolved, question: Question, *, follow: Follow = not_followed
     ) -> Run:
-        """The run that asks this, for a reader such as this command has."""
+        """The run that asks this, for a reader such as this command has.
+
+        Raises `ConfigError`, `UsageError`.
+        """
         given = self._arguments
         tell: Tell = ignore_choice
         if not provider_name(resolved.settings):
@@ -72,8 +91,22 @@ class Answering:
             resettable=is_resettable(as_json=given["as_json"]),
             on_screen=is_screen(self.settings, as_json=given["as_json"], plain=given["plain"]),
             keeps_images=given["save_images"] is not None,
+            tooling=self._tooling(resolved, question),
         )
         return run(resolved, question, self._pool, self.token, tell=tell, follow=follow)
+
+    def _tooling(self, resolved: Resolved, question: Question) -> Tooling | None:
+        """What the run needs for its tools. Raises `UsageError`, `JournalError`."""
+        brought = {
+            name: self._arguments[name]
+            for name in ("dry_run", "tools_from", "interrupted")
+            if self._arguments.get(name) is not None
+        }
+        given = Given(**brought)
+        if not has_tools(resolved, given, question.record):
+            check_needless(self._flags, given, resumed=question.record is not None)
+            return None
+        return tooling_of(resolved, replace(given, control=self.control()), question.record)
 
     def show(self, begin: Callable[[], Run]) -> int:
         """Begin the run and show it; returns the exit status."""
@@ -91,6 +124,7 @@ class Answering:
                 plain=given["plain"],
                 copying=self._copying,
                 told=self._choices,
+                control=self._control,
             )
             if not self.token.cancelled:
                 tidy(self.settings)

@@ -15,7 +15,8 @@
    Ctrl+Z and Ctrl+\\ are signals as before. The mode that was there is put back by `restore` and
    `close`. Nobody can put it back after `kill -9`: bash, zsh and fish do it themselves; in dash,
    type `stty sane`. The cursor is visible in any case, because it is never hidden.
-6. In the background nothing is read and no mode is set, for that would stop the process.
+6. While a question is asked (`typed`), all that is typed is for us.
+7. In the background nothing is read and no mode is set, for that would stop the process.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import os
 import select
 import struct
 import sys
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from chatstream.clock import Clock, monotonic
@@ -66,7 +68,8 @@ class Keyboard:
         self._clock = clock
         self._terminal: int | None = None
         self._before: list[Any] | None = None  # the mode to put back
-        self._since: float | None = None  # when a single byte was first seen
+        self._since: float | None = None  # when a single byte, or what is typed, was first seen
+        self._typed = 0  # bytes of an answer that were seen
         self._ahead = False
         self._lost = False  # a part of what was typed
         self._reply: Reply | None = None  # that has not come yet
@@ -94,15 +97,14 @@ class Keyboard:
 
     def key(self) -> str:
         """The key that was pressed alone, or ""; never waits. "" in the background."""
-        if self._terminal is None:
-            return ""
-        try:
-            return self._key(self._terminal) if self._is_ours(self._terminal) else ""
-        except BlockingIOError:
-            return ""
-        except (OSError, termios.error):  # hung up
-            self.close()
-            return ""
+        return self._looked(self._key)
+
+    def typed(self) -> str:
+        """All that was typed, once nothing has followed for `ALONE_SECONDS`; "" before.
+
+        For the answer to a question. Never waits; "" in the background.
+        """
+        return self._looked(self._answer)
 
     def give_back(self, typed: bytes) -> None:
         """Put into the queue, for the shell, what was read and is not ours."""
@@ -141,14 +143,18 @@ class Keyboard:
         except (OSError, termios.error):
             return False
 
-    def discard(self) -> None:
-        """Throw away what was typed. Never waits or raises; for signal handlers too."""
+    def discard(self) -> bool:
+        """Throw away what was typed; whether there was any. Never waits or raises; for signal
+        handlers too.
+        """
         if self._terminal is None or self._before is None:  # else the kernel does it
-            return
+            return False
+        any_typed = False
         with contextlib.suppress(OSError):  # BlockingIOError: that was all
             # Read, because on Linux tcflush does not let in what has found no room so far.
             while _in_foreground(self._terminal) and os.read(self._terminal, 2 * QUEUE_BYTES):
-                pass
+                any_typed = True
+        return any_typed
 
     def restore(self) -> None:
         """Put the mode back. Idempotent, never waits or raises; for signal handlers too."""
@@ -174,11 +180,19 @@ class Keyboard:
         if terminal is not None:
             os.close(terminal)
 
+    def _looked(self, look: Callable[[int], str]) -> str:
+        if self._terminal is None:
+            return ""
+        try:
+            return look(self._terminal) if self._is_ours(self._terminal) else ""
+        except BlockingIOError:
+            return ""
+        except (OSError, termios.error):  # hung up
+            self.close()
+            return ""
+
     def _key(self, terminal: int) -> str:
-        waiting = _waiting(terminal)
-        if (reply := self._reply) and (waiting > 1 or (waiting and reply.begun)):
-            self.give_back(self._without_reply(terminal, reply))
-            waiting = _waiting(terminal)
+        waiting = self._waiting(terminal)
         if waiting > QUEUE_BYTES:
             self._lost = True
         if waiting > 1 and self._lost:
@@ -193,6 +207,24 @@ class Keyboard:
             self._since = None
             return chr(_read(terminal, 1)[0])
         return ""
+
+    def _answer(self, terminal: int) -> str:
+        waiting = self._waiting(terminal)
+        self._ahead = False
+        if waiting != self._typed:
+            self._typed, self._since = waiting, self._clock()
+        elif waiting and self._since is not None and self._clock() - self._since >= ALONE_SECONDS:
+            self._typed, self._since = 0, None
+            return _read(terminal, 2 * QUEUE_BYTES).decode("latin-1")
+        return ""
+
+    def _waiting(self, terminal: int) -> int:
+        """How many bytes wait to be read, a reply not among them."""
+        waiting = _waiting(terminal)
+        if (reply := self._reply) and (waiting > 1 or (waiting and reply.begun)):
+            self.give_back(self._without_reply(terminal, reply))
+            waiting = _waiting(terminal)
+        return waiting
 
     def _without_reply(self, terminal: int, reply: Reply) -> bytes:
         """Read everything; what is not the reply."""

@@ -33,6 +33,7 @@ from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
 
 if TYPE_CHECKING:
+    from chatstream.control import Control
     from chatstream.engine.services import Choice
     from chatstream.sinks.terminal import TerminalFile
     from chatstream.terminal.copying import Copying
@@ -122,10 +123,12 @@ def present(
     plain: bool,
     copying: "Copying | None",
     told: "list[Choice] | None" = None,
+    control: "Control | None" = None,
 ) -> int:
     """Show a run where its reader is; copy, save and notify as asked; returns the exit status.
 
-    `told` gets, while the run goes on, who is asked, for the user beside the answer.
+    `told` gets, while the run goes on, who is asked, for the user beside the answer. `control`
+    answers the questions of the run's tools, and stops them.
     """
     if copying is not None:
         events = copying.stage(events)
@@ -133,7 +136,13 @@ def present(
     if told is not None:
         events = _telling(events, told, settings.color, screen=screen)
     if screen:
-        status = _show_live(events, settings, token)
+        status = _show_live(events, settings, token, control)
+    elif control is not None and control.can_answer:
+        from chatstream.terminal.asking import questions
+
+        sink = choose_sink(settings, as_json=as_json, plain=plain)
+        with questions(control, token) as stage:
+            status = show(pipe(events, stage), sink, token)
     else:
         status = show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
     done = copying is None or _finish(copying, token)
@@ -310,7 +319,12 @@ def show_answer(text: str, settings: Settings) -> None:
     drive(iter([Arrival([Content(text)])]), sink)
 
 
-def _show_live(events: Iterator[Arrival], settings: Settings, token: CancelToken) -> int:
+def _show_live(
+    events: Iterator[Arrival],
+    settings: Settings,
+    token: CancelToken,
+    control: "Control | None" = None,
+) -> int:
     """Drive a run into the live view, and listen to the keys meanwhile."""
     from chatstream.sinks.deferred import DeferredSink
     from chatstream.sinks.terminal import TerminalFile
@@ -319,7 +333,8 @@ def _show_live(events: Iterator[Arrival], settings: Settings, token: CancelToken
 
     keyboard = Keyboard()
     file = TerminalFile(sys.stdout)
-    with interrupts(token, keyboard.restore), keys(token, keyboard) as stage:
+    listening = keys(token, keyboard, control=control)
+    with interrupts(token, keyboard.restore), listening as stage:
         sink = DeferredSink(lambda: _live(settings, file, keyboard, lambda: file.ready))
         try:
             return show(pipe(events, stage), sink, token)

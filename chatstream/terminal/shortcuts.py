@@ -2,6 +2,7 @@
 
     space  the stage stops pulling its source, so TCP holds the server; space again: it goes on
     r      asks the screen to show, or to hide, the model's thinking
+    x      stops the tools that run, and nothing else; while some do
     Esc    ends the answer like Ctrl+C
 
 1. They are looked at with every arrival, without waiting, and count only when they come alone
@@ -13,7 +14,8 @@
 4. Ctrl+Z first takes the drawing away: the handler only makes a note, and with the next arrival the
    screen is told, the mode put back, the process stopped. A second Ctrl+Z, while the first still
    waits for an arrival, stops it at once.
-5. A signal that is ignored when we start stays ignored. Where SIGINT is, a shell without job
+5. While a tool's question is open all keys are for it (`asking`), but for Esc.
+6. A signal that is ignored when we start stays ignored. Where SIGINT is, a shell without job
    control has started us in the background; there, without a terminal and on Windows, the stage
    passes everything on and changes nothing.
 """
@@ -26,6 +28,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, monotonic
@@ -34,18 +37,31 @@ from chatstream.flow import Arrival, Key, Pressed, Stage, close
 from chatstream.terminal.interrupt import give_screen_back
 from chatstream.terminal.keyboard import Keyboard
 
+if TYPE_CHECKING:
+    from chatstream.control import Control
+    from chatstream.terminal.asking import Answers
+
 _ESCAPE = "\x1b"
 
 
 @contextlib.contextmanager
-def keys(token: CancelToken, keyboard: Keyboard, clock: Clock = monotonic) -> Iterator[Stage]:
+def keys(
+    token: CancelToken,
+    keyboard: Keyboard,
+    clock: Clock = monotonic,
+    *,
+    control: Control | None = None,
+) -> Iterator[Stage]:
     """The stage to put last, in front of the screen. For the main thread.
 
+    `control` is that of the run, if it has tools. Where no keys can come it cannot be answered.
     `keyboard.restore` belongs to `interrupts(token, keyboard.restore)` around it.
     """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         keyboard.open()
     if sys.platform == "win32" or not keyboard.is_open:
+        if control is not None:
+            control.can_answer = False
         yield lambda events: events
         return
     jobs = _Jobs(keyboard)
@@ -65,7 +81,7 @@ def keys(token: CancelToken, keyboard: Keyboard, clock: Clock = monotonic) -> It
     try:
         for number in previous:
             signal.signal(number, handlers[number])
-        yield _Keys(token, keyboard, jobs, clock).run
+        yield _Keys(token, keyboard, jobs, clock, control).run
     finally:
         remove()
         keyboard.close()
@@ -112,13 +128,26 @@ class _Jobs:
 class _Keys:
     """The stage."""
 
-    def __init__(self, token: CancelToken, keyboard: Keyboard, jobs: _Jobs, clock: Clock) -> None:
+    def __init__(
+        self,
+        token: CancelToken,
+        keyboard: Keyboard,
+        jobs: _Jobs,
+        clock: Clock,
+        control: Control | None,
+    ) -> None:
         self._token = token
         self._keyboard = keyboard
         self._jobs = jobs
         self._clock = clock
+        self._control = control
+        self._answers: Answers | None = None
         self._paused = False
         self._ahead = False  # the screen was told that there are no keys
+        if control is not None:
+            from chatstream.terminal.asking import Answers
+
+            self._answers = Answers(control, keyboard, clock)
 
     def run(self, events: Iterator[Arrival]) -> Iterator[Arrival]:
         due = self._clock()
@@ -128,6 +157,8 @@ class _Keys:
                 if self._clock() >= due:  # a quick answer has thousands of arrivals a second
                     yield from self._look()
                     due = self._clock() + POLL_SECONDS / 2
+                if self._answers is not None:
+                    self._answers.see(arrival)
                 yield arrival
         finally:
             close(events)
@@ -135,6 +166,10 @@ class _Keys:
     def _look(self) -> Iterator[Arrival]:
         """The keys that were pressed; ends when the answer is to go on."""
         while True:
+            if self._answers is not None and self._answers.is_open:
+                if self._answers.look() == _ESCAPE:
+                    yield from self._press(_ESCAPE)
+                return
             yield from self._press(self._keyboard.key())
             if self._keyboard.ahead and not self._ahead:
                 self._ahead = True
@@ -158,6 +193,8 @@ class _Keys:
             yield _key("pause" if self._paused else "go_on")
         elif key == "r":
             yield _key("reasoning")
+        elif key == "x" and self._control is not None and self._control.tools_run:
+            self._control.stop_tools()
         elif key and key.isprintable():
             self._keyboard.give_back(key.encode("latin-1"))
 

@@ -39,8 +39,3 @@ def canonical(arguments: str) -> str:
         return json.dumps(json.loads(arguments or "{}"), sort_keys=True, ensure_ascii=False)
     except (ValueError, RecursionError):
         return arguments
-
-
-def own_id(number: int) -> str:
-    """An id for a call that has none of its own: nine letters and digits, as Mistral wants them."""
-    return f"call{number:05d}"

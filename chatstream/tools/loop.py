@@ -25,8 +25,8 @@ from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.errors import ChatstreamError
 from chatstream.flow import Arrival, Finish, Open, close
-from chatstream.messages import ChatRequest, Message
-from chatstream.tools.calls import Pending, canonical, own_id
+from chatstream.messages import ChatRequest, Message, own_id
+from chatstream.tools.calls import Pending, canonical
 from chatstream.transcript import Transcript, UsageSum
 from chatstream.wording import counted
 

@@ -17,7 +17,8 @@ from chatstream import events as ev
 from chatstream.cli import options
 from chatstream.cli.app import Command, app, main
 from chatstream.cli.helping import titles
-from chatstream.engine.settings import DECLARED, Option, Setting
+from chatstream.engine.declaration import Option, Setting
+from chatstream.engine.settings import DECLARED
 from chatstream.errors import UsageError
 from chatstream.store.place import state_folder
 from tests.support.answers import whole
@@ -54,6 +55,9 @@ def test_a_value_arrives_under_the_name_of_its_setting() -> None:
         "journal": (["--no-journal"], False),
         "fallback": (["--fallback", "a", "--fallback", "b"], ["a", "b"]),
         "headers": (["--header", "A: b"], ["A: b"]),
+        "tools": (["--tool", "a", "--tool", "b, c"], ["a", "b", "c"]),
+        "allow": (["--allow", "git_*,d"], ["git_*", "d"]),
+        "root": (["--root", "a,b"], ["a,b"]),
         "options": (["-o", "seed=7", "--option", "top_k=1"], ["seed=7", "top_k=1"]),
     }
     words = [word for words, _ in given.values() for word in words]

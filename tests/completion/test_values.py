@@ -62,6 +62,7 @@ def test_runs_are_those_that_the_command_can_use() -> None:
     assert offered("run", command="show") == [run_id(2), run_id(1)]
     assert offered("run", command="resume") == [run_id(2)]
     assert offered("at", run_id(1)[:-2]) == [run_id(1)]
+    assert offered("tools_from", run_id(1)[:-2]) == [run_id(1)]
 
 
 def test_conversations_are_offered_by_name_with_their_first_question() -> None:

@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+from chatstream.engine.declaration import Group, Option
 from chatstream.engine.settings import (
     ADDRESSES,
     DECLARED,
@@ -14,8 +15,6 @@ from chatstream.engine.settings import (
     FOR_ONE_SERVER,
     SECRETS,
     TABLES,
-    Group,
-    Option,
     Settings,
     choices,
     keys_of,

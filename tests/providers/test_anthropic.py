@@ -11,7 +11,8 @@ import pytest
 from chatstream import events as ev
 from chatstream.messages import ChatRequest, Image, Message, ToolCall, ToolResult
 from chatstream.providers import Endpoint
-from chatstream.providers.anthropic import DEFAULT_MAX_TOKENS, Anthropic, AnthropicReply
+from chatstream.providers.anthropic import Anthropic, AnthropicReply
+from chatstream.providers.anthropic_body import DEFAULT_MAX_TOKENS
 from chatstream.transport import Transport
 from tests.support.answers import whole
 from tests.support.client import ask
@@ -83,14 +84,28 @@ def test_a_call_without_fragments_has_the_input_of_its_block() -> None:
     assert [e.arguments for e in found if isinstance(e, ev.ToolCall)] == ['{"k":1}']
 
 
-def test_calls_that_the_server_runs_are_not_ours() -> None:
+def test_calls_that_the_server_runs_are_not_ours_and_go_back() -> None:
     found, _ = events(
         block(0, type="server_tool_use", id="s", name="web_search", input={}),
-        delta(0, type="input_json_delta", partial_json='{"q":1}'),
+        delta(0, type="input_json_delta", partial_json='{"q":'),
+        delta(0, type="input_json_delta", partial_json="1}"),
+        {"type": "content_block_stop", "index": 0},
         block(1, type="web_search_tool_result", content=[]),
         STOP,
     )
-    assert found == []
+    call = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"q": 1}}
+    result: Frame = {"type": "web_search_tool_result", "content": []}
+    assert found == [
+        ev.ReasoningData(provider_data=call, t=1.0),
+        ev.ReasoningData(provider_data=result, t=1.0),
+    ]
+
+
+def test_what_stands_beside_a_call_goes_back_with_it() -> None:
+    found, _ = events(
+        block(0, type="tool_use", id="a", name="f", input={}, caller={"type": "direct"}), STOP
+    )
+    assert found == [ev.ToolCall("a", "f", "{}", {"caller": {"type": "direct"}})]
 
 
 def test_usage_is_of_totals() -> None:

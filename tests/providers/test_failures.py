@@ -400,6 +400,21 @@ def test_any_json_is_some_failure_with_a_message(value: object, status: int) -> 
         (400, coded(None, "this endpoint doesn't support stream"), "stream"),
         (501, coded(None, "Streaming is not supported yet"), "stream"),
         (405, {"message": "cannot stream this model"}, "stream"),
+        (400, {"error": "deepseek-reasoner does not support this tool_choice"}, "tool_choice"),
+        (
+            400,
+            coded(
+                "unsupported_parameter",
+                "Unsupported parameter: 'parallel_tool_calls' is not supported with this model.",
+                param="parallel_tool_calls",
+            ),
+            "parallel_tool_calls",
+        ),
+        (
+            422,
+            {"detail": [{"loc": ["body", "tool_choice"], "msg": "Extra inputs are not permitted"}]},
+            "tool_choice",
+        ),
     ],
 )
 def test_a_parameter_of_ours_that_is_not_taken_is_named(
@@ -412,10 +427,36 @@ def test_a_parameter_of_ours_that_is_not_taken_is_named(
 
 @pytest.mark.parametrize(
     ("status", "message"),
-    [(500, "Streaming is not supported"), (400, "The stream was closed"), (400, "max_tokens: 9")],
+    [
+        (500, "Streaming is not supported"),
+        (400, "The stream was closed"),
+        (400, "max_tokens: 9"),
+        (400, "Invalid value for tool_choice: 'x'"),
+    ],
 )
 def test_other_refusals_name_no_parameter(status: int, message: str) -> None:
     assert not isinstance(fail(status, {"error": message}), UnsupportedParameter)
+
+
+AUTO = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "hint"),
+    [
+        (400, AUTO, "vllm serve MODEL --enable-auto-tool-choice --tool-call-parser PARSER"),
+        (500, "tools param requires --jinja flag", "llama-server --jinja"),
+        (400, "registry.ollama.ai/library/gemma:2b does not support tools", "--tool"),
+    ],
+)
+def test_a_server_that_cannot_call_tools_is_told_with_what_to_do(
+    status: int, message: str, hint: str
+) -> None:
+    failure = fail(status, {"object": "error", "message": message, "code": status})
+    assert message in failure.message
+    assert hint in (failure.hint or "")
+    assert not failure.retryable
+    assert not isinstance(failure, UnsupportedParameter)
 
 
 PAGE = "<html><head><title>502\n Bad  Gateway</title></head><body><h1>nginx</h1></body></html>"

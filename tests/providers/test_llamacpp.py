@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,10 @@ from chatstream import events as ev
 from chatstream.api import stream
 from chatstream.cancel import CancelToken
 from chatstream.flow import close
+from chatstream.messages import ChatRequest, Message, ToolDefinition
+from chatstream.providers import Endpoint
+from chatstream.providers.llamacpp import LlamaCpp
+from chatstream.transport import Transport
 from tests.support.answers import TEXT, WORDS, ending, frames, whole
 from tests.support.client import Answer, ask
 from tests.support.loopback import SSE, Reply, Script
@@ -119,3 +124,18 @@ def test_the_answer_of_a_closed_iterator_is_deleted() -> None:
         close(events)
         assert server.wait_requests(2)
         assert server.requests[1].method == "DELETE"
+
+
+def test_calls_may_be_made_in_parallel_unless_the_server_or_the_user_refuses() -> None:
+    place = LlamaCpp(Endpoint("llamacpp", "http://127.0.0.1:9/v1"), Transport())
+    tools = (ToolDefinition("weather", "w", {"type": "object"}),)
+    given: dict[str, Any]
+    for given, sent in (
+        ({}, None),
+        ({"tools": tools}, True),
+        ({"tools": tools, "options": {"parallel_tool_calls": False}}, False),
+        ({"tools": tools, "without": frozenset({"parallel_tool_calls"})}, None),
+        ({"tools": tools, "may_call": False, "without": frozenset({"tool_choice"})}, None),
+    ):
+        body = place.body(ChatRequest("m", (Message("user", "hi"),), **given))
+        assert body.get("parallel_tool_calls") is sent

@@ -8,7 +8,7 @@ import pytest
 
 from chatstream import events as ev
 from chatstream.errors import UsageError
-from chatstream.messages import ChatRequest, Image, Message, ToolCall, ToolResult
+from chatstream.messages import ChatRequest, Image, Message, ToolCall, ToolDefinition, ToolResult
 from chatstream.providers import Endpoint
 from chatstream.providers.ollama import Ollama, OllamaReply
 from chatstream.transport import Transport
@@ -54,8 +54,16 @@ def test_tool_calls_of_several_lines_are_appended() -> None:
         '{"message":{"content":""},"done":true,"done_reason":"stop"}',
     )
     calls = [(e.id, e.name, e.arguments) for e in found if isinstance(e, ev.ToolCall)]
-    assert calls == [("call_1", "a", '{"x":1}'), ("call_2", "b", "{}")]
+    assert calls == [("call00001", "a", '{"x":1}'), ("call00002", "b", "{}")]
     assert (reply.finish().reason, reply.finish().raw) == ("tool_calls", "stop")
+
+
+def test_calls_of_one_answer_have_ids_of_their_own() -> None:
+    call = '{"id":"%s","function":{"name":"f","arguments":{}}}'
+    same = ",".join([call % "a", call % "a", call % ""])
+    found, _ = events(f'{{"message":{{"tool_calls":[{same}]}},"done":true}}')
+    ids = [it.id for it in found if isinstance(it, ev.ToolCall)]
+    assert ids == ["a", "call00002", "call00003"]
 
 
 def test_durations_are_seconds_and_counts_are_usage() -> None:
@@ -148,3 +156,29 @@ def test_images_are_base64_beside_the_text() -> None:
 def test_an_image_on_the_web_is_a_mistake_that_is_told() -> None:
     with pytest.raises(UsageError, match="Ollama takes no image by its address"):
         turns(Message("user", [Image(url="https://a.example/b.png")]))
+
+
+def tools_in(**fields: Any) -> dict[str, Any]:
+    """The fields of a body that are about tools."""
+    place = Ollama(Endpoint("ollama", "http://127.0.0.1:9"), Transport())
+    body = place.body(ChatRequest("m", (Message("user", "hi"),), **fields))
+    assert body.keys() >= {"model", "messages", "stream"}
+    return {k: v for k, v in body.items() if k in {"tools", "truncate", "options", "tool_choice"}}
+
+
+def test_tools_are_sent_and_nothing_may_be_cut_off_in_silence() -> None:
+    tools = (ToolDefinition("weather", "w", {"type": "object"}),)
+    function = {"name": "weather", "description": "w", "parameters": {"type": "object"}}
+    sent = {"tools": [{"type": "function", "function": function}], "truncate": False}
+    assert tools_in() == {}
+    assert tools_in(tools=tools) == sent
+    assert tools_in(tools=tools, options={"tools": ["theirs"]}) == sent
+    assert tools_in(options={"tools": ["theirs"]}) == {"tools": ["theirs"]}
+    assert tools_in(tools=tools, options={"truncate": True}) == {**sent, "truncate": True}
+
+
+def test_a_model_that_has_to_answer_in_words_is_not_told_of_its_tools() -> None:
+    tools = (ToolDefinition("weather", "w", {"type": "object"}),)
+    assert tools_in(tools=tools, may_call=False) == {"truncate": False}
+    options = {"tools": ["theirs"]}
+    assert tools_in(tools=tools, may_call=False, options=options) == {"truncate": False}

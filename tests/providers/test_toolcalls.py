@@ -43,7 +43,7 @@ HARD: list[Any] = [
     ),
     pytest.param(
         [(0, "", "f", "{}"), (0, "", "g", "{}")],
-        [("call_1", "f", "{}"), ("call_2", "g", "{}")],
+        [("call00001", "f", "{}"), ("call00002", "g", "{}")],
         id="same-index-new-name",
     ),
     pytest.param(
@@ -78,10 +78,10 @@ HARD: list[Any] = [
     ),
     pytest.param(
         [(None, "", "f", "1"), (None, "", "", "2"), (None, "", "g", "3")],
-        [("call_1", "f", "12"), ("call_2", "g", "3")],
+        [("call00001", "f", "12"), ("call00002", "g", "3")],
         id="neither-index-nor-id",
     ),
-    pytest.param([(None, "", "", "1")], [("call_1", "", "1")], id="nothing-but-arguments"),
+    pytest.param([(None, "", "", "1")], [("call00001", "", "1")], id="nothing-but-arguments"),
     pytest.param([(0, "a", "f", None)], [("a", "f", "{}")], id="arguments-absent"),
     pytest.param([(0, "a", "f", "")], [("a", "f", "{}")], id="arguments-empty"),
     pytest.param([(0, "a", "f", {})], [("a", "f", "{}")], id="arguments-an-empty-object"),
@@ -116,7 +116,7 @@ def test_each_fragment_is_told_with_the_call_it_belongs_to() -> None:
     assert calls.add(0, "a", "f", None, 1.0) == ToolCallDelta("a", "f", "", t=1.0)
     assert calls.add(0, "", "", "{", 2.0) == ToolCallDelta("a", "f", "{", t=2.0)
     assert calls.add(0, "b", "g", {"x": 1}, 3.0) == ToolCallDelta("b", "g", '{"x":1}', t=3.0)
-    assert calls.add(None, "", "h", "", 4.0) == ToolCallDelta("call_3", "h", "", t=4.0)
+    assert calls.add(None, "", "h", "", 4.0) == ToolCallDelta("call00003", "h", "", t=4.0)
 
 
 def test_what_a_call_announced_holds_unless_fragments_come() -> None:

@@ -59,6 +59,19 @@ def test_a_request_that_is_taken_is_sent_once_as_it_is() -> None:
     assert server.asked == [REQUEST]
 
 
+@pytest.mark.parametrize("parameter", ["stream_options", "stream"])
+def test_what_was_refused_is_left_out_of_later_requests(parameter: str) -> None:
+    server = Server(parameter)
+    opened = degrade(server.open)
+    warnings = [
+        sum(isinstance(it, Warn) for it in events_in(opened(REQUEST, CancelToken())))
+        for _ in range(3)
+    ]
+    assert warnings == [1, 0, 0]
+    assert [it.without for it in server.asked] == [frozenset(), *[{parameter}] * 3]
+    assert [it.stream for it in server.asked[1:]] == [parameter != "stream"] * 3
+
+
 @pytest.mark.parametrize("parameter", ["stream_options", "max_tokens", "stream"])
 def test_a_refused_parameter_is_left_out_with_a_warning(parameter: str) -> None:
     server = Server(parameter)

@@ -26,6 +26,9 @@ COMPLETE = ev.ToolComplete("1", "weather", "sunny", 1.23)
 FAILED = ev.ToolError("1", "weather", "timed out", 0.3)
 
 
+ROWS = 60
+
+
 class Desk:
     """The tools of a run, the time, and what was printed for good."""
 
@@ -40,7 +43,7 @@ class Desk:
 
     def live(self, after: float = 0.0) -> list[str]:
         self.now += after
-        return texts(self.tools.lines(self.now))
+        return texts(self.tools.lines(self.now, 80, ROWS))
 
 
 def texts(lines: Iterable[Line]) -> list[str]:
@@ -99,7 +102,7 @@ def test_the_newest_lines_of_output_are_below_the_tool_and_dim() -> None:
     assert desk.live()[1:] == ["  line 2", "  line 3", "  line 4"]
     desk.note(output("op"), output("en"))
     assert desk.live()[1:] == ["  line 3", "  line 4", "  open"]
-    assert all(segment.style == DARK.dim for segment in desk.tools.lines(0.0)[1])
+    assert all(segment.style == DARK.dim for segment in desk.tools.lines(0.0, 80, ROWS)[1])
 
 
 def test_output_without_any_text_has_no_line() -> None:
@@ -253,7 +256,7 @@ def test_no_line_is_much_longer_than_two_hundred_characters() -> None:
 
 def held(tools: Tools) -> int:
     """The characters that are kept for what was put out."""
-    return sum(len(run._output) for run in tools._runs)
+    return sum(len(call._output) for call in tools._calls)
 
 
 @pytest.mark.parametrize("delta", ["x", "line\n", "\n", "\r", "a\tb", "x" * 1000, "\n" * 1000])
@@ -310,7 +313,7 @@ def test_in_any_order_each_end_is_one_line_and_each_line_is_clean(
     for event, after in events:
         now += after
         lines = texts(tools.note(event, now))
-        live = texts(tools.lines(now))
+        live = texts(tools.lines(now, 80, ROWS))
         assert all(map(is_clean, [*lines, *live]))
         if isinstance(event, ev.ToolComplete | ev.ToolError):
             assert len(lines) == 1
@@ -320,7 +323,7 @@ def test_in_any_order_each_end_is_one_line_and_each_line_is_clean(
         called += isinstance(event, ev.ToolCall)
         told += len(lines)
     told += len(tools.note(DONE, now))
-    assert tools.lines(now) == []
+    assert tools.lines(now, 80, ROWS) == []
     # No line is lost: each end has one, each start without an end has one; and a call has one
     # of its own unless it has one of those.
     assert max(begun, ended) <= told <= begun + ended + called

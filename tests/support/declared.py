@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from chatstream.engine.settings import DECLARED, Group, Setting
+from chatstream.engine.declaration import Group, Setting
+from chatstream.engine.settings import DECLARED
 from chatstream.engine.shapes import is_list, is_table
 
 ROOT = Path(__file__).parents[2]

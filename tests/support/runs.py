@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chatstream import events as ev
-from chatstream.messages import Message
+from chatstream.messages import Message, ToolDefinition
 from chatstream.store.journal import SUFFIX, Journal, RequestRecord
 
 STATS = ev.Stats(duration=2.5, chunks=3, ttft=0.25)
@@ -48,6 +48,7 @@ def running(
     parent: str | None = None,
     model: str = "m",
     pieces: Sequence[ev.Event] | None = None,
+    tools: Sequence[ToolDefinition] = (),
 ) -> Iterator[Path]:
     """The journal of a run, in a state folder; the run goes on until the block ends."""
     opening = ev.Metadata(
@@ -64,7 +65,8 @@ def running(
     for seq, event in enumerate(events):
         event.seq, event.t = seq, seq / 100
     messages = tuple(asked or (Message("user", question),))
-    journal = Journal(folder / "runs", RequestRecord(messages, provider="demo", model=model))
+    record = RequestRecord(messages, provider="demo", model=model, tools=tuple(tools))
+    journal = Journal(folder / "runs", record)
     journal.write(events)
     try:
         yield folder / "runs" / (run + SUFFIX)
@@ -85,6 +87,7 @@ def write_run(
     parent: str | None = None,
     model: str = "m",
     pieces: Sequence[ev.Event] | None = None,
+    tools: Sequence[ToolDefinition] = (),
 ) -> Path:
     """The journal of a run that is over: complete, unless it has another end or was killed."""
     with running(
@@ -98,5 +101,6 @@ def write_run(
         parent=parent,
         model=model,
         pieces=pieces,
+        tools=tools,
     ) as path:
         return path

@@ -1,0 +1,130 @@
+"""What a request to Anthropic, or to a server that speaks its Messages API, holds.
+
+1. Blocks of thinking go back as they came, with their signature, to the server that gave them;
+   other thinking is not sent. So do the server's own tools and their results, redacted thinking,
+   and the citations of a text.
+2. The results of tools make one turn of the user, with what the user adds behind them. An answer
+   without anything to send makes no turn.
+3. A conversation with calls needs tools. Where the request has none, the names that were called
+   stand for them, and the model may not call them.
+4. The user's options go in as they are and win, but for the tools of a run, and for the choice
+   that forbids the model to call them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatstream import messages
+from chatstream.messages import ChatRequest, Message, Role
+from chatstream.providers.base import Given
+from chatstream.providers.continuing import conversation
+from chatstream.providers.rounds import Forms, whole_rounds
+from chatstream.providers.toolcalls import arguments_of
+
+DEFAULT_MAX_TOKENS = 8192
+"""`max_tokens` is required; 8192 is what every model since Claude 3.5 takes."""
+
+_FORMS = Forms(id="[a-zA-Z0-9_-]+")
+
+
+def body_of(request: ChatRequest, given: Given) -> dict[str, object]:
+    """The body. Raises `UsageError`."""
+    asked = whole_rounds(conversation(request), _FORMS)
+    system = "\n\n".join(it.content for it in asked if it.role == "system")
+    return {
+        "model": request.model,
+        "max_tokens": request.max_tokens or DEFAULT_MAX_TOKENS,
+        "messages": _turns(asked, request, given),
+        **({"system": system} if system else {}),
+        **({"stream": True} if request.stream else {}),
+        **({} if request.temperature is None else {"temperature": request.temperature}),
+        **request.options,
+        **_tools(asked, request),
+    }
+
+
+def _tools(asked: list[Message], request: ChatRequest) -> dict[str, object]:
+    tools = [
+        {"name": it.name, "description": it.description, "input_schema": it.parameters}
+        for it in request.tools
+    ]
+    may_call = request.may_call
+    if not tools and "tools" not in request.options:
+        names = dict.fromkeys(call.name for message in asked for call in message.tool_calls)
+        tools = [{"name": name, "input_schema": {"type": "object"}} for name in names]
+        may_call = False
+    if not tools:
+        return {}
+    if may_call or "tool_choice" in request.without:
+        return {"tools": tools}
+    return {"tools": tools, "tool_choice": {"type": "none"}}
+
+
+def _turns(asked: list[Message], request: ChatRequest, given: Given) -> list[dict[str, Any]]:
+    """The `messages` of the body."""
+    turns: list[dict[str, Any]] = []
+    before: Role | None = None
+    for message in asked:
+        if message.role == "system":
+            continue
+        blocks = _blocks(message, request, given)
+        if message.role == "assistant" and not blocks:
+            continue
+        if before == "tool" and message.role == "user":
+            turns[-1]["content"] += blocks
+        else:
+            role = "assistant" if message.role == "assistant" else "user"
+            turns.append({"role": role, "content": _content(message, blocks)})
+        before = message.role
+    return turns
+
+
+def _content(message: Message, blocks: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """Text alone is sent as it is."""
+    is_text = all(it["type"] == "text" and "citations" not in it for it in blocks)
+    return message.content if is_text else blocks
+
+
+def _blocks(message: Message, request: ChatRequest, given: Given) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
+    for part in message.parts:
+        block = _block(part, request, given)
+        if block.get("type") == "text" and "citations" in block:
+            _cite(blocks, block)
+        elif block:
+            blocks.append(block)
+    return blocks
+
+
+def _cite(blocks: list[dict[str, Any]], cited: dict[str, Any]) -> None:
+    """Put the text with its citations in the place of the text, which came before, without."""
+    text = blocks[-1].get("text", "") if blocks else ""
+    if not text.endswith(cited["text"]):
+        return
+    before = text.removesuffix(cited["text"])
+    blocks[-1:] = [{"type": "text", "text": before}, cited] if before.strip() else [cited]
+
+
+def _block(part: messages.Part, request: ChatRequest, given: Given) -> dict[str, Any]:
+    """The block of a part; empty for blank text, which the server refuses."""
+    match part:
+        case messages.Text(text=text):
+            return {"type": "text", "text": text} if text.strip() else {}
+        case messages.Image(url=url):
+            from chatstream.providers.images import encoded
+
+            media_type, data = encoded(part, request)
+            stored = {"type": "base64", "media_type": media_type, "data": data}
+            return {"type": "image", "source": stored if data else {"type": "url", "url": url}}
+        case messages.Reasoning(text=text, provider_data=data):
+            block = given(data)
+            if block.get("type") == "thinking":
+                return {"type": "thinking", "thinking": text} | block
+            return block
+        case messages.ToolCall(id=call_id, name=name):
+            call = {"type": "tool_use", "id": call_id, "name": name, "input": arguments_of(part)}
+            return call | given(part.provider_data)
+        case messages.ToolResult(id=call_id, content=content, is_error=is_error):
+            failed = {"is_error": True} if is_error else {}
+            return {"type": "tool_result", "tool_use_id": call_id, "content": content, **failed}

@@ -1,0 +1,41 @@
+"""What a request to a server of the OpenAI dialect holds.
+
+1. The user's options go in as they are and win, but for the tools of a run, and for the choice
+   that forbids the model to call them.
+2. A model that has to answer in words is still told of its tools, with `tool_choice` "none". Where
+   the server does not take that, it is not told of them.
+"""
+
+from __future__ import annotations
+
+from chatstream.messages import ChatRequest
+from chatstream.providers.base import Given
+from chatstream.providers.openai_messages import messages_of
+from chatstream.providers.toolcalls import functions_of
+
+
+def body_of(request: ChatRequest, given: Given, service: str) -> dict[str, object]:
+    """The body; `service` is the one of the table that is asked. Raises `UsageError`."""
+    body: dict[str, object] = {
+        "model": request.model,
+        "messages": messages_of(request, given, service),
+    }
+    if request.method == "continue_final_message":
+        body |= {"continue_final_message": True, "add_generation_prompt": False}
+    if request.stream:
+        body["stream"] = True
+        if "stream_options" not in request.without:
+            body["stream_options"] = {"include_usage": True}
+    if request.temperature is not None:
+        body["temperature"] = request.temperature
+    if request.max_tokens is not None:
+        refused = "max_tokens" in request.without
+        body["max_completion_tokens" if refused else "max_tokens"] = request.max_tokens
+    body |= request.options
+    if request.tools:
+        body["tools"] = functions_of(request.tools)
+        if not request.may_call:
+            body["tool_choice"] = "none"
+            if "tool_choice" in request.without:
+                del body["tools"], body["tool_choice"]
+    return body

@@ -1,0 +1,93 @@
+"""The calls of a conversation and their results, as every server takes them.
+
+1. The results of a message's calls stand right behind it, one for each call, in the order of the
+   calls. A call without a result, of a run that broke off, gets one that says so. A result without
+   a call is left out.
+2. An id stands for one call. One that the server would refuse, or that an earlier call has, is
+   replaced, in the call and in its result. What replaces it depends only on the messages before,
+   so a conversation that grows is sent with the same ids.
+3. So is a name that the server would refuse, as models make them up.
+4. A result that is only white space says that there is no output: Anthropic refuses such errors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from chatstream.messages import Message, Part, ToolCall, ToolResult
+
+NO_OUTPUT = "(no output)"
+NO_RESULT = "there is no result of this call: the run that made it broke off"
+
+
+class Forms(msgspec.Struct, frozen=True):
+    """Which ids and names of calls a server takes; other characters of a name become `_`."""
+
+    id: str
+    name: str = "[a-zA-Z0-9_-]{1,64}"
+
+
+ANY = Forms(id="(?s:.+)", name="(?s:.*)")
+
+
+def whole_rounds(messages: Sequence[Message], forms: Forms) -> list[Message]:
+    """The messages, with their calls, results, ids and names as the rules above have them."""
+    ids = _Ids(forms.id)
+    rest = list(reversed(messages))
+    found: list[Message] = []
+    while rest:
+        message = rest.pop()
+        if message.role == "tool":
+            continue  # nobody has called for it
+        if not message.tool_calls:
+            found.append(message)
+            continue
+        results: dict[str, ToolResult] = {}
+        while rest and rest[-1].role == "tool":
+            results |= {it.id: it for it in rest.pop().parts if isinstance(it, ToolResult)}
+        parts: list[Part] = []
+        ends: list[Part] = []
+        for part in message.parts:
+            if isinstance(part, ToolCall):
+                result = results.get(part.id) or ToolResult(part.id, part.name, NO_RESULT, True)
+                content = result.content if result.content.strip() else NO_OUTPUT
+                part = replace(part, id=ids.of(part.id), name=_name(part.name, forms))
+                ends.append(replace(result, id=part.id, name=part.name, content=content))
+            parts.append(part)
+        found += [Message(message.role, parts, message.complete), Message("tool", ends)]
+    return found
+
+
+class _Ids:
+    def __init__(self, form: str) -> None:
+        self._form = re.compile(form)
+        self._used: set[str] = set()
+
+    def of(self, given: str) -> str:
+        """The id of the next call."""
+        candidates = _replacements(given)
+        chosen = given
+        while chosen in self._used or not self._form.fullmatch(chosen):
+            chosen = next(candidates)
+        self._used.add(chosen)
+        return chosen
+
+
+def _replacements(given: str) -> Iterator[str]:
+    """Ids of nine letters and digits, which every server takes."""
+    import hashlib  # rarely needed
+
+    number = 0
+    while True:
+        number += 1
+        yield hashlib.sha256(f"{number} {given}".encode("utf-8", "replace")).hexdigest()[:9]
+
+
+def _name(name: str, forms: Forms) -> str:
+    if re.fullmatch(forms.name, name):
+        return name
+    return re.sub("[^a-zA-Z0-9_-]", "_", name)[:64] or "unnamed"

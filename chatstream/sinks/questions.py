@@ -1,0 +1,64 @@
+r"""A question to a person: may this call run?
+
+1. The call is shown with its whole arguments, whatever their length: who answers has seen all that
+   will be done.
+2. What cannot be seen, or could make the text look like another one, is spelled out: `\u200b`,
+   `\x1b`. A text of several lines is shown by its lines, each behind a bar, so that none of them
+   looks like a line of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from chatstream import events as ev
+from chatstream.escape import clean
+
+CHOICE = "Run it? y/n"
+
+_BLANK = "\u2800"  # printable for Unicode, and empty on every screen
+
+
+def question_lines(question: ev.Approval) -> list[str]:
+    """The call that the question is about, without line ends."""
+    return [
+        f"The model wants to run {spelled_out(question.name)}:",
+        *_arguments(question.parameters),
+    ]
+
+
+def spelled_out(text: str) -> str:
+    """The text with everything spelled out that a reader would not see as it is."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(it if _is_seen(it) else _escaped(it) for it in text)
+
+
+def _arguments(parameters: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in parameters.items():
+        if isinstance(value, str) and "\n" in value:
+            yield f"  {spelled_out(name)}:"
+            for line in value.split("\n"):
+                yield f"  │ {spelled_out(line)}"
+        else:
+            yield f"  {spelled_out(name)}: {spelled_out(_json(value))}"
+    if not parameters:
+        yield "  without arguments"
+
+
+def _json(value: object) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)
+
+
+def _is_seen(character: str) -> bool:
+    return character.isprintable() and character != _BLANK and clean(character) == character
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character, f"\\x{code:02x}")
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

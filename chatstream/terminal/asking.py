@@ -1,0 +1,177 @@
+"""Questions of tools: asked where somebody can answer, and what they answer.
+
+1. `Answers` looks at what is typed while a question is open. What was typed before is thrown away,
+   and a key counts only when nothing was typed for `QUIET_SECONDS` before it: whoever is in the
+   middle of a command has not read the question. `y` and `n` are answers, with Enter or without;
+   anything else is not, and the question stays open. Ctrl+C is a signal, as ever.
+2. Where there is no live view, `questions` asks on the terminal that one of our standard streams
+   is, and never on standard output: that is for the answer. The terminal has single keys only while
+   a question is open.
+3. Where no standard stream is a terminal nobody is asked, even if there is a controlling terminal:
+   whoever took all three did not send us there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+from chatstream import events as ev
+from chatstream.cancel import CancelToken
+from chatstream.clock import Clock, monotonic
+from chatstream.control import Control
+from chatstream.flow import Arrival, Stage, close
+from chatstream.terminal.interrupt import interrupts
+from chatstream.terminal.keyboard import Keyboard
+
+QUIET_SECONDS = 0.3
+"""Seconds without a key before one counts."""
+
+_ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
+
+
+def can_ask() -> bool:
+    """Whether there is a terminal to ask on. A shell without job control starts its background
+    jobs with SIGINT ignored; these have none.
+    """
+    if sys.platform == "win32" or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        return False
+    return terminal_name() is not None
+
+
+def terminal_name() -> str | None:
+    """The terminal to ask on: that of standard input, else of standard error, else of output."""
+    for descriptor in (0, 2, 1):
+        if os.isatty(descriptor):
+            try:
+                return os.ttyname(descriptor)
+            except OSError:  # it has no name here, as in some containers
+                return "/dev/tty"
+    return None
+
+
+class Answers:
+    """The answers to the questions of one run. `is_open`: one is to be answered now."""
+
+    def __init__(self, control: Control, keyboard: Keyboard, clock: Clock = monotonic) -> None:
+        self._control = control
+        self._keyboard = keyboard
+        self._clock = clock
+        self._due = 0.0  # from then on keys count
+        self.is_open = False
+
+    def see(self, arrival: Arrival) -> ev.Approval | None:
+        """Take what passes by; the question that it opens, if any."""
+        opened = None
+        for event in arrival.events:
+            if isinstance(event, ev.Terminal):
+                self.is_open = False
+            elif isinstance(event, ev.Approval) and not event.replayed:
+                self.is_open = event.decision == "ask" and event.by != "dry_run"
+                opened = event if self.is_open else None
+        if opened is not None:
+            self.begin()
+        return opened
+
+    def begin(self) -> None:
+        """What was typed so far is no answer."""
+        self._keyboard.typed()  # which takes the keys, so that they can be thrown away
+        self._keyboard.discard()
+        self._due = self._clock() + QUIET_SECONDS
+
+    def look(self) -> str:
+        """Look at what was typed; returns what it is, unless that is an answer."""
+        typed = self._keyboard.typed()
+        if self._clock() < self._due:
+            if typed or self._keyboard.discard():
+                self.begin()
+            return ""
+        allow = _ANSWERS.get(typed.strip().lower())
+        if allow is None:
+            if typed:
+                self.begin()
+        elif self._control.question is not None:
+            self._control.answer(allow=allow)
+            self.is_open = False
+        return typed
+
+
+@contextlib.contextmanager
+def questions(control: Control, token: CancelToken, clock: Clock = monotonic) -> Iterator[Stage]:
+    """The stage that asks, to be put last, in front of a sink that draws nothing.
+
+    For the main thread.
+    """
+    keyboard = Keyboard(clock)
+    try:
+        with interrupts(token, keyboard.restore):
+            yield _Asking(control, keyboard, clock).run
+    finally:
+        keyboard.close()
+
+
+class _Asking:
+    """The stage."""
+
+    def __init__(self, control: Control, keyboard: Keyboard, clock: Clock) -> None:
+        self._control = control
+        self._keyboard = keyboard
+        self._answers = Answers(control, keyboard, clock)
+        self._asked = False  # the terminal shows a question without an answer
+
+    def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+        try:
+            for arrival in arrivals:
+                if self._asked:
+                    self._look()
+                question = self._answers.see(arrival)
+                if self._asked and not self._answers.is_open:
+                    self._end("")
+                yield arrival
+                if question is not None:  # all that came before it is written by now
+                    self._ask(question)
+        finally:
+            close(arrivals)
+
+    def _ask(self, question: ev.Approval) -> None:
+        from chatstream.sinks.questions import CHOICE, question_lines
+
+        self._keyboard.open(terminal_name())
+        lines = [*question_lines(question), f"{CHOICE} "]
+        if not self._keyboard.is_open or not _write("\n".join(lines)):
+            self._control.answer(allow=False)  # it is gone
+            self._answers.is_open = False
+            return
+        self._asked = True
+        self._answers.begin()
+
+    def _look(self) -> None:
+        typed = self._answers.look()
+        if not self._answers.is_open:
+            self._end(typed.strip())
+
+    def _end(self, answer: str) -> None:
+        self._asked = False
+        self._keyboard.close()
+        _write(f"{answer}\n")
+
+
+def _write(text: str) -> bool:
+    """Write to the terminal; False if it cannot be done."""
+    name = terminal_name()
+    if name is None:
+        return False
+    try:
+        with open(name, "wb", buffering=0, opener=_as_it_is) as terminal:
+            terminal.write(text.encode("utf-8", "replace"))
+    except OSError:
+        return False
+    return True
+
+
+def _as_it_is(name: str, flags: int) -> int:
+    """A terminal that is opened must not become the one that controls us."""
+    return os.open(name, (flags | os.O_NOCTTY) & ~(os.O_CREAT | os.O_TRUNC))

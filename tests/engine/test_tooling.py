@@ -1,0 +1,201 @@
+"""Claimed: a run has the tools that were asked for and no others, and no option is let by."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatstream.engine.resolve import Resolved, resolve
+from chatstream.engine.settings import FIELDS
+from chatstream.engine.tooling import (
+    Given,
+    Tooling,
+    check_needless,
+    outputs_folder,
+    tooling_of,
+)
+from chatstream.errors import ConfigError, UsageError
+from chatstream.events import ToolCall
+from chatstream.messages import ToolDefinition
+from chatstream.store.place import state_folder
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def resolved(**flags: Any) -> Resolved:
+    return resolve({"provider": "demo", **flags})
+
+
+def made(given: Given | None = None, **flags: Any) -> Tooling:
+    """The tooling of a run with these settings, closed."""
+    tooling = tooling_of(resolved(**flags), given or Given())
+    assert tooling is not None
+    tooling.close()
+    return tooling
+
+
+def names(tooling: Tooling) -> list[str]:
+    return [it.name for it in tooling.definitions]
+
+
+# ---- no tools
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from chatstream.cli.app import main; main(['ask', '-p', 'demo', '-m', 'demo-fast', 'hi'])",
+        "import chatstream; chatstream.ask('hi', provider='demo', model='demo-fast')",
+    ],
+    ids=["ask", "library"],
+)
+def test_a_run_without_tools_imports_none_of_their_room(code: str) -> None:
+    script = (
+        f"import sys; {code}; print([it for it in sys.modules if it[:16] == 'chatstream.tools'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines()[-1] == b"[]"
+
+
+@pytest.mark.parametrize("flags", [{}, {"allow": ["x"]}, {"max_rounds": 3}], ids=str)
+def test_rules_and_limits_alone_are_no_tools(flags: dict[str, Any]) -> None:
+    assert tooling_of(resolved(**flags), Given(approve=bool, execute=str)) is None
+
+
+OPTIONS = ["tools_file", "allow", "ask", "deny", "root", "max_rounds", "max_calls"]
+OPTIONS += ["token_budget", "tool_timeout"]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_that_needs_tools_says_so(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{FIELDS[name].option} needs tools"):
+        check_needless({name: ["x"]}, Given(), resumed=False)
+    check_needless({name: None, "model": "m"}, Given(), resumed=False)
+
+
+def test_a_dry_run_needs_tools_too() -> None:
+    with pytest.raises(UsageError, match="--dry-run needs tools") as caught:
+        check_needless({}, Given(dry_run=True), resumed=False)
+    assert "--tool" in str(caught.value.hint)
+
+
+# ---- which tools
+
+
+def test_the_tools_are_the_built_in_ones_those_of_the_file_and_the_callers(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text('def greet(name: str) -> str:\n    """Greet."""\n    return name\n')
+    tooling = made(Given(tools=[add]), tools=["read_file"], tools_file=str(file))
+    assert names(tooling) == ["read_file", "greet", "add"]
+
+
+def test_two_tools_of_one_name_are_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="add"):
+        made(Given(tools=[add, add]))
+
+
+def test_a_tool_that_there_is_not_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="read_flie") as caught:
+        made(tools=["read_flie"])
+    assert "read_file" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("name", ["allow", "ask", "deny"])
+def test_an_option_must_not_name_a_tool_that_the_run_does_not_have(name: str) -> None:
+    with pytest.raises(UsageError, match=f"--{name} names 'grpe'") as caught:
+        made(tools=["grep"], **{name: ["grpe"]})
+    assert caught.value.hint == "did you mean 'grep'?"
+
+
+def test_a_rule_of_the_configuration_may_be_about_tools_of_other_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('deny = ["other"]\n')
+    monkeypatch.setenv("CHATSTREAM_CONFIG", str(file))
+    assert names(made(tools=["grep"])) == ["grep"]
+
+
+def test_tools_of_the_server_and_of_chatstream_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match=r"the option tools=… cannot be sent together with"):
+        made(tools=["grep"], options={"tools": []})
+
+
+# ---- what is kept
+
+
+def test_the_journal_keeps_what_brings_the_tools_back_and_never_what_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.py").write_text('def greet() -> str:\n    """Greet."""\n    return "hi"\n')
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path)
+    tooling = made(
+        tools=["read_file"],
+        tools_file="own.py",
+        root=["below"],
+        allow=["greet"],
+        deny=["read_file"],
+        max_rounds=3,
+    )
+    assert tooling.kept == {
+        "tools": ["read_file"],
+        "tools_file": str(tmp_path / "own.py"),
+        "root": [str(tmp_path / "below")],
+        "deny": ["read_file"],
+        "max_rounds": 3,
+    }
+
+
+def test_the_current_folder_is_the_root_and_kept_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert made(tools=["read_file"]).kept["root"] == [str(tmp_path)]
+
+
+def test_what_is_kept_are_settings_by_their_names() -> None:
+    kept = made(tools=["grep"], max_calls=5, token_budget=9, tool_timeout=0, ask=["grep"]).kept
+    assert kept.keys() <= FIELDS.keys()
+    assert resolve(kept).settings.tool_timeout == 0
+
+
+def test_the_limits_are_those_of_the_settings() -> None:
+    limits = made(tools=["grep"], max_rounds=2, max_calls=3, token_budget=4).limits
+    assert (limits.rounds, limits.calls, limits.tokens) == (2, 3, 4)
+
+
+def test_long_outputs_are_kept_under_the_id_of_the_run() -> None:
+    assert outputs_folder() == state_folder() / "outputs"
+    one, other = made(tools=["grep"]), made(tools=["grep"])
+    assert one.opening.run
+    assert one.opening.run != other.opening.run
+
+
+# ---- execute
+
+
+def test_every_call_can_be_handed_to_the_caller() -> None:
+    calls: list[ToolCall] = []
+    weather = ToolDefinition("weather", "Tell the weather.", {"type": "object"})
+    given = Given(tools=[weather, add], execute=calls.append)
+    assert names(made(given, tools=["grep"])) == ["grep", "add", "weather"]
+
+
+def test_a_definition_alone_is_no_tool() -> None:
+    weather = {"name": "weather", "description": "Tell the weather.", "parameters": {}}
+    with pytest.raises((UsageError, ConfigError)):
+        made(Given(tools=[weather]))
