@@ -261,7 +261,7 @@ def _absolute(path: str) -> Path:
 def check_needless(flags: Mapping[str, Any], given: Given, *, resumed: bool) -> None:
     """Raises `UsageError` for an option of a run without tools that only tools give a meaning."""
     options = [FIELDS[name].option for name in _NEED_TOOLS if flags.get(name) is not None]
-    options += ["--dry-run"] * given.dry_run
+    options += ["--dry-run"] * given.dry_run + ["--interrupted"] * (given.interrupted != "tell")
     if options:
         raise UsageError(
             f"{options[0]} needs tools, and this run has none",

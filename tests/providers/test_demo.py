@@ -51,8 +51,8 @@ RESULTS = {"time": "12:00", "calculate": "42", "read_file": "a `line`\nand more"
 @pytest.mark.parametrize(
     ("tools", "called"),
     [
-        (TOOLS, [("calculate", '{"expression":"6*7"}'), ("time", "{}")]),
-        (TOOLS[:1], [("read_file", '{"path":".","lines":1}')]),
+        (TOOLS, [("calculate", '{"expression": "6*7"}'), ("time", "{}")]),
+        (TOOLS[:1], [("read_file", '{"path": ".", "lines": 1}')]),
     ],
 )
 def test_it_calls_two_tools_and_tells_what_they_have_answered(

@@ -277,13 +277,15 @@ def test_a_tool_or_an_image_speaks_for_itself(event: ev.Event) -> None:
 def test_while_tools_run_the_line_tells_how_to_stop_them() -> None:
     run = Run(keys=True)
     run.note(ev.ToolStart("1", "f"))
-    assert run.text() == "1 tool running · x stops the tools · Esc stops"
+    assert run.text() == "x stops the tools · Esc stops"
     run.note(ev.ToolStart("2", "f"), ev.ToolProgress("2", "f", 3.0), ev.ToolOutput("1", "f", "x"))
-    assert run.text() == "2 tools running · x stops the tools · Esc stops"
+    assert run.text() == "x stops the tools · Esc stops"
     run.note(Key("typing"))
-    assert run.text() == "2 tools running · Ctrl+C stops"
+    assert run.text() == "Ctrl+C stops"
     run.note(Key("continue"), ev.ToolComplete("1", "f", "", 1.0))
-    assert run.text() == "1 tool running · x stops the tools · Esc stops"
+    assert run.text() == "x stops the tools · Esc stops"
+    run.note(ev.ToolComplete("2", "f", "", 1.0))
+    assert run.text() is None
 
 
 def test_after_the_tools_the_next_answer_is_waited_for() -> None:
