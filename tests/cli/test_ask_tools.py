@@ -145,6 +145,16 @@ def test_the_configuration_may_give_tools(here: Path, monkeypatch: pytest.Monkey
     assert ran(here) == 1
 
 
+def test_what_continues_has_the_tools_of_the_run_before_and_asks_again(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked("--tools-file", "own.py", "--allow", "work", "--max-rounds", "3")
+    assert ran(here) == 1
+    monkeypatch.chdir(tmp_path)
+    assert fates(asked("-c")) == DENIED
+    assert ran(here) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
