@@ -7,8 +7,8 @@
    whoever resumes a run is asked again; what is forbidden is.
 3. A run that is resumed has the tools that it began with, word for word. Their code has to be there
    again.
-4. An output that is too long for the model is in `outputs_folder`, in a folder with the name of the
-   run. A run without a journal keeps none.
+4. An output that is too long for the model is kept in a file beside the journal (`store.outputs`).
+   A run without a journal keeps none.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from chatstream.errors import JournalError, UsageError
 from chatstream.events import Event, Metadata, ToolCall, new_run
 from chatstream.flow import Open
 from chatstream.messages import ToolDefinition
+from chatstream.store.outputs import outputs_of
 from chatstream.store.place import NoHome, runs_folder, state_folder
 
 if TYPE_CHECKING:
@@ -90,11 +91,6 @@ class Tooling(msgspec.Struct, frozen=True, kw_only=True):
     def close(self) -> None:
         """Let go of everything that the tools use, for a run that is never read. Idempotent."""
         self.runner.close()
-
-
-def outputs_folder() -> Path:
-    """The folder of what was too long for a model to be given. Raises `NoHome`."""
-    return state_folder() / "outputs"
 
 
 def has_tools(resolved: Resolved, given: Given, record: Record | None = None) -> bool:
@@ -181,7 +177,7 @@ def _tools(
 
     tools = [*opened(built_in(settings.tools, roots))]
     if settings.tools_file is not None:
-        from chatstream.tools.worker import tools_of_file
+        from chatstream.tools.toolsfile import tools_of_file
 
         tools += opened(tools_of_file(_absolute(settings.tools_file)))
     if given.execute is None:
@@ -241,7 +237,7 @@ def _folder(settings: Settings, opening: Metadata) -> Path | None:
     if not settings.journal:
         return None
     try:
-        return outputs_folder() / str(opening.run)
+        return outputs_of(state_folder(), str(opening.run))
     except NoHome:
         return None
 
