@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+import chatstream
 from chatstream import events as ev
 from chatstream import grammar
+from chatstream.errors import ChatstreamError
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import events_at, find, journals
 from tests.support.client import Finished, run_here, server_flags
+from tests.support.loopback import Reply, Request
 from tests.support.runs import run_id, write_run
 from tests.support.summing import Call, Summing, results_in, sum_of
 
@@ -134,6 +137,36 @@ def test_what_is_allowed_is_said_again_for_the_next_question(file: Path) -> None
     assert (error.code, counted(file, "d")) == ("denied", 0)
 
 
+def test_a_conversation_passes_over_a_loop_that_failed_before_its_answer() -> None:
+    calls = []
+
+    def count(name: str) -> str:
+        """Count."""
+        calls.append(name)
+        return f"{name} is {len(calls)}"
+
+    class Failing(Summing):
+        def take(self, request: Request) -> Reply:
+            reply = super().take(request)
+            return Reply.json({"error": "no"}, 400) if len(self.requests) == 2 else reply
+
+    with (
+        Failing([[Call("count", {"name": "a"})]]) as server,
+        chatstream.Client(
+            provider="ollama", base_url=server.url, model="m", retries=0, tools=[count]
+        ) as client,
+    ):
+        conversation = client.conversation()
+        with pytest.raises(ChatstreamError):
+            conversation.ask("one?")
+        assert conversation.ask("two?").content == "the results: a is 2."
+        assert [it["role"] for it in server.requests[2].json["messages"]] == ["user"]
+    assert [it.role for it in conversation.messages] == ["user", "assistant", "tool", "assistant"]
+    assert [it.role for it in client.conversation(last=True).messages] == [
+        *("user", "assistant", "tool", "assistant")
+    ]
+
+
 # ---- a resume
 
 
@@ -213,7 +246,7 @@ def test_an_option_of_tools_means_nothing_without_tools() -> None:
 def same(events: list[ev.AnyEvent]) -> list[Any]:
     """The events without what differs from run to run: times, and the name of the run."""
     plain = [replace(it, t=0.0) for it in events]
-    plain[0] = replace(plain[0], run="", started_at="")  # type: ignore[call-arg]
+    plain[0] = replace(plain[0], run="", started_at="")
     last = plain[-1]
     assert isinstance(last, ev.Done)
     return [*plain[:-1], (last.finish_reason, last.usage, last.stats.chunks)]
