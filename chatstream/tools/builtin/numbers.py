@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from decimal import Context, Decimal
+from decimal import Context
 from fractions import Fraction
 
 from chatstream.nearest import did_you_mean
@@ -89,7 +89,7 @@ def power(base: Number, exponent: Number) -> Number:
             return sqrt(base)
     if base < 0:
         raise Refused("this root of a negative number is no real number")
-    return float(base) ** float(exponent)
+    return math.pow(base, exponent)
 
 
 def sqrt(value: Number) -> Number:
