@@ -39,10 +39,10 @@ def rows(rig: Rig) -> Iterator[Row]:
         unit="MB",
     )
     yield compare(
-        f"tools: time for a MB, of 3 × {MANY} / of 3 × {FEW}",
+        f"tools: CPU time for a MB, of 3 × {MANY} / of 3 × {FEW}",
         1.20,
-        lambda: (rig.wall(many) - rig.wall(none)) / MANY / 3 * 1000,
-        lambda: (rig.wall(few) - rig.wall(none)) / FEW / 3 * 1000,
+        lambda: (rig.spend(many).cpu - rig.spend(none).cpu) / MANY / 3 * 1000,
+        lambda: (rig.spend(few).cpu - rig.spend(none).cpu) / FEW / 3 * 1000,
         pairs=rig.pairs(),
         unit="ms",
     )
