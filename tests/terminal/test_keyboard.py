@@ -132,7 +132,7 @@ def test_an_answer_is_all_that_was_typed_once_nothing_follows(at: Desk, typed: b
     assert at.keyboard.typed() == ""
     at.now += ALONE_SECONDS / 2
     assert at.keyboard.typed() == ""
-    at.now += ALONE_SECONDS / 2
+    at.now += ALONE_SECONDS
     assert at.keyboard.typed() == typed.replace(b"\r", b"\n").decode("latin-1")
     at.now += 1
     assert at.keyboard.typed() == ""
