@@ -12,10 +12,10 @@ def test_a_question_is_open_until_its_answer_is_taken() -> None:
     control = Control()
     control.ask(QUESTION)
     assert control.take_answer() is None
-    assert control.question is QUESTION
+    assert control.question == QUESTION
     control.answer(allow=True)
     assert control.take_answer() is True
-    assert (control.question, control.take_answer()) == (None, None)
+    assert [control.question, control.take_answer()] == [None, None]
 
 
 def test_an_answer_without_a_question_is_none() -> None:

@@ -121,7 +121,7 @@ def test_what_a_function_raises_comes_out() -> None:
 def test_a_generator_is_heard_while_it_works() -> None:
     goes_on = threading.Event()
 
-    def work() -> Iterator[object]:
+    def work() -> Generator[object, None, str]:
         yield "first\n"
         assert goes_on.wait(LIMIT)
         yield {"second": 2}
@@ -139,7 +139,7 @@ def test_a_generator_is_heard_while_it_works() -> None:
 
 
 def test_a_generator_is_closed_where_it_is_stopped() -> None:
-    closed = []
+    closed: list[str] = []
 
     def work() -> Iterator[str]:
         try:
