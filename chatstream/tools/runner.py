@@ -27,7 +27,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import msgspec
 
@@ -41,6 +41,7 @@ from chatstream.nearest import did_you_mean
 from chatstream.tools.calls import Pending
 from chatstream.tools.execution import Execution, code_of, words_of
 from chatstream.tools.output import Output
+from chatstream.tools.registry import Toolset
 from chatstream.tools.running import Running
 from chatstream.tools.tool import InvalidArguments, Tool, ToolFailure
 from chatstream.wording import bounded
@@ -53,20 +54,6 @@ Interrupted = Literal["tell", "run", "stop"]
 approved), or the run ends."""
 
 UNKNOWN = "outcome unknown, it may have taken effect; check before repeating"
-
-
-class Tools(Protocol):
-    """The tools of a run."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Those that may be called."""
-
-    def get(self, name: str) -> Tool | None:
-        """The tool of this name."""
-
-    def close(self) -> None:
-        """Let go of everything. Idempotent."""
 
 
 class UnknownOutcome(ChatstreamError):
@@ -91,15 +78,15 @@ class _Ready(msgspec.Struct, frozen=True):
 
 
 class Runner:
-    """Runs the calls of one run. `decide` and `approve` are asked about each of them.
+    """Runs the calls of one run. Where `decide` says "ask", `approve` is asked, if it is given.
 
-    `approve` decides where no rule does. `timeout` is in seconds and for one call, None: no limit.
+    `timeout` is in seconds and for one call, None: no limit.
     `folder` is for outputs that the model is not given whole; without one the rest is lost.
     """
 
     def __init__(
         self,
-        toolset: Tools,
+        toolset: Toolset,
         decide: Decide,
         *,
         approve: Callable[[ev.ToolCall], bool] | None = None,
@@ -191,8 +178,7 @@ class Runner:
             yield Arrival([_approval(ready, decision, "dry_run")])
             return False
         why = "a rule denies it" if by == "rule" else "it is not allowed"
-        is_open = decision == "ask" or (decision == "allow" and by == "default")
-        if is_open and self._approve is not None:
+        if decision == "ask" and self._approve is not None:
             allowed = self._asked(self._approve, ready.call)
             decision, by, why = _decision(allowed), "caller", "it was not approved"
         elif decision == "ask" and self._control.can_answer:
