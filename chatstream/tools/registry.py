@@ -107,8 +107,12 @@ def _marked_methods(box: object) -> list[Callable[..., Any]]:
 # ---- by name
 
 
-def built_in(names: Sequence[str], roots: Sequence[Path]) -> list[Tool]:
+def built_in(
+    names: Sequence[str], roots: Sequence[Path], closed: Sequence[Path] = ()
+) -> list[Tool]:
     """The tools of these names; those that read files do so inside the roots.
+
+    The `closed` folders and files are read by none of them.
 
     A name of another package may stand for several tools. Raises `UsageError` for a name that
     nobody has, and for a package whose tool cannot be loaded.
@@ -118,16 +122,18 @@ def built_in(names: Sequence[str], roots: Sequence[Path]) -> list[Tool]:
     found: list[Tool] = []
     for name in dict.fromkeys(names):
         if name in BUILT_IN:
-            found.append(_loaded(BUILT_IN[name])(roots))
+            found.append(_loaded(BUILT_IN[name])(roots, closed))
         else:
             found += _of_package(name, BUILT_IN)
     return found
 
 
-def _loaded(place: str) -> Callable[[Sequence[Path]], Tool]:
+def _loaded(place: str) -> Callable[[Sequence[Path], Sequence[Path]], Tool]:
     """The class that a row of the table names, as in "module:Class"."""
     module, _, attribute = place.partition(":")
-    made: Callable[[Sequence[Path]], Tool] = getattr(importlib.import_module(module), attribute)
+    made: Callable[[Sequence[Path], Sequence[Path]], Tool] = getattr(
+        importlib.import_module(module), attribute
+    )
     return made
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from decimal import Context, Decimal
+from decimal import Context
 from fractions import Fraction
 
 from chatstream.nearest import did_you_mean
