@@ -25,6 +25,9 @@ from chatstream.tools.tool import Origin, Tool
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+Factory = Callable[[Sequence[Path], Sequence[Path]], Tool]
+"""Makes a tool of ours for these roots, and for what in them it must not read."""
+
 GROUP = "chatstream.tools"
 """The entry points of other packages."""
 
@@ -128,12 +131,10 @@ def built_in(
     return found
 
 
-def _loaded(place: str) -> Callable[[Sequence[Path], Sequence[Path]], Tool]:
+def _loaded(place: str) -> Factory:
     """The class that a row of the table names, as in "module:Class"."""
     module, _, attribute = place.partition(":")
-    made: Callable[[Sequence[Path], Sequence[Path]], Tool] = getattr(
-        importlib.import_module(module), attribute
-    )
+    made: Factory = getattr(importlib.import_module(module), attribute)
     return made
 
 

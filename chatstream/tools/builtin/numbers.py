@@ -89,7 +89,7 @@ def power(base: Number, exponent: Number) -> Number:
             return sqrt(base)
     if base < 0:
         raise Refused("this root of a negative number is no real number")
-    return float(base) ** float(exponent)
+    return math.pow(base, exponent)
 
 
 def sqrt(value: Number) -> Number:
