@@ -75,6 +75,8 @@ class _Ready(msgspec.Struct, frozen=True):
     call: ev.ToolCall
     tool: Tool
     arguments: dict[str, Any]
+    again: bool = False
+    """An earlier run has started it."""
 
 
 class Runner:
@@ -116,10 +118,10 @@ class Runner:
         for pending in calls:
             if pending.ended is not None:
                 continue
-            told, call = self._look_at(pending)
-            events += told
-            if call is not None:
-                ready.append(call)
+            if isinstance(found := self._look_at(pending), _Ready):
+                ready.append(found)
+            else:
+                events.append(found)
         if events:
             yield Arrival(events)
         approved = []
@@ -141,32 +143,29 @@ class Runner:
 
     # ---- first: can it be run?
 
-    def _look_at(self, pending: Pending) -> tuple[list[ev.Event], _Ready | None]:
-        """What is to be told about a call, and the call if it can be run."""
+    def _look_at(self, pending: Pending) -> _Ready | ev.ToolError:
+        """The call if it can be run, or else its end. Raises `UnknownOutcome`."""
         call, tool = pending.call, self._toolset.get(pending.call.name)
-        told: list[ev.Event] = []
         if (started := pending.started) is not None:
-            if started.effect == "read" and tool is not None and tool.effect == "read":
-                words = f"{call.name} was interrupted; it only reads, and runs again"
-                told.append(ev.Warn("tool_repeated", words))
-            elif self._interrupted == "stop":
+            only_reads = started.effect == "read" and tool is not None and tool.effect == "read"
+            if self._interrupted == "stop" and not only_reads:
                 raise UnknownOutcome(f"{call.name} was interrupted, and its outcome is unknown")
-            elif self._interrupted == "tell":
-                return [_interrupted(pending)], None
+            if self._interrupted == "tell" and not only_reads:
+                return _interrupted(pending)
         if pending.refused is not None:
-            return [_refused(call, pending.refused, "limit")], None
+            return _refused(call, pending.refused, "limit")
         if tool is None:
             names = self._toolset.names
             known = f"the tools are: {', '.join(names)}" if names else "there are no tools"
             hint = did_you_mean(call.name, names, known)
             words = f"there is no tool {call.name!r}; {hint}"
-            return [_refused(call, words, "unknown_tool")], None
+            return _refused(call, words, "unknown_tool")
         try:
             arguments = _arguments(call)
             tool.check(arguments)
         except Exception as error:
-            return [_refused(call, words_of(error), code_of(error))], None
-        return told, _Ready(call, tool, arguments)
+            return _refused(call, words_of(error), code_of(error))
+        return _Ready(call, tool, arguments, again=started is not None)
 
     # ---- then: may it?
 
@@ -189,6 +188,9 @@ class Runner:
         events: list[ev.Event] = [_approval(ready, decision, by)]
         if decision != "allow":
             events.append(_refused(ready.call, f"not run: {why}", "denied", "denied"))
+        elif ready.again:
+            words = f"{ready.call.name} was interrupted in an earlier run, and runs again"
+            events.append(ev.Warn("tool_repeated", words))
         yield Arrival(events)
         return decision == "allow"
 

@@ -539,13 +539,15 @@ def test_what_was_not_started_is_decided_about_again() -> None:
 def test_a_read_that_was_interrupted_runs_again_and_that_is_said() -> None:
     call = earlier("a", "tool", ev.ToolOutput("a", "tool", "old"), effect="read")
     events = run([call], Handmade("tool", says(), "read"))
-    warning, *rest = events
-    assert isinstance(warning, ev.Warn)
-    assert (warning.code, warning.message) == (
-        "tool_repeated",
-        "tool was interrupted; it only reads, and runs again",
+    assert kinds(events) == ["Approval a", "Warn", "ToolStart a", "ToolComplete a"]
+    assert events[1] == ev.Warn(
+        "tool_repeated", "tool was interrupted in an earlier run, and runs again"
     )
-    assert kinds(rest) == ["Approval a", "ToolStart a", "ToolComplete a"]
+
+
+def test_a_read_that_may_not_run_again_is_denied_and_nothing_is_said_of_running() -> None:
+    events = run([earlier("a", "tool", effect="read")], Handmade("tool", says()), decide=deny)
+    assert kinds(events) == ["Approval a", "ToolError a"]
 
 
 @pytest.mark.parametrize(("then", "now"), [("read", "write"), ("write", "read"), ("net", "net")])
@@ -579,7 +581,7 @@ def test_it_runs_again_if_the_user_wants_that_and_it_is_approved() -> None:
         approve=lambda call: True,
         interrupted="run",
     )
-    assert kinds(events) == ["Approval a", "ToolStart a", "ToolComplete a"]
+    assert kinds(events) == ["Approval a", "Warn", "ToolStart a", "ToolComplete a"]
 
 
 def test_the_run_ends_if_the_user_wants_to_see_to_it_first() -> None:

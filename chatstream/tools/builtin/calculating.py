@@ -2,10 +2,10 @@
 
 1. An expression is read by Python's own parser, and evaluated by us: numbers, operators and the
    functions of `numbers`. Nothing else of Python is known here.
-2. Whole numbers, fractions and decimals are exact, as they are written: 0.1 + 0.2 is 0.3. A root, a
-   logarithm or a sine is a float, unless it is exact.
-3. No number has more than `MOST_DIGITS` digits. What would is refused before it is computed, so that
-   no expression takes long.
+2. Whole numbers, fractions and decimals are exact, as they are written: 0.1 + 0.2 is 0.3. Roots,
+   logarithms, sines and so on are floats, unless they are exact.
+3. No number has more than `MOST_DIGITS` digits. What would is refused before it is computed, so
+   that no expression takes long.
 """
 
 from __future__ import annotations

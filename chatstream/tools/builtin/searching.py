@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import select
 import socket
 import sys
 from collections.abc import Iterator
@@ -180,12 +179,13 @@ class _Matcher:
         import subprocess  # not for the other tools
 
         self._channel, theirs = socket.socketpair()
+        self._channel.settimeout(POLL_SECONDS)
         command = [sys.executable, "-I", "-S", str(Path(matching.__file__))]
         try:
             with theirs:
                 self._process = subprocess.Popen(
                     command,
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     env={},
@@ -202,8 +202,8 @@ class _Matcher:
         }
         try:
             self._send(json.dumps(search).encode() + b"\n")
-            if error := self._report("the pattern itself").get("error"):
-                raise InvalidArguments(f"the pattern is no regular expression: {error}")
+            if wrong := self._report("the pattern itself").get("error"):
+                raise InvalidArguments(f"the pattern is no regular expression: {wrong}")
         except BaseException:
             self.__exit__()
             raise
@@ -228,11 +228,12 @@ class _Matcher:
         """The next report. Raises `ToolFailure`, or the reason if the call is to stop."""
         while b"\n" not in self._received:
             self._context.token.check()
-            if not select.select([self._channel], [], [], POLL_SECONDS)[0]:
-                continue
-            data = b""
-            with contextlib.suppress(ConnectionError):
+            try:
                 data = self._channel.recv(1024 * 1024)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                data = b""
             if not data:
                 words = f"the pattern takes too long in {where}; avoid repeats inside of repeats"
                 raise ToolFailure(words, code="too_slow")
