@@ -248,7 +248,7 @@ class _Call:
             if stopping:
                 tail, message = [*tail, *line_of(message, theme.dim)], ""
         else:
-            cells = min(BAR_CELLS, max(4, width // 4))
+            cells = min(BAR_CELLS, max(4, (width - 20) // 3))
             figure = f" {percent(self._progress)}{remaining(self._eta)}"
             sign = "⚙"
             tail = [Segment(" "), *bar(self._progress / 100, theme, cells)]

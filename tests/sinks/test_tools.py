@@ -247,7 +247,7 @@ def test_the_bar_is_in_sight_however_long_the_call_is(width: int) -> None:
     (line,) = texts(tools.lines(0.0, width, 5))
     assert "…" in line
     assert line.endswith(" 42 %")
-    assert len(line) == max(width, 25)  # of a call a few letters stay
+    assert len(line) == max(width, 24)  # of a call a few letters stay
 
 
 def test_what_an_earlier_run_did_is_told_as_its_and_never_runs() -> None:
