@@ -3,7 +3,7 @@
 A loop of two rounds counts in files. It is killed, and continued: a call whose start was not yet
 written down has run exactly once in the end. Of one that had started and had not ended the model
 is told that its outcome is unknown, and it is never started again. The answer is made from the
-results.
+results, and every request is one that a strict server takes.
 
 `support.sampling` says at how many moments it kills, and at which; all of the boundaries between
 events are tried where all is to be run.
@@ -33,6 +33,7 @@ from tests.support.answers import DIALECTS
 from tests.support.client import COMMAND, LIMIT
 from tests.support.figures import Figures
 from tests.support.sampling import by_size, chosen, sampled, seeded
+from tests.support.strict import check
 from tests.support.summing import Call, Summing, results_in, sum_of
 
 pytestmark = pytest.mark.serial
@@ -147,6 +148,7 @@ def assert_counted(desk: Desk, told: Sequence[ev.Event]) -> str:
     ]
     starts = sum(map(started, (*before, last)), Counter[str]())
     unknown = set[str]().union(*map(lost, before)) & set(COUNTERS)
+    check(desk.dialect, desk.server.exchanges)
     results = results_in(desk.server.requests[-1].json["messages"])
     assert len(results) == len(COUNTERS) + 1
     for name, result in zip(COUNTERS, (results[0], results[2]), strict=True):

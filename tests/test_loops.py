@@ -21,6 +21,7 @@ from chatstream.store.reading import events_at, find, journals
 from tests.support.client import Finished, run_here, server_flags
 from tests.support.loopback import Reply, Request
 from tests.support.runs import run_id, write_run
+from tests.support.strict import check
 from tests.support.summing import Call, Summing, results_in, sum_of
 
 ROUNDS = [
@@ -109,6 +110,7 @@ def test_the_next_question_is_sent_with_all_rounds_and_the_same_tools(file: Path
         before = server.requests[-1].json["messages"]
         whole(run_here(["ask", "-c", "--json", "--retries", "0", "and now?"]))
         sent = server.requests[-1].json
+    check("ollama", server.exchanges)
     assert [it["role"] for it in sent["messages"]] == [
         *("user", "assistant", "tool", "tool", "assistant", "tool", "assistant", "user")
     ]
