@@ -481,6 +481,127 @@ MUTANTS = (
         "return status",
         ("cli/test_ask.py", "terminal/test_copying.py"),
     ),
+    Mutant(
+        "a tool starts before its start is written down",
+        "tools/runner.py",
+        ("                    yield Arrival([_start(ready)])\n"),
+        (
+            "                    running.start(self._execution(ready, running, token))\n"
+            "                    yield Arrival([_start(ready)])\n"
+        ),
+        ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "tools that write run together",
+        "tools/runner.py",
+        'groupby(approved, lambda it: it.tool.effect == "read")',
+        "groupby(approved, lambda it: True)",
+        ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "where there is nobody to ask, a call is allowed",
+        "tools/runner.py",
+        'decision, by, why = "deny", "default", "there is nobody to ask"',
+        'decision, by, why = "allow", "default", "there is nobody to ask"',
+        ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "what was interrupted runs again by itself",
+        "tools/runner.py",
+        '            if self._interrupted == "tell" and not only_reads:',
+        '            if self._interrupted == "tell" and only_reads:',
+        ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "a cancelled run ends as if it were whole",
+        "tools/runner.py",
+        ("            running.end()\n        token.check()\n"),
+        ("            running.end()\n"),
+        ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "an open question outlives its run",
+        "tools/runner.py",
+        ("            if control.question is not None:\n                control"),
+        ("            if control.question is None:\n                control"),
+        ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "the end of a call is taken before its last output",
+        "tools/execution.py",
+        (
+            "        has_printed = self._printed.closed  # first: what was printed comes before what is returned\n"
+            "        shown = self._output.printed(self._printed.take(), now)\n"
+        ),
+        (
+            '        shown = self._output.printed(self._printed.take(), now) if not over else ""\n'
+            "        has_printed = self._printed.closed\n"
+        ),
+        ("tools/test_execution.py",),
+    ),
+    Mutant(
+        "what does not end is said to be stopped",
+        "tools/execution.py",
+        'words, "not_stopped", "unknown",',
+        'words, "not_stopped", "stopped",',
+        ("tools/test_execution.py",),
+    ),
+    Mutant(
+        "an exception is raised in the thread of any tool",
+        "tools/execution.py",
+        "if self._interrupted or not self.tool.interruptible:",
+        "if self._interrupted:",
+        ("tools/test_execution.py",),
+    ),
+    Mutant(
+        "an exception that comes late is nobody's",
+        "tools/execution.py",
+        "            if not self._beyond and self._thread",
+        "            if self._thread",
+        ("tools/test_execution.py",),
+    ),
+    Mutant(
+        "who prints never waits",
+        "tools/pipe.py",
+        "                if unread + size <= UNREAD:",
+        "                if unread + size <= UNREAD or True:",
+        ("tools/test_pipe.py",),
+    ),
+    Mutant(
+        "who waits for room does not see that it has to stop",
+        "tools/pipe.py",
+        ("            while True:\n                self._token.check()\n"),
+        ("            self._token.check()\n            while True:\n"),
+        ("tools/test_pipe.py",),
+    ),
+    Mutant(
+        "the timeout stops every call",
+        "tools/running.py",
+        "execution.seconds >= self._timeout:",
+        "self.executions[0].seconds >= self._timeout:",
+        ("tools/test_running.py",),
+    ),
+    Mutant(
+        "an x stops also what runs later",
+        "tools/running.py",
+        ("            self._stops = self._control.stops\n            why"),
+        "            why",
+        ("tools/test_running.py",),
+    ),
+    Mutant(
+        "all of a long output goes to the model",
+        "tools/output.py",
+        ("        if self._size <= MODEL_BYTES:\n            return self._head.decode()\n"),
+        ("        if True:\n            return self._head.decode()\n"),
+        ("tools/test_output.py",),
+    ),
+    Mutant(
+        "a file that ends at its limit is said to have all",
+        "tools/output.py",
+        "self._has_all and len(data) <= self._room",
+        "self._has_all",
+        ("tools/test_output.py",),
+    ),
 )
 
 
