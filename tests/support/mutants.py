@@ -1,4 +1,4 @@
-"""Fifty mistakes made on purpose, to see whether the tests find them.
+"""Mistakes made on purpose, to see whether the tests find them.
 
     python -m tests.support.mutants                  # all of them, about 10 minutes
     python -m tests.support.mutants NAME…            # some of them
@@ -91,17 +91,59 @@ MUTANTS = (
     ),
     Mutant(
         "OpenAI is not asked for its usage",
-        "providers/openai.py",
+        "providers/openai_body.py",
         '{"include_usage": True}',
         '{"include_usage": False}',
-        ("providers/test_openai.py", "providers/test_base.py"),
+        ("providers/test_openai_body.py",),
     ),
     Mutant(
         "the other name of max_tokens is never used",
-        "providers/openai.py",
+        "providers/openai_body.py",
         '"max_completion_tokens" if refused else "max_tokens"',
         '"max_tokens"',
-        ("providers/test_openai.py", "providers/test_base.py"),
+        ("providers/test_openai_body.py",),
+    ),
+    Mutant(
+        "an option of the user lets the model call tools where it has to answer",
+        "providers/openai_body.py",
+        'body["tool_choice"] = "none"',
+        'body.setdefault("tool_choice", "none")',
+        ("providers/test_openai_body.py",),
+    ),
+    Mutant(
+        "an id stands for two calls",
+        "providers/rounds.py",
+        "while chosen in self._used or not",
+        "while not",
+        ("providers/test_rounds.py",),
+    ),
+    Mutant(
+        "the result that is missing looks like a success",
+        "providers/rounds.py",
+        "ToolResult(part.id, part.name, NO_RESULT, True)",
+        "ToolResult(part.id, part.name, NO_RESULT, False)",
+        ("providers/test_rounds.py",),
+    ),
+    Mutant(
+        "the search of a server is forgotten",
+        "providers/anthropic.py",
+        "        self._kept.start(index, block)\n",
+        "",
+        ("providers/test_anthropic.py",),
+    ),
+    Mutant(
+        "Gemini's own calls are marked as another's",
+        "providers/openai_messages.py",
+        'if not is_old and not any("extra_content" in call for call in calls):',
+        "if not is_old:",
+        ("providers/test_openai_messages.py",),
+    ),
+    Mutant(
+        "Ollama may cut off the beginning in silence",
+        "providers/ollama.py",
+        'body.setdefault("truncate", False)',
+        "pass",
+        ("providers/test_ollama.py",),
     ),
     Mutant(
         "llama.cpp's milliseconds are taken for seconds",
@@ -190,8 +232,8 @@ MUTANTS = (
     Mutant(
         "a server that cannot stream is asked to stream again",
         "recovery/degrade.py",
-        'stream=request.stream and parameter != "stream",',
-        "stream=request.stream,",
+        'stream = request.stream and "stream" not in known',
+        "stream = request.stream",
         ("recovery/test_degrade.py",),
     ),
     Mutant(
