@@ -91,7 +91,8 @@ class Conversation:
     def _advance(self, run: Run, made: list[Message]) -> None:
         asked = run.question
         kept = run.id if _is_kept(run.id) else None
-        messages = (*asked.earlier, *asked.messages, *made)
+        earlier = self._place.messages if asked.parent is not None else ()
+        messages = (*earlier, *asked.messages, *made)
         self._place = Place(parent=kept, messages=messages, source=kept, chosen=False)
 
 

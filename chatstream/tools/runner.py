@@ -27,7 +27,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import msgspec
 
@@ -41,6 +41,7 @@ from chatstream.nearest import did_you_mean
 from chatstream.tools.calls import Pending
 from chatstream.tools.execution import Execution, code_of, words_of
 from chatstream.tools.output import Output
+from chatstream.tools.registry import Toolset
 from chatstream.tools.running import Running
 from chatstream.tools.tool import InvalidArguments, Tool, ToolFailure
 from chatstream.wording import bounded
@@ -55,25 +56,11 @@ approved), or the run ends."""
 UNKNOWN = "outcome unknown, it may have taken effect; check before repeating"
 
 
-class Tools(Protocol):
-    """The tools of a run."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Those that may be called."""
-
-    def get(self, name: str) -> Tool | None:
-        """The tool of this name."""
-
-    def close(self) -> None:
-        """Let go of everything. Idempotent."""
-
-
 class UnknownOutcome(ChatstreamError):
     """Nobody knows what became of a call, and the user wants to see to that first."""
 
     code = "interrupted"
-    hint = "go on with --interrupted tell (the model is told) or --interrupted run (it runs again)"
+    hint = "continue with --interrupted tell (the model is told) or run (it runs again)"
 
 
 class ApprovalFailed(ChatstreamError):
@@ -88,18 +75,20 @@ class _Ready(msgspec.Struct, frozen=True):
     call: ev.ToolCall
     tool: Tool
     arguments: dict[str, Any]
+    again: bool = False
+    """An earlier run has started it."""
 
 
 class Runner:
-    """Runs the calls of one run. `decide` and `approve` are asked about each of them.
+    """Runs the calls of one run. Where `decide` says "ask", `approve` is asked, if it is given.
 
-    `approve` decides where no rule does. `timeout` is in seconds and for one call, None: no limit.
+    `timeout` is in seconds and for one call, None: no limit.
     `folder` is for outputs that the model is not given whole; without one the rest is lost.
     """
 
     def __init__(
         self,
-        toolset: Tools,
+        toolset: Toolset,
         decide: Decide,
         *,
         approve: Callable[[ev.ToolCall], bool] | None = None,
@@ -129,10 +118,10 @@ class Runner:
         for pending in calls:
             if pending.ended is not None:
                 continue
-            told, call = self._look_at(pending)
-            events += told
-            if call is not None:
-                ready.append(call)
+            if isinstance(found := self._look_at(pending), _Ready):
+                ready.append(found)
+            else:
+                events.append(found)
         if events:
             yield Arrival(events)
         approved = []
@@ -154,32 +143,29 @@ class Runner:
 
     # ---- first: can it be run?
 
-    def _look_at(self, pending: Pending) -> tuple[list[ev.Event], _Ready | None]:
-        """What is to be told about a call, and the call if it can be run."""
+    def _look_at(self, pending: Pending) -> _Ready | ev.ToolError:
+        """The call if it can be run, or else its end. Raises `UnknownOutcome`."""
         call, tool = pending.call, self._toolset.get(pending.call.name)
-        told: list[ev.Event] = []
         if (started := pending.started) is not None:
-            if started.effect == "read" and tool is not None and tool.effect == "read":
-                words = f"{call.name} was interrupted; it only reads, and runs again"
-                told.append(ev.Warn("tool_repeated", words))
-            elif self._interrupted == "stop":
+            only_reads = started.effect == "read" and tool is not None and tool.effect == "read"
+            if self._interrupted == "stop" and not only_reads:
                 raise UnknownOutcome(f"{call.name} was interrupted, and its outcome is unknown")
-            elif self._interrupted == "tell":
-                return [_interrupted(pending)], None
+            if self._interrupted == "tell" and not only_reads:
+                return _interrupted(pending)
         if pending.refused is not None:
-            return [_refused(call, pending.refused, "limit")], None
+            return _refused(call, pending.refused, "limit")
         if tool is None:
             names = self._toolset.names
             known = f"the tools are: {', '.join(names)}" if names else "there are no tools"
             hint = did_you_mean(call.name, names, known)
             words = f"there is no tool {call.name!r}; {hint}"
-            return [_refused(call, words, "unknown_tool")], None
+            return _refused(call, words, "unknown_tool")
         try:
             arguments = _arguments(call)
             tool.check(arguments)
         except Exception as error:
-            return [_refused(call, words_of(error), code_of(error))], None
-        return told, _Ready(call, tool, arguments)
+            return _refused(call, words_of(error), code_of(error))
+        return _Ready(call, tool, arguments, again=started is not None)
 
     # ---- then: may it?
 
@@ -191,18 +177,22 @@ class Runner:
             yield Arrival([_approval(ready, decision, "dry_run")])
             return False
         why = "a rule denies it" if by == "rule" else "it is not allowed"
-        is_open = decision == "ask" or (decision == "allow" and by == "default")
-        if is_open and self._approve is not None:
+        if decision == "ask" and self._approve is not None:
             allowed = self._asked(self._approve, ready.call)
             decision, by, why = _decision(allowed), "caller", "it was not approved"
         elif decision == "ask" and self._control.can_answer:
             allowed = yield from self._answered(_approval(ready, "ask", by), token)
             decision, by, why = _decision(allowed), "user", "the user denied it"
         elif decision == "ask":
-            decision, by, why = "deny", "default", "there is nobody to ask"
+            name = ready.call.name
+            why = f"there is nobody to ask; --allow {name} lets it run"
+            decision, by = "deny", "default"
         events: list[ev.Event] = [_approval(ready, decision, by)]
         if decision != "allow":
             events.append(_refused(ready.call, f"not run: {why}", "denied", "denied"))
+        elif ready.again:
+            words = f"{ready.call.name} was interrupted in an earlier run, and runs again"
+            events.append(ev.Warn("tool_repeated", words))
         yield Arrival(events)
         return decision == "allow"
 
