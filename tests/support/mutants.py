@@ -405,6 +405,43 @@ MUTANTS = (
         ("tools/test_loop.py",),
     ),
     Mutant(
+        "an allow rule is stronger than an ask rule",
+        "tools/approval.py",
+        """        yield "ask", self.ask
+        yield "allow", self.allow""",
+        """        yield "allow", self.allow
+        yield "ask", self.ask""",
+        ("tools/test_approval.py",),
+    ),
+    Mutant(
+        "whatever says that it only reads is allowed",
+        "tools/approval.py",
+        'if tool.effect == "read" and tool.confined else',
+        'if tool.effect == "read" else',
+        ("tools/test_approval.py",),
+    ),
+    Mutant(
+        "the journal keeps what is allowed",
+        "engine/tooling.py",
+        '_KEPT = ("tools", ',
+        '_KEPT = ("tools", "allow", ',
+        ("engine/test_tooling.py",),
+    ),
+    Mutant(
+        "the built-in tools may read the configuration",
+        "engine/tooling.py",
+        "closed.append(file.path)",
+        "pass",
+        ("engine/test_tooling.py",),
+    ),
+    Mutant(
+        "tools stay open where a run cannot begin",
+        "engine/client.py",
+        "question.tooling.close()",
+        "pass",
+        ("engine/test_client.py",),
+    ),
+    Mutant(
         "a restart voids the rounds that are settled",
         "stages/seal.py",
         "self._partial, self._tools, self._joined = settled, settled, False",
