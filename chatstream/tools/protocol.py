@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -139,5 +140,5 @@ Said = Output | Advanced | Planned | NextStage
 Report = Ready | Unusable | Checked | Said | Ended
 
 encode = msgspec.json.Encoder().encode
-decode_order = msgspec.json.Decoder(Order).decode
-decode_report = msgspec.json.Decoder(Report).decode
+decode_order: Callable[[bytes], Order] = msgspec.json.Decoder(Order).decode
+decode_report: Callable[[bytes], Report] = msgspec.json.Decoder(Report).decode

@@ -160,7 +160,6 @@ def test_what_is_no_tool_is_refused(given: object) -> None:
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtin, "BUILT_IN", {"own": f"{__name__}:Own"})
-    monkeypatch.setitem(sys.modules, __name__, sys.modules[Own.__module__])
 
 
 @pytest.mark.usefixtures("table")
