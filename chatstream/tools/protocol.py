@@ -56,7 +56,11 @@ class Stop(_Message, frozen=True):
     """This call is to end."""
 
 
-Order = Check | Call | Taken | Stop
+class Interrupt(_Message, frozen=True):
+    """This call has not ended: raise something in it."""
+
+
+Order = Check | Call | Taken | Stop | Interrupt
 
 
 class Defined(msgspec.Struct, frozen=True):

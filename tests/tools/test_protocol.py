@@ -16,6 +16,7 @@ from chatstream.tools.protocol import (
     Checked,
     Defined,
     Ended,
+    Interrupt,
     NextStage,
     Order,
     Output,
@@ -33,6 +34,7 @@ ORDERS: list[Order] = [
     Call(2, "f", {}, "call00001"),
     Taken(3, 65536),
     Stop(4),
+    Interrupt(5),
 ]
 REPORTS: list[Report] = [
     Ready(0, (Defined(ToolDefinition("f", "", {"type": "object"}), "read"),)),

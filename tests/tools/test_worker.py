@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from chatstream.tools.protocol import (
     Check,
     Checked,
     Ended,
+    Interrupt,
     Order,
     Output,
     Ready,
@@ -32,7 +34,7 @@ from tests.support.toolcalls import LIMIT
 class Worker:
     """One process, as its parent sees it."""
 
-    def __init__(self, folder: Path, code: str, **options: Any) -> None:
+    def __init__(self, folder: Path, code: str) -> None:
         self.path = folder / "own_tools.py"
         self.path.write_text(dedent(code))
         self.process = subprocess.Popen(
@@ -40,8 +42,9 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
-            **options,
         )
+        self._limit = threading.Timer(LIMIT, self.process.kill)  # or a failure would wait for ever
+        self._limit.start()
 
     def tell(self, order: Order) -> None:
         assert self.process.stdin is not None
@@ -62,7 +65,8 @@ class Worker:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.close()
-        status = self.process.wait(LIMIT)
+        status = self.process.wait()
+        self._limit.cancel()
         self.process.stdout.close()
         return status
 
@@ -230,7 +234,7 @@ def test_orders_are_obeyed_while_calls_run(tmp_path: Path, started: list[Worker]
     worker.tell(Stop(1))  # too late: it means nothing
 
 
-def test_an_interrupt_reaches_only_the_call_that_is_to_stop(
+def test_an_interrupt_reaches_only_the_call_that_is_meant(
     tmp_path: Path, started: list[Worker]
 ) -> None:
     started.append(
@@ -249,16 +253,36 @@ def test_an_interrupt_reaches_only_the_call_that_is_to_stop(
     for number in (1, 2):
         worker.tell(Call(number, "spin", {}, "c"))
         assert worker.read() == Output(number, "spinning\n")
-    worker.tell(Stop(1))
+    for number in (1, 2):
+        worker.tell(Stop(number))
+        worker.tell(Interrupt(number))
+        assert worker.read() == Ended(number, error="KeyboardInterrupt")
+        worker.tell(Interrupt(number))  # too late: it means nothing
     worker.tell(Check(3, "spin", {}))
-    assert worker.read() == Checked(3, None)  # so the stop was obeyed before
-    worker.process.send_signal(signal.SIGINT)
-    assert worker.read() == Ended(1, error="KeyboardInterrupt")
-    worker.tell(Stop(2))
-    worker.tell(Check(4, "spin", {}))
-    assert worker.read() == Checked(4, None)
-    worker.process.send_signal(signal.SIGINT)
-    assert worker.read() == Ended(2, error="KeyboardInterrupt")
+    assert worker.read() == Checked(3, None)
+
+
+def test_a_signal_of_the_group_ends_programs_and_not_the_process(
+    tmp_path: Path, started: list[Worker]
+) -> None:
+    started.append(
+        Worker(
+            tmp_path,
+            """
+            import subprocess
+            def program():
+                with subprocess.Popen(["sleep", "1000"]) as process:
+                    print("begun")
+                return process.returncode
+            """,
+        )
+    )
+    worker = started[0]
+    worker.names()
+    worker.tell(Call(1, "program", {}, "c"))
+    assert worker.read() == Output(1, "begun\n")
+    os.killpg(worker.process.pid, signal.SIGINT)
+    assert worker.read() == Ended(1, -signal.SIGINT)
 
 
 def test_without_a_group_of_its_own_it_kills_nobody(tmp_path: Path) -> None:
