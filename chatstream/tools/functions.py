@@ -85,6 +85,8 @@ def mark_of(function: object) -> Mark | None:
 class FunctionTool(Tool):
     """A function that runs in this process. Raises `UsageError` if it cannot be a tool."""
 
+    interruptible = True
+
     def __init__(self, function: Callable[..., Any], origin: Origin = "caller") -> None:
         mark = mark_of(function) or Mark()
         self._function = function

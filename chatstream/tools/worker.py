@@ -4,7 +4,7 @@
 
 1. `protocol` is spoken over its standard input and output, which are moved away first: a function
    that reads finds the end of a file, and what it prints is captured (`capturing`).
-2. The functions that are marked with `@tool` are the tools; if there are none, all functions that
+2. The functions that are marked with `@tool` are the tools; if no function is, all functions that
    the file defines and whose names do not begin with an underscore. No `__pycache__` is written.
 3. Every call is a thread. A stop cancels its token. An interrupt raises `KeyboardInterrupt` in that
    thread and in no other, which ends a loop that looks at nothing.

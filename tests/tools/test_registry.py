@@ -22,9 +22,9 @@ class Own(Tool):
 
     effect = "read"
 
-    def __init__(self, roots: Sequence[Path] = ()) -> None:
+    def __init__(self, roots: Sequence[Path] = (), private: Sequence[Path] = ()) -> None:
         super().__init__("own", "One of its own.", {"type": "object", "properties": {}})
-        self.roots = roots
+        self.roots, self.private = roots, private
         self.closed = 0
 
     def close(self) -> None:
@@ -164,9 +164,9 @@ def table(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("table")
 def test_a_built_in_tool_is_made_for_the_roots_once() -> None:
-    (made,) = built_in(["own", "own"], [Path("/a")])
+    (made,) = built_in(["own", "own"], [Path("/a")], [Path("/a/b")])
     assert isinstance(made, Own)
-    assert made.roots == [Path("/a")]
+    assert (made.roots, made.private) == ([Path("/a")], [Path("/a/b")])
 
 
 @pytest.mark.usefixtures("table")
