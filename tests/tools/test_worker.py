@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -34,8 +33,8 @@ from tests.support.toolcalls import LIMIT
 class Worker:
     """One process, as its parent sees it."""
 
-    def __init__(self, folder: Path, code: str) -> None:
-        self.path = folder / "own_tools.py"
+    def __init__(self, folder: Path, code: str, name: str = "own_tools.py") -> None:
+        self.path = folder / name
         self.path.write_text(dedent(code))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "chatstream.tools.worker", str(self.path)],
@@ -139,17 +138,8 @@ def test_modules_beside_the_file_can_be_imported_and_nothing_is_written_there(
 def test_a_file_may_be_called_like_a_module_that_it_imports(
     tmp_path: Path, started: list[Worker]
 ) -> None:
-    worker = Worker(tmp_path, "")
-    worker.end()
-    path = tmp_path / "json.py"
-    path.write_text("import threading\ndef a(): ...\n")
-    process = subprocess.run(
-        [sys.executable, "-m", "chatstream.tools.worker", str(path)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=LIMIT,
-    )
-    assert json.loads(process.stdout.splitlines()[0])[0] == "Ready"
+    started.append(Worker(tmp_path, "import threading\ndef a(): ...", name="json.py"))
+    assert started[0].names() == ["a"]
 
 
 def test_it_ends_with_its_orders_and_what_was_registered_for_the_end_is_done(
