@@ -35,7 +35,6 @@ from chatstream.tools import protocol
 from chatstream.tools.capturing import Capture, Voices
 from chatstream.tools.functions import FunctionTool, mark_of
 from chatstream.tools.protocol import (
-    BATCH,
     Advanced,
     Call,
     Check,
@@ -57,6 +56,7 @@ from chatstream.wording import encodable
 
 GRACE_SECONDS = 0.5
 _EXIT_SECONDS = 1.0  # for what the functions have registered with atexit
+_MOST_RESULT_BYTES = 1024 * 1024  # of a value that is sent whole
 _MODULE = "chatstream_tools_file"
 """The name of the file as a module: its own may be that of a module that it imports."""
 
@@ -262,17 +262,17 @@ class _Worker:
         )
 
     def _ended(self, value: object, voice: Voice) -> Ended:
-        """The end of a call that returned this. A long text goes the way of output, in pieces."""
+        """The end of a call that returned this. What is long goes the way of output, in pieces."""
         exit_status = value.exit_status if isinstance(value, Returned) else None
         if isinstance(value, Returned):
             value = value.text
         if isinstance(value, str):
-            if len(value) > BATCH:
-                self._capture.say(value, voice)
-                value = None
-            else:
-                value = encodable(value)
-        raw: Any = msgspec.Raw(msgspec.json.encode(value))  # here: a failure is the call's own
+            value = encodable(value)
+        data = msgspec.json.encode(value)  # here, so that a failure is the call's own
+        if len(data) > _MOST_RESULT_BYTES:
+            self._capture.say(value if isinstance(value, str) else data.decode(), voice)
+            data = b"null"
+        raw: Any = msgspec.Raw(data)
         return Ended(voice.number, raw, exit_status)
 
 

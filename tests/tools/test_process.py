@@ -121,6 +121,20 @@ def test_the_end_is_told_to_everybody_once(process: Process) -> None:
     process.close()
 
 
+def test_what_is_no_report_is_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "own_tools.py"
+    path.write_text(
+        "import os\n"
+        "def writes():\n    for pipe in range(3, 20):\n        try:\n"
+        "            os.write(pipe, b'no report\\n')\n        except OSError:\n            pass\n"
+    )
+    process = Process(path)
+    process.loaded.get(LIMIT)
+    _, answers = process.ask(lambda number: Call(number, "writes", {}, "c"))
+    assert answers.get(LIMIT) == Gone("it was killed by SIGKILL")
+    process.close()
+
+
 def test_closing_it_ends_its_calls_and_leaves_no_thread(process: Process) -> None:
     before = {it for it in threading.enumerate() if it.name.startswith("tools file")}
     assert len(before) == 2

@@ -222,6 +222,11 @@ CODE = """
             self.kept.append(text)
             return len(self.kept)
 
+    class Sure(chatstream.Tool):
+        effect, confined = "read", True
+        def __init__(self):
+            super().__init__("sure", "", {"type": "object", "properties": {}})
+
     notes = Notes()
     several = [weather, notes]
     """
@@ -233,6 +238,7 @@ CODE = """
         ("weather", ["weather"]),
         ("Notes", ["keep"]),
         ("notes", ["keep"]),
+        ("Sure", ["sure"]),
         ("several", ["weather", "keep"]),
     ],
 )
@@ -243,7 +249,7 @@ def test_a_package_brings_functions_toolboxes_and_lists(
     monkeypatch.delitem(sys.modules, "rain_tools", raising=False)
     tools = built_in(["rain"], [])
     assert names(tools) == found
-    assert {it.origin for it in tools} == {"entry point"}
+    assert {(it.origin, it.confined) for it in tools} == {("entry point", False)}
     if "weather" in found:
         assert tools[0].effect == "net"
         assert tools[0].run({"city": "Bath"}, Said().context) == "rain in Bath"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -508,10 +509,14 @@ def test_a_flood_takes_the_memory_of_neither_side(
 
 
 def test_a_large_result_comes_as_output(from_file: Make) -> None:
-    file = from_file(FLOODS)
+    file = from_file(f"{FLOODS}\ndef many() -> list[int]:\n    return list(range(300_000))\n")
     said = Said()
     assert file.tools["returned"].run({"megabytes": 2}, said.context) is None
     assert said.text == "x" * 2 * 1024 * 1024
+    said = Said()
+    assert file.tools["many"].run({}, said.context) is None
+    assert json.loads(said.text) == list(range(300_000))
+    assert file.call("returned", megabytes=0) == ""
 
 
 @pytest.mark.serial
