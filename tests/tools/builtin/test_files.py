@@ -175,5 +175,3 @@ def test_every_line_of_a_listing_is_a_path_that_can_be_read(tmp_path: Path) -> N
     (tmp_path / "a b" / "ü.txt").write_text("found")
     path = result(List([tmp_path]), path="a b").split("  ")[0]
     assert result(ReadFile([tmp_path]), path=path) == "found"
-
-
