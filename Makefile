@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: demo test test-all fuzz check bench cover picture settings servers clean
 
 demo: $(VENV)/.base
-	$(BIN)/chatstream ask --provider demo "What can you do?"
+	$(BIN)/chatstream ask --provider demo --tool time,calculate "What can you do?"
 
 # A seeded sample of every matrix, in four minutes. tests/support/sampling.py says of what.
 test: $(VENV)/.dev

@@ -25,6 +25,9 @@
     for event in chatstream.progress(work, [("fetch", 1), ("index", 3)]):   # how far `work` is
         print(event.stage, event.percentage, event.eta)
 
+    @chatstream.tool(effect="read")        # a function that a model may call
+    def lines(path: str) -> int: ...
+
 Nothing is imported until it is used.
 """
 
@@ -43,13 +46,17 @@ if TYPE_CHECKING:
     from chatstream.errors import ChatstreamError
     from chatstream.messages import Message
     from chatstream.store.history import history
+    from chatstream.tools.functions import tool
+    from chatstream.tools.tool import Context, Tool
 
 __version__ = "0.1.0"
 __all__ = [
     "CancelToken",
     "ChatstreamError",
     "Client",
+    "Context",
     "Message",
+    "Tool",
     "__version__",
     "ask",
     "errors",
@@ -61,11 +68,13 @@ __all__ = [
     "replay",
     "resume",
     "stream",
+    "tool",
 ]
 
 _HOMES = {
     "CancelToken": "chatstream.cancel",
     "ChatstreamError": "chatstream.errors",
+    "Context": "chatstream.tools.tool",
     "Message": "chatstream.messages",
     "Client": "chatstream.engine.client",
     "ask": "chatstream.api",
@@ -75,6 +84,8 @@ _HOMES = {
     "replay": "chatstream.engine.replay",
     "resume": "chatstream.api",
     "stream": "chatstream.api",
+    "Tool": "chatstream.tools.tool",
+    "tool": "chatstream.tools.functions",
 }
 
 

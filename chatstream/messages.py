@@ -141,6 +141,11 @@ class Message:
         """The calls that the model asks for."""
         return [it for it in self.parts if isinstance(it, ToolCall)]
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether something can follow it: it has text, or is whole and has calls."""
+        return bool(self.content.strip() or (self.complete and self.tool_calls))
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Message):
             return NotImplemented

@@ -210,6 +210,41 @@ def test_the_tools_of_a_client_hold_for_its_questions() -> None:
         assert "**add**" not in client.ask("hi", tools=[]).content
 
 
+def test_who_resumes_a_run_brings_its_functions_again() -> None:
+    for event in chatstream.stream("hi", **DEMO, tools=[add]):
+        if isinstance(event, ev.ToolComplete):
+            break
+    *_, error = chatstream.resume()
+    assert isinstance(error, ev.Error)
+    assert (error.code, "has the tool 'add', and its code is not here" in error.message) == (
+        "usage",
+        True,
+    )
+    ran = Counting()
+
+    def add_again(a: int, b: int) -> int:
+        ran(None)  # type: ignore[arg-type]
+        return a + b
+
+    add_again.__name__ = "add"
+    events = list(chatstream.resume(tools=[add_again]))
+    assert isinstance(events[-1], ev.Done)
+    text = "".join(it.delta for it in events if isinstance(it, ev.Content))
+    assert "**add**: `2`" in text
+    assert ran.calls == []  # its result was there
+
+
+def test_an_orchestrator_resumes_a_run_without_any_tool_at_hand() -> None:
+    execute = Counting("3")
+    for event in chatstream.stream("hi", **DEMO, tools=[add], execute=execute):
+        if isinstance(event, ev.Approval):
+            break
+    assert execute.calls == []
+    *_, last = chatstream.resume(execute=execute)
+    assert isinstance(last, ev.Done)
+    assert [it.name for it in execute.calls] == ["add"]
+
+
 def test_a_built_in_tool_is_given_by_its_name() -> None:
     assert "**calculate**: `42`" in chatstream.ask("hi", **DEMO, tools=["calculate"]).content
     *_, error = chatstream.stream("hi", **DEMO, tools=["calclate"])

@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "completion": USES | {"providers", "terminal", "bench"},  # what each of them may be given
     "doctor": USES | {"terminal", "bench", "providers"},  # it measures, and knows the services
     "api": USES,
-    "__init__": USES | {"api"},
+    "__init__": USES | {"api", "tools"},
     "__main__": {"cli", "sinks", "collector"},
     "cli": EVERYTHING,
 }

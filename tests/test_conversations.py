@@ -17,13 +17,17 @@ from typing import Any
 import pytest
 
 import chatstream
+from chatstream import events as ev
+from chatstream.store.conversation import Conversations
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import journals
+from chatstream.transcript import Transcript
 from tests.support.answers import DIALECTS, TEXT, ending, frames, headers, whole
 from tests.support.client import Finished, Running, run_here, server_flags
 from tests.support.loopback import SSE, Reply, Script
+from tests.support.rounds import QUESTION, READS, Counting, continued, whole_run
 from tests.support.runs import run_id, write_run
-from tests.support.sampling import by_size
+from tests.support.sampling import by_size, sampled
 
 PREVIOUS = Path(__file__).parent / "store" / "previous"
 KEYS: dict[str, Any] = {"OPENAI_API_KEY": "test-key", "ANTHROPIC_API_KEY": "test-key"}
@@ -169,6 +173,126 @@ def test_a_call_that_got_no_result_is_not_sent_again() -> None:
     assert sent_back[1] == {"role": "assistant", "content": "I will look."}
     (conversation,) = lines("history", "show", "--json")
     assert conversation["messages"][1]["tool_calls"][0]["name"] == "weather"
+
+
+def calls_alone() -> Reply:
+    """An answer that is nothing but a call."""
+    calls = [{"function": {"name": "weather", "arguments": {"city": "Bern"}}}]
+    told = {"message": {"content": "", "tool_calls": calls}, "done": False}
+    end = {"message": {"content": ""}, "done": True, "done_reason": "stop"}
+    body = b"".join(json.dumps(it).encode() + b"\n" for it in (told, end))
+    return Reply(body, headers=headers("ollama"))
+
+
+def test_an_answer_of_calls_alone_is_followed_without_them() -> None:
+    with Script(calls_alone(), says("Sunny.")) as server:
+        ask(server, "How is the weather?")
+        assert go_on("Just guess.").status == 0
+        assert sent(server) == [("user", "How is the weather?"), ("user", "Just guess.")]
+        assert go_on("Surely?").status == 0
+        assert [role for role, _ in sent(server)] == ["user", "user", "assistant", "user"]
+    first, second, _ = runs()
+    assert_tree(first, "How is the weather?", "Just guess.")
+    (conversation,) = lines("history", "show", "--json", second)
+    roles = [it["role"] for it in conversation["messages"]]
+    assert roles == ["user", "assistant", "user", "assistant"]
+
+
+def test_a_conversation_keeps_calls_that_it_does_not_send() -> None:
+    with (
+        Script(calls_alone(), says("Sunny.")) as server,
+        chatstream.Client(provider="ollama", base_url=server.url, model="m") as client,
+    ):
+        conversation = client.conversation()
+        for question in ("How is the weather?", "Just guess.", "Surely?"):
+            conversation.ask(question)
+        assert [role for role, _ in sent(server)] == ["user", "user", "assistant", "user"]
+    assert [it.role for it in conversation.messages] == ["user", "assistant"] * 3
+    assert conversation.messages[1].tool_calls
+
+
+def test_the_results_of_calls_that_the_caller_was_left_with_can_follow() -> None:
+    result = {"type": "tool_result", "name": "weather", "content": "sunny"}
+    with (
+        Script(calls_alone(), says("It is sunny.")) as server,
+        chatstream.Client(provider="ollama", base_url=server.url, model="m") as client,
+    ):
+        conversation = client.conversation()
+        (call,) = conversation.ask("How is the weather?").tool_calls
+        answer = conversation.ask([{"role": "tool", "parts": [{**result, "id": call.id}]}])
+        assert answer.content == "It is sunny."
+        assert [role for role, _ in sent(server)] == ["user", "assistant", "tool"]
+    again = client.conversation(last=True).messages
+    assert again == conversation.messages
+    assert [it.role for it in again] == ["user", "assistant", "tool", "assistant"]
+
+
+@pytest.mark.parametrize("expired", [False, True], ids=["journals", "history"])
+@pytest.mark.parametrize("cut", sampled(range(1, len(whole_run())), 8, "cuts"))
+def test_a_loop_of_tools_that_was_killed_and_resumed_is_one_conversation(
+    cut: int, expired: bool
+) -> None:
+    events = whole_run()[:cut]
+    after = continued(events, Counting(reads=READS))
+    asked = [QUESTION]
+    write_run(state_folder(), run_id(1), pieces=events[1:], asked=asked, killed=True)
+    lines("history", "--json")
+    write_run(state_folder(), run_id(2), pieces=after[1:-1], asked=asked, continues=run_id(1))
+    made = Transcript()
+    for event in after:
+        made.add(event)
+    if expired:
+        assert run_here(["history", "--json"]).status == 0
+        for journal in journals(runs_folder()):
+            journal.unlink()
+    assert Conversations(state_folder()).path(run_id(2)) == [QUESTION, *made.messages]
+    assert Conversations(state_folder()).newest() == run_id(2)
+    for run in (run_id(1), run_id(2)):
+        assert shown(run)[0] == ("user", QUESTION.content)
+        assert lines("history", "export", "--format", "json", run)
+    (conversation,) = lines("history", "show", "--json", run_id(2))
+    assert [it["role"] for it in conversation["messages"]] == [
+        *("user", "assistant", "tool", "assistant", "tool", "assistant")
+    ]
+    with Script(says("Five.")) as server:
+        flags = [*server_flags("ollama", server.url), "--retries", "0"]
+        assert run_here(["ask", "-c", *flags, "and then?"]).status == 0
+        roles = [role for role, _ in sent(server)]
+    assert roles == ["user", "assistant", "tool", "tool", "assistant", "tool", "assistant", "user"]
+
+
+def test_a_person_sees_the_calls_and_their_results() -> None:
+    write_run(state_folder(), run_id(1), pieces=whole_run()[1:-1], asked=[QUESTION])
+    told = run_here(["history", "show"]).stdout.decode()
+    exported = run_here(["history", "export"]).stdout.decode()
+    for text in (told, exported):
+        assert '⚙ add({"n": 1})\n⚙ look({"at": "x"})\n' in text
+        assert 'add: add({"n": 1})\nlook: look({"at": "x"})\n' in text
+        assert "I look. \n⚙ add" in text
+
+
+def test_what_a_tool_has_said_is_found() -> None:
+    pieces = [
+        ev.ToolCall("i", "read_file", '{"path": "a.txt"}'),
+        ev.ToolComplete("i", "read_file", "The zebra sleeps.", 0.1),
+        ev.Metadata(provider="demo"),
+        ev.Content("It sleeps."),
+    ]
+    write_run(state_folder(), run_id(1), pieces=pieces)
+    (found,) = lines("history", "search", "--json", "zebra")
+    assert (found["run"], found["role"], found["snippet"]) == (
+        run_id(1),
+        "tool",
+        "The zebra sleeps.",
+    )
+
+
+def test_a_question_behind_a_loop_is_found_when_only_the_history_is_left() -> None:
+    write_run(state_folder(), run_id(1), pieces=whole_run()[1:-1], asked=[QUESTION])
+    lines("history", "--json")
+    for journal in journals(runs_folder()):
+        journal.unlink()
+    assert Conversations(state_folder()).asked(run_id(1)) == [QUESTION]
 
 
 def test_a_resumed_answer_is_followed_as_a_whole() -> None:

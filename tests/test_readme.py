@@ -36,7 +36,7 @@ from tests.support.terminal import on_terminal
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RUN = "20261121-134100-000000-abcd"  # the README names it by its beginning
-OF_TOOLS = "20261122-091500-000000-abcd"  # this one, too
+OF_TOOLS = "20261120-091500-000000-abcd"  # this one, too
 TEXT = "An answer of a few words.\n\n```python\nprint(1)\n```\n"
 POPULATION = ToolDefinition("population", "Tell how many live there.", {"type": "object"})
 IMAGE = b'{"message":{"content":"","images":["iVBORw0KGgo="]},"done":false}\n'  # of Ollama

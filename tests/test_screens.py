@@ -1,6 +1,8 @@
 """Claimed: however an answer comes, screen and scrollback end as one full render of its text; no
 line is there twice or lost, and what was scrolled out never changes.
 
+Of tools that run all are live, and each leaves one line.
+
 The answers are those of `support.markdown` and the recordings; the terminals are 20 to 200 columns
 wide and 6 or 24 rows high. All of them are tried in each way, or a sample (`support.sampling`).
 """
@@ -167,3 +169,40 @@ def test_every_line_is_there_once(width: int) -> None:
         rows = "".join(rendered(it.text, width, 24))
         words = it.marks + (it.cells if width == 200 else ())
         assert [word for word in words if rows.count(word) != 1] == []
+
+
+TOOLS = ["index", "search", "build"]
+
+
+@pytest.mark.parametrize("height", HEIGHTS)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_tools_that_print_at_once_are_all_live_and_end_as_one_line_each(
+    width: int, height: int
+) -> None:
+    screen = Screen(width, height)
+    now = 0.0
+    sink = LiveSink(console_on(screen), reasoning="hide", stats=False, clock=lambda: now)
+
+    def arrive(*events: ev.Event) -> None:
+        nonlocal now
+        now += 0.05
+        sink.write(Arrival([*events]))
+
+    before = [f"line {number}" for number in range(30)]
+    arrive(ev.Content("".join(f"{line}\n\n" for line in before)))
+    arrive(*(ev.ToolCall(name, name, "{}") for name in TOOLS))
+    for name in TOOLS:
+        arrive(ev.ToolStart(name, name))
+    for number in range(300):
+        arrive(*(ev.ToolOutput(it, it, f"{it} prints {number}\n" * 5) for it in TOOLS))
+        shown = screen.visible()
+        assert len(screen.scrolled_out()) < 2 * len(before)
+        for name in TOOLS if height > 6 else TOOLS[:2]:
+            assert any(f" {name}" in line for line in shown), shown
+            if height > 20:
+                assert f"  {name} prints {number}"[:width] in shown
+    arrive(*(ev.ToolComplete(it, it, "", 1.0) for it in reversed(TOOLS)))
+    arrive(ev.Content("Found."))
+    sink.write(Arrival([DONE]))
+    ends = [f"✓ {name} · 1.0 s" for name in TOOLS]
+    assert [line for line in screen.text() if line] == [*before, *ends, "Found."]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
@@ -24,6 +23,7 @@ from tests.support.answers import headers, whole
 from tests.support.loopback import Reply, Script
 from tests.support.memory import ask_in_memory
 from tests.support.recordings import Recording, recordings, requires_shared
+from tests.support.turns import blocks_of, frames
 
 HERE = "http://127.0.0.1:9"  # where `ask_in_memory` asks
 GIVEN = re.compile(rb'"(?:signature|data|thought_signature)":\s*"[^"]{9,}"')  # nobody reads these
@@ -51,16 +51,6 @@ def turn(body: bytes) -> dict[str, Any]:
     return dict(found[0]) if found else {"content": ""}
 
 
-def frames(recording: Recording) -> Iterator[dict[str, Any]]:
-    """The JSON of its frames; of a whole answer there is one."""
-    if recording.kind == "nonstream":
-        yield json.loads(recording.body)
-        return
-    for line in recording.body.splitlines():
-        if line.startswith(b"data:") and line[5:].strip() not in (b"", b"[DONE]"):
-            yield json.loads(line[5:])
-
-
 def chosen(provider: str) -> list[Recording]:
     return [
         it
@@ -72,40 +62,6 @@ def chosen(provider: str) -> list[Recording]:
 
 
 # ---- Anthropic
-
-
-def blocks_of(recording: Recording) -> list[dict[str, Any]]:
-    """The blocks of an Anthropic answer that go back, put together independently."""
-    blocks: dict[int, dict[str, Any]] = {}
-    for frame in frames(recording):
-        if "content" in frame:
-            blocks = dict(enumerate(frame["content"]))
-        elif frame["type"] == "content_block_start":
-            blocks[frame["index"]] = frame["content_block"] | {"json": ""}
-        elif frame["type"] == "content_block_delta":
-            block, delta = blocks[frame["index"]], frame["delta"]
-            for name in ("text", "thinking", "signature"):
-                if name in delta:
-                    block[name] = block.get(name, "") + delta[name]
-            if delta["type"] == "compaction_delta":
-                block |= {name: it for name, it in delta.items() if name != "type"}
-            if "citation" in delta:
-                block["citations"].append(delta["citation"])
-            block["json"] += delta.get("partial_json", "")
-    return [it for it in map(_block, blocks.values()) if it]
-
-
-def _block(block: dict[str, Any]) -> dict[str, Any]:
-    """The block as it goes back; empty for thinking without a signature."""
-    whole = {name: it for name, it in block.items() if name != "json"}
-    if block.get("json"):
-        try:
-            whole["input"] = json.loads(block["json"])
-        except ValueError:
-            whole["input"] = {"INVALID_JSON": block["json"]}
-    if not whole.get("citations", True):
-        del whole["citations"]
-    return {} if block["type"] == "thinking" and not block.get("signature") else whole
 
 
 def joined(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -124,7 +80,7 @@ def joined(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("recording", chosen("anthropic"), ids=str)
 def test_the_blocks_of_anthropic_go_back_as_they_came(recording: Recording) -> None:
     body = sent("anthropic", answer_of("anthropic", recording.body))
-    expected = joined(blocks_of(recording))
+    expected = joined(blocks_of(recording.body))
     if all(it.keys() == {"type", "text"} for it in expected):
         assert turn(body)["content"] == "".join(it["text"] for it in expected)
         return
@@ -138,7 +94,7 @@ def test_the_blocks_of_anthropic_go_back_as_they_came(recording: Recording) -> N
 def details_of(recording: Recording) -> tuple[str, list[dict[str, Any]]]:
     """The text of OpenRouter's details, and those that are encrypted, as they were sent."""
     text, encrypted = "", []
-    for frame in frames(recording):
+    for frame in frames(recording.body):
         for choice in frame.get("choices") or ():
             said = choice.get("delta") or choice.get("message") or {}
             for detail in said.get("reasoning_details") or ():
@@ -167,7 +123,7 @@ def test_the_details_of_openrouter_go_back_as_they_came(recording: Recording) ->
 
 def reasoning_content_of(recording: Recording) -> str:
     found = ""
-    for frame in frames(recording):
+    for frame in frames(recording.body):
         for choice in frame.get("choices") or ():
             said = choice.get("delta") or choice.get("message") or {}
             found += said.get("reasoning_content") or ""

@@ -17,7 +17,20 @@ from typing import TextIO
 
 import pytest
 
-from chatstream.events import Content, Done, Metadata, Stats, encode_lines
+from chatstream.events import (
+    Content,
+    Done,
+    Event,
+    Metadata,
+    Stats,
+    ToolCall,
+    ToolComplete,
+    ToolOutput,
+    ToolProgress,
+    ToolStart,
+    encode,
+    encode_lines,
+)
 from tests.support.client import COMMAND
 from tests.support.tmux import Pane, tmux
 from tests.support.unavailable import require
@@ -39,7 +52,8 @@ with open(sys.argv[1], "rb", buffering=0) as commands:
         line = commands.readline()
         if not line:
             break
-        sink.write(Arrival([ev.Content(json.loads(line))]))
+        text = json.loads(line)
+        sink.write(Arrival([ev.Content(text) if isinstance(text, str) else ev.decode(line)]))
 sink.write(Arrival([ev.Done(finish_reason="stop", stats=ev.Stats(1.0, 1), attempts=1)]))
 sink.close()
 """
@@ -108,7 +122,7 @@ def expected(prose: list[str]) -> list[str]:
 
 @contextmanager
 def feeding(pane: Pane, folder: Path, **environ: str) -> Iterator[TextIO]:
-    """A live sink in the pane. What is written comes as content, a line of JSON each."""
+    """A live sink in the pane. What is written, a line of JSON each, comes as content or events."""
     script, pipe = folder / "feeder.py", folder / "pipe"
     script.write_text(FEEDER)
     os.mkfifo(pipe)
@@ -122,6 +136,12 @@ def feeding(pane: Pane, folder: Path, **environ: str) -> Iterator[TextIO]:
 def feed(commands: TextIO, *texts: str) -> None:
     for text in texts:
         commands.write(json.dumps(text) + "\n")
+
+
+def tell(commands: TextIO, *events: Event) -> None:
+    """The same with any events."""
+    for event in events:
+        commands.write(encode(event).decode() + "\n")
 
 
 @pytest.mark.parametrize("prose", [PROSE, UNSURE], ids=["sure", "unsure"])
@@ -312,6 +332,33 @@ def test_nor_does_it_in_a_line_that_is_partly_final(pane: Pane, tmp_path: Path, 
     text = " ".join(" ".join(pane.lines()).split())
     assert text.startswith(LONG[:2000].strip())
     assert text.endswith(LONG[2000:2300] + "resized")
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_tools_that_print_are_all_live_and_a_resize_leaves_one_line_of_each(
+    tmp_path: Path, width: int
+) -> None:
+    before = [f"{number}. line" for number in range(1, 31)]
+    names = ["index", "search", "build"]
+    with require(tmux(80, 24)) as pane:
+        with feeding(pane, tmp_path) as commands:
+            feed(commands, "".join(f"{line}\n" for line in before))
+            tell(commands, *(ToolCall(it, it, "{}") for it in names))
+            tell(commands, *(ToolStart(it, it, {"in": "a folder"}) for it in names))
+            for number, columns in enumerate([80, width, 80]):
+                pane.resize(columns, 24)
+                for line in range(200):
+                    tell(commands, *(ToolOutput(it, it, f"{it} {number}.{line}\n") for it in names))
+                tell(commands, *(ToolProgress(it, it, 30.0 * number + 1) for it in names))
+                # Then nothing is drawn any more: no frame for one size comes after the next one.
+                for name in names:
+                    pane.until_shown(f"{name}(in: a folder) ")
+                    pane.until_shown(f"{name} {number}.199")
+                pane.until_shown(f" {30 * number + 1} %")
+            tell(commands, *(ToolComplete(it, it, "", 1.0) for it in reversed(names)))
+            feed(commands, "Found.\n")
+        ends = [f"✓ {name}(in: a folder) · 1.0 s" for name in names]
+        assert [line for line in pane.lines() if line] == [*before, *ends, "Found."]
 
 
 def test_ctrl_c_keeps_what_has_arrived_and_leaves_the_terminal_clean(pane: Pane) -> None:

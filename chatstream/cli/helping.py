@@ -41,7 +41,7 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
     ),
     "Tools": (
         *("--tool", "--tools-file", "--allow", "--ask", "--deny", "--root"),
-        *("--dry-run", "--tools-from", ...),
+        *("--dry-run", "--tools-from", "--interrupted", ...),
     ),
     "Failures and delays": ("--on-drop", ...),
     "Runs": (

@@ -14,7 +14,7 @@ import contextlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from typer.core import TyperOption
@@ -239,6 +239,14 @@ ToolsFrom = Annotated[
         "--tools-from",
         metavar="RUN",
         help="Take the results of tools from this run; start no tool.",
+    ),
+]
+Interrupted = Annotated[
+    Literal["tell", "run", "stop"] | None,
+    typer.Option(
+        "--interrupted",
+        show_default="tell",
+        help="What to do about a tool that was running: tell the model, run it again, or stop.",
     ),
 ]
 

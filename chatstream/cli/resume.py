@@ -13,6 +13,7 @@ from chatstream.cli.options import (
     CopyCode,
     CopyTo,
     Debug,
+    Interrupted,
     Json,
     Log,
     Plain,
@@ -46,6 +47,7 @@ def resume(
     copy_to: CopyTo = None,
     save_code: SaveCode = None,
     save_images: SaveImages = None,
+    interrupted: Interrupted = None,
     debug: Debug = False,
     log: Log = None,
     **flags: Any,
@@ -54,6 +56,8 @@ def resume(
 
     The same server and model are asked unless you name others. The whole answer is printed:
     what had arrived, and what is new. The exit status is that of `ask`.
+
+    Tools that have run are not run again. Say again what is allowed.
     """
     arguments = locals()
     start_log(arguments)

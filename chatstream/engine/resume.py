@@ -22,7 +22,7 @@ from chatstream.engine.labels import kept
 from chatstream.engine.places import split
 from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Question
-from chatstream.engine.settings import FOR_ONE_PROVIDER, KEYS, Settings
+from chatstream.engine.settings import FIELDS, FOR_ONE_PROVIDER, KEYS, Settings
 from chatstream.errors import JournalError, UsageError
 from chatstream.files import Lock
 from chatstream.flow import Arrival
@@ -92,6 +92,9 @@ def continuation(record: Record, flags: Mapping[str, Any]) -> tuple[Resolved, Qu
 
     Raises `ConfigError`, and `JournalError` where the conversation before it cannot be read.
     """
+    kept = _asked(record).tool_settings.get("tools", [])
+    if (named := flags.get("tools")) is not None:  # beside those that it began with
+        flags = {**flags, "tools": [*kept, *(it for it in named if it not in kept)]}
     resolved = settings_of(record, flags)
     if _has_tools(record):
         if not resolved.settings.journal:
@@ -118,7 +121,7 @@ def carry_on(tooling: Tooling, record: Record) -> Tooling:
     lock = Lock(os.open(path, os.O_RDONLY))
     if not lock.take(alone=True) or newest_attempt(path.parent, record.run) != record.run:
         lock.close()
-        raise UsageError(f"run {record.run} is being continued by another process")
+        raise UsageError(f"another process continues run {record.run}")
     loop = _loop(record)
     return replace(
         tooling, runner=_Alone(tooling.runner, lock), begun=loop.begun, replayed=loop.replayed
@@ -169,6 +172,7 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
     profile = given.pop("profile", asked.profile)
     provider = record.provider or asked.provider or ("openai" if asked.base_url else None)
     before: dict[str, Any] = {
+        **{name: value for name, value in asked.tool_settings.items() if name in FIELDS},
         "provider": provider,
         "model": record.model,
         "temperature": asked.temperature,

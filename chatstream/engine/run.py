@@ -55,10 +55,12 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     def conversation(self) -> tuple[Message, ...]:
         """Everything that is sent.
 
-        Calls that never got a result are left out: OpenAI and Anthropic refuse a request with one.
+        Calls that never got a result are left out, and so is an answer that has nothing else:
+        OpenAI and Anthropic refuse a request with one.
         """
         messages = (*self.earlier, *self.messages)
-        return tuple(_settled(it, messages[at + 1 :]) for at, it in enumerate(messages))
+        settled = ((it, _settled(it, messages[at + 1 :])) for at, it in enumerate(messages))
+        return tuple(it for was, it in settled if it is was or it.content or it.tool_calls)
 
 
 def _settled(message: Message, following: Sequence[Message]) -> Message:
@@ -68,6 +70,8 @@ def _settled(message: Message, following: Sequence[Message]) -> Message:
     results = takewhile(lambda it: it.role == "tool", following)
     answered = {part.id for it in results for part in it.parts if isinstance(part, ToolResult)}
     parts = [it for it in message.parts if not isinstance(it, ToolCall) or it.id in answered]
+    if len(parts) == len(message.parts):
+        return message
     return Message(message.role, parts, message.complete)
 
 

@@ -7,29 +7,30 @@
    whoever resumes a run is asked again; what is forbidden is.
 3. A run that is resumed has the tools that it began with, word for word. Their code has to be there
    again.
-4. An output that is too long for the model is in `outputs_folder`, in a folder with the name of the
-   run. A run without a journal keeps none.
+4. An output that is too long for the model is kept in a file beside the journal (`store.outputs`).
+   A run without a journal keeps none.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from functools import partial
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from chatstream.control import Control
+from chatstream.engine.config_file import find
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.settings import FIELDS, Settings
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Event, Metadata, ToolCall, new_run
 from chatstream.flow import Open
 from chatstream.messages import ToolDefinition
-from chatstream.store.place import NoHome, runs_folder, state_folder
+from chatstream.store.outputs import outputs_of
+from chatstream.store.place import NoHome, config_folder, runs_folder, state_folder
 
 if TYPE_CHECKING:
     from chatstream.store.reading import Record
@@ -93,11 +94,6 @@ class Tooling(msgspec.Struct, frozen=True, kw_only=True):
         self.runner.close()
 
 
-def outputs_folder() -> Path:
-    """The folder of what was too long for a model to be given. Raises `NoHome`."""
-    return state_folder() / "outputs"
-
-
 def has_tools(resolved: Resolved, given: Given, record: Record | None = None) -> bool:
     """Whether a run has tools; one that is resumed has them if it began with them."""
     if record is not None:
@@ -150,14 +146,19 @@ def tooling_of(resolved: Resolved, given: Given, record: Record | None = None) -
         )
         if record is not None:
             _check_code(record.run, frozen, toolset.names)
+        tooling = Tooling(
+            definitions=frozen or toolset.definitions,
+            runner=runner,
+            limits=limits,
+            kept=_kept(settings, roots),
+            opening=opening,
+        )
+        if record is not None:
+            from chatstream.engine.resume import carry_on
+
+            tooling = carry_on(tooling, record)
         open_tools.pop_all()
-    return Tooling(
-        definitions=frozen or toolset.definitions,
-        runner=runner,
-        limits=limits,
-        kept=_kept(settings, roots),
-        opening=opening,
-    )
+    return tooling
 
 
 def _tools(
@@ -175,9 +176,9 @@ def _tools(
             open_tools.callback(tool.close)
         return tools
 
-    tools = [*opened(built_in(settings.tools, roots))]
+    tools = [*opened(built_in(settings.tools, roots, _closed()))]
     if settings.tools_file is not None:
-        from chatstream.tools.worker import tools_of_file
+        from chatstream.tools.toolsfile import tools_of_file
 
         tools += opened(tools_of_file(_absolute(settings.tools_file)))
     if given.execute is None:
@@ -190,6 +191,18 @@ def _tools(
         names = {it.name for it in tools}
         defined = [it for it in frozen if it.name not in names]
     return handed(tools, defined, given.execute)
+
+
+def _closed() -> list[Path]:
+    """Where all conversations are, and keys may be: no tool of ours may read that."""
+    closed: list[Path] = []
+    with suppress(NoHome):
+        closed.append(state_folder())
+    with suppress(NoHome):
+        closed.append(config_folder())
+    if file := find():
+        closed.append(file.path)
+    return closed
 
 
 def _check_code(run: str, frozen: Sequence[ToolDefinition], names: Sequence[str]) -> None:
@@ -219,7 +232,7 @@ def _policy(resolved: Resolved, given: Given, names: Sequence[str]) -> Policy:
 
 def _recorded(run: str, limits: Limits) -> Tooling:
     """The tools of an earlier run, whose results are those that it has recorded."""
-    from chatstream.store.reading import SLICE, events_of, find, read
+    from chatstream.store.reading import events_at, find, read
     from chatstream.tools.recorded import Recorded
 
     path = find(runs_folder(), run)
@@ -228,8 +241,7 @@ def _recorded(run: str, limits: Limits) -> Tooling:
         raise JournalError(f"the journal of run {record.run} is {record.damage}")
     if record.asked is None or not record.asked.tools:
         raise UsageError(f"run {record.run} has no tools whose results could be taken")
-    with path.open("rb") as file:
-        runner = Recorded(record.run, events_of(iter(partial(file.read, SLICE), b"")))
+    runner = Recorded(record.run, events_at(path))
     return Tooling(definitions=record.asked.tools, runner=runner, limits=limits)
 
 
@@ -238,7 +250,7 @@ def _folder(settings: Settings, opening: Metadata) -> Path | None:
     if not settings.journal:
         return None
     try:
-        return outputs_folder() / str(opening.run)
+        return outputs_of(state_folder(), str(opening.run))
     except NoHome:
         return None
 
@@ -262,7 +274,7 @@ def _absolute(path: str) -> Path:
 def check_needless(flags: Mapping[str, Any], given: Given, *, resumed: bool) -> None:
     """Raises `UsageError` for an option of a run without tools that only tools give a meaning."""
     options = [FIELDS[name].option for name in _NEED_TOOLS if flags.get(name) is not None]
-    options += ["--dry-run"] * given.dry_run
+    options += ["--dry-run"] * given.dry_run + ["--interrupted"] * (given.interrupted != "tell")
     if options:
         raise UsageError(
             f"{options[0]} needs tools, and this run has none",
@@ -273,7 +285,10 @@ def check_needless(flags: Mapping[str, Any], given: Given, *, resumed: bool) -> 
 
 
 def built_in_names() -> list[str]:
-    """The names of the built-in tools."""
-    from chatstream.tools.builtin import BUILT_IN
+    """The names of the tools that come with chatstream and with packages that add some."""
+    from importlib.metadata import entry_points
 
-    return list(BUILT_IN)
+    from chatstream.tools.builtin import BUILT_IN
+    from chatstream.tools.registry import GROUP
+
+    return [*BUILT_IN, *(it.name for it in entry_points(group=GROUP))]

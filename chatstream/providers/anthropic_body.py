@@ -13,24 +13,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from chatstream import messages
 from chatstream.messages import ChatRequest, Message, Role
 from chatstream.providers.base import Given
 from chatstream.providers.continuing import conversation
-from chatstream.providers.rounds import Forms, whole_rounds
 from chatstream.providers.toolcalls import arguments_of
 
 DEFAULT_MAX_TOKENS = 8192
 """`max_tokens` is required; 8192 is what every model since Claude 3.5 takes."""
 
-_FORMS = Forms(id="[a-zA-Z0-9_-]+")
+_ID = "[a-zA-Z0-9_-]+"
 
 
 def body_of(request: ChatRequest, given: Given) -> dict[str, object]:
     """The body. Raises `UsageError`."""
-    asked = whole_rounds(conversation(request), _FORMS)
+    asked = conversation(request, _ID)
     system = "\n\n".join(it.content for it in asked if it.role == "system")
     return {
         "model": request.model,
@@ -44,7 +44,7 @@ def body_of(request: ChatRequest, given: Given) -> dict[str, object]:
     }
 
 
-def _tools(asked: list[Message], request: ChatRequest) -> dict[str, object]:
+def _tools(asked: Sequence[Message], request: ChatRequest) -> dict[str, object]:
     tools = [
         {"name": it.name, "description": it.description, "input_schema": it.parameters}
         for it in request.tools
@@ -61,7 +61,7 @@ def _tools(asked: list[Message], request: ChatRequest) -> dict[str, object]:
     return {"tools": tools, "tool_choice": {"type": "none"}}
 
 
-def _turns(asked: list[Message], request: ChatRequest, given: Given) -> list[dict[str, Any]]:
+def _turns(asked: Sequence[Message], request: ChatRequest, given: Given) -> list[dict[str, Any]]:
     """The `messages` of the body."""
     turns: list[dict[str, Any]] = []
     before: Role | None = None

@@ -1,10 +1,13 @@
 """The conversation that a request sends, and how a server is asked to continue an answer.
 
-The text that is there becomes the last message, the assistant's. Servers that do not continue
-that message are asked in words, with one more turn of the user.
+1. The text that is there becomes the last message, the assistant's. Servers that do not continue
+   that message are asked in words, with one more turn of the user.
+2. Calls and their results are put in the order and the form that the server takes (`rounds`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from chatstream.messages import ChatRequest, Message
 
@@ -14,8 +17,23 @@ GO_ON = (
 )
 
 
-def conversation(request: ChatRequest) -> tuple[Message, ...]:
-    """The messages of a request, and those that ask to continue its partial answer."""
+ANY_ID = "(?s:.+)"
+
+
+def conversation(request: ChatRequest, ids: str = ANY_ID) -> Sequence[Message]:
+    """The messages of a request, and those that ask to continue its partial answer.
+
+    `ids` is the regular expression of the ids of calls that the server takes.
+    """
+    asked = _asked(request)
+    if not any(it.role == "tool" or it.tool_calls for it in asked):
+        return asked
+    from chatstream.providers.rounds import whole_rounds
+
+    return whole_rounds(asked, ids)
+
+
+def _asked(request: ChatRequest) -> tuple[Message, ...]:
     if not continues(request):
         return request.messages
     text = request.partial.rstrip() if request.method == "stripped_prefill" else request.partial

@@ -115,17 +115,22 @@ _NO_STREAM = (
     r"\b(not (be )?(support|allow|enabl)|unsupported)|cannot stream"
 )
 _NOT_TAKEN = (
-    r"not (be )?(support|permit|allow)|n[o']t support|unsupported|unknown|unrecognized|unexpected"
+    r"not (be )?(support|permit|allow|match)|n[o']t support|unsupported|unknown|unrecognized|"
+    r"unexpected|no endpoints found that support"
 )
 _ADDED = ("tool_choice", "parallel_tool_calls")
-_OF_TOOLS = (  # words of a server that cannot call tools as it was started, and what to do
+_OF_TOOLS = (  # words of a server or model that cannot call tools, and what to do
     (
         r"--enable-auto-tool-choice",
         "start the server with `vllm serve MODEL --enable-auto-tool-choice --tool-call-parser "
         "PARSER`; which parser fits the model is in vLLM's documentation",
     ),
     (r"requires --jinja", "start the server with `llama-server --jinja`"),
-    (r"does not support tools", "use a model that can call tools, or ask without --tool"),
+    (
+        r"(do(es)? not support|found that support) (tool|function)|"
+        r"(tools?`?|(tool|function) (use|calling)) (is|are) not supported",
+        "use a model that can call tools, or ask without them",
+    ),
 )
 _STATUS_WORDS = r"\b(?:error code|status(?: code)?|http(?:/[0-9.]+)?)[ :=]+([45][0-9]{2})\b"
 _TOKEN = r'"(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*("?)|[][{},]'
@@ -158,7 +163,7 @@ def failure_of(status: int, body: bytes, headers: Mapping[str, str]) -> Chatstre
         failure: ChatstreamError = Refused(page or _phrase(status), hint=_OF_A_GUARD, status=status)
     else:
         failure = failure_in(value if value is not None else page, status)
-    if failure.status == 404 and type(failure) is BadRequest:
+    if failure.status == 404 and type(failure) is BadRequest and not failure.hint:
         failure.hint = (
             "check the address (--base-url) and the provider: the server has nothing at this path"
         )
@@ -209,7 +214,7 @@ def failure_in(value: object, status: int = 0) -> ChatstreamError:
         return Refused(shown, hint=_OF_THE_REGION, status=status or None)
     failure = kind(shown, status=status or None)
     for pattern, hint in _OF_TOOLS:
-        if re.search(pattern, message):
+        if re.search(pattern, message, re.IGNORECASE):
             failure.hint, failure.retryable = hint, False
             return failure
     if failure.retryable:

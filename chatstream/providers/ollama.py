@@ -49,7 +49,6 @@ from chatstream.providers.lenient import (
 from chatstream.providers.odd import holds_text
 from chatstream.providers.parts import part_events, reasoning_in
 from chatstream.providers.reply import Reply
-from chatstream.providers.rounds import ANY, whole_rounds
 from chatstream.providers.text import whole_characters
 from chatstream.wire import NDJSONDecoder
 
@@ -333,7 +332,7 @@ class Ollama(Provider):
             "model": request.model,
             "messages": [
                 turn
-                for message in whole_rounds(conversation(request), ANY)
+                for message in conversation(request)
                 for turn in _turns(message, request, self.given)
             ],
             "stream": request.stream,

@@ -28,20 +28,19 @@ from chatstream.messages import (
 from chatstream.providers.base import Given
 from chatstream.providers.continuing import continues, conversation
 from chatstream.providers.images import address_of
-from chatstream.providers.rounds import Forms, whole_rounds
 from chatstream.providers.toolcalls import arguments_text
 
 UNSIGNED = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 
-_FORMS = Forms(id=".{1,40}")
-_FORMS_OF = {"mistral": Forms(id="[a-zA-Z0-9]{9}")}
+_ID = ".{1,40}"
+_ID_OF = {"mistral": "[a-zA-Z0-9]{9}"}
 
 
 def messages_of(request: ChatRequest, given: Given, service: str) -> list[dict[str, Any]]:
     """The `messages` of the body, as this service of the table takes them. Raises `UsageError`."""
     messages = [
         turn
-        for message in whole_rounds(conversation(request), _FORMS_OF.get(service, _FORMS))
+        for message in conversation(request, _ID_OF.get(service, _ID))
         for turn in _turns(message, request, given)
     ]
     for turn in messages:

@@ -6,7 +6,7 @@
 2. An id stands for one call. One that the server would refuse, or that an earlier call has, is
    replaced, in the call and in its result. What replaces it depends only on the messages before,
    so a conversation that grows is sent with the same ids.
-3. So is a name that the server would refuse, as models make them up.
+3. So is a name of a form that no server gives a tool; models make some up.
 4. A result that is only white space says that there is no output: Anthropic refuses such errors.
 """
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-import msgspec
 from msgspec.structs import replace
 
 from chatstream.messages import Message, Part, ToolCall, ToolResult
@@ -24,19 +23,15 @@ NO_OUTPUT = "(no output)"
 NO_RESULT = "there is no result of this call: the run that made it broke off"
 
 
-class Forms(msgspec.Struct, frozen=True):
-    """Which ids and names of calls a server takes; other characters of a name become `_`."""
-
-    id: str
-    name: str = "[a-zA-Z0-9_-]{1,64}"
+_NAME = "[a-zA-Z0-9_-]{1,64}"
 
 
-ANY = Forms(id="(?s:.+)", name="(?s:.*)")
+def whole_rounds(messages: Sequence[Message], id_form: str) -> list[Message]:
+    """The messages, with their calls and results as the rules above have them.
 
-
-def whole_rounds(messages: Sequence[Message], forms: Forms) -> list[Message]:
-    """The messages, with their calls, results, ids and names as the rules above have them."""
-    ids = _Ids(forms.id)
+    `id_form` is the regular expression of the ids that the server takes.
+    """
+    ids = _Ids(id_form)
     rest = list(reversed(messages))
     found: list[Message] = []
     while rest:
@@ -55,7 +50,7 @@ def whole_rounds(messages: Sequence[Message], forms: Forms) -> list[Message]:
             if isinstance(part, ToolCall):
                 result = results.get(part.id) or ToolResult(part.id, part.name, NO_RESULT, True)
                 content = result.content if result.content.strip() else NO_OUTPUT
-                part = replace(part, id=ids.of(part.id), name=_name(part.name, forms))
+                part = replace(part, id=ids.of(part.id), name=_name(part.name))
                 ends.append(replace(result, id=part.id, name=part.name, content=content))
             parts.append(part)
         found += [Message(message.role, parts, message.complete), Message("tool", ends)]
@@ -87,7 +82,5 @@ def _replacements(given: str) -> Iterator[str]:
         yield hashlib.sha256(f"{number} {given}".encode("utf-8", "replace")).hexdigest()[:9]
 
 
-def _name(name: str, forms: Forms) -> str:
-    if re.fullmatch(forms.name, name):
-        return name
+def _name(name: str) -> str:
     return re.sub("[^a-zA-Z0-9_-]", "_", name)[:64] or "unnamed"

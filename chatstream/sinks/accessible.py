@@ -155,7 +155,7 @@ class AccessibleSink:
         if ev.voids(event):
             self._start_over()
         match event:
-            case ev.Metadata(version=None):  # the head of a response
+            case ev.Metadata(version=None, replayed=False):  # the head of a response
                 self._say(_CONNECTED)
             case ev.Retry():
                 self._end_thought()

@@ -59,7 +59,7 @@ def outcome(event: End) -> str:
     if event.outcome == "unknown":
         known = event.code == "interrupted"
         return "interrupted, outcome unknown" if known else f"outcome unknown: {error}"
-    if error.lower().startswith(event.outcome):  # "stopped", "denied by a rule"
+    if event.outcome in error:  # "the user stopped it", "not run: the user denied it"
         return error
     return f"{event.outcome}: {error}"
 
@@ -113,13 +113,15 @@ def _ended(event: End, seconds: Callable[[float], str], earlier: str) -> str:
     if isinstance(event, ev.ToolComplete):
         status = f" with exit status {event.exit_status}" if event.exit_status else ""
         return f"finished{after}{status}{earlier}"
+    error = one_line(event.error)
     if event.outcome == "unknown":
         if event.code == "interrupted":
             return f"was interrupted{earlier}, and its outcome is unknown"
-        return f"ended{after}{earlier} with an unknown outcome: {one_line(event.error)}"
-    how, colon, why = outcome(event).partition(": ")
+        return f"ended{after}{earlier} with an unknown outcome: {error}"
+    if error.startswith("not run: "):
+        return f"was {error}{earlier}"
     was = "" if event.outcome == "failed" else "was "
-    return f"{was}{how}{after}{earlier}{colon}{why}"
+    return f"{was}{event.outcome}{after}{earlier}: {error}"
 
 
 def _with(event: ev.Approval | ev.ToolStart) -> str:

@@ -9,6 +9,7 @@ r"""A question to a person: may this call run?
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,7 +18,9 @@ from chatstream.escape import clean
 
 CHOICE = "Run it? y/n"
 
-_BLANK = "\u2800"  # printable for Unicode, and empty on every screen
+# Printable for Unicode, and all the same nothing to see: an empty cell of Braille, and selectors,
+# which can carry a hidden text.
+_UNSEEN = re.compile("[\u2800\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 def question_lines(question: ev.Approval) -> list[str]:
@@ -54,7 +57,9 @@ def _json(value: object) -> str:
 
 
 def _is_seen(character: str) -> bool:
-    return character.isprintable() and character != _BLANK and clean(character) == character
+    return (
+        character.isprintable() and not _UNSEEN.match(character) and clean(character) == character
+    )
 
 
 def _escaped(character: str) -> str:

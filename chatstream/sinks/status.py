@@ -36,7 +36,7 @@ REST_SECONDS = 1.0
 """Seconds between two changes of the figures, at least."""
 
 KEYS = " · space pauses · Esc stops"
-KEYS_OF_TOOLS = " · x stops the tools · Esc stops"
+KEYS_OF_TOOLS = "x stops the tools · Esc stops"
 KEYS_OF_QUESTION = " · Esc stops"
 WHILE_TYPING = " · Ctrl+C stops"
 """What is told of the keys; `WHILE_TYPING` where something else was typed, so that none comes."""
@@ -158,8 +158,7 @@ class Status:
     def _tools(self, _now: float) -> Line | None:
         if not self._has_keys:
             return None
-        keys = KEYS_OF_TOOLS if self._keys == KEYS else self._keys
-        return self._dim(f"{counted(len(self._running), 'tool')} running{keys}")
+        return self._dim(KEYS_OF_TOOLS if self._keys == KEYS else self._keys.removeprefix(" · "))
 
     def _after_tools(self, since: float, now: float) -> Line | None:
         quiet = now - since < QUIET_SECONDS

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
@@ -48,6 +49,7 @@ MAX_LINE_CHARACTERS = 200
 """Characters of a line of output that are kept; it is cropped to one row anyway."""
 
 _LABEL_CELLS = 12  # of a call, at least, beside its bar
+_MESSAGE_CELLS = 8  # of a message, at least; else it is left out
 _MARKS = {"ok": "✓", "failed": "✗", "denied": "⊘", "stopped": "■", "unknown": "■"}
 _PLAN_MARKS = {"allow": "⚙", "ask": "?", "deny": "⊘"}
 
@@ -243,15 +245,19 @@ class _Call:
         if self._progress is None or stopping:
             passed = spent(now - self.since)
             sign, tail = turn(now), line_of(f"…{passed and f' {passed}'}", theme.dim)
+            if stopping:
+                tail, message = [*tail, *line_of(message, theme.dim)], ""
         else:
-            cells = min(BAR_CELLS, max(4, width // 4))
+            cells = min(BAR_CELLS, max(4, (width - 20) // 3))
             figure = f" {percent(self._progress)}{remaining(self._eta)}"
             sign = "⚙"
             tail = [Segment(" "), *bar(self._progress / 100, theme, cells)]
             tail += line_of(figure, theme.dim)
-        room = width - len(text_of(tail)) - 2
+        room = width - cell_len(text_of(tail)) - 2
         name = cropped(line_of(self.label, theme.tool), max(_LABEL_CELLS, room))
-        return [Segment(f"{sign} ", theme.tool), *name, *tail, *line_of(message, theme.dim)]
+        head = [Segment(f"{sign} ", theme.tool), *name, *tail]
+        fits = cell_len(text_of(head)) + _MESSAGE_CELLS <= width
+        return [*head, *line_of(message if fits else "", theme.dim)]
 
 
 def _newest(text: str) -> str:

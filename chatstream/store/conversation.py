@@ -6,7 +6,8 @@
 2. The head is the newest run below the one that the conversation's file names, or below the root
    where there is no file. So a run that was killed before it became the head is not lost.
 3. An answer without text is no answer: a path passes over its whole turn, so that roles alternate.
-   A run that is still being written has no answer yet.
+   Calls that the caller is left with are one: their results may follow. A run that is still being
+   written has no answer yet.
 4. Journals say all of this; for runs whose journals have expired, the history does. It is opened
    only for those.
 """
@@ -100,7 +101,7 @@ class Conversations:
                 turns.append(self._expired(attempts[0]))
                 break
             records = map(self._record, attempts)
-            if (answered := next(filter(_has_text, records), None)) is not None:
+            if (answered := next((it for it in records if it.message.is_answer), None)) is not None:
                 asked = answered.asked.messages if answered.asked else ()
                 turns.append([*asked, *answered.messages])
         return [message for turn in reversed(turns) for message in turn]
@@ -131,7 +132,7 @@ class Conversations:
             link, path = self._link(it), self._path(it)
             if link is None or is_running(path):
                 continue
-            if _has_text(read(path)) if link.answered is None else link.answered:
+            if read(path).message.is_answer if link.answered is None else link.answered:
                 return it
         return None
 
@@ -289,7 +290,3 @@ class Conversations:
 
 def _gone(run: str) -> JournalError:
     return JournalError(f"run {run}, which this conversation needs, is gone")
-
-
-def _has_text(record: Record) -> bool:
-    return bool(record.message.content.strip())

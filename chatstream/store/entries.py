@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import msgspec
@@ -89,6 +90,8 @@ class _Known(NamedTuple):
 _RUN = [name for name in Run.__struct_fields__ if name != "question"]
 ENTRY = [*_RUN, "message", "journal_size"]
 """What a run has in its table, but for its question."""
+_HAS_CALLS = """complete AND ifnull(instr(parts, '"type":"tool_call"'), 0)"""
+"""Whether calls make an answer of a message (`Message.is_answer`)."""
 _INSERT_RUN = f"""
     INSERT OR REPLACE INTO runs ({", ".join(ENTRY)}, question)
     VALUES ({", ".join(f":{name}" for name in ENTRY)}, :question)
@@ -145,7 +148,17 @@ def asked(db: sqlite3.Connection, run: str) -> list[Message]:
     path = tree.path(db, message)[:-1]
     rows = [row for row, _ in path]
     begin = rows.index(before) + 1 if before in rows else 0
-    return [it for _, it in path[begin:]]
+    return _asked([it for _, it in path[begin:]])
+
+
+def _asked(added: list[Message]) -> list[Message]:
+    """What was asked, of the messages before an answer: the rest are rounds of tools.
+
+    The caller's last message is one of the user, or has the results of earlier calls.
+    """
+    users = [at for at, it in enumerate(added, 1) if it.role == "user"]
+    results = takewhile(lambda it: it.role == "tool", added)
+    return added[: users[-1] if users else len(list(results)) or None]
 
 
 def search(db: sqlite3.Connection, text: str, limit: int) -> list[Found]:
@@ -218,6 +231,8 @@ def place(
     question = None
     for message in messages[:-1]:
         at = tree.add(db, number, at, message)
+        if message.tool_calls:  # of a run that was cut, and whose calls another has seen to
+            tree.finish(db, at.id, message)
         question = at.id if message.role == "user" else question
     slot = own or continued
     if slot and slot.conversation != number:
@@ -267,8 +282,8 @@ def _is_own(db: sqlite3.Connection, message: int, entry: dict[str, Any]) -> bool
 
 def answered(db: sqlite3.Connection, run: str | None) -> int | None:
     """The answer of this run, or of the nearest before it that has one; None where none has."""
-    own = """
-        SELECT runs.continues, runs.parent, messages.id, messages.content
+    own = f"""
+        SELECT runs.continues, runs.parent, messages.id, content, {_HAS_CALLS}
         FROM runs JOIN messages ON messages.id = runs.message WHERE runs.id = ?
     """
     seen: set[str] = set()
@@ -277,8 +292,8 @@ def answered(db: sqlite3.Connection, run: str | None) -> int | None:
         row = db.execute(own, (run,)).fetchone()
         if row is None:
             return None
-        continues, parent, message, content = row
-        if content.strip():
+        continues, parent, message, content, has_calls = row
+        if content.strip() or has_calls:
             return int(message)
         run = continues or parent
     return None
@@ -291,12 +306,15 @@ def ends(db: sqlite3.Connection, number: int) -> list[str]:
     """
     messages = "SELECT id, parent FROM messages WHERE conversation = ?"
     parents = dict(db.execute(messages, (number,)))
-    made = """
-        SELECT message, max(runs.id), content FROM runs JOIN messages ON messages.id = message
+    made = f"""
+        SELECT message, max(runs.id), content, {_HAS_CALLS}
+        FROM runs JOIN messages ON messages.id = message
         WHERE runs.conversation = ? GROUP BY message ORDER BY max(runs.id)
     """
     rows = db.execute(made, (number,)).fetchall()
-    answered = {message: run for message, run, content in rows if content.strip()}
+    answered = {
+        message: run for message, run, content, has_calls in rows if content.strip() or has_calls
+    }
     inner: set[int] = set()
     for message in answered:
         before = parents.get(message)
@@ -304,11 +322,11 @@ def ends(db: sqlite3.Connection, number: int) -> list[str]:
             inner.add(before)
             before = parents.get(before)
     last = [run for message, run in answered.items() if message not in inner]
-    return last or [run for _, run, _ in rows[-1:]]
+    return last or [run for _, run, *_ in rows[-1:]]
 
 
 class Link(msgspec.Struct, frozen=True):
-    """What a run follows or continues, and whether its answer has text."""
+    """What a run follows or continues, and whether something can follow its answer."""
 
     parent: str | None
     continues: str | None
@@ -318,16 +336,16 @@ class Link(msgspec.Struct, frozen=True):
 def links(db: sqlite3.Connection, run: str) -> dict[str, Link]:
     """All runs of the conversation that this one belongs to; none if it is unknown."""
     rows = db.execute(
-        """
-        SELECT runs.id, runs.parent, continues, content FROM runs
+        f"""
+        SELECT runs.id, runs.parent, continues, content, {_HAS_CALLS} FROM runs
         JOIN messages ON messages.id = message
         WHERE runs.conversation = (SELECT conversation FROM runs WHERE id = ?)
         """,
         (run,),
     )
     return {
-        it: Link(parent, continues, bool(content.strip()))
-        for it, parent, continues, content in rows
+        it: Link(parent, continues, bool(content.strip() or has_calls))
+        for it, parent, continues, content, has_calls in rows
     }
 
 

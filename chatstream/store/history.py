@@ -33,6 +33,7 @@ from chatstream.store.database import FAILURES, Database, failure, is_damage
 from chatstream.store.entries import Conversation, Found, Link, Run
 from chatstream.store.heads import Heads
 from chatstream.store.journal import SUFFIX, is_journal, is_run, is_running
+from chatstream.store.outputs import remove_outputs
 from chatstream.store.place import state_folder
 from chatstream.store.reading import Record, read
 
@@ -350,6 +351,7 @@ class History:
                 except OSError as error:
                     raise JournalError(f"{path} cannot be removed: {error.strerror}") from error
                 self._heads.remove(run.id)
+                remove_outputs(self._folder.parent, run.id)
         with self._database.transaction() as db:
             deleted = "DELETE FROM conversations WHERE id = ?"
             db.executemany(deleted, ((number,) for number in conversations))

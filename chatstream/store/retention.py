@@ -1,8 +1,9 @@
 """How long journals are kept. The history keeps what they said; only `resume` misses them.
 
-1. The journals of a conversation are kept together. They are deleted when its newest run is older
-   than complete answers are kept and, if it has any other runs, than those are kept; when all its
-   runs are over, and the history has taken in every one of them. 0 days means for ever.
+1. The journals of a conversation are kept together, with the outputs of its tools. They are
+   deleted when its newest run is older than complete answers are kept and, if it has any other
+   runs, than those are kept; when all its runs are over, and the history has taken in every one of
+   them. 0 days means for ever.
 2. `sweep` does this by the way, after an answer: at most once an hour, for a fraction of a second.
    Whatever goes wrong with it does not concern the answer.
 """
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from chatstream.clock import Deadline
 from chatstream.errors import ChatstreamError
+from chatstream.store.outputs import remove_outputs
 
 if TYPE_CHECKING:
     from chatstream.store.history import History
@@ -52,6 +54,7 @@ def expire(
         with contextlib.suppress(OSError):  # removed by another process, or not ours to remove
             path.unlink()
             deleted += 1
+            remove_outputs(path.parent.parent, path.stem)
     return deleted
 
 

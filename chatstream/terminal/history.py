@@ -39,6 +39,7 @@ from chatstream.terminal.present import (
     show_answer,
 )
 from chatstream.terminal.runs import (
+    calls_of,
     closing,
     ended,
     first_line,
@@ -133,7 +134,7 @@ def show_conversation(
             _write(f"── {message.role} ──\n")
             if draw and message.role == "assistant":
                 draw(message.content)
-                _write("\n")
+                _write(calls_of(message.parts) + "\n")
             else:
                 _write(f"{ended(words_of(message))}\n")
         _write(closing(chosen) + "\n")

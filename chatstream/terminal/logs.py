@@ -14,7 +14,7 @@ from chatstream.escape import clean
 from chatstream.redact import redact
 
 LEVELS = ("debug", "info", "warning", "error")
-COMPONENTS = ("wire", "transport", "providers", "recovery", "stages", "store")
+COMPONENTS = ("wire", "transport", "providers", "recovery", "stages", "store", "tools")
 """The rooms that log something."""
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from chatstream.messages import Image, Message, Text, ToolResult
+from chatstream.messages import Image, Message, Part, Text, ToolCall, ToolResult
 from chatstream.sinks.words import UNUSUAL_ENDS
 from chatstream.store.branches import Tree
 from chatstream.store.entries import Conversation, Run
@@ -102,7 +102,7 @@ def graph(tree: Tree) -> list[str]:
 
 
 def words_of(message: Message) -> str:
-    """What a message says: its text, the label of an image, and the results of tools by name."""
+    """What a message says: its text, the label of an image, calls, and their results by name."""
     words = []
     for part in message.parts:
         match part:
@@ -111,9 +111,18 @@ def words_of(message: Message) -> str:
             case Image(url=url, media_type=media_type):
                 on_web = url is not None and not url.startswith("data:")
                 words.append(f"[image {url}]" if on_web else f"[{media_type or 'image'}]")
+            case ToolCall():
+                before = ended(words.pop()) if words else ""
+                words.append(before + calls_of([part]))
             case ToolResult(name=name, content=content):
                 words.append(f"{name}: {ended(content)}")
     return "".join(words)
+
+
+def calls_of(parts: Iterable[Part]) -> str:
+    """The calls among these parts, a line each."""
+    calls = (it for it in parts if isinstance(it, ToolCall))
+    return "".join(f"⚙ {it.name}({it.arguments})\n" for it in calls)
 
 
 def markdown(conversation: Conversation) -> str:

@@ -4,7 +4,13 @@
 
     tool       `Tool` and `Context`: what a tool is, and what it can say while it runs
     schema     a function's signature and docstring to a `Tool`
-    registry   `Toolset`: the tools of one run, by their names
+    docs       what a docstring says about a function and its parameters
+    functions  `@tool`, and a Python function as a `Tool`
+    registry   `Toolset`: the tools of one run, by their names, and where they come from
+    toolsfile  the functions of a Python file as tools, which run in a process of their own:
+    process    the side that starts it
+    protocol   what the two say to each other
+    worker     what runs in it; `capturing` and `speaking` are how its calls are heard
     approval   `Policy`: which calls run, which are refused, which need an answer
     runner     `Runner`: the calls of one response, run; yields their events
     loop       an `Open` around the model: answer, calls, results, answer, …

@@ -2,7 +2,8 @@
 
 1. Arguments are checked as ever before a call is handed on.
 2. What the orchestrator returns is the result, and what it raises is the failure of the call. It is
-   called on the thread of the call. It cannot be stopped, which is said where it happens.
+   called on the thread of the call, and may be a coroutine function. What else it does cannot be
+   stopped, which is said where it happens.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import msgspec
 from chatstream.errors import UsageError
 from chatstream.events import ToolCall
 from chatstream.messages import ToolDefinition
+from chatstream.tools.functions import finished
 from chatstream.tools.tool import Context, Tool
 
 Execute = Callable[[ToolCall], object]
@@ -39,7 +41,7 @@ class Handed(Tool):
 
     def run(self, arguments: dict[str, Any], context: Context) -> object:
         text = json.dumps(arguments, ensure_ascii=False)
-        return self._execute(ToolCall(context.call_id, self.name, text))
+        return finished(self._execute(ToolCall(context.call_id, self.name, text)), context)
 
     def close(self) -> None:
         if self._tool is not None:

@@ -6,7 +6,7 @@
    we read where it leads, and go there by the same rules. So neither `..` nor a link of any kind
    leads out of a root, even while somebody renames folders.
 3. Every name on the way is checked, those that a link leads to as well. What holds keys by its name
-   (`.env`, `.ssh`, …) is refused, and so are the `closed` folders: our own.
+   (`.env`, `.ssh`, …) is refused, and so are the `closed` folders and files: our own.
 4. Only regular files are opened. FIFOs, devices and sockets are refused, and never waited for.
 
 Failures are `ToolFailure`s, one sentence each. A root that is no folder is a `UsageError`.
@@ -182,10 +182,9 @@ class Roots:
         descriptor = os.open(name, _PASS if stat.S_ISDIR(status.st_mode) else _FILE, dir_fd=folder)
         try:
             status = os.fstat(descriptor)  # another may have taken its place
-            if stat.S_ISDIR(status.st_mode):
-                if self._is_closed(status):
-                    raise _private(path)
-            elif not stat.S_ISREG(status.st_mode):
+            if self._is_closed(status):
+                raise _private(path)
+            if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
                 raise _irregular(path)
         except BaseException:
             os.close(descriptor)
@@ -193,9 +192,9 @@ class Roots:
         return descriptor, status
 
     def _is_closed(self, status: os.stat_result) -> bool:
-        for folder in self._closed:
+        for closed in self._closed:
             with contextlib.suppress(OSError):  # it need not be there
-                if os.path.samestat(folder.stat(), status):
+                if os.path.samestat(closed.stat(), status):
                     return True
         return False
 

@@ -110,6 +110,8 @@ class Tool:
     origin: Origin = "caller"
     confined = False
     """Whether it reads nothing outside of the roots: such a `read` tool is allowed by default."""
+    interruptible = False
+    """Whether `run` is only Python, so that an exception raised in its thread is its end."""
 
     def __init__(self, name: str, description: str, parameters: dict[str, Any]) -> None:
         if not NAME.fullmatch(name):

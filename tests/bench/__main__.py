@@ -22,6 +22,7 @@ from tests.bench import (
     search,
     start,
     terminal,
+    tools,
     whole,
 )
 from tests.bench.rig import Failed, Rig, open_rig
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Callable[[Rig], Iterator[Row]]] = {
     "search": search.rows,
     "lateness": lateness.rows,
     "memory": memory.rows,
+    "tools": tools.rows,
     "terminal": terminal.rows,
     "rendering": rendering.rows,
     "accuracy": accuracy.rows,

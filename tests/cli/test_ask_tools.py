@@ -94,7 +94,7 @@ RUN = [("approval", "work", "allow"), ("tool_start", "work", ""), ("tool_complet
         (["--deny", "work", "--allow", "*"], DENIED),
         (["--allow", "*", "--ask", "work"], DENIED),
     ],
-    ids=" ".join,
+    ids=lambda it: " ".join(it) if isinstance(it[0] if it else "", str) else "",
 )
 def test_what_changes_something_runs_only_if_it_is_allowed(
     rules: list[str], wanted: list[Any], here: Path
@@ -142,6 +142,16 @@ def test_the_configuration_may_give_tools(here: Path, monkeypatch: pytest.Monkey
     assert fates(asked()) == []
     done = asked("--profile", "code")
     assert {name for _, name, _ in fates(done)} == {"calculate", "work"}
+    assert ran(here) == 1
+
+
+def test_what_continues_has_the_tools_of_the_run_before_and_asks_again(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked("--tools-file", "own.py", "--allow", "work", "--max-rounds", "3")
+    assert ran(here) == 1
+    monkeypatch.chdir(tmp_path)
+    assert fates(asked("-c")) == DENIED
     assert ran(here) == 1
 
 

@@ -9,19 +9,23 @@ from typing import Any
 
 import pytest
 
+import chatstream
+from chatstream import events as ev
+from chatstream.cancel import CancelToken
 from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.settings import FIELDS
 from chatstream.engine.tooling import (
     Given,
     Tooling,
     check_needless,
-    outputs_folder,
     tooling_of,
 )
 from chatstream.errors import ConfigError, UsageError
 from chatstream.events import ToolCall
+from chatstream.flow import events_in
 from chatstream.messages import ToolDefinition
 from chatstream.store.place import state_folder
+from chatstream.tools.calls import Pending
 
 
 def add(a: int, b: int) -> int:
@@ -116,7 +120,7 @@ def test_a_tool_that_there_is_not_is_a_usage_error() -> None:
 @pytest.mark.parametrize("name", ["allow", "ask", "deny"])
 def test_an_option_must_not_name_a_tool_that_the_run_does_not_have(name: str) -> None:
     with pytest.raises(UsageError, match=f"--{name} names 'grpe'") as caught:
-        made(tools=["grep"], **{name: ["grpe"]})
+        made(None, **{"tools": ["grep"], name: ["grpe"]})
     assert caught.value.hint == "did you mean 'grep'?"
 
 
@@ -132,6 +136,30 @@ def test_a_rule_of_the_configuration_may_be_about_tools_of_other_runs(
 def test_tools_of_the_server_and_of_chatstream_exclude_each_other() -> None:
     with pytest.raises(UsageError, match=r"the option tools=… cannot be sent together with"):
         made(tools=["grep"], options={"tools": []})
+
+
+def test_no_built_in_tool_reads_our_own_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "named.toml"
+    config.write_text('api_key = "a secret"\n')
+    (tmp_path / "state" / "chatstream").mkdir(parents=True)
+    (tmp_path / "state" / "chatstream" / "notes").write_text("a secret")
+    monkeypatch.setenv("CHATSTREAM_CONFIG", str(config))
+    monkeypatch.chdir(tmp_path)
+    tooling = tooling_of(resolved(tools=["read_file", "grep"]), Given())
+    assert tooling is not None
+    calls = [
+        ToolCall("c1", "read_file", '{"path": "named.toml"}'),
+        ToolCall("c2", "read_file", '{"path": "state/chatstream/notes"}'),
+        ToolCall("c3", "grep", '{"pattern": "secret"}'),
+    ]
+    fates = list(events_in(tooling.runner.run([Pending(it) for it in calls], CancelToken())))
+    tooling.close()
+    assert {it.id for it in fates if isinstance(it, ev.ToolComplete | ev.ToolError)} == {
+        *("c1", "c2", "c3")
+    }
+    assert "a secret" not in repr(fates)
 
 
 # ---- what is kept
@@ -178,11 +206,29 @@ def test_the_limits_are_those_of_the_settings() -> None:
     assert (limits.rounds, limits.calls, limits.tokens) == (2, 3, 4)
 
 
-def test_long_outputs_are_kept_under_the_id_of_the_run() -> None:
-    assert outputs_folder() == state_folder() / "outputs"
-    one, other = made(tools=["grep"]), made(tools=["grep"])
-    assert one.opening.run
-    assert one.opening.run != other.opening.run
+def flood() -> str:
+    """Write more than a model is given."""
+    return "a line of words\n" * 10_000
+
+
+def long_outputs() -> dict[str, str]:
+    """The files of long outputs, each with its run."""
+    found = (state_folder() / "outputs").rglob("*.txt")
+    return {it.parent.name: it.read_text() for it in found}
+
+
+def test_a_long_output_is_kept_under_the_id_of_its_run() -> None:
+    opening, *events = chatstream.stream("hi", provider="demo", model="demo-fast", tools=[flood])
+    assert isinstance(opening, ev.Metadata)
+    assert long_outputs() == {opening.run: flood()}
+    (end,) = (it for it in events if isinstance(it, ev.ToolComplete))
+    assert f"outputs/{opening.run}/" in end.result
+
+
+def test_a_run_without_a_journal_keeps_no_output() -> None:
+    options: dict[str, Any] = {"provider": "demo", "model": "demo-fast", "journal": False}
+    assert chatstream.ask("hi", **options, tools=[flood]).complete
+    assert long_outputs() == {}
 
 
 # ---- execute

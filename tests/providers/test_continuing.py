@@ -10,7 +10,7 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import monotonic
 from chatstream.errors import BadRequest
 from chatstream.flow import events_in
-from chatstream.messages import ChatRequest, ContinuationMethod, Message
+from chatstream.messages import ChatRequest, ContinuationMethod, Message, ToolCall, ToolResult
 from chatstream.providers import PROVIDERS, Endpoint, dialect, find
 from chatstream.providers.base import Provider
 from chatstream.providers.continuing import GO_ON, conversation
@@ -229,3 +229,13 @@ def test_what_a_server_sends_after_a_prefill_is_passed_on_as_it_is() -> None:
     with Script(Reply(body, headers=headers("ollama"))) as server:
         said = answer(of("ollama", server.url), request("prefill"))
     assert said.message.content == "it is"
+
+
+def test_calls_are_sent_as_rounds_and_what_has_none_as_it_is() -> None:
+    asked = ChatRequest("m", (*ASKED, Message("assistant", [ToolCall("call_1", "f", "{}")])))
+    [*_, called, answered] = conversation(asked, "[a-z0-9]{9}")
+    assert [it.id for it in called.tool_calls] == [
+        it.id for it in answered.parts if isinstance(it, ToolResult)
+    ]
+    assert called.tool_calls[0].id != "call_1"
+    assert conversation(ChatRequest("m", ASKED)) is ASKED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chatstream import events as ev
 from chatstream.api import stream
 from chatstream.providers.demo import ANSWER, THOUGHT
@@ -23,3 +25,57 @@ def test_a_model_that_it_does_not_have_is_told() -> None:
     answer = answer_of(stream("hi", provider="demo", model="gpt-9"))
     assert isinstance(answer.terminal, ev.Error)
     assert (answer.terminal.code, answer.terminal.status) == ("model_not_found", 404)
+
+
+def tool(name: str, **properties: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "description": f"{name}.",
+        "parameters": {
+            "type": "object",
+            "properties": {key: {"type": kind} for key, kind in properties.items()},
+            "required": list(properties),
+        },
+    }
+
+
+TOOLS = [
+    tool("read_file", path="string", lines="integer"),
+    tool("calculate", expression="string"),
+    tool("time"),
+]
+RESULTS = {"time": "12:00", "calculate": "42", "read_file": "a `line`\nand more"}
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize(
+    ("tools", "called"),
+    [
+        (TOOLS, [("calculate", '{"expression": "6*7"}'), ("time", "{}")]),
+        (TOOLS[:1], [("read_file", '{"path": ".", "lines": 1}')]),
+    ],
+)
+def test_it_calls_two_tools_and_tells_what_they_have_answered(
+    tools: list[dict[str, object]], called: list[tuple[str, str]], streaming: bool
+) -> None:
+    calls: list[ev.ToolCall] = []
+
+    def execute(call: ev.ToolCall) -> str:
+        calls.append(call)
+        return RESULTS[call.name]
+
+    answer = answer_of(
+        stream(
+            "hi",
+            provider="demo",
+            model="demo-fast",
+            streaming=streaming,
+            tools=tools,
+            execute=execute,
+        )
+    )
+    assert answer.outcome == "complete"
+    assert [(it.name, it.arguments) for it in calls] == called
+    told = {"calculate": "`42`", "time": "`12:00`", "read_file": "`a 'line' and more`"}
+    lines = "".join(f"- **{name}**: {told[name]}\n" for name, _ in called)
+    assert answer.text == f"The tools have answered:\n\n{lines}\n{ANSWER}"

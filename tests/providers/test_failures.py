@@ -410,6 +410,12 @@ def test_any_json_is_some_failure_with_a_message(value: object, status: int) -> 
             ),
             "parallel_tool_calls",
         ),
+        (404, "No endpoints found that support the provided 'tool_choice' value.", "tool_choice"),
+        (
+            400,
+            "tool_choice: Input tag 'none' found using 'type' does not match any of the expected",
+            "tool_choice",
+        ),
         (
             422,
             {"detail": [{"loc": ["body", "tool_choice"], "msg": "Extra inputs are not permitted"}]},
@@ -446,7 +452,10 @@ AUTO = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-pa
     [
         (400, AUTO, "vllm serve MODEL --enable-auto-tool-choice --tool-call-parser PARSER"),
         (500, "tools param requires --jinja flag", "llama-server --jinja"),
-        (400, "registry.ollama.ai/library/gemma:2b does not support tools", "--tool"),
+        (400, "registry.ollama.ai/library/gemma:2b does not support tools", "a model that can"),
+        (404, "No endpoints found that support tool use. To learn more…", "a model that can"),
+        (400, "`tools` is not supported with this model", "a model that can"),
+        (400, "Function calling is not supported by this model", "a model that can"),
     ],
 )
 def test_a_server_that_cannot_call_tools_is_told_with_what_to_do(

@@ -141,7 +141,7 @@ TOLD = [
     ),
     pytest.param(
         [ev.ToolStart("1", "weather"), ev.ToolComplete("1", "weather", "{}", 2.2)],
-        ["Tool weather started.", "Tool weather finished after 2 seconds."],
+        ["The tool weather runs.", "The tool weather finished after 2 seconds."],
         id="tool",
     ),
     pytest.param(
@@ -155,14 +155,40 @@ TOLD = [
             ev.ToolComplete("1", "weather", "{}", 1.0),
         ],
         [
-            "Tool weather started.",
-            "Tool clock started.",
-            "Tool clock failed: it stopped.",
+            "The tool weather runs.",
+            "The tool clock runs.",
+            "The tool clock failed after 1 second: it stopped.",
             "Its last line: tick",
-            "Tool weather finished after 1 second.",
+            "The tool weather finished after 1 second.",
             "Its last line: sunny",
         ],
         id="tools-at-once",
+    ),
+    pytest.param(
+        [
+            ev.ToolCall("1", "write", '{"path": "a.txt"}'),
+            ev.Approval("1", "write", "ask", "default", {"path": "a.txt"}),
+            ev.Approval("1", "write", "allow", "user", {"path": "a.txt"}),
+            ev.ToolStart("1", "write", {"path": "a.txt"}),
+            ev.ToolProgress("1", "write", message="stopping"),
+            ev.ToolError("1", "write", "the user stopped it", 1.0, "stopped", "stopped"),
+        ],
+        [
+            "You allowed the tool write.",
+            "The tool write runs with path: a.txt.",
+            "The tool write is being stopped.",
+            "The tool write was stopped after 1 second: the user stopped it.",
+        ],
+        id="tool-that-is-asked-for-and-stopped",
+    ),
+    pytest.param(
+        [
+            ev.Metadata(model="m", replayed=True),
+            ev.ToolStart("1", "weather", replayed=True),
+            ev.ToolComplete("1", "weather", "sunny", 1.0, replayed=True),
+        ],
+        ["The tool weather finished after 1 second, in the earlier run."],
+        id="tool-of-an-earlier-run",
     ),
     pytest.param([ev.Image(data="AAAA")], ["The answer contains an image."], id="image"),
     pytest.param(

@@ -321,6 +321,59 @@ def test_a_tool_call_that_nobody_runs_is_a_line_of_its_own() -> None:
     ]
 
 
+QUESTION = ev.Approval(
+    "1", "write\u200b", "ask", "default", {"path": "a\x1b.txt", "text": "one\nRun it? y/n"}
+)
+ASKED = [
+    "The model wants to run write\\u200b:",
+    '  path: "a\\u001b.txt"',
+    "  text:",
+    "  │ one",
+    "  │ Run it? y/n",
+]
+
+
+def test_a_question_shows_the_whole_call_and_goes_when_it_is_answered() -> None:
+    terminal = Terminal()
+    terminal.answer(["I will write."])
+    terminal.arrive(ev.ToolCall("1", "write\u200b", "{}"), ev.ToolCall("2", "read", "{}"))
+    terminal.arrive(QUESTION, after=0.1)
+    assert terminal.screen.text() == ["I will write.", "", *ASKED, "Run it? y/n"]
+    answer = ev.Approval("1", "write\u200b", "allow", "user", {"path": "a.txt"})
+    terminal.arrive(answer, ev.ToolStart("1", "write\u200b", {"path": "a.txt"}), after=0.1)
+    running, waiting = terminal.screen.text()[7:]
+    assert (running[2:], waiting) == ("write(path: a.txt)…", "⚙ read({})")
+    terminal.arrive(
+        ev.ToolComplete("1", "write\u200b", "", 0.5), ev.ToolComplete("2", "read", "", 1)
+    )
+    terminal.answer(["Done."])
+    assert terminal.end() == [
+        *("I will write.", "", *ASKED),
+        *("✓ write(path: a.txt) · 0.5 s", "✓ read({}) · 1.0 s", "", "Done."),
+    ]
+
+
+def test_a_question_that_is_larger_than_the_screen_can_be_scrolled_back_to() -> None:
+    terminal = Terminal(40, lines=10)
+    lines = [f"line {number}" for number in range(50)]
+    terminal.arrive(ev.Approval("1", "write", "ask", "default", {"text": "\n".join(lines)}))
+    terminal.arrive(after=0.1)
+    text = terminal.screen.text()
+    assert text[2:] == [*(f"  │ {line}" for line in lines), "Run it? y/n"]
+
+
+@pytest.mark.parametrize("height", [4, 6, 24])
+def test_tools_leave_the_newest_text_a_row(height: int) -> None:
+    terminal = Terminal(40, lines=height)
+    terminal.answer(["I will look."])
+    for number in range(30):
+        terminal.arrive(ev.ToolStart(str(number), "look"))
+    terminal.arrive(after=0.1)
+    shown = terminal.screen.visible()
+    assert "I will look." in shown
+    assert any(line.endswith("more tools") for line in shown)
+
+
 def test_tools_are_live_below_the_text_and_end_as_one_line_each() -> None:
     terminal = Terminal(60)
     terminal.answer(["I will look."])
@@ -339,8 +392,8 @@ def test_tools_are_live_below_the_text_and_end_as_one_line_each() -> None:
     assert terminal.end() == [
         "I will look.",
         "",
+        "✗ weather(city: Köln) · 1.2 s · failed: timed out",
         "✓ time · 0.5 s",
-        "✗ weather · 1.2 s: timed out",
         "",
         "So be it.",
     ]

@@ -134,7 +134,15 @@ COLOURED: list[Any] = [
         "\x1b[33mretrying in 1.0 s, attempt 2 of 2: busy\x1b[0m\n\x1b[1;91merror: cut off\x1b[0m\n",
     ),
     ([STOPPED], "\x1b[33mstopped\x1b[0m\n\x1b[3mcontinue it with: chatstream resume a\x1b[0m\n"),
-    ([ev.ToolCall("1", "t", "{}")], "\x1b[3mtool call: t({})\x1b[0m\n"),
+    (
+        [
+            ev.ToolCall("1", "t", "{}"),
+            ev.Retry(attempt=2, max=3, delay=1, cause="c", action="reset"),
+        ],
+        "\x1b[3mtool call: t({})\x1b[0m\n\x1b[33mretrying in 1.0 s, attempt 2 of 3: c\x1b[0m\n",
+    ),
+    ([ev.ToolStart("1", "t")], "\x1b[3mthe tool t runs\x1b[0m\n"),
+    ([ev.ToolError("1", "t", "no", 1.0)], "\x1b[1;91mthe tool t failed after 1.0 s: no\x1b[0m\n"),
     (
         [ev.Citation("https://a.example/", "A"), ERROR],
         "\x1b[3mSources:\x1b[0m\n\x1b[3m[1] A · https://a.example/\x1b[0m\n"
@@ -149,6 +157,50 @@ def test_each_kind_of_note_has_its_colour_where_colours_are_asked_for(
 ) -> None:
     drive(each(ev.Content("a"), *events), desk.sink(stats=True, colours=NOTES["dark"]))
     assert (desk.output, desk.notes) == ("a", notes)
+
+
+STORY: list[ev.Event] = [
+    ev.ToolCall("1", "time", "{}"),
+    ev.ToolCall("2", "shell", '{"command": "make"}'),
+    ev.ToolCall("3", "write", '{"path": "a.txt"}'),
+    ev.Approval("1", "time", "allow", "default"),
+    ev.Approval("2", "shell", "ask", "default", {"command": "make"}),
+    ev.Approval("2", "shell", "allow", "user", {"command": "make"}),
+    ev.Approval("3", "write", "ask", "default", {"path": "a.txt"}),
+    ev.Approval("3", "write", "deny", "user", {"path": "a.txt"}),
+    ev.ToolError("3", "write", "not run: the user denied it", 0.0, "denied", "denied"),
+    ev.ToolStart("1", "time"),
+    ev.ToolProgress("1", "time", 50.0),
+    ev.ToolOutput("1", "time", "12:00"),
+    ev.ToolComplete("1", "time", "12:00", 0.04),
+    ev.ToolStart("2", "shell", {"command": "make"}),
+    ev.ToolComplete("2", "shell", "", 2.0, exit_status=1),
+]
+TOLD = """\
+you allowed the tool shell
+the tool write was not run: the user denied it
+the tool time runs
+the tool time finished after 0.0 s
+the tool shell runs with command: make
+the tool shell finished after 2.0 s with exit status 1
+"""
+
+
+def test_what_becomes_of_calls_is_told_beside_the_answer(desk: Desk) -> None:
+    drive(each(*STORY, ev.Content("a"), DONE), desk.sink())
+    assert (desk.output, desk.notes) == ("a", TOLD)
+
+
+def test_a_call_that_nobody_runs_is_told_before_what_follows(desk: Desk) -> None:
+    calls = [ev.ToolCall(str(number), "t", f"{{{number}}}") for number in range(2)]
+    drive(each(ev.Content("a"), *calls, ev.Content("b"), DONE), desk.sink())
+    assert desk.notes == "tool call: t({0})\ntool call: t({1})\n"
+
+
+def test_a_question_begins_on_a_line_of_its_own(desk: Desk) -> None:
+    asked = ev.Approval("1", "t", "ask", "default")
+    drive(each(ev.Content("a"), asked), desk.sink(terminal=True))
+    assert (desk.output, desk.notes) == ("a\n", "")
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -274,6 +274,69 @@ def test_a_tool_or_an_image_speaks_for_itself(event: ev.Event) -> None:
     assert run.line() is None
 
 
+def test_while_tools_run_the_line_tells_how_to_stop_them() -> None:
+    run = Run(keys=True)
+    run.note(ev.ToolStart("1", "f"))
+    assert run.text() == "x stops the tools · Esc stops"
+    run.note(ev.ToolStart("2", "f"), ev.ToolProgress("2", "f", 3.0), ev.ToolOutput("1", "f", "x"))
+    assert run.text() == "x stops the tools · Esc stops"
+    run.note(Key("typing"))
+    assert run.text() == "Ctrl+C stops"
+    run.note(Key("continue"), ev.ToolComplete("1", "f", "", 1.0))
+    assert run.text() == "x stops the tools · Esc stops"
+    run.note(ev.ToolComplete("2", "f", "", 1.0))
+    assert run.text() is None
+
+
+def test_after_the_tools_the_next_answer_is_waited_for() -> None:
+    run = Run()
+    run.note(ev.ToolStart("1", "f"))
+    assert run.text() is None
+    run.note(ev.ToolError("1", "f", "no", 1.0))
+    assert run.text() is None  # another tool may start at once
+    assert run.words(after=0.5) == "connecting…"
+    run.note(ev.Metadata(model="m"))
+    assert run.words() == "waiting for the first token…"
+
+
+@pytest.mark.parametrize("keys", [True, False])
+def test_a_question_is_the_line_until_it_is_answered(keys: bool) -> None:
+    run = Run(keys=keys)
+    run.note(ev.ToolCall("1", "f", "{}"), ev.Approval("1", "f", "ask", "default"))
+    assert run.text() == "Run it? y/n" + (" · Esc stops" if keys else "")
+    assert run.status.asks
+    run.note(ev.Approval("1", "f", "deny", "user"))
+    assert not run.status.asks
+    assert run.text() is None
+
+
+def test_a_dry_run_asks_nothing() -> None:
+    run = Run()
+    run.note(ev.ToolCall("1", "f", "{}"), ev.Approval("1", "f", "ask", "dry_run"))
+    assert run.text() is None
+
+
+def test_what_an_earlier_run_did_changes_nothing() -> None:
+    run = Run(keys=True)
+    earlier: list[ev.Event] = [
+        ev.Metadata(model="m"),
+        ev.Content("old"),
+        ev.Approval("1", "f", "ask", "default"),
+        ev.ToolStart("1", "f"),
+    ]
+    for event in earlier:
+        event.replayed = True
+        run.note(event)
+        assert run.words() == "connecting…"
+
+
+@pytest.mark.parametrize("end", [DONE, ERROR])
+def test_the_end_closes_a_question(end: ev.Event) -> None:
+    run = Run()
+    run.note(ev.Approval("1", "f", "ask", "default"), end)
+    assert run.line() is None
+
+
 @pytest.mark.parametrize("end", [DONE, ERROR])
 def test_the_end_is_silent_also_in_a_pause(end: ev.Event) -> None:
     run = Run()

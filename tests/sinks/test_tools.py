@@ -1,4 +1,6 @@
-"""Claimed: each end of a tool is one line for good, whatever came before; nothing else grows."""
+"""Claimed: each call is one line for good, in the order of the calls, whatever came before; what is
+live fits into its rows; nothing else grows.
+"""
 
 from __future__ import annotations
 
@@ -73,6 +75,30 @@ def test_a_tool_that_tells_how_far_it_is_has_a_bar_and_its_message() -> None:
     assert desk.live() == [f"⚙ weather(city: Köln) ━━╸{'━' * 17} 12 %"]
     desk.note(ev.ToolProgress("1", "weather", 130.0, "almost\n{done}\x1b"))
     assert desk.live() == [f"⚙ weather(city: Köln) {'━' * 20} 100 % · almost {{done}}␛"]
+    desk.note(ev.ToolProgress("1", "weather", None, "only words"))
+    assert desk.live() == [f"⚙ weather(city: Köln) {'━' * 20} 100 % · only words"]
+
+
+def test_a_bar_tells_the_time_that_is_left_once_that_is_known() -> None:
+    desk = Desk()
+    desk.note(start(), ev.ToolProgress("1", "weather", 50.0, "reading", eta=11.2))
+    assert desk.live() == [f"⚙ weather {'━' * 10}╺{'━' * 9} 50 % · 12 s left · reading"]
+
+
+def test_a_tool_that_only_says_what_it_does_keeps_its_spinner() -> None:
+    desk = Desk()
+    desk.note(start(), ev.ToolProgress("1", "weather", message="asking"))
+    assert desk.live(2.0) == [f"{SPINNER[0]} weather… 2 s · asking"]
+
+
+@pytest.mark.parametrize("progress", [None, 50.0])
+def test_a_tool_that_is_being_stopped_says_so_instead_of_how_far_it_is(
+    progress: float | None,
+) -> None:
+    desk = Desk()
+    desk.note(start(), ev.ToolProgress("1", "weather", progress))
+    desk.note(ev.ToolProgress("1", "weather", message="stopping"))
+    assert desk.live(2.0) == [f"{SPINNER[0]} weather… 2 s · stopping…"]
 
 
 def test_a_tool_that_ends_well_is_one_line_and_its_output_is_gone() -> None:
@@ -85,7 +111,7 @@ def test_a_tool_that_ends_well_is_one_line_and_its_output_is_gone() -> None:
 def test_a_tool_that_fails_is_one_line_with_the_reason() -> None:
     desk = Desk()
     desk.note(start(city="Köln"), FAILED)
-    assert desk.printed == ["✗ weather · 0.3 s: timed out"]
+    assert desk.printed == ["✗ weather(city: Köln) · 0.3 s · failed: timed out"]
     assert desk.live() == []
 
 
@@ -93,7 +119,43 @@ def test_success_and_failure_have_their_colours() -> None:
     done, failed = (Tools(DARK).note(event, 0.0)[0] for event in (COMPLETE, FAILED))
     assert done[0] == ("✓ ", DARK.success, None)
     assert failed[0] == ("✗ ", DARK.failure, None)
-    assert failed[-1] == (": timed out", DARK.failure, None)
+    assert failed[-1] == (" · failed: timed out", DARK.failure, None)
+
+
+ENDS: list[tuple[ev.ToolComplete | ev.ToolError, str]] = [
+    (ev.ToolComplete("1", "f", "", 1.0, exit_status=0), "✓ f · 1.0 s"),
+    (ev.ToolComplete("1", "f", "", 1.0, exit_status=2), "✗ f · 1.0 s · exit status 2"),
+    (
+        ev.ToolError("1", "f", "OSError: no", 1.0, code="raised"),
+        "✗ f · 1.0 s · failed: OSError: no",
+    ),
+    (
+        ev.ToolError("1", "f", "not run: the user denied it", 0.0, "denied", "denied"),
+        "⊘ f · not run: the user denied it",
+    ),
+    (ev.ToolError("1", "f", "by a rule", 0.0, "denied"), "⊘ f · denied: by a rule"),
+    (
+        ev.ToolError("1", "f", "the user stopped it", 1.0, "stopped", "stopped"),
+        "■ f · 1.0 s · the user stopped it",
+    ),
+    (
+        ev.ToolError("1", "f", "it may have", 0.0, "unknown", "interrupted"),
+        "■ f · interrupted, outcome unknown",
+    ),
+    (
+        ev.ToolError("1", "f", "it could not be stopped", 3.0, "unknown", "not_stopped"),
+        "■ f · 3.0 s · outcome unknown: it could not be stopped",
+    ),
+]
+
+
+@pytest.mark.parametrize(("end", "line"), ENDS)
+def test_each_outcome_has_its_mark_and_its_words(
+    end: ev.ToolComplete | ev.ToolError, line: str
+) -> None:
+    desk = Desk()
+    desk.note(ev.ToolStart("1", "f"), end)
+    assert desk.printed == [line]
 
 
 def test_the_newest_lines_of_output_are_below_the_tool_and_dim() -> None:
@@ -103,6 +165,14 @@ def test_the_newest_lines_of_output_are_below_the_tool_and_dim() -> None:
     desk.note(output("op"), output("en"))
     assert desk.live()[1:] == ["  line 3", "  line 4", "  open"]
     assert all(segment.style == DARK.dim for segment in desk.tools.lines(0.0, 80, ROWS)[1])
+
+
+def test_a_line_that_was_open_is_out_of_sight_after_many_more() -> None:
+    desk = Desk()
+    desk.note(start(), output("open"), output("1\n2\n3\n4\n"))
+    assert desk.live()[1:] == ["  2", "  3", "  4"]
+    desk.note(output("5\n"))
+    assert desk.live()[1:] == ["  3", "  4", "  5"]
 
 
 def test_output_without_any_text_has_no_line() -> None:
@@ -125,9 +195,107 @@ def test_tools_run_side_by_side_in_the_order_of_their_start() -> None:
     desk.note(ev.ToolOutput("2", "b", "of b\n"), ev.ToolProgress("3", "c", 0.0))
     assert [line[2:] for line in desk.live()] == ["a…", "b…", "of b", f"c {'━' * 20} 0 %"]
     desk.note(ev.ToolComplete("2", "b", "", 0.5))
-    assert [line[2:3] for line in desk.live()] == ["a", "c"]
-    desk.note(ev.ToolComplete("1", "a", "", 1.0), ev.ToolComplete("3", "c", "", 2.0))
-    assert desk.printed == ["✓ b · 0.5 s", "✓ a · 1.0 s", "✓ c · 2.0 s"]
+    assert [line[:3] for line in desk.live()] == [f"{SPINNER[0]} a", "✓ b", "⚙ c"]
+    assert desk.printed == []
+    desk.note(ev.ToolComplete("1", "a", "", 1.0))
+    assert desk.printed == ["✓ a · 1.0 s", "✓ b · 0.5 s"]
+    desk.note(ev.ToolComplete("3", "c", "", 2.0))
+    assert desk.printed == ["✓ a · 1.0 s", "✓ b · 0.5 s", "✓ c · 2.0 s"]
+
+
+def test_lines_come_in_the_order_of_the_calls_even_of_those_that_never_started() -> None:
+    desk = Desk()
+    desk.note(ev.ToolCall("1", "a", "{}"), ev.ToolCall("2", "b", "{}"), ev.ToolCall("3", "c", "{}"))
+    desk.note(ev.ToolError("2", "b", "no such tool", 0.0), ev.ToolStart("3", "c"))
+    desk.note(ev.ToolComplete("3", "c", "", 1.0), ev.ToolStart("1", "a"))
+    assert desk.printed == []
+    desk.note(ev.ToolComplete("1", "a", "", 2.0))
+    assert desk.printed == ["✓ a · 2.0 s", "✗ b({}) · failed: no such tool", "✓ c · 1.0 s"]
+
+
+@pytest.mark.parametrize("rows", range(12))
+def test_no_more_rows_are_taken_than_there_are(rows: int) -> None:
+    tools = Tools(DARK)
+    for number in range(4):
+        tools.note(start(number, "tool"), 0.0)
+        tools.note(ev.ToolOutput(str(number), "tool", "a\nb\nc\nd\n"), 0.0)
+    lines = texts(tools.lines(0.0, 80, rows))
+    heads = [line for line in lines if "tool" in line]
+    output = [line for line in lines if line.startswith("  ")]
+    if rows >= 4:
+        each = min(SHOWN_LINES, (rows - 4) // 4)
+        assert (len(heads), len(output)) == (4, 4 * each)
+        assert output == [f"  {it}" for it in "bcd"[3 - each :]] * 4
+    else:
+        assert len(lines) == rows
+        assert lines[-1:] == [f"… {4 - (rows - 1)} more tools"] * (rows > 0)
+
+
+def test_of_more_calls_than_rows_those_that_run_are_shown() -> None:
+    tools = Tools(DARK)
+    for number in range(5):
+        tools.note(ev.ToolCall(str(number), "tool", "{}"), 0.0)
+    tools.note(start(4, "tool"), 0.0)
+    assert texts(tools.lines(0.0, 80, 3)) == ["⚙ tool({})", f"{SPINNER[0]} tool…", "… 3 more tools"]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_the_bar_is_in_sight_however_long_the_call_is(width: int) -> None:
+    tools = Tools(DARK)
+    tools.note(start(city="x" * 200), 0.0)
+    tools.note(ev.ToolProgress("1", "weather", 42.0, "reading"), 0.0)
+    (line,) = texts(tools.lines(0.0, width, 5))
+    assert "…" in line
+    assert line.endswith(" 42 %")
+    assert len(line) == max(width, 24)  # of a call a few letters stay
+
+
+def test_what_an_earlier_run_did_is_told_as_its_and_never_runs() -> None:
+    desk = Desk()
+    earlier = [
+        ev.ToolCall("1", "weather", "{}"),
+        ev.Approval("1", "weather", "allow", "rule"),
+        start(city="Köln"),
+        output("sunny\n"),
+    ]
+    for event in (*earlier, end := ev.ToolComplete("1", "weather", "sunny", 1.23)):
+        event.replayed = True
+        desk.note(event)
+        assert desk.live() == []
+    assert end.replayed
+    assert desk.printed == ["✓ weather(city: Köln) · 1.2 s · from the earlier run"]
+
+
+def test_a_call_that_an_earlier_run_began_and_this_one_repeats_is_told_once() -> None:
+    desk = Desk()
+    begun = start(city="Köln")
+    begun.replayed = True
+    desk.note(begun)
+    assert desk.live() == []
+    desk.note(start(city="Köln"))
+    assert desk.live() == [f"{SPINNER[0]} weather(city: Köln)…"]
+    desk.note(COMPLETE)
+    assert desk.printed == ["✓ weather(city: Köln) · 1.2 s"]
+
+
+def test_a_dry_run_tells_what_would_be_done() -> None:
+    desk = Desk()
+    decisions: list[ev.Decision] = ["allow", "ask", "deny"]
+    for number, decision in enumerate(decisions):
+        desk.note(ev.ToolCall(str(number), "f", "{}"))
+        desk.note(ev.Approval(str(number), "f", decision, "dry_run", {"a": 1}))
+    assert desk.printed == [
+        "⚙ f(a: 1) · would run",
+        "? f(a: 1) · would run if you allow it",
+        "⊘ f(a: 1) · would be denied",
+    ]
+
+
+def test_a_call_that_was_denied_is_shown_as_it_would_have_run() -> None:
+    desk = Desk()
+    desk.note(CALL, ev.Approval("1", "weather", "deny", "user", {"city": "Köln"}))
+    desk.note(ev.ToolError("1", "weather", "denied by you", 0.0, "denied"))
+    assert desk.printed == ["⊘ weather(city: Köln) · denied by you"]
 
 
 def test_two_runs_with_one_id_and_name_end_one_after_the_other() -> None:
@@ -145,14 +313,14 @@ def test_two_runs_with_one_id_and_name_end_one_after_the_other() -> None:
 def test_tools_without_ids_are_told_apart_by_their_names() -> None:
     desk = Desk()
     desk.note(ev.ToolStart("", "a", {"x": 1}), ev.ToolStart("", "b", {"x": 2}))
-    desk.note(ev.ToolComplete("", "b", "", 1.0))
-    assert desk.printed == ["✓ b(x: 2) · 1.0 s"]
+    desk.note(ev.ToolComplete("", "b", "", 1.0), ev.ToolComplete("", "a", "", 2.0))
+    assert desk.printed == ["✓ a(x: 1) · 2.0 s", "✓ b(x: 2) · 1.0 s"]
 
 
 def test_an_end_without_a_start_is_a_line_too() -> None:
     desk = Desk()
     desk.note(COMPLETE, FAILED)
-    assert desk.printed == ["✓ weather · 1.2 s", "✗ weather · 0.3 s: timed out"]
+    assert desk.printed == ["✓ weather · 1.2 s", "✗ weather · 0.3 s · failed: timed out"]
 
 
 def test_what_comes_after_the_end_or_without_a_start_shows_nothing() -> None:
@@ -169,7 +337,7 @@ def test_a_tool_that_still_runs_at_the_end_is_not_lost(end: ev.Event) -> None:
     desk.note(start(city="Köln"))
     desk.live(2.5)
     desk.note(end)
-    assert desk.printed == ["■ weather(city: Köln) · 2.5 s: not finished"]
+    assert desk.printed == ["■ weather(city: Köln) · 2.5 s · not finished"]
     assert desk.live() == []
 
 
@@ -205,7 +373,7 @@ def test_a_call_that_is_run_is_told_once() -> None:
     desk = Desk()
     other = ev.ToolCall("2", "time", "{}")
     desk.note(CALL, other, start(city="Köln"))
-    assert desk.live() == ["⚙ time({})", f"{SPINNER[0]} weather(city: Köln)…"]
+    assert desk.live() == [f"{SPINNER[0]} weather(city: Köln)…", "⚙ time({})"]
     desk.note(COMPLETE)
     assert desk.live() == ["⚙ time({})"]
     desk.note(ev.Content("x"))
@@ -215,7 +383,7 @@ def test_a_call_that_is_run_is_told_once() -> None:
 def test_a_call_that_ended_without_a_start_is_told_once() -> None:
     desk = Desk()
     desk.note(CALL, COMPLETE, DONE)
-    assert desk.printed == ["✓ weather · 1.2 s"]
+    assert desk.printed == ['✓ weather({"city": "Köln"}) · 1.2 s']
 
 
 PARAMETERS: list[tuple[dict[str, Any], str]] = [
@@ -313,17 +481,15 @@ def test_in_any_order_each_end_is_one_line_and_each_line_is_clean(
     for event, after in events:
         now += after
         lines = texts(tools.note(event, now))
-        live = texts(tools.lines(now, 80, ROWS))
+        live = texts(tools.lines(now, 40, 10))
+        assert len(live) <= 10
         assert all(map(is_clean, [*lines, *live]))
-        if isinstance(event, ev.ToolComplete | ev.ToolError):
-            assert len(lines) == 1
-            assert lines[0][0] == ("✓" if isinstance(event, ev.ToolComplete) else "✗")
-            ended += 1
+        ended += isinstance(event, ev.ToolComplete | ev.ToolError)
         begun += isinstance(event, ev.ToolStart)
         called += isinstance(event, ev.ToolCall)
         told += len(lines)
     told += len(tools.note(DONE, now))
-    assert tools.lines(now, 80, ROWS) == []
+    assert tools.lines(now, 40, 10) == []
     # No line is lost: each end has one, each start without an end has one; and a call has one
     # of its own unless it has one of those.
     assert max(begun, ended) <= told <= begun + ended + called

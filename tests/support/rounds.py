@@ -7,6 +7,7 @@ counts what it starts.
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from chatstream.flow import Arrival, Finish, events_in
 from chatstream.messages import ChatRequest, Message, ToolResult
 from chatstream.tools.calls import Pending
 from chatstream.tools.loop import Begun, Limits, Runs, loop
+from chatstream.tools.settled import Settled, settled
 
 QUESTION = Message("user", "count")
 PROVIDER, BASE_URL = "anthropic", "http://there"
@@ -32,6 +34,13 @@ class Ask:
     id: str
     name: str
     arguments: str = "{}"
+
+
+ROUNDS = [
+    [Ask("a", "add", '{"n": 1}'), Ask("b", "look", '{"at": "x"}')],
+    [Ask("c", "add", '{"n": 2}')],
+]
+READS = frozenset({"look"})
 
 
 @dataclass
@@ -141,3 +150,38 @@ def stamped(events: Sequence[ev.Event], run: str = "20260101-000000-000000-abcd"
     for seq, event in enumerate(numbered):
         event.seq, event.t = seq, seq / 100
     return numbered
+
+
+def whole_run(rounds: Sequence[Sequence[Ask]] = ROUNDS) -> list[ev.Event]:
+    """The events of a loop that was not disturbed."""
+    events = [it for it in looped(Model(rounds), Counting(reads=READS)) if type(it) is not Finish]
+    return stamped([*events, copy.copy(DONE)])
+
+
+def begins(found: Settled) -> list[ev.Event]:
+    """What the next journal begins with."""
+    partial = found.partial
+    events: list[ev.Event] = list(map(copy.copy, found.replayed))
+    if partial.reasoning:
+        events.append(ev.Reasoning(partial.reasoning))
+    if partial.content:
+        events.append(ev.Content(partial.content))
+    return stamped(events)
+
+
+def continued(cut: Sequence[ev.Event], runner: Counting, most: int | None = None) -> list[ev.Event]:
+    """The journal of the run that continues what was cut; it is cut itself after `most` events."""
+    found = settled(cut)
+    kept = begins(found)
+    model = Model(ROUNDS)
+    source = looped(model, runner, found.begun, found.partial.content)
+    for number, event in enumerate(source):
+        if number == most:
+            source.close()  # type: ignore[attr-defined]
+            return kept
+        if type(event) is not Finish:
+            event.seq, event.t = kept[-1].seq + 1, kept[-1].t
+            kept.append(event)
+    end = copy.copy(DONE)
+    end.seq, end.t = kept[-1].seq + 1, kept[-1].t
+    return [*kept, end]

@@ -119,6 +119,45 @@ def test_what_is_discarded_is_gone_and_what_comes_later_stays(at: Desk) -> None:
     assert at.left() == b"later"
 
 
+def test_discarding_tells_whether_there_was_anything(at: Desk) -> None:
+    assert not at.keyboard.discard()
+    at.type(b"make\n")
+    assert at.keyboard.discard()
+    assert not at.keyboard.discard()
+
+
+@pytest.mark.parametrize("typed", [b"y", b"yes\r", b"\x1b[A", b"\xc3\xa9"])
+def test_an_answer_is_all_that_was_typed_once_nothing_follows(at: Desk, typed: bytes) -> None:
+    at.type(typed)
+    assert at.keyboard.typed() == ""
+    at.now += ALONE_SECONDS / 2
+    assert at.keyboard.typed() == ""
+    at.now += ALONE_SECONDS
+    assert at.keyboard.typed() == typed.replace(b"\r", b"\n").decode("latin-1")
+    at.now += 1
+    assert at.keyboard.typed() == ""
+
+
+def test_an_answer_waits_for_the_last_of_several_keys(at: Desk) -> None:
+    for key in b"deploy":
+        at.type(bytes([key]))
+        assert at.keyboard.typed() == ""
+        at.now += 0.9 * ALONE_SECONDS
+        assert at.keyboard.typed() == ""
+    at.now += ALONE_SECONDS
+    assert at.keyboard.typed() == "deploy"
+
+
+def test_what_was_typed_ahead_is_read_as_an_answer_and_keys_count_again(at: Desk) -> None:
+    assert at.press(b"ls") == ""
+    assert at.keyboard.ahead
+    assert at.keyboard.typed() == ""
+    assert not at.keyboard.ahead
+    at.now += ALONE_SECONDS
+    assert at.keyboard.typed() == "ls"
+    assert at.press(b" ") == " "
+
+
 def test_the_mode_is_put_back_and_nothing_is_echoed(at: Desk) -> None:
     terminal = os.open(os.ttyname(at._terminal), os.O_RDWR | os.O_NOCTTY)
     assert not termios.tcgetattr(terminal)[3] & (termios.ICANON | termios.ECHO)
@@ -133,7 +172,7 @@ def test_the_mode_is_put_back_and_nothing_is_echoed(at: Desk) -> None:
 
 def test_a_closed_keyboard_has_no_keys() -> None:
     keyboard = Keyboard()
-    assert keyboard.key() == ""
+    assert keyboard.key() == keyboard.typed() == ""
     assert not keyboard.is_idle()
     keyboard.give_back(b"x")
     keyboard.discard()

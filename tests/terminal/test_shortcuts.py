@@ -96,10 +96,11 @@ def source():
         yield Arrival()
         token.sleep(0.01)
 
-token, keyboard = CancelToken(), Keyboard()
+token, keyboard, control = CancelToken(), Keyboard(), None
 token.on_cancel(lambda: tell("cancelled"))
 {setup}
-with interrupts(token, keyboard.restore), keys(token, keyboard) as stage:
+listening = keys(token, keyboard, control=control)
+with interrupts(token, keyboard.restore), listening as stage:
     drive(pipe(source(), stage), Screen())
 sys.exit(token.reason.exit_status if token.reason else 0)
 """
@@ -316,6 +317,99 @@ def test_a_job_that_was_stopped_finds_keys_again_once_the_shell_has_read() -> No
         program.until_taken_over()
         program.type(b" ")
         program.until("pause")
+
+
+# ---- tools
+
+TOOLS = """
+from chatstream import events as ev
+from chatstream.control import Control
+control = Control()
+stop_tools = control.stop_tools
+def told_stop():
+    stop_tools()
+    tell("stop")
+control.stop_tools = told_stop
+"""
+RUNNING = TOOLS + "control.tools_run = True\n"
+ASKING = """
+def source():
+    yield from pulling(1)
+    question = ev.Approval("1", "write", "ask", "default")
+    while not token.cancelled:
+        control.ask(question)
+        yield Arrival([question])
+        while not token.cancelled and (answer := control.take_answer()) is None:
+            yield from pulling(1)
+        yield Arrival([ev.Approval("1", "write", "allow" if answer else "deny", "user")])
+        tell("allowed" if answer else "denied")
+        yield from pulling(20)
+
+def pulling(count):
+    for _ in range(count):
+        tell("pulled")
+        yield Arrival()
+        token.sleep(0.01)
+"""
+
+
+def test_x_stops_only_the_tools_and_only_while_some_run() -> None:
+    with running(RUNNING) as program:
+        program.type(b"x")
+        program.until("stop")
+        assert "cancelled" not in program.until("pulled", 5)
+    with running(TOOLS) as program:
+        program.type(b"x")
+        assert "stop" not in program.until("pulled", 60)
+
+
+def test_y_and_n_answer_a_question_and_are_no_keys_otherwise() -> None:
+    with job(TOOLS + ASKING) as program:
+        program.until("Approval")
+        program.until("pulled", 40)  # what is typed at once does not count
+        program.type(b"y")
+        assert "typing" not in program.until("allowed")
+        program.until("Approval")
+        program.until("pulled", 40)
+        program.type(b"n\r")
+        program.until("denied")
+
+
+@pytest.mark.parametrize("typed", [b"\x03", ESCAPE])
+def test_a_question_does_not_keep_anybody_from_stopping(typed: bytes) -> None:
+    with job(TOOLS + ASKING) as program:
+        program.until("Approval")
+        program.until("pulled", 40)
+        program.type(typed)
+        program.until("cancelled")
+        assert program.wait() == "130"
+        assert program.mode == program.before
+
+
+def test_keys_are_for_a_question_while_it_is_open() -> None:
+    with job(TOOLS + ASKING) as program:
+        program.until("Approval")
+        program.until("pulled", 40)
+        program.type(b" ")
+        told = program.until("pulled", 60)
+        assert "pause" not in told
+        program.type(b"y")
+        program.until("allowed")
+
+
+def test_who_has_no_keys_cannot_answer() -> None:
+    program = """
+from chatstream.cancel import CancelToken
+from chatstream.control import Control
+from chatstream.terminal.keyboard import Keyboard
+from chatstream.terminal.shortcuts import keys
+control = Control()
+with keys(CancelToken(), Keyboard(), control=control):
+    assert not control.can_answer
+"""
+    subprocess.run(
+        [sys.executable, "-c", program], start_new_session=True, check=True, timeout=LIMIT, cwd=ROOT
+    )
 
 
 # ---- what is typed for the shell

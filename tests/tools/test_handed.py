@@ -65,6 +65,14 @@ def test_what_the_orchestrator_raises_is_the_failure_of_the_call() -> None:
         made.run({}, context("c1"))
 
 
+def test_an_orchestrator_may_be_a_coroutine_function() -> None:
+    async def execute(call: ToolCall) -> str:
+        return call.name
+
+    (made,) = handed([], [WEATHER], execute)
+    assert made.run({}, context("c1")) == "weather"
+
+
 def test_a_tool_still_checks_its_arguments_and_is_closed_but_not_run() -> None:
     own = Strict("own", "Does it.", {"type": "object"})
     (made,) = handed([own], [], lambda call: call.id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import pytest
@@ -11,36 +10,26 @@ from hypothesis import strategies as st
 
 from chatstream import events as ev
 from chatstream import grammar
-from chatstream.flow import Finish
 from chatstream.messages import Message, ProviderData, Reasoning, ToolCall, ToolResult
-from chatstream.tools.settled import Settled, settled
+from chatstream.tools.settled import settled
 from chatstream.transcript import Transcript
 from tests.support.rounds import (
     BASE_URL,
-    DONE,
     PROVIDER,
-    Ask,
+    READS,
+    ROUNDS,
     Counting,
     Model,
     answer_of,
     answers,
+    begins,
+    continued,
     looped,
     results_of,
     stamped,
+    whole_run,
 )
 from tests.support.sampling import examples
-
-ROUNDS = [
-    [Ask("a", "add", '{"n": 1}'), Ask("b", "look", '{"at": "x"}')],
-    [Ask("c", "add", '{"n": 2}')],
-]
-READS = frozenset({"look"})
-
-
-def whole_run(rounds: Sequence[Sequence[Ask]] = ROUNDS) -> list[ev.Event]:
-    """The events of a loop that was not disturbed."""
-    events = [it for it in looped(Model(rounds), Counting(reads=READS)) if type(it) is not Finish]
-    return stamped([*events, copy.copy(DONE)])
 
 
 def messages_of(events: Sequence[ev.Event]) -> list[Message]:
@@ -48,35 +37,6 @@ def messages_of(events: Sequence[ev.Event]) -> list[Message]:
     for event in events:
         made.add(event)
     return made.messages
-
-
-def begins(found: Settled) -> list[ev.Event]:
-    """What the next journal begins with."""
-    partial = found.partial
-    events: list[ev.Event] = list(map(copy.copy, found.replayed))
-    if partial.reasoning:
-        events.append(ev.Reasoning(partial.reasoning))
-    if partial.content:
-        events.append(ev.Content(partial.content))
-    return stamped(events)
-
-
-def continued(cut: Sequence[ev.Event], runner: Counting, most: int | None = None) -> list[ev.Event]:
-    """The journal of the run that continues what was cut; it is cut itself after `most` events."""
-    found = settled(cut)
-    kept = begins(found)
-    model = Model(ROUNDS)
-    source = looped(model, runner, found.begun, found.partial.content)
-    for number, event in enumerate(source):
-        if number == most:
-            source.close()  # type: ignore[attr-defined]
-            return kept
-        if type(event) is not Finish:
-            event.seq, event.t = kept[-1].seq + 1, kept[-1].t
-            kept.append(event)
-    end = copy.copy(DONE)
-    end.seq, end.t = kept[-1].seq + 1, kept[-1].t
-    return [*kept, end]
 
 
 def starts(events: Sequence[ev.Event]) -> dict[str, int]:

@@ -85,7 +85,7 @@ class ReadFile(Reading[ReadFileArguments]):
             last = number
         if last < len(lines):
             kept.append(
-                f"[lines {first} to {last} of {len(lines)}; go on with first_line={last + 1}]"
+                f"[lines {first} to {last} of {len(lines)}; continue with first_line={last + 1}]"
             )
         return "\n".join([*note, *kept])
 

@@ -41,7 +41,7 @@ LIMIT = 600  # seconds for one command
 MODELS: dict[str, tuple[str, ...]] = {
     "tiny": (),  # English-like Markdown with accents, CJK and emoji; ends by itself
     "tiny-think": ("--begin", "think"),  # <think>...</think>, then text
-    "tiny-tool": ("--begin", "tool"),  # one tool call
+    "tiny-tool": ("--begin", "tool"),  # one tool call, and text after its result
     "tiny-long": ("--context", "65536"),  # for long streams: ignore_eos, max_tokens 60000
 }
 

@@ -9,7 +9,8 @@ character outside ASCII leaves the model as 2 to 4 *byte tokens*, as in a real S
 model with byte fallback, so a server has to join UTF-8 over tokens.
 
 --begin think: an answer starts with <think>...</think>. --begin tool: it is a Hermes/Qwen
-<tool_call> of weather({"city": "Δelphi", "unit": "C" or "F"}). The template knows both tags.
+<tool_call> of weather({"city": "Δelphi", "unit": "C" or "F"}), and text once it has a result: the
+prompt of that answer ends otherwise. The template knows both tags.
 
 The same arguments give the same bytes. Needs gguf, which brings numpy; install.py runs this.
 """
@@ -46,7 +47,8 @@ TEMPLATE = r"""
 {{- '\n<tool_call>\n{"name": "' + c.function.name }}
 {{- '", "arguments": ' + (c.function.arguments | tojson) + '}\n</tool_call>' }}{% endfor %}
 {{- '<|im_end|>\n' }}{% endif %}{% endfor %}
-{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}
+{%- if messages[-1].role == 'tool' %}{{ ':' }}{% endif %}{% endif %}"""
 
 # The chain: who may follow whom. "~" stands for SentencePiece's leading space.
 END = "<|im_end|>"
@@ -113,7 +115,7 @@ def chain(begin: str) -> dict[str, list[tuple[str, float]]]:
     link(VERB, (DET, 0.70), (list(GLYPHS.values()), 0.30))
     link([","], (AND, 1.0))
     link(AND, (DET, 1.0))
-    link(["!"], (START, 1.0))
+    link(["!", ":"], (START, 1.0))  # a prompt behind a result ends in a colon
     for glyph, lead in GLYPHS.items():
         spelled = [lead, *byte_pieces(glyph)]
         for before, after in pairwise(spelled):

@@ -32,7 +32,7 @@ def test_lines_are_numbered_from_one(tmp_path: Path) -> None:
 
 def test_a_part_says_where_to_go_on(tmp_path: Path) -> None:
     text = reading(tmp_path, b"a\nb\nc\nd\n", first_line=2, lines=2)
-    assert text == "b\nc\n[lines 2 to 3 of 4; go on with first_line=4]"
+    assert text == "b\nc\n[lines 2 to 3 of 4; continue with first_line=4]"
 
 
 def test_the_last_part_says_nothing(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_parts_of_a_long_file_make_the_whole(tmp_path: Path) -> None:
         part = reading(tmp_path, data, first_line=len(got) + 1).split("\n")
         assert sum(map(len, part)) < MOST_CHARACTERS + 100
         if part[-1].startswith("[lines"):
-            assert part.pop().endswith(f"go on with first_line={len(got) + len(part) + 1}]")
+            assert part.pop().endswith(f"continue with first_line={len(got) + len(part) + 1}]")
         got += part
     assert got == lines
 

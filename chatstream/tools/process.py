@@ -1,0 +1,165 @@
+"""A process that runs the functions of a file: started, spoken to, stopped, and its end seen.
+
+1. It has a session of its own, so that Ctrl+C reaches it when we decide, and no descriptor of ours
+   but its pipes. It imports from where this program does. `worker` is what runs in it.
+2. `ask` sends an order and gives the inbox in which its reports arrive; the last thing that arrives
+   in every inbox is `Gone` if the process ends first. Nothing here waits for the process but
+   `close` and whoever waits for an inbox.
+3. Its whole group is killed once it has ended, before its number could mean another process.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, NamedTuple
+
+from chatstream.errors import UsageError
+from chatstream.inbox import Inbox
+from chatstream.tools import protocol
+from chatstream.tools.protocol import Order, Output, Report, Taken
+from chatstream.wording import excerpt
+
+log = logging.getLogger(__name__)
+
+_START = """
+import sys
+sys.path = sys.argv[2:]
+from chatstream.tools.worker import main
+main(sys.argv[1])
+"""
+_CLOSE_SECONDS = 2.0  # that it may take to end by itself: `worker` sets itself shorter limits
+_MOST_ERROR_BYTES = 4096  # of the last words of a process
+
+
+class Gone(NamedTuple):
+    """The process has ended, as `why` says: "killed by SIGKILL"."""
+
+    why: str
+
+
+Answers = Inbox[Report | Gone | None]
+"""What comes for an order. None is no report: somebody wants the reader to look around."""
+
+
+class Process:
+    """One process, from its start to its end. Its methods may be called on any thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `UsageError` if it cannot be started."""
+        self.loaded: Answers = Inbox()  # one `Ready` or `Unusable`, or `Gone`
+        self.gone: Gone | None = None
+        self._inboxes: dict[int, Answers] = {0: self.loaded}
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._is_reaped = False
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _START, str(path), *sys.path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise UsageError(f"no process for the tools file can be started: {error}") from error
+        self._reader = threading.Thread(target=self._read, name="tools file: reports", daemon=True)
+        self._reader.start()
+        threading.Thread(target=self._write, name="tools file: orders", daemon=True).start()
+
+    def ask(self, order: Callable[[int], Order]) -> tuple[int, Answers]:
+        """Send what `order` makes of a new number. Returns the number, and the inbox for it."""
+        number, answers = next(self._numbers), Answers()
+        with self._lock:
+            if self.gone is not None:
+                answers.put(self.gone)
+                return number, answers
+            self._inboxes[number] = answers
+        self.tell(order(number))
+        return number, answers
+
+    def tell(self, order: Order) -> None:
+        """Send an order that has no answer."""
+        self._orders.put(order)
+
+    def forget(self, number: int) -> None:
+        """Nobody looks into this inbox any more."""
+        with self._lock:
+            self._inboxes.pop(number, None)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process and all in its group, if it is still there."""
+        with self._lock:
+            if not self._is_reaped:  # until then the number of the group is that of no other
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._process.pid, number)
+
+    def close(self) -> None:
+        """End it, and wait for its end. Idempotent."""
+        self._orders.put(None)
+        self._reader.join(_CLOSE_SECONDS)
+        if self._reader.is_alive():
+            self.signal(signal.SIGKILL)
+            self._reader.join()
+
+    def _write(self) -> None:
+        """Write the orders, on a thread of their own: the pipe may be full."""
+        assert self._process.stdin is not None
+        with suppress(OSError), self._process.stdin as pipe:  # an error: the process has ended
+            while (order := self._orders.get()) is not None:
+                pipe.write(protocol.encode(order) + b"\n")
+                pipe.flush()
+
+    def _read(self) -> None:
+        """Hand out the reports, until the process ends."""
+        assert self._process.stdout is not None
+        with self._process.stdout as pipe:
+            for line in pipe:
+                self._take(protocol.decode_report(line))
+        self.signal(signal.SIGKILL)
+        with self._lock:
+            self._process.wait()
+            self._is_reaped = True
+            self.gone = gone = Gone(self._end())
+            inboxes = list(self._inboxes.values())
+        self._orders.put(None)
+        for answers in inboxes:
+            answers.put(gone)
+
+    def _take(self, report: Report) -> None:
+        if isinstance(report, Output) and report.number == 0:
+            log.info("printed by no call: %s", excerpt(report.text))
+            self.tell(Taken(0, report.size))
+            return
+        with self._lock:
+            answers = self._inboxes.get(report.number)
+        if answers is not None:
+            answers.put(report)
+
+    def _end(self) -> str:
+        """How it ended, with its last words if it had any."""
+        with self._errors as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _MOST_ERROR_BYTES))
+            words = file.read().decode("utf-8", "replace").strip()
+        if words:
+            log.debug("the last words of the process of the tools file:\n%s", words)
+        status = self._process.returncode
+        if status >= 0:
+            how = f"it ended with status {status}"
+        else:
+            how = f"it was killed by {signal.Signals(-status).name}"
+        return f"{how} ({excerpt(words.splitlines()[-1])})" if words else how

@@ -1,0 +1,301 @@
+"""The runner: what becomes of the calls of one response.
+
+1. First all calls are looked at. One that cannot be run (no such tool, no JSON, the wrong types, a
+   limit) is answered with a `tool_error`; nobody is asked about it.
+2. Then it is decided about each of the others, in their order, before any of them runs. A rule or
+   the default decides, or somebody is asked: the caller's `approve`, or a person through `Control`.
+   Where there is nobody to ask, the call is denied.
+3. Then they run. `read` tools that stand next to each other run together, `at_once` of them; any
+   other runs alone, after those before it and before those behind it. A failure stops no other.
+4. `tool_start` is alone in its arrival, and the tool starts when the next arrival is asked for: by
+   then the event is written down.
+5. Each call ends with exactly one `tool_complete` or `tool_error`. Ends come as they happen.
+   While tools run, an arrival comes every `POLL_SECONDS` at least; what a call has printed
+   meanwhile is one event.
+6. A call is stopped after `timeout` seconds, or when a person stops the tools (`Control`); the
+   others go on. When the run is cancelled, all that run are stopped, their ends are told, and the
+   reason is raised. Calls that were not started then have no end: a run that continues this one
+   sees to them. A call that does not end in time is said to be of unknown outcome.
+7. A call that an earlier run has ended is left alone. One that it has started is run again if it
+   only reads; of any other the outcome is unknown, and `interrupted` says what to do.
+8. A dry run stops after the decisions, and asks nobody.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from chatstream import events as ev
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS, Clock, monotonic
+from chatstream.control import Control
+from chatstream.errors import ChatstreamError
+from chatstream.flow import Arrival
+from chatstream.nearest import did_you_mean
+from chatstream.tools.calls import Pending
+from chatstream.tools.execution import Execution, code_of, words_of
+from chatstream.tools.output import Output
+from chatstream.tools.registry import Toolset
+from chatstream.tools.running import Running
+from chatstream.tools.tool import InvalidArguments, Tool, ToolFailure
+from chatstream.wording import bounded
+
+Decide = Callable[[Tool], tuple[ev.Decision, str]]
+"""What is decided about the calls of a tool, and by what: "rule" or "default"."""
+
+Interrupted = Literal["tell", "run", "stop"]
+"""What becomes of a call whose outcome nobody knows: the model is told, it runs again (if that is
+approved), or the run ends."""
+
+UNKNOWN = "outcome unknown, it may have taken effect; check before repeating"
+
+
+class UnknownOutcome(ChatstreamError):
+    """Nobody knows what became of a call, and the user wants to see to that first."""
+
+    code = "interrupted"
+    hint = "continue with --interrupted tell (the model is told) or run (it runs again)"
+
+
+class ApprovalFailed(ChatstreamError):
+    """The caller's `approve` raised an exception."""
+
+    code = "approval"
+
+
+class _Ready(msgspec.Struct, frozen=True):
+    """A call that can be run."""
+
+    call: ev.ToolCall
+    tool: Tool
+    arguments: dict[str, Any]
+    again: bool = False
+    """An earlier run has started it."""
+
+
+class Runner:
+    """Runs the calls of one run. Where `decide` says "ask", `approve` is asked, if it is given.
+
+    `timeout` is in seconds and for one call, None: no limit.
+    `folder` is for outputs that the model is not given whole; without one the rest is lost.
+    """
+
+    def __init__(
+        self,
+        toolset: Toolset,
+        decide: Decide,
+        *,
+        approve: Callable[[ev.ToolCall], bool] | None = None,
+        control: Control | None = None,
+        timeout: float | None = 120.0,
+        at_once: int = 4,
+        dry_run: bool = False,
+        interrupted: Interrupted = "tell",
+        folder: Path | None = None,
+        clock: Clock = monotonic,
+    ) -> None:
+        self.dry_run = dry_run
+        self._toolset = toolset
+        self._decide = decide
+        self._approve = approve
+        self._control = control or Control(can_answer=False)
+        self._timeout = timeout
+        self._at_once = at_once
+        self._interrupted = interrupted
+        self._folder = folder
+        self._clock = clock
+
+    def run(self, calls: Sequence[Pending], token: CancelToken) -> Iterator[Arrival]:
+        """What becomes of these calls. Raises the reason of the token, and `UnknownOutcome`."""
+        events: list[ev.Event] = []
+        ready: list[_Ready] = []
+        for pending in calls:
+            if pending.ended is not None:
+                continue
+            if isinstance(found := self._look_at(pending), _Ready):
+                ready.append(found)
+            else:
+                events.append(found)
+        if events:
+            yield Arrival(events)
+        approved = []
+        for call in ready:
+            if (yield from self._decided(call, token)):
+                approved.append(call)
+        if self.dry_run:
+            return
+        for reads, group in groupby(approved, lambda it: it.tool.effect == "read"):
+            if reads:
+                yield from self._run_together(list(group), token)
+            else:
+                for call in group:
+                    yield from self._run_together([call], token)
+
+    def close(self) -> None:
+        """Let go of the tools. Idempotent."""
+        self._toolset.close()
+
+    # ---- first: can it be run?
+
+    def _look_at(self, pending: Pending) -> _Ready | ev.ToolError:
+        """The call if it can be run, or else its end. Raises `UnknownOutcome`."""
+        call, tool = pending.call, self._toolset.get(pending.call.name)
+        if (started := pending.started) is not None:
+            only_reads = started.effect == "read" and tool is not None and tool.effect == "read"
+            if self._interrupted == "stop" and not only_reads:
+                raise UnknownOutcome(f"{call.name} was interrupted, and its outcome is unknown")
+            if self._interrupted == "tell" and not only_reads:
+                return _interrupted(pending)
+        if pending.refused is not None:
+            return _refused(call, pending.refused, "limit")
+        if tool is None:
+            names = self._toolset.names
+            known = f"the tools are: {', '.join(names)}" if names else "there are no tools"
+            hint = did_you_mean(call.name, names, known)
+            words = f"there is no tool {call.name!r}; {hint}"
+            return _refused(call, words, "unknown_tool")
+        try:
+            arguments = _arguments(call)
+            tool.check(arguments)
+        except Exception as error:
+            return _refused(call, words_of(error), code_of(error))
+        return _Ready(call, tool, arguments, again=started is not None)
+
+    # ---- then: may it?
+
+    def _decided(self, ready: _Ready, token: CancelToken) -> Generator[Arrival, None, bool]:
+        """Decide about a call. Whether it may run."""
+        token.check()
+        decision, by = self._decide(ready.tool)
+        if self.dry_run:
+            yield Arrival([_approval(ready, decision, "dry_run")])
+            return False
+        why = "a rule denies it" if by == "rule" else "it is not allowed"
+        if decision == "ask" and self._approve is not None:
+            allowed = self._asked(self._approve, ready.call)
+            decision, by, why = _decision(allowed), "caller", "it was not approved"
+        elif decision == "ask" and self._control.can_answer:
+            allowed = yield from self._answered(_approval(ready, "ask", by), token)
+            decision, by, why = _decision(allowed), "user", "the user denied it"
+        elif decision == "ask":
+            name = ready.call.name
+            why = f"there is nobody to ask; --allow {name} lets it run"
+            decision, by = "deny", "default"
+        events: list[ev.Event] = [_approval(ready, decision, by)]
+        if decision != "allow":
+            events.append(_refused(ready.call, f"not run: {why}", "denied", "denied"))
+        elif ready.again:
+            words = f"{ready.call.name} was interrupted in an earlier run, and runs again"
+            events.append(ev.Warn("tool_repeated", words))
+        yield Arrival(events)
+        return decision == "allow"
+
+    def _asked(self, approve: Callable[[ev.ToolCall], bool], call: ev.ToolCall) -> bool:
+        try:
+            return approve(call)
+        except ChatstreamError:
+            raise
+        except Exception as error:
+            raise ApprovalFailed(f"approve failed: {type(error).__name__}: {error}") from error
+
+    def _answered(
+        self, question: ev.Approval, token: CancelToken
+    ) -> Generator[Arrival, None, bool]:
+        """The answer of a person. The question is open before anyone sees it."""
+        control = self._control
+        control.ask(question)
+        try:
+            yield Arrival([question])
+            while (answer := control.take_answer()) is None:
+                token.sleep(POLL_SECONDS)
+                token.check()
+                yield Arrival()
+        finally:
+            if control.question is not None:
+                control.answer(allow=False)
+                control.take_answer()
+        return answer
+
+    # ---- now: run it
+
+    def _run_together(self, calls: Sequence[_Ready], token: CancelToken) -> Iterator[Arrival]:
+        running = Running(self._control, token, self._timeout)
+        waiting = deque(calls)
+        try:
+            while waiting or running.executions:
+                if waiting and len(running.executions) < self._at_once and not token.cancelled:
+                    ready = waiting.popleft()
+                    yield Arrival([_start(ready)])
+                    if token.cancelled:
+                        words = "the run was stopped before it began"
+                        yield Arrival([_refused(ready.call, words, "stopped", "stopped")])
+                    else:
+                        running.start(self._execution(ready, running, token))
+                    continue
+                if not running.executions:
+                    break  # cancelled
+                yield Arrival(running.news())
+        finally:
+            running.end()
+        token.check()
+
+    def _execution(self, ready: _Ready, running: Running, token: CancelToken) -> Execution:
+        return Execution(
+            ready.call,
+            ready.tool,
+            ready.arguments,
+            token=token,
+            bells=running.bells,
+            folder=self._folder,
+            clock=self._clock,
+        )
+
+
+def _decision(allowed: bool) -> ev.Decision:
+    return "allow" if allowed else "deny"
+
+
+def _approval(ready: _Ready, decision: ev.Decision, by: str) -> ev.Approval:
+    return ev.Approval(ready.call.id, ready.call.name, decision, by, ready.arguments)
+
+
+def _start(ready: _Ready) -> ev.ToolStart:
+    return ev.ToolStart(ready.call.id, ready.call.name, ready.arguments, ready.tool.effect)
+
+
+def _refused(
+    call: ev.ToolCall, words: str, code: str, outcome: ev.Outcome = "failed"
+) -> ev.ToolError:
+    """The end of a call that was not started."""
+    return ev.ToolError(call.id, call.name, bounded(words), 0.0, outcome=outcome, code=code)
+
+
+def _interrupted(pending: Pending) -> ev.ToolError:
+    """The end of a call that an earlier run has started, with what it had printed there."""
+    call, output = pending.call, Output()
+    for event in pending.earlier:
+        if isinstance(event, ev.ToolOutput):
+            output.printed(event.delta, 0.0)
+    printed = output.text
+    result = f"{UNKNOWN}\n\nIts output until then:\n{printed}" if printed.strip() else None
+    return ev.ToolError(
+        call.id, call.name, UNKNOWN, 0.0, outcome="unknown", code="interrupted", result=result
+    )
+
+
+def _arguments(call: ev.ToolCall) -> dict[str, Any]:
+    """The arguments of a call. Raises `ToolFailure`."""
+    try:
+        arguments = msgspec.json.decode(call.arguments or "{}")
+    except (ValueError, RecursionError) as error:
+        raise ToolFailure(f"the arguments are not JSON: {error}", code="invalid_json") from error
+    if not isinstance(arguments, dict):
+        found = "null" if arguments is None else type(arguments).__name__
+        raise InvalidArguments(f"the arguments must be an object, not {found}")
+    return arguments

@@ -1,0 +1,69 @@
+"""Running tools: what a flood of output takes, and what a call costs by itself."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from chatstream.cancel import CancelToken
+from chatstream.events import ToolCall
+from chatstream.tools.calls import Pending
+from chatstream.tools.registry import Toolset
+from chatstream.tools.runner import Runner
+from chatstream.tools.tool import Context, Tool
+from tests.bench.rig import Rig
+from tests.bench.rows import Row, compare
+
+MANY, FEW, NONE = 100, 10, 0  # MB
+GROWTH = 20.0  # MB
+OVERHEAD = 0.005  # seconds
+CALLS = 200
+
+
+class _Nothing(Tool):
+    def run(self, arguments: dict[str, Any], context: Context) -> str:
+        return "done"
+
+
+def rows(rig: Rig) -> Iterator[Row]:
+    """Three tools that print at once, in memory and in time for a MB; one call of a function."""
+    many, few, none = (rig.peer("flooding_tools", str(it)) for it in (MANY, FEW, NONE))
+    yield compare(
+        f"tools: growth by 3 × {MANY} MB of output / {GROWTH:.0f} MB",
+        1.00,
+        lambda: rig.peak(many) - rig.peak(none),
+        lambda: GROWTH,
+        pairs=rig.pairs(),
+        unit="MB",
+    )
+    yield compare(
+        f"tools: CPU time for a MB, of 3 × {MANY} / of 3 × {FEW}",
+        1.20,
+        lambda: (rig.spend(many).cpu - rig.spend(none).cpu) / MANY / 3 * 1000,
+        lambda: (rig.spend(few).cpu - rig.spend(none).cpu) / FEW / 3 * 1000,
+        pairs=rig.pairs(),
+        unit="ms",
+    )
+    yield compare(
+        f"tools: one call / {OVERHEAD * 1000:.0f} ms",
+        1.00,
+        _one_call,
+        lambda: OVERHEAD,
+        pairs=rig.pairs(),
+    )
+
+
+def _one_call() -> float:
+    """Seconds from a call to its result, of a function that does nothing."""
+    runner = Runner(
+        Toolset([_Nothing("nothing", "", {"type": "object"})]), lambda tool: ("allow", "rule")
+    )
+    spent = []
+    for number in range(CALLS):
+        began = time.perf_counter()
+        for _ in runner.run([Pending(ToolCall(str(number), "nothing", "{}"))], CancelToken()):
+            pass
+        spent.append(time.perf_counter() - began)
+    return statistics.median(spent)
