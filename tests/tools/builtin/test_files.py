@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from chatstream.tools.tool import InvalidArguments, ToolFailure
 from tests.support.toolcontext import Said, result
 
 
-def reading(folder: Path, data: bytes, **arguments: object) -> str:
+def reading(folder: Path, data: bytes, **arguments: Any) -> str:
     """What `read_file` makes of a file with these bytes."""
     (folder / "a.txt").write_bytes(data)
     return result(ReadFile([folder]), path="a.txt", **arguments)
@@ -61,7 +62,7 @@ def test_an_empty_file_says_so(tmp_path: Path) -> None:
 
 
 def test_a_line_past_the_end_says_how_many_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ToolFailure, match="a.txt has only 2 lines"):
+    with pytest.raises(ToolFailure, match=r"a\.txt has only 2 lines"):
         reading(tmp_path, b"a\nb\n", first_line=3)
 
 
