@@ -164,6 +164,9 @@ def resume(
     `run` is the id of an unfinished run, or its first characters; None means the last one.
     The text that was already received comes first, so the `content` deltas are the whole answer.
     Options are those of `stream`; they take precedence over what was asked before. Never raises.
+
+    A run keeps the tools that it began with: give their functions as `tools` again, or `execute`.
+    What was running when it broke off is not run again unless it only reads; the model is told.
     """
     with Client() as client:
         yield from client.resume(run, token=token, **options)

@@ -32,7 +32,7 @@ class Control:
             self._allowed = allow
 
     def take_answer(self) -> bool | None:
-        """The answer, which closes the question; None while there is none."""
+        """The answer, which closes the question; None until it is given."""
         if (allowed := self._allowed) is not None:
             self.question = self._allowed = None
         return allowed

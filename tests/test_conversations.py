@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import chatstream
+from chatstream import events as ev
 from chatstream.store.conversation import Conversations
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import journals
@@ -188,11 +189,26 @@ def test_an_answer_of_calls_alone_is_followed_without_them() -> None:
         ask(server, "How is the weather?")
         assert go_on("Just guess.").status == 0
         assert sent(server) == [("user", "How is the weather?"), ("user", "Just guess.")]
-    first, second = runs()
+        assert go_on("Surely?").status == 0
+        assert [role for role, _ in sent(server)] == ["user", "user", "assistant", "user"]
+    first, second, _ = runs()
     assert_tree(first, "How is the weather?", "Just guess.")
     (conversation,) = lines("history", "show", "--json", second)
     roles = [it["role"] for it in conversation["messages"]]
     assert roles == ["user", "assistant", "user", "assistant"]
+
+
+def test_a_conversation_keeps_calls_that_it_does_not_send() -> None:
+    with (
+        Script(calls_alone(), says("Sunny.")) as server,
+        chatstream.Client(provider="ollama", base_url=server.url, model="m") as client,
+    ):
+        conversation = client.conversation()
+        for question in ("How is the weather?", "Just guess.", "Surely?"):
+            conversation.ask(question)
+        assert [role for role, _ in sent(server)] == ["user", "user", "assistant", "user"]
+    assert [it.role for it in conversation.messages] == ["user", "assistant"] * 3
+    assert conversation.messages[1].tool_calls
 
 
 def test_the_results_of_calls_that_the_caller_was_left_with_can_follow() -> None:
@@ -253,6 +269,22 @@ def test_a_person_sees_the_calls_and_their_results() -> None:
         assert '⚙ add({"n": 1})\n⚙ look({"at": "x"})\n' in text
         assert 'add: add({"n": 1})\nlook: look({"at": "x"})\n' in text
         assert "I look. \n⚙ add" in text
+
+
+def test_what_a_tool_has_said_is_found() -> None:
+    pieces = [
+        ev.ToolCall("i", "read_file", '{"path": "a.txt"}'),
+        ev.ToolComplete("i", "read_file", "The zebra sleeps.", 0.1),
+        ev.Metadata(provider="demo"),
+        ev.Content("It sleeps."),
+    ]
+    write_run(state_folder(), run_id(1), pieces=pieces)
+    (found,) = lines("history", "search", "--json", "zebra")
+    assert (found["run"], found["role"], found["snippet"]) == (
+        run_id(1),
+        "tool",
+        "The zebra sleeps.",
+    )
 
 
 def test_a_question_behind_a_loop_is_found_when_only_the_history_is_left() -> None:

@@ -25,7 +25,8 @@ from chatstream.engine.outcome import events_of, raise_failure, whole
 from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
 from chatstream.engine.pool import Pool
 from chatstream.engine.prompts import Prompt, messages_of, type_of
-from chatstream.engine.run import Run
+from chatstream.engine.resolve import Resolved
+from chatstream.engine.run import Question, Run
 from chatstream.engine.tooling import tooling_of
 from chatstream.errors import UsageError
 from chatstream.events import Content, Event
@@ -121,8 +122,7 @@ class Client:
                 raise UsageError(what, hint="give the id of a run as a str")
             resolved, question = continuation(unfinished(run), given)
             tooling = tooling_of(resolved, tools, question.record)
-            question = replace(question, tooling=tooling)
-            return pipeline.run(resolved, question, self._pool, caller)
+            return self._run(resolved, replace(question, tooling=tooling), caller)
 
         yield from events_of(begin)
 
@@ -189,8 +189,21 @@ class Client:
             keeps=keeps,
             tooling=tooling_of(resolved, tools),
         )
-        follow = follow_of(place, resolved)
-        return pipeline.run(resolved, question, self._pool, caller, follow=follow)
+        return self._run(resolved, question, caller, follow_of(place, resolved))
+
+    def _run(
+        self,
+        resolved: Resolved,
+        question: Question,
+        caller: CancelToken,
+        follow: pipeline.Follow = pipeline.not_followed,
+    ) -> Run:
+        try:
+            return pipeline.run(resolved, question, self._pool, caller, follow=follow)
+        except Exception:
+            if question.tooling is not None:
+                question.tooling.close()
+            raise
 
 
 def _token(token: CancelToken | None) -> CancelToken:

@@ -70,7 +70,7 @@ class Conversation:
                 yield event
         finally:
             close(events)
-            if begun and answer.message.is_answer:
+            if begun and answer.messages[-1].is_answer:
                 self._advance(begun[0], answer.messages)
 
     def ask(
@@ -91,7 +91,8 @@ class Conversation:
     def _advance(self, run: Run, made: list[Message]) -> None:
         asked = run.question
         kept = run.id if _is_kept(run.id) else None
-        messages = (*asked.earlier, *asked.messages, *made)
+        earlier = self._place.messages if asked.parent is not None else ()
+        messages = (*earlier, *asked.messages, *made)
         self._place = Place(parent=kept, messages=messages, source=kept, chosen=False)
 
 

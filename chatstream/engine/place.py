@@ -185,12 +185,22 @@ def _from_history(run: str) -> Record:
 
 
 def question_at(place: Place, resolved: Resolved, messages: Sequence[Message]) -> Question:
-    """These new messages in that place; the first ones come behind the system prompt."""
+    """These new messages in that place; the first ones come behind the system prompt.
+
+    Answers before them that are nothing but calls without results are left out: nothing of them
+    could be sent.
+    """
+    following = (*place.messages[1:], *messages)
+    earlier = tuple(
+        it
+        for it, after in zip(place.messages, following, strict=False)
+        if it.content or not it.tool_calls or after.role == "tool"
+    )
     if place.parent is not None:
-        return Question(messages=tuple(messages), earlier=place.messages, parent=place.parent)
+        return Question(messages=tuple(messages), earlier=earlier, parent=place.parent)
     system = resolved.settings.system if place.is_start else None
     first = [Message("system", system)] if system else []
-    return Question(messages=(*first, *place.messages, *messages))
+    return Question(messages=(*first, *earlier, *messages))
 
 
 def follow_of(place: Place, resolved: Resolved) -> Follow:

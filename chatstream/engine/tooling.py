@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from chatstream.control import Control
+from chatstream.engine.config_file import find
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.settings import FIELDS, Settings
 from chatstream.errors import JournalError, UsageError
@@ -29,7 +30,7 @@ from chatstream.events import Event, Metadata, ToolCall, new_run
 from chatstream.flow import Open
 from chatstream.messages import ToolDefinition
 from chatstream.store.outputs import outputs_of
-from chatstream.store.place import NoHome, runs_folder, state_folder
+from chatstream.store.place import NoHome, config_folder, runs_folder, state_folder
 
 if TYPE_CHECKING:
     from chatstream.store.reading import Record
@@ -125,6 +126,13 @@ def tooling_of(resolved: Resolved, given: Given, record: Record | None = None) -
         rounds=settings.max_rounds, calls=settings.max_calls, tokens=settings.token_budget
     )
     if given.tools_from is not None:
+        for name in ("tools", "tools_file"):
+            option = FIELDS[name].option
+            if resolved.origins.get(name) == option:
+                raise UsageError(
+                    f"{option} and --tools-from exclude each other",
+                    hint="a run whose results are taken brings its tools: leave one of them out",
+                )
         return _recorded(given.tools_from, limits)
     from chatstream.tools.registry import Toolset
     from chatstream.tools.runner import Runner
@@ -175,7 +183,7 @@ def _tools(
             open_tools.callback(tool.close)
         return tools
 
-    tools = [*opened(built_in(settings.tools, roots))]
+    tools = [*opened(built_in(settings.tools, roots, _closed()))]
     if settings.tools_file is not None:
         from chatstream.tools.toolsfile import tools_of_file
 
@@ -190,6 +198,18 @@ def _tools(
         names = {it.name for it in tools}
         defined = [it for it in frozen if it.name not in names]
     return handed(tools, defined, given.execute)
+
+
+def _closed() -> list[Path]:
+    """Where all conversations are, and keys may be: no tool of ours may read that."""
+    closed: list[Path] = []
+    with suppress(NoHome):
+        closed.append(state_folder())
+    with suppress(NoHome):
+        closed.append(config_folder())
+    if file := find():
+        closed.append(file.path)
+    return closed
 
 
 def _check_code(run: str, frozen: Sequence[ToolDefinition], names: Sequence[str]) -> None:
@@ -272,7 +292,10 @@ def check_needless(flags: Mapping[str, Any], given: Given, *, resumed: bool) -> 
 
 
 def built_in_names() -> list[str]:
-    """The names of the built-in tools."""
-    from chatstream.tools.builtin import BUILT_IN
+    """The names of the tools that come with chatstream and with packages that add some."""
+    from importlib.metadata import entry_points
 
-    return list(BUILT_IN)
+    from chatstream.tools.builtin import BUILT_IN
+    from chatstream.tools.registry import GROUP
+
+    return [*BUILT_IN, *(it.name for it in entry_points(group=GROUP))]

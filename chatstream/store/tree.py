@@ -5,7 +5,8 @@
    also where a caller sends the whole conversation each time.
 2. A caller sends back what was said, but not always what belongs to it (reasoning, what a provider
    gave). This is no part of the hash; two answers that differ in nothing else are two messages.
-3. All parts are kept. `content` is the text, for searching; `parts` is NULL where it says it all.
+3. All parts are kept. `content` is for searching: the text, or the results of tools. `parts` is
+   NULL where the text is all.
 
 There is no foreign key on `parent`, which would need an index: messages go with their conversation.
 """
@@ -174,9 +175,10 @@ def _known(
 
 def _row(message: Message) -> dict[str, Any]:
     plain = not message.parts or message.parts == (Text(message.content),)
+    results = (it.content for it in message.parts if isinstance(it, ToolResult))
     return {
         "role": message.role,
-        "content": message.content,
+        "content": message.content or "\n".join(results),
         "parts": None if plain else msgspec.json.encode(message.parts).decode(),
         "complete": message.complete,
     }

@@ -33,7 +33,7 @@ class Described(NamedTuple):
 
 
 def described(docstring: str | None) -> Described:
-    """What this docstring says; nothing, if there is none."""
+    """What this docstring says; empty for a function without one."""
     lines = inspect.cleandoc(docstring or "").splitlines()
     found: dict[str, str] = {}
     first = len(lines)

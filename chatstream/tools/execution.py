@@ -102,7 +102,7 @@ class Execution:
     @property
     def seconds(self) -> float:
         """How long it has been running."""
-        return self._clock() - self._began
+        return round(self._clock() - self._began, 6)
 
     def take(self) -> list[ev.Event]:
         """What is new: output, progress, and the end if it has come. Then `ended` is set."""

@@ -25,6 +25,9 @@ from chatstream.tools.tool import Origin, Tool
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+Factory = Callable[[Sequence[Path], Sequence[Path]], Tool]
+"""Makes a tool of ours for these roots, and for what in them it must not read."""
+
 GROUP = "chatstream.tools"
 """The entry points of other packages."""
 
@@ -107,8 +110,12 @@ def _marked_methods(box: object) -> list[Callable[..., Any]]:
 # ---- by name
 
 
-def built_in(names: Sequence[str], roots: Sequence[Path]) -> list[Tool]:
+def built_in(
+    names: Sequence[str], roots: Sequence[Path], closed: Sequence[Path] = ()
+) -> list[Tool]:
     """The tools of these names; those that read files do so inside the roots.
+
+    The `closed` folders and files are read by none of them.
 
     A name of another package may stand for several tools. Raises `UsageError` for a name that
     nobody has, and for a package whose tool cannot be loaded.
@@ -118,16 +125,16 @@ def built_in(names: Sequence[str], roots: Sequence[Path]) -> list[Tool]:
     found: list[Tool] = []
     for name in dict.fromkeys(names):
         if name in BUILT_IN:
-            found.append(_loaded(BUILT_IN[name])(roots))
+            found.append(_loaded(BUILT_IN[name])(roots, closed))
         else:
             found += _of_package(name, BUILT_IN)
     return found
 
 
-def _loaded(place: str) -> Callable[[Sequence[Path]], Tool]:
+def _loaded(place: str) -> Factory:
     """The class that a row of the table names, as in "module:Class"."""
     module, _, attribute = place.partition(":")
-    made: Callable[[Sequence[Path]], Tool] = getattr(importlib.import_module(module), attribute)
+    made: Factory = getattr(importlib.import_module(module), attribute)
     return made
 
 
@@ -152,7 +159,7 @@ def _of_package(name: str, known: Iterable[str]) -> list[Tool]:
             hint="update or reinstall that package, or leave the tool out",
         ) from error
     for it in tools:
-        it.origin = "entry point"
+        it.origin, it.confined = "entry point", False  # only our own tools are believed about that
     return tools
 
 

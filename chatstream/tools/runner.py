@@ -60,7 +60,7 @@ class UnknownOutcome(ChatstreamError):
     """Nobody knows what became of a call, and the user wants to see to that first."""
 
     code = "interrupted"
-    hint = "go on with --interrupted tell (the model is told) or --interrupted run (it runs again)"
+    hint = "continue with --interrupted tell (the model is told) or run (it runs again)"
 
 
 class ApprovalFailed(ChatstreamError):
@@ -184,7 +184,9 @@ class Runner:
             allowed = yield from self._answered(_approval(ready, "ask", by), token)
             decision, by, why = _decision(allowed), "user", "the user denied it"
         elif decision == "ask":
-            decision, by, why = "deny", "default", "there is nobody to ask"
+            name = ready.call.name
+            why = f"there is nobody to ask; --allow {name} lets it run"
+            decision, by = "deny", "default"
         events: list[ev.Event] = [_approval(ready, decision, by)]
         if decision != "allow":
             events.append(_refused(ready.call, f"not run: {why}", "denied", "denied"))

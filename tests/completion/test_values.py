@@ -65,6 +65,11 @@ def test_runs_are_those_that_the_command_can_use() -> None:
     assert offered("tools_from", run_id(1)[:-2]) == [run_id(1)]
 
 
+def test_built_in_tools_are_offered_behind_a_comma_too() -> None:
+    assert offered("tools")[:2] == ["read_file", "list"]
+    assert offered("allow", "time,re")[0] == "time,read_file"
+
+
 def test_conversations_are_offered_by_name_with_their_first_question() -> None:
     for number in (1, 2, 3):
         write_run(state_folder(), run_id(number), "text", question=f"question {number}")

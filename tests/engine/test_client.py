@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import chatstream
-from chatstream.errors import Truncated, UsageError
+from chatstream.errors import ConfigError, Truncated, UsageError
 from chatstream.events import Error
 from chatstream.flow import close
+from chatstream.tools.tool import Tool
 from tests.support.answers import TEXT, frames, headers, whole
 from tests.support.loopback import Reply, Script
 
@@ -19,6 +20,23 @@ from tests.support.loopback import Reply, Script
 def there(server: Script, provider: str = "ollama") -> dict[str, Any]:
     """The options of a client for this server."""
     return {"provider": provider, "base_url": server.url, "model": "m"}
+
+
+class Box(Tool):
+    """A tool that knows whether it was closed."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_tools_are_let_go_of_where_a_run_cannot_begin() -> None:
+    box = Box("box", "Hold.", {"type": "object"})
+    with chatstream.Client(provider="ollama", model="m", tools=[box]) as client:
+        with pytest.raises(ConfigError):
+            client.run("hi", base_url="http://[")
+        assert box.closed
 
 
 @pytest.mark.parametrize("provider", ["ollama", "openai", "anthropic"])

@@ -11,6 +11,7 @@ import pytest
 
 import chatstream
 from chatstream import events as ev
+from chatstream.cancel import CancelToken
 from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.settings import FIELDS
 from chatstream.engine.tooling import (
@@ -21,8 +22,10 @@ from chatstream.engine.tooling import (
 )
 from chatstream.errors import ConfigError, UsageError
 from chatstream.events import ToolCall
+from chatstream.flow import events_in
 from chatstream.messages import ToolDefinition
 from chatstream.store.place import state_folder
+from chatstream.tools.calls import Pending
 
 
 def add(a: int, b: int) -> int:
@@ -133,6 +136,30 @@ def test_a_rule_of_the_configuration_may_be_about_tools_of_other_runs(
 def test_tools_of_the_server_and_of_chatstream_exclude_each_other() -> None:
     with pytest.raises(UsageError, match=r"the option tools=… cannot be sent together with"):
         made(tools=["grep"], options={"tools": []})
+
+
+def test_no_built_in_tool_reads_our_own_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "named.toml"
+    config.write_text('api_key = "a secret"\n')
+    (tmp_path / "state" / "chatstream").mkdir(parents=True)
+    (tmp_path / "state" / "chatstream" / "notes").write_text("a secret")
+    monkeypatch.setenv("CHATSTREAM_CONFIG", str(config))
+    monkeypatch.chdir(tmp_path)
+    tooling = tooling_of(resolved(tools=["read_file", "grep"]), Given())
+    assert tooling is not None
+    calls = [
+        ToolCall("c1", "read_file", '{"path": "named.toml"}'),
+        ToolCall("c2", "read_file", '{"path": "state/chatstream/notes"}'),
+        ToolCall("c3", "grep", '{"pattern": "secret"}'),
+    ]
+    fates = list(events_in(tooling.runner.run([Pending(it) for it in calls], CancelToken())))
+    tooling.close()
+    assert {it.id for it in fates if isinstance(it, ev.ToolComplete | ev.ToolError)} == {
+        *("c1", "c2", "c3")
+    }
+    assert "a secret" not in repr(fates)
 
 
 # ---- what is kept

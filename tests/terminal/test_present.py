@@ -524,3 +524,72 @@ def test_render_and_what_excludes_it_are_a_mistake(other: str) -> None:
     done = run([*RENDER, other])
     assert done.status == 2
     assert f"--render and {other} exclude each other" in done.stderr + done.stdout.decode()
+
+
+# ---- questions of tools
+
+ASKING = """
+import sys, time
+from chatstream import events as ev
+from chatstream.cancel import CancelToken
+from chatstream.control import Control
+from chatstream.engine.settings import Settings
+from chatstream.flow import Arrival
+from chatstream.terminal.present import present
+
+def run():
+    yield Arrival([ev.Content("First. ")])
+    question = ev.Approval("1", "write", "ask", "default", {"path": "a.txt"})
+    control.ask(question)
+    yield Arrival([question])
+    for poll in range(400):
+        if poll == 10:  # from now on a key counts
+            yield Arrival([ev.Warn("ready", "ready")])
+        if (allowed := control.take_answer()) is not None:
+            break
+        yield Arrival()
+        time.sleep(0.05)
+    yield Arrival([ev.Approval("1", "write", "allow" if allowed else "deny", "user")])
+    yield Arrival([ev.Content(f"The answer was {allowed}.")])
+    yield Arrival([ev.Done(finish_reason="stop", stats=ev.Stats(1.0, 1), attempts=1)])
+
+control, look = Control(), sys.argv[1]
+sys.exit(present(
+    run(), Settings(accessible=look == "accessible"), CancelToken(), as_json=look == "json",
+    plain=look == "plain", copying=None, control=control,
+))
+"""
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("look", ["live", "plain", "accessible", "json"])
+@pytest.mark.parametrize("key", ["y", "n"])
+def test_a_question_is_asked_and_answered_where_the_user_looks(look: str, key: str) -> None:
+    keys = [key.encode()]
+
+    def typed(written: bytes) -> bytes:
+        return keys.pop() if keys and b"ready" in written else b""
+
+    command = [sys.executable, "-c", ASKING]
+    status, screen, written = on_terminal([look], command=command, typed=typed)
+    text = " ".join(screen.text())
+    assert status == 0, text
+    assert text.count("The model wants to run write:") == 1
+    assert text.count('  path: "a.txt"') == 1
+    assert b"Run it? y/n" in written
+    assert f"The answer was {key == 'y'}." in text
+
+
+@pytest.mark.serial
+def test_a_question_never_goes_into_a_pipe_that_the_answer_goes_to(tmp_path: Path) -> None:
+    keys = [b"y"]
+
+    def typed(written: bytes) -> bytes:
+        return keys.pop() if keys and b"ready" in written else b""
+
+    answer = tmp_path / "answer"
+    program = shlex.join([sys.executable, "-c", ASKING, "plain"])
+    command = ["sh", "-c", f"{program} | cat >{shlex.quote(str(answer))}"]
+    status, screen, _ = on_terminal([], command=command, typed=typed)
+    assert (status, answer.read_text()) == (0, "First. The answer was True.")
+    assert "Run it? y/n " in " ".join(screen.text())

@@ -176,7 +176,7 @@ def test_with_nobody_to_ask_a_call_is_denied(control: Control | None) -> None:
     assert approvals(events) == [("a", "deny", "default")]
     (end,) = ends(events)
     assert isinstance(end, ev.ToolError)
-    assert end.error == "not run: there is nobody to ask"
+    assert end.error == "not run: there is nobody to ask; --allow tool lets it run"
 
 
 @pytest.mark.parametrize("decided", [("ask", "rule"), ("ask", "default")])

@@ -1,10 +1,10 @@
 """The tools that come with chatstream. Each is read only, and sees nothing outside of the roots.
 
-    files      `read_file` and `list`
-    searching  `grep`; the regular expression runs in a process of its own (`matching`)
-    calculating, numbers   `calculate`
-    times      `time`
-    base       what they have in common
+files      `read_file` and `list`
+searching  `grep`; the regular expression runs in a process of its own (`matching`)
+calculating, numbers   `calculate`
+times      `time`
+base       what they have in common
 """
 
 from __future__ import annotations
