@@ -671,14 +671,8 @@ MUTANTS = (
     Mutant(
         "the end of a call is taken before its last output",
         "tools/execution.py",
-        (
-            "        has_printed = self._printed.closed  # first: what was printed comes before what is returned\n"
-            "        shown = self._output.printed(self._printed.take(), now)\n"
-        ),
-        (
-            '        shown = self._output.printed(self._printed.take(), now) if not over else ""\n'
-            "        has_printed = self._printed.closed\n"
-        ),
+        "shown = self._output.printed(self._printed.take(), now)\n",
+        'shown = self._output.printed(self._printed.take(), now) if not over else ""\n',
         ("tools/test_execution.py",),
     ),
     Mutant(
