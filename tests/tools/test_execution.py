@@ -450,18 +450,20 @@ def test_no_exception_is_raised_in_the_thread_of_a_tool_that_works_elsewhere() -
 
 
 def test_a_function_that_catches_everything_is_left_behind(hooked: list[object]) -> None:
-    caught, go = threading.Event(), threading.Event()
+    tries, caught, go = threading.Event(), threading.Event(), threading.Event()
 
     def stubborn(arguments: dict[str, Any], context: Context) -> None:
         context.output("begun\n")
         while not go.is_set():
             try:
+                tries.set()
                 while not go.is_set():
                     pass
             except BaseException:
                 caught.set()
 
     running = interrupted(stubborn)
+    waits_for(tries)
     running.execution.take()
     waits_for(caught)
     running.execution.take()
