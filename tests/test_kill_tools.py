@@ -42,7 +42,7 @@ ROUNDS = [
     [Call("count", {"name": "c"})],
 ]
 COUNTERS = ("a", "c")  # whose tool changes something
-MOMENTS = by_size(12, 100)
+MOMENTS = by_size(10, 100)
 AT_ONCE = 3
 KEYS = {"OPENAI_API_KEY": "test-key", "ANTHROPIC_API_KEY": "test-key"}
 UNKNOWN = "outcome unknown"
@@ -203,7 +203,7 @@ def test_killed_after_any_event_a_loop_goes_on(
     with Summing(ROUNDS) as server:
         whole = desk_in(tmp_path / "whole", server, dialect)
         number = len(ended(whole.program(), 0))
-    places = sampled(range(1, number), 6, "events", dialect)
+    places = sampled(range(1, number), 5, "events", dialect)
 
     def attempt(place: int) -> str:
         with Summing(ROUNDS) as server:
@@ -246,7 +246,7 @@ PAIRS = [(first, second) for first in range(1, 25) for second in range(1, 25)]
 
 def test_a_run_that_continues_another_is_killed_too(tmp_path: Path, figures: Figures) -> None:
     """Who repeats the command that was printed first continues the newest of them."""
-    pairs = chosen(PAIRS, by_size(8, 150), "pairs")
+    pairs = chosen(PAIRS, by_size(6, 60), "pairs")
 
     def attempt(places: tuple[int, int]) -> str:
         with Summing(ROUNDS) as server:

@@ -1,4 +1,4 @@
-"""Fifty mistakes made on purpose, to see whether the tests find them.
+"""Mistakes made on purpose, to see whether the tests find them.
 
     python -m tests.support.mutants                  # all of them, about 10 minutes
     python -m tests.support.mutants NAME…            # some of them
@@ -91,17 +91,59 @@ MUTANTS = (
     ),
     Mutant(
         "OpenAI is not asked for its usage",
-        "providers/openai.py",
+        "providers/openai_body.py",
         '{"include_usage": True}',
         '{"include_usage": False}',
-        ("providers/test_openai.py", "providers/test_base.py"),
+        ("providers/test_openai_body.py",),
     ),
     Mutant(
         "the other name of max_tokens is never used",
-        "providers/openai.py",
+        "providers/openai_body.py",
         '"max_completion_tokens" if refused else "max_tokens"',
         '"max_tokens"',
-        ("providers/test_openai.py", "providers/test_base.py"),
+        ("providers/test_openai_body.py",),
+    ),
+    Mutant(
+        "an option of the user lets the model call tools where it has to answer",
+        "providers/openai_body.py",
+        'body["tool_choice"] = "none"',
+        'body.setdefault("tool_choice", "none")',
+        ("providers/test_openai_body.py",),
+    ),
+    Mutant(
+        "an id stands for two calls",
+        "providers/rounds.py",
+        "while chosen in self._used or not",
+        "while not",
+        ("providers/test_rounds.py",),
+    ),
+    Mutant(
+        "the result that is missing looks like a success",
+        "providers/rounds.py",
+        "ToolResult(part.id, part.name, NO_RESULT, True)",
+        "ToolResult(part.id, part.name, NO_RESULT, False)",
+        ("providers/test_rounds.py",),
+    ),
+    Mutant(
+        "the search of a server is forgotten",
+        "providers/anthropic.py",
+        "        self._kept.start(index, block)\n",
+        "",
+        ("providers/test_anthropic.py",),
+    ),
+    Mutant(
+        "Gemini's own calls are marked as another's",
+        "providers/openai_messages.py",
+        'if not is_old and not any("extra_content" in call for call in calls):',
+        "if not is_old:",
+        ("providers/test_openai_messages.py",),
+    ),
+    Mutant(
+        "Ollama may cut off the beginning in silence",
+        "providers/ollama.py",
+        'body.setdefault("truncate", False)',
+        "pass",
+        ("providers/test_ollama.py",),
     ),
     Mutant(
         "llama.cpp's milliseconds are taken for seconds",
@@ -190,8 +232,8 @@ MUTANTS = (
     Mutant(
         "a server that cannot stream is asked to stream again",
         "recovery/degrade.py",
-        'stream=request.stream and parameter != "stream",',
-        "stream=request.stream,",
+        'stream = request.stream and "stream" not in known',
+        "stream = request.stream",
         ("recovery/test_degrade.py",),
     ),
     Mutant(
@@ -363,11 +405,111 @@ MUTANTS = (
         ("tools/test_loop.py",),
     ),
     Mutant(
+        "an allow rule is stronger than an ask rule",
+        "tools/approval.py",
+        """        yield "ask", self.ask
+        yield "allow", self.allow""",
+        """        yield "allow", self.allow
+        yield "ask", self.ask""",
+        ("tools/test_approval.py",),
+    ),
+    Mutant(
+        "whatever says that it only reads is allowed",
+        "tools/approval.py",
+        'if tool.effect == "read" and tool.confined else',
+        'if tool.effect == "read" else',
+        ("tools/test_approval.py",),
+    ),
+    Mutant(
+        "the journal keeps what is allowed",
+        "engine/tooling.py",
+        '_KEPT = ("tools", ',
+        '_KEPT = ("tools", "allow", ',
+        ("engine/test_tooling.py",),
+    ),
+    Mutant(
+        "the built-in tools may read the configuration",
+        "engine/tooling.py",
+        "closed.append(file.path)",
+        "pass",
+        ("engine/test_tooling.py",),
+    ),
+    Mutant(
+        "tools stay open where a run cannot begin",
+        "engine/client.py",
+        "question.tooling.close()",
+        "pass",
+        ("engine/test_client.py",),
+    ),
+    Mutant(
         "a restart voids the rounds that are settled",
         "stages/seal.py",
         "self._partial, self._tools, self._joined = settled, settled, False",
         "self._partial, self._tools, self._joined = False, False, False",
         ("stages/test_seal.py",),
+    ),
+    Mutant(
+        "a response is taken for whole before a fate of its calls is there",
+        "tools/settled.py",
+        "    if now.fates:\n        rounds.append(now)",
+        "    if now.fates or now.calls:\n        rounds.append(now)",
+        ("tools/test_settled.py",),
+    ),
+    Mutant(
+        "a round is settled when its first call has ended",
+        "tools/settled.py",
+        "return self._ended >= {it.id for it in self.message.tool_calls}",
+        "return bool(self._ended)",
+        ("tools/test_settled.py",),
+    ),
+    Mutant(
+        "what was void before a round of tools comes back with it",
+        "tools/settled.py",
+        "        elif ev.voids(event):\n            now = _Round(now.who)\n",
+        "",
+        ("tools/test_settled.py",),
+    ),
+    Mutant(
+        "what an interrupted tool had said is forgotten",
+        "tools/settled.py",
+        "isinstance(fate, ev.ToolOutput) and fate.id in ended",
+        "isinstance(fate, ev.ToolOutput)",
+        ("tools/test_settled.py",),
+    ),
+    Mutant(
+        "text of a response that is asked for again is continued as well",
+        "tools/settled.py",
+        'text = "" if now.calls else now.message.content',
+        "text = now.message.content",
+        ("tools/test_settled.py",),
+    ),
+    Mutant(
+        "a recorded result is given again for the same call",
+        "tools/recorded.py",
+        "recorded.popleft() if recorded",
+        "recorded[0] if recorded",
+        ("tools/test_recorded.py",),
+    ),
+    Mutant(
+        "a run is continued as often as it is named",
+        "engine/resume.py",
+        "if named is not None and _has_tools(named):",
+        "if named is None and _has_tools(record):",
+        ("engine/test_resume_tools.py",),
+    ),
+    Mutant(
+        "two processes continue a run at once",
+        "engine/resume.py",
+        "if not lock.take(alone=True) or newest",
+        "if newest",
+        ("engine/test_resume_tools.py",),
+    ),
+    Mutant(
+        "a run that was killed over its first lines has continued another",
+        "store/reading.py",
+        "return any(_MARK.search(line) for line in file)",
+        "return any(True for line in file)",
+        ("engine/test_resume_tools.py",),
     ),
     Mutant(
         "the start of a tool may be lost with the power",

@@ -115,6 +115,14 @@ def test_a_response_whose_calls_have_no_fate_is_asked_again() -> None:
     assert found.partial == Message("assistant", complete=False)
 
 
+@pytest.mark.parametrize(
+    "begun", [ev.ToolCallDelta("c", "add", "{"), ev.ToolCall("c", "add", "{}")]
+)
+def test_text_before_calls_that_were_cut_is_asked_for_again_too(begun: ev.Event) -> None:
+    found = settled(stamped([answers(), ev.Content("I look. "), begun]))
+    assert (found.partial.content, found.replayed) == ("", [])
+
+
 def test_one_fate_shows_that_a_response_is_whole() -> None:
     last = next(at for at, it in enumerate(EVENTS) if isinstance(it, ev.Approval))
     begun = settled(whole_run()[: last + 1]).begun
