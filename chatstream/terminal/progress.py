@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 
 from chatstream.clock import Clock, Deadline, monotonic
@@ -44,26 +45,35 @@ def bar(*, quiet: bool = False, patience: float = 0.0, clock: Clock = monotonic)
 
 
 class _Line:
+    """What stands on the line. The lock keeps a drawing from coming after the end."""
+
     def __init__(self, patience: Deadline) -> None:
         self._patience = patience
+        self._lock = threading.Lock()
         self._is_drawn = False
         self._is_closed = False
 
     def draw(self, event: Progress | None) -> None:
         """Draw it anew, or erase it."""
-        if self._is_closed or not self._patience.passed:
-            return  # the work may go on a while when nobody waits for it any more
-        if event is not None:
-            self._write(_ERASE + _drawn(event, os.get_terminal_size(2).columns - _CONTROL_C))
-            self._is_drawn = True
-        elif self._is_drawn:
-            self._is_drawn = False
-            self._write(_ERASE)
+        with self._lock:
+            if self._is_closed or not self._patience.passed:
+                return  # the work may go on a while when nobody waits for it any more
+            if event is not None:
+                self._write(_ERASE + _drawn(event, os.get_terminal_size(2).columns - _CONTROL_C))
+                self._is_drawn = True
+            else:
+                self._erase()
 
     def close(self) -> None:
         """Erase it for good."""
-        self.draw(None)
-        self._is_closed = True
+        with self._lock:
+            self._is_closed = True
+            self._erase()
+
+    def _erase(self) -> None:
+        if self._is_drawn:
+            self._is_drawn = False
+            self._write(_ERASE)
 
     def _write(self, text: str) -> None:
         print(text, end="", file=sys.stderr, flush=True)
