@@ -50,9 +50,9 @@ class GrepArguments(Arguments, frozen=True, kw_only=True):
         str, msgspec.Meta(description="The file or folder to search.", min_length=1)
     ] = "."
     glob: Annotated[
-        Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None,
+        Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | msgspec.UnsetType,
         msgspec.Meta(description="Search only these files: *.py, src/**/*.ts, *.{js,jsx}"),
-    ] = None
+    ] = msgspec.UNSET
     ignore_case: Annotated[
         bool, msgspec.Meta(description="Whether upper and lower case are the same.")
     ] = False
@@ -74,7 +74,7 @@ class Grep(Reading[GrepArguments]):
 
     def work(self, given: GrepArguments, context: Context) -> str:
         try:
-            is_wanted = wanted(given.glob)
+            is_wanted = wanted(None if given.glob is msgspec.UNSET else given.glob)
         except ValueError as error:
             raise InvalidArguments(str(error)) from None
         with self.roots.find(given.path) as found, _Matcher(given, context) as matcher:

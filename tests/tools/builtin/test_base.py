@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from chatstream.errors import UsageError
 from chatstream.tools.builtin import BUILT_IN
 from chatstream.tools.builtin.base import MOST_CHARACTERS, BuiltIn
+from chatstream.tools.builtin.files import ReadFile
 from chatstream.tools.tool import InvalidArguments
 from tests.support.toolcontext import result
 
@@ -51,6 +53,20 @@ def test_an_argument_that_nobody_knows_is_a_mistake(name: str, tmp_path: Path) -
 def test_a_root_that_is_no_folder_is_a_mistake_of_the_user(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         made(name, tmp_path / "gone")
+
+
+def test_the_model_is_told_of_several_roots(tmp_path: Path) -> None:
+    roots = [tmp_path / "one", tmp_path / "two"]
+    for root in roots:
+        root.mkdir()
+    assert "root folders" not in ReadFile(roots[:1]).definition.description
+    description = ReadFile(roots).definition.description
+    assert all(str(root) in description for root in roots)
+
+
+def test_no_schema_has_a_null(tmp_path: Path) -> None:
+    for name in BUILT_IN:
+        assert "null" not in json.dumps(made(name, tmp_path).definition.parameters)
 
 
 def test_a_result_fits_what_a_model_is_given() -> None:

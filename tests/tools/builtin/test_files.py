@@ -106,7 +106,8 @@ def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:
         ({}, "missing required field `path`"),
         ({"path": 1}, "Expected `str`, got `int` - at `$.path`"),
         ({"path": "a", "first_line": 0}, ">= 1"),
-        ({"path": "a", "lines": "3"}, "Expected `int | null`, got `str` - at `$.lines`"),
+        ({"path": "a", "lines": "3"}, "Expected `int`, got `str` - at `$.lines`"),
+        ({"path": None}, "missing required field `path`"),
         ({"path": "a", "limit": 3}, "unknown field `limit`"),
     ],
 )
@@ -116,6 +117,10 @@ def test_wrong_arguments_are_explained(
     with pytest.raises(InvalidArguments) as failure:
         ReadFile([tmp_path]).check(arguments)
     assert words in str(failure.value)
+
+
+def test_what_need_not_be_given_may_be_null(tmp_path: Path) -> None:
+    assert reading(tmp_path, b"a\nb\n", first_line=None, lines=None, line_numbers=None) == "a\nb"
 
 
 def test_a_folder_is_listed_by_name_with_sizes(tmp_path: Path) -> None:
@@ -161,6 +166,23 @@ def test_a_large_folder_is_cut_and_says_so(tmp_path: Path) -> None:
 
 def test_an_empty_folder_says_so(tmp_path: Path) -> None:
     assert result(List([tmp_path])) == "[the folder is empty]"
+
+
+def test_a_folder_that_may_not_be_listed_is_still_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").touch()
+    real = os.open
+
+    def refusing(path: str, *args: int, dir_fd: int | None = None) -> int:
+        if path == "a":
+            raise PermissionError
+        return real(path, *args, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", refusing)
+    monkeypatch.setattr(os, "supports_dir_fd", {refusing})
+    assert result(List([tmp_path]), depth=2).split("\n") == ["a/", "b  0"]
 
 
 def test_a_listing_stops_when_it_is_asked_to(tmp_path: Path) -> None:
