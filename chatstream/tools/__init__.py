@@ -19,6 +19,7 @@
     output     what of that is shown, and given to the model; the file that has the rest
     loop       an `Open` around the model: answer, calls, results, answer, …
     settled    what an earlier run's events say about its calls, for `resume`
+    roots      the folders that a tool may look into, and nothing outside of them
     builtin    the tools that come with chatstream
 
 Nothing here is imported unless a run has tools.

@@ -55,25 +55,10 @@ def bounded(value: Number) -> Number:
     return value
 
 
-def times(left: Number, right: Number) -> Number:
-    """Their product."""
-    return left * right
-
-
-def divided(left: Number, right: Number) -> Number:
-    """Their quotient."""
-    return left / right
-
-
 def floor_divided(left: Number, right: Number) -> Number:
     """Their quotient, rounded down."""
     whole = left // right
     return Fraction(whole) if isinstance(whole, int) else whole
-
-
-def remainder(left: Number, right: Number) -> Number:
-    """What is left over; it has the sign of `right`."""
-    return left % right
 
 
 def power(base: Number, exponent: Number) -> Number:
