@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
+import chatstream
 from chatstream import events as ev
 from chatstream import grammar
-from chatstream.cancel import CancelToken
-from chatstream.flow import Arrival, events_in, pipe
 from chatstream.messages import (
     ChatRequest,
     Message,
@@ -31,11 +30,7 @@ from chatstream.messages import (
     ToolResult,
 )
 from chatstream.providers import PROVIDERS, Endpoint, dialect, find
-from chatstream.recovery.degrade import degrade
-from chatstream.stages.seal import seal
-from chatstream.stages.thinking import thinking
-from chatstream.tools.calls import Pending
-from chatstream.tools.loop import Limits, loop
+from chatstream.tools.tool import Context, Tool
 from chatstream.transport import Transport
 from tests.support.answers import TEXT, whole
 from tests.support.loopback import Reply, Script
@@ -45,63 +40,27 @@ from tests.support.recordings import Recording, recordings, requires_shared
 from tests.support.strict import Exchange, check
 from tests.support.unavailable import require
 
-QUESTION = Message("user", "hi")
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 DIALECTS = {"anthropic": "anthropic", "ollama": "ollama"}
 
 
-class Fixed:
-    """Runs calls: each has the result of its name, and a failure where its arguments are bad."""
+class Fixed(Tool):
+    """A tool whose calls all have this result."""
 
-    dry_run = False
+    effect = "read"
 
-    def __init__(self, results: Mapping[str, str]) -> None:
-        self._results = results
-        self.rounds: list[list[ev.ToolCall]] = []
+    def __init__(self, name: str, result: str = "21") -> None:
+        super().__init__(name, "", CITY)
+        self._result = result
 
-    def run(self, calls: Sequence[Pending], token: CancelToken) -> Iterator[Arrival]:
-        self.rounds.append([it.call for it in calls])
-        for pending in calls:
-            call = pending.call
-            result = self._results.get(call.name)
-            if result is None or not _is_object(call.arguments):
-                error = ev.ToolError(call.id, call.name, "no such call", 0.0, code="invalid_json")
-                yield Arrival([error])
-                continue
-            yield Arrival([ev.ToolStart(call.id, call.name, json.loads(call.arguments), "read")])
-            yield Arrival([ev.ToolComplete(call.id, call.name, result, 0.01)])
-
-    def close(self) -> None:
-        """Nothing is open."""
+    def run(self, arguments: dict[str, Any], context: Context) -> object:
+        return self._result
 
 
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False
-
-
-def run(
-    provider: str,
-    url: str,
-    runner: Fixed,
-    tools: Sequence[ToolDefinition],
-    question: Message = QUESTION,
-    limits: Limits | None = None,
-    **fields: Any,
-) -> list[ev.Event]:
-    """The events of a run whose model calls tools, checked by the grammar."""
-    endpoint = Endpoint(provider, url, "test-key")
-    request = ChatRequest("m", (question,), tools=tuple(tools), **fields)
-    token = CancelToken()
-    opening = ev.Metadata(version=1, run="r", started_at="2026-01-01T00:00:00.000Z")
-    place = dialect(find(provider))(endpoint, Transport())
-    try:
-        answer = loop(degrade(place.open), runner, limits or Limits())(request, token)
-        events = list(events_in(pipe(answer, thinking, seal(opening, token))))
-    finally:
-        place.close()
+def run(provider: str, url: str, tools: Sequence[object], **options: Any) -> list[ev.Event]:
+    """The events of a run with these tools, checked by the grammar."""
+    place: Any = {"provider": provider, "base_url": url, "model": "m", "api_key": "test-key"}
+    events = list(chatstream.stream("hi", tools=tools, **place, **{"retries": 0, **options}))
     grammar.check(events)
     return events
 
@@ -121,39 +80,52 @@ def mock() -> Iterator[str]:
         yield server.url
 
 
-TWO = (
-    ToolDefinition(
-        "get_weather",
-        "The weather of a city.",
-        {
-            "type": "object",
-            "properties": {"city": {"type": "string"}, "unit": {"type": "string"}},
-            "required": ["city", "unit"],
-        },
-    ),
-    ToolDefinition(
-        "get_time",
-        "The time in a zone.",
-        {"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]},
-    ),
-)
+@chatstream.tool(effect="read")
+def get_weather(city: str, unit: str) -> str:
+    """Tell the weather of a city."""
+    return f"21 °{unit} in {city}"
+
+
+@chatstream.tool(effect="read")
+def get_time(zone: str) -> str:
+    """Tell the time in a zone."""
+    return f"12:00 in {zone}"
+
+
+@chatstream.tool(effect="read")
+def weather(city: str, unit: Literal["C", "F"]) -> str:
+    """Tell the weather of a city."""
+    return "21 degrees"
+
+
+def results_in(events: Sequence[ev.Event]) -> list[str]:
+    return [it.result for it in events if isinstance(it, ev.ToolComplete)]
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("protocol", ["ollama", "openai", "anthropic"])
 def test_aimock_calls_two_tools_and_answers_with_their_results(mock: str, protocol: str) -> None:
-    runner = Fixed({"get_weather": "21 °C", "get_time": "12:00"})
     with Recorder(mock) as recorder:
-        base = f"{recorder.url}/v1" if protocol == "openai" else recorder.url
-        events = run(protocol, base, runner, TWO, Message("user", "call a tool"))
+        place: Any = {"provider": protocol, "base_url": recorder.url, "model": "m", "api_key": "k"}
+        with chatstream.Client(**place) as client:
+            conversation = client.conversation()
+            tools = [get_weather, get_time]
+            events = list(conversation.stream("call a tool", tools=tools))
+            grammar.check(events)
+            exchanges = list(recorder.exchanges)
+            conversation.ask("plain text")
     assert isinstance(events[-1], ev.Done)
-    assert [it.name for it in runner.rounds[0]] == ["get_weather", "get_time"]
-    assert len(runner.rounds) == 1
+    assert results_in(events) == ["21 °C in Köln", "12:00 in Europe/Berlin"]
     assert text_of(events) == "I looked: 21 °C in Köln."
-    assert len(recorder.exchanges) == 2
-    check(protocol, recorder.exchanges)
-    understood = journal_of(mock)[-1]["messages"]
-    assert [it["content"] for it in understood if it["role"] == "tool"] == ["21 °C", "12:00"]
+    assert len(exchanges) == 2
+    check(protocol, exchanges)
+    understood = [it["content"] for it in journal_of(mock)[-2]["messages"] if it["role"] == "tool"]
+    assert understood == results_in(events)
+    continued = recorder.exchanges[2].body  # without tools
+    check(protocol, [Exchange(continued, b"")])
+    assert (
+        continued["messages"][: len(exchanges[1].body["messages"])] == exchanges[1].body["messages"]
+    )
 
 
 def journal_of(mock: str) -> list[Any]:
@@ -162,47 +134,30 @@ def journal_of(mock: str) -> list[Any]:
         return [it["body"] for it in json.load(response)]
 
 
-WEATHER = ToolDefinition(
-    "weather",
-    "w",
-    {
-        "type": "object",
-        "properties": {"city": {"type": "string"}, "unit": {"type": "string", "enum": ["C", "F"]}},
-        "required": ["city", "unit"],
-    },
-)
-
-
 @pytest.mark.real
+@pytest.mark.parametrize("max_rounds", [None, 1])
 @pytest.mark.parametrize("provider", ["llamacpp", "openai", "anthropic"])
-def test_llamacpp_calls_a_tool_and_answers_with_its_result(provider: str) -> None:
-    runner = Fixed({"weather": "21 degrees"})
+def test_llamacpp_calls_a_tool_and_answers_with_its_result(
+    provider: str, max_rounds: int | None
+) -> None:
+    limits: Any = {"max_tokens": 200} | ({"max_rounds": max_rounds} if max_rounds else {})
     with require(llama_server("tiny-tool")) as server, Recorder(server.url) as recorder:
-        base = recorder.url if provider == "anthropic" else f"{recorder.url}/v1"
-        events = run(provider, base, runner, [WEATHER], max_tokens=200)
+        events = run(provider, recorder.url, [weather], **limits)
     assert isinstance(events[-1], ev.Done)
-    [[call]] = runner.rounds
+    [call] = [it for it in events if isinstance(it, ev.ToolCall)]
     assert (call.name, json.loads(call.arguments)["city"]) == ("weather", "Δelphi")
+    assert results_in(events) == ["21 degrees"]
     assert text_of(events)
     assert len(recorder.exchanges) == 2
     check(DIALECTS.get(provider, "openai"), recorder.exchanges, provider)
-
-
-@pytest.mark.real
-@pytest.mark.parametrize("provider", ["llamacpp", "anthropic"])
-def test_llamacpp_takes_the_last_round_without_calls(provider: str) -> None:
-    runner = Fixed({"weather": "21 degrees"})
-    with require(llama_server("tiny-tool")) as server, Recorder(server.url) as recorder:
-        base = recorder.url if provider == "anthropic" else f"{recorder.url}/v1"
-        limits = Limits(rounds=1)
-        events = run(provider, base, runner, [WEATHER], limits=limits, max_tokens=200)
-    assert isinstance(events[-1], ev.Done)
     none = {"type": "none"} if provider == "anthropic" else "none"
-    assert [it.body.get("tool_choice") for it in recorder.exchanges] == [None, none]
-    check(DIALECTS.get(provider, "openai"), recorder.exchanges, provider)
+    last = recorder.exchanges[1].body.get("tool_choice")
+    assert last == (none if max_rounds else None)
 
 
 # ---- recordings
+
+WEATHER = ToolDefinition("weather", "w", CITY)
 
 
 def with_calls() -> list[Recording]:
@@ -225,10 +180,9 @@ def test_a_recorded_turn_goes_back_as_it_came(recording: Recording) -> None:
     its_own = recording.provider == "openai" and named in PROVIDERS and named not in DIALECTS
     provider = named if its_own else recording.provider
     names = dict.fromkeys(it["name"] for it in recording.expected["tool_calls"])
-    tools = [ToolDefinition(it, "", CITY) for it in names]
     final = whole(recording.provider)
     with Script(Reply(recording.body, headers=recording.headers), final) as server:
-        events = run(provider, server.url, Fixed(dict.fromkeys(names, "a result")), tools)
+        events = run(provider, server.url, [Fixed(it) for it in names])
         bodies = [it.body for it in server.requests]
     assert isinstance(events[-1], ev.Done)
     assert text_of(events).endswith(TEXT)
@@ -249,7 +203,7 @@ def test_a_recorded_turn_goes_back_as_it_came(recording: Recording) -> None:
 def test_a_paused_turn_is_sent_back_and_goes_on(recording: Recording) -> None:
     final = whole("anthropic")
     with Script(Reply(recording.body, headers=recording.headers), final) as server:
-        events = run("anthropic", server.url, Fixed({}), [WEATHER])
+        events = run("anthropic", server.url, [Fixed("weather")])
         bodies = [json.loads(it.body) for it in server.requests]
     assert isinstance(events[-1], ev.Done)
     assert [it["role"] for it in bodies[1]["messages"]] == ["user", "assistant"]
@@ -358,13 +312,11 @@ def test_two_turns_with_calls_go_back_byte_for_byte(case: str, split: int | None
     kind = DIALECTS.get(provider, "openai")
     final = whole(kind)
     reply = Reply(answer, headers=final.headers, split=split)
-    tools = [ToolDefinition(it, "", CITY) for it in "fg"]
-    runner = Fixed({"f": "21", "g": "22"})
     with Script(reply, reply, final) as server:
-        events = run(provider, server.url, runner, tools)
+        events = run(provider, server.url, [Fixed("f", "21"), Fixed("g", "22")])
         bodies = [it.body for it in server.requests]
     assert isinstance(events[-1], ev.Done)
-    assert len(runner.rounds) == 2
+    assert len(bodies) == 3
     answers = [answer, answer, final.whole()]
     pairs = zip(bodies, answers, strict=True)
     check(kind, [Exchange(json.loads(body), it) for body, it in pairs], provider)
@@ -374,6 +326,26 @@ def test_two_turns_with_calls_go_back_byte_for_byte(case: str, split: int | None
 
 
 TOOLS = re.compile(rb'"tools":\[.*?"required":\["city"\].*"required":\["city"\]')
+
+
+@pytest.mark.parametrize(
+    ("case", "mark"), [("anthropic", "Köln"), ("deepseek", "Köln"), ("ollama", "city")]
+)
+def test_a_turn_that_is_cut_in_its_calls_is_asked_for_again(case: str, mark: str) -> None:
+    provider, answer = TURNS[case]
+    kind = DIALECTS.get(provider, "openai")
+    final = whole(kind)
+    reply = Reply(answer, headers=final.headers)
+    cut = Reply(answer, headers=final.headers, cut_after=answer.index(mark.encode()))
+    with Script(cut, reply, final) as server:
+        tools = [Fixed("f"), Fixed("g")]
+        events = run(provider, server.url, tools, retries=1, retry_delay=0.001)
+        bodies = [it.json for it in server.requests]
+    assert isinstance(events[-1], ev.Done)
+    assert bodies[0] == bodies[1]
+    answers = [cut.whole(), answer, final.whole()]
+    pairs = list(zip(bodies, answers, strict=True))
+    check(kind, [Exchange(*it) for it in pairs[1:]], provider)
 
 
 # ---- histories of any origin

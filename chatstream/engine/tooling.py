@@ -126,6 +126,13 @@ def tooling_of(resolved: Resolved, given: Given, record: Record | None = None) -
         rounds=settings.max_rounds, calls=settings.max_calls, tokens=settings.token_budget
     )
     if given.tools_from is not None:
+        for name in ("tools", "tools_file"):
+            option = FIELDS[name].option
+            if resolved.origins.get(name) == option:
+                raise UsageError(
+                    f"{option} and --tools-from exclude each other",
+                    hint="a run whose results are taken brings its tools: leave one of them out",
+                )
         return _recorded(given.tools_from, limits)
     from chatstream.tools.registry import Toolset
     from chatstream.tools.runner import Runner

@@ -2,7 +2,8 @@
 
 1. Blocks of thinking go back as they came, with their signature, to the server that gave them;
    other thinking is not sent. So do the server's own tools and their results, redacted thinking,
-   and the citations of a text.
+   and the citations of a text. Newer models refuse thinking of a conversation that had other tools
+   or another system prompt: it is then left out.
 2. The results of tools make one turn of the user, with what the user adds behind them. An answer
    without anything to send makes no turn.
 3. A conversation with calls needs tools. Where the request has none, the names that were called
@@ -119,7 +120,10 @@ def _block(part: messages.Part, request: ChatRequest, given: Given) -> dict[str,
             return {"type": "image", "source": stored if data else {"type": "url", "url": url}}
         case messages.Reasoning(text=text, provider_data=data):
             block = given(data)
-            if block.get("type") == "thinking":
+            kind = block.get("type", "")
+            if "thinking" in kind and "earlier thinking" in request.without:
+                return {}
+            if kind == "thinking":
                 return {"type": "thinking", "thinking": text} | block
             return block
         case messages.ToolCall(id=call_id, name=name):

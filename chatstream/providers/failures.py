@@ -119,6 +119,7 @@ _NOT_TAKEN = (
     r"unexpected|no endpoints found that support"
 )
 _ADDED = ("tool_choice", "parallel_tool_calls")
+_FOREIGN_THINKING = r"bound to a different"  # of Anthropic; other tools make a conversation another
 _OF_TOOLS = (  # words of a server or model that cannot call tools, and what to do
     (
         r"--enable-auto-tool-choice",
@@ -301,6 +302,8 @@ def _refused_parameter(error: Said, message: str, status: int) -> str | None:
         told = rf"{name}.{{0,60}}({_NOT_TAKEN})|({_NOT_TAKEN}).{{0,60}}{name}"
         if re.search(told, message, re.IGNORECASE):
             return name
+    if re.search(_FOREIGN_THINKING, message, re.IGNORECASE):
+        return "earlier thinking"
     if parameter == "stream" or re.search(_NO_STREAM, message, re.IGNORECASE):
         return "stream"
     return None

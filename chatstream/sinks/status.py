@@ -146,6 +146,8 @@ class Status:
         match event:
             case ev.Approval():
                 self._asks = event.decision == "ask" and event.by != "dry_run"
+                if self._asks:  # what was typed ahead is thrown away
+                    self._keys = KEYS if self._has_keys else ""
             case ev.ToolStart():
                 self._running.add(key)
             case _:

@@ -148,3 +148,13 @@ def test_citations_of_another_text_are_left_out() -> None:
     cited = whole(type="text", text="It is blue.", citations=[{"url": "u"}])
     assert back("It is green.", cited) == "It is green."
     assert back(cited, Text("It is blue.")) == "It is blue."
+
+
+def test_thinking_that_the_server_refuses_is_left_out_and_nothing_else() -> None:
+    thought = Reasoning("hm", ProviderData("p", {"type": "thinking", "signature": "s"}))
+    redacted = whole(type="redacted_thinking", data="d")
+    use = whole(type="server_tool_use", id="s", name="search", input={})
+    turn = Message("assistant", [thought, redacted, use, "a"])
+    refused = frozenset({"earlier thinking"})
+    sent = body(Message("user", "hi"), turn, without=refused)["messages"][1]["content"]
+    assert [it["type"] for it in sent] == ["server_tool_use", "text"]

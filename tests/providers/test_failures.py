@@ -410,6 +410,11 @@ def test_any_json_is_some_failure_with_a_message(value: object, status: int) -> 
             ),
             "parallel_tool_calls",
         ),
+        (
+            400,
+            "messages.1.content.0: this `thinking` block is bound to a different conversation",
+            "earlier thinking",
+        ),
         (404, "No endpoints found that support the provided 'tool_choice' value.", "tool_choice"),
         (
             400,

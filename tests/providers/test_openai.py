@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Any
 
+import msgspec
 import pytest
 
 from chatstream import events as ev
-from chatstream.providers.openai import OpenAIReply
+from chatstream.messages import ChatRequest, Message, ToolCall
+from chatstream.providers import Endpoint
+from chatstream.providers.openai import OpenAI, OpenAIReply
+from chatstream.transport import Transport
 from tests.support.answers import TEXT, whole
 from tests.support.client import ask
 from tests.support.loopback import Reply, Script
@@ -21,6 +27,17 @@ def events(*data: str) -> tuple[list[ev.Event], OpenAIReply]:
     reply = OpenAIReply()
     found = reply.feed("".join(f"data: {one}\n\n" for one in data).encode(), 1.0)
     return [*found, *reply.totals()], reply
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [("mistral", "http://127.0.0.1:9/v1"), ("openai", "https://api.mistral.ai/v1")],
+)
+def test_a_service_is_known_by_its_name_and_by_its_address(name: str, address: str) -> None:
+    calls = Message("assistant", [ToolCall("call_1", "f", "{}")])
+    body = OpenAI(Endpoint(name, address), Transport()).body(ChatRequest("m", (calls,)))
+    [turn, _] = msgspec.convert(body["messages"], list[dict[str, Any]])
+    assert re.fullmatch("[a-zA-Z0-9]{9}", turn["tool_calls"][0]["id"])
 
 
 def test_the_request_is_openais() -> None:

@@ -1,4 +1,4 @@
-"""Fifty mistakes made on purpose, to see whether the tests find them.
+"""Mistakes made on purpose, to see whether the tests find them.
 
     python -m tests.support.mutants                  # all of them, about 10 minutes
     python -m tests.support.mutants NAME…            # some of them
@@ -91,17 +91,59 @@ MUTANTS = (
     ),
     Mutant(
         "OpenAI is not asked for its usage",
-        "providers/openai.py",
+        "providers/openai_body.py",
         '{"include_usage": True}',
         '{"include_usage": False}',
-        ("providers/test_openai.py", "providers/test_base.py"),
+        ("providers/test_openai_body.py",),
     ),
     Mutant(
         "the other name of max_tokens is never used",
-        "providers/openai.py",
+        "providers/openai_body.py",
         '"max_completion_tokens" if refused else "max_tokens"',
         '"max_tokens"',
-        ("providers/test_openai.py", "providers/test_base.py"),
+        ("providers/test_openai_body.py",),
+    ),
+    Mutant(
+        "an option of the user lets the model call tools where it has to answer",
+        "providers/openai_body.py",
+        'body["tool_choice"] = "none"',
+        'body.setdefault("tool_choice", "none")',
+        ("providers/test_openai_body.py",),
+    ),
+    Mutant(
+        "an id stands for two calls",
+        "providers/rounds.py",
+        "while chosen in self._used or not",
+        "while not",
+        ("providers/test_rounds.py",),
+    ),
+    Mutant(
+        "the result that is missing looks like a success",
+        "providers/rounds.py",
+        "ToolResult(part.id, part.name, NO_RESULT, True)",
+        "ToolResult(part.id, part.name, NO_RESULT, False)",
+        ("providers/test_rounds.py",),
+    ),
+    Mutant(
+        "the search of a server is forgotten",
+        "providers/anthropic.py",
+        "        self._kept.start(index, block)\n",
+        "",
+        ("providers/test_anthropic.py",),
+    ),
+    Mutant(
+        "Gemini's own calls are marked as another's",
+        "providers/openai_messages.py",
+        'if not is_old and not any("extra_content" in call for call in calls):',
+        "if not is_old:",
+        ("providers/test_openai_messages.py",),
+    ),
+    Mutant(
+        "Ollama may cut off the beginning in silence",
+        "providers/ollama.py",
+        'body.setdefault("truncate", False)',
+        "pass",
+        ("providers/test_ollama.py",),
     ),
     Mutant(
         "llama.cpp's milliseconds are taken for seconds",
@@ -190,8 +232,8 @@ MUTANTS = (
     Mutant(
         "a server that cannot stream is asked to stream again",
         "recovery/degrade.py",
-        'stream=request.stream and parameter != "stream",',
-        "stream=request.stream,",
+        'stream = request.stream and "stream" not in known',
+        "stream = request.stream",
         ("recovery/test_degrade.py",),
     ),
     Mutant(
@@ -361,6 +403,43 @@ MUTANTS = (
         "canonical(pending.call.arguments)",
         "pending.call.arguments",
         ("tools/test_loop.py",),
+    ),
+    Mutant(
+        "an allow rule is stronger than an ask rule",
+        "tools/approval.py",
+        """        yield "ask", self.ask
+        yield "allow", self.allow""",
+        """        yield "allow", self.allow
+        yield "ask", self.ask""",
+        ("tools/test_approval.py",),
+    ),
+    Mutant(
+        "whatever says that it only reads is allowed",
+        "tools/approval.py",
+        'if tool.effect == "read" and tool.confined else',
+        'if tool.effect == "read" else',
+        ("tools/test_approval.py",),
+    ),
+    Mutant(
+        "the journal keeps what is allowed",
+        "engine/tooling.py",
+        '_KEPT = ("tools", ',
+        '_KEPT = ("tools", "allow", ',
+        ("engine/test_tooling.py",),
+    ),
+    Mutant(
+        "the built-in tools may read the configuration",
+        "engine/tooling.py",
+        "closed.append(file.path)",
+        "pass",
+        ("engine/test_tooling.py",),
+    ),
+    Mutant(
+        "tools stay open where a run cannot begin",
+        "engine/client.py",
+        "question.tooling.close()",
+        "pass",
+        ("engine/test_client.py",),
     ),
     Mutant(
         "a restart voids the rounds that are settled",
@@ -543,6 +622,121 @@ MUTANTS = (
         "return status or (token.reason.exit_status if token.reason else 1)",
         "return status",
         ("cli/test_ask.py", "terminal/test_copying.py"),
+    ),
+    Mutant(
+        "a tool starts before its start is written down",
+        "tools/runner.py",
+        ("                    yield Arrival([_start(ready)])\n"),
+        (
+            "                    running.start(self._execution(ready, running, token))\n"
+            "                    yield Arrival([_start(ready)])\n"
+        ),
+        ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "tools that write run together",
+        "tools/runner.py",
+        'groupby(approved, lambda it: it.tool.effect == "read")',
+        "groupby(approved, lambda it: True)",
+        ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "where there is nobody to ask, a call is allowed",
+        "tools/runner.py",
+        'decision, by, why = "deny", "default", "there is nobody to ask"',
+        'decision, by, why = "allow", "default", "there is nobody to ask"',
+        ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "what was interrupted runs again by itself",
+        "tools/runner.py",
+        '            if self._interrupted == "tell" and not only_reads:',
+        '            if self._interrupted == "tell" and only_reads:',
+        ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "a cancelled run ends as if it were whole",
+        "tools/runner.py",
+        ("            running.end()\n        token.check()\n"),
+        ("            running.end()\n"),
+        ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "an open question outlives its run",
+        "tools/runner.py",
+        ("            if control.question is not None:\n                control"),
+        ("            if control.question is None:\n                control"),
+        ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "the end of a call is taken before its last output",
+        "tools/execution.py",
+        "shown = self._output.printed(self._printed.take(), now)\n",
+        'shown = self._output.printed(self._printed.take(), now) if not over else ""\n',
+        ("tools/test_execution.py",),
+    ),
+    Mutant(
+        "what does not end is said to be stopped",
+        "tools/execution.py",
+        'words, "not_stopped", "unknown",',
+        'words, "not_stopped", "stopped",',
+        ("tools/test_execution.py",),
+    ),
+    Mutant(
+        "an exception is raised in the thread of any tool",
+        "tools/execution.py",
+        "if self._interrupted or not self.tool.interruptible:",
+        "if self._interrupted:",
+        ("tools/test_execution.py",),
+    ),
+    Mutant(
+        "an exception that comes late is nobody's",
+        "tools/execution.py",
+        "            if not self._beyond and self._thread",
+        "            if self._thread",
+        ("tools/test_execution.py",),
+    ),
+    Mutant(
+        "who prints never waits",
+        "tools/pipe.py",
+        "                if unread + size <= UNREAD:",
+        "                if unread + size <= UNREAD or True:",
+        ("tools/test_pipe.py",),
+    ),
+    Mutant(
+        "who waits for room does not see that it has to stop",
+        "tools/pipe.py",
+        ("            while True:\n                self._token.check()\n"),
+        ("            self._token.check()\n            while True:\n"),
+        ("tools/test_pipe.py",),
+    ),
+    Mutant(
+        "the timeout stops every call",
+        "tools/running.py",
+        "execution.seconds >= self._timeout:",
+        "self.executions[0].seconds >= self._timeout:",
+        ("tools/test_running.py",),
+    ),
+    Mutant(
+        "an x stops also what runs later",
+        "tools/running.py",
+        ("            self._stops = self._control.stops\n            why"),
+        "            why",
+        ("tools/test_running.py",),
+    ),
+    Mutant(
+        "all of a long output goes to the model",
+        "tools/output.py",
+        ("        if self._size <= MODEL_BYTES:\n            return self._head.decode()\n"),
+        ("        if True:\n            return self._head.decode()\n"),
+        ("tools/test_output.py",),
+    ),
+    Mutant(
+        "a file that ends at its limit is said to have all",
+        "tools/output.py",
+        "self._has_all and len(data) <= self._room",
+        "self._has_all",
+        ("tools/test_output.py",),
     ),
 )
 
