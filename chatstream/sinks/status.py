@@ -21,7 +21,7 @@ from rich.segment import Segment
 
 from chatstream import events as ev
 from chatstream.flow import Key
-from chatstream.sinks.calls import Fate, key_of
+from chatstream.sinks.calls import key_of
 from chatstream.sinks.lines import Line, line_of
 from chatstream.sinks.questions import CHOICE
 from chatstream.sinks.theme import Theme
@@ -141,7 +141,7 @@ class Status:
             ]
         return self._tell(now)
 
-    def _note_tool(self, event: Fate, now: float) -> None:
+    def _note_tool(self, event: ev.Fate, now: float) -> None:
         key = key_of(event)
         match event:
             case ev.Approval():

@@ -28,7 +28,6 @@ from chatstream.sinks.calls import (
     EARLIER,
     PLANS,
     End,
-    Fate,
     goes_on,
     key_of,
     label,
@@ -107,12 +106,12 @@ class Tools:
             lines.append(line_of(f"… {counted(more, 'more tool')}", self._theme.dim))
         return lines
 
-    def _find(self, event: Fate, wanted: Callable[[_Call], bool]) -> _Call | None:
+    def _find(self, event: ev.Fate, wanted: Callable[[_Call], bool]) -> _Call | None:
         """The oldest one, should two have the same id and name."""
         key = key_of(event)
         return next((it for it in self._calls if it.key == key and wanted(it)), None)
 
-    def _new(self, event: Fate) -> _Call:
+    def _new(self, event: ev.Fate) -> _Call:
         """A call that was never told."""
         self._calls.append(_Call(event, name_of(event.name)))
         return self._calls[-1]
@@ -185,7 +184,7 @@ class Tools:
 class _Call:
     """A call: it waits, then it runs, then it has a line for good. Some do not run."""
 
-    def __init__(self, event: ev.ToolCall | Fate, words: str) -> None:
+    def __init__(self, event: ev.ToolCall | ev.Fate, words: str) -> None:
         self.key = key_of(event)
         self.label = words
         self.line: Line | None = None
