@@ -6,6 +6,7 @@ All of it goes through the command line, against a server on loopback, with tool
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from msgspec.structs import replace
 import chatstream
 from chatstream import events as ev
 from chatstream import grammar
-from chatstream.errors import ChatstreamError
+from chatstream.errors import ChatstreamError, JournalError
+from chatstream.store.journal import Journal
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import events_at, find, journals
 from tests.support.client import Finished, run_here, server_flags
@@ -202,6 +204,29 @@ def test_a_run_with_an_interrupted_call_can_be_stopped_and_goes_on_later(file: P
         done = whole(resume("--base-url", server.url, *ALLOWED, "--interrupted", "run"))
     assert counted(file, "a") == 1
     assert "a is 1" in text_of(done)
+
+
+def test_a_tool_whose_start_cannot_be_written_down_runs_once_it_can(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(journal: Journal, events: Sequence[ev.Event]) -> None:
+        if any(isinstance(it, ev.ToolStart) for it in events):
+            raise JournalError("the disk is full")
+        written(journal, events)
+
+    written = Journal.write
+    with Summing(ROUNDS) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "write", write)
+            flags = [*server_flags("ollama", server.url), "--tools-file", str(file), *ALLOWED]
+            done = run_here(["ask", "--json", *flags, "count"])
+            assert done.status == 1
+        assert counted(file, "a") == 0
+        error = done.terminal
+        assert isinstance(error, ev.Error)
+        assert (error.code, error.recoverable) == ("journal", False)
+        whole(resume(*ALLOWED))
+    assert counted(file, "a") == counted(file, "c") == 1
 
 
 def test_what_was_allowed_is_not_remembered(file: Path) -> None:

@@ -18,6 +18,7 @@ from tests.support.rounds import (
     PROVIDER,
     READS,
     ROUNDS,
+    Ask,
     Counting,
     Model,
     answer_of,
@@ -228,3 +229,12 @@ def test_a_model_that_took_over_wrote_what_it_wrote() -> None:
     opening = found.replayed[0]
     assert isinstance(opening, ev.Metadata)
     assert (opening.provider, opening.model, opening.restart) == ("openai", "n", False)
+
+
+def test_ids_stay_different_when_the_server_gives_none() -> None:
+    rounds = [[Ask("", "add", '{"n": 1}')], [Ask("", "add", '{"n": 2}')]]
+    events = whole_run(rounds)
+    cut = next(at for at, it in enumerate(events) if isinstance(it, ev.ToolStart)) + 1
+    after = continued(events[:cut], Counting(), rounds=rounds)
+    ids = [it.id for it in after if isinstance(it, ev.ToolCall)]
+    assert len(ids) == len(set(ids)) == 2
