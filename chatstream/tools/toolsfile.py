@@ -196,6 +196,7 @@ class FileTool(Tool):
         return ToolFailure(
             f"the process of the tools file is gone: {why}; the call may have taken effect",
             code="worker_ended",
+            outcome="unknown",
         )
 
 
