@@ -6,7 +6,8 @@
 3. Where no rule fits, a tool that only reads, and only inside the roots, is allowed. So is the
    caller's own function, unless the caller wants to be asked. Every other tool has to be asked
    about.
-4. A policy is made for each run. What was allowed in one run is not allowed in the next.
+4. What a rule allows has to be asked about all the same where the tool is suspect (its `caution`).
+5. A policy is made for each run. What was allowed in one run is not allowed in the next.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Policy:
         """What becomes of a call of this tool, and who decided it: "rule" or "default"."""
         for decision, rules in self._rules:
             if any(fnmatchcase(tool.name, rule) for rule in rules):
+                if decision == "allow" and tool.caution is not None:
+                    return "ask", "default"
                 return decision, "rule"
         if tool.origin == "caller":
             return ("ask" if self._asks_caller else "allow"), "default"

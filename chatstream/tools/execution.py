@@ -144,6 +144,9 @@ class Execution:
     def _end(self) -> ev.ToolComplete | ev.ToolError:
         if (why := self.stopping) is not None:
             words = why.words
+            if isinstance(its := self._failure, ToolFailure) and its.outcome == "unknown":
+                words = f"{words}; {words_of(its)}"
+                return self._error(words, its.code, "unknown", f"[{words}]")
             return self._error(words, why.code, "stopped", f"[{words}; what it did stays done]")
         if (error := self._failure) is not None:
             words = words_of(error)

@@ -176,6 +176,9 @@ class Runner:
         if self.dry_run:
             yield Arrival([_approval(ready, decision, "dry_run")])
             return False
+        caution = ready.tool.caution
+        if caution is not None and decision == "ask":
+            yield Arrival([ev.Warn("tool_changed", f"{ready.call.name}: {caution}")])
         why = "a rule denies it" if by == "rule" else "it is not allowed"
         if decision == "ask" and self._approve is not None:
             allowed = self._asked(self._approve, ready.call)
@@ -186,6 +189,8 @@ class Runner:
         elif decision == "ask":
             name = ready.call.name
             why = f"there is nobody to ask; --allow {name} lets it run"
+            if caution is not None:
+                why = f"{caution}, and there is nobody to ask"
             decision, by = "deny", "default"
         events: list[ev.Event] = [_approval(ready, decision, by)]
         if decision != "allow":

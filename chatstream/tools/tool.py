@@ -23,7 +23,7 @@ from chatstream.messages import ToolDefinition
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """What every service takes as the name of a tool."""
 
-Origin = Literal["built in", "file", "entry point", "caller"]
+Origin = Literal["built in", "file", "entry point", "caller", "mcp"]
 
 
 class ToolFailure(ChatstreamError):
@@ -111,6 +111,8 @@ class Tool:
     origin: Origin = "caller"
     confined = False
     """Whether it reads nothing outside of the roots: such a `read` tool is allowed by default."""
+    caution: str | None = None
+    """Why no rule may allow it for now, if there is a reason: somebody has to be asked."""
     interruptible = False
     """Whether `run` is only Python, so that an exception raised in its thread is its end."""
 

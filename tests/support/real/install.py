@@ -5,6 +5,8 @@
     tmux        from Debian testing, where the system has none
     zsh, fish   from Debian testing; bash is the system's
     aimock      from npm: Ollama, OpenAI and Anthropic out of one file of fixtures
+    MCP         server-everything, -filesystem and -memory from npm, which speak the older era of
+                the protocol; mcp-server-time and -git from PyPI, which speak only the newer one
 
 The folder is ${XDG_CACHE_HOME:-~/.cache}/chatstream-tests. Debian's packages are unpacked there
 with their own libc and started through its loader: the system stays as it is, and no root is
@@ -37,6 +39,8 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 GGUF = "gguf==0.19.0"
 MAKER = Path(__file__).with_name("make_tiny_gguf.py")
 AIMOCK = "1.43.0"
+MCP_OLD = "2026.8.31"  # from npm
+MCP_NEW = "2026.10.19"  # from PyPI
 LIMIT = 600  # seconds for one command
 MODELS: dict[str, tuple[str, ...]] = {
     "tiny": (),  # English-like Markdown with accents, CJK and emoji; ends by itself
@@ -81,6 +85,23 @@ def aimock() -> Path:
     """The script that node runs to start aimock."""
     folder = _once(CACHE / f"aimock-{AIMOCK}", _install_aimock)
     return folder / "node_modules" / "@copilotkit" / "aimock" / "dist" / "cli.js"
+
+
+def mcp_server(name: str) -> list[str]:
+    """How to run an MCP server: everything, filesystem, memory, time or git."""
+    if name in ("time", "git"):
+        root = _once(CACHE / f"mcp-new-{MCP_NEW}", _install_mcp_new)
+        return [str(root / ".venv" / "bin" / "python"), "-m", f"mcp_server_{name}"]
+    root = _once(CACHE / f"mcp-old-{MCP_OLD}", _install_mcp_old)
+    package = root / "node_modules" / "@modelcontextprotocol" / f"server-{name}"
+    return ["node", str(package / "dist" / "index.js")]
+
+
+def mcp() -> Path:
+    """The folder where all MCP servers are."""
+    mcp_server("time")
+    mcp_server("everything")
+    return CACHE
 
 
 def _unpack_debian(root: Path, packages: Sequence[str]) -> None:
@@ -138,6 +159,24 @@ def _install_aimock(folder: Path) -> None:
     _run("npm", "install", "--prefix", folder, *quiet, f"@copilotkit/aimock@{AIMOCK}")
 
 
+def _install_mcp_old(folder: Path) -> None:
+    if not shutil.which("npm") or not shutil.which("node"):
+        raise Unavailable("the MCP servers of npm need npm and node")
+    (folder / "package.json").write_text('{"name": "chatstream-tests", "private": true}\n')
+    quiet = ("--no-audit", "--no-fund", "--ignore-scripts")
+    names = ("everything", "filesystem", "memory")
+    packages = [f"@modelcontextprotocol/server-{it}@{MCP_OLD}" for it in names]
+    _run("npm", "install", "--prefix", folder, *quiet, *packages)
+
+
+def _install_mcp_new(folder: Path) -> None:
+    """In a venv of their own, whose Python is run by its path: scripts of a moved venv fail."""
+    venv = folder / ".venv"
+    _run(sys.executable, "-m", "venv", venv)
+    packages = [f"mcp-server-{it}=={MCP_NEW}" for it in ("time", "git")]
+    _run(venv / "bin" / "python", "-m", "pip", "install", "--quiet", *packages)
+
+
 def _once(folder: Path, make: Callable[[Path], None]) -> Path:
     """`folder`, made by `make` under another name and renamed when it is whole."""
     if folder.exists():
@@ -187,7 +226,7 @@ def _say(line: str) -> None:
 def main() -> int:
     """Install everything; say what could not be, and return 1 for it."""
     failed = False
-    for step in (debian, models, aimock, tmux, shells):
+    for step in (debian, models, aimock, tmux, shells, mcp):
         try:
             _say(f"{step.__name__}: {step()}")
         except Unavailable as why:

@@ -1,0 +1,128 @@
+"""The tools of MCP servers, as tools like any other; and all servers of a run together.
+
+1. Whatever a server says about its tools, each of them may reach anything: its effect is "net", and
+   nothing of it is confined. So it is asked about, unless a rule allows it.
+2. A tool whose description has changed since it was approved is suspect (`Tool.caution`): no rule
+   allows it until somebody has allowed a call of it.
+3. Servers are started side by side, and end side by side: closing one tool closes all servers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS
+from chatstream.escape import clean
+from chatstream.tools.mcp.approved import Approved
+from chatstream.tools.mcp.names import of_tools
+from chatstream.tools.mcp.server import Offered, Server
+from chatstream.tools.tool import Context, Tool
+
+CHANGED = "its description has changed since it was approved"
+
+
+class MCPTool(Tool):
+    """A tool of a server. `reached` is the `key_of` the server; `close` ends all servers."""
+
+    effect = "net"
+    origin = "mcp"
+
+    def __init__(
+        self,
+        name: str,
+        offered: Offered,
+        server: Server,
+        reached: str,
+        approved: Approved,
+        close: Callable[[], None],
+    ) -> None:
+        super().__init__(name, clean(offered.description), _parameters(offered))
+        self._offered = offered
+        self._server = server
+        self._reached = reached
+        self._approved = approved
+        self._close = close
+        self.caution = CHANGED if approved.changed(reached, offered) else None
+
+    def run(self, arguments: dict[str, Any], context: Context) -> str:
+        """What the server gives, as text. Raises `ToolFailure`."""
+        self._approved.approve(self._reached, self._offered)  # else it would not run
+        self.caution = None
+        return self._server.call(self._offered.name, arguments, context)
+
+    def close(self) -> None:
+        """End all servers."""
+        self._close()
+
+
+def _parameters(offered: Offered) -> dict[str, Any]:
+    """The schema, with what every model's wire wants, and without what some refuse."""
+    schema = {key: value for key, value in offered.parameters.items() if key != "$schema"}
+    return {"type": "object", "properties": {}} | schema
+
+
+class Fleet:
+    """The servers of a run, each with its `key_of`. They begin at once, each on its own thread."""
+
+    def __init__(
+        self, servers: Sequence[tuple[Server, str]], approved: Approved, token: CancelToken
+    ) -> None:
+        self._servers = servers
+        self._approved = approved
+        self._token, self._untie = token.child()
+        self._begun: list[tuple[Offered, ...] | BaseException | None] = [None] * len(servers)
+        self._threads = [
+            threading.Thread(target=partial(self._begin, at), name=it.name, daemon=True)
+            for at, (it, _) in enumerate(servers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def tools(self) -> list[Tool]:
+        """The tools of all servers, in their order, once they have begun.
+
+        Raises what the first server has failed with, or the reason of the token; then all have
+        ended.
+        """
+        try:
+            return self._tools()
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._untie()
+
+    def close(self) -> None:
+        """End all servers. Idempotent."""
+        self._token.cancel()  # those that are beginning
+        for server, _ in self._servers:
+            server.hang_up()
+        for thread in self._threads:
+            thread.join()
+        for server, _ in self._servers:
+            server.close()
+
+    def _begin(self, at: int) -> None:
+        try:
+            self._begun[at] = self._servers[at][0].begin(self._token)
+        except BaseException as error:  # raised where the tools are asked for
+            self._begun[at] = error
+
+    def _tools(self) -> list[Tool]:
+        made: list[Tool] = []
+        for at, (server, reached) in enumerate(self._servers):
+            while self._threads[at].is_alive():  # in slices, so that a signal is handled
+                self._threads[at].join(POLL_SECONDS)
+            begun = self._begun[at]
+            if isinstance(begun, BaseException):
+                raise begun
+            assert begun is not None
+            names = of_tools(server.name, [it.name for it in begun])
+            for name, offered in zip(names, begun, strict=True):
+                args = (name, offered, server, reached, self._approved, self.close)
+                made.append(MCPTool(*args))
+        return made
