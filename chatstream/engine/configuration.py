@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from chatstream.cancel import CancelToken
+from chatstream.engine import mcp_servers
 from chatstream.engine.config_file import config_path, find, read, remove_key, set_key
 from chatstream.engine.layers import default_profile, profiles_in
 from chatstream.engine.resolve import check_given, parse, resolve, setting_hint
@@ -35,6 +36,8 @@ def listing(profile: str | None, token: CancelToken) -> Iterator[str]:
         shown = MASK if name in SECRETS and value else masked(value)
         if name == "headers":
             shown = mask_headers(value)
+        if name == "mcp":
+            shown = mcp_servers.shown(value)
         if name in ADDRESSES and value:
             shown = mask_address(value)
         text = "-" if shown in (None, {}) else str(shown)
@@ -110,6 +113,9 @@ def _as_text(name: str, value: Any) -> str:
     setting, *entry = keys_of(name)
     if setting in SECRETS or (entry and is_secret_name(entry[0])):
         return MASK
+    if setting == "mcp":
+        value = mcp_servers.shown({entry[0]: value} if entry else value)
+        value = value[entry[0]] if entry else value
     value = mask_address(value) if setting in ADDRESSES else masked(value)
     if isinstance(value, str):
         return value

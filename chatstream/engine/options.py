@@ -52,6 +52,8 @@ class Options(ToolOptions, total=False):
     headers: dict[str, str]
     options: dict[str, Any]
     tools_file: str | os.PathLike[str]
+    mcp_servers: list[str]
+    mcp_config: str
     allow: list[str]
     ask: list[str]
     deny: list[str]

@@ -23,7 +23,7 @@ from typing import Any, get_args
 import msgspec
 
 from chatstream.addresses import same_server
-from chatstream.engine import config_file, headers, labels
+from chatstream.engine import config_file, headers, labels, mcp_servers
 from chatstream.engine.config_file import ConfigFile
 from chatstream.engine.layers import TOP_LEVEL, Layer, from_file, profiles_in, without
 from chatstream.engine.option_pairs import from_pairs
@@ -53,7 +53,10 @@ _ROUTING = FOR_ONE_PROVIDER | {"provider", "strategy", "fallback", "proxy", "ca_
 
 _MAY_BE_EMPTY = frozenset({"system", "options"})
 
-_CHECKS = {"headers": headers.checked, "labels": labels.checked}
+_MERGED = frozenset({"labels", "options", "mcp"})
+"""The tables whose entries come from all layers."""
+
+_CHECKS = {"headers": headers.checked, "labels": labels.checked, "mcp": mcp_servers.checked}
 """What else a table has to be; as an option, each entry is one text."""
 
 
@@ -109,7 +112,7 @@ def resolve(
         elsewhere = "base_url" in values and not _same(its.get("base_url"), values["base_url"])
         for name, value in its.items():
             _learn(name, value)
-            if name == "labels" or (name == "options" and isinstance(value, dict)):
+            if name in _MERGED and isinstance(value, dict):
                 values[name] = {**_typed(name, value, layer.subject), **values.get(name, {})}
                 origins.setdefault(name, layer.origin(name))
             elif name == "headers":

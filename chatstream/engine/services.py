@@ -331,16 +331,23 @@ class TransportOptions(TypedDict):
 
 
 def transport_options(service: Service, settings: Settings) -> TransportOptions:
-    """The settings for connections. Raises `ConfigError`.
+    """The settings for connections to a service; the demo, in this process, has no proxy.
 
-    A server in this process is asked without a proxy: the demo's, or any if `proxy` is "".
+    Raises `ConfigError`.
     """
+    options = connection_options(settings)
+    if not service.base_url:
+        options["proxies"] = {}
+    return options
+
+
+def connection_options(settings: Settings) -> TransportOptions:
+    """The settings for connections; there is no proxy if `proxy` is "". Raises `ConfigError`."""
     proxy = whole(settings.proxy, schemes=PROXY_SCHEMES) if settings.proxy else None
     proxies = dict.fromkeys(("http", "https"), proxy) if proxy else None
-    here = settings.proxy == "" or not service.base_url
     return {
         "connect": settings.connect_timeout or None,
-        "proxies": {} if here else proxies,
+        "proxies": {} if settings.proxy == "" else proxies,
         "ca_file": settings.ca_file,
     }
 

@@ -178,6 +178,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         _tools("Let the model use the functions of this Python file.", value="FILE"),
     ] = None
+    mcp_servers: Annotated[
+        list[str],
+        _tools(
+            "Let the model use the tools of these MCP servers: names of [mcp.NAME], addresses, or "
+            "commands.",
+            value="SERVER",
+            names=("--mcp",),
+            option_help="Let the model use the tools of this MCP server: its name in the "
+            "configuration, its address, or a command that starts it. Repeatable.",
+        ),
+    ] = []
+    mcp_config: Annotated[
+        str | None,
+        _tools(
+            "Let the model use the MCP servers of this file, which is JSON as other clients have "
+            "it.",
+            value="FILE",
+            rare=True,
+        ),
+    ] = None
+    mcp: Annotated[
+        dict[str, dict[str, Any]],
+        About(
+            "Tools",
+            "The MCP servers: for each name its command, args and env, or its url and headers.",
+            in_python=False,
+        ),
+    ] = {}
     allow: Annotated[
         list[str],
         _tools(
@@ -385,6 +413,9 @@ FOR_ONE_SERVER = KEYS | {"headers"}
 
 FOR_ONE_PROVIDER = KEYS | {"model", "base_url"}
 """The settings that mean something only together with their provider."""
+
+SOURCES_OF_TOOLS = ("tools", "tools_file", "mcp_servers", "mcp_config")
+"""The settings that give a run tools."""
 
 TABLES = frozenset(name for name, setting in FIELDS.items() if is_table(setting.type))
 """The settings that are tables, which cannot be written as a single text."""

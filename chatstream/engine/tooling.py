@@ -24,12 +24,14 @@ import msgspec
 from chatstream.cancel import CancelToken
 from chatstream.control import Control
 from chatstream.engine.config_file import find
+from chatstream.engine.mcp_servers import fleet_of
 from chatstream.engine.resolve import Resolved
-from chatstream.engine.settings import FIELDS, Settings
+from chatstream.engine.settings import FIELDS, SOURCES_OF_TOOLS, Settings
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Event, Metadata, ToolCall, new_run
 from chatstream.flow import Open
 from chatstream.messages import ToolDefinition
+from chatstream.redact import redact
 from chatstream.store.outputs import outputs_of
 from chatstream.store.place import NoHome, config_folder, runs_folder, state_folder
 
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from chatstream.tools.tool import Tool
 
 _KEPT = ("tools", "ask", "deny", "max_rounds", "max_calls", "token_budget", "tool_timeout")
-"""The settings that a journal keeps as they are; `tools_file` and `root` it keeps as well."""
+"""The settings that a journal keeps as they are; it also keeps `root` and where other tools are."""
 
 _NEED_TOOLS = (
     *("tools_file", "allow", "ask", "deny", "root"),
@@ -100,7 +102,8 @@ def has_tools(resolved: Resolved, given: Given, record: Record | None = None) ->
     if record is not None:
         return bool(_frozen(record))
     settings = resolved.settings
-    return bool(settings.tools or settings.tools_file or given.tools or given.tools_from)
+    named = any(getattr(settings, name) for name in SOURCES_OF_TOOLS)
+    return bool(named or given.tools or given.tools_from)
 
 
 def _frozen(record: Record | None) -> tuple[ToolDefinition, ...]:
@@ -133,7 +136,7 @@ def tooling_of(
         rounds=settings.max_rounds, calls=settings.max_calls, tokens=settings.token_budget
     )
     if given.tools_from is not None:
-        for name in ("tools", "tools_file"):
+        for name in SOURCES_OF_TOOLS:
             option = FIELDS[name].option
             if resolved.origins.get(name) == option:
                 raise UsageError(
@@ -191,11 +194,21 @@ def _tools(
             open_tools.callback(tool.close)
         return tools
 
+    # Servers take their time to start: meanwhile the other tools are made, and what the first
+    # request needs is imported.
+    token = token or CancelToken()
+    told = roots if settings.root else []
+    if (fleet := fleet_of(settings, told, token)) is not None:
+        open_tools.callback(fleet.close)
+        import chatstream.recovery.retry
+        import chatstream.transport.exchange  # noqa: F401
     tools = [*opened(built_in(settings.tools, roots, _closed()))]
     if settings.tools_file is not None:
         from chatstream.tools.toolsfile import tools_of_file
 
         tools += opened(tools_of_file(_absolute(settings.tools_file), token))
+    if fleet is not None:
+        tools += fleet.tools()
     if given.execute is None:
         return [*tools, *opened(from_callables(given.tools))]
     from chatstream.tools.handed import handed, is_definition
@@ -225,7 +238,7 @@ def _check_code(run: str, frozen: Sequence[ToolDefinition], names: Sequence[str]
     if missing:
         raise UsageError(
             f"run {run} has the tool {missing[0]!r}, and its code is not here",
-            hint="give it again, with --tools-file or in Python with tools=[…]",
+            hint="give it again, with --tools-file, --mcp or in Python with tools=[…]",
         )
 
 
@@ -273,8 +286,10 @@ def _folder(settings: Settings, opening: Metadata) -> Path | None:
 def _kept(settings: Settings, roots: Sequence[Path]) -> dict[str, Any]:
     kept = {name: getattr(settings, name) for name in _KEPT}
     kept["root"] = [str(it) for it in roots]
-    if settings.tools_file is not None:
-        kept["tools_file"] = str(_absolute(settings.tools_file))
+    for name in ("tools_file", "mcp_config"):
+        if (path := getattr(settings, name)) is not None:
+            kept[name] = str(_absolute(path))
+    kept["mcp_servers"] = [it for it in settings.mcp_servers if redact(it) == it]  # no secret
     return {name: value for name, value in kept.items() if value != FIELDS[name].default}
 
 
@@ -295,7 +310,7 @@ def check_needless(flags: Mapping[str, Any], given: Given, *, resumed: bool) -> 
             f"{options[0]} needs tools, and this run has none",
             hint="a run keeps the tools that it began with"
             if resumed
-            else "name some with --tool or --tools-file",
+            else "name some with --tool, --tools-file or --mcp",
         )
 
 

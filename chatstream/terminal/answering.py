@@ -20,7 +20,7 @@ from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved, without_configuration
 from chatstream.engine.run import Question, Run
 from chatstream.engine.services import Choice, Tell, ignore_choice, provider_name
-from chatstream.engine.settings import DECLARED, Settings
+from chatstream.engine.settings import DECLARED, SOURCES_OF_TOOLS, Settings
 from chatstream.errors import ChatstreamError
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
@@ -121,7 +121,7 @@ class Answering:
         """Whether there are tools, or an option that only tools give a meaning."""
         options = [name for name in self._flags if DECLARED[name].about.group == "Tools"]
         given = any(self._flags[name] is not None for name in options)
-        return given or bool(settings.tools or settings.tools_file)
+        return given or any(getattr(settings, name) for name in SOURCES_OF_TOOLS)
 
     def show(self, begin: Callable[[], Run]) -> int:
         """Begin the run and show it; returns the exit status."""

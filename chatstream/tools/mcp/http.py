@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from http import HTTPStatus
 from time import sleep
+from typing import Protocol
 
 import msgspec
 
@@ -69,11 +70,17 @@ class Begun(msgspec.Struct, frozen=True):
     headers: dict[str, str]
 
 
-Exchange = Callable[[Post], Generator[Begun | bytes | None, None, None]]
-"""One exchange: None several times a second, one `Begun`, the body. Raises a `ChatstreamError`.
+class Exchange(Protocol):
+    """HTTP, as somebody else does it. It may be used on several threads at once."""
 
-It may be called on several threads at once; closing it hangs up.
-"""
+    def __call__(self, post: Post) -> Generator[Begun | bytes | None, None, None]:
+        """One exchange: None several times a second, one `Begun`, the body.
+
+        Raises a `ChatstreamError`. To close it is to hang up.
+        """
+
+    def close(self) -> None:
+        """Close all connections. Idempotent."""
 
 
 class Refused(ChatstreamError):
@@ -130,11 +137,12 @@ class Http:
 
     def close(self) -> None:
         """End the session, if there is one."""
+        headers = self._headers_of(None)
         session, self._session = self._session, None
-        if session is not None and not self._closed:
-            headers = self._headers_of(None) | {"Mcp-Session-Id": session}
+        if session is not None:
             self._send(Post(self._url, headers, deletes=True))
         self._closed = True
+        self._exchange.close()
 
     def _send(self, post: Post) -> None:
         """Send something that has no answer; a failure of it is logged."""
@@ -149,7 +157,7 @@ class Http:
 
     def _headers_of(self, message: Request | Notification | None) -> dict[str, str]:
         """All headers of a message; None: of what is no message."""
-        headers = {"Accept": "application/json, text/event-stream"}
+        headers = {"Accept": "application/json, text/event-stream", "User-Agent": "chatstream"}
         if message is not None:
             headers["Content-Type"] = "application/json"
         version = message.version if message is not None else self._version

@@ -2,8 +2,9 @@
 
 1. A server's name has letters, digits, underscores and hyphens. One that nobody has named gets it
    from the telling word of its command (`uvx mcp-server-git` is "git"), or from its host.
-2. A tool is called SERVER_TOOL, or TOOL if the server calls it so already. What the alphabet of the models has not becomes `_`; where that
-   makes the name too long, or the same as another one, it ends with a hash of the whole name.
+2. A tool is called SERVER_TOOL, or TOOL if the server calls it so already. What the alphabet of
+   the models has not becomes `_`; where that makes the name too long, or the same as another one,
+   it ends with a hash of the whole name.
 """
 
 from __future__ import annotations

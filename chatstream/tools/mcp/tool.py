@@ -89,7 +89,10 @@ class Fleet:
         ended.
         """
         try:
-            return self._tools()
+            made = self._tools()
+            if not made:
+                self.close()  # there is no tool that would
+            return made
         except BaseException:
             self.close()
             raise
