@@ -100,7 +100,7 @@ class Http:
         self._exchange = exchange
         self._headers = dict(headers or {})
         self._session: str | None = None
-        self._version: str | None = None  # of the session, which a DELETE has to name too
+        self._version: str | None = None  # of the newest message, for what is no message
         self._closed = False
 
     @property
@@ -122,8 +122,6 @@ class Http:
             response = yield from self._ask(Post(self._url, headers), request, hear, stream)
         if response is None:
             raise Lost("its answer broke off")
-        if request.method == "initialize":
-            self._version = request.version
         return response
 
     def tell(self, notification: Notification) -> None:
@@ -160,8 +158,8 @@ class Http:
         headers = {"Accept": "application/json, text/event-stream", "User-Agent": "chatstream"}
         if message is not None:
             headers["Content-Type"] = "application/json"
-        version = message.version if message is not None else self._version
-        if version is not None:
+            self._version = message.version
+        if (version := self._version) is not None:
             headers["MCP-Protocol-Version"] = version
         if self._session is not None:
             headers["Mcp-Session-Id"] = self._session

@@ -164,15 +164,14 @@ class Stdio:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        why = "it closed its output"
         with self._process.stdout as pipe:
             try:
                 for message in _messages(pipe.fileno()):
                     self._take(message)
             except (LineTooLong, Lost) as error:
-                why = error.message
+                self._lose(error.message)
         if not self._ended.wait(POLL_SECONDS):  # else `_wait` knows better why
-            self._lose(why)
+            self._lose("it closed its output")
             self._signal(signal.SIGKILL)
 
     def _listen(self) -> None:
@@ -190,7 +189,7 @@ class Stdio:
             self._signal(signal.SIGKILL)
         with self._lock:
             self._guard.kill()  # before the number of the group is free for others
-            self._guard.wait()
+            self._guard.communicate()
             status = self._process.wait()
             self._is_reaped = True
         self._threads[2].join(POLL_SECONDS)  # its last words are on the way
