@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stages": VALUES | PURE,
     "sinks": VALUES | PURE,
     "store": VALUES | PURE | {"files"},
-    "tools": VALUES | PURE | {"files"},
+    "tools": VALUES | PURE | {"files", "__version__"},
     "engine": ENGINE,
     "terminal": USES,
     "bench": USES | {"terminal"},

@@ -63,7 +63,7 @@ def test_the_names_of_options_are_those_of_the_settings_unless_they_are_declared
 def test_what_is_said_of_settings_is_said_of_some_that_there_are() -> None:
     named = SECRETS | ADDRESSES | FOR_ONE_SERVER | FOR_ONE_PROVIDER | TABLES
     assert named <= set(FIELDS)
-    assert set(TABLES) == {"headers", "labels", "options", "strategies"}
+    assert set(TABLES) == {"headers", "labels", "options", "strategies", "mcp"}
 
 
 def test_an_entry_of_a_table_has_two_keys() -> None:

@@ -175,7 +175,7 @@ class Brain:
         raise _Refusal(-32602, f"there is no tool {name}", None)
 
     def _ask(self, params: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-        asked = {
+        asked: dict[str, dict[str, Any]] = {
             "r": {"method": "roots/list"},
             "e": {"method": "elicitation/create", "params": {"message": "your password?"}},
         }

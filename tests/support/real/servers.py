@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.real import install
+from tests.support.real.install import mcp_server
 from tests.support.tls import make_certificate
 
 START_LIMIT = 60.0  # seconds until a server must answer
@@ -102,6 +103,20 @@ def aimock(*options: str) -> Iterator[Server]:
 
     with _started(build, "/ready") as (server, _):
         yield server
+
+
+@contextmanager
+def mcp_over_http() -> Iterator[str]:
+    """The address of server-everything over streamable HTTP."""
+    command = mcp_server("everything")
+    environment: dict[str, str] = {}
+
+    def build(_: Path, ports: list[int]) -> list[str]:
+        environment["PORT"] = str(ports[0])
+        return [*command, "streamableHttp"]
+
+    with _started(build, "/mcp", environment) as (server, _):
+        yield f"{server.url}/mcp"
 
 
 def fixture(prompt: str, number: int = 0) -> dict[str, Any]:

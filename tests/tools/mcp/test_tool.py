@@ -28,7 +28,6 @@ from chatstream.tools.tool import Tool
 from tests.support.mcpserver import command
 from tests.support.toolcalls import LIMIT
 
-
 IMPATIENT = Limits(stop=0.2)
 
 
