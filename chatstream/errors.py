@@ -191,6 +191,14 @@ class HungUp(Cancelled):
     exit_status = 129
 
 
+class Unrecorded(Cancelled):
+    """A tool was not started because its start could not be written down."""
+
+    code = "journal"
+    exit_status = 1
+    hint = "free some space, and resume the run; or ask again with --no-journal"
+
+
 class ServerError(ChatstreamError):
     """The server failed (5xx, or an error of its own inside the stream)."""
 

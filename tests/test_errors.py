@@ -35,6 +35,7 @@ TREE = [
     ("Cancelled", "cancelled", 130, False),
     ("Terminated", "cancelled", 143, False),
     ("HungUp", "cancelled", 129, False),
+    ("Unrecorded", "journal", 1, False),
     ("ServerError", "server_error", 1, True),
     ("Overloaded", "overloaded", 1, True),
     ("RateLimited", "rate_limited", 1, True),

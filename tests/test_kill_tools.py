@@ -3,7 +3,7 @@
 A loop of two rounds counts in files. It is killed, and continued: a call whose start was not yet
 written down has run exactly once in the end. Of one that had started and had not ended the model
 is told that its outcome is unknown, and it is never started again. The answer is made from the
-results.
+results, and every request is one that a strict server takes.
 
 `support.sampling` says at how many moments it kills, and at which; all of the boundaries between
 events are tried where all is to be run.
@@ -33,6 +33,7 @@ from tests.support.answers import DIALECTS
 from tests.support.client import COMMAND, LIMIT
 from tests.support.figures import Figures
 from tests.support.sampling import by_size, chosen, sampled, seeded
+from tests.support.strict import check
 from tests.support.summing import Call, Summing, results_in, sum_of
 
 pytestmark = pytest.mark.serial
@@ -42,7 +43,7 @@ ROUNDS = [
     [Call("count", {"name": "c"})],
 ]
 COUNTERS = ("a", "c")  # whose tool changes something
-MOMENTS = by_size(12, 100)
+MOMENTS = by_size(10, 100)
 AT_ONCE = 3
 KEYS = {"OPENAI_API_KEY": "test-key", "ANTHROPIC_API_KEY": "test-key"}
 UNKNOWN = "outcome unknown"
@@ -147,6 +148,7 @@ def assert_counted(desk: Desk, told: Sequence[ev.Event]) -> str:
     ]
     starts = sum(map(started, (*before, last)), Counter[str]())
     unknown = set[str]().union(*map(lost, before)) & set(COUNTERS)
+    check(desk.dialect, desk.server.exchanges)
     results = results_in(desk.server.requests[-1].json["messages"])
     assert len(results) == len(COUNTERS) + 1
     for name, result in zip(COUNTERS, (results[0], results[2]), strict=True):
@@ -203,7 +205,7 @@ def test_killed_after_any_event_a_loop_goes_on(
     with Summing(ROUNDS) as server:
         whole = desk_in(tmp_path / "whole", server, dialect)
         number = len(ended(whole.program(), 0))
-    places = sampled(range(1, number), 6, "events", dialect)
+    places = sampled(range(1, number), 5, "events", dialect)
 
     def attempt(place: int) -> str:
         with Summing(ROUNDS) as server:
@@ -246,7 +248,7 @@ PAIRS = [(first, second) for first in range(1, 25) for second in range(1, 25)]
 
 def test_a_run_that_continues_another_is_killed_too(tmp_path: Path, figures: Figures) -> None:
     """Who repeats the command that was printed first continues the newest of them."""
-    pairs = chosen(PAIRS, by_size(8, 150), "pairs")
+    pairs = chosen(PAIRS, by_size(6, 60), "pairs")
 
     def attempt(places: tuple[int, int]) -> str:
         with Summing(ROUNDS) as server:

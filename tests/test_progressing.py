@@ -44,7 +44,7 @@ NONSENSE: st.SearchStrategy[Step] = st.tuples(
     st.floats(0, 100),
     st.one_of(
         st.builds(reporting, ANY_NUMBER, ANY_NUMBER),
-        st.builds(reporting, st.integers(0, 10), st.just(10)),
+        st.builds(reporting, st.integers(0, 10), st.sampled_from([10, 20, 5])),
         st.just(Meter.next_stage),
         st.builds(planning, WEIGHTS),
     ),
@@ -190,6 +190,15 @@ def test_a_weight_that_is_not_above_zero_is_no_share(weight: Any) -> None:
     assert meter.fraction == 0.0
     meter.report(1, 2)
     assert meter.fraction == 0.5
+
+
+def test_a_last_stage_of_no_weight_to_speak_of_still_has_to_end() -> None:
+    meter = Meter([("a", 1), ("b", 1e-20)], Time())
+    meter.next_stage()
+    assert meter.fraction is not None
+    assert 0.99 < meter.fraction < 1.0
+    meter.next_stage()
+    assert meter.fraction == 1.0
 
 
 def test_stages_without_any_weight_share_alike() -> None:

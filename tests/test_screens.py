@@ -16,7 +16,9 @@ from functools import cache
 
 import pytest
 
+import chatstream
 from chatstream import events as ev
+from chatstream.cancel import CancelToken
 from chatstream.escape import clean
 from chatstream.flow import Arrival
 from chatstream.sinks.blocks import Blocks
@@ -25,6 +27,9 @@ from chatstream.sinks.live import LiveSink
 from chatstream.sinks.markdown import Markdown
 from chatstream.sinks.theme import THEMES
 from chatstream.sinks.wrapping import Prose, wrapped
+from chatstream.tools.calls import Pending
+from chatstream.tools.registry import Toolset, from_callables
+from chatstream.tools.runner import Runner
 from tests.support.markdown import DOCUMENTS, document
 from tests.support.recordings import recordings, requires_shared
 from tests.support.sampling import by_size, sampled
@@ -206,3 +211,44 @@ def test_tools_that_print_at_once_are_all_live_and_end_as_one_line_each(
     sink.write(Arrival([DONE]))
     ends = [f"✓ {name} · 1.0 s" for name in TOOLS]
     assert [line for line in screen.text() if line] == [*before, *ends, "Found."]
+
+
+FLOOD = by_size(5, 100) * 1_000_000  # characters of each tool
+
+
+def flooding(name: str) -> object:
+    """A tool that prints without end, or nearly so."""
+    block = "".join(f"{name} prints line {number}\n" for number in range(2000))
+
+    def flood(context: chatstream.Context) -> None:
+        printed = 0
+        while printed < FLOOD:
+            context.output(block)
+            printed += len(block)
+            context.progress(printed, FLOOD)
+
+    flood.__name__ = name
+    return chatstream.tool(effect="read")(flood)
+
+
+def test_tools_that_flood_are_all_live_and_give_the_screen_little_to_do() -> None:
+    screen = Screen(80, 24)
+    sink = LiveSink(console_on(screen), reasoning="hide", stats=False, interval=0.0)
+    toolset = Toolset(from_callables(flooding(name) for name in TOOLS))
+    runner = Runner(toolset, lambda _tool: ("allow", "rule"))
+    live: set[str] = set()
+    taken = 0
+    for arrival in runner.run(
+        [Pending(ev.ToolCall(name, name, "{}")) for name in TOOLS], CancelToken()
+    ):
+        taken += sum(len(it.delta) for it in arrival.events if isinstance(it, ev.ToolOutput))
+        sink.write(arrival)
+        shown = screen.visible()
+        printing = [it for it in TOOLS if any(f"  {it} prints line" in line for line in shown)]
+        if len(printing) == len(TOOLS):
+            live.update(line[2:].partition(" ")[0] for line in shown if line.startswith("⚙ "))
+    sink.write(Arrival([DONE]))
+    assert live == set(TOOLS)
+    assert taken < len(TOOLS) * 3_000_000
+    ends = [line.rpartition(" · ")[0] for line in screen.text()]
+    assert ends == [f"✓ {name}" for name in TOOLS]

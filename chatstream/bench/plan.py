@@ -120,6 +120,21 @@ def enough(plan: Plan, samples_by_arm: Sequence[Sequence[Sample]], elapsed: floa
     return "precision" if all(_precise(plan, samples) for samples in warm) else None
 
 
+def share_done(plan: Plan, arms: int, ended: int, elapsed: float) -> float:
+    """How much of it is done, 0 to 1, after so many runs and seconds: the nearest end counts.
+
+    It may end earlier: when the figures are precise enough, nobody knows before.
+    """
+    shares = [0.0]
+    if plan.limit is not None:
+        shares.append(ended / (arms * (plan.limit + 1)))
+    if plan.timed or plan.runs is None:
+        share = elapsed / plan.seconds if plan.seconds > 0 else 0.0
+        least = 1.0 if plan.timed else ended / (arms * (plan.fewest + 1))
+        shares.append(min(share, least))
+    return min(1.0, max(shares))
+
+
 def _usual(warm: list[Sequence[Sample]]) -> float:
     """The median length of the latest runs, in seconds; 0 where none ended well."""
     lengths = [

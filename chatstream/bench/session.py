@@ -12,18 +12,19 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from chatstream import __version__
 from chatstream.bench import export, saved
 from chatstream.bench.definitions import DEFINITIONS
 from chatstream.bench.gates import Condition, check
 from chatstream.bench.metrics import summed, throughput
-from chatstream.bench.plan import Plan
+from chatstream.bench.plan import Plan, share_done
 from chatstream.bench.report import screen
 from chatstream.bench.result import OK, RESULT_VERSION, Arm, Result, Sample
 from chatstream.bench.run import Run
@@ -41,6 +42,7 @@ from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError
 from chatstream.escape import clean
 from chatstream.events import Event, Metadata, Progress, new_run
+from chatstream.progressing import Meter
 from chatstream.redact import redact
 from chatstream.sinks.notes import standard_error
 from chatstream.sinks.palette import NOTES, background_for
@@ -95,17 +97,22 @@ def bench(
     finding = _Finding(arms, target, plan, wanted, str(opening.started_at))
     printing = _Printing(wanted, opening)
     its = settings[arms[0].name]
-    with Measuring(settings) as wires, _progress(plan, arms, quiet=wanted.as_json) as draw:
+    with Measuring(settings) as wires, bar(quiet=wanted.as_json) as draw:
+        draw(Progress("cold run", 0.0, percentage=0.0))
+        meter = Meter([("runs", 1)])
         run = Run(wires, arms, plan, token, temperature=its.temperature, options=its.options)
         kept_at = drawn_at = -UPDATE_SECONDS
         for sample in run.samples():
             sample.message = redact(sample.message) if sample.message else None
             finding.samples.append(sample)
             now = monotonic()
-            printing.progress(sample, len(finding.samples), run.elapsed)
+            ended = len(finding.samples)
+            meter.report(share_done(plan, len(arms), ended, run.elapsed), 1.0)
+            how_far = meter.event()
+            printing.progress(how_far, sample, ended, run.elapsed)
             if not run.is_busy or now - drawn_at >= UPDATE_SECONDS:
                 drawn_at = now
-                draw(finding.samples)
+                draw(_for_a_person(how_far, sample, ended))
             if finding.is_kept and (not run.is_busy or now - kept_at >= UPDATE_SECONDS):
                 kept_at = now
                 with contextlib.suppress(ChatstreamError):  # reported at the end, if it still fails
@@ -184,12 +191,19 @@ class _Printing:
         self._began = monotonic()
         self._event(opening)
 
-    def progress(self, sample: Sample, number: int, elapsed: float) -> None:
+    def progress(self, how_far: Progress, sample: Sample, number: int, elapsed: float) -> None:
         """A run has ended."""
         ttft = f"ttft {sample.ttft:.6f} s" if sample.ttft is not None else "no token"
         message = f"{sample.arm}: {sample.status}, {ttft}"
         self._event(
-            Progress("runs", current=number, message=message, elapsed=round(elapsed, 6)),
+            Progress(
+                "runs",
+                current=number,
+                percentage=how_far.percentage,
+                message=message,
+                elapsed=round(elapsed, 6),
+                eta=how_far.eta,
+            ),
         )
 
     def result(self, result: Result) -> None:
@@ -247,20 +261,9 @@ def _warnings(samples: Sequence[Sample], plan: Plan, run: Run, steal: Steal) -> 
     return warnings
 
 
-@contextlib.contextmanager
-def _progress(
-    plan: Plan, arms: Sequence[Arm], *, quiet: bool
-) -> Iterator[Callable[[Sequence[Sample]], None]]:
-    """A function that draws the progress bar."""
-    total = None if plan.limit is None else len(arms) * (plan.limit + 1)
-    with bar("cold run", total, quiet=quiet) as draw_bar:
-
-        def draw(samples: Sequence[Sample]) -> None:
-            latest = samples[-1]
-            outcome = f"{latest.ttft * 1e3:.0f} ms" if latest.ttft is not None else latest.status
-            draw_bar(len(samples), f"run {len(samples)}: first token {outcome}")
-
-        yield draw
+def _for_a_person(how_far: Progress, sample: Sample, number: int) -> Progress:
+    outcome = f"{sample.ttft * 1e3:.0f} ms" if sample.ttft is not None else sample.status
+    return replace(how_far, stage=f"run {number}", message=f"first token {outcome}")
 
 
 def _painted(text: str, role: str, colours: bool) -> str:

@@ -113,13 +113,14 @@ def export(
     ] = Format.MARKDOWN,
 ) -> int:
     """Print whole conversations, oldest first."""
-    return with_history(partial(shown.export, runs=runs or (), form=form))
+    action = partial(shown.export, runs=runs or (), form=form)
+    return with_history(action, stages=shown.EXPORTING)
 
 
 @app.command()
 def rm(runs: Annotated[list[str], typer.Argument(metavar="RUN", help=_RUN)]) -> int:
     """Delete the conversations that these runs belong to."""
-    return with_history(partial(shown.remove, runs=runs))
+    return with_history(partial(shown.remove, runs=runs), stages=shown.REMOVING)
 
 
 @app.command()
@@ -135,4 +136,4 @@ def prune(
     ] = None,
 ) -> int:
     """Delete journals older than the settings keep_complete and keep_incomplete allow."""
-    return with_history(partial(shown.prune, older_than=older_than))
+    return with_history(partial(shown.prune, older_than=older_than), stages=shown.PRUNING)

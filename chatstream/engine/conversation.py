@@ -70,7 +70,7 @@ class Conversation:
                 yield event
         finally:
             close(events)
-            if begun and answer.message.is_answer:
+            if begun and answer.messages[-1].is_answer:
                 self._advance(begun[0], answer.messages)
 
     def ask(

@@ -36,7 +36,7 @@ from chatstream.engine.services import (
     provider_of,
 )
 from chatstream.engine.settings import OnDrop, Settings
-from chatstream.errors import Cancelled, ConfigError, ModelNotFound
+from chatstream.errors import Cancelled, ConfigError, ModelNotFound, Unrecorded
 from chatstream.events import Content, Event, Metadata, Reasoning, Warn, new_run
 from chatstream.flow import Arrival, Open, Stage, pipe
 from chatstream.messages import ChatRequest, Message
@@ -136,7 +136,9 @@ def run(
         ),
     ]
     if writer is not None:
-        stages.append(journal(writer, partial(token.cancel, Cancelled("the reader has gone"))))
+        gone = partial(token.cancel, Cancelled("the reader has gone"))
+        words = "a tool was not started: that it starts cannot be written to the journal"
+        stages.append(journal(writer, gone, partial(token.cancel, Unrecorded(words))))
     if strategy != "none" and pressure is not None:
         stages.append(buffer(strategy, pressure, most_bytes=settings.buffer_bytes))
     if settings.coalesce:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from chatstream.cancel import CancelToken
 from chatstream.control import Control
 from chatstream.engine.config_file import find
 from chatstream.engine.resolve import Resolved
@@ -106,11 +107,17 @@ def _frozen(record: Record | None) -> tuple[ToolDefinition, ...]:
     return record.asked.tools if record is not None and record.asked is not None else ()
 
 
-def tooling_of(resolved: Resolved, given: Given, record: Record | None = None) -> Tooling | None:
+def tooling_of(
+    resolved: Resolved,
+    given: Given,
+    record: Record | None = None,
+    token: CancelToken | None = None,
+) -> Tooling | None:
     """What a run needs for its tools; None if it has none. `record`: the run that it resumes.
 
-    Raises `UsageError` where something does not fit together, is unknown or cannot be read, and
-    `JournalError` for the run that results are to be taken from.
+    Raises `UsageError` where something does not fit together, is unknown or cannot be read,
+    `JournalError` for the run that results are to be taken from, and the reason of the token,
+    which ends the start of a tools file.
     """
     settings, frozen = resolved.settings, _frozen(record)
     if not has_tools(resolved, given, record):
@@ -126,6 +133,13 @@ def tooling_of(resolved: Resolved, given: Given, record: Record | None = None) -
         rounds=settings.max_rounds, calls=settings.max_calls, tokens=settings.token_budget
     )
     if given.tools_from is not None:
+        for name in ("tools", "tools_file"):
+            option = FIELDS[name].option
+            if resolved.origins.get(name) == option:
+                raise UsageError(
+                    f"{option} and --tools-from exclude each other",
+                    hint="a run whose results are taken brings its tools: leave one of them out",
+                )
         return _recorded(given.tools_from, limits)
     from chatstream.tools.registry import Toolset
     from chatstream.tools.runner import Runner
@@ -133,7 +147,7 @@ def tooling_of(resolved: Resolved, given: Given, record: Record | None = None) -
     roots = [_absolute(it) for it in settings.root or ["."]]
     opening = new_run()
     with ExitStack() as open_tools:  # closed if anything goes wrong below
-        toolset = Toolset(_tools(settings, given, frozen, roots, open_tools))
+        toolset = Toolset(_tools(settings, given, frozen, roots, open_tools, token))
         runner = Runner(
             toolset,
             _policy(resolved, given, toolset.names).decide,
@@ -167,6 +181,7 @@ def _tools(
     frozen: Sequence[ToolDefinition],
     roots: Sequence[Path],
     open_tools: ExitStack,
+    token: CancelToken | None,
 ) -> list[Tool]:
     """All tools of the run; `open_tools` closes them."""
     from chatstream.tools.registry import built_in, from_callables
@@ -180,7 +195,7 @@ def _tools(
     if settings.tools_file is not None:
         from chatstream.tools.toolsfile import tools_of_file
 
-        tools += opened(tools_of_file(_absolute(settings.tools_file)))
+        tools += opened(tools_of_file(_absolute(settings.tools_file), token))
     if given.execute is None:
         return [*tools, *opened(from_callables(given.tools))]
     from chatstream.tools.handed import handed, is_definition

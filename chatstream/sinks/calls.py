@@ -17,9 +17,6 @@ from typing import Any
 from chatstream import events as ev
 from chatstream.sinks.words import one_line
 
-Fate = ev.Approval | ev.ToolStart | ev.ToolProgress | ev.ToolOutput | ev.ToolComplete | ev.ToolError
-"""The events that say what becomes of a call."""
-
 End = ev.ToolComplete | ev.ToolError
 
 EARLIER = "from the earlier run"
@@ -35,7 +32,7 @@ _MAX_PARAMETERS = 8  # of a call that are told
 Key = tuple[str, str]
 
 
-def key_of(event: ev.ToolCall | Fate) -> Key:
+def key_of(event: ev.ToolCall | ev.Fate) -> Key:
     """Servers that give all calls one id, or none, are told apart by the name."""
     return event.id, event.name
 

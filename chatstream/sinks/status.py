@@ -21,7 +21,7 @@ from rich.segment import Segment
 
 from chatstream import events as ev
 from chatstream.flow import Key
-from chatstream.sinks.calls import Fate, key_of
+from chatstream.sinks.calls import key_of
 from chatstream.sinks.lines import Line, line_of
 from chatstream.sinks.questions import CHOICE
 from chatstream.sinks.theme import Theme
@@ -141,11 +141,13 @@ class Status:
             ]
         return self._tell(now)
 
-    def _note_tool(self, event: Fate, now: float) -> None:
+    def _note_tool(self, event: ev.Fate, now: float) -> None:
         key = key_of(event)
         match event:
             case ev.Approval():
                 self._asks = event.decision == "ask" and event.by != "dry_run"
+                if self._asks:  # what was typed ahead is thrown away
+                    self._keys = KEYS if self._has_keys else ""
             case ev.ToolStart():
                 self._running.add(key)
             case _:

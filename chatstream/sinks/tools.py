@@ -28,7 +28,6 @@ from chatstream.sinks.calls import (
     EARLIER,
     PLANS,
     End,
-    Fate,
     goes_on,
     key_of,
     label,
@@ -98,18 +97,21 @@ class Tools:
             more += rows - len(calls)
         running = sum(it.runs for it in calls)
         spare = rows - len(calls) - (more > 0)
-        each = min(SHOWN_LINES, spare // running) if running else 0
-        lines = [line for it in calls for line in it.lines(self._theme, now, width, each)]
+        lines: list[Line] = []
+        for call in calls:
+            most = min(SHOWN_LINES, -(-spare // running)) if call.runs else 0
+            running, spare = running - call.runs, spare - most
+            lines += call.lines(self._theme, now, width, most)
         if more > 0 and rows > 0:
             lines.append(line_of(f"… {counted(more, 'more tool')}", self._theme.dim))
         return lines
 
-    def _find(self, event: Fate, wanted: Callable[[_Call], bool]) -> _Call | None:
+    def _find(self, event: ev.Fate, wanted: Callable[[_Call], bool]) -> _Call | None:
         """The oldest one, should two have the same id and name."""
         key = key_of(event)
         return next((it for it in self._calls if it.key == key and wanted(it)), None)
 
-    def _new(self, event: Fate) -> _Call:
+    def _new(self, event: ev.Fate) -> _Call:
         """A call that was never told."""
         self._calls.append(_Call(event, name_of(event.name)))
         return self._calls[-1]
@@ -182,7 +184,7 @@ class Tools:
 class _Call:
     """A call: it waits, then it runs, then it has a line for good. Some do not run."""
 
-    def __init__(self, event: ev.ToolCall | Fate, words: str) -> None:
+    def __init__(self, event: ev.ToolCall | ev.Fate, words: str) -> None:
         self.key = key_of(event)
         self.label = words
         self.line: Line | None = None
@@ -244,7 +246,8 @@ class _Call:
         message = f" · {self._message}{'…' if stopping else ''}" if self._message else ""
         if self._progress is None or stopping:
             passed = spent(now - self.since)
-            sign, tail = turn(now), line_of(f"…{passed and f' {passed}'}", theme.dim)
+            sign, tail = turn(now), [Segment("…", theme.dim)]
+            tail += line_of(passed and f" {passed}", theme.dim)
             if stopping:
                 tail, message = [*tail, *line_of(message, theme.dim)], ""
         else:
@@ -255,6 +258,8 @@ class _Call:
             tail += line_of(figure, theme.dim)
         room = width - cell_len(text_of(tail)) - 2
         name = cropped(line_of(self.label, theme.tool), max(_LABEL_CELLS, room))
+        if text_of(name) != self.label and text_of(tail).startswith("…"):
+            del tail[0]  # one ellipsis is enough
         head = [Segment(f"{sign} ", theme.tool), *name, *tail]
         fits = cell_len(text_of(head)) + _MESSAGE_CELLS <= width
         return [*head, *line_of(message if fits else "", theme.dim)]

@@ -7,6 +7,9 @@
    by one.
 3. A reader that stops ends the run, but not the journal: the run is abandoned, and its remaining
    events are written, the terminal one included.
+4. A tool that may change something does not start once the journal is given up: the run ends. A
+   resume would know nothing of that start, and start the tool again. A run that no resume can find,
+   because nothing of it was written, goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from chatstream.errors import JournalError
-from chatstream.events import Event, Warn
+from chatstream.events import Event, Metadata, ToolStart, Warn
 from chatstream.flow import Arrival, Stage, close, events_in
 
 
@@ -30,16 +33,25 @@ class Writer(Protocol):
         """Nothing more comes. Idempotent."""
 
 
-def journal(writer: Writer, abandon: Callable[[], None]) -> Stage:
-    """The stage; `abandon` makes the run end soon, with an event that says so."""
-    return lambda events: _Journalled(writer, abandon).run(events)
+def journal(
+    writer: Writer, abandon: Callable[[], None], stop: Callable[[], None] = lambda: None
+) -> Stage:
+    """The stage; `abandon` makes the run end soon, with an event that says so.
+
+    So does `stop`, before a tool starts whose start could not be written down.
+    """
+    return lambda events: _Journalled(writer, abandon, stop).run(events)
 
 
 class _Journalled:
-    def __init__(self, writer: Writer, abandon: Callable[[], None]) -> None:
+    def __init__(
+        self, writer: Writer, abandon: Callable[[], None], stop: Callable[[], None]
+    ) -> None:
         self._writer = writer
         self._abandon = abandon
+        self._stop = stop
         self._given_up = False
+        self._resumes = False  # a resume would find this run, or the one that it continues
 
     def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         try:
@@ -57,14 +69,21 @@ class _Journalled:
 
     def _write(self, arrival: Arrival) -> None:
         """Write the events down; with a warning among them if they cannot be."""
+        events = arrival.events
         if self._given_up:
-            _move(arrival.events)
-            return
-        try:
-            self._writer.write(arrival.events)
-        except (OSError, JournalError) as error:
-            self._given_up = True
-            _warn(arrival.events, error)
+            _move(events)
+        else:
+            opening = events[0]
+            self._resumes |= isinstance(opening, Metadata) and opening.continues is not None
+            try:
+                self._writer.write(events)
+                self._resumes = True
+            except (OSError, JournalError) as error:
+                self._given_up = True
+                _warn(events, error)
+        last = events[-1]
+        if self._given_up and type(last) is ToolStart and last.effect != "read" and self._resumes:
+            self._stop()
 
     def _write_rest(self, arrivals: Iterator[Arrival]) -> None:
         rest = list(events_in(arrivals))

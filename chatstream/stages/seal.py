@@ -214,15 +214,15 @@ class _Seal:
             self._partial = self._answered = True
 
     def _note(self, event: Event) -> None:
-        if isinstance(event, Fate):
-            self._end_round()
-        elif voids(event):
-            self._restart()
         if isinstance(event, ToolCallDelta | ToolCall):
             self._tools = True
             self._begin(event)
             self._last = self._t
             return
+        if isinstance(event, Fate):
+            self._end_round()
+        elif voids(event):
+            self._restart()
         self._usage.add(event)
         if isinstance(event, Image):
             self._images.append((" ".join(event.label.split()), bool(event.data)))
@@ -266,6 +266,8 @@ class _Seal:
             yield Warn("image", self._redact(_not_shown(self._images)))
         if not isinstance(terminal, Done) or self._answered:
             return
+        if self._rounds.any and terminal.finish_reason == "tool_calls":
+            return  # a dry run
         if not self._thought:
             yield Warn("no_answer", "the model wrote no answer")
         elif terminal.finish_reason == "length":

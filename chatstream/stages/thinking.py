@@ -63,8 +63,11 @@ def thinking(arrivals: Iterator[Arrival], begun: str = "") -> Iterator[Arrival]:
             if arrival.events and not (text and splitter.is_plain(text)):
                 events: list[Event] = []
                 for event in arrival.events:
-                    if type(event) is Content and not splitter.is_plain(event.delta):
-                        events += _events(splitter.feed(event.delta))
+                    if type(event) is Content:  # nearly every event
+                        if splitter.is_plain(event.delta):
+                            events.append(event)
+                        else:
+                            events += _events(splitter.feed(event.delta))
                         continue
                     if type(event) is Finish:
                         events += _events(splitter.finish())

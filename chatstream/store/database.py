@@ -18,7 +18,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -77,12 +77,19 @@ class Database:
     """The open database of a folder. Its making raises `JournalError`.
 
     `aside` is where a damaged one was moved, if one was. `deadline` limits the waits for others.
+    `progress` is told how many migrations are done, and how many there are.
     """
 
-    def __init__(self, folder: Path, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        deadline: Deadline,
+        progress: Callable[[int, int], None] = lambda _done, _all: None,
+    ) -> None:
         self.path = folder / NAME
         self.aside: Path | None = None
         self._deadline = deadline
+        self._progress = progress
         with _failures(folder):
             make_private(folder)
             self.read_only = not os.access(folder, os.W_OK)
@@ -173,7 +180,7 @@ class Database:
     def _migrate(self) -> None:
         with contextlib.closing(self._connect()) as db:
             db.execute("PRAGMA journal_mode = WAL")
-            migrate(db)
+            migrate(db, progress=self._progress)
 
     def _connect(self) -> sqlite3.Connection:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))

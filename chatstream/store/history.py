@@ -19,7 +19,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from threading import RLock
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -41,6 +41,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+UPDATING, IMPORTING = "updating the history", "importing runs"
+REBUILDING, DELETING = "rebuilding the history", "deleting conversations"
+"""The stages of long work, for a person."""
 
 FOREVER = Deadline(None)
 _BATCH = 1024 * 1024  # bytes of journals in one transaction, for which other processes wait
@@ -76,9 +80,9 @@ def _mended(
 class History:
     """The history of a state folder, open until it is closed. Its methods raise `JournalError`.
 
-    `tell` takes what a person should know, a line each; `progress` how many journals are taken
-    in, and how many there are to take. `deadline` is the time that all of it may take, more or
-    less.
+    `tell` takes what a person should know, a line each. `progress` takes how far long work is: the
+    stage, how much of it is done, and how much there is. `deadline` is the time that all of it may
+    take, more or less.
     """
 
     def __init__(
@@ -86,7 +90,7 @@ class History:
         folder: Path,
         *,
         tell: Callable[[str], None] = log.warning,
-        progress: Callable[[int, int], None] = lambda _taken, _all: None,
+        progress: Callable[[str, int, int], None] = lambda _stage, _done, _all: None,
         deadline: Deadline = FOREVER,
     ) -> None:
         self.lock = RLock()  # of whoever works with the database
@@ -94,9 +98,9 @@ class History:
         self._heads = Heads(folder)
         self._tell_person = tell
         self._told: set[str] = set()
-        self._progress = progress
+        self.progress = progress
         self._deadline = deadline
-        self._database = Database(folder, deadline)
+        self._database = Database(folder, deadline, partial(progress, UPDATING))
 
     def __enter__(self) -> Self:
         return self
@@ -197,14 +201,16 @@ class History:
     @_mended
     def remove(self, run: Run) -> None:
         """Delete its whole conversation, with the journals of all its runs."""
-        self._remove([self.run(run.id).conversation])  # a rebuilt database has other numbers
+        self._remove(self.run(run.id).conversation)  # a rebuilt database has other numbers
 
     @_mended
     def prune(self, before: str) -> int:
         """Delete the conversations whose newest run began before that time; how many."""
         old = "SELECT conversation FROM runs GROUP BY conversation HAVING max(started_at) < ?"
         conversations = [number for (number,) in self._database.db.execute(old, (before,))]
-        self._remove(conversations)
+        for done, number in enumerate(conversations, 1):
+            self._remove(number)
+            self.progress(DELETING, done, len(conversations))
         return len(conversations)
 
     @_mended
@@ -253,9 +259,12 @@ class History:
         )
         self._sync()
         with contextlib.closing(sqlite3.connect(aside)) as old:
-            for number in rescue.readable(old):
+            readable = rescue.readable(old)
+            for done, number in enumerate(readable):
+                self.progress(REBUILDING, done, len(readable))
                 with contextlib.suppress(*FAILURES), self._database.transaction() as db:
                     rescue.copy(old, db, number)
+            self.progress(REBUILDING, len(readable), len(readable))
 
     def _sync(self) -> None:
         sizes = self._journals()
@@ -272,11 +281,13 @@ class History:
         for batch in _batches(waiting):
             if self._deadline.passed:
                 return
-            self._progress(taken, len(waiting))
+            self.progress(IMPORTING, taken, len(waiting))
             with self._database.transaction() as db:
                 for run in batch:
                     self._take_in(db, run)
             taken += len(batch)
+        if waiting:
+            self.progress(IMPORTING, taken, len(waiting))
         self._take_heads()
 
     def _take_in(self, db: sqlite3.Connection, run: str) -> None:
@@ -342,19 +353,17 @@ class History:
             with self._database.transaction() as db:
                 db.executemany(change, changed)
 
-    def _remove(self, conversations: list[int]) -> None:
-        for number in conversations:
-            for run in self._runs("WHERE conversation = ?", number):
-                path = self._path(run.id)
-                try:
-                    path.unlink(missing_ok=True)  # first: what has no journal is not taken in
-                except OSError as error:
-                    raise JournalError(f"{path} cannot be removed: {error.strerror}") from error
-                self._heads.remove(run.id)
-                remove_outputs(self._folder.parent, run.id)
+    def _remove(self, conversation: int) -> None:
+        for run in self._runs("WHERE conversation = ?", conversation):
+            path = self._path(run.id)
+            try:
+                path.unlink(missing_ok=True)  # first: what has no journal is not taken in
+            except OSError as error:
+                raise JournalError(f"{path} cannot be removed: {error.strerror}") from error
+            self._heads.remove(run.id)
+            remove_outputs(self._folder.parent, run.id)
         with self._database.transaction() as db:
-            deleted = "DELETE FROM conversations WHERE id = ?"
-            db.executemany(deleted, ((number,) for number in conversations))
+            db.execute("DELETE FROM conversations WHERE id = ?", (conversation,))
 
     def _runs(self, which: str, *values: object) -> list[Run]:
         return entries.runs(self._database.db, which, *values)

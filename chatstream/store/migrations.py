@@ -225,10 +225,19 @@ MIGRATIONS: tuple[Migration, ...] = (
 """What brings a database from each form to the next. Only ever added to."""
 
 
-def migrate(db: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Bring it to the newest form. Raises `sqlite3.Error`; then it is as it was."""
+def migrate(
+    db: sqlite3.Connection,
+    migrations: Sequence[Migration] = MIGRATIONS,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> None:
+    """Bring it to the newest form. Raises `sqlite3.Error`; then it is as it was.
+
+    `progress` is told before each migration, and at the end, how many are done of how many.
+    """
     teach(db)
-    for number in range(version(db), len(migrations)):
+    first = version(db)
+    for number in range(first, len(migrations)):
+        progress(number - first, len(migrations) - first)
         migration = migrations[number]
         try:
             if isinstance(migration, str):
@@ -241,6 +250,8 @@ def migrate(db: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS
         finally:
             if db.in_transaction:
                 db.rollback()
+    if first < len(migrations):
+        progress(len(migrations) - first, len(migrations) - first)
 
 
 def teach(db: sqlite3.Connection) -> None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STAMP = "swept"
+EXPIRING = "deleting journals"
+"""What `expire` does, for a person."""
+
 _EVERY = 3600.0  # seconds
 _BUDGET = 0.25  # seconds
 _DAY = 86400.0
@@ -48,13 +51,16 @@ def expire(
     """Delete the journals that were kept long enough, in days; how many. Raises `JournalError`."""
     complete, others = (before(it, now) if it else "" for it in (keep_complete, keep_incomplete))
     deleted = 0
-    for path in history.taken_in(complete, others):
+    paths = history.taken_in(complete, others)
+    for done, path in enumerate(paths):
         if deadline is not None and deadline.passed:
             break
+        history.progress(EXPIRING, done, len(paths))
         with contextlib.suppress(OSError):  # removed by another process, or not ours to remove
             path.unlink()
             deleted += 1
             remove_outputs(path.parent.parent, path.stem)
+    history.progress(EXPIRING, len(paths), len(paths))
     return deleted
 
 

@@ -20,13 +20,14 @@ from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved, without_configuration
 from chatstream.engine.run import Question, Run
 from chatstream.engine.services import Choice, Tell, ignore_choice, provider_name
-from chatstream.engine.tooling import Given, Tooling, check_needless, has_tools, tooling_of
+from chatstream.engine.settings import DECLARED, Settings
 from chatstream.errors import ChatstreamError
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
 
 if TYPE_CHECKING:
     from chatstream.control import Control
+    from chatstream.engine.tooling import Tooling
     from chatstream.terminal.copying import Copying
 
 
@@ -102,11 +103,25 @@ class Answering:
             for name in ("dry_run", "tools_from", "interrupted")
             if self._arguments.get(name) is not None
         }
+        if not (
+            any(brought.values()) or question.record or self._mentions_tools(resolved.settings)
+        ):
+            return None  # most runs, which import nothing for it
+        from chatstream.engine.tooling import Given, check_needless, has_tools, tooling_of
+
         given = Given(**brought)
         if not has_tools(resolved, given, question.record):
             check_needless(self._flags, given, resumed=question.record is not None)
             return None
-        return tooling_of(resolved, replace(given, control=self.control()), question.record)
+        return tooling_of(
+            resolved, replace(given, control=self.control()), question.record, self.token
+        )
+
+    def _mentions_tools(self, settings: Settings) -> bool:
+        """Whether there are tools, or an option that only tools give a meaning."""
+        options = [name for name in self._flags if DECLARED[name].about.group == "Tools"]
+        given = any(self._flags[name] is not None for name in options)
+        return given or bool(settings.tools or settings.tools_file)
 
     def show(self, begin: Callable[[], Run]) -> int:
         """Begin the run and show it; returns the exit status."""

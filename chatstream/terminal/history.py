@@ -19,15 +19,17 @@ from typing import Any
 import msgspec
 
 from chatstream.cancel import CancelToken
-from chatstream.clock import Clock, Deadline, monotonic
+from chatstream.clock import Clock, monotonic
 from chatstream.engine.resolve import resolve
 from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.escape import clean
 from chatstream.messages import encode
+from chatstream.progressing import Meter
 from chatstream.sinks.output import put
 from chatstream.store.entries import Run
-from chatstream.store.history import History
+from chatstream.store.history import DELETING, IMPORTING, UPDATING, History
 from chatstream.store.place import state_folder
+from chatstream.store.retention import EXPIRING
 from chatstream.store.searching import matches, snippet
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
@@ -38,6 +40,7 @@ from chatstream.terminal.present import (
     is_screen,
     show_answer,
 )
+from chatstream.terminal.progress import Draw, bar
 from chatstream.terminal.runs import (
     calls_of,
     closing,
@@ -55,6 +58,15 @@ from chatstream.terminal.runs import (
 from chatstream.terminal.table import fit, table
 
 _NOTICE_SECONDS = 1.0  # seconds of work before a person is told about it
+_UPDATE_SECONDS = 0.1  # between two drawings
+
+_EXPORT = "exporting conversations"
+_ALWAYS = ((UPDATING, 1.0), (IMPORTING, 4.0))
+EXPORTING = ((_EXPORT, 4.0),)
+REMOVING = ((DELETING, 4.0),)
+PRUNING = (*REMOVING, (EXPIRING, 2.0))
+"""The stages of what may take long, with their shares of the work."""
+
 _BOLD = "\x1b[1m{}\x1b[22m"  # not a colour, so it is used under NO_COLOR as well
 
 
@@ -65,21 +77,29 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def with_history(action: Callable[[History], None], *, as_json: bool = False) -> int:
+def with_history(
+    action: Callable[[History], None],
+    *,
+    as_json: bool = False,
+    stages: Sequence[tuple[str, float]] = (),
+) -> int:
     """Do something with the history, brought up to date; returns the exit status.
 
-    Failures are reported, after `--json` as events. A signal ends it.
+    Failures are reported, after `--json` as events. A signal ends it. `stages` are those of the
+    action that may take long, with their weights.
     """
 
-    def work() -> None:
-        with History(state_folder(), tell=_note, progress=ImportProgress()) as history:
+    def work(progress: LongWork) -> None:
+        with History(state_folder(), tell=_note, progress=progress) as history:
             history.sync()
             action(history)
 
     token = CancelToken()
     try:
-        with interrupts(token):
-            token.wait_for(work)  # SQLite waits for another process, and no signal ends that
+        with interrupts(token), bar(patience=_NOTICE_SECONDS) as draw:
+            progress = LongWork(draw, (*_ALWAYS, *stages))
+            # SQLite waits for another process, and no signal ends that.
+            token.wait_for(lambda: work(progress))
     except Cancelled as reason:
         return reason.exit_status
     except ChatstreamError as error:
@@ -189,19 +209,24 @@ def export(history: History, runs: Sequence[str], form: Format) -> None:
     Of a conversation with branches each branch is written, from the first question on.
     """
     chosen = [history.run(run) for run in runs] if runs else history.runs()[::-1]
-    for run in _one_of_each_conversation(chosen):
+    last = _one_of_each_conversation(chosen)
+    for number, run in enumerate(last, 1):
         conversations = history.branches(run)
         if form is Format.JSON:
             _write_json(conversations)
         else:
             _write("".join(map(markdown, conversations)))
+        if not _on_terminal():  # what is written there is progress enough
+            history.progress(_EXPORT, number, len(last))
 
 
 def remove(history: History, runs: Sequence[str]) -> None:
     """Delete the conversations that these runs belong to: all of them, or none on a mistake."""
     chosen = [history.run(run) for run in runs]
-    for run in _one_of_each_conversation(chosen):
+    last = _one_of_each_conversation(chosen)
+    for number, run in enumerate(last, 1):
         history.remove(run)
+        history.progress(DELETING, number, len(last))
 
 
 def prune(history: History, older_than: float | None) -> None:
@@ -216,17 +241,33 @@ def prune(history: History, older_than: float | None) -> None:
     _note(f"journals deleted: {expired}")
 
 
-class ImportProgress:
-    """Notes once, and only on a terminal, that importing the journals takes a while."""
+class LongWork:
+    """Shows how far the history's long work is. The bar is gone when a stage has ended.
 
-    def __init__(self, clock: Clock = monotonic) -> None:
-        self._patience = Deadline(_NOTICE_SECONDS, clock)
-        self._told = not sys.stderr.isatty()
+    The stages that are left share what is left: those that were not needed take nothing.
+    """
 
-    def __call__(self, imported: int, number: int) -> None:
-        if not self._told and self._patience.passed:
-            self._told = True
-            _note(f"importing the journals of {number} runs, {imported} are done…")
+    def __init__(
+        self, draw: Draw, stages: Sequence[tuple[str, float]], clock: Clock = monotonic
+    ) -> None:
+        self._draw = draw
+        self._stages = stages
+        self._meter = Meter(clock=clock)
+        self._clock = clock
+        self._drawn_at = -_UPDATE_SECONDS
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage != self._meter.stage:
+            names = [name for name, _ in self._stages]
+            begin = names.index(stage) if stage in names else None
+            self._meter.plan([(stage, 1.0)] if begin is None else self._stages[begin:])
+        self._meter.report(done, total)
+        now = self._clock()
+        if done >= total:
+            self._draw(None)
+        elif now - self._drawn_at >= _UPDATE_SECONDS:
+            self._drawn_at = now
+            self._draw(self._meter.event())
 
 
 def _drawing(flags: Mapping[str, Any]) -> Callable[[str], None] | None:
@@ -239,8 +280,8 @@ def _drawing(flags: Mapping[str, Any]) -> Callable[[str], None] | None:
     return partial(show_answer, settings=settings)
 
 
-def _one_of_each_conversation(runs: Iterable[Run]) -> Iterable[Run]:
-    return {run.conversation: run for run in runs}.values()
+def _one_of_each_conversation(runs: Iterable[Run]) -> list[Run]:
+    return list({run.conversation: run for run in runs}.values())
 
 
 def _marked(question: str, text: str, cells: int) -> str:

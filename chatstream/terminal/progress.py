@@ -1,39 +1,102 @@
-"""A bar of progress on standard error, only where that is a terminal."""
+"""A line that shows how far long work is: on standard error, and only on a terminal.
+
+It stands on the line of the cursor, is drawn over by the next one, and erased at the end and
+whenever something else is to be written. The cursor stays visible: whatever ends the program, the
+terminal is as it was.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
+import threading
 from collections.abc import Callable, Iterator
 
+from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.escape import clean
+from chatstream.events import Progress
+from chatstream.terminal.present import has_colours, knows_escapes
+from chatstream.terminal.stdout import can_show
 
-Draw = Callable[[int, str], None]
-"""How much is done, and what to say beside the bar."""
+Draw = Callable[[Progress | None], None]
+"""Show how far it is; None erases the line."""
+
+_ERASE = "\r\x1b[K"
+_CONTROL_C = 3  # cells that the terminal's ^C and the cursor need: on another line they would stay
+_SHORTEST_BAR, _LONGEST_BAR = 4, 30
 
 
 @contextlib.contextmanager
-def bar(description: str, total: int | None, *, quiet: bool = False) -> Iterator[Draw]:
-    """What draws the bar, which is never drawn by itself; `total` None has no end in sight.
+def bar(*, quiet: bool = False, patience: float = 0.0, clock: Clock = monotonic) -> Iterator[Draw]:
+    """What draws the line, which is never drawn by itself. It may be called from any thread.
 
-    `quiet`, or without a terminal, nothing is drawn.
+    `quiet`, or without a terminal, nothing is drawn, and nothing before `patience` seconds.
     """
-    if quiet or not os.isatty(2):
-        yield lambda _done, _description: None
+    marks = can_show("━╸╺·…", sys.stderr.encoding or "utf-8")
+    if quiet or not (os.isatty(2) and knows_escapes() and marks):
+        yield lambda _: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
+    line = _Line(Deadline(patience, clock))
+    try:
+        yield line.draw
+    finally:
+        line.close()
 
-    console = Console(stderr=True)
-    # Room is left for the ^C of a terminal: on another line it would not be erased.
-    column = BarColumn(max(4, min(40, console.width - 36)))
-    columns = TextColumn("{task.description}", markup=False), column
-    with Progress(*columns, console=console, auto_refresh=False, transient=True) as progress:
-        task = progress.add_task(description, total=total)
-        progress.refresh()
 
-        def draw(done: int, description: str) -> None:
-            progress.update(task, completed=done, description=clean(description))
-            progress.refresh()
+class _Line:
+    """What stands on the line. The lock keeps a drawing from coming after the end."""
 
-        yield draw
+    def __init__(self, patience: Deadline) -> None:
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._is_drawn = False
+        self._is_closed = False
+
+    def draw(self, event: Progress | None) -> None:
+        """Draw it anew, or erase it."""
+        with self._lock:
+            if self._is_closed or not self._patience.passed:
+                return  # the work may go on a while when nobody waits for it any more
+            if event is not None:
+                self._write(_ERASE + _drawn(event, os.get_terminal_size(2).columns - _CONTROL_C))
+                self._is_drawn = True
+            else:
+                self._erase()
+
+    def close(self) -> None:
+        """Erase it for good."""
+        with self._lock:
+            self._is_closed = True
+            self._erase()
+
+    def _erase(self) -> None:
+        if self._is_drawn:
+            self._is_drawn = False
+            self._write(_ERASE)
+
+    def _write(self, text: str) -> None:
+        print(text, end="", file=sys.stderr, flush=True)
+
+
+def _drawn(event: Progress, cells: int) -> str:
+    from rich.color import ColorSystem
+
+    from chatstream.sinks.lines import cropped, line_of, text_of
+    from chatstream.sinks.status import bar as drawn_bar
+    from chatstream.sinks.status import percent, remaining
+    from chatstream.sinks.theme import escaped, theme_for
+
+    colours = has_colours(2)
+    theme = theme_for("auto", None, shows="colours" if colours else "nothing")
+    stage = line_of(f"{clean(event.stage)} ", theme.dim)
+    figures = "" if event.percentage is None else f" {percent(event.percentage)}"
+    figures += remaining(event.eta)
+    message = f" · {' '.join(clean(event.message).split())}" if event.message else ""
+    end = line_of(figures + message, theme.dim)
+    length = min(_LONGEST_BAR, cells - len(text_of([*stage, *end])))
+    middle = []
+    if event.percentage is not None and length >= _SHORTEST_BAR:
+        middle = drawn_bar(event.percentage / 100, theme, length)
+    line = cropped([*stage, *middle, *end], max(1, cells))
+    return escaped(line, ColorSystem.STANDARD if colours else None)

@@ -157,8 +157,8 @@ class _Keys:
                 if self._clock() >= due:  # a quick answer has thousands of arrivals a second
                     yield from self._look()
                     due = self._clock() + POLL_SECONDS / 2
-                if self._answers is not None:
-                    self._answers.see(arrival)
+                if self._answers is not None and self._answers.see(arrival):
+                    self._ahead = False
                 yield arrival
         finally:
             close(events)

@@ -82,6 +82,8 @@ class Printed(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Waits while too much is under way; raises the reason once the call is to stop."""
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         self._write(text)
         return len(text)
 

@@ -148,7 +148,8 @@ class Execution:
         if (error := self._failure) is not None:
             words = words_of(error)
             log.debug("the tool %s raised", self.tool.name, exc_info=error)
-            return self._error(words, code_of(error), "failed", words)
+            outcome = error.outcome if isinstance(error, ToolFailure) else "failed"
+            return self._error(words, code_of(error), outcome, words)
         self._finish()
         return ev.ToolComplete(
             self.call.id,

@@ -105,6 +105,8 @@ class _Loop:
         begun = self._begun
         for message in (*request.messages, *begun.messages):
             self._recall(message)
+        for pending in begun.calls:
+            self._ids.note(pending.call.id)
         request = replace(request, messages=(*request.messages, *begun.messages))
         calls = self._admit(begun.calls)
         for event in begun.response:

@@ -71,16 +71,12 @@ class Output:
         self._keep(text)
 
     def result(self, mark: str | None = None) -> str:
-        """The text for the model. `mark` is a line behind it, about how the call ended."""
+        """The text for the model; nothing follows. `mark` is a line behind it, about the end."""
         self._file.close()
         text = self.text
         if not text.strip():
             return mark or NOTHING
         return text if mark is None else f"{_ended(text)}{mark}"
-
-    def close(self) -> None:
-        """Let go of the file. Idempotent."""
-        self._file.close()
 
     def _keep(self, text: str) -> bytes:
         data = self._escaper.feed(text).encode()

@@ -24,6 +24,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, NamedTuple
 
+import msgspec
+
 from chatstream.errors import UsageError
 from chatstream.inbox import Inbox
 from chatstream.tools import protocol
@@ -126,7 +128,8 @@ class Process:
     def _read(self) -> None:
         """Hand out the reports, until the process ends."""
         assert self._process.stdout is not None
-        with self._process.stdout as pipe:
+        # What is no report was written by a function that has found the pipe: that is the end.
+        with self._process.stdout as pipe, suppress(msgspec.DecodeError):
             for line in pipe:
                 self._take(protocol.decode_report(line))
         self.signal(signal.SIGKILL)

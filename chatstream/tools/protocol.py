@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -55,7 +56,11 @@ class Stop(_Message, frozen=True):
     """This call is to end."""
 
 
-Order = Check | Call | Taken | Stop
+class Interrupt(_Message, frozen=True):
+    """This call has not ended: raise something in it."""
+
+
+Order = Check | Call | Taken | Stop | Interrupt
 
 
 class Defined(msgspec.Struct, frozen=True):
@@ -139,5 +144,5 @@ Said = Output | Advanced | Planned | NextStage
 Report = Ready | Unusable | Checked | Said | Ended
 
 encode = msgspec.json.Encoder().encode
-decode_order = msgspec.json.Decoder(Order).decode
-decode_report = msgspec.json.Decoder(Report).decode
+decode_order: Callable[[bytes], Order] = msgspec.json.Decoder(Order).decode
+decode_report: Callable[[bytes], Report] = msgspec.json.Decoder(Report).decode

@@ -159,7 +159,7 @@ def _of_package(name: str, known: Iterable[str]) -> list[Tool]:
             hint="update or reinstall that package, or leave the tool out",
         ) from error
     for it in tools:
-        it.origin = "entry point"
+        it.origin, it.confined = "entry point", False  # only our own tools are believed about that
     return tools
 
 

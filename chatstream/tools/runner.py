@@ -2,7 +2,7 @@
 
 1. First all calls are looked at. One that cannot be run (no such tool, no JSON, the wrong types, a
    limit) is answered with a `tool_error`; nobody is asked about it.
-2. Then it is decided about each of the others, in their order, before any of them runs. A rule or
+2. Then each of the others is allowed or denied, in their order, before any of them runs. A rule or
    the default decides, or somebody is asked: the caller's `approve`, or a person through `Control`.
    Where there is nobody to ask, the call is denied.
 3. Then they run. `read` tools that stand next to each other run together, `at_once` of them; any
@@ -14,8 +14,8 @@
    meanwhile is one event.
 6. A call is stopped after `timeout` seconds, or when a person stops the tools (`Control`); the
    others go on. When the run is cancelled, all that run are stopped, their ends are told, and the
-   reason is raised. Calls that were not started then have no end: a run that continues this one
-   sees to them. A call that does not end in time is said to be of unknown outcome.
+   reason is raised. Calls that were not started by then get no end, so that a run which continues
+   this one runs them. The outcome of a call that does not end in time is unknown.
 7. A call that an earlier run has ended is left alone. One that it has started is run again if it
    only reads; of any other the outcome is unknown, and `interrupted` says what to do.
 8. A dry run stops after the decisions, and asks nobody.
@@ -47,11 +47,11 @@ from chatstream.tools.tool import InvalidArguments, Tool, ToolFailure
 from chatstream.wording import bounded
 
 Decide = Callable[[Tool], tuple[ev.Decision, str]]
-"""What is decided about the calls of a tool, and by what: "rule" or "default"."""
+"""The decision about calls of a tool, and what made it: "rule" or "default"."""
 
 Interrupted = Literal["tell", "run", "stop"]
-"""What becomes of a call whose outcome nobody knows: the model is told, it runs again (if that is
-approved), or the run ends."""
+"""What to do about a call whose outcome nobody knows: tell the model, run it again if that is
+approved, or end the run."""
 
 UNKNOWN = "outcome unknown, it may have taken effect; check before repeating"
 

@@ -196,7 +196,7 @@ def _inlined(parts: Mapping[str, Any], reference: str) -> dict[str, Any]:
             return walk(parts[target], (*above, target)) | rest
         walked = {}
         for key, value in schema.items():
-            if key in _VALUES or (key == "title" and isinstance(value, str)):
+            if key in _VALUES:
                 walked[key] = value
             elif key in _NAMED:
                 walked[key] = {name: walk(it, above) for name, it in value.items()}

@@ -17,7 +17,7 @@ import msgspec
 
 from chatstream.cancel import CancelToken
 from chatstream.errors import ChatstreamError, UsageError
-from chatstream.events import Effect
+from chatstream.events import Effect, Outcome
 from chatstream.messages import ToolDefinition
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -29,14 +29,15 @@ Origin = Literal["built in", "file", "entry point", "caller"]
 class ToolFailure(ChatstreamError):
     """A call that was not, or not wholly, done: the model is told, and the run goes on.
 
-    `code` is the one of the `tool_error`.
+    `code` and `outcome` are those of the `tool_error`.
     """
 
     code = "failed"
 
-    def __init__(self, message: str, *, code: str = "failed") -> None:
+    def __init__(self, message: str, *, code: str = "failed", outcome: Outcome = "failed") -> None:
         super().__init__(message)
         self.code = code
+        self.outcome: Outcome = outcome
 
 
 class InvalidArguments(ToolFailure):

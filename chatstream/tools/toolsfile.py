@@ -3,9 +3,9 @@
 1. The process is started for the definitions, and stays for the calls, which share the state of the
    file's module. If it has ended, the next call starts it again, with the state that a start has.
 2. The tools are frozen: if a new start finds other definitions than the first one, no call runs.
-3. A stop is told to the call at once. What does not end gets SIGINT, SIGTERM and SIGKILL
-   (`STEPS`), with the whole group of its process. A call that this ends beside the one that was
-   meant fails with the code "worker_ended".
+3. A stop is told to the call at once. What does not end is interrupted: an exception in its thread,
+   SIGINT for the programs that it has started. Then SIGTERM and SIGKILL end the whole group of its
+   process (`STEPS`). A call that ends with it, and was not meant, fails as "worker_ended".
 4. It works where there are process groups, so not on Windows.
 """
 
@@ -31,6 +31,7 @@ from chatstream.tools.protocol import (
     Checked,
     Defined,
     Ended,
+    Interrupt,
     NextStage,
     Output,
     Planned,
@@ -195,6 +196,7 @@ class FileTool(Tool):
         return ToolFailure(
             f"the process of the tools file is gone: {why}; the call may have taken effect",
             code="worker_ended",
+            outcome="unknown",
         )
 
 
@@ -241,6 +243,7 @@ class _Stop:
 
     def __init__(self, process: Process, number: int, clock: Clock = monotonic) -> None:
         self._process = process
+        self._number = number
         self._clock = clock
         self._began = clock()
         self._steps = list(STEPS)
@@ -249,5 +252,7 @@ class _Stop:
     def go_on(self) -> None:
         """Take the steps that are due."""
         while self._steps and self._clock() - self._began >= self._steps[0][0]:
-            _, number = self._steps.pop(0)
-            self._process.signal(number)
+            _, signal_number = self._steps.pop(0)
+            if signal_number == signal.SIGINT:  # it reaches the programs of the call
+                self._process.tell(Interrupt(self._number))
+            self._process.signal(signal_number)

@@ -6,8 +6,8 @@
    that reads finds the end of a file, and what it prints is captured (`capturing`).
 2. The functions that are marked with `@tool` are the tools; if no function is, all functions that
    the file defines and whose names do not begin with an underscore. No `__pycache__` is written.
-3. Every call is a thread. A stop cancels its token. SIGINT raises `KeyboardInterrupt` in the calls
-   that are to stop, and in no other, which ends a loop that looks at nothing.
+3. Every call is a thread. A stop cancels its token. An interrupt raises `KeyboardInterrupt` in that
+   thread and in no other, which ends a loop that looks at nothing.
 4. It ends with its standard input, however its parent ended, and takes along whatever is left of
    its group. Calls have `GRACE_SECONDS` to end by themselves.
 """
@@ -35,13 +35,13 @@ from chatstream.tools import protocol
 from chatstream.tools.capturing import Capture, Voices
 from chatstream.tools.functions import FunctionTool, mark_of
 from chatstream.tools.protocol import (
-    BATCH,
     Advanced,
     Call,
     Check,
     Checked,
     Defined,
     Ended,
+    Interrupt,
     NextStage,
     Planned,
     Ready,
@@ -56,6 +56,7 @@ from chatstream.wording import encodable
 
 GRACE_SECONDS = 0.5
 _EXIT_SECONDS = 1.0  # for what the functions have registered with atexit
+_MOST_RESULT_BYTES = 1024 * 1024  # of a value that is sent whole
 _MODULE = "chatstream_tools_file"
 """The name of the file as a module: its own may be that of a module that it imports."""
 
@@ -90,7 +91,7 @@ def main(path: str) -> None:
     else:
         speaker.say(Ready(0, tuple(Defined(it.definition, it.effect) for it in tools)))
     worker = _Worker(tools, speaker, voices, capture)
-    signal.signal(signal.SIGINT, lambda *_: worker.interrupt())
+    signal.signal(signal.SIGINT, lambda *_: None)  # it is for programs that functions have started
     with os.fdopen(orders, "rb") as lines:
         for line in lines:
             worker.obey(protocol.decode_order(line))
@@ -144,6 +145,16 @@ class _Running:
         self.lock = threading.Lock()
         self.beyond = False  # nothing may be raised in the thread any more
 
+    def interrupt(self) -> None:
+        """Raise `KeyboardInterrupt` in it, as soon as it runs Python code."""
+        import ctypes
+
+        with self.lock:
+            if not self.beyond and self.thread.ident is not None:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self.thread.ident), ctypes.py_object(KeyboardInterrupt)
+                )
+
 
 class _Worker:
     """Obeys, on the main thread; the calls run on theirs."""
@@ -164,23 +175,18 @@ class _Worker:
                 self._begin(order)
             case Taken(0, characters):
                 self._voices.log.taken(characters)
-            case Taken(number, characters):
-                if (running := self._running.get(number)) is not None:
-                    running.voice.taken(characters)
-            case Stop(number):
-                if (running := self._running.get(number)) is not None:
-                    running.token.cancel(Cancelled("the call was stopped"))
+            case Taken() | Stop() | Interrupt():
+                if (running := self._running.get(order.number)) is not None:  # else it has ended
+                    self._tell(running, order)
 
-    def interrupt(self) -> None:
-        """Raise `KeyboardInterrupt` in the calls that are to stop, where they run Python code."""
-        import ctypes
-
-        for running in list(self._running.values()):
-            with running.lock:
-                if running.token.cancelled and not running.beyond and running.thread.ident:
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(running.thread.ident), ctypes.py_object(KeyboardInterrupt)
-                    )
+    def _tell(self, running: _Running, order: Taken | Stop | Interrupt) -> None:
+        match order:
+            case Taken(_, characters):
+                running.voice.taken(characters)
+            case Stop():
+                running.token.cancel(Cancelled("the call was stopped"))
+            case Interrupt():
+                running.interrupt()
 
     def end(self) -> None:
         """No more orders: stop all calls, and do not wait long for them."""
@@ -256,17 +262,17 @@ class _Worker:
         )
 
     def _ended(self, value: object, voice: Voice) -> Ended:
-        """The end of a call that returned this. A long text goes the way of output, in pieces."""
+        """The end of a call that returned this. What is long goes the way of output, in pieces."""
         exit_status = value.exit_status if isinstance(value, Returned) else None
         if isinstance(value, Returned):
             value = value.text
         if isinstance(value, str):
-            if len(value) > BATCH:
-                self._capture.say(value, voice)
-                value = None
-            else:
-                value = encodable(value)
-        raw: Any = msgspec.Raw(msgspec.json.encode(value))  # here: a failure is the call's own
+            value = encodable(value)
+        data = msgspec.json.encode(value)  # here, so that a failure is the call's own
+        if len(data) > _MOST_RESULT_BYTES:
+            self._capture.say(value if isinstance(value, str) else data.decode(), voice)
+            data = b"null"
+        raw: Any = msgspec.Raw(data)
         return Ended(voice.number, raw, exit_status)
 
 

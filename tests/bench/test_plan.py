@@ -18,6 +18,7 @@ from chatstream.bench.plan import (
     intended,
     order,
     prompt_for,
+    share_done,
 )
 from chatstream.bench.result import Arm, Sample
 
@@ -288,3 +289,24 @@ def test_poisson_arrivals_are_those_of_the_seed() -> None:
 def test_an_open_loop_needs_a_rate(rate: float | None) -> None:
     with pytest.raises(ValueError, match="rate"):
         intended(Plan(rate=rate))
+
+
+@pytest.mark.parametrize(
+    ("plan", "ended", "elapsed", "share"),
+    [
+        (Plan(runs=9), 0, 0.0, 0.0),
+        (Plan(runs=9), 10, 500.0, 0.5),  # of two arms, each with a cold run; no time ends it
+        (Plan(runs=9), 20, 1.0, 1.0),
+        (Plan(runs=9, timed=True, seconds=10), 2, 9.0, 0.9),
+        (Plan(seconds=10, most=99), 14, 5.0, 0.5),
+        (Plan(seconds=10, most=99), 7, 10.0, 0.5),  # the fewest runs are made, whatever it takes
+        (Plan(seconds=10, most=9), 10, 1.0, 0.5),
+        (Plan(rate=2.0, seconds=10, timed=True), 3, 4.0, 0.4),
+        (Plan(rate=2.0, seconds=10, timed=True), 3, 40.0, 1.0),
+        (Plan(seconds=0), 0, 1.0, 0.0),
+    ],
+)
+def test_the_share_that_is_done_is_that_of_the_nearest_end(
+    plan: Plan, ended: int, elapsed: float, share: float
+) -> None:
+    assert share_done(plan, 2, ended, elapsed) == pytest.approx(share)

@@ -170,6 +170,7 @@ def test_what_continues_has_the_tools_of_the_run_before_and_asks_again(
         (["--tools-file", "none.py"], "none.py"),
         (["--tool", "grep", "--root", "none"], "none"),
         (["--tools-from", "2099"], "2099"),
+        (["--tools-from", "2099", "--tool", "grep"], "--tool and --tools-from exclude each other"),
     ],
     ids=lambda it: " ".join(it) if isinstance(it, list) else None,
 )

@@ -81,6 +81,8 @@ def test_json_is_events_and_the_last_one_is_the_result(server: Script) -> None:
     times = [it.get("t", 0.0) for it in events]
     assert times == sorted(times)
     assert events[0]["run"]
+    shares = [it["percentage"] for it in events[1:-1]]
+    assert shares == [33.33, 66.67, 100.0]
     assert events[-1]["definitions"]["ttft"]
     schema = json.loads(run(["schema"]).stdout)
     for event in events:

@@ -86,6 +86,19 @@ def test_between_two_updates_reports_are_left_out() -> None:
     assert events[-1].percentage == 100.0
 
 
+def test_a_stage_is_told_four_times_a_second_at_most() -> None:
+    time = Time()
+    context = Working((), CancelToken(), time)
+    context.progress(1, 4)
+    assert [it.percentage for it in context.news()] == [25.0]
+    context.progress(2, 4)
+    assert context.news() == []
+    time.now += working.UPDATE_SECONDS
+    context.progress(3, 4)
+    assert [it.percentage for it in context.news()] == [75.0]
+    assert context.news() == []
+
+
 def test_a_failure_comes_after_its_events_and_nothing_is_whole() -> None:
     def work(context: Working) -> None:
         context.progress(1, 4)

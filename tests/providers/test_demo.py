@@ -7,7 +7,8 @@ import pytest
 from chatstream import events as ev
 from chatstream.api import stream
 from chatstream.providers.demo import ANSWER, THOUGHT
-from tests.support.client import answer_of
+from tests.support.client import answer_of, run
+from tests.support.terminal import on_terminal
 
 
 def test_the_answer_is_the_same_every_time() -> None:
@@ -79,3 +80,22 @@ def test_it_calls_two_tools_and_tells_what_they_have_answered(
     told = {"calculate": "`42`", "time": "`12:00`", "read_file": "`a 'line' and more`"}
     lines = "".join(f"- **{name}**: {told[name]}\n" for name, _ in called)
     assert answer.text == f"The tools have answered:\n\n{lines}\n{ANSWER}"
+
+
+MAKE_DEMO = ["ask", "-p", "demo", "-m", "demo-fast", "--tool", "time,calculate", "hi"]
+
+
+def test_the_demo_shows_tools_without_a_terminal() -> None:
+    done = run(MAKE_DEMO)
+    assert done.status == 0
+    assert done.stdout.decode().startswith("The tools have answered:\n\n- **time**: `20")
+    assert "- **calculate**: `42`\n" in done.stdout.decode()
+    told = [line.partition(" after")[0] for line in done.stderr.splitlines()]
+    assert told[:2] == ["the tool time runs", "the tool calculate runs with expression: 6*7"]
+    assert sorted(told[2:]) == ["the tool calculate finished", "the tool time finished"]
+
+
+def test_the_demo_shows_tools_on_a_terminal() -> None:
+    status, screen, _ = on_terminal(MAKE_DEMO)
+    told = [line.rpartition(" · ")[0] for line in screen.text() if line.startswith("✓ ")]
+    assert (status, told[:2]) == (0, ["✓ time", "✓ calculate(expression: 6*7)"])

@@ -310,6 +310,13 @@ def test_a_question_is_the_line_until_it_is_answered(keys: bool) -> None:
     assert run.text() is None
 
 
+def test_a_question_throws_away_what_was_typed_and_keys_count_again() -> None:
+    run = Run(keys=True)
+    run.note(Key("typing"), ev.Approval("1", "f", "ask", "default"))
+    run.note(ev.Approval("1", "f", "allow", "user"), ev.ToolStart("1", "f"))
+    assert run.text() == "x stops the tools · Esc stops"
+
+
 def test_a_dry_run_asks_nothing() -> None:
     run = Run()
     run.note(ev.ToolCall("1", "f", "{}"), ev.Approval("1", "f", "ask", "dry_run"))

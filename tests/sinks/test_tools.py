@@ -213,7 +213,7 @@ def test_lines_come_in_the_order_of_the_calls_even_of_those_that_never_started()
     assert desk.printed == ["✓ a · 2.0 s", "✗ b({}) · failed: no such tool", "✓ c · 1.0 s"]
 
 
-@pytest.mark.parametrize("rows", range(12))
+@pytest.mark.parametrize("rows", range(20))
 def test_no_more_rows_are_taken_than_there_are(rows: int) -> None:
     tools = Tools(DARK)
     for number in range(4):
@@ -223,9 +223,10 @@ def test_no_more_rows_are_taken_than_there_are(rows: int) -> None:
     heads = [line for line in lines if "tool" in line]
     output = [line for line in lines if line.startswith("  ")]
     if rows >= 4:
-        each = min(SHOWN_LINES, (rows - 4) // 4)
-        assert (len(heads), len(output)) == (4, 4 * each)
-        assert output == [f"  {it}" for it in "bcd"[3 - each :]] * 4
+        assert (len(heads), len(output)) == (4, min(4 * SHOWN_LINES, rows - 4))
+        each, more = divmod(len(output), 4)  # the first ones have one more
+        shares = [each + 1] * more + [each] * (4 - more)
+        assert output == [f"  {it}" for share in shares for it in "bcd"[3 - share :]]
     else:
         assert len(lines) == rows
         assert lines[-1:] == [f"… {4 - (rows - 1)} more tools"] * (rows > 0)
@@ -248,6 +249,12 @@ def test_the_bar_is_in_sight_however_long_the_call_is(width: int) -> None:
     assert "…" in line
     assert line.endswith(" 42 %")
     assert len(line) == max(width, 24)  # of a call a few letters stay
+
+
+def test_a_call_that_is_cut_has_one_ellipsis() -> None:
+    tools = Tools(DARK)
+    tools.note(start(city="x" * 200), 0.0)
+    assert texts(tools.lines(2.0, 30, 5)) == [f"{SPINNER[0]} weather(city: xxxxxxxx… 2 s"]
 
 
 def test_what_an_earlier_run_did_is_told_as_its_and_never_runs() -> None:

@@ -13,7 +13,17 @@ import pytest
 
 from chatstream.cancel import CancelToken
 from chatstream.errors import JournalError
-from chatstream.events import Content, Done, Error, Event, Metadata, Warn, new_run
+from chatstream.events import (
+    Content,
+    Done,
+    Effect,
+    Error,
+    Event,
+    Metadata,
+    ToolStart,
+    Warn,
+    new_run,
+)
 from chatstream.flow import Arrival, Finish, close, events_in
 from chatstream.grammar import check
 from chatstream.stages.journal import journal
@@ -192,3 +202,27 @@ def test_what_else_ends_the_stage_closes_the_writer_and_the_source(failure: Base
     with pytest.raises(type(failure)):
         list(journal(writer, no_abandon)(events))
     assert (writer.closed, closed) == (1, [True])
+
+
+@pytest.mark.parametrize(
+    ("failing", "continues", "effect", "stops"),
+    [
+        (1, None, "write", True),
+        (1, None, "read", False),
+        (0, None, "write", False),  # no resume finds this run
+        (0, "another", "write", True),  # a resume would find the other one
+        (None, None, "write", False),
+    ],
+)
+def test_a_tool_whose_start_is_not_written_down_does_not_start(
+    failing: int | None, continues: str | None, effect: Effect, stops: bool
+) -> None:
+    opening = new_run()
+    opening.continues, opening.seq = continues, 0
+    start = ToolStart("i", "n", effect=effect, seq=1)
+    arrivals = iter([Arrival([opening]), Arrival([start])])
+    stopped: list[str] = []
+    stage = journal(Writer([], failing), no_abandon, lambda: stopped.append("stop"))
+    passed = list(events_in(stage(arrivals)))
+    assert start in passed
+    assert stopped == ["stop"] * stops

@@ -20,6 +20,7 @@ from chatstream.errors import (
     Truncated,
 )
 from chatstream.events import (
+    Approval,
     Content,
     Counts,
     Done,
@@ -646,3 +647,9 @@ def test_the_rounds_of_an_earlier_run_come_first_and_can_be_resumed_again() -> N
     last = events[-1]
     assert isinstance(last, Error)
     assert (last.partial, last.resume, last.stats and last.stats.chunks) == (True, "go on", 0)
+
+
+def test_a_dry_run_ends_with_its_plan_and_lacks_no_answer() -> None:
+    planned = [ToolCall("a", "add", "{}"), Approval("a", "add", "allow", "dry_run")]
+    events = run(*planned, Finish(reason="tool_calls"))
+    assert [it for it in events if isinstance(it, Warn)] == []

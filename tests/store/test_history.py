@@ -17,7 +17,7 @@ from chatstream.clock import Deadline
 from chatstream.errors import UsageError
 from chatstream.messages import Message
 from chatstream.store.conversation import Conversations
-from chatstream.store.history import History, history
+from chatstream.store.history import DELETING, IMPORTING, UPDATING, History, history
 from chatstream.store.retention import before
 from tests.support.runs import failed, run_id, running, started_at, write_run
 from tests.support.sampling import by_size, examples
@@ -380,20 +380,33 @@ def test_a_sync_ends_at_its_deadline_and_goes_on_later(tmp_path: Path) -> None:
     for number in range(200):
         write_run(tmp_path, run_id(number), "text")
     now = [0.0]
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[str, int, int]] = []
 
-    def progress(taken: int, number: int) -> None:
-        seen.append((taken, number))
-        now[0] = 1.0
+    def progress(stage: str, taken: int, number: int) -> None:
+        seen.append((stage, taken, number))
+        if stage == IMPORTING:
+            now[0] = 1.0
 
     deadline = Deadline(0.5, lambda: now[0])
     with History(tmp_path, deadline=deadline, progress=progress) as store:
         store.sync()
         some = len(store.runs())
     assert 0 < some < 200
-    assert seen == [(0, 200)]
+    assert seen[-1] == (IMPORTING, 0, 200)
     with history(tmp_path) as store:
         assert len(store.runs()) == 200
+
+
+def test_how_far_long_work_is_is_told(tmp_path: Path) -> None:
+    for number in range(3):
+        write_run(tmp_path, run_id(number), "text")
+    told: list[tuple[str, int, int]] = []
+    with History(tmp_path, progress=lambda *it: told.append(it)) as store:
+        store.sync()
+        assert store.prune("3000") == 3
+    assert {stage for stage, _, _ in told} == {UPDATING, IMPORTING, DELETING}
+    assert [it for it in told if it[0] == IMPORTING] == [(IMPORTING, 0, 3), (IMPORTING, 3, 3)]
+    assert [it for it in told if it[0] == DELETING] == [(DELETING, it, 3) for it in (1, 2, 3)]
 
 
 def test_nothing_is_written_when_nothing_is_new(tmp_path: Path, store: History) -> None:

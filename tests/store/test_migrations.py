@@ -32,6 +32,17 @@ def test_migrations_run_in_order_and_only_once(tmp_path: Path) -> None:
     db.close()
 
 
+def test_how_far_the_migrations_are_is_told(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    with sqlite3.connect(tmp_path / "db") as db:
+        steps = ("CREATE TABLE a (x)", "CREATE TABLE b (x)", "CREATE TABLE c (x)")
+        migrate(db, steps[:1])
+        migrate(db, steps, lambda *it: told.append(it))
+        migrate(db, steps, lambda *it: told.append(it))
+    db.close()
+    assert told == [(0, 2), (1, 2), (2, 2)]
+
+
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "db") as db:
         steps = ("CREATE TABLE a (x)", "INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)")

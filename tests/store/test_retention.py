@@ -10,7 +10,7 @@ import pytest
 
 from chatstream.clock import Deadline
 from chatstream.store.history import History
-from chatstream.store.retention import STAMP, before, expire, sweep
+from chatstream.store.retention import EXPIRING, STAMP, before, expire, sweep
 from tests.support.runs import failed, run_id, running, started_at, write_run
 
 DAY = 86400.0
@@ -144,3 +144,12 @@ def test_a_sweep_never_fails(folder: Path) -> None:
     (folder / "history.db").mkdir()
     sweep(folder, 7, 30, now)
     assert len(kept(folder)) == 3
+
+
+def test_how_far_it_is_is_told(folder: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    with History(folder) as history:
+        history.sync()
+        history.progress = lambda *it: told.append(it)
+        expire(history, 7, 7, FIRST + 99 * DAY)
+    assert told == [(EXPIRING, done, 3) for done in range(4)]

@@ -169,12 +169,16 @@ def begins(found: Settled) -> list[ev.Event]:
     return stamped(events)
 
 
-def continued(cut: Sequence[ev.Event], runner: Counting, most: int | None = None) -> list[ev.Event]:
+def continued(
+    cut: Sequence[ev.Event],
+    runner: Counting,
+    most: int | None = None,
+    rounds: Sequence[Sequence[Ask]] = ROUNDS,
+) -> list[ev.Event]:
     """The journal of the run that continues what was cut; it is cut itself after `most` events."""
     found = settled(cut)
     kept = begins(found)
-    model = Model(ROUNDS)
-    source = looped(model, runner, found.begun, found.partial.content)
+    source = looped(Model(rounds), runner, found.begun, found.partial.content)
     for number, event in enumerate(source):
         if number == most:
             source.close()  # type: ignore[attr-defined]

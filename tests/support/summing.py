@@ -17,6 +17,7 @@ from typing import Any
 from tests.support.answers import ending, frames, headers
 from tests.support.continuing import PATHS
 from tests.support.loopback import Reply, Request, Script
+from tests.support.strict import Exchange
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,12 @@ class Summing(Script):
 
     def __init__(self, rounds: Sequence[Sequence[Call]], *, pace: float = 0.0) -> None:
         super().__init__()
+        self.exchanges: list[Exchange] = []  # but for those that continue a text
         self._rounds = rounds
         self._pace = pace
 
     def take(self, request: Request) -> Reply:
         """Answer what was asked, and record it."""
-        with self._changed:
-            self.requests.append(request)
-            self._changed.notify_all()
         dialect = PATHS[request.path]
         messages = request.json["messages"]
         number = sum(map(_has_calls, messages))
@@ -49,6 +48,11 @@ class Summing(Script):
             body = [*frames(dialect, words), *ending(dialect)]
         else:
             body = _calls(dialect, number, self._rounds[number])
+        with self._changed:
+            self.requests.append(request)
+            if all(it["role"] != "assistant" or _has_calls(it) for it in messages):
+                self.exchanges.append(Exchange(request.json, b"".join(body)))
+            self._changed.notify_all()
         return Reply(body, headers=headers(dialect), pace=self._pace)
 
 

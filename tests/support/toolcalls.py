@@ -1,17 +1,28 @@
-"""A call without a runner: a `Context` that writes down what a tool says.
+"""Calls without a runner, and the tools of a file.
 
 said = Said()
 tool.run({"a": 1}, said.context)
 assert said.text == "…"
+
+file = FromFile(tmp_path, "def add(a: int) -> int: …")
+assert file.call("add", a=1) == 2
+file.close()
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
 
 from chatstream.cancel import CancelToken
-from chatstream.tools.tool import Context
+from chatstream.errors import Cancelled
+from chatstream.inbox import Inbox
+from chatstream.tools.tool import Context, Tool
+from chatstream.tools.toolsfile import tools_of_file
 
 LIMIT = 60.0  # seconds that a test waits for another thread or process, however busy it is
 
@@ -47,3 +58,61 @@ class Said:
 
     def _next_stage(self) -> None:
         self.progress.append("next stage")
+
+
+class FromFile:
+    """The tools of a file with this code, which run in a process of their own."""
+
+    def __init__(self, folder: Path, code: str) -> None:
+        self.path = folder / "own_tools.py"
+        self.write(code)
+        self.tools = {it.name: it for it in tools_of_file(self.path)}
+
+    def write(self, code: str) -> None:
+        """Change the file."""
+        self.path.write_text(dedent(code))
+
+    def call(self, name: str, /, **arguments: Any) -> object:
+        """What a call returns."""
+        return self.tools[name].run(arguments, Said().context)
+
+    def start(self, name: str, /, **arguments: Any) -> Started:
+        """A call on a thread of its own."""
+        return Started(self.tools[name], arguments)
+
+    def close(self) -> None:
+        """End the process."""
+        for tool in self.tools.values():
+            tool.close()
+
+
+class Started:
+    """A call that runs."""
+
+    def __init__(self, tool: Tool, arguments: dict[str, Any]) -> None:
+        self.said = Said()
+        self._tool = tool
+        self._arguments = arguments
+        self._ended: Inbox[Callable[[], object]] = Inbox()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop it, as the runner does."""
+        self.said.token.cancel(Cancelled("stopped"))
+        self._tool.stop(self.said.context)
+
+    def end(self) -> object:
+        """What it returns or raises, once it has ended."""
+        return self._ended.get(LIMIT)()
+
+    def _run(self) -> None:
+        try:
+            value = self._tool.run(self._arguments, self.said.context)
+        except BaseException as error:
+            self._ended.put(partial(_raise, error))
+        else:
+            self._ended.put(lambda: value)
+
+
+def _raise(error: BaseException) -> object:
+    raise error

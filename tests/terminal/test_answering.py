@@ -44,3 +44,11 @@ def test_a_run_that_cannot_begin_is_told_as_json(capfdbinary: pytest.CaptureFixt
     assert answering.show(begin) == 2
     *_, last = capfdbinary.readouterr().out.splitlines()
     assert (json.loads(last)["type"], json.loads(last)["code"]) == ("error", "usage")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_who_has_a_terminal_can_be_asked(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.isatty", lambda descriptor: terminal)
+    answering = Answering(ARGUMENTS, {})
+    assert answering.control().can_answer is terminal
+    assert answering.control() is answering.control()

@@ -8,27 +8,63 @@ from __future__ import annotations
 import pytest
 
 from chatstream.errors import Cancelled, UsageError
+from chatstream.events import Progress
 from chatstream.store.history import History
 from chatstream.store.place import state_folder
-from chatstream.terminal.history import ImportProgress, remove, with_history
+from chatstream.terminal.history import Format, LongWork, export, remove, with_history
 from tests.support.runs import run_id, write_run
 from tests.support.terminal import on_terminal
 
 EVIL = "\x1b]0;evil\x07 \x9b31m \u202e"
 
 
-def test_a_long_import_is_told_once_and_only_to_a_person(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_long_work_is_shown_with_its_share_and_is_gone_at_the_end_of_a_stage() -> None:
     now = [0.0]
-    for person in (True, False):
-        monkeypatch.setattr("sys.stderr.isatty", lambda person=person: person, raising=False)
-        progress = ImportProgress(lambda: now[0])
-        for seconds in (0.5, 1.5, 2.5):
-            now[0] += seconds
-            progress(100, 1000)
-        told = capsys.readouterr().err
-        assert told == "importing the journals of 1000 runs, 100 are done…\n" * person
+    drawn: list[tuple[str, float | None] | None] = []
+
+    def draw(event: Progress | None) -> None:
+        drawn.append((event.stage, event.percentage) if event else None)
+
+    work = LongWork(draw, [("update", 1), ("import", 1), ("export", 3)], lambda: now[0])
+    for stage, done in (("import", 0), ("import", 5), ("import", 10), ("export", 5)):
+        now[0] += 1.0
+        work(stage, done, 10)
+    # Nothing had to be updated, so the others share all of it: 1 to 3.
+    assert drawn == [("import", 0.0), ("import", 12.5), None, ("export", 62.5)]
+
+
+def test_a_stage_that_nobody_expected_shares_what_is_left() -> None:
+    drawn: list[Progress | None] = []
+    LongWork(drawn.append, [("import", 1)], lambda: 0.0)("rebuild", 1, 2)
+    (event,) = drawn
+    assert event is not None
+    assert (event.stage, event.percentage) == ("rebuild", 50.0)
+
+
+def test_long_work_is_drawn_ten_times_a_second_at_most() -> None:
+    drawn: list[Progress | None] = []
+    work = LongWork(drawn.append, [("import", 1)], lambda: 5.0)
+    for done in range(100):
+        work("import", done, 1000)
+    assert len(drawn) == 1
+
+
+def test_a_long_export_into_a_file_shows_how_far_it_is_and_one_onto_a_screen_does_not(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        write_run(state_folder(), run_id(number), "text")
+    seen: list[tuple[str, int, int]] = []
+    with History(state_folder()) as history:
+        history.sync()
+        history.progress = lambda *it: seen.append(it)
+        export(history, [], Format.JSON)
+        assert seen == [("exporting conversations", number, 3) for number in (1, 2, 3)]
+        seen.clear()
+        monkeypatch.setattr("chatstream.terminal.history._on_terminal", lambda: True)
+        export(history, [], Format.JSON)
+        assert seen == []
+    assert capfd.readouterr().err == ""
 
 
 def test_the_history_is_up_to_date_when_it_is_used() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chatstream.tools.docs import described
 
@@ -98,3 +100,13 @@ def test_an_indented_title_is_text() -> None:
 def test_the_second_kind_of_parameters_is_read_too() -> None:
     text = "Do.\n\nArgs:\n    a: One.\n\nKeyword Args:\n    b: Two.\n"
     assert described(text).parameters == {"a": "One.", "b": "Two."}
+
+
+MARKS = ["Args:", "Returns:", "Parameters", "----------", "  a: b", "a : int", ":param a: b", ":x:"]
+LINES = st.sampled_from([*MARKS, "", "text"])
+
+
+@given(st.lists(LINES | st.text(max_size=20)))
+def test_no_docstring_is_refused(lines: list[str]) -> None:
+    found = described("\n".join(lines))
+    assert all(text and "\n" not in text for text in found.parameters.values())

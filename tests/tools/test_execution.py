@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.errors import Cancelled
+from chatstream.tools import execution as module
 from chatstream.tools.execution import (
     INTERRUPT_SECONDS,
     STOP_SECONDS,
@@ -430,35 +432,38 @@ def test_a_python_loop_that_looks_at_nothing_is_ended(hooked: list[object]) -> N
 
 
 def test_no_exception_is_raised_in_the_thread_of_a_tool_that_works_elsewhere() -> None:
-    go = threading.Event()
+    go, finished = threading.Event(), threading.Event()
 
     def does(arguments: dict[str, Any], context: Context) -> None:
         context.output("begun\n")
         while not go.is_set():
             pass
+        finished.set()
 
     running = interrupted(does)
     running.tool.interruptible = False
     running.execution.take()
-    assert not running.execution._over
     go.set()
     (end,) = ends(running.rest())
+    assert finished.is_set()
     assert end.result == f"begun\n{STOPPED}"
 
 
 def test_a_function_that_catches_everything_is_left_behind(hooked: list[object]) -> None:
-    caught, go = threading.Event(), threading.Event()
+    tries, caught, go = threading.Event(), threading.Event(), threading.Event()
 
     def stubborn(arguments: dict[str, Any], context: Context) -> None:
         context.output("begun\n")
         while not go.is_set():
             try:
+                tries.set()
                 while not go.is_set():
                     pass
             except BaseException:
                 caught.set()
 
     running = interrupted(stubborn)
+    waits_for(tries)
     running.execution.take()
     waits_for(caught)
     running.execution.take()
@@ -468,6 +473,28 @@ def test_a_function_that_catches_everything_is_left_behind(hooked: list[object])
     assert end.outcome == "unknown"
     go.set()
     running.execution._thread.join(PATIENCE_SECONDS)
+
+
+def test_after_the_last_statement_no_exception_is_raised_in_the_thread(
+    hooked: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, go = threading.Event(), threading.Event()
+
+    class Waits(suppress):
+        def __exit__(self, *given: Any) -> bool:
+            reached.set()
+            waits_for(go)
+            return super().__exit__(*given)
+
+    monkeypatch.setattr(module, "suppress", Waits)
+    running = Running(returns("done"), interruptible=True)
+    running.execution.start()
+    waits_for(reached)
+    running.execution.stop(WHY)
+    running.clock.now += INTERRUPT_SECONDS
+    running.execution.take()
+    go.set()
+    assert len(ends(running.rest())) == 1
 
 
 def test_an_exception_that_comes_as_the_tool_ends_harms_nothing(hooked: list[object]) -> None:

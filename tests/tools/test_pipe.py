@@ -71,7 +71,7 @@ def test_who_prints_waits_while_the_pipe_is_full_and_nothing_is_lost() -> None:
         pipe.close()
         bells.news.ring()
 
-    writer = threading.Thread(target=write)
+    writer = threading.Thread(target=write, daemon=True)
     writer.start()
     taken = []
     while not pipe.closed:
@@ -92,7 +92,7 @@ def test_many_threads_print_their_pieces_whole() -> None:
         for _ in range(count):
             pipe.put(name * 50)
 
-    writers = [threading.Thread(target=write, args=[name]) for name in "abc"]
+    writers = [threading.Thread(target=write, args=[name], daemon=True) for name in "abc"]
     for writer in writers:
         writer.start()
     taken = ""
@@ -116,7 +116,7 @@ def test_at_most_so_much_waits_and_a_cancel_ends_the_wait(piece: str) -> None:
         except Cancelled as error:
             raised.append(error)
 
-    writer = threading.Thread(target=print_for_ever)
+    writer = threading.Thread(target=print_for_ever, daemon=True)
     writer.start()
     assert bells.urgent.wait(PATIENCE_SECONDS)  # half full, and nobody takes
     token.cancel(reason)

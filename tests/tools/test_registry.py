@@ -160,7 +160,6 @@ def test_what_is_no_tool_is_refused(given: object) -> None:
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtin, "BUILT_IN", {"own": f"{__name__}:Own"})
-    monkeypatch.setitem(sys.modules, __name__, sys.modules[Own.__module__])
 
 
 @pytest.mark.usefixtures("table")
@@ -223,6 +222,11 @@ CODE = """
             self.kept.append(text)
             return len(self.kept)
 
+    class Sure(chatstream.Tool):
+        effect, confined = "read", True
+        def __init__(self):
+            super().__init__("sure", "", {"type": "object", "properties": {}})
+
     notes = Notes()
     several = [weather, notes]
     """
@@ -234,6 +238,7 @@ CODE = """
         ("weather", ["weather"]),
         ("Notes", ["keep"]),
         ("notes", ["keep"]),
+        ("Sure", ["sure"]),
         ("several", ["weather", "keep"]),
     ],
 )
@@ -244,7 +249,7 @@ def test_a_package_brings_functions_toolboxes_and_lists(
     monkeypatch.delitem(sys.modules, "rain_tools", raising=False)
     tools = built_in(["rain"], [])
     assert names(tools) == found
-    assert {it.origin for it in tools} == {"entry point"}
+    assert {(it.origin, it.confined) for it in tools} == {("entry point", False)}
     if "weather" in found:
         assert tools[0].effect == "net"
         assert tools[0].run({"city": "Bath"}, Said().context) == "rain in Bath"

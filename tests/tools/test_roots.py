@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from chatstream.errors import UsageError
 from chatstream.tools.roots import Roots, holds_keys
@@ -209,10 +212,19 @@ def test_each_failure_has_a_sentence_and_a_code(tree: Path, path: str, expected:
     assert code(Roots([tree]), path) == expected
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+NOBODY = 65534
+
+
 def test_what_the_user_may_not_read_is_said_to_be_so(tree: Path) -> None:
     (tree / "src" / "a.txt").chmod(0)
-    assert code(Roots([tree]), "src/a.txt") == "private"
+    roots, is_root = Roots([tree]), os.geteuid() == 0
+    if is_root:  # who may read everything
+        os.seteuid(NOBODY)
+    try:
+        assert code(roots, "src/a.txt") == "private"
+    finally:
+        if is_root:
+            os.seteuid(0)
 
 
 def test_a_mistyped_name_is_asked_about(tree: Path) -> None:
@@ -237,6 +249,35 @@ def test_a_name_that_is_not_utf8_is_shown_in_a_form_that_can_be_sent(tree: Path)
     with Roots([tree]).folder(".") as folder:
         shown = [folder.path_of(name) for name, _ in folder.entries()]
     assert r"caf\xe9" in shown
+
+
+NAME = st.sampled_from(["a", "b", "src", "a.txt", "link", "..", ".", "", ".env", "root"])
+PATH = st.lists(NAME, min_size=1, max_size=7).map("/".join)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(PATH, PATH | PATH.map("/{}".format)), max_size=6), st.lists(PATH))
+def test_whatever_links_there_are_what_is_read_is_the_file_inside(
+    tmp_path_factory: pytest.TempPathFactory, links: list[tuple[str, str]], paths: list[str]
+) -> None:
+    base = tmp_path_factory.mktemp("links")
+    root = base / "root"
+    for folder in (base, base / "src", root, root / "src", root / "src" / "a"):
+        folder.mkdir(exist_ok=True)
+        (folder / "a.txt").write_text("inside" if folder.is_relative_to(root) else SECRET)
+    (root / ".env").write_text(SECRET)
+    for at, target in links:
+        place = Path(os.path.normpath(root / at.lstrip("/")))
+        target = f"{base}{target}" if target.startswith("/") else target
+        if place.is_relative_to(base):
+            with contextlib.suppress(OSError, ValueError):
+                place.symlink_to(target)
+    roots = Roots([root])
+    for path in (*paths, *(at for at, _ in links)):
+        with contextlib.suppress(ToolFailure), roots.file(path) as found:
+            assert os.read(found.descriptor, 1000) == b"inside"
+            if not path.startswith("/"):
+                assert os.path.samestat(os.fstat(found.descriptor), (root / path).stat())
 
 
 def test_no_descriptor_is_left_open(tree: Path) -> None:

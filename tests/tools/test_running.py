@@ -102,7 +102,10 @@ def test_a_person_stops_all_that_run_and_nothing_that_runs_later() -> None:
     events = several.rest()
     assert sorted(stopping(events)) == ["0", "1"]
     assert [it.outcome for it in ends(events)] == ["stopped", "stopped"]
-    several.start("2", lambda arguments, context: "done")
+    go = threading.Event()
+    several.start("2", hangs_until(go))
+    several.running.news()
+    go.set()
     assert [it.outcome for it in ends(several.rest())] == ["ok"]
 
 
@@ -110,7 +113,10 @@ def test_an_x_of_before_stops_nothing() -> None:
     several = Several()
     several.control.stop_tools()
     several.running = Running(several.control, several.token, None)
-    several.start("a", lambda arguments, context: "done")
+    go = threading.Event()
+    several.start("a", hangs_until(go))
+    several.running.news()
+    go.set()
     assert [it.outcome for it in ends(several.rest())] == ["ok"]
 
 

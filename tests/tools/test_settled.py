@@ -18,6 +18,7 @@ from tests.support.rounds import (
     PROVIDER,
     READS,
     ROUNDS,
+    Ask,
     Counting,
     Model,
     answer_of,
@@ -113,6 +114,14 @@ def test_a_response_whose_calls_have_no_fate_is_asked_again() -> None:
     found = settled(whole_run()[:last])
     assert (found.begun.messages, found.begun.calls, found.replayed) == ([], [], [])
     assert found.partial == Message("assistant", complete=False)
+
+
+@pytest.mark.parametrize(
+    "begun", [ev.ToolCallDelta("c", "add", "{"), ev.ToolCall("c", "add", "{}")]
+)
+def test_text_before_calls_that_were_cut_is_asked_for_again_too(begun: ev.Event) -> None:
+    found = settled(stamped([answers(), ev.Content("I look. "), begun]))
+    assert (found.partial.content, found.replayed) == ("", [])
 
 
 def test_one_fate_shows_that_a_response_is_whole() -> None:
@@ -220,3 +229,12 @@ def test_a_model_that_took_over_wrote_what_it_wrote() -> None:
     opening = found.replayed[0]
     assert isinstance(opening, ev.Metadata)
     assert (opening.provider, opening.model, opening.restart) == ("openai", "n", False)
+
+
+def test_ids_stay_different_when_the_server_gives_none() -> None:
+    rounds = [[Ask("", "add", '{"n": 1}')], [Ask("", "add", '{"n": 2}')]]
+    events = whole_run(rounds)
+    cut = next(at for at, it in enumerate(events) if isinstance(it, ev.ToolStart)) + 1
+    after = continued(events[:cut], Counting(), rounds=rounds)
+    ids = [it.id for it in after if isinstance(it, ev.ToolCall)]
+    assert len(ids) == len(set(ids)) == 2

@@ -2,7 +2,8 @@
 
 A tool declares its arguments as a struct, with a description for each. The model is given the JSON
 Schema of it, and the arguments of a call are decoded by it: `check` raises `InvalidArguments` with
-the words of msgspec, and unknown names are mistakes too.
+the words of msgspec, and unknown names are mistakes too. What need not be given may be null: some
+models write so.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 
 from chatstream.tools.roots import Roots
 from chatstream.tools.tool import Context, InvalidArguments, Tool
+from chatstream.wording import encodable
 
 MOST_CHARACTERS = 28_000
 """Of a result. The model is given 32 KiB; what is longer would be cut without a word on how to go
@@ -38,12 +40,11 @@ class BuiltIn(Tool, Generic[Given]):
     origin = "built in"
     confined = True
     called: ClassVar[str]
-    description: ClassVar[str]
+    description: str
     arguments: type[Given]
 
     def __init__(self, roots: Sequence[Path] = (), closed: Sequence[Path] = ()) -> None:
         super().__init__(self.called, self.description, _schema(self.arguments))
-        self._folders, self._closed = roots, closed
 
     def check(self, arguments: dict[str, Any]) -> None:
         self._decoded(arguments)
@@ -57,7 +58,8 @@ class BuiltIn(Tool, Generic[Given]):
 
     def _decoded(self, arguments: dict[str, Any]) -> Given:
         try:
-            return msgspec.convert(arguments, self.arguments)
+            given = {name: value for name, value in arguments.items() if value is not None}
+            return msgspec.convert(given, self.arguments)
         except msgspec.ValidationError as error:
             raise InvalidArguments(str(error)) from None
 
@@ -66,8 +68,11 @@ class Reading(BuiltIn[Given]):
     """A tool that looks into the roots."""
 
     def __init__(self, roots: Sequence[Path] = (), closed: Sequence[Path] = ()) -> None:
-        super().__init__(roots, closed)
         self.roots = Roots(roots, closed)
+        if len(roots) > 1:
+            names = ", ".join(encodable(str(it)) for it in roots)
+            self.description = f"{self.description} There are several root folders: {names}."
+        super().__init__(roots, closed)
 
 
 def _schema(arguments: type[Arguments]) -> dict[str, Any]:

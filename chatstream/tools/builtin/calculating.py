@@ -35,10 +35,10 @@ Value = Number | bool | list[Number]
 _OPERATORS: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
-    ast.Mult: numbers.times,
-    ast.Div: numbers.divided,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
     ast.FloorDiv: numbers.floor_divided,
-    ast.Mod: numbers.remainder,
+    ast.Mod: operator.mod,
     ast.Pow: numbers.power,
 }
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Number, Number], bool]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 from collections.abc import Iterator
 from typing import Annotated
@@ -42,9 +43,9 @@ class ReadFileArguments(Arguments, frozen=True, kw_only=True):
         int, msgspec.Meta(ge=1, description="The number of the first line to read, from 1.")
     ] = 1
     lines: Annotated[
-        Annotated[int, msgspec.Meta(ge=1)] | None,
+        Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType,
         msgspec.Meta(description="How many lines to read; without it, to the end."),
-    ] = None
+    ] = msgspec.UNSET
     line_numbers: Annotated[
         bool, msgspec.Meta(description="Whether each line is preceded by its number and a tab.")
     ] = False
@@ -56,7 +57,7 @@ class ReadFile(Reading[ReadFileArguments]):
     called = "read_file"
     description = (
         "Read a text file. A long file is read in parts: the last line of the result then says "
-        "where to go on. Paths are relative to the working folder."
+        "where to go on. Paths are relative to the root folder."
     )
     arguments = ReadFileArguments
 
@@ -72,7 +73,9 @@ class ReadFile(Reading[ReadFileArguments]):
         first = given.first_line
         if first > len(lines):
             raise ToolFailure(f"{shown} has only {counted(len(lines), 'line')}", code="not_found")
-        end = len(lines) if given.lines is None else min(len(lines), first - 1 + given.lines)
+        end = len(lines)
+        if given.lines is not msgspec.UNSET:
+            end = min(end, first - 1 + given.lines)
         kept, last = [], first - 1
         size = 0
         for number in range(first, end + 1):
@@ -147,7 +150,7 @@ class List(Reading[ListArguments]):
     called = "list"
     description = (
         "List the files and folders in a folder, sorted by name, with their sizes in bytes. "
-        "Folders end with a slash. Paths are relative to the working folder."
+        "Folders end with a slash. Paths are relative to the root folder."
     )
     arguments = ListArguments
 
@@ -183,14 +186,10 @@ class _Listing:
                 self._left_out += 1
                 continue
             goes_in = kind == "folder" and depth > 1
-            self._add(folder, name, kind, deeper=goes_in)
-            if goes_in and name not in SKIPPED and not folder.holds_keys(name):
-                try:
-                    below = folder.open(name)
-                except ToolFailure as error:
-                    self._lines.append(f"[{error}]")
-                else:
-                    with below:
+            with contextlib.suppress(ToolFailure):  # it has gone away, or may not be read
+                self._add(folder, name, kind, deeper=goes_in)
+                if goes_in and name not in SKIPPED and not folder.holds_keys(name):
+                    with folder.open(name) as below:
                         self.add(below, depth - 1)
 
     @property

@@ -2,9 +2,10 @@
 
 1. Nothing can interrupt Python's `re`, and meanwhile no other thread runs: `(a+)+$` on a line of 40
    characters would stop the whole program. In a process of its own it can be killed, and it is: by
-   the kernel, after `BLOCK_SECONDS` of computing on one block of a file.
-2. Standard input is a socket. First comes a line of JSON, a `Search`. The answer to it, and to each
-   open file that is sent (as a descriptor, with one byte), is a line of JSON: a `Report`.
+   the kernel, after so many seconds of computing on one block of a file.
+2. Standard input is a socket. First comes a line of JSON, a `Search`, and then open files as
+   descriptors, up to `FILES_AT_ONCE` together with two bytes: how many matches are wanted. The
+   answer to the search, and to each file, is a line of JSON: a `Report`.
 3. Memory does not grow with a file. Of a line that is longer than `MOST_LINE_BYTES`, the rest is
    not searched.
 
@@ -23,8 +24,8 @@ from collections.abc import Iterator
 from io import FileIO
 from typing import TypedDict
 
-BLOCK_SECONDS = 5.0
-"""Of computing: what is quick takes a hundredth of a second."""
+FILES_AT_ONCE = 32
+"""Each time that the two processes take turns costs more than to search a small file."""
 
 BLOCK_BYTES = 1024 * 1024
 MOST_LINE_BYTES = 1024 * 1024
@@ -36,11 +37,15 @@ _BEFORE = 100  # characters before a match that are shown
 
 
 class Search(TypedDict):
-    """What is looked for: `context` lines around each match, `most` matches."""
+    """What is looked for, with `context` lines around each match.
+
+    `seconds` is how long one block may take: of computing, so that a busy machine ends nothing.
+    """
 
     pattern: str
     ignore_case: bool
     context: int
+    seconds: float
 
 
 class Report(TypedDict, total=False):
@@ -65,7 +70,7 @@ def main() -> None:
                 return
             request += received
         search: Search = json.loads(request)
-        _limit_time()
+        _limit_time(search["seconds"])
         try:
             pattern = re.compile(search["pattern"], re.IGNORECASE if search["ignore_case"] else 0)
         except (re.error, RecursionError, OverflowError) as error:
@@ -73,22 +78,26 @@ def main() -> None:
             return
         _answer(channel, {})
         while True:
-            command, descriptors, _, _ = socket.recv_fds(channel, 16, 1)
-            if not command:
+            wanted, descriptors, _, _ = socket.recv_fds(channel, 2, FILES_AT_ONCE)
+            if not wanted:
                 return
-            most = int.from_bytes(command, "big")
-            with FileIO(descriptors[0]) as file:
-                report = found(file, pattern, search["context"], most)
-            _answer(channel, report)
+            most = int.from_bytes(wanted, "big")
+            for descriptor in descriptors:
+                with FileIO(descriptor) as file:
+                    report = found(file, pattern, search["context"], most, search["seconds"])
+                most -= sum(matches for _, matches, _ in report.get("lines", ()))
+                _answer(channel, report)
 
 
-def found(file: FileIO, pattern: re.Pattern[str], context: int, most: int) -> Report:
+def found(
+    file: FileIO, pattern: re.Pattern[str], context: int, most: int, seconds: float
+) -> Report:
     """The lines of a file that match, at most so many, with so many lines around each of them."""
     lines: list[tuple[int, bool, str]] = []
     before: deque[tuple[int, bool, str]] = deque(maxlen=context)
     after = matches = 0
     try:
-        for number, line in enumerate(_lines(file), 1):
+        for number, line in enumerate(_lines(file, seconds), 1):
             if match := pattern.search(line):
                 if matches == most:
                     return {"lines": lines, "more": True}
@@ -112,7 +121,7 @@ class _Binary(Exception):
     """The file is no text."""
 
 
-def _lines(file: FileIO) -> Iterator[str]:
+def _lines(file: FileIO, seconds: float) -> Iterator[str]:
     """The lines of a file, without their ends. Raises `_Binary`."""
     rest = b""
     is_long = False  # what comes belongs to a line whose beginning was handed out
@@ -121,12 +130,13 @@ def _lines(file: FileIO) -> Iterator[str]:
         if is_first and b"\0" in block[:BINARY_BYTES]:
             raise _Binary
         is_first = False
-        _limit_time()
+        _limit_time(seconds)
         if is_long:
             _, newline, block = block.partition(b"\n")
             is_long = not newline
         whole, newline, rest = (rest + block).rpartition(b"\n")
         if newline:
+            whole = whole.replace(b"\r\n", b"\n").removesuffix(b"\r")
             yield from whole.decode("utf-8", "replace").split("\n")
         if len(rest) > MOST_LINE_BYTES:
             yield rest[:MOST_LINE_BYTES].decode("utf-8", "replace")
@@ -136,7 +146,6 @@ def _lines(file: FileIO) -> Iterator[str]:
 
 
 def _shown(line: str, start: int = 0) -> str:
-    line = line.removesuffix("\r")
     if len(line) <= SHOWN_CHARACTERS:
         return line
     start = max(0, start - _BEFORE)
@@ -144,9 +153,8 @@ def _shown(line: str, start: int = 0) -> str:
     return f"{'…' if start else ''}{line[start:end]}{'…' if end < len(line) else ''}"
 
 
-def _limit_time() -> None:
-    """So long from now on, measured in computing: a busy machine kills nothing."""
-    signal.setitimer(signal.ITIMER_VIRTUAL, BLOCK_SECONDS)
+def _limit_time(seconds: float) -> None:
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
 
 
 def _answer(channel: socket.socket, report: Report) -> None:

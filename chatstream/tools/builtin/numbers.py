@@ -20,13 +20,13 @@ MOST_DIGITS = 4000
 """Python itself writes no more than 4,300, unless it is told to."""
 
 SHOWN_DIGITS = 30
-"""Of a number that has no end: 1/3."""
+"""Of a number that has no end, such as 1/3; one that ends may have twice as many decimals."""
 
 CONSTANTS: dict[str, Number] = {"pi": math.pi, "e": math.e, "tau": math.tau}
 
 _BITS_A_DIGIT = math.log2(10)
 _MOST_BITS = int(MOST_DIGITS * _BITS_A_DIGIT)
-_MOST_OF_A_FACTORIAL = 1400  # 3,818 digits
+_MOST_OF_A_FACTORIAL = 1400  # 3,799 digits
 _MOST_EXACT_CHARACTERS = 60  # of a fraction that is shown beside its decimals
 
 
@@ -55,25 +55,10 @@ def bounded(value: Number) -> Number:
     return value
 
 
-def times(left: Number, right: Number) -> Number:
-    """Their product."""
-    return left * right
-
-
-def divided(left: Number, right: Number) -> Number:
-    """Their quotient."""
-    return left / right
-
-
 def floor_divided(left: Number, right: Number) -> Number:
     """Their quotient, rounded down."""
     whole = left // right
     return Fraction(whole) if isinstance(whole, int) else whole
-
-
-def remainder(left: Number, right: Number) -> Number:
-    """What is left over; it has the sign of `right`."""
-    return left % right
 
 
 def power(base: Number, exponent: Number) -> Number:
@@ -122,8 +107,8 @@ def shown(value: Number) -> str:
         return f"{value!r} (rounded)"
     if value.denominator == 1:
         return str(value.numerator)
-    digits = _terminates(value.denominator)
-    if digits is not None and digits <= 2 * SHOWN_DIGITS:
+    digits = _decimals(value.denominator)
+    if digits is not None:
         above = value.numerator * 10**digits // value.denominator
         text = f"{abs(above):0{digits + 1}}"
         return f"{'-' if above < 0 else ''}{text[:-digits]}.{text[-digits:]}"
@@ -149,14 +134,10 @@ def _of_one(base: Fraction, exponent: Fraction) -> Fraction:
     return Fraction(1) if exponent == 0 else base if odd else abs(base)
 
 
-def _terminates(denominator: int) -> int | None:
-    """How many decimals a fraction has, None if they have no end."""
-    twos = (denominator & -denominator).bit_length() - 1
-    rest, fives = denominator >> twos, 0
-    while rest % 5 == 0:
-        rest //= 5
-        fives += 1
-    return max(twos, fives) if rest == 1 else None
+def _decimals(denominator: int) -> int | None:
+    """How many decimals a fraction has; None if they have no end, or are too many to be shown."""
+    most = 2 * SHOWN_DIGITS
+    return next((it for it in range(most + 1) if 10**it % denominator == 0), None)
 
 
 def _whole(value: Number, name: str) -> int:

@@ -14,7 +14,8 @@ import contextlib
 import json
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -25,13 +26,14 @@ from chatstream.tools.builtin import matching
 from chatstream.tools.builtin.base import MOST_CHARACTERS, Arguments, Reading
 from chatstream.tools.builtin.files import SKIPPED
 from chatstream.tools.builtin.globs import Wanted, wanted
-from chatstream.tools.builtin.matching import Report, Search
+from chatstream.tools.builtin.matching import FILES_AT_ONCE, Report, Search
 from chatstream.tools.roots import Found
 from chatstream.tools.tool import Context, InvalidArguments, ToolFailure
 from chatstream.wording import counted, encodable
 
 MOST_MATCHES = 300
 
+_SECONDS = 5.0  # of computing on one MiB; what is quick takes a hundredth of a second
 _MOST_LEVELS = 64  # of folders; each is an open descriptor
 
 
@@ -48,9 +50,9 @@ class GrepArguments(Arguments, frozen=True, kw_only=True):
         str, msgspec.Meta(description="The file or folder to search.", min_length=1)
     ] = "."
     glob: Annotated[
-        Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None,
+        Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | msgspec.UnsetType,
         msgspec.Meta(description="Search only these files: *.py, src/**/*.ts, *.{js,jsx}"),
-    ] = None
+    ] = msgspec.UNSET
     ignore_case: Annotated[
         bool, msgspec.Meta(description="Whether upper and lower case are the same.")
     ] = False
@@ -72,23 +74,24 @@ class Grep(Reading[GrepArguments]):
 
     def work(self, given: GrepArguments, context: Context) -> str:
         try:
-            is_wanted = wanted(given.glob)
+            is_wanted = wanted(None if given.glob is msgspec.UNSET else given.glob)
         except ValueError as error:
             raise InvalidArguments(str(error)) from None
         with self.roots.find(given.path) as found, _Matcher(given, context) as matcher:
             search = _Searched(matcher, context, given.context)
             if found.kind == "file":
-                search.file(found)
+                search.these([found], 1)
                 return search.summary()
             context.stages([("find the files", 1), ("search", 9)])
             total = sum(1 for _ in _files(found, is_wanted, context))
             context.next_stage()
-            for folder, name in _files(found, is_wanted, context):
-                context.progress(search.files, total, folder.path_of(name))
-                with contextlib.suppress(ToolFailure), folder.open(name) as file:
-                    search.file(file)
-                if search.is_full:
-                    break
+            files = _opened(_files(found, is_wanted, context))
+            while not search.is_full and (batch := list(islice(files, FILES_AT_ONCE))):
+                try:
+                    search.these(batch, total)
+                finally:
+                    for file in batch:
+                        file.close()
             return search.summary()
 
 
@@ -111,6 +114,13 @@ def _files(
                 yield from _files(below, is_wanted, context, (*above, name))
 
 
+def _opened(files: Iterator[tuple[Found, str]]) -> Iterator[Found]:
+    """These files, open; what has gone away, or may not be read, is left out."""
+    for folder, name in files:
+        with contextlib.suppress(ToolFailure):
+            yield folder.open(name)
+
+
 class _Searched:
     """What was found so far."""
 
@@ -127,10 +137,17 @@ class _Searched:
         """Whether no more is shown."""
         return self._is_cut or self._matches >= MOST_MATCHES or self._size >= MOST_CHARACTERS
 
-    def file(self, file: Found) -> None:
-        """Search one file and show what is found in it."""
-        self.files += 1
-        report = self._matcher.search(file, MOST_MATCHES - self._matches)
+    def these(self, files: Sequence[Found], total: int) -> None:
+        """Search some files, of so many in all, and show what is found in them."""
+        reports = self._matcher.search(files, MOST_MATCHES - self._matches)
+        for file in files:
+            if self.is_full:
+                return
+            self._context.progress(self.files, total, file.shown)
+            self._show(file, next(reports))
+            self.files += 1
+
+    def _show(self, file: Found, report: Report) -> None:
         self._binary += report.get("binary", False)
         self._is_cut = report.get("more", False)
         lines = report.get("lines") or []
@@ -199,6 +216,7 @@ class _Matcher:
             "pattern": self._given.pattern,
             "ignore_case": self._given.ignore_case,
             "context": self._given.context,
+            "seconds": _SECONDS,
         }
         try:
             self._send(json.dumps(search).encode() + b"\n")
@@ -214,11 +232,13 @@ class _Matcher:
         self._process.kill()
         self._process.wait()
 
-    def search(self, file: Found, most: int) -> Report:
-        """What is found in a file."""
+    def search(self, files: Sequence[Found], most: int) -> Iterator[Report]:
+        """What is found in each of these files, which are `FILES_AT_ONCE` at most."""
         with contextlib.suppress(BrokenPipeError):  # the report says so
-            socket.send_fds(self._channel, [most.to_bytes(2, "big")], [file.descriptor])
-        return self._report(file.shown)
+            descriptors = [it.descriptor for it in files]
+            socket.send_fds(self._channel, [most.to_bytes(2, "big")], descriptors)
+        for file in files:
+            yield self._report(file.shown)
 
     def _send(self, data: bytes) -> None:
         with contextlib.suppress(BrokenPipeError):

@@ -21,11 +21,11 @@ class TimeArguments(Arguments, frozen=True, kw_only=True):
     """Of `time`."""
 
     zone: Annotated[
-        str | None,
+        str | msgspec.UnsetType,
         msgspec.Meta(
             description="A time zone, such as Europe/Berlin or UTC; without it, the local one."
         ),
-    ] = None
+    ] = msgspec.UNSET
 
 
 class Time(BuiltIn[TimeArguments]):
@@ -45,7 +45,7 @@ class Time(BuiltIn[TimeArguments]):
         self._now = now
 
     def work(self, given: TimeArguments, context: Context) -> str:
-        zone = None if given.zone is None else _zone(given.zone)
+        zone = None if given.zone is msgspec.UNSET else _zone(given.zone)
         there = self._now().astimezone(zone)
         name = given.zone or there.tzname() or "local time"
         return f"{there.isoformat(timespec='seconds')} {_DAYS[there.weekday()]} ({name})"

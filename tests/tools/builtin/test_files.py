@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from chatstream.tools.tool import InvalidArguments, ToolFailure
 from tests.support.toolcontext import Said, result
 
 
-def reading(folder: Path, data: bytes, **arguments: object) -> str:
+def reading(folder: Path, data: bytes, **arguments: Any) -> str:
     """What `read_file` makes of a file with these bytes."""
     (folder / "a.txt").write_bytes(data)
     return result(ReadFile([folder]), path="a.txt", **arguments)
@@ -61,7 +62,7 @@ def test_an_empty_file_says_so(tmp_path: Path) -> None:
 
 
 def test_a_line_past_the_end_says_how_many_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ToolFailure, match="a.txt has only 2 lines"):
+    with pytest.raises(ToolFailure, match=r"a\.txt has only 2 lines"):
         reading(tmp_path, b"a\nb\n", first_line=3)
 
 
@@ -105,7 +106,8 @@ def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:
         ({}, "missing required field `path`"),
         ({"path": 1}, "Expected `str`, got `int` - at `$.path`"),
         ({"path": "a", "first_line": 0}, ">= 1"),
-        ({"path": "a", "lines": "3"}, "Expected `int | null`, got `str` - at `$.lines`"),
+        ({"path": "a", "lines": "3"}, "Expected `int`, got `str` - at `$.lines`"),
+        ({"path": None}, "missing required field `path`"),
         ({"path": "a", "limit": 3}, "unknown field `limit`"),
     ],
 )
@@ -115,6 +117,10 @@ def test_wrong_arguments_are_explained(
     with pytest.raises(InvalidArguments) as failure:
         ReadFile([tmp_path]).check(arguments)
     assert words in str(failure.value)
+
+
+def test_what_need_not_be_given_may_be_null(tmp_path: Path) -> None:
+    assert reading(tmp_path, b"a\nb\n", first_line=None, lines=None, line_numbers=None) == "a\nb"
 
 
 def test_a_folder_is_listed_by_name_with_sizes(tmp_path: Path) -> None:
@@ -162,6 +168,23 @@ def test_an_empty_folder_says_so(tmp_path: Path) -> None:
     assert result(List([tmp_path])) == "[the folder is empty]"
 
 
+def test_a_folder_that_may_not_be_listed_is_still_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").touch()
+    real = os.open
+
+    def refusing(path: str, *args: int, dir_fd: int | None = None) -> int:
+        if path == "a":
+            raise PermissionError
+        return real(path, *args, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", refusing)
+    monkeypatch.setattr(os, "supports_dir_fd", {refusing})
+    assert result(List([tmp_path]), depth=2).split("\n") == ["a/", "b  0"]
+
+
 def test_a_listing_stops_when_it_is_asked_to(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     said = Said()
@@ -175,5 +198,3 @@ def test_every_line_of_a_listing_is_a_path_that_can_be_read(tmp_path: Path) -> N
     (tmp_path / "a b" / "ü.txt").write_text("found")
     path = result(List([tmp_path]), path="a b").split("  ")[0]
     assert result(ReadFile([tmp_path]), path=path) == "found"
-
-

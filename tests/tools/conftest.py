@@ -1,0 +1,24 @@
+"""What the tests of tools share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.toolcalls import FromFile
+
+
+@pytest.fixture
+def from_file(tmp_path: Path) -> Iterator[Callable[[str], FromFile]]:
+    """Makes a file of tools of its code, and ends its process after the test."""
+    made: list[FromFile] = []
+
+    def make(code: str) -> FromFile:
+        made.append(FromFile(tmp_path, code))
+        return made[-1]
+
+    yield make
+    for file in made:
+        file.close()
