@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.control import Control
 from chatstream.engine.config_file import find
 from chatstream.engine.resolve import Resolved
+from chatstream.engine.resume_tools import carried_on
 from chatstream.engine.settings import FIELDS, Settings
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Event, Metadata, ToolCall, new_run
@@ -168,9 +170,10 @@ def tooling_of(
             opening=opening,
         )
         if record is not None:
-            from chatstream.engine.resume import carry_on
-
-            tooling = carry_on(tooling, record)
+            carried = carried_on(runner, record)
+            tooling = replace(
+                tooling, runner=carried.runner, begun=carried.begun, replayed=carried.replayed
+            )
         open_tools.pop_all()
     return tooling
 

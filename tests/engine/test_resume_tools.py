@@ -14,7 +14,8 @@ from chatstream import grammar
 from chatstream.cancel import CancelToken
 from chatstream.engine import pipeline
 from chatstream.engine.pool import Pool
-from chatstream.engine.resume import carry_on, continuation, settings_of, unfinished
+from chatstream.engine.resume import continuation, settings_of, unfinished
+from chatstream.engine.resume_tools import carried_on
 from chatstream.engine.tooling import Tooling
 from chatstream.errors import JournalError, UsageError
 from chatstream.messages import ToolDefinition
@@ -60,8 +61,15 @@ def resumed(
     where = {"provider": "openai", "base_url": server.url, "model": "m", "api_key": "test-key"}
     record = unfinished(run)
     resolved, question = continuation(record, {**where, **flags})
-    tooling = Tooling(definitions=tuple(TOOLS), runner=runner, limits=Limits())
-    question = replace(question, tooling=carry_on(tooling, record))
+    carried = carried_on(runner, record)
+    tooling = Tooling(
+        definitions=tuple(TOOLS),
+        runner=carried.runner,
+        limits=Limits(),
+        begun=carried.begun,
+        replayed=carried.replayed,
+    )
+    question = replace(question, tooling=tooling)
     pool = Pool()
     try:
         return list(pipeline.run(resolved, question, pool, CancelToken()))
@@ -166,14 +174,13 @@ def test_two_processes_do_not_continue_the_same_run() -> None:
     killed(1)
     record = unfinished(run_id(1))
     runner = Counting()
-    tooling = Tooling(definitions=(), runner=runner, limits=Limits())
-    first = carry_on(tooling, record)
+    first = carried_on(runner, record).runner
     with pytest.raises(UsageError, match="another process continues run"):
-        carry_on(tooling, record)
+        carried_on(runner, record)
     assert unfinished_error() == f"run {run_id(1)} has not ended yet"
     first.close()
     assert runner.closed == 1
-    carry_on(tooling, record).close()
+    carried_on(runner, record).runner.close()
     assert not is_running(find(runs_folder(), run_id(1)))
 
 
@@ -187,9 +194,8 @@ def test_who_comes_late_finds_that_the_run_was_continued() -> None:
     killed(1)
     record = unfinished(run_id(1))
     on(2, whole=True, continues=1)
-    tooling = Tooling(definitions=(), runner=Counting(), limits=Limits())
     with pytest.raises(UsageError, match="another process continues run"):
-        carry_on(tooling, record)
+        carried_on(Counting(), record)
     assert not is_running(find(runs_folder(), run_id(1)))
 
 
