@@ -17,6 +17,7 @@ import pytest
 
 from chatstream.cancel import CancelToken
 from chatstream.errors import Cancelled, UsageError
+from chatstream.tools import toolsfile
 from chatstream.tools.tool import InvalidArguments, Returned, ToolFailure
 from chatstream.tools.toolsfile import tools_of_file
 from tests.support.figures import Figures
@@ -342,7 +343,11 @@ def test_a_sibling_that_dies_of_a_stop_says_so(from_file: Make) -> None:
     )
 
 
-def test_a_sibling_lives_on_where_the_call_can_be_interrupted(from_file: Make) -> None:
+def test_a_sibling_lives_on_where_the_call_can_be_interrupted(
+    from_file: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However busy the machine is, no other signal comes before this one is heard.
+    monkeypatch.setattr(toolsfile, "STEPS", ((0.2, signal.SIGINT), (LIMIT, signal.SIGTERM)))
     file = from_file(ENDS)
     meant, sibling = file.start("spins"), file.start("looks")
     for call in (meant, sibling):
