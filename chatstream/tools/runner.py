@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from inspect import iscoroutine
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -64,7 +65,7 @@ class UnknownOutcome(ChatstreamError):
 
 
 class ApprovalFailed(ChatstreamError):
-    """The caller's `approve` raised an exception."""
+    """The caller's `approve` raised an exception, or returned something that is no answer."""
 
     code = "approval"
 
@@ -197,12 +198,21 @@ class Runner:
         return decision == "allow"
 
     def _asked(self, approve: Callable[[ev.ToolCall], bool], call: ev.ToolCall) -> bool:
+        """What `approve` says. Only a bool is an answer: a coroutine would count as true."""
         try:
-            return approve(call)
+            answer: object = approve(call)
         except ChatstreamError:
             raise
         except Exception as error:
             raise ApprovalFailed(f"approve failed: {type(error).__name__}: {error}") from error
+        if isinstance(answer, bool):
+            return answer
+        if iscoroutine(answer):
+            answer.close()  # it is never awaited, which would be warned about
+        raise ApprovalFailed(
+            f"approve must return True or False, not {type(answer).__name__}",
+            hint="give a function that decides by itself; it cannot be an async function",
+        )
 
     def _answered(
         self, question: ev.Approval, token: CancelToken

@@ -209,6 +209,19 @@ def test_the_caller_is_not_asked_where_it_is_decided(decision: ev.Decision) -> N
     assert approvals(events) == [("a", decision, "rule")]
 
 
+@pytest.mark.parametrize("answer", ["a coroutine", None, "no", 1])
+def test_an_approve_that_does_not_say_true_or_false_ends_the_run(answer: object) -> None:
+    async def later() -> bool:
+        return False
+
+    def approve(call: ev.ToolCall) -> Any:
+        return later() if answer == "a coroutine" else answer
+
+    runner = Runner(Toolset([Handmade("tool", says())]), ask, approve=approve)
+    with pytest.raises(ApprovalFailed, match="approve must return True or False, not "):
+        told(runner.run([pending("a", "tool")], CancelToken()))
+
+
 def test_an_approve_that_fails_ends_the_run_and_nothing_has_run() -> None:
     def approve(call: ev.ToolCall) -> bool:
         raise KeyError("mine")
