@@ -125,9 +125,13 @@ class _Loop:
                 if finish.reason != "tool_calls":
                     yield Arrival([finish])
                     return
+                called = self._called()
+                if not called:  # some servers say so all the same; nothing else would follow
+                    yield Arrival([replace(finish, reason="stop")])
+                    return
                 if self._why_last is not None:
                     raise TooManyCalls(f"the model still calls tools: {self._why_last}")
-                calls = self._admit([Pending(it) for it in self._called()])
+                calls = self._admit([Pending(it) for it in called])
             for arrival in self._runner.run(calls, token):
                 for event in arrival.events:
                     self._made.add(event)

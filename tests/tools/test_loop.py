@@ -249,6 +249,12 @@ def test_calls_of_an_answer_that_did_not_end_well_are_not_run(reason: ev.FinishR
     assert events[-1] == Finish(reason=reason)
 
 
+def test_a_finish_that_speaks_of_calls_and_has_none_is_the_end() -> None:
+    model, runner = Model([ev.Content("42"), CALLS]), Runner()
+    events = run(model, runner)
+    assert (len(model.requests), runner.rounds, events[-1]) == (1, [], STOP)
+
+
 def test_a_paused_turn_is_sent_back_and_goes_on() -> None:
     paused = [ev.Content("I look"), Finish(reason="paused")]
     model = Model(paused, [ev.Content(" it up."), STOP])
