@@ -36,7 +36,7 @@ from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.control import Control
-from chatstream.errors import ChatstreamError
+from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.flow import Arrival
 from chatstream.nearest import did_you_mean
 from chatstream.tools.calls import Pending
@@ -164,6 +164,8 @@ class Runner:
         try:
             arguments = _arguments(call)
             tool.check(arguments)
+        except Cancelled:
+            raise
         except Exception as error:
             return _refused(call, words_of(error), code_of(error))
         return _Ready(call, tool, arguments, again=started is not None)

@@ -112,6 +112,16 @@ def test_a_check_that_fails_itself_is_an_answer_too() -> None:
     assert (end.code, end.error) == ("raised", "ZeroDivisionError: in the check")
 
 
+def test_a_cancel_during_a_check_is_no_answer_to_the_call() -> None:
+    class Waiting(Handmade):
+        def check(self, arguments: dict[str, Any]) -> None:
+            raise Cancelled("by the user")
+
+    runner = Runner(Toolset([Waiting("waiting", says())]), allow)
+    with pytest.raises(Cancelled, match="by the user"):
+        told(runner.run([pending("a", "waiting")], CancelToken()))
+
+
 def test_an_unknown_tool_is_answered_with_what_was_probably_meant() -> None:
     grep, read = Handmade("grep", says()), Handmade("read_file", says())
     near, far = ends(run([pending("a", "gerp"), pending("b", "zzz")], grep, read))
