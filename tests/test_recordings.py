@@ -257,4 +257,5 @@ def test_an_error_body_is_told_in_the_servers_words(server: Script, case: Record
         inside = json.loads(case.body)["error"]["metadata"]
         said = f"{said} ({inside['provider_name']}): {inside['raw']}"
     assert answer.terminal.message == said
-    assert answer.terminal.recoverable == case.expected["retryable_per_sdk"]
+    hopeless = "requires --jinja flag" in said  # the server has to be started in another way
+    assert answer.terminal.recoverable == (case.expected["retryable_per_sdk"] and not hopeless)
