@@ -82,9 +82,10 @@ def continuation(record: Record, flags: Mapping[str, Any]) -> tuple[Resolved, Qu
 
     Raises `ConfigError`, and `JournalError` where the conversation before it cannot be read.
     """
-    kept = _asked(record).tool_settings.get("tools", [])
-    if (named := flags.get("tools")) is not None:  # beside those that it began with
-        flags = {**flags, "tools": [*kept, *(it for it in named if it not in kept)]}
+    for name in ("tools", "ask", "deny"):  # what is named now comes beside what it began with
+        kept = _asked(record).tool_settings.get(name, [])
+        if (named := flags.get(name)) is not None:
+            flags = {**flags, name: [*kept, *(it for it in named if it not in kept)]}
     resolved = settings_of(record, flags)
     if _has_tools(record):
         if not resolved.settings.journal:

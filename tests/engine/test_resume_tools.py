@@ -16,12 +16,12 @@ from chatstream.engine import pipeline
 from chatstream.engine.pool import Pool
 from chatstream.engine.resume import continuation, settings_of, unfinished
 from chatstream.engine.resume_tools import carried_on
-from chatstream.engine.tooling import Tooling
+from chatstream.engine.tooling import Given, Tooling, tooling_of
 from chatstream.errors import JournalError, UsageError
 from chatstream.messages import ToolDefinition
 from chatstream.store.journal import is_running
 from chatstream.store.place import runs_folder, state_folder
-from chatstream.store.reading import events_at, find, last_unfinished, read
+from chatstream.store.reading import Record, events_at, find, last_unfinished, read
 from chatstream.tools.loop import Limits
 from tests.support.rounds import QUESTION, READS, ROUNDS, Counting, continued, whole_run
 from tests.support.runs import failed, run_id, running, write_run
@@ -263,3 +263,30 @@ def test_the_settings_of_the_tools_are_those_that_it_began_with_and_more_can_be_
     resolved, _ = continuation(record, given)
     assert resolved.settings.tools == ["read_file", "grep"]
     assert resolved.settings.max_rounds == 9
+
+
+def began_with(*tools: str, **kept: Any) -> Record:
+    """The record of a killed run with these built-in tools, whose journal kept these settings."""
+    frozen = [ToolDefinition(it, f"{it}.", {"type": "object"}) for it in tools]
+    killed(1, tools=frozen)
+    record = read(find(runs_folder(), run_id(1)))
+    assert record.asked is not None
+    settings = {"tools": list(tools), **kept}
+    return replace(record, asked=replace(record.asked, tool_settings=settings))
+
+
+def test_what_was_forbidden_stays_so_whatever_is_forbidden_besides() -> None:
+    record = began_with("grep", "list", deny=["grep"], ask=["list"])
+    given = {"provider": "demo", "deny": ["list"], "ask": ["list", "grep"]}
+    settings = continuation(record, given)[0].settings
+    assert (settings.deny, settings.ask) == (["grep", "list"], ["list", "grep"])
+
+
+def test_a_rule_about_tools_of_other_runs_does_not_keep_a_run_from_being_resumed() -> None:
+    record = began_with("grep", deny=["other"])
+    tooling = tooling_of(continuation(record, {"provider": "demo"})[0], Given(), record)
+    assert tooling is not None
+    tooling.close()
+    resolved, _ = continuation(record, {"provider": "demo", "deny": ["another"]})
+    with pytest.raises(UsageError, match="--deny names 'another'"):
+        tooling_of(resolved, Given(), record)

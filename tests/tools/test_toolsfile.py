@@ -551,3 +551,26 @@ def test_what_a_start_and_a_call_cost(tmp_path: Path, figures: Figures) -> None:
         f"a call: {calls[500]:.2f} ms, p99 {calls[990]:.2f} ms"
     )
     assert calls[500] < 5
+
+
+def test_a_cancelled_run_does_not_wait_for_a_process_that_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "once.py"
+    path.write_text(
+        "import pathlib, time\n"
+        "mark = pathlib.Path(__file__).with_suffix('.mark')\n"
+        "while mark.exists():\n"
+        "    time.sleep(0.01)\n"
+        "mark.touch()\n"
+        "def look() -> str:\n"
+        "    return ''\n"
+    )
+    token = CancelToken()
+    (tool,) = tools_of_file(path, token)
+    tool.close()
+    monkeypatch.setattr(toolsfile, "LOAD_SECONDS", 2.0)
+    token.cancel(Cancelled("by the user"))
+    with pytest.raises(Cancelled, match="by the user"):
+        tool.check({})
+    tool.close()
