@@ -343,7 +343,11 @@ def test_a_sibling_that_dies_of_a_stop_says_so(from_file: Make) -> None:
     )
 
 
-def test_a_sibling_lives_on_where_the_call_can_be_interrupted(from_file: Make) -> None:
+def test_a_sibling_lives_on_where_the_call_can_be_interrupted(
+    from_file: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However busy the machine is, no other signal comes before this one is heard.
+    monkeypatch.setattr(toolsfile, "STEPS", ((0.2, signal.SIGINT), (LIMIT, signal.SIGTERM)))
     file = from_file(ENDS)
     meant, sibling = file.start("spins"), file.start("looks")
     for call in (meant, sibling):
@@ -570,3 +574,30 @@ def test_a_cancelled_run_does_not_wait_for_a_process_that_starts_again(
     with pytest.raises(Cancelled, match="by the user"):
         tool.check({})
     tool.close()
+
+
+@pytest.mark.parametrize(
+    ("returned", "value"),
+    [
+        ("float('nan')", "nan"),
+        ("float('-inf')", "-inf"),
+        ("b'caf\\xc3\\xa9'", "café"),
+        ("bytearray(b'\\xff')", "\ufffd"),
+    ],
+)
+def test_what_json_lacks_comes_back_as_text(tmp_path: Path, returned: str, value: str) -> None:
+    file = FromFile(tmp_path, f"def odd(): return {returned}")
+    try:
+        assert file.call("odd") == value
+    finally:
+        file.close()
+
+
+def test_a_value_that_is_no_json_fails_and_says_that_the_work_was_done(tmp_path: Path) -> None:
+    file = FromFile(tmp_path, "def odd(): return object()")
+    try:
+        with pytest.raises(ToolFailure, match=r"^it did its work, but returned a value") as caught:
+            file.call("odd")
+        assert caught.value.code == "result"
+    finally:
+        file.close()
