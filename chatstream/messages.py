@@ -82,6 +82,10 @@ class ToolCall(_Part, frozen=True, tag="tool_call"):
     provider_data: ProviderData | None = None
 
 
+NO_OUTPUT = "(no output)"
+"""The content of a result that has none: some servers refuse an empty text."""
+
+
 class ToolResult(_Part, frozen=True, tag="tool_result"):
     """What became of the call with this `id`; `is_error`: the tool did not do its work."""
 
