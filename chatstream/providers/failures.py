@@ -216,7 +216,7 @@ def failure_in(value: object, status: int = 0) -> ChatstreamError:
     failure = kind(shown, status=status or None)
     for pattern, hint in _OF_TOOLS:
         if re.search(pattern, message, re.IGNORECASE):
-            failure.hint = hint
+            failure.hint, failure.retryable = hint, False
             return failure
     if failure.retryable:
         _ask_to_wait(failure, wait)

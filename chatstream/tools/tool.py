@@ -137,7 +137,7 @@ class Tool:
         return self.definition.name
 
     def check(self, arguments: dict[str, Any]) -> None:
-        """Raises `InvalidArguments`."""
+        """Raises `InvalidArguments`, or the reason of a cancelled run if it waits for something."""
 
     def run(self, arguments: dict[str, Any], context: Context) -> object:
         """Do it: a str, a `Returned`, None, or anything that is JSON. May raise anything."""

@@ -469,6 +469,7 @@ def test_a_server_that_cannot_call_tools_is_told_with_what_to_do(
     failure = fail(status, {"object": "error", "message": message, "code": status})
     assert message in failure.message
     assert hint in (failure.hint or "")
+    assert not failure.retryable
     assert not isinstance(failure, UnsupportedParameter)
 
 

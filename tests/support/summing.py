@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from chatstream.providers.continuing import GO_ON
 from tests.support.answers import ending, frames, headers
 from tests.support.continuing import PATHS
 from tests.support.loopback import Reply, Request, Script
@@ -86,6 +87,8 @@ def _has_calls(message: Mapping[str, Any]) -> bool:
 def _begun(messages: Sequence[Mapping[str, Any]]) -> str:
     """The beginning of the answer that it is to continue."""
     last = messages[-1]
+    if last["role"] == "user" and last["content"] == GO_ON:
+        last = messages[-2]
     if last["role"] != "assistant" or _has_calls(last):
         return ""
     return _text(last["content"])
