@@ -270,14 +270,17 @@ def test_a_dry_run_runs_nothing_and_ends_with_the_calls() -> None:
     assert len(model.requests) == 1
 
 
+C = '{"n":3}'
+
+
 def test_a_loop_that_an_earlier_run_began_goes_on_where_it_stood() -> None:
     settled = [
         Message("assistant", [ToolCall("a", "add", "{}")]),
         Message("tool", [ToolResult("a", "add", "1")]),
     ]
     done = ev.ToolComplete("b", "add", "2", 0.1)
-    response: list[ev.Event] = [call("b"), call("c"), done]
-    begun = Begun(settled, response, [Pending(call("b"), earlier=[done]), Pending(call("c"))])
+    response: list[ev.Event] = [call("b"), call("c", C), done]
+    begun = Begun(settled, response, [Pending(call("b"), earlier=[done]), Pending(call("c", C))])
 
     class Rest(Runner):
         def run(self, calls: Sequence[Pending], token: CancelToken) -> Iterator[Arrival]:
@@ -289,7 +292,7 @@ def test_a_loop_that_an_earlier_run_began_goes_on_where_it_stood() -> None:
     assert model.requests[0].messages == (
         QUESTION,
         *settled,
-        Message("assistant", [ToolCall("b", "add", "{}"), ToolCall("c", "add", "{}")]),
+        Message("assistant", [ToolCall("b", "add", "{}"), ToolCall("c", "add", C)]),
         Message("tool", [ToolResult("b", "add", "2"), ToolResult("c", "add", "<c>")]),
     )
 
