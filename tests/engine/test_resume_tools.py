@@ -282,6 +282,17 @@ def test_what_was_forbidden_stays_so_whatever_is_forbidden_besides() -> None:
     assert (settings.deny, settings.ask) == (["grep", "list"], ["list", "grep"])
 
 
+def test_what_the_configuration_forbids_now_holds_for_what_is_resumed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('deny = ["list"]\n')
+    monkeypatch.setenv("CHATSTREAM_CONFIG", str(file))
+    record = began_with("grep", "list", deny=["grep"])
+    settings = continuation(record, {"provider": "demo"})[0].settings
+    assert settings.deny == ["grep", "list"]
+
+
 def test_a_rule_about_tools_of_other_runs_does_not_keep_a_run_from_being_resumed() -> None:
     record = began_with("grep", deny=["other"])
     tooling = tooling_of(continuation(record, {"provider": "demo"})[0], Given(), record)
