@@ -166,7 +166,7 @@ class Message:
 
 
 class ToolDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A tool as a model is told of it. `parameters` is the JSON Schema of an object.
+    """A tool as the model sees it. `parameters` is the JSON Schema of an object.
 
     The name has 1 to 64 characters of `a-z A-Z 0-9 _ -`, as every service takes it.
     """
