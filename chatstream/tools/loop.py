@@ -6,9 +6,9 @@
 2. A round is atomic. The conversation grows only once every call of it has a result, so a failure
    in the middle leaves a conversation that every server takes.
 3. Ids of calls are unique in the run. The server's own stays where it gives one that is new.
-4. The model has to come to an end when a limit is reached (`Limits`), or when it makes the same call with
-   the same arguments `SAME_CALLS` times, the last of which is not run. It is asked once more, and
-   has to answer in words. If it still calls tools, the run fails.
+4. The model has to come to an end when a limit is reached (`Limits`), or when it makes the same
+   call with the same arguments `SAME_CALLS` times, the last of which is not run. It is asked once
+   more, and has to answer in words. If it still calls tools, the run fails.
 5. A turn that the server has paused is sent back as it is, and goes on.
 """
 
