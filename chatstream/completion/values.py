@@ -122,6 +122,12 @@ def _tools(line: Line) -> Iterator[Item]:
         yield f"{before}{comma}{name}", ""
 
 
+def _mcp_servers(_line: Line) -> Iterator[Item]:
+    for name, server in _table("mcp").items():
+        reached = server.get("url") or server.get("command") if isinstance(server, dict) else ""
+        yield name, str(reached or "")
+
+
 def _conversations(_line: Line) -> Iterator[Item]:
     """The names of conversations, each with its first question, the newest first."""
     from chatstream.store.heads import Heads
@@ -177,6 +183,7 @@ VALUES: dict[str, Callable[[Line], Iterable[Item]]] = {
     "runs": _runs,
     "source": _runs,
     "tools": _tools,
+    "mcp_servers": _mcp_servers,
     "allow": _tools,
     "ask": _tools,
     "deny": _tools,

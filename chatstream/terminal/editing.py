@@ -44,6 +44,10 @@ EXAMPLES = """\
 # [strategies]
 # balanced = ["gpt-5-mini@openai", "llama3.2@ollama"]
 
+# Used with --mcp git: the tools of an MCP server.
+# [mcp.git]
+# command = "uvx mcp-server-git"
+
 # Any other option, under the server's own name for it.
 # [options]
 # seed = 7
