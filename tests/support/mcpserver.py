@@ -63,6 +63,7 @@ TOOLS = [
     _tool("ask", "Ask in return."),
     _tool("steps", "Work in steps."),
 ]
+TOOLS[0]["inputSchema"]["properties"]["text"]["x-mcp-header"] = "Text"
 for _it in TOOLS:
     _it["annotations"] = {"readOnlyHint": True}  # which nobody is to believe
 

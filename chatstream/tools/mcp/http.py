@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
@@ -36,6 +35,7 @@ from chatstream.tools.mcp.messages import (
     Response,
     decode,
     encode,
+    in_header,
 )
 from chatstream.wire.lines import MAX_LINE_BYTES
 from chatstream.wire.sse import SSEDecoder
@@ -167,6 +167,8 @@ class Http:
             headers["Mcp-Method"] = message.method
             if isinstance(name := message.params.get("name"), str):
                 headers["Mcp-Name"] = in_header(name)
+            if isinstance(message, Request):
+                headers |= message.mirrored
         names = {it.lower() for it in headers}
         return headers | {
             name: value for name, value in self._headers.items() if name.lower() not in names
@@ -282,11 +284,3 @@ def _pause(seconds: float) -> Iterator[None]:
 
 def _media_type(begun: Begun) -> str:
     return begun.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def in_header(value: str) -> str:
-    """A value as a header can carry it: what is not plain ASCII, or padded, is wrapped."""
-    plain = value.isascii() and value.isprintable() and value == value.strip()
-    if plain and not value.startswith("=?base64?"):
-        return value
-    return f"=?base64?{base64.b64encode(value.encode()).decode()}?="

@@ -10,6 +10,9 @@
 
 from __future__ import annotations
 
+import base64
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -26,6 +29,8 @@ METHOD_NOT_FOUND = -32601
 UNSUPPORTED_VERSION = -32022
 
 _META = "io.modelcontextprotocol/"
+_MIRRORED = "x-mcp-header"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -37,12 +42,16 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A request: of ours, or the server's own. `version` is the revision that it is made for."""
+    """A request: of ours, or the server's own. `version` is the revision that it is made for.
+
+    `mirrored` are headers that repeat parameters, where there are headers.
+    """
 
     id: int | str
     method: str
     params: dict[str, Any] = {}
     version: str | None = None
+    mirrored: dict[str, str] = {}
 
 
 class Notification(msgspec.Struct, frozen=True):
@@ -130,6 +139,30 @@ def params_of(
         meta[f"{_META}clientInfo"] = who_we_are()
         meta[f"{_META}clientCapabilities"] = capabilities
     return {**params, "_meta": meta}
+
+
+def mirrored(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, str]:
+    """The headers in which a tool of this schema wants arguments repeated (`x-mcp-header`)."""
+    properties = schema.get("properties")
+    headers: dict[str, str] = {}
+    for name, its in properties.items() if isinstance(properties, dict) else ():
+        value, token = arguments.get(name), its.get(_MIRRORED) if isinstance(its, dict) else None
+        if isinstance(value, dict) and isinstance(its, dict):
+            headers |= mirrored(its, value)
+        elif isinstance(token, str) and _TOKEN.fullmatch(token):
+            if isinstance(value, bool):
+                headers[f"Mcp-Param-{token}"] = "true" if value else "false"
+            elif isinstance(value, str | int):
+                headers[f"Mcp-Param-{token}"] = in_header(str(value))
+    return headers
+
+
+def in_header(value: str) -> str:
+    """A value as a header can carry it: what is not plain ASCII, or padded, is wrapped."""
+    plain = value.isascii() and value.isprintable() and value == value.strip()
+    if plain and not value.startswith("=?base64?"):
+        return value
+    return f"=?base64?{base64.b64encode(value.encode()).decode()}?="
 
 
 def answer(request: Request, roots: list[dict[str, str]]) -> Response:

@@ -22,6 +22,7 @@ from contextlib import closing
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
@@ -37,6 +38,7 @@ from chatstream.tools.mcp.messages import (
     Request,
     Response,
     answer,
+    mirrored,
     params_of,
     who_we_are,
 )
@@ -298,6 +300,8 @@ class Server:
     def _called(self, channel: Channel, params: dict[str, Any], context: Context) -> Response:
         """The response to one request of a call. Raises `ToolFailure`."""
         request = self._request("tools/call", params)
+        if self._version == MODERN:
+            request = replace(request, mirrored=self._mirrored(params))
         patience: Deadline | None = None
         try:
             with closing(channel.exchange(request, lambda it: _hear(it, context))) as waiting:
@@ -322,6 +326,10 @@ class Server:
             raise
         except ChatstreamError as error:
             raise ToolFailure(error.message, code="mcp") from error
+
+    def _mirrored(self, params: dict[str, Any]) -> dict[str, str]:
+        schemas = {it.name: it.parameters for it in self._offered or ()}
+        return mirrored(schemas.get(params["name"], {}), params["arguments"])
 
     def _lost(self, error: Lost) -> ToolFailure:
         words = f"the MCP server {self.name} is gone: {error.message}"

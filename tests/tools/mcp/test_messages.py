@@ -22,6 +22,8 @@ from chatstream.tools.mcp.messages import (
     answer,
     decode,
     encode,
+    in_header,
+    mirrored,
     params_of,
 )
 
@@ -94,3 +96,42 @@ def test_a_server_learns_the_folders_and_reaches_neither_the_user_nor_the_model(
         failure = answer(Request(1, method), roots).failure
         assert failure is not None
         assert failure.code == METHOD_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("value", "header"),
+    [
+        ("echo", "echo"),
+        ("zwölf", "=?base64?enfDtmxm?="),
+        (" x", "=?base64?IHg=?="),
+        ("a\r\nb", "=?base64?YQ0KYg==?="),
+        ("=?base64?eA==?=", "=?base64?PT9iYXNlNjQ/ZUE9PT89?="),
+    ],
+)
+def test_a_header_carries_any_name(value: str, header: str) -> None:
+    assert in_header(value) == header
+
+
+def test_arguments_are_repeated_in_headers_where_a_schema_wants_it() -> None:
+    schema = {
+        "properties": {
+            "region": {"type": "string", "x-mcp-header": "Region"},
+            "count": {"type": "integer", "x-mcp-header": "Count"},
+            "dry": {"type": "boolean", "x-mcp-header": "Dry"},
+            "deep": {"properties": {"er": {"x-mcp-header": "Er"}}},
+            "plain": {"type": "string"},
+            "bad": {"x-mcp-header": "no\r\nheader"},
+        }
+    }
+    arguments = {"region": "zürich", "count": 3, "dry": True, "deep": {"er": "x"}}
+    assert mirrored(schema, {**arguments, "plain": "p", "bad": "b"}) == {
+        "Mcp-Param-Region": in_header("zürich"),
+        "Mcp-Param-Count": "3",
+        "Mcp-Param-Dry": "true",
+        "Mcp-Param-Er": "x",
+    }
+
+
+@pytest.mark.parametrize("schema", [{}, {"properties": 3}, {"properties": {"a": None}}], ids=str)
+def test_a_schema_of_another_shape_wants_no_headers(schema: dict[str, Any]) -> None:
+    assert mirrored(schema, {"a": "x"}) == {}
