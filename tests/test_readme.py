@@ -82,6 +82,7 @@ RULES = (
     Rule(r"chatstream ask --tool ", shows="An answer", result="hello"),
     Rule(r"chatstream ask --tools-file tools.py ", shows="An answer", result="59"),
     Rule(r"chatstream ask --tools-from ", shows="An answer", result="sixty"),
+    Rule(r"chatstream ask --mcp", elsewhere="tests/cli/test_ask_mcp.py"),
     Rule(r'(git diff \| )?chatstream (ask |")', shows="An answer"),
     Rule(r"chatstream models ", shows="llama3.2"),
     Rule(r"chatstream resume( |$)", shows=ANSWER),
