@@ -53,8 +53,8 @@ _ROUTING = FOR_ONE_PROVIDER | {"provider", "strategy", "fallback", "proxy", "ca_
 
 _MAY_BE_EMPTY = frozenset({"system", "options"})
 
-_MERGED = frozenset({"labels", "options", "mcp"})
-"""The tables whose entries come from all layers."""
+_MERGED = frozenset({"labels", "mcp"})
+"""The tables whose entries come from all layers, beside `options`."""
 
 _CHECKS = {"headers": headers.checked, "labels": labels.checked, "mcp": mcp_servers.checked}
 """What else a table has to be; as an option, each entry is one text."""
@@ -112,7 +112,7 @@ def resolve(
         elsewhere = "base_url" in values and not _same(its.get("base_url"), values["base_url"])
         for name, value in its.items():
             _learn(name, value)
-            if name in _MERGED and isinstance(value, dict):
+            if name in _MERGED or (name == "options" and isinstance(value, dict)):
                 values[name] = {**_typed(name, value, layer.subject), **values.get(name, {})}
                 origins.setdefault(name, layer.origin(name))
             elif name == "headers":

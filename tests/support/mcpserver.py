@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -236,18 +237,23 @@ class HttpServer:
     """The same, over streamable HTTP. `requests`: method, headers and message of each request.
 
     What else may be odd: it wants to know who asks ("locked"), answers `server/discover` with a
-    bare status 400 ("plain") and calls with 500 ("broken"); streams of calls break off ("cut"), and
-    can be continued ("resumable").
+    bare status 400 ("plain") and calls with 500 ("broken"), or forgets its session at the first of
+    them ("forgetful"); streams of calls break off ("cut"), and can be continued ("resumable").
     """
 
     def __init__(self, era: str, *odd: str) -> None:
         self.brain = Brain(era, *odd)
         self.requests: list[tuple[str, dict[str, str], Any]] = []
         self.gone = threading.Event()  # a client has hung up on a call
+        self._open: list[socket.socket] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                outer._open.append(self.request)
+                super().setup()
 
             def log_message(self, *_: Any) -> None: ...
 
@@ -277,8 +283,15 @@ class HttpServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Nobody is there any more; also those that are connected are sent away."""
         self._server.shutdown()
         self._server.server_close()
+        for it in self._open:
+            with suppress(OSError):
+                it.shutdown(socket.SHUT_RDWR)
 
     def methods(self) -> list[str]:
         """What was sent: the methods of messages, else those of HTTP."""
@@ -295,6 +308,8 @@ class HttpServer:
             self._whole(handler, 401, None)
         elif "plain" in odd and message.get("method") == "server/discover":
             self._whole(handler, 400, None)
+        elif "forgetful" in odd and is_call and self.methods().count("tools/call") == 1:
+            self._whole(handler, 404, None)
         elif "broken" in odd and is_call:
             self._whole(handler, 500, None)
         elif "id" not in message or "method" not in message:

@@ -36,6 +36,13 @@ def test_deny_is_stronger_than_ask_and_ask_than_allow(given: tuple[bool, bool, b
     assert decision == ((wanted, "rule") if wanted else ("ask", "default"))
 
 
+def test_no_rule_allows_a_suspect_tool_and_one_may_deny_it() -> None:
+    suspect = tool()
+    suspect.caution = "it has changed"
+    assert Policy(Rules(allow=["*"])).decide(suspect) == ("ask", "default")
+    assert Policy(Rules(deny=["*"])).decide(suspect) == ("deny", "rule")
+
+
 @pytest.mark.parametrize("effect", get_args(Effect))
 @pytest.mark.parametrize("origin", get_args(Origin))
 @pytest.mark.parametrize("confined", [False, True])

@@ -22,7 +22,7 @@ from typing import Protocol
 import msgspec
 
 from chatstream.clock import POLL_SECONDS, Deadline
-from chatstream.errors import ChatstreamError, ProtocolError
+from chatstream.errors import ChatstreamError, ConfigError, ProtocolError, TLSError, Unreachable
 from chatstream.redact import show_url
 from chatstream.tools.mcp.channel import Answer, Hear, Lost
 from chatstream.tools.mcp.messages import (
@@ -178,13 +178,11 @@ class Http:
         self, post: Post, request: Request, hear: Hear, stream: _Stream
     ) -> Generator[None, None, Response | None]:
         """One exchange about this request; its response, or None if that did not come."""
-        sent = False
         try:
             with closing(self._exchange(post)) as parts:
                 begun: Begun | None = None
                 body = b""
                 for part in parts:
-                    sent = True
                     if part is None:
                         yield
                     elif isinstance(part, Begun):
@@ -199,11 +197,11 @@ class Http:
                         body += part
         except Refused:
             raise
-        except ProtocolError as error:
-            raise Lost(error.message, sent=sent) from error
         except ChatstreamError as error:
-            if stream.last_id and sent:
+            if stream.last_id and not isinstance(error, ProtocolError):
                 return None
+            unsent = isinstance(error, Unreachable | TLSError | ConfigError)
+            sent = not unsent and error.phase != "connect"
             raise Lost(error.message, sent=sent) from error
         if begun is None or _media_type(begun) == "text/event-stream":
             return None

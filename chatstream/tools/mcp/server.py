@@ -3,11 +3,11 @@
 1. `server/discover` is asked first. A server that does not know it, or does not answer in time, is
    one of the older era, and is greeted with `initialize`. One that ends because of the question is
    started again for that.
-2. What it offers is frozen. A server that has ended is started again for the next call; if it then
-   offers something else, no call runs.
-3. Progress is asked for, and told. A stop is told to the server, which may end the call by itself;
-   where it does not, nobody can know what it still does: the outcome is unknown. So it is where the
-   server is lost in the middle of a call.
+2. What it offers is frozen. A server that has ended is started again for the next call, and so is
+   one that a call did not reach; if it then offers something else, no call runs.
+3. Progress is asked for and passed on. A server is asked to stop a call, and may end it by itself;
+   where it does not, nobody can know what it still does: the outcome is unknown. It is unknown as
+   well where the server is lost in the middle of a call.
 4. A call that wants to ask something in return (newer era) is sent again with the answers of
    `messages.answer`, up to `MOST_ROUNDS` times.
 """
@@ -70,6 +70,10 @@ class ServerFailed(ChatstreamError):
     code = "mcp"
 
 
+class Unsent(ToolFailure):
+    """A call that has not reached its server, so that it can be sent once more."""
+
+
 class Offered(msgspec.Struct, frozen=True):
     """A tool of a server, as the server calls it and describes it. Nothing of it is trusted."""
 
@@ -128,10 +132,12 @@ class Server:
 
     def call(self, name: str, arguments: dict[str, Any], context: Context) -> str:
         """What a call of its tool gives, as text. Raises `ToolFailure`."""
-        channel = self._ready(context.token)
         params: dict[str, Any] = {"name": name, "arguments": arguments}
         for _ in range(MOST_ROUNDS):
-            response = self._called(channel, params, context)
+            try:
+                response = self._called(params, context)
+            except Unsent:
+                response = self._called(params, context)
             if response.result.get("resultType") != "input_required":
                 return self._finished(response, context)
             params = {"name": name, "arguments": arguments, **self._answers(response.result)}
@@ -297,8 +303,9 @@ class Server:
             assert self._channel is not None
             return self._channel
 
-    def _called(self, channel: Channel, params: dict[str, Any], context: Context) -> Response:
+    def _called(self, params: dict[str, Any], context: Context) -> Response:
         """The response to one request of a call. Raises `ToolFailure`."""
+        channel = self._ready(context.token)
         request = self._request("tools/call", params)
         if self._version == MODERN:
             request = replace(request, mirrored=self._mirrored(params))
@@ -334,7 +341,7 @@ class Server:
     def _lost(self, error: Lost) -> ToolFailure:
         words = f"the MCP server {self.name} is gone: {error.message}"
         if not error.sent:
-            return ToolFailure(words, code="server_ended")
+            return Unsent(words, code="server_ended")
         return ToolFailure(
             f"{words}; the call may have taken effect", code="server_ended", outcome="unknown"
         )

@@ -186,7 +186,9 @@ class Stdio:
         """Wait for its end; then end its group, before the number could be that of another."""
         if hasattr(os, "waitid"):
             os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-            self._signal(signal.SIGKILL)
+        else:  # macOS before Python 3.13: its number is free a moment too early
+            self._process.wait()
+        self._signal(signal.SIGKILL)
         with self._lock:
             self._guard.kill()  # before the number of the group is free for others
             self._guard.communicate()

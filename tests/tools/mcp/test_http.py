@@ -106,6 +106,20 @@ def test_the_rest_of_a_numbered_stream_is_asked_for() -> None:
         assert (how, headers["last-event-id"]) == ("GET", "7")
 
 
+def test_a_session_that_the_server_has_forgotten_is_begun_once_more() -> None:
+    with asked("old", "forgetful") as (there, server):
+        assert server.call("echo", {"text": "x"}, Said().context) == "x"
+        assert there.methods().count("initialize") == 2
+
+
+def test_a_server_that_is_not_reached_has_done_nothing() -> None:
+    with asked("new") as (there, server):
+        there.stop()
+        with pytest.raises(ToolFailure, match="refused") as caught:
+            server.call("echo", {"text": "x"}, Said().context)
+        assert caught.value.outcome == "failed"
+
+
 def test_a_server_that_fails_has_perhaps_done_it() -> None:
     with asked("new", "broken") as (_, server):
         with pytest.raises(ToolFailure, match="HTTP 500") as caught:
