@@ -113,7 +113,7 @@ def test_a_call_is_cancelled(tools: dict[str, Tool]) -> None:
     said.token.cancel()
     thread.join(LIMIT)
     (error,) = ended
-    assert error.outcome == "unknown"  # this server works on to the end, and nobody is told
+    assert error.outcome == "unknown"  # this server works on to the end, and says nothing
 
 
 def test_everything_speaks_http_too() -> None:

@@ -5,8 +5,8 @@
    there `${VARIABLE}` and `${VARIABLE:-OTHERWISE}` are replaced.
 2. A table has a `command`, with or without `args` and `env`, or a `url`, with or without `headers`.
    Without `args` the command is a whole command line. Nothing in it gives a server any right.
-3. A server on this machine is told the folders of `--root` if it asks, and only if there are any.
-   A server somewhere else is told nothing, and no server of a run that is resumed.
+3. A server on this machine may ask for the folders of `--root`, if there are any. A server
+   somewhere else learns nothing of them, nor does one of a run that is resumed.
 4. The values of `env` and `headers` are never shown.
 """
 

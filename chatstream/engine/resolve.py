@@ -23,7 +23,7 @@ from typing import Any, get_args
 import msgspec
 
 from chatstream.addresses import same_server
-from chatstream.engine import config_file, headers, labels, mcp_servers
+from chatstream.engine import config_file, headers, labels
 from chatstream.engine.config_file import ConfigFile
 from chatstream.engine.layers import TOP_LEVEL, Layer, from_file, profiles_in, without
 from chatstream.engine.option_pairs import from_pairs
@@ -56,7 +56,14 @@ _MAY_BE_EMPTY = frozenset({"system", "options"})
 _MERGED = frozenset({"labels", "mcp"})
 """The tables whose entries come from all layers, beside `options`."""
 
-_CHECKS = {"headers": headers.checked, "labels": labels.checked, "mcp": mcp_servers.checked}
+
+def _checked_servers(value: Any, origin: str) -> Any:
+    from chatstream.engine.mcp_servers import checked  # only for those who have some
+
+    return checked(value, origin)
+
+
+_CHECKS = {"headers": headers.checked, "labels": labels.checked, "mcp": _checked_servers}
 """What else a table has to be; as an option, each entry is one text."""
 
 

@@ -9,7 +9,7 @@ from chatstream.errors import ChatstreamError
 from chatstream.tools.mcp.messages import Notification, Request, Response
 
 Hear = Callable[[Notification], None]
-"""Is told what the server says about a request while it works. Must not wait."""
+"""Takes what the server says about a request while it works. Must not wait."""
 
 Answer = Callable[[Request], Response]
 """Answers a request of the server. Must not wait."""

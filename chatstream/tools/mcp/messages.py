@@ -5,7 +5,7 @@
 2. `decode` takes whatever a server sends. What is no message of JSON-RPC raises `ProtocolError`;
    members that nobody knows are ignored. A list of messages, which one revision has allowed, is
    read as well.
-3. Ids of ours are numbers. The progress of a request is told under its id.
+3. Our ids are numbers. A server reports the progress of a request under its id.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def encode(message: Message) -> bytes:
 
 
 def who_we_are() -> dict[str, str]:
-    """What servers are told about this program."""
+    """How this program introduces itself."""
     from chatstream import __version__
 
     return {"name": "chatstream", "version": __version__}

@@ -61,7 +61,7 @@ STOP_SECONDS = 1.0
 MOST_TOOLS = 1000
 MOST_ROUNDS = 10
 
-_SHORT_CHARACTERS = 200  # of an error that is told in one line
+_SHORT_CHARACTERS = 200  # of an error that fits on one line
 
 
 class ServerFailed(ChatstreamError):
@@ -183,7 +183,7 @@ class Server:
             channel.close()
 
     def _discover(self, deadline: Deadline, token: CancelToken) -> bool:
-        """Whether it is one of the newer era; whatever is no proof of that is none."""
+        """Whether it has shown that it is of the newer era."""
         self._version = MODERN
         sooner = Deadline(min(self._limits.discover, deadline.left() or 0.0), self._clock)
         try:

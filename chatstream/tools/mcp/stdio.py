@@ -93,7 +93,12 @@ class Stdio:
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise UsageError(f"{command[0]} cannot be started: {why}") from error
-        self._guard = _guard(self._process.pid)
+        try:
+            self._guard = _guard(self._process.pid)
+        except OSError as error:  # without it the server could outlive us
+            self._process.kill()
+            self._process.communicate()
+            raise UsageError(f"{command[0]} cannot be guarded: {error}") from error
         self._ended = threading.Event()
         threads = (self._read, self._write, self._listen, self._wait)
         self._threads = [threading.Thread(target=it, name="MCP", daemon=True) for it in threads]

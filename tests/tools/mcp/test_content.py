@@ -1,4 +1,4 @@
-"""Claimed: a model is given the text, and is told of everything else what it is."""
+"""Claimed: a model gets the text, and of everything else a note that says what it is."""
 
 from __future__ import annotations
 

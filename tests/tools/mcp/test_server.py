@@ -1,4 +1,4 @@
-"""Claimed: a server is greeted in its own era, and what becomes of a call is told truthfully."""
+"""Claimed: a server is greeted in its own era, and what it says about a call is true."""
 
 from __future__ import annotations
 
