@@ -89,11 +89,11 @@ def stream(
     headers={…}            Also send these headers. They replace chatstream's own of the same names.
     options={…}            Send these extra options, by the server's names for them; the values are
                            JSON.
-    tools_file             Let the model use the functions of this Python file.
     mcp_servers=[…]        Let the model use the tools of these MCP servers: names of [mcp.NAME],
                            addresses, or commands.
     mcp_config             Let the model use the MCP servers of this file, which is JSON as other
                            clients have it.
+    tools_file             Let the model use the functions of this Python file.
     allow=[…]              Run these tools without asking: names, or patterns such as git_*.
     ask=[…]                Ask before these tools run, even if they are allowed.
     deny=[…]               Never run these tools.

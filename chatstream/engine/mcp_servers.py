@@ -332,13 +332,13 @@ class _Exchange:
             it.close()
 
     def _take(self) -> Transport:
-        from chatstream.engine.services import connection_options
+        from chatstream.engine.services import connections
         from chatstream.transport import Transport
 
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return Transport(**connection_options(self._settings))
+        return Transport(**connections(self._settings))
 
     def _give(self, transport: Transport) -> None:
         with self._lock:

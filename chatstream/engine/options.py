@@ -51,9 +51,9 @@ class Options(ToolOptions, total=False):
     ca_file: str | os.PathLike[str]
     headers: dict[str, str]
     options: dict[str, Any]
-    tools_file: str | os.PathLike[str]
     mcp_servers: list[str]
     mcp_config: str
+    tools_file: str | os.PathLike[str]
     allow: list[str]
     ask: list[str]
     deny: list[str]

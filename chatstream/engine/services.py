@@ -331,18 +331,16 @@ class TransportOptions(TypedDict):
 
 
 def transport_options(service: Service, settings: Settings) -> TransportOptions:
-    """The settings for connections to a service; the demo, in this process, has no proxy.
+    """The settings for connections. Raises `ConfigError`.
 
-    Raises `ConfigError`.
+    A server in this process is asked without a proxy: the demo's, or any if `proxy` is "".
     """
-    options = connection_options(settings)
-    if not service.base_url:
-        options["proxies"] = {}
-    return options
+    options = connections(settings)
+    return options if service.base_url else {**options, "proxies": {}}
 
 
-def connection_options(settings: Settings) -> TransportOptions:
-    """The settings for connections; there is no proxy if `proxy` is "". Raises `ConfigError`."""
+def connections(settings: Settings) -> TransportOptions:
+    """The settings for connections to any server. Raises `ConfigError`."""
     proxy = whole(settings.proxy, schemes=PROXY_SCHEMES) if settings.proxy else None
     proxies = dict.fromkeys(("http", "https"), proxy) if proxy else None
     return {

@@ -174,10 +174,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             commas=True,
         ),
     ] = []
-    tools_file: Annotated[
-        str | None,
-        _tools("Let the model use the functions of this Python file.", value="FILE"),
-    ] = None
     mcp_servers: Annotated[
         list[str],
         _tools(
@@ -206,6 +202,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             in_python=False,
         ),
     ] = {}
+    tools_file: Annotated[
+        str | None,
+        _tools("Let the model use the functions of this Python file.", value="FILE"),
+    ] = None
     allow: Annotated[
         list[str],
         _tools(
