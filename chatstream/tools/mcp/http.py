@@ -181,7 +181,7 @@ class Http:
         try:
             with closing(self._exchange(post)) as parts:
                 begun: Begun | None = None
-                body = b""
+                body = bytearray()
                 for part in parts:
                     if part is None:
                         yield
@@ -205,7 +205,7 @@ class Http:
             raise Lost(error.message, sent=sent) from error
         if begun is None or _media_type(begun) == "text/event-stream":
             return None
-        return self._whole(begun, body, request, hear)
+        return self._whole(begun, bytes(body), request, hear)
 
     def _check(self, begun: Begun, request: Request) -> None:
         if begun.status in _REFUSED:

@@ -79,7 +79,7 @@ class Offered(msgspec.Struct, frozen=True):
 
     name: str
     description: str = ""
-    parameters: dict[str, Any] = msgspec.field(name="inputSchema", default_factory=dict)
+    parameters: dict[str, Any] = {}
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -241,10 +241,8 @@ class Server:
                 raise self._late()
             if response.failure is not None:
                 raise self._failed(f"lists no tools: {excerpt(response.failure.message)}")
-            try:
-                found += msgspec.convert(response.result.get("tools", []), list[Offered])
-            except msgspec.ValidationError as error:
-                raise self._failed(f"lists its tools wrongly: {error}") from error
+            tools = response.result.get("tools")
+            found += (it for it in map(_offered, tools if isinstance(tools, list) else []) if it)
             cursor = response.result.get("nextCursor")
             if not cursor:
                 return tuple(found)
@@ -388,6 +386,19 @@ class Server:
     def _tell(self, method: str, params: dict[str, Any] | None = None) -> None:
         if (channel := self._channel) is not None:
             channel.tell(Notification(method, params or {}, self._version))
+
+
+def _offered(tool: object) -> Offered | None:
+    """What a server says of one tool; None if that has no name. What does not fit is left out."""
+    if not isinstance(tool, dict) or not isinstance(name := tool.get("name"), str) or not name:
+        log.info("it offers what is no tool: %s", excerpt(str(tool)))
+        return None
+    description, schema = tool.get("description"), tool.get("inputSchema")
+    return Offered(
+        name,
+        description if isinstance(description, str) else "",
+        schema if isinstance(schema, dict) else {},
+    )
 
 
 def _next(waiting: Generator[None, None, T]) -> tuple[bool, T | None]:

@@ -63,6 +63,17 @@ def test_a_list_without_end_is_a_failure(made: Make) -> None:
     assert failure(made("new", "endless")) == "the MCP server s lists tools without end"
 
 
+def test_what_is_no_tool_is_left_out(made: Make) -> None:
+    (tool,) = made("new", "sloppy").begin(CancelToken())
+    assert (tool.name, tool.description, tool.parameters) == ("echo", "", {})
+
+
+def test_one_that_was_only_slow_to_answer_is_of_its_own_era(made: Make) -> None:
+    server = made("new", "late", limits=Limits(discover=0.05))
+    assert len(begun(server)) == len(TOOLS)
+    assert server.call("echo", {"text": "x"}, Said().context) == "x"
+
+
 def test_a_server_that_never_answers_is_given_up_with_a_clear_message(made: Make) -> None:
     assert failure(made("old", "mute", limits=SHORT)) == (
         "the MCP server s did not answer within 0.5 s"
