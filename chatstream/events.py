@@ -149,7 +149,8 @@ class Approval(Event, tag="approval"):
     """What was decided about a call, before anything of its round runs.
 
     "ask": somebody is being asked, and their answer follows. `by` says who decided: "rule",
-    "default", "user", "caller" (the program that uses the library) or "dry_run".
+    "default", "user", "caller" (the program that uses the library) or "dry_run". `preview` is what
+    the call would change, as a unified diff, where somebody is asked and the tool can tell.
 
     Calls that are refused without a decision (unknown tool, invalid arguments) have none. The first
     event of any call's fate shows that the response which asked for it is whole.
@@ -160,6 +161,7 @@ class Approval(Event, tag="approval"):
     decision: Decision
     by: str
     parameters: dict[str, Any] = {}
+    preview: str | None = None
 
 
 class ToolStart(Event, tag="tool_start"):

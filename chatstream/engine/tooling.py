@@ -37,13 +37,17 @@ if TYPE_CHECKING:
     from chatstream.store.reading import Record
     from chatstream.tools.approval import Policy
     from chatstream.tools.loop import Begun, Limits, Runs
+    from chatstream.tools.registry import Toolset
     from chatstream.tools.tool import Tool
 
-_KEPT = ("tools", "ask", "deny", "max_rounds", "max_calls", "token_budget", "tool_timeout")
+_KEPT = (
+    *("tools", "ask", "deny", "on_ask"),
+    *("max_rounds", "max_calls", "token_budget", "tool_timeout"),
+)
 """The settings that a journal keeps as they are; `tools_file` and `root` it keeps as well."""
 
 _NEED_TOOLS = (
-    *("tools_file", "allow", "ask", "deny", "root"),
+    *("tools_file", "allow", "ask", "deny", "on_ask", "root"),
     *("max_rounds", "max_calls", "token_budget", "tool_timeout"),
 )
 """Settings whose options mean nothing in a run without tools."""
@@ -150,12 +154,13 @@ def tooling_of(
         toolset = Toolset(_tools(settings, given, frozen, roots, open_tools, token))
         runner = Runner(
             toolset,
-            _policy(resolved, given, toolset.names).decide,
+            policy_of(resolved, toolset, roots, asks_caller=given.approve is not None).decide,
             approve=given.approve,
             control=given.control,
             timeout=settings.tool_timeout or None,
             dry_run=given.dry_run,
             interrupted=given.interrupted,
+            on_ask=settings.on_ask,
             folder=_folder(settings, opening),
         )
         if record is not None:
@@ -229,20 +234,23 @@ def _check_code(run: str, frozen: Sequence[ToolDefinition], names: Sequence[str]
         )
 
 
-def _policy(resolved: Resolved, given: Given, names: Sequence[str]) -> Policy:
-    """Decides about the tools of these names. Raises `UsageError`.
+def policy_of(
+    resolved: Resolved, toolset: Toolset, roots: Sequence[Path], *, asks_caller: bool = False
+) -> Policy:
+    """Decides about calls of these tools. Raises `UsageError`.
 
     Rules of the configuration may be about tools that this run does not have.
     """
-    from chatstream.tools.approval import Policy, Rules, check_names
+    from chatstream.tools.approval import Policy, Rules, check_arguments, check_names
 
     settings = resolved.settings
     for name in ("allow", "ask", "deny"):
         option = FIELDS[name].option
         if resolved.origins.get(name) == option:
-            check_names(getattr(settings, name), names, option)
+            check_names(getattr(settings, name), toolset.names, option)
     rules = Rules(allow=settings.allow, ask=settings.ask, deny=settings.deny)
-    return Policy(rules, asks_caller=given.approve is not None)
+    check_arguments(rules, toolset)
+    return Policy(rules, roots=roots, asks_caller=asks_caller)
 
 
 def _recorded(run: str, limits: Limits) -> Tooling:

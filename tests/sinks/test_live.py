@@ -12,6 +12,7 @@ from rich.console import Console
 from chatstream import events as ev
 from chatstream.flow import Arrival, Key, Told, drive
 from chatstream.sinks.live import FRAMES_PER_SECOND, LiveSink
+from chatstream.sinks.questions import CHOICE
 from chatstream.sinks.wrapping import Wrap
 from tests.support.screen import Emulator, Screen, console_on
 
@@ -338,7 +339,7 @@ def test_a_question_shows_the_whole_call_and_goes_when_it_is_answered() -> None:
     terminal.answer(["I will write."])
     terminal.arrive(ev.ToolCall("1", "write\u200b", "{}"), ev.ToolCall("2", "read", "{}"))
     terminal.arrive(QUESTION, after=0.1)
-    assert terminal.screen.text() == ["I will write.", "", *ASKED, "Run it? y/n"]
+    assert terminal.screen.text() == ["I will write.", "", *ASKED, CHOICE]
     answer = ev.Approval("1", "write\u200b", "allow", "user", {"path": "a.txt"})
     terminal.arrive(answer, ev.ToolStart("1", "write\u200b", {"path": "a.txt"}), after=0.1)
     running, waiting = terminal.screen.text()[7:]
@@ -359,7 +360,7 @@ def test_a_question_that_is_larger_than_the_screen_can_be_scrolled_back_to() -> 
     terminal.arrive(ev.Approval("1", "write", "ask", "default", {"text": "\n".join(lines)}))
     terminal.arrive(after=0.1)
     text = terminal.screen.text()
-    assert text[2:] == [*(f"  │ {line}" for line in lines), "Run it? y/n"]
+    assert text[2:] == [*(f"  │ {line}" for line in lines), CHOICE]
 
 
 @pytest.mark.parametrize("height", [4, 6, 24])

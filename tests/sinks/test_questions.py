@@ -14,7 +14,8 @@ from chatstream.sinks.questions import question_lines, spelled_out
 
 
 def lines(name: str = "f", **parameters: object) -> list[str]:
-    return question_lines(ev.Approval("1", name, "ask", "default", parameters))
+    question = ev.Approval("1", name, "ask", "default", parameters)
+    return [it.text for it in question_lines(question)]
 
 
 def test_each_argument_is_a_line_and_a_text_of_lines_has_its_lines() -> None:

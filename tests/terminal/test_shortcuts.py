@@ -341,8 +341,8 @@ def source():
         yield Arrival([question])
         while not token.cancelled and (answer := control.take_answer()) is None:
             yield from pulling(1)
-        yield Arrival([ev.Approval("1", "write", "allow" if answer else "deny", "user")])
-        tell("allowed" if answer else "denied")
+        yield Arrival([ev.Approval("1", "write", "deny" if answer == "no" else "allow", "user")])
+        tell("denied" if answer == "no" else "allowed")
         yield from pulling(20)
 
 def pulling(count):

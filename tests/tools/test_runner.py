@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
-from chatstream.control import Control
+from chatstream.control import Answer, Control
 from chatstream.errors import Cancelled, UsageError
 from chatstream.events import Effect
 from chatstream.flow import close
 from chatstream.grammar import check
+from chatstream.tools.approval import Verdict
 from chatstream.tools.calls import Pending
 from chatstream.tools.registry import Toolset
 from chatstream.tools.runner import UNKNOWN, ApprovalFailed, Runner, UnknownOutcome
@@ -39,16 +40,16 @@ from tests.support.handmade import (
 from tests.support.sampling import examples
 
 
-def allow(tool: Tool) -> tuple[ev.Decision, str]:
-    return "allow", "rule"
+def allow(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+    return Verdict("allow", "rule")
 
 
-def deny(tool: Tool) -> tuple[ev.Decision, str]:
-    return "deny", "rule"
+def deny(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+    return Verdict("deny", "rule")
 
 
-def ask(tool: Tool) -> tuple[ev.Decision, str]:
-    return "ask", "default"
+def ask(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+    return Verdict("ask", "default")
 
 
 def says(word: str = "done") -> Does:
@@ -155,8 +156,8 @@ def test_all_decisions_come_before_anything_runs_and_in_order() -> None:
 
 
 def test_a_denied_call_ends_and_the_others_run() -> None:
-    def decide(tool: Tool) -> tuple[ev.Decision, str]:
-        return ("deny", "rule") if tool.name == "write" else ("allow", "default")
+    def decide(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+        return deny(tool, arguments) if tool.name == "write" else Verdict("allow", "default")
 
     calls = [pending("a", "write", path="x"), pending("b", "read")]
     write = Handmade("write", says(), "write")
@@ -191,7 +192,7 @@ def test_the_caller_decides_where_somebody_is_to_be_asked(decided: Any, answer: 
     events = run(
         [pending("a", "tool", n=1)],
         Handmade("tool", says()),
-        decide=lambda tool: decided,
+        decide=lambda tool, arguments: Verdict(*decided),
         approve=approve,
     )
     assert [it.arguments for it in asked] == ['{"n": 1}']
@@ -225,8 +226,8 @@ def test_an_approve_that_fails_ends_the_run_and_nothing_has_run() -> None:
         told(runner.run([pending("a", "tool")], CancelToken()))
 
 
-@pytest.mark.parametrize("answer", [True, False])
-def test_a_person_answers_one_question_after_the_other(answer: bool) -> None:
+@pytest.mark.parametrize("answer", ["once", "no"])
+def test_a_person_answers_one_question_after_the_other(answer: Answer) -> None:
     control = Control()
     runner = Runner(Toolset([Handmade("tool", says())]), ask, control=control)
     arrivals = runner.run([pending("a", "tool"), pending("b", "tool")], CancelToken())
@@ -235,14 +236,14 @@ def test_a_person_answers_one_question_after_the_other(answer: bool) -> None:
         for event in arrival.events:
             if isinstance(event, ev.Approval) and event.decision == "ask":
                 assert control.question is event, "it can be answered as soon as it is seen"
-                control.answer(allow=answer)
+                control.answer(answer)
         events += arrival.events
-    given = "allow" if answer else "deny"
+    given = "deny" if answer == "no" else "allow"
     assert approvals(events) == [
         *(("a", "ask", "default"), ("a", given, "user")),
         *(("b", "ask", "default"), ("b", given, "user")),
     ]
-    assert {it.outcome for it in ends(events)} == {"ok" if answer else "denied"}
+    assert {it.outcome for it in ends(events)} == {"denied" if answer == "no" else "ok"}
     assert control.question is None
 
 
@@ -253,7 +254,7 @@ def test_while_a_question_is_open_heartbeats_come() -> None:
     assert kinds(next(arrivals).events) == ["Approval a"]
     assert next(arrivals).events == []
     assert next(arrivals).events == []
-    control.answer(allow=True)
+    control.answer("once")
     assert approvals(told(arrivals)) == [("a", "allow", "user")]
 
 
@@ -294,7 +295,7 @@ def test_a_dry_run_says_what_would_be_decided_and_runs_nothing(decide: Any) -> N
         control=Control(),
         dry_run=True,
     )
-    decision = decide(Handmade("tool", never))[0]
+    decision = decide(Handmade("tool", never), {}).decision
     assert kinds(events) == ["ToolError b", "Approval a", "Approval c"]
     assert approvals(events) == [("a", decision, "dry_run"), ("c", decision, "dry_run")]
 
@@ -619,6 +620,7 @@ BEHAVIOURS: dict[str, Does] = {
 }
 EFFECTS: list[Effect] = ["read", "write"]
 WAYS = ["calm", "x", "cancel", "leave"]
+DECIDES = {"allow": allow, "ask": ask, "deny": deny}
 
 one_call = st.tuples(
     st.sampled_from([*BEHAVIOURS, "unknown"]),
@@ -651,7 +653,7 @@ def test_whatever_happens_each_call_ends_once_and_no_thread_is_left(
     token, control = CancelToken(), Control()
     runner = Runner(
         tools,
-        lambda tool: (tool.name.rsplit("_", 1)[1], "rule"),  # type: ignore[arg-type,return-value]
+        lambda tool, arguments: DECIDES[tool.name.rsplit("_", 1)[1]](tool, arguments),
         control=control,
         at_once=at_once,
         timeout=0.3,
@@ -667,7 +669,7 @@ def test_whatever_happens_each_call_ends_once_and_no_thread_is_left(
         for number, arrival in enumerate(arrivals):
             events += arrival.events
             if control.question is not None:
-                control.answer(allow=number % 2 == 0)
+                control.answer("once" if number % 2 == 0 else "no")
             if number >= moment and way == "x":
                 control.stop_tools()
             elif number == moment and way == "cancel":
