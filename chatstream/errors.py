@@ -210,7 +210,7 @@ class ApprovalNeeded(ChatstreamError):
 
     def __init__(self, message: str, tools: Sequence[str] = ()) -> None:
         self.resume_options = f"--allow {','.join(tools)}" if tools else ""
-        super().__init__(message)
+        super().__init__(message, hint=f"{self.resume_options} lets it run" if tools else None)
 
 
 class ServerError(ChatstreamError):

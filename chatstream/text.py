@@ -26,14 +26,14 @@ _MARKS = {
 _HINT = "if it is text, name its encoding: for example --encoding cp1252"
 
 
-_ITEM = re.compile(r"(?:\([^)]*\)|[^,])+")
+_BETWEEN_ITEMS = re.compile(r",(?![^(]*\))")
 
 
 def items_of(text: str) -> list[str]:
     """The items of a list that is written with commas. A comma in parentheses belongs to an item:
-    `grep,shell(echo a,b)`.
+    `grep,shell(echo a,b)`. Items may be empty.
     """
-    return [item for found in _ITEM.findall(text) if (item := found.strip())]
+    return [item.strip() for item in _BETWEEN_ITEMS.split(text)]
 
 
 def check_encoding(name: str) -> None:

@@ -80,7 +80,7 @@ def _values(_context: Any, _option: Any, values: Sequence[str]) -> list[str] | N
 
 
 def _items(_context: Any, _option: Any, values: Sequence[str]) -> list[str] | None:
-    return [item for value in values for item in items_of(value) or [""]] or None
+    return [item for value in values for item in items_of(value)] or None
 
 
 def _off(_context: Any, _option: Any, given: bool | None) -> bool | None:

@@ -94,7 +94,7 @@ def _members(kind: Any) -> set[Any]:
 def _of_text(kind: Any, text: str) -> Any:
     """The value that a text stands for, if the setting is not a string."""
     if is_list(kind):
-        return items_of(text)
+        return [item for item in items_of(text) if item]
     kinds = _members(kind)
     if bool in kinds:
         return _SWITCH_WORDS.get(text.strip().lower(), text)

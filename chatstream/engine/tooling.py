@@ -14,12 +14,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.control import Control
@@ -152,9 +153,11 @@ def tooling_of(
     opening = new_run()
     with ExitStack() as open_tools:  # closed if anything goes wrong below
         toolset = Toolset(_tools(settings, given, frozen, roots, open_tools, token))
+        policy = policy_of(resolved, toolset, roots, asks_caller=given.approve is not None)
         runner = Runner(
             toolset,
-            policy_of(resolved, toolset, roots, asks_caller=given.approve is not None).decide,
+            policy.decide,
+            answers=policy.answers,
             approve=given.approve,
             control=given.control,
             timeout=settings.tool_timeout or None,
@@ -234,6 +237,24 @@ def _check_code(run: str, frozen: Sequence[ToolDefinition], names: Sequence[str]
         )
 
 
+@contextmanager
+def toolset_of(
+    resolved: Resolved, names: Sequence[str], token: CancelToken
+) -> Iterator[tuple[Toolset, Policy]]:
+    """The tools of these settings and the built-in ones of these names, without a run.
+
+    They are closed at the end. Raises what `tooling_of` raises.
+    """
+    from chatstream.tools.registry import Toolset
+
+    settings = resolved.settings
+    settings = replace(settings, tools=list(dict.fromkeys([*settings.tools, *names])))
+    roots = [_absolute(it) for it in settings.root or ["."]]
+    with ExitStack() as open_tools:
+        toolset = Toolset(_tools(settings, Given(), (), roots, open_tools, token))
+        yield toolset, policy_of(resolved, toolset, roots)
+
+
 def policy_of(
     resolved: Resolved, toolset: Toolset, roots: Sequence[Path], *, asks_caller: bool = False
 ) -> Policy:
@@ -244,13 +265,16 @@ def policy_of(
     from chatstream.tools.approval import Policy, Rules, check_arguments, check_names
 
     settings = resolved.settings
+    given: dict[str, Sequence[str]] = {}
     for name in ("allow", "ask", "deny"):
         option = FIELDS[name].option
         if resolved.origins.get(name) == option:
-            check_names(getattr(settings, name), toolset.names, option)
+            given[name] = getattr(settings, name)
+            check_names(given[name], toolset.names, option)
     rules = Rules(allow=settings.allow, ask=settings.ask, deny=settings.deny)
     check_arguments(rules, toolset)
-    return Policy(rules, roots=roots, asks_caller=asks_caller)
+    answers = given.get("allow", ())
+    return Policy(rules, roots=roots, asks_caller=asks_caller, answers=answers)
 
 
 def _recorded(run: str, limits: Limits) -> Tooling:

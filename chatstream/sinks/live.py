@@ -130,7 +130,7 @@ class LiveSink:
                 self._sources.note(event)
             case ev.Retry() | ev.Fallback() | ev.Warn():
                 self._say(note(event), self._theme.warning)
-            case ev.Approval(decision="ask") if event.by != "dry_run":
+            case ev.Approval() if event.is_question:
                 self._end_thought(event, now)
                 self._end_text()
                 self._ask(event)

@@ -81,7 +81,7 @@ class Answers:
             if isinstance(event, ev.Terminal):
                 self.is_open = False
             elif isinstance(event, ev.Approval) and not event.replayed:
-                self.is_open = event.decision == "ask" and event.by != "dry_run"
+                self.is_open = event.is_question
                 opened = event if self.is_open else None
         if opened is not None:
             self.begin()

@@ -141,7 +141,7 @@ def present(
         from chatstream.terminal.asking import questions
 
         sink = choose_sink(settings, as_json=as_json, plain=plain)
-        with questions(control, token, colours=_question_colours(settings)) as stage:
+        with questions(control, token, colours=question_colours(settings)) as stage:
             status = show(pipe(events, stage), sink, token)
     else:
         status = show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
@@ -274,7 +274,7 @@ def _note_colours(settings: Settings) -> Mapping[str, str] | None:
     return NOTES[background_for(settings.theme, os.environ)] if coloured else None
 
 
-def _question_colours(settings: Settings) -> Mapping[str, str]:
+def question_colours(settings: Settings) -> Mapping[str, str]:
     """For a question that is asked beside the answer."""
     notes = _note_colours(settings) or {}
     kinds = {"added": "success", "removed": "failure", "place": "advice"}

@@ -58,12 +58,19 @@ class Verdict(msgspec.Struct, frozen=True):
 class Policy:
     """Decides by these rules, whose paths are relative to the roots. Raises `UsageError`.
 
-    `asks_caller`: the caller is asked about functions of its own.
+    `asks_caller`: the caller is asked about functions of its own. `answers` are the rules to allow
+    that were given for this very run.
     """
 
     def __init__(
-        self, rules: Rules, *, roots: Sequence[Path] = (), asks_caller: bool = False
+        self,
+        rules: Rules,
+        *,
+        roots: Sequence[Path] = (),
+        asks_caller: bool = False,
+        answers: Sequence[str] = (),
     ) -> None:
+        self._answers = [parse(it, "allow") for it in answers]
         self._rules = [
             (decision, parse(text, decision)) for decision, texts in rules for text in texts
         ]
@@ -82,6 +89,13 @@ class Policy:
                 narrow = rule.argument is not None
                 return _asking_first(Verdict(decision, "rule", narrow), is_unclear)
         return _asking_first(Verdict(self.by_default(tool), "default"), is_unclear)
+
+    def answers(self, tool: Tool, arguments: Mapping[str, Any]) -> bool:
+        """Whether a call that an earlier run has stopped for may run now.
+
+        Who says `--allow shell` then has seen the call, and means it, whatever rule asks about it.
+        """
+        return any(it.fit(tool, arguments, "allow", self._roots) == "yes" for it in self._answers)
 
     def by_default(self, tool: Tool) -> Decision:
         """What becomes of calls of this tool where no rule fits."""

@@ -7,7 +7,7 @@
    Who allows a tool for the rest of the run is not asked about it again, unless a rule with
    arguments says so. Where there is nobody to ask, the call is denied; or, with `on_ask` "stop",
    the run ends once all calls are decided about (`ApprovalNeeded`). A run that continues it then
-   decides about these calls again, and runs them.
+   decides about these calls again, and `answers` may say "yes" to them.
 3. Then they run. `read` tools that stand next to each other run together, `at_once` of them; any
    other runs alone, after those before it and before those behind it. A failure stops no other.
 4. `tool_start` is alone in its arrival, and the tool starts when the next arrival is asked for: by
@@ -53,7 +53,9 @@ from chatstream.wording import bounded
 
 log = logging.getLogger(__name__)
 
-Decide = Callable[[Tool, Mapping[str, Any]], Verdict]
+Arguments = Mapping[str, Any]
+
+Decide = Callable[[Tool, Arguments], Verdict]
 """What becomes of a call of a tool with these arguments."""
 
 OnAsk = Literal["deny", "stop"]
@@ -87,6 +89,8 @@ class _Ready(msgspec.Struct, frozen=True):
     arguments: dict[str, Any]
     again: bool = False
     """An earlier run has started it."""
+    waits: bool = False
+    """An earlier run has ended because nobody could be asked about it."""
 
 
 class Runner:
@@ -108,6 +112,7 @@ class Runner:
         dry_run: bool = False,
         interrupted: Interrupted = "tell",
         on_ask: OnAsk = "deny",
+        answers: Callable[[Tool, Arguments], bool] = lambda tool, arguments: False,
         folder: Path | None = None,
         clock: Clock = monotonic,
     ) -> None:
@@ -120,6 +125,7 @@ class Runner:
         self._at_once = at_once
         self._interrupted = interrupted
         self._on_ask = on_ask
+        self._answers = answers
         self._always: set[str] = set()  # tools that a person allowed for the rest of the run
         self._folder = folder
         self._clock = clock
@@ -184,7 +190,7 @@ class Runner:
             tool.check(arguments)
         except Exception as error:
             return _refused(call, words_of(error), code_of(error))
-        return _Ready(call, tool, arguments, again=started is not None)
+        return _Ready(call, tool, arguments, started is not None, pending.waits)
 
     # ---- then: may it?
 
@@ -199,6 +205,8 @@ class Runner:
         why = "a rule denies it" if by == "rule" else "it is not allowed"
         if decision == "ask" and not verdict.narrow and name in self._always:
             decision, by = "allow", "user"
+        elif decision == "ask" and ready.waits and self._answers(ready.tool, ready.arguments):
+            decision, by = "allow", "rule"
         elif decision == "ask" and self._approve is not None:
             allowed = self._asked(self._approve, ready.call)
             decision, by, why = _decision(allowed), "caller", "it was not approved"
@@ -209,7 +217,7 @@ class Runner:
             if answer == "always":
                 self._always.add(name)
         elif decision == "ask" and self._on_ask == "stop":
-            yield Arrival([_approval(ready, "ask", by, _preview(ready))])
+            yield Arrival([_approval(ready, "ask", "nobody", _preview(ready))])
             return "ask"
         elif decision == "ask":
             why = f"there is nobody to ask; --allow {name} lets it run"
@@ -307,8 +315,7 @@ def _needed(names: Sequence[str]) -> ApprovalNeeded:
     tools = list(dict.fromkeys(names))
     have = "has" if len(tools) == 1 else "have"
     return ApprovalNeeded(
-        f"{', '.join(tools)} {have} to be approved, and there is nobody to ask; "
-        "no call of this round was run",
+        f"{', '.join(tools)} {have} to be approved, and there is nobody to ask; nothing was run",
         tools,
     )
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.control import Answer, Control
-from chatstream.errors import Cancelled, UsageError
+from chatstream.errors import ApprovalNeeded, Cancelled, UsageError
 from chatstream.events import Effect
 from chatstream.flow import close
 from chatstream.grammar import check
@@ -714,3 +714,110 @@ def _are_legal(
         event.seq, event.t = number, 0.0
         ev.encode(event)
     check(run)
+
+
+# ---- a tool for the rest of the run, and rounds that wait for an approval
+
+
+def answering(control: Control, arrivals: Any, *answers: Answer) -> list[ev.Event]:
+    """What comes, each question answered in turn."""
+    given, events = iter(answers), list[ev.Event]()
+    for arrival in arrivals:
+        events += arrival.events
+        if control.question is not None:
+            control.answer(next(given))
+    assert next(given, None) is None, "there were fewer questions"
+    return events
+
+
+def test_a_tool_that_is_always_allowed_is_not_asked_about_again_in_this_run() -> None:
+    control = Control()
+    tools = Toolset([Handmade("tool", says()), Handmade("other", says())])
+    runner = Runner(tools, ask, control=control)
+    calls = [pending("a", "tool"), pending("b", "tool"), pending("c", "other")]
+    events = answering(control, runner.run(calls, CancelToken()), "always", "no")
+    assert approvals(events) == [
+        *(("a", "ask", "default"), ("a", "allow", "user"), ("b", "allow", "user")),
+        *(("c", "ask", "default"), ("c", "deny", "user")),
+    ]
+    later = answering(control, runner.run([pending("d", "tool")], CancelToken()))
+    assert approvals(later) == [("d", "allow", "user")]
+    again = Runner(tools, ask, control=control)
+    events = answering(control, again.run([pending("e", "tool")], CancelToken()), "no")
+    assert approvals(events) == [("e", "ask", "default"), ("e", "deny", "user")]
+
+
+def test_a_rule_about_arguments_and_a_deny_hold_for_a_tool_that_is_always_allowed() -> None:
+    def decide(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+        verdicts = {"narrow": Verdict("ask", "rule", narrow=True), "deny": Verdict("deny", "rule")}
+        return verdicts.get(arguments["it"], Verdict("ask", "default"))
+
+    control = Control()
+    runner = Runner(Toolset([Handmade("tool", says())]), decide, control=control)
+    calls = [pending(it, "tool", it=it) for it in ("first", "narrow", "deny", "last")]
+    events = answering(control, runner.run(calls, CancelToken()), "always", "no")
+    decided = {it.id: it.decision for it in events if isinstance(it, ev.Approval)}
+    assert decided == {"first": "allow", "narrow": "deny", "deny": "deny", "last": "allow"}
+
+
+def test_a_person_is_shown_what_a_call_would_change() -> None:
+    class Changing(Handmade):
+        def preview(self, arguments: dict[str, Any]) -> str | None:
+            if "fail" in arguments:
+                raise OSError("gone")
+            return f"+{arguments['n']}\n"
+
+    control = Control()
+    runner = Runner(Toolset([Changing("tool", says())]), ask, control=control)
+    calls = [pending("a", "tool", n=1), pending("b", "tool", fail=1)]
+    events = answering(control, runner.run(calls, CancelToken()), "once", "once")
+    shown = [(it.id, it.preview) for it in events if isinstance(it, ev.Approval)]
+    assert shown == [("a", "+1\n"), ("a", None), ("b", None), ("b", None)]
+
+
+def test_a_round_that_needs_an_approval_ends_the_run_before_any_of_it_runs() -> None:
+    def decide(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+        return DECIDES[tool.name](tool, arguments)
+
+    def never(*given: object) -> None:
+        raise AssertionError
+
+    tools = Toolset([Handmade(it, never) for it in ("allow", "ask", "deny")])
+    runner = Runner(tools, decide, on_ask="stop")
+    calls = [pending("a", "allow"), pending("b", "ask"), pending("c", "deny"), pending("d", "ask")]
+    events: list[ev.Event] = []
+    arrivals = runner.run([*calls, pending("e", "none")], CancelToken())
+    with pytest.raises(ApprovalNeeded, match="ask has to be approved") as raised:
+        events.extend(event for arrival in arrivals for event in arrival.events)
+    assert raised.value.resume_options == "--allow ask"
+    assert approvals(events) == [
+        *(("a", "allow", "rule"), ("b", "ask", "nobody")),
+        *(("c", "deny", "rule"), ("d", "ask", "nobody")),
+    ]
+    assert [it.id for it in ends(events)] == ["e", "c"]
+    assert not any(isinstance(it, ev.ToolStart) for it in events)
+    assert not any(it.is_question for it in events if isinstance(it, ev.Approval))
+
+
+def test_all_tools_that_need_an_approval_are_named_once() -> None:
+    tools = Toolset([Handmade(it, says()) for it in ("one", "two")])
+    calls = [pending("a", "one"), pending("b", "two"), pending("c", "one")]
+    with pytest.raises(ApprovalNeeded, match="one, two have to be approved") as raised:
+        told(Runner(tools, ask, on_ask="stop").run(calls, CancelToken()))
+    assert raised.value.resume_options == "--allow one,two"
+
+
+@pytest.mark.parametrize("who", ["caller", "person", "dry run"])
+def test_where_somebody_can_be_asked_the_run_goes_on(who: str) -> None:
+    control = Control(can_answer=who == "person")
+    runner = Runner(
+        Toolset([Handmade("tool", says())]),
+        ask,
+        control=control,
+        on_ask="stop",
+        approve=(lambda call: True) if who == "caller" else None,
+        dry_run=who == "dry run",
+    )
+    answers: tuple[Answer, ...] = ("once",) if who == "person" else ()
+    events = answering(control, runner.run([pending("a", "tool")], CancelToken()), *answers)
+    assert [it.outcome for it in ends(events)] == ([] if who == "dry run" else ["ok"])
