@@ -20,7 +20,7 @@ from chatstream.engine.tooling import built_in_names, toolset_of
 from chatstream.errors import UsageError
 from chatstream.events import ToolCall, ToolComplete, ToolError
 from chatstream.flow import Arrival
-from chatstream.messages import ToolDefinition
+from chatstream.messages import NO_OUTPUT, ToolDefinition
 from chatstream.nearest import did_you_mean
 
 _MISTAKES = {"invalid_json", "invalid_arguments"}
@@ -83,10 +83,10 @@ def rest_of(end: ToolComplete | ToolError, shown: str) -> str:
 
     It is what the model would be given. Of a long output, that is less than what was shown.
     """
-    from chatstream.tools.output import MODEL_BYTES, NOTHING
+    from chatstream.tools.output import MODEL_BYTES
 
     result = end.result or ""
-    if result == NOTHING or len(shown.encode()) > MODEL_BYTES:
+    if result == NO_OUTPUT or len(shown.encode()) > MODEL_BYTES:
         return ""
     return result.removeprefix(shown)
 

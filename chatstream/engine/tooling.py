@@ -26,6 +26,7 @@ from chatstream.cancel import CancelToken
 from chatstream.control import Control
 from chatstream.engine.config_file import find
 from chatstream.engine.resolve import Resolved
+from chatstream.engine.resume_tools import carried_on
 from chatstream.engine.settings import FIELDS, Settings
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Event, Metadata, ToolCall, new_run
@@ -153,7 +154,8 @@ def tooling_of(
     opening = new_run()
     with ExitStack() as open_tools:  # closed if anything goes wrong below
         toolset = Toolset(_tools(settings, given, frozen, roots, open_tools, token))
-        policy = policy_of(resolved, toolset, roots, asks_caller=given.approve is not None)
+        asks_caller = given.approve is not None
+        policy = policy_of(resolved, toolset, roots, record, asks_caller=asks_caller)
         runner = Runner(
             toolset,
             policy.decide,
@@ -176,9 +178,10 @@ def tooling_of(
             opening=opening,
         )
         if record is not None:
-            from chatstream.engine.resume import carry_on
-
-            tooling = carry_on(tooling, record)
+            carried = carried_on(runner, record)
+            tooling = replace(
+                tooling, runner=carried.runner, begun=carried.begun, replayed=carried.replayed
+            )
         open_tools.pop_all()
     return tooling
 
@@ -256,20 +259,27 @@ def toolset_of(
 
 
 def policy_of(
-    resolved: Resolved, toolset: Toolset, roots: Sequence[Path], *, asks_caller: bool = False
+    resolved: Resolved,
+    toolset: Toolset,
+    roots: Sequence[Path],
+    record: Record | None = None,
+    *,
+    asks_caller: bool = False,
 ) -> Policy:
     """Decides about calls of these tools. Raises `UsageError`.
 
-    Rules of the configuration may be about tools that this run does not have.
+    Rules of the configuration may be about tools that this run does not have, and so may those of
+    a run that is resumed, which had them from there.
     """
     from chatstream.tools.approval import Policy, Rules, check_arguments, check_names
 
     settings = resolved.settings
+    kept = record.asked.tool_settings if record is not None and record.asked is not None else {}
     given: dict[str, Sequence[str]] = {}
     for name in ("allow", "ask", "deny"):
         option = FIELDS[name].option
         if resolved.origins.get(name) == option:
-            given[name] = getattr(settings, name)
+            given[name] = [it for it in getattr(settings, name) if it not in kept.get(name, ())]
             check_names(given[name], toolset.names, option)
     rules = Rules(allow=settings.allow, ask=settings.ask, deny=settings.deny)
     check_arguments(rules, toolset)

@@ -14,8 +14,9 @@ from chatstream.control import Control
 from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.toolbox import called, described, rest_of, status_of
 from chatstream.errors import ApprovalNeeded, UsageError
+from chatstream.messages import NO_OUTPUT
 from chatstream.tools.builtin import BUILT_IN
-from chatstream.tools.output import MODEL_BYTES, NOTHING
+from chatstream.tools.output import MODEL_BYTES
 from tests.support.handmade import ends, told
 
 FILE = '''
@@ -139,7 +140,7 @@ def test_the_exit_status_is_that_of_the_tool(
     ("shown", "result", "rest"),
     [
         ("", "all of it", "all of it"),
-        ("", NOTHING, ""),
+        ("", NO_OUTPUT, ""),
         ("working\n", "working\nworked", "worked"),
         ("working", "working\nworked", "\nworked"),
         ("working\n", "working\n", ""),
