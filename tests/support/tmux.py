@@ -28,7 +28,7 @@ set -g status off
 set -g default-terminal tmux-256color
 """
 
-PRESSES, PRESS_SECONDS = 6, 3.0  # how often a key is pressed, and how long each time is waited
+PRESSES, PRESS_SECONDS = 12, 1.5  # how often a key is pressed, and how long each time is waited
 
 
 class Pane:
