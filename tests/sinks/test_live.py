@@ -354,6 +354,37 @@ def test_a_question_shows_the_whole_call_and_goes_when_it_is_answered() -> None:
     ]
 
 
+def test_a_diff_is_coloured_and_all_of_the_call_is_shown_when_it_is_asked_for() -> None:
+    terminal = Terminal()
+    diff = "--- a.txt\n+++ a.txt\n@@ -1 +1 @@\n-old\n+new\n"
+    question = ev.Approval("1", "write", "ask", "default", {"text": "new\n"}, diff)
+    terminal.arrive(ev.ToolCall("1", "write", "{}"), question)
+    terminal.arrive(after=0.1)
+    shown = [f"  │ {line}" for line in diff.splitlines()]
+    head = "The model wants to run write:"
+    assert terminal.screen.text() == [head, "  text: 1 line", *shown, CHOICE]
+    colours = {"".join(it.data for it in row).strip(): row[2].fg for row in terminal.screen.cells()}
+    same = colours["text: 1 line"]
+    assert len({colours["│ -old"], colours["│ +new"], colours["│ @@ -1 +1 @@"], same}) == 4
+    terminal.arrive(Key(pressed="details"), after=0.1)
+    terminal.arrive(after=0.1)
+    again = [head, "  text:", "  │ new", "  │ ", *shown, CHOICE]
+    assert [it.rstrip() for it in terminal.screen.text()[7:]] == [it.rstrip() for it in again]
+    terminal.arrive(ev.Approval("1", "write", "deny", "user"), after=0.1)
+    before = terminal.screen.text()
+    terminal.arrive(Key(pressed="details"), after=0.1)
+    assert terminal.screen.text() == before, "there is no question any more"
+
+
+@pytest.mark.parametrize("by", ["nobody", "dry_run"])
+def test_where_nobody_is_asked_no_question_is_shown(by: str) -> None:
+    terminal = Terminal()
+    terminal.arrive(ev.ToolCall("1", "write", "{}"), ev.Approval("1", "write", "ask", by))
+    terminal.arrive(after=0.1)
+    assert CHOICE not in terminal.screen.text()
+    assert not any("wants to run" in it for it in terminal.screen.text())
+
+
 def test_a_question_that_is_larger_than_the_screen_can_be_scrolled_back_to() -> None:
     terminal = Terminal(40, lines=10)
     lines = [f"line {number}" for number in range(50)]

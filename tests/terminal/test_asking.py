@@ -65,6 +65,25 @@ def test_yes_allows(at: Desk, typed: bytes) -> None:
     assert asked.answer == "once"
 
 
+@pytest.mark.parametrize("typed", [b"a", b"A", b"always", b"a\r"])
+def test_always_allows_for_the_rest_of_the_run(at: Desk, typed: bytes) -> None:
+    asked = Asked(at)
+    asked.type(typed, after=LATER)
+    assert asked.answer == "always"
+
+
+@pytest.mark.parametrize("typed", [b"d", b"D", b"d\r"])
+def test_details_are_no_answer_and_somebody_is_told(at: Desk, typed: bytes) -> None:
+    asked = Asked(at)
+    seen = asked.type(typed, after=LATER)
+    assert asked.answers.wants_details(seen)
+    assert asked.answers.is_open
+    assert asked.answer is None
+    asked.type(b"y", after=LATER)
+    assert asked.answer == "once"
+    assert not any(map(asked.answers.wants_details, ("", "y", "dd", "\x1b")))
+
+
 @pytest.mark.parametrize("typed", [b"n", b"N", b"no", b"n\r"])
 def test_no_denies(at: Desk, typed: bytes) -> None:
     asked = Asked(at)
@@ -203,6 +222,35 @@ def test_a_question_is_asked_on_the_terminal_and_answered_there(
     assert events == [ev.Content("first"), QUESTION, ev.Content("last")]
     assert seen == [ASKED, f"{key.decode()}\n"]
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_whole_call_is_shown_again_and_a_diff_has_colours(away: Desk) -> None:
+    control, now = Control(), [0.0]
+    parameters = {"text": "a\nb"}
+    question = ev.Approval("1", "write", "ask", "default", parameters, "@@ -1 +1 @@\n-a\n+b\n")
+    seen: list[str] = []
+
+    def source() -> Iterator[Arrival]:
+        control.ask(question)
+        yield Arrival([question])
+        seen.append(heard(away, b"d all "))
+        yield Arrival()
+        now[0] += LATER
+        away.type(b"d")
+        yield Arrival()
+        now[0] += ALONE
+        yield Arrival()
+        seen.append(heard(away, b"d all "))
+        assert control.take_answer() is None
+        yield Arrival([ev.Error("cancelled", "stopped", recoverable=True, partial=True)])
+
+    colours = {"added": "32", "removed": "31"}
+    with questions(control, CancelToken(), lambda: now[0], colours=colours) as stage:
+        assert len(list(stage(source()))) == 5
+    diff = ["  │ @@ -1 +1 @@", "\x1b[31m  │ -a\x1b[0m", "\x1b[32m  │ +b\x1b[0m", f"{CHOICE} "]
+    head = "The model wants to run write:"
+    assert seen[0].split("\n") == [head, "  text: 2 lines", *diff]
+    assert seen[1].split("\n") == ["d", head, "  text:", "  │ a", "  │ b", *diff]
 
 
 def test_the_terminal_has_its_mode_back_when_a_question_has_no_answer(away: Desk) -> None:

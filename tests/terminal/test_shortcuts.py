@@ -397,6 +397,17 @@ def test_keys_are_for_a_question_while_it_is_open() -> None:
         program.until("allowed")
 
 
+def test_d_asks_the_screen_for_all_of_the_call() -> None:
+    with job(TOOLS + ASKING) as program:
+        program.until("Approval")
+        program.until("pulled", 40)
+        program.type(b"d")
+        program.until("details")
+        program.until("pulled", 40)
+        program.type(b"a")
+        program.until("allowed")
+
+
 def test_who_has_no_keys_cannot_answer() -> None:
     program = """
 from chatstream.cancel import CancelToken
