@@ -184,6 +184,7 @@ VALUES: dict[str, Callable[[Line], Iterable[Item]]] = {
     "source": _runs,
     "tools": _tools,
     "mcp_servers": _mcp_servers,
+    "tool": _tools,
     "allow": _tools,
     "ask": _tools,
     "deny": _tools,

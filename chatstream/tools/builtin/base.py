@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from chatstream.tools.roots import Roots
-from chatstream.tools.tool import Context, InvalidArguments, Tool
+from chatstream.tools.tool import Context, InvalidArguments, Subject, Tool
 from chatstream.wording import encodable
 
 MOST_CHARACTERS = 28_000
@@ -66,6 +66,8 @@ class BuiltIn(Tool, Generic[Given]):
 
 class Reading(BuiltIn[Given]):
     """A tool that looks into the roots."""
+
+    subject = Subject("path", "path")
 
     def __init__(self, roots: Sequence[Path] = (), closed: Sequence[Path] = ()) -> None:
         self.roots = Roots(roots, closed)
