@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from chatstream.cancel import CancelToken
-from chatstream.engine.mcp_servers import _Exchange
+from chatstream.engine.mcp_servers import HttpExchange
 from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError
 from chatstream.tools.mcp.http import Http
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("no_proxies")
 def client(there: HttpServer, headers: dict[str, str] | None = None, stop: float = LIMIT) -> Server:
     return Server(
         "s",
-        lambda answer: Http(there.url, answer, _Exchange(Settings()), headers),
+        lambda answer: Http(there.url, answer, HttpExchange(Settings()), headers),
         limits=Limits(stop=stop),
     )
 
