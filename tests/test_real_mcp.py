@@ -89,14 +89,18 @@ def test_time_git_files_and_memory_do_their_work(tools: dict[str, Tool], tmp_pat
     assert '"n"' in call(tools["memory_read_graph"])
 
 
-def test_everything_tells_its_progress_and_gives_more_than_text(everything: dict[str, Tool]) -> None:
+def test_everything_tells_its_progress_and_gives_more_than_text(
+    everything: dict[str, Tool],
+) -> None:
     said = Said()
     slow = everything["everything_trigger-long-running-operation"]
     assert "completed" in call(slow, said, duration=0.2, steps=4)
     assert said.progress == [(float(it), 4.0, None) for it in range(1, 5)]
     assert "[image: image/png, " in call(everything["everything_get-tiny-image"])
     assert "[resource: " in call(everything["everything_get-resource-links"], count=1)
-    assert "temperature" in call(everything["everything_get-structured-content"], location="Chicago")
+    assert "temperature" in call(
+        everything["everything_get-structured-content"], location="Chicago"
+    )
 
 
 def test_get_env_shows_no_key(everything: dict[str, Tool]) -> None:

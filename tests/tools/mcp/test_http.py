@@ -14,7 +14,8 @@ from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError
 from chatstream.tools.mcp.http import Http
 from chatstream.tools.mcp.messages import MODERN
-from chatstream.tools.mcp.server import Limits, Server
+from chatstream.tools.mcp.server import Server
+from chatstream.tools.mcp.session import Limits
 from chatstream.tools.tool import ToolFailure
 from tests.support.mcpserver import OLD, TOOLS, HttpServer
 from tests.support.toolcalls import LIMIT, Said
