@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chatstream.cancel import CancelToken
-from chatstream.engine.mcp_servers import _Exchange
+from chatstream.engine.mcp_servers import HttpExchange
 from chatstream.engine.settings import Settings
 from chatstream.tools.mcp.approved import Approved
 from chatstream.tools.mcp.http import Http
@@ -48,6 +48,18 @@ def tools(tmp_path: Path) -> Iterator[dict[str, Tool]]:
     fleet.close()
 
 
+@pytest.fixture
+def everything(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Tool]]:
+    """Those of server-everything, started where our environment has a key."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-from-our-environment")
+    with skip_unavailable():
+        line = mcp_server("everything")
+    server = Server("everything", partial(_stdio, line, {}))
+    fleet = Fleet([(server, "everything")], Approved(None), CancelToken())
+    yield {it.name: it for it in fleet.tools()}
+    fleet.close()
+
+
 def _stdio(line: list[str], env: dict[str, str], answer: Any) -> Stdio:
     return Stdio(line, answer, env)
 
@@ -77,33 +89,37 @@ def test_time_git_files_and_memory_do_their_work(tools: dict[str, Tool], tmp_pat
     assert '"n"' in call(tools["memory_read_graph"])
 
 
-def test_everything_tells_its_progress_and_gives_more_than_text(tools: dict[str, Tool]) -> None:
+def test_everything_tells_its_progress_and_gives_more_than_text(
+    everything: dict[str, Tool],
+) -> None:
     said = Said()
-    slow = tools["everything_trigger-long-running-operation"]
+    slow = everything["everything_trigger-long-running-operation"]
     assert "completed" in call(slow, said, duration=0.2, steps=4)
     assert said.progress == [(float(it), 4.0, None) for it in range(1, 5)]
-    assert "[image: image/png, " in call(tools["everything_get-tiny-image"])
-    assert "[resource: " in call(tools["everything_get-resource-links"], count=1)
-    assert "temperature" in call(tools["everything_get-structured-content"], location="Chicago")
+    assert "[image: image/png, " in call(everything["everything_get-tiny-image"])
+    assert "[resource: " in call(everything["everything_get-resource-links"], count=1)
+    assert "temperature" in call(
+        everything["everything_get-structured-content"], location="Chicago"
+    )
 
 
-def test_get_env_shows_no_key(tools: dict[str, Tool], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-from-our-environment")
-    with skip_unavailable():
-        line = mcp_server("everything")
-    fleet = Fleet([(Server("e", partial(_stdio, line, {})), "e")], Approved(None), CancelToken())
-    tool = next(it for it in fleet.tools() if it.name == "e_get-env")
+def test_get_env_shows_no_key(everything: dict[str, Tool]) -> None:
+    tool = everything["everything_get-env"]
     assert (tool.effect, tool.confined) == ("net", False)  # it says that it only reads
     assert "OPENAI_API_KEY" not in call(tool)
-    fleet.close()
 
 
-def test_a_call_is_cancelled(tools: dict[str, Tool]) -> None:
+def test_a_call_is_cancelled(everything: dict[str, Tool]) -> None:
     said, ended = Said(), []
 
     def run() -> None:
         try:
-            call(tools["everything_trigger-long-running-operation"], said, duration=30, steps=300)
+            call(
+                everything["everything_trigger-long-running-operation"],
+                said,
+                duration=30,
+                steps=300,
+            )
         except ToolFailure as error:
             ended.append(error)
 
@@ -118,7 +134,7 @@ def test_a_call_is_cancelled(tools: dict[str, Tool]) -> None:
 
 def test_everything_speaks_http_too() -> None:
     with require(mcp_over_http()) as url:
-        server = Server("e", lambda answer: Http(url, answer, _Exchange(Settings())))
+        server = Server("e", lambda answer: Http(url, answer, HttpExchange(Settings())))
         offered = [it.name for it in server.begin(CancelToken())]
         assert "echo" in offered
         assert server.call("echo", {"message": "hi"}, Said().context) == "Echo: hi"

@@ -119,7 +119,7 @@ def _server(name: str, its: MCPServer, roots: Sequence[Path], settings: Settings
 
         return Server(
             name,
-            lambda answer: Http(url, answer, _Exchange(settings), its.headers),
+            lambda answer: Http(url, answer, HttpExchange(settings), its.headers),
             hint=f"check that a server runs at {show_url(url)}",
         )
     from chatstream.tools.mcp.stdio import Stdio
@@ -293,7 +293,7 @@ def _filled(value: Any, environ: Mapping[str, str]) -> Any:
 # ---- HTTP
 
 
-class _Exchange:
+class HttpExchange:
     """How one server is asked over HTTP, with the settings for connections."""
 
     def __init__(self, settings: Settings) -> None:

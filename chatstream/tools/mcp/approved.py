@@ -20,7 +20,7 @@ import msgspec
 from chatstream.clock import Deadline
 from chatstream.errors import ChatstreamError
 from chatstream.files import PRIVATE_FILE, alone, make_private, read_whole, replace
-from chatstream.tools.mcp.server import Offered
+from chatstream.tools.mcp.session import Offered
 
 log = logging.getLogger(__name__)
 

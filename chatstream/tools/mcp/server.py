@@ -1,25 +1,22 @@
-"""One server, over whichever channel: what it offers, and calls of that.
+"""One server, started and started again: what it offers, and calls of that.
 
-1. `server/discover` is asked first. A server that does not know it, or does not answer in time, is
-   one of the older era, and is greeted with `initialize`. One that ends because of the question is
-   started again for that.
-2. What it offers is frozen. A server that has ended is started again for the next call, and so is
-   one that a call did not reach; if it then offers something else, no call runs.
-3. Progress is asked for and passed on. A server is asked to stop a call, and may end it by itself;
+1. What it offers is frozen. A server that has ended is started again for the next call, and so is
+   one that a call did not reach; if it then offers something else, no call runs. One that ends
+   because of the first question of `session` is started again without that question.
+2. Progress is asked for and passed on. A server is asked to stop a call, and may end it by itself;
    where it does not, nobody can know what it still does: the outcome is unknown. It is unknown as
    well where the server is lost in the middle of a call.
-4. A call that wants to ask something in return (newer era) is sent again with the answers of
+3. A call that wants to ask something in return (newer era) is sent again with the answers of
    `messages.answer`, up to `MOST_ROUNDS` times.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -30,71 +27,32 @@ from chatstream.errors import ChatstreamError
 from chatstream.tools.mcp.channel import Answer, Channel, Lost
 from chatstream.tools.mcp.content import text_of
 from chatstream.tools.mcp.messages import (
-    INITIALIZED,
     MODERN,
-    UNSUPPORTED_VERSION,
-    Failure,
     Notification,
     Request,
     Response,
     answer,
     mirrored,
-    params_of,
-    who_we_are,
 )
+from chatstream.tools.mcp.session import Limits, Offered, ServerFailed, Session, step
 from chatstream.tools.tool import Context, ToolFailure
 from chatstream.wording import excerpt
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-START_SECONDS = 30.0
-"""From the start of a server until all that it offers is known."""
-
-DISCOVER_SECONDS = 10.0
-"""After so long without an answer, a server is taken for one of the older era."""
-
-STOP_SECONDS = 1.0
-"""How long a server may take to end a call that it was asked to stop."""
-
-MOST_TOOLS = 1000
 MOST_ROUNDS = 10
-
 _SHORT_CHARACTERS = 200  # of an error that fits on one line
-
-
-class ServerFailed(ChatstreamError):
-    """A server that cannot be used."""
-
-    code = "mcp"
 
 
 class Unsent(ToolFailure):
     """A call that has not reached its server, so that it can be sent once more."""
 
 
-class Offered(msgspec.Struct, frozen=True):
-    """A tool of a server, as the server calls it and describes it. Nothing of it is trusted."""
-
-    name: str
-    description: str = ""
-    parameters: dict[str, Any] = {}
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """In seconds; see the constants."""
-
-    start: float = START_SECONDS
-    discover: float = DISCOVER_SECONDS
-    stop: float = STOP_SECONDS
-
-
 class Server:
     """The server called `name`. `opening` makes a way to it, and starts it if it is a process.
 
-    `hint` says what the user may do if it cannot be used. `roots` are the folders that it may be
-    told of, as `{"uri": …}`.
+    `hint` says what the user may do if it cannot be used. `roots` are the folders that it may ask
+    for, as `{"uri": …}`.
     """
 
     def __init__(
@@ -111,14 +69,11 @@ class Server:
         self._opening = opening
         self._hint = hint
         self._roots = list(roots)
-        self._capabilities: dict[str, Any] = {"roots": {}} if roots else {}
         self._limits = limits
         self._clock = clock
-        self._numbers = itertools.count(1)
         self._lock = threading.Lock()  # of a start
-        self._channel: Channel | None = None
-        self._version: str | None = None
-        self._offered: tuple[Offered, ...] | None = None
+        self._session: Session | None = None  # the newest one
+        self._offered: tuple[Offered, ...] = ()
         self._closed = False
 
     def begin(self, token: CancelToken) -> tuple[Offered, ...]:
@@ -146,148 +101,56 @@ class Server:
     def hang_up(self) -> None:
         """Nothing more is called. Never waits."""
         self._closed = True
-        if (channel := self._channel) is not None:
-            channel.hang_up()
+        if (session := self._session) is not None:
+            session.channel.hang_up()
 
     def close(self) -> None:
         """Nothing more is called; nothing of it is left here. Idempotent."""
         self.hang_up()
-        if (channel := self._channel) is not None:
-            channel.close()
+        if (session := self._session) is not None:
+            session.channel.close()
 
     # ---- a start
 
     def _started(self, token: CancelToken) -> tuple[Offered, ...]:
         deadline = Deadline(self._limits.start, self._clock)
+        session = self._open()
         try:
-            self._open()
-            if not self._discover(deadline, token):
-                self._initialize(deadline, token)
-            return self._list(deadline, token)
+            try:
+                is_modern = session.discover(deadline, token)
+            except Lost:
+                session.channel.close()
+                token.check()
+                session, is_modern = self._open(), False
+            if not is_modern:
+                session.initialize(deadline, token)
+            return session.offered(deadline, token)
         except Lost as error:
-            self._drop()
-            raise self._failed(f"cannot be used: {error.message}") from error
+            session.channel.close()
+            words = f"the MCP server {self.name} cannot be used: {error.message}"
+            raise ServerFailed(words, hint=self._hint) from error
+        except ServerFailed as error:
+            session.channel.close()
+            error.hint = self._hint
+            raise
         except ChatstreamError:
-            self._drop()
+            session.channel.close()
             raise
 
-    def _open(self) -> Channel:
-        self._version = None
-        self._channel = self._opening(lambda request: answer(request, self._roots))
-        if self._closed:  # by another thread, which has not seen it
-            self._channel.hang_up()
-        return self._channel
+    def _open(self) -> Session:
+        channel = self._opening(lambda request: answer(request, self._roots))
+        capabilities = {"roots": dict[str, Any]()} if self._roots else {}
+        self._session = Session(self.name, channel, capabilities, self._limits, self._clock)
+        if self._closed:  # by another thread, which has not seen this channel
+            channel.hang_up()
+        return self._session
 
-    def _drop(self) -> None:
-        if (channel := self._channel) is not None:
-            channel.close()
-
-    def _discover(self, deadline: Deadline, token: CancelToken) -> bool:
-        """Whether it has shown that it is of the newer era."""
-        self._version = MODERN
-        sooner = Deadline(min(self._limits.discover, deadline.left() or 0.0), self._clock)
-        try:
-            response = self._ask("server/discover", {}, sooner, token)
-        except Lost:
-            self._drop()
-            token.check()
-            self._open()
-            return False
-        if response is None:
-            return False
-        if (failure := response.failure) is not None:
-            self._check_versions(failure)
-            return False
-        versions = response.result.get("supportedVersions")
-        return isinstance(versions, list) and MODERN in versions
-
-    def _check_versions(self, failure: Failure) -> None:
-        """Raises `ServerFailed` for a server that says which versions it has, and we have none."""
-        data = failure.data if isinstance(failure.data, dict) else {}
-        versions = data.get("supported")
-        if failure.code != UNSUPPORTED_VERSION or not isinstance(versions, list):
-            return
-        spoken = [str(it) for it in versions]
-        if not {MODERN, *INITIALIZED}.intersection(spoken):
-            raise self._failed(f"speaks only {excerpt(', '.join(spoken))}")
-
-    def _initialize(self, deadline: Deadline, token: CancelToken) -> None:
-        self._version = None
-        params = {
-            "protocolVersion": INITIALIZED[0],
-            "capabilities": self._capabilities,
-            "clientInfo": who_we_are(),
-        }
-        response = self._ask("initialize", params, deadline, token, bare=True)
-        if response is None:
-            raise self._late()
-        if (failure := response.failure) is not None:
-            if failure.code == UNSUPPORTED_VERSION:  # it was only slow to discover
-                self._version = MODERN
-                return
-            raise self._failed(f"refuses to begin: {excerpt(failure.message)}")
-        version = response.result.get("protocolVersion")
-        if version not in INITIALIZED:
-            raise self._failed(f"speaks only {excerpt(str(version))}")
-        self._version = version
-        self._tell("notifications/initialized")
-
-    def _list(self, deadline: Deadline, token: CancelToken) -> tuple[Offered, ...]:
-        found: list[Offered] = []
-        params: dict[str, Any] = {}
-        while True:
-            response = self._ask("tools/list", params, deadline, token)
-            if response is None:
-                raise self._late()
-            if response.failure is not None:
-                raise self._failed(f"lists no tools: {excerpt(response.failure.message)}")
-            tools = response.result.get("tools")
-            found += (it for it in map(_offered, tools if isinstance(tools, list) else []) if it)
-            cursor = response.result.get("nextCursor")
-            if not cursor:
-                return tuple(found)
-            if len(found) > MOST_TOOLS or params == {"cursor": cursor}:
-                raise self._failed("lists tools without end")
-            params = {"cursor": cursor}
-
-    def _ask(
-        self,
-        method: str,
-        params: dict[str, Any],
-        deadline: Deadline,
-        token: CancelToken,
-        *,
-        bare: bool = False,
-    ) -> Response | None:
-        """The response to a request; None if it does not come in time.
-
-        Raises `Lost`, or the reason of the token.
-        """
-        assert self._channel is not None
-        request = self._request(method, params, bare=bare)
-        with closing(self._channel.exchange(request, lambda _: None)) as waiting:
-            while True:
-                token.check()
-                ended, response = _next(waiting)
-                if ended:
-                    return response
-                if deadline.passed:
-                    return None
-
-    def _failed(self, why: str) -> ServerFailed:
-        return ServerFailed(f"the MCP server {self.name} {why}", hint=self._hint)
-
-    def _late(self) -> ServerFailed:
-        return self._failed(f"did not answer within {self._limits.start:g} s")
-
-    # ---- a call
-
-    def _ready(self, token: CancelToken) -> Channel:
-        """The way to it; one that has ended is started again. Raises `ToolFailure`."""
+    def _ready(self, token: CancelToken) -> Session:
+        """The session; one that has ended is begun again. Raises `ToolFailure`."""
         with self._lock:
-            channel = self._channel
-            if channel is not None and not channel.lost:
-                return channel
+            session = self._session
+            if session is not None and not session.channel.lost:
+                return session
             if self._closed:
                 raise ToolFailure(f"the MCP server {self.name} is closed")
             try:
@@ -295,30 +158,33 @@ class Server:
             except ChatstreamError as error:
                 token.check()
                 raise ToolFailure(error.message, code="mcp") from error
+            assert self._session is not None
             if offered != self._offered:
-                self._drop()
+                self._session.channel.close()
                 raise ToolFailure(f"the MCP server {self.name} has changed its tools", code="mcp")
-            assert self._channel is not None
-            return self._channel
+            return self._session
+
+    # ---- a call
 
     def _called(self, params: dict[str, Any], context: Context) -> Response:
         """The response to one request of a call. Raises `ToolFailure`."""
-        channel = self._ready(context.token)
-        request = self._request("tools/call", params)
-        if self._version == MODERN:
+        session = self._ready(context.token)
+        request = session.request("tools/call", params)
+        if session.version == MODERN:
             request = replace(request, mirrored=self._mirrored(params))
         patience: Deadline | None = None
         try:
-            with closing(channel.exchange(request, lambda it: _hear(it, context))) as waiting:
+            exchange = session.channel.exchange(request, lambda it: _hear(it, context))
+            with closing(exchange) as waiting:
                 while True:
-                    ended, response = _next(waiting)
+                    ended, response = step(waiting)
                     if ended:
                         assert response is not None
                         return response
                     if patience is None and context.token.cancelled:
                         patience = Deadline(self._limits.stop, self._clock)
                         why = {"requestId": request.id, "reason": "stopped by the user"}
-                        self._tell("notifications/cancelled", why)
+                        session.tell("notifications/cancelled", why)
                     if patience is not None and patience.passed:
                         raise ToolFailure(
                             f"the server {self.name} was asked to stop, and may go on",
@@ -333,7 +199,7 @@ class Server:
             raise ToolFailure(error.message, code="mcp") from error
 
     def _mirrored(self, params: dict[str, Any]) -> dict[str, str]:
-        schemas = {it.name: it.parameters for it in self._offered or ()}
+        schemas = {it.name: it.parameters for it in self._offered}
         return mirrored(schemas.get(params["name"], {}), params["arguments"])
 
     def _lost(self, error: Lost) -> ToolFailure:
@@ -374,40 +240,6 @@ class Server:
         if (state := result.get("requestState")) is not None:
             again["requestState"] = state
         return again
-
-    # ---- both
-
-    def _request(self, method: str, params: dict[str, Any], *, bare: bool = False) -> Request:
-        number = next(self._numbers)
-        if not bare:
-            params = params_of(number, self._version, self._capabilities, params)
-        return Request(number, method, params, self._version)
-
-    def _tell(self, method: str, params: dict[str, Any] | None = None) -> None:
-        if (channel := self._channel) is not None:
-            channel.tell(Notification(method, params or {}, self._version))
-
-
-def _offered(tool: object) -> Offered | None:
-    """What a server says of one tool; None if that has no name. What does not fit is left out."""
-    if not isinstance(tool, dict) or not isinstance(name := tool.get("name"), str) or not name:
-        log.info("it offers what is no tool: %s", excerpt(str(tool)))
-        return None
-    description, schema = tool.get("description"), tool.get("inputSchema")
-    return Offered(
-        name,
-        description if isinstance(description, str) else "",
-        schema if isinstance(schema, dict) else {},
-    )
-
-
-def _next(waiting: Generator[None, None, T]) -> tuple[bool, T | None]:
-    """Whether it has ended, and with what."""
-    try:
-        next(waiting)
-    except StopIteration as end:
-        return True, end.value
-    return False, None
 
 
 class _Progress(msgspec.Struct):

@@ -19,7 +19,8 @@ from chatstream.clock import POLL_SECONDS
 from chatstream.escape import clean
 from chatstream.tools.mcp.approved import Approved
 from chatstream.tools.mcp.names import of_tools
-from chatstream.tools.mcp.server import Offered, Server
+from chatstream.tools.mcp.server import Server
+from chatstream.tools.mcp.session import Offered
 from chatstream.tools.tool import Context, Tool
 
 CHANGED = "its description has changed since it was approved"

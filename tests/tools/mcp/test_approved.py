@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from chatstream.tools.mcp.approved import Approved, key_of
-from chatstream.tools.mcp.server import Offered
+from chatstream.tools.mcp.session import Offered
 
 TOOL = Offered("log", "Show the log.", {"type": "object", "properties": {"a": {}, "b": {}}})
 SERVER = key_of("git", "uvx mcp-server-git")

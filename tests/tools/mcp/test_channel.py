@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from chatstream.cancel import CancelToken
-from chatstream.engine.mcp_servers import _Exchange
+from chatstream.engine.mcp_servers import HttpExchange
 from chatstream.engine.settings import Settings
 from chatstream.tools.mcp.http import Http
 from chatstream.tools.mcp.server import Server
@@ -41,7 +41,7 @@ def server(wire: str, era: str, no_proxies: None) -> Iterator[Server]:
         return
     with HttpServer(era) as there:
         made = Server(
-            "s", lambda answer: Http(there.url, answer, _Exchange(Settings())), roots=ROOTS
+            "s", lambda answer: Http(there.url, answer, HttpExchange(Settings())), roots=ROOTS
         )
         yield made
         made.close()

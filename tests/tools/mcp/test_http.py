@@ -9,12 +9,13 @@ from contextlib import contextmanager
 import pytest
 
 from chatstream.cancel import CancelToken
-from chatstream.engine.mcp_servers import _Exchange
+from chatstream.engine.mcp_servers import HttpExchange
 from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError
 from chatstream.tools.mcp.http import Http
 from chatstream.tools.mcp.messages import MODERN
-from chatstream.tools.mcp.server import Limits, Server
+from chatstream.tools.mcp.server import Server
+from chatstream.tools.mcp.session import Limits
 from chatstream.tools.tool import ToolFailure
 from tests.support.mcpserver import OLD, TOOLS, HttpServer
 from tests.support.toolcalls import LIMIT, Said
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("no_proxies")
 def client(there: HttpServer, headers: dict[str, str] | None = None, stop: float = LIMIT) -> Server:
     return Server(
         "s",
-        lambda answer: Http(there.url, answer, _Exchange(Settings()), headers),
+        lambda answer: Http(there.url, answer, HttpExchange(Settings()), headers),
         limits=Limits(stop=stop),
     )
 

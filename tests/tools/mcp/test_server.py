@@ -1,4 +1,4 @@
-"""Claimed: a server is greeted in its own era, and what it says about a call is true."""
+"""Claimed: a server is started again where it has to be, and what is said of a call is true."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from chatstream.cancel import CancelToken
 from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.tools.mcp.channel import Answer, Channel
-from chatstream.tools.mcp.server import Limits, Server, ServerFailed
+from chatstream.tools.mcp.server import Server
+from chatstream.tools.mcp.session import Limits, ServerFailed
 from chatstream.tools.mcp.stdio import Stdio
 from chatstream.tools.tool import ToolFailure
 from tests.support.mcpserver import TOOLS, command
@@ -54,34 +55,10 @@ def failure(server: Server) -> str:
 # ---- its start
 
 
-@pytest.mark.parametrize("era", ["old", "new"])
-def test_a_list_in_pages_is_whole(made: Make, era: str) -> None:
-    assert begun(made(era, "pages")) == [it["name"] for it in TOOLS]
-
-
-def test_a_list_without_end_is_a_failure(made: Make) -> None:
-    assert failure(made("new", "endless")) == "the MCP server s lists tools without end"
-
-
-def test_what_is_no_tool_is_left_out(made: Make) -> None:
-    (tool,) = made("new", "sloppy").begin(CancelToken())
-    assert (tool.name, tool.description, tool.parameters) == ("echo", "", {})
-
-
-def test_one_that_was_only_slow_to_answer_is_of_its_own_era(made: Make) -> None:
-    server = made("new", "late", limits=Limits(discover=0.05))
-    assert len(begun(server)) == len(TOOLS)
-    assert server.call("echo", {"text": "x"}, Said().context) == "x"
-
-
 def test_a_server_that_never_answers_is_given_up_with_a_clear_message(made: Make) -> None:
     assert failure(made("old", "mute", limits=SHORT)) == (
         "the MCP server s did not answer within 0.5 s"
     )
-
-
-def test_a_revision_that_we_do_not_have_is_named(made: Make) -> None:
-    assert failure(made("new", "future")) == "the MCP server s speaks only 2031-01-01"
 
 
 def test_one_that_dies_of_a_method_it_does_not_know_is_greeted_as_of_old(made: Make) -> None:

@@ -19,7 +19,8 @@ from chatstream.flow import events_in
 from chatstream.tools.approval import Policy, Rules
 from chatstream.tools.calls import Pending
 from chatstream.tools.mcp.approved import Approved
-from chatstream.tools.mcp.server import Limits, Server
+from chatstream.tools.mcp.server import Server
+from chatstream.tools.mcp.session import Limits
 from chatstream.tools.mcp.stdio import Stdio
 from chatstream.tools.mcp.tool import CHANGED, Fleet
 from chatstream.tools.registry import Toolset
@@ -155,9 +156,9 @@ def test_one_that_fails_ends_all_of_them() -> None:
     fleet = Fleet([good, bad], Approved(None), CancelToken())
     with pytest.raises(ChatstreamError, match="bad did not answer"):
         fleet.tools()
-    channel = good[0]._channel
-    assert channel is not None
-    assert channel.lost
+    session = good[0]._session
+    assert session is not None
+    assert session.channel.lost
 
 
 def test_a_cancel_ends_the_start() -> None:
@@ -180,7 +181,7 @@ def test_servers_without_tools_are_not_kept() -> None:
     empty = Server("a", lambda answer: Stdio([sys.executable, "-c", code], answer))
     fleet, made = tools((empty, "a"))
     assert made == {}
-    channel = empty._channel
-    assert channel is not None
-    assert channel.lost
+    session = empty._session
+    assert session is not None
+    assert session.channel.lost
     fleet.close()
