@@ -20,6 +20,7 @@
     loop       an `Open` around the model: answer, calls, results, answer, …
     settled    what an earlier run's events say about its calls, for `resume`
     roots      the folders that a tool may look into, and nothing outside of them
+    beneath    how the kernel itself opens a path beneath a folder
     builtin    the tools that come with chatstream
 
 Nothing here is imported unless a run has tools.

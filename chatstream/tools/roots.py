@@ -2,9 +2,11 @@
 
 1. A path is relative to a root, or absolute and beneath one. With several roots a relative path is
    that of the first root which has it.
-2. Each component is looked up in the open folder before it, and the system never follows a link:
-   we read where it leads, and go there by the same rules. So neither `..` nor a link of any kind
-   leads out of a root, even while somebody renames folders.
+2. A path without links is opened by the kernel in one step, beneath the root (`beneath`). Any other
+   path, and every path where the kernel cannot do that, is walked: each component is looked up in
+   the open folder before it, and the system never follows a link: we read where it leads, and go
+   there by the same rules. So neither `..` nor a link of any kind leads out of a root, even while
+   somebody renames folders. Both ways lead to the same file, or to the same failure.
 3. Every name on the way is checked, those that a link leads to as well. What holds keys by its name
    (`.env`, `.ssh`, …) is refused, and so are the `closed` folders and files: our own.
 4. Only regular files are opened. FIFOs, devices and sockets are refused, and never waited for.
@@ -26,6 +28,7 @@ from typing import Literal, Self
 
 from chatstream.errors import UsageError
 from chatstream.nearest import did_you_mean
+from chatstream.tools.beneath import open_beneath
 from chatstream.tools.tool import ToolFailure
 from chatstream.wording import bounded, encodable
 
@@ -37,6 +40,7 @@ Kind = Literal["file", "folder", "link", "other"]
 _MOST_NAMES = 2000  # names of a folder among which a mistyped one is looked for
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW
+_LOOK = getattr(os, "O_PATH", 0) | _NO_FOLLOW  # opens nothing: a device does not notice
 _PASS = _FOLDER | getattr(os, "O_PATH", os.O_RDONLY)  # O_PATH needs no right to list the folder
 # A FIFO that takes the place of the file in the last instant must not block.
 _FILE = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
@@ -82,7 +86,7 @@ class Roots:
         failure: ToolFailure | None = None
         for number, parts in self._places(path):
             try:
-                return self._walk(number, parts, path)
+                return self._at_once(number, parts) or self._walk(number, parts, path)
             except ToolFailure as error:
                 if error.code != "not_found":
                     raise
@@ -120,6 +124,47 @@ class Roots:
             if PurePath(path).is_relative_to(root):
                 return PurePath(path).parts[len(root.parts) :]
         return None
+
+    def _at_once(self, number: int, parts: Sequence[str]) -> Found | None:
+        """What the kernel opens in one step; None for what it does not, which is walked then.
+
+        Without `..` and links, the names on the way are those of the path. The folders above are
+        looked at from below: whatever is renamed meanwhile, they hold what was opened.
+        """
+        names = tuple(it for it in parts if it not in {"", "."})
+        if ".." in names or any(holds_keys(names[: end + 1]) for end in range(len(names))):
+            return None
+        with contextlib.ExitStack() as opened, contextlib.suppress(OSError, ValueError):
+            root = _kept(opened, os.open(self._real[number], _PASS))
+            status = os.fstat(_kept(opened, open_beneath(root, "/".join(names) or ".", _LOOK)))
+            is_folder = stat.S_ISDIR(status.st_mode)
+            if not (is_folder or stat.S_ISREG(status.st_mode)) or self._is_closed(status):
+                return None
+            if not is_folder and parts[-1] != names[-1]:  # "file/", "file/."
+                return None
+            folders = names if is_folder else names[:-1]
+            folder = _kept(opened, open_beneath(root, "/".join(folders) or ".", _PASS))
+            if self._closed and self._is_below_closed(folder, os.fstat(root), opened):
+                return None
+            place, flags = (".", _PASS) if is_folder else (names[-1], _FILE)
+            descriptor = open_beneath(folder, place, flags)
+            if os.path.samestat(os.fstat(descriptor), status):
+                return Found(self, descriptor, status, names, self._base(number))
+            os.close(descriptor)  # another has taken its place
+        return None
+
+    def _is_below_closed(
+        self, folder: int, root: os.stat_result, opened: contextlib.ExitStack
+    ) -> bool:
+        """Whether an open folder, or one above it up to the root, is a closed one.
+
+        So is one that was moved out of the root meanwhile: nobody finds that root above it.
+        """
+        while not os.path.samestat(status := os.fstat(folder), root):
+            folder = _kept(opened, os.open("..", _PASS, dir_fd=folder))
+            if self._is_closed(status) or os.path.samestat(status, os.fstat(folder)):
+                return True
+        return False
 
     def _walk(self, number: int, parts: Sequence[str], path: str) -> Found:
         todo = deque(parts)
@@ -161,8 +206,11 @@ class Roots:
                 way.append(descriptor)
                 if todo and not stat.S_ISDIR(status.st_mode):
                     raise NotADirectoryError(errno.ENOTDIR, "")
-            base = str(self._real[number]) if number else ""
-            return Found(self, way.pop(), status, tuple(names), base)
+            return Found(self, way.pop(), status, tuple(names), self._base(number))
+
+    def _base(self, number: int) -> str:
+        """What stands before the names of a path as it is shown."""
+        return str(self._real[number]) if number else ""
 
     def _step(
         self, folder: int, parts: Sequence[str], path: str
@@ -282,6 +330,12 @@ def _kind(entry: os.DirEntry[str]) -> Kind:
     if entry.is_dir(follow_symlinks=False):
         return "folder"
     return "file" if entry.is_file(follow_symlinks=False) else "other"
+
+
+def _kept(opened: contextlib.ExitStack, descriptor: int) -> int:
+    """A descriptor that is closed with the others."""
+    opened.callback(os.close, descriptor)
+    return descriptor
 
 
 def _close_all(descriptors: Sequence[int]) -> None:
