@@ -71,9 +71,9 @@ class Roots:
         if os.open not in os.supports_dir_fd:
             raise UsageError("the built-in tools cannot read files on this system")
         self._given = [Path.cwd() / it for it in folders]  # as a model may have been told of it
-        self._real = [Path(os.path.realpath(it)) for it in folders]
+        self.folders = [Path(os.path.realpath(it)) for it in folders]
         self._closed = [Path(os.path.realpath(it)) for it in closed]
-        for given, real in zip(folders, self._real, strict=True):
+        for given, real in zip(folders, self.folders, strict=True):
             if not real.is_dir():
                 raise UsageError(f"the root {given} is not a folder", hint="check --root")
             if any(real.is_relative_to(it) for it in self._closed):
@@ -112,15 +112,15 @@ class Roots:
     def _places(self, path: str) -> Iterator[tuple[int, Sequence[str]]]:
         """Where a path may be: the number of a root, and the names from there."""
         if not PurePath(path).is_absolute():
-            yield from ((number, path.split("/")) for number in range(len(self._real)))
+            yield from ((number, path.split("/")) for number in range(len(self.folders)))
             return
-        for number in range(len(self._real)):
+        for number in range(len(self.folders)):
             if (parts := self._below(number, path)) is not None:
                 yield number, parts
 
     def _below(self, number: int, path: str) -> Sequence[str] | None:
         """The names that lead from a root to an absolute path; None if it is not below it."""
-        for root in (self._given[number], self._real[number]):
+        for root in (self._given[number], self.folders[number]):
             if PurePath(path).is_relative_to(root):
                 return PurePath(path).parts[len(root.parts) :]
         return None
@@ -135,7 +135,7 @@ class Roots:
         if ".." in names or any(holds_keys(names[: end + 1]) for end in range(len(names))):
             return None
         with contextlib.ExitStack() as opened, contextlib.suppress(OSError, ValueError):
-            root = _kept(opened, os.open(self._real[number], _PASS))
+            root = _kept(opened, os.open(self.folders[number], _PASS))
             status = os.fstat(_kept(opened, open_beneath(root, "/".join(names) or ".", _LOOK)))
             is_folder = stat.S_ISDIR(status.st_mode)
             if not (is_folder or stat.S_ISREG(status.st_mode)) or self._is_closed(status):
@@ -149,7 +149,7 @@ class Roots:
             place, flags = (".", _PASS) if is_folder else (names[-1], _FILE)
             descriptor = open_beneath(folder, place, flags)
             if os.path.samestat(os.fstat(descriptor), status):
-                return Found(self, descriptor, status, names, self._base(number))
+                return Found(self, descriptor, status, names, number)
             os.close(descriptor)  # another has taken its place
         return None
 
@@ -173,7 +173,7 @@ class Roots:
         links = 0
         with _failures(path), contextlib.ExitStack() as cleanup:
             cleanup.callback(_close_all, way)
-            way.append(os.open(self._real[number], _PASS))
+            way.append(os.open(self.folders[number], _PASS))
             status = os.fstat(way[0])
             while todo:
                 name = todo.popleft()
@@ -206,11 +206,7 @@ class Roots:
                 way.append(descriptor)
                 if todo and not stat.S_ISDIR(status.st_mode):
                     raise NotADirectoryError(errno.ENOTDIR, "")
-            return Found(self, way.pop(), status, tuple(names), self._base(number))
-
-    def _base(self, number: int) -> str:
-        """What stands before the names of a path as it is shown."""
-        return str(self._real[number]) if number else ""
+            return Found(self, way.pop(), status, tuple(names), number)
 
     def _step(
         self, folder: int, parts: Sequence[str], path: str
@@ -250,7 +246,7 @@ class Roots:
 class Found:
     """A file or a folder that is open, to be closed. A file can be read by its `descriptor`.
 
-    `parts` are the names from its root, and `shown` is its path as it may be given again.
+    `parts` are the names from its `root`, and `shown` is its path as it may be given again.
     """
 
     def __init__(
@@ -259,14 +255,21 @@ class Found:
         descriptor: int,
         status: os.stat_result,
         parts: tuple[str, ...],
-        base: str,
+        number: int,
     ) -> None:
         self.descriptor = descriptor
         self.status = status
         self.parts = parts
         self.kind: Kind = "folder" if stat.S_ISDIR(status.st_mode) else "file"
+        self.root = roots.folders[number]
         self._roots = roots
-        self._base = base
+        self._number = number
+        self._base = str(self.root) if number else ""
+
+    @property
+    def path(self) -> Path:
+        """Its own path, which has no link in it."""
+        return self.root.joinpath(*self.parts)
 
     @property
     def shown(self) -> str:
@@ -309,7 +312,7 @@ class Found:
             found = self._roots._step(self.descriptor, parts, path)
             if isinstance(found, str):
                 raise ToolFailure(f"{path} is a link", code="unsuitable")
-            return Found(self._roots, *found, parts, self._base)
+            return Found(self._roots, *found, parts, self._number)
 
     def close(self) -> None:
         """Let go of it. Idempotent."""

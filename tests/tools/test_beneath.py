@@ -30,9 +30,11 @@ def folder(tmp_path: Path) -> Iterator[int]:
 
 
 def refused(folder: int, path: str) -> int | None:
-    with pytest.raises(OSError, match="") as failure:
+    try:
         os.close(open_beneath(folder, path, os.O_RDONLY))
-    return failure.value.errno
+    except OSError as error:
+        return error.errno
+    return 0
 
 
 @pytest.mark.skipif(not HAS, reason="no openat2 here")
