@@ -7,8 +7,8 @@
    whoever resumes a run is asked again; what is forbidden is.
 3. A run that is resumed has the tools that it began with, word for word. Their code has to be there
    again.
-4. An output that is too long for the model is kept in a file beside the journal (`store.outputs`).
-   A run without a journal keeps none.
+4. An output that is too long for the model is kept in a file beside the journal (`store.outputs`),
+   and so is what a file was before a tool has written it. A run without a journal keeps neither.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from chatstream.errors import JournalError, UsageError
 from chatstream.events import Event, Metadata, ToolCall, new_run
 from chatstream.flow import Open
 from chatstream.messages import ToolDefinition
-from chatstream.store.outputs import outputs_of
+from chatstream.store.outputs import images_of, outputs_of
 from chatstream.store.place import NoHome, config_folder, runs_folder, state_folder
 
 if TYPE_CHECKING:
@@ -147,7 +147,8 @@ def tooling_of(
     roots = [_absolute(it) for it in settings.root or ["."]]
     opening = new_run()
     with ExitStack() as open_tools:  # closed if anything goes wrong below
-        toolset = Toolset(_tools(settings, given, frozen, roots, open_tools, token))
+        images = _folder(settings, opening, images_of)
+        toolset = Toolset(_tools(settings, given, frozen, roots, images, open_tools, token))
         runner = Runner(
             toolset,
             _policy(resolved, given, toolset.names).decide,
@@ -156,7 +157,7 @@ def tooling_of(
             timeout=settings.tool_timeout or None,
             dry_run=given.dry_run,
             interrupted=given.interrupted,
-            folder=_folder(settings, opening),
+            folder=_folder(settings, opening, outputs_of),
         )
         if record is not None:
             _check_code(record.run, frozen, toolset.names)
@@ -180,6 +181,7 @@ def _tools(
     given: Given,
     frozen: Sequence[ToolDefinition],
     roots: Sequence[Path],
+    images: Path | None,
     open_tools: ExitStack,
     token: CancelToken | None,
 ) -> list[Tool]:
@@ -191,7 +193,7 @@ def _tools(
             open_tools.callback(tool.close)
         return tools
 
-    tools = [*opened(built_in(settings.tools, roots, _closed()))]
+    tools = [*opened(built_in(settings.tools, roots, _closed(), images))]
     if settings.tools_file is not None:
         from chatstream.tools.toolsfile import tools_of_file
 
@@ -260,12 +262,12 @@ def _recorded(run: str, limits: Limits) -> Tooling:
     return Tooling(definitions=record.asked.tools, runner=runner, limits=limits)
 
 
-def _folder(settings: Settings, opening: Metadata) -> Path | None:
-    """The folder of the long outputs of this run; None if it keeps none."""
+def _folder(settings: Settings, opening: Metadata, of: Callable[[Path, str], Path]) -> Path | None:
+    """One of the folders of what this run leaves; None if it leaves nothing."""
     if not settings.journal:
         return None
     try:
-        return outputs_of(state_folder(), str(opening.run))
+        return of(state_folder(), str(opening.run))
     except NoHome:
         return None
 

@@ -3,7 +3,8 @@
 1. A tool has a name, a description, the JSON Schema of its parameters, and an effect.
 2. `check` looks at the arguments before anything is approved or run. `run` does the work, on a
    thread of its own. Whatever `run` prints through its `Context` and what it returns is its result.
-3. `stop` asks a running call to end, from another thread. What cannot be stopped is said to be so:
+3. `preview` is what a person is shown of a call before they approve it.
+4. `stop` asks a running call to end, from another thread. What cannot be stopped is said to be so:
    the runner waits for the end of `run` and believes nothing else.
 """
 
@@ -129,6 +130,13 @@ class Tool:
 
     def check(self, arguments: dict[str, Any]) -> None:
         """Raises `InvalidArguments`."""
+
+    def preview(self, arguments: dict[str, Any]) -> str | None:
+        """What the call would change, as a unified diff; None if there is nothing to show.
+
+        Called while a person is asked. Changes nothing; may raise anything.
+        """
+        return None
 
     def run(self, arguments: dict[str, Any], context: Context) -> object:
         """Do it: a str, a `Returned`, None, or anything that is JSON. May raise anything."""

@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
+from chatstream.events import Effect
+from chatstream.tools.builtin.memory import Memory
 from chatstream.tools.roots import Roots
 from chatstream.tools.tool import Context, InvalidArguments, Tool
 from chatstream.wording import encodable
@@ -36,7 +38,7 @@ class BuiltIn(Tool, Generic[Given]):
     Raises `UsageError` for roots that are no folders.
     """
 
-    effect = "read"
+    effect: Effect = "read"
     origin = "built in"
     confined = True
     called: ClassVar[str]
@@ -65,10 +67,11 @@ class BuiltIn(Tool, Generic[Given]):
 
 
 class Reading(BuiltIn[Given]):
-    """A tool that looks into the roots."""
+    """A tool that looks into the roots. `memory` is that of the run, once it has one."""
 
     def __init__(self, roots: Sequence[Path] = (), closed: Sequence[Path] = ()) -> None:
         self.roots = Roots(roots, closed)
+        self.memory = Memory()
         if len(roots) > 1:
             names = ", ".join(encodable(str(it)) for it in roots)
             self.description = f"{self.description} There are several root folders: {names}."
