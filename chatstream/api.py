@@ -93,7 +93,7 @@ def stream(
     allow=[…]              Run these tools without asking: names, or patterns such as git_*.
     ask=[…]                Ask before these tools run, even if they are allowed.
     deny=[…]               Never run these tools.
-    root=[…]               The folders that the built-in tools may read.
+    root=[…]               The folders that the built-in tools may read, and write in.
                            [default: the current folder]
     max_rounds=N           Stop calling tools after N rounds of calls. [default: 20]
     max_calls=N            Stop calling tools after N calls.

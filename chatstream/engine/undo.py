@@ -25,7 +25,7 @@ from chatstream.store.journal import SUFFIX, is_running
 from chatstream.store.outputs import images_of, runs_with_images
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import find, newest_attempt, opening
-from chatstream.tools.places import Place, changed, fresh_name, place
+from chatstream.tools.places import Place, changed, place
 from chatstream.tools.preimages import PreImages, Written, digest
 from chatstream.tools.roots import Roots
 from chatstream.wording import encodable
@@ -106,13 +106,16 @@ def _put_back(at: Place, images: PreImages, change: Written, *, force: bool) -> 
     state = at.state()
     now = None if state is None else digest(state.data)
     if now == change.before:
+        at.remove_folders(change.folders)  # they may have been made before the process was killed
         return "unchanged"
     if now != change.after and not force:
         how = "removed" if state is None else "changed"
         raise changed(f"it was {how} after the run had written it")
     if change.before is None:
         assert state is not None, "it is not what it was before"
-        at.remove(state, change.folders)
+        at.remove(state)
+        at.remove_folders(change.folders)
         return "removed"
-    at.write(images.image(change), state, fresh=fresh_name(), manner=change.manner)
+    # By the same name as before: should this process be killed as well, that is removed next time.
+    at.write(images.image(change), state, fresh=change.fresh, manner=change.manner)
     return "restored"

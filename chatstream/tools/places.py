@@ -6,8 +6,8 @@
 2. Folders that are missing are made with the file. Nobody who swaps one for a link is followed:
    each is opened in the one before it.
 3. A file is replaced in one step, from a new file beside it whose data is on the disk, and keeps
-   its mode and, where this user may give it, its owner. Who is killed meanwhile leaves the old file
-   and the new one beside it.
+   its mode, its attributes and, where this user may give it, its owner. Who is killed meanwhile
+   leaves the old file, and at most the new one beside it.
 4. A file is not written if it is no longer what `state` has told of it, nor where it may not be
    written by this user. What is new is never put over what somebody else has made meanwhile.
 
@@ -20,7 +20,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePath
 from typing import Self
@@ -51,10 +51,13 @@ class Manner(msgspec.Struct, frozen=True):
 
 
 class State:
-    """A file as it is: its bytes, its manner, and what tells it from another."""
+    """A file as it is: its bytes, its manner, its attributes, and what tells it from another."""
 
-    def __init__(self, data: bytes, status: os.stat_result) -> None:
+    def __init__(
+        self, data: bytes, status: os.stat_result, attributes: Mapping[str, bytes]
+    ) -> None:
         self.data = data
+        self.attributes = attributes
         self.manner = Manner(stat.S_IMODE(status.st_mode) & 0o777, status.st_uid, status.st_gid)
         self.mark = _mark(status)
 
@@ -107,7 +110,7 @@ class Place:
                     f"{self.shown} is too large to be changed: the limit is {MOST_BYTES:,} bytes",
                     code="too_large",
                 )
-            return State(data, found.status)
+            return State(data, found.status, _attributes(found.descriptor))
 
     def write(
         self, data: bytes, before: State | None, *, fresh: str, manner: Manner | None = None
@@ -129,6 +132,9 @@ class Place:
                 file.flush()
                 if manner is not None:
                     _dress(descriptor, manner)
+                for name, value in (before.attributes if before else {}).items():
+                    with contextlib.suppress(OSError):
+                        os.setxattr(descriptor, name, value)
                 os.fsync(descriptor)
             self._check(before, folder)
             if before is not None:
@@ -137,14 +143,17 @@ class Place:
                 self._put(fresh, folder)
             _sync(folder)
 
-    def remove(self, before: State, folders: int) -> None:
-        """Remove the file that `state` has found, and so many empty folders that it is in."""
+    def remove(self, before: State) -> None:
+        """Remove the file that `state` has found. Raises `ToolFailure`."""
         with _failures(self.shown):
             self._check(before, self._folder.descriptor)
             os.unlink(self._name, dir_fd=self._folder.descriptor)
-            for number in range(folders):
-                with contextlib.suppress(OSError):  # somebody has put something into it
-                    self.path.parents[number].rmdir()
+
+    def remove_folders(self, count: int) -> None:
+        """Remove so many of the folders that it is in, the innermost first, if they are empty."""
+        with contextlib.suppress(OSError):  # the innermost one that is not
+            for folder in [it for it in self.path.parents[:count] if it.exists()]:
+                folder.rmdir()
 
     def remove_fresh(self, fresh: str) -> None:
         """Remove what a killed process has left beside the file."""
@@ -178,18 +187,15 @@ class Place:
         with contextlib.suppress(FileNotFoundError):
             mark = _mark(os.stat(self._name, dir_fd=folder, follow_symlinks=False))
         if mark != (before.mark if before else None):
-            raise changed(
-                f"{self.shown} was changed by somebody else at this moment; it is left alone"
-            )
+            raise changed(f"{self.shown} was just changed by somebody else, and is left alone")
 
     def _put(self, fresh: str, folder: int) -> None:
         """Give the new file its name, if nobody has taken that."""
         try:
             os.link(fresh, self._name, src_dir_fd=folder, dst_dir_fd=folder)
         except FileExistsError:
-            raise changed(
-                f"{self.shown} was made by somebody else at this moment; it is left alone"
-            ) from None
+            words = f"{self.shown} was just made by somebody else, and is left alone"
+            raise changed(words) from None
         except OSError as error:  # a file system without links
             if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}:
                 raise
@@ -234,8 +240,10 @@ def place(roots: Roots, path: str) -> Place:
 def _to_be_made(roots: Roots, path: str, why: ToolFailure) -> Place:
     """The place of a file that is not there, in the nearest folder on its way that is."""
     *above, name = path.split("/")
-    if name in {"", ".", ".."} or len(os.fsencode(path)) > 4096:
+    if name in {"", ".", ".."}:
         raise why
+    if "\0" in path or not _is_name(path):  # nobody has looked behind a folder that is missing
+        raise ToolFailure(f"{encodable(bounded(path))!r} is not a path", code="unsuitable")
     missing: list[str] = []
     while True:
         try:
@@ -256,6 +264,15 @@ def _to_be_made(roots: Roots, path: str, why: ToolFailure) -> Place:
         made.close()
         raise
     return made
+
+
+def _is_name(text: str) -> bool:
+    """Whether the system has bytes for this text; it has none for half of a character."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_there(folder: Found, name: str) -> bool:
@@ -304,6 +321,17 @@ def _sync(folder: int) -> None:
             os.fsync(listed)
         finally:
             os.close(listed)
+
+
+def _attributes(descriptor: int) -> dict[str, bytes]:
+    """The extended attributes that a user has given a file: their own ones, and who may use it."""
+    found: dict[str, bytes] = {}
+    if hasattr(os, "listxattr"):
+        with contextlib.suppress(OSError):  # a file system without them
+            for name in os.listxattr(descriptor):
+                if name.startswith(("user.", "system.posix_acl")):
+                    found[name] = os.getxattr(descriptor, name)
+    return found
 
 
 def _unlink(name: str, folder: int) -> None:
