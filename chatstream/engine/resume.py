@@ -9,10 +9,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -21,31 +20,22 @@ from chatstream.engine.endpoints import address, has_key
 from chatstream.engine.labels import kept
 from chatstream.engine.places import split
 from chatstream.engine.resolve import Resolved, resolve
+from chatstream.engine.resume_tools import loop_of
 from chatstream.engine.run import Question
 from chatstream.engine.settings import FIELDS, FOR_ONE_PROVIDER, KEYS, Settings
 from chatstream.errors import JournalError, UsageError
-from chatstream.files import Lock
-from chatstream.flow import Arrival
 from chatstream.messages import Message
 from chatstream.redact import bare_address, show_url
 from chatstream.store.journal import RequestRecord
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import (
     Record,
-    events_at,
     find,
     has_begun,
     last_unfinished,
     newest_attempt,
     read,
 )
-
-if TYPE_CHECKING:
-    from chatstream.cancel import CancelToken
-    from chatstream.engine.tooling import Tooling
-    from chatstream.tools.calls import Pending
-    from chatstream.tools.loop import Runs
-    from chatstream.tools.settled import Settled
 
 
 def unfinished(run: str | None) -> Record:
@@ -92,9 +82,9 @@ def continuation(record: Record, flags: Mapping[str, Any]) -> tuple[Resolved, Qu
 
     Raises `ConfigError`, and `JournalError` where the conversation before it cannot be read.
     """
-    kept = _asked(record).tool_settings.get("tools", [])
     if (named := flags.get("tools")) is not None:  # beside those that it began with
-        flags = {**flags, "tools": [*kept, *(it for it in named if it not in kept)]}
+        began_with = _asked(record).tool_settings.get("tools", [])
+        flags = {**flags, "tools": _joined(began_with, named)}
     resolved = settings_of(record, flags)
     if _has_tools(record):
         if not resolved.settings.journal:
@@ -102,7 +92,7 @@ def continuation(record: Record, flags: Mapping[str, Any]) -> tuple[Resolved, Qu
                 f"run {record.run} has tools, and is only continued with a journal",
                 hint="leave out --no-journal",
             )
-        record = replace(record, messages=[_loop(record).partial])
+        record = replace(record, messages=[loop_of(record).partial])
     question = Question(
         messages=_asked(record).messages,
         earlier=_before(record),
@@ -110,46 +100,6 @@ def continuation(record: Record, flags: Mapping[str, Any]) -> tuple[Resolved, Qu
         record=record,
     )
     return resolved, question
-
-
-def carry_on(tooling: Tooling, record: Record) -> Tooling:
-    """These tools, for the run that continues this one, with what it has of its loop.
-
-    Nobody else can continue it until the runner is closed. Raises `UsageError` if somebody does.
-    """
-    path = find(runs_folder(), record.run)
-    lock = Lock(os.open(path, os.O_RDONLY))
-    if not lock.take(alone=True) or newest_attempt(path.parent, record.run) != record.run:
-        lock.close()
-        raise UsageError(f"another process continues run {record.run}")
-    loop = _loop(record)
-    return replace(
-        tooling, runner=_Alone(tooling.runner, lock), begun=loop.begun, replayed=loop.replayed
-    )
-
-
-class _Alone:
-    """A runner that keeps a lock until it is closed."""
-
-    def __init__(self, runner: Runs, lock: Lock) -> None:
-        self._runner = runner
-        self._lock = lock
-        self.dry_run = runner.dry_run
-
-    def run(self, calls: Sequence[Pending], token: CancelToken) -> Iterator[Arrival]:
-        return self._runner.run(calls, token)
-
-    def close(self) -> None:
-        try:
-            self._runner.close()
-        finally:
-            self._lock.close()
-
-
-def _loop(record: Record) -> Settled:
-    from chatstream.tools.settled import settled
-
-    return settled(events_at(find(runs_folder(), record.run)))
 
 
 def _before(record: Record) -> tuple[Message, ...]:
@@ -168,11 +118,13 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
     and `UsageError` where the server, or what it needs, is not known any more.
     """
     asked = _asked(record)
+    began_with = {name: it for name, it in asked.tool_settings.items() if name in FIELDS}
+    rules = {name: began_with.pop(name, []) for name in ("ask", "deny")}
     given = {name: value for name, value in flags.items() if value is not None}
     profile = given.pop("profile", asked.profile)
     provider = record.provider or asked.provider or ("openai" if asked.base_url else None)
     before: dict[str, Any] = {
-        **{name: value for name, value in asked.tool_settings.items() if name in FIELDS},
+        **began_with,
         "provider": provider,
         "model": record.model,
         "temperature": asked.temperature,
@@ -194,7 +146,14 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
     settings = replace(resolved.settings, system=None)  # it is one of the messages
     if "model" in before and record.model and "strategy" not in given:
         settings = replace(settings, strategy=None)  # the model that had its turn goes on
+    for name, kept_rules in rules.items():  # what was forbidden stays so, whatever is added
+        joined = _joined(kept_rules, getattr(settings, name))
+        settings = replace(settings, **{name: joined})
     return replace(resolved, settings=settings)
+
+
+def _joined(one: Sequence[str], other: Sequence[str]) -> list[str]:
+    return [*one, *(it for it in other if it not in one)]
 
 
 def _at_its_server(

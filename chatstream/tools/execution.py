@@ -1,9 +1,9 @@
 """One call while it runs: its thread, what it says, and how it is made to end.
 
-1. The thread runs the tool and nothing else. Everything that is told about the call is made by the
+1. The thread runs the tool and nothing else. Every event about the call is made by the
    thread that runs the tools (`take`), from what the first one has left for it.
 2. A call ends when its tool has returned or raised. `take` gives its last output before its end.
-3. `stop` asks it to end: its token is cancelled, then the tool is told. A Python function that
+3. `stop` asks it to end: its token is cancelled, then `Tool.stop` is called. A Python function that
    still runs after `INTERRUPT_SECONDS` gets an exception raised in its thread, if it may
    (`Tool.interruptible`). After `STOP_SECONDS` it is left to itself, and that is said.
 """
@@ -29,7 +29,7 @@ from chatstream.escape import clean
 from chatstream.progressing import Meter
 from chatstream.tools.output import Output
 from chatstream.tools.pipe import Bells, Pipe
-from chatstream.tools.tool import Context, Returned, Tool, ToolFailure
+from chatstream.tools.tool import Context, Returned, Tool, ToolFailure, no_json
 from chatstream.wording import bounded
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Execution:
         self.call = call
         self.tool = tool
         self.stopping: Stop | None = None
-        self.ended = False  # its end was told
+        self.ended = False  # the event of its end is out
         self._arguments = arguments
         self._clock = clock
         self._bells = bells
@@ -234,10 +234,7 @@ class Execution:
         try:
             return json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
         except (TypeError, ValueError, RecursionError) as error:
-            raise ToolFailure(
-                f"it did its work, but returned a {type(value).__name__} that is no JSON: {error}",
-                code="result",
-            ) from error
+            raise no_json(value, error) from error
 
 
 class _Told:

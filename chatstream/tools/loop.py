@@ -6,9 +6,9 @@
 2. A round is atomic. The conversation grows only once every call of it has a result, so a failure
    in the middle leaves a conversation that every server takes.
 3. Ids of calls are unique in the run. The server's own stays where it gives one that is new.
-4. The model is told to end when a limit is reached (`Limits`), or when it makes the same call with
-   the same arguments `SAME_CALLS` times, the last of which is not run. It is asked once more, and
-   has to answer in words. If it still calls tools, the run fails.
+4. The model has to come to an end when a limit is reached (`Limits`), or when it makes the same
+   call with the same arguments `SAME_CALLS` times, the last of which is not run. It is asked once
+   more, and has to answer in words. If it still calls tools, the run fails.
 5. A turn that the server has paused is sent back as it is, and goes on.
 """
 
@@ -31,11 +31,14 @@ from chatstream.transcript import Transcript, UsageSum
 from chatstream.wording import counted
 
 SAME_CALLS = 3
-"""Times that the same call may be made."""
+"""The loop ends when the same call is made for this time; that one is not run."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """When the model has to come to an end. None is no limit. `tokens` are those in and out."""
+    """When the model has to come to an end. None is no limit. `tokens` are those in and out.
+
+    What a run that continues another has settled before counts, but for its tokens.
+    """
 
     rounds: int | None = 20
     calls: int | None = None
@@ -68,7 +71,7 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class TooManyCalls(ChatstreamError):
-    """The model was told to come to an end and did not."""
+    """The model had to come to an end and did not."""
 
     code = "tool_limit"
     hint = "raise the limit with --max-rounds, --max-calls or --token-budget"
@@ -107,8 +110,12 @@ class _Loop:
             self._recall(message)
         for pending in begun.calls:
             self._ids.note(pending.call.id)
+        for message in begun.messages:
+            self._count_settled(message)
         request = replace(request, messages=(*request.messages, *begun.messages))
         calls = self._admit(begun.calls)
+        if not calls:
+            yield from self._warned()
         for event in begun.response:
             self._made.add(event)
         while True:
@@ -125,9 +132,13 @@ class _Loop:
                 if finish.reason != "tool_calls":
                     yield Arrival([finish])
                     return
+                called = self._called()
+                if not called:  # some servers say so all the same; nothing else would follow
+                    yield Arrival([replace(finish, reason="stop")])
+                    return
                 if self._why_last is not None:
                     raise TooManyCalls(f"the model still calls tools: {self._why_last}")
-                calls = self._admit([Pending(it) for it in self._called()])
+                calls = self._admit([Pending(it) for it in called])
             for arrival in self._runner.run(calls, token):
                 for event in arrival.events:
                     self._made.add(event)
@@ -139,9 +150,13 @@ class _Loop:
             request = self._next(request, self._made.messages)
             calls = []
             self._count_round()
-            if self._why_last is not None:
-                words = f"{self._why_last}; the model is asked to answer without tools"
-                yield Arrival([ev.Warn("tool_limit", words)])
+            yield from self._warned()
+
+    def _warned(self) -> Iterator[Arrival]:
+        """Say that the model has to come to an end, if it has."""
+        if self._why_last is not None:
+            words = f"{self._why_last}; the model is asked to answer without tools"
+            yield Arrival([ev.Warn("tool_limit", words)])
 
     def _ask(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         """One response of the model; its `Finish` is kept back."""
@@ -157,7 +172,8 @@ class _Loop:
                     events.pop()
                 for event in events:
                     if isinstance(event, ev.ToolCallDelta | ev.ToolCall):
-                        event.id = self._ids.unique(event.id)
+                        is_whole = isinstance(event, ev.ToolCall)
+                        event.id = self._ids.unique(event.id, is_whole=is_whole)
                     self._made.add(event)
                     self._usage.add(event)
                 yield arrival
@@ -193,6 +209,13 @@ class _Loop:
             admitted.append(replace(pending, refused=refused))
         return admitted
 
+    def _count_settled(self, message: Message) -> None:
+        """Rounds and calls of an earlier run count, and so does what it asked again and again."""
+        if message.tool_calls:
+            self._calls += len(message.tool_calls)
+            self._same.update((it.name, canonical(it.arguments)) for it in message.tool_calls)
+            self._count_round()
+
     def _count_round(self) -> None:
         self._rounds += 1
         limits, usage = self._limits, self._usage.total
@@ -217,7 +240,7 @@ class _Ids:
     def __init__(self) -> None:
         self._used: set[str] = set()
         self._own = 0
-        self._of_response: dict[str, str] = {}  # the server's id -> ours
+        self._of_response: dict[str, str] = {}  # the id that the server gives -> ours
 
     def begin(self) -> None:
         """Another response begins."""
@@ -227,13 +250,19 @@ class _Ids:
         """This id was used before."""
         self._used.add(call_id)
 
-    def unique(self, given: str) -> str:
-        """The id of a call that its server calls `given`."""
-        if given not in self._of_response:
+    def unique(self, given: str, *, is_whole: bool) -> str:
+        """The id of a call that its server calls `given`.
+
+        `is_whole`: nothing follows of this call. If its id comes again, that is another call.
+        """
+        chosen = self._of_response.get(given)
+        if chosen is None:
             chosen = given
             while not chosen or chosen in self._used:
                 self._own += 1
                 chosen = own_id(self._own)
             self._used.add(chosen)
             self._of_response[given] = chosen
-        return self._of_response[given]
+        if is_whole:
+            del self._of_response[given]
+        return chosen
