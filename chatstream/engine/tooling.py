@@ -143,14 +143,15 @@ def tooling_of(
                     hint="a run whose results are taken brings its tools: leave one of them out",
                 )
         return _recorded(given.tools_from, limits)
+    from chatstream.tools.builtin.base import share_memory
     from chatstream.tools.registry import Toolset
     from chatstream.tools.runner import Runner
 
     roots = [_absolute(it) for it in settings.root or ["."]]
     opening = new_run()
     with ExitStack() as open_tools:  # closed if anything goes wrong below
-        images = _folder(settings, opening, images_of)
-        toolset = Toolset(_tools(settings, given, frozen, roots, images, open_tools, token))
+        toolset = Toolset(_tools(settings, given, frozen, roots, open_tools, token))
+        share_memory(toolset, _folder(settings, opening, images_of))
         runner = Runner(
             toolset,
             _policy(resolved, given, toolset.names, record).decide,
@@ -184,7 +185,6 @@ def _tools(
     given: Given,
     frozen: Sequence[ToolDefinition],
     roots: Sequence[Path],
-    images: Path | None,
     open_tools: ExitStack,
     token: CancelToken | None,
 ) -> list[Tool]:
@@ -196,7 +196,7 @@ def _tools(
             open_tools.callback(tool.close)
         return tools
 
-    tools = [*opened(built_in(settings.tools, roots, _closed(), images))]
+    tools = [*opened(built_in(settings.tools, roots, _closed()))]
     if settings.tools_file is not None:
         from chatstream.tools.toolsfile import tools_of_file
 

@@ -111,33 +111,23 @@ def _marked_methods(box: object) -> list[Callable[..., Any]]:
 
 
 def built_in(
-    names: Sequence[str],
-    roots: Sequence[Path],
-    closed: Sequence[Path] = (),
-    images: Path | None = None,
+    names: Sequence[str], roots: Sequence[Path], closed: Sequence[Path] = ()
 ) -> list[Tool]:
-    """The tools of these names; those that read and write files do so inside the roots.
+    """The tools of these names; those that read files do so inside the roots.
 
-    The `closed` folders and files are read by none of them. `images` is the folder for what files
-    were before they are written; None: that is not kept.
+    The `closed` folders and files are read by none of them.
 
     A name of another package may stand for several tools. Raises `UsageError` for a name that
     nobody has, and for a package whose tool cannot be loaded.
     """
     from chatstream.tools.builtin import BUILT_IN
-    from chatstream.tools.builtin.base import Reading
-    from chatstream.tools.builtin.memory import Memory
 
-    memory = Memory(images)
     found: list[Tool] = []
     for name in dict.fromkeys(names):
         if name in BUILT_IN:
             found.append(_loaded(BUILT_IN[name])(roots, closed))
         else:
             found += _of_package(name, BUILT_IN)
-    for it in found:
-        if isinstance(it, Reading):
-            it.memory = memory
     return found
 
 

@@ -14,6 +14,7 @@ from chatstream.engine.undo import Undone, undo
 from chatstream.errors import UsageError
 from chatstream.store.outputs import images_of
 from chatstream.store.place import state_folder
+from chatstream.tools.builtin.base import share_memory
 from chatstream.tools.registry import built_in
 from tests.support.client import LIMIT
 from tests.support.runs import run_id, running, write_run
@@ -32,7 +33,8 @@ class Work:
         before = None if continues is None else run_id(continues)
         write_run(state_folder(), run_id(number), killed=True, continues=before)
         images = images_of(state_folder(), run_id(number))
-        (tool,) = built_in(["write_file"], [self.root], images=images)
+        (tool,) = tools = built_in(["write_file"], [self.root])
+        share_memory(tools, images)
 
         def write(path: str, content: str) -> None:
             result(tool, path=path, content=content)
@@ -115,7 +117,8 @@ def test_a_run_and_those_that_continue_it_are_one(work: Work) -> None:
         assert work.tree() == {"a.txt": b"old"}
         for number, name in ((1, "a.txt"), (2, "b.txt"), (3, "a.txt")):
             images = images_of(state_folder(), run_id(number))
-            (tool,) = built_in(["write_file"], [work.root], images=images)
+            (tool,) = tools = built_in(["write_file"], [work.root])
+            share_memory(tools, images)
             result(tool, path=name, content=f"{number} again")
 
 
@@ -212,6 +215,7 @@ from pathlib import Path
 from chatstream.engine.undo import undo
 from chatstream.store.outputs import images_of
 from chatstream.store.place import state_folder
+from chatstream.tools.builtin.base import share_memory
 from chatstream.tools.registry import built_in
 from tests.support.runs import run_id, write_run
 from tests.support.toolcontext import result
@@ -238,7 +242,8 @@ def kill_at(number):
 
 def work(number):
     images = images_of(state_folder(), run_id(number))
-    (tool,) = built_in(["write_file"], [root / str(number)], images=images)
+    (tool,) = tools = built_in(["write_file"], [root / str(number)])
+    share_memory(tools, images)
     if what == "write":
         kill_at(number)
     result(tool, path="a.txt", content="new")

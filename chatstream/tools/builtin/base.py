@@ -8,7 +8,7 @@ models write so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -67,7 +67,7 @@ class BuiltIn(Tool, Generic[Given]):
 
 
 class Reading(BuiltIn[Given]):
-    """A tool that looks into the roots. `memory` is that of the run, once it has one."""
+    """A tool that looks into the roots. `memory` is its own until `share_memory`."""
 
     def __init__(self, roots: Sequence[Path] = (), closed: Sequence[Path] = ()) -> None:
         self.roots = Roots(roots, closed)
@@ -76,6 +76,14 @@ class Reading(BuiltIn[Given]):
             names = ", ".join(encodable(str(it)) for it in roots)
             self.description = f"{self.description} There are several root folders: {names}."
         super().__init__(roots, closed)
+
+
+def share_memory(tools: Iterable[Tool], images: Path | None) -> None:
+    """Give the tools of a run one memory; what files were before a write is kept in `images`."""
+    memory = Memory(images)
+    for it in tools:
+        if isinstance(it, Reading):
+            it.memory = memory
 
 
 def _schema(arguments: type[Arguments]) -> dict[str, Any]:

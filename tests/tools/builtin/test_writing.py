@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chatstream.tools.builtin.base import BuiltIn
+from chatstream.tools.builtin.base import BuiltIn, share_memory
 from chatstream.tools.registry import built_in
 from chatstream.tools.tool import InvalidArguments, Tool, ToolFailure
 from tests.support.toolcontext import result
@@ -21,9 +21,9 @@ class Files:
         self.root.mkdir()
         self.images = folder / "undo"
         names = ["read_file", "write_file", "edit_file"]
-        self._tools: dict[str, Tool] = {
-            it.name: it for it in built_in(names, [self.root], images=self.images)
-        }
+        tools = built_in(names, [self.root])
+        share_memory(tools, self.images)
+        self._tools: dict[str, Tool] = {it.name: it for it in tools}
 
     def put(self, data: bytes, name: str = "a.txt") -> None:
         (self.root / name).write_bytes(data)
