@@ -143,7 +143,6 @@ def tooling_of(
                     hint="a run whose results are taken brings its tools: leave one of them out",
                 )
         return _recorded(given.tools_from, limits)
-    from chatstream.tools.builtin.base import share_memory
     from chatstream.tools.registry import Toolset
     from chatstream.tools.runner import Runner
 
@@ -151,7 +150,10 @@ def tooling_of(
     opening = new_run()
     with ExitStack() as open_tools:  # closed if anything goes wrong below
         toolset = Toolset(_tools(settings, given, frozen, roots, open_tools, token))
-        share_memory(toolset, _folder(settings, opening, images_of))
+        if settings.tools:
+            from chatstream.tools.builtin.base import share_memory
+
+            share_memory(toolset, _folder(settings, opening, images_of))
         runner = Runner(
             toolset,
             _policy(resolved, given, toolset.names, record).decide,

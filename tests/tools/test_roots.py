@@ -122,6 +122,14 @@ def test_nothing_leads_outside(tree: Path, path: str) -> None:
     assert code(Roots([tree]), path.format(root=tree)) == "outside"
 
 
+@pytest.mark.parametrize("path", ["root/etc/passwd", "root", "cwd/etc/passwd", "exe", "fd/0", "ns"])
+def test_the_links_of_proc_lead_nowhere_even_if_it_is_the_root(path: str) -> None:
+    """They are no links but doors: the kernel does not look at what they read like."""
+    roots = Roots([Path("/proc/self")])
+    assert code(roots, path) in {"outside", "not_found", "unsuitable"}
+    assert read(roots, "comm") == Path("/proc/self/comm").read_text()
+
+
 def test_a_root_whose_name_begins_like_another_folder_is_not_that_folder(tree: Path) -> None:
     (tree.parent / "root-of-another").mkdir()
     (tree.parent / "root-of-another" / "a").write_text(SECRET)
