@@ -10,7 +10,7 @@ import pytest
 from chatstream import events as ev
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import journals
-from tests.support.client import run, run_here
+from tests.support.client import Running, run, run_here
 from tests.support.summing import Call, Summing
 
 PLAN = [
@@ -111,3 +111,20 @@ def test_a_path_cannot_speak_to_the_terminal(here: Path) -> None:
     assert b"\x1b" not in done.stdout
     assert "\u202e" not in done.stdout.decode()
     assert tree(here) == {"a.txt"}
+
+
+def test_a_run_that_was_killed_and_resumed_is_undone_with_all_its_parts(here: Path) -> None:
+    rounds = [*PLAN, [Call("edit_file", {"path": "a.txt", "old_text": "three", "new_text": "3"})]]
+    with Summing(rounds) as server:
+        where = ["-p", "openai", "--base-url", server.url, "-m", "m", "--allow", "*_file"]
+        with Running(["ask", "--json", *where, "--tool", "write_file,edit_file", "hi"]) as client:
+            client.read_until(b'"tool_complete"')
+            client.process.kill()
+        killed = journals(runs_folder())[0].stem
+        assert run_here(["resume", "--json", *where]).status == 0
+    changed = (here / "a.txt").read_bytes()  # the call that it was killed in is not run again
+    assert changed in {b"one\r\n2\r\n3", b"one\r\ntwo\r\n3"}
+    done = run_here(["undo", killed])
+    assert done.status == 0, done.stdout
+    assert tree(here) == {"a.txt"}
+    assert (here / "a.txt").read_bytes() == OLD
