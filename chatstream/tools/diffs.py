@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 
 from chatstream.wording import counted
@@ -29,6 +30,7 @@ def unified(name: str, old: str | None, new: str) -> str:
     if old == new:
         return ""
     before, after = _lines(old or ""), _lines(new)
+    name = name if name.isprintable() else json.dumps(name)  # it must not look like lines
     lines = [f"--- {'/dev/null' if old is None else f'a/{name}'}", f"+++ b/{name}"]
     for group in _hunks(_changes(before, after)):
         lines += _hunk(group, before, after)

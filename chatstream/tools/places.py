@@ -8,8 +8,9 @@
 3. A file is replaced in one step, from a new file beside it whose data is on the disk, and keeps
    its mode, its attributes and, where this user may give it, its owner. Who is killed meanwhile
    leaves the old file, and at most the new one beside it.
-4. A file is not written if it is no longer what `state` has told of it, nor where it may not be
-   written by this user. What is new is never put over what somebody else has made meanwhile.
+4. A file is not written if it is no longer what `state` has told of it (which is looked at in the
+   last moment), nor where it may not be written by this user. What is new is never put over what
+   somebody else has made meanwhile.
 
 Failures are `ToolFailure`s, one sentence each.
 """
@@ -39,6 +40,7 @@ FRESH = ".chatstream-"
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}  # on this file system
 _CHECK = os.O_WRONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -192,14 +194,16 @@ class Place:
     def _put(self, fresh: str, folder: int) -> None:
         """Give the new file its name, if nobody has taken that."""
         try:
-            os.link(fresh, self._name, src_dir_fd=folder, dst_dir_fd=folder)
+            try:
+                os.link(fresh, self._name, src_dir_fd=folder, dst_dir_fd=folder)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                os.close(os.open(self._name, _NEW, 0o600, dir_fd=folder))  # from here it is ours
+                os.rename(fresh, self._name, src_dir_fd=folder, dst_dir_fd=folder)
         except FileExistsError:
             words = f"{self.shown} was just made by somebody else, and is left alone"
             raise changed(words) from None
-        except OSError as error:  # a file system without links
-            if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}:
-                raise
-            os.rename(fresh, self._name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def fresh_name() -> str:
@@ -288,7 +292,9 @@ def _is_there(folder: Found, name: str) -> bool:
 def _check_names(made: Place) -> None:
     parts = made.parts
     if any(holds_keys(parts[: end + 1]) for end in range(len(parts))):
-        raise ToolFailure(f"{made.shown} may hold keys, and is not written", code="private")
+        raise ToolFailure(
+            f"{made.shown} may hold keys or private data, and is off limits", code="private"
+        )
     if any(it.lower() == ".git" for it in parts):
         raise ToolFailure(f"{made.shown} belongs to Git, and is not written", code="private")
 

@@ -380,12 +380,12 @@ def _missing(path: str, name: str, folder: int) -> ToolFailure:
 
 
 def _outside(path: str) -> ToolFailure:
-    return ToolFailure(f"{_short(path)} is outside of the folders that may be read", code="outside")
+    return ToolFailure(f"{_short(path)} is outside of the root folders", code="outside")
 
 
 def _private(path: str) -> ToolFailure:
     return ToolFailure(
-        f"{_short(path)} may hold keys or private data, and is not read", code="private"
+        f"{_short(path)} may hold keys or private data, and is off limits", code="private"
     )
 
 

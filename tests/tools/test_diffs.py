@@ -42,6 +42,10 @@ def test_a_file_that_is_made_and_one_without_a_last_line_end() -> None:
     assert unified("n", "a\n", "") == "--- a/n\n+++ b/n\n@@ -1 +0,0 @@\n-a\n"
 
 
+def test_a_name_cannot_look_like_lines() -> None:
+    assert unified("n\n+evil", None, "a\n").splitlines()[1] == '+++ b/"n\\n+evil"'
+
+
 def test_no_change_is_no_diff() -> None:
     assert unified("n", "a\n", "a\n") == ""
 

@@ -196,17 +196,19 @@ def test_a_new_file_is_not_put_over_one_that_somebody_has_made(
     def link(*args: Any, **more: Any) -> None:
         if not has_links:
             raise OSError(errno.EPERM, "no links here")
-        (root / "b").write_bytes(b"theirs")
         real(*args, **more)
 
+    def meanwhile(*args: Any, **more: Any) -> None:
+        (root / "b").write_bytes(b"theirs")
+        link(*args, **more)
+
     monkeypatch.setattr(os, "link", link)
-    if has_links:
-        assert code(root, "b") == "changed"
-        assert (root / "b").read_bytes() == b"theirs"
-    else:
-        written(root, "b")
-        assert (root / "b").read_bytes() == b"new"
-    assert tree(root) == {"src", "src/a.txt", "b"}
+    written(root, "c")
+    assert (root / "c").read_bytes() == b"new"
+    monkeypatch.setattr(os, "link", meanwhile)
+    assert code(root, "b") == "changed"
+    assert (root / "b").read_bytes() == b"theirs"
+    assert tree(root) == {"src", "src/a.txt", "b", "c"}
 
 
 def test_a_full_disk_leaves_the_old_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,15 +66,15 @@ class ReadFile(Reading[ReadFileArguments]):
             data = _data(found)
             text, note = _text(data)
             shown = found.shown
-            self.memory.has_read(found.path, data)
         lines = text.split("\n")
         if lines[-1] == "":
             lines.pop()
+        first = given.first_line
+        if lines and first > len(lines):
+            raise ToolFailure(f"{shown} has only {counted(len(lines), 'line')}", code="not_found")
+        self.memory.has_read(found.path, data)
         if not lines:
             return "[the file is empty]"
-        first = given.first_line
-        if first > len(lines):
-            raise ToolFailure(f"{shown} has only {counted(len(lines), 'line')}", code="not_found")
         end = len(lines)
         if given.lines is not msgspec.UNSET:
             end = min(end, first - 1 + given.lines)

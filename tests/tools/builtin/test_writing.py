@@ -175,6 +175,15 @@ def test_what_somebody_has_changed_since_it_was_read_is_not_written(files: Files
     assert files.get() == b"one\n3\n"
 
 
+def test_who_was_shown_nothing_has_not_read_it(files: Files) -> None:
+    files.put(b"one\n")
+    files.read()
+    files.put(b"two\n")
+    with pytest.raises(ToolFailure, match="has only 1 line"):
+        files.read(first_line=5)
+    assert files.refused("two")[0] == "changed"
+
+
 def test_a_file_is_the_same_by_whatever_path_it_was_read(files: Files) -> None:
     files.put(b"one\n")
     (files.root / "link").symlink_to("a.txt")
