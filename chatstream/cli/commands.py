@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "undo": (
         "chatstream.cli.undo:undo",
-        "Restore the files that the tools of a run have written.",
+        "Restore the files that write_file and edit_file have written in a run.",
     ),
     "bench": (
         "chatstream.cli.bench:bench",

@@ -26,10 +26,10 @@ def undo(
         bool, typer.Option("--json", help="Print JSON, one object per file written.")
     ] = False,
 ) -> int:
-    """Restore the files that the tools of a run have written.
+    """Restore the files that write_file and edit_file have written in a run.
 
     Each becomes what it was before that run, byte for byte; files that the run made are removed.
-    A file that was changed since is left alone.
+    A file that was changed since is left alone. What programs have done is not undone.
 
     Exit status: 1 if a file was left alone, 2 if there is nothing to restore.
     """

@@ -58,6 +58,7 @@ class PreImages:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._left: list[Written] = []  # of those that `newest_first` has read
 
     def keep(
         self,
@@ -90,7 +91,9 @@ class PreImages:
 
     def newest_first(self) -> list[Written]:
         """The writes of the run. Raises `JournalError` for a record that was damaged."""
-        return [self._read(it) for it in sorted(self._records(), key=_number, reverse=True)]
+        records = sorted(self._records(), key=_number, reverse=True)
+        self._left = [self._read(it) for it in records]
+        return list(self._left)
 
     def image(self, written: Written) -> bytes:
         """What the file was before this write. Raises `JournalError` if that is lost."""
@@ -105,12 +108,15 @@ class PreImages:
         return data
 
     def forget(self, written: Written) -> None:
-        """Let go of a write that was undone, and of what nothing else needs. Raises `OSError`."""
+        """Let go of one of the `newest_first` that was undone, and of what only that one needs.
+
+        Raises `OSError`.
+        """
         self._record(written).unlink(missing_ok=True)
-        left = [self._read(it) for it in self._records()]
-        if written.before is not None and all(it.before != written.before for it in left):
+        self._left.remove(written)
+        if written.before is not None and all(it.before != written.before for it in self._left):
             self._image(written.before).unlink(missing_ok=True)
-        if not left:
+        if not self._left:
             with suppress(OSError):  # something else is in it
                 self._folder.rmdir()
 
