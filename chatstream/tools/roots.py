@@ -50,18 +50,25 @@ _KEYS = re.compile(
       \.env | \.env\.(?!(example|sample|template|dist)$).* | \.envrc
     | \.ssh | \.gnupg | \.aws | \.azure | \.kube | \.docker | \.password-store
     | [._]netrc | \.pgpass | \.my\.cnf | \.npmrc | \.pypirc | \.git-credentials
+    | \.vault-token | \.htpasswd | \.s3cfg | \.boto | \.dockercfg | \.terraformrc
     | id_(rsa|dsa|ecdsa|ed25519)(_sk)?
+    | .+\.(pem|key|p12|pfx|ppk|jks|keystore|kdbx)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_KEYS_IN_GIT = re.compile(r"config(\.worktree)?|credentials", re.IGNORECASE)
+_KEYS_IN = {  # a folder, and what in it holds keys
+    ".git": re.compile(r"config(\.worktree)?|credentials", re.IGNORECASE),
+    ".cargo": re.compile(r"credentials(\.toml)?", re.IGNORECASE),
+    ".gem": re.compile(r"credentials", re.IGNORECASE),
+    ".config": re.compile(r"gh|gcloud|rclone|op", re.IGNORECASE),
+}
 
 
 def holds_keys(parts: Sequence[str]) -> bool:
     """Whether the last of these names, which lead from a root, is one that keys are kept under."""
     *above, name = parts
-    in_git = any(it.lower() == ".git" for it in above)
-    return bool(_KEYS.fullmatch(name) or (in_git and _KEYS_IN_GIT.fullmatch(name)))
+    found = [_KEYS, *(_KEYS_IN[it] for it in map(str.lower, above) if it in _KEYS_IN)]
+    return any(it.fullmatch(name) for it in found)
 
 
 class Roots:

@@ -193,6 +193,7 @@ def test_a_device_is_refused() -> None:
     [
         *(".env", ".ENV", ".env.local", ".env.production", ".envrc", ".ssh/id", ".ssh"),
         *("id_rsa", "src/id_ed25519", ".netrc", "_netrc", ".git-credentials", ".npmrc"),
+        *("tls/server.key", "ca.PEM", "keys.kdbx", ".cargo/credentials.toml", ".config/gh/hosts"),
         *(".git/config", ".git/modules/x/config", ".git/config.worktree", ".aws/credentials"),
     ],
 )
@@ -207,7 +208,19 @@ def test_what_holds_keys_is_refused_by_itself_and_through_a_link(tree: Path, nam
 
 
 @pytest.mark.parametrize(
-    "name", [".env.example", ".environment", "config", ".git/HEAD", "id_rsa.pub", "env", "ssh"]
+    "name",
+    [
+        ".env.example",
+        ".environment",
+        "config",
+        ".git/HEAD",
+        "id_rsa.pub",
+        "env",
+        "ssh",
+        "key",
+        "gh",
+        ".key",
+    ],
 )
 def test_what_is_called_alike_is_read(tree: Path, name: str) -> None:
     (tree / name).parent.mkdir(exist_ok=True)
