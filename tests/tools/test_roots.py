@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatstream.errors import UsageError
+from chatstream.tools.beneath import open_beneath
 from chatstream.tools.roots import Roots, holds_keys
 from chatstream.tools.tool import ToolFailure
 from tests.support.sampling import by_size
@@ -378,6 +379,21 @@ def test_a_closed_folder_is_refused_under_every_name_that_it_has(tree: Path) -> 
     (tree / "ours").rename(tree / "other")
     (tree / "ours").symlink_to("other")
     assert code(roots, "other/a") == "private"
+
+
+def test_what_takes_the_place_of_a_file_that_was_looked_at_is_looked_at_too(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "ours").write_text(SECRET)
+
+    def swapping(folder: int, path: str, flags: int) -> int:
+        if path == "a.txt":  # the last of the steps
+            (tree / "src" / "a.txt").unlink()
+            os.link(tree / "ours", tree / "src" / "a.txt")
+        return open_beneath(folder, path, flags)
+
+    monkeypatch.setattr("chatstream.tools.roots.open_beneath", swapping)
+    assert code(Roots([tree], closed=[tree / "ours"]), "src/a.txt") == "private"
 
 
 @pytest.mark.parametrize("name", ["a.txt", "src"])
