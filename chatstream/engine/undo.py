@@ -53,12 +53,10 @@ def undo(run: str | None, *, force: bool = False) -> Iterator[Undone]:
     state = state_folder()
     name = _newest(state) if run is None else find(runs_folder(), run).stem
     attempts = _attempts(name)
-    written = [
-        (it, images, change)
-        for it in attempts
-        for images in [PreImages(images_of(state, it))]
-        for change in images.newest_first()
-    ]
+    written: list[tuple[str, PreImages, Written]] = []
+    for it in attempts:
+        images = PreImages(images_of(state, it))
+        written += [(it, images, change) for change in images.newest_first()]
     if not written:
         raise UsageError(f"run {name} has written no files, or they were restored already")
     for it in attempts:
