@@ -100,7 +100,7 @@ def stream(
     deny=[…]               Never run these tools.
     on_ask                 If nobody can be asked: deny the call, or stop the run, to be resumed
                            with --allow. [default: deny]
-    root=[…]               The folders that the built-in tools may read.
+    root=[…]               The folders that the built-in tools may read, and write in.
                            [default: the current folder]
     max_rounds=N           Stop calling tools after N rounds of calls. [default: 20]
     max_calls=N            Stop calling tools after N calls.

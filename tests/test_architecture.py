@@ -60,7 +60,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "rich": ("sinks/", "terminal/", "cli/"),
     "markdown_it": ("sinks/",),
     "typer": ("cli/",),
-    "difflib": ("nearest.py",),
+    "difflib": ("nearest.py", "tools/diffs.py"),
     "tomlkit": ("engine/config_file.py",),
 }
 

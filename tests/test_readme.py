@@ -26,7 +26,10 @@ from chatstream import events as ev
 from chatstream.engine.resolve import resolve
 from chatstream.messages import ToolDefinition
 from chatstream.providers.demo import ANSWER
+from chatstream.store.outputs import images_of
 from chatstream.store.place import state_folder
+from chatstream.tools.places import fresh_name
+from chatstream.tools.preimages import PreImages
 from tests.support.client import COMMAND, run_here
 from tests.support.continuing import Continuing
 from tests.support.loopback import NDJSON, Reply, Request
@@ -40,7 +43,11 @@ OF_TOOLS = "20261120-091500-000000-abcd"  # this one, too
 TEXT = "An answer of a few words.\n\n```python\nprint(1)\n```\n"
 POPULATION = ToolDefinition("population", "Tell how many live there.", {"type": "object"})
 IMAGE = b'{"message":{"content":"","images":["iVBORw0KGgo="]},"done":false}\n'  # of Ollama
-CALLS = {"read_file": {"path": "main.py"}, "population": {"country": "Italy"}}
+CALLS = {
+    "read_file": {"path": "main.py"},
+    "edit_file": {"path": "README.md", "old_text": "teh", "new_text": "the"},
+    "population": {"country": "Italy"},
+}
 MODELS = ("llama3.2", "qwen3", "my-model")
 
 
@@ -88,6 +95,7 @@ RULES = (
     Rule(r"chatstream tools list$", shows="read_file"),
     Rule(r"chatstream tools show grep$", shows="regular expression"),
     Rule(r"chatstream tools call grep ", shows="main.py:1:print"),
+    Rule(r"chatstream undo$", shows="restored", makes="notes.txt"),
     Rule(r"chatstream resume( |$)", shows=ANSWER),
     Rule(r"chatstream history export > ", makes="notes.md"),
     Rule(r"chatstream history show --text", shows=ANSWER[:100]),
@@ -197,6 +205,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EverySer
             ev.Content("Sixty million."),
         ],
     )
+    written = (tmp_path / "notes.txt").read_bytes()
+    images = PreImages(images_of(state_folder(), OF_TOOLS))
+    images.keep(tmp_path, ["notes.txt"], b"before", written, fresh=fresh_name())
     with EveryService(TEXT) as services:
         monkeypatch.setenv("OLLAMA_HOST", services.url)
         monkeypatch.setenv("ANTHROPIC_BASE_URL", services.url)

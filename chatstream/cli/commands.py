@@ -15,6 +15,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "chatstream.cli.replay:replay",
         "Replay a run at its original pace, from its record or saved `--json` output.",
     ),
+    "undo": (
+        "chatstream.cli.undo:undo",
+        "Restore the files that write_file and edit_file have written in a run.",
+    ),
     "bench": (
         "chatstream.cli.bench:bench",
         "Measure how soon and how steadily a model answers.",

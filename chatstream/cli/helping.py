@@ -50,6 +50,7 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
     ),
     "Results": ("--save", "--baseline", "--fail-if", "--strict"),
     "Selection": ("--number", "--older-than"),
+    "Restoring": ("--force",),
     "Playback": ("--speed", "--instant"),
     "Output": (
         *("--json", "--csv", "--html", "--text", "--format", "--plain", "--reasoning", "--stats"),
@@ -91,6 +92,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chatstream replay 20261121-1341",
         "chatstream replay --speed 4 run.jsonl",
         'chatstream ask --json "hello" | chatstream replay -',
+    ),
+    "undo": (
+        "chatstream undo",
+        "chatstream undo 20261121-1341",
+        "chatstream undo --json | jq .path",
     ),
     "bench": (
         "chatstream bench -m llama3.2",

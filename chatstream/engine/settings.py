@@ -246,7 +246,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     root: Annotated[
         list[str],
         _tools(
-            "The folders that the built-in tools may read.",
+            "The folders that the built-in tools may read, and write in.",
             value="DIR",
             shown_default="the current folder",
             option_help="Let the built-in tools read this folder. Repeatable.",

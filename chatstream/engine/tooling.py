@@ -7,8 +7,8 @@
    whoever resumes a run is asked again; what is forbidden is.
 3. A run that is resumed has the tools that it began with, word for word. Their code has to be there
    again.
-4. An output that is too long for the model is kept in a file beside the journal (`store.outputs`).
-   A run without a journal keeps none.
+4. An output that is too long for the model is kept in a file beside the journal (`store.outputs`),
+   and so is what a file was before a tool has written it. A run without a journal keeps neither.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from chatstream.events import Event, Metadata, ToolCall, new_run
 from chatstream.flow import Open
 from chatstream.messages import ToolDefinition
 from chatstream.redact import redact
-from chatstream.store.outputs import outputs_of
+from chatstream.store.outputs import images_of, outputs_of
 from chatstream.store.place import NoHome, config_folder, runs_folder, state_folder
 
 if TYPE_CHECKING:
@@ -157,6 +157,10 @@ def tooling_of(
     opening = new_run()
     with ExitStack() as open_tools:  # closed if anything goes wrong below
         toolset = Toolset(_tools(settings, given, frozen, roots, open_tools, token))
+        if settings.tools:
+            from chatstream.tools.builtin.base import share_memory
+
+            share_memory(toolset, _folder(settings, opening, images_of))
         asks_caller = given.approve is not None
         policy = policy_of(resolved, toolset, roots, record, asks_caller=asks_caller)
         runner = Runner(
@@ -169,7 +173,7 @@ def tooling_of(
             dry_run=given.dry_run,
             interrupted=given.interrupted,
             on_ask=settings.on_ask,
-            folder=_folder(settings, opening),
+            folder=_folder(settings, opening, outputs_of),
         )
         if record is not None:
             _check_code(record.run, frozen, toolset.names)
@@ -315,12 +319,12 @@ def _recorded(run: str, limits: Limits) -> Tooling:
     return Tooling(definitions=record.asked.tools, runner=runner, limits=limits)
 
 
-def _folder(settings: Settings, opening: Metadata) -> Path | None:
-    """The folder of the long outputs of this run; None if it keeps none."""
+def _folder(settings: Settings, opening: Metadata, of: Callable[[Path, str], Path]) -> Path | None:
+    """One of the folders of what this run leaves; None if it leaves nothing."""
     if not settings.journal:
         return None
     try:
-        return outputs_of(state_folder(), str(opening.run))
+        return of(state_folder(), str(opening.run))
     except NoHome:
         return None
 

@@ -2,9 +2,11 @@
 
 1. A path is relative to a root, or absolute and beneath one. With several roots a relative path is
    that of the first root which has it.
-2. Each component is looked up in the open folder before it, and the system never follows a link:
-   we read where it leads, and go there by the same rules. So neither `..` nor a link of any kind
-   leads out of a root, even while somebody renames folders.
+2. A path without links is opened by the kernel in one step, beneath the root (`beneath`). Any other
+   path, and every path where the kernel cannot do that, is walked: each component is looked up in
+   the open folder before it, and the system never follows a link: we read where it leads, and go
+   there by the same rules. So neither `..` nor a link of any kind leads out of a root, even while
+   somebody renames folders. Both ways lead to the same file, or to the same failure.
 3. Every name on the way is checked, those that a link leads to as well. What holds keys by its name
    (`.env`, `.ssh`, …) is refused, and so are the `closed` folders and files: our own.
 4. Only regular files are opened. FIFOs, devices and sockets are refused, and never waited for.
@@ -26,6 +28,7 @@ from typing import Literal, Self
 
 from chatstream.errors import UsageError
 from chatstream.nearest import did_you_mean
+from chatstream.tools.beneath import open_beneath
 from chatstream.tools.tool import ToolFailure
 from chatstream.wording import bounded, encodable
 
@@ -37,6 +40,7 @@ Kind = Literal["file", "folder", "link", "other"]
 _MOST_NAMES = 2000  # names of a folder among which a mistyped one is looked for
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW
+_LOOK = getattr(os, "O_PATH", 0) | _NO_FOLLOW  # opens nothing: a device does not notice
 _PASS = _FOLDER | getattr(os, "O_PATH", os.O_RDONLY)  # O_PATH needs no right to list the folder
 # A FIFO that takes the place of the file in the last instant must not block.
 _FILE = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
@@ -46,18 +50,25 @@ _KEYS = re.compile(
       \.env | \.env\.(?!(example|sample|template|dist)$).* | \.envrc
     | \.ssh | \.gnupg | \.aws | \.azure | \.kube | \.docker | \.password-store
     | [._]netrc | \.pgpass | \.my\.cnf | \.npmrc | \.pypirc | \.git-credentials
+    | \.vault-token | \.htpasswd | \.s3cfg | \.boto | \.dockercfg | \.terraformrc
     | id_(rsa|dsa|ecdsa|ed25519)(_sk)?
+    | .+\.(pem|key|p12|pfx|ppk|jks|keystore|kdbx)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_KEYS_IN_GIT = re.compile(r"config(\.worktree)?|credentials", re.IGNORECASE)
+_KEYS_IN = {  # a folder, and what in it holds keys
+    ".git": re.compile(r"config(\.worktree)?|credentials", re.IGNORECASE),
+    ".cargo": re.compile(r"credentials(\.toml)?", re.IGNORECASE),
+    ".gem": re.compile(r"credentials", re.IGNORECASE),
+    ".config": re.compile(r"gh|gcloud|rclone|op", re.IGNORECASE),
+}
 
 
 def holds_keys(parts: Sequence[str]) -> bool:
     """Whether the last of these names, which lead from a root, is one that keys are kept under."""
     *above, name = parts
-    in_git = any(it.lower() == ".git" for it in above)
-    return bool(_KEYS.fullmatch(name) or (in_git and _KEYS_IN_GIT.fullmatch(name)))
+    found = [_KEYS, *(_KEYS_IN[it] for it in map(str.lower, above) if it in _KEYS_IN)]
+    return any(it.fullmatch(name) for it in found)
 
 
 class Roots:
@@ -67,9 +78,9 @@ class Roots:
         if os.open not in os.supports_dir_fd:
             raise UsageError("the built-in tools cannot read files on this system")
         self._given = [Path.cwd() / it for it in folders]  # as a model may have been told of it
-        self._real = [Path(os.path.realpath(it)) for it in folders]
+        self.folders = [Path(os.path.realpath(it)) for it in folders]
         self._closed = [Path(os.path.realpath(it)) for it in closed]
-        for given, real in zip(folders, self._real, strict=True):
+        for given, real in zip(folders, self.folders, strict=True):
             if not real.is_dir():
                 raise UsageError(f"the root {given} is not a folder", hint="check --root")
             if any(real.is_relative_to(it) for it in self._closed):
@@ -82,7 +93,7 @@ class Roots:
         failure: ToolFailure | None = None
         for number, parts in self._places(path):
             try:
-                return self._walk(number, parts, path)
+                return self._at_once(number, parts) or self._walk(number, parts, path)
             except ToolFailure as error:
                 if error.code != "not_found":
                     raise
@@ -108,18 +119,59 @@ class Roots:
     def _places(self, path: str) -> Iterator[tuple[int, Sequence[str]]]:
         """Where a path may be: the number of a root, and the names from there."""
         if not PurePath(path).is_absolute():
-            yield from ((number, path.split("/")) for number in range(len(self._real)))
+            yield from ((number, path.split("/")) for number in range(len(self.folders)))
             return
-        for number in range(len(self._real)):
+        for number in range(len(self.folders)):
             if (parts := self._below(number, path)) is not None:
                 yield number, parts
 
     def _below(self, number: int, path: str) -> Sequence[str] | None:
         """The names that lead from a root to an absolute path; None if it is not below it."""
-        for root in (self._given[number], self._real[number]):
+        for root in (self._given[number], self.folders[number]):
             if PurePath(path).is_relative_to(root):
                 return PurePath(path).parts[len(root.parts) :]
         return None
+
+    def _at_once(self, number: int, parts: Sequence[str]) -> Found | None:
+        """What the kernel opens in one step; None for what it does not, which is walked then.
+
+        Without `..` and links, the names on the way are those of the path. The folders above are
+        looked at from below: whatever is renamed meanwhile, they hold what was opened.
+        """
+        names = tuple(it for it in parts if it not in {"", "."})
+        if ".." in names or any(holds_keys(names[: end + 1]) for end in range(len(names))):
+            return None
+        with contextlib.ExitStack() as opened, contextlib.suppress(OSError, ValueError):
+            root = _kept(opened, os.open(self.folders[number], _PASS))
+            status = os.fstat(_kept(opened, open_beneath(root, "/".join(names) or ".", _LOOK)))
+            is_folder = stat.S_ISDIR(status.st_mode)
+            if not (is_folder or stat.S_ISREG(status.st_mode)) or self._is_closed(status):
+                return None
+            if not is_folder and parts[-1] != names[-1]:  # "file/", "file/."
+                return None
+            folders = names if is_folder else names[:-1]
+            folder = _kept(opened, open_beneath(root, "/".join(folders) or ".", _PASS))
+            if self._closed and self._is_below_closed(folder, os.fstat(root), opened):
+                return None
+            place, flags = (".", _PASS) if is_folder else (names[-1], _FILE)
+            descriptor = open_beneath(folder, place, flags)
+            if os.path.samestat(os.fstat(descriptor), status):
+                return Found(self, descriptor, status, names, number)
+            os.close(descriptor)  # another has taken its place
+        return None
+
+    def _is_below_closed(
+        self, folder: int, root: os.stat_result, opened: contextlib.ExitStack
+    ) -> bool:
+        """Whether an open folder, or one above it up to the root, is a closed one.
+
+        So is one that was moved out of the root meanwhile: nobody finds that root above it.
+        """
+        while not os.path.samestat(status := os.fstat(folder), root):
+            folder = _kept(opened, os.open("..", _PASS, dir_fd=folder))
+            if self._is_closed(status) or os.path.samestat(status, os.fstat(folder)):
+                return True
+        return False
 
     def _walk(self, number: int, parts: Sequence[str], path: str) -> Found:
         todo = deque(parts)
@@ -128,7 +180,7 @@ class Roots:
         links = 0
         with _failures(path), contextlib.ExitStack() as cleanup:
             cleanup.callback(_close_all, way)
-            way.append(os.open(self._real[number], _PASS))
+            way.append(os.open(self.folders[number], _PASS))
             status = os.fstat(way[0])
             while todo:
                 name = todo.popleft()
@@ -161,8 +213,7 @@ class Roots:
                 way.append(descriptor)
                 if todo and not stat.S_ISDIR(status.st_mode):
                     raise NotADirectoryError(errno.ENOTDIR, "")
-            base = str(self._real[number]) if number else ""
-            return Found(self, way.pop(), status, tuple(names), base)
+            return Found(self, way.pop(), status, tuple(names), number)
 
     def _step(
         self, folder: int, parts: Sequence[str], path: str
@@ -202,7 +253,7 @@ class Roots:
 class Found:
     """A file or a folder that is open, to be closed. A file can be read by its `descriptor`.
 
-    `parts` are the names from its root, and `shown` is its path as it may be given again.
+    `parts` are the names from its `root`, and `shown` is its path as it may be given again.
     """
 
     def __init__(
@@ -211,14 +262,21 @@ class Found:
         descriptor: int,
         status: os.stat_result,
         parts: tuple[str, ...],
-        base: str,
+        number: int,
     ) -> None:
         self.descriptor = descriptor
         self.status = status
         self.parts = parts
         self.kind: Kind = "folder" if stat.S_ISDIR(status.st_mode) else "file"
+        self.root = roots.folders[number]
         self._roots = roots
-        self._base = base
+        self._number = number
+        self._base = str(self.root) if number else ""
+
+    @property
+    def path(self) -> Path:
+        """Its own path, which has no link in it."""
+        return self.root.joinpath(*self.parts)
 
     @property
     def shown(self) -> str:
@@ -261,7 +319,7 @@ class Found:
             found = self._roots._step(self.descriptor, parts, path)
             if isinstance(found, str):
                 raise ToolFailure(f"{path} is a link", code="unsuitable")
-            return Found(self._roots, *found, parts, self._base)
+            return Found(self._roots, *found, parts, self._number)
 
     def close(self) -> None:
         """Let go of it. Idempotent."""
@@ -282,6 +340,12 @@ def _kind(entry: os.DirEntry[str]) -> Kind:
     if entry.is_dir(follow_symlinks=False):
         return "folder"
     return "file" if entry.is_file(follow_symlinks=False) else "other"
+
+
+def _kept(opened: contextlib.ExitStack, descriptor: int) -> int:
+    """A descriptor that is closed with the others."""
+    opened.callback(os.close, descriptor)
+    return descriptor
 
 
 def _close_all(descriptors: Sequence[int]) -> None:
@@ -323,12 +387,12 @@ def _missing(path: str, name: str, folder: int) -> ToolFailure:
 
 
 def _outside(path: str) -> ToolFailure:
-    return ToolFailure(f"{_short(path)} is outside of the folders that may be read", code="outside")
+    return ToolFailure(f"{_short(path)} is outside of the root folders", code="outside")
 
 
 def _private(path: str) -> ToolFailure:
     return ToolFailure(
-        f"{_short(path)} may hold keys or private data, and is not read", code="private"
+        f"{_short(path)} may hold keys or private data, and is off limits", code="private"
     )
 
 

@@ -139,7 +139,7 @@ def test_runs_are_offered_with_their_questions_the_newest_first() -> None:
     assert len(rows[1][1]) == 60
     assert offered("chatstream resume ") == [run_id(5)]
     assert offered(f"chatstream history rm {run_id(0)} {run_id(1)[:-1]}") == [run_id(1)]
-    for begin in ("replay", "ask --at", "ask --edit"):
+    for begin in ("replay", "undo", "ask --at", "ask --edit"):
         assert offered(f"chatstream {begin} {run_id(1)[:-1]}") == [run_id(1)]
 
 

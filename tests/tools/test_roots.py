@@ -1,11 +1,16 @@
-"""Nothing outside of the roots is reached, however a path is written and whatever stands in it."""
+"""Nothing outside of the roots is reached, however a path is written and whatever stands in it.
+
+Every test is run twice: the kernel opens what it can, or all is walked.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +18,34 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatstream.errors import UsageError
+from chatstream.tools.beneath import open_beneath
 from chatstream.tools.roots import Roots, holds_keys
 from chatstream.tools.tool import ToolFailure
+from tests.support.sampling import by_size
 
 SECRET = "the secret outside"
+SWAPS = by_size(2000, 10_000)
+
+
+def refusing(*_: object) -> int:
+    """A kernel without `openat2`."""
+    raise OSError(errno.ENOSYS, "")
+
+
+@pytest.fixture(params=["kernel", "walk"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How a path is opened."""
+    if request.param == "walk":
+        monkeypatch.setattr("chatstream.tools.roots.open_beneath", refusing)
+    return str(request.param)
+
+
+@contextlib.contextmanager
+def walked() -> Iterator[None]:
+    """Everything is walked in here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chatstream.tools.roots.open_beneath", refusing)
+        yield
 
 
 @pytest.fixture
@@ -94,6 +123,14 @@ def test_nothing_leads_outside(tree: Path, path: str) -> None:
     assert code(Roots([tree]), path.format(root=tree)) == "outside"
 
 
+@pytest.mark.parametrize("path", ["root/etc/passwd", "root", "cwd/etc/passwd", "exe", "fd/0", "ns"])
+def test_the_links_of_proc_lead_nowhere_even_if_it_is_the_root(path: str) -> None:
+    """They are no links but doors: the kernel does not look at what they read like."""
+    roots = Roots([Path("/proc/self")])
+    assert code(roots, path) in {"outside", "not_found", "unsuitable"}
+    assert read(roots, "comm") == Path("/proc/self/comm").read_text()
+
+
 def test_a_root_whose_name_begins_like_another_folder_is_not_that_folder(tree: Path) -> None:
     (tree.parent / "root-of-another").mkdir()
     (tree.parent / "root-of-another" / "a").write_text(SECRET)
@@ -111,6 +148,7 @@ def test_a_folder_that_is_replaced_by_a_link_on_the_way_leads_nowhere(
             (tree / "src").symlink_to("../outside")
         return real(path, *args, dir_fd=dir_fd)
 
+    monkeypatch.setattr("chatstream.tools.roots.open_beneath", refusing)
     monkeypatch.setattr(os, "open", swapping)
     monkeypatch.setattr(os, "supports_dir_fd", {swapping})
     with pytest.raises(ToolFailure):
@@ -128,6 +166,7 @@ def test_a_fifo_that_takes_the_place_of_a_file_does_not_block(
             os.mkfifo(tree / "src" / "a.txt")
         return real(path, *args, dir_fd=dir_fd)
 
+    monkeypatch.setattr("chatstream.tools.roots.open_beneath", refusing)
     monkeypatch.setattr(os, "open", swapping)
     monkeypatch.setattr(os, "supports_dir_fd", {swapping})
     assert code(Roots([tree]), "src/a.txt") == "unsuitable"
@@ -155,6 +194,7 @@ def test_a_device_is_refused() -> None:
     [
         *(".env", ".ENV", ".env.local", ".env.production", ".envrc", ".ssh/id", ".ssh"),
         *("id_rsa", "src/id_ed25519", ".netrc", "_netrc", ".git-credentials", ".npmrc"),
+        *("tls/server.key", "ca.PEM", "keys.kdbx", ".cargo/credentials.toml", ".config/gh/hosts"),
         *(".git/config", ".git/modules/x/config", ".git/config.worktree", ".aws/credentials"),
     ],
 )
@@ -169,7 +209,19 @@ def test_what_holds_keys_is_refused_by_itself_and_through_a_link(tree: Path, nam
 
 
 @pytest.mark.parametrize(
-    "name", [".env.example", ".environment", "config", ".git/HEAD", "id_rsa.pub", "env", "ssh"]
+    "name",
+    [
+        ".env.example",
+        ".environment",
+        "config",
+        ".git/HEAD",
+        "id_rsa.pub",
+        "env",
+        "ssh",
+        "key",
+        "gh",
+        ".key",
+    ],
 )
 def test_what_is_called_alike_is_read(tree: Path, name: str) -> None:
     (tree / name).parent.mkdir(exist_ok=True)
@@ -255,6 +307,16 @@ NAME = st.sampled_from(["a", "b", "src", "a.txt", "link", "..", ".", "", ".env",
 PATH = st.lists(NAME, min_size=1, max_size=7).map("/".join)
 
 
+def answer(roots: Roots, path: str) -> object:
+    """What becomes of a path: the file or folder that it leads to, and its name, or the failure."""
+    try:
+        with roots.find(path) as found:
+            status = os.fstat(found.descriptor)
+            return found.kind, found.shown, found.parts, status.st_dev, status.st_ino
+    except ToolFailure as failure:
+        return failure.code, failure.message
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(PATH, PATH | PATH.map("/{}".format)), max_size=6), st.lists(PATH))
 def test_whatever_links_there_are_what_is_read_is_the_file_inside(
@@ -274,6 +336,9 @@ def test_whatever_links_there_are_what_is_read_is_the_file_inside(
                 place.symlink_to(target)
     roots = Roots([root])
     for path in (*paths, *(at for at, _ in links)):
+        by_the_kernel = answer(roots, path)
+        with walked():
+            assert answer(roots, path) == by_the_kernel
         with contextlib.suppress(ToolFailure), roots.file(path) as found:
             assert os.read(found.descriptor, 1000) == b"inside"
             if not path.startswith("/"):
@@ -290,3 +355,75 @@ def test_no_descriptor_is_left_open(tree: Path) -> None:
     with roots.folder("src") as folder, folder.open("a.txt"):
         list(folder.entries())
     assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("path", ["src/a.txt", "src", ".", "", "src/", "./src//a.txt"])
+def test_the_kernel_opens_a_path_without_links_by_itself(
+    tree: Path, path: str, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    if way == "walk":
+        pytest.skip("it does not here")
+    monkeypatch.setattr(Roots, "_step", None)
+    with Roots([tree], closed=[tree / "ours"]).find(path) as found:
+        assert os.path.samestat(os.fstat(found.descriptor), (tree / path).stat())
+
+
+def test_a_closed_folder_is_refused_under_every_name_that_it_has(tree: Path) -> None:
+    (tree / "ours").mkdir()
+    (tree / "ours" / "a").write_text(SECRET)
+    (tree / "kept.toml").write_text(SECRET)
+    os.link(tree / "kept.toml", tree / "harmless")
+    roots = Roots([tree], closed=[tree / "ours", tree / "kept.toml"])
+    for path in ("ours/a", "ours", "harmless", "kept.toml"):
+        assert code(roots, path) == "private"
+    (tree / "ours").rename(tree / "other")
+    (tree / "ours").symlink_to("other")
+    assert code(roots, "other/a") == "private"
+
+
+def test_what_takes_the_place_of_a_file_that_was_looked_at_is_looked_at_too(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "ours").write_text(SECRET)
+
+    def swapping(folder: int, path: str, flags: int) -> int:
+        if path == "a.txt":  # the last of the steps
+            (tree / "src" / "a.txt").unlink()
+            os.link(tree / "ours", tree / "src" / "a.txt")
+        return open_beneath(folder, path, flags)
+
+    monkeypatch.setattr("chatstream.tools.roots.open_beneath", swapping)
+    assert code(Roots([tree], closed=[tree / "ours"]), "src/a.txt") == "private"
+
+
+@pytest.mark.parametrize("name", ["a.txt", "src"])
+def test_whoever_swaps_links_under_load_gets_nothing_out(tree: Path, name: str) -> None:
+    """A file, or the folder that it is in, is now itself and now a link to what is outside."""
+    (tree.parent / "outside" / "a.txt").write_text(SECRET)
+    at = tree / "src" / name if name == "a.txt" else tree / name
+    kept, link, over = tree / "kept", tree / "link", threading.Event()
+    target = tree.parent / "outside"
+    link.symlink_to(target / "a.txt" if name == "a.txt" else target)
+
+    def swap() -> None:
+        while not over.is_set():
+            at.rename(kept)
+            link.rename(at)
+            at.rename(link)
+            kept.rename(at)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    roots, answers = Roots([tree]), set[str]()
+    try:
+        for _ in range(SWAPS):
+            try:
+                answers.add(read(roots, "src/a.txt"))
+            except ToolFailure as failure:
+                answers.add(failure.code)
+    finally:
+        over.set()
+        swapping.join(10)
+    assert "inside" in answers
+    assert answers <= {"inside", "outside", "not_found", "failed", "private"}
+    assert len(answers) > 1  # it did happen in the middle of looking

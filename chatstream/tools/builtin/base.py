@@ -8,12 +8,14 @@ models write so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
+from chatstream.events import Effect
+from chatstream.tools.builtin.memory import Memory
 from chatstream.tools.roots import Roots
 from chatstream.tools.tool import Context, InvalidArguments, Subject, Tool
 from chatstream.wording import encodable
@@ -36,7 +38,7 @@ class BuiltIn(Tool, Generic[Given]):
     Raises `UsageError` for roots that are no folders.
     """
 
-    effect = "read"
+    effect: Effect = "read"
     origin = "built in"
     confined = True
     called: ClassVar[str]
@@ -65,16 +67,25 @@ class BuiltIn(Tool, Generic[Given]):
 
 
 class Reading(BuiltIn[Given]):
-    """A tool that looks into the roots."""
+    """A tool that looks into the roots. `memory` is its own until `share_memory`."""
 
     subject = Subject("path", "path")
 
     def __init__(self, roots: Sequence[Path] = (), closed: Sequence[Path] = ()) -> None:
         self.roots = Roots(roots, closed)
+        self.memory = Memory()
         if len(roots) > 1:
             names = ", ".join(encodable(str(it)) for it in roots)
             self.description = f"{self.description} There are several root folders: {names}."
         super().__init__(roots, closed)
+
+
+def share_memory(tools: Iterable[Tool], images: Path | None) -> None:
+    """Give the tools of a run one memory; what files were before a write is kept in `images`."""
+    memory = Memory(images)
+    for it in tools:
+        if isinstance(it, Reading):
+            it.memory = memory
 
 
 def _schema(arguments: type[Arguments]) -> dict[str, Any]:

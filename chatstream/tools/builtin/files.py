@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from chatstream.tools.builtin.base import MOST_CHARACTERS, Arguments, Reading
+from chatstream.tools.builtin.texts import is_binary
 from chatstream.tools.roots import Found, Kind
 from chatstream.tools.tool import Context, ToolFailure
 from chatstream.wording import counted, encodable
@@ -32,7 +33,6 @@ SKIPPED = frozenset(
 """Folders that are not gone through unless they are asked for: a machine fills them."""
 
 _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
-_BINARY_BYTES = 8192  # in which a binary file has a NUL byte
 
 
 class ReadFileArguments(Arguments, frozen=True, kw_only=True):
@@ -63,16 +63,18 @@ class ReadFile(Reading[ReadFileArguments]):
 
     def work(self, given: ReadFileArguments, context: Context) -> str:
         with self.roots.file(given.path) as found:
-            text, note = _text(found)
+            data = _data(found)
+            text, note = _text(data)
             shown = found.shown
         lines = text.split("\n")
         if lines[-1] == "":
             lines.pop()
+        first = given.first_line
+        if lines and first > len(lines):
+            raise ToolFailure(f"{shown} has only {counted(len(lines), 'line')}", code="not_found")
+        self.memory.has_read(found.path, data)
         if not lines:
             return "[the file is empty]"
-        first = given.first_line
-        if first > len(lines):
-            raise ToolFailure(f"{shown} has only {counted(len(lines), 'line')}", code="not_found")
         end = len(lines)
         if given.lines is not msgspec.UNSET:
             end = min(end, first - 1 + given.lines)
@@ -101,13 +103,8 @@ def shortened(line: str) -> str:
     return f"{line[:MOST_LINE_CHARACTERS]}[… {counted(rest, 'more character', commas=True)}]"
 
 
-def is_binary(beginning: bytes) -> bool:
-    """Whether a file that begins like this is no text."""
-    return b"\0" in beginning[:_BINARY_BYTES] and beginning[:2] not in _UTF16
-
-
-def _text(found: Found) -> tuple[str, list[str]]:
-    """The text of a file, and what should be known about it. Raises `ToolFailure`."""
+def _data(found: Found) -> bytes:
+    """The bytes of a text file. Raises `ToolFailure`."""
     with open(found.descriptor, "rb", closefd=False) as file:
         try:
             data = file.read(MOST_BYTES + 1)
@@ -121,6 +118,11 @@ def _text(found: Found) -> tuple[str, list[str]]:
     if is_binary(data):
         words = f"{found.shown} is a binary file of {len(data):,} bytes, and not text"
         raise ToolFailure(words, code="binary")
+    return data
+
+
+def _text(data: bytes) -> tuple[str, list[str]]:
+    """The text of these bytes, and what should be known about it."""
     encoding = _UTF16.get(data[:2])
     try:
         return data.decode("utf-16" if encoding else "utf-8-sig"), []

@@ -17,6 +17,8 @@ from chatstream.tools.builtin.files import ReadFile
 from chatstream.tools.tool import InvalidArguments
 from tests.support.toolcontext import result
 
+WRITE = {"write_file", "edit_file"}
+
 
 def made(name: str, folder: Path) -> BuiltIn[Any]:
     module, attribute = BUILT_IN[name].split(":")
@@ -25,10 +27,11 @@ def made(name: str, folder: Path) -> BuiltIn[Any]:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_each_is_what_the_table_says_and_only_reads(name: str, tmp_path: Path) -> None:
+def test_each_is_what_the_table_says_and_stays_inside_the_roots(name: str, tmp_path: Path) -> None:
     tool = made(name, tmp_path)
     assert tool.name == name
-    assert (tool.effect, tool.origin, tool.confined) == ("read", "built in", True)
+    effect = "write" if name in WRITE else "read"
+    assert (tool.effect, tool.origin, tool.confined) == (effect, "built in", True)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -45,11 +48,13 @@ def test_each_describes_itself_and_every_argument(name: str, tmp_path: Path) -> 
 def test_an_argument_that_nobody_knows_is_a_mistake(name: str, tmp_path: Path) -> None:
     required: dict[str, Any] = {"read_file": {"path": "a"}, "grep": {"pattern": "a"}}
     required["calculate"] = {"expression": "1"}
+    required["write_file"] = {"path": "a", "content": ""}
+    required["edit_file"] = {"path": "a", "old_text": "a", "new_text": "b"}
     with pytest.raises(InvalidArguments, match="unknown field `force`"):
         made(name, tmp_path).check({**required.get(name, {}), "force": True})
 
 
-@pytest.mark.parametrize("name", ["read_file", "list", "grep"])
+@pytest.mark.parametrize("name", ["read_file", "list", "grep", *sorted(WRITE)])
 def test_a_root_that_is_no_folder_is_a_mistake_of_the_user(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         made(name, tmp_path / "gone")

@@ -1,0 +1,75 @@
+"""What a run knows of files: which state of each was shown, and what a write may rest on.
+
+1. A file that the model was shown, or has written, is only written while it is still that. So it is
+   with one whose change was shown to a person: what they allowed is what is done.
+2. What a file was is kept before it is written (`preimages`). Where that fails nothing is written.
+   A run without a journal keeps nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from chatstream.tools.places import Place, State, changed, fresh_name
+from chatstream.tools.preimages import PreImages, digest
+from chatstream.tools.tool import ToolFailure
+
+
+class Memory:
+    """Of one run, shared by its tools. `folder` is for what files were; None: it is not kept."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._images = PreImages(folder) if folder is not None else None
+        self._read: dict[Path, str] = {}
+        self._previewed: dict[Path, str | None] = {}
+        self._lock = threading.Lock()  # `read_file` may run several times at once
+
+    def has_read(self, path: Path, data: bytes) -> None:
+        """The model was shown this state of a file."""
+        with self._lock:
+            self._read[path] = digest(data)
+
+    def has_previewed(self, path: Path, state: State | None) -> None:
+        """A person was shown what a call would make of this state."""
+        with self._lock:
+            self._previewed[path] = _digest(state)
+
+    def check(self, place: Place, state: State | None) -> None:
+        """Raises `ToolFailure` if the file was changed since it was read, or shown to a person."""
+        now = _digest(state)
+        if place.path in self._read and self._read[place.path] != now:
+            how = "changed" if now else "removed"
+            words = f"{place.shown} was {how} since it was read in this run; nothing was written"
+            raise changed(f"{words}: read it again")
+        if place.path in self._previewed and self._previewed[place.path] != now:
+            words = f"{place.shown} was changed after the diff was shown; nothing was written"
+            raise changed(f"{words}: try it again")
+
+    def write(self, place: Place, data: bytes, before: State | None) -> None:
+        """Write a file that has this state. Raises `ToolFailure`."""
+        fresh = fresh_name()
+        if self._images is not None:
+            try:
+                self._images.keep(
+                    place.root,
+                    place.parts,
+                    before.data if before else None,
+                    data,
+                    fresh=fresh,
+                    manner=before.manner if before else None,
+                    folders=len(place.missing),
+                )
+            except OSError as error:
+                raise ToolFailure(
+                    f"{place.shown} was not written, because what it was cannot be kept: "
+                    f"{error.strerror or error}"
+                ) from None
+        place.write(data, before, fresh=fresh)
+        with self._lock:
+            self._read[place.path] = digest(data)
+            self._previewed.pop(place.path, None)
+
+
+def _digest(state: State | None) -> str | None:
+    return None if state is None else digest(state.data)

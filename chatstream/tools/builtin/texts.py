@@ -1,0 +1,124 @@
+"""A text file as a text, and back to bytes that differ only where the text does.
+
+1. What the bytes are besides the text is kept: the byte-order mark, UTF-16, and bytes that are not
+   UTF-8 (each stands for itself).
+2. A model writes lines that end with LF. Where a file has CRLF, what is looked for is found all the
+   same, and what is put there gets CRLF. Every other line keeps the end that it has.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterator
+
+import msgspec
+
+from chatstream.tools.tool import ToolFailure
+
+_CRLF = "\r\n"
+_BINARY_BYTES = 8192  # in which a binary file has a NUL byte
+_MARKS = {
+    BOM_UTF8: ("utf-8", "surrogateescape"),
+    BOM_UTF16_LE: ("utf-16-le", "surrogatepass"),
+    BOM_UTF16_BE: ("utf-16-be", "surrogatepass"),
+}
+
+
+class Coding(msgspec.Struct, frozen=True):
+    """How the text of a file is written as bytes."""
+
+    mark: bytes = b""
+    encoding: str = "utf-8"
+    errors: str = "surrogateescape"
+
+
+class TextFile:
+    """The text of these bytes. Raises `ToolFailure` for a binary file; `shown` is its path."""
+
+    def __init__(self, data: bytes, shown: str) -> None:
+        self.coding = _coding(data)
+        if is_binary(data):
+            raise ToolFailure(f"{shown} is a binary file, and not text", code="binary")
+        try:
+            body = data[len(self.coding.mark) :]
+            self.text = body.decode(self.coding.encoding, self.coding.errors)
+        except UnicodeDecodeError:  # half of a character at the end of UTF-16
+            raise ToolFailure(f"{shown} is not valid UTF-16", code="binary") from None
+
+    @property
+    def has_crlf(self) -> bool:
+        """Whether most of its lines end with CRLF."""
+        return 2 * self.text.count(_CRLF) > self.text.count("\n")
+
+    def alike(self, content: str) -> str:
+        """This content, in the way of this file: its line ends, and whether the last line has one.
+
+        An empty file has no way.
+        """
+        content = content.replace(_CRLF, "\n")
+        if self.text and content:
+            content = content.removesuffix("\n") + "\n" * self.text.endswith("\n")
+        return self._with_ends(content)
+
+    def positions(self, wanted: str) -> list[int]:
+        """Where a text is in the flat text, also where two of these places overlap."""
+        return list(_positions(self.flat, flat(wanted)))
+
+    @property
+    def flat(self) -> str:
+        """The text with every CRLF as LF, as a model sees it."""
+        return flat(self.text)
+
+    def replaced(self, positions: list[int], old: str, new: str) -> str:
+        """The text with `new` for `old` at these positions of the flat text."""
+        old, new = flat(old), self._with_ends(flat(new))
+        removed = [at - number for number, at in enumerate(_positions(self.text, _CRLF))]
+
+        def place(at: int) -> int:
+            return at + bisect_left(removed, at)
+
+        pieces, end = [], 0
+        for at in positions:
+            pieces += [self.text[end : place(at)], new]
+            end = place(at + len(old))
+        return "".join([*pieces, self.text[end:]])
+
+    def _with_ends(self, content: str) -> str:
+        return content.replace("\n", _CRLF) if self.has_crlf else content
+
+
+def flat(text: str) -> str:
+    """The text with every CRLF as LF."""
+    return text.replace(_CRLF, "\n")
+
+
+def encoded(text: str, coding: Coding) -> bytes:
+    """The bytes of a text. Raises `ToolFailure` for half of a character."""
+    try:
+        return coding.mark + text.encode(coding.encoding, coding.errors)
+    except UnicodeEncodeError as error:
+        half = text[error.start]
+        raise ToolFailure(
+            f"the text has {half!r} in it, which is half of a character", code="invalid_arguments"
+        ) from None
+
+
+def is_binary(beginning: bytes) -> bool:
+    """Whether a file that begins like this is no text."""
+    is_utf16 = beginning.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+    return b"\0" in beginning[:_BINARY_BYTES] and not is_utf16
+
+
+def _coding(data: bytes) -> Coding:
+    for mark, (encoding, errors) in _MARKS.items():
+        if data.startswith(mark):
+            return Coding(mark, encoding, errors)
+    return Coding()
+
+
+def _positions(text: str, wanted: str) -> Iterator[int]:
+    at = text.find(wanted)
+    while at >= 0:
+        yield at
+        at = text.find(wanted, at + 1)
