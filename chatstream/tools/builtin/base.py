@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from chatstream.tools.roots import Roots
-from chatstream.tools.tool import Context, InvalidArguments, Tool
+from chatstream.tools.tool import Context, InvalidArguments, Returned, Tool
 from chatstream.wording import encodable
 
 MOST_CHARACTERS = 28_000
@@ -52,7 +52,7 @@ class BuiltIn(Tool, Generic[Given]):
     def run(self, arguments: dict[str, Any], context: Context) -> object:
         return self.work(self._decoded(arguments), context)
 
-    def work(self, given: Given, context: Context) -> str:
+    def work(self, given: Given, context: Context) -> str | Returned:
         """Do it; returns what the model is given. Raises `ToolFailure`."""
         raise NotImplementedError
 
