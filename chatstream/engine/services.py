@@ -335,12 +335,17 @@ def transport_options(service: Service, settings: Settings) -> TransportOptions:
 
     A server in this process is asked without a proxy: the demo's, or any if `proxy` is "".
     """
+    options = connections(settings)
+    return options if service.base_url else {**options, "proxies": {}}
+
+
+def connections(settings: Settings) -> TransportOptions:
+    """The settings for connections to any server. Raises `ConfigError`."""
     proxy = whole(settings.proxy, schemes=PROXY_SCHEMES) if settings.proxy else None
     proxies = dict.fromkeys(("http", "https"), proxy) if proxy else None
-    here = settings.proxy == "" or not service.base_url
     return {
         "connect": settings.connect_timeout or None,
-        "proxies": {} if here else proxies,
+        "proxies": {} if settings.proxy == "" else proxies,
         "ca_file": settings.ca_file,
     }
 

@@ -178,6 +178,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         _tools("Let the model use the functions of this Python file.", value="FILE"),
     ] = None
+    tool_exec: Annotated[
+        list[str],
+        _tools(
+            "Executables that the model may use, each of which describes itself.",
+            value="FILE",
+            option_help="Let the model use this executable. Repeatable.",
+        ),
+    ] = []
+    sandbox: Annotated[
+        Literal["auto", "bwrap", "landlock", "off"],
+        _tools(
+            "The sandbox for shell and executables: auto, bwrap, landlock or off.",
+            value="KIND",
+            rare=True,
+        ),
+    ] = "auto"
+    http_hosts: Annotated[
+        list[str],
+        _tools(
+            "The hosts of private networks that http_get may reach.",
+            value="HOST",
+            names=("--http-host",),
+            option_help="Let http_get reach this host of a private network. Repeatable.",
+            rare=True,
+            commas=True,
+        ),
+    ] = []
     allow: Annotated[
         list[str],
         _tools(

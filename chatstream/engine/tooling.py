@@ -24,6 +24,7 @@ import msgspec
 from chatstream.cancel import CancelToken
 from chatstream.control import Control
 from chatstream.engine.config_file import find
+from chatstream.engine.outfit import Outfit
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.settings import FIELDS, Settings
 from chatstream.errors import JournalError, UsageError
@@ -40,10 +41,11 @@ if TYPE_CHECKING:
     from chatstream.tools.tool import Tool
 
 _KEPT = ("tools", "ask", "deny", "max_rounds", "max_calls", "token_budget", "tool_timeout")
-"""The settings that a journal keeps as they are; `tools_file` and `root` it keeps as well."""
+"""The settings that a journal keeps as they are; `tools_file`,
+`tool_exec` and `root` it keeps as well."""
 
 _NEED_TOOLS = (
-    *("tools_file", "allow", "ask", "deny", "root"),
+    *("tools_file", "tool_exec", "allow", "ask", "deny", "root", "sandbox", "http_hosts"),
     *("max_rounds", "max_calls", "token_budget", "tool_timeout"),
 )
 """Settings whose options mean nothing in a run without tools."""
@@ -73,7 +75,8 @@ class Tooling(msgspec.Struct, frozen=True, kw_only=True):
 
     `definitions` are frozen for the whole run, and `kept` is what its journal keeps of the settings
     of tools. `begun` is what an earlier run has of the loop, and `replayed` are the events of that.
-    `opening` opens the run: its id is the name of the folder of its long outputs.
+    `opening` opens the run: its id is the name of the folder of its long outputs. The user is told
+    the `warnings`.
     """
 
     definitions: tuple[ToolDefinition, ...]
@@ -83,6 +86,7 @@ class Tooling(msgspec.Struct, frozen=True, kw_only=True):
     begun: Begun | None = None
     replayed: Sequence[Event] = ()
     opening: Metadata = msgspec.field(default_factory=new_run)
+    warnings: Sequence[str] = ()
 
     def around(self, source: Open) -> Open:
         """`source`, with the calls of its model run."""
@@ -100,7 +104,8 @@ def has_tools(resolved: Resolved, given: Given, record: Record | None = None) ->
     if record is not None:
         return bool(_frozen(record))
     settings = resolved.settings
-    return bool(settings.tools or settings.tools_file or given.tools or given.tools_from)
+    named = settings.tools or settings.tools_file or settings.tool_exec
+    return bool(named or given.tools or given.tools_from)
 
 
 def _frozen(record: Record | None) -> tuple[ToolDefinition, ...]:
@@ -133,7 +138,7 @@ def tooling_of(
         rounds=settings.max_rounds, calls=settings.max_calls, tokens=settings.token_budget
     )
     if given.tools_from is not None:
-        for name in ("tools", "tools_file"):
+        for name in ("tools", "tools_file", "tool_exec"):
             option = FIELDS[name].option
             if resolved.origins.get(name) == option:
                 raise UsageError(
@@ -147,7 +152,8 @@ def tooling_of(
     roots = [_absolute(it) for it in settings.root or ["."]]
     opening = new_run()
     with ExitStack() as open_tools:  # closed if anything goes wrong below
-        toolset = Toolset(_tools(settings, given, frozen, roots, open_tools, token))
+        outfit = Outfit(settings, roots, _closed(), open_tools)
+        toolset = Toolset(_tools(settings, given, frozen, roots, outfit, open_tools, token))
         runner = Runner(
             toolset,
             _policy(resolved, given, toolset.names).decide,
@@ -166,6 +172,7 @@ def tooling_of(
             limits=limits,
             kept=_kept(settings, roots),
             opening=opening,
+            warnings=outfit.warnings,
         )
         if record is not None:
             from chatstream.engine.resume import carry_on
@@ -180,6 +187,7 @@ def _tools(
     given: Given,
     frozen: Sequence[ToolDefinition],
     roots: Sequence[Path],
+    outfit: Outfit,
     open_tools: ExitStack,
     token: CancelToken | None,
 ) -> list[Tool]:
@@ -191,7 +199,8 @@ def _tools(
             open_tools.callback(tool.close)
         return tools
 
-    tools = [*opened(built_in(settings.tools, roots, _closed()))]
+    tools = [*opened(built_in(settings.tools, roots, _closed(), outfit.built_in))]
+    tools += opened(outfit.executables([_absolute(it) for it in settings.tool_exec], token))
     if settings.tools_file is not None:
         from chatstream.tools.toolsfile import tools_of_file
 
@@ -275,6 +284,7 @@ def _kept(settings: Settings, roots: Sequence[Path]) -> dict[str, Any]:
     kept["root"] = [str(it) for it in roots]
     if settings.tools_file is not None:
         kept["tools_file"] = str(_absolute(settings.tools_file))
+    kept["tool_exec"] = [str(_absolute(it)) for it in settings.tool_exec]
     return {name: value for name, value in kept.items() if value != FIELDS[name].default}
 
 
@@ -295,7 +305,7 @@ def check_needless(flags: Mapping[str, Any], given: Given, *, resumed: bool) -> 
             f"{options[0]} needs tools, and this run has none",
             hint="a run keeps the tools that it began with"
             if resumed
-            else "name some with --tool or --tools-file",
+            else "name some with --tool, --tools-file or --tool-exec",
         )
 
 

@@ -48,9 +48,7 @@ class Executable(Tool):
 
     origin = "file"
 
-    def __init__(
-        self, path: Path, described: Described, keeper: Keeper, sandbox: Sandbox
-    ) -> None:
+    def __init__(self, path: Path, described: Described, keeper: Keeper, sandbox: Sandbox) -> None:
         super().__init__(described.name, described.description, described.parameters)
         self.effect = described.effect
         self._path = path

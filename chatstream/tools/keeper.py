@@ -33,6 +33,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from chatstream.tools.landlock import restrict
@@ -157,7 +158,7 @@ def _say(link: socket.socket, **words: Any) -> None:
 
 
 def _start(order: dict[str, Any], files: Sequence[int]) -> int:
-    """Start the program. Raises `OSError`, also for what went wrong on the other side of the fork."""
+    """Start the program. Raises `OSError`, also for what goes wrong after the fork."""
     minder = os.getpid()
     reads, writes = os.pipe()
     if (pid := os.fork()) == 0:
@@ -168,7 +169,7 @@ def _start(order: dict[str, Any], files: Sequence[int]) -> int:
         finally:
             os._exit(127)
     os.close(writes)
-    with open(reads, "rb") as pipe:
+    with os.fdopen(reads, "rb") as pipe:
         failure = pipe.read().decode()
     if failure:
         os.waitpid(pid, 0)
@@ -185,12 +186,12 @@ def _become(order: dict[str, Any], files: Sequence[int], minder: int) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-    for number, file in enumerate(files):
-        os.dup2(file, number)
+    for standard, file in enumerate(files):
+        os.dup2(file, standard)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _lower(resource.RLIMIT_FSIZE, MOST_FILE_BYTES)
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("500")  # if the memory is used up, the program ends, and not the desktop
+    with contextlib.suppress(OSError):  # if the memory is used up, it ends, and not the desktop
+        Path("/proc/self/oom_score_adj").write_text("500")
     try:
         os.chdir(order["cwd"])
     except OSError as error:
@@ -312,14 +313,13 @@ def _reaped() -> list[tuple[int, int]]:
 def _children() -> dict[int, list[int]]:
     """The processes that have not ended, by their parents; empty where there is no /proc."""
     found: dict[int, list[int]] = {}
-    names: list[str] = []
-    with contextlib.suppress(OSError):
-        names = [it for it in os.listdir("/proc") if it.isdigit()]
-    for name in names:
-        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-            state, parent, *_ = file.read().rpartition(b")")[2].split(None, 2)
-            if state not in (b"Z", b"X"):
-                found.setdefault(int(parent), []).append(int(name))
+    for name in os.listdir("/proc") if sys.platform == "linux" else ():  # noqa: PTH208 - quicker
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                status = Path("/proc", name, "stat").read_bytes()
+                state, parent, *_ = status.rpartition(b")")[2].split(None, 2)
+                if state not in (b"Z", b"X"):
+                    found.setdefault(int(parent), []).append(int(name))
     return found
 
 

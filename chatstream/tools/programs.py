@@ -102,7 +102,7 @@ def _say(text: str, context: Context) -> None:
 
 def _input(given: bytes) -> IO[bytes]:
     if not given:
-        return open(os.devnull, "rb", buffering=0)  # noqa: PTH123, SIM115
+        return open(os.devnull, "rb", buffering=0)  # noqa: PTH123
     file = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe would have to be written meanwhile
     file.write(given)
     file.seek(0)

@@ -127,8 +127,8 @@ def _chosen(choice: Choice) -> tuple[Kind, str | None, list[str]]:
         )
     version = landlock.version() if choice in {"auto", "landlock"} else 0
     if version:
-        weak = [] if version >= _TCP_VERSION else ["this Landlock does not keep programs off the network"]
-        return "landlock", None, weak
+        words = "this kernel's Landlock does not keep programs off the network"
+        return "landlock", None, [words] if version < _TCP_VERSION else []
     if choice == "landlock":
         raise UsageError(
             "this kernel has no Landlock", hint="it needs Linux 5.13; use --sandbox auto"
@@ -173,9 +173,9 @@ def _readable() -> Iterator[str]:
 def _hidden(roots: Sequence[str], closed: Sequence[Path]) -> Iterator[str]:
     """What is inside of the roots and must not be seen."""
     for root in roots:
-        for name in sorted(os.listdir(root)):
-            if holds_keys([name]):
-                yield os.path.realpath(Path(root, name))
+        for it in sorted(Path(root).iterdir()):
+            if holds_keys([it.name]):
+                yield os.path.realpath(it)
         for path in closed:
             real = os.path.realpath(path)
             if Path(real).is_relative_to(root) and Path(real).exists():

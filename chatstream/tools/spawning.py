@@ -29,8 +29,7 @@ from chatstream.errors import UsageError
 from chatstream.tools import keeper
 
 _START = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from chatstream.tools.keeper import main; main()"
+    "import sys; sys.path.insert(0, sys.argv[1]); from chatstream.tools.keeper import main; main()"
 )
 _CLOSE_SECONDS = 2.0  # the keeper sets itself a shorter limit
 _MOST_LINE_BYTES = 65536

@@ -1,9 +1,11 @@
-"""The tools that come with chatstream. Each is read only, and sees nothing outside of the roots.
+"""The tools that come with chatstream. Those that look into files see nothing outside of the roots.
 
 files      `read_file` and `list`
 searching  `grep`; the regular expression runs in a process of its own (`matching`)
 calculating, numbers   `calculate`
 times      `time`
+shells     `shell`
+fetching, pages   `http_get`
 base       what they have in common
 """
 
@@ -15,6 +17,9 @@ BUILT_IN: dict[str, str] = {
     "grep": "chatstream.tools.builtin.searching:Grep",
     "calculate": "chatstream.tools.builtin.calculating:Calculate",
     "time": "chatstream.tools.builtin.times:Time",
+    "shell": "chatstream.tools.builtin.shells:Shell",
+    "http_get": "chatstream.tools.builtin.fetching:HttpGet",
 }
 """Name -> module and class, which is called with the roots (a sequence of paths), and may be given
-folders that it must not read (`closed`)."""
+folders that it must not read (`closed`). `shell` and `http_get` are made by the engine: they need a
+keeper and a sandbox, or what opens connections."""

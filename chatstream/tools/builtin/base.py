@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
+from chatstream.events import Effect
 from chatstream.tools.roots import Roots
 from chatstream.tools.tool import Context, InvalidArguments, Returned, Tool
 from chatstream.wording import encodable
@@ -36,7 +37,7 @@ class BuiltIn(Tool, Generic[Given]):
     Raises `UsageError` for roots that are no folders.
     """
 
-    effect = "read"
+    effect: Effect = "read"
     origin = "built in"
     confined = True
     called: ClassVar[str]
