@@ -39,7 +39,9 @@ class Described(msgspec.Struct, frozen=True):
 
     name: str
     description: str
-    parameters: dict[str, Any] = {"type": "object", "properties": {}}
+    parameters: dict[str, Any] = msgspec.field(
+        default_factory=lambda: {"type": "object", "properties": {}}
+    )
     effect: Effect = "run"
 
 

@@ -35,6 +35,9 @@ _SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/sys"),
     *("/nix/store", "/gnu/store"),
 )
+_TOOLCHAINS = (".pyenv", ".rbenv", ".nvm", ".volta", ".rustup", "go", ".local/lib", ".local/share/uv")
+"""In a home, and readable: what programs of `PATH` there need. None of them has keys."""
+
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm")
 _PROBE_SECONDS = 5.0
 _TCP_VERSION = 4  # of Landlock
@@ -163,6 +166,7 @@ def _readable() -> Iterator[str]:
     yield from _SYSTEM
     given = [*os.environ.get("PATH", "").split(":"), os.environ.get("VIRTUAL_ENV", "")]
     home = os.path.realpath(Path.home())
+    yield from (f"{home}/{it}" for it in _TOOLCHAINS)
     for path in dict.fromkeys([*given, sys.prefix, sys.base_prefix]):
         real = os.path.realpath(path)
         # A home, or what is above it, on PATH does not open it.

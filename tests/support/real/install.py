@@ -4,6 +4,7 @@
     nginx       from Debian testing
     tmux        from Debian testing, where the system has none
     zsh, fish   from Debian testing; bash is the system's
+    bwrap       bubblewrap from Debian testing, where the system has none
     aimock      from npm: Ollama, OpenAI and Anthropic out of one file of fixtures
 
 The folder is ${XDG_CACHE_HOME:-~/.cache}/chatstream-tests. Debian's packages are unpacked there
@@ -18,6 +19,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -64,6 +66,13 @@ def shells() -> Path:
     return _once(CACHE / f"shells-{SUITE}", partial(_unpack_debian, packages=("zsh", "fish")))
 
 
+def bwrap() -> Path:
+    """The folder where a program called bwrap is: the system's, or one that is unpacked."""
+    if found := shutil.which("bwrap"):
+        return Path(found).parent
+    return _once(CACHE / f"bwrap-{SUITE}", _install_bwrap) / "bin"
+
+
 def unpacked(root: Path, program: str) -> list[str]:
     """How to run a program of `debian()`: with its own loader and libraries."""
     library = next(root.glob("usr/lib/*-linux-gnu"))
@@ -107,6 +116,17 @@ def _unpack_debian(root: Path, packages: Sequence[str]) -> None:
     for package in sorted((apt / "cache" / "archives").glob("*.deb")):
         _run("dpkg", "-x", package, root)
     shutil.rmtree(apt)
+
+
+def _install_bwrap(root: Path) -> None:
+    """With a script of its name around it, which names its loader."""
+    _unpack_debian(root, ("bubblewrap",))
+    place = CACHE / f"bwrap-{SUITE}"  # where `root` will be
+    script = root / "bin" / "bwrap"
+    script.parent.mkdir(exist_ok=True)
+    words = [it.replace(str(root), str(place)) for it in unpacked(root, "usr/bin/bwrap")]
+    script.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    script.chmod(0o755)
 
 
 def _mirror() -> str:
@@ -187,7 +207,7 @@ def _say(line: str) -> None:
 def main() -> int:
     """Install everything; say what could not be, and return 1 for it."""
     failed = False
-    for step in (debian, models, aimock, tmux, shells):
+    for step in (debian, models, aimock, tmux, shells, bwrap):
         try:
             _say(f"{step.__name__}: {step()}")
         except Unavailable as why:
