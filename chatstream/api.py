@@ -50,9 +50,9 @@ def stream(
         definitions: a dict with "name", "description" and "parameters", which is a JSON Schema.
     approve
         A function that is given a call (`chatstream.events.ToolCall`: id, name, and arguments as
-        JSON text) and returns whether it may run. It is asked about your own functions and about
-        all that would be asked on the command line. Without it your own functions run, and what
-        would have to be asked is denied.
+        JSON text) and returns True if it may run, else False; it cannot be an async function. It is
+        asked about your own functions and about all that would be asked on the command line.
+        Without it your own functions run, and what would have to be asked is denied.
     execute
         A function that is given every call, and returns its result: a str, or anything that is
         JSON. What it raises is the failure of that call. No tool of `tools` runs then.

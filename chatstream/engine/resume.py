@@ -9,10 +9,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -21,31 +20,22 @@ from chatstream.engine.endpoints import address, has_key
 from chatstream.engine.labels import kept
 from chatstream.engine.places import split
 from chatstream.engine.resolve import Resolved, resolve
+from chatstream.engine.resume_tools import loop_of
 from chatstream.engine.run import Question
 from chatstream.engine.settings import FIELDS, FOR_ONE_PROVIDER, KEYS, Settings
 from chatstream.errors import JournalError, UsageError
-from chatstream.files import Lock
-from chatstream.flow import Arrival
 from chatstream.messages import Message
 from chatstream.redact import bare_address, show_url
 from chatstream.store.journal import RequestRecord
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import (
     Record,
-    events_at,
     find,
     has_begun,
     last_unfinished,
     newest_attempt,
     read,
 )
-
-if TYPE_CHECKING:
-    from chatstream.cancel import CancelToken
-    from chatstream.engine.tooling import Tooling
-    from chatstream.tools.calls import Pending
-    from chatstream.tools.loop import Runs
-    from chatstream.tools.settled import Settled
 
 
 def unfinished(run: str | None) -> Record:
@@ -92,9 +82,10 @@ def continuation(record: Record, flags: Mapping[str, Any]) -> tuple[Resolved, Qu
 
     Raises `ConfigError`, and `JournalError` where the conversation before it cannot be read.
     """
-    kept = _asked(record).tool_settings.get("tools", [])
-    if (named := flags.get("tools")) is not None:  # beside those that it began with
-        flags = {**flags, "tools": [*kept, *(it for it in named if it not in kept)]}
+    for name in ("tools", "ask", "deny"):  # what is named now comes beside what it began with
+        kept = _asked(record).tool_settings.get(name, [])
+        if (named := flags.get(name)) is not None:
+            flags = {**flags, name: [*kept, *(it for it in named if it not in kept)]}
     resolved = settings_of(record, flags)
     if _has_tools(record):
         if not resolved.settings.journal:
@@ -102,7 +93,7 @@ def continuation(record: Record, flags: Mapping[str, Any]) -> tuple[Resolved, Qu
                 f"run {record.run} has tools, and is only continued with a journal",
                 hint="leave out --no-journal",
             )
-        record = replace(record, messages=[_loop(record).partial])
+        record = replace(record, messages=[loop_of(record).partial])
     question = Question(
         messages=_asked(record).messages,
         earlier=_before(record),
@@ -110,46 +101,6 @@ def continuation(record: Record, flags: Mapping[str, Any]) -> tuple[Resolved, Qu
         record=record,
     )
     return resolved, question
-
-
-def carry_on(tooling: Tooling, record: Record) -> Tooling:
-    """These tools, for the run that continues this one, with what it has of its loop.
-
-    Nobody else can continue it until the runner is closed. Raises `UsageError` if somebody does.
-    """
-    path = find(runs_folder(), record.run)
-    lock = Lock(os.open(path, os.O_RDONLY))
-    if not lock.take(alone=True) or newest_attempt(path.parent, record.run) != record.run:
-        lock.close()
-        raise UsageError(f"another process continues run {record.run}")
-    loop = _loop(record)
-    return replace(
-        tooling, runner=_Alone(tooling.runner, lock), begun=loop.begun, replayed=loop.replayed
-    )
-
-
-class _Alone:
-    """A runner that keeps a lock until it is closed."""
-
-    def __init__(self, runner: Runs, lock: Lock) -> None:
-        self._runner = runner
-        self._lock = lock
-        self.dry_run = runner.dry_run
-
-    def run(self, calls: Sequence[Pending], token: CancelToken) -> Iterator[Arrival]:
-        return self._runner.run(calls, token)
-
-    def close(self) -> None:
-        try:
-            self._runner.close()
-        finally:
-            self._lock.close()
-
-
-def _loop(record: Record) -> Settled:
-    from chatstream.tools.settled import settled
-
-    return settled(events_at(find(runs_folder(), record.run)))
 
 
 def _before(record: Record) -> tuple[Message, ...]:

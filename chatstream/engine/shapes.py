@@ -126,6 +126,10 @@ def _misfit(kind: Any, value: Any) -> Misfit:
                 fitted(item_kind, item)
             except Misfit as misfit:
                 return Misfit(str(misfit), (name, *misfit.keys))
+    if isinstance(info, inspect.ListType) and isinstance(value, list):
+        value = next((it for it in value if not isinstance(it, str)), value)
+        found = f"a list with {_found(value, quoted=False)} in it"
+        return Misfit(f"takes {_wanted(info, ())}, not {found}")
     words = words_of(kind)
     is_quoted = isinstance(
         info, inspect.LiteralType | inspect.BoolType | inspect.IntType | inspect.FloatType

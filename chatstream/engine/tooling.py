@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.control import Control
 from chatstream.engine.config_file import find
 from chatstream.engine.outfit import Outfit
 from chatstream.engine.resolve import Resolved
+from chatstream.engine.resume_tools import carried_on
 from chatstream.engine.settings import FIELDS, Settings
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Event, Metadata, ToolCall, new_run
@@ -156,7 +158,7 @@ def tooling_of(
         toolset = Toolset(_tools(settings, given, frozen, roots, outfit, open_tools, token))
         runner = Runner(
             toolset,
-            _policy(resolved, given, toolset.names).decide,
+            _policy(resolved, given, toolset.names, record).decide,
             approve=given.approve,
             control=given.control,
             timeout=settings.tool_timeout or None,
@@ -175,9 +177,10 @@ def tooling_of(
             warnings=outfit.warnings,
         )
         if record is not None:
-            from chatstream.engine.resume import carry_on
-
-            tooling = carry_on(tooling, record)
+            carried = carried_on(runner, record)
+            tooling = replace(
+                tooling, runner=carried.runner, begun=carried.begun, replayed=carried.replayed
+            )
         open_tools.pop_all()
     return tooling
 
@@ -238,18 +241,23 @@ def _check_code(run: str, frozen: Sequence[ToolDefinition], names: Sequence[str]
         )
 
 
-def _policy(resolved: Resolved, given: Given, names: Sequence[str]) -> Policy:
+def _policy(
+    resolved: Resolved, given: Given, names: Sequence[str], record: Record | None
+) -> Policy:
     """Decides about the tools of these names. Raises `UsageError`.
 
-    Rules of the configuration may be about tools that this run does not have.
+    Rules of the configuration may be about tools that this run does not have, and so may those of
+    a run that is resumed, which had them from there.
     """
     from chatstream.tools.approval import Policy, Rules, check_names
 
     settings = resolved.settings
+    kept = record.asked.tool_settings if record is not None and record.asked is not None else {}
     for name in ("allow", "ask", "deny"):
         option = FIELDS[name].option
         if resolved.origins.get(name) == option:
-            check_names(getattr(settings, name), names, option)
+            rules_now = [it for it in getattr(settings, name) if it not in kept.get(name, ())]
+            check_names(rules_now, names, option)
     rules = Rules(allow=settings.allow, ask=settings.ask, deny=settings.deny)
     return Policy(rules, asks_caller=given.approve is not None)
 

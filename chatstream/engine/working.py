@@ -18,16 +18,18 @@ at the token, when it wakes by itself.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Generic, NoReturn, TypeVar
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, Deadline, monotonic
+from chatstream.errors import UsageError
 from chatstream.events import Progress
 from chatstream.inbox import Empty, Inbox
 from chatstream.progressing import Meter
+from chatstream.wording import excerpt
 
 T = TypeVar("T")
 
@@ -132,8 +134,15 @@ def progress(
     them itself (`context.stages`). What it returns is the value of `yield from`, and of the
     `StopIteration`.
 
-    Raises what the work raises, or the reason for which `token` was cancelled.
+    Raises what the work raises, or the reason for which `token` was cancelled; `UsageError`, before
+    anything starts, for a work that cannot be called and for what is not a list of stages.
     """
+    if not callable(work):
+        raise UsageError(
+            f"the work cannot be of type {type(work).__name__}",
+            hint="give a function that takes a context, such as def work(context): ...",
+        )
+    stages = _checked(stages)
     own, untie = (token or CancelToken()).child()
     running = _Running(work, Working(stages, own, clock))
     try:
@@ -142,6 +151,21 @@ def progress(
         untie()
         running.stop()
     return running.value()
+
+
+def _checked(stages: object) -> list[tuple[str, float]]:
+    """These stages. Raises `UsageError` unless each is a name and a number."""
+    hint = 'give names with their shares of the work, such as [("fetch", 1), ("index", 3)]'
+    if isinstance(stages, str | bytes | Mapping) or not isinstance(stages, Iterable):
+        raise UsageError(f"stages cannot be of type {type(stages).__name__}", hint=hint)
+    checked = []
+    for stage in stages:
+        match stage:
+            case (str(name), int() | float() as weight):
+                checked.append((name, weight))
+            case _:
+                raise UsageError(f"{excerpt(repr(stage), 60)} is not a stage", hint=hint)
+    return checked
 
 
 class _Running(Generic[T]):

@@ -279,7 +279,9 @@ class _Run:
         again = plan.after_calls and (plan.resettable or text.is_blank)
         if plan.on_drop in {"stop", "fallback"} or (self._tools and not again):
             raise failure
-        if self._tools or plan.on_drop == "restart" or (text.is_blank and self._thought):
+        signed = self._thought and plan.after_calls and plan.resettable  # and goes back with calls
+        blank = text.is_blank and self._thought
+        if self._tools or signed or blank or plan.on_drop == "restart":
             delay = self._delay(cause, failure)
             self._forget()
             return delay, replace(request, partial="", method=None)

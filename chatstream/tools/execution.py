@@ -29,7 +29,7 @@ from chatstream.escape import clean
 from chatstream.progressing import Meter
 from chatstream.tools.output import Output
 from chatstream.tools.pipe import Bells, Pipe
-from chatstream.tools.tool import Context, Returned, Tool, ToolFailure
+from chatstream.tools.tool import Context, Returned, Tool, ToolFailure, no_json
 from chatstream.wording import bounded
 
 log = logging.getLogger(__name__)
@@ -234,10 +234,7 @@ class Execution:
         try:
             return json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
         except (TypeError, ValueError, RecursionError) as error:
-            raise ToolFailure(
-                f"it did its work, but returned a {type(value).__name__} that is no JSON: {error}",
-                code="result",
-            ) from error
+            raise no_json(value, error) from error
 
 
 class _Told:

@@ -60,7 +60,8 @@ def tool(
 
     `effect` says what it may do: "read" only looks, "write" changes something on this machine,
     "run" starts programs, "net" reaches other machines. Name and description are those of the
-    function and of its docstring where none are given. Raises `UsageError` for an unknown effect.
+    function and of its docstring where none are given. Raises `UsageError` for an unknown effect,
+    and for what is not a function or cannot be marked.
     """
     if effect not in EFFECTS:
         raise UsageError(
@@ -70,7 +71,20 @@ def tool(
     mark = Mark(effect, name, description)
 
     def marked(function: F) -> F:
-        setattr(getattr(function, "__func__", function), _MARK, mark)  # of a staticmethod, its own
+        own = getattr(function, "__func__", function)  # of a staticmethod, its own
+        if not callable(own):
+            raise UsageError(
+                f"a value of type {type(own).__name__} cannot be a tool",
+                hint='mark a function, with @tool or @tool(effect="read")',
+            )
+        try:
+            setattr(own, _MARK, mark)
+        except (AttributeError, TypeError):  # it is not written in Python
+            name = getattr(own, "__name__", type(own).__name__)
+            raise UsageError(
+                f"the function {name} cannot be marked as a tool",
+                hint="write a function that calls it",
+            ) from None
         return function
 
     return marked if function is None else marked(function)

@@ -31,7 +31,7 @@ from chatstream.transcript import Transcript, UsageSum
 from chatstream.wording import counted
 
 SAME_CALLS = 3
-"""Times that the same call may be made."""
+"""The loop ends when the same call is made for this time; that one is not run."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,9 +125,13 @@ class _Loop:
                 if finish.reason != "tool_calls":
                     yield Arrival([finish])
                     return
+                called = self._called()
+                if not called:  # some servers say so all the same; nothing else would follow
+                    yield Arrival([replace(finish, reason="stop")])
+                    return
                 if self._why_last is not None:
                     raise TooManyCalls(f"the model still calls tools: {self._why_last}")
-                calls = self._admit([Pending(it) for it in self._called()])
+                calls = self._admit([Pending(it) for it in called])
             for arrival in self._runner.run(calls, token):
                 for event in arrival.events:
                     self._made.add(event)
@@ -157,7 +161,8 @@ class _Loop:
                     events.pop()
                 for event in events:
                     if isinstance(event, ev.ToolCallDelta | ev.ToolCall):
-                        event.id = self._ids.unique(event.id)
+                        is_whole = isinstance(event, ev.ToolCall)
+                        event.id = self._ids.unique(event.id, is_whole=is_whole)
                     self._made.add(event)
                     self._usage.add(event)
                 yield arrival
@@ -217,7 +222,7 @@ class _Ids:
     def __init__(self) -> None:
         self._used: set[str] = set()
         self._own = 0
-        self._of_response: dict[str, str] = {}  # the server's id -> ours
+        self._of_response: dict[str, str] = {}  # the id that the server gives -> ours
 
     def begin(self) -> None:
         """Another response begins."""
@@ -227,13 +232,19 @@ class _Ids:
         """This id was used before."""
         self._used.add(call_id)
 
-    def unique(self, given: str) -> str:
-        """The id of a call that its server calls `given`."""
-        if given not in self._of_response:
+    def unique(self, given: str, *, is_whole: bool) -> str:
+        """The id of a call that its server calls `given`.
+
+        `is_whole`: nothing follows of this call. If its id comes again, that is another call.
+        """
+        chosen = self._of_response.get(given)
+        if chosen is None:
             chosen = given
             while not chosen or chosen in self._used:
                 self._own += 1
                 chosen = own_id(self._own)
             self._used.add(chosen)
             self._of_response[given] = chosen
-        return self._of_response[given]
+        if is_whole:
+            del self._of_response[given]
+        return chosen

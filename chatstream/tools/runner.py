@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from inspect import iscoroutine
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +36,7 @@ from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.control import Control
-from chatstream.errors import ChatstreamError
+from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.flow import Arrival
 from chatstream.nearest import did_you_mean
 from chatstream.tools.calls import Pending
@@ -64,7 +65,7 @@ class UnknownOutcome(ChatstreamError):
 
 
 class ApprovalFailed(ChatstreamError):
-    """The caller's `approve` raised an exception."""
+    """The caller's `approve` raised an exception, or returned something that is no answer."""
 
     code = "approval"
 
@@ -163,6 +164,8 @@ class Runner:
         try:
             arguments = _arguments(call)
             tool.check(arguments)
+        except Cancelled:
+            raise
         except Exception as error:
             return _refused(call, words_of(error), code_of(error))
         return _Ready(call, tool, arguments, again=started is not None)
@@ -197,12 +200,21 @@ class Runner:
         return decision == "allow"
 
     def _asked(self, approve: Callable[[ev.ToolCall], bool], call: ev.ToolCall) -> bool:
+        """What `approve` says. Only a bool is an answer: a coroutine would count as true."""
         try:
-            return approve(call)
+            answer: object = approve(call)
         except ChatstreamError:
             raise
         except Exception as error:
             raise ApprovalFailed(f"approve failed: {type(error).__name__}: {error}") from error
+        if isinstance(answer, bool):
+            return answer
+        if iscoroutine(answer):
+            answer.close()  # it is never awaited, which would be warned about
+        raise ApprovalFailed(
+            f"approve must return True or False, not {type(answer).__name__}",
+            hint="give a function that decides by itself; it cannot be an async function",
+        )
 
     def _answered(
         self, question: ev.Approval, token: CancelToken

@@ -56,7 +56,10 @@ class Voice:
         self.number = number
         self._speaker = speaker
         self._token = token
-        self._free = threading.Condition()
+        # Taken by itself: `with` on the condition enters a Python function, and an interrupt that
+        # is raised in there leaves the lock taken, so that the speaker of all calls waits forever.
+        self._lock = threading.RLock()
+        self._free = threading.Condition(self._lock)
         self._under_way = 0  # characters that are not taken yet
         self._waiting: list[Said | StringIO] = []  # for the speaker; texts are joined
         self.is_silent = False
@@ -66,7 +69,7 @@ class Voice:
         """Say this text. Waits while too much is under way; raises the reason of a stop."""
         for start in range(0, len(text), BATCH):
             piece = encodable(text[start : start + BATCH])
-            with self._free:
+            with self._lock:
                 if not self._make_room(len(piece)):
                     return
                 last = self._waiting[-1] if self._waiting else None
@@ -76,7 +79,7 @@ class Voice:
 
     def say(self, said: Said) -> None:
         """Say this, in the same way."""
-        with self._free:
+        with self._lock:
             if self._make_room(said.size):
                 self._waiting.append(said)
 
@@ -94,13 +97,13 @@ class Voice:
 
     def taken(self, characters: int) -> None:
         """The other side has taken so many characters."""
-        with self._free:
+        with self._lock:
             self._under_way -= characters
             self._free.notify_all()
 
     def end(self, last: Report | None = None) -> None:
         """Say nothing more, but for this. Never waits."""
-        with self._free:
+        with self._lock:
             self.is_silent = True
             self._free.notify_all()
         if last is not None:
@@ -108,11 +111,11 @@ class Voice:
 
     def _take_up(self) -> Iterator[Report]:
         """What is waiting; nothing is, from then on."""
-        with self._free:
+        with self._lock:
             waiting, self._waiting = self._waiting, []
         for it in waiting:
             yield Output(self.number, it.getvalue()) if isinstance(it, StringIO) else it
 
     def _wake(self) -> None:
-        with self._free:
+        with self._lock:
             self._free.notify_all()

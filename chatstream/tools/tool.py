@@ -40,6 +40,15 @@ class ToolFailure(ChatstreamError):
         self.outcome: Outcome = outcome
 
 
+def no_json(value: object, error: Exception) -> ToolFailure:
+    """The failure of a call that returned a value which JSON cannot carry, as `error` says."""
+    return ToolFailure(
+        f"it did its work, but returned a value of type {type(value).__name__}, "
+        f"which JSON cannot carry: {error}",
+        code="result",
+    )
+
+
 class InvalidArguments(ToolFailure):
     """The arguments do not fit the parameters. The message is the whole explanation."""
 
@@ -128,7 +137,7 @@ class Tool:
         return self.definition.name
 
     def check(self, arguments: dict[str, Any]) -> None:
-        """Raises `InvalidArguments`."""
+        """Raises `InvalidArguments`, or the reason of a cancelled run if it waits for something."""
 
     def run(self, arguments: dict[str, Any], context: Context) -> object:
         """Do it: a str, a `Returned`, None, or anything that is JSON. May raise anything."""

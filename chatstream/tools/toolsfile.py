@@ -63,27 +63,31 @@ def tools_of_file(path: Path, token: CancelToken | None = None) -> list[Tool]:
         path.open("rb").close()
     except OSError as error:
         raise UsageError(f"cannot read the tools file {path}: {error.strerror}") from error
-    file = _File(path)
-    return [FileTool(it, file) for it in file.begin(token or CancelToken())]
+    file = _File(path, token or CancelToken())
+    return [FileTool(it, file) for it in file.begin()]
 
 
 class _File:
-    """The file, and the process that runs it now, if there is one."""
+    """The file, and the process that runs it now, if there is one. `token` is that of the run."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, token: CancelToken) -> None:
         self.path = path
+        self.token = token
         self._lock = threading.Lock()
         self._process: Process | None = None
         self._tools: tuple[Defined, ...] | None = None
 
-    def begin(self, token: CancelToken) -> tuple[Defined, ...]:
+    def begin(self) -> tuple[Defined, ...]:
         """Start the process. Raises `UsageError`, or the reason of the token."""
         with self._lock:
-            self._process, self._tools = self._started(token)
+            self._process, self._tools = self._started(self.token)
             return self._tools
 
     def process(self, token: CancelToken) -> Process:
-        """The process, started again if it has ended. Raises `ToolFailure`."""
+        """The process, started again if it has ended.
+
+        Raises `ToolFailure`, or the reason of the token.
+        """
         with self._lock:
             if self._process is None or self._process.gone is not None:
                 try:
@@ -148,11 +152,14 @@ class FileTool(Tool):
         self._file = file
 
     def check(self, arguments: dict[str, Any]) -> None:
-        """Ask the process, which has the types. Raises `InvalidArguments`, or `ToolFailure`."""
-        process = self._file.process(CancelToken())
+        """Ask the process, which has the types.
+
+        Raises `InvalidArguments`, `ToolFailure`, or the reason for which the run was cancelled.
+        """
+        process = self._file.process(self._file.token)
         number, answers = process.ask(lambda number: Check(number, self.name, arguments))
         try:
-            match _wait(answers, CHECK_SECONDS, CancelToken()):
+            match _wait(answers, CHECK_SECONDS, self._file.token):
                 case Checked(_, None):
                     return
                 case Checked(_, str(error)):

@@ -51,7 +51,7 @@ from chatstream.tools.protocol import (
 )
 from chatstream.tools.registry import Toolset
 from chatstream.tools.speaking import Speaker, Voice
-from chatstream.tools.tool import Context, InvalidArguments, Returned, ToolFailure
+from chatstream.tools.tool import Context, InvalidArguments, Returned, ToolFailure, no_json
 from chatstream.wording import encodable
 
 GRACE_SECONDS = 0.5
@@ -266,9 +266,16 @@ class _Worker:
         exit_status = value.exit_status if isinstance(value, Returned) else None
         if isinstance(value, Returned):
             value = value.text
+        if isinstance(value, bytes | bytearray):
+            value = value.decode("utf-8", "replace")  # as for a function of this process
         if isinstance(value, str):
             value = encodable(value)
-        data = msgspec.json.encode(value)  # here, so that a failure is the call's own
+        try:
+            data = msgspec.json.encode(value)  # here, so that a failure is the call's own
+        except (TypeError, ValueError, RecursionError) as error:
+            raise no_json(value, error) from error
+        if data == b"null" and value is not None:  # NaN and infinity, which JSON does not have
+            data = msgspec.json.encode(str(value))
         if len(data) > _MOST_RESULT_BYTES:
             self._capture.say(value if isinstance(value, str) else data.decode(), voice)
             data = b"null"

@@ -14,13 +14,14 @@ from chatstream import grammar
 from chatstream.cancel import CancelToken
 from chatstream.engine import pipeline
 from chatstream.engine.pool import Pool
-from chatstream.engine.resume import carry_on, continuation, settings_of, unfinished
-from chatstream.engine.tooling import Tooling
+from chatstream.engine.resume import continuation, settings_of, unfinished
+from chatstream.engine.resume_tools import carried_on
+from chatstream.engine.tooling import Given, Tooling, tooling_of
 from chatstream.errors import JournalError, UsageError
 from chatstream.messages import ToolDefinition
 from chatstream.store.journal import is_running
 from chatstream.store.place import runs_folder, state_folder
-from chatstream.store.reading import events_at, find, last_unfinished, read
+from chatstream.store.reading import Record, events_at, find, last_unfinished, read
 from chatstream.tools.loop import Limits
 from tests.support.rounds import QUESTION, READS, ROUNDS, Counting, continued, whole_run
 from tests.support.runs import failed, run_id, running, write_run
@@ -60,8 +61,15 @@ def resumed(
     where = {"provider": "openai", "base_url": server.url, "model": "m", "api_key": "test-key"}
     record = unfinished(run)
     resolved, question = continuation(record, {**where, **flags})
-    tooling = Tooling(definitions=tuple(TOOLS), runner=runner, limits=Limits())
-    question = replace(question, tooling=carry_on(tooling, record))
+    carried = carried_on(runner, record)
+    tooling = Tooling(
+        definitions=tuple(TOOLS),
+        runner=carried.runner,
+        limits=Limits(),
+        begun=carried.begun,
+        replayed=carried.replayed,
+    )
+    question = replace(question, tooling=tooling)
     pool = Pool()
     try:
         return list(pipeline.run(resolved, question, pool, CancelToken()))
@@ -166,14 +174,13 @@ def test_two_processes_do_not_continue_the_same_run() -> None:
     killed(1)
     record = unfinished(run_id(1))
     runner = Counting()
-    tooling = Tooling(definitions=(), runner=runner, limits=Limits())
-    first = carry_on(tooling, record)
+    first = carried_on(runner, record).runner
     with pytest.raises(UsageError, match="another process continues run"):
-        carry_on(tooling, record)
+        carried_on(runner, record)
     assert unfinished_error() == f"run {run_id(1)} has not ended yet"
     first.close()
     assert runner.closed == 1
-    carry_on(tooling, record).close()
+    carried_on(runner, record).runner.close()
     assert not is_running(find(runs_folder(), run_id(1)))
 
 
@@ -187,9 +194,8 @@ def test_who_comes_late_finds_that_the_run_was_continued() -> None:
     killed(1)
     record = unfinished(run_id(1))
     on(2, whole=True, continues=1)
-    tooling = Tooling(definitions=(), runner=Counting(), limits=Limits())
     with pytest.raises(UsageError, match="another process continues run"):
-        carry_on(tooling, record)
+        carried_on(Counting(), record)
     assert not is_running(find(runs_folder(), run_id(1)))
 
 
@@ -257,3 +263,30 @@ def test_the_settings_of_the_tools_are_those_that_it_began_with_and_more_can_be_
     resolved, _ = continuation(record, given)
     assert resolved.settings.tools == ["read_file", "grep"]
     assert resolved.settings.max_rounds == 9
+
+
+def began_with(*tools: str, **kept: Any) -> Record:
+    """The record of a killed run with these built-in tools, whose journal kept these settings."""
+    frozen = [ToolDefinition(it, f"{it}.", {"type": "object"}) for it in tools]
+    killed(1, tools=frozen)
+    record = read(find(runs_folder(), run_id(1)))
+    assert record.asked is not None
+    settings = {"tools": list(tools), **kept}
+    return replace(record, asked=replace(record.asked, tool_settings=settings))
+
+
+def test_what_was_forbidden_stays_so_whatever_is_forbidden_besides() -> None:
+    record = began_with("grep", "list", deny=["grep"], ask=["list"])
+    given = {"provider": "demo", "deny": ["list"], "ask": ["list", "grep"]}
+    settings = continuation(record, given)[0].settings
+    assert (settings.deny, settings.ask) == (["grep", "list"], ["list", "grep"])
+
+
+def test_a_rule_about_tools_of_other_runs_does_not_keep_a_run_from_being_resumed() -> None:
+    record = began_with("grep", deny=["other"])
+    tooling = tooling_of(continuation(record, {"provider": "demo"})[0], Given(), record)
+    assert tooling is not None
+    tooling.close()
+    resolved, _ = continuation(record, {"provider": "demo", "deny": ["another"]})
+    with pytest.raises(UsageError, match="--deny names 'another'"):
+        tooling_of(resolved, Given(), record)

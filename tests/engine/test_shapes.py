@@ -48,7 +48,7 @@ def test_what_is_written_becomes_what_a_setting_is(kind: Any, value: Any, found:
         (
             list[str],
             [271828],
-            'takes a list of strings, such as ["one", "two"], not a list',
+            'takes a list of strings, such as ["one", "two"], not a list with a number in it',
         ),
     ],
 )

@@ -12,7 +12,7 @@ import chatstream
 from chatstream.cancel import CancelToken
 from chatstream.engine import working
 from chatstream.engine.working import Working, progress
-from chatstream.errors import Cancelled
+from chatstream.errors import Cancelled, UsageError
 from chatstream.events import Progress
 from chatstream.inbox import Inbox
 
@@ -190,3 +190,25 @@ def test_its_value_is_that_of_yield_from() -> None:
 
     _, value = all_of(outer())
     assert value == 42
+
+
+@pytest.mark.parametrize(
+    ("work", "stages", "message"),
+    [
+        (3, [], "the work cannot be of type int"),
+        (abs, 3, "stages cannot be of type int"),
+        (abs, None, "stages cannot be of type NoneType"),
+        (abs, "ab", "stages cannot be of type str"),
+        (abs, {"a": 1}, "stages cannot be of type dict"),
+        (abs, ["a"], "'a' is not a stage"),
+        (abs, [("a", 1, 2)], r"\('a', 1, 2\) is not a stage"),
+        (abs, [("a", "x")], r"\('a', 'x'\) is not a stage"),
+        (abs, [(1, 1)], r"\(1, 1\) is not a stage"),
+    ],
+)
+def test_what_cannot_be_worked_on_is_a_usage_error_and_starts_nothing(
+    work: Any, stages: Any, message: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^{message}") as caught:
+        next(progress(work, stages))
+    assert caught.value.hint

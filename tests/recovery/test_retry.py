@@ -407,6 +407,16 @@ def test_a_response_whose_calls_have_not_run_is_asked_for_again(on_drop: OnDrop,
     assert (ended.text, ended.actions, ended.failure) == ("42", [("reset", 0)], None)
 
 
+def test_a_response_that_may_call_tools_and_has_thought_is_asked_for_again() -> None:
+    """What signs its thinking has not come, and the server wants it back with the calls."""
+    plan = Plan("continue", "prefill", after_calls=True)
+    source = Source([Reasoning("hm"), *words("I wi"), cut()], [*words("42"), FINISH])
+    ended = Ended(source.open, plan)
+    assert (ended.text, ended.actions, ended.failure) == ("42", [("reset", 0)], None)
+    without = Source([*words("I wi"), cut()], [*words("ll"), FINISH])
+    assert Ended(without.open, plan).text == "I will"
+
+
 @pytest.mark.parametrize("plan", [Plan("stop", after_calls=True), Plan("fallback")])
 def test_it_is_not_where_the_user_wants_no_second_attempt(plan: Plan) -> None:
     failure = cut()

@@ -253,8 +253,8 @@ MUTANTS = (
     Mutant(
         "an answer that called tools is asked for again",
         "recovery/retry.py",
-        'if self._tools or self._plan.on_drop in {"stop", "fallback"}:',
-        'if self._plan.on_drop in {"stop", "fallback"}:',
+        'if plan.on_drop in {"stop", "fallback"} or (self._tools and not again):',
+        'if plan.on_drop in {"stop", "fallback"}:',
         ("recovery/test_retry.py",),
     ),
     Mutant(

@@ -78,9 +78,10 @@ def _whole(block: dict[str, Any]) -> dict[str, Any]:
     whole = {name: it for name, it in block.items() if name != "json"}
     if block.get("json"):
         try:
-            whole["input"] = json.loads(block["json"])
+            given = json.loads(block["json"])
         except ValueError:
-            whole["input"] = {"INVALID_JSON": block["json"]}
+            given = None
+        whole["input"] = given if isinstance(given, dict) else {"INVALID_JSON": block["json"]}
     if not whole.get("citations", True):
         del whole["citations"]
     return {} if block["type"] == "thinking" and not block.get("signature") else whole

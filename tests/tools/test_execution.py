@@ -139,7 +139,7 @@ def test_an_exit_status_is_told_and_is_no_failure() -> None:
 def test_what_is_no_json_fails_and_says_that_the_work_was_done(value: object) -> None:
     end = failure(returns(value))
     assert (end.outcome, end.code) == ("failed", "result")
-    assert end.error.startswith("it did its work, but returned a ")
+    assert end.error.startswith("it did its work, but returned a value of type ")
     ev.encode(end)
 
 

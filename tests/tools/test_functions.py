@@ -62,6 +62,18 @@ def test_an_unknown_effect_is_refused_with_the_known_ones() -> None:
     assert caught.value.hint == "did you mean 'read'?"
 
 
+@pytest.mark.parametrize("thing", [3, "look", [len]])
+def test_what_is_not_callable_cannot_be_marked(thing: Any) -> None:
+    with pytest.raises(UsageError, match=f"of type {type(thing).__name__} cannot be a tool"):
+        tool(thing)
+
+
+def test_a_builtin_function_cannot_be_marked() -> None:
+    with pytest.raises(UsageError, match="the function len cannot be marked as a tool") as caught:
+        tool(len)
+    assert caught.value.hint == "write a function that calls it"
+
+
 def test_a_name_that_no_service_takes_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot be called '<lambda>'"):
         FunctionTool(lambda: 1)

@@ -162,6 +162,17 @@ def test_an_id_that_was_used_before_is_replaced_in_every_event_of_the_call(given
     assert model.requests[2].messages[-1].parts[0] == ToolResult("call00001", "add", "<call00001>")
 
 
+@pytest.mark.parametrize("given", ["a", ""])
+def test_calls_of_one_response_with_one_id_are_told_apart(given: str) -> None:
+    both = [call(given, '{"n": 1}'), call(given, '{"n": 2}'), CALLS]
+    model, runner = Model(both, [STOP]), Runner()
+    run(model, runner)
+    ids = [it.call.id for it in runner.rounds[0]]
+    assert len(set(ids)) == 2
+    results = [it for it in model.requests[1].messages[-1].parts if isinstance(it, ToolResult)]
+    assert [(it.id, it.content) for it in results] == [(it, f"<{it}>") for it in ids]
+
+
 def test_an_id_of_the_earlier_conversation_is_used() -> None:
     earlier = Message("assistant", [ToolCall("a", "add", "{}")])
     model, runner = Model([call("a"), CALLS], [STOP]), Runner()
@@ -236,6 +247,12 @@ def test_calls_of_an_answer_that_did_not_end_well_are_not_run(reason: ev.FinishR
     events = run(Model([call(), Finish(reason=reason)]), runner)
     assert runner.rounds == []
     assert events[-1] == Finish(reason=reason)
+
+
+def test_a_finish_that_speaks_of_calls_and_has_none_is_the_end() -> None:
+    model, runner = Model([ev.Content("42"), CALLS]), Runner()
+    events = run(model, runner)
+    assert (len(model.requests), runner.rounds, events[-1]) == (1, [], STOP)
 
 
 def test_a_paused_turn_is_sent_back_and_goes_on() -> None:

@@ -112,6 +112,16 @@ def test_a_check_that_fails_itself_is_an_answer_too() -> None:
     assert (end.code, end.error) == ("raised", "ZeroDivisionError: in the check")
 
 
+def test_a_cancel_during_a_check_is_no_answer_to_the_call() -> None:
+    class Waiting(Handmade):
+        def check(self, arguments: dict[str, Any]) -> None:
+            raise Cancelled("by the user")
+
+    runner = Runner(Toolset([Waiting("waiting", says())]), allow)
+    with pytest.raises(Cancelled, match="by the user"):
+        told(runner.run([pending("a", "waiting")], CancelToken()))
+
+
 def test_an_unknown_tool_is_answered_with_what_was_probably_meant() -> None:
     grep, read = Handmade("grep", says()), Handmade("read_file", says())
     near, far = ends(run([pending("a", "gerp"), pending("b", "zzz")], grep, read))
@@ -207,6 +217,19 @@ def test_the_caller_is_not_asked_where_it_is_decided(decision: ev.Decision) -> N
     decide = {"allow": allow, "deny": deny}[decision]
     events = run([pending("a", "tool")], Handmade("tool", says()), decide=decide, approve=approve)
     assert approvals(events) == [("a", decision, "rule")]
+
+
+@pytest.mark.parametrize("answer", ["a coroutine", None, "no", 1])
+def test_an_approve_that_does_not_say_true_or_false_ends_the_run(answer: object) -> None:
+    async def later() -> bool:
+        return False
+
+    def approve(call: ev.ToolCall) -> Any:
+        return later() if answer == "a coroutine" else answer
+
+    runner = Runner(Toolset([Handmade("tool", says())]), ask, approve=approve)
+    with pytest.raises(ApprovalFailed, match="approve must return True or False, not "):
+        told(runner.run([pending("a", "tool")], CancelToken()))
 
 
 def test_an_approve_that_fails_ends_the_run_and_nothing_has_run() -> None:

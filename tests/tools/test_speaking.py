@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -181,3 +185,32 @@ def test_a_reader_that_is_gone_ends_the_speaker_quietly() -> None:
     thread.join(LIMIT)
     assert not thread.is_alive()
     os.close(start)
+
+
+def test_an_interrupt_while_it_takes_its_lock_leaves_no_lock_taken(pipe: Pipe) -> None:
+    """An exception can be raised wherever a Python function is entered or left."""
+
+    def interrupt(frame: FrameType, event: str, arg: object) -> Any:
+        if event == "return" and frame.f_code.co_name == "__enter__":
+            raise KeyboardInterrupt
+        return interrupt
+
+    voice = Voice(1, pipe.speaker, CancelToken())
+    interrupted, over = threading.Event(), threading.Event()
+
+    def say() -> None:
+        with suppress(KeyboardInterrupt):
+            sys.settrace(interrupt)
+            voice.output("text")
+        sys.settrace(None)
+        interrupted.set()
+        over.wait(LIMIT)  # the lock would count as that of the next thread with the same number
+
+    saying = in_thread(say)
+    assert interrupted.wait(LIMIT)
+    other = in_thread(lambda: voice.taken(0))
+    other.join(LIMIT)
+    is_stuck = other.is_alive()
+    over.set()
+    saying.join(LIMIT)
+    assert not is_stuck

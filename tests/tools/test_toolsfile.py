@@ -17,6 +17,7 @@ import pytest
 
 from chatstream.cancel import CancelToken
 from chatstream.errors import Cancelled, UsageError
+from chatstream.tools import toolsfile
 from chatstream.tools.tool import InvalidArguments, Returned, ToolFailure
 from chatstream.tools.toolsfile import tools_of_file
 from tests.support.figures import Figures
@@ -82,7 +83,6 @@ def test_a_value_comes_back_as_it_is(from_file: Make, code: str, value: object) 
         ("sys.exit(3)", "SystemExit: 3", "raised"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt", "raised"),
         ("input()", "EOFError: EOF when reading a line", "raised"),
-        ("return object()", "TypeError: Encoding objects of type object is unsupported", "raised"),
     ],
 )
 def test_a_failure_is_one_sentence_and_ends_nothing_else(
@@ -342,7 +342,11 @@ def test_a_sibling_that_dies_of_a_stop_says_so(from_file: Make) -> None:
     )
 
 
-def test_a_sibling_lives_on_where_the_call_can_be_interrupted(from_file: Make) -> None:
+def test_a_sibling_lives_on_where_the_call_can_be_interrupted(
+    from_file: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However busy the machine is, no other signal comes before this one is heard.
+    monkeypatch.setattr(toolsfile, "STEPS", ((0.2, signal.SIGINT), (LIMIT, signal.SIGTERM)))
     file = from_file(ENDS)
     meant, sibling = file.start("spins"), file.start("looks")
     for call in (meant, sibling):
@@ -546,3 +550,53 @@ def test_what_a_start_and_a_call_cost(tmp_path: Path, figures: Figures) -> None:
         f"a call: {calls[500]:.2f} ms, p99 {calls[990]:.2f} ms"
     )
     assert calls[500] < 5
+
+
+def test_a_cancelled_run_does_not_wait_for_a_process_that_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "once.py"
+    path.write_text(
+        "import pathlib, time\n"
+        "mark = pathlib.Path(__file__).with_suffix('.mark')\n"
+        "while mark.exists():\n"
+        "    time.sleep(0.01)\n"
+        "mark.touch()\n"
+        "def look() -> str:\n"
+        "    return ''\n"
+    )
+    token = CancelToken()
+    (tool,) = tools_of_file(path, token)
+    tool.close()
+    monkeypatch.setattr(toolsfile, "LOAD_SECONDS", 2.0)
+    token.cancel(Cancelled("by the user"))
+    with pytest.raises(Cancelled, match="by the user"):
+        tool.check({})
+    tool.close()
+
+
+@pytest.mark.parametrize(
+    ("returned", "value"),
+    [
+        ("float('nan')", "nan"),
+        ("float('-inf')", "-inf"),
+        ("b'caf\\xc3\\xa9'", "café"),
+        ("bytearray(b'\\xff')", "\ufffd"),
+    ],
+)
+def test_what_json_lacks_comes_back_as_text(tmp_path: Path, returned: str, value: str) -> None:
+    file = FromFile(tmp_path, f"def odd(): return {returned}")
+    try:
+        assert file.call("odd") == value
+    finally:
+        file.close()
+
+
+def test_a_value_that_is_no_json_fails_and_says_that_the_work_was_done(tmp_path: Path) -> None:
+    file = FromFile(tmp_path, "def odd(): return object()")
+    try:
+        with pytest.raises(ToolFailure, match=r"^it did its work, but returned a value") as caught:
+            file.call("odd")
+        assert caught.value.code == "result"
+    finally:
+        file.close()

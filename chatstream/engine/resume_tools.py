@@ -1,0 +1,73 @@
+"""What a run that continues another takes over of its loop of tools.
+
+1. What the earlier run has settled is sent again, and what it has started is not started again
+   (`tools.settled`).
+2. Nobody else can continue the same run at the same time: a lock on its journal is held until the
+   runner is closed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from chatstream.cancel import CancelToken
+from chatstream.errors import UsageError
+from chatstream.events import Event
+from chatstream.files import Lock
+from chatstream.flow import Arrival
+from chatstream.store.place import runs_folder
+from chatstream.store.reading import Record, events_at, find, newest_attempt
+
+if TYPE_CHECKING:
+    from chatstream.tools.calls import Pending
+    from chatstream.tools.loop import Begun, Runs
+    from chatstream.tools.settled import Settled
+
+
+class Carried(NamedTuple):
+    """The loop of the earlier run: who runs its calls now, where it stood, and its events."""
+
+    runner: Runs
+    begun: Begun
+    replayed: Sequence[Event]
+
+
+def carried_on(runner: Runs, record: Record) -> Carried:
+    """What the run that continues this one begins with. Its calls are run by `runner`.
+
+    Raises `UsageError` if another process continues it.
+    """
+    path = find(runs_folder(), record.run)
+    lock = Lock(os.open(path, os.O_RDONLY))
+    if not lock.take(alone=True) or newest_attempt(path.parent, record.run) != record.run:
+        lock.close()
+        raise UsageError(f"another process continues run {record.run}")
+    loop = loop_of(record)
+    return Carried(_Alone(runner, lock), loop.begun, loop.replayed)
+
+
+class _Alone:
+    """A runner that keeps a lock until it is closed."""
+
+    def __init__(self, runner: Runs, lock: Lock) -> None:
+        self._runner = runner
+        self._lock = lock
+        self.dry_run = runner.dry_run
+
+    def run(self, calls: Sequence[Pending], token: CancelToken) -> Iterator[Arrival]:
+        return self._runner.run(calls, token)
+
+    def close(self) -> None:
+        try:
+            self._runner.close()
+        finally:
+            self._lock.close()
+
+
+def loop_of(record: Record) -> Settled:
+    """What the loop of this run has settled. Raises `JournalError`."""
+    from chatstream.tools.settled import settled
+
+    return settled(events_at(find(runs_folder(), record.run)))
