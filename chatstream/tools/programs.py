@@ -27,6 +27,7 @@ from chatstream.clock import POLL_SECONDS
 from chatstream.errors import Cancelled
 from chatstream.tools.spawning import Ended, Keeper, Lost, Minded, NotStarted, Order, Said
 from chatstream.tools.tool import Context, Returned, ToolFailure
+from chatstream.wording import counted
 
 _READ_BYTES = 64 * 1024
 _ROWS, _COLUMNS = 40, 100
@@ -49,8 +50,7 @@ def run_program(
         cleanup.callback(context.token.on_cancel(minded.stop))
         match _followed(minded, output, context):
             case Ended(status, left):
-                words = "1 process" if left == 1 else f"{left} processes"
-                return Returned(f"[{words} left running: killed]\n" if left else "", status)
+                return Returned("".join(_marks(status, left)), status)
             case NotStarted(why):
                 raise ToolFailure(f"the program cannot be started: {why}")
             case _:
@@ -59,6 +59,14 @@ def run_program(
                     code="worker_ended",
                     outcome="unknown",
                 )
+
+
+def _marks(status: int, left: int) -> Iterator[str]:
+    """What the model is told about the end, each in a line."""
+    if left:
+        yield f"[{counted(left, 'program')} left running: killed]\n"
+    if status:
+        yield f"[exit status {status}]\n"
 
 
 def _followed(minded: Minded, output: IO[bytes], context: Context) -> Said:
