@@ -53,7 +53,9 @@ def growing(tmp_path: Path, kind: str) -> Iterator[Callable[[], tuple[Running, s
         mark = new_mark()
         tree = write_tree(tmp_path, mark)
         asked = ["-p", "demo", "-m", "demo-fast", "--sandbox", kind, "--root", str(tmp_path)]
-        client = Running(["ask", "--json", *asked, "--tool-exec", str(tree), "--allow", "grow", "x"])
+        client = Running(
+            ["ask", "--json", *asked, "--tool-exec", str(tree), "--allow", "grow", "x"]
+        )
         clients.append(client)
         assert b"grown" in client.read_until(b'"tool_output"')
         assert len(alive(mark)) >= 5

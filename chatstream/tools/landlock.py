@@ -7,7 +7,8 @@
    From version 6 on no signal and no abstract Unix socket leads out either.
 3. What the kernel has no rules for, passes: UDP, Unix sockets that are files, and the owner, mode
    and times of files. A process that is restricted can look into none that is not, so neither into
-   its `/proc/PID/environ`.
+   its `/proc/PID/environ`. What root could do besides, it cannot after the next `exec`: for one
+   of its capabilities that environment is open again.
 
 The system calls have no other way than ctypes; the numbers are the same on every architecture. It
 uses the standard library only, because the keeper imports it.
@@ -26,7 +27,8 @@ from typing import Any
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446
 _VERSION = 1  # flag of _CREATE
 _PATH_BENEATH = 1
-_NO_NEW_PRIVILEGES = 38  # of prctl
+_DROP_CAPABILITY, _NO_NEW_PRIVILEGES = 24, 38  # of prctl
+_MOST_CAPABILITIES = 64
 
 # The rights of linux/landlock.h, in the order of their bits.
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
@@ -62,6 +64,8 @@ def restrict(rules: dict[str, Any]) -> None:
                 with contextlib.suppress(FileNotFoundError):
                     _add(ruleset, path, rights)
         libc = ctypes.CDLL(None, use_errno=True)
+        for capability in range(_MOST_CAPABILITIES):
+            libc.prctl(_DROP_CAPABILITY, ctypes.c_ulong(capability), 0, 0, 0)  # refused if not root
         if libc.prctl(_NO_NEW_PRIVILEGES, ctypes.c_ulong(1), 0, 0, 0):
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         _call(_RESTRICT, ruleset, 0)

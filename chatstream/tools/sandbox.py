@@ -35,7 +35,16 @@ _SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/sys"),
     *("/nix/store", "/gnu/store"),
 )
-_TOOLCHAINS = (".pyenv", ".rbenv", ".nvm", ".volta", ".rustup", "go", ".local/lib", ".local/share/uv")
+_TOOLCHAINS = (
+    ".pyenv",
+    ".rbenv",
+    ".nvm",
+    ".volta",
+    ".rustup",
+    "go",
+    ".local/lib",
+    ".local/share/uv",
+)
 """In a home, and readable: what programs of `PATH` there need. None of them has keys."""
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm")
