@@ -48,7 +48,6 @@ AGAIN_SECONDS = 0.02
 MOST_FILE_BYTES = 16 * 1024**3
 """Of one file that a program writes: a loop that writes must not fill every disk."""
 
-_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _SIZE = struct.Struct("!I")
 _SUBREAPER, _DEATH_SIGNAL = 36, 1  # of prctl
 
@@ -82,7 +81,7 @@ def main() -> NoReturn:
         if life and life[0] in ready:
             break
         if control in ready:
-            byte, files, *_ = socket.recv_fds(control, 1, 1, _CLOEXEC)
+            byte, files = _taken(control, 1, 1)
             if not byte:
                 break
             link = socket.socket(fileno=files[0])
@@ -130,7 +129,7 @@ def _mind(link: socket.socket, owner: int, life: Sequence[int]) -> NoReturn:
 
 def _order(link: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """What to start, and its standard files. Raises `EOFError` if there is nothing."""
-    data, files, *_ = socket.recv_fds(link, _SIZE.size, 3, _CLOEXEC)
+    data, files = _taken(link, _SIZE.size, 3)
     left = _SIZE.unpack(data)[0] if data else 0
     pieces = []
     while left and (piece := link.recv(min(left, 65536))):
@@ -139,6 +138,14 @@ def _order(link: socket.socket) -> tuple[dict[str, Any], list[int]]:
     if left or not pieces:
         raise EOFError("there is no order")
     return json.loads(b"".join(pieces).decode("utf-8", "surrogateescape")), files
+
+
+def _taken(link: socket.socket, size: int, most: int) -> tuple[bytes, list[int]]:
+    """Bytes and descriptors, which no program inherits; nothing at the end."""
+    data, files, *_ = socket.recv_fds(link, size, most)
+    for file in files:
+        os.set_inheritable(file, False)
+    return data, files
 
 
 def _received(link: socket.socket) -> bool:
