@@ -10,7 +10,7 @@ import re
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
-_SILENT = frozenset({"script", "style", "template", "noscript", "svg", "head", "iframe", "object"})
+_SILENT = frozenset({"script", "style", "template", "noscript", "svg", "iframe", "object"})
 _BLOCKS = frozenset(
     {
         *("address", "article", "aside", "blockquote", "br", "dd", "div", "dl", "dt", "fieldset"),
@@ -18,6 +18,7 @@ _BLOCKS = frozenset(
         *("hr", "li", "main", "nav", "ol", "p", "pre", "section", "table", "tr", "ul", "title"),
     }
 )
+_KEPT = "\xa0"  # a space that is not joined with others, such as those before a line of code
 _CELLS = frozenset({"td", "th"})
 
 
@@ -26,8 +27,9 @@ def text_of(html: str, address: str) -> str:
     page = _Page(address)
     page.feed(html)
     page.close()
-    lines = (re.sub(r"[ \t\r\f\v\xa0]+", " ", it).strip() for it in "".join(page.said).split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    lines = (re.sub(r"[ \t\r\f\v]+", " ", it).strip(" ") for it in "".join(page.said).split("\n"))
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
+    return text.replace(_KEPT, " ").strip()
 
 
 class _Page(HTMLParser):
@@ -36,14 +38,11 @@ class _Page(HTMLParser):
         self.said: list[str] = []
         self._address = address
         self._silent: list[str] = []
-        self._in_title = False
         self._preformatted = 0
         self._link: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "title":
-            self._in_title = True
-        elif tag in _SILENT:
+        if tag in _SILENT:
             self._silent.append(tag)
         if tag in _BLOCKS:
             self.said.append("\n- " if tag == "li" else "\n")
@@ -54,8 +53,6 @@ class _Page(HTMLParser):
             self._link = target
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "title":
-            self._in_title = False
         if tag in self._silent:
             while self._silent.pop() != tag:
                 pass
@@ -68,8 +65,9 @@ class _Page(HTMLParser):
                 self.said.append(f" ({_joined(self._address, target)})")
 
     def handle_data(self, data: str) -> None:
-        if self._in_title or not self._silent:
-            self.said.append(data if self._preformatted else re.sub(r"\s+", " ", data))
+        if not self._silent:
+            in_code = self._preformatted > 0
+            self.said.append(data.replace(" ", _KEPT) if in_code else re.sub(r"\s+", " ", data))
 
 
 def _joined(address: str, target: str) -> str:
