@@ -90,6 +90,10 @@ def stream(
     options={…}            Send these extra options, by the server's names for them; the values are
                            JSON.
     tools_file             Let the model use the functions of this Python file.
+    tool_exec=[…]          Executables that the model may use, each of which describes itself.
+    sandbox                The sandbox for shell and executables: auto, bwrap, landlock or off.
+                           [default: auto]
+    http_hosts=[…]         The hosts of private networks that http_get may reach.
     allow=[…]              Run these tools without asking: names, or patterns such as git_*.
     ask=[…]                Ask before these tools run, even if they are allowed.
     deny=[…]               Never run these tools.
