@@ -82,6 +82,10 @@ class ToolCall(_Part, frozen=True, tag="tool_call"):
     provider_data: ProviderData | None = None
 
 
+NO_OUTPUT = "(no output)"
+"""The content of a result that has none: some servers refuse an empty text."""
+
+
 class ToolResult(_Part, frozen=True, tag="tool_result"):
     """What became of the call with this `id`; `is_error`: the tool did not do its work."""
 
@@ -162,7 +166,7 @@ class Message:
 
 
 class ToolDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A tool as a model is told of it. `parameters` is the JSON Schema of an object.
+    """A tool as the model sees it. `parameters` is the JSON Schema of an object.
 
     The name has 1 to 64 characters of `a-z A-Z 0-9 _ -`, as every service takes it.
     """

@@ -51,7 +51,7 @@ class Meter:
         self._known = False
         self._end: float | None = None  # when it ends, as predicted
         self._predicted_at = 0.0
-        self._promised = math.inf  # the last ETA that was told
+        self._promised = math.inf  # the last ETA that was given
         self._names, self._weights = [""], [1.0]
         self.index = 0
         self._has_ended = False

@@ -168,6 +168,8 @@ def run(
         untie()
         if ahead is not None:
             ahead.close()  # if nothing has used it
+        if tooling is not None:
+            tooling.close()  # if nothing was read
 
     made.append(Run(question, opening, token, pipe(warned, *stages), ended=ended))
     return made[0]

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +82,9 @@ def continuation(record: Record, flags: Mapping[str, Any]) -> tuple[Resolved, Qu
 
     Raises `ConfigError`, and `JournalError` where the conversation before it cannot be read.
     """
-    for name in ("tools", "ask", "deny"):  # what is named now comes beside what it began with
-        kept = _asked(record).tool_settings.get(name, [])
-        if (named := flags.get(name)) is not None:
-            flags = {**flags, name: [*kept, *(it for it in named if it not in kept)]}
+    if (named := flags.get("tools")) is not None:  # beside those that it began with
+        began_with = _asked(record).tool_settings.get("tools", [])
+        flags = {**flags, "tools": _joined(began_with, named)}
     resolved = settings_of(record, flags)
     if _has_tools(record):
         if not resolved.settings.journal:
@@ -119,11 +118,13 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
     and `UsageError` where the server, or what it needs, is not known any more.
     """
     asked = _asked(record)
+    began_with = {name: it for name, it in asked.tool_settings.items() if name in FIELDS}
+    rules = {name: began_with.pop(name, []) for name in ("ask", "deny")}
     given = {name: value for name, value in flags.items() if value is not None}
     profile = given.pop("profile", asked.profile)
     provider = record.provider or asked.provider or ("openai" if asked.base_url else None)
     before: dict[str, Any] = {
-        **{name: value for name, value in asked.tool_settings.items() if name in FIELDS},
+        **began_with,
         "provider": provider,
         "model": record.model,
         "temperature": asked.temperature,
@@ -145,7 +146,14 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
     settings = replace(resolved.settings, system=None)  # it is one of the messages
     if "model" in before and record.model and "strategy" not in given:
         settings = replace(settings, strategy=None)  # the model that had its turn goes on
+    for name, kept_rules in rules.items():  # what was forbidden stays so, whatever is added
+        joined = _joined(kept_rules, getattr(settings, name))
+        settings = replace(settings, **{name: joined})
     return replace(resolved, settings=settings)
+
+
+def _joined(one: Sequence[str], other: Sequence[str]) -> list[str]:
+    return [*one, *(it for it in other if it not in one)]
 
 
 def _at_its_server(

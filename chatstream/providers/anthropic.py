@@ -3,7 +3,7 @@
 1. The end mark is `message_stop`. Frames are told apart by `type` in their data, since gateways
    drop the `event:` line. Blocks overlap on some servers, so everything goes by its index. Usage
    counts are totals: what a later frame names replaces what an earlier one said.
-2. What the server wants back with its answer is told in `reasoning_data`: the signature of a block
+2. What the server wants back with its answer comes as `reasoning_data`: the signature of a block
    of thinking when the block ends, and other blocks whole (`KeptBlocks`).
 """
 

@@ -17,9 +17,8 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from chatstream.messages import Message, Part, ToolCall, ToolResult
+from chatstream.messages import NO_OUTPUT, Message, Part, ToolCall, ToolResult
 
-NO_OUTPUT = "(no output)"
 NO_RESULT = "there is no result of this call: the run that made it broke off"
 
 

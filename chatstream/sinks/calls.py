@@ -27,7 +27,7 @@ PLANS = {"allow": "would run", "ask": "would run if you allow it", "deny": "woul
 
 _NAME_CHARACTERS = 60
 _VALUE_CHARACTERS = 40
-_MAX_PARAMETERS = 8  # of a call that are told
+_MAX_PARAMETERS = 8  # of a call that are shown
 
 Key = tuple[str, str]
 

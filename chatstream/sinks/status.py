@@ -42,7 +42,7 @@ WHILE_TYPING = " · Ctrl+C stops"
 """What is told of the keys; `WHILE_TYPING` where something else was typed, so that none comes."""
 
 QUIET_SECONDS = 0.3
-"""Seconds after the last tool before the next wait is told: another tool may start at once."""
+"""Seconds after the last tool before the next wait is shown: another tool may start at once."""
 
 _WAITING = {
     "connect": "connecting",

@@ -3,7 +3,7 @@
 1. A tool that runs has a spinner, or a bar once it tells how far it is, and below it the newest
    lines of its output, `SHOWN_LINES` at most. Several run at once, in the order of their calls.
 2. All of it fits into the rows that there are: with many tools each has fewer lines of output, and
-   of more tools than rows only their number is told.
+   of tools beyond the rows only the number is shown.
 3. Each call is one line for good: how it ended, or that nobody ran it. These lines come in the
    order of the calls: of one that ended before an earlier one the line is live until then. A tool
    that still runs when the run ends gets a line that says so.

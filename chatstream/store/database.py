@@ -77,7 +77,7 @@ class Database:
     """The open database of a folder. Its making raises `JournalError`.
 
     `aside` is where a damaged one was moved, if one was. `deadline` limits the waits for others.
-    `progress` is told how many migrations are done, and how many there are.
+    `progress` is called with how many migrations are done, and how many there are.
     """
 
     def __init__(

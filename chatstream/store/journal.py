@@ -53,7 +53,7 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `metadata`. `named`: the address was given with the question, and not by settings that may
     have changed since.
 
-    `tools` are those that the model was told of, frozen for the run and whatever continues it, and
+    `tools` are those that the model could call, frozen for the run and whatever continues it, and
     `tool_settings` says where their code is.
     """
 

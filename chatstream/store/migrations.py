@@ -232,7 +232,7 @@ def migrate(
 ) -> None:
     """Bring it to the newest form. Raises `sqlite3.Error`; then it is as it was.
 
-    `progress` is told before each migration, and at the end, how many are done of how many.
+    `progress` is called before each migration, and at the end, with how many are done of how many.
     """
     teach(db)
     first = version(db)

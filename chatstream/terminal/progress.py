@@ -54,7 +54,7 @@ class _Line:
         self._is_closed = False
 
     def draw(self, event: Progress | None) -> None:
-        """Draw it anew, or erase it."""
+        """Draw it again, or erase it."""
         with self._lock:
             if self._is_closed or not self._patience.passed:
                 return  # the work may go on a while when nobody waits for it any more

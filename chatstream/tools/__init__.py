@@ -11,13 +11,16 @@
     process    the side that starts it
     protocol   what the two say to each other
     worker     what runs in it; `capturing` and `speaking` are how its calls are heard
+    handed     tools whose calls the caller's own orchestrator runs
     approval   `Policy`: which calls run, which are refused, which need an answer
+    calls      `Pending`: a call that needs a result, and what is known of it
     runner     `Runner`: the calls of one response, run; yields their events
     running    those that run at the same time, and what stops them
     execution  one call while it runs: its thread, its progress, its end
     pipe       what it prints, on its way out of that thread
     output     what of that is shown, and given to the model; the file that has the rest
     loop       an `Open` around the model: answer, calls, results, answer, …
+    recorded   `Recorded`: calls answered with what another run has recorded of them
     settled    what an earlier run's events say about its calls, for `resume`
     roots      the folders that a tool may look into, and nothing outside of them
     builtin    the tools that come with chatstream

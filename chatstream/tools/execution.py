@@ -1,9 +1,9 @@
 """One call while it runs: its thread, what it says, and how it is made to end.
 
-1. The thread runs the tool and nothing else. Everything that is told about the call is made by the
+1. The thread runs the tool and nothing else. Every event about the call is made by the
    thread that runs the tools (`take`), from what the first one has left for it.
 2. A call ends when its tool has returned or raised. `take` gives its last output before its end.
-3. `stop` asks it to end: its token is cancelled, then the tool is told. A Python function that
+3. `stop` asks it to end: its token is cancelled, then `Tool.stop` is called. A Python function that
    still runs after `INTERRUPT_SECONDS` gets an exception raised in its thread, if it may
    (`Tool.interruptible`). After `STOP_SECONDS` it is left to itself, and that is said.
 """
@@ -63,7 +63,7 @@ class Execution:
         self.call = call
         self.tool = tool
         self.stopping: Stop | None = None
-        self.ended = False  # its end was told
+        self.ended = False  # the event of its end is out
         self._arguments = arguments
         self._clock = clock
         self._bells = bells

@@ -6,9 +6,9 @@
 2. A round is atomic. The conversation grows only once every call of it has a result, so a failure
    in the middle leaves a conversation that every server takes.
 3. Ids of calls are unique in the run. The server's own stays where it gives one that is new.
-4. The model is told to end when a limit is reached (`Limits`), or when it makes the same call with
-   the same arguments `SAME_CALLS` times, the last of which is not run. It is asked once more, and
-   has to answer in words. If it still calls tools, the run fails.
+4. The model has to come to an end when a limit is reached (`Limits`), or when it makes the same
+   call with the same arguments `SAME_CALLS` times, the last of which is not run. It is asked once
+   more, and has to answer in words. If it still calls tools, the run fails.
 5. A turn that the server has paused is sent back as it is, and goes on.
 """
 
@@ -35,7 +35,10 @@ SAME_CALLS = 3
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """When the model has to come to an end. None is no limit. `tokens` are those in and out."""
+    """When the model has to come to an end. None is no limit. `tokens` are those in and out.
+
+    What a run that continues another has settled before counts, but for its tokens.
+    """
 
     rounds: int | None = 20
     calls: int | None = None
@@ -68,7 +71,7 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class TooManyCalls(ChatstreamError):
-    """The model was told to come to an end and did not."""
+    """The model had to come to an end and did not."""
 
     code = "tool_limit"
     hint = "raise the limit with --max-rounds, --max-calls or --token-budget"
@@ -107,8 +110,12 @@ class _Loop:
             self._recall(message)
         for pending in begun.calls:
             self._ids.note(pending.call.id)
+        for message in begun.messages:
+            self._count_settled(message)
         request = replace(request, messages=(*request.messages, *begun.messages))
         calls = self._admit(begun.calls)
+        if not calls:
+            yield from self._warned()
         for event in begun.response:
             self._made.add(event)
         while True:
@@ -143,9 +150,13 @@ class _Loop:
             request = self._next(request, self._made.messages)
             calls = []
             self._count_round()
-            if self._why_last is not None:
-                words = f"{self._why_last}; the model is asked to answer without tools"
-                yield Arrival([ev.Warn("tool_limit", words)])
+            yield from self._warned()
+
+    def _warned(self) -> Iterator[Arrival]:
+        """Say that the model has to come to an end, if it has."""
+        if self._why_last is not None:
+            words = f"{self._why_last}; the model is asked to answer without tools"
+            yield Arrival([ev.Warn("tool_limit", words)])
 
     def _ask(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         """One response of the model; its `Finish` is kept back."""
@@ -197,6 +208,13 @@ class _Loop:
             self._why_last = self._why_last or refused
             admitted.append(replace(pending, refused=refused))
         return admitted
+
+    def _count_settled(self, message: Message) -> None:
+        """Rounds and calls of an earlier run count, and so does what it asked again and again."""
+        if message.tool_calls:
+            self._calls += len(message.tool_calls)
+            self._same.update((it.name, canonical(it.arguments)) for it in message.tool_calls)
+            self._count_round()
 
     def _count_round(self) -> None:
         self._rounds += 1

@@ -23,6 +23,7 @@ from typing import BinaryIO
 
 from chatstream.escape import Escaper
 from chatstream.files import make_private
+from chatstream.messages import NO_OUTPUT
 from chatstream.wording import counted
 
 log = logging.getLogger(__name__)
@@ -38,9 +39,6 @@ SAMPLE_SECONDS = 0.5
 SAMPLE_LINES = 3
 SAMPLE_LINE_CHARACTERS = 200
 _NEWEST_CHARACTERS = 4096  # that the lines of a sample are taken from
-
-NOTHING = "(no output)"
-"""What the model is given instead of an empty text, which some servers refuse."""
 
 
 class Output:
@@ -75,7 +73,7 @@ class Output:
         self._file.close()
         text = self.text
         if not text.strip():
-            return mark or NOTHING
+            return mark or NO_OUTPUT
         return text if mark is None else f"{_ended(text)}{mark}"
 
     def _keep(self, text: str) -> bytes:

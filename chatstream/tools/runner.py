@@ -13,7 +13,7 @@
    While tools run, an arrival comes every `POLL_SECONDS` at least; what a call has printed
    meanwhile is one event.
 6. A call is stopped after `timeout` seconds, or when a person stops the tools (`Control`); the
-   others go on. When the run is cancelled, all that run are stopped, their ends are told, and the
+   others go on. When the run is cancelled, all that run are stopped, their ends come, and the
    reason is raised. Calls that were not started by then get no end, so that a run which continues
    this one runs them. The outcome of a call that does not end in time is unknown.
 7. A call that an earlier run has ended is left alone. One that it has started is run again if it

@@ -1,4 +1,4 @@
-"""A function's signature and docstring, as a model is told of it; arguments, as the function wants
+"""A function's signature and docstring, as the model sees it; arguments, as the function wants
 them.
 
 1. The hints of the signature decide: whatever msgspec can decode from JSON may be a parameter

@@ -3,7 +3,7 @@
 1. The process is started for the definitions, and stays for the calls, which share the state of the
    file's module. If it has ended, the next call starts it again, with the state that a start has.
 2. The tools are frozen: if a new start finds other definitions than the first one, no call runs.
-3. A stop is told to the call at once. What does not end is interrupted: an exception in its thread,
+3. A stop reaches the call at once. What does not end is interrupted: an exception in its thread,
    SIGINT for the programs that it has started. Then SIGTERM and SIGKILL end the whole group of its
    process (`STEPS`). A call that ends with it, and was not meant, fails as "worker_ended".
 4. It works where there are process groups, so not on Windows.

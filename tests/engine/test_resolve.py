@@ -275,6 +275,8 @@ def test_every_setting_names_its_place_what_it_takes_and_what_is_there(
     )
     quoted = WANTED[name] not in {TEXT, LIST, "a table"}
     kind = "a number" if SHAPES[shape][0] in "-0123456789" and not quoted else SHAPES[shape]
+    if kind == "a list" and WANTED[name] == LIST:
+        kind = "a list with a number in it"
     there = '"perhaps"' if quoted and shape == '"perhaps"' else kind
     assert said.endswith(f", not {'a number' if deeper else there}")
     assert not re.search(r"\b(str|int|bool|dict|float|null|Expected)\b|`", said)

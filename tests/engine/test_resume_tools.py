@@ -99,7 +99,7 @@ def test_a_loop_that_was_killed_goes_on_from_its_journal(cut: int) -> None:
     assert sorted([*names(events), *(it for it in before if it == "add")]).count("add") == 2
     journal = list(events_at(find(runs_folder(), unfinished_run(events))))
     assert [type(it) for it in journal] == [type(it) for it in events]
-    assert runner.closed == 1
+    assert runner.closed
 
 
 def unfinished_run(events: Sequence[ev.Event]) -> str:
@@ -179,7 +179,7 @@ def test_two_processes_do_not_continue_the_same_run() -> None:
         carried_on(runner, record)
     assert unfinished_error() == f"run {run_id(1)} has not ended yet"
     first.close()
-    assert runner.closed == 1
+    assert runner.closed
     carried_on(runner, record).runner.close()
     assert not is_running(find(runs_folder(), run_id(1)))
 
@@ -280,6 +280,17 @@ def test_what_was_forbidden_stays_so_whatever_is_forbidden_besides() -> None:
     given = {"provider": "demo", "deny": ["list"], "ask": ["list", "grep"]}
     settings = continuation(record, given)[0].settings
     assert (settings.deny, settings.ask) == (["grep", "list"], ["list", "grep"])
+
+
+def test_what_the_configuration_forbids_now_holds_for_what_is_resumed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('deny = ["list"]\n')
+    monkeypatch.setenv("CHATSTREAM_CONFIG", str(file))
+    record = began_with("grep", "list", deny=["grep"])
+    settings = continuation(record, {"provider": "demo"})[0].settings
+    assert settings.deny == ["grep", "list"]
 
 
 def test_a_rule_about_tools_of_other_runs_does_not_keep_a_run_from_being_resumed() -> None:

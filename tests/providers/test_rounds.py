@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from chatstream.messages import Image, Message, Part, Reasoning, ToolCall, ToolResult
+from chatstream.messages import NO_OUTPUT, Image, Message, Part, Reasoning, ToolCall, ToolResult
 from chatstream.providers.continuing import ANY_ID
-from chatstream.providers.rounds import NO_OUTPUT, NO_RESULT, whole_rounds
+from chatstream.providers.rounds import NO_RESULT, whole_rounds
 
 NINE = "[a-zA-Z0-9]{9}"
 SHORT = ".{1,40}"

@@ -499,7 +499,7 @@ MUTANTS = (
     ),
     Mutant(
         "two processes continue a run at once",
-        "engine/resume.py",
+        "engine/resume_tools.py",
         "if not lock.take(alone=True) or newest",
         "if newest",
         ("engine/test_resume_tools.py",),
@@ -643,9 +643,23 @@ MUTANTS = (
     Mutant(
         "where there is nobody to ask, a call is allowed",
         "tools/runner.py",
-        'decision, by, why = "deny", "default", "there is nobody to ask"',
-        'decision, by, why = "allow", "default", "there is nobody to ask"',
+        'decision, by = "deny", "default"',
+        'decision, by = "allow", "default"',
         ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "an approve that returns a coroutine has approved",
+        "tools/runner.py",
+        "if isinstance(answer, bool):",
+        "if answer:",
+        ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "calls of one response that share an id are one",
+        "tools/loop.py",
+        "        if is_whole:\n",
+        "        if False:\n",
+        ("tools/test_loop.py",),
     ),
     Mutant(
         "what was interrupted runs again by itself",

@@ -270,14 +270,17 @@ def test_a_dry_run_runs_nothing_and_ends_with_the_calls() -> None:
     assert len(model.requests) == 1
 
 
+C = '{"n":3}'
+
+
 def test_a_loop_that_an_earlier_run_began_goes_on_where_it_stood() -> None:
     settled = [
         Message("assistant", [ToolCall("a", "add", "{}")]),
         Message("tool", [ToolResult("a", "add", "1")]),
     ]
     done = ev.ToolComplete("b", "add", "2", 0.1)
-    response: list[ev.Event] = [call("b"), call("c"), done]
-    begun = Begun(settled, response, [Pending(call("b"), earlier=[done]), Pending(call("c"))])
+    response: list[ev.Event] = [call("b"), call("c", C), done]
+    begun = Begun(settled, response, [Pending(call("b"), earlier=[done]), Pending(call("c", C))])
 
     class Rest(Runner):
         def run(self, calls: Sequence[Pending], token: CancelToken) -> Iterator[Arrival]:
@@ -289,9 +292,40 @@ def test_a_loop_that_an_earlier_run_began_goes_on_where_it_stood() -> None:
     assert model.requests[0].messages == (
         QUESTION,
         *settled,
-        Message("assistant", [ToolCall("b", "add", "{}"), ToolCall("c", "add", "{}")]),
+        Message("assistant", [ToolCall("b", "add", "{}"), ToolCall("c", "add", C)]),
         Message("tool", [ToolResult("b", "add", "2"), ToolResult("c", "add", "<c>")]),
     )
+
+
+def settled(rounds: int) -> Begun:
+    """What an earlier run has of so many rounds with one call each."""
+    messages: list[Message] = []
+    for number in range(rounds):
+        made = ToolCall(f"s{number}", "add", "{}")
+        messages += [
+            Message("assistant", [made]),
+            Message("tool", [ToolResult(made.id, "add", "1")]),
+        ]
+    return Begun(messages)
+
+
+def test_the_rounds_of_an_earlier_run_count() -> None:
+    model, runner = endless(), Runner()
+    events = run(model, runner, settled(1), Limits(rounds=2))
+    assert len(runner.rounds) == 1
+    assert [it.message for it in events if isinstance(it, ev.Warn)] == [
+        "the limit of 2 rounds is reached; the model is asked to answer without tools"
+    ]
+    model, runner = endless(), Runner()
+    events = run(model, runner, settled(2), Limits(calls=2))
+    assert (runner.rounds, [it.may_call for it in model.requests]) == ([], [False])
+    assert sum(isinstance(it, ev.Warn) for it in events) == 1
+
+
+def test_what_an_earlier_run_called_again_and_again_counts() -> None:
+    model, runner = Model([call(), CALLS], [ev.Content("42"), STOP]), Runner()
+    run(model, runner, settled(SAME_CALLS - 1))
+    assert [it[0].refused is None for it in runner.rounds] == [False]
 
 
 def test_a_reader_that_leaves_closes_the_model_and_the_runner() -> None:

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatstream.escape import clean
+from chatstream.messages import NO_OUTPUT
 from chatstream.tools import output as module
 from chatstream.tools.output import (
     FILE_BYTES,
     HEAD_BYTES,
     MODEL_BYTES,
-    NOTHING,
     SAMPLE_LINE_CHARACTERS,
     SAMPLE_LINES,
     SAMPLE_SECONDS,
@@ -54,7 +54,7 @@ def test_what_is_returned_follows_on_a_line_of_its_own_and_is_not_shown() -> Non
 def test_no_output_is_said_in_words(blank: str) -> None:
     output = Output()
     output.printed(blank, 0.0)
-    assert output.result() == NOTHING
+    assert output.result() == NO_OUTPUT
 
 
 @pytest.mark.parametrize(
