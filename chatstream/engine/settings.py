@@ -184,6 +184,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Executables that the model may use, each of which describes itself.",
             value="FILE",
             option_help="Let the model use this executable. Repeatable.",
+            rare=True,
         ),
     ] = []
     sandbox: Annotated[

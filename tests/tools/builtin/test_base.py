@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import importlib
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from chatstream.engine.outfit import Outfit
+from chatstream.engine.settings import Settings
 from chatstream.errors import UsageError
 from chatstream.tools.builtin import BUILT_IN
 from chatstream.tools.builtin.base import MOST_CHARACTERS, BuiltIn
 from chatstream.tools.builtin.files import ReadFile
+from chatstream.tools.registry import built_in
 from chatstream.tools.tool import InvalidArguments
 from tests.support.toolcontext import result
 
 
+DOING = {"shell": "run", "http_get": "net"}  # all others only read
+
+
 def made(name: str, folder: Path) -> BuiltIn[Any]:
-    module, attribute = BUILT_IN[name].split(":")
-    tool: BuiltIn[Any] = getattr(importlib.import_module(module), attribute)([folder])
+    with ExitStack() as open_tools:
+        outfit = Outfit(Settings(sandbox="off"), [folder], [], open_tools)
+        (tool,) = built_in([name], [folder], outfitted=outfit.built_in)
+    assert isinstance(tool, BuiltIn)
     return tool
 
 
@@ -28,7 +36,8 @@ def made(name: str, folder: Path) -> BuiltIn[Any]:
 def test_each_is_what_the_table_says_and_only_reads(name: str, tmp_path: Path) -> None:
     tool = made(name, tmp_path)
     assert tool.name == name
-    assert (tool.effect, tool.origin, tool.confined) == ("read", "built in", True)
+    found = (tool.effect, tool.origin, tool.confined)
+    assert found == (DOING.get(name, "read"), "built in", name not in DOING)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -44,7 +53,8 @@ def test_each_describes_itself_and_every_argument(name: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_an_argument_that_nobody_knows_is_a_mistake(name: str, tmp_path: Path) -> None:
     required: dict[str, Any] = {"read_file": {"path": "a"}, "grep": {"pattern": "a"}}
-    required["calculate"] = {"expression": "1"}
+    required |= {"calculate": {"expression": "1"}, "shell": {"command": "ls"}}
+    required["http_get"] = {"url": "http://a.test"}
     with pytest.raises(InvalidArguments, match="unknown field `force`"):
         made(name, tmp_path).check({**required.get(name, {}), "force": True})
 
