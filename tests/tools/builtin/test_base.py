@@ -20,7 +20,6 @@ from chatstream.tools.registry import built_in
 from chatstream.tools.tool import InvalidArguments
 from tests.support.toolcontext import result
 
-
 DOING = {"shell": "run", "http_get": "net"}  # all others only read
 
 
