@@ -40,7 +40,11 @@ OF_TOOLS = "20261120-091500-000000-abcd"  # this one, too
 TEXT = "An answer of a few words.\n\n```python\nprint(1)\n```\n"
 POPULATION = ToolDefinition("population", "Tell how many live there.", {"type": "object"})
 IMAGE = b'{"message":{"content":"","images":["iVBORw0KGgo="]},"done":false}\n'  # of Ollama
-CALLS = {"read_file": {"path": "main.py"}, "population": {"country": "Italy"}}
+CALLS = {
+    "read_file": {"path": "main.py"},
+    "population": {"country": "Italy"},
+    "shell": {"command": "cat main.py"},
+}
 MODELS = ("llama3.2", "qwen3", "my-model")
 
 
@@ -79,6 +83,7 @@ RULES = (
     Rule(r"chatstream ask .*--(theme|notify) ", shows="print", terminal=True),
     Rule(r"chatstream ask (-c|--at|--edit) ", shows="Hello from the demo"),
     Rule(r"chatstream ask .*--dry-run", shows="read_file"),
+    Rule(r"chatstream ask --tool shell ", add="--allow shell", shows="An answer", result="hello"),
     Rule(r"chatstream ask --tool ", shows="An answer", result="hello"),
     Rule(r"chatstream ask --tools-file tools.py ", shows="An answer", result="59"),
     Rule(r"chatstream ask --tools-from ", shows="An answer", result="sixty"),

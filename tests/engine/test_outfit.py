@@ -117,6 +117,16 @@ def test_addresses_of_the_internet_are_not(place: str) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs process groups")
+def test_the_keeper_ends_with_any_of_its_tools(tmp_path: Path) -> None:
+    with ExitStack() as tools:
+        shell = Outfit(Settings(sandbox="off"), [tmp_path], [], tools).built_in["shell"]()
+        tools.pop_all()
+    keeper = vars(shell)["_keeper"]
+    shell.close()
+    assert keeper._process.returncode == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs process groups")
 def test_the_keeper_is_made_once_and_closed_with_the_tools(tmp_path: Path) -> None:
     with ExitStack() as tools:
         outfit = Outfit(Settings(sandbox="off"), [tmp_path], [], tools)
