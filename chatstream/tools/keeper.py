@@ -6,15 +6,16 @@
    each program it forks a *minder*; that takes a millisecond, where a new Python takes fifteen.
    Neither has a second thread, so forking is safe, and so is `PDEATHSIG`, which follows the thread.
 2. Over the socket CONTROL come single bytes, each with the socket of a new minder. Over that one
-   come an order (`send`) with the three standard files of the program, and later a byte that says
-   "stop". Back go lines of JSON: `{"started": PID}` or `{"failed": WORDS}`, and at last
-   `{"status": STATUS, "left": COUNT}`, once no process of the program is left.
+   come an order (`send`) with the three standard files of the program, and later bytes: 0 says
+   "stop", any other one is a signal for all of its processes. Back go lines of JSON:
+   `{"started": PID}` or `{"failed": WORDS}`, and at last `{"status": STATUS, "left": COUNT}`, once
+   no process of the program is left.
 3. A minder is a subreaper: what leaves the program's group or session, or loses its parent, becomes
    its child. So all of them are found. The host program is none, and adopts nobody.
 4. "Stop" sends SIGINT, SIGTERM and SIGKILL to all of them, one after another (`STOP`). The same is
    done, faster (`ORPHANED`), when the process OWNER ends or lets go of the socket. What is left
    when the program itself has ended is killed at once, and counted.
-5. The status is the program's exit status, or 128 and the number of the signal that ended it.
+5. The status is the program's exit status, or minus the number of the signal that ended it.
 6. At its own end the keeper removes the folder SCRATCH.
 
 It uses the standard library only. Where there is no Linux, only the group of a program is found.
@@ -90,19 +91,23 @@ def main() -> NoReturn:
                 _mind(link, owner, life)
             link.close()
             minders.add(pid)
-    _end(minders, sys.argv[-1])
+    _end(minders, signals, sys.argv[-1])
 
 
-def _end(minders: set[int], scratch: str) -> NoReturn:
+def _end(minders: set[int], signals: _Signals, scratch: str) -> NoReturn:
     """Wait for the minders, who have seen the end too, and leave nothing behind."""
-    import shutil
-
     until = time.monotonic() + ORPHANED[-1][0] + 1.0
-    while minders and time.monotonic() < until:
+    while minders and (left := until - time.monotonic()) > 0:
+        _wait([signals], left)
+        signals.clear()
         minders -= {pid for pid, _ in _reaped()}
-        time.sleep(AGAIN_SECONDS)
     _send(signal.SIGKILL, _below(os.getpid()))
-    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        Path(scratch).rmdir()
+    except OSError:  # most programs leave nothing there
+        import shutil
+
+        shutil.rmtree(scratch, ignore_errors=True)
     os._exit(0)
 
 
@@ -148,12 +153,12 @@ def _taken(link: socket.socket, size: int, most: int) -> tuple[bytes, list[int]]
     return data, files
 
 
-def _received(link: socket.socket) -> bool:
-    """Whether it was a byte, and not the end."""
+def _received(link: socket.socket) -> bytes:
+    """What has come; nothing is the end."""
     try:
-        return bool(link.recv(16))
+        return link.recv(16)
     except OSError:
-        return False
+        return b""
 
 
 def _say(link: socket.socket, **words: Any) -> None:
@@ -246,10 +251,7 @@ class _Minder:
             ready = _wait(waits, self._pause())
             signals.clear()
             if self._link in ready:
-                if _received(self._link):
-                    self._begin(STOP)
-                else:
-                    self._orphaned()
+                self._obey(_received(self._link))
             if not self._is_orphan and not _is_alive(self._owner):
                 self._orphaned()
             self._go_on()
@@ -271,6 +273,15 @@ class _Minder:
             _send(signal.SIGKILL, left)
         return False
 
+    def _obey(self, data: bytes) -> None:
+        if not data:
+            self._orphaned()
+        for number in data:
+            if number:
+                self._signal(number)
+            else:
+                self._begin(STOP)
+
     def _orphaned(self) -> None:
         self._is_orphan, self._life = True, ()
         self._begin(ORPHANED)
@@ -283,15 +294,19 @@ class _Minder:
         now = time.monotonic() - self._began
         while self._steps and now >= self._steps[0][0]:
             number = self._steps[0][1]
-            spared = self._sandbox() if number != signal.SIGKILL else set()
-            if found := _below(os.getpid()):
-                _send(number, found - spared)
-            elif self._status is None:  # there is no /proc
-                with contextlib.suppress(OSError):
-                    os.killpg(self._pid, number)
+            self._signal(number)
             if number == signal.SIGKILL:
                 return
             del self._steps[0]
+
+    def _signal(self, number: int) -> None:
+        """Send a signal to all of the program's processes."""
+        spared = self._sandbox() if number != signal.SIGKILL else set()
+        if found := _below(os.getpid()):
+            _send(number, found - spared)
+        elif self._status is None:  # there is no /proc
+            with contextlib.suppress(OSError):
+                os.killpg(self._pid, number)
 
     def _sandbox(self) -> set[int]:
         """The program and its first child, where they are only a sandbox around another one."""
@@ -312,8 +327,7 @@ def _reaped() -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-            status = os.waitstatus_to_exitcode(ended[1])
-            found.append((ended[0], status if status >= 0 else 128 - status))
+            found.append((ended[0], os.waitstatus_to_exitcode(ended[1])))
     return found
 
 

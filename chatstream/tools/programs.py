@@ -50,6 +50,7 @@ def run_program(
         cleanup.callback(context.token.on_cancel(minded.stop))
         match _followed(minded, output, context):
             case Ended(status, left):
+                status = status if status >= 0 else 128 - status  # as shells tell a signal
                 return Returned("".join(_marks(status, left)), status)
             case NotStarted(why):
                 raise ToolFailure(f"the program cannot be started: {why}")
@@ -73,17 +74,20 @@ def _followed(minded: Minded, output: IO[bytes], context: Context) -> Said:
     """How it ended, after all its output."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     os.set_blocking(output.fileno(), False)
-    waits: list[IO[bytes] | Minded] = [output, minded]
-    end: Said | None = None
+    poll = select.poll()
+    poll.register(output, select.POLLIN)
+    poll.register(minded, select.POLLIN)
+    is_open, end = True, None
     while end is None:
-        select.select(waits, [], [], POLL_SECONDS)
+        poll.poll(POLL_SECONDS * 1000)
         said = minded.said()  # first: what was written before its end is there now
         if isinstance(said, Ended | NotStarted | Lost):
             end = said
         for data in _pieces(output, all_of_it=end is not None):
             _say(decoder.decode(data, final=not data), context)
-            if not data and output in waits:
-                waits.remove(output)
+            if not data and is_open:
+                is_open = False
+                poll.unregister(output)
     return end
 
 

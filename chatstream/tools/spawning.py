@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -75,7 +76,10 @@ class NotStarted(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """It has ended with this status. `left` processes it had left behind, and they were killed."""
+    """It has ended with this status, minus the number of a signal if one ended it.
+
+    `left` processes it had left behind, and they were killed.
+    """
 
     status: int
     left: int
@@ -122,13 +126,28 @@ class Minded:
                 return NotStarted(why)
         return Lost()
 
+    def ended(self) -> Ended | NotStarted | Lost:
+        """Wait for its end, however long that takes."""
+        poll = select.poll()
+        poll.register(self._link, select.POLLIN)
+        while True:
+            match self.said():
+                case Ended() | NotStarted() | Lost() as end:
+                    return end
+                case None:
+                    poll.poll()
+
     def stop(self) -> None:
         """Ask it to end, and all that it has started. It is killed if it does not (`keeper.STOP`).
 
         Takes no lock and does not wait.
         """
+        self.signal(0)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it and all that it has started. Takes no lock and does not wait."""
         with contextlib.suppress(OSError):
-            self._link.send(b"x")
+            self._link.send(bytes([number]))
 
     def close(self) -> None:
         """Let go of it: if it still runs, it is ended. Idempotent."""
