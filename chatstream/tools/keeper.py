@@ -7,9 +7,9 @@
    Neither has a second thread, so forking is safe, and so is `PDEATHSIG`, which follows the thread.
 2. Over the socket CONTROL come single bytes, each with the socket of a new minder. Over that one
    come an order (`send`) with the three standard files of the program, and later bytes: 0 says
-   "stop", any other one is a signal for all of its processes. Back go lines of JSON:
-   `{"started": PID}` or `{"failed": WORDS}`, and at last `{"status": STATUS, "left": COUNT}`, once
-   no process of the program is left.
+   "stop", any other one is a signal for all of its processes. Back goes `("started", PID)` or
+   `("failed", WORDS)`, and at last `("ended", STATUS, COUNT)`, once no process of the program is
+   left; COUNT is of those that it had left behind.
 3. A minder is a subreaper: what leaves the program's group or session, or loses its parent, becomes
    its child. So all of them are found. The host program is none, and adopts nobody.
 4. "Stop" sends SIGINT, SIGTERM and SIGKILL to all of them, one after another (`STOP`). The same is
@@ -18,13 +18,14 @@
 5. The status is the program's exit status, or minus the number of the signal that ended it.
 6. At its own end the keeper removes the folder SCRATCH.
 
-It uses the standard library only. Where there is no Linux, only the group of a program is found.
+It uses little of the standard library, and nothing else: a start must not wait for imports. Where
+there is no Linux, only the group of a program is found.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import marshal
 import os
 import resource
 import select
@@ -34,7 +35,6 @@ import struct
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from chatstream.tools.landlock import restrict
@@ -59,7 +59,7 @@ def send(link: socket.socket, order: dict[str, Any], files: Sequence[int]) -> No
     `wraps`: the program and its first child are a sandbox, which only SIGKILL is sent to, for it
     would take what runs inside down with it. Raises `OSError`.
     """
-    data = json.dumps(order).encode("utf-8", "surrogateescape")
+    data = marshal.dumps(order)
     socket.send_fds(link, [_SIZE.pack(len(data))], files)
     link.sendall(data)
 
@@ -103,7 +103,7 @@ def _end(minders: set[int], signals: _Signals, scratch: str) -> NoReturn:
         minders -= {pid for pid, _ in _reaped()}
     _send(signal.SIGKILL, _below(os.getpid()))
     try:
-        Path(scratch).rmdir()
+        os.rmdir(scratch)  # noqa: PTH106 - pathlib would have to be imported
     except OSError:  # most programs leave nothing there
         import shutil
 
@@ -119,15 +119,15 @@ def _mind(link: socket.socket, owner: int, life: Sequence[int]) -> NoReturn:
         try:
             pid = _start(order, files)
         except OSError as error:
-            _say(link, failed=str(error.strerror))
+            _say(link, "failed", str(error.strerror))
         else:
             for file in files:
                 os.close(file)
-            _say(link, started=pid)
+            _say(link, "started", pid)
             status, left = _Minder(link, owner, life, pid, wraps=order["wraps"]).run()
-            _say(link, status=status, left=left)
+            _say(link, "ended", status, left)
     except BaseException as error:  # nobody reads a traceback here
-        _say(link, failed=f"{type(error).__name__}: {error}")
+        _say(link, "failed", f"{type(error).__name__}: {error}")
         os._exit(1)
     os._exit(0)
 
@@ -142,7 +142,8 @@ def _order(link: socket.socket) -> tuple[dict[str, Any], list[int]]:
         left -= len(piece)
     if left or not pieces:
         raise EOFError("there is no order")
-    return json.loads(b"".join(pieces).decode("utf-8", "surrogateescape")), files
+    order: dict[str, Any] = marshal.loads(b"".join(pieces))
+    return order, files
 
 
 def _taken(link: socket.socket, size: int, most: int) -> tuple[bytes, list[int]]:
@@ -161,9 +162,19 @@ def _received(link: socket.socket) -> bytes:
         return b""
 
 
-def _say(link: socket.socket, **words: Any) -> None:
+def _say(link: socket.socket, *words: str | int) -> None:
+    data = marshal.dumps(words)
     with contextlib.suppress(OSError):  # nobody listens any more
-        link.sendall(json.dumps(words).encode() + b"\n")
+        link.sendall(_SIZE.pack(len(data)) + data)
+
+
+def said(data: bytes) -> tuple[tuple[Any, ...] | None, bytes]:
+    """What a minder says at the beginning of this, if that is all here, and the rest."""
+    end = _SIZE.size + (_SIZE.unpack_from(data)[0] if len(data) >= _SIZE.size else 0)
+    if end == _SIZE.size or len(data) < end:
+        return None, data
+    words: tuple[Any, ...] = marshal.loads(data[_SIZE.size : end])
+    return words, data[end:]
 
 
 # ---- the start
@@ -203,7 +214,7 @@ def _become(order: dict[str, Any], files: Sequence[int], minder: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _lower(resource.RLIMIT_FSIZE, MOST_FILE_BYTES)
     with contextlib.suppress(OSError):  # if the memory is used up, it ends, and not the desktop
-        Path("/proc/self/oom_score_adj").write_text("500")
+        _write("/proc/self/oom_score_adj", b"500")
     try:
         os.chdir(order["cwd"])
     except OSError as error:
@@ -337,11 +348,29 @@ def _children() -> dict[int, list[int]]:
     for name in os.listdir("/proc") if sys.platform == "linux" else ():  # noqa: PTH208 - quicker
         if name.isdigit():
             with contextlib.suppress(OSError):
-                status = Path("/proc", name, "stat").read_bytes()
+                status = _read(f"/proc/{name}/stat")
                 state, parent, *_ = status.rpartition(b")")[2].split(None, 2)
                 if state not in (b"Z", b"X"):
                     found.setdefault(int(parent), []).append(int(name))
     return found
+
+
+def _read(path: str) -> bytes:
+    """The beginning of a file of the kernel's. Raises `OSError`."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(file, 4096)
+    finally:
+        os.close(file)
+
+
+def _write(path: str, data: bytes) -> None:
+    """Write to a file of the kernel's. Raises `OSError`."""
+    file = os.open(path, os.O_WRONLY)
+    try:
+        os.write(file, data)
+    finally:
+        os.close(file)
 
 
 def _below(top: int, spared: Iterable[int] = ()) -> set[int]:

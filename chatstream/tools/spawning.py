@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import shutil
@@ -33,7 +32,7 @@ _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from chatstream.tools.keeper import main; main()"
 )
 _CLOSE_SECONDS = 2.0  # the keeper sets itself a shorter limit
-_MOST_LINE_BYTES = 65536
+_MOST_BYTES = 65536
 
 ALLOWED = frozenset(
     {
@@ -106,9 +105,17 @@ class Minded:
 
     def said(self) -> Said | None:
         """What its minder says next; None if that has not come yet. Never waits."""
-        while b"\n" not in self._held:
+        while True:
+            words, self._held = keeper.said(self._held)
+            match words:
+                case "started", pid:
+                    return Started(pid)
+                case "ended", status, left:
+                    return Ended(status, left)
+                case "failed", why:
+                    return NotStarted(why)
             try:
-                data = self._link.recv(_MOST_LINE_BYTES)
+                data = self._link.recv(_MOST_BYTES)
             except BlockingIOError:
                 return None
             except OSError:
@@ -116,15 +123,6 @@ class Minded:
             if not data:
                 return Lost()
             self._held += data
-        line, _, self._held = self._held.partition(b"\n")
-        match json.loads(line):
-            case {"started": pid}:
-                return Started(pid)
-            case {"status": status, "left": left}:
-                return Ended(status, left)
-            case {"failed": why}:
-                return NotStarted(why)
-        return Lost()
 
     def ended(self) -> Ended | NotStarted | Lost:
         """Wait for its end, however long that takes."""
