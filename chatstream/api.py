@@ -94,9 +94,12 @@ def stream(
     sandbox                The sandbox for shell and executables: auto, bwrap, landlock or off.
                            [default: auto]
     http_hosts=[…]         The hosts of private networks that http_get may reach.
-    allow=[…]              Run these tools without asking: names, or patterns such as git_*.
+    allow=[…]              Run these tools without asking: names, patterns such as git_*, or
+                           shell(git status).
     ask=[…]                Ask before these tools run, even if they are allowed.
     deny=[…]               Never run these tools.
+    on_ask                 If nobody can be asked: deny the call, or stop the run, to be resumed
+                           with --allow. [default: deny]
     root=[…]               The folders that the built-in tools may read.
                            [default: the current folder]
     max_rounds=N           Stop calling tools after N rounds of calls. [default: 20]

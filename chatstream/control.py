@@ -8,7 +8,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from chatstream.events import Approval
+
+Answer = Literal["once", "always", "no"]
+"""The call may run; the tool may, for the rest of the run; the call may not."""
 
 
 class Control:
@@ -19,23 +24,23 @@ class Control:
         self.question: Approval | None = None
         self.tools_run = False  # there is something that `stop_tools` would stop
         self.stops = 0  # how often `stop_tools` was called
-        self._allowed: bool | None = None
+        self._answer: Answer | None = None
 
     def ask(self, question: Approval) -> None:
         """Open a question."""
-        self._allowed = None
+        self._answer = None
         self.question = question
 
-    def answer(self, *, allow: bool) -> None:
+    def answer(self, answer: Answer) -> None:
         """Answer the open question; without one nothing happens."""
         if self.question is not None:
-            self._allowed = allow
+            self._answer = answer
 
-    def take_answer(self) -> bool | None:
+    def take_answer(self) -> Answer | None:
         """The answer, which closes the question; None until it is given."""
-        if (allowed := self._allowed) is not None:
-            self.question = self._allowed = None
-        return allowed
+        if (answer := self._answer) is not None:
+            self.question = self._answer = None
+        return answer
 
     def stop_tools(self) -> None:
         """Stop the tools that run, and nothing else: the model is given what they have done."""

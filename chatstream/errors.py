@@ -6,11 +6,12 @@ returns, `retryable` whether the same request may succeed a little later. The me
 was wrong and the hint what to do; neither ever holds a secret.
 
 Exit status: 1 failed, 2 usage or configuration, 3 the provider refused the request, 4 timeout
-or stall, 5 truncated, 129 SIGHUP, 130 Ctrl+C, 143 SIGTERM.
+or stall, 5 truncated, 6 a tool needs approval, 129 SIGHUP, 130 Ctrl+C, 143 SIGTERM.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chatstream.wording import encodable
@@ -29,6 +30,8 @@ class ChatstreamError(Exception):
     exit_status = 1
     retryable = False
     hint: str | None = None
+    resume_options = ""
+    """What the command that resumes the run has to say besides."""
 
     def __init__(
         self,
@@ -197,6 +200,17 @@ class Unrecorded(Cancelled):
     code = "journal"
     exit_status = 1
     hint = "free some space, and resume the run; or ask again with --no-journal"
+
+
+class ApprovalNeeded(ChatstreamError):
+    """Calls of these tools have to be approved, and there is nobody to ask."""
+
+    code = "approval_needed"
+    exit_status = 6
+
+    def __init__(self, message: str, tools: Sequence[str] = ()) -> None:
+        self.resume_options = f"--allow {','.join(tools)}" if tools else ""
+        super().__init__(message, hint=f"{self.resume_options} lets it run" if tools else None)
 
 
 class ServerError(ChatstreamError):

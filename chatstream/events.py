@@ -149,7 +149,10 @@ class Approval(Event, tag="approval"):
     """What was decided about a call, before anything of its round runs.
 
     "ask": somebody is being asked, and their answer follows. `by` says who decided: "rule",
-    "default", "user", "caller" (the program that uses the library) or "dry_run".
+    "default", "taint" (text from outside is in the conversation), "user", "caller" (the program
+    that uses the library), "dry_run", or "nobody" where there is nobody to ask and the run ends for
+    it. `preview` is what the call would change, as a
+    unified diff, where somebody is asked and the tool can tell.
 
     Calls that are refused without a decision (unknown tool, invalid arguments) have none. The first
     event of any call's fate shows that the response which asked for it is whole.
@@ -160,6 +163,14 @@ class Approval(Event, tag="approval"):
     decision: Decision
     by: str
     parameters: dict[str, Any] = {}
+    preview: str | None = None
+
+    @property
+    def is_question(self) -> bool:
+        """Whether somebody is asked by it, now."""
+        return (
+            self.decision == "ask" and self.by in {"rule", "default", "taint"} and not self.replayed
+        )
 
 
 class ToolStart(Event, tag="tool_start"):

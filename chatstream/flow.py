@@ -53,15 +53,15 @@ class Finish(Event):
     server: ServerTimes | None = None
 
 
-Pressed = Literal["pause", "go_on", "reasoning", "typing", "suspend", "continue"]
+Pressed = Literal["pause", "go_on", "reasoning", "details", "typing", "suspend", "continue"]
 
 
 class Key(Event):
     """Signal: the user pressed a key (or Ctrl+Z) on the terminal; only put in front of a screen.
 
     After "suspend" the process is about to stop. "continue" says that it was stopped, announced
-    or not: what was drawn last may be gone. "typing" says that the user types for the shell, so no
-    key will come before "continue".
+    or not: what was drawn last may be gone. "details" asks to see all of an open question. "typing"
+    says that the user types for the shell, so no key will come before "continue".
     """
 
     pressed: Pressed

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 
 from chatstream.errors import UsageError
 
@@ -23,6 +24,16 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _HINT = "if it is text, name its encoding: for example --encoding cp1252"
+
+
+_BETWEEN_ITEMS = re.compile(r",(?![^(]*\))")
+
+
+def items_of(text: str) -> list[str]:
+    """The items of a list that is written with commas. A comma in parentheses belongs to an item:
+    `grep,shell(echo a,b)`. Items may be empty.
+    """
+    return [item.strip() for item in _BETWEEN_ITEMS.split(text)]
 
 
 def check_encoding(name: str) -> None:

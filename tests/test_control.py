@@ -13,21 +13,21 @@ def test_a_question_is_open_until_its_answer_is_taken() -> None:
     control.ask(QUESTION)
     assert control.take_answer() is None
     assert control.question == QUESTION
-    control.answer(allow=True)
-    assert control.take_answer() is True
+    control.answer("once")
+    assert control.take_answer() == "once"
     assert [control.question, control.take_answer()] == [None, None]
 
 
 def test_an_answer_without_a_question_is_none() -> None:
     control = Control()
-    control.answer(allow=True)
+    control.answer("once")
     assert control.take_answer() is None
 
 
 def test_an_answer_is_not_for_the_next_question() -> None:
     control = Control()
     control.ask(QUESTION)
-    control.answer(allow=True)
+    control.answer("once")
     control.ask(QUESTION)
     assert control.take_answer() is None
 

@@ -36,6 +36,7 @@ TREE = [
     ("Terminated", "cancelled", 143, False),
     ("HungUp", "cancelled", 129, False),
     ("Unrecorded", "journal", 1, False),
+    ("ApprovalNeeded", "approval_needed", 6, False),
     ("ServerError", "server_error", 1, True),
     ("Overloaded", "overloaded", 1, True),
     ("RateLimited", "rate_limited", 1, True),

@@ -319,3 +319,78 @@ def test_a_loop_that_is_whole_is_not_continued(tmp_path: Path) -> None:
     assert counts == [desk.count(it) for it in "abc"]
     last = desk.command("resume", "--plain")
     assert (last.wait(LIMIT), last.communicate()[0]) == (2, b"")
+
+
+# ---- a round that waits for an approval
+
+STOPPING = {"ask": ["count"], "on_ask": "stop"}
+ALLOWING = {"allow": ["count"]}
+
+
+def goes_on_to_its_end(desk: Desk, run: str) -> list[ev.AnyEvent]:
+    """Approve whatever the run waits for, as often as it waits."""
+    for _ in range(len(ROUNDS) + 1):
+        told = ended_somehow(desk.program(run=run, options=ALLOWING))
+        if isinstance(told[-1], ev.Done):
+            break
+        assert isinstance(told[-1], ev.Error)
+        assert told[-1].code == "approval_needed"
+        assert told[-1].resume == f"chatstream resume {run_of(desk.runs[-1])} --allow count"
+    return told
+
+
+def ended_somehow(process: subprocess.Popen[bytes]) -> list[ev.AnyEvent]:
+    out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, err.decode()
+    return [ev.decode(line) for line in out.splitlines()]
+
+
+def test_a_round_that_waits_for_an_approval_has_run_nothing_and_then_runs_once(
+    tmp_path: Path,
+) -> None:
+    with Summing(ROUNDS) as server:
+        desk = desk_in(tmp_path / "desk", server, "anthropic")
+        first = ended_somehow(desk.program(options=STOPPING))
+        grammar.check(first)
+        assert isinstance(first[-1], ev.Error)
+        assert [desk.count(it) for it in "abc"] == [0, 0, 0], "not even what only reads"
+        second = ended_somehow(desk.program(run=run_of(desk.runs[0]), options=ALLOWING))
+        assert isinstance(second[-1], ev.Error), "the next round asks again"
+        assert [desk.count(it) for it in "abc"] == [1, 1, 0]
+        told = goes_on_to_its_end(desk, run_of(desk.runs[0]))
+        assert assert_counted(desk, told) == "known"
+        assert [len(it.json["messages"]) for it in server.requests] == [1, 3, 5], (
+            "a round that waited was not asked for again"
+        )
+
+
+def test_what_was_not_allowed_keeps_waiting(tmp_path: Path) -> None:
+    with Summing(ROUNDS) as server:
+        desk = desk_in(tmp_path / "desk", server, "openai")
+        ended_somehow(desk.program(options=STOPPING))
+        for options in ({}, {"allow": ["look"]}):
+            told = ended_somehow(desk.program(run=run_of(desk.runs[0]), options=options))
+            assert isinstance(told[-1], ev.Error)
+            assert told[-1].code == "approval_needed"
+            assert [desk.count(it) for it in "abc"] == [0, 0, 0]
+        assert assert_counted(desk, goes_on_to_its_end(desk, run_of(desk.runs[0]))) == "known"
+
+
+APPROVALS = [(first, second) for first in range(1, 13) for second in range(1, 20)]
+
+
+def test_killed_around_an_approval_nothing_runs_twice(tmp_path: Path, figures: Figures) -> None:
+    """The run that waits is killed, and so is the one that was allowed to go on."""
+    pairs = chosen(APPROVALS, by_size(6, 60), "approvals")
+
+    def attempt(places: tuple[int, int]) -> str:
+        with Summing(ROUNDS) as server:
+            desk = desk_in(tmp_path / "-".join(map(str, places)), server, "openai")
+            desk.program(options=STOPPING, die_after=places[0]).communicate(timeout=LIMIT)
+            run = run_of(desk.runs[0])
+            second = desk.program(run=run, options={**STOPPING, **ALLOWING}, die_after=places[1])
+            second.communicate(timeout=LIMIT)
+            return assert_counted(desk, goes_on_to_its_end(desk, run))
+
+    outcomes = all_of(attempt, pairs)
+    figures.line(f"kill -9 around an approval: {told_of(outcomes)}")

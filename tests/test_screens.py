@@ -27,6 +27,7 @@ from chatstream.sinks.live import LiveSink
 from chatstream.sinks.markdown import Markdown
 from chatstream.sinks.theme import THEMES
 from chatstream.sinks.wrapping import Prose, wrapped
+from chatstream.tools.approval import Verdict
 from chatstream.tools.calls import Pending
 from chatstream.tools.registry import Toolset, from_callables
 from chatstream.tools.runner import Runner
@@ -235,7 +236,7 @@ def test_tools_that_flood_are_all_live_and_give_the_screen_little_to_do() -> Non
     screen = Screen(80, 24)
     sink = LiveSink(console_on(screen), reasoning="hide", stats=False, interval=0.0)
     toolset = Toolset(from_callables(flooding(name) for name in TOOLS))
-    runner = Runner(toolset, lambda _tool: ("allow", "rule"))
+    runner = Runner(toolset, lambda tool, arguments: Verdict("allow", "rule"))
     live: set[str] = set()
     taken = 0
     for arrival in runner.run(

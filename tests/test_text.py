@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatstream.errors import UsageError
-from chatstream.text import argument, check_encoding, decoded
+from chatstream.text import argument, check_encoding, decoded, items_of
 
 BOM = b"\xef\xbb\xbf"
 
@@ -72,3 +72,17 @@ def test_an_argument_is_the_text_of_its_bytes() -> None:
 def test_an_argument_that_is_no_text_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="it "):
         argument(text, "it")
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("a, b,,c ", ["a", "b", "", "c"]),
+        ("", [""]),
+        ("grep,shell(echo a,b),list", ["grep", "shell(echo a,b)", "list"]),
+        ("shell(a (b),c),d", ["shell(a (b),c)", "d"]),
+        ("shell(a,b", ["shell(a", "b"]),
+    ],
+)
+def test_a_comma_in_parentheses_belongs_to_its_item(text: str, items: list[str]) -> None:
+    assert items_of(text) == items

@@ -27,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "chatstream.cli.models:models",
         "List the models that the server offers, one per line.",
     ),
+    "tools": (
+        "chatstream.cli.tools:app",
+        "List the tools that a model may be given, or call one.",
+    ),
     "schema": (
         "chatstream.cli.schema:schema",
         "Print the JSON Schema of the events that `--json` prints.",

@@ -107,6 +107,26 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chatstream models -p openai",
         "chatstream models --base-url http://localhost:8000/v1",
     ),
+    "tools": (
+        "chatstream tools list",
+        "chatstream tools show grep",
+        """chatstream tools call calculate '{"expression": "6 * 7"}'""",
+    ),
+    "tools list": (
+        "chatstream tools list",
+        "chatstream tools list --tools-file tools.py",
+        "chatstream tools list --json | jq -r .name",
+    ),
+    "tools show": (
+        "chatstream tools show read_file",
+        "chatstream tools show population --tools-file tools.py",
+        "chatstream tools show grep --root src",
+    ),
+    "tools call": (
+        """chatstream tools call calculate '{"expression": "6 * 7"}'""",
+        "chatstream tools call list",
+        """chatstream tools call grep '{"pattern": "TODO"}' --root src""",
+    ),
     "schema": (
         "chatstream schema",
         "chatstream schema > events.json",

@@ -24,6 +24,7 @@ from chatstream.engine.declaration import Option, Setting
 from chatstream.engine.settings import DECLARED
 from chatstream.engine.shapes import is_list, is_number, is_switch, is_table
 from chatstream.errors import UsageError
+from chatstream.text import items_of
 
 if TYPE_CHECKING:
     from chatstream.terminal.copying import Copying
@@ -79,7 +80,7 @@ def _values(_context: Any, _option: Any, values: Sequence[str]) -> list[str] | N
 
 
 def _items(_context: Any, _option: Any, values: Sequence[str]) -> list[str] | None:
-    return [item.strip() for value in values for item in value.split(",")] or None
+    return [item for value in values for item in items_of(value)] or None
 
 
 def _off(_context: Any, _option: Any, given: bool | None) -> bool | None:

@@ -177,6 +177,7 @@ VALUES: dict[str, Callable[[Line], Iterable[Item]]] = {
     "runs": _runs,
     "source": _runs,
     "tools": _tools,
+    "tool": _tools,
     "allow": _tools,
     "ask": _tools,
     "deny": _tools,

@@ -58,6 +58,7 @@ class Options(ToolOptions, total=False):
     allow: list[str]
     ask: list[str]
     deny: list[str]
+    on_ask: Literal["deny", "stop"]
     root: list[str]
     max_rounds: int
     max_calls: int

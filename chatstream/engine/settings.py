@@ -209,7 +209,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow: Annotated[
         list[str],
         _tools(
-            "Run these tools without asking: names, or patterns such as git_*.",
+            "Run these tools without asking: names, patterns such as git_*, or shell(git status).",
             value="NAME",
             option_help="Run this tool without asking. Repeatable.",
             commas=True,
@@ -235,6 +235,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             commas=True,
         ),
     ] = []
+    on_ask: Annotated[
+        Literal["deny", "stop"],
+        _tools(
+            "If nobody can be asked: deny the call, or stop the run, to be resumed with --allow.",
+            value="deny|stop",
+            rare=True,
+        ),
+    ] = "deny"
     root: Annotated[
         list[str],
         _tools(

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from chatstream.errors import UsageError
-from chatstream.text import argument
+from chatstream.text import argument, items_of
 
 _SWITCH_WORDS = {"yes": True, "on": True, "no": False, "off": False}
 _QUOTED_CHARACTERS = 40
@@ -94,7 +94,7 @@ def _members(kind: Any) -> set[Any]:
 def _of_text(kind: Any, text: str) -> Any:
     """The value that a text stands for, if the setting is not a string."""
     if is_list(kind):
-        return [item.strip() for item in text.split(",") if item.strip()]
+        return [item for item in items_of(text) if item]
     kinds = _members(kind)
     if bool in kinds:
         return _SWITCH_WORDS.get(text.strip().lower(), text)

@@ -14,8 +14,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,7 +30,7 @@ from chatstream.engine.resolve import Resolved
 from chatstream.engine.resume_tools import carried_on
 from chatstream.engine.settings import FIELDS, Settings
 from chatstream.errors import JournalError, UsageError
-from chatstream.events import Event, Metadata, ToolCall, new_run
+from chatstream.events import Event, Metadata, ToolCall, ToolStart, new_run
 from chatstream.flow import Open
 from chatstream.messages import ToolDefinition
 from chatstream.store.outputs import outputs_of
@@ -40,14 +40,17 @@ if TYPE_CHECKING:
     from chatstream.store.reading import Record
     from chatstream.tools.approval import Policy
     from chatstream.tools.loop import Begun, Limits, Runs
+    from chatstream.tools.registry import Toolset
     from chatstream.tools.tool import Tool
 
-_KEPT = ("tools", "ask", "deny", "max_rounds", "max_calls", "token_budget", "tool_timeout")
-"""The settings that a journal keeps as they are; `tools_file`,
-`tool_exec` and `root` it keeps as well."""
+_KEPT = (
+    *("tools", "ask", "deny", "on_ask"),
+    *("max_rounds", "max_calls", "token_budget", "tool_timeout"),
+)
+"""The settings that a journal keeps as they are; it also keeps `root` and where other tools are."""
 
 _NEED_TOOLS = (
-    *("tools_file", "tool_exec", "allow", "ask", "deny", "root", "sandbox", "http_hosts"),
+    *("tools_file", "tool_exec", "allow", "ask", "deny", "on_ask", "root", "sandbox", "http_hosts"),
     *("max_rounds", "max_calls", "token_budget", "tool_timeout"),
 )
 """Settings whose options mean nothing in a run without tools."""
@@ -156,14 +159,19 @@ def tooling_of(
     with ExitStack() as open_tools:  # closed if anything goes wrong below
         outfit = Outfit(settings, roots, _closed(), open_tools)
         toolset = Toolset(_tools(settings, given, frozen, roots, outfit, open_tools, token))
+        asks_caller = given.approve is not None
+        policy = policy_of(resolved, toolset, roots, record, asks_caller=asks_caller)
         runner = Runner(
             toolset,
-            _policy(resolved, given, toolset.names, record).decide,
+            policy.decide,
+            answers=policy.answers,
+            note=policy.note,
             approve=given.approve,
             control=given.control,
             timeout=settings.tool_timeout or None,
             dry_run=given.dry_run,
             interrupted=given.interrupted,
+            on_ask=settings.on_ask,
             folder=_folder(settings, opening),
         )
         if record is not None:
@@ -178,6 +186,9 @@ def tooling_of(
         )
         if record is not None:
             carried = carried_on(runner, record)
+            for event in carried.replayed:
+                if isinstance(event, ToolStart) and (tool := toolset.get(event.name)):
+                    policy.note(tool)
             tooling = replace(
                 tooling, runner=carried.runner, begun=carried.begun, replayed=carried.replayed
             )
@@ -241,25 +252,52 @@ def _check_code(run: str, frozen: Sequence[ToolDefinition], names: Sequence[str]
         )
 
 
-def _policy(
-    resolved: Resolved, given: Given, names: Sequence[str], record: Record | None
+@contextmanager
+def toolset_of(
+    resolved: Resolved, names: Sequence[str], token: CancelToken
+) -> Iterator[tuple[Toolset, Policy]]:
+    """The tools of these settings and the built-in ones of these names, without a run.
+
+    They are closed at the end. Raises what `tooling_of` raises.
+    """
+    from chatstream.tools.registry import Toolset
+
+    settings = resolved.settings
+    settings = replace(settings, tools=list(dict.fromkeys([*settings.tools, *names])))
+    roots = [_absolute(it) for it in settings.root or ["."]]
+    with ExitStack() as open_tools:
+        outfit = Outfit(settings, roots, _closed(), open_tools)
+        toolset = Toolset(_tools(settings, Given(), (), roots, outfit, open_tools, token))
+        yield toolset, policy_of(resolved, toolset, roots)
+
+
+def policy_of(
+    resolved: Resolved,
+    toolset: Toolset,
+    roots: Sequence[Path],
+    record: Record | None = None,
+    *,
+    asks_caller: bool = False,
 ) -> Policy:
-    """Decides about the tools of these names. Raises `UsageError`.
+    """Decides about calls of these tools. Raises `UsageError`.
 
     Rules of the configuration may be about tools that this run does not have, and so may those of
     a run that is resumed, which had them from there.
     """
-    from chatstream.tools.approval import Policy, Rules, check_names
+    from chatstream.tools.approval import Policy, Rules, check_arguments, check_names
 
     settings = resolved.settings
     kept = record.asked.tool_settings if record is not None and record.asked is not None else {}
+    given: dict[str, Sequence[str]] = {}
     for name in ("allow", "ask", "deny"):
         option = FIELDS[name].option
         if resolved.origins.get(name) == option:
-            rules_now = [it for it in getattr(settings, name) if it not in kept.get(name, ())]
-            check_names(rules_now, names, option)
+            given[name] = [it for it in getattr(settings, name) if it not in kept.get(name, ())]
+            check_names(given[name], toolset.names, option)
     rules = Rules(allow=settings.allow, ask=settings.ask, deny=settings.deny)
-    return Policy(rules, asks_caller=given.approve is not None)
+    check_arguments(rules, toolset)
+    answers = given.get("allow", ())
+    return Policy(rules, roots=roots, asks_caller=asks_caller, answers=answers)
 
 
 def _recorded(run: str, limits: Limits) -> Tooling:

@@ -191,11 +191,11 @@ class AccessibleSink:
 
         if (words := told(event, seconds)) is not None:
             self._say(words)
-        elif isinstance(event, ev.Approval) and event.decision == "ask":
+        elif isinstance(event, ev.Approval) and event.is_question:
             self._end_answer()  # the question begins a line of its own
         match event:
             case ev.Approval():
-                waits = event.decision == "ask" and event.by != "dry_run"
+                waits = event.is_question
                 self._doing = "a question waits for your answer" if waits else None
             case ev.ToolStart(replayed=False):
                 self._doing = event.name

@@ -86,6 +86,7 @@ class LiveSink:
         self._parted = False  # an empty line is due before the next text
         self._notes: list[Line] = []  # lines of ours that wait for an end
         self._model = "done"
+        self._question: ev.Approval | None = None  # the last one
         self._due = clock()
         self._changed = False  # the text, since the last frame
         self._frame: object = None  # what else the last frame showed
@@ -129,7 +130,7 @@ class LiveSink:
                 self._sources.note(event)
             case ev.Retry() | ev.Fallback() | ev.Warn():
                 self._say(note(event), self._theme.warning)
-            case ev.Approval(decision="ask") if event.by != "dry_run":
+            case ev.Approval() if event.is_question:
                 self._end_thought(event, now)
                 self._end_text()
                 self._ask(event)
@@ -229,6 +230,9 @@ class LiveSink:
                 lines = self._thoughts.toggle()
                 apart = self._shown and not (self._parted or self._thoughts.active)
                 self._note([[], *lines] if lines and apart else lines)
+            case "details":
+                if self._status.asks and self._question is not None:
+                    self._ask(self._question, whole=True)
             case "suspend":
                 self._region.erase()
                 self._region.stop()
@@ -238,10 +242,16 @@ class LiveSink:
                     self._region.forget()
         self._due = math.inf if event.pressed == "suspend" else now  # "continue" follows
 
-    def _ask(self, question: ev.Approval) -> None:
+    def _ask(self, question: ev.Approval, *, whole: bool = False) -> None:
         """The call goes into the scrollback: it may be larger than the screen."""
-        first, *arguments = question_lines(question)
-        lines = [_said(first, self._theme.warning), *map(line_of, arguments)]
+        self._question = question
+        theme = self._theme
+        styles = {"added": theme.success, "removed": theme.failure, "place": theme.dim}
+        first, *others = question_lines(question, whole=whole)
+        lines = [
+            _said(first.text, theme.warning),
+            *(line_of(text, styles.get(kind)) for text, kind in others),
+        ]
         self._note(lines if self._parted or not self._shown else [[], *lines])
         self._parted = True
 

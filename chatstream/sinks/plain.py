@@ -124,7 +124,7 @@ class PlainSink:
             failed = isinstance(event, ev.ToolError) and event.outcome == "failed"
             well = not isinstance(event, ev.ToolError)
             self._note_line(said, "failure" if failed else "advice" if well else "warning")
-        elif isinstance(event, ev.Approval) and event.decision == "ask":
+        elif isinstance(event, ev.Approval) and event.is_question:
             self._end_line()  # the question begins a line of its own
             self._end_note_line()
 

@@ -1,7 +1,8 @@
 r"""A question to a person: may this call run?
 
 1. The call is shown with its whole arguments, whatever their length: who answers has seen all that
-   will be done.
+   will be done. Where there is a diff of it, this stands for those arguments that are texts of
+   several lines, until all is asked for.
 2. What cannot be seen, or could make the text look like another one, is spelled out: `\u200b`,
    `\x1b`. A text of several lines is shown by its lines, each behind a bar, so that none of them
    looks like a line of ours.
@@ -11,23 +12,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from chatstream import events as ev
 from chatstream.escape import clean
+from chatstream.wording import counted
 
-CHOICE = "Run it? y/n"
+CHOICE = "Run it? y yes · a always · n no · d all"
+"""`always` is for the rest of the run; `all` shows all of the call."""
 
-# Printable for Unicode, and all the same nothing to see: an empty cell of Braille, and selectors,
-# which can carry a hidden text.
-_UNSEEN = re.compile("[\u2800\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+TAINTED = "Text from outside is in the conversation. It may have asked for this:"
+
+Kind = Literal["call", "argument", "added", "removed", "place"]
+"""The line that names the call, one of an argument or unchanged, and those of a diff."""
 
 
-def question_lines(question: ev.Approval) -> list[str]:
-    """The call that the question is about, without line ends."""
+class Said(NamedTuple):
+    """A line of a question, without its end."""
+
+    text: str
+    kind: Kind = "argument"
+
+
+# Printable for Unicode, and all the same nothing to see: an empty cell of Braille, the place of an
+# object, and selectors, which can carry a hidden text.
+_UNSEEN = re.compile("[\u2800\ufffc\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+
+
+def question_lines(question: ev.Approval, *, whole: bool = False) -> list[Said]:
+    """The call that the question is about; with `whole` all arguments, also beside a diff."""
+    diff = question.preview
     return [
-        f"The model wants to run {spelled_out(question.name)}:",
-        *_arguments(question.parameters),
+        *([Said(TAINTED, "call")] if question.by == "taint" else []),
+        Said(f"The model wants to run {spelled_out(question.name)}:", "call"),
+        *map(Said, _arguments(question.parameters, whole=whole or diff is None)),
+        *_diff(diff or ""),
     ]
 
 
@@ -38,9 +57,25 @@ def spelled_out(text: str) -> str:
     return "".join(it if _is_seen(it) else _escaped(it) for it in text)
 
 
-def _arguments(parameters: Mapping[str, Any]) -> Iterator[str]:
+def _diff(diff: str) -> Iterator[Said]:
+    """The lines of a unified diff, each behind a bar."""
+    is_head = True  # the names of the file, in which + and - mean nothing
+    for line in diff.removesuffix("\n").split("\n") if diff else ():
+        kind: Kind = "argument"
+        is_head = is_head and not line.startswith("@@")
+        if is_head or line.startswith("@@"):
+            kind = "place"
+        elif line.startswith(("+", "-")):
+            kind = "added" if line[0] == "+" else "removed"
+        yield Said(f"  │ {spelled_out(line)}", kind)
+
+
+def _arguments(parameters: Mapping[str, Any], *, whole: bool) -> Iterator[str]:
     for name, value in parameters.items():
-        if isinstance(value, str) and "\n" in value:
+        if isinstance(value, str) and "\n" in value and not whole:
+            lines = counted(value.count("\n") + (not value.endswith("\n")), "line", commas=True)
+            yield f"  {spelled_out(name)}: {lines}"
+        elif isinstance(value, str) and "\n" in value:
             yield f"  {spelled_out(name)}:"
             for line in value.split("\n"):
                 yield f"  │ {spelled_out(line)}"

@@ -145,7 +145,7 @@ class Status:
         key = key_of(event)
         match event:
             case ev.Approval():
-                self._asks = event.decision == "ask" and event.by != "dry_run"
+                self._asks = event.is_question
                 if self._asks:  # what was typed ahead is thrown away
                     self._keys = KEYS if self._has_keys else ""
             case ev.ToolStart():

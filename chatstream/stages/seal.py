@@ -319,6 +319,12 @@ class _Seal:
     def _may_resume(self) -> bool:
         return self._calls_resume or not self._tools
 
+    def _resume_of(self, error: ChatstreamError) -> str | None:
+        """The command that would continue this run, if there is one."""
+        if not (self._partial and self._may_resume) or (command := self._resume()) is None:
+            return None
+        return f"{command} {error.resume_options}".rstrip()
+
     def _error(self, error: ChatstreamError) -> Error:
         return Error(
             error.code,
@@ -327,7 +333,7 @@ class _Seal:
             partial=self._partial,
             status=error.status,
             hint=self._redact(error.hint) if error.hint else None,
-            resume=self._resume() if self._partial and self._may_resume else None,
+            resume=self._resume_of(error),
             request_id=error.request_id,
             stats=self._stats(None),
         )

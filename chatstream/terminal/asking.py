@@ -2,8 +2,9 @@
 
 1. `Answers` looks at what is typed while a question is open. What was typed before is thrown away,
    and a key counts only when nothing was typed for `QUIET_SECONDS` before it: whoever is in the
-   middle of a command has not read the question. `y` and `n` are answers, with Enter or without;
-   anything else is not, and the question stays open. Ctrl+C is a signal, as ever.
+   middle of a command has not read the question. `y`, `a` and `n` are answers, with Enter or
+   without; anything else is not, and the question stays open. `d` shows all of the call again.
+   Ctrl+C is a signal, as ever.
 2. Where there is no live view, `questions` asks on the terminal that one of our standard streams
    is, and never on standard output: that is for the answer. The terminal has single keys only while
    a question is open.
@@ -17,20 +18,30 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, monotonic
-from chatstream.control import Control
+from chatstream.control import Answer, Control
 from chatstream.flow import Arrival, Stage, close
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.keyboard import Keyboard
 
+Colours = Mapping[str, str]
+"""The kind of a line of a question -> its SGR parameters."""
+
+NO_COLOURS: Colours = MappingProxyType({})
+
 QUIET_SECONDS = 0.3
 """Seconds without a key before one counts."""
 
-_ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
+_ANSWERS: dict[str, Answer] = {
+    **dict.fromkeys(("y", "yes"), "once"),
+    **dict.fromkeys(("a", "always"), "always"),
+    **dict.fromkeys(("n", "no"), "no"),
+}
 
 
 def can_ask() -> bool:
@@ -70,7 +81,7 @@ class Answers:
             if isinstance(event, ev.Terminal):
                 self.is_open = False
             elif isinstance(event, ev.Approval) and not event.replayed:
-                self.is_open = event.decision == "ask" and event.by != "dry_run"
+                self.is_open = event.is_question
                 opened = event if self.is_open else None
         if opened is not None:
             self.begin()
@@ -89,26 +100,33 @@ class Answers:
             if typed or self._keyboard.discard():
                 self.begin()
             return ""
-        allow = _ANSWERS.get(typed.strip().lower())
-        if allow is None:
+        answer = _ANSWERS.get(typed.strip().lower())
+        if answer is None:
             if typed:
                 self.begin()
         elif self._control.question is not None:
-            self._control.answer(allow=allow)
+            self._control.answer(answer)
             self.is_open = False
         return typed
 
+    @staticmethod
+    def wants_details(typed: str) -> bool:
+        """Whether this, typed while a question is open, asks to see all of the call."""
+        return typed.strip().lower() == "d"
+
 
 @contextlib.contextmanager
-def questions(control: Control, token: CancelToken, clock: Clock = monotonic) -> Iterator[Stage]:
+def questions(
+    control: Control, token: CancelToken, clock: Clock = monotonic, *, colours: Colours = NO_COLOURS
+) -> Iterator[Stage]:
     """The stage that asks, to be put last, in front of a sink that draws nothing.
 
-    For the main thread.
+    `colours` are the SGR parameters of the lines of a diff. For the main thread.
     """
     keyboard = Keyboard(clock)
     try:
         with interrupts(token, keyboard.restore):
-            yield _Asking(control, keyboard, clock).run
+            yield _Asking(control, keyboard, clock, colours).run
     finally:
         keyboard.close()
 
@@ -116,19 +134,22 @@ def questions(control: Control, token: CancelToken, clock: Clock = monotonic) ->
 class _Asking:
     """The stage."""
 
-    def __init__(self, control: Control, keyboard: Keyboard, clock: Clock) -> None:
+    def __init__(
+        self, control: Control, keyboard: Keyboard, clock: Clock, colours: Colours
+    ) -> None:
         self._control = control
         self._keyboard = keyboard
+        self._colours = colours
         self._answers = Answers(control, keyboard, clock)
-        self._asked = False  # the terminal shows a question without an answer
+        self._asked: ev.Approval | None = None  # the terminal shows it, and no answer
 
     def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         try:
             for arrival in arrivals:
-                if self._asked:
-                    self._look()
+                if self._asked is not None:
+                    self._look(self._asked)
                 question = self._answers.see(arrival)
-                if self._asked and not self._answers.is_open:
+                if self._asked is not None and not self._answers.is_open:
                     self._end("")
                 yield arrival
                 if question is not None:  # all that came before it is written by now
@@ -137,24 +158,33 @@ class _Asking:
             close(arrivals)
 
     def _ask(self, question: ev.Approval) -> None:
-        from chatstream.sinks.questions import CHOICE, question_lines
-
         self._keyboard.open(terminal_name())
-        lines = [*question_lines(question), f"{CHOICE} "]
-        if not self._keyboard.is_open or not _write("\n".join(lines)):
-            self._control.answer(allow=False)  # it is gone
+        if not self._keyboard.is_open or not self._show(question):
+            self._control.answer("no")  # it is gone
             self._answers.is_open = False
             return
-        self._asked = True
+        self._asked = question
         self._answers.begin()
 
-    def _look(self) -> None:
+    def _show(self, question: ev.Approval, *, whole: bool = False) -> bool:
+        from chatstream.sinks.questions import CHOICE, question_lines
+
+        lines = [
+            f"\x1b[{sgr}m{text}\x1b[0m" if (sgr := self._colours.get(kind)) else text
+            for text, kind in question_lines(question, whole=whole)
+        ]
+        return _write("\n".join([*lines, f"{CHOICE} "]))
+
+    def _look(self, question: ev.Approval) -> None:
         typed = self._answers.look()
         if not self._answers.is_open:
             self._end(typed.strip())
+        elif self._answers.wants_details(typed):
+            _write("d\n")
+            self._show(question, whole=True)
 
     def _end(self, answer: str) -> None:
-        self._asked = False
+        self._asked = None
         self._keyboard.close()
         _write(f"{answer}\n")
 

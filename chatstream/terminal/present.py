@@ -141,7 +141,7 @@ def present(
         from chatstream.terminal.asking import questions
 
         sink = choose_sink(settings, as_json=as_json, plain=plain)
-        with questions(control, token) as stage:
+        with questions(control, token, colours=question_colours(settings)) as stage:
             status = show(pipe(events, stage), sink, token)
     else:
         status = show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
@@ -272,6 +272,13 @@ def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
 def _note_colours(settings: Settings) -> Mapping[str, str] | None:
     coloured = has_colours(2, settings.color)
     return NOTES[background_for(settings.theme, os.environ)] if coloured else None
+
+
+def question_colours(settings: Settings) -> Mapping[str, str]:
+    """For a question that is asked beside the answer."""
+    notes = _note_colours(settings) or {}
+    kinds = {"added": "success", "removed": "failure", "place": "advice"}
+    return {kind: notes[note] for kind, note in kinds.items() if note in notes}
 
 
 def _rendered(settings: Settings) -> Sink:

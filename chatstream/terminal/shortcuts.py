@@ -167,8 +167,11 @@ class _Keys:
         """The keys that were pressed; ends when the answer is to go on."""
         while True:
             if self._answers is not None and self._answers.is_open:
-                if self._answers.look() == _ESCAPE:
+                typed = self._answers.look()
+                if typed == _ESCAPE:
                     yield from self._press(_ESCAPE)
+                elif self._answers.wants_details(typed):
+                    yield _key("details")
                 return
             yield from self._press(self._keyboard.key())
             if self._keyboard.ahead and not self._ahead:

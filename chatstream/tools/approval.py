@@ -1,69 +1,173 @@
 """Which calls run, which are refused, and which somebody has to be asked about.
 
-1. A rule is the name of a tool, or a pattern for names with `*`, `?` and `[…]`, such as `git_*`.
-2. `deny` is stronger than `ask`, and `ask` is stronger than `allow`, in whatever order they are
-   given.
+1. Rules (`tools.rules`) are for `deny`, `ask` or `allow`. The most specific rule that fits a call
+   decides. Of equally specific ones `deny` is stronger than `ask`, and `ask` than `allow`, in
+   whatever order they are given.
+2. Where it is unclear whether a rule with arguments fits, an `allow` does not count, and for a
+   `deny` or an `ask` somebody is asked: such a call is never allowed by itself.
 3. Where no rule fits, a tool that only reads, and only inside the roots, is allowed. So is the
    caller's own function, unless the caller wants to be asked. Every other tool has to be asked
    about.
 4. A policy is made for each run. What was allowed in one run is not allowed in the next.
+5. Once a tool has brought text from the network or from an MCP server (`note`), that text may have
+   asked for what the model calls next. For the rest of the run nothing is allowed by itself that
+   does more than read: every such call is asked about, whatever was answered before. Only functions
+   of the caller's program that nobody is asked about go on: what they may do is up to the program.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from chatstream.errors import UsageError
 from chatstream.events import Decision
 from chatstream.nearest import did_you_mean
+from chatstream.tools.rules import parse
 from chatstream.tools.tool import Tool
 
-_PATTERN = frozenset("*?[")
+_WORDS: dict[Decision, str] = {"allow": "allowed", "ask": "asked", "deny": "denied"}
+_FOREIGN = frozenset({"mcp"})  # the origins of tools whose output others write
+_STRENGTH: dict[Decision, int] = {"allow": 0, "ask": 1, "deny": 2}
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The rules of a run, each a name or a pattern."""
+    """The rules of a run, each as it is written."""
 
     allow: Sequence[str] = ()
     ask: Sequence[str] = ()
     deny: Sequence[str] = ()
 
     def __iter__(self) -> Iterator[tuple[Decision, Sequence[str]]]:
-        """The decisions from the strongest to the weakest, each with its rules."""
+        """The decisions, each with its rules."""
         yield "deny", self.deny
         yield "ask", self.ask
         yield "allow", self.allow
 
 
+class Verdict(msgspec.Struct, frozen=True):
+    """What becomes of a call, and who decided it: "rule", "default" or "taint".
+
+    `narrow`: this very call is to be asked about, so that no answer to an earlier question is one
+    to this.
+    """
+
+    decision: Decision
+    by: str
+    narrow: bool = False
+
+
 class Policy:
-    """Decides by these rules. `asks_caller`: the caller is asked about functions of its own."""
+    """Decides by these rules, whose paths are relative to the roots. Raises `UsageError`.
 
-    def __init__(self, rules: Rules, *, asks_caller: bool = False) -> None:
-        self._rules = rules
+    `asks_caller`: the caller is asked about functions of its own. `answers` are the rules to allow
+    that were given for this very run.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        *,
+        roots: Sequence[Path] = (),
+        asks_caller: bool = False,
+        answers: Sequence[str] = (),
+    ) -> None:
+        self._answers = [parse(it, "allow") for it in answers]
+        self._rules = [
+            (decision, parse(text, decision)) for decision, texts in rules for text in texts
+        ]
+        self._rules.sort(key=lambda it: (it[1].rank, _STRENGTH[it[0]]), reverse=True)
+        self._roots = roots
         self._asks_caller = asks_caller
+        self._is_tainted = False
 
-    def decide(self, tool: Tool) -> tuple[Decision, str]:
-        """What becomes of a call of this tool, and who decided it: "rule" or "default"."""
-        for decision, rules in self._rules:
-            if any(fnmatchcase(tool.name, rule) for rule in rules):
-                return decision, "rule"
+    def note(self, tool: Tool) -> None:
+        """A call of this tool has run, and the model will see what it has put out."""
+        if tool.effect == "net" or tool.origin in _FOREIGN:
+            self._is_tainted = True
+
+    def decide(self, tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+        """What becomes of this call."""
+        verdict = self._by_rules(tool, arguments)
+        if not self._is_tainted or tool.effect == "read" or verdict.decision == "deny":
+            return verdict
+        if tool.origin == "caller" and verdict == Verdict("allow", "default"):
+            return verdict
+        return Verdict("ask", "taint", narrow=True)
+
+    def _by_rules(self, tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+        is_unclear = False
+        for decision, rule in self._rules:
+            fit = rule.fit(tool, arguments, decision, self._roots)
+            if fit == "unclear":
+                is_unclear = is_unclear or decision != "allow"
+            elif fit == "yes":
+                narrow = rule.argument is not None
+                return _asking_first(Verdict(decision, "rule", narrow), is_unclear)
+        return _asking_first(Verdict(self.by_default(tool), "default"), is_unclear)
+
+    def answers(self, tool: Tool, arguments: Mapping[str, Any]) -> bool:
+        """Whether a call that an earlier run has stopped for may run now.
+
+        Who says `--allow shell` then has seen the call, and means it, whatever rule asks about it.
+        """
+        return any(it.fit(tool, arguments, "allow", self._roots) == "yes" for it in self._answers)
+
+    def by_default(self, tool: Tool) -> Decision:
+        """What becomes of calls of this tool where no rule fits."""
         if tool.origin == "caller":
-            return ("ask" if self._asks_caller else "allow"), "default"
-        return ("allow" if tool.effect == "read" and tool.confined else "ask"), "default"
+            return "ask" if self._asks_caller else "allow"
+        return "allow" if tool.effect == "read" and tool.confined else "ask"
+
+    def summary(self, tool: Tool) -> str:
+        """What becomes of calls of this tool, in words: `asked; allowed: git status, ls *`."""
+        decision, narrow = self.by_default(tool), dict[Decision, list[str]]()
+        for its, rule in reversed(self._rules):  # the one that decides comes last
+            if rule.names(tool) and rule.argument is None:
+                decision = its
+        for its, rule in self._rules:
+            if rule.names(tool) and rule.argument is not None and tool.subject is not None:
+                narrow.setdefault(its, []).append(rule.argument)
+        words = [f"{_WORDS[its]}: {', '.join(arguments)}" for its, arguments in narrow.items()]
+        return "; ".join([_WORDS[decision], *words])
 
 
-def check_names(rules: Sequence[str], names: Collection[str], subject: str) -> None:
-    """Raises `UsageError` for a rule that names a tool which the run does not have.
+def _asking_first(verdict: Verdict, is_unclear: bool) -> Verdict:
+    """The verdict; asked about if a stronger rule may forbid what this one allows."""
+    if is_unclear and verdict.decision != "deny":
+        return Verdict("ask", "rule", narrow=True)
+    return verdict
+
+
+def check_names(rules: Iterable[str], names: Collection[str], subject: str) -> None:
+    """Raises `UsageError` for a rule about a tool that the run does not have.
 
     `subject` is what the rules were given with, such as "--allow". A pattern may fit no tool.
     """
-    for rule in rules:
-        if rule not in names and _PATTERN.isdisjoint(rule):
+    for text in rules:
+        rule = parse(text, subject)
+        if rule.name not in names and not rule.is_pattern:
             there = f"the tools of this run are: {', '.join(names)}"
             raise UsageError(
-                f"{subject} names {rule!r}, which is not one of the tools of this run",
-                hint=did_you_mean(rule, names, there),
+                f"{subject} names {rule.name!r}, which is not one of the tools of this run",
+                hint=did_you_mean(rule.name, names, there),
             )
+
+
+def check_arguments(rules: Rules, tools: Iterable[Tool]) -> None:
+    """Raises `UsageError` for a rule with arguments about a tool that has none to look at.
+
+    A pattern for names is only about those of its tools that have some.
+    """
+    without = {it.name for it in tools if it.subject is None}
+    for decision, texts in rules:
+        for text in texts:
+            rule = parse(text, decision)
+            if rule.argument is not None and rule.name in without:
+                raise UsageError(
+                    f"{decision} {text!r}: a rule about {rule.name} cannot look at its arguments",
+                    hint=f"give its name alone: {rule.name}",
+                )

@@ -4,7 +4,10 @@
    limit) is answered with a `tool_error`; nobody is asked about it.
 2. Then each of the others is allowed or denied, in their order, before any of them runs. A rule or
    the default decides, or somebody is asked: the caller's `approve`, or a person through `Control`.
-   Where there is nobody to ask, the call is denied.
+   Who allows a tool for the rest of the run is not asked about it again, unless a rule with
+   arguments says so. Where there is nobody to ask, the call is denied; or, with `on_ask` "stop",
+   the run ends once all calls are decided about (`ApprovalNeeded`). A run that continues it then
+   decides about these calls again, and `answers` may say "yes" to them.
 3. Then they run. `read` tools that stand next to each other run together, `at_once` of them; any
    other runs alone, after those before it and before those behind it. A failure stops no other.
 4. `tool_start` is alone in its arrival, and the tool starts when the next arrival is asked for: by
@@ -23,8 +26,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from inspect import iscoroutine
 from itertools import groupby
 from pathlib import Path
@@ -35,10 +39,11 @@ import msgspec
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, monotonic
-from chatstream.control import Control
-from chatstream.errors import Cancelled, ChatstreamError
+from chatstream.control import Answer, Control
+from chatstream.errors import ApprovalNeeded, Cancelled, ChatstreamError
 from chatstream.flow import Arrival
 from chatstream.nearest import did_you_mean
+from chatstream.tools.approval import Verdict
 from chatstream.tools.calls import Pending
 from chatstream.tools.execution import Execution, code_of, words_of
 from chatstream.tools.output import Output
@@ -47,8 +52,15 @@ from chatstream.tools.running import Running
 from chatstream.tools.tool import InvalidArguments, Tool, ToolFailure
 from chatstream.wording import bounded
 
-Decide = Callable[[Tool], tuple[ev.Decision, str]]
-"""The decision about calls of a tool, and what made it: "rule" or "default"."""
+log = logging.getLogger(__name__)
+
+Arguments = Mapping[str, Any]
+
+Decide = Callable[[Tool, Arguments], Verdict]
+"""What becomes of a call of a tool with these arguments."""
+
+OnAsk = Literal["deny", "stop"]
+"""What to do where somebody has to be asked and nobody is there: deny the call, or end the run."""
 
 Interrupted = Literal["tell", "run", "stop"]
 """What to do about a call whose outcome nobody knows: tell the model, run it again if that is
@@ -78,11 +90,14 @@ class _Ready(msgspec.Struct, frozen=True):
     arguments: dict[str, Any]
     again: bool = False
     """An earlier run has started it."""
+    waits: bool = False
+    """An earlier run has ended because nobody could be asked about it."""
 
 
 class Runner:
     """Runs the calls of one run. Where `decide` says "ask", `approve` is asked, if it is given.
 
+    `note` is called with each tool that runs, before that.
     `timeout` is in seconds and for one call, None: no limit.
     `folder` is for outputs that the model is not given whole; without one the rest is lost.
     """
@@ -98,6 +113,9 @@ class Runner:
         at_once: int = 4,
         dry_run: bool = False,
         interrupted: Interrupted = "tell",
+        on_ask: OnAsk = "deny",
+        answers: Callable[[Tool, Arguments], bool] = lambda tool, arguments: False,
+        note: Callable[[Tool], None] = lambda tool: None,
         folder: Path | None = None,
         clock: Clock = monotonic,
     ) -> None:
@@ -109,11 +127,18 @@ class Runner:
         self._timeout = timeout
         self._at_once = at_once
         self._interrupted = interrupted
+        self._on_ask = on_ask
+        self._answers = answers
+        self._note = note
+        self._always: set[str] = set()  # tools that a person allowed for the rest of the run
         self._folder = folder
         self._clock = clock
 
     def run(self, calls: Sequence[Pending], token: CancelToken) -> Iterator[Arrival]:
-        """What becomes of these calls. Raises the reason of the token, and `UnknownOutcome`."""
+        """What becomes of these calls.
+
+        Raises the reason of the token, `UnknownOutcome` and `ApprovalNeeded`.
+        """
         events: list[ev.Event] = []
         ready: list[_Ready] = []
         for pending in calls:
@@ -125,12 +150,15 @@ class Runner:
                 events.append(found)
         if events:
             yield Arrival(events)
-        approved = []
+        decisions = []
         for call in ready:
-            if (yield from self._decided(call, token)):
-                approved.append(call)
+            decisions.append((yield from self._decided(call, token)))
         if self.dry_run:
             return
+        decided = list(zip(ready, decisions, strict=True))
+        if unanswered := [it.call.name for it, decision in decided if decision == "ask"]:
+            raise _needed(unanswered)
+        approved = [it for it, decision in decided if decision == "allow"]
         for reads, group in groupby(approved, lambda it: it.tool.effect == "read"):
             if reads:
                 yield from self._run_together(list(group), token)
@@ -168,36 +196,48 @@ class Runner:
             raise
         except Exception as error:
             return _refused(call, words_of(error), code_of(error))
-        return _Ready(call, tool, arguments, again=started is not None)
+        return _Ready(call, tool, arguments, started is not None, pending.waits)
 
     # ---- then: may it?
 
-    def _decided(self, ready: _Ready, token: CancelToken) -> Generator[Arrival, None, bool]:
-        """Decide about a call. Whether it may run."""
+    def _decided(self, ready: _Ready, token: CancelToken) -> Generator[Arrival, None, ev.Decision]:
+        """Decide about a call; "ask" if nobody could be asked and the run is to end for it."""
         token.check()
-        decision, by = self._decide(ready.tool)
+        verdict = self._decide(ready.tool, ready.arguments)
+        decision, by, name = verdict.decision, verdict.by, ready.call.name
         if self.dry_run:
             yield Arrival([_approval(ready, decision, "dry_run")])
-            return False
+            return decision
         why = "a rule denies it" if by == "rule" else "it is not allowed"
-        if decision == "ask" and self._approve is not None:
+        if decision == "ask" and not verdict.narrow and name in self._always:
+            decision, by = "allow", "user"
+        elif decision == "ask" and ready.waits and self._answers(ready.tool, ready.arguments):
+            decision, by = "allow", "rule"
+        elif decision == "ask" and self._approve is not None:
             allowed = self._asked(self._approve, ready.call)
             decision, by, why = _decision(allowed), "caller", "it was not approved"
         elif decision == "ask" and self._control.can_answer:
-            allowed = yield from self._answered(_approval(ready, "ask", by), token)
-            decision, by, why = _decision(allowed), "user", "the user denied it"
+            question = _approval(ready, "ask", by, _preview(ready))
+            answer = yield from self._answered(question, token)
+            decision, by, why = _decision(answer != "no"), "user", "the user denied it"
+            if answer == "always":
+                self._always.add(name)
+        elif decision == "ask" and self._on_ask == "stop":
+            yield Arrival([_approval(ready, "ask", "nobody", _preview(ready))])
+            return "ask"
         elif decision == "ask":
-            name = ready.call.name
             why = f"there is nobody to ask; --allow {name} lets it run"
+            if by == "taint":
+                why = "text from outside is in the conversation, and there is nobody to ask"
             decision, by = "deny", "default"
         events: list[ev.Event] = [_approval(ready, decision, by)]
         if decision != "allow":
             events.append(_refused(ready.call, f"not run: {why}", "denied", "denied"))
         elif ready.again:
-            words = f"{ready.call.name} was interrupted in an earlier run, and runs again"
+            words = f"{name} was interrupted in an earlier run, and runs again"
             events.append(ev.Warn("tool_repeated", words))
         yield Arrival(events)
-        return decision == "allow"
+        return decision
 
     def _asked(self, approve: Callable[[ev.ToolCall], bool], call: ev.ToolCall) -> bool:
         """What `approve` says. Only a bool is an answer: a coroutine would count as true."""
@@ -218,7 +258,7 @@ class Runner:
 
     def _answered(
         self, question: ev.Approval, token: CancelToken
-    ) -> Generator[Arrival, None, bool]:
+    ) -> Generator[Arrival, None, Answer]:
         """The answer of a person. The question is open before anyone sees it."""
         control = self._control
         control.ask(question)
@@ -230,7 +270,7 @@ class Runner:
                 yield Arrival()
         finally:
             if control.question is not None:
-                control.answer(allow=False)
+                control.answer("no")
                 control.take_answer()
         return answer
 
@@ -248,6 +288,7 @@ class Runner:
                         words = "the run was stopped before it began"
                         yield Arrival([_refused(ready.call, words, "stopped", "stopped")])
                     else:
+                        self._note(ready.tool)
                         running.start(self._execution(ready, running, token))
                     continue
                 if not running.executions:
@@ -273,8 +314,28 @@ def _decision(allowed: bool) -> ev.Decision:
     return "allow" if allowed else "deny"
 
 
-def _approval(ready: _Ready, decision: ev.Decision, by: str) -> ev.Approval:
-    return ev.Approval(ready.call.id, ready.call.name, decision, by, ready.arguments)
+def _approval(
+    ready: _Ready, decision: ev.Decision, by: str, preview: str | None = None
+) -> ev.Approval:
+    return ev.Approval(ready.call.id, ready.call.name, decision, by, ready.arguments, preview)
+
+
+def _preview(ready: _Ready) -> str | None:
+    """What the call would change. One that cannot tell is asked about all the same."""
+    try:
+        return ready.tool.preview(ready.arguments)
+    except Exception:
+        log.debug("the tool %s has no preview", ready.tool.name, exc_info=True)
+        return None
+
+
+def _needed(names: Sequence[str]) -> ApprovalNeeded:
+    tools = list(dict.fromkeys(names))
+    have = "has" if len(tools) == 1 else "have"
+    return ApprovalNeeded(
+        f"{', '.join(tools)} {have} to be approved, and there is nobody to ask; nothing was run",
+        tools,
+    )
 
 
 def _start(ready: _Ready) -> ev.ToolStart:

@@ -3,7 +3,9 @@
 1. A tool has a name, a description, the JSON Schema of its parameters, and an effect.
 2. `check` looks at the arguments before anything is approved or run. `run` does the work, on a
    thread of its own. Whatever `run` prints through its `Context` and what it returns is its result.
-3. `stop` asks a running call to end, from another thread. What cannot be stopped is said to be so:
+3. `preview` is what a person is shown of a call before they approve it, and `subject` names the
+   argument that rules such as `shell(git status)` are about.
+4. `stop` asks a running call to end, from another thread. What cannot be stopped is said to be so:
    the runner waits for the end of `run` and believes nothing else.
 """
 
@@ -61,6 +63,13 @@ class Returned(msgspec.Struct, frozen=True):
 
     text: str
     exit_status: int | None = None
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """The argument of a tool that a rule such as `shell(git *)` is about, and what it is."""
+
+    argument: str
+    kind: Literal["command", "path", "text"]
 
 
 class Context:
@@ -123,6 +132,9 @@ class Tool:
     interruptible = False
     """Whether `run` is only Python, so that an exception raised in its thread is its end."""
 
+    subject: Subject | None = None
+    """What rules with arguments are about; None: there are no such rules for this tool."""
+
     def __init__(self, name: str, description: str, parameters: dict[str, Any]) -> None:
         if not NAME.fullmatch(name):
             raise UsageError(
@@ -138,6 +150,13 @@ class Tool:
 
     def check(self, arguments: dict[str, Any]) -> None:
         """Raises `InvalidArguments`, or the reason of a cancelled run if it waits for something."""
+
+    def preview(self, arguments: dict[str, Any]) -> str | None:
+        """What the call would change, as a unified diff; None if there is nothing to show.
+
+        Called while a person is asked. Changes nothing; may raise anything.
+        """
+        return None
 
     def run(self, arguments: dict[str, Any], context: Context) -> object:
         """Do it: a str, a `Returned`, None, or anything that is JSON. May raise anything."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from chatstream.cancel import CancelToken
 from chatstream.events import ToolCall
+from chatstream.tools.approval import Verdict
 from chatstream.tools.calls import Pending
 from chatstream.tools.registry import Toolset
 from chatstream.tools.runner import Runner
@@ -58,7 +59,8 @@ def rows(rig: Rig) -> Iterator[Row]:
 def _one_call() -> float:
     """Seconds from a call to its result, of a function that does nothing."""
     runner = Runner(
-        Toolset([_Nothing("nothing", "", {"type": "object"})]), lambda tool: ("allow", "rule")
+        Toolset([_Nothing("nothing", "", {"type": "object"})]),
+        lambda tool, arguments: Verdict("allow", "rule"),
     )
     spent = []
     for number in range(CALLS):

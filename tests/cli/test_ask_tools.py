@@ -184,3 +184,59 @@ def test_a_mistake_is_told_in_one_line_before_anything_is_asked(
     assert told in first
     assert len(others) <= 1  # the hint
     assert "Traceback" not in done.stderr
+
+
+# ---- nobody can be asked
+
+
+def test_a_run_that_needs_an_approval_ends_and_says_how_it_goes_on(here: Path) -> None:
+    done = run_here([*DEMO, "--tools-file", "own.py", "--on-ask", "stop", "hi"])
+    run = journals(runs_folder())[0].stem
+    assert (done.status, done.stdout, ran(here)) == (6, b"", 0)
+    assert done.stderr.splitlines() == [
+        "the tool work needs your approval",
+        "error: work has to be approved, and there is nobody to ask; nothing was run",
+        "--allow work lets it run",
+        f"continue it with: chatstream resume {run} --allow work",
+    ]
+    again = run_here(["resume", run, "--json"])  # it is still to stop, and nobody has said yes
+    assert (again.status, ran(here)) == (6, 0)
+    resumed = run_here(["resume", run, "--json", "--allow", "work"])
+    assert (resumed.status, ran(here)) == (0, 1)
+    grammar.check(resumed.events)
+    late = run_here(["resume", run, "--allow", "work"])
+    assert (late.status, ran(here)) == (2, 1)
+    assert "which is complete: there is nothing to continue" in late.stderr
+
+
+def test_what_the_run_says_goes_on_even_if_a_rule_wants_it_asked(here: Path) -> None:
+    asked("--tools-file", "own.py", "--ask", "work", "--on-ask", "stop", status=6)
+    resumed = run_here(["resume", "--json", "--allow", "work"])
+    assert (resumed.status, ran(here)) == (0, 1)
+
+
+def test_a_rule_that_denies_is_not_lifted_by_a_resume(here: Path) -> None:
+    rules = ["--ask", "work", "--deny", "*"]
+    asked("--tools-file", "own.py", *rules, "--on-ask", "stop", status=6)
+    resumed = run_here(["resume", "--json", "--deny", "work", "--allow", "work"])
+    assert (resumed.status, ran(here)) == (0, 0)
+    assert ("tool_error", "work", "denied") in fates(resumed)
+
+
+def test_without_a_journal_there_is_nothing_to_resume(here: Path) -> None:
+    options = ["--tools-file", "own.py", "--on-ask", "stop", "--no-journal"]
+    done = asked(*options, status=6)
+    assert isinstance(done.terminal, ev.Error)
+    assert (done.terminal.resume, done.terminal.hint) == (None, "--allow work lets it run")
+
+
+def test_a_rule_with_a_comma_in_its_arguments_is_one_rule(here: Path) -> None:
+    done = asked("--tool", "grep", "--deny", "grep(a,b),calculate", "--tool", "calculate")
+    assert ("approval", "calculate", "deny") in fates(done)
+
+
+def test_rules_with_arguments_decide_about_calls(here: Path) -> None:
+    allowed = fates(asked("--tool", "list", "--deny", "list", "--allow", "list(.)"))
+    assert ("tool_complete", "list", "ok") in allowed
+    denied = fates(asked("--tool", "list", "--deny", "list(*)"))
+    assert ("tool_error", "list", "denied") in denied

@@ -12,6 +12,7 @@ from rich.console import Console
 from chatstream import events as ev
 from chatstream.flow import Arrival, Key, Told, drive
 from chatstream.sinks.live import FRAMES_PER_SECOND, LiveSink
+from chatstream.sinks.questions import CHOICE
 from chatstream.sinks.wrapping import Wrap
 from tests.support.screen import Emulator, Screen, console_on
 
@@ -338,7 +339,7 @@ def test_a_question_shows_the_whole_call_and_goes_when_it_is_answered() -> None:
     terminal.answer(["I will write."])
     terminal.arrive(ev.ToolCall("1", "write\u200b", "{}"), ev.ToolCall("2", "read", "{}"))
     terminal.arrive(QUESTION, after=0.1)
-    assert terminal.screen.text() == ["I will write.", "", *ASKED, "Run it? y/n"]
+    assert terminal.screen.text() == ["I will write.", "", *ASKED, CHOICE]
     answer = ev.Approval("1", "write\u200b", "allow", "user", {"path": "a.txt"})
     terminal.arrive(answer, ev.ToolStart("1", "write\u200b", {"path": "a.txt"}), after=0.1)
     running, waiting = terminal.screen.text()[7:]
@@ -353,13 +354,44 @@ def test_a_question_shows_the_whole_call_and_goes_when_it_is_answered() -> None:
     ]
 
 
+def test_a_diff_is_coloured_and_all_of_the_call_is_shown_when_it_is_asked_for() -> None:
+    terminal = Terminal()
+    diff = "--- a.txt\n+++ a.txt\n@@ -1 +1 @@\n-old\n+new\n"
+    question = ev.Approval("1", "write", "ask", "default", {"text": "new\n"}, diff)
+    terminal.arrive(ev.ToolCall("1", "write", "{}"), question)
+    terminal.arrive(after=0.1)
+    shown = [f"  │ {line}" for line in diff.splitlines()]
+    head = "The model wants to run write:"
+    assert terminal.screen.text() == [head, "  text: 1 line", *shown, CHOICE]
+    colours = {"".join(it.data for it in row).strip(): row[2].fg for row in terminal.screen.cells()}
+    same = colours["text: 1 line"]
+    assert len({colours["│ -old"], colours["│ +new"], colours["│ @@ -1 +1 @@"], same}) == 4
+    terminal.arrive(Key(pressed="details"), after=0.1)
+    terminal.arrive(after=0.1)
+    again = [head, "  text:", "  │ new", "  │ ", *shown, CHOICE]
+    assert [it.rstrip() for it in terminal.screen.text()[7:]] == [it.rstrip() for it in again]
+    terminal.arrive(ev.Approval("1", "write", "deny", "user"), after=0.1)
+    before = terminal.screen.text()
+    terminal.arrive(Key(pressed="details"), after=0.1)
+    assert terminal.screen.text() == before, "there is no question any more"
+
+
+@pytest.mark.parametrize("by", ["nobody", "dry_run"])
+def test_where_nobody_is_asked_no_question_is_shown(by: str) -> None:
+    terminal = Terminal()
+    terminal.arrive(ev.ToolCall("1", "write", "{}"), ev.Approval("1", "write", "ask", by))
+    terminal.arrive(after=0.1)
+    assert CHOICE not in terminal.screen.text()
+    assert not any("wants to run" in it for it in terminal.screen.text())
+
+
 def test_a_question_that_is_larger_than_the_screen_can_be_scrolled_back_to() -> None:
     terminal = Terminal(40, lines=10)
     lines = [f"line {number}" for number in range(50)]
     terminal.arrive(ev.Approval("1", "write", "ask", "default", {"text": "\n".join(lines)}))
     terminal.arrive(after=0.1)
     text = terminal.screen.text()
-    assert text[2:] == [*(f"  │ {line}" for line in lines), "Run it? y/n"]
+    assert text[2:] == [*(f"  │ {line}" for line in lines), CHOICE]
 
 
 @pytest.mark.parametrize("height", [4, 6, 24])

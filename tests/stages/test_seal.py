@@ -11,6 +11,7 @@ import pytest
 
 from chatstream.cancel import CancelToken
 from chatstream.errors import (
+    ApprovalNeeded,
     AuthError,
     Cancelled,
     ChatstreamError,
@@ -653,3 +654,17 @@ def test_a_dry_run_ends_with_its_plan_and_lacks_no_answer() -> None:
     planned = [ToolCall("a", "add", "{}"), Approval("a", "add", "allow", "dry_run")]
     events = run(*planned, Finish(reason="tool_calls"))
     assert [it for it in events if isinstance(it, Warn)] == []
+
+
+def test_the_command_that_resumes_says_what_the_failure_needs() -> None:
+    call = ToolCall("1", "write", "{}")
+    needed = ApprovalNeeded("write has to be approved", ["write", "shell"])
+    last = run(call, needed, resume="chatstream resume R", calls_resume=True)[-1]
+    assert isinstance(last, Error)
+    assert (last.code, last.resume) == (
+        "approval_needed",
+        "chatstream resume R --allow write,shell",
+    )
+    last = run(call, needed, calls_resume=True)[-1]
+    assert isinstance(last, Error)
+    assert (last.resume, last.hint) == (None, "--allow write,shell lets it run")

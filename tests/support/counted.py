@@ -4,8 +4,9 @@
 
 It asks, or resumes `run`, and writes each event to standard output. `count` adds a byte to the file
 of its `name` before it returns how many there are; `look` does the same, but only reads by its own
-account. After `die_after` events the program kills itself; `die_in` is a place in a tool where it
-does so: "before" or "after" the byte of the counter `name` is written.
+account. `options` are more of those of `chatstream.stream`. After `die_after` events the program
+kills itself; `die_in` is a place in a tool where it does so: "before" or "after" the byte of the
+counter `name` is written.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def _die(place: str, name: str) -> None:
 
 def events() -> Iterator[Event]:
     """Those of the run."""
-    options: Any = {"tools": [count, look], "retries": 0}
+    options: Any = {"tools": [count, look], "retries": 0, **GIVEN.get("options", {})}
     if "run" in GIVEN:
         return chatstream.resume(GIVEN["run"], **options)
     where = {"provider": GIVEN["dialect"], "base_url": GIVEN["url"], "model": "m"}

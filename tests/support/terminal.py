@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import select
 import struct
 import subprocess
 import termios
@@ -12,6 +13,9 @@ from collections.abc import Callable, Sequence
 
 from tests.support.client import COMMAND
 from tests.support.screen import Screen
+
+IDLE_SECONDS = 1.0
+"""A key that answers a question must come after a moment without one."""
 
 
 def on_terminal(
@@ -21,12 +25,13 @@ def on_terminal(
     columns: int = 100,  # more than any line of ours takes
     seen: Callable[[bytes, subprocess.Popen[bytes]], None] = lambda _data, _client: None,
     typed: Callable[[bytes], bytes] = lambda _data: b"",
+    idle: Callable[[bytes], bytes] = lambda _data: b"",
     **environ: str,
 ) -> tuple[int, Screen, bytes]:
     """Run a client on a terminal; its exit status, the terminal's screen, and all it wrote.
 
     `seen` and `typed` are called with everything written so far after each read; what `typed`
-    returns is typed.
+    returns is typed. So is what `idle` returns, whenever nothing was written for `IDLE_SECONDS`.
     """
     screen, written = Screen(columns, 20), b""
     ours, theirs = pty.openpty()
@@ -41,6 +46,9 @@ def on_terminal(
     os.close(theirs)
     try:
         while True:
+            if not select.select([ours], [], [], IDLE_SECONDS)[0]:
+                os.write(ours, idle(written))
+                continue
             try:
                 data = os.read(ours, 65536)
             except OSError:  # EIO: the last one who had the terminal is gone

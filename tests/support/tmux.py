@@ -28,6 +28,8 @@ set -g status off
 set -g default-terminal tmux-256color
 """
 
+PRESSES, PRESS_SECONDS = 12, 1.5  # how often a key is pressed, and how long each time is waited
+
 
 class Pane:
     """The only pane of a server; `columns` by `lines` cells."""
@@ -81,10 +83,23 @@ class Pane:
                 raise AssertionError(f"never came true; the pane:\n{self.text()}")
             time.sleep(0.02)
 
-    def until_shown(self, words: str) -> None:
-        """Wait until these words are in the pane, in whichever rows."""
-        sought = " ".join(words.split())
-        self.until(lambda: sought in " ".join(self.text().split()))
+    def until_shown(self, words: str, times: int = 1) -> None:
+        """Wait until these words are in the pane, in whichever rows, at least so many times."""
+        self.until(lambda: self._shows(words, times))
+
+    def press(self, key: str, words: str, times: int = 1) -> None:
+        """Press a key that counts only after a moment without keys, until these words are there."""
+        for _ in range(PRESSES):
+            self.send(key)
+            deadline = time.monotonic() + PRESS_SECONDS
+            while time.monotonic() < deadline:
+                if self._shows(words, times):
+                    return
+                time.sleep(0.02)
+        raise AssertionError(f"{key} was never heard; the pane:\n{self.text()}")
+
+    def _shows(self, words: str, times: int) -> bool:
+        return " ".join(self.text().split()).count(" ".join(words.split())) >= times
 
     @property
     def ended(self) -> bool:

@@ -12,8 +12,9 @@ import pytest
 
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
-from chatstream.control import Control
+from chatstream.control import Answer, Control
 from chatstream.flow import Arrival
+from chatstream.sinks.questions import CHOICE
 from chatstream.terminal import asking
 from chatstream.terminal.asking import QUIET_SECONDS, Answers, can_ask, questions
 from chatstream.terminal.keyboard import ALONE_SECONDS
@@ -45,7 +46,7 @@ class Asked:
         return seen + self.answers.look()
 
     @property
-    def answer(self) -> bool | None:
+    def answer(self) -> Answer | None:
         return self.control.take_answer()
 
 
@@ -61,14 +62,33 @@ def test_yes_allows(at: Desk, typed: bytes) -> None:
     asked = Asked(at)
     asked.type(typed, after=LATER)
     assert not asked.answers.is_open
-    assert asked.answer is True
+    assert asked.answer == "once"
+
+
+@pytest.mark.parametrize("typed", [b"a", b"A", b"always", b"a\r"])
+def test_always_allows_for_the_rest_of_the_run(at: Desk, typed: bytes) -> None:
+    asked = Asked(at)
+    asked.type(typed, after=LATER)
+    assert asked.answer == "always"
+
+
+@pytest.mark.parametrize("typed", [b"d", b"D", b"d\r"])
+def test_details_are_no_answer_and_somebody_is_told(at: Desk, typed: bytes) -> None:
+    asked = Asked(at)
+    seen = asked.type(typed, after=LATER)
+    assert asked.answers.wants_details(seen)
+    assert asked.answers.is_open
+    assert asked.answer is None
+    asked.type(b"y", after=LATER)
+    assert asked.answer == "once"
+    assert not any(map(asked.answers.wants_details, ("", "y", "dd", "\x1b")))
 
 
 @pytest.mark.parametrize("typed", [b"n", b"N", b"no", b"n\r"])
 def test_no_denies(at: Desk, typed: bytes) -> None:
     asked = Asked(at)
     asked.type(typed, after=LATER)
-    assert asked.answer is False
+    assert asked.answer == "no"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +101,7 @@ def test_anything_else_leaves_the_question_open_and_is_thrown_away(at: Desk, typ
     assert asked.answer is None
     assert at.waiting == 0
     asked.type(b"y", after=LATER)
-    assert asked.answer is True
+    assert asked.answer == "once"
 
 
 def test_what_was_typed_before_the_question_is_no_answer(at: Desk) -> None:
@@ -100,7 +120,7 @@ def test_a_key_in_the_first_moments_is_no_answer(at: Desk) -> None:
     asked.answers.look()
     assert asked.answer is None
     asked.type(b"y", after=LATER)
-    assert asked.answer is True
+    assert asked.answer == "once"
 
 
 @pytest.mark.parametrize("pause", [0.05, 0.15, 0.25])
@@ -173,12 +193,12 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         yield made
 
 
-ASKED = 'The model wants to run write:\n  path: "a\\u200b.txt"\nRun it? y/n '
+ASKED = f'The model wants to run write:\n  path: "a\\u200b.txt"\n{CHOICE} '
 
 
-@pytest.mark.parametrize(("key", "allowed"), [(b"y", True), (b"n", False)])
+@pytest.mark.parametrize(("key", "answer"), [(b"y", "once"), (b"a", "always"), (b"n", "no")])
 def test_a_question_is_asked_on_the_terminal_and_answered_there(
-    away: Desk, key: bytes, allowed: bool, capfd: pytest.CaptureFixture[str]
+    away: Desk, key: bytes, answer: Answer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     control, now = Control(), [0.0]
     seen: list[str] = []
@@ -186,14 +206,14 @@ def test_a_question_is_asked_on_the_terminal_and_answered_there(
     def source() -> Iterator[Arrival]:
         control.ask(QUESTION)
         yield Arrival([ev.Content("first"), QUESTION])
-        seen.append(heard(away, b"y/n "))
+        seen.append(heard(away, b"d all "))
         yield Arrival()  # a look at the keys: they are quiet
         now[0] += LATER
         away.type(key)
         yield Arrival()
         now[0] += ALONE
         yield Arrival()
-        assert control.take_answer() is allowed
+        assert control.take_answer() == answer
         seen.append(heard(away, b"\n"))
         yield Arrival([ev.Content("last")])
 
@@ -202,6 +222,35 @@ def test_a_question_is_asked_on_the_terminal_and_answered_there(
     assert events == [ev.Content("first"), QUESTION, ev.Content("last")]
     assert seen == [ASKED, f"{key.decode()}\n"]
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_whole_call_is_shown_again_and_a_diff_has_colours(away: Desk) -> None:
+    control, now = Control(), [0.0]
+    parameters = {"text": "a\nb"}
+    question = ev.Approval("1", "write", "ask", "default", parameters, "@@ -1 +1 @@\n-a\n+b\n")
+    seen: list[str] = []
+
+    def source() -> Iterator[Arrival]:
+        control.ask(question)
+        yield Arrival([question])
+        seen.append(heard(away, b"d all "))
+        yield Arrival()
+        now[0] += LATER
+        away.type(b"d")
+        yield Arrival()
+        now[0] += ALONE
+        yield Arrival()
+        seen.append(heard(away, b"d all "))
+        assert control.take_answer() is None
+        yield Arrival([ev.Error("cancelled", "stopped", recoverable=True, partial=True)])
+
+    colours = {"added": "32", "removed": "31"}
+    with questions(control, CancelToken(), lambda: now[0], colours=colours) as stage:
+        assert len(list(stage(source()))) == 5
+    diff = ["  │ @@ -1 +1 @@", "\x1b[31m  │ -a\x1b[0m", "\x1b[32m  │ +b\x1b[0m", f"{CHOICE} "]
+    head = "The model wants to run write:"
+    assert seen[0].split("\n") == [head, "  text: 2 lines", *diff]
+    assert seen[1].split("\n") == ["d", head, "  text:", "  │ a", "  │ b", *diff]
 
 
 def test_the_terminal_has_its_mode_back_when_a_question_has_no_answer(away: Desk) -> None:
@@ -217,7 +266,7 @@ def test_the_terminal_has_its_mode_back_when_a_question_has_no_answer(away: Desk
     with questions(control, CancelToken()) as stage:
         assert len(list(stage(source()))) == 2
     assert termios.tcgetattr(away.controller) == before
-    assert heard(away, b"y/n \r\n") == f"{ASKED}\n"
+    assert heard(away, b"d all \r\n") == f"{ASKED}\n"
 
 
 def test_without_a_question_the_terminal_is_left_alone(away: Desk) -> None:
@@ -233,7 +282,7 @@ def test_where_the_terminal_is_gone_the_answer_is_no(monkeypatch: pytest.MonkeyP
     control.ask(QUESTION)
     with questions(control, CancelToken()) as stage:
         assert list(stage(iter([Arrival([QUESTION])]))) == [Arrival([QUESTION])]
-    assert control.take_answer() is False
+    assert control.take_answer() == "no"
 
 
 @pytest.mark.parametrize(

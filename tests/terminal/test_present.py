@@ -545,12 +545,12 @@ def run():
     for poll in range(400):
         if poll == 10:  # from now on a key counts
             yield Arrival([ev.Warn("ready", "ready")])
-        if (allowed := control.take_answer()) is not None:
+        if (answer := control.take_answer()) is not None:
             break
         yield Arrival()
         time.sleep(0.05)
-    yield Arrival([ev.Approval("1", "write", "allow" if allowed else "deny", "user")])
-    yield Arrival([ev.Content(f"The answer was {allowed}.")])
+    yield Arrival([ev.Approval("1", "write", "deny" if answer == "no" else "allow", "user")])
+    yield Arrival([ev.Content(f"The answer was {answer}.")])
     yield Arrival([ev.Done(finish_reason="stop", stats=ev.Stats(1.0, 1), attempts=1)])
 
 control, look = Control(), sys.argv[1]
@@ -563,7 +563,7 @@ sys.exit(present(
 
 @pytest.mark.serial
 @pytest.mark.parametrize("look", ["live", "plain", "accessible", "json"])
-@pytest.mark.parametrize("key", ["y", "n"])
+@pytest.mark.parametrize("key", ["y", "a", "n"])
 def test_a_question_is_asked_and_answered_where_the_user_looks(look: str, key: str) -> None:
     keys = [key.encode()]
 
@@ -576,8 +576,9 @@ def test_a_question_is_asked_and_answered_where_the_user_looks(look: str, key: s
     assert status == 0, text
     assert text.count("The model wants to run write:") == 1
     assert text.count('  path: "a.txt"') == 1
-    assert b"Run it? y/n" in written
-    assert f"The answer was {key == 'y'}." in text
+    assert b"Run it? y yes" in written
+    answers = {"y": "once", "a": "always", "n": "no"}
+    assert f"The answer was {answers[key]}." in text
 
 
 @pytest.mark.serial
@@ -591,5 +592,5 @@ def test_a_question_never_goes_into_a_pipe_that_the_answer_goes_to(tmp_path: Pat
     program = shlex.join([sys.executable, "-c", ASKING, "plain"])
     command = ["sh", "-c", f"{program} | cat >{shlex.quote(str(answer))}"]
     status, screen, _ = on_terminal([], command=command, typed=typed)
-    assert (status, answer.read_text()) == (0, "First. The answer was True.")
-    assert "Run it? y/n " in " ".join(screen.text())
+    assert (status, answer.read_text()) == (0, "First. The answer was once.")
+    assert "Run it? y yes" in " ".join(screen.text())

@@ -341,8 +341,8 @@ def source():
         yield Arrival([question])
         while not token.cancelled and (answer := control.take_answer()) is None:
             yield from pulling(1)
-        yield Arrival([ev.Approval("1", "write", "allow" if answer else "deny", "user")])
-        tell("allowed" if answer else "denied")
+        yield Arrival([ev.Approval("1", "write", "deny" if answer == "no" else "allow", "user")])
+        tell("denied" if answer == "no" else "allowed")
         yield from pulling(20)
 
 def pulling(count):
@@ -394,6 +394,17 @@ def test_keys_are_for_a_question_while_it_is_open() -> None:
         told = program.until("pulled", 60)
         assert "pause" not in told
         program.type(b"y")
+        program.until("allowed")
+
+
+def test_d_asks_the_screen_for_all_of_the_call() -> None:
+    with job(TOOLS + ASKING) as program:
+        program.until("Approval")
+        program.until("pulled", 40)
+        program.type(b"d")
+        program.until("details")
+        program.until("pulled", 40)
+        program.type(b"a")
         program.until("allowed")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
-from chatstream.control import Control
-from chatstream.errors import Cancelled, UsageError
+from chatstream.control import Answer, Control
+from chatstream.errors import ApprovalNeeded, Cancelled, UsageError
 from chatstream.events import Effect
 from chatstream.flow import close
 from chatstream.grammar import check
+from chatstream.tools.approval import Verdict
 from chatstream.tools.calls import Pending
 from chatstream.tools.registry import Toolset
 from chatstream.tools.runner import UNKNOWN, ApprovalFailed, Runner, UnknownOutcome
@@ -39,16 +40,16 @@ from tests.support.handmade import (
 from tests.support.sampling import examples
 
 
-def allow(tool: Tool) -> tuple[ev.Decision, str]:
-    return "allow", "rule"
+def allow(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+    return Verdict("allow", "rule")
 
 
-def deny(tool: Tool) -> tuple[ev.Decision, str]:
-    return "deny", "rule"
+def deny(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+    return Verdict("deny", "rule")
 
 
-def ask(tool: Tool) -> tuple[ev.Decision, str]:
-    return "ask", "default"
+def ask(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+    return Verdict("ask", "default")
 
 
 def says(word: str = "done") -> Does:
@@ -165,8 +166,8 @@ def test_all_decisions_come_before_anything_runs_and_in_order() -> None:
 
 
 def test_a_denied_call_ends_and_the_others_run() -> None:
-    def decide(tool: Tool) -> tuple[ev.Decision, str]:
-        return ("deny", "rule") if tool.name == "write" else ("allow", "default")
+    def decide(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+        return deny(tool, arguments) if tool.name == "write" else Verdict("allow", "default")
 
     calls = [pending("a", "write", path="x"), pending("b", "read")]
     write = Handmade("write", says(), "write")
@@ -201,7 +202,7 @@ def test_the_caller_decides_where_somebody_is_to_be_asked(decided: Any, answer: 
     events = run(
         [pending("a", "tool", n=1)],
         Handmade("tool", says()),
-        decide=lambda tool: decided,
+        decide=lambda tool, arguments: Verdict(*decided),
         approve=approve,
     )
     assert [it.arguments for it in asked] == ['{"n": 1}']
@@ -248,8 +249,8 @@ def test_an_approve_that_fails_ends_the_run_and_nothing_has_run() -> None:
         told(runner.run([pending("a", "tool")], CancelToken()))
 
 
-@pytest.mark.parametrize("answer", [True, False])
-def test_a_person_answers_one_question_after_the_other(answer: bool) -> None:
+@pytest.mark.parametrize("answer", ["once", "no"])
+def test_a_person_answers_one_question_after_the_other(answer: Answer) -> None:
     control = Control()
     runner = Runner(Toolset([Handmade("tool", says())]), ask, control=control)
     arrivals = runner.run([pending("a", "tool"), pending("b", "tool")], CancelToken())
@@ -258,14 +259,14 @@ def test_a_person_answers_one_question_after_the_other(answer: bool) -> None:
         for event in arrival.events:
             if isinstance(event, ev.Approval) and event.decision == "ask":
                 assert control.question is event, "it can be answered as soon as it is seen"
-                control.answer(allow=answer)
+                control.answer(answer)
         events += arrival.events
-    given = "allow" if answer else "deny"
+    given = "deny" if answer == "no" else "allow"
     assert approvals(events) == [
         *(("a", "ask", "default"), ("a", given, "user")),
         *(("b", "ask", "default"), ("b", given, "user")),
     ]
-    assert {it.outcome for it in ends(events)} == {"ok" if answer else "denied"}
+    assert {it.outcome for it in ends(events)} == {"denied" if answer == "no" else "ok"}
     assert control.question is None
 
 
@@ -276,7 +277,7 @@ def test_while_a_question_is_open_heartbeats_come() -> None:
     assert kinds(next(arrivals).events) == ["Approval a"]
     assert next(arrivals).events == []
     assert next(arrivals).events == []
-    control.answer(allow=True)
+    control.answer("once")
     assert approvals(told(arrivals)) == [("a", "allow", "user")]
 
 
@@ -317,7 +318,7 @@ def test_a_dry_run_says_what_would_be_decided_and_runs_nothing(decide: Any) -> N
         control=Control(),
         dry_run=True,
     )
-    decision = decide(Handmade("tool", never))[0]
+    decision = decide(Handmade("tool", never), {}).decision
     assert kinds(events) == ["ToolError b", "Approval a", "Approval c"]
     assert approvals(events) == [("a", decision, "dry_run"), ("c", decision, "dry_run")]
 
@@ -642,6 +643,7 @@ BEHAVIOURS: dict[str, Does] = {
 }
 EFFECTS: list[Effect] = ["read", "write"]
 WAYS = ["calm", "x", "cancel", "leave"]
+DECIDES = {"allow": allow, "ask": ask, "deny": deny}
 
 one_call = st.tuples(
     st.sampled_from([*BEHAVIOURS, "unknown"]),
@@ -674,7 +676,7 @@ def test_whatever_happens_each_call_ends_once_and_no_thread_is_left(
     token, control = CancelToken(), Control()
     runner = Runner(
         tools,
-        lambda tool: (tool.name.rsplit("_", 1)[1], "rule"),  # type: ignore[arg-type,return-value]
+        lambda tool, arguments: DECIDES[tool.name.rsplit("_", 1)[1]](tool, arguments),
         control=control,
         at_once=at_once,
         timeout=0.3,
@@ -690,7 +692,7 @@ def test_whatever_happens_each_call_ends_once_and_no_thread_is_left(
         for number, arrival in enumerate(arrivals):
             events += arrival.events
             if control.question is not None:
-                control.answer(allow=number % 2 == 0)
+                control.answer("once" if number % 2 == 0 else "no")
             if number >= moment and way == "x":
                 control.stop_tools()
             elif number == moment and way == "cancel":
@@ -735,3 +737,110 @@ def _are_legal(
         event.seq, event.t = number, 0.0
         ev.encode(event)
     check(run)
+
+
+# ---- a tool for the rest of the run, and rounds that wait for an approval
+
+
+def answering(control: Control, arrivals: Any, *answers: Answer) -> list[ev.Event]:
+    """What comes, each question answered in turn."""
+    given, events = iter(answers), list[ev.Event]()
+    for arrival in arrivals:
+        events += arrival.events
+        if control.question is not None:
+            control.answer(next(given))
+    assert next(given, None) is None, "there were fewer questions"
+    return events
+
+
+def test_a_tool_that_is_always_allowed_is_not_asked_about_again_in_this_run() -> None:
+    control = Control()
+    tools = Toolset([Handmade("tool", says()), Handmade("other", says())])
+    runner = Runner(tools, ask, control=control)
+    calls = [pending("a", "tool"), pending("b", "tool"), pending("c", "other")]
+    events = answering(control, runner.run(calls, CancelToken()), "always", "no")
+    assert approvals(events) == [
+        *(("a", "ask", "default"), ("a", "allow", "user"), ("b", "allow", "user")),
+        *(("c", "ask", "default"), ("c", "deny", "user")),
+    ]
+    later = answering(control, runner.run([pending("d", "tool")], CancelToken()))
+    assert approvals(later) == [("d", "allow", "user")]
+    again = Runner(tools, ask, control=control)
+    events = answering(control, again.run([pending("e", "tool")], CancelToken()), "no")
+    assert approvals(events) == [("e", "ask", "default"), ("e", "deny", "user")]
+
+
+def test_a_rule_about_arguments_and_a_deny_hold_for_a_tool_that_is_always_allowed() -> None:
+    def decide(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+        verdicts = {"narrow": Verdict("ask", "rule", narrow=True), "deny": Verdict("deny", "rule")}
+        return verdicts.get(arguments["it"], Verdict("ask", "default"))
+
+    control = Control()
+    runner = Runner(Toolset([Handmade("tool", says())]), decide, control=control)
+    calls = [pending(it, "tool", it=it) for it in ("first", "narrow", "deny", "last")]
+    events = answering(control, runner.run(calls, CancelToken()), "always", "no")
+    decided = {it.id: it.decision for it in events if isinstance(it, ev.Approval)}
+    assert decided == {"first": "allow", "narrow": "deny", "deny": "deny", "last": "allow"}
+
+
+def test_a_person_is_shown_what_a_call_would_change() -> None:
+    class Changing(Handmade):
+        def preview(self, arguments: dict[str, Any]) -> str | None:
+            if "fail" in arguments:
+                raise OSError("gone")
+            return f"+{arguments['n']}\n"
+
+    control = Control()
+    runner = Runner(Toolset([Changing("tool", says())]), ask, control=control)
+    calls = [pending("a", "tool", n=1), pending("b", "tool", fail=1)]
+    events = answering(control, runner.run(calls, CancelToken()), "once", "once")
+    shown = [(it.id, it.preview) for it in events if isinstance(it, ev.Approval)]
+    assert shown == [("a", "+1\n"), ("a", None), ("b", None), ("b", None)]
+
+
+def test_a_round_that_needs_an_approval_ends_the_run_before_any_of_it_runs() -> None:
+    def decide(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+        return DECIDES[tool.name](tool, arguments)
+
+    def never(*given: object) -> None:
+        raise AssertionError
+
+    tools = Toolset([Handmade(it, never) for it in ("allow", "ask", "deny")])
+    runner = Runner(tools, decide, on_ask="stop")
+    calls = [pending("a", "allow"), pending("b", "ask"), pending("c", "deny"), pending("d", "ask")]
+    events: list[ev.Event] = []
+    arrivals = runner.run([*calls, pending("e", "none")], CancelToken())
+    with pytest.raises(ApprovalNeeded, match="ask has to be approved") as raised:
+        events.extend(event for arrival in arrivals for event in arrival.events)
+    assert raised.value.resume_options == "--allow ask"
+    assert approvals(events) == [
+        *(("a", "allow", "rule"), ("b", "ask", "nobody")),
+        *(("c", "deny", "rule"), ("d", "ask", "nobody")),
+    ]
+    assert [it.id for it in ends(events)] == ["e", "c"]
+    assert not any(isinstance(it, ev.ToolStart) for it in events)
+    assert not any(it.is_question for it in events if isinstance(it, ev.Approval))
+
+
+def test_all_tools_that_need_an_approval_are_named_once() -> None:
+    tools = Toolset([Handmade(it, says()) for it in ("one", "two")])
+    calls = [pending("a", "one"), pending("b", "two"), pending("c", "one")]
+    with pytest.raises(ApprovalNeeded, match="one, two have to be approved") as raised:
+        told(Runner(tools, ask, on_ask="stop").run(calls, CancelToken()))
+    assert raised.value.resume_options == "--allow one,two"
+
+
+@pytest.mark.parametrize("who", ["caller", "person", "dry run"])
+def test_where_somebody_can_be_asked_the_run_goes_on(who: str) -> None:
+    control = Control(can_answer=who == "person")
+    runner = Runner(
+        Toolset([Handmade("tool", says())]),
+        ask,
+        control=control,
+        on_ask="stop",
+        approve=(lambda call: True) if who == "caller" else None,
+        dry_run=who == "dry run",
+    )
+    answers: tuple[Answer, ...] = ("once",) if who == "person" else ()
+    events = answering(control, runner.run([pending("a", "tool")], CancelToken()), *answers)
+    assert [it.outcome for it in ends(events)] == ([] if who == "dry run" else ["ok"])

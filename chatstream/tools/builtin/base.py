@@ -16,7 +16,7 @@ import msgspec
 
 from chatstream.events import Effect
 from chatstream.tools.roots import Roots
-from chatstream.tools.tool import Context, InvalidArguments, Returned, Tool
+from chatstream.tools.tool import Context, InvalidArguments, Returned, Subject, Tool
 from chatstream.wording import encodable
 
 MOST_CHARACTERS = 28_000
@@ -67,6 +67,8 @@ class BuiltIn(Tool, Generic[Given]):
 
 class Reading(BuiltIn[Given]):
     """A tool that looks into the roots."""
+
+    subject = Subject("path", "path")
 
     def __init__(self, roots: Sequence[Path] = (), closed: Sequence[Path] = ()) -> None:
         self.roots = Roots(roots, closed)

@@ -24,7 +24,7 @@ from chatstream.cancel import CancelToken
 from chatstream.errors import ChatstreamError
 from chatstream.tools.builtin.base import Arguments, BuiltIn
 from chatstream.tools.builtin.pages import text_of
-from chatstream.tools.tool import Context, InvalidArguments, ToolFailure
+from chatstream.tools.tool import Context, InvalidArguments, Subject, ToolFailure
 from chatstream.wording import bounded
 
 MOST_BYTES = 2 * 1024 * 1024
@@ -62,6 +62,7 @@ class HttpGet(BuiltIn[FetchArguments]):
     effect = "net"
     confined = False
     arguments = FetchArguments
+    subject = Subject("url", "text")
 
     def __init__(self, fetch: Fetch) -> None:
         super().__init__()

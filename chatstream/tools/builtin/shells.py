@@ -10,7 +10,7 @@ from chatstream.tools.builtin.base import Arguments, BuiltIn
 from chatstream.tools.programs import run_program
 from chatstream.tools.sandbox import Sandbox
 from chatstream.tools.spawning import Keeper
-from chatstream.tools.tool import Context, Returned
+from chatstream.tools.tool import Context, Returned, Subject
 
 _SEEN = {
     "bwrap": "It sees the system and the folder of the project, and has no network.",
@@ -42,6 +42,7 @@ class Shell(BuiltIn[ShellArguments]):
     effect = "run"
     confined = False
     arguments = ShellArguments
+    subject = Subject("command", "command")
 
     def __init__(self, keeper: Keeper, sandbox: Sandbox) -> None:
         self.description = f"{self.description} {_SEEN[sandbox.kind]}".strip()

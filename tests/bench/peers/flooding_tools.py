@@ -6,6 +6,7 @@ from pathlib import Path
 
 from chatstream.cancel import CancelToken
 from chatstream.events import ToolCall
+from chatstream.tools.approval import Verdict
 from chatstream.tools.calls import Pending
 from chatstream.tools.registry import Toolset
 from chatstream.tools.runner import Runner
@@ -25,7 +26,7 @@ class Flood(Tool):
 
 with tempfile.TemporaryDirectory() as folder:
     tools = Toolset([Flood("flood", "", {"type": "object"})])
-    runner = Runner(tools, lambda tool: ("allow", "rule"), folder=Path(folder))
+    runner = Runner(tools, lambda tool, arguments: Verdict("allow", "rule"), folder=Path(folder))
     calls = [Pending(ToolCall(str(number), "flood", "{}")) for number in range(3)]
     for _ in runner.run(calls, CancelToken()):
         pass

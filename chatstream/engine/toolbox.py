@@ -1,0 +1,113 @@
+"""The tools that a run would have, without a model: what they are, and one call of one of them.
+
+1. The tools are those of the settings. A built-in one is there as soon as it is named.
+2. A call is decided about, asked about and run as in a run with these settings (`tools.runner`);
+   `called` yields the same events. There is no journal, and no file of a long output.
+3. An error that `called` yields is about the call. What it raises is about the command: an unknown
+   tool, a rule that fits no tool, an approval that nobody can give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from chatstream.cancel import CancelToken
+from chatstream.control import Control
+from chatstream.engine.resolve import Resolved
+from chatstream.engine.tooling import built_in_names, toolset_of
+from chatstream.errors import UsageError
+from chatstream.events import ToolCall, ToolComplete, ToolError
+from chatstream.flow import Arrival
+from chatstream.messages import NO_OUTPUT, ToolDefinition
+from chatstream.nearest import did_you_mean
+
+_MISTAKES = {"invalid_json", "invalid_arguments"}
+"""The codes of a call that is wrong itself."""
+
+
+class Described(msgspec.Struct, frozen=True):
+    """A tool: `approval` says in words what becomes of calls of it."""
+
+    definition: ToolDefinition
+    effect: str
+    origin: str
+    approval: str
+
+
+def described(resolved: Resolved, token: CancelToken, name: str | None = None) -> list[Described]:
+    """The tool of this name; without one those of the settings, or else all that are built in.
+
+    Raises `UsageError`, and the reason of the token.
+    """
+    named = _named(name) if name is not None else []
+    if name is None and not resolved.settings.tools:
+        named = built_in_names()
+    with toolset_of(resolved, named, token) as (toolset, policy):
+        if name is not None and toolset.get(name) is None:
+            raise _unknown(name, toolset.names)
+        return [
+            Described(it.definition, it.effect, it.origin, policy.summary(it))
+            for it in toolset
+            if name in (None, it.name)
+        ]
+
+
+def called(
+    resolved: Resolved, name: str, arguments: str, token: CancelToken, control: Control
+) -> Iterator[Arrival]:
+    """What becomes of this call, with its arguments as JSON.
+
+    Raises `UsageError`, `ApprovalNeeded`, and the reason of the token.
+    """
+    from chatstream.tools.calls import Pending
+    from chatstream.tools.runner import Runner
+
+    settings = resolved.settings
+    with toolset_of(resolved, _named(name), token) as (toolset, policy):
+        if toolset.get(name) is None:
+            raise _unknown(name, toolset.names)
+        runner = Runner(
+            toolset,
+            policy.decide,
+            control=control,
+            timeout=settings.tool_timeout or None,
+            on_ask=settings.on_ask,
+        )
+        yield from runner.run([Pending(ToolCall("call00001", name, arguments))], token)
+
+
+def rest_of(end: ToolComplete | ToolError, shown: str) -> str:
+    """What a call has to say at its end, beyond the output that was shown.
+
+    It is what the model would be given. Of a long output, that is less than what was shown.
+    """
+    from chatstream.tools.output import MODEL_BYTES
+
+    result = end.result or ""
+    if result == NO_OUTPUT or len(shown.encode()) > MODEL_BYTES:
+        return ""
+    return result.removeprefix(shown)
+
+
+def status_of(end: ToolComplete | ToolError) -> int:
+    """The exit status of a command that makes one call: that of the tool, where it has one."""
+    if isinstance(end, ToolComplete):
+        status = end.exit_status or 0
+        return status if status >= 0 else 128 - status  # as a shell says that a signal ended it
+    if end.code in _MISTAKES:
+        return 2
+    return 4 if end.code == "timeout" else 1
+
+
+def _named(name: str) -> list[str]:
+    return [name] if name in built_in_names() else []
+
+
+def _unknown(name: str, names: list[str]) -> UsageError:
+    known = list(dict.fromkeys([*names, *built_in_names()]))
+    return UsageError(
+        f"there is no tool {name!r}",
+        hint=did_you_mean(name, known, f"the tools are: {', '.join(known)}"),
+    )
