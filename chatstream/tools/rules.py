@@ -104,6 +104,7 @@ def parse(text: str, subject: str) -> Rule:
 
 def words_of(command: str) -> list[str] | None:
     """The words of a simple command; None for anything that a shell would make more of."""
+    command = command.strip("\n")  # a line end around it changes nothing
     if not _SIMPLE.fullmatch(command):
         return None
     try:
@@ -131,14 +132,19 @@ def _fit(
             fitting = [_path_fits(pattern, it, roots) for it in _paths(value, roots)]
             fits = all(fitting) if decision == "allow" else any(fitting)
             return "yes" if fits and fitting else "no"
-    return "yes" if fnmatchcase(value, pattern) else "no"
+    return "yes" if _fits(value, pattern) else "no"
+
+
+def _fits(text: str, pattern: str) -> bool:
+    """Whether a text is what the pattern says, or the pattern itself: folders are called `[id]`."""
+    return text == pattern or fnmatchcase(text, pattern)
 
 
 def _words_fit(patterns: Sequence[str], words: Sequence[str]) -> bool:
     if patterns[-1] == "*":
         patterns = patterns[:-1]
         words = words[: len(patterns)]
-    return len(patterns) == len(words) and all(map(fnmatchcase, words, patterns))
+    return len(patterns) == len(words) and all(map(_fits, words, patterns))
 
 
 def _paths(value: str, roots: Sequence[Path]) -> list[PurePath | None]:
@@ -153,9 +159,9 @@ def _path_fits(pattern: str, path: PurePath | None, roots: Sequence[Path]) -> bo
         return False
     pattern = os.path.expanduser(pattern)  # noqa: PTH111 - it never raises
     if pattern.startswith("/"):
-        return fnmatchcase(str(path), pattern)
+        return _fits(str(path), pattern)
     pattern = os.path.normpath(pattern)
-    return any(fnmatchcase(it, pattern) for it in _relative(path, roots))
+    return any(_fits(it, pattern) for it in _relative(path, roots))
 
 
 def _relative(path: PurePath, roots: Sequence[Path]) -> Iterator[str]:

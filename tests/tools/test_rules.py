@@ -70,6 +70,7 @@ def fit(rule: str, kind: Any, value: object, decision: Decision = "allow") -> Fi
     [
         ("git status", "git status", "yes"),
         ("git status", "  git   'status' ", "yes"),
+        ("git status", "\ngit status\n", "yes"),
         ("git status", "git status -s", "no"),
         ("git status", "git", "no"),
         ("git status", "/tmp/git status", "no"),
@@ -178,6 +179,14 @@ def test_a_path_fits_as_written_and_as_its_links_lead(
     assert rule.fit(tool("path"), given, "deny", [root]) == denied
     absolute = Rule("tool", f"{root.resolve()}/src/*")
     assert absolute.fit(tool("path"), given, "deny", [root.resolve()]) == denied
+
+
+def test_a_pattern_fits_what_it_says_to_the_letter_too(root: Path) -> None:
+    rule = parse("tool(app/[id]/*)", "deny")
+    exact = parse("tool(app/[id]/page)", "deny")
+    for path, wanted in (("app/i/page", "yes"), ("app/x/page", "no")):
+        assert rule.fit(tool("path"), {"it": path}, "deny", [root]) == wanted
+    assert exact.fit(tool("path"), {"it": "app/[id]/page"}, "deny", [root]) == "yes"
 
 
 def test_with_several_roots_a_path_is_allowed_only_if_it_fits_in_each(
