@@ -66,6 +66,33 @@ def growing(tmp_path: Path, kind: str) -> Iterator[Callable[[], tuple[Running, s
         client.__exit__()
 
 
+FUNCTION = """\
+import subprocess, sys
+
+def grow() -> str:
+    "Grow a tree."
+    with subprocess.Popen([{path!r}], stdout=subprocess.PIPE, text=True) as tree:
+        for line in tree.stdout:
+            print(line, flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_what_a_function_of_a_tools_file_has_started_ends_too(
+    tmp_path: Path, number: signal.Signals, figures: Figures
+) -> None:
+    mark = new_mark()
+    file = tmp_path / "own_tools.py"
+    file.write_text(FUNCTION.format(path=str(write_tree(tmp_path, mark))))
+    asked = ["-p", "demo", "-m", "demo-fast", "--tools-file", str(file), "--allow", "grow"]
+    with Running(["ask", "--json", *asked, "hi"]) as client:
+        assert b"grown" in client.read_until(b'"tool_output"')
+        client.process.send_signal(number)
+        done = client.finish()
+    figures.line(f"{number.name}, a tools file: gone after {seconds_until_gone(mark):.2f} s more")
+    assert done.status == STATUS.get(number, -number)
+
+
 @pytest.mark.parametrize("number", STATUS)
 def test_a_signal_ends_the_whole_tree_before_the_run_ends(
     growing: Callable[[], tuple[Running, str]], number: signal.Signals, kind: str, figures: Figures
