@@ -16,7 +16,9 @@
    done, faster (`ORPHANED`), when the process OWNER ends or lets go of the socket. What is left
    when the program itself has ended is killed at once, and counted.
 5. The status is the program's exit status, or minus the number of the signal that ended it.
-6. At its own end the keeper removes the folder SCRATCH.
+6. What forks again and again faster than it is found is killed for certain only in bubblewrap,
+   where the kernel ends all of it at once.
+7. At its own end the keeper removes the folder SCRATCH.
 
 It uses little of the standard library, and nothing else: a start must not wait for imports. Where
 there is no Linux, only the group of a program is found.

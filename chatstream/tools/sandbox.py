@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -87,9 +88,10 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
             yield "--unshare-net"
         for path in self.readable:
             yield from ("--ro-bind-try", path, path)
-        yield from ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")
+        yield from ("--tmpfs", "/tmp")
         for path in (*self.roots, self.scratch):
             yield from ("--bind", path, path)
+        yield from ("--proc", "/proc", "--dev", "/dev")
         for path in self.hidden:
             is_folder = Path(path).is_dir()
             yield from ("--tmpfs", path) if is_folder else ("--ro-bind", "/dev/null", path)
@@ -108,6 +110,9 @@ def sandbox(
     `programs` can be run wherever they are.
     """
     real = [os.path.realpath(it) for it in roots]
+    for given, it in zip(roots, real, strict=True):
+        if not Path(it).is_dir():
+            raise UsageError(f"the root {given} is not a folder", hint="check --root")
     readable = [*_readable(), *(os.path.realpath(it) for it in programs)]
     hidden = list(_hidden(real, closed))
     kind, bwrap, warnings = _chosen(choice)
@@ -186,9 +191,10 @@ def _readable() -> Iterator[str]:
 def _hidden(roots: Sequence[str], closed: Sequence[Path]) -> Iterator[str]:
     """What is inside of the roots and must not be seen."""
     for root in roots:
-        for it in sorted(Path(root).iterdir()):
-            if holds_keys([it.name]):
-                yield os.path.realpath(it)
+        with suppress(PermissionError):  # then what is in there can be named, and not be found
+            for it in sorted(Path(root).iterdir()):
+                if holds_keys([it.name]):
+                    yield os.path.realpath(it)
         for path in closed:
             real = os.path.realpath(path)
             if Path(real).is_relative_to(root) and Path(real).exists():

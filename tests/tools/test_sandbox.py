@@ -223,6 +223,11 @@ def test_what_is_asked_for_by_name_must_work(
         made("landlock", tmp_path)
 
 
+def test_a_root_that_is_no_folder_is_a_mistake_of_the_user(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a folder"):
+        made("off", tmp_path / "none")
+
+
 def test_off_is_no_warning(tmp_path: Path) -> None:
     assert made("off", tmp_path).warnings == []
 
