@@ -407,11 +407,51 @@ MUTANTS = (
     Mutant(
         "an allow rule is stronger than an ask rule",
         "tools/approval.py",
-        """        yield "ask", self.ask
-        yield "allow", self.allow""",
-        """        yield "allow", self.allow
-        yield "ask", self.ask""",
+        '{"allow": 0, "ask": 1, "deny": 2}',
+        '{"allow": 1, "ask": 0, "deny": 2}',
         ("tools/test_approval.py",),
+    ),
+    Mutant(
+        "a command that is not simple gets past a rule that denies some",
+        "tools/approval.py",
+        'is_unclear = is_unclear or decision != "allow"',
+        "is_unclear = False",
+        ("tools/test_approval.py",),
+    ),
+    Mutant(
+        "a path is allowed although its links lead elsewhere",
+        "tools/rules.py",
+        'all(fitting) if decision == "allow" else any(fitting)',
+        "any(fitting)",
+        ("tools/test_rules.py",),
+    ),
+    Mutant(
+        "a variable in double quotes is a plain word",
+        "tools/rules.py",
+        r'"[^"$`\\!',
+        r'"[^"`\\!',
+        ("tools/test_rules.py",),
+    ),
+    Mutant(
+        "a tool that is always allowed gets past rules about its arguments",
+        "tools/runner.py",
+        "and not verdict.narrow and name in self._always",
+        "and name in self._always",
+        ("tools/test_runner.py",),
+    ),
+    Mutant(
+        "what is allowed now is an answer to calls that did not wait for one",
+        "tools/runner.py",
+        "and ready.waits and self._answers(",
+        "and self._answers(",
+        ("cli/test_ask_tools.py",),
+    ),
+    Mutant(
+        "a round that needs an approval runs without those calls",
+        "tools/runner.py",
+        "            raise _needed(unanswered)\n",
+        "            unanswered.clear()\n",
+        ("tools/test_runner.py",),
     ),
     Mutant(
         "whatever says that it only reads is allowed",
@@ -423,8 +463,8 @@ MUTANTS = (
     Mutant(
         "the journal keeps what is allowed",
         "engine/tooling.py",
-        '_KEPT = ("tools", ',
-        '_KEPT = ("tools", "allow", ',
+        '*("tools", "ask", "deny", "on_ask"),',
+        '*("tools", "allow", "ask", "deny", "on_ask"),',
         ("engine/test_tooling.py",),
     ),
     Mutant(
