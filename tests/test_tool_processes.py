@@ -120,7 +120,7 @@ def test_kill_9_leaves_nothing_behind(
 
 
 def test_a_program_costs_little_beside_its_own_time(tmp_path: Path, figures: Figures) -> None:
-    """The figures are told, and not asserted: a busy machine is slow. They are to be below 15 ms."""
+    """The figures are told, not asserted: a busy machine is slow. They should be below 15 ms."""
     for choice in ("off", "landlock"):
         figures.line(f"overhead of a program, {choice}: {_overhead(tmp_path, choice):.1f} ms")
 
