@@ -34,7 +34,10 @@ _HEADERS = {
 
 
 class Outfit:
-    """Of one run. `open_tools` closes what is made; `warnings` say what the sandbox does not."""
+    """Of one run. `open_tools` closes what is made; `warnings` say what the sandbox does not.
+
+    `executables` are those of `--tool-exec`.
+    """
 
     def __init__(
         self,
@@ -42,11 +45,13 @@ class Outfit:
         roots: Sequence[Path],
         closed: Sequence[Path],
         open_tools: ExitStack,
+        executables: Sequence[Path] = (),
     ) -> None:
         self._settings = settings
         self._roots = roots
         self._closed = closed
         self._open_tools = open_tools
+        self._executables = executables
         self._made: tuple[Keeper, Sandbox] | None = None
         self.built_in: Mapping[str, Callable[[], Tool]] = {
             "shell": self._shell,
@@ -58,11 +63,13 @@ class Outfit:
         """What the user should know about the sandbox."""
         return self._made[1].warnings if self._made is not None else ()
 
-    def executables(self, paths: Sequence[Path], token: CancelToken | None) -> Sequence[Tool]:
-        """These executables as tools. Raises `UsageError`, or the reason of the token."""
+    def executables(self, token: CancelToken | None) -> Sequence[Tool]:
+        """The executables as tools. Raises `UsageError`, or the reason of the token."""
+        if not self._executables:
+            return ()
         from chatstream.tools.executables import executables
 
-        return executables(paths, *self._programs(paths), token) if paths else ()
+        return executables(self._executables, *self._programs(), token)
 
     def _shell(self) -> Tool:
         from chatstream.tools.builtin.shells import Shell
@@ -74,15 +81,23 @@ class Outfit:
 
         return HttpGet(self._fetch)
 
-    def _programs(self, paths: Sequence[Path] = ()) -> tuple[Keeper, Sandbox]:
+    def _programs(self) -> tuple[Keeper, Sandbox]:
         if self._made is None:
             from chatstream.tools.sandbox import sandbox
             from chatstream.tools.spawning import Keeper
 
             keeper = Keeper()
             self._open_tools.callback(keeper.close)
-            its = sandbox(self._settings.sandbox, self._roots, keeper.scratch, self._closed, paths)
-            self._made = keeper, its
+            self._made = (
+                keeper,
+                sandbox(
+                    self._settings.sandbox,
+                    self._roots,
+                    keeper.scratch,
+                    self._closed,
+                    self._executables,
+                ),
+            )
         return self._made
 
     def _fetch(self, url: str, token: CancelToken) -> Iterator[Answered | bytes]:

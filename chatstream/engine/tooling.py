@@ -157,7 +157,7 @@ def tooling_of(
     roots = [_absolute(it) for it in settings.root or ["."]]
     opening = new_run()
     with ExitStack() as open_tools:  # closed if anything goes wrong below
-        outfit = Outfit(settings, roots, _closed(), open_tools)
+        outfit = _outfit(settings, roots, open_tools)
         toolset = Toolset(_tools(settings, given, frozen, roots, outfit, open_tools, token))
         asks_caller = given.approve is not None
         policy = policy_of(resolved, toolset, roots, record, asks_caller=asks_caller)
@@ -214,7 +214,7 @@ def _tools(
         return tools
 
     tools = [*opened(built_in(settings.tools, roots, _closed(), outfit.built_in))]
-    tools += opened(outfit.executables([_absolute(it) for it in settings.tool_exec], token))
+    tools += opened(outfit.executables(token))
     if settings.tools_file is not None:
         from chatstream.tools.toolsfile import tools_of_file
 
@@ -229,6 +229,11 @@ def _tools(
         names = {it.name for it in tools}
         defined = [it for it in frozen if it.name not in names]
     return handed(tools, defined, given.execute)
+
+
+def _outfit(settings: Settings, roots: Sequence[Path], open_tools: ExitStack) -> Outfit:
+    executables = [_absolute(it) for it in settings.tool_exec]
+    return Outfit(settings, roots, _closed(), open_tools, executables)
 
 
 def _closed() -> list[Path]:
@@ -266,7 +271,7 @@ def toolset_of(
     settings = replace(settings, tools=list(dict.fromkeys([*settings.tools, *names])))
     roots = [_absolute(it) for it in settings.root or ["."]]
     with ExitStack() as open_tools:
-        outfit = Outfit(settings, roots, _closed(), open_tools)
+        outfit = _outfit(settings, roots, open_tools)
         toolset = Toolset(_tools(settings, Given(), (), roots, outfit, open_tools, token))
         yield toolset, policy_of(resolved, toolset, roots)
 

@@ -12,10 +12,12 @@ import pytest
 from chatstream.engine.outfit import Outfit, vet
 from chatstream.engine.settings import Settings
 from chatstream.errors import Refused
+from chatstream.tools import landlock
 from chatstream.tools.tool import Tool, ToolFailure
 from chatstream.transport.dial import Address
 from tests.support.loopback import Reply, Script
 from tests.support.names import Names, at
+from tests.support.processes import write_program
 from tests.support.proxy import ForwardProxy
 from tests.support.toolcontext import result
 
@@ -136,3 +138,14 @@ def test_the_keeper_is_made_once_and_closed_with_the_tools(tmp_path: Path) -> No
         scratch = vars(first)["_keeper"].scratch
         assert scratch.is_dir()
     assert not scratch.exists()
+
+
+@pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")
+def test_an_executable_runs_in_the_sandbox_wherever_it_is(tmp_path: Path) -> None:
+    text = """#!/bin/sh\necho '{"name": "own", "description": "Do it."}'\n"""
+    path, root = write_program(tmp_path / "own", text), tmp_path / "root"
+    root.mkdir()
+    with ExitStack() as tools:
+        outfit = Outfit(Settings(sandbox="landlock"), [root], [], tools, [path])
+        outfit.built_in["shell"]()  # is made first, and shares the sandbox
+        assert [it.name for it in outfit.executables(None)] == ["own"]
