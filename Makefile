@@ -43,7 +43,8 @@ picture: $(VENV)/.dev
 settings: $(VENV)/.dev
 	$(BIN)/python -m tests.support.declared
 
-# Real servers for the tests marked `real`: llama.cpp, aimock, nginx, MCP. Needs apt and npm.
+# Real servers for the tests marked `real`: llama.cpp, aimock, nginx, MCP, and bubblewrap. Needs apt
+# and npm.
 servers: $(VENV)/.dev
 	$(BIN)/python -m tests.support.real.install
 

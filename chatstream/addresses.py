@@ -36,6 +36,8 @@ _LOCAL_NAMES = (
     *(".intranet", ".internal", ".private", ".corp", ".home", ".lan"),  # RFC 6762, appendix G
 )
 
+_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+
 Origin = tuple[str, str | None, int | None]
 """Scheme, host and port (RFC 6454): what makes two addresses one server."""
 
@@ -167,6 +169,21 @@ def joined(base: str, path: str) -> str:
     path, _, query = path.partition("?")
     queries = "&".join(filter(None, (parts.query, query)))
     return parts._replace(path=parts.path.removesuffix("/.") + path, query=queries).geturl()
+
+
+def is_private(address: str) -> bool:
+    """Whether this IP address is not one of the internet: of this machine, of a local network, …
+
+    One that stands for another address (RFC 4291, 3056 and 6052) is what that is.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inside = ip.ipv4_mapped or ip.sixtofour
+        if ip in _TRANSLATED:
+            inside = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inside is not None:
+            return is_private(str(inside))
+    return not ip.is_global or ip.is_multicast or ip.is_reserved
 
 
 def is_loopback(host: str) -> bool:

@@ -94,6 +94,10 @@ def stream(
     mcp_config             Let the model use the MCP servers of this file, which is JSON as other
                            clients have it.
     tools_file             Let the model use the functions of this Python file.
+    tool_exec=[…]          Executables that the model may use, each of which describes itself.
+    sandbox                The sandbox for shell and executables: auto, bwrap, landlock or off.
+                           [default: auto]
+    http_hosts=[…]         The hosts of private networks that http_get may reach.
     allow=[…]              Run these tools without asking: names, patterns such as git_*, or
                            shell(git status).
     ask=[…]                Ask before these tools run, even if they are allowed.

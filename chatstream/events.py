@@ -149,8 +149,9 @@ class Approval(Event, tag="approval"):
     """What was decided about a call, before anything of its round runs.
 
     "ask": somebody is being asked, and their answer follows. `by` says who decided: "rule",
-    "default", "user", "caller" (the program that uses the library), "dry_run", or "nobody" where
-    there is nobody to ask and the run ends for it. `preview` is what the call would change, as a
+    "default", "taint" (text from outside is in the conversation), "user", "caller" (the program
+    that uses the library), "dry_run", or "nobody" where there is nobody to ask and the run ends for
+    it. `preview` is what the call would change, as a
     unified diff, where somebody is asked and the tool can tell.
 
     Calls that are refused without a decision (unknown tool, invalid arguments) have none. The first
@@ -167,7 +168,9 @@ class Approval(Event, tag="approval"):
     @property
     def is_question(self) -> bool:
         """Whether somebody is asked by it, now."""
-        return self.decision == "ask" and self.by in {"rule", "default"} and not self.replayed
+        return (
+            self.decision == "ask" and self.by in {"rule", "default", "taint"} and not self.replayed
+        )
 
 
 class ToolStart(Event, tag="tool_start"):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from chatstream.addresses import (
     PROXY_SCHEMES,
     is_loopback,
+    is_private,
     joined,
     looks_like_one,
     origin,
@@ -196,3 +197,10 @@ def test_an_address_is_told_from_a_name(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "openai", "cf/meta/llama", "q4", "20240620", "7b:q4", "a.b"])
 def test_a_name_is_told_from_an_address(text: str) -> None:
     assert not looks_like_one(text)
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:192.168.0.1", "fe80::1%eth0", "224.0.0.1"])
+def test_an_address_that_is_not_of_the_internet_is_private(address: str) -> None:
+    assert is_private(address)
+    assert not is_private("1.1.1.1")
+    assert not is_private("::ffff:1.1.1.1")

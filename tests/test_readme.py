@@ -47,6 +47,7 @@ CALLS = {
     "read_file": {"path": "main.py"},
     "edit_file": {"path": "README.md", "old_text": "teh", "new_text": "the"},
     "population": {"country": "Italy"},
+    "shell": {"command": "cat main.py"},
 }
 MODELS = ("llama3.2", "qwen3", "my-model")
 
@@ -86,6 +87,7 @@ RULES = (
     Rule(r"chatstream ask .*--(theme|notify) ", shows="print", terminal=True),
     Rule(r"chatstream ask (-c|--at|--edit) ", shows="Hello from the demo"),
     Rule(r"chatstream ask .*--dry-run", shows="read_file"),
+    Rule(r"chatstream ask --tool shell ", add="--allow shell", shows="An answer", result="hello"),
     Rule(r"chatstream ask --tool ", shows="An answer", result="hello"),
     Rule(r"chatstream ask --tools-file tools.py ", shows="An answer", result="59"),
     Rule(r"chatstream ask --tools-from ", shows="An answer", result="sixty"),

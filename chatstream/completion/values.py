@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from chatstream.engine.config_file import find
 from chatstream.engine.configuration import USUAL_PROFILE
+from chatstream.engine.kinds import choices
 from chatstream.engine.resolve import resolve
-from chatstream.engine.settings import FIELDS, Settings, choices
+from chatstream.engine.settings import FIELDS, Settings
 from chatstream.engine.shapes import is_switch
 from chatstream.escape import clean
 from chatstream.providers import PROVIDERS

@@ -23,6 +23,7 @@ from chatstream.doctor.diagnosis import Finding
 from chatstream.doctor.terminal_checks import terminal
 from chatstream.engine import config_file
 from chatstream.engine.endpoints import address, providers_in_environment
+from chatstream.engine.kinds import KEYS
 from chatstream.engine.resolve import Resolved, mistakes, resolve
 from chatstream.engine.services import (
     Server,
@@ -33,7 +34,7 @@ from chatstream.engine.services import (
     server_of,
     with_key,
 )
-from chatstream.engine.settings import KEYS, Settings
+from chatstream.engine.settings import Settings
 from chatstream.errors import (
     AuthError,
     ChatstreamError,

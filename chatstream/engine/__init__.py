@@ -1,6 +1,7 @@
 """What joins the rooms: settings, services and runs. No typer, and no screen.
 
 settings       every setting, declared once; `resolve` finds which values hold
+kinds          which of them are secret, or belong together
                (`layers`, `config_file`, `shapes`, `places`, `headers`, `labels` and
                `option_pairs` are its parts)
 configuration  settings by their names, as `config` shows and changes them

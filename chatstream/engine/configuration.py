@@ -16,9 +16,10 @@ import msgspec
 from chatstream.cancel import CancelToken
 from chatstream.engine import mcp_servers
 from chatstream.engine.config_file import config_path, find, read, remove_key, set_key
+from chatstream.engine.kinds import ADDRESSES, SECRETS, TABLES, keys_of
 from chatstream.engine.layers import default_profile, profiles_in
 from chatstream.engine.resolve import check_given, parse, resolve, setting_hint
-from chatstream.engine.settings import ADDRESSES, FIELDS, SECRETS, TABLES, keys_of
+from chatstream.engine.settings import FIELDS
 from chatstream.engine.whom import whom
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.providers import PROVIDERS

@@ -54,6 +54,9 @@ class Options(ToolOptions, total=False):
     mcp_servers: list[str]
     mcp_config: str
     tools_file: str | os.PathLike[str]
+    tool_exec: list[str]
+    sandbox: Literal["auto", "bwrap", "landlock", "off"]
+    http_hosts: list[str]
     allow: list[str]
     ask: list[str]
     deny: list[str]

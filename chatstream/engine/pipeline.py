@@ -160,7 +160,8 @@ def run(
         ahead=ahead,
         pool=pool,
     )
-    warned = _warned(resolved.warnings, partial(follow, str(opening.run)), events)
+    warnings = [*resolved.warnings, *(tooling.warnings if tooling else ())]
+    warned = _warned(warnings, partial(follow, str(opening.run)), events)
     untie = caller.tie(token)
 
     def ended() -> None:

@@ -25,21 +25,20 @@ import msgspec
 from chatstream.addresses import same_server
 from chatstream.engine import config_file, headers, labels
 from chatstream.engine.config_file import ConfigFile
-from chatstream.engine.layers import TOP_LEVEL, Layer, from_file, profiles_in, without
-from chatstream.engine.option_pairs import from_pairs
-from chatstream.engine.places import PLACE, settings_of, split
-from chatstream.engine.settings import (
+from chatstream.engine.kinds import (
     ADDRESSES,
-    FIELDS,
     FOR_ONE_PROVIDER,
     KEYS,
     PREFIX,
     SECRETS,
     TABLES,
-    Settings,
     keys_of,
     variable,
 )
+from chatstream.engine.layers import TOP_LEVEL, Layer, from_file, profiles_in, without
+from chatstream.engine.option_pairs import from_pairs
+from chatstream.engine.places import PLACE, settings_of, split
+from chatstream.engine.settings import FIELDS, Settings
 from chatstream.engine.shapes import Misfit, fitted
 from chatstream.errors import ConfigError, UsageError
 from chatstream.nearest import did_you_mean, nearest

@@ -17,12 +17,13 @@ from msgspec.structs import replace
 
 from chatstream import providers
 from chatstream.engine.endpoints import address, has_key
+from chatstream.engine.kinds import FOR_ONE_PROVIDER, KEYS
 from chatstream.engine.labels import kept
 from chatstream.engine.places import split
 from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.resume_tools import loop_of
 from chatstream.engine.run import Question
-from chatstream.engine.settings import FIELDS, FOR_ONE_PROVIDER, KEYS, Settings
+from chatstream.engine.settings import FIELDS, Settings
 from chatstream.errors import JournalError, UsageError
 from chatstream.messages import Message
 from chatstream.redact import bare_address, show_url

@@ -17,10 +17,11 @@ from chatstream.engine import config_file
 from chatstream.engine.api_keys import run_key_command
 from chatstream.engine.endpoints import endpoint, providers_in_environment
 from chatstream.engine.headers import contain_a_key
+from chatstream.engine.kinds import FOR_ONE_SERVER
 from chatstream.engine.layers import profiles_in
 from chatstream.engine.places import provider_at, settings_of, split
 from chatstream.engine.resolve import profile_in
-from chatstream.engine.settings import FOR_ONE_SERVER, Settings
+from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError, ConfigError, ConnectError, TimedOut, UsageError
 from chatstream.flow import Arrival
 from chatstream.nearest import did_you_mean

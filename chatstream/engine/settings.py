@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from chatstream.engine.declaration import About, Option, Setting
-from chatstream.engine.shapes import is_table, words_of
 from chatstream.recovery.attempts import FIRST_PAUSE_SECONDS
 
 LARGEST_NUMBER = 1_000_000_000
@@ -206,6 +205,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         _tools("Let the model use the functions of this Python file.", value="FILE"),
     ] = None
+    tool_exec: Annotated[
+        list[str],
+        _tools(
+            "Executables that the model may use, each of which describes itself.",
+            value="FILE",
+            option_help="Let the model use this executable. Repeatable.",
+            rare=True,
+        ),
+    ] = []
+    sandbox: Annotated[
+        Literal["auto", "bwrap", "landlock", "off"],
+        _tools(
+            "The sandbox for shell and executables: auto, bwrap, landlock or off.",
+            value="KIND",
+            rare=True,
+        ),
+    ] = "auto"
+    http_hosts: Annotated[
+        list[str],
+        _tools(
+            "The hosts of private networks that http_get may reach.",
+            value="HOST",
+            names=("--http-host",),
+            option_help="Let http_get reach this host of a private network. Repeatable.",
+            rare=True,
+            commas=True,
+        ),
+    ] = []
     allow: Annotated[
         list[str],
         _tools(
@@ -394,7 +421,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "none"
 
 
-PREFIX = "CHATSTREAM_"
 _DEFAULTS = Settings()
 
 FIELDS: dict[str, Setting] = {}
@@ -412,34 +438,3 @@ PROFILE = Setting(
 
 DECLARED: dict[str, Setting] = {**FIELDS, PROFILE.name: PROFILE}
 """Everything that can be given as a setting can."""
-
-SECRETS = frozenset({"api_key"})
-ADDRESSES = frozenset({"base_url", "proxy"})
-KEYS = frozenset({"api_key", "key_variable", "key_command"})
-FOR_ONE_SERVER = KEYS | {"headers"}
-"""The settings that are sent to one server and to no other."""
-
-FOR_ONE_PROVIDER = KEYS | {"model", "base_url"}
-"""The settings that mean something only together with their provider."""
-
-SOURCES_OF_TOOLS = ("tools", "tools_file", "mcp_servers", "mcp_config")
-"""The settings that give a run tools."""
-
-TABLES = frozenset(name for name, setting in FIELDS.items() if is_table(setting.type))
-"""The settings that are tables, which cannot be written as a single text."""
-
-
-def variable(name: str) -> str:
-    """The environment variable of a setting; tables have none."""
-    return PREFIX + name.upper()
-
-
-def keys_of(name: str) -> tuple[str, ...]:
-    """The keys of a setting in the file; TABLE.KEY is one entry of a setting that is a table."""
-    table, _, key = name.partition(".")
-    return (table, key) if key and table in TABLES else (name,)
-
-
-def choices(name: str) -> list[str]:
-    """The values of a setting that takes only a few."""
-    return list(words_of(FIELDS[name].type))

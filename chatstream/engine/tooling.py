@@ -25,12 +25,14 @@ from msgspec.structs import replace
 from chatstream.cancel import CancelToken
 from chatstream.control import Control
 from chatstream.engine.config_file import find
+from chatstream.engine.kinds import SOURCES_OF_TOOLS
 from chatstream.engine.mcp_servers import fleet_of
+from chatstream.engine.outfit import Outfit
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.resume_tools import carried_on
-from chatstream.engine.settings import FIELDS, SOURCES_OF_TOOLS, Settings
+from chatstream.engine.settings import FIELDS, Settings
 from chatstream.errors import JournalError, UsageError
-from chatstream.events import Event, Metadata, ToolCall, new_run
+from chatstream.events import Event, Metadata, ToolCall, ToolStart, new_run
 from chatstream.flow import Open
 from chatstream.messages import ToolDefinition
 from chatstream.redact import redact
@@ -51,7 +53,7 @@ _KEPT = (
 """The settings that a journal keeps as they are; it also keeps `root` and where other tools are."""
 
 _NEED_TOOLS = (
-    *("tools_file", "allow", "ask", "deny", "on_ask", "root"),
+    *("tools_file", "tool_exec", "allow", "ask", "deny", "on_ask", "root", "sandbox", "http_hosts"),
     *("max_rounds", "max_calls", "token_budget", "tool_timeout"),
 )
 """Settings whose options mean nothing in a run without tools."""
@@ -81,7 +83,8 @@ class Tooling(msgspec.Struct, frozen=True, kw_only=True):
 
     `definitions` are frozen for the whole run, and `kept` is what its journal keeps of the settings
     of tools. `begun` is what an earlier run has of the loop, and `replayed` are the events of that.
-    `opening` opens the run: its id is the name of the folder of its long outputs.
+    `opening` opens the run: its id is the name of the folder of its long outputs. The user is told
+    the `warnings`.
     """
 
     definitions: tuple[ToolDefinition, ...]
@@ -91,6 +94,7 @@ class Tooling(msgspec.Struct, frozen=True, kw_only=True):
     begun: Begun | None = None
     replayed: Sequence[Event] = ()
     opening: Metadata = msgspec.field(default_factory=new_run)
+    warnings: Sequence[str] = ()
 
     def around(self, source: Open) -> Open:
         """`source`, with the calls of its model run."""
@@ -156,7 +160,8 @@ def tooling_of(
     roots = [_absolute(it) for it in settings.root or ["."]]
     opening = new_run()
     with ExitStack() as open_tools:  # closed if anything goes wrong below
-        toolset = Toolset(_tools(settings, given, frozen, roots, open_tools, token))
+        outfit = _outfit(settings, roots, open_tools)
+        toolset = Toolset(_tools(settings, given, frozen, roots, outfit, open_tools, token))
         if settings.tools:
             from chatstream.tools.builtin.base import share_memory
 
@@ -167,6 +172,7 @@ def tooling_of(
             toolset,
             policy.decide,
             answers=policy.answers,
+            note=policy.note,
             approve=given.approve,
             control=given.control,
             timeout=settings.tool_timeout or None,
@@ -183,9 +189,13 @@ def tooling_of(
             limits=limits,
             kept=_kept(settings, roots),
             opening=opening,
+            warnings=outfit.warnings,
         )
         if record is not None:
             carried = carried_on(runner, record)
+            for event in carried.replayed:
+                if isinstance(event, ToolStart) and (tool := toolset.get(event.name)):
+                    policy.note(tool)
             tooling = replace(
                 tooling, runner=carried.runner, begun=carried.begun, replayed=carried.replayed
             )
@@ -198,6 +208,7 @@ def _tools(
     given: Given,
     frozen: Sequence[ToolDefinition],
     roots: Sequence[Path],
+    outfit: Outfit,
     open_tools: ExitStack,
     token: CancelToken | None,
 ) -> list[Tool]:
@@ -217,7 +228,8 @@ def _tools(
         open_tools.callback(fleet.close)
         import chatstream.recovery.retry
         import chatstream.transport.exchange  # noqa: F401
-    tools = [*opened(built_in(settings.tools, roots, _closed()))]
+    tools = [*opened(built_in(settings.tools, roots, _closed(), outfit.built_in))]
+    tools += opened(outfit.executables(token))
     if settings.tools_file is not None:
         from chatstream.tools.toolsfile import tools_of_file
 
@@ -234,6 +246,11 @@ def _tools(
         names = {it.name for it in tools}
         defined = [it for it in frozen if it.name not in names]
     return handed(tools, defined, given.execute)
+
+
+def _outfit(settings: Settings, roots: Sequence[Path], open_tools: ExitStack) -> Outfit:
+    executables = [_absolute(it) for it in settings.tool_exec]
+    return Outfit(settings, roots, _closed(), open_tools, executables)
 
 
 def _closed() -> list[Path]:
@@ -271,7 +288,8 @@ def toolset_of(
     settings = replace(settings, tools=list(dict.fromkeys([*settings.tools, *names])))
     roots = [_absolute(it) for it in settings.root or ["."]]
     with ExitStack() as open_tools:
-        toolset = Toolset(_tools(settings, Given(), (), roots, open_tools, token))
+        outfit = _outfit(settings, roots, open_tools)
+        toolset = Toolset(_tools(settings, Given(), (), roots, outfit, open_tools, token))
         yield toolset, policy_of(resolved, toolset, roots)
 
 
@@ -336,6 +354,7 @@ def _kept(settings: Settings, roots: Sequence[Path]) -> dict[str, Any]:
         if (path := getattr(settings, name)) is not None:
             kept[name] = str(_absolute(path))
     kept["mcp_servers"] = [it for it in settings.mcp_servers if redact(it) == it]  # no secret
+    kept["tool_exec"] = [str(_absolute(it)) for it in settings.tool_exec]
     return {name: value for name, value in kept.items() if value != FIELDS[name].default}
 
 
@@ -356,7 +375,7 @@ def check_needless(flags: Mapping[str, Any], given: Given, *, resumed: bool) -> 
             f"{options[0]} needs tools, and this run has none",
             hint="a run keeps the tools that it began with"
             if resumed
-            else "name some with --tool, --tools-file or --mcp",
+            else "name some with --tool, --tools-file, --tool-exec or --mcp",
         )
 
 

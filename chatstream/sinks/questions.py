@@ -21,6 +21,8 @@ from chatstream.wording import counted
 CHOICE = "Run it? y yes · a always · n no · d all"
 """`always` is for the rest of the run; `all` shows all of the call."""
 
+TAINTED = "Text from outside is in the conversation. It may have asked for this:"
+
 Kind = Literal["call", "argument", "added", "removed", "place"]
 """The line that names the call, one of an argument or unchanged, and those of a diff."""
 
@@ -41,6 +43,7 @@ def question_lines(question: ev.Approval, *, whole: bool = False) -> list[Said]:
     """The call that the question is about; with `whole` all arguments, also beside a diff."""
     diff = question.preview
     return [
+        *([Said(TAINTED, "call")] if question.by == "taint" else []),
         Said(f"The model wants to run {spelled_out(question.name)}:", "call"),
         *map(Said, _arguments(question.parameters, whole=whole or diff is None)),
         *_diff(diff or ""),

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
+from chatstream.engine.kinds import SOURCES_OF_TOOLS
 from chatstream.engine.pipeline import Follow, failed, not_followed, run
 from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved, without_configuration
 from chatstream.engine.run import Question, Run
 from chatstream.engine.services import Choice, Tell, ignore_choice, provider_name
-from chatstream.engine.settings import DECLARED, SOURCES_OF_TOOLS, Settings
+from chatstream.engine.settings import DECLARED, Settings
 from chatstream.errors import ChatstreamError
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy

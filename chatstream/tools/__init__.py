@@ -12,6 +12,12 @@
     protocol   what the two say to each other
     worker     what runs in it; `capturing` and `speaking` are how its calls are heard
     handed     tools whose calls the caller's own orchestrator runs
+    executables  executables as tools: `--tool-exec`
+    programs   a program as the work of a call: its output, its end
+    spawning   the side that asks for a program to be started:
+    keeper     the process that starts it, and lets nothing of it live on
+    environment  which of our variables programs get: no key
+    sandbox    what programs may see and change; `landlock` asks the kernel for it
     approval   `Policy`: which calls run, which are refused, which need an answer
     calls      `Pending`: a call that needs a result, and what is known of it
     runner     `Runner`: the calls of one response, run; yields their events

@@ -10,6 +10,10 @@
    about.
 4. What a rule allows has to be asked about all the same where the tool is suspect (its `caution`).
 5. A policy is made for each run. What was allowed in one run is not allowed in the next.
+6. Once a tool has brought text from the network or from an MCP server (`note`), that text may have
+   asked for what the model calls next. For the rest of the run nothing is allowed by itself that
+   does more than read: every such call is asked about, whatever was answered before. Only functions
+   of the caller's program that nobody is asked about go on: what they may do is up to the program.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from chatstream.tools.rules import parse
 from chatstream.tools.tool import Tool
 
 _WORDS: dict[Decision, str] = {"allow": "allowed", "ask": "asked", "deny": "denied"}
+_FOREIGN = frozenset({"mcp"})  # the origins of tools whose output others write
 _STRENGTH: dict[Decision, int] = {"allow": 0, "ask": 1, "deny": 2}
 
 
@@ -45,10 +50,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What becomes of a call, and who decided it: "rule" or "default".
+    """What becomes of a call, and who decided it: "rule", "default" or "taint".
 
-    `narrow`: a rule with arguments wants this very call to be asked about, so that no answer to an
-    earlier question is one to this.
+    `narrow`: this very call is to be asked about, so that no answer to an earlier question is one
+    to this.
     """
 
     decision: Decision
@@ -78,15 +83,25 @@ class Policy:
         self._rules.sort(key=lambda it: (it[1].rank, _STRENGTH[it[0]]), reverse=True)
         self._roots = roots
         self._asks_caller = asks_caller
+        self._is_tainted = False
+
+    def note(self, tool: Tool) -> None:
+        """A call of this tool has run, and the model will see what it has put out."""
+        if tool.effect == "net" or tool.origin in _FOREIGN:
+            self._is_tainted = True
 
     def decide(self, tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
         """What becomes of this call."""
-        verdict = self._ruled(tool, arguments)
+        verdict = self._by_rules(tool, arguments)
         if tool.caution is not None and verdict.decision == "allow":
-            return Verdict("ask", "default", verdict.narrow)
-        return verdict
+            verdict = Verdict("ask", "default", verdict.narrow)
+        if not self._is_tainted or tool.effect == "read" or verdict.decision == "deny":
+            return verdict
+        if tool.origin == "caller" and verdict == Verdict("allow", "default"):
+            return verdict
+        return Verdict("ask", "taint", narrow=True)
 
-    def _ruled(self, tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+    def _by_rules(self, tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
         is_unclear = False
         for decision, rule in self._rules:
             fit = rule.fit(tool, arguments, decision, self._roots)

@@ -1,11 +1,12 @@
 """A process that runs the functions of a file: started, spoken to, stopped, and its end seen.
 
-1. It has a session of its own, so that Ctrl+C reaches it when we decide, and no descriptor of ours
-   but its pipes. It imports from where this program does. `worker` is what runs in it.
+1. A keeper starts it: in a session of its own, so that Ctrl+C reaches it when we decide, and with
+   no descriptor of ours but its pipes. It has the environment of this program, and imports from
+   where that does. `worker` is what runs in it.
 2. `ask` sends an order and gives the inbox in which its reports arrive; the last thing that arrives
    in every inbox is `Gone` if the process ends first. Nothing here waits for the process but
    `close` and whoever waits for an inbox.
-3. Its whole group is killed once it has ended, before its number could mean another process.
+3. Whatever it has started is killed once it has ended, and so is all of it when we are.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import itertools
 import logging
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -28,8 +28,9 @@ import msgspec
 
 from chatstream.errors import UsageError
 from chatstream.inbox import Inbox
-from chatstream.tools import protocol
+from chatstream.tools import protocol, spawning
 from chatstream.tools.protocol import Order, Output, Report, Taken
+from chatstream.tools.spawning import Ended, Keeper, Lost, Minded, NotStarted
 from chatstream.wording import excerpt
 
 log = logging.getLogger(__name__)
@@ -64,20 +65,17 @@ class Process:
         self._inboxes: dict[int, Answers] = {0: self.loaded}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._is_reaped = False
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, str(path), *sys.path],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                start_new_session=True,
-            )
-        except OSError as error:
+            self._keeper = Keeper()
+            self._minded, self._input, self._output = self._begun(path)
+        except BaseException as error:
             self._errors.close()
-            raise UsageError(f"no process for the tools file can be started: {error}") from error
+            if isinstance(error, OSError):
+                words = f"no process for the tools file can be started: {error}"
+                raise UsageError(words) from error
+            raise
         self._reader = threading.Thread(target=self._read, name="tools file: reports", daemon=True)
         self._reader.start()
         threading.Thread(target=self._write, name="tools file: orders", daemon=True).start()
@@ -103,11 +101,8 @@ class Process:
             self._inboxes.pop(number, None)
 
     def signal(self, number: int) -> None:
-        """Send a signal to the process and all in its group, if it is still there."""
-        with self._lock:
-            if not self._is_reaped:  # until then the number of the group is that of no other
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self._process.pid, number)
+        """Send a signal to the process and all that it has started."""
+        self._minded.signal(number)
 
     def close(self) -> None:
         """End it, and wait for its end. Idempotent."""
@@ -117,26 +112,41 @@ class Process:
             self.signal(signal.SIGKILL)
             self._reader.join()
 
+    def _begun(self, path: Path) -> tuple[Minded, IO[bytes], IO[bytes]]:
+        """The process, and our ends of its pipes. Raises `OSError`."""
+        argv = [sys.executable, "-c", _START, str(path), *sys.path]
+        order = spawning.Order(argv=argv, env=dict(os.environ), cwd=os.getcwd())  # noqa: PTH109
+        their_input, our_output = _pipe()
+        our_input, their_output = _pipe()
+        with their_input, their_output:
+            try:
+                numbers = [it.fileno() for it in (their_input, their_output, self._errors)]
+                return self._keeper.start(order, numbers), our_output, our_input
+            except BaseException:
+                our_input.close()
+                our_output.close()
+                self._keeper.close()
+                raise
+
     def _write(self) -> None:
         """Write the orders, on a thread of their own: the pipe may be full."""
-        assert self._process.stdin is not None
-        with suppress(OSError), self._process.stdin as pipe:  # an error: the process has ended
+        with suppress(OSError), self._input as pipe:  # an error: the process has ended
             while (order := self._orders.get()) is not None:
                 pipe.write(protocol.encode(order) + b"\n")
                 pipe.flush()
 
     def _read(self) -> None:
         """Hand out the reports, until the process ends."""
-        assert self._process.stdout is not None
         # What is no report was written by a function that has found the pipe: that is the end.
-        with self._process.stdout as pipe, suppress(msgspec.DecodeError):
+        with self._output as pipe, suppress(msgspec.DecodeError):
             for line in pipe:
                 self._take(protocol.decode_report(line))
         self.signal(signal.SIGKILL)
+        end = self._minded.ended()
+        self._minded.close()
+        self._keeper.close()
         with self._lock:
-            self._process.wait()
-            self._is_reaped = True
-            self.gone = gone = Gone(self._end())
+            self.gone = gone = Gone(self._told(end))
             inboxes = list(self._inboxes.values())
         self._orders.put(None)
         for answers in inboxes:
@@ -152,7 +162,7 @@ class Process:
         if answers is not None:
             answers.put(report)
 
-    def _end(self) -> str:
+    def _told(self, end: Ended | NotStarted | Lost) -> str:
         """How it ended, with its last words if it had any."""
         with self._errors as file:
             size = file.seek(0, os.SEEK_END)
@@ -160,9 +170,19 @@ class Process:
             words = file.read().decode("utf-8", "replace").strip()
         if words:
             log.debug("the last words of the process of the tools file:\n%s", words)
-        status = self._process.returncode
-        if status >= 0:
-            how = f"it ended with status {status}"
-        else:
-            how = f"it was killed by {signal.Signals(-status).name}"
+        match end:
+            case Ended(status) if status >= 0:
+                how = f"it ended with status {status}"
+            case Ended(status):
+                how = f"it was killed by {signal.Signals(-status).name}"
+            case NotStarted(why):
+                how = f"it could not be started: {why}"
+            case Lost():
+                how = "it was killed"
         return f"{how} ({excerpt(words.splitlines()[-1])})" if words else how
+
+
+def _pipe() -> tuple[IO[bytes], IO[bytes]]:
+    """A pipe: the end that is read, and the one that is written."""
+    reads, writes = os.pipe()
+    return os.fdopen(reads, "rb"), os.fdopen(writes, "wb")

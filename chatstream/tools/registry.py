@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,11 +111,14 @@ def _marked_methods(box: object) -> list[Callable[..., Any]]:
 
 
 def built_in(
-    names: Sequence[str], roots: Sequence[Path], closed: Sequence[Path] = ()
+    names: Sequence[str],
+    roots: Sequence[Path],
+    closed: Sequence[Path] = (),
+    outfitted: Mapping[str, Callable[[], Tool]] = {},
 ) -> list[Tool]:
     """The tools of these names; those that read files do so inside the roots.
 
-    The `closed` folders and files are read by none of them.
+    The `closed` folders and files are read by none of them. `outfitted` makes those that need more.
 
     A name of another package may stand for several tools. Raises `UsageError` for a name that
     nobody has, and for a package whose tool cannot be loaded.
@@ -124,7 +127,9 @@ def built_in(
 
     found: list[Tool] = []
     for name in dict.fromkeys(names):
-        if name in BUILT_IN:
+        if name in outfitted:
+            found.append(outfitted[name]())
+        elif name in BUILT_IN:
             found.append(_loaded(BUILT_IN[name])(roots, closed))
         else:
             found += _of_package(name, BUILT_IN)

@@ -97,6 +97,7 @@ class _Ready(msgspec.Struct, frozen=True):
 class Runner:
     """Runs the calls of one run. Where `decide` says "ask", `approve` is asked, if it is given.
 
+    `note` is called with each tool that runs, before that.
     `timeout` is in seconds and for one call, None: no limit.
     `folder` is for outputs that the model is not given whole; without one the rest is lost.
     """
@@ -114,6 +115,7 @@ class Runner:
         interrupted: Interrupted = "tell",
         on_ask: OnAsk = "deny",
         answers: Callable[[Tool, Arguments], bool] = lambda tool, arguments: False,
+        note: Callable[[Tool], None] = lambda tool: None,
         folder: Path | None = None,
         clock: Clock = monotonic,
     ) -> None:
@@ -127,6 +129,7 @@ class Runner:
         self._interrupted = interrupted
         self._on_ask = on_ask
         self._answers = answers
+        self._note = note
         self._always: set[str] = set()  # tools that a person allowed for the rest of the run
         self._folder = folder
         self._clock = clock
@@ -227,6 +230,8 @@ class Runner:
             return "ask"
         elif decision == "ask":
             why = f"there is nobody to ask; --allow {name} lets it run"
+            if by == "taint":
+                why = "text from outside is in the conversation, and there is nobody to ask"
             if caution is not None:
                 why = f"{caution}, and there is nobody to ask"
             decision, by = "deny", "default"
@@ -288,6 +293,7 @@ class Runner:
                         words = "the run was stopped before it began"
                         yield Arrival([_refused(ready.call, words, "stopped", "stopped")])
                     else:
+                        self._note(ready.tool)
                         running.start(self._execution(ready, running, token))
                     continue
                 if not running.executions:

@@ -4,8 +4,9 @@
    file's module. If it has ended, the next call starts it again, with the state that a start has.
 2. The tools are frozen: if a new start finds other definitions than the first one, no call runs.
 3. A stop reaches the call at once. What does not end is interrupted: an exception in its thread,
-   SIGINT for the programs that it has started. Then SIGTERM and SIGKILL end the whole group of its
-   process (`STEPS`). A call that ends with it, and was not meant, fails as "worker_ended".
+   SIGINT for the programs that it has started. Then SIGTERM and SIGKILL end its process and all
+   that this has started (`STEPS`). A call that ends with it, and was not meant, fails as
+   "worker_ended".
 4. It works where there are process groups, so not on Windows.
 """
 

@@ -7,6 +7,8 @@
 3. A `Guard` knows every socket before it connects. `Guard.shutdown()`, from any thread or signal
    handler, ends the race at once; a name look-up cannot be interrupted, and nothing is dialled
    after it.
+4. The `vet` of a guard sees all addresses of a host before any of them is dialled, and refuses them
+   by raising. A host is looked up once, so that nobody can answer differently the second time.
 
 Neither requests nor urllib3 is imported here: connections begin while they are imported.
 """
@@ -18,7 +20,7 @@ import errno
 import os
 import selectors
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, zip_longest
 
 import msgspec
@@ -58,6 +60,10 @@ class Address(msgspec.Struct, frozen=True):
     place: tuple[str | int | bytes, ...]
 
 
+Vet = Callable[[str, Sequence[Address]], None]
+"""Raises what it likes if this host must not be reached at these addresses."""
+
+
 class Connected(msgspec.Struct, frozen=True):
     """A connection, and the seconds that the look-up and the race took."""
 
@@ -83,6 +89,8 @@ class Guard:
     It works on duplicates of the sockets: a TLS wrapper takes the original over, and calling
     `shutdown` on the wrapper while another thread reads would pull its state away under the reader.
     """
+
+    vet: Vet | None = None
 
     def __init__(self) -> None:
         self.dead = False
@@ -123,11 +131,14 @@ def dial(host: str, port: int, limit: float | None, guard: Guard) -> Connected:
     """A connection to `host`, within `limit` seconds; None is no limit.
 
     `host` is a name or an address, also an IPv6 one with a zone. The socket has `limit` as its
-    timeout. Raises `NobodyThere`, `TimeoutError`, and `OSError` for the most informative failure.
+    timeout. Raises `NobodyThere`, `TimeoutError`, `OSError` for the most informative failure, and
+    what the guard's `vet` raises.
     """
     began = monotonic()
     deadline = Deadline(limit)
     addresses = look_up(host, port)
+    if guard.vet is not None:
+        guard.vet(host, addresses)
     found = monotonic()
     sock = race(addresses, deadline, guard)
     sock.settimeout(limit)

@@ -10,6 +10,9 @@
 4. `proxies` says which proxy is used, `trust` whose certificates are accepted. `.netrc` is not
    read, because it would replace the key.
 5. No redirect leads to another origin, with or without a key, and none turns a POST into a GET.
+   Without `follow` none is followed: its head is like any other.
+6. `vet` sees the addresses of every host before it is dialled. Through a proxy it sees those that
+   are known here; a name that is not known here is left to the proxy.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import logging
 import ssl
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, NoReturn
 from urllib.parse import urljoin, urlsplit
@@ -43,7 +47,7 @@ from chatstream.transport.ahead import ENDING_SECONDS, Ahead
 from chatstream.transport.body import unpack
 from chatstream.transport.causes import causes, innermost
 from chatstream.transport.connection import Body, SocketHandle, make_reachable
-from chatstream.transport.dial import NobodyThere
+from chatstream.transport.dial import NobodyThere, Vet, look_up
 from chatstream.transport.head import codings
 
 log = logging.getLogger(__name__)
@@ -138,8 +142,12 @@ class Transport:
         proxies: Mapping[str, str] | None = None,
         ca_file: str | None = None,
         ahead: Ahead | None = None,
+        vet: Vet | None = None,
+        follow: bool = True,
     ) -> None:
         self._connect = connect
+        self._vet = vet
+        self._follow = follow
         self._ahead = self._begun = ahead
         self._context: ssl.SSLContext | None = None
         self._proxies = None if proxies is None else dict(proxies)
@@ -190,6 +198,7 @@ class Transport:
     ) -> Generator[Tick | Head | bytes, None, str | None]:
         """One request; returns the address of a redirect that may be followed."""
         handle = self._new_handle()
+        handle.vet = self._vet
         remove = token.on_cancel(handle.shutdown)
         response: requests.Response | None = None
         reusable = False
@@ -202,7 +211,7 @@ class Transport:
             trace.status, trace.headers, trace.head = head.status, head.headers, handle.now()
             if head.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
                 raise proxies.wants_password(handle.proxy, head.status)
-            target = _redirect(call, head)
+            target = _redirect(call, head) if self._follow else None
             if target is None:
                 yield head
                 yield from _read(handle.body, head, token)
@@ -275,6 +284,9 @@ class Transport:
         handle.enter()
         try:
             handle.proxy = proxy = proxies.proxy_for(call.url, self._proxies)
+            if proxy is not None and handle.vet is not None:
+                _vet_from_here(call.url, handle.vet)
+                handle.vet = None  # the proxy is the user's own
             response = self._session.request(
                 call.method,
                 call.url,
@@ -297,6 +309,13 @@ class Transport:
             made = self._begun.context() if self._begun else None
             self._context = made or trust.tls_context(self._ca_file)
         return self._context
+
+
+def _vet_from_here(url: str, vet: Vet) -> None:
+    """Raises what `vet` raises about the host of this address, as far as it is known here."""
+    _, host, port = origin(url)
+    with suppress(NobodyThere):
+        vet(str(host), look_up(str(host), port or 0))
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from chatstream.cli.completing import running_shell
+from chatstream.engine.kinds import choices
 from chatstream.engine.model_list import remember
-from chatstream.engine.settings import FIELDS, Settings, choices
+from chatstream.engine.settings import FIELDS, Settings
 from chatstream.providers import PROVIDERS
 from chatstream.store.place import runs_folder, state_folder
 from tests.support.client import Finished, run, run_here

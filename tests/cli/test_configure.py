@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chatstream.engine.settings import FIELDS, TABLES
+from chatstream.engine.kinds import TABLES
+from chatstream.engine.settings import FIELDS
 from tests.support.client import Running, run, run_here
 
 

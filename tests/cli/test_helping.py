@@ -143,7 +143,7 @@ def test_a_default_is_the_settings_own() -> None:
 
 
 def test_every_value_of_a_setting_with_few_is_named_by_its_option() -> None:
-    from chatstream.engine.settings import choices
+    from chatstream.engine.kinds import choices
 
     for context in COMMANDS:
         for it in parameters(context):

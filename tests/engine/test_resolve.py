@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from chatstream.engine.config_file import parsed
+from chatstream.engine.kinds import TABLES
 from chatstream.engine.resolve import mistakes, parse, resolve, without_configuration
-from chatstream.engine.settings import FIELDS, TABLES, Settings
+from chatstream.engine.settings import FIELDS, Settings
 from chatstream.errors import ConfigError, UsageError
 
 Environ = dict[str, str]

@@ -7,19 +7,7 @@ from typing import get_args
 import pytest
 
 from chatstream.engine.declaration import Group, Option
-from chatstream.engine.settings import (
-    ADDRESSES,
-    DECLARED,
-    FIELDS,
-    FOR_ONE_PROVIDER,
-    FOR_ONE_SERVER,
-    SECRETS,
-    TABLES,
-    Settings,
-    choices,
-    keys_of,
-    variable,
-)
+from chatstream.engine.settings import DECLARED, FIELDS, Settings
 from chatstream.engine.shapes import fitted, is_number
 
 
@@ -58,22 +46,3 @@ def test_the_names_of_options_are_those_of_the_settings_unless_they_are_declared
     assert flags["api_key"] == ()
     names = [name for it in flags.values() for flag in it for name in flag.split("/")]
     assert len(names) == len(set(names))
-
-
-def test_what_is_said_of_settings_is_said_of_some_that_there_are() -> None:
-    named = SECRETS | ADDRESSES | FOR_ONE_SERVER | FOR_ONE_PROVIDER | TABLES
-    assert named <= set(FIELDS)
-    assert set(TABLES) == {"headers", "labels", "options", "strategies", "mcp"}
-
-
-def test_an_entry_of_a_table_has_two_keys() -> None:
-    assert keys_of("options.seed") == ("options", "seed")
-    assert keys_of("options") == ("options",)
-    assert keys_of("model.x") == ("model.x",)
-
-
-def test_a_setting_with_few_values_has_them_in_order() -> None:
-    assert choices("theme") == ["auto", "dark", "light"]
-    assert choices("reasoning") == ["show", "hide"]
-    assert choices("model") == []
-    assert variable("base_url") == "CHATSTREAM_BASE_URL"

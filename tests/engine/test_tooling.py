@@ -26,6 +26,8 @@ from chatstream.flow import events_in
 from chatstream.messages import ToolDefinition
 from chatstream.store.place import state_folder
 from chatstream.tools.calls import Pending
+from tests.support.client import run_here
+from tests.support.processes import write_program
 
 
 def add(a: int, b: int) -> int:
@@ -245,3 +247,51 @@ def test_a_definition_alone_is_no_tool() -> None:
     weather = {"name": "weather", "description": "Tell the weather.", "parameters": {}}
     with pytest.raises((UsageError, ConfigError)):
         made(Given(tools=[weather]))
+
+
+# ---- programs
+
+
+DESCRIBING = """#!/bin/sh
+echo '{"name": "own", "description": "Do it."}'
+"""
+
+
+def test_an_executable_is_a_tool_whose_place_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_program(tmp_path / "own", DESCRIBING)
+    monkeypatch.chdir(tmp_path)
+    tooling = made(tool_exec=["./own"], sandbox="off", http_hosts=["a"], allow=["own"])
+    assert names(tooling) == ["own"]
+    assert tooling.kept["tool_exec"] == [str(tmp_path / "own")]
+    assert not {"sandbox", "http_hosts", "allow"} & tooling.kept.keys()  # they allow something
+
+
+def test_what_the_sandbox_does_not_hold_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").touch()
+    monkeypatch.setattr("chatstream.tools.landlock.version", lambda: 6)
+    told = made(tools=["shell"], sandbox="landlock", root=[str(tmp_path)]).warnings
+    assert told == [f"Landlock cannot hide what is in a root: programs can read {tmp_path}/.env"]
+    assert made(tools=["time"]).warnings == ()
+
+
+def test_a_warning_about_the_sandbox_is_an_event_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("chatstream.tools.landlock.version", lambda: 0)
+    done = run_here(
+        ["ask", "--json", "-p", "demo", "-m", "demo-fast", "--no-journal", "--tool", "shell", "hi"]
+    )
+    warned = [it.message for it in done.events if isinstance(it, ev.Warn)]
+    assert "without a sandbox" in warned[0]
+
+
+def test_executables_and_a_run_whose_results_are_taken_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--tool-exec and --tools-from exclude each other"):
+        tooling_of(
+            resolve({"provider": "demo", "tool_exec": ["x"]}), Given(tools_from="20260101-0000")
+        )

@@ -147,3 +147,11 @@ def test_letters_that_look_alike_are_shown_as_they_are() -> None:
     """Nobody is warned of them: whole languages would be."""
     for text in ("p\u0430ypal", "\u0397ello", "\u0440\u0430ypal", "e\u0301cole", "\uff21"):
         assert spelled_out(text) == text
+
+
+def test_that_a_stranger_may_have_asked_is_said_first() -> None:
+    question = ev.Approval("1", "shell", "ask", "taint", {"command": "ls"})
+    assert question.is_question
+    first, second, _ = question_lines(question)
+    assert first.text == "Text from outside is in the conversation. It may have asked for this:"
+    assert second.text == "The model wants to run shell:"

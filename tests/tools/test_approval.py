@@ -184,3 +184,43 @@ def test_a_rule_must_not_look_at_arguments_that_its_tool_does_not_show() -> None
 )
 def test_a_summary_says_what_becomes_of_a_tool(rules: dict[str, list[str]], wanted: str) -> None:
     assert Policy(Rules(**rules)).summary(shell()) == wanted
+
+
+NET = tool("fetch", effect="net")
+
+
+@pytest.mark.parametrize("effect", ["run", "net", "write"])
+def test_after_text_from_outside_nothing_that_does_more_than_read_is_allowed(
+    effect: Effect,
+) -> None:
+    policy = Policy(Rules(allow=["*"]))
+    doing = tool("does", effect=effect)
+    assert policy.decide(doing, {}).decision == "allow"
+    policy.note(NET)
+    assert policy.decide(doing, {}) == Verdict("ask", "taint", narrow=True)
+
+
+def test_after_text_from_outside_reading_and_denying_stay_what_they_are() -> None:
+    policy = Policy(Rules(allow=["read"], deny=["does"]))
+    policy.note(NET)
+    assert policy.decide(tool("read", effect="read"), {}).decision == "allow"
+    assert policy.decide(tool("does", effect="run"), {}) == Verdict("deny", "rule")
+
+
+def test_text_from_outside_is_that_of_the_net_and_of_mcp_servers() -> None:
+    server = tool("look", effect="read")
+    server.origin = "mcp"  # type: ignore[assignment,unused-ignore]
+    for brought, asks in ((tool("r", effect="read"), False), (shell(), False), (server, True)):
+        policy = Policy(Rules(allow=["*"]))
+        policy.note(brought)
+        assert (policy.decide(shell(), {"command": "ls"}).decision == "ask") is asks
+
+
+def test_functions_that_nobody_is_asked_about_are_up_to_their_program() -> None:
+    own = tool("own", effect="write")
+    own.origin = "caller"
+    policy, asking = Policy(Rules()), Policy(Rules(), asks_caller=True)
+    policy.note(NET)
+    asking.note(NET)
+    assert policy.decide(own, {}) == Verdict("allow", "default")
+    assert asking.decide(own, {}).by == "taint"

@@ -168,7 +168,7 @@ def test_closing_from_several_threads_is_closing_once(process: Process) -> None:
 
 def test_no_process_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(UsageError, match="no process for the tools file can be started"):
+    with pytest.raises(UsageError, match="no process for tools can be started"):
         Process(tmp_path / "own_tools.py")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
@@ -217,3 +217,21 @@ def test_after_a_shutdown_nobody_is_dialled(live: socket.socket, guard: Recordin
     live.settimeout(0)
     with pytest.raises(BlockingIOError):
         live.accept()
+
+
+def test_a_vet_sees_all_addresses_before_any_is_dialled(
+    monkeypatch: pytest.MonkeyPatch, live: socket.socket
+) -> None:
+    Names(monkeypatch).name("two.test", "127.0.0.1", "::1")
+    seen: list[tuple[str, list[object]]] = []
+
+    def vet(host: str, addresses: Sequence[Address]) -> None:
+        seen.append((host, [it.place[0] for it in addresses]))
+        raise PermissionError("not there")
+
+    guard = Recording()
+    guard.vet = vet
+    with pytest.raises(PermissionError, match="not there"):
+        dial("two.test", port_of(live), 1.0, guard)
+    assert seen == [("two.test", ["127.0.0.1", "::1"])]
+    assert guard.sockets == []

@@ -1,4 +1,4 @@
-"""The tools that come with chatstream. None reaches a file outside of the roots.
+"""The tools that come with chatstream. Those for files reach nothing outside of the roots.
 
 files      `read_file` and `list`
 writing    `write_file` and `edit_file`; `texts` keeps what a model does not see of a file
@@ -6,6 +6,8 @@ memory     which state of a file a run has shown, so that no other one is writte
 searching  `grep`; the regular expression runs in a process of its own (`matching`)
 calculating, numbers   `calculate`
 times      `time`
+shells     `shell`
+fetching, pages   `http_get`
 base       what they have in common
 """
 
@@ -19,6 +21,9 @@ BUILT_IN: dict[str, str] = {
     "edit_file": "chatstream.tools.builtin.writing:EditFile",
     "calculate": "chatstream.tools.builtin.calculating:Calculate",
     "time": "chatstream.tools.builtin.times:Time",
+    "shell": "chatstream.tools.builtin.shells:Shell",
+    "http_get": "chatstream.tools.builtin.fetching:HttpGet",
 }
 """Name -> module and class, which is called with the roots (a sequence of paths), and may be given
-folders that it must not read (`closed`)."""
+folders that it must not read (`closed`). `shell` and `http_get` are made by the engine: they need a
+keeper and a sandbox, or what opens connections."""

@@ -17,7 +17,7 @@ import msgspec
 from chatstream.events import Effect
 from chatstream.tools.builtin.memory import Memory
 from chatstream.tools.roots import Roots
-from chatstream.tools.tool import Context, InvalidArguments, Subject, Tool
+from chatstream.tools.tool import Context, InvalidArguments, Returned, Subject, Tool
 from chatstream.wording import encodable
 
 MOST_CHARACTERS = 28_000
@@ -54,7 +54,7 @@ class BuiltIn(Tool, Generic[Given]):
     def run(self, arguments: dict[str, Any], context: Context) -> object:
         return self.work(self._decoded(arguments), context)
 
-    def work(self, given: Given, context: Context) -> str:
+    def work(self, given: Given, context: Context) -> str | Returned:
         """Do it; returns what the model is given. Raises `ToolFailure`."""
         raise NotImplementedError
 

@@ -1,7 +1,7 @@
 """A server that is a process of ours: JSON-RPC in lines, over its standard input and output.
 
 1. It has a session of its own, so that Ctrl+C reaches it when we decide, and of our environment
-   only `INHERITED` and what the configuration names: none of our keys.
+   only what every program gets, `INHERITED`, and what the configuration names: none of our keys.
 2. What it prints that is no message is logged and skipped. Its standard error is read to the end,
    and the last of it is kept as its last words.
 3. Its end is that of its input. Whatever is left of its group then gets SIGTERM and SIGKILL
@@ -24,6 +24,7 @@ from queue import SimpleQueue
 from chatstream.clock import POLL_SECONDS
 from chatstream.errors import LineTooLong, ProtocolError, UsageError
 from chatstream.inbox import Empty, Inbox
+from chatstream.tools.environment import environment
 from chatstream.tools.mcp.channel import Answer, Hear, Lost
 from chatstream.tools.mcp.messages import (
     Message,
@@ -38,11 +39,8 @@ from chatstream.wording import excerpt
 
 log = logging.getLogger(__name__)
 
-INHERITED = (
-    *("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "TMPDIR", "TZ"),
-    *("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"),
-)
-"""The variables of our environment that a server gets."""
+INHERITED = ("XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
+"""The variables that a server gets besides those of every program (`tools.environment`)."""
 
 STEPS = ((0.5, signal.SIGTERM), (1.0, signal.SIGKILL))
 """Seconds after the end of its input, and the signal that the group of a server gets then."""
@@ -51,11 +49,6 @@ _GUARD = "read -r _; kill -s TERM -- -$1; sleep 1; kill -s KILL -- -$1"
 _MOST_UNREAD = 1000  # messages that a server may leave unread
 _LAST_WORDS_BYTES = 4096
 _READ_BYTES = 64 * 1024
-
-
-def environment(own: Mapping[str, str], ours: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a server whose configuration names `own`."""
-    return {name: ours[name] for name in INHERITED if name in ours} | dict(own)
 
 
 class Stdio:
@@ -87,7 +80,7 @@ class Stdio:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=environment(env or {}),
+                env=environment(also=INHERITED) | dict(env or {}),
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:

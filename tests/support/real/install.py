@@ -4,6 +4,7 @@
     nginx       from Debian testing
     tmux        from Debian testing, where the system has none
     zsh, fish   from Debian testing; bash is the system's
+    bwrap       bubblewrap from Debian testing, where the system has none
     aimock      from npm: Ollama, OpenAI and Anthropic out of one file of fixtures
     MCP         server-everything, -filesystem and -memory from npm, which speak the older era of
                 the protocol; mcp-server-time and -git from PyPI, which speak only the newer one
@@ -20,6 +21,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -66,6 +68,13 @@ def tmux() -> list[str]:
 def shells() -> Path:
     """The folder where zsh and fish are unpacked like `debian()`."""
     return _once(CACHE / f"shells-{SUITE}", partial(_unpack_debian, packages=("zsh", "fish")))
+
+
+def bwrap() -> Path:
+    """The folder where a program called bwrap is: the system's, or one that is unpacked."""
+    if found := shutil.which("bwrap"):
+        return Path(found).parent
+    return _once(CACHE / f"bwrap-{SUITE}", _install_bwrap) / "bin"
 
 
 def unpacked(root: Path, program: str) -> list[str]:
@@ -128,6 +137,17 @@ def _unpack_debian(root: Path, packages: Sequence[str]) -> None:
     for package in sorted((apt / "cache" / "archives").glob("*.deb")):
         _run("dpkg", "-x", package, root)
     shutil.rmtree(apt)
+
+
+def _install_bwrap(root: Path) -> None:
+    """With a script of its name around it, which names its loader."""
+    _unpack_debian(root, ("bubblewrap",))
+    place = CACHE / f"bwrap-{SUITE}"  # where `root` will be
+    script = root / "bin" / "bwrap"
+    script.parent.mkdir(exist_ok=True)
+    words = [it.replace(str(root), str(place)) for it in unpacked(root, "usr/bin/bwrap")]
+    script.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    script.chmod(0o755)
 
 
 def _mirror() -> str:
@@ -226,7 +246,7 @@ def _say(line: str) -> None:
 def main() -> int:
     """Install everything; say what could not be, and return 1 for it."""
     failed = False
-    for step in (debian, models, aimock, tmux, shells, mcp):
+    for step in (debian, models, aimock, tmux, shells, bwrap, mcp):
         try:
             _say(f"{step.__name__}: {step()}")
         except Unavailable as why:

@@ -17,7 +17,7 @@ import pytest
 from chatstream.errors import UsageError
 from chatstream.tools.mcp.channel import Lost
 from chatstream.tools.mcp.messages import Notification, Request, Response, answer
-from chatstream.tools.mcp.stdio import Stdio, environment
+from chatstream.tools.mcp.stdio import Stdio
 from tests.support.mcpserver import command
 from tests.support.toolcalls import LIMIT
 
@@ -95,19 +95,16 @@ def test_of_our_environment_it_gets_what_may_be_known_and_what_is_named(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     monkeypatch.setenv("LANG", "C.UTF-8")
-    made.append(Stdio(command("old"), reply, {"NAMED": "yes"}))
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    made.append(Stdio(command("old"), reply, {"NAMED": "yes", "TERM": "own"}))
     text = ask(made[0], call("env")).result["content"][0]["text"]
     found = json.loads(text)
     assert found["NAMED"] == "yes"
     assert found["LANG"] == "C.UTF-8"
+    assert found["XDG_CACHE_HOME"] == "/cache"
+    assert found["TERM"] == "own"
     assert "sk-secret" not in text
     assert "OPENAI_API_KEY" not in found
-
-
-def test_what_is_named_counts_more_than_what_is_inherited() -> None:
-    ours = {"PATH": "/usr/bin", "SSH_AUTH_SOCK": "/s", "AWS_SECRET_ACCESS_KEY": "s"}
-    assert environment({}, ours) == {"PATH": "/usr/bin"}
-    assert environment({"PATH": "/own"}, ours) == {"PATH": "/own"}
 
 
 @pytest.mark.parametrize("program", ["/nowhere/to/be/found", "\0", "/"])

@@ -1,0 +1,135 @@
+"""What the tools need that start programs or reach the network: made for one run, if it has any.
+
+1. `Outfit.built_in` has what makes `shell` and `http_get`; `executables` are those of
+   `--tool-exec`. The keeper and the sandbox are made when the first of them is.
+2. `http_get` connects to no address of this machine or of a private network, unless the host is one
+   of the setting `http_hosts`: HOST, or HOST:PORT. The check sees the very addresses that are
+   dialled, after the only look-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chatstream.addresses import is_private
+from chatstream.cancel import CancelToken
+from chatstream.engine.settings import Settings
+from chatstream.errors import Refused
+
+if TYPE_CHECKING:
+    from chatstream.tools.builtin.fetching import Answered
+    from chatstream.tools.sandbox import Sandbox
+    from chatstream.tools.spawning import Keeper
+    from chatstream.tools.tool import Tool
+    from chatstream.transport.dial import Address, Vet
+
+_HEADERS = {
+    "User-Agent": "chatstream",
+    "Accept": "text/html,text/plain,application/json;q=0.9,*/*;q=0.5",
+    "Accept-Encoding": "identity",
+}
+
+
+class Outfit:
+    """Of one run. `open_tools` closes what is made; `warnings` say what the sandbox does not.
+
+    `executables` are those of `--tool-exec`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        roots: Sequence[Path],
+        closed: Sequence[Path],
+        open_tools: ExitStack,
+        executables: Sequence[Path] = (),
+    ) -> None:
+        self._settings = settings
+        self._roots = roots
+        self._closed = closed
+        self._open_tools = open_tools
+        self._executables = executables
+        self._made: tuple[Keeper, Sandbox] | None = None
+        self.built_in: Mapping[str, Callable[[], Tool]] = {
+            "shell": self._shell,
+            "http_get": self._http_get,
+        }
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What the user should know about the sandbox."""
+        return self._made[1].warnings if self._made is not None else ()
+
+    def executables(self, token: CancelToken | None) -> Sequence[Tool]:
+        """The executables as tools. Raises `UsageError`, or the reason of the token."""
+        if not self._executables:
+            return ()
+        from chatstream.tools.executables import executables
+
+        return executables(self._executables, *self._programs(), token)
+
+    def _shell(self) -> Tool:
+        from chatstream.tools.builtin.shells import Shell
+
+        return Shell(*self._programs())
+
+    def _http_get(self) -> Tool:
+        from chatstream.tools.builtin.fetching import HttpGet
+
+        return HttpGet(self._fetch)
+
+    def _programs(self) -> tuple[Keeper, Sandbox]:
+        if self._made is None:
+            from chatstream.tools.sandbox import sandbox
+            from chatstream.tools.spawning import Keeper
+
+            keeper = Keeper()
+            self._open_tools.callback(keeper.close)
+            self._made = (
+                keeper,
+                sandbox(
+                    self._settings.sandbox,
+                    self._roots,
+                    keeper.scratch,
+                    self._closed,
+                    self._executables,
+                ),
+            )
+        return self._made
+
+    def _fetch(self, url: str, token: CancelToken) -> Iterator[Answered | bytes]:
+        """A `Fetch` of `tools.builtin.fetching`."""
+        from chatstream.engine.services import connections
+        from chatstream.tools.builtin.fetching import Answered
+        from chatstream.transport.exchange import Call, Head, Transport
+
+        options = connections(self._settings)
+        transport = Transport(**options, vet=vet(self._settings.http_hosts), follow=False)
+        with closing(transport), closing(transport.exchange(Call(url, _HEADERS), token)) as items:
+            for item in items:
+                if isinstance(item, Head):
+                    yield Answered(item.status, item.headers)
+                elif isinstance(item, bytes):
+                    yield item
+
+
+def vet(named: Sequence[str]) -> Vet:
+    """What refuses private addresses, but those of the hosts that are named."""
+    known = {it.lower() for it in named}
+
+    def look_at(host: str, addresses: Sequence[Address]) -> None:
+        """Raises `Refused`."""
+        for address in addresses:
+            place, port = address.place[:2]
+            names = {host.lower(), f"{host.lower()}:{port!s}"}
+            if is_private(str(place)) and not names & known:
+                raise Refused(
+                    f"{host} is at {place!s}, which is an address of this machine or a private "
+                    "network, and is not fetched",
+                    hint=f"--http-host {host} allows it",
+                )
+
+    return look_at

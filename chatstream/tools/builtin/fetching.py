@@ -1,0 +1,175 @@
+"""`http_get`: the text that is at an address.
+
+1. Only http and https are fetched, without a user and password, and with no key of ours.
+2. What is connected to is decided by the `Fetch` that it is given: hosts of this machine and of
+   private networks are refused, unless they are named.
+3. A redirect to the same host is followed, five times at most. One to another host is told to the
+   model, so that whoever approves a call has approved the host.
+4. At most `MOST_BYTES` of the body are read. HTML becomes text (`pages`). What is no text is not
+   shown.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Annotated
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from chatstream.cancel import CancelToken
+from chatstream.errors import ChatstreamError
+from chatstream.tools.builtin.base import Arguments, BuiltIn
+from chatstream.tools.builtin.pages import text_of
+from chatstream.tools.tool import Context, InvalidArguments, Subject, ToolFailure
+from chatstream.wording import bounded
+
+MOST_BYTES = 2 * 1024 * 1024
+_MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TEXT = re.compile(r"text/.*|application/(.*\+)?(json|xml|yaml|javascript|x-ndjson|toml)")
+_HTML = frozenset({"text/html", "application/xhtml+xml"})
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """The head of a response; the names of the headers in lower case."""
+
+    status: int
+    headers: dict[str, str]
+
+
+Fetch = Callable[[str, CancelToken], Iterator[Answered | bytes]]
+"""Asks for an address, and follows no redirect: the head, and then pieces of the body.
+
+Raises `ChatstreamError`, also for what must not be reached.
+"""
+
+
+class FetchArguments(Arguments, frozen=True, kw_only=True):
+    """Of `http_get`."""
+
+    url: Annotated[str, msgspec.Meta(description="An http or https address.")]
+
+
+class HttpGet(BuiltIn[FetchArguments]):
+    """`http_get`."""
+
+    called = "http_get"
+    description = "Fetch an address on the web and return its text. HTML is turned into plain text."
+    effect = "net"
+    confined = False
+    arguments = FetchArguments
+    subject = Subject("url", "text")
+
+    def __init__(self, fetch: Fetch) -> None:
+        super().__init__()
+        self._fetch = fetch
+
+    def check(self, arguments: dict[str, object]) -> None:
+        super().check(arguments)
+        _check(str(arguments["url"]))
+
+    def work(self, given: FetchArguments, context: Context) -> str:
+        url = given.url
+        for _ in range(_MOST_REDIRECTS + 1):
+            try:
+                head, data, is_whole = self._got(url, context)
+            except ChatstreamError as error:
+                context.token.check()
+                raise ToolFailure(error.message, code=error.code) from error
+            target = _redirect(url, head)
+            if target is None:
+                return _told(url, head, data, is_whole=is_whole)
+            if not _same_host(url, target):
+                return f"HTTP {head.status}: it redirects to another host: {target}"
+            _check(target)
+            url = target
+        raise ToolFailure(f"the server redirects in a loop, last to {bounded(url)}")
+
+    def _got(self, url: str, context: Context) -> tuple[Answered, bytes, bool]:
+        """The head, the body, and whether that is all of it."""
+        answer = self._fetch(url, context.token)
+        head = next(answer)
+        assert isinstance(head, Answered), "the head comes first"
+        total = _length(head)
+        pieces, size = [], 0
+        for piece in answer:
+            assert isinstance(piece, bytes), "there is one head"
+            pieces.append(piece)
+            size += len(piece)
+            context.progress(size, total)
+            if size > MOST_BYTES:
+                break
+        return head, b"".join(pieces)[:MOST_BYTES], size <= MOST_BYTES
+
+
+def _check(url: str) -> None:
+    """Raises `InvalidArguments` for what is no address of the web."""
+    try:
+        parts = urlsplit(url)
+        bad = parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0
+    except ValueError:
+        bad = True
+    if bad or any(it <= " " or it == "\x7f" for it in url):
+        raise InvalidArguments(f"{bounded(url)!r} is not an http or https address")
+    if "@" in parts.netloc:
+        raise InvalidArguments("an address must not have a user or a password")
+
+
+def _redirect(url: str, head: Answered) -> str | None:
+    location = head.headers.get("location")
+    if head.status not in _REDIRECTS or not location:
+        return None
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise ToolFailure("the server redirects to an address that cannot be read") from error
+
+
+def _same_host(one: str, other: str) -> bool:
+    """Whether the hosts are the same; not where a secure connection becomes an open one."""
+    before, after = urlsplit(one), urlsplit(other)
+    if before.scheme == "https" and after.scheme != "https":
+        return False
+    same_port = before.port == after.port or (before.scheme, after.scheme) == ("http", "https")
+    return before.hostname == after.hostname and same_port
+
+
+def _length(head: Answered) -> float | None:
+    length = head.headers.get("content-length", "")
+    return float(length) if length.isdigit() and len(length) < 16 else None
+
+
+def _told(url: str, head: Answered, data: bytes, *, is_whole: bool) -> str:
+    """What the model is given."""
+    kind, charset = _kind(head)
+    try:
+        phrase = HTTPStatus(head.status).phrase
+    except ValueError:
+        phrase = ""
+    begin = "" if head.status == HTTPStatus.OK else f"HTTP {head.status} {phrase}".strip() + "\n\n"
+    if not _TEXT.fullmatch(kind) and (kind or b"\0" in data):
+        size = "more than " * (not is_whole) + f"{len(data):,} bytes"
+        return f"{begin}[{kind or 'binary data'}, {size}: not shown]"
+    text = data.decode(charset, "replace")
+    if kind in _HTML or (not kind and text.lstrip()[:1] == "<"):
+        text = text_of(text, url)
+    if not is_whole:
+        text += f"\n\n[only the first {MOST_BYTES // 1024 // 1024} MiB were read]"
+    return begin + text
+
+
+def _kind(head: Answered) -> tuple[str, str]:
+    """The media type in lower case, and a charset that Python knows."""
+    kind, _, parameters = head.headers.get("content-type", "").partition(";")
+    found = re.search(r"charset\s*=\s*[\"']?([\w.:-]+)", parameters, re.IGNORECASE)
+    charset = found[1] if found else "utf-8"
+    try:
+        if not codecs.lookup(charset)._is_text_encoding:
+            charset = "utf-8"
+    except LookupError:
+        charset = "utf-8"
+    return kind.strip().lower(), charset

@@ -1,0 +1,77 @@
+"""The text of a page: what its HTML says, without scripts, styles and layout.
+
+It is a simple extraction. Blocks become lines, links are followed by their addresses, and nobody
+decides what of a page is important. HTML that is broken is read as far as it goes.
+"""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import urljoin
+
+_SILENT = frozenset({"script", "style", "template", "noscript", "svg", "iframe", "object"})
+_BLOCKS = frozenset(
+    {
+        *("address", "article", "aside", "blockquote", "br", "dd", "div", "dl", "dt", "fieldset"),
+        *("figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header"),
+        *("hr", "li", "main", "nav", "ol", "p", "pre", "section", "table", "tr", "ul", "title"),
+    }
+)
+_KEPT = "\xa0"  # a space that is not joined with others, such as those before a line of code
+_CELLS = frozenset({"td", "th"})
+
+
+def text_of(html: str, address: str) -> str:
+    """The text of a page that is at this address."""
+    page = _Page(address)
+    page.feed(html)
+    page.close()
+    lines = (re.sub(r"[ \t\r\f\v]+", " ", it).strip(" ") for it in "".join(page.said).split("\n"))
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
+    return text.replace(_KEPT, " ").strip()
+
+
+class _Page(HTMLParser):
+    def __init__(self, address: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.said: list[str] = []
+        self._address = address
+        self._silent: list[str] = []
+        self._preformatted = 0
+        self._link: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _SILENT:
+            self._silent.append(tag)
+        if tag in _BLOCKS:
+            self.said.append("\n- " if tag == "li" else "\n")
+        elif tag in _CELLS:
+            self.said.append("\t")
+        self._preformatted += tag == "pre"
+        if tag == "a" and (target := dict(attrs).get("href")):
+            self._link = target
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._silent:
+            while self._silent.pop() != tag:
+                pass
+        if tag in _BLOCKS:
+            self.said.append("\n")
+        self._preformatted -= tag == "pre" and self._preformatted > 0
+        if tag == "a" and self._link is not None:
+            target, self._link = self._link, None
+            if not target.startswith(("#", "javascript:", "data:")) and not self._silent:
+                self.said.append(f" ({_joined(self._address, target)})")
+
+    def handle_data(self, data: str) -> None:
+        if not self._silent:
+            in_code = self._preformatted > 0
+            self.said.append(data.replace(" ", _KEPT) if in_code else re.sub(r"\s+", " ", data))
+
+
+def _joined(address: str, target: str) -> str:
+    try:
+        return urljoin(address, target.strip())
+    except ValueError:
+        return target

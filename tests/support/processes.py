@@ -1,0 +1,65 @@
+"""Processes that are looked for by a mark in their command lines, and programs that leave some.
+
+mark = new_mark()
+tree = write_tree(tmp_path, mark)   # an executable for --tool-exec, which describes itself
+...
+assert alive(mark) == []
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from tests.support.toolcalls import LIMIT
+
+TREE = """\
+#!/bin/sh
+if [ "$1" = --describe ]; then echo '{{"name": "grow", "description": "Grow a tree."}}'; exit; fi
+trap '' INT TERM HUP
+setsid sh -c 'trap "" INT TERM HUP; while :; do sleep {mark}; done' > /dev/null 2>&1 &
+nohup sleep {mark} > /dev/null 2>&1 &
+(setsid sh -c 'sleep {mark} & exec setsid sleep {mark}' > /dev/null 2>&1 &)
+sleep {mark} &
+while [ "$(pgrep -fc 'sleep {mark}')" -lt 5 ]; do sleep 0.01; done
+echo grown
+while :; do sleep {mark}; done
+"""
+
+
+def new_mark() -> str:
+    """A number of seconds for `sleep` that nothing else on this machine sleeps for."""
+    return f"1000.{int.from_bytes(os.urandom(5)):013d}"
+
+
+def write_tree(folder: Path, mark: str) -> Path:
+    """An executable that leaves its session and its group, ignores signals, and prints "grown"."""
+    return write_program(folder / f"tree-{mark}", TREE.format(mark=mark))
+
+
+def write_program(path: Path, text: str) -> Path:
+    """An executable with this text."""
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def alive(mark: str) -> list[str]:
+    """The command lines with this mark, but not of those that have ended."""
+    found = []
+    for it in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if it.name.isdigit() and mark in (line := (it / "cmdline").read_bytes().decode()):
+                found.append(line.replace("\0", " "))
+    return found
+
+
+def seconds_until_gone(mark: str) -> float:
+    """Wait until none is alive. Raises `AssertionError` if some are after a long time."""
+    began = time.monotonic()
+    while left := alive(mark):
+        assert time.monotonic() - began < LIMIT, left
+        time.sleep(0.005)
+    return time.monotonic() - began

@@ -1,0 +1,98 @@
+"""This side of the keeper: what is given to programs, and what is left when it is closed."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from chatstream.tools.environment import environment
+from chatstream.tools.spawning import Ended, Keeper, NotStarted, Order, Said, Started
+from tests.support.processes import alive, new_mark, seconds_until_gone
+from tests.support.toolcalls import LIMIT
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs process groups")
+
+
+@pytest.fixture
+def keeper() -> Iterator[Keeper]:
+    with closing(Keeper()) as made:
+        yield made
+
+
+def started(keeper: Keeper, *argv: str, cwd: str = "/") -> list[Said]:
+    """All that the minder of a program says."""
+    files = [os.open(os.devnull, os.O_RDWR)] * 3
+    order = Order(argv=argv, env=environment(), cwd=cwd)
+    with closing(keeper.start(order, files)) as minded:
+        os.close(files[0])
+        found: list[Said] = []
+        while not found or isinstance(found[-1], Started):
+            assert select.select([minded], [], [], LIMIT)[0]
+            if (said := minded.said()) is not None:
+                found.append(said)
+    return found
+
+
+def test_a_start_and_an_end_are_said(keeper: Keeper) -> None:
+    begun, ended = started(keeper, "true")
+    assert isinstance(begun, Started)
+    assert ended == Ended(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("argv", "cwd", "why"),
+    [
+        (["no-such-program"], "/", "no-such-program: No such file or directory"),
+        (["/etc/passwd"], "/", "/etc/passwd: Permission denied"),
+        (["true"], "/no/such/folder", "/no/such/folder: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_started_says_why(
+    keeper: Keeper, argv: list[str], cwd: str, why: str
+) -> None:
+    assert started(keeper, *argv, cwd=cwd) == [NotStarted(why)]
+
+
+def test_an_argument_may_be_no_utf_8_and_long(keeper: Keeper) -> None:
+    assert started(keeper, "sh", "-c", "test ${#1} = 100002", "sh", "\udcff" + "é" * 50_000 + "x")[
+        -1
+    ] == Ended(0, 0)
+
+
+def test_the_keeper_has_no_keys_and_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-the-key")
+    with closing(Keeper()) as keeper:
+        pid = keeper._process.pid
+        assert b"sk-the-key" not in Path(f"/proc/{pid}/environ").read_bytes()
+        assert os.getsid(pid) == pid
+
+
+def test_a_keeper_that_was_killed_is_started_again(keeper: Keeper) -> None:
+    os.kill(keeper._process.pid, signal.SIGKILL)
+    keeper._process.wait(LIMIT)
+    assert started(keeper, "true")[-1] == Ended(0, 0)
+    assert keeper.scratch.is_dir()
+
+
+def test_closing_ends_what_still_runs_and_removes_the_folder() -> None:
+    mark, keeper = new_mark(), Keeper()
+    (keeper.scratch / "left").touch()
+    file = os.open(os.devnull, os.O_RDWR)
+    order = Order(argv=["sleep", mark], env=environment(), cwd="/")
+    minded = keeper.start(order, [file] * 3)
+    os.close(file)
+    assert select.select([minded], [], [], LIMIT)[0]
+    assert len(alive(mark)) == 1
+    minded.close()
+    keeper.close()
+    seconds_until_gone(mark)
+    assert not keeper.scratch.exists()
+    keeper.close()
+    with pytest.raises(OSError, match="over"):
+        keeper.start(order, [0, 1, 2])
