@@ -180,8 +180,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "commands.",
             value="SERVER",
             names=("--mcp",),
-            option_help="Let the model use the tools of this MCP server: its name in the "
-            "configuration, its address, or a command that starts it. Repeatable.",
+            option_help="Let the model use this MCP server. Repeatable.",
         ),
     ] = []
     mcp_config: Annotated[
@@ -433,7 +432,7 @@ PROFILE = Setting(
     "profile",
     str | None,
     None,
-    _server("Use this profile of the configuration file.", value="NAME"),
+    _server("Use this profile of the configuration file.", value="NAME", rare=True),
 )
 
 DECLARED: dict[str, Setting] = {**FIELDS, PROFILE.name: PROFILE}

@@ -53,7 +53,8 @@ _KEPT = (
 """The settings that a journal keeps as they are; it also keeps `root` and where other tools are."""
 
 _NEED_TOOLS = (
-    *("tools_file", "tool_exec", "allow", "ask", "deny", "on_ask", "root", "sandbox", "http_hosts"),
+    *SOURCES_OF_TOOLS,
+    *("allow", "ask", "deny", "on_ask", "root", "sandbox", "http_hosts"),
     *("max_rounds", "max_calls", "token_budget", "tool_timeout"),
 )
 """Settings whose options mean nothing in a run without tools."""
@@ -270,7 +271,7 @@ def _check_code(run: str, frozen: Sequence[ToolDefinition], names: Sequence[str]
     if missing:
         raise UsageError(
             f"run {run} has the tool {missing[0]!r}, and its code is not here",
-            hint="give it again, with --tools-file, --mcp or in Python with tools=[…]",
+            hint="give it again, with --tools-file, --tool-exec, --mcp or in Python with tools=[…]",
         )
 
 

@@ -87,9 +87,9 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
         yield from ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
         if not network:
             yield "--unshare-net"
+        yield from ("--tmpfs", "/tmp")
         for path in self.readable:
             yield from ("--ro-bind-try", path, path)
-        yield from ("--tmpfs", "/tmp")
         for path in (*self.roots, self.scratch):
             yield from ("--bind", path, path)
         yield from ("--proc", "/proc", "--dev", "/dev")
@@ -114,7 +114,7 @@ def sandbox(
     for given, it in zip(roots, real, strict=True):
         if not Path(it).is_dir():
             raise UsageError(f"the root {given} is not a folder", hint="check --root")
-    readable = [*_readable(), *(os.path.realpath(it) for it in programs)]
+    readable = [*_readable(), *map(str, programs), *(os.path.realpath(it) for it in programs)]
     hidden = list(_hidden(real, closed))
     kind, bwrap, warnings = _chosen(choice)
     if kind == "landlock" and hidden:

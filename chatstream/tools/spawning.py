@@ -148,7 +148,11 @@ class Keeper:
         self._is_closed = False
         try:
             self.scratch = Path(tempfile.mkdtemp(prefix="chatstream-"))
-            self._process, self._control = self._begun()
+            try:
+                self._process, self._control = self._begun()
+            except OSError:
+                self.scratch.rmdir()
+                raise
         except OSError as error:
             raise UsageError(f"no process for tools can be started: {error}") from error
 

@@ -160,6 +160,6 @@ def test_the_log_does_not_show_what_a_server_is_given(tmp_path: Path) -> None:
     file = tmp_path / "mcp.json"
     entry = {"command": program, "args": args, "env": {"TOKEN": "hush-hush-hush"}}
     file.write_text(json.dumps({"mcpServers": {"a": entry}}))
-    done = run_here([*DEMO, "--mcp-config", str(file), "--log", "debug", "hi"])
+    done = run([*DEMO, "--mcp-config", str(file), "--log", "debug", "hi"])  # sets up logging
     assert done.status == 0
     assert not re.search("hush-hush", done.stderr)

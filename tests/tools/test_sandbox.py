@@ -159,6 +159,14 @@ def test_devices_and_proc_are_there(desk: Desk) -> None:
     assert desk.sh(command)[1] == 0
 
 
+def test_a_program_can_be_run_wherever_it_is(desk: Desk) -> None:
+    path, link = write_program(desk.home / "own", "#!/bin/sh\necho done\n"), desk.home / "link"
+    link.symlink_to(path)
+    kind = desk.sandbox.kind
+    desk.sandbox = sandbox(kind, [desk.root], desk.keeper.scratch, programs=[link])
+    assert desk.run(str(link)) == ("done\n", 0)
+
+
 # ---- the choice
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from chatstream.errors import UsageError
 from chatstream.tools.environment import environment
 from chatstream.tools.spawning import Ended, Keeper, NotStarted, Order, Said, Started
 from tests.support.processes import alive, new_mark, seconds_until_gone
@@ -71,6 +74,16 @@ def test_the_keeper_has_no_keys_and_no_terminal(monkeypatch: pytest.MonkeyPatch)
         pid = keeper._process.pid
         assert b"sk-the-key" not in Path(f"/proc/{pid}/environ").read_bytes()
         assert os.getsid(pid) == pid
+
+
+def test_no_keeper_is_one_sentence_and_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(UsageError, match="no process for tools can be started"):
+        Keeper()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_keeper_that_was_killed_is_started_again(keeper: Keeper) -> None:
