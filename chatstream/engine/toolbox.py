@@ -2,7 +2,8 @@
 
 1. The tools are those of the settings. A built-in one is there as soon as it is named.
 2. A call is decided about, asked about and run as in a run with these settings (`tools.runner`);
-   `called` yields the same events. There is no journal, and no file of a long output.
+   `called` yields the same events. There is no journal, no file of a long output, and
+   nothing to undo a write with.
 3. An error that `called` yields is about the call. What it raises is about the command: an unknown
    tool, a rule that fits no tool, an approval that nobody can give.
 """
@@ -18,7 +19,7 @@ from chatstream.control import Control
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.tooling import built_in_names, toolset_of
 from chatstream.errors import UsageError
-from chatstream.events import ToolCall, ToolComplete, ToolError
+from chatstream.events import ToolCall, ToolComplete, ToolError, Warn
 from chatstream.flow import Arrival
 from chatstream.messages import NO_OUTPUT, ToolDefinition
 from chatstream.nearest import did_you_mean
@@ -44,7 +45,7 @@ def described(resolved: Resolved, token: CancelToken, name: str | None = None) -
     named = _named(name) if name is not None else []
     if name is None and not resolved.settings.tools:
         named = built_in_names()
-    with toolset_of(resolved, named, token) as (toolset, policy):
+    with toolset_of(resolved, named, token) as (toolset, policy, _):
         if name is not None and toolset.get(name) is None:
             raise _unknown(name, toolset.names)
         return [
@@ -65,7 +66,7 @@ def called(
     from chatstream.tools.runner import Runner
 
     settings = resolved.settings
-    with toolset_of(resolved, _named(name), token) as (toolset, policy):
+    with toolset_of(resolved, _named(name), token) as (toolset, policy, warnings):
         if toolset.get(name) is None:
             raise _unknown(name, toolset.names)
         runner = Runner(
@@ -75,6 +76,8 @@ def called(
             timeout=settings.tool_timeout or None,
             on_ask=settings.on_ask,
         )
+        if warnings:
+            yield Arrival([Warn("settings", it) for it in warnings])
         yield from runner.run([Pending(ToolCall("call00001", name, arguments))], token)
 
 

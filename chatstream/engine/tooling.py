@@ -278,10 +278,11 @@ def _check_code(run: str, frozen: Sequence[ToolDefinition], names: Sequence[str]
 @contextmanager
 def toolset_of(
     resolved: Resolved, names: Sequence[str], token: CancelToken
-) -> Iterator[tuple[Toolset, Policy]]:
+) -> Iterator[tuple[Toolset, Policy, Sequence[str]]]:
     """The tools of these settings and the built-in ones of these names, without a run.
 
-    They are closed at the end. Raises what `tooling_of` raises.
+    The last are warnings for the user. The tools are closed at the end. Raises what `tooling_of`
+    raises.
     """
     from chatstream.tools.registry import Toolset
 
@@ -291,7 +292,7 @@ def toolset_of(
     with ExitStack() as open_tools:
         outfit = _outfit(settings, roots, open_tools)
         toolset = Toolset(_tools(settings, Given(), (), roots, outfit, open_tools, token))
-        yield toolset, policy_of(resolved, toolset, roots)
+        yield toolset, policy_of(resolved, toolset, roots), outfit.warnings
 
 
 def policy_of(

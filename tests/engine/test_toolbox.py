@@ -15,6 +15,7 @@ from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.toolbox import called, described, rest_of, status_of
 from chatstream.errors import ApprovalNeeded, UsageError
 from chatstream.messages import NO_OUTPUT
+from chatstream.tools import landlock
 from chatstream.tools.builtin import BUILT_IN
 from chatstream.tools.output import MODEL_BYTES
 from tests.support.handmade import ends, told
@@ -94,6 +95,15 @@ def test_the_policy_is_that_of_a_run(flags: dict[str, Any], outcome: str, file: 
 def test_an_approval_that_nobody_can_give_is_an_error_where_that_is_wanted(file: str) -> None:
     with pytest.raises(ApprovalNeeded, match="work has to be approved"):
         call("work", tools_file=file, on_ask="stop")
+
+
+@pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")
+def test_what_the_sandbox_does_not_hold_is_told_before_a_call(tmp_path: Path) -> None:
+    (tmp_path / ".env").touch()
+    flags: dict[str, Any] = {"sandbox": "landlock", "root": [str(tmp_path)], "allow": ["shell"]}
+    first, *_ = call("shell", '{"command": "true"}', **flags)
+    assert isinstance(first, ev.Warn)
+    assert ".env" in first.message
 
 
 def test_a_rule_must_name_a_tool_that_there_is(file: str) -> None:
