@@ -128,3 +128,23 @@ def test_a_run_that_was_killed_and_resumed_is_undone_with_all_its_parts(here: Pa
     assert done.status == 0, done.stdout
     assert tree(here) == {"a.txt"}
     assert (here / "a.txt").read_bytes() == OLD
+
+
+def test_a_write_that_a_run_has_stopped_for_is_shown_done_once_and_undone(here: Path) -> None:
+    with Summing(PLAN) as server:
+        where = ["-p", "openai", "--base-url", server.url, "-m", "m"]
+        tools = ["--tool", "read_file,write_file,edit_file", "--on-ask", "stop"]
+        done = run_here(["ask", "--json", *where, *tools, "hi"])
+        assert done.status == 6
+        assert tree(here) == {"a.txt"}
+        (question,) = [it for it in done.events if isinstance(it, ev.Approval) and it.preview][1:]
+        assert question.preview is not None
+        assert {"-two", "+2"} <= set(question.preview.split("\n"))
+        done = run_here(["resume", "--json", *where, "--allow", "write_file,edit_file"])
+    assert done.status == 0, done.stderr
+    started = [it.name for it in done.events if isinstance(it, ev.ToolStart)]
+    assert started == ["write_file", "edit_file", "read_file"]
+    assert (here / "a.txt").read_bytes() == b"one\r\n2\r\nthree"
+    assert run_here(["undo"]).status == 0
+    assert tree(here) == {"a.txt"}
+    assert (here / "a.txt").read_bytes() == OLD
