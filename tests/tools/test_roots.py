@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from chatstream.errors import UsageError
 from chatstream.tools.roots import Roots, holds_keys
 from chatstream.tools.tool import ToolFailure
+from tests.support.descriptors import open_descriptors
 
 SECRET = "the secret outside"
 
@@ -33,11 +34,6 @@ def tree(tmp_path: Path) -> Path:
 def read(roots: Roots, path: str) -> str:
     with roots.file(path) as found:
         return os.read(found.descriptor, 1000).decode()
-
-
-def open_descriptors() -> int:
-    """How many this process has, but for the one that reads the list."""
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
 
 def code(roots: Roots, path: str) -> str:
