@@ -27,9 +27,9 @@ class Pending(msgspec.Struct, frozen=True):
         return next((it for it in self.earlier if isinstance(it, ev.ToolStart)), None)
 
     @property
-    def ended(self) -> ev.ToolComplete | ev.ToolError | None:
+    def ended(self) -> ev.CallEnd | None:
         """Its end in the earlier run."""
-        ends = (it for it in self.earlier if isinstance(it, ev.ToolComplete | ev.ToolError))
+        ends = (it for it in self.earlier if isinstance(it, ev.CallEnd))
         return next(ends, None)
 
 
