@@ -385,6 +385,9 @@ Terminal = Done | Error
 Fate = Approval | ToolStart | ToolProgress | ToolOutput | ToolComplete | ToolError
 """What becomes of a call. The first one shows that the response which asked for it is whole."""
 
+CallEnd = ToolComplete | ToolError
+"""The last of a call's fate. Each call has one."""
+
 TYPES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(AnyEvent))
 """The values of `type` that this version knows."""
 

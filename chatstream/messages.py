@@ -165,10 +165,14 @@ class Message:
         return self.role, self.parts, self.complete
 
 
+TOOL_NAME = "[a-zA-Z0-9_-]{1,64}"
+"""A pattern of the names of tools that every service takes."""
+
+
 class ToolDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
     """A tool as the model sees it. `parameters` is the JSON Schema of an object.
 
-    The name has 1 to 64 characters of `a-z A-Z 0-9 _ -`, as every service takes it.
+    The name fits `TOOL_NAME`.
     """
 
     name: str

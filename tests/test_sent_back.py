@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -23,7 +22,7 @@ from tests.support.answers import headers, whole
 from tests.support.loopback import Reply, Script
 from tests.support.memory import ask_in_memory
 from tests.support.recordings import Recording, recordings, requires_shared
-from tests.support.turns import blocks_of, frames
+from tests.support.turns import blocks_of, frames, joined
 
 HERE = "http://127.0.0.1:9"  # where `ask_in_memory` asks
 GIVEN = re.compile(rb'"(?:signature|data|thought_signature)":\s*"[^"]{9,}"')  # nobody reads these
@@ -62,18 +61,6 @@ def chosen(provider: str) -> list[Recording]:
 
 
 # ---- Anthropic
-
-
-def joined(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Texts without citations that follow one another are one text."""
-    found: list[dict[str, Any]] = []
-    for is_text, group in groupby(blocks, key=lambda it: it.keys() == {"type", "text"}):
-        if is_text:
-            text = "".join(it["text"] for it in group)
-            found += [{"type": "text", "text": text}] if text.strip() else []
-        else:
-            found += group
-    return found
 
 
 @requires_shared

@@ -22,9 +22,6 @@ from chatstream.messages import NO_OUTPUT, Message, Part, ToolCall, ToolResult
 NO_RESULT = "there is no result of this call: the run that made it broke off"
 
 
-_NAME = "[a-zA-Z0-9_-]{1,64}"
-
-
 def whole_rounds(messages: Sequence[Message], id_form: str) -> list[Message]:
     """The messages, with their calls and results as the rules above have them.
 

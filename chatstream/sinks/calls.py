@@ -17,8 +17,6 @@ from typing import Any
 from chatstream import events as ev
 from chatstream.sinks.words import one_line
 
-End = ev.ToolComplete | ev.ToolError
-
 EARLIER = "from the earlier run"
 """What is said of a call whose result an earlier run has."""
 
@@ -48,7 +46,7 @@ def name_of(name: str) -> str:
     return one_line(name, _NAME_CHARACTERS)
 
 
-def outcome(event: End) -> str:
+def outcome(event: ev.CallEnd) -> str:
     """How a call ended, in a few words; "" where all went well."""
     if isinstance(event, ev.ToolComplete):
         return f"exit status {event.exit_status}" if event.exit_status else ""
@@ -107,7 +105,7 @@ def goes_on(event: ev.Event) -> bool:
     )
 
 
-def _ended(event: End, seconds: Callable[[float], str], earlier: str) -> str:
+def _ended(event: ev.CallEnd, seconds: Callable[[float], str], earlier: str) -> str:
     after = f" after {seconds(event.duration)}" if event.duration else ""
     if isinstance(event, ev.ToolComplete):
         status = f" with exit status {event.exit_status}" if event.exit_status else ""

@@ -27,7 +27,6 @@ from chatstream.escape import Escaper
 from chatstream.sinks.calls import (
     EARLIER,
     PLANS,
-    End,
     goes_on,
     key_of,
     label,
@@ -122,7 +121,7 @@ class Tools:
         mark, words = _PLAN_MARKS[event.decision], PLANS[event.decision]
         call.line = self._line(mark, style, label(event.name, event.parameters), words)
 
-    def _end(self, event: End) -> None:
+    def _end(self, event: ev.CallEnd) -> None:
         call = (
             self._find(event, lambda it: it.runs)
             or self._find(event, lambda it: it.waits)

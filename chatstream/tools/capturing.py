@@ -78,7 +78,7 @@ class Printed(io.TextIOBase):
     def __init__(self, descriptor: int, write: Callable[[str], None]) -> None:
         self._descriptor = descriptor
         self._write = write
-        self.buffer: BinaryIO = open(descriptor, "wb", buffering=0, closefd=False)  # noqa: SIM115
+        self.buffer: BinaryIO = open(descriptor, "wb", buffering=0, closefd=False)  # noqa: SIM115 - kept
 
     def write(self, text: str) -> int:
         """Waits while too much is under way; raises the reason once the call is to stop."""

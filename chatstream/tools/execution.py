@@ -141,7 +141,7 @@ class Execution:
         shown += self._output.sample(now, last=over)
         return [ev.ToolOutput(self.call.id, self.call.name, shown)] if shown else []
 
-    def _end(self) -> ev.ToolComplete | ev.ToolError:
+    def _end(self) -> ev.CallEnd:
         if (why := self.stopping) is not None:
             words = why.words
             if isinstance(its := self._failure, ToolFailure) and its.outcome == "unknown":

@@ -19,8 +19,6 @@ from chatstream.cancel import CancelToken
 from chatstream.flow import Arrival
 from chatstream.tools.calls import Pending, canonical
 
-_ENDS = (ev.ToolComplete, ev.ToolError)
-
 
 class Recorded:
     """Runs calls as `run` did, whose `events` are given."""
@@ -49,7 +47,7 @@ class Recorded:
             return
         recorded = self._fates[_key(call)]
         fates = recorded.popleft() if recorded else []
-        if not any(isinstance(it, _ENDS) for it in fates):
+        if not any(isinstance(it, ev.CallEnd) for it in fates):
             error = f"run {self._run} has no result of this call"
             yield ev.ToolError(call.id, call.name, error, 0.0, code="not_recorded")
             return

@@ -27,8 +27,6 @@ from chatstream.tools.calls import Pending
 from chatstream.tools.loop import Begun
 from chatstream.transcript import Answerer, Transcript
 
-_ENDS = (ev.ToolComplete, ev.ToolError)
-
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to go on from. `partial` is an empty message where no text broke off."""
@@ -110,7 +108,7 @@ class _Round:
 
     @property
     def _ended(self) -> set[str]:
-        return {it.id for it in self.fates if isinstance(it, _ENDS)}
+        return {it.id for it in self.fates if isinstance(it, ev.CallEnd)}
 
     def pending(self) -> Iterator[Pending]:
         """Its calls, each with what became of it."""

@@ -20,10 +20,7 @@ import msgspec
 from chatstream.cancel import CancelToken
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.events import Effect, Outcome
-from chatstream.messages import ToolDefinition
-
-NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""What every service takes as the name of a tool."""
+from chatstream.messages import TOOL_NAME, ToolDefinition
 
 Origin = Literal["built in", "file", "entry point", "caller", "mcp"]
 
@@ -138,7 +135,7 @@ class Tool:
     """What rules with arguments are about; None: there are no such rules for this tool."""
 
     def __init__(self, name: str, description: str, parameters: dict[str, Any]) -> None:
-        if not NAME.fullmatch(name):
+        if not re.fullmatch(TOOL_NAME, name):
             raise UsageError(
                 f"a tool cannot be called {name!r}",
                 hint="a name has 1 to 64 letters, digits, underscores and hyphens",

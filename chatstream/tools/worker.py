@@ -79,7 +79,8 @@ def main(path: str) -> None:
             with suppress(OSError):
                 os.close(descriptor)
         for name, descriptor in (("stdout", 1), ("stderr", 2)):
-            setattr(sys, name, open(descriptor, "w", closefd=False))  # noqa: SIM115
+            file = open(descriptor, "w", closefd=False)  # noqa: SIM115 - for the child's whole life
+            setattr(sys, name, file)
 
     os.register_at_fork(after_in_child=in_child)
     try:

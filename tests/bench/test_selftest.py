@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,6 +24,7 @@ from chatstream.flow import Arrival, Stage
 from chatstream.messages import ChatRequest
 from chatstream.timing import Trace
 from chatstream.transport import meter
+from tests.support.refused import refused_port
 
 pytestmark = pytest.mark.serial
 
@@ -237,8 +237,7 @@ def test_an_answer_that_was_cut_is_no_measurement() -> None:
 
 def test_a_question_that_never_comes_is_no_measurement() -> None:
     def nowhere(url: str, kernel: bool) -> Measuring:
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            port = closed.getsockname()[1]
+        port = refused_port()
         return measuring(f"http://127.0.0.1:{port}", kernel)
 
     result = selftest(nowhere, CancelToken(), cases=[ONE])

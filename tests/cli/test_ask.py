@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import socket
 import subprocess
 import threading
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, heade
 from tests.support.client import COMMAND, Finished, Running, run, run_here, server_flags
 from tests.support.continuing import Continuing, half, long_text, refuses_prefill
 from tests.support.loopback import Framing, Point, Reply, Script
+from tests.support.refused import refused_port
 
 VALIDATOR = jsonschema.Draft202012Validator(ev.json_schema())
 
@@ -121,8 +121,7 @@ def test_a_429_is_retried_after_the_time_it_asks_for(dialect: str) -> None:
 
 
 def test_a_refused_connection_is_a_connect_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = refused_port()
     done = ask_json("ollama", f"http://127.0.0.1:{port}", "--retries", "0")
     terminal = check(done)
     assert isinstance(terminal, ev.Error)
@@ -219,8 +218,7 @@ def test_without_json_a_mistake_is_a_clear_line_on_stderr() -> None:
 
 @pytest.mark.usefixtures("usual_colours")
 def test_with_nothing_configured_three_lines_say_how_to_start() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = refused_port()
     done = run(["ask", "hi"], OLLAMA_HOST=f"127.0.0.1:{port}")
     assert done.status == 2
     first, *how = done.stderr.splitlines()
@@ -240,8 +238,7 @@ def test_with_nothing_configured_a_local_ollama_is_found_and_its_first_model_ask
 
 
 def test_with_a_key_and_no_ollama_its_provider_is_asked() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = refused_port()
     with Script(Reply.json({"data": [{"id": "m1"}]}), whole("openai")) as server:
         done = run(
             ["ask", "hi"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from chatstream.bench.result import Result, decode
 from tests.support.client import Finished, Running, run, server_flags
 from tests.support.loopback import NDJSON, Reply, Script
+from tests.support.refused import refused_port
 
 pytestmark = pytest.mark.serial
 
@@ -150,8 +150,7 @@ def test_failures_are_no_latencies_and_too_many_end_with_3() -> None:
 
 
 def test_a_refused_connection_ends_with_3_and_says_so() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = refused_port()
     flags = server_flags("ollama", f"http://127.0.0.1:{port}")
     finished = run(["bench", *flags])
     assert finished.status == 3

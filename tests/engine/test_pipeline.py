@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from typing import Any
 
@@ -15,6 +14,7 @@ from chatstream.flow import close
 from chatstream.store.place import runs_folder
 from tests.support.answers import TEXT, frames, headers, whole
 from tests.support.loopback import Reply, Script
+from tests.support.refused import refused_port
 
 
 def test_stream_gives_the_events_of_one_run() -> None:
@@ -121,8 +121,7 @@ def test_an_address_alone_means_an_openai_compatible_server() -> None:
 
 
 def test_retries_are_for_trouble_before_the_first_token() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = refused_port()
     *_, last = chatstream.stream(
         "hi", provider="ollama", base_url=f"http://127.0.0.1:{port}", model="m", retries=1
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import socket
 import threading
 from collections.abc import Generator
 
@@ -18,6 +17,7 @@ from tests.support.client import ask
 from tests.support.loopback import Reply, Script
 from tests.support.memory import ask_in_memory
 from tests.support.names import Names
+from tests.support.refused import refused_port
 
 GARBAGE = {"ollama": b"{nonsense\n", "openai": b"data: {nonsense\n\n"}
 
@@ -250,8 +250,7 @@ def test_no_depth_of_json_is_a_mistake_of_ours(provider: str, framed: bool) -> N
 def test_the_hint_for_a_server_that_does_not_run_is_how_to_start_it(
     dialect: str, path: str, port: int, command: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        free = listener.getsockname()[1]
+    free = refused_port()
     names = Names(monkeypatch)
     names.lead(("localhost", port or free), free)
     answer = ask(dialect, f"http://localhost:{port or free}{path}", retries=3)

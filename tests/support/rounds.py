@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
-from chatstream.flow import Arrival, Finish, events_in
+from chatstream.flow import Arrival, Finish, close, events_in
 from chatstream.messages import ChatRequest, Message, ToolResult
 from chatstream.tools.calls import Pending
 from chatstream.tools.loop import Begun, Limits, Runs, loop
@@ -181,7 +181,7 @@ def continued(
     source = looped(Model(rounds), runner, found.begun, found.partial.content)
     for number, event in enumerate(source):
         if number == most:
-            source.close()  # type: ignore[attr-defined]
+            close(source)
             return kept
         if type(event) is not Finish:
             event.seq, event.t = kept[-1].seq + 1, kept[-1].t

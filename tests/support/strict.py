@@ -13,10 +13,9 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
-from tests.support.turns import Call, Said, blocks_of, message_of, stop_reason
+from tests.support.turns import Call, Said, blocks_of, joined, message_of, stop_reason
 
 Body = dict[str, Any]
 
@@ -143,14 +142,7 @@ def _check_blocks(
 
 def _alike(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The blocks without the ids of calls; plain texts that follow one another are one."""
-    found: list[dict[str, Any]] = []
-    for is_text, group in groupby(blocks, key=lambda it: it.keys() == {"type", "text"}):
-        if is_text:
-            text = "".join(it["text"] for it in group)
-            found += [{"type": "text", "text": text}] if text.strip() else []
-        else:
-            found += [it | ({"id": ""} if it["type"] == "tool_use" else {}) for it in group]
-    return found
+    return [it | {"id": ""} if it["type"] == "tool_use" else it for it in joined(blocks)]
 
 
 def _check_message(

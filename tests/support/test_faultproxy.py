@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.faultproxy import Fault, FaultProxy, Record, parse_plan
 from tests.support.loopback import Reply, Script
+from tests.support.refused import refused_port
 
 BODY = bytes(range(32, 127)) * 20
 ASK = b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
@@ -136,9 +137,7 @@ def test_status() -> None:
 
 
 def test_a_dead_server_hangs_up() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        dead = gone.getsockname()
-    with FaultProxy(dead, "clean") as proxy:
+    with FaultProxy(("127.0.0.1", refused_port()), "clean") as proxy:
         answer = ask(proxy)
         assert proxy.wait_log()
     assert answer.raw == b""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 
@@ -85,6 +86,18 @@ def _whole(block: dict[str, Any]) -> dict[str, Any]:
     if not whole.get("citations", True):
         del whole["citations"]
     return {} if block["type"] == "thinking" and not block.get("signature") else whole
+
+
+def joined(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Texts without citations that follow one another are one text."""
+    found: list[dict[str, Any]] = []
+    for is_text, group in groupby(blocks, key=lambda it: it.keys() == {"type", "text"}):
+        if is_text:
+            text = "".join(it["text"] for it in group)
+            found += [{"type": "text", "text": text}] if text.strip() else []
+        else:
+            found += group
+    return found
 
 
 def stop_reason(answer: bytes) -> str | None:

@@ -345,7 +345,8 @@ def test_a_call_that_has_ended_is_not_stopped() -> None:
     running.execution._thread.join()
     assert running.execution.stop(WHY) == []
     (end,) = running.execution.take()
-    assert end.outcome == "ok"  # type: ignore[attr-defined]
+    assert isinstance(end, ev.ToolComplete)
+    assert end.outcome == "ok"
     assert running.tool.stopped == 0
 
 
@@ -353,7 +354,7 @@ def test_a_tool_whose_stop_fails_is_waited_for_all_the_same(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     running = Running(obeys)
-    running.tool.stop = lambda context: 1 / 0  # type: ignore[assignment,method-assign]
+    running.tool.stop = lambda context: 1 / 0  # type: ignore[assignment,method-assign]  # it fails
     running.execution.start()
     running.execution.stop(WHY)
     (end,) = ends(running.rest())

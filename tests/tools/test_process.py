@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -178,7 +178,10 @@ def test_an_order_that_the_process_never_reads_holds_up_nobody(tmp_path: Path) -
     process = Process(path)
     process.loaded.get(LIMIT)
     process.signal(signal.SIGSTOP)
-    large: Callable[[int], Check] = lambda number: Check(number, "a", {"text": "x" * 1_000_000})  # noqa: E731
+
+    def large(number: int) -> Check:
+        return Check(number, "a", {"text": "x" * 1_000_000})
+
     answers = [process.ask(large)[1] for _ in range(3)]  # more than a pipe holds
     process.signal(signal.SIGKILL)
     for it in answers:

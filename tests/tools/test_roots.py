@@ -21,6 +21,7 @@ from chatstream.errors import UsageError
 from chatstream.tools.beneath import open_beneath
 from chatstream.tools.roots import Roots, holds_keys
 from chatstream.tools.tool import ToolFailure
+from tests.support.descriptors import open_descriptors
 from tests.support.sampling import by_size
 
 SECRET = "the secret outside"
@@ -62,11 +63,6 @@ def tree(tmp_path: Path) -> Path:
 def read(roots: Roots, path: str) -> str:
     with roots.file(path) as found:
         return os.read(found.descriptor, 1000).decode()
-
-
-def open_descriptors() -> int:
-    """How many this process has, but for the one that reads the list."""
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
 
 def code(roots: Roots, path: str) -> str:

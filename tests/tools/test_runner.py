@@ -173,7 +173,9 @@ def test_a_denied_call_ends_and_the_others_run() -> None:
     write = Handmade("write", says(), "write")
     events = run(calls, write, Handmade("read", says()), decide=decide)
     assert approvals(events) == [("a", "deny", "rule"), ("b", "allow", "default")]
-    assert events[0].parameters == {"path": "x"}  # type: ignore[attr-defined]
+    question = events[0]
+    assert isinstance(question, ev.Approval)
+    assert question.parameters == {"path": "x"}
     denied, done = ends(events)
     assert isinstance(denied, ev.ToolError)
     assert (denied.outcome, denied.code) == ("denied", "denied")
@@ -482,7 +484,7 @@ def test_a_cancelled_run_ends_what_runs_tells_that_and_raises_the_reason() -> No
     runner = Runner(Toolset([tool, later]), allow, at_once=2)
     calls = [pending(it, "tool") for it in "abc"] + [pending("d", "later")]
     events: list[ev.Event] = []
-    with pytest.raises(Cancelled) as raised:  # noqa: PT012
+    with pytest.raises(Cancelled) as raised:  # noqa: PT012 - what came before it counts
         for arrival in runner.run(calls, token):
             events += arrival.events
             if printed(events, "a") and printed(events, "b"):
@@ -516,7 +518,7 @@ def test_a_cancel_while_the_last_call_ends_is_raised_all_the_same() -> None:
 
     runner = Runner(Toolset([Handmade("tool", does)]), allow)
     events: list[ev.Event] = []
-    with pytest.raises(Cancelled) as raised:  # noqa: PT012
+    with pytest.raises(Cancelled) as raised:  # noqa: PT012 - what came before it counts
         for arrival in runner.run([pending("a", "tool")], token):
             events += arrival.events
     assert raised.value is reason

@@ -22,6 +22,7 @@ from chatstream.transport.ahead import Ahead, Goal
 from tests.support.loopback import Reply, Script
 from tests.support.names import Names, at
 from tests.support.proxy import ForwardProxy, black_hole
+from tests.support.refused import refused_port
 
 LIMIT = 5.0
 
@@ -157,8 +158,7 @@ def test_a_process_does_not_wait_for_it() -> None:
 
 def test_a_failure_is_that_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
     names = Names(monkeypatch)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = refused_port()
     begun = begin(f"http://a.test:{port}")
     with pytest.raises(Unreachable, match="connection refused"):
         over(begun, f"http://a.test:{port}")

@@ -15,6 +15,7 @@ from chatstream.clock import Deadline
 from chatstream.transport.dial import Address, Guard, NobodyThere, dial, in_turn, look_up, race
 from tests.support.names import Names
 from tests.support.proxy import black_hole
+from tests.support.refused import refused_port
 
 AT_ONCE, NEVER = 0.0, 1e6
 LIMIT = 5.0  # seconds: a test that fails does not hang
@@ -29,8 +30,7 @@ def at(port: int, host: str = "127.0.0.1") -> Address:
 
 
 def refusing() -> Address:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return at(listener.getsockname()[1])
+    return at(refused_port())
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from tests.support.listener import Listener
 from tests.support.loopback import LIMIT, Framing, Reply, Script
 from tests.support.names import Names, at
 from tests.support.proxy import ForwardProxy, black_hole
+from tests.support.refused import refused_port
 
 KEY = {"Authorization": "Bearer test-key"}
 
@@ -381,8 +382,7 @@ def test_the_context_of_a_connection_made_ahead_is_that_of_the_request(
 
 
 def test_a_refused_connection_says_so() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = refused_port()
     with pytest.raises(Unreachable, match="connection refused") as caught:
         exchange(f"http://127.0.0.1:{port}")
     assert (caught.value.here, caught.value.named) == (True, True)

@@ -28,7 +28,7 @@ from chatstream.wording import excerpt
 MOST_CHARACTERS = 2000
 """Of an expression."""
 
-_TYPED = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "\n": " ", "\r": " "})  # noqa: RUF001
+_TYPED = str.maketrans("×·÷\u2212\u2013\n\r", "**/--  ")
 
 Value = Number | bool | list[Number]
 

@@ -13,6 +13,7 @@ from chatstream.tools.builtin import searching
 from chatstream.tools.builtin.base import MOST_CHARACTERS
 from chatstream.tools.builtin.searching import Grep
 from chatstream.tools.tool import InvalidArguments, ToolFailure
+from tests.support.descriptors import open_descriptors
 from tests.support.toolcontext import Said, result
 
 
@@ -177,9 +178,9 @@ def test_matches_are_shown_file_by_file(tree: Path) -> None:
 
 
 def test_its_process_has_ended_with_the_call(tree: Path) -> None:
-    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = open_descriptors()
     result(Grep([tree]), pattern="def")
-    assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert open_descriptors() == before
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
