@@ -27,16 +27,12 @@ class Pending(msgspec.Struct, frozen=True):
         return next((it for it in self.earlier if isinstance(it, ev.ToolStart)), None)
 
     @property
-<<<<<<< HEAD
     def waits(self) -> bool:
         """Whether the earlier run has ended because nobody could be asked about it."""
         return any(isinstance(it, ev.Approval) and it.by == "nobody" for it in self.earlier)
 
     @property
-    def ended(self) -> ev.ToolComplete | ev.ToolError | None:
-=======
     def ended(self) -> ev.CallEnd | None:
->>>>>>> main
         """Its end in the earlier run."""
         ends = (it for it in self.earlier if isinstance(it, ev.CallEnd))
         return next(ends, None)

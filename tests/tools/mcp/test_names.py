@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatstream.messages import TOOL_NAME
 from chatstream.tools.mcp.names import NAME, of_address, of_command, of_tools
-from chatstream.tools.tool import NAME as TOOL_NAME
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_a_tool_has_the_name_of_its_server_once() -> None:
 @given(st.lists(st.text(), unique=True, max_size=20))
 def test_names_fit_and_are_never_the_same(tools: list[str]) -> None:
     names = of_tools("a-server", tools)
-    assert all(TOOL_NAME.fullmatch(it) for it in names)
+    assert all(re.fullmatch(TOOL_NAME, it) for it in names)
     assert len({*names}) == len(tools)
 
 
