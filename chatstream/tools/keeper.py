@@ -9,7 +9,8 @@
    come an order (`send`) with the three standard files of the program, and later bytes: 0 says
    "stop", any other one is a signal for all of its processes. Back goes `("started", PID)` or
    `("failed", WORDS)`, and at last `("ended", STATUS, COUNT)`, once no process of the program is
-   left; COUNT is of those that it had left behind.
+   left; COUNT is of those that it had left behind. Of a sandbox it is 0: the kernel ends what is
+   in there at the same moment, and the last of it may be the sandbox itself.
 3. A minder is a subreaper: what leaves the program's group or session, or loses its parent, becomes
    its child. So all of them are found. The host program is none, and adopts nobody.
 4. "Stop" sends SIGINT, SIGTERM and SIGKILL to all of them, one after another (`STOP`). The same is
@@ -282,7 +283,8 @@ class _Minder:
             return True
         if self._status is not None and not self._steps:  # something has outlived the program
             left = _below(os.getpid())
-            self._left.update(left)
+            if not self._wraps:
+                self._left.update(left)
             _send(signal.SIGKILL, left)
         return False
 

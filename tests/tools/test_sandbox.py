@@ -148,6 +148,12 @@ def test_a_program_works_in_the_root_and_has_a_home(desk: Desk) -> None:
         assert (desk.keeper.scratch / "note").exists()
 
 
+def test_the_sandbox_itself_is_not_taken_for_a_program_that_is_left(desk: Desk) -> None:
+    order = desk.sandbox.order(["true"])
+    texts = {run_program(desk.keeper, order, Said().context).text for _ in range(20)}
+    assert texts == {""}
+
+
 def test_a_program_that_may_has_the_network(desk: Desk) -> None:
     with Script(Reply()) as listener:
         code = f"import socket; socket.create_connection(('127.0.0.1', {listener.port}), 5)"
