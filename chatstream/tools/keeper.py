@@ -282,10 +282,12 @@ class _Minder:
         except ChildProcessError:
             return True
         if self._status is not None and not self._steps:  # something has outlived the program
-            left = _below(os.getpid())
-            if not self._wraps:
+            if self._wraps:  # the kernel ends what is in there: to look for it takes longer
+                self._begin([(AGAIN_SECONDS, signal.SIGKILL)])
+            else:
+                left = _below(os.getpid())
                 self._left.update(left)
-            _send(signal.SIGKILL, left)
+                _send(signal.SIGKILL, left)
         return False
 
     def _obey(self, data: bytes) -> None:

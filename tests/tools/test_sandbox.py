@@ -246,6 +246,18 @@ def test_off_is_no_warning(tmp_path: Path) -> None:
     assert made("off", tmp_path).warnings == []
 
 
+def test_what_is_in_a_readable_folder_is_not_named_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, beside = tmp_path / "own" / "bin", tmp_path / "own-too"
+    inner.mkdir(parents=True)
+    monkeypatch.setenv("PATH", f"{inner}:{inner.parent}:{beside}:/usr/bin:/usr/local/bin")
+    readable = list(made("off", tmp_path).readable)
+    assert {str(inner.parent), str(beside), "/usr"} <= set(readable)
+    assert not {str(inner), "/usr/bin", "/usr/local/bin"} & set(readable)
+    assert len(readable) == len(set(readable))
+
+
 def test_a_home_on_the_path_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{tmp_path}:{tmp_path.parent}:.:/usr/bin")
