@@ -209,8 +209,8 @@ def _become(order: dict[str, Any], files: Sequence[int], minder: int) -> None:
     if os.getppid() != minder:  # it died before that
         os._exit(127)
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)  # whatever we or our parents ignore
     for standard, file in enumerate(files):
         os.dup2(file, standard)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
