@@ -228,6 +228,8 @@ def _become(order: dict[str, Any], files: Sequence[int], minder: int) -> None:
         os.execvpe(argv[0], argv, env)
     except OSError as error:
         raise OSError(error.errno, f"{argv[0]}: {error.strerror}") from None
+    except ValueError as error:  # a NUL character in an argument
+        raise OSError(0, f"{argv[0]}: {error}") from None
 
 
 def _lower(limit: int, most: int) -> None:
