@@ -9,7 +9,8 @@
 3. A path fits as it is written and as the links on its way lead, beneath each root, relative to it
    or absolute. For `allow` all of these have to fit, and for the others one is enough. `*` stands
    for slashes, too.
-4. Any other text fits as a whole.
+4. An address fits as a whole. One that is not written in its normal form, so that another text may
+   lead to the same place, makes it unclear whether the rule fits.
 5. The more a rule says, the more specific it is: arguments without a pattern, with one, a name, a
    pattern for names.
 """
@@ -26,6 +27,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from chatstream.addresses import in_normal_form
 from chatstream.errors import UsageError
 from chatstream.events import Decision
 from chatstream.tools.tool import Subject, Tool
@@ -46,6 +48,7 @@ _SIMPLE = re.compile(
     """,
     re.VERBOSE,
 )
+_PLACE = re.compile(r"[^/]*//[^/]*")  # the scheme and the host of an address
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 
 
@@ -132,7 +135,10 @@ def _fit(
             fitting = [_path_fits(pattern, it, roots) for it in _paths(value, roots)]
             fits = all(fitting) if decision == "allow" else any(fitting)
             return "yes" if fits and fitting else "no"
-    return "yes" if _fits(value, pattern) else "no"
+        case "address":
+            if (address := in_normal_form(value)) is None:
+                return "unclear"
+            return "yes" if _fits(address, _address_pattern(pattern)) else "no"
 
 
 def _fits(text: str, pattern: str) -> bool:
@@ -145,6 +151,11 @@ def _words_fit(patterns: Sequence[str], words: Sequence[str]) -> bool:
         patterns = patterns[:-1]
         words = words[: len(patterns)]
     return len(patterns) == len(words) and all(map(_fits, words, patterns))
+
+
+def _address_pattern(pattern: str) -> str:
+    """A pattern for addresses in the form that these have: `https://Example.com` as well."""
+    return in_normal_form(pattern) or _PLACE.sub(lambda found: found[0].lower(), pattern)
 
 
 def _paths(value: str, roots: Sequence[Path]) -> list[PurePath | None]:

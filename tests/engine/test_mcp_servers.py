@@ -212,7 +212,7 @@ def test_a_mistake_in_such_a_file_is_named(tmp_path: Path, content: str, words: 
 
 def test_the_home_of_nobody_is_a_file_that_is_not_there() -> None:
     with pytest.raises(UsageError, match="cannot read ~nobody"):
-        fleet_of(Settings(mcp_config="~nobody-at-all/mcp.json"), [], CancelToken())
+        fleet_of(Settings(mcp_config="~nobody-at-all/mcp.json"), [], Keeper, CancelToken())
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class HttpGet(BuiltIn[FetchArguments]):
     effect = "net"
     confined = False
     arguments = FetchArguments
-    subject = Subject("url", "text")
+    subject = Subject("url", "address")
 
     def __init__(self, fetch: Fetch) -> None:
         super().__init__()
