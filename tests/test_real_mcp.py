@@ -17,19 +17,20 @@ from chatstream.cancel import CancelToken
 from chatstream.engine.mcp_servers import HttpExchange
 from chatstream.engine.settings import Settings
 from chatstream.tools.mcp.approved import Approved
+from chatstream.tools.mcp.channel import Channel
 from chatstream.tools.mcp.http import Http
 from chatstream.tools.mcp.server import Server
-from chatstream.tools.mcp.stdio import Stdio
 from chatstream.tools.mcp.tool import Fleet
 from chatstream.tools.tool import Tool, ToolFailure
 from tests.support.figures import Figures
 from tests.support.mcpserver import command
 from tests.support.real.install import mcp_server
 from tests.support.real.servers import mcp_over_http
+from tests.support.stdio import stdio
 from tests.support.toolcalls import LIMIT, Said
 from tests.support.unavailable import require, skip_unavailable
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("no_proxies")]
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("no_proxies", "ends_keeper")]
 
 OWN_MS = 5.0
 """What a call may take beside the server's own time."""
@@ -60,8 +61,8 @@ def everything(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Tool]]:
     fleet.close()
 
 
-def _stdio(line: list[str], env: dict[str, str], answer: Any) -> Stdio:
-    return Stdio(line, answer, env)
+def _stdio(line: list[str], env: dict[str, str], answer: Any) -> Channel:
+    return stdio(line, answer, env)
 
 
 def call(tool: Tool, said: Said | None = None, **arguments: Any) -> str:

@@ -190,8 +190,8 @@ def _start(order: dict[str, Any], files: Sequence[int]) -> int:
     if (pid := os.fork()) == 0:
         try:
             _become(order, files, minder)
-        except OSError as error:
-            os.write(writes, (error.strerror or str(error)).encode())
+        except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
+            os.write(writes, (getattr(error, "strerror", None) or str(error)).encode())
         finally:
             os._exit(127)
     os.close(writes)
@@ -210,8 +210,8 @@ def _become(order: dict[str, Any], files: Sequence[int], minder: int) -> None:
     if os.getppid() != minder:  # it died before that
         os._exit(127)
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)  # whatever we or our parents ignore
     for standard, file in enumerate(files):
         os.dup2(file, standard)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -229,6 +229,8 @@ def _become(order: dict[str, Any], files: Sequence[int], minder: int) -> None:
         os.execvpe(argv[0], argv, env)
     except OSError as error:
         raise OSError(error.errno, f"{argv[0]}: {error.strerror}") from None
+    except ValueError as error:  # a NUL character in an argument
+        raise OSError(0, f"{argv[0]}: {error}") from None
 
 
 def _lower(limit: int, most: int) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -27,6 +28,7 @@ import chatstream
 from chatstream.errors import UsageError
 from chatstream.tools import keeper
 from chatstream.tools.environment import environment
+from chatstream.wording import excerpt
 
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from chatstream.tools.keeper import main; main()"
@@ -74,6 +76,33 @@ class Lost(msgspec.Struct, frozen=True):
 Said = Started | NotStarted | Ended | Lost
 
 
+def told(end: NotStarted | Ended | Lost, last_words: str) -> str:
+    """How a program ended, in words, with the last line that it wrote, if there is one."""
+    match end:
+        case Ended(status) if status >= 0:
+            how = f"it ended with status {status}"
+        case Ended(status):
+            how = f"it was killed by {_name(-status)}"
+        case NotStarted(why):
+            how = f"it could not be started: {why}"
+        case Lost():
+            how = "it was killed"
+    lines = last_words.strip().splitlines()
+    return f"{how} ({excerpt(lines[-1])})" if lines else how
+
+
+def pipe() -> tuple[IO[bytes], IO[bytes]]:
+    """A pipe: the end that is read, and the one that is written. Raises `OSError`."""
+    reads, writes = os.pipe()
+    return os.fdopen(reads, "rb"), os.fdopen(writes, "wb")
+
+
+def _name(number: int) -> str:
+    with contextlib.suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"
+
+
 class Minded:
     """One program, which has a minder."""
 
@@ -107,16 +136,19 @@ class Minded:
                 return Lost()
             self._held += data
 
-    def ended(self) -> Ended | NotStarted | Lost:
-        """Wait for its end, however long that takes."""
+    def awaited(self) -> Said:
+        """What its minder says next, however long that takes."""
         poll = select.poll()
         poll.register(self._link, select.POLLIN)
-        while True:
-            match self.said():
-                case Ended() | NotStarted() | Lost() as end:
-                    return end
-                case None:
-                    poll.poll()
+        while (said := self.said()) is None:
+            poll.poll()
+        return said
+
+    def ended(self) -> Ended | NotStarted | Lost:
+        """Wait for its end, however long that takes."""
+        while isinstance(said := self.awaited(), Started):
+            pass
+        return said
 
     def stop(self) -> None:
         """Ask it to end, and all that it has started. It is killed if it does not (`keeper.STOP`).

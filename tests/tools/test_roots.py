@@ -353,12 +353,11 @@ def test_no_descriptor_is_left_open(tree: Path) -> None:
     assert open_descriptors() == before
 
 
+@pytest.mark.parametrize("way", ["kernel"], indirect=True)
 @pytest.mark.parametrize("path", ["src/a.txt", "src", ".", "", "src/", "./src//a.txt"])
 def test_the_kernel_opens_a_path_without_links_by_itself(
-    tree: Path, path: str, monkeypatch: pytest.MonkeyPatch, way: str
+    tree: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if way == "walk":
-        pytest.skip("it does not here")
     monkeypatch.setattr(Roots, "_step", None)
     with Roots([tree], closed=[tree / "ours"]).find(path) as found:
         assert os.path.samestat(os.fstat(found.descriptor), (tree / path).stat())
