@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from chatstream.cancel import CancelToken
 from chatstream.engine.resolve import resolve
@@ -23,7 +24,7 @@ from chatstream.events import ToolCall, ToolComplete
 from chatstream.tools.calls import Pending
 
 COMMAND = ["/bin/sh", "-c", "true"]
-ECHO = {"name": "echo", "arguments": {"text": "x"}}
+ECHO: dict[str, Any] = {"name": "echo", "arguments": {"text": "x"}}
 
 
 def main() -> None:
