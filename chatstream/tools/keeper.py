@@ -284,7 +284,7 @@ class _Minder:
             return True
         if self._status is not None and not self._steps:  # something has outlived the program
             left = _below(os.getpid())
-            self._left.update(left)
+            self._left.update(left - self._sandbox())
             _send(signal.SIGKILL, left)
         return False
 
@@ -324,8 +324,12 @@ class _Minder:
                 os.killpg(self._pid, number)
 
     def _sandbox(self) -> set[int]:
-        """The program and its first child, where they are only a sandbox around another one."""
-        return {self._pid, *_children().get(self._pid, ())} if self._wraps else set()
+        """The program and its first child, where they are only a sandbox around another one.
+
+        That child becomes ours when the program has ended.
+        """
+        parent = self._pid if self._status is None else os.getpid()
+        return {self._pid, *_children().get(parent, ())} if self._wraps else set()
 
     def _pause(self) -> float | None:
         if not self._steps:

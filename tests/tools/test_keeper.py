@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from chatstream.tools.environment import environment
@@ -116,6 +117,15 @@ def test_what_a_program_leaves_running_is_killed_and_counted(keeper: Keeper) -> 
     returned = run_program(keeper, order("/bin/sh", "-c", command), said.context)
     assert (said.text, returned.exit_status) == ("gone\n", 0)
     assert returned.text == "[2 programs left running: killed]\n"
+    assert alive(mark) == []
+
+
+def test_what_is_left_of_the_sandbox_itself_is_not_counted(keeper: Keeper, tmp_path: Path) -> None:
+    mark, said, ready = new_mark(), Said(), tmp_path / "ready"
+    inside = f"(sleep {mark} & echo > {ready}; wait)"
+    command = f"{inside} > /dev/null & while [ ! -e {ready} ]; do :; done"
+    wrapped = msgspec.structs.replace(order("/bin/sh", "-c", command), wraps=True)
+    assert run_program(keeper, wrapped, said.context).text == "[1 program left running: killed]\n"
     assert alive(mark) == []
 
 
