@@ -35,8 +35,11 @@ class Said(NamedTuple):
 
 
 # Printable for Unicode, and all the same nothing to see: an empty cell of Braille, the place of an
-# object, and selectors, which can carry a hidden text.
-_UNSEEN = re.compile("[\u2800\ufffc\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+# object, selectors, which can carry a hidden text, a note without a head, and fillers and blanks of
+# old scripts.
+_UNSEEN = re.compile(
+    "[\u2800\ufffc\ufe00-\ufe0f\U000e0100-\U000e01ef\U0001d159\U00016fe4\U00013441\U00013442]"
+)
 
 
 def question_lines(question: ev.Approval, *, whole: bool = False) -> list[Said]:
