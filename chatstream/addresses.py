@@ -183,6 +183,8 @@ def is_private(address: str) -> bool:
             inside = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inside is not None:
             return is_private(str(inside))
+        if ip.is_site_local:  # RFC 3879: nobody may use them any more, and some do
+            return True
     return not ip.is_global or ip.is_multicast or ip.is_reserved
 
 

@@ -199,7 +199,9 @@ def test_a_name_is_told_from_an_address(text: str) -> None:
     assert not looks_like_one(text)
 
 
-@pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:192.168.0.1", "fe80::1%eth0", "224.0.0.1"])
+@pytest.mark.parametrize(
+    "address", ["10.1.2.3", "::ffff:192.168.0.1", "fe80::1%eth0", "fec0::1", "224.0.0.1"]
+)
 def test_an_address_that_is_not_of_the_internet_is_private(address: str) -> None:
     assert is_private(address)
     assert not is_private("1.1.1.1")

@@ -150,7 +150,8 @@ def _named(settings: Settings) -> dict[str, MCPServer]:
     """All servers by their names. Raises `UsageError`, `ConfigError`."""
     found: dict[str, MCPServer] = {}
     if settings.mcp_config is not None:
-        found |= from_file(Path(settings.mcp_config).expanduser())
+        path = os.path.expanduser(settings.mcp_config)  # noqa: PTH111 - it never raises
+        found |= from_file(Path(path))
     of_file = set(found)
     for given in dict.fromkeys(settings.mcp_servers):
         if given in settings.mcp:

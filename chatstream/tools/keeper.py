@@ -9,7 +9,8 @@
    come an order (`send`) with the three standard files of the program, and later bytes: 0 says
    "stop", any other one is a signal for all of its processes. Back goes `("started", PID)` or
    `("failed", WORDS)`, and at last `("ended", STATUS, COUNT)`, once no process of the program is
-   left; COUNT is of those that it had left behind.
+   left; COUNT is of those that it had left behind. Of a sandbox it is 0: the kernel ends what is
+   in there at the same moment, and the last of it may be the sandbox itself.
 3. A minder is a subreaper: what leaves the program's group or session, or loses its parent, becomes
    its child. So all of them are found. The host program is none, and adopts nobody.
 4. "Stop" sends SIGINT, SIGTERM and SIGKILL to all of them, one after another (`STOP`). The same is
@@ -228,6 +229,8 @@ def _become(order: dict[str, Any], files: Sequence[int], minder: int) -> None:
         os.execvpe(argv[0], argv, env)
     except OSError as error:
         raise OSError(error.errno, f"{argv[0]}: {error.strerror}") from None
+    except ValueError as error:  # a NUL character in an argument
+        raise OSError(0, f"{argv[0]}: {error}") from None
 
 
 def _lower(limit: int, most: int) -> None:
@@ -281,9 +284,12 @@ class _Minder:
         except ChildProcessError:
             return True
         if self._status is not None and not self._steps:  # something has outlived the program
-            left = _below(os.getpid())
-            self._left.update(left)
-            _send(signal.SIGKILL, left)
+            if self._wraps:  # the kernel ends what is in there: to look for it takes longer
+                self._begin([(AGAIN_SECONDS, signal.SIGKILL)])
+            else:
+                left = _below(os.getpid())
+                self._left.update(left)
+                _send(signal.SIGKILL, left)
         return False
 
     def _obey(self, data: bytes) -> None:

@@ -62,7 +62,7 @@ class NotStarted(msgspec.Struct, frozen=True):
 class Ended(msgspec.Struct, frozen=True):
     """It has ended with this status, minus the number of a signal if one ended it.
 
-    `left` processes it had left behind, and they were killed.
+    `left` processes it had left behind, and they were killed. In bubblewrap they are not counted.
     """
 
     status: int

@@ -15,6 +15,7 @@ from chatstream.cancel import CancelToken
 from chatstream.engine.configuration import listing, look_up
 from chatstream.engine.mcp_servers import MCPServer, fleet_of, from_file
 from chatstream.engine.resolve import resolve
+from chatstream.engine.settings import Settings
 from chatstream.engine.tooling import Given, Tooling, tooling_of
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.redact import MASK
@@ -207,6 +208,11 @@ def test_a_mistake_in_such_a_file_is_named(tmp_path: Path, content: str, words: 
         from_file(path, {})
     assert words in caught.value.message
     assert str(path) in caught.value.message
+
+
+def test_the_home_of_nobody_is_a_file_that_is_not_there() -> None:
+    with pytest.raises(UsageError, match="cannot read ~nobody"):
+        fleet_of(Settings(mcp_config="~nobody-at-all/mcp.json"), [], CancelToken())
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -98,6 +98,13 @@ def test_through_a_proxy_the_address_is_looked_at_too(monkeypatch: pytest.Monkey
         assert result(http_get(["far.test"], proxy=proxy.url), url=url) == "from far"
 
 
+def test_a_dot_behind_an_address_does_not_hide_it_from_the_check_before_a_proxy() -> None:
+    with ForwardProxy() as proxy:
+        with pytest.raises(ToolFailure, match="is not fetched"):
+            result(http_get(proxy=proxy.url), url="http://10.0.0.1./")
+        assert proxy.requests == []
+
+
 @pytest.mark.parametrize(
     "place",
     [

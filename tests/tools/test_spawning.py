@@ -54,6 +54,7 @@ def test_a_start_and_an_end_are_said(keeper: Keeper) -> None:
         (["no-such-program"], "/", "no-such-program: No such file or directory"),
         (["/etc/passwd"], "/", "/etc/passwd: Permission denied"),
         (["true"], "/no/such/folder", "/no/such/folder: No such file or directory"),
+        (["true", "a\0b"], "/", "true: embedded null byte"),
     ],
 )
 def test_what_cannot_be_started_says_why(

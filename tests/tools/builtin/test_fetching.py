@@ -50,6 +50,10 @@ def test_text_is_given_as_it_is() -> None:
         ("text/html; charset=iso-8859-1", b"<p>caf\xe9", "café"),
         ("text/plain; charset=nonsense", b"caf\xc3\xa9", "café"),
         ("text/plain; charset=base64", b"caf\xc3\xa9", "café"),
+        ("text/plain; charset=idna", b"caf\xc3\xa9", "café"),
+        ("text/plain; charset=undefined", b"caf\xc3\xa9", "café"),
+        ("text/plain; charset=punycode", b"caf\xc3\xa9-", "café-"),
+        ("text/plain; charset=unicode_escape", b"\\x41", "\\x41"),
         ("application/json", b'{"a": "<p>"}', '{"a": "<p>"}'),
         ("application/problem+json", b"{}", "{}"),
         ("", b"<html>yes", "yes"),
@@ -136,8 +140,9 @@ def test_what_is_no_address_of_the_web_is_refused_before_anyone_is_asked(url: st
 
 
 def test_a_redirect_to_what_is_no_address_is_refused() -> None:
-    with pytest.raises(ToolFailure, match="cannot be read"):
-        got(a=(302, {"location": "http://[broken"}))
+    for broken in ("http://[broken", "http://site.test:99999/"):
+        with pytest.raises(ToolFailure, match="cannot be read"):
+            got(a=(302, {"location": broken}))
     assert "another host: file:///etc" in got(a=(302, {"location": "file:///etc/passwd"}))
 
 
