@@ -147,6 +147,11 @@ class Tool:
         """The name that the model calls."""
         return self.definition.name
 
+    @property
+    def foreign(self) -> bool:
+        """Whether others write what it puts out, and may want to make the model do something."""
+        return self.effect == "net"
+
     def check(self, arguments: dict[str, Any]) -> None:
         """Raises `InvalidArguments`, or the reason of a cancelled run if it waits for something."""
 
