@@ -18,7 +18,7 @@ from chatstream.tools.tool import Subject, Tool
 from tests.support.sampling import examples
 
 
-def tool(kind: Literal["command", "path", "text"] | None) -> Tool:
+def tool(kind: Literal["command", "path", "address", "text"] | None) -> Tool:
     made = Tool("tool", "does it", {"type": "object"})
     made.subject = Subject("it", kind) if kind else None
     return made
@@ -217,6 +217,50 @@ def test_a_path_that_is_not_given_is_the_root(root: Path) -> None:
 )
 def test_a_text_fits_as_a_whole(value: object, wanted: Fit) -> None:
     assert fit("https://example.com/*", "text", value) == wanted
+
+
+# ---- addresses
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed", "denied"),
+    [
+        ("https://example.com/docs/a", "yes", "yes"),
+        ("https://example.com/docs/", "yes", "yes"),
+        ("https://example.com/docs", "no", "no"),
+        ("https://example.com/docs/../secret", "no", "yes"),
+        ("https://example.com/docs/%2e%2E/secret", "no", "yes"),
+        ("https://example.com/docs/..%2fsecret", "no", "yes"),
+        ("https://example.com/x/../docs/a", "no", "yes"),
+        ("https://example.com/d%6fcs/a", "no", "yes"),
+        ("HTTPS://Example.COM:443/docs/a", "no", "yes"),
+        ("https://example.com./docs/a", "no", "yes"),
+        ("https://example.com:0443/docs/a", "no", "yes"),
+        ("https://example.com:8443/docs/a", "no", "no"),
+        ("https://example.com.evil.test/docs/a", "no", "no"),
+        ("https://evil.test/https://example.com/docs/a", "no", "no"),
+        ("https://example.com/other?next=/docs/", "no", "no"),
+        ("https://[broken", "unclear", "unclear"),
+    ],
+)
+def test_an_address_fits_as_written_and_as_it_is_asked_for(
+    url: str, allowed: Fit, denied: Fit
+) -> None:
+    assert fit("https://example.com/docs/*", "address", url) == allowed
+    assert fit("https://example.com/docs/*", "address", url, "deny") == denied
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("https://a.example.com/x", "yes"),
+        ("https://evil.test/.example.com/x", "no"),
+        ("https://evil.test?.example.com/x", "no"),
+        ("https://evil.test#.example.com/x", "no"),
+    ],
+)
+def test_a_pattern_for_hosts_is_about_the_host(url: str, wanted: Fit) -> None:
+    assert fit("https://*.example.com/*", "address", url) == wanted
 
 
 def test_a_tool_without_a_subject_has_nothing_that_could_fit() -> None:
