@@ -209,8 +209,8 @@ def _address_fits(pattern: str, address: SplitResult) -> bool:
         path = "*"
     behind = address._replace(scheme="", netloc="").geturl()
     return (
-        _fits(address.scheme, scheme)
-        and _fits(address.netloc, host)
+        _fits(address.scheme, scheme.lower())
+        and _fits(address.netloc.lower(), host.lower())
         and _fits(behind or "/", f"/{path}")
     )
 

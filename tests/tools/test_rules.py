@@ -263,6 +263,13 @@ def test_a_pattern_for_hosts_is_about_the_host(url: str, wanted: Fit) -> None:
     assert fit("https://*.example.com/*", "address", url) == wanted
 
 
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_the_case_of_a_host_means_nothing(decision: Decision) -> None:
+    for url in ("https://example.com/A", "HTTPS://EXAMPLE.com/A"):
+        assert fit("https://Example.COM/A", "address", url, decision) == "yes"
+    assert fit("https://example.com/A", "address", "https://example.com/a", decision) == "no"
+
+
 def test_a_tool_without_a_subject_has_nothing_that_could_fit() -> None:
     assert parse("tool(x)", "deny").fit(tool(None), {"it": "x"}, "deny", []) == "unclear"
     assert parse("*(x)", "deny").fit(tool(None), {"it": "x"}, "deny", []) == "no"
