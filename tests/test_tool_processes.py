@@ -10,20 +10,15 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from chatstream import events as ev
-from chatstream.tools.programs import run_program
-from chatstream.tools.sandbox import Choice, sandbox
-from chatstream.tools.spawning import Keeper
 from tests.support.client import Running
 from tests.support.figures import Figures
 from tests.support.processes import alive, new_mark, seconds_until_gone, write_tree
 from tests.support.real.install import bwrap
-from tests.support.toolcalls import Said
 from tests.support.unavailable import skip_unavailable
 
 pytestmark = [
@@ -117,21 +112,3 @@ def test_kill_9_leaves_nothing_behind(
     client.process.kill()
     client.process.wait()
     figures.line(f"kill -9 on a tree, {kind}: gone after {seconds_until_gone(mark):.2f} s")
-
-
-def test_a_program_costs_little_beside_its_own_time(tmp_path: Path, figures: Figures) -> None:
-    """The figures are told, not asserted: a busy machine is slow. They should be below 15 ms."""
-    for choice in ("off", "landlock"):
-        figures.line(f"overhead of a program, {choice}: {_overhead(tmp_path, choice):.1f} ms")
-
-
-def _overhead(root: Path, choice: Choice) -> float:
-    """Milliseconds from the call to the result of a program that does nothing, its own included."""
-    times = []
-    with closing(Keeper()) as keeper:
-        order = sandbox(choice, [root], keeper.scratch).order(["true"])
-        for _ in range(20):
-            began = time.perf_counter()
-            assert run_program(keeper, order, Said().context).exit_status == 0
-            times.append(time.perf_counter() - began)
-    return sorted(times)[len(times) // 4] * 1000

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from threading import Lock
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from chatstream.tools.mcp.http import Begun, Post
     from chatstream.tools.mcp.server import Server
     from chatstream.tools.mcp.tool import Fleet
+    from chatstream.tools.spawning import Keeper
     from chatstream.transport import Transport
 
 _KINDS: dict[str, Any] = {
@@ -88,10 +89,13 @@ def _shown(key: str, value: Any) -> Any:
     return masked(value)
 
 
-def fleet_of(settings: Settings, roots: Sequence[Path], token: CancelToken) -> Fleet | None:
+def fleet_of(
+    settings: Settings, roots: Sequence[Path], keeper: Callable[[], Keeper], token: CancelToken
+) -> Fleet | None:
     """The servers of a run, which begin at once; None if it has none.
 
-    Raises `UsageError`, `ConfigError`.
+    `keeper` gives what starts programs, and is called if a server is one. It is to be closed after
+    the fleet. Raises `UsageError`, `ConfigError`.
     """
     if not (settings.mcp_servers or settings.mcp_config):
         return None
@@ -99,7 +103,7 @@ def fleet_of(settings: Settings, roots: Sequence[Path], token: CancelToken) -> F
     from chatstream.tools.mcp.tool import Fleet
 
     servers = [
-        (_server(name, it, roots, settings), key_of(name, it.reached))
+        (_server(name, it, roots, keeper, settings), key_of(name, it.reached))
         for name, it in _named(settings).items()
     ]
     path: Path | None = None
@@ -108,7 +112,13 @@ def fleet_of(settings: Settings, roots: Sequence[Path], token: CancelToken) -> F
     return Fleet(servers, Approved(path), token)
 
 
-def _server(name: str, its: MCPServer, roots: Sequence[Path], settings: Settings) -> Server:
+def _server(
+    name: str,
+    its: MCPServer,
+    roots: Sequence[Path],
+    keeper: Callable[[], Keeper],
+    settings: Settings,
+) -> Server:
     from chatstream.tools.mcp.server import Server
 
     redact.learn_options(its.env)
@@ -124,9 +134,10 @@ def _server(name: str, its: MCPServer, roots: Sequence[Path], settings: Settings
         )
     from chatstream.tools.mcp.stdio import Stdio
 
+    started_by = keeper()
     return Server(
         name,
-        lambda answer: Stdio(its.command, answer, its.env),
+        lambda answer: Stdio(started_by, its.command, answer, its.env),
         hint=f"run it by itself to see what it says: {redact(its.reached)}",
         roots=[{"uri": it.as_uri(), "name": it.name} for it in roots],
     )

@@ -432,7 +432,7 @@ PROFILE = Setting(
     "profile",
     str | None,
     None,
-    _server("Use this profile of the configuration file.", value="NAME", rare=True),
+    _server("Use this profile of the configuration file.", value="NAME"),
 )
 
 DECLARED: dict[str, Setting] = {**FIELDS, PROFILE.name: PROFILE}

@@ -162,7 +162,8 @@ def tooling_of(
     opening = new_run()
     with ExitStack() as open_tools:  # closed if anything goes wrong below
         outfit = _outfit(settings, roots, open_tools)
-        toolset = Toolset(_tools(settings, given, frozen, roots, outfit, open_tools, token))
+        tools = _tools(settings, given, frozen, roots, outfit, open_tools, token)
+        toolset = Toolset(tools, outfit.close)
         if settings.tools:
             from chatstream.tools.builtin.base import share_memory
 
@@ -225,7 +226,7 @@ def _tools(
     # request needs is imported. Whether the roots of an earlier run were named is not known.
     token = token or CancelToken()
     told = roots if settings.root and not frozen else []
-    if (fleet := fleet_of(settings, told, token)) is not None:
+    if (fleet := fleet_of(settings, told, outfit.keeper, token)) is not None:
         open_tools.callback(fleet.close)
         import chatstream.recovery.retry
         import chatstream.transport.exchange  # noqa: F401
@@ -251,7 +252,9 @@ def _tools(
 
 def _outfit(settings: Settings, roots: Sequence[Path], open_tools: ExitStack) -> Outfit:
     executables = [_absolute(it) for it in settings.tool_exec]
-    return Outfit(settings, roots, _closed(), open_tools, executables)
+    outfit = Outfit(settings, roots, _closed(), executables)
+    open_tools.callback(outfit.close)  # after all tools, which are opened later
+    return outfit
 
 
 def _closed() -> list[Path]:

@@ -34,11 +34,10 @@ class Said(NamedTuple):
     kind: Kind = "argument"
 
 
-# Printable for Unicode, and all the same nothing to see: an empty cell of Braille, the place of an
-# object, selectors, which can carry a hidden text, a note without a head, and fillers and blanks of
-# old scripts.
+# Printable for Unicode, and all the same nothing to see: blanks, fillers and joiners of several
+# scripts, the place of an object, and selectors, which can carry a hidden text.
 _UNSEEN = re.compile(
-    "[\u2800\ufffc\ufe00-\ufe0f\U000e0100-\U000e01ef\U0001d159\U00016fe4\U00013441\U00013442]"
+    "[\u2800\u2d7f\ufffc\ufe00-\ufe0f\U00013441\U00013442\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
 )
 
 

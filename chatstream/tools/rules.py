@@ -9,11 +9,9 @@
 3. A path fits as it is written and as the links on its way lead, beneath each root, relative to it
    or absolute. For `allow` all of these have to fit, and for the others one is enough. `*` stands
    for slashes, too.
-4. An address fits as it is written and as it is asked for: `HTTPS://Host.:443/a/../b` is
-   `https://host/b`. For `allow` both have to fit, and for the others one is enough. What a pattern
-   says of the host is about the host alone; behind it `*` stands for slashes, too.
-5. Any other text fits as a whole.
-6. The more a rule says, the more specific it is: arguments without a pattern, with one, a name, a
+4. An address fits as a whole. One that is not written in its normal form, so that another text may
+   lead to the same place, makes it unclear whether the rule fits.
+5. The more a rule says, the more specific it is: arguments without a pattern, with one, a name, a
    pattern for names.
 """
 
@@ -26,10 +24,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import Any, Literal
-from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
+from chatstream.addresses import in_normal_form
 from chatstream.errors import UsageError
 from chatstream.events import Decision
 from chatstream.tools.tool import Subject, Tool
@@ -50,6 +48,7 @@ _SIMPLE = re.compile(
     """,
     re.VERBOSE,
 )
+_PLACE = re.compile(r"[^/]*//[^/]*")  # the scheme and the host of an address
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 
 
@@ -128,11 +127,6 @@ def _fit(
     if not isinstance(value, str) or "\0" in value or encodable(value) != value:
         return "unclear"
     match subject.kind:
-        case "address":
-            addresses = _addresses(value)
-            fitting = [_address_fits(pattern, it) for it in addresses]
-            fits = all(fitting) if decision == "allow" else any(fitting)
-            return "unclear" if not addresses else "yes" if fits else "no"
         case "command":
             words = words_of(value)
             fits = words is not None and _words_fit(shlex.split(pattern), words)
@@ -141,7 +135,10 @@ def _fit(
             fitting = [_path_fits(pattern, it, roots) for it in _paths(value, roots)]
             fits = all(fitting) if decision == "allow" else any(fitting)
             return "yes" if fits and fitting else "no"
-    return "yes" if _fits(value, pattern) else "no"
+        case "address":
+            if (address := in_normal_form(value)) is None:
+                return "unclear"
+            return "yes" if _fits(address, _address_pattern(pattern)) else "no"
 
 
 def _fits(text: str, pattern: str) -> bool:
@@ -154,6 +151,11 @@ def _words_fit(patterns: Sequence[str], words: Sequence[str]) -> bool:
         patterns = patterns[:-1]
         words = words[: len(patterns)]
     return len(patterns) == len(words) and all(map(_fits, words, patterns))
+
+
+def _address_pattern(pattern: str) -> str:
+    """A pattern for addresses in the form that these have: `https://Example.com` as well."""
+    return in_normal_form(pattern) or _PLACE.sub(lambda found: found[0].lower(), pattern)
 
 
 def _paths(value: str, roots: Sequence[Path]) -> list[PurePath | None]:
@@ -171,48 +173,6 @@ def _path_fits(pattern: str, path: PurePath | None, roots: Sequence[Path]) -> bo
         return _fits(str(path), pattern)
     pattern = os.path.normpath(pattern)
     return any(_fits(it, pattern) for it in _relative(path, roots))
-
-
-def _addresses(value: str) -> list[SplitResult]:
-    """An address as it is written, as it is asked for, and as a server may read that; none if it
-    is not one.
-    """
-    try:
-        written = urlsplit(value)
-        host, port = (written.hostname or "").rstrip("."), written.port
-    except ValueError:
-        return []
-    usual = {"http": 80, "https": 443}.get(written.scheme)
-    netloc = host if port in (None, usual) else f"{host}:{port}"
-    asked = written._replace(netloc=netloc, path=_without_dots(written.path), fragment="")
-    return [written, asked, asked._replace(path=_without_dots(unquote(written.path)))]
-
-
-def _without_dots(path: str) -> str:
-    """A path whose `.` and `..` were followed (RFC 3986, section 5.2.4)."""
-    kept: list[str] = []
-    for name in path.split("/")[1:]:
-        if name == "..":
-            del kept[-1:]
-        elif name != ".":
-            kept.append(name)
-    end = "/" if path.endswith(("/.", "/..")) and kept else ""
-    return f"/{'/'.join(kept)}{end}"
-
-
-def _address_fits(pattern: str, address: SplitResult) -> bool:
-    scheme, mark, rest = pattern.partition("://")
-    if not mark:
-        return _fits(address.geturl(), pattern)
-    host, slash, path = rest.partition("/")
-    if not slash and host.endswith("*"):
-        path = "*"
-    behind = address._replace(scheme="", netloc="").geturl()
-    return (
-        _fits(address.scheme, scheme.lower())
-        and _fits(address.netloc.lower(), host.lower())
-        and _fits(behind or "/", f"/{path}")
-    )
 
 
 def _relative(path: PurePath, roots: Sequence[Path]) -> Iterator[str]:

@@ -114,7 +114,8 @@ def sandbox(
     for given, it in zip(roots, real, strict=True):
         if not Path(it).is_dir():
             raise UsageError(f"the root {given} is not a folder", hint="check --root")
-    readable = [*_readable(), *map(str, programs), *(os.path.realpath(it) for it in programs)]
+    wanted = [*_readable(), *map(str, programs), *(os.path.realpath(it) for it in programs)]
+    readable = list(_outermost(wanted))
     hidden = list(_hidden(real, closed))
     kind, bwrap, warnings = _chosen(choice)
     if kind == "landlock" and hidden:
@@ -187,6 +188,14 @@ def _readable() -> Iterator[str]:
         # A home, or what is above it, on PATH does not open it.
         if Path(path).is_absolute() and not Path(home).is_relative_to(real):
             yield from dict.fromkeys((path, real))
+
+
+def _outermost(paths: Sequence[str]) -> Iterator[str]:
+    """Those that are in no other one. Each mount takes time, and so does each rule."""
+    found = set(paths)
+    for path in dict.fromkeys(paths):
+        if found.isdisjoint(map(str, Path(path).parents)):
+            yield path
 
 
 def _hidden(roots: Sequence[str], closed: Sequence[Path]) -> Iterator[str]:

@@ -66,7 +66,7 @@ class Subject(msgspec.Struct, frozen=True):
     """The argument of a tool that a rule such as `shell(git *)` is about, and what it is."""
 
     argument: str
-    kind: Literal["command", "path", "address", "text"]
+    kind: Literal["command", "path", "address"]
 
 
 class Context:

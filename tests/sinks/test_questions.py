@@ -48,6 +48,7 @@ SPELLED = [
     ("a\u202eb", "a\\u202eb"),
     ("a\xa0b", "a\\xa0b"),
     ("a\u3164b\u2800c", "a\\u3164b\\u2800c"),
+    ("a\u2d7fb\U0001d159c", "a\\u2d7fb\\U0001d159c"),
     ("a\U000e0041b", "a\\U000e0041b"),
     ("a\tb\nc\rd", "a\\tb\\nc\\rd"),
     ("\ud800", "\\ud800"),

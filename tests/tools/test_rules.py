@@ -18,7 +18,7 @@ from chatstream.tools.tool import Subject, Tool
 from tests.support.sampling import examples
 
 
-def tool(kind: Literal["command", "path", "address", "text"] | None) -> Tool:
+def tool(kind: Literal["command", "path", "address"] | None) -> Tool:
     made = Tool("tool", "does it", {"type": "object"})
     made.subject = Subject("it", kind) if kind else None
     return made
@@ -202,72 +202,46 @@ def test_a_path_that_is_not_given_is_the_root(root: Path) -> None:
     assert parse("tool(.)", "deny").fit(tool("path"), {}, "deny", [root]) == "yes"
 
 
-# ---- anything else
-
-
-@pytest.mark.parametrize(
-    ("value", "wanted"),
-    [
-        ("https://example.com/a/b", "yes"),
-        ("https://example.community/", "no"),
-        ("x https://example.com/a", "no"),
-        (7, "unclear"),
-        (None, "unclear"),
-    ],
-)
-def test_a_text_fits_as_a_whole(value: object, wanted: Fit) -> None:
-    assert fit("https://example.com/*", "text", value) == wanted
-
-
 # ---- addresses
 
 
 @pytest.mark.parametrize(
-    ("url", "allowed", "denied"),
+    ("rule", "value", "wanted"),
     [
-        ("https://example.com/docs/a", "yes", "yes"),
-        ("https://example.com/docs/", "yes", "yes"),
-        ("https://example.com/docs", "no", "no"),
-        ("https://example.com/docs/../secret", "no", "yes"),
-        ("https://example.com/docs/%2e%2E/secret", "no", "yes"),
-        ("https://example.com/docs/..%2fsecret", "no", "yes"),
-        ("https://example.com/x/../docs/a", "no", "yes"),
-        ("https://example.com/d%6fcs/a", "no", "yes"),
-        ("HTTPS://Example.COM:443/docs/a", "no", "yes"),
-        ("https://example.com./docs/a", "no", "yes"),
-        ("https://example.com:0443/docs/a", "no", "yes"),
-        ("https://example.com:8443/docs/a", "no", "no"),
-        ("https://example.com.evil.test/docs/a", "no", "no"),
-        ("https://evil.test/https://example.com/docs/a", "no", "no"),
-        ("https://example.com/other?next=/docs/", "no", "no"),
-        ("https://[broken", "unclear", "unclear"),
+        ("https://example.com/*", "https://example.com/a/b", "yes"),
+        ("https://example.com/*", "https://example.com", "yes"),
+        ("https://example.com", "https://example.com/", "yes"),
+        ("https://Example.com/*", "https://example.com/a", "yes"),
+        ("https://example.com/*", "https://example.community/", "no"),
+        ("https://example.com/*", "x https://example.com/a", "unclear"),
+        ("https://example.com/*", 7, "unclear"),
+        ("https://example.com/*", None, "unclear"),
     ],
 )
-def test_an_address_fits_as_written_and_as_it_is_asked_for(
-    url: str, allowed: Fit, denied: Fit
-) -> None:
-    assert fit("https://example.com/docs/*", "address", url) == allowed
-    assert fit("https://example.com/docs/*", "address", url, "deny") == denied
+def test_an_address_fits_as_a_whole(rule: str, value: object, wanted: Fit) -> None:
+    assert fit(rule, "address", value) == wanted
 
 
 @pytest.mark.parametrize(
-    ("url", "wanted"),
+    "url",
     [
-        ("https://a.example.com/x", "yes"),
-        ("https://evil.test/.example.com/x", "no"),
-        ("https://evil.test?.example.com/x", "no"),
-        ("https://evil.test#.example.com/x", "no"),
+        *(
+            "HTTP://box/private",
+            "http://BOX/private",
+            "http://box:80/private",
+            "http://box:/private",
+        ),
+        *("http://box./private", "http://box//private", "http://box/a/../private"),
+        *("http://box/%70rivate", "http://box/x/%2e%2e/private", "http://user@box/private"),
+        *("http://box/private#part", "http://\uff42ox/private", "http://box/./private"),
+        *("http://127.1/private", "http://2130706433/private", "http://0x7f.0.0.1/private"),
+        *("http://[::0:1]/private", "http://127.0.0.01/private", "http://box\\private"),
     ],
 )
-def test_a_pattern_for_hosts_is_about_the_host(url: str, wanted: Fit) -> None:
-    assert fit("https://*.example.com/*", "address", url) == wanted
-
-
-@pytest.mark.parametrize("decision", ["allow", "deny"])
-def test_the_case_of_a_host_means_nothing(decision: Decision) -> None:
-    for url in ("https://example.com/A", "HTTPS://EXAMPLE.com/A"):
-        assert fit("https://Example.COM/A", "address", url, decision) == "yes"
-    assert fit("https://example.com/A", "address", "https://example.com/a", decision) == "no"
+@pytest.mark.parametrize("decision", ["allow", "ask", "deny"])
+def test_another_way_to_write_an_address_passes_no_rule(url: str, decision: Decision) -> None:
+    rule = parse("tool(http://*/private*)", decision)
+    assert rule.fit(tool("address"), {"it": url}, decision, []) == "unclear"
 
 
 def test_a_tool_without_a_subject_has_nothing_that_could_fit() -> None:

@@ -148,6 +148,12 @@ def test_a_program_works_in_the_root_and_has_a_home(desk: Desk) -> None:
         assert (desk.keeper.scratch / "note").exists()
 
 
+def test_the_sandbox_itself_is_not_taken_for_a_program_that_is_left(desk: Desk) -> None:
+    order = desk.sandbox.order(["true"])
+    texts = {run_program(desk.keeper, order, Said().context).text for _ in range(20)}
+    assert texts == {""}
+
+
 def test_a_program_that_may_has_the_network(desk: Desk) -> None:
     with Script(Reply()) as listener:
         code = f"import socket; socket.create_connection(('127.0.0.1', {listener.port}), 5)"
@@ -243,6 +249,18 @@ def test_a_root_that_is_no_folder_is_a_mistake_of_the_user(tmp_path: Path) -> No
 
 def test_off_is_no_warning(tmp_path: Path) -> None:
     assert made("off", tmp_path).warnings == []
+
+
+def test_what_is_in_a_readable_folder_is_not_named_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, beside = tmp_path / "own" / "bin", tmp_path / "own-too"
+    inner.mkdir(parents=True)
+    monkeypatch.setenv("PATH", f"{inner}:{inner.parent}:{beside}:/usr/bin:/usr/local/bin")
+    readable = list(made("off", tmp_path).readable)
+    assert {str(inner.parent), str(beside), "/usr"} <= set(readable)
+    assert not {str(inner), "/usr/bin", "/usr/local/bin"} & set(readable)
+    assert len(readable) == len(set(readable))
 
 
 def test_a_home_on_the_path_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

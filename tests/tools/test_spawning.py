@@ -15,7 +15,7 @@ import pytest
 
 from chatstream.errors import UsageError
 from chatstream.tools.environment import environment
-from chatstream.tools.spawning import Ended, Keeper, NotStarted, Order, Said, Started
+from chatstream.tools.spawning import Ended, Keeper, Lost, NotStarted, Order, Said, Started, told
 from tests.support.processes import alive, new_mark, seconds_until_gone
 from tests.support.toolcalls import LIMIT
 
@@ -61,6 +61,27 @@ def test_what_cannot_be_started_says_why(
     keeper: Keeper, argv: list[str], cwd: str, why: str
 ) -> None:
     assert started(keeper, *argv, cwd=cwd) == [NotStarted(why)]
+
+
+def test_an_argument_that_no_program_can_have_is_said_so(keeper: Keeper) -> None:
+    assert started(keeper, "true", "a\0b") == [NotStarted("embedded null byte")]
+
+
+@pytest.mark.parametrize(
+    ("end", "last_words", "words"),
+    [
+        (Ended(3, 0), "", "it ended with status 3"),
+        (Ended(3, 0), "first\nno licence\n", "it ended with status 3 (no licence)"),
+        (Ended(-9, 0), " ", "it was killed by SIGKILL"),
+        (Ended(-40, 0), "", "it was killed by signal 40"),
+        (NotStarted("no such file"), "", "it could not be started: no such file"),
+        (Lost(), "", "it was killed"),
+    ],
+)
+def test_an_end_is_told_in_words(
+    end: Ended | NotStarted | Lost, last_words: str, words: str
+) -> None:
+    assert told(end, last_words) == words
 
 
 def test_an_argument_may_be_no_utf_8_and_long(keeper: Keeper) -> None:

@@ -19,21 +19,24 @@ from chatstream.flow import events_in
 from chatstream.tools.approval import Policy, Rules
 from chatstream.tools.calls import Pending
 from chatstream.tools.mcp.approved import Approved
+from chatstream.tools.mcp.channel import Channel
 from chatstream.tools.mcp.server import Server
 from chatstream.tools.mcp.session import Limits
-from chatstream.tools.mcp.stdio import Stdio
 from chatstream.tools.mcp.tool import CHANGED, Fleet
 from chatstream.tools.registry import Toolset
 from chatstream.tools.runner import Runner
 from chatstream.tools.tool import Tool
 from tests.support.mcpserver import command
+from tests.support.stdio import stdio
 from tests.support.toolcalls import LIMIT
+
+pytestmark = pytest.mark.usefixtures("ends_keeper")
 
 IMPATIENT = Limits(stop=0.2)
 
 
 def server(name: str, *arguments: str, limits: Limits = IMPATIENT) -> tuple[Server, str]:
-    return Server(name, lambda answer: Stdio(command(*arguments), answer), limits=limits), name
+    return Server(name, lambda answer: stdio(command(*arguments), answer), limits=limits), name
 
 
 def tools(
@@ -141,9 +144,9 @@ def test_servers_begin_at_the_same_time() -> None:
     """Each waits until both have begun to start."""
     both = threading.Barrier(2, timeout=LIMIT)
 
-    def opening(answer: Any) -> Stdio:
+    def opening(answer: Any) -> Channel:
         both.wait()
-        return Stdio(command("new"), answer)
+        return stdio(command("new"), answer)
 
     fleet, made = tools((Server("a", opening), "a"), (Server("b", opening), "b"))
     assert {"a_echo", "b_echo"} <= set(made)
@@ -178,7 +181,7 @@ def test_servers_without_tools_are_not_kept() -> None:
         "        print(json.dumps({'id': it['id'], 'result': {'protocolVersion': '2025-11-25'}}))\n"
         "        sys.stdout.flush()\n"
     )
-    empty = Server("a", lambda answer: Stdio([sys.executable, "-c", code], answer))
+    empty = Server("a", lambda answer: stdio([sys.executable, "-c", code], answer))
     fleet, made = tools((empty, "a"))
     assert made == {}
     session = empty._session
