@@ -275,7 +275,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "The folders that the built-in tools may read, and write in.",
             value="DIR",
             shown_default="the current folder",
-            option_help="Let the built-in tools read this folder. Repeatable.",
+            option_help="Let the built-in tools use this folder. Repeatable.",
             rare=True,
         ),
     ] = []

@@ -313,6 +313,11 @@ def test_an_old_landlock_is_said_to_leave_the_network(
     assert "network" in warning
 
 
+def test_a_link_to_what_is_not_there_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".env").symlink_to("nowhere")
+    assert sandbox("off", [tmp_path], tmp_path / "scratch").hidden == []
+
+
 def test_landlock_says_which_secrets_it_cannot_hide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
