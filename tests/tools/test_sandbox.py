@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -27,9 +27,8 @@ from chatstream.tools.spawning import Keeper
 from tests.support.client import run
 from tests.support.loopback import Reply, Script
 from tests.support.processes import write_program
-from tests.support.real.install import bwrap
+from tests.support.sandboxes import KINDS
 from tests.support.toolcalls import Said
-from tests.support.unavailable import Unavailable, skip_unavailable
 
 KEY = "sk-the-key-of-this-test"
 ROOT = Path(__file__).parents[2]
@@ -42,9 +41,6 @@ def readme() -> Mapping[str, Mapping[str, bool]]:
     cells = [[it.strip() for it in line.strip("|").split("|")] for line in lines]
     known = {"no": False, "**yes**": True}
     return {what: {k: known[it] for k, it in zip(KINDS, its, strict=True)} for what, *its in cells}
-
-
-KINDS: Sequence[Kind] = ("bwrap", "landlock", "off")
 
 
 class Desk:
@@ -73,24 +69,9 @@ class Desk:
         return self.run("/bin/sh", "-c", command)
 
 
-REAL = [pytest.param(it, marks=pytest.mark.real) if it == "bwrap" else it for it in KINDS]
-
-
-@pytest.fixture(params=REAL)
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kind:
-    """Each kind of sandbox, in a program that has a key in its environment."""
-    found: Kind = request.param
-    with skip_unavailable():
-        if found == "bwrap":
-            monkeypatch.setenv("PATH", f"{bwrap()}:{os.environ['PATH']}")
-        if found == "landlock" and landlock.version() < 6:
-            raise Unavailable("this kernel's Landlock is older than version 6")
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    return found
-
-
 @pytest.fixture
-def desk(kind: Kind, tmp_path: Path) -> Iterator[Desk]:
+def desk(kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
     made = Desk(tmp_path, kind)
     with closing(made.keeper):
         yield made
@@ -233,7 +214,7 @@ TRIED: Mapping[str, Callable[[Desk, Run, int], bool]] = {
 def test_the_keys_of_the_command_itself(kind: Kind, tmp_path: Path) -> None:
     looks = json.dumps({"command": "env; cat /proc/*/environ | tr '\\0' '\\n'"})
     asked = ["--sandbox", kind, "--root", str(tmp_path), "--allow", "shell"]
-    done = run(["tools", "call", *asked, "shell", looks])
+    done = run(["tools", "call", *asked, "shell", looks], OPENAI_API_KEY=KEY)
     assert "PATH=" in done.stdout.decode()
     assert (KEY in done.stdout.decode()) == readme()["read keys in chatstream's environment"][kind]
 
