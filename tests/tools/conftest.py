@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from chatstream.tools.sandbox import Kind
 from chatstream.tools.spawning import Keeper
+from tests.support.sandboxes import EACH, provide
 from tests.support.toolcalls import FromFile
 
 
@@ -31,3 +33,9 @@ def keeper() -> Iterator[Keeper]:
     """A keeper, which is closed after the test."""
     with closing(Keeper()) as made:
         yield made
+
+
+@pytest.fixture(params=EACH)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kind:
+    """Each kind of sandbox."""
+    return provide(request.param, monkeypatch)
