@@ -89,6 +89,17 @@ def stream(
     headers={…}            Also send these headers. They replace chatstream's own of the same names.
     options={…}            Send these extra options, by the server's names for them; the values are
                            JSON.
+    on_drop                What to do if the answer breaks off: continue, restart, stop or fallback.
+                           [default: continue]
+    fallback=[…]           Ask these models, in order, if the first one fails: MODEL, MODEL@PLACE or
+                           @PLACE.
+    strategy               Ask the models of this strategy in the configuration file, in order.
+    journal                Keep a record. Without one, an answer is not in the history and cannot be
+                           resumed. [default: True]
+    buffer                 Read ahead of a slow reader: none, fixed, dynamic or sliding. On a
+                           screen, sliding skips text to keep up. [default: none]
+    buffer_bytes           The maximum number of bytes to read ahead. [default: 1048576]
+    coalesce               Join small pieces of text that arrive within 0.1 s. [default: False]
     mcp_servers=[…]        Let the model use the tools of these MCP servers: names of [mcp.NAME],
                            addresses, or commands.
     mcp_config             Let the model use the MCP servers of this file, which is JSON as other
@@ -110,17 +121,6 @@ def stream(
     max_calls=N            Stop calling tools after N calls.
     token_budget=N         Stop calling tools after N tokens, in and out.
     tool_timeout=S         Stop a tool that runs for S seconds; 0 means never. [default: 120]
-    on_drop                What to do if the answer breaks off: continue, restart, stop or fallback.
-                           [default: continue]
-    fallback=[…]           Ask these models, in order, if the first one fails: MODEL, MODEL@PLACE or
-                           @PLACE.
-    strategy               Ask the models of this strategy in the configuration file, in order.
-    journal                Keep a record. Without one, an answer is not in the history and cannot be
-                           resumed. [default: True]
-    buffer                 Read ahead of a slow reader: none, fixed, dynamic or sliding. On a
-                           screen, sliding skips text to keep up. [default: none]
-    buffer_bytes           The maximum number of bytes to read ahead. [default: 1048576]
-    coalesce               Join small pieces of text that arrive within 0.1 s. [default: False]
     profile                Use this profile of the configuration file.
     """
     with Client() as client:

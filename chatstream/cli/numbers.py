@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from chatstream.engine.settings import FIELDS, LARGEST_NUMBER
+from chatstream.engine.declaration import LARGEST_NUMBER
+from chatstream.engine.settings import FIELDS
 from chatstream.engine.shapes import Misfit, fitted
 
 

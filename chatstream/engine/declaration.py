@@ -2,7 +2,7 @@
 
 # Annotations are not postponed: msgspec would have to evaluate each of them at every start.
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -16,6 +16,13 @@ Group = Literal[
     "History",
 ]
 """The heading of a help page and of the README that a setting is listed under."""
+
+
+LARGEST_NUMBER = 1_000_000_000
+"""As seconds, this is 30 years. System calls accept no number much larger."""
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]
+"""A time limit; 0 means no limit."""
 
 
 class About(msgspec.Struct, frozen=True):

@@ -51,6 +51,13 @@ class Options(ToolOptions, total=False):
     ca_file: str | os.PathLike[str]
     headers: dict[str, str]
     options: dict[str, Any]
+    on_drop: Literal["continue", "restart", "stop", "fallback"]
+    fallback: list[str]
+    strategy: str
+    journal: bool
+    buffer: Literal["none", "fixed", "dynamic", "sliding"]
+    buffer_bytes: int
+    coalesce: bool
     mcp_servers: list[str]
     mcp_config: str
     tools_file: str | os.PathLike[str]
@@ -66,13 +73,6 @@ class Options(ToolOptions, total=False):
     max_calls: int
     token_budget: int
     tool_timeout: float
-    on_drop: Literal["continue", "restart", "stop", "fallback"]
-    fallback: list[str]
-    strategy: str
-    journal: bool
-    buffer: Literal["none", "fixed", "dynamic", "sliding"]
-    buffer_bytes: int
-    coalesce: bool
     profile: str
 
 

@@ -1,7 +1,7 @@
 """Every setting, declared once: its type, its default, what it means and how it is given.
 
-1. A field of `Settings` is the only place to add or change a setting. The options of the commands,
-   their help, the variables and the completions are made from it.
+1. A field of `Settings`, or of `ToolSettings`, is the only place to add or change a setting. The
+   options of the commands, their help, the variables and the completions are made from it.
 2. `make settings` writes what has to be in a file: the README's table, and in the Python API
    `Options` and the docstring of `stream`. A test compares them with the fields.
 3. `profile` is given like a setting but selects others. It is in `DECLARED`, not in `FIELDS`.
@@ -14,14 +14,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from chatstream.engine.declaration import About, Option, Setting
+from chatstream.engine.declaration import LARGEST_NUMBER, About, Option, Seconds, Setting
+from chatstream.engine.tool_settings import ToolSettings
 from chatstream.recovery.attempts import FIRST_PAUSE_SECONDS
-
-LARGEST_NUMBER = 1_000_000_000
-"""As seconds, this is 30 years. System calls accept no number much larger."""
-
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]
-"""A time limit; 0 means no limit."""
 
 Days = Annotated[float, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]
 """How long something is kept; 0 means for ever."""
@@ -33,12 +28,11 @@ OnDrop = Literal["continue", "restart", "stop", "fallback"]
 # The options of each group.
 _server = partial(Option, "Model and server")
 _request = partial(Option, "Request")
-_tools = partial(Option, "Tools")
 _failures = partial(Option, "Failures and delays")
 _output = partial(Option, "Output", in_python=False)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
     """Every setting, with its default. In the file the names are the same."""
 
     provider: Annotated[
@@ -162,140 +156,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             option_help="Send an extra option, such as seed=7. Repeatable.",
         ),
     ] = {}
-    tools: Annotated[
-        list[str],
-        _tools(
-            "The built-in tools that the model may use.",
-            value="NAME",
-            names=("--tool",),
-            option_help="Let the model use this built-in tool. Repeatable.",
-            in_python=False,
-            commas=True,
-        ),
-    ] = []
-    mcp_servers: Annotated[
-        list[str],
-        _tools(
-            "Let the model use the tools of these MCP servers: names of [mcp.NAME], addresses, or "
-            "commands.",
-            value="SERVER",
-            names=("--mcp",),
-            option_help="Let the model use this MCP server. Repeatable.",
-        ),
-    ] = []
-    mcp_config: Annotated[
-        str | None,
-        _tools(
-            "Let the model use the MCP servers of this file, which is JSON as other clients have "
-            "it.",
-            value="FILE",
-            rare=True,
-        ),
-    ] = None
-    mcp: Annotated[
-        dict[str, dict[str, Any]],
-        About(
-            "Tools",
-            "The MCP servers: for each name its command, args and env, or its url and headers.",
-            in_python=False,
-        ),
-    ] = {}
-    tools_file: Annotated[
-        str | None,
-        _tools("Let the model use the functions of this Python file.", value="FILE"),
-    ] = None
-    tool_exec: Annotated[
-        list[str],
-        _tools(
-            "Executables that the model may use, each of which describes itself.",
-            value="FILE",
-            option_help="Let the model use this executable. Repeatable.",
-            rare=True,
-        ),
-    ] = []
-    sandbox: Annotated[
-        Literal["auto", "bwrap", "landlock", "off"],
-        _tools(
-            "The sandbox for shell and executables: auto, bwrap, landlock or off.",
-            value="KIND",
-            rare=True,
-        ),
-    ] = "auto"
-    http_hosts: Annotated[
-        list[str],
-        _tools(
-            "The hosts of private networks that http_get may reach.",
-            value="HOST",
-            names=("--http-host",),
-            option_help="Let http_get reach this host of a private network. Repeatable.",
-            rare=True,
-            commas=True,
-        ),
-    ] = []
-    allow: Annotated[
-        list[str],
-        _tools(
-            "Run these tools without asking: names, patterns such as git_*, or shell(git status).",
-            value="NAME",
-            option_help="Run this tool without asking. Repeatable.",
-            commas=True,
-        ),
-    ] = []
-    ask: Annotated[
-        list[str],
-        _tools(
-            "Ask before these tools run, even if they are allowed.",
-            value="NAME",
-            option_help="Ask before this tool runs, even if it is allowed. Repeatable.",
-            rare=True,
-            commas=True,
-        ),
-    ] = []
-    deny: Annotated[
-        list[str],
-        _tools(
-            "Never run these tools.",
-            value="NAME",
-            option_help="Never run this tool. Repeatable.",
-            rare=True,
-            commas=True,
-        ),
-    ] = []
-    on_ask: Annotated[
-        Literal["deny", "stop"],
-        _tools(
-            "If nobody can be asked: deny the call, or stop the run, to be resumed with --allow.",
-            value="deny|stop",
-            rare=True,
-        ),
-    ] = "deny"
-    root: Annotated[
-        list[str],
-        _tools(
-            "The folders that the built-in tools may read, and write in.",
-            value="DIR",
-            shown_default="the current folder",
-            option_help="Let the built-in tools use this folder. Repeatable.",
-            rare=True,
-        ),
-    ] = []
-    max_rounds: Annotated[
-        int,
-        msgspec.Meta(ge=1, le=LARGEST_NUMBER),
-        _tools("Stop calling tools after N rounds of calls.", value="N", rare=True),
-    ] = 20
-    max_calls: Annotated[
-        Annotated[int, msgspec.Meta(ge=1, le=LARGEST_NUMBER)] | None,
-        _tools("Stop calling tools after N calls.", value="N", rare=True),
-    ] = None
-    token_budget: Annotated[
-        Annotated[int, msgspec.Meta(ge=1, le=LARGEST_NUMBER)] | None,
-        _tools("Stop calling tools after N tokens, in and out.", value="N", rare=True),
-    ] = None
-    tool_timeout: Annotated[
-        Seconds,
-        _tools("Stop a tool that runs for S seconds; 0 means never.", value="S", rare=True),
-    ] = 120.0
     on_drop: Annotated[
         OnDrop,
         _failures(
@@ -423,7 +283,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 _DEFAULTS = Settings()
 
 FIELDS: dict[str, Setting] = {}
-for _name, _annotated in Settings.__annotations__.items():
+for _name, _annotated in {**Settings.__annotations__, **ToolSettings.__annotations__}.items():
     *_limits, _about = _annotated.__metadata__
     _type = _annotated if _limits else _annotated.__origin__
     FIELDS[_name] = Setting(_name, _type, getattr(_DEFAULTS, _name), _about)
