@@ -9,7 +9,8 @@
 3. A path fits as it is written and as the links on its way lead, beneath each root, relative to it
    or absolute. For `allow` all of these have to fit, and for the others one is enough. `*` stands
    for slashes, too.
-4. An address fits as a whole. One that is not written in its normal form, so that another text may
+4. An address fits as a whole. For `allow` its host has to fit by itself: `*.example.com` must not
+   be found in a path. An address that is not written in its normal form, so that another text may
    lead to the same place, makes it unclear whether the rule fits.
 5. The more a rule says, the more specific it is: arguments without a pattern, with one, a name, a
    pattern for names.
@@ -138,7 +139,8 @@ def _fit(
         case "address":
             if (address := in_normal_form(value)) is None:
                 return "unclear"
-            return "yes" if _fits(address, _address_pattern(pattern)) else "no"
+            its_fit = _parts_fit if decision == "allow" else _fits
+            return "yes" if its_fit(address, _address_pattern(pattern)) else "no"
 
 
 def _fits(text: str, pattern: str) -> bool:
@@ -151,6 +153,15 @@ def _words_fit(patterns: Sequence[str], words: Sequence[str]) -> bool:
         patterns = patterns[:-1]
         words = words[: len(patterns)]
     return len(patterns) == len(words) and all(map(_fits, words, patterns))
+
+
+def _parts_fit(address: str, pattern: str) -> bool:
+    """Whether scheme and host fit by themselves, and so does what comes behind them."""
+    there, wanted = _PLACE.match(address), _PLACE.match(pattern)
+    if there is None or wanted is None:
+        return _fits(address, pattern)
+    behind = pattern[wanted.end() :] or "*" * wanted[0].endswith("*")
+    return _fits(there[0], wanted[0]) and _fits(address[there.end() :], behind)
 
 
 def _address_pattern(pattern: str) -> str:

@@ -223,6 +223,25 @@ def test_an_address_fits_as_a_whole(rule: str, value: object, wanted: Fit) -> No
 
 
 @pytest.mark.parametrize(
+    ("rule", "value", "allowed", "denied"),
+    [
+        ("https://*.example.com/*", "https://a.example.com/x", "yes", "yes"),
+        ("https://*.example.com/*", "https://evil.test/.example.com/x", "no", "yes"),
+        ("https://*.example.com/*", "https://evil.test?.example.com/x", "no", "yes"),
+        ("https://*/private/*", "https://box/x/private/y", "no", "yes"),
+        ("https://*", "https://box/x", "yes", "yes"),
+        ("*://box/*", "http://box/x", "yes", "yes"),
+        ("*box*", "http://box/x", "yes", "yes"),
+    ],
+)
+def test_what_is_allowed_for_hosts_is_about_the_host_alone(
+    rule: str, value: str, allowed: Fit, denied: Fit
+) -> None:
+    assert fit(rule, "address", value) == allowed
+    assert fit(rule, "address", value, "deny") == denied
+
+
+@pytest.mark.parametrize(
     "url",
     [
         *(
