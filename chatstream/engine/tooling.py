@@ -222,20 +222,20 @@ def _tools(
             open_tools.callback(tool.close)
         return tools
 
-    # Servers take their time to start: meanwhile the other tools are made, and what the first
-    # request needs is imported. Whether the roots of an earlier run were named is not known.
+    # Servers and the process of a tools file take their time to start: meanwhile the other tools
+    # are made, and what the first request needs is imported. Whether the roots of an earlier run
+    # were named is not known.
     token = token or CancelToken()
     told = roots if settings.root and not frozen else []
     if (fleet := fleet_of(settings, told, outfit.keeper, token)) is not None:
         open_tools.callback(fleet.close)
-        import chatstream.recovery.retry
-        import chatstream.transport.exchange  # noqa: F401
+        _import_ahead()
     tools = [*opened(built_in(settings.tools, roots, _closed(), outfit.built_in))]
     tools += opened(outfit.executables(token))
     if settings.tools_file is not None:
         from chatstream.tools.toolsfile import tools_of_file
 
-        tools += opened(tools_of_file(_absolute(settings.tools_file), token))
+        tools += opened(tools_of_file(_absolute(settings.tools_file), token, _import_ahead))
     if fleet is not None:
         tools += fleet.tools()
     if given.execute is None:
@@ -248,6 +248,12 @@ def _tools(
         names = {it.name for it in tools}
         defined = [it for it in frozen if it.name not in names]
     return handed(tools, defined, given.execute)
+
+
+def _import_ahead() -> None:
+    """What every first request needs."""
+    import chatstream.recovery.retry
+    import chatstream.transport.exchange  # noqa: F401
 
 
 def _outfit(settings: Settings, roots: Sequence[Path], open_tools: ExitStack) -> Outfit:
