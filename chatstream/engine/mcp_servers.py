@@ -53,7 +53,6 @@ _KINDS: dict[str, Any] = {
 _OF_TABLE: dict[str, Any] = {**_KINDS, "trusted": bool}
 """What a table of the configuration may have."""
 
-_STREAMABLE = {"http", "streamable-http", "streamableHttp"}
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 

@@ -361,6 +361,8 @@ def _folder(settings: Settings, opening: Metadata, of: Callable[[Path, str], Pat
 def _kept(settings: Settings, roots: Sequence[Path]) -> dict[str, Any]:
     kept = {name: getattr(settings, name) for name in _KEPT}
     kept["root"] = [str(it) for it in roots]
+    if settings.sandbox != "off":  # which would allow something
+        kept["sandbox"] = settings.sandbox
     for name in ("tools_file", "mcp_config"):
         if (path := getattr(settings, name)) is not None:
             kept[name] = str(_absolute(path))
