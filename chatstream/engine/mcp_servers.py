@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from chatstream.tools.spawning import Keeper
     from chatstream.transport import Transport
 
+Starting = Callable[[Sequence[str]], None]
+"""Is told which servers are waited for, several times a second, and at last of none."""
+
 _KINDS: dict[str, Any] = {
     "command": str,
     "args": list[str],
@@ -50,6 +53,10 @@ _KINDS: dict[str, Any] = {
 
 _STREAMABLE = {"http", "streamable-http", "streamableHttp"}
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+def ignore_starting(_names: Sequence[str]) -> None:
+    """Nobody wants to know which servers start."""
 
 
 class MCPServer(msgspec.Struct, frozen=True):
