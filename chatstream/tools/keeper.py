@@ -190,8 +190,8 @@ def _start(order: dict[str, Any], files: Sequence[int]) -> int:
     if (pid := os.fork()) == 0:
         try:
             _become(order, files, minder)
-        except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
-            os.write(writes, (getattr(error, "strerror", None) or str(error)).encode())
+        except OSError as error:
+            os.write(writes, (error.strerror or str(error)).encode())
         finally:
             os._exit(127)
     os.close(writes)

@@ -63,10 +63,6 @@ def test_what_cannot_be_started_says_why(
     assert started(keeper, *argv, cwd=cwd) == [NotStarted(why)]
 
 
-def test_an_argument_that_no_program_can_have_is_said_so(keeper: Keeper) -> None:
-    assert started(keeper, "true", "a\0b") == [NotStarted("embedded null byte")]
-
-
 @pytest.mark.parametrize(
     ("end", "last_words", "words"),
     [
