@@ -36,6 +36,24 @@ _LOCAL_NAMES = (
     *(".intranet", ".internal", ".private", ".corp", ".home", ".lan"),  # RFC 6762, appendix G
 )
 
+_NORMAL = re.compile(
+    r"""
+      (?P<scheme>https?)://
+      (?P<host> [a-z0-9_-]+(\.[a-z0-9_-]+)* | \[[0-9a-f:]+\] )
+      (:(?P<port>[1-9][0-9]{0,4}))?
+      (?P<path>/[!$-.0-;=@-Z_a-z~%/]*)?
+      (?P<query>\?[!$-;=?-Z_a-z~%/\[\]|]*)?
+    """,
+    re.VERBOSE | re.ASCII,
+)
+_UNUSUAL = re.compile(  # in a path: another way to write it, or nobody knows where it leads
+    r"""
+      /\.{1,2}(?=/|$) | // | %(?![0-9A-F]{2})
+    | %(?: 2[DEF] | 3[0-9] | [46][1-9A-F] | [57][0-9A] | 5[CF] | 7E )  # - . / digits letters \ _ ~
+    """,
+    re.VERBOSE,
+)
+
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 
 Origin = tuple[str, str | None, int | None]
@@ -153,6 +171,31 @@ def origin(url: str) -> Origin:
     """The origin of an address, with the usual port where it names none. Raises `ValueError`."""
     parts = _parts(url, tuple(_PORTS), None)
     return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
+
+
+def in_normal_form(url: str) -> str | None:
+    """An address as it is compared (RFC 3986, section 6.2); None if it is written in another way.
+
+    A path that is missing is `/`. Scheme and host are in lower case, and no port is the usual one
+    of its scheme. Nothing may lead to the same place under another name: no `..`, no letter as a
+    percent sign and digits, no number that is not written like an address, no dot behind a name.
+    What is not ASCII, a user, and a fragment are not in this form either.
+    """
+    found = _NORMAL.fullmatch(url)
+    if found is None or _UNUSUAL.search(found["path"] or ""):
+        return None
+    host, port = found["host"], found["port"]
+    if port and (int(port) > _HIGHEST_PORT or int(port) == _PORTS[found["scheme"]]):
+        return None
+    last = host.rpartition(".")[2]
+    if host.startswith("[") or re.fullmatch(r"\d+|0x[0-9a-f]*", last):
+        try:
+            if str(ipaddress.ip_address(host.strip("[]"))) != host.strip("[]"):
+                return None
+        except ValueError:
+            return None
+    place = f"{found['scheme']}://{host}{f':{port}' if port else ''}"
+    return f"{place}{found['path'] or '/'}{found['query'] or ''}"
 
 
 def same_server(one: str, other: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from chatstream import events as ev
 from tests.support.client import run
 from tests.support.loopback import Reply, Script
+from tests.support.mcpserver import command
 from tests.support.summing import Call, Summing
 
 pytestmark = pytest.mark.usefixtures("no_proxies")
@@ -76,3 +79,19 @@ def test_what_was_stopped_for_that_runs_once_it_is_allowed(tmp_path: Path) -> No
     ]
     assert (tmp_path / "owned").read_text() == "x\n"
     assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_only_a_trusted_server_can_be_called_round_after_round_with_nobody_to_ask(
+    trusted: bool, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    line = json.dumps(shlex.join(command("new", "only:echo")))
+    config.write_text(f"[mcp.mine]\ncommand = {line}\ntrusted = {json.dumps(trusted)}\n")
+    rounds = [[Call("mine_echo", {"text": word})] for word in ("one", "two", "three")]
+    with Summing(rounds) as server:
+        where = ["-p", "openai", "--base-url", server.url, "-m", "m", "--retries", "0"]
+        given = ["ask", "--json", *where, "--mcp", "mine", "--allow", "mine_*", "x"]
+        done = run(given, OPENAI_API_KEY="test-key", CHATSTREAM_CONFIG=str(config))
+    wanted = [("allow", "rule")] * 3 if trusted else [("allow", "rule"), *[("deny", "default")] * 2]
+    assert [(decision, by) for _, decision, by in decisions(done.events)] == wanted

@@ -4,7 +4,9 @@
    `--mcp-config` takes a file as other clients have it, and brings all servers of that file. Only
    there `${VARIABLE}` and `${VARIABLE:-OTHERWISE}` are replaced.
 2. A table has a `command`, with or without `args` and `env`, or a `url`, with or without `headers`.
-   Without `args` the command is a whole command line. Nothing in it gives a server any right.
+   Without `args` the command is a whole command line. `trusted` says that what the server returns
+   does not count as text from outside; only a table may say so. Nothing in it gives a server any
+   right.
 3. A server on this machine may ask for the folders of `--root`, if there are any. A server
    somewhere else learns nothing of them, nor does one of a run that is resumed.
 4. The values of `env` and `headers` are never shown.
@@ -49,7 +51,10 @@ _KINDS: dict[str, Any] = {
     "url": str,
     "headers": dict[str, str],
 }
-"""What a table may have."""
+"""What an entry of other clients may have that is known here."""
+
+_OF_TABLE: dict[str, Any] = {**_KINDS, "trusted": bool}
+"""What a table of the configuration may have."""
 
 _STREAMABLE = {"http", "streamable-http", "streamableHttp"}
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -66,6 +71,7 @@ class MCPServer(msgspec.Struct, frozen=True):
     env: dict[str, str] = {}
     url: str | None = None
     headers: dict[str, str] = {}
+    trusted: bool = False
 
     @property
     def reached(self) -> str:
@@ -109,14 +115,16 @@ def fleet_of(
     from chatstream.tools.mcp.approved import Approved, key_of
     from chatstream.tools.mcp.tool import Fleet
 
+    named = _named(settings)
     servers = [
         (_server(name, it, roots, keeper, settings), key_of(name, it.reached))
-        for name, it in _named(settings).items()
+        for name, it in named.items()
     ]
     path: Path | None = None
     with suppress(NoHome):
         path = state_folder() / "mcp-approved.json"
-    return Fleet(servers, Approved(path), token)
+    trusted = [name for name, it in named.items() if it.trusted]
+    return Fleet(servers, Approved(path), token, trusted=trusted)
 
 
 def _server(
@@ -213,15 +221,15 @@ def _of_table(name: str, table: Any, origin: str) -> MCPServer:
             hint="a name has 1 to 32 letters, digits, underscores and hyphens",
         )
     for key, value in table.items():
-        if key not in _KINDS:
-            there = f"a server has: {', '.join(_KINDS)}"
+        if key not in _OF_TABLE:
+            there = f"a server has: {', '.join(_OF_TABLE)}"
             raise ConfigError(
-                f"{origin}: unknown key {key!r}", hint=did_you_mean(key, _KINDS, there)
+                f"{origin}: unknown key {key!r}", hint=did_you_mean(key, _OF_TABLE, there)
             )
         if key == "args" and isinstance(value, str):
             raise ConfigError(f'{origin}.args takes a list of strings, such as ["one", "two"]')
         try:
-            fitted(_KINDS[key], value)
+            fitted(_OF_TABLE[key], value)
         except Misfit as misfit:
             raise ConfigError(f"{'.'.join([origin, key, *misfit.keys])} {misfit}") from None
     try:
@@ -240,7 +248,11 @@ def _made(table: Mapping[str, Any], *, splits: bool = False) -> MCPServer:
         raise UsageError("has a url that does not begin with http:// or https://")
     words = _words(command, "command") if command and splits else (command,) if command else ()
     return MCPServer(
-        (*words, *table.get("args", [])), table.get("env", {}), url, table.get("headers", {})
+        (*words, *table.get("args", [])),
+        table.get("env", {}),
+        url,
+        table.get("headers", {}),
+        trusted=table.get("trusted", False),
     )
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from chatstream.cancel import CancelToken
 from chatstream.control import Control
+from chatstream.engine.kinds import SOURCES_OF_TOOLS
 from chatstream.engine.mcp_servers import Starting, ignore_starting
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.tooling import built_in_names, toolset_of
@@ -50,7 +51,7 @@ def described(
     token.
     """
     named = _named(name) if name is not None else []
-    if name is None and not resolved.settings.tools:
+    if name is None and not any(getattr(resolved.settings, it) for it in SOURCES_OF_TOOLS):
         named = built_in_names()
     with toolset_of(resolved, named, token, starting) as (toolset, policy, _):
         if name is not None and toolset.get(name) is None:

@@ -10,10 +10,11 @@
    about.
 4. What a rule allows has to be asked about all the same where the tool is suspect (its `caution`).
 5. A policy is made for each run. What was allowed in one run is not allowed in the next.
-6. Once a tool has brought text from the network or from an MCP server (`note`), that text may have
-   asked for what the model calls next. For the rest of the run nothing is allowed by itself that
-   does more than read: every such call is asked about, whatever was answered before. Only functions
-   of the caller's program that nobody is asked about go on: what they may do is up to the program.
+6. Once a tool has brought text that others have written (`note`, `Tool.foreign`), that text may
+   have asked for what the model calls next. For the rest of the run nothing is allowed by itself
+   that does more than read: every such call is asked about, whatever was answered before. Only
+   functions of the caller's program that nobody is asked about go on: what they may do is up to the
+   program.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ from chatstream.tools.rules import parse
 from chatstream.tools.tool import Tool
 
 _WORDS: dict[Decision, str] = {"allow": "allowed", "ask": "asked", "deny": "denied"}
-_FOREIGN = frozenset({"mcp"})  # the origins of tools whose output others write
 _STRENGTH: dict[Decision, int] = {"allow": 0, "ask": 1, "deny": 2}
 
 
@@ -87,7 +87,7 @@ class Policy:
 
     def note(self, tool: Tool) -> None:
         """A call of this tool has run, and the model will see what it has put out."""
-        if tool.effect == "net" or tool.origin in _FOREIGN:
+        if tool.foreign:
             self._is_tainted = True
 
     def decide(self, tool: Tool, arguments: Mapping[str, Any]) -> Verdict:

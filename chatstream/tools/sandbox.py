@@ -203,7 +203,8 @@ def _hidden(roots: Sequence[str], closed: Sequence[Path]) -> Iterator[str]:
     for root in roots:
         with suppress(PermissionError):  # then what is in there can be named, and not be found
             for it in sorted(Path(root).iterdir()):
-                if holds_keys([it.name]):
+                # bubblewrap would make what a link leads to, if that is not there.
+                if holds_keys([it.name]) and os.path.exists(it):  # noqa: PTH110 - it never raises
                     yield os.path.realpath(it)
         for path in closed:
             real = os.path.realpath(path)

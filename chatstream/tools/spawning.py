@@ -1,4 +1,4 @@
-"""Programs that are started by the keeper: this side of `keeper`.
+"""Programs that are started by the keeper: this side of `keeper` and `minder`.
 
 1. The keeper is started before the first program needs it, and again if somebody has killed it. It
    sees our end, however we end, so that `kill -9` leaves no program behind.
@@ -26,7 +26,7 @@ import msgspec
 
 import chatstream
 from chatstream.errors import UsageError
-from chatstream.tools import keeper
+from chatstream.tools import minder
 from chatstream.tools.environment import environment
 from chatstream.wording import excerpt
 
@@ -38,7 +38,7 @@ _MOST_BYTES = 65536
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What to start. `landlock` and `wraps`: see `landlock` and `keeper.send`."""
+    """What to start. `landlock` and `wraps`: see `landlock` and `minder.send`."""
 
     argv: Sequence[str]
     env: Mapping[str, str]
@@ -118,7 +118,7 @@ class Minded:
     def said(self) -> Said | None:
         """What its minder says next; None if that has not come yet. Never waits."""
         while True:
-            words, self._held = keeper.said(self._held)
+            words, self._held = minder.said(self._held)
             match words:
                 case "started", pid:
                     return Started(pid)
@@ -151,7 +151,7 @@ class Minded:
         return said
 
     def stop(self) -> None:
-        """Ask it to end, and all that it has started. It is killed if it does not (`keeper.STOP`).
+        """Ask it to end, and all that it has started. It is killed if it does not (`minder.STOP`).
 
         Takes no lock and does not wait.
         """
@@ -197,7 +197,7 @@ class Keeper:
         try:
             with theirs:
                 self._hand_over(theirs)
-            keeper.send(own, msgspec.to_builtins(order), files)
+            minder.send(own, msgspec.to_builtins(order), files)
         except BaseException:
             own.close()
             raise

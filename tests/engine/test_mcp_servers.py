@@ -75,6 +75,26 @@ def test_a_table_may_have_a_whole_command_line(config: Path) -> None:
     assert first(made(mcp_servers=["mine"])) == "mine_echo"
 
 
+def test_only_a_table_of_the_configuration_makes_a_server_trusted(
+    config: Path, tmp_path: Path
+) -> None:
+    program, *args = command("new", "only:echo")
+    config.write_text(
+        f"[mcp.mine]\ncommand = {json.dumps(NEW)}\ntrusted = true\n"
+        f"[mcp.other]\ncommand = {json.dumps(NEW)}\ntrusted = false\n"
+    )
+    its = {"command": program, "args": args, "trusted": True}
+    path = written(tmp_path / "mcp.json", filed=its)
+    given = {"mcp_servers": ["mine", "other"], "mcp_config": str(path)}
+    settings = resolve({"provider": "demo", **given}).settings
+    with closing(Keeper()) as keeper:
+        fleet = fleet_of(settings, [], lambda: keeper, CancelToken())
+        assert fleet is not None
+        foreign = {it.name: it.foreign for it in fleet.tools() if it.name.endswith("echo")}
+        assert foreign == {"filed_echo": True, "mine_echo": False, "other_echo": True}
+        fleet.close()
+
+
 def test_a_table_alone_starts_nothing(config: Path) -> None:
     config.write_text('[mcp.mine]\ncommand = "false"\n')
     assert tooling_of(resolve({"provider": "demo"}), Given()) is None
@@ -142,6 +162,7 @@ def test_a_server_that_ends_at_once_is_told_with_its_command() -> None:
         ('command = "x"\nargs = "y"', "mcp.a.args takes a list of strings"),
         ('command = "x"\nenv = {A = 1}', "mcp.a.env.A takes text in quotes, not a number"),
         ('command = "x"\nurl = "http://x"', "mcp.a has both a command and a url"),
+        ('command = "x"\ntrusted = "very"', "mcp.a.trusted takes"),
         ("args = []", "mcp.a has neither a command nor a url"),
         ('url = "x.org"', "mcp.a has a url that does not begin with http:// or https://"),
         ('command = "\'"', "is no command"),

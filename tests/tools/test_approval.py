@@ -207,13 +207,35 @@ def test_after_text_from_outside_reading_and_denying_stay_what_they_are() -> Non
     assert policy.decide(tool("does", effect="run"), {}) == Verdict("deny", "rule")
 
 
-def test_text_from_outside_is_that_of_the_net_and_of_mcp_servers() -> None:
-    server = tool("look", effect="read")
-    server.origin = "mcp"  # type: ignore[assignment,unused-ignore]
-    for brought, asks in ((tool("r", effect="read"), False), (shell(), False), (server, True)):
-        policy = Policy(Rules(allow=["*"]))
-        policy.note(brought)
-        assert (policy.decide(shell(), {"command": "ls"}).decision == "ask") is asks
+class Odd(Tool):
+    """One that says itself whether others write what it puts out."""
+
+    def __init__(self, effect: Effect, *, foreign: bool) -> None:
+        super().__init__("odd", "does it", {"type": "object"})
+        self.effect = effect
+        self._foreign = foreign
+
+    @property
+    def foreign(self) -> bool:
+        return self._foreign
+
+
+@pytest.mark.parametrize(
+    ("brought", "asks"),
+    [
+        (tool("r", effect="read"), False),
+        (tool("r", effect="run"), False),
+        (NET, True),
+        (Odd("read", foreign=True), True),
+        (Odd("net", foreign=False), False),
+    ],
+)
+def test_text_from_outside_is_what_the_tool_says_that_others_write(
+    brought: Tool, asks: bool
+) -> None:
+    policy = Policy(Rules(allow=["*"]))
+    policy.note(brought)
+    assert (policy.decide(shell(), {"command": "ls"}).decision == "ask") is asks
 
 
 def test_functions_that_nobody_is_asked_about_are_up_to_their_program() -> None:

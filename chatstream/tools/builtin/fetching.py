@@ -65,7 +65,7 @@ class HttpGet(BuiltIn[FetchArguments]):
     effect = "net"
     confined = False
     arguments = FetchArguments
-    subject = Subject("url", "text")
+    subject = Subject("url", "address")
 
     def __init__(self, fetch: Fetch) -> None:
         super().__init__()
@@ -116,7 +116,8 @@ def _check(url: str) -> None:
         bad = parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0
     except ValueError:
         bad = True
-    if bad or any(it <= " " or it == "\x7f" for it in url):
+    # Where a host ends is read in two ways if there is a backslash.
+    if bad or any(it <= " " or it in "\x7f\\" for it in url):
         raise InvalidArguments(f"{bounded(url)!r} is not an http or https address")
     if "@" in parts.netloc:
         raise InvalidArguments("an address must not have a user or a password")

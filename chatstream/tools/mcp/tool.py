@@ -1,7 +1,8 @@
 """The tools of MCP servers, as tools like any other; and all servers of a run together.
 
 1. Whatever a server says about its tools, each of them may reach anything: its effect is "net", and
-   nothing of it is confined. So it is asked about, unless a rule allows it.
+   nothing of it is confined. So it is asked about, unless a rule allows it. What it returns is
+   written by others, unless the user trusts the server.
 2. A tool whose description has changed since it was approved is suspect (`Tool.caution`): no rule
    allows it until somebody has allowed a call of it.
 3. Servers are started side by side, and end side by side: closing one tool closes all servers.
@@ -10,7 +11,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,10 @@ CHANGED = "its description has changed since it was approved"
 
 
 class MCPTool(Tool):
-    """A tool of a server. `reached` is the `key_of` the server; `close` ends all servers."""
+    """A tool of a server. `reached` is the `key_of` the server; `close` ends all servers.
+
+    `trusted`: what the server returns does not count as written by others.
+    """
 
     effect = "net"
     origin = "mcp"
@@ -40,6 +44,8 @@ class MCPTool(Tool):
         reached: str,
         approved: Approved,
         close: Callable[[], None],
+        *,
+        trusted: bool = False,
     ) -> None:
         super().__init__(name, clean(offered.description), _parameters(offered))
         self._offered = offered
@@ -47,7 +53,13 @@ class MCPTool(Tool):
         self._reached = reached
         self._approved = approved
         self._close = close
+        self._trusted = trusted
         self.caution = CHANGED if approved.changed(reached, offered) else None
+
+    @property
+    def foreign(self) -> bool:
+        """Whether others write what the server returns."""
+        return not self._trusted
 
     def run(self, arguments: dict[str, Any], context: Context) -> str:
         """What the server gives, as text. Raises `ToolFailure`."""
@@ -67,13 +79,22 @@ def _parameters(offered: Offered) -> dict[str, Any]:
 
 
 class Fleet:
-    """The servers of a run, each with its `key_of`. They begin at once, each on its own thread."""
+    """The servers of a run, each with its `key_of`. They begin at once, each on its own thread.
+
+    `trusted` are the names of those that the user trusts.
+    """
 
     def __init__(
-        self, servers: Sequence[tuple[Server, str]], approved: Approved, token: CancelToken
+        self,
+        servers: Sequence[tuple[Server, str]],
+        approved: Approved,
+        token: CancelToken,
+        *,
+        trusted: Collection[str] = (),
     ) -> None:
         self._servers = tuple(servers)
         self._approved = approved
+        self._trusted = trusted
         self._token, self._untie = token.child()
         self._begun: list[tuple[Offered, ...] | BaseException | None] = [None] * len(servers)
         self._threads = [
@@ -143,5 +164,5 @@ class Fleet:
             names = of_tools(server.name, [it.name for it in begun])
             for name, offered in zip(names, begun, strict=True):
                 args = (name, offered, server, reached, self._approved, self.close)
-                made.append(MCPTool(*args))
+                made.append(MCPTool(*args, trusted=server.name in self._trusted))
         return made

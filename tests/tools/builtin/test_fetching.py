@@ -129,7 +129,12 @@ def test_a_redirect_in_a_loop_ends() -> None:
     [
         *("file:///etc/passwd", "ftp://x.test/", "/etc/passwd", "site.test", "http://", ""),
         *("http://[broken/", "http://a b/", "http://x.test/\nHost: y", "http://x.test:0/"),
-        *("http://x.test:99999/", "https://user:pw@x.test/", "javascript:1"),
+        *(
+            "http://x.test:99999/",
+            "https://user:pw@x.test/",
+            "javascript:1",
+            "http://a.test\\.b.test/",
+        ),
     ],
 )
 def test_what_is_no_address_of_the_web_is_refused_before_anyone_is_asked(url: str) -> None:

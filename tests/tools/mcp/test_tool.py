@@ -40,9 +40,9 @@ def server(name: str, *arguments: str, limits: Limits = IMPATIENT) -> tuple[Serv
 
 
 def tools(
-    *servers: tuple[Server, str], approved: Approved | None = None
+    *servers: tuple[Server, str], approved: Approved | None = None, trusted: Sequence[str] = ()
 ) -> tuple[Fleet, dict[str, Tool]]:
-    fleet = Fleet(servers, approved or Approved(None), CancelToken())
+    fleet = Fleet(servers, approved or Approved(None), CancelToken(), trusted=trusted)
     return fleet, {it.name: it for it in fleet.tools()}
 
 
@@ -70,6 +70,18 @@ def test_a_tool_that_says_that_it_only_reads_is_asked_about() -> None:
     error = events(tool, '{"text": "x"}')[-1]
     assert isinstance(error, ev.ToolError)
     assert error.outcome == "denied"
+    fleet.close()
+
+
+def test_others_write_what_a_server_returns_unless_it_is_trusted() -> None:
+    fleet, made = tools(server("a", "new"), server("b", "new"), trusted=["b"])
+    assert {name: it.foreign for name, it in made.items() if "echo" in name} == {
+        "a_echo": True,
+        "b_echo": False,
+    }
+    denied = events(made["b_echo"], '{"text": "x"}')[-1]  # it has no other right
+    assert isinstance(denied, ev.ToolError)
+    assert denied.outcome == "denied"
     fleet.close()
 
 
