@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from chatstream.tools.spawning import Keeper
     from chatstream.transport import Transport
 
+Starting = Callable[[Sequence[str]], None]
+"""Is told which servers are waited for, several times a second, and at last of none."""
+
 _KINDS: dict[str, Any] = {
     "command": str,
     "args": list[str],
@@ -53,8 +56,11 @@ _KINDS: dict[str, Any] = {
 _OF_TABLE: dict[str, Any] = {**_KINDS, "trusted": bool}
 """What a table of the configuration may have."""
 
-_STREAMABLE = {"http", "streamable-http", "streamableHttp"}
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+def ignore_starting(_names: Sequence[str]) -> None:
+    """Nobody wants to know which servers start."""
 
 
 class MCPServer(msgspec.Struct, frozen=True):

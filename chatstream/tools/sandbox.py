@@ -2,8 +2,9 @@
 
 1. A program sees the folders of the system, what is on PATH, and the roots. It writes in the roots
    and in a scratch folder, which is its home. It has no network, unless it is given one.
-2. bubblewrap shows nothing else: no other process, no socket of the system. What holds keys inside
-   of a root, by its name, is hidden, and so are the `closed` folders.
+2. bubblewrap shows nothing else: no other process, no socket of the system. What holds keys at the
+   top of a root, by its name, is hidden, and so are the `closed` folders. Names deeper in a root
+   are not looked at.
 3. Landlock refuses the rest by the rules of the kernel. It cannot take anything out of a root, and
    some ways have no rules (see `landlock`); what is known of that is a warning.
 4. "auto" takes the first one that works here. One that is asked for by its name, and does not work,

@@ -223,7 +223,7 @@ class Keeper:
             except OSError:  # it was killed
                 self._control.close()
                 self._process.wait()
-                self.scratch.mkdir(exist_ok=True)
+                self.scratch.mkdir(0o700, exist_ok=True)
                 self._process, self._control = self._begun()
                 socket.send_fds(self._control, [b"x"], [link.fileno()])
 

@@ -1,8 +1,9 @@
 """Running tools: what a flood of output takes, and what a call costs by itself.
 
 A program that a tool runs is measured from the call of the model to its result, in each sandbox,
-less what the same command takes without chatstream: the time of the sandbox counts as ours. A call
-of an MCP server is measured less what that server takes to answer.
+less what the same command takes without chatstream. There the time of the sandbox counts as ours,
+but in one row, where the bare command is in bubblewrap too. A call of an MCP server is measured
+less what that server takes to answer.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ OVERHEAD = SERVER_OVERHEAD = 0.005  # seconds
 PROGRAM_OVERHEAD = 0.015
 CALLS = 200
 PROGRAM_CALLS = 20
+PROGRAMS = (("off", "off"), ("landlock", "off"), ("bwrap", "bwrap"), ("bwrap", "off"))
+"""The sandbox of the tool, and that of the command without chatstream."""
 
 
 class _Nothing(Tool):
@@ -73,10 +76,11 @@ def rows(rig: Rig) -> Iterator[Row]:
         lambda: SERVER_OVERHEAD,
         pairs=rig.pairs(),
     )
-    for kind in ("off", "landlock", "bwrap"):
-        program = rig.peer("calling_a_tool", "shell", kind, str(PROGRAM_CALLS))
+    for kind, bare in PROGRAMS:
+        program = rig.peer("calling_a_tool", "shell", kind, bare, str(PROGRAM_CALLS))
+        less = "a bare one" if bare == "off" else f"one in {bare}"
         yield compare(
-            f"tools: shell, {kind}, less a bare one / {PROGRAM_OVERHEAD * 1000:.0f} ms",
+            f"tools: shell, {kind}, less {less} / {PROGRAM_OVERHEAD * 1000:.0f} ms",
             1.00,
             partial(_overhead, rig, program),
             lambda: PROGRAM_OVERHEAD,

@@ -15,7 +15,6 @@ from chatstream.cancel import CancelToken
 from chatstream.engine.configuration import listing, look_up
 from chatstream.engine.mcp_servers import MCPServer, fleet_of, from_file
 from chatstream.engine.resolve import resolve
-from chatstream.engine.settings import Settings
 from chatstream.engine.tooling import Given, Tooling, tooling_of
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.redact import MASK
@@ -233,7 +232,7 @@ def test_a_mistake_in_such_a_file_is_named(tmp_path: Path, content: str, words: 
 
 def test_the_home_of_nobody_is_a_file_that_is_not_there() -> None:
     with pytest.raises(UsageError, match="cannot read ~nobody"):
-        fleet_of(Settings(mcp_config="~nobody-at-all/mcp.json"), [], Keeper, CancelToken())
+        made(mcp_config="~nobody-at-all/mcp.json")
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -31,22 +31,25 @@ def sh(keeper: Keeper, command: str, said: Said | None = None) -> tuple[str, int
 class Started(threading.Thread):
     """A command on a thread of its own, which has said something."""
 
-    def __init__(self, keeper: Keeper, command: str) -> None:
+    def __init__(self, keeper: Keeper, command: str | Order) -> None:
         super().__init__(daemon=True)
         self.said = Said()
         self.result: Returned | None = None
-        self._keeper, self._command = keeper, command
+        self._keeper = keeper
+        self._order = command if isinstance(command, Order) else order("/bin/sh", "-c", command)
         self.start()
         assert self.said.spoken.wait(LIMIT)
 
     def run(self) -> None:
-        self.result = run_program(
-            self._keeper, order("/bin/sh", "-c", self._command), self.said.context
-        )
+        self.result = run_program(self._keeper, self._order, self.said.context)
 
     def stopped(self) -> int | None:
         """Its status after a stop."""
         self.said.token.cancel()
+        return self.ended()
+
+    def ended(self) -> int | None:
+        """Its status, once nothing of it is left."""
         self.join(LIMIT)
         assert self.result is not None
         return self.result.exit_status

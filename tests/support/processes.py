@@ -65,6 +65,24 @@ def alive(mark: str) -> list[str]:
     return found
 
 
+def marked(mark: str) -> list[str]:
+    """The command lines of processes that have this mark in their environment, and live."""
+    found = []
+    for it in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if it.name.isdigit() and mark in (it / "environ").read_bytes().decode(errors="replace"):
+                found.append((it / "cmdline").read_bytes().decode().replace("\0", " "))
+    return found
+
+
+def until_unmarked(mark: str) -> None:
+    """Wait until none is left. Raises `AssertionError` if some are after a long time."""
+    began = time.monotonic()
+    while left := marked(mark):
+        assert time.monotonic() - began < LIMIT, left
+        time.sleep(0.01)
+
+
 def seconds_until_gone(mark: str) -> float:
     """Wait until none is alive. Raises `AssertionError` if some are after a long time."""
     began = time.monotonic()

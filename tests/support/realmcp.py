@@ -20,10 +20,12 @@ from typing import Any, NamedTuple
 
 from chatstream.clock import Clock, monotonic
 from chatstream.tools.mcp.messages import INITIALIZED, MODERN
+from chatstream.tools.mcp.names import of_tools
 from chatstream.tools.mcp.server import Server
 from chatstream.tools.mcp.session import Limits
 from tests.support.real.install import mcp_server
 from tests.support.stdio import stdio
+from tests.support.summing import Call
 from tests.support.toolcalls import LIMIT
 
 NAMES = ("time", "git", "everything", "filesystem", "memory")
@@ -84,6 +86,11 @@ class Real:
             "filesystem": Work("read_text_file", {"path": "/etc/passwd"}, "Access denied"),
             "memory": Work("add_observations", {"observations": nobody}, "nobody not found"),
         }[self.name]
+
+    def call(self, work: Work) -> Call:
+        """The call of a model that does this."""
+        (name,) = of_tools(self.name, [work.tool])
+        return Call(name, work.arguments)
 
     @property
     def spied(self) -> list[str]:

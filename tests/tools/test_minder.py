@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from chatstream.tools.programs import run_program
+from chatstream.tools.sandbox import Kind, sandbox
 from chatstream.tools.spawning import Keeper
 from tests.support.commands import Started, order, sh
-from tests.support.processes import alive, new_mark, write_tree
+from tests.support.processes import alive, new_mark, write_program, write_tree
 from tests.support.toolcalls import Said
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux")
@@ -69,4 +71,53 @@ def test_what_a_program_leaves_running_is_killed_and_counted(keeper: Keeper) -> 
     returned = run_program(keeper, order("/bin/sh", "-c", command), said.context)
     assert (said.text, returned.exit_status) == ("gone\n", 0)
     assert returned.text == "[2 programs left running: killed]\n"
+    assert alive(mark) == []
+
+
+WALKER = """\
+#!/bin/sh
+trap '' INT TERM HUP
+[ "$2" = first ] && echo grown
+setsid "$0" "$1" > /dev/null 2>&1 &
+[ "$2" = first ] && exec sleep "$1"
+"""
+"""Each of its processes starts the next one, in a session of its own, and is gone."""
+
+
+@pytest.fixture
+def run_in(keeper: Keeper, kind: Kind, tmp_path: Path) -> Callable[[str], Started]:
+    """Starts a command in each kind of sandbox."""
+    confined = sandbox(kind, [tmp_path], keeper.scratch)
+    return lambda command: Started(keeper, confined.order(["/bin/sh", "-c", command]))
+
+
+def test_what_starts_its_own_successor_without_end_is_ended(
+    run_in: Callable[[str], Started], tmp_path: Path
+) -> None:
+    mark = new_mark()
+    walker = write_program(tmp_path / "walker", WALKER)
+    started = run_in(f"exec {walker} {mark} first")
+    assert started.stopped() == 128 + signal.SIGKILL
+    assert alive(mark) == []
+
+
+def test_what_closes_its_output_and_lives_on_is_waited_for_and_stopped(
+    run_in: Callable[[str], Started],
+) -> None:
+    closes = "echo ready; exec > /dev/null 2>&1"
+    assert run_in(f"{closes}; sleep 0.1; exit 5").ended() == 5
+    mark = new_mark()
+    started = run_in(f"{closes}; setsid sleep {mark}; exit 6")
+    assert started.is_alive()
+    assert started.stopped() not in (0, 5, 6)
+    assert alive(mark) == []
+
+
+def test_a_daemon_does_not_outlive_the_command_that_has_left_it(
+    run_in: Callable[[str], Started],
+) -> None:
+    mark = new_mark()
+    daemon = f"(setsid sh -c 'setsid sleep {mark} > /dev/null 2>&1 &' &)"
+    started = run_in(f"{daemon}; echo left")
+    assert started.ended() == 0
     assert alive(mark) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -107,8 +108,9 @@ def test_no_keeper_is_one_sentence_and_leaves_no_folder(
 def test_a_keeper_that_was_killed_is_started_again(keeper: Keeper) -> None:
     os.kill(keeper._process.pid, signal.SIGKILL)
     keeper._process.wait(LIMIT)
+    keeper.scratch.rmdir()
     assert started(keeper, "true")[-1] == Ended(0, 0)
-    assert keeper.scratch.is_dir()
+    assert stat.S_IMODE(keeper.scratch.stat().st_mode) == 0o700
 
 
 def test_closing_ends_what_still_runs_and_removes_the_folder() -> None:

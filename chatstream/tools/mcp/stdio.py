@@ -205,9 +205,9 @@ def _begun(
                 order = Order(argv=command, env=env, cwd=os.getcwd())  # noqa: PTH109
                 minded = undo.enter_context(closing(keeper.start(order, files)))
         except OSError as error:
-            raise UsageError(f"{command[0]} cannot be started: {error}") from error
+            raise UsageError(f"the MCP server {command[0]} cannot be started: {error}") from error
         if isinstance(said := minded.awaited(), NotStarted):
-            raise UsageError(f"the program cannot be started: {said.why}")
+            raise UsageError(f"the MCP server cannot be started: {said.why}")
         undo.pop_all()
     return minded, our_input, our_output, our_errors
 

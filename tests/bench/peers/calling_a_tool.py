@@ -1,6 +1,6 @@
 """One tool, called again and again, in turns with the same work without chatstream.
 
-    python calling_a_tool.py shell KIND CALLS
+    python calling_a_tool.py shell KIND BARE CALLS    # the sandboxes of both
     python calling_a_tool.py server CALLS COMMAND…
 
 The medians of both, in seconds.
@@ -12,9 +12,11 @@ import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from chatstream.cancel import CancelToken
@@ -22,6 +24,7 @@ from chatstream.engine.resolve import resolve
 from chatstream.engine.tooling import Given, tooling_of
 from chatstream.events import ToolCall, ToolComplete
 from chatstream.tools.calls import Pending
+from chatstream.tools.sandbox import sandbox
 
 COMMAND = ["/bin/sh", "-c", "true"]
 ECHO: dict[str, Any] = {"name": "echo", "arguments": {"text": "x"}}
@@ -30,13 +33,15 @@ ECHO: dict[str, Any] = {"name": "echo", "arguments": {"text": "x"}}
 def main() -> None:
     """Measure what the command line says."""
     match sys.argv[1:]:
-        case "shell", kind, calls:
-            measure(
-                {"tools": ["shell"], "sandbox": kind},
-                {"command": "true"},
-                bare_program,
-                int(calls),
-            )
+        case "shell", kind, ("off" | "bwrap") as bare, calls:
+            with tempfile.TemporaryDirectory() as scratch:
+                argv = sandbox(bare, [Path.cwd()], Path(scratch)).order(COMMAND).argv
+                measure(
+                    {"tools": ["shell"], "sandbox": kind},
+                    {"command": "true"},
+                    partial(run, list(argv)),
+                    int(calls),
+                )
         case "server", calls, *command:
             with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
                 exchange(server, "initialize", {})
@@ -71,8 +76,9 @@ def measure(
     print(statistics.median(ours), statistics.median(theirs))
 
 
-def bare_program() -> None:
-    os.waitpid(os.posix_spawn(COMMAND[0], COMMAND, os.environ), 0)
+def run(argv: list[str]) -> None:
+    """Run a program to its end."""
+    os.waitpid(os.posix_spawnp(argv[0], argv, os.environ), 0)
 
 
 def exchange(server: subprocess.Popen[bytes], method: str, params: dict[str, object]) -> None:

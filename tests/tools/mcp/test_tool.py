@@ -165,6 +165,52 @@ def test_servers_begin_at_the_same_time() -> None:
     fleet.close()
 
 
+def test_servers_end_at_the_same_time() -> None:
+    """Each waits until both have begun to end."""
+    both = threading.Barrier(2, timeout=LIMIT)
+
+    class Ending(Server):
+        def close(self) -> None:
+            both.wait()
+            super().close()
+
+    def opening(answer: Any) -> Channel:
+        return stdio(command("new"), answer)
+
+    fleet, _ = tools((Ending("a", opening), "a"), (Ending("b", opening), "b"))
+    fleet.close()
+    assert not both.broken
+    fleet.close()
+
+
+def test_who_waits_is_told_for_which_servers_until_there_are_none() -> None:
+    go, told = threading.Event(), list[Sequence[str]]()
+
+    def opening(answer: Any) -> Channel:
+        assert go.wait(LIMIT)
+        return stdio(command("new"), answer)
+
+    def starting(names: Sequence[str]) -> None:
+        told.append(names)
+        if names == ["b"]:
+            go.set()
+
+    fleet = Fleet([server("a", "old"), (Server("b", opening), "b")], Approved(None), CancelToken())
+    fleet.tools(starting)
+    assert told[0] in (["a", "b"], ["b"])
+    assert ["b"] in told
+    assert told[-1] == []
+    fleet.close()
+
+
+def test_the_failure_of_one_does_not_wait_for_another() -> None:
+    """The other one would take so long that the test would fail."""
+    slow = server("slow", "old", "mute", limits=Limits(start=10 * LIMIT, discover=10 * LIMIT))
+    fleet = Fleet([slow, server("bad", "new", "future")], Approved(None), CancelToken())
+    with pytest.raises(ChatstreamError, match="server bad"):
+        fleet.tools()
+
+
 def test_one_that_fails_ends_all_of_them() -> None:
     good = server("good", "old")
     bad = server("bad", "old", "mute", limits=Limits(start=0.2, discover=0.1))
