@@ -11,10 +11,10 @@
 4. What a rule allows has to be asked about all the same where the tool is suspect (its `caution`).
 5. A policy is made for each run. What was allowed in one run is not allowed in the next.
 6. Once a tool has brought text that others have written (`note`, `Tool.foreign`), that text may
-   have asked for what the model calls next. For the rest of the run nothing is allowed by itself
-   that does more than read: every such call is asked about, whatever was answered before. Only
-   functions of the caller's program that nobody is asked about go on: what they may do is up to the
-   program.
+   have asked for what the model calls next. For the rest of the run, and in what continues the
+   conversation (`taint`), nothing is allowed by itself that does more than read: every such call is
+   asked about, whatever was answered before. Only functions of the caller's program that nobody is
+   asked about go on: what they may do is up to the program.
 """
 
 from __future__ import annotations
@@ -88,7 +88,11 @@ class Policy:
     def note(self, tool: Tool) -> None:
         """A call of this tool has run, and the model will see what it has put out."""
         if tool.foreign:
-            self._is_tainted = True
+            self.taint()
+
+    def taint(self) -> None:
+        """Text that others have written is in the conversation."""
+        self._is_tainted = True
 
     def decide(self, tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
         """What becomes of this call."""
