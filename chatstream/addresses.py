@@ -36,6 +36,24 @@ _LOCAL_NAMES = (
     *(".intranet", ".internal", ".private", ".corp", ".home", ".lan"),  # RFC 6762, appendix G
 )
 
+_NORMAL = re.compile(
+    r"""
+      (?P<scheme>https?)://
+      (?P<host> [a-z0-9_-]+(\.[a-z0-9_-]+)* | \[[0-9a-f:]+\] )
+      (:(?P<port>[1-9][0-9]{0,4}))?
+      (?P<path>/[!$-.0-;=@-Z_a-z~%/]*)?
+      (?P<query>\?[!$-;=?-Z_a-z~%/\[\]|]*)?
+    """,
+    re.VERBOSE | re.ASCII,
+)
+_UNUSUAL = re.compile(  # in a path: another way to write it, or nobody knows where it leads
+    r"""
+      /\.{1,2}(?=/|$) | // | %(?![0-9A-F]{2})
+    | %(?: 2[DEF] | 3[0-9] | [46][1-9A-F] | [57][0-9A] | 5[CF] | 7E )  # - . / digits letters \ _ ~
+    """,
+    re.VERBOSE,
+)
+
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 
 Origin = tuple[str, str | None, int | None]
@@ -155,6 +173,31 @@ def origin(url: str) -> Origin:
     return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
 
 
+def in_normal_form(url: str) -> str | None:
+    """An address as it is compared (RFC 3986, section 6.2); None if it is written in another way.
+
+    A path that is missing is `/`. Scheme and host are in lower case, and no port is the usual one
+    of its scheme. Nothing may lead to the same place under another name: no `..`, no letter as a
+    percent sign and digits, no number that is not written like an address, no dot behind a name.
+    What is not ASCII, a user, and a fragment are not in this form either.
+    """
+    found = _NORMAL.fullmatch(url)
+    if found is None or _UNUSUAL.search(found["path"] or ""):
+        return None
+    host, port = found["host"], found["port"]
+    if port and (int(port) > _HIGHEST_PORT or int(port) == _PORTS[found["scheme"]]):
+        return None
+    last = host.rpartition(".")[2]
+    if host.startswith("[") or re.fullmatch(r"\d+|0x[0-9a-f]*", last):
+        try:
+            if str(ipaddress.ip_address(host.strip("[]"))) != host.strip("[]"):
+                return None
+        except ValueError:
+            return None
+    place = f"{found['scheme']}://{host}{f':{port}' if port else ''}"
+    return f"{place}{found['path'] or '/'}{found['query'] or ''}"
+
+
 def same_server(one: str, other: str) -> bool:
     """Whether two addresses have one origin; not where either cannot be read."""
     try:
@@ -183,6 +226,8 @@ def is_private(address: str) -> bool:
             inside = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inside is not None:
             return is_private(str(inside))
+        if ip.is_site_local:  # RFC 3879: nobody may use them any more, and some do
+            return True
     return not ip.is_global or ip.is_multicast or ip.is_reserved
 
 

@@ -174,10 +174,7 @@ class Approval(Event, tag="approval"):
 
 
 class ToolStart(Event, tag="tool_start"):
-    """A tool begins to run; written down before it does.
-
-    `foreign`: others write what it puts out, and may want to make the model do something.
-    """
+    """A tool begins to run; written down before it does. `foreign`: others write its output."""
 
     id: str
     name: str

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -71,6 +71,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the tests told, whichever process they ran in."""
     for line in told(terminalreporter.stats):
         terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def ends_keeper() -> Iterator[None]:
+    """The keeper of the MCP servers that a test has started ends with the test."""
+    yield
+    from tests.support.stdio import end_keeper
+
+    end_keeper()
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from chatstream.addresses import (
     PROXY_SCHEMES,
+    in_normal_form,
     is_loopback,
     is_private,
     joined,
@@ -199,8 +200,34 @@ def test_a_name_is_told_from_an_address(text: str) -> None:
     assert not looks_like_one(text)
 
 
-@pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:192.168.0.1", "fe80::1%eth0", "224.0.0.1"])
+@pytest.mark.parametrize(
+    "address", ["10.1.2.3", "::ffff:192.168.0.1", "fe80::1%eth0", "fec0::1", "224.0.0.1"]
+)
 def test_an_address_that_is_not_of_the_internet_is_private(address: str) -> None:
     assert is_private(address)
     assert not is_private("1.1.1.1")
     assert not is_private("::ffff:1.1.1.1")
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("http://box", "http://box/"),
+        ("http://box?a=1&b", "http://box/?a=1&b"),
+        ("https://box:80/", "https://box:80/"),
+        ("https://a-b.example.com/x/.hidden/y.z", "https://a-b.example.com/x/.hidden/y.z"),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:8000/"),
+        ("http://[::1]/", "http://[::1]/"),
+        ("https://w.org/wiki/C%2B%2B_(a)", "https://w.org/wiki/C%2B%2B_(a)"),
+    ],
+)
+def test_the_normal_form_of_an_address(url: str, same: str) -> None:
+    assert in_normal_form(url) == same
+    assert in_normal_form(same) == same
+
+
+@pytest.mark.parametrize(
+    "url", ["http://box:99999/", "ftp://box/", "http:///x", "http://box/%zz", "http://box/%c3", ""]
+)
+def test_what_has_no_normal_form(url: str) -> None:
+    assert in_normal_form(url) is None

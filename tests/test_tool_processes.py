@@ -9,22 +9,21 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from chatstream import events as ev
-from chatstream.tools.programs import run_program
-from chatstream.tools.sandbox import Choice, sandbox
-from chatstream.tools.spawning import Keeper
-from tests.support.client import Running
+from chatstream.tools import descendants
+from chatstream.tools.sandbox import Kind
+from tests.support.client import Running, server_flags
 from tests.support.figures import Figures
 from tests.support.processes import alive, new_mark, seconds_until_gone, write_tree
-from tests.support.real.install import bwrap
-from tests.support.toolcalls import Said
-from tests.support.unavailable import skip_unavailable
+from tests.support.sampling import sampled
+from tests.support.sandboxes import EACH, provide
+from tests.support.summing import Call, Summing
 
 pytestmark = [
     pytest.mark.serial,
@@ -34,35 +33,35 @@ pytestmark = [
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
-@pytest.fixture(params=["off", "landlock", pytest.param("bwrap", marks=pytest.mark.real)])
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(params=EACH)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kind:
     """Each kind of sandbox."""
-    if request.param == "bwrap":
-        with skip_unavailable():
-            monkeypatch.setenv("PATH", f"{bwrap()}:{os.environ['PATH']}")
-    return str(request.param)
+    return provide(request.param, monkeypatch)
+
+
+Grow = Callable[[str], tuple[Running, str]]
 
 
 @pytest.fixture
-def growing(tmp_path: Path, kind: str) -> Iterator[Callable[[], tuple[Running, str]]]:
-    """Starts a client whose tool has grown its tree; gives the mark of the tree, too."""
-    clients: list[Running] = []
+def growing(tmp_path: Path, kind: Kind) -> Iterator[Grow]:
+    """Starts a client whose tool, "shell" or "grow", has grown its tree; and the tree's mark."""
+    with ExitStack() as stack:
 
-    def start() -> tuple[Running, str]:
-        mark = new_mark()
-        tree = write_tree(tmp_path, mark)
-        asked = ["-p", "demo", "-m", "demo-fast", "--sandbox", kind, "--root", str(tmp_path)]
-        client = Running(
-            ["ask", "--json", *asked, "--tool-exec", str(tree), "--allow", "grow", "x"]
-        )
-        clients.append(client)
-        assert b"grown" in client.read_until(b'"tool_output"')
-        assert len(alive(mark)) >= 5
-        return client, mark
+        def start(tool: str) -> tuple[Running, str]:
+            mark = new_mark()
+            tree = str(write_tree(tmp_path, mark))
+            asked = ["--sandbox", kind, "--root", str(tmp_path), "--allow", tool]
+            if tool == "shell":
+                server = stack.enter_context(Summing([[Call("shell", {"command": tree})]]))
+                asked += ["--tool", "shell", *server_flags("ollama", server.url)]
+            else:
+                asked += ["--tool-exec", tree, "-p", "demo", "-m", "demo-fast"]
+            client = stack.enter_context(Running(["ask", "--json", *asked, "x"]))
+            assert b"grown" in client.read_until(b'"tool_output"')
+            assert len(alive(mark)) >= 5
+            return client, mark
 
-    yield start
-    for client in clients:
-        client.__exit__()
+        yield start
 
 
 FUNCTION = """\
@@ -92,46 +91,59 @@ def test_what_a_function_of_a_tools_file_has_started_ends_too(
     assert done.status == STATUS.get(number, -number)
 
 
+def tools(*key: object) -> Sequence[str]:
+    """The two tools that run programs, or one of them."""
+    return sampled(("shell", "grow"), 1, *key)
+
+
 @pytest.mark.parametrize("number", STATUS)
 def test_a_signal_ends_the_whole_tree_before_the_run_ends(
-    growing: Callable[[], tuple[Running, str]], number: signal.Signals, kind: str, figures: Figures
+    growing: Grow, number: signal.Signals, kind: Kind, figures: Figures
 ) -> None:
-    client, mark = growing()
-    began = time.monotonic()
-    client.process.send_signal(number)
+    for tool in tools(kind, number.name):
+        client, mark = growing(tool)
+        began = time.monotonic()
+        client.process.send_signal(number)
+        done = client.finish()
+        left = alive(mark)
+        figures.line(f"{number.name} on {tool}, {kind}: {time.monotonic() - began:.2f} s")
+        assert left == []
+        assert done.status == STATUS[number]
+        *_, end, last = done.events
+        assert isinstance(end, ev.ToolError)
+        assert (end.outcome, end.code) == ("stopped", "stopped")
+        assert isinstance(last, ev.Error)
+
+
+def test_kill_9_leaves_nothing_behind(growing: Grow, kind: Kind, figures: Figures) -> None:
+    for tool in tools(kind, "KILL"):
+        client, mark = growing(tool)
+        client.process.kill()
+        client.process.wait()
+        figures.line(f"kill -9, {tool}, {kind}: gone after {seconds_until_gone(mark):.2f} s")
+
+
+def test_a_killed_minder_is_the_end_of_its_program_and_of_nothing_else(
+    growing: Grow, kind: Kind
+) -> None:
+    client, mark = growing("shell")
+    (keeper,) = descendants.children()[client.process.pid]
+    (minder,) = descendants.children()[keeper]
+    os.kill(minder, signal.SIGKILL)
     done = client.finish()
-    left = alive(mark)
-    figures.line(f"{number.name} on a tree, {kind}: {time.monotonic() - began:.2f} s")
-    assert left == []
-    assert done.status == STATUS[number]
-    *_, end, last = done.events
-    assert isinstance(end, ev.ToolError)
+    seconds_until_gone(mark)
+    assert done.status == 0
+    (end,) = [it for it in done.events if isinstance(it, ev.ToolError)]
+    assert (end.outcome, end.code) == ("unknown", "worker_ended")
+
+
+def test_without_its_keeper_a_program_goes_on_and_can_be_stopped(growing: Grow, kind: Kind) -> None:
+    client, mark = growing("shell")
+    (keeper,) = descendants.children()[client.process.pid]
+    os.kill(keeper, signal.SIGKILL)
+    client.process.send_signal(signal.SIGINT)
+    done = client.finish()
+    assert alive(mark) == []
+    assert done.status == 130
+    (end,) = [it for it in done.events if isinstance(it, ev.ToolError)]
     assert (end.outcome, end.code) == ("stopped", "stopped")
-    assert isinstance(last, ev.Error)
-
-
-def test_kill_9_leaves_nothing_behind(
-    growing: Callable[[], tuple[Running, str]], kind: str, figures: Figures
-) -> None:
-    client, mark = growing()
-    client.process.kill()
-    client.process.wait()
-    figures.line(f"kill -9 on a tree, {kind}: gone after {seconds_until_gone(mark):.2f} s")
-
-
-def test_a_program_costs_little_beside_its_own_time(tmp_path: Path, figures: Figures) -> None:
-    """The figures are told, not asserted: a busy machine is slow. They should be below 15 ms."""
-    for choice in ("off", "landlock"):
-        figures.line(f"overhead of a program, {choice}: {_overhead(tmp_path, choice):.1f} ms")
-
-
-def _overhead(root: Path, choice: Choice) -> float:
-    """Milliseconds from the call to the result of a program that does nothing, its own included."""
-    times = []
-    with closing(Keeper()) as keeper:
-        order = sandbox(choice, [root], keeper.scratch).order(["true"])
-        for _ in range(20):
-            began = time.perf_counter()
-            assert run_program(keeper, order, Said().context).exit_status == 0
-            times.append(time.perf_counter() - began)
-    return sorted(times)[len(times) // 4] * 1000

@@ -65,8 +65,8 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
 
 RARE = frozenset(
     {
-        *("--at", "--edit", "--encoding", "--log", "--copy-to", "--save-images"),
-        *("--no-stdin", "--dry-run", "--tools-from"),
+        *("--at", "--edit", "--encoding", "--log", "--copy-to", "--save-code"),
+        *("--save-images", "--no-stdin", "--dry-run", "--tools-from"),
         *("--prompt-tokens", "--arrivals", "--conn", "--strict"),
         *(it.option for it in DECLARED.values() if getattr(it.about, "rare", False)),
     }

@@ -43,7 +43,7 @@ def list_tools(
 @app.command()
 @takes(*_OPTIONS, "profile")
 def show(tool: Tool, **flags: Any) -> int:
-    """Show what a model is told of a tool: its description, and the schema of its arguments."""
+    """Show a tool as a model knows it: its description, and the schema of its arguments."""
     return toolbox.show_tool(flags, tool)
 
 

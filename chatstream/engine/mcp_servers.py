@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from threading import Lock
@@ -38,7 +38,11 @@ if TYPE_CHECKING:
     from chatstream.tools.mcp.http import Begun, Post
     from chatstream.tools.mcp.server import Server
     from chatstream.tools.mcp.tool import Fleet
+    from chatstream.tools.spawning import Keeper
     from chatstream.transport import Transport
+
+Starting = Callable[[Sequence[str]], None]
+"""Is told which servers are waited for, several times a second, and at last of none."""
 
 _KINDS: dict[str, Any] = {
     "command": str,
@@ -52,8 +56,11 @@ _KINDS: dict[str, Any] = {
 _OF_TABLE: dict[str, Any] = {**_KINDS, "trusted": bool}
 """What a table of the configuration may have."""
 
-_STREAMABLE = {"http", "streamable-http", "streamableHttp"}
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+def ignore_starting(_names: Sequence[str]) -> None:
+    """Nobody wants to know which servers start."""
 
 
 class MCPServer(msgspec.Struct, frozen=True):
@@ -94,19 +101,25 @@ def _shown(key: str, value: Any) -> Any:
     return masked(value)
 
 
-def fleet_of(settings: Settings, roots: Sequence[Path], token: CancelToken) -> Fleet | None:
+def fleet_of(
+    settings: Settings, roots: Sequence[Path], keeper: Callable[[], Keeper], token: CancelToken
+) -> Fleet | None:
     """The servers of a run, which begin at once; None if it has none.
 
-    Raises `UsageError`, `ConfigError`.
+    `keeper` gives what starts programs, and is called if a server is one. It is to be closed after
+    the fleet. Raises `UsageError`, `ConfigError`.
     """
     if not (settings.mcp_servers or settings.mcp_config):
         return None
+    named = _named(settings)
+    if not all(it.url for it in named.values()):
+        keeper()  # which begins while the rest is imported
     from chatstream.tools.mcp.approved import Approved, key_of
     from chatstream.tools.mcp.tool import Fleet
 
-    named = _named(settings)
     servers = [
-        (_server(name, it, roots, settings), key_of(name, it.reached)) for name, it in named.items()
+        (_server(name, it, roots, keeper, settings), key_of(name, it.reached))
+        for name, it in named.items()
     ]
     path: Path | None = None
     with suppress(NoHome):
@@ -115,7 +128,13 @@ def fleet_of(settings: Settings, roots: Sequence[Path], token: CancelToken) -> F
     return Fleet(servers, Approved(path), token, trusted=trusted)
 
 
-def _server(name: str, its: MCPServer, roots: Sequence[Path], settings: Settings) -> Server:
+def _server(
+    name: str,
+    its: MCPServer,
+    roots: Sequence[Path],
+    keeper: Callable[[], Keeper],
+    settings: Settings,
+) -> Server:
     from chatstream.tools.mcp.server import Server
 
     redact.learn_options(its.env)
@@ -131,9 +150,10 @@ def _server(name: str, its: MCPServer, roots: Sequence[Path], settings: Settings
         )
     from chatstream.tools.mcp.stdio import Stdio
 
+    started_by = keeper()
     return Server(
         name,
-        lambda answer: Stdio(its.command, answer, its.env),
+        lambda answer: Stdio(started_by, its.command, answer, its.env),
         hint=f"run it by itself to see what it says: {redact(its.reached)}",
         roots=[{"uri": it.as_uri(), "name": it.name} for it in roots],
     )
@@ -146,7 +166,8 @@ def _named(settings: Settings) -> dict[str, MCPServer]:
     """All servers by their names. Raises `UsageError`, `ConfigError`."""
     found: dict[str, MCPServer] = {}
     if settings.mcp_config is not None:
-        found |= from_file(Path(settings.mcp_config).expanduser())
+        path = os.path.expanduser(settings.mcp_config)  # noqa: PTH111 - it never raises
+        found |= from_file(Path(path))
     of_file = set(found)
     for given in dict.fromkeys(settings.mcp_servers):
         if given in settings.mcp:

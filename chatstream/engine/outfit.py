@@ -1,7 +1,8 @@
 """What the tools need that start programs or reach the network: made for one run, if it has any.
 
 1. `Outfit.built_in` has what makes `shell` and `http_get`; `executables` are those of
-   `--tool-exec`. The keeper and the sandbox are made when the first of them is.
+   `--tool-exec`. The keeper starts all programs of the run, and MCP servers are among them. It and
+   the sandbox are made when the first program needs them. `close` comes after all tools have ended.
 2. `http_get` connects to no address of this machine or of a private network, unless the host is one
    of the setting `http_hosts`: HOST, or HOST:PORT. The check sees the very addresses that are
    dialled, after the only look-up.
@@ -10,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,9 @@ _HEADERS = {
 
 
 class Outfit:
-    """Of one run. `open_tools` closes what is made; `warnings` say what the sandbox does not.
+    """Of one run. `executables` are those of `--tool-exec`.
 
-    `executables` are those of `--tool-exec`.
+    `warnings` say what the sandbox does not do.
     """
 
     def __init__(
@@ -44,15 +45,14 @@ class Outfit:
         settings: Settings,
         roots: Sequence[Path],
         closed: Sequence[Path],
-        open_tools: ExitStack,
         executables: Sequence[Path] = (),
     ) -> None:
         self._settings = settings
         self._roots = roots
         self._closed = closed
-        self._open_tools = open_tools
         self._executables = executables
-        self._made: tuple[Keeper, Sandbox] | None = None
+        self._keeper: Keeper | None = None
+        self._sandbox: Sandbox | None = None
         self.built_in: Mapping[str, Callable[[], Tool]] = {
             "shell": self._shell,
             "http_get": self._http_get,
@@ -61,7 +61,20 @@ class Outfit:
     @property
     def warnings(self) -> Sequence[str]:
         """What the user should know about the sandbox."""
-        return self._made[1].warnings if self._made is not None else ()
+        return self._sandbox.warnings if self._sandbox is not None else ()
+
+    def keeper(self) -> Keeper:
+        """What starts the programs of this run. Raises `UsageError`."""
+        if self._keeper is None:
+            from chatstream.tools.spawning import Keeper
+
+            self._keeper = Keeper()
+        return self._keeper
+
+    def close(self) -> None:
+        """End all programs that still run. Idempotent."""
+        if self._keeper is not None:
+            self._keeper.close()
 
     def executables(self, token: CancelToken | None) -> Sequence[Tool]:
         """The executables as tools. Raises `UsageError`, or the reason of the token."""
@@ -82,23 +95,18 @@ class Outfit:
         return HttpGet(self._fetch)
 
     def _programs(self) -> tuple[Keeper, Sandbox]:
-        if self._made is None:
+        keeper = self.keeper()
+        if self._sandbox is None:
             from chatstream.tools.sandbox import sandbox
-            from chatstream.tools.spawning import Keeper
 
-            keeper = Keeper()
-            self._open_tools.callback(keeper.close)
-            self._made = (
-                keeper,
-                sandbox(
-                    self._settings.sandbox,
-                    self._roots,
-                    keeper.scratch,
-                    self._closed,
-                    self._executables,
-                ),
+            self._sandbox = sandbox(
+                self._settings.sandbox,
+                self._roots,
+                keeper.scratch,
+                self._closed,
+                self._executables,
             )
-        return self._made
+        return keeper, self._sandbox
 
     def _fetch(self, url: str, token: CancelToken) -> Iterator[Answered | bytes]:
         """A `Fetch` of `tools.builtin.fetching`."""

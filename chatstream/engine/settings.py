@@ -275,7 +275,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "The folders that the built-in tools may read, and write in.",
             value="DIR",
             shown_default="the current folder",
-            option_help="Let the built-in tools read this folder. Repeatable.",
+            option_help="Let the built-in tools use this folder. Repeatable.",
             rare=True,
         ),
     ] = []
@@ -432,7 +432,7 @@ PROFILE = Setting(
     "profile",
     str | None,
     None,
-    _server("Use this profile of the configuration file.", value="NAME", rare=True),
+    _server("Use this profile of the configuration file.", value="NAME"),
 )
 
 DECLARED: dict[str, Setting] = {**FIELDS, PROFILE.name: PROFILE}

@@ -16,6 +16,8 @@ import msgspec
 
 from chatstream.cancel import CancelToken
 from chatstream.control import Control
+from chatstream.engine.kinds import SOURCES_OF_TOOLS
+from chatstream.engine.mcp_servers import Starting, ignore_starting
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.tooling import built_in_names, toolset_of
 from chatstream.errors import UsageError
@@ -37,15 +39,21 @@ class Described(msgspec.Struct, frozen=True):
     approval: str
 
 
-def described(resolved: Resolved, token: CancelToken, name: str | None = None) -> list[Described]:
+def described(
+    resolved: Resolved,
+    token: CancelToken,
+    name: str | None = None,
+    starting: Starting = ignore_starting,
+) -> list[Described]:
     """The tool of this name; without one those of the settings, or else all that are built in.
 
-    Raises `UsageError`, and the reason of the token.
+    `starting` is told which MCP servers are waited for. Raises `UsageError`, and the reason of the
+    token.
     """
     named = _named(name) if name is not None else []
-    if name is None and not resolved.settings.tools:
+    if name is None and not any(getattr(resolved.settings, it) for it in SOURCES_OF_TOOLS):
         named = built_in_names()
-    with toolset_of(resolved, named, token) as (toolset, policy, _):
+    with toolset_of(resolved, named, token, starting) as (toolset, policy, _):
         if name is not None and toolset.get(name) is None:
             raise _unknown(name, toolset.names)
         return [
@@ -56,7 +64,12 @@ def described(resolved: Resolved, token: CancelToken, name: str | None = None) -
 
 
 def called(
-    resolved: Resolved, name: str, arguments: str, token: CancelToken, control: Control
+    resolved: Resolved,
+    name: str,
+    arguments: str,
+    token: CancelToken,
+    control: Control,
+    starting: Starting = ignore_starting,
 ) -> Iterator[Arrival]:
     """What becomes of this call, with its arguments as JSON.
 
@@ -66,7 +79,7 @@ def called(
     from chatstream.tools.runner import Runner
 
     settings = resolved.settings
-    with toolset_of(resolved, _named(name), token) as (toolset, policy, warnings):
+    with toolset_of(resolved, _named(name), token, starting) as (toolset, policy, warnings):
         if toolset.get(name) is None:
             raise _unknown(name, toolset.names)
         runner = Runner(

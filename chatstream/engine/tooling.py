@@ -28,7 +28,7 @@ from chatstream.cancel import CancelToken
 from chatstream.control import Control
 from chatstream.engine.config_file import find
 from chatstream.engine.kinds import SOURCES_OF_TOOLS
-from chatstream.engine.mcp_servers import fleet_of
+from chatstream.engine.mcp_servers import Starting, fleet_of, ignore_starting
 from chatstream.engine.outfit import Outfit
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.resume_tools import carried_on
@@ -70,7 +70,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     run; it returns True or False. `execute` is given every call, and returns its result; no tool
     runs here. `control` answers questions and stops tools. `dry_run`: nothing is run. `tools_from`
     is the run that the results of calls are taken from. `interrupted` says what becomes of a call
-    that an earlier run has started and not ended.
+    that an earlier run has started and not ended. `starting` is told which MCP servers are waited
+    for.
     """
 
     tools: Sequence[object] = ()
@@ -80,6 +81,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     tools_from: str | None = None
     interrupted: Literal["tell", "run", "stop"] = "tell"
+    starting: Starting = ignore_starting
 
 
 class Tooling(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,7 +168,8 @@ def tooling_of(
     opening = new_run()
     with ExitStack() as open_tools:  # closed if anything goes wrong below
         outfit = _outfit(settings, roots, open_tools)
-        toolset = Toolset(_tools(settings, given, frozen, roots, outfit, open_tools, token))
+        tools = _tools(settings, given, frozen, roots, outfit, open_tools, token)
+        toolset = Toolset(tools, outfit.close)
         if settings.tools:
             from chatstream.tools.builtin.base import share_memory
 
@@ -226,22 +229,22 @@ def _tools(
             open_tools.callback(tool.close)
         return tools
 
-    # Servers take their time to start: meanwhile the other tools are made, and what the first
-    # request needs is imported. Whether the roots of an earlier run were named is not known.
+    # Servers and the process of a tools file take their time to start: meanwhile the other tools
+    # are made, and what the first request needs is imported. Whether the roots of an earlier run
+    # were named is not known.
     token = token or CancelToken()
     told = roots if settings.root and not frozen else []
-    if (fleet := fleet_of(settings, told, token)) is not None:
+    if (fleet := fleet_of(settings, told, outfit.keeper, token)) is not None:
         open_tools.callback(fleet.close)
-        import chatstream.recovery.retry
-        import chatstream.transport.exchange  # noqa: F401
+        _import_ahead()
     tools = [*opened(built_in(settings.tools, roots, _closed(), outfit.built_in))]
     tools += opened(outfit.executables(token))
     if settings.tools_file is not None:
         from chatstream.tools.toolsfile import tools_of_file
 
-        tools += opened(tools_of_file(_absolute(settings.tools_file), token))
+        tools += opened(tools_of_file(_absolute(settings.tools_file), token, _import_ahead))
     if fleet is not None:
-        tools += fleet.tools()
+        tools += fleet.tools(given.starting)
     if given.execute is None:
         return [*tools, *opened(from_callables(given.tools))]
     from chatstream.tools.handed import handed, is_definition
@@ -254,9 +257,17 @@ def _tools(
     return handed(tools, defined, given.execute)
 
 
+def _import_ahead() -> None:
+    """What every first request needs."""
+    import chatstream.recovery.retry
+    import chatstream.transport.exchange  # noqa: F401
+
+
 def _outfit(settings: Settings, roots: Sequence[Path], open_tools: ExitStack) -> Outfit:
     executables = [_absolute(it) for it in settings.tool_exec]
-    return Outfit(settings, roots, _closed(), open_tools, executables)
+    outfit = Outfit(settings, roots, _closed(), executables)
+    open_tools.callback(outfit.close)  # after all tools, which are opened later
+    return outfit
 
 
 def _closed() -> list[Path]:
@@ -282,7 +293,10 @@ def _check_code(run: str, frozen: Sequence[ToolDefinition], names: Sequence[str]
 
 @contextmanager
 def toolset_of(
-    resolved: Resolved, names: Sequence[str], token: CancelToken
+    resolved: Resolved,
+    names: Sequence[str],
+    token: CancelToken,
+    starting: Starting = ignore_starting,
 ) -> Iterator[tuple[Toolset, Policy, Sequence[str]]]:
     """The tools of these settings and the built-in ones of these names, without a run.
 
@@ -296,7 +310,8 @@ def toolset_of(
     roots = [_absolute(it) for it in settings.root or ["."]]
     with ExitStack() as open_tools:
         outfit = _outfit(settings, roots, open_tools)
-        toolset = Toolset(_tools(settings, Given(), (), roots, outfit, open_tools, token))
+        given = Given(starting=starting)
+        toolset = Toolset(_tools(settings, given, (), roots, outfit, open_tools, token))
         yield toolset, policy_of(resolved, toolset, roots), outfit.warnings
 
 
@@ -357,6 +372,8 @@ def _folder(settings: Settings, opening: Metadata, of: Callable[[Path, str], Pat
 def _kept(settings: Settings, roots: Sequence[Path]) -> dict[str, Any]:
     kept = {name: getattr(settings, name) for name in _KEPT}
     kept["root"] = [str(it) for it in roots]
+    if settings.sandbox != "off":  # which would allow something
+        kept["sandbox"] = settings.sandbox
     for name in ("tools_file", "mcp_config"):
         if (path := getattr(settings, name)) is not None:
             kept[name] = str(_absolute(path))

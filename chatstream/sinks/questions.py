@@ -34,9 +34,11 @@ class Said(NamedTuple):
     kind: Kind = "argument"
 
 
-# Printable for Unicode, and all the same nothing to see: an empty cell of Braille, the place of an
-# object, and selectors, which can carry a hidden text.
-_UNSEEN = re.compile("[\u2800\ufffc\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+# Printable for Unicode, and all the same nothing to see: blanks, fillers and joiners of several
+# scripts, the place of an object, and selectors, which can carry a hidden text.
+_UNSEEN = re.compile(
+    "[\u2800\u2d7f\ufffc\ufe00-\ufe0f\U00013441\U00013442\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
+)
 
 
 def question_lines(question: ev.Approval, *, whole: bool = False) -> list[Said]:

@@ -114,7 +114,11 @@ class Answering:
         if not has_tools(resolved, given, question.record):
             check_needless(self._flags, given, resumed=question.record is not None)
             return None
-        return tooling_of(resolved, replace(given, control=self.control()), question, self.token)
+        from chatstream.terminal.progress import starting_line
+
+        with starting_line(quiet=resolved.settings.accessible) as starting:
+            given = replace(given, control=self.control(), starting=starting)
+            return tooling_of(resolved, given, question, self.token)
 
     def _mentions_tools(self, settings: Settings) -> bool:
         """Whether there are tools, or an option that only tools give a meaning."""

@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.escape import clean
@@ -21,6 +21,8 @@ from chatstream.terminal.stdout import can_show
 
 Draw = Callable[[Progress | None], None]
 """Show how far it is; None erases the line."""
+
+_STARTING_SECONDS = 0.5  # that a server may take before a person is told about it
 
 _ERASE = "\r\x1b[K"
 _CONTROL_C = 3  # cells that the terminal's ^C and the cursor need: on another line they would stay
@@ -42,6 +44,22 @@ def bar(*, quiet: bool = False, patience: float = 0.0, clock: Clock = monotonic)
         yield line.draw
     finally:
         line.close()
+
+
+@contextlib.contextmanager
+def starting_line(
+    *, quiet: bool = False, clock: Clock = monotonic
+) -> Iterator[Callable[[Sequence[str]], None]]:
+    """What draws which servers are starting, by their names, and erases the line for none.
+
+    Servers that start quickly are not shown.
+    """
+
+    def show(names: Sequence[str]) -> None:
+        draw(Progress(f"starting {', '.join(names)}", 0) if names else None)
+
+    with bar(quiet=quiet, patience=_STARTING_SECONDS, clock=clock) as draw:
+        yield show
 
 
 class _Line:

@@ -15,6 +15,7 @@ from typing import Any
 
 from chatstream.cancel import CancelToken
 from chatstream.control import Control
+from chatstream.engine.mcp_servers import Starting
 from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.toolbox import Described, called, described, rest_of, status_of
 from chatstream.errors import ChatstreamError, OutputError
@@ -26,6 +27,7 @@ from chatstream.terminal import exits
 from chatstream.terminal.asking import can_ask, questions
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import question_colours
+from chatstream.terminal.progress import starting_line
 from chatstream.terminal.runs import first_line
 from chatstream.terminal.table import table
 
@@ -33,8 +35,8 @@ from chatstream.terminal.table import table
 def list_tools(flags: Mapping[str, Any], *, as_json: bool) -> int:
     """A line for each tool: name, effect, origin, what becomes of calls, and what it does."""
 
-    def show(resolved: Resolved, token: CancelToken) -> int:
-        rows = [_row(it) for it in described(resolved, token)]
+    def show(resolved: Resolved, token: CancelToken, starting: Starting) -> int:
+        rows = [_row(it) for it in described(resolved, token, starting=starting)]
         if as_json:
             lines = [f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows]
             put("".join(lines).encode("utf-8", "replace"))
@@ -49,8 +51,8 @@ def list_tools(flags: Mapping[str, Any], *, as_json: bool) -> int:
 def show_tool(flags: Mapping[str, Any], name: str) -> int:
     """One tool: what it is, what the model is told of it, and the JSON Schema of its arguments."""
 
-    def show(resolved: Resolved, token: CancelToken) -> int:
-        (tool,) = described(resolved, token, name)
+    def show(resolved: Resolved, token: CancelToken, starting: Starting) -> int:
+        (tool,) = described(resolved, token, name, starting)
         schema = json.dumps(tool.definition.parameters, indent=2, ensure_ascii=False)
         head = f"{tool.definition.name} · {tool.effect} · {tool.origin} · {tool.approval}"
         text = clean(f"{head}\n\n{tool.definition.description}\n\n{schema}\n")
@@ -63,9 +65,9 @@ def show_tool(flags: Mapping[str, Any], name: str) -> int:
 def call_tool(flags: Mapping[str, Any], name: str, arguments: str) -> int:
     """Call a tool; returns its exit status."""
 
-    def call(resolved: Resolved, token: CancelToken) -> int:
+    def call(resolved: Resolved, token: CancelToken, starting: Starting) -> int:
         control, sink = Control(can_answer=can_ask()), _Printing()
-        arrivals = called(resolved, name, arguments, token, control)
+        arrivals = called(resolved, name, arguments, token, control, starting)
         with questions(control, token, colours=question_colours(resolved.settings)) as stage:
             try:
                 drive(pipe(arrivals, stage), sink)
@@ -90,7 +92,7 @@ def _row(tool: Described) -> dict[str, str]:
 
 def _with_settings(
     flags: Mapping[str, Any],
-    command: Callable[[Resolved, CancelToken], int],
+    command: Callable[[Resolved, CancelToken, Starting], int],
     *,
     as_json: bool = False,
 ) -> int:
@@ -100,7 +102,8 @@ def _with_settings(
         try:
             resolved = resolve(given, profile=given.pop("profile", None))
             exits.warn(resolved.warnings)
-            return command(resolved, token)
+            with starting_line(quiet=resolved.settings.accessible) as starting:
+                return command(resolved, token, starting)
         except ChatstreamError as error:
             if token.reason is not None:  # what it was at has been told
                 return token.reason.exit_status

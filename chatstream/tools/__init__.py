@@ -15,7 +15,9 @@
     executables  executables as tools: `--tool-exec`
     programs   a program as the work of a call: its output, its end
     spawning   the side that asks for a program to be started:
-    keeper     the process that starts it, and lets nothing of it live on
+    keeper     the process that lets nothing of them live on, and has a child for each program:
+    minder     the one that starts it, and ends it with all that it has started
+    descendants  how that is found
     environment  which of our variables programs get: no key
     sandbox    what programs may see and change; `landlock` asks the kernel for it
     approval   `Policy`: which calls run, which are refused, which need an answer

@@ -62,9 +62,6 @@ class Executable(Tool):
         given = msgspec.json.encode(arguments)
         return run_program(self._keeper, order, context, given=given)
 
-    def close(self) -> None:
-        self._keeper.close()
-
 
 def executables(
     paths: Sequence[Path], keeper: Keeper, sandbox: Sandbox, token: CancelToken | None = None

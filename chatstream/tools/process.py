@@ -30,7 +30,7 @@ from chatstream.errors import UsageError
 from chatstream.inbox import Inbox
 from chatstream.tools import protocol, spawning
 from chatstream.tools.protocol import Order, Output, Report, Taken
-from chatstream.tools.spawning import Ended, Keeper, Lost, Minded, NotStarted
+from chatstream.tools.spawning import Ended, Keeper, Lost, Minded, NotStarted, pipe, told
 from chatstream.wording import excerpt
 
 log = logging.getLogger(__name__)
@@ -116,8 +116,8 @@ class Process:
         """The process, and our ends of its pipes. Raises `OSError`."""
         argv = [sys.executable, "-c", _START, str(path), *sys.path]
         order = spawning.Order(argv=argv, env=dict(os.environ), cwd=os.getcwd())  # noqa: PTH109
-        their_input, our_output = _pipe()
-        our_input, their_output = _pipe()
+        their_input, our_output = pipe()
+        our_input, their_output = pipe()
         with their_input, their_output:
             try:
                 numbers = [it.fileno() for it in (their_input, their_output, self._errors)]
@@ -170,19 +170,4 @@ class Process:
             words = file.read().decode("utf-8", "replace").strip()
         if words:
             log.debug("the last words of the process of the tools file:\n%s", words)
-        match end:
-            case Ended(status) if status >= 0:
-                how = f"it ended with status {status}"
-            case Ended(status):
-                how = f"it was killed by {signal.Signals(-status).name}"
-            case NotStarted(why):
-                how = f"it could not be started: {why}"
-            case Lost():
-                how = "it was killed"
-        return f"{how} ({excerpt(words.splitlines()[-1])})" if words else how
-
-
-def _pipe() -> tuple[IO[bytes], IO[bytes]]:
-    """A pipe: the end that is read, and the one that is written."""
-    reads, writes = os.pipe()
-    return os.fdopen(reads, "rb"), os.fdopen(writes, "wb")
+        return told(end, words)

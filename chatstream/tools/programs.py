@@ -6,7 +6,7 @@
    waits. Bytes that are not UTF-8 are replaced.
 3. A program that ends has done its work, whatever its status is (`Returned`). What could not be
    started is a `ToolFailure`.
-4. A stop ends everything that the program has started, within two seconds (`keeper`). What it
+4. A stop ends everything that the program has started, within two seconds (`minder`). What it
    writes meanwhile is read, so that it can end, and goes nowhere. `run` returns when nothing is
    left of it, and not before: whoever calls it knows that it has ended.
 5. With `terminal` its output is a terminal of 100 columns, which controls nothing.

@@ -33,9 +33,15 @@ GROUP = "chatstream.tools"
 
 
 class Toolset:
-    """The tools of one run. Raises `UsageError` for two of one name."""
+    """The tools of one run. `close_shared` closes what several of them use.
 
-    def __init__(self, tools: Iterable[Tool]) -> None:
+    Raises `UsageError` for two of one name.
+    """
+
+    def __init__(
+        self, tools: Iterable[Tool], close_shared: Callable[[], None] = lambda: None
+    ) -> None:
+        self._close_shared = close_shared
         self._tools: dict[str, Tool] = {}
         for it in tools:
             if (other := self._tools.setdefault(it.name, it)) is not it:
@@ -63,9 +69,10 @@ class Toolset:
         return len(self._tools)
 
     def close(self) -> None:
-        """Close every tool. Idempotent."""
+        """Close every tool, and then what they share. Idempotent."""
         for it in self._tools.values():
             it.close()
+        self._close_shared()
 
 
 def from_callables(given: Iterable[object], origin: Origin = "caller") -> list[Tool]:

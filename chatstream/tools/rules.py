@@ -9,7 +9,9 @@
 3. A path fits as it is written and as the links on its way lead, beneath each root, relative to it
    or absolute. For `allow` all of these have to fit, and for the others one is enough. `*` stands
    for slashes, too.
-4. Any other text fits as a whole.
+4. An address fits as a whole. For `allow` its host has to fit by itself: `*.example.com` must not
+   be found in a path. An address that is not written in its normal form, so that another text may
+   lead to the same place, makes it unclear whether the rule fits.
 5. The more a rule says, the more specific it is: arguments without a pattern, with one, a name, a
    pattern for names.
 """
@@ -26,6 +28,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from chatstream.addresses import in_normal_form
 from chatstream.errors import UsageError
 from chatstream.events import Decision
 from chatstream.tools.tool import Subject, Tool
@@ -46,6 +49,7 @@ _SIMPLE = re.compile(
     """,
     re.VERBOSE,
 )
+_PLACE = re.compile(r"[^/]*//[^/]*")  # the scheme and the host of an address
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 
 
@@ -132,7 +136,11 @@ def _fit(
             fitting = [_path_fits(pattern, it, roots) for it in _paths(value, roots)]
             fits = all(fitting) if decision == "allow" else any(fitting)
             return "yes" if fits and fitting else "no"
-    return "yes" if _fits(value, pattern) else "no"
+        case "address":
+            if (address := in_normal_form(value)) is None:
+                return "unclear"
+            its_fit = _parts_fit if decision == "allow" else _fits
+            return "yes" if its_fit(address, _address_pattern(pattern)) else "no"
 
 
 def _fits(text: str, pattern: str) -> bool:
@@ -145,6 +153,20 @@ def _words_fit(patterns: Sequence[str], words: Sequence[str]) -> bool:
         patterns = patterns[:-1]
         words = words[: len(patterns)]
     return len(patterns) == len(words) and all(map(_fits, words, patterns))
+
+
+def _parts_fit(address: str, pattern: str) -> bool:
+    """Whether scheme and host fit by themselves, and so does what comes behind them."""
+    there, wanted = _PLACE.match(address), _PLACE.match(pattern)
+    if there is None or wanted is None:
+        return _fits(address, pattern)
+    behind = pattern[wanted.end() :] or "*" * wanted[0].endswith("*")
+    return _fits(there[0], wanted[0]) and _fits(address[there.end() :], behind)
+
+
+def _address_pattern(pattern: str) -> str:
+    """A pattern for addresses in the form that these have: `https://Example.com` as well."""
+    return in_normal_form(pattern) or _PLACE.sub(lambda found: found[0].lower(), pattern)
 
 
 def _paths(value: str, roots: Sequence[Path]) -> list[PurePath | None]:

@@ -150,15 +150,18 @@ class Runner:
                 events.append(found)
         if events:
             yield Arrival(events)
-        decisions = []
+        approved: list[_Ready] = []
+        unanswered: list[str] = []
         for call in ready:
-            decisions.append((yield from self._decided(call, token)))
+            decision = yield from self._decided(call, approved, token)
+            if decision != "deny":
+                approved.append(call)
+            if decision == "ask":
+                unanswered.append(call.call.name)
         if self.dry_run:
             return
-        decided = list(zip(ready, decisions, strict=True))
-        if unanswered := [it.call.name for it, decision in decided if decision == "ask"]:
+        if unanswered:
             raise _needed(unanswered)
-        approved = [it for it, decision in decided if decision == "allow"]
         for reads, group in groupby(approved, lambda it: it.tool.effect == "read"):
             if reads:
                 yield from self._run_together(list(group), token)
@@ -200,8 +203,13 @@ class Runner:
 
     # ---- then: may it?
 
-    def _decided(self, ready: _Ready, token: CancelToken) -> Generator[Arrival, None, ev.Decision]:
-        """Decide about a call; "ask" if nobody could be asked and the run is to end for it."""
+    def _decided(
+        self, ready: _Ready, earlier: Sequence[_Ready], token: CancelToken
+    ) -> Generator[Arrival, None, ev.Decision]:
+        """Decide about a call; "ask" if nobody could be asked and the run is to end for it.
+
+        `earlier` are the calls that run before it, if those that nobody was asked about do.
+        """
         token.check()
         verdict = self._decide(ready.tool, ready.arguments)
         decision, by, name = verdict.decision, verdict.by, ready.call.name
@@ -220,13 +228,13 @@ class Runner:
             allowed = self._asked(self._approve, ready.call)
             decision, by, why = _decision(allowed), "caller", "it was not approved"
         elif decision == "ask" and self._control.can_answer:
-            question = _approval(ready, "ask", by, _preview(ready))
+            question = _approval(ready, "ask", by, _preview(ready, earlier))
             answer = yield from self._answered(question, token)
             decision, by, why = _decision(answer != "no"), "user", "the user denied it"
             if answer == "always":
                 self._always.add(name)
         elif decision == "ask" and self._on_ask == "stop":
-            yield Arrival([_approval(ready, "ask", "nobody", _preview(ready))])
+            yield Arrival([_approval(ready, "ask", "nobody", _preview(ready, earlier))])
             return "ask"
         elif decision == "ask":
             why = f"there is nobody to ask; --allow {name} lets it run"
@@ -325,10 +333,10 @@ def _approval(
     return ev.Approval(ready.call.id, ready.call.name, decision, by, ready.arguments, preview)
 
 
-def _preview(ready: _Ready) -> str | None:
+def _preview(ready: _Ready, earlier: Sequence[_Ready]) -> str | None:
     """What the call would change. One that cannot tell is asked about all the same."""
     try:
-        return ready.tool.preview(ready.arguments)
+        return ready.tool.preview(ready.arguments, [(it.tool, it.arguments) for it in earlier])
     except Exception:
         log.debug("the tool %s has no preview", ready.tool.name, exc_info=True)
         return None

@@ -2,8 +2,9 @@
 
 1. A program sees the folders of the system, what is on PATH, and the roots. It writes in the roots
    and in a scratch folder, which is its home. It has no network, unless it is given one.
-2. bubblewrap shows nothing else: no other process, no socket of the system. What holds keys inside
-   of a root, by its name, is hidden, and so are the `closed` folders.
+2. bubblewrap shows nothing else: no other process, no socket of the system. What holds keys at the
+   top of a root, by its name, is hidden, and so are the `closed` folders. Names deeper in a root
+   are not looked at.
 3. Landlock refuses the rest by the rules of the kernel. It cannot take anything out of a root, and
    some ways have no rules (see `landlock`); what is known of that is a warning.
 4. "auto" takes the first one that works here. One that is asked for by its name, and does not work,
@@ -114,7 +115,8 @@ def sandbox(
     for given, it in zip(roots, real, strict=True):
         if not Path(it).is_dir():
             raise UsageError(f"the root {given} is not a folder", hint="check --root")
-    readable = [*_readable(), *map(str, programs), *(os.path.realpath(it) for it in programs)]
+    wanted = [*_readable(), *map(str, programs), *(os.path.realpath(it) for it in programs)]
+    readable = list(_outermost(wanted))
     hidden = list(_hidden(real, closed))
     kind, bwrap, warnings = _chosen(choice)
     if kind == "landlock" and hidden:
@@ -189,12 +191,21 @@ def _readable() -> Iterator[str]:
             yield from dict.fromkeys((path, real))
 
 
+def _outermost(paths: Sequence[str]) -> Iterator[str]:
+    """Those that are in no other one. Each mount takes time, and so does each rule."""
+    found = set(paths)
+    for path in dict.fromkeys(paths):
+        if found.isdisjoint(map(str, Path(path).parents)):
+            yield path
+
+
 def _hidden(roots: Sequence[str], closed: Sequence[Path]) -> Iterator[str]:
     """What is inside of the roots and must not be seen."""
     for root in roots:
         with suppress(PermissionError):  # then what is in there can be named, and not be found
             for it in sorted(Path(root).iterdir()):
-                if holds_keys([it.name]):
+                # bubblewrap would make what a link leads to, if that is not there.
+                if holds_keys([it.name]) and os.path.exists(it):  # noqa: PTH110 - it never raises
                     yield os.path.realpath(it)
         for path in closed:
             real = os.path.realpath(path)

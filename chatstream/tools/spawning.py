@@ -1,4 +1,4 @@
-"""Programs that are started by the keeper: this side of `keeper`.
+"""Programs that are started by the keeper: this side of `keeper` and `minder`.
 
 1. The keeper is started before the first program needs it, and again if somebody has killed it. It
    sees our end, however we end, so that `kill -9` leaves no program behind.
@@ -12,6 +12,7 @@ import contextlib
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,14 +20,15 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
 import chatstream
 from chatstream.errors import UsageError
-from chatstream.tools import keeper
+from chatstream.tools import minder
 from chatstream.tools.environment import environment
+from chatstream.wording import excerpt
 
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from chatstream.tools.keeper import main; main()"
@@ -36,7 +38,7 @@ _MOST_BYTES = 65536
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What to start. `landlock` and `wraps`: see `landlock` and `keeper.send`."""
+    """What to start. `landlock` and `wraps`: see `landlock` and `minder.send`."""
 
     argv: Sequence[str]
     env: Mapping[str, str]
@@ -60,7 +62,7 @@ class NotStarted(msgspec.Struct, frozen=True):
 class Ended(msgspec.Struct, frozen=True):
     """It has ended with this status, minus the number of a signal if one ended it.
 
-    `left` processes it had left behind, and they were killed.
+    `left` processes it had left behind, and they were killed. In bubblewrap they are not counted.
     """
 
     status: int
@@ -72,6 +74,33 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 Said = Started | NotStarted | Ended | Lost
+
+
+def told(end: NotStarted | Ended | Lost, last_words: str) -> str:
+    """How a program ended, in words, with the last line that it wrote, if there is one."""
+    match end:
+        case Ended(status) if status >= 0:
+            how = f"it ended with status {status}"
+        case Ended(status):
+            how = f"it was killed by {_name(-status)}"
+        case NotStarted(why):
+            how = f"it could not be started: {why}"
+        case Lost():
+            how = "it was killed"
+    lines = last_words.strip().splitlines()
+    return f"{how} ({excerpt(lines[-1])})" if lines else how
+
+
+def pipe() -> tuple[IO[bytes], IO[bytes]]:
+    """A pipe: the end that is read, and the one that is written. Raises `OSError`."""
+    reads, writes = os.pipe()
+    return os.fdopen(reads, "rb"), os.fdopen(writes, "wb")
+
+
+def _name(number: int) -> str:
+    with contextlib.suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"
 
 
 class Minded:
@@ -89,7 +118,7 @@ class Minded:
     def said(self) -> Said | None:
         """What its minder says next; None if that has not come yet. Never waits."""
         while True:
-            words, self._held = keeper.said(self._held)
+            words, self._held = minder.said(self._held)
             match words:
                 case "started", pid:
                     return Started(pid)
@@ -107,19 +136,22 @@ class Minded:
                 return Lost()
             self._held += data
 
-    def ended(self) -> Ended | NotStarted | Lost:
-        """Wait for its end, however long that takes."""
+    def awaited(self) -> Said:
+        """What its minder says next, however long that takes."""
         poll = select.poll()
         poll.register(self._link, select.POLLIN)
-        while True:
-            match self.said():
-                case Ended() | NotStarted() | Lost() as end:
-                    return end
-                case None:
-                    poll.poll()
+        while (said := self.said()) is None:
+            poll.poll()
+        return said
+
+    def ended(self) -> Ended | NotStarted | Lost:
+        """Wait for its end, however long that takes."""
+        while isinstance(said := self.awaited(), Started):
+            pass
+        return said
 
     def stop(self) -> None:
-        """Ask it to end, and all that it has started. It is killed if it does not (`keeper.STOP`).
+        """Ask it to end, and all that it has started. It is killed if it does not (`minder.STOP`).
 
         Takes no lock and does not wait.
         """
@@ -165,7 +197,7 @@ class Keeper:
         try:
             with theirs:
                 self._hand_over(theirs)
-            keeper.send(own, msgspec.to_builtins(order), files)
+            minder.send(own, msgspec.to_builtins(order), files)
         except BaseException:
             own.close()
             raise
@@ -191,7 +223,7 @@ class Keeper:
             except OSError:  # it was killed
                 self._control.close()
                 self._process.wait()
-                self.scratch.mkdir(exist_ok=True)
+                self.scratch.mkdir(0o700, exist_ok=True)
                 self._process, self._control = self._begun()
                 socket.send_fds(self._control, [b"x"], [link.fileno()])
 

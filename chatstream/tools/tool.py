@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -66,7 +66,7 @@ class Subject(msgspec.Struct, frozen=True):
     """The argument of a tool that a rule such as `shell(git *)` is about, and what it is."""
 
     argument: str
-    kind: Literal["command", "path", "text"]
+    kind: Literal["command", "path", "address"]
 
 
 class Context:
@@ -119,6 +119,10 @@ class Context:
         return self.token.cancelled
 
 
+Planned = tuple["Tool", dict[str, Any]]
+"""A call that has been decided about and has not run yet: its tool and its arguments."""
+
+
 class Tool:
     """Something that a model may call: the base of every kind."""
 
@@ -155,10 +159,11 @@ class Tool:
     def check(self, arguments: dict[str, Any]) -> None:
         """Raises `InvalidArguments`, or the reason of a cancelled run if it waits for something."""
 
-    def preview(self, arguments: dict[str, Any]) -> str | None:
+    def preview(self, arguments: dict[str, Any], earlier: Sequence[Planned] = ()) -> str | None:
         """What the call would change, as a unified diff; None if there is nothing to show.
 
-        Called while a person is asked. Changes nothing; may raise anything.
+        `earlier` are the calls that run before it. Called before a person is asked. Changes
+        nothing; may raise anything.
         """
         return None
 

@@ -16,6 +16,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, assert_never
@@ -53,10 +54,13 @@ CHECK_SECONDS = 10.0
 """For looking at arguments."""
 
 
-def tools_of_file(path: Path, token: CancelToken | None = None) -> list[Tool]:
+def tools_of_file(
+    path: Path, token: CancelToken | None = None, meanwhile: Callable[[], None] = lambda: None
+) -> list[Tool]:
     """The tools of a Python file, whose process is started; closing one of them ends it.
 
-    Raises `UsageError` for a file that cannot be read or used, or the reason of the token.
+    `meanwhile` is called while the process loads the file. Raises `UsageError` for a file that
+    cannot be read or used, or the reason of the token.
     """
     if os.name != "posix":
         raise UsageError("a tools file needs the process groups of a POSIX system")
@@ -65,7 +69,7 @@ def tools_of_file(path: Path, token: CancelToken | None = None) -> list[Tool]:
     except OSError as error:
         raise UsageError(f"cannot read the tools file {path}: {error.strerror}") from error
     file = _File(path, token or CancelToken())
-    return [FileTool(it, file) for it in file.begin()]
+    return [FileTool(it, file) for it in file.begin(meanwhile)]
 
 
 class _File:
@@ -78,10 +82,10 @@ class _File:
         self._process: Process | None = None
         self._tools: tuple[Defined, ...] | None = None
 
-    def begin(self) -> tuple[Defined, ...]:
+    def begin(self, meanwhile: Callable[[], None]) -> tuple[Defined, ...]:
         """Start the process. Raises `UsageError`, or the reason of the token."""
         with self._lock:
-            self._process, self._tools = self._started(self.token)
+            self._process, self._tools = self._started(self.token, meanwhile)
             return self._tools
 
     def process(self, token: CancelToken) -> Process:
@@ -108,9 +112,12 @@ class _File:
         if process is not None:
             process.close()
 
-    def _started(self, token: CancelToken) -> tuple[Process, tuple[Defined, ...]]:
+    def _started(
+        self, token: CancelToken, meanwhile: Callable[[], None] = lambda: None
+    ) -> tuple[Process, tuple[Defined, ...]]:
         process = Process(self.path)
         try:
+            meanwhile()
             loaded = _wait(process.loaded, LOAD_SECONDS, token)
             match loaded:
                 case Ready(_, tools):

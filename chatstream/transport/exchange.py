@@ -315,7 +315,8 @@ def _vet_from_here(url: str, vet: Vet) -> None:
     """Raises what `vet` raises about the host of this address, as far as it is known here."""
     _, host, port = origin(url)
     with suppress(NobodyThere):
-        vet(str(host), look_up(str(host), port or 0))
+        # A proxy may take "10.0.0.1." for an address, which our own resolver does not know.
+        vet(str(host), look_up(str(host).rstrip("."), port or 0))
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:

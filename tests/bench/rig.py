@@ -151,6 +151,15 @@ class Rig:
             raise Failed(f"no output: {' '.join(command)}")
         return seconds
 
+    def output(self, command: Sequence[str], **environment: str) -> bytes:
+        """All that a command prints; `environment` is added to the rig's. Raises `Failed`."""
+        env = {**self._environment, **environment}
+        child = self.start(command, stdout=subprocess.PIPE, env=env)
+        with child.process.stdout as output:  # type: ignore[union-attr]
+            printed = output.read()
+        child.finish()
+        return printed
+
     def sent(self) -> list[int]:
         """When the server sent each token of the last stream, in ns of the monotonic clock."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,10 +1,18 @@
-"""Running tools: what a flood of output takes, and what a call costs by itself."""
+"""Running tools: what a flood of output takes, and what a call costs by itself.
+
+A program that a tool runs is measured from the call of the model to its result, in each sandbox,
+less what the same command takes without chatstream. There the time of the sandbox counts as ours,
+but in one row, where the bare command is in bubblewrap too. A call of an MCP server is measured
+less what that server takes to answer.
+"""
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from chatstream.cancel import CancelToken
@@ -16,11 +24,17 @@ from chatstream.tools.runner import Runner
 from chatstream.tools.tool import Context, Tool
 from tests.bench.rig import Rig
 from tests.bench.rows import Row, compare
+from tests.support import mcpserver
+from tests.support.real.install import bwrap
 
 MANY, FEW, NONE = 100, 10, 0  # MB
 GROWTH = 20.0  # MB
-OVERHEAD = 0.005  # seconds
+OVERHEAD = SERVER_OVERHEAD = 0.005  # seconds
+PROGRAM_OVERHEAD = 0.015
 CALLS = 200
+PROGRAM_CALLS = 20
+PROGRAMS = (("off", "off"), ("landlock", "off"), ("bwrap", "bwrap"), ("bwrap", "off"))
+"""The sandbox of the tool, and that of the command without chatstream."""
 
 
 class _Nothing(Tool):
@@ -54,6 +68,30 @@ def rows(rig: Rig) -> Iterator[Row]:
         lambda: OVERHEAD,
         pairs=rig.pairs(),
     )
+    server = rig.peer("calling_a_tool", "server", str(CALLS), *mcpserver.command("old"))
+    yield compare(
+        f"tools: MCP call, less its server's / {SERVER_OVERHEAD * 1000:.0f} ms",
+        1.00,
+        partial(_overhead, rig, server),
+        lambda: SERVER_OVERHEAD,
+        pairs=rig.pairs(),
+    )
+    for kind, bare in PROGRAMS:
+        program = rig.peer("calling_a_tool", "shell", kind, bare, str(PROGRAM_CALLS))
+        less = "a bare one" if bare == "off" else f"one in {bare}"
+        yield compare(
+            f"tools: shell, {kind}, less {less} / {PROGRAM_OVERHEAD * 1000:.0f} ms",
+            1.00,
+            partial(_overhead, rig, program),
+            lambda: PROGRAM_OVERHEAD,
+            pairs=rig.pairs(),
+        )
+
+
+def _overhead(rig: Rig, command: Sequence[str]) -> float:
+    """Seconds of a call that are not its work: what `calling_a_tool` finds."""
+    whole, bare = rig.output(command, PATH=f"{bwrap()}:{os.environ['PATH']}").split()
+    return float(whole) - float(bare)
 
 
 def _one_call() -> float:

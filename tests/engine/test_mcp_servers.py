@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from chatstream.engine.tooling import Given, Tooling, tooling_of
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.redact import MASK
 from chatstream.store.place import state_folder
-from tests.support.mcpserver import HttpServer, command
+from chatstream.tools.spawning import Keeper
+from tests.support.mcpserver import TOOLS, HttpServer, command
 
 pytestmark = pytest.mark.usefixtures("no_proxies")
 
@@ -84,11 +86,13 @@ def test_only_a_table_of_the_configuration_makes_a_server_trusted(
     its = {"command": program, "args": args, "trusted": True}
     path = written(tmp_path / "mcp.json", filed=its)
     given = {"mcp_servers": ["mine", "other"], "mcp_config": str(path)}
-    fleet = fleet_of(resolve({"provider": "demo", **given}).settings, [], CancelToken())
-    assert fleet is not None
-    foreign = {it.name: it.foreign for it in fleet.tools() if it.name.endswith("echo")}
-    assert foreign == {"filed_echo": True, "mine_echo": False, "other_echo": True}
-    fleet.close()
+    settings = resolve({"provider": "demo", **given}).settings
+    with closing(Keeper()) as keeper:
+        fleet = fleet_of(settings, [], lambda: keeper, CancelToken())
+        assert fleet is not None
+        foreign = {it.name: it.foreign for it in fleet.tools() if it.name.endswith("echo")}
+        assert foreign == {"filed_echo": True, "mine_echo": False, "other_echo": True}
+        fleet.close()
 
 
 def test_a_table_alone_starts_nothing(config: Path) -> None:
@@ -116,7 +120,7 @@ def test_two_servers_of_one_name_are_a_mistake() -> None:
 
 
 def test_the_same_server_twice_is_one() -> None:
-    assert len(made(mcp_servers=[NEW, NEW]).definitions) == 7
+    assert len(made(mcp_servers=[NEW, NEW]).definitions) == len(TOOLS)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +230,11 @@ def test_a_mistake_in_such_a_file_is_named(tmp_path: Path, content: str, words: 
     assert str(path) in caught.value.message
 
 
+def test_the_home_of_nobody_is_a_file_that_is_not_there() -> None:
+    with pytest.raises(UsageError, match="cannot read ~nobody"):
+        made(mcp_config="~nobody-at-all/mcp.json")
+
+
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
         from_file(tmp_path / "none.json")
@@ -241,13 +250,14 @@ def test_a_server_is_told_the_folders_that_the_user_has_named(
     monkeypatch.chdir(tmp_path)
     resolved = resolve({"provider": "demo", "mcp_servers": [NEW], "root": root})
     roots = [tmp_path] if root else []
-    fleet = fleet_of(resolved.settings, roots, CancelToken())
-    assert fleet is not None
-    fleet.tools()
-    assert fleet._servers[0][0]._roots == (
-        [{"uri": tmp_path.as_uri(), "name": tmp_path.name}] if root else []
-    )
-    fleet.close()
+    with closing(Keeper()) as keeper:
+        fleet = fleet_of(resolved.settings, roots, lambda: keeper, CancelToken())
+        assert fleet is not None
+        with closing(fleet):
+            fleet.tools()
+            assert fleet._servers[0][0]._roots == (
+                [{"uri": tmp_path.as_uri(), "name": tmp_path.name}] if root else []
+            )
 
 
 def test_a_journal_keeps_the_command_but_not_a_secret() -> None:
@@ -259,3 +269,9 @@ def test_a_journal_keeps_the_command_but_not_a_secret() -> None:
 def test_nothing_is_written_before_a_call_runs() -> None:
     made(mcp_servers=[NEW])
     assert not state_folder().joinpath("mcp-approved.json").exists()
+
+
+def test_servers_are_asked_to_end_before_the_keeper_ends_what_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "asked"
+    made(mcp_servers=[shlex.join(command("new", f"parts:{path}"))], tools=["shell"])
+    assert path.read_text() == "goodbye"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("no_proxies")
 
 def http_get(hosts: Sequence[str] = (), **settings: object) -> Tool:
     made = Settings(http_hosts=list(hosts), **settings)  # type: ignore[arg-type]
-    return Outfit(made, [], [], ExitStack()).built_in["http_get"]()
+    return Outfit(made, [], []).built_in["http_get"]()
 
 
 def test_this_machine_is_refused_and_not_connected_to() -> None:
@@ -98,6 +98,13 @@ def test_through_a_proxy_the_address_is_looked_at_too(monkeypatch: pytest.Monkey
         assert result(http_get(["far.test"], proxy=proxy.url), url=url) == "from far"
 
 
+def test_a_dot_behind_an_address_does_not_hide_it_from_the_check_before_a_proxy() -> None:
+    with ForwardProxy() as proxy:
+        with pytest.raises(ToolFailure, match="is not fetched"):
+            result(http_get(proxy=proxy.url), url="http://10.0.0.1./")
+        assert proxy.requests == []
+
+
 @pytest.mark.parametrize(
     "place",
     [
@@ -119,25 +126,20 @@ def test_addresses_of_the_internet_are_not(place: str) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs process groups")
-def test_the_keeper_ends_with_any_of_its_tools(tmp_path: Path) -> None:
-    with ExitStack() as tools:
-        shell = Outfit(Settings(sandbox="off"), [tmp_path], [], tools).built_in["shell"]()
-        tools.pop_all()
-    keeper = vars(shell)["_keeper"]
-    shell.close()
+def test_the_keeper_is_made_once_and_ends_after_all_of_its_tools(tmp_path: Path) -> None:
+    outfit = Outfit(Settings(sandbox="off"), [tmp_path], [])
+    outfit.close()
+    assert outfit.warnings == ()
+    keeper = outfit.keeper()
+    for shell in (outfit.built_in["shell"](), outfit.built_in["shell"]()):
+        assert vars(shell)["_keeper"] is keeper
+        shell.close()
+    assert keeper.scratch.is_dir()
+    assert keeper._process.poll() is None
+    outfit.close()
+    outfit.close()
     assert keeper._process.returncode == 0
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs process groups")
-def test_the_keeper_is_made_once_and_closed_with_the_tools(tmp_path: Path) -> None:
-    with ExitStack() as tools:
-        outfit = Outfit(Settings(sandbox="off"), [tmp_path], [], tools)
-        assert outfit.warnings == ()
-        first, second = outfit.built_in["shell"](), outfit.built_in["shell"]()
-        assert vars(first)["_keeper"] is vars(second)["_keeper"]
-        scratch = vars(first)["_keeper"].scratch
-        assert scratch.is_dir()
-    assert not scratch.exists()
+    assert not keeper.scratch.exists()
 
 
 @pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")
@@ -145,7 +147,6 @@ def test_an_executable_runs_in_the_sandbox_wherever_it_is(tmp_path: Path) -> Non
     text = """#!/bin/sh\necho '{"name": "own", "description": "Do it."}'\n"""
     path, root = write_program(tmp_path / "own", text), tmp_path / "root"
     root.mkdir()
-    with ExitStack() as tools:
-        outfit = Outfit(Settings(sandbox="landlock"), [root], [], tools, [path])
+    with closing(Outfit(Settings(sandbox="landlock"), [root], [], [path])) as outfit:
         outfit.built_in["shell"]()  # is made first, and shares the sandbox
         assert [it.name for it in outfit.executables(None)] == ["own"]

@@ -55,6 +55,7 @@ def test_without_a_name_all_built_in_tools_are_described() -> None:
 def test_tools_that_are_named_are_described_alone(file: str) -> None:
     assert names(tools=["time"]) == ["time"]
     assert names(tools=["time"], tools_file=file) == ["time", "work"]
+    assert names(tools_file=file) == ["work"]
 
 
 def test_a_description_says_what_a_tool_is_and_what_becomes_of_its_calls(file: str) -> None:

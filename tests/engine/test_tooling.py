@@ -268,6 +268,12 @@ def test_an_executable_is_a_tool_whose_place_is_kept(
     assert not {"sandbox", "http_hosts", "allow"} & tooling.kept.keys()  # they allow something
 
 
+def test_a_sandbox_that_was_asked_for_is_kept() -> None:
+    assert made(tools=["time"], sandbox="bwrap").kept["sandbox"] == "bwrap"
+    for kind in ("auto", "off"):
+        assert "sandbox" not in made(tools=["time"], sandbox=kind).kept
+
+
 def test_what_the_sandbox_does_not_hold_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ SPELLED = [
     ("a\u202eb", "a\\u202eb"),
     ("a\xa0b", "a\\xa0b"),
     ("a\u3164b\u2800c", "a\\u3164b\\u2800c"),
+    ("a\u2d7fb\U0001d159c", "a\\u2d7fb\\U0001d159c"),
     ("a\U000e0041b", "a\\U000e0041b"),
     ("a\tb\nc\rd", "a\\tb\\nc\\rd"),
     ("\ud800", "\\ud800"),
@@ -131,6 +132,7 @@ UNSEEN = [
     *(chr(it) for it in (0xAD, 0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180E, 0x3164)),
     *(chr(it) for it in (0x200B, 0x200C, 0x200D, 0x2028, 0x2029, 0x2060, 0x2800, 0xFEFF, 0xFFA0)),
     *(chr(it) for it in (0xA0, 0x2003, 0x202F, 0x3000, 0xFFF9, 0x1D173, 0xFFFC, 0xE000)),
+    *(chr(it) for it in (0x1D159, 0x16FE4, 0x13441, 0x13442)),
 ]
 
 

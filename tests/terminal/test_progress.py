@@ -8,7 +8,7 @@ import os
 import pytest
 
 from chatstream.events import Progress
-from chatstream.terminal.progress import bar
+from chatstream.terminal.progress import bar, starting_line
 
 HALF = Progress("importing runs", 5, 10, 50.0, "run 5\x1b[2J\nof 10", eta=12.2)
 
@@ -39,6 +39,20 @@ def test_what_is_not_known_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None
     with bar() as draw:
         draw(Progress("updating", 0))
         assert shown.getvalue() == "\r\x1b[Kupdating "
+
+
+def test_servers_that_start_are_named_after_a_moment_and_the_line_is_erased(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown, now = terminal(monkeypatch), [0.0]
+    with starting_line(clock=lambda: now[0]) as starting:
+        starting(["git", "time"])
+        assert shown.getvalue() == ""
+        now[0] = 1.0
+        starting(["git", "time"])
+        assert shown.getvalue() == "\r\x1b[Kstarting git, time "
+        starting([])
+        assert shown.getvalue().endswith("\r\x1b[K")
 
 
 @pytest.mark.parametrize("columns", [0, 1, 5, 20, 40, 79])

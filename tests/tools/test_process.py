@@ -37,7 +37,7 @@ def path():
     return sys.path
 
 def wait():
-    print("waiting")
+    sys.stdout.write("waiting\\n")  # at once: print writes twice
     time.sleep(1000)
 
 def stays():

@@ -95,6 +95,17 @@ def test_a_tool_that_is_given_twice_is_one() -> None:
     assert Toolset([own, own]).names == ["own"]
 
 
+def test_what_tools_share_is_closed_after_all_of_them() -> None:
+    closed: list[str] = []
+
+    class Closing(Own):
+        def close(self) -> None:
+            closed.append("tool")
+
+    Toolset([Closing()], lambda: closed.append("shared")).close()
+    assert closed == ["tool", "shared"]
+
+
 def test_a_program_gives_functions_tools_and_lists_of_them() -> None:
     assert names(from_callables([add, [Own(), (tool(Notes().keep),)]])) == ["add", "own", "keep"]
 

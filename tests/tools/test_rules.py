@@ -18,7 +18,7 @@ from chatstream.tools.tool import Subject, Tool
 from tests.support.sampling import examples
 
 
-def tool(kind: Literal["command", "path", "text"] | None) -> Tool:
+def tool(kind: Literal["command", "path", "address"] | None) -> Tool:
     made = Tool("tool", "does it", {"type": "object"})
     made.subject = Subject("it", kind) if kind else None
     return made
@@ -202,21 +202,65 @@ def test_a_path_that_is_not_given_is_the_root(root: Path) -> None:
     assert parse("tool(.)", "deny").fit(tool("path"), {}, "deny", [root]) == "yes"
 
 
-# ---- anything else
+# ---- addresses
 
 
 @pytest.mark.parametrize(
-    ("value", "wanted"),
+    ("rule", "value", "wanted"),
     [
-        ("https://example.com/a/b", "yes"),
-        ("https://example.community/", "no"),
-        ("x https://example.com/a", "no"),
-        (7, "unclear"),
-        (None, "unclear"),
+        ("https://example.com/*", "https://example.com/a/b", "yes"),
+        ("https://example.com/*", "https://example.com", "yes"),
+        ("https://example.com", "https://example.com/", "yes"),
+        ("https://Example.com/*", "https://example.com/a", "yes"),
+        ("https://example.com/*", "https://example.community/", "no"),
+        ("https://example.com/*", "x https://example.com/a", "unclear"),
+        ("https://example.com/*", 7, "unclear"),
+        ("https://example.com/*", None, "unclear"),
     ],
 )
-def test_a_text_fits_as_a_whole(value: object, wanted: Fit) -> None:
-    assert fit("https://example.com/*", "text", value) == wanted
+def test_an_address_fits_as_a_whole(rule: str, value: object, wanted: Fit) -> None:
+    assert fit(rule, "address", value) == wanted
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "allowed", "denied"),
+    [
+        ("https://*.example.com/*", "https://a.example.com/x", "yes", "yes"),
+        ("https://*.example.com/*", "https://evil.test/.example.com/x", "no", "yes"),
+        ("https://*.example.com/*", "https://evil.test?.example.com/x", "no", "yes"),
+        ("https://*/private/*", "https://box/x/private/y", "no", "yes"),
+        ("https://*", "https://box/x", "yes", "yes"),
+        ("*://box/*", "http://box/x", "yes", "yes"),
+        ("*box*", "http://box/x", "yes", "yes"),
+    ],
+)
+def test_what_is_allowed_for_hosts_is_about_the_host_alone(
+    rule: str, value: str, allowed: Fit, denied: Fit
+) -> None:
+    assert fit(rule, "address", value) == allowed
+    assert fit(rule, "address", value, "deny") == denied
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "HTTP://box/private",
+            "http://BOX/private",
+            "http://box:80/private",
+            "http://box:/private",
+        ),
+        *("http://box./private", "http://box//private", "http://box/a/../private"),
+        *("http://box/%70rivate", "http://box/x/%2e%2e/private", "http://user@box/private"),
+        *("http://box/private#part", "http://\uff42ox/private", "http://box/./private"),
+        *("http://127.1/private", "http://2130706433/private", "http://0x7f.0.0.1/private"),
+        *("http://[::0:1]/private", "http://127.0.0.01/private", "http://box\\private"),
+    ],
+)
+@pytest.mark.parametrize("decision", ["allow", "ask", "deny"])
+def test_another_way_to_write_an_address_passes_no_rule(url: str, decision: Decision) -> None:
+    rule = parse("tool(http://*/private*)", decision)
+    assert rule.fit(tool("address"), {"it": url}, decision, []) == "unclear"
 
 
 def test_a_tool_without_a_subject_has_nothing_that_could_fit() -> None:

@@ -23,7 +23,7 @@ from chatstream.tools.approval import Verdict
 from chatstream.tools.calls import Pending
 from chatstream.tools.registry import Toolset
 from chatstream.tools.runner import UNKNOWN, ApprovalFailed, Runner, UnknownOutcome
-from chatstream.tools.tool import Context, InvalidArguments, Tool
+from chatstream.tools.tool import Context, InvalidArguments, Planned, Tool
 from tests.support.handmade import (
     Does,
     Handmade,
@@ -787,17 +787,23 @@ def test_a_rule_about_arguments_and_a_deny_hold_for_a_tool_that_is_always_allowe
 
 def test_a_person_is_shown_what_a_call_would_change() -> None:
     class Changing(Handmade):
-        def preview(self, arguments: dict[str, Any]) -> str | None:
+        def preview(self, arguments: dict[str, Any], earlier: Sequence[Planned] = ()) -> str | None:
             if "fail" in arguments:
                 raise OSError("gone")
-            return f"+{arguments['n']}\n"
+            return f"+{arguments['n']} after {[its['n'] for _, its in earlier]}\n"
 
     control = Control()
     runner = Runner(Toolset([Changing("tool", says())]), ask, control=control)
-    calls = [pending("a", "tool", n=1), pending("b", "tool", fail=1)]
-    events = answering(control, runner.run(calls, CancelToken()), "once", "once")
-    shown = [(it.id, it.preview) for it in events if isinstance(it, ev.Approval)]
-    assert shown == [("a", "+1\n"), ("a", None), ("b", None), ("b", None)]
+    calls = [pending(it, "tool", n=it) for it in ("a", "b", "c")]
+    calls.append(pending("d", "tool", fail=1))
+    events = answering(control, runner.run(calls, CancelToken()), "once", "no", "once", "once")
+    shown = {it.id: it.preview for it in events if isinstance(it, ev.Approval) and it.is_question}
+    assert shown == {
+        "a": "+a after []\n",
+        "b": "+b after ['a']\n",
+        "c": "+c after ['a']\n",
+        "d": None,
+    }
 
 
 def test_a_round_that_needs_an_approval_ends_the_run_before_any_of_it_runs() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
+import shlex
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -14,42 +19,42 @@ import pytest
 from chatstream.errors import UsageError
 from chatstream.tools import landlock
 from chatstream.tools import sandbox as module
+from chatstream.tools.builtin.shells import Shell
+from chatstream.tools.executables import Described, Executable
 from chatstream.tools.programs import run_program
-from chatstream.tools.sandbox import Sandbox, sandbox
+from chatstream.tools.sandbox import Kind, Sandbox, sandbox
 from chatstream.tools.spawning import Keeper
+from tests.support.client import run
 from tests.support.loopback import Reply, Script
 from tests.support.processes import write_program
-from tests.support.real.install import bwrap
+from tests.support.sandboxes import KINDS
 from tests.support.toolcalls import Said
-from tests.support.unavailable import skip_unavailable
 
 KEY = "sk-the-key-of-this-test"
+ROOT = Path(__file__).parents[2]
 
-HELD: Mapping[str, Mapping[str, bool]] = {
-    "write outside of the roots": {"bwrap": True, "landlock": True, "off": False},
-    "read ~/.ssh": {"bwrap": True, "landlock": True, "off": False},
-    "read .env in the root": {"bwrap": True, "landlock": False, "off": False},
-    "connect out": {"bwrap": True, "landlock": True, "off": False},
-    "read our keys in its environment": {"bwrap": True, "landlock": True, "off": True},
-    "read our keys in our environment": {"bwrap": True, "landlock": True, "off": False},
-    "send us a signal": {"bwrap": True, "landlock": True, "off": False},
-}
-"""What each kind holds; the README says what is not held."""
 
-KINDS = [pytest.param("bwrap", marks=pytest.mark.real), "landlock", "off"]
+def readme() -> Mapping[str, Mapping[str, bool]]:
+    """The table of the README: whether a program can do this, in each kind of sandbox."""
+    text = (ROOT / "README.md").read_text()
+    lines = text.partition("| A program could… |")[2].partition("\n\n")[0].splitlines()[2:]
+    cells = [[it.strip() for it in line.strip("|").split("|")] for line in lines]
+    known = {"no": False, "**yes**": True}
+    return {what: {k: known[it] for k, it in zip(KINDS, its, strict=True)} for what, *its in cells}
 
 
 class Desk:
     """A home with a project in it, which is the root; `run` runs a command in the sandbox."""
 
-    def __init__(self, home: Path, kind: str) -> None:
+    def __init__(self, home: Path, kind: Kind) -> None:
         self.home, self.root = home, home / "project"
-        for folder in (self.root, home / ".ssh"):
+        for folder in (self.root, self.root / "deeper", home / ".ssh"):
             folder.mkdir()
         (home / ".ssh" / "id_ed25519").write_text("SECRET")
-        (self.root / ".env").write_text("SECRET")
+        for it in (self.root, self.root / "deeper"):
+            (it / ".env").write_text("SECRET")
         self.keeper = Keeper()
-        self.sandbox = sandbox(kind, [self.root], self.keeper.scratch)  # type: ignore[arg-type]
+        self.sandbox = sandbox(kind, [self.root], self.keeper.scratch)
         assert self.sandbox.kind == kind
 
     def run(self, *argv: str, network: bool = False) -> tuple[str, int | None]:
@@ -64,17 +69,10 @@ class Desk:
         return self.run("/bin/sh", "-c", command)
 
 
-@pytest.fixture(params=KINDS)
-def desk(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Desk]:
-    if request.param == "bwrap":
-        with skip_unavailable():
-            monkeypatch.setenv("PATH", f"{bwrap()}:{os.environ['PATH']}")
-    if request.param == "landlock" and landlock.version() < 6:
-        pytest.skip("this kernel's Landlock is older than version 6")
+@pytest.fixture
+def desk(kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    made = Desk(tmp_path, request.param)
+    made = Desk(tmp_path, kind)
     with closing(made.keeper):
         yield made
 
@@ -87,56 +85,138 @@ def other() -> Iterator[int]:
         process.kill()
 
 
-def test_each_cell_of_the_table(desk: Desk, other: int) -> None:
-    assert {what: TRIED[what](desk, other) for what in HELD} == {
-        what: held[desk.sandbox.kind] for what, held in HELD.items()
-    }
+Run = Callable[[str], str]
+"""What a command prints, which a tool runs."""
 
 
-def _writes(desk: Desk, other: int) -> bool:
-    desk.sh(f"echo x > {desk.home}/outside; echo x > {desk.home}/.ssh/known_hosts")
-    made = [desk.home / "outside", desk.home / ".ssh" / "known_hosts"]
-    return not any(it.exists() for it in made)
+def by_shell(desk: Desk) -> Run:
+    """By `shell`."""
+    tool = Shell(desk.keeper, desk.sandbox)
+
+    def run(command: str) -> str:
+        said = Said()
+        tool.run({"command": command}, said.context)
+        return said.text
+
+    return run
 
 
-def _reads_ssh(desk: Desk, other: int) -> bool:
-    return (
-        "SECRET" not in desk.sh(f"cat {desk.home}/.ssh/*; cat ~/.ssh/*; cat ../.ssh/id_ed25519")[0]
-    )
+def by_executable(desk: Desk) -> Run:
+    """By an executable, as `--tool-exec` has it."""
+
+    def run(command: str) -> str:
+        said, path = Said(), write_program(desk.root / "own", f"#!/bin/sh\n{command}\n")
+        Executable(path, Described("own", ""), desk.keeper, desk.sandbox).run({}, said.context)
+        return said.text
+
+    return run
 
 
-def _reads_env(desk: Desk, other: int) -> bool:
-    return "SECRET" not in desk.sh("cat .env; cat ./.e*; cp .env copy && cat copy")[0]
+@pytest.mark.parametrize("by", [by_shell, by_executable])
+def test_each_cell_of_the_table_in_the_readme(
+    desk: Desk, by: Callable[[Desk], Run], other: int
+) -> None:
+    said = readme()
+    assert said.keys() == TRIED.keys()
+    run = by(desk)
+    tried = {what: can(desk, run, other) for what, can in TRIED.items()}
+    assert tried == {what: cells[desk.sandbox.kind] for what, cells in said.items()}
 
 
-def _connects(desk: Desk, other: int) -> bool:
+def _changes(desk: Desk, run: Run, other: int) -> bool:
+    (desk.root / "here").write_text("as it was")
+    run("echo changed > here")
+    return (desk.root / "here").read_text() == "changed\n"
+
+
+def _writes(desk: Desk, run: Run, other: int) -> bool:
+    run(f"echo x > {desk.home}/outside; echo x > {desk.home}/.ssh/known_hosts; echo x > ../beside")
+    made = ("outside", "beside", ".ssh/known_hosts")
+    return any((desk.home / it).exists() for it in made)
+
+
+def _chmods(desk: Desk, run: Run, other: int) -> bool:
+    file = desk.home / "file"
+    file.touch(0o644)
+    run(f"chmod 600 {file}; touch -d 2001-01-01 {file}")
+    return file.stat().st_mode & 0o777 == 0o600 or file.stat().st_mtime < 1e9
+
+
+def _reads_ssh(desk: Desk, run: Run, other: int) -> bool:
+    return "SECRET" in run(f"cat {desk.home}/.ssh/*; cat ~/.ssh/*; cat ../.ssh/id_ed25519")
+
+
+def _reads_env(desk: Desk, run: Run, other: int) -> bool:
+    return "SECRET" in run("cat .env; cat ./.e*; cp .env copy && cat copy")
+
+
+def _reads_deeper(desk: Desk, run: Run, other: int) -> bool:
+    return "SECRET" in run("cat deeper/.env")
+
+
+def _python(code: str) -> str:
+    return shlex.join([sys.executable, "-I", "-S", "-c", f"import socket; {code}"])
+
+
+def _connects(desk: Desk, run: Run, other: int) -> bool:
     with Script(Reply()) as listener:
-        code = f"import socket; socket.create_connection(('127.0.0.1', {listener.port}), 5)"
-        return desk.run(sys.executable, "-I", "-S", "-c", code)[1] != 0
+        code = f"socket.create_connection(('127.0.0.1', {listener.port}), 5); print('connected')"
+        return "connected" in run(_python(code))
 
 
-def _has_keys(desk: Desk, other: int) -> bool:
-    return KEY not in desk.sh("env")[0]
+def _sends(desk: Desk, run: Run, other: int) -> bool:
+    with socket.socket(type=socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        place = receiver.getsockname()
+        run(_python(f"socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', {place})"))
+        return bool(select.select([receiver], [], [], 0)[0])
 
 
-def _reads_keys(desk: Desk, other: int) -> bool:
-    places = f"/proc/{other}/environ /proc/self/root/proc/{other}/environ /proc/*/environ"
-    return KEY not in desk.sh(f"cat {places}")[0]
+def _reaches(desk: Desk, run: Run, other: int) -> bool:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        path = f"{folder}/it"  # a short one
+        listener.bind(path)
+        listener.listen()
+        run(_python(f"socket.socket(socket.AF_UNIX).connect({path!r})"))
+        return bool(select.select([listener], [], [], 0)[0])
 
 
-def _signals(desk: Desk, other: int) -> bool:
-    return desk.sh(f"kill -0 {other}")[1] != 0
+def _signals(desk: Desk, run: Run, other: int) -> bool:
+    return "sent" in run(f"kill -0 {other} && echo sent")
 
 
-TRIED: Mapping[str, Callable[[Desk, int], bool]] = {
-    "write outside of the roots": _writes,
-    "read ~/.ssh": _reads_ssh,
-    "read .env in the root": _reads_env,
-    "connect out": _connects,
-    "read our keys in its environment": _has_keys,
-    "read our keys in our environment": _reads_keys,
-    "send us a signal": _signals,
+def _has_keys(desk: Desk, run: Run, other: int) -> bool:
+    return KEY in run("env; cat /proc/self/environ")
+
+
+def _reads_keys(desk: Desk, run: Run, other: int) -> bool:
+    return KEY in run(f"cat /proc/{other}/environ /proc/self/root/proc/{other}/environ")
+
+
+TRIED: Mapping[str, Callable[[Desk, Run, int], bool]] = {
+    "change files in the roots": _changes,
+    "write outside the roots": _writes,
+    "change the mode or times of files outside the roots": _chmods,
+    "read `~/.ssh`": _reads_ssh,
+    "read `.env` in a root": _reads_env,
+    "read `.env` deeper in a root": _reads_deeper,
+    "connect out over TCP": _connects,
+    "send out over UDP": _sends,
+    "reach a Unix socket outside the roots": _reaches,
+    "send a signal to other programs": _signals,
+    "read keys in its own environment": _has_keys,
+    "read keys in chatstream's environment": _reads_keys,
 }
+"""Whether it can be done, by what the README calls it. `other` is a process with our keys."""
+
+
+@pytest.mark.serial
+def test_the_keys_of_the_command_itself(kind: Kind, tmp_path: Path) -> None:
+    looks = json.dumps({"command": "env; cat /proc/*/environ | tr '\\0' '\\n'"})
+    asked = ["--sandbox", kind, "--root", str(tmp_path), "--allow", "shell"]
+    done = run(["tools", "call", *asked, "shell", looks], OPENAI_API_KEY=KEY)
+    assert "PATH=" in done.stdout.decode()
+    assert (KEY in done.stdout.decode()) == readme()["read keys in chatstream's environment"][kind]
 
 
 def test_a_program_works_in_the_root_and_has_a_home(desk: Desk) -> None:
@@ -146,6 +226,12 @@ def test_a_program_works_in_the_root_and_has_a_home(desk: Desk) -> None:
     if desk.sandbox.kind != "off":
         assert desk.sh("echo kept > ~/note; cd; cat $TMPDIR/note")[0] == "kept\n"
         assert (desk.keeper.scratch / "note").exists()
+
+
+def test_the_sandbox_itself_is_not_taken_for_a_program_that_is_left(desk: Desk) -> None:
+    order = desk.sandbox.order(["true"])
+    texts = {run_program(desk.keeper, order, Said().context).text for _ in range(20)}
+    assert texts == {""}
 
 
 def test_a_program_that_may_has_the_network(desk: Desk) -> None:
@@ -208,6 +294,11 @@ def test_an_old_landlock_is_said_to_leave_the_network(
     assert "network" in warning
 
 
+def test_a_link_to_what_is_not_there_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".env").symlink_to("nowhere")
+    assert sandbox("off", [tmp_path], tmp_path / "scratch").hidden == []
+
+
 def test_landlock_says_which_secrets_it_cannot_hide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +329,18 @@ def test_a_root_that_is_no_folder_is_a_mistake_of_the_user(tmp_path: Path) -> No
 
 def test_off_is_no_warning(tmp_path: Path) -> None:
     assert made("off", tmp_path).warnings == []
+
+
+def test_what_is_in_a_readable_folder_is_not_named_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, beside = tmp_path / "own" / "bin", tmp_path / "own-too"
+    inner.mkdir(parents=True)
+    monkeypatch.setenv("PATH", f"{inner}:{inner.parent}:{beside}:/usr/bin:/usr/local/bin")
+    readable = list(made("off", tmp_path).readable)
+    assert {str(inner.parent), str(beside), "/usr"} <= set(readable)
+    assert not {str(inner), "/usr/bin", "/usr/local/bin"} & set(readable)
+    assert len(readable) == len(set(readable))
 
 
 def test_a_home_on_the_path_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

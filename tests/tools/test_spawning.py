@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 
 from chatstream.errors import UsageError
 from chatstream.tools.environment import environment
-from chatstream.tools.spawning import Ended, Keeper, NotStarted, Order, Said, Started
+from chatstream.tools.spawning import Ended, Keeper, Lost, NotStarted, Order, Said, Started, told
 from tests.support.processes import alive, new_mark, seconds_until_gone
 from tests.support.toolcalls import LIMIT
 
@@ -54,12 +55,30 @@ def test_a_start_and_an_end_are_said(keeper: Keeper) -> None:
         (["no-such-program"], "/", "no-such-program: No such file or directory"),
         (["/etc/passwd"], "/", "/etc/passwd: Permission denied"),
         (["true"], "/no/such/folder", "/no/such/folder: No such file or directory"),
+        (["true", "a\0b"], "/", "true: embedded null byte"),
     ],
 )
 def test_what_cannot_be_started_says_why(
     keeper: Keeper, argv: list[str], cwd: str, why: str
 ) -> None:
     assert started(keeper, *argv, cwd=cwd) == [NotStarted(why)]
+
+
+@pytest.mark.parametrize(
+    ("end", "last_words", "words"),
+    [
+        (Ended(3, 0), "", "it ended with status 3"),
+        (Ended(3, 0), "first\nno licence\n", "it ended with status 3 (no licence)"),
+        (Ended(-9, 0), " ", "it was killed by SIGKILL"),
+        (Ended(-40, 0), "", "it was killed by signal 40"),
+        (NotStarted("no such file"), "", "it could not be started: no such file"),
+        (Lost(), "", "it was killed"),
+    ],
+)
+def test_an_end_is_told_in_words(
+    end: Ended | NotStarted | Lost, last_words: str, words: str
+) -> None:
+    assert told(end, last_words) == words
 
 
 def test_an_argument_may_be_no_utf_8_and_long(keeper: Keeper) -> None:
@@ -89,8 +108,9 @@ def test_no_keeper_is_one_sentence_and_leaves_no_folder(
 def test_a_keeper_that_was_killed_is_started_again(keeper: Keeper) -> None:
     os.kill(keeper._process.pid, signal.SIGKILL)
     keeper._process.wait(LIMIT)
+    keeper.scratch.rmdir()
     assert started(keeper, "true")[-1] == Ended(0, 0)
-    assert keeper.scratch.is_dir()
+    assert stat.S_IMODE(keeper.scratch.stat().st_mode) == 0o700
 
 
 def test_closing_ends_what_still_runs_and_removes_the_folder() -> None:

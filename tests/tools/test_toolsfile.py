@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from chatstream.tools import toolsfile
 from chatstream.tools.tool import InvalidArguments, Returned, ToolFailure
 from chatstream.tools.toolsfile import tools_of_file
 from tests.support.figures import Figures
+from tests.support.processes import alive, new_mark
 from tests.support.sampling import by_size
 from tests.support.toolcalls import LIMIT, FromFile, Said
 
@@ -600,3 +601,27 @@ def test_a_value_that_is_no_json_fails_and_says_that_the_work_was_done(tmp_path:
         assert caught.value.code == "result"
     finally:
         file.close()
+
+
+def test_the_caller_can_do_something_while_the_file_is_loaded(tmp_path: Path) -> None:
+    file, there = tmp_path / "own_tools.py", tmp_path / "there"
+    waits = f"import os, time\nwhile not os.path.exists({str(there)!r}):\n    time.sleep(0.01)\n"
+    file.write_text(f"{waits}def add(a: int) -> int: return a\n")
+    (tool,) = tools_of_file(file, meanwhile=there.touch)
+    with closing(tool):
+        assert tool.name == "add"
+
+
+def test_what_fails_meanwhile_ends_the_process(tmp_path: Path) -> None:
+    mark, file, begun = new_mark(), tmp_path / "own_tools.py", tmp_path / "begun"
+    os.mkfifo(begun)
+    command = f"echo begun > {begun}; exec sleep {mark}"
+    file.write_text(f"import subprocess\nsubprocess.run({command!r}, shell=True)\ndef a(): ...\n")
+
+    def fails() -> None:
+        assert begun.read_text() == "begun\n"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tools_of_file(file, meanwhile=fails)
+    assert alive(mark) == []

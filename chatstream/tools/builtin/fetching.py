@@ -31,6 +31,9 @@ MOST_BYTES = 2 * 1024 * 1024
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TEXT = re.compile(r"text/.*|application/(.*\+)?(json|xml|yaml|javascript|x-ndjson|toml)")
+_NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"})
+"""Python's own encodings. Some raise whatever they are told, and one takes hours."""
+
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 
 
@@ -62,7 +65,7 @@ class HttpGet(BuiltIn[FetchArguments]):
     effect = "net"
     confined = False
     arguments = FetchArguments
-    subject = Subject("url", "text")
+    subject = Subject("url", "address")
 
     def __init__(self, fetch: Fetch) -> None:
         super().__init__()
@@ -82,7 +85,7 @@ class HttpGet(BuiltIn[FetchArguments]):
                 raise ToolFailure(error.message, code=error.code) from error
             target = _redirect(url, head)
             if target is None:
-                return _told(url, head, data, is_whole=is_whole)
+                return _told(url, head, data, context, is_whole=is_whole)
             if not _same_host(url, target):
                 return f"HTTP {head.status}: it redirects to another host: {target}"
             _check(target)
@@ -113,7 +116,8 @@ def _check(url: str) -> None:
         bad = parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0
     except ValueError:
         bad = True
-    if bad or any(it <= " " or it == "\x7f" for it in url):
+    # Where a host ends is read in two ways if there is a backslash.
+    if bad or any(it <= " " or it in "\x7f\\" for it in url):
         raise InvalidArguments(f"{bounded(url)!r} is not an http or https address")
     if "@" in parts.netloc:
         raise InvalidArguments("an address must not have a user or a password")
@@ -124,7 +128,9 @@ def _redirect(url: str, head: Answered) -> str | None:
     if head.status not in _REDIRECTS or not location:
         return None
     try:
-        return urljoin(url, location)
+        target = urljoin(url, location)
+        urlsplit(target).port  # noqa: B018 - it raises for a number that is no port
+        return target
     except ValueError as error:
         raise ToolFailure("the server redirects to an address that cannot be read") from error
 
@@ -143,7 +149,7 @@ def _length(head: Answered) -> float | None:
     return float(length) if length.isdigit() and len(length) < 16 else None
 
 
-def _told(url: str, head: Answered, data: bytes, *, is_whole: bool) -> str:
+def _told(url: str, head: Answered, data: bytes, context: Context, *, is_whole: bool) -> str:
     """What the model is given."""
     kind, charset = _kind(head)
     try:
@@ -156,7 +162,7 @@ def _told(url: str, head: Answered, data: bytes, *, is_whole: bool) -> str:
         return f"{begin}[{kind or 'binary data'}, {size}: not shown]"
     text = data.decode(charset, "replace")
     if kind in _HTML or (not kind and text.lstrip()[:1] == "<"):
-        text = text_of(text, url)
+        text = text_of(text, url, context.token.check)
     if not is_whole:
         text += f"\n\n[only the first {MOST_BYTES // 1024 // 1024} MiB were read]"
     return begin + text
@@ -168,7 +174,8 @@ def _kind(head: Answered) -> tuple[str, str]:
     found = re.search(r"charset\s*=\s*[\"']?([\w.:-]+)", parameters, re.IGNORECASE)
     charset = found[1] if found else "utf-8"
     try:
-        if not codecs.lookup(charset)._is_text_encoding:
+        codec = codecs.lookup(charset)
+        if not codec._is_text_encoding or codec.name in _NO_CHARSETS:
             charset = "utf-8"
     except LookupError:
         charset = "utf-8"

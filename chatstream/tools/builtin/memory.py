@@ -1,7 +1,8 @@
 """What a run knows of files: which state of each was shown, and what a write may rest on.
 
 1. A file that the model was shown, or has written, is only written while it is still that. So it is
-   with one whose change was shown to a person: what they allowed is what is done.
+   with one whose change was shown to a person: what they allowed is what is done. Where several
+   calls of one round change a file, each was shown as it is after those before it.
 2. What a file was is kept before it is written (`preimages`). Where that fails nothing is written.
    A run without a journal keeps nothing.
 """
@@ -9,6 +10,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Hashable
 from pathlib import Path
 
 from chatstream.tools.places import Place, State, changed, fresh_name
@@ -22,7 +24,7 @@ class Memory:
     def __init__(self, folder: Path | None = None) -> None:
         self._images = PreImages(folder) if folder is not None else None
         self._read: dict[Path, str] = {}
-        self._previewed: dict[Path, str | None] = {}
+        self._previewed: dict[tuple[Path, Hashable], str | None] = {}
         self._lock = threading.Lock()  # `read_file` may run several times at once
 
     def has_read(self, path: Path, data: bytes) -> None:
@@ -30,19 +32,21 @@ class Memory:
         with self._lock:
             self._read[path] = digest(data)
 
-    def has_previewed(self, path: Path, state: State | None) -> None:
-        """A person was shown what a call would make of this state."""
+    def has_previewed(self, path: Path, call: Hashable, data: bytes | None) -> None:
+        """A person was shown what a call would make of these bytes; None: of no file."""
         with self._lock:
-            self._previewed[path] = _digest(state)
+            self._previewed[path, call] = None if data is None else digest(data)
 
-    def check(self, place: Place, state: State | None) -> None:
+    def check(self, place: Place, call: Hashable, state: State | None) -> None:
         """Raises `ToolFailure` if the file was changed since it was read, or shown to a person."""
-        now = _digest(state)
+        now = None if state is None else digest(state.data)
         if place.path in self._read and self._read[place.path] != now:
             how = "changed" if now else "removed"
             words = f"{place.shown} was {how} since it was read in this run; nothing was written"
             raise changed(f"{words}: read it again")
-        if place.path in self._previewed and self._previewed[place.path] != now:
+        with self._lock:
+            shown = self._previewed.pop((place.path, call), now)
+        if shown != now:
             words = f"{place.shown} was changed after the diff was shown; nothing was written"
             raise changed(f"{words}: try it again")
 
@@ -68,8 +72,3 @@ class Memory:
         place.write(data, before, fresh=fresh)
         with self._lock:
             self._read[place.path] = digest(data)
-            self._previewed.pop(place.path, None)
-
-
-def _digest(state: State | None) -> str | None:
-    return None if state is None else digest(state.data)

@@ -7,6 +7,7 @@ decides what of a page is important. HTML that is broken is read as far as it go
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
@@ -22,9 +23,13 @@ _KEPT = "\xa0"  # a space that is not joined with others, such as those before a
 _CELLS = frozenset({"td", "th"})
 
 
-def text_of(html: str, address: str) -> str:
-    """The text of a page that is at this address."""
-    page = _Page(address)
+def text_of(html: str, address: str, look: Callable[[], None] = lambda: None) -> str:
+    """The text of a page that is at this address.
+
+    `look` is called at each tag and each text, and may raise: a page can be made so that it takes
+    hours to be read.
+    """
+    page = _Page(address, look)
     page.feed(html)
     page.close()
     lines = (re.sub(r"[ \t\r\f\v]+", " ", it).strip(" ") for it in "".join(page.said).split("\n"))
@@ -33,15 +38,17 @@ def text_of(html: str, address: str) -> str:
 
 
 class _Page(HTMLParser):
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, look: Callable[[], None]) -> None:
         super().__init__(convert_charrefs=True)
         self.said: list[str] = []
         self._address = address
+        self._look = look
         self._silent: list[str] = []
         self._preformatted = 0
         self._link: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._look()
         if tag in _SILENT:
             self._silent.append(tag)
         if tag in _BLOCKS:
@@ -53,6 +60,7 @@ class _Page(HTMLParser):
             self._link = target
 
     def handle_endtag(self, tag: str) -> None:
+        self._look()
         if tag in self._silent:
             while self._silent.pop() != tag:
                 pass
@@ -65,6 +73,7 @@ class _Page(HTMLParser):
                 self.said.append(f" ({_joined(self._address, target)})")
 
     def handle_data(self, data: str) -> None:
+        self._look()
         if not self._silent:
             in_code = self._preformatted > 0
             self.said.append(data.replace(" ", _KEPT) if in_code else re.sub(r"\s+", " ", data))

@@ -53,6 +53,3 @@ class Shell(BuiltIn[ShellArguments]):
     def work(self, given: ShellArguments, context: Context) -> Returned:
         order = self._sandbox.order(["/bin/sh", "-c", given.command])
         return run_program(self._keeper, order, context, terminal=given.terminal)
-
-    def close(self) -> None:
-        self._keeper.close()

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -17,8 +18,8 @@ from chatstream.nearest import nearest
 from chatstream.tools.builtin.base import Arguments, Reading
 from chatstream.tools.builtin.texts import Coding, TextFile, encoded, flat
 from chatstream.tools.diffs import unified
-from chatstream.tools.places import MOST_BYTES, Place, State, place
-from chatstream.tools.tool import Context, InvalidArguments, ToolFailure
+from chatstream.tools.places import MOST_BYTES, Place, place
+from chatstream.tools.tool import Context, InvalidArguments, Planned, ToolFailure
 from chatstream.wording import counted, excerpt
 
 _MOST_NAMED = 5  # lines that are named in an error
@@ -69,19 +70,32 @@ class Writing(Reading[Given]):
 
     effect = "write"
 
-    def preview(self, arguments: dict[str, Any]) -> str | None:
+    def preview(self, arguments: dict[str, Any], earlier: Sequence[Planned] = ()) -> str | None:
         given = self._decoded(arguments)
         with place(self.roots, given.path) as at:
             state = at.state()
-            plan = self.plan(given, at, state)
-            self.memory.has_previewed(at.path, state)
+            data = None if state is None else state.data
+            for tool, its in earlier:
+                if isinstance(tool, Writing):
+                    data = tool.would_leave(its, at, data)
+            plan = self.plan(given, at, data)
+            self.memory.has_previewed(at.path, given, data)
             return unified(at.shown, plan.old, plan.new) or None
+
+    def would_leave(self, arguments: dict[str, Any], at: Place, data: bytes | None) -> bytes | None:
+        """What a call leaves in a place where these bytes are; None: no file."""
+        given = self._decoded(arguments)
+        try:
+            with place(self.roots, given.path) as its:
+                return self.plan(given, its, data).data if its.path == at.path else data
+        except ToolFailure:  # it will fail then as well, and change nothing
+            return data
 
     def work(self, given: Given, context: Context) -> str:
         with place(self.roots, given.path) as at:
             state = at.state()
-            self.memory.check(at, state)
-            plan = self.plan(given, at, state)
+            self.memory.check(at, given, state)
+            plan = self.plan(given, at, None if state is None else state.data)
             if len(plan.data) > MOST_BYTES:
                 words = f"{len(plan.data):,} bytes, and the limit is {MOST_BYTES:,}"
                 raise ToolFailure(f"{at.shown} would be too large: {words}", code="too_large")
@@ -90,8 +104,8 @@ class Writing(Reading[Given]):
             self.memory.write(at, plan.data, state)
             return plan.told
 
-    def plan(self, given: Given, at: Place, state: State | None) -> Plan:
-        """What this call would do. Raises `ToolFailure`."""
+    def plan(self, given: Given, at: Place, data: bytes | None) -> Plan:
+        """What this call would do to a file with these bytes. Raises `ToolFailure`."""
         raise NotImplementedError
 
 
@@ -106,12 +120,12 @@ class WriteFile(Writing[WriteFileArguments]):
     )
     arguments = WriteFileArguments
 
-    def plan(self, given: WriteFileArguments, at: Place, state: State | None) -> Plan:
+    def plan(self, given: WriteFileArguments, at: Place, data: bytes | None) -> Plan:
         lines = counted(len(given.content.splitlines()), "line", commas=True)
-        if state is None:
-            data = encoded(given.content, Coding())
-            return Plan(None, given.content, data, f"[made {at.shown}: {lines}]")
-        file = TextFile(state.data, at.shown)
+        if data is None:
+            new = encoded(given.content, Coding())
+            return Plan(None, given.content, new, f"[made {at.shown}: {lines}]")
+        file = TextFile(data, at.shown)
         content = file.alike(given.content)
         return Plan(
             *_shown(file.text, content),
@@ -135,11 +149,11 @@ class EditFile(Writing[EditFileArguments]):
         if flat(given.old_text) == flat(given.new_text):
             raise InvalidArguments("old_text and new_text are the same")
 
-    def plan(self, given: EditFileArguments, at: Place, state: State | None) -> Plan:
-        if state is None:
+    def plan(self, given: EditFileArguments, at: Place, data: bytes | None) -> Plan:
+        if data is None:
             words = f"{at.shown} does not exist; write_file makes a new file"
             raise ToolFailure(words, code="not_found")
-        file = TextFile(state.data, at.shown)
+        file = TextFile(data, at.shown)
         found = file.positions(given.old_text)
         if not found:
             raise ToolFailure(_missing(file, given.old_text, at.shown), code="not_found")

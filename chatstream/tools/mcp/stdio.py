@@ -1,12 +1,13 @@
 """A server that is a process of ours: JSON-RPC in lines, over its standard input and output.
 
-1. It has a session of its own, so that Ctrl+C reaches it when we decide, and of our environment
-   only what every program gets, `INHERITED`, and what the configuration names: none of our keys.
+1. The keeper starts it (`tools.spawning`): in a session of its own, so that Ctrl+C reaches it when
+   we decide. Of our environment it has only what every program gets, `INHERITED`, and what the
+   configuration names: none of our keys. It is in no sandbox.
 2. What it prints that is no message is logged and skipped. Its standard error is read to the end,
    and the last of it is kept as its last words.
-3. Its end is that of its input. Whatever is left of its group then gets SIGTERM and SIGKILL
-   (`STEPS`). If this program is killed, a guard does that: a shell that waits for the end of a
-   pipe which only this program holds.
+3. It is asked to end by the end of its input. What is left of it, wherever that went, then gets
+   SIGTERM and SIGKILL (`STEPS`). Once the server itself has ended, or this program has, the keeper
+   ends all that it has started.
 4. A server that has ended, or closed its output, is `Lost` to everyone who waits for it.
 """
 
@@ -15,11 +16,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from queue import SimpleQueue
+from typing import IO
 
 from chatstream.clock import POLL_SECONDS
 from chatstream.errors import LineTooLong, ProtocolError, UsageError
@@ -34,6 +35,7 @@ from chatstream.tools.mcp.messages import (
     decode,
     encode,
 )
+from chatstream.tools.spawning import Keeper, Minded, NotStarted, Order, pipe, told
 from chatstream.wire.lines import LineSplitter
 from chatstream.wording import excerpt
 
@@ -43,9 +45,9 @@ INHERITED = ("XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
 """The variables that a server gets besides those of every program (`tools.environment`)."""
 
 STEPS = ((0.5, signal.SIGTERM), (1.0, signal.SIGKILL))
-"""Seconds after the end of its input, and the signal that the group of a server gets then."""
+"""Seconds after the end of its input, and the signal that all of a server gets then."""
 
-_GUARD = "read -r _; kill -s TERM -- -$1; sleep 1; kill -s KILL -- -$1"
+_END_SECONDS = 1.0  # after the end of its output, until it is told how the server has ended
 _MOST_UNREAD = 1000  # messages that a server may leave unread
 _LAST_WORDS_BYTES = 4096
 _READ_BYTES = 64 * 1024
@@ -59,13 +61,12 @@ class Stdio:
 
     def __init__(
         self,
+        keeper: Keeper,
         command: Sequence[str],
         answer: Answer,
         env: Mapping[str, str] | None = None,
         steps: Sequence[tuple[float, int]] = STEPS,
     ) -> None:
-        if os.name != "posix":
-            raise UsageError("an MCP server needs the process groups of a POSIX system")
         self._answer = answer
         self._steps = steps
         self._waiting: dict[int | str, tuple[Inbox[Response | Lost], Hear]] = {}
@@ -73,26 +74,9 @@ class Stdio:
         self._lost: Lost | None = None
         self._due: SimpleQueue[bytes | None] = SimpleQueue()
         self._last_words = b""
-        self._is_reaped = False
-        try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment(also=INHERITED) | dict(env or {}),
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            raise UsageError(f"{command[0]} cannot be started: {why}") from error
-        try:
-            self._guard = _guard(self._process.pid)
-        except OSError as error:  # without it the server could outlive us
-            self._process.kill()
-            self._process.communicate()
-            raise UsageError(f"{command[0]} cannot be guarded: {error}") from error
         self._ended = threading.Event()
+        variables = environment(also=INHERITED) | dict(env or {})
+        self._minded, self._input, self._output, self._errors = _begun(keeper, command, variables)
         threads = (self._read, self._write, self._listen, self._wait)
         self._threads = [threading.Thread(target=it, name="MCP", daemon=True) for it in threads]
         for thread in self._threads:
@@ -102,12 +86,6 @@ class Stdio:
     def lost(self) -> bool:
         """Whether the process has ended, or says nothing more."""
         return self._lost is not None
-
-    @property
-    def last_words(self) -> str:
-        """The last of what it has written to its standard error, for a message; may be empty."""
-        lines = self._last_words.decode("utf-8", "replace").strip().splitlines()
-        return excerpt(lines[-1]) if lines else ""
 
     def exchange(self, request: Request, hear: Hear) -> Generator[None, None, Response]:
         """Send a request; ticks, then its response. Raises `Lost`."""
@@ -140,62 +118,49 @@ class Stdio:
         self._due.put(None)
 
     def close(self) -> None:
-        """Hang up, and take the steps until the process and its group have ended."""
+        """Hang up, and take the steps until nothing of it is left."""
         self.hang_up()
         passed = 0.0
         for seconds, number in self._steps:
             if self._ended.wait(seconds - passed):
                 break
             passed = seconds
-            self._signal(number)
+            self._minded.signal(number)
         self._ended.wait()
 
     # ---- its threads
 
     def _write(self) -> None:
-        assert self._process.stdin is not None
-        with suppress(OSError), self._process.stdin as pipe:  # an error: it reads no more
+        with suppress(OSError), self._input as pipe:  # an error: it reads no more
             while (line := self._due.get()) is not None:
                 pipe.write(line)
                 if self._due.empty():
                     pipe.flush()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as pipe:
+        with self._output as pipe:
             try:
                 for message in _messages(pipe.fileno()):
                     self._take(message)
             except (LineTooLong, Lost) as error:
                 self._lose(error.message)
-        if not self._ended.wait(POLL_SECONDS):  # else `_wait` knows better why
+        if not self._ended.wait(_END_SECONDS):  # else `_wait` knows better why
             self._lose("it closed its output")
-            self._signal(signal.SIGKILL)
+            self._minded.signal(signal.SIGKILL)
 
     def _listen(self) -> None:
         """Keep the last of its standard error."""
-        assert self._process.stderr is not None
-        with self._process.stderr as pipe:
+        with self._errors as pipe:
             while data := os.read(pipe.fileno(), _READ_BYTES):
                 log.debug("it writes: %s", excerpt(data.decode("utf-8", "replace")))
                 self._last_words = (self._last_words + data)[-_LAST_WORDS_BYTES:]
 
     def _wait(self) -> None:
-        """Wait for its end; then end its group, before the number could be that of another."""
-        if hasattr(os, "waitid"):
-            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-        else:  # macOS before Python 3.13: its number is free a moment too early
-            self._process.wait()
-        self._signal(signal.SIGKILL)
-        with self._lock:
-            self._guard.kill()  # before the number of the group is free for others
-            self._guard.communicate()
-            status = self._process.wait()
-            self._is_reaped = True
+        """Wait until nothing of it is left."""
+        end = self._minded.ended()
+        self._minded.close()
         self._threads[2].join(POLL_SECONDS)  # its last words are on the way
-        words = f" ({self.last_words})" if self.last_words else ""
-        how = f"ended with status {status}" if status >= 0 else f"was killed by {_name(-status)}"
-        self._lose(f"it {how}{words}")
+        self._lose(told(end, self._last_words.decode("utf-8", "replace")))
         self._due.put(None)
         self._ended.set()
 
@@ -223,11 +188,28 @@ class Stdio:
         for inbox, _ in waiting:
             inbox.put(self._lost)
 
-    def _signal(self, number: int) -> None:
-        with self._lock:
-            if not self._is_reaped:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self._process.pid, number)
+
+def _begun(
+    keeper: Keeper, command: Sequence[str], env: Mapping[str, str]
+) -> tuple[Minded, IO[bytes], IO[bytes], IO[bytes]]:
+    """The process, and our ends of its standard input, output and error. Raises `UsageError`."""
+    with ExitStack() as undo:
+        try:
+            their_input, our_input = pipe()
+            our_output, their_output = pipe()
+            our_errors, their_errors = pipe()
+            for it in (our_input, our_output, our_errors):
+                undo.enter_context(it)
+            with their_input, their_output, their_errors:
+                files = [it.fileno() for it in (their_input, their_output, their_errors)]
+                order = Order(argv=command, env=env, cwd=os.getcwd())  # noqa: PTH109
+                minded = undo.enter_context(closing(keeper.start(order, files)))
+        except OSError as error:
+            raise UsageError(f"the MCP server {command[0]} cannot be started: {error}") from error
+        if isinstance(said := minded.awaited(), NotStarted):
+            raise UsageError(f"the MCP server cannot be started: {said.why}")
+        undo.pop_all()
+    return minded, our_input, our_output, our_errors
 
 
 def _messages(descriptor: int) -> Iterator[Message]:
@@ -246,20 +228,3 @@ def _messages(descriptor: int) -> Iterator[Message]:
 def _progress_token(params: Mapping[str, object]) -> int | str:
     token = params.get("progressToken")
     return token if isinstance(token, int | str) else ""
-
-
-def _guard(group: int) -> subprocess.Popen[bytes]:
-    """What ends this group if this program is killed."""
-    return subprocess.Popen(
-        ["/bin/sh", "-c", _GUARD, "sh", str(group)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def _name(number: int) -> str:
-    with suppress(ValueError):
-        return signal.Signals(number).name
-    return f"signal {number}"

@@ -92,7 +92,7 @@ class Fleet:
         *,
         trusted: Collection[str] = (),
     ) -> None:
-        self._servers = servers
+        self._servers = tuple(servers)
         self._approved = approved
         self._trusted = trusted
         self._token, self._untie = token.child()
@@ -104,13 +104,15 @@ class Fleet:
         for thread in self._threads:
             thread.start()
 
-    def tools(self) -> list[Tool]:
+    def tools(self, starting: Callable[[Sequence[str]], None] = lambda names: None) -> list[Tool]:
         """The tools of all servers, in their order, once they have begun.
 
-        Raises what the first server has failed with, or the reason of the token; then all have
-        ended.
+        `starting` is told which ones are waited for, several times a second, and at last of none.
+        Raises what a server has failed with, as soon as one has, or the reason of the token; then
+        all have ended.
         """
         try:
+            self._wait(starting)
             made = self._tools()
             if not made:
                 self.close()  # there is no tool that would
@@ -128,8 +130,12 @@ class Fleet:
             server.hang_up()
         for thread in self._threads:
             thread.join()
-        for server, _ in self._servers:
-            server.close()
+        ending = [threading.Thread(target=it.close, name=it.name) for it, _ in self._servers]
+        for thread in ending:
+            thread.start()
+        for thread in ending:
+            thread.join()
+        self._servers = ()
 
     def _begin(self, at: int) -> None:
         try:
@@ -137,15 +143,24 @@ class Fleet:
         except BaseException as error:  # raised where the tools are asked for
             self._begun[at] = error
 
-    def _tools(self) -> list[Tool]:
-        made: list[Tool] = []
-        for at, (server, reached) in enumerate(self._servers):
-            while self._threads[at].is_alive():  # in slices, so that a signal is handled
-                self._threads[at].join(POLL_SECONDS)
-            begun = self._begun[at]
+    def _wait(self, starting: Callable[[Sequence[str]], None]) -> None:
+        """Wait until all have begun. Raises what one has failed with."""
+        while waited := [it for it in self._threads if it.is_alive()]:
+            starting([it.name for it in waited])
+            waited[0].join(POLL_SECONDS)  # in slices, so that a signal is handled
+            self._check()
+        self._check()
+        starting([])
+
+    def _check(self) -> None:
+        for begun in self._begun:
             if isinstance(begun, BaseException):
                 raise begun
-            assert begun is not None
+
+    def _tools(self) -> list[Tool]:
+        made: list[Tool] = []
+        for (server, reached), begun in zip(self._servers, self._begun, strict=True):
+            assert isinstance(begun, tuple)
             names = of_tools(server.name, [it.name for it in begun])
             for name, offered in zip(names, begun, strict=True):
                 args = (name, offered, server, reached, self._approved, self.close)

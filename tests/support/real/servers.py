@@ -106,8 +106,8 @@ def aimock(*options: str) -> Iterator[Server]:
 
 
 @contextmanager
-def mcp_over_http() -> Iterator[str]:
-    """The address of server-everything over streamable HTTP."""
+def mcp_over_http() -> Iterator[Server]:
+    """server-everything over streamable HTTP, at the path /mcp."""
     command = mcp_server("everything")
     environment: dict[str, str] = {}
 
@@ -116,7 +116,7 @@ def mcp_over_http() -> Iterator[str]:
         return [*command, "streamableHttp"]
 
     with _started(build, "/mcp", environment) as (server, _):
-        yield f"{server.url}/mcp"
+        yield server
 
 
 def fixture(prompt: str, number: int = 0) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,7 @@ EFFECTS = {"write_file": "write", "edit_file": "write", "shell": "run", "http_ge
 
 
 def made(name: str, folder: Path) -> BuiltIn[Any]:
-    with ExitStack() as open_tools:
-        outfit = Outfit(Settings(sandbox="off"), [folder], [], open_tools)
+    with closing(Outfit(Settings(sandbox="off"), [folder], [])) as outfit:
         (tool,) = built_in([name], [folder], outfitted=outfit.built_in)
     assert isinstance(tool, BuiltIn)
     return tool

@@ -50,6 +50,10 @@ def test_text_is_given_as_it_is() -> None:
         ("text/html; charset=iso-8859-1", b"<p>caf\xe9", "café"),
         ("text/plain; charset=nonsense", b"caf\xc3\xa9", "café"),
         ("text/plain; charset=base64", b"caf\xc3\xa9", "café"),
+        ("text/plain; charset=idna", b"caf\xc3\xa9", "café"),
+        ("text/plain; charset=undefined", b"caf\xc3\xa9", "café"),
+        ("text/plain; charset=punycode", b"caf\xc3\xa9-", "café-"),
+        ("text/plain; charset=unicode_escape", b"\\x41", "\\x41"),
         ("application/json", b'{"a": "<p>"}', '{"a": "<p>"}'),
         ("application/problem+json", b"{}", "{}"),
         ("", b"<html>yes", "yes"),
@@ -125,7 +129,12 @@ def test_a_redirect_in_a_loop_ends() -> None:
     [
         *("file:///etc/passwd", "ftp://x.test/", "/etc/passwd", "site.test", "http://", ""),
         *("http://[broken/", "http://a b/", "http://x.test/\nHost: y", "http://x.test:0/"),
-        *("http://x.test:99999/", "https://user:pw@x.test/", "javascript:1"),
+        *(
+            "http://x.test:99999/",
+            "https://user:pw@x.test/",
+            "javascript:1",
+            "http://a.test\\.b.test/",
+        ),
     ],
 )
 def test_what_is_no_address_of_the_web_is_refused_before_anyone_is_asked(url: str) -> None:
@@ -136,8 +145,9 @@ def test_what_is_no_address_of_the_web_is_refused_before_anyone_is_asked(url: st
 
 
 def test_a_redirect_to_what_is_no_address_is_refused() -> None:
-    with pytest.raises(ToolFailure, match="cannot be read"):
-        got(a=(302, {"location": "http://[broken"}))
+    for broken in ("http://[broken", "http://site.test:99999/"):
+        with pytest.raises(ToolFailure, match="cannot be read"):
+            got(a=(302, {"location": broken}))
     assert "another host: file:///etc" in got(a=(302, {"location": "file:///etc/passwd"}))
 
 

@@ -16,7 +16,7 @@ from chatstream.tools.tool import ToolFailure
 def write(memory: Memory, root: Path, data: bytes) -> None:
     with place(Roots([root]), "a.txt") as at:
         state = at.state()
-        memory.check(at, state)
+        memory.check(at, data, state)
         memory.write(at, data, state)
 
 
@@ -36,9 +36,11 @@ def refused(memory: Memory, root: Path) -> str:
     return failure.value.message
 
 
-def preview(memory: Memory, root: Path) -> None:
+def preview(memory: Memory, root: Path, new: bytes = b"new", *, old: bytes | None = None) -> None:
+    """Show that `new` is to be written, over what is there or will be by then."""
     with place(Roots([root]), "a.txt") as at:
-        memory.has_previewed(at.path, at.state())
+        state = at.state()
+        memory.has_previewed(at.path, new, old or (state.data if state else None))
 
 
 def test_what_was_read_is_written_while_it_is_that(root: Path) -> None:
@@ -88,10 +90,17 @@ def test_a_file_that_was_made_after_a_diff_was_shown_is_not_written(root: Path) 
 
 def test_two_changes_of_a_file_that_were_shown_together_are_both_made(root: Path) -> None:
     memory = Memory()
-    preview(memory, root)
-    preview(memory, root)
+    preview(memory, root, b"first")
+    preview(memory, root, b"second", old=b"first")
     write(memory, root, b"first")
     write(memory, root, b"second")
+
+
+def test_a_change_that_was_shown_after_one_that_was_not_made_is_not_made(root: Path) -> None:
+    memory = Memory()
+    preview(memory, root, b"first")
+    preview(memory, root, old=b"first")
+    assert "was changed after the diff was shown" in refused(memory, root)
 
 
 def test_what_it_was_is_kept_first_and_if_it_cannot_be_nothing_is_written(

@@ -46,6 +46,20 @@ def test_a_link_is_followed_by_where_it_leads(target: str, shown: str) -> None:
     assert text_of(f'<a href="{target}">see</a>', AT) == shown
 
 
+@pytest.mark.parametrize("part", ["<a ", "<svg>", "<!--", "</object>", "<b>", "x<"])
+def test_a_page_that_takes_long_can_be_stopped_on_its_way(part: str) -> None:
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 20:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        text_of(part * 1000, AT, look)
+
+
 @given(st.text(alphabet="<>/!&; abscriptpre-\n\"'=", max_size=80))
 def test_whatever_comes_is_read(html: str) -> None:
     assert isinstance(text_of(html, AT), str)

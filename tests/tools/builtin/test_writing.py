@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,12 @@ class Files:
             self.edit(old, new, **more)
         return failure.value.code, failure.value.message
 
-    def preview(self, name: str, **arguments: Any) -> str | None:
-        return self._tools[name].preview({"path": "a.txt", **arguments})
+    def preview(
+        self, name: str, *, earlier: Sequence[dict[str, Any]] = (), **arguments: Any
+    ) -> str | None:
+        """`earlier` are the arguments of edits that come before it."""
+        before = [(self._tools["edit_file"], {"path": "a.txt", **it}) for it in earlier]
+        return self._tools[name].preview({"path": "a.txt", **arguments}, before)
 
 
 @pytest.fixture
@@ -238,6 +243,46 @@ def test_what_was_shown_is_done_or_nothing_is(files: Files) -> None:
     assert files.refused("two", "2")[0] == "changed"
     files.preview("edit_file", old_text="two", new_text="2")
     files.edit("two", "2")
+
+
+def test_changes_of_one_round_are_shown_one_after_another_and_done_like_that(files: Files) -> None:
+    files.put(b"one\ntwo\n")
+    changes = [("one", "1"), ("1\ntwo", "2")]
+    edits: list[dict[str, Any]] = [{"old_text": old, "new_text": new} for old, new in changes]
+    files.preview("edit_file", **edits[0])
+    diff = files.preview("edit_file", **edits[1], earlier=[{**edits[0], "path": "./a.txt"}])
+    assert "-1\n-two\n+2\n" in str(diff)
+    files.edit("one", "1")
+    files.edit("1\ntwo", "2")
+    assert files.get() == b"2\n"
+
+
+def test_what_rests_on_an_earlier_change_is_not_done_without_that(files: Files) -> None:
+    files.put(b"one\ntwo\n")
+    earlier: dict[str, Any] = {"old_text": "one", "new_text": "1"}
+    files.preview("edit_file", **earlier)
+    files.preview("edit_file", old_text="two", new_text="2", earlier=[earlier])
+    assert files.refused("two", "2")[0] == "changed"
+    assert files.get() == b"one\ntwo\n"
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        {"old_text": "one", "new_text": "1", "path": "other.txt"},
+        {"old_text": "gone", "new_text": "1"},
+        {"old_text": "one", "new_text": "1", "path": "../x"},
+    ],
+)
+def test_an_earlier_call_about_another_file_or_that_fails_changes_no_diff(
+    files: Files, earlier: dict[str, Any]
+) -> None:
+    files.put(b"one\n")
+    files.put(b"one\n", "other.txt")
+    change: dict[str, Any] = {"old_text": "one", "new_text": "2"}
+    assert files.preview("edit_file", **change, earlier=[earlier]) == files.preview(
+        "edit_file", **change
+    )
 
 
 def test_the_model_is_told_which_argument_is_wrong(files: Files) -> None:

@@ -12,10 +12,12 @@ from chatstream.engine.mcp_servers import HttpExchange
 from chatstream.engine.settings import Settings
 from chatstream.tools.mcp.http import Http
 from chatstream.tools.mcp.server import Server
-from chatstream.tools.mcp.stdio import Stdio
 from chatstream.tools.tool import ToolFailure
 from tests.support.mcpserver import TOOLS, HttpServer, command
+from tests.support.stdio import stdio
 from tests.support.toolcalls import Said
+
+pytestmark = pytest.mark.usefixtures("ends_keeper")
 
 ROOTS = [{"uri": "file:///here", "name": "here"}]
 
@@ -33,7 +35,7 @@ def era(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def server(wire: str, era: str, no_proxies: None) -> Iterator[Server]:
     if wire == "stdio":
-        made = Server("s", lambda answer: Stdio(command(era), answer), roots=ROOTS)
+        made = Server("s", lambda answer: stdio(command(era), answer), roots=ROOTS)
         try:
             yield made
         finally:

@@ -13,10 +13,12 @@ from chatstream.errors import Cancelled, ChatstreamError
 from chatstream.tools.mcp.channel import Answer, Channel
 from chatstream.tools.mcp.server import Server
 from chatstream.tools.mcp.session import Limits, ServerFailed
-from chatstream.tools.mcp.stdio import Stdio
 from chatstream.tools.tool import ToolFailure
 from tests.support.mcpserver import TOOLS, command
+from tests.support.stdio import stdio
 from tests.support.toolcalls import LIMIT, Said
+
+pytestmark = pytest.mark.usefixtures("ends_keeper")
 
 Make = Callable[..., Server]
 PATIENT = Limits(stop=LIMIT)
@@ -38,7 +40,7 @@ def made() -> Iterator[Make]:
 
 
 def opening(*arguments: str) -> Callable[[Answer], Channel]:
-    return lambda answer: Stdio(command(*arguments), answer)
+    return lambda answer: stdio(command(*arguments), answer)
 
 
 def begun(server: Server) -> list[str]:
@@ -66,7 +68,7 @@ def test_one_that_dies_of_a_method_it_does_not_know_is_greeted_as_of_old(made: M
 
 
 def test_one_that_ends_at_once_says_why(made: Make) -> None:
-    server = Server("s", lambda answer: Stdio(["sh", "-c", "echo no key >&2; exit 3"], answer))
+    server = Server("s", lambda answer: stdio(["sh", "-c", "echo no key >&2; exit 3"], answer))
     with pytest.raises(ServerFailed, match=r"cannot be used: it ended with status 3 \(no key\)"):
         server.begin(CancelToken())
 
@@ -138,7 +140,7 @@ def test_the_next_call_starts_it_again(made: Make, era: str) -> None:
 
 def test_one_that_comes_back_with_other_tools_is_not_called() -> None:
     arguments = [["new"], ["new", "changed"]]
-    server = Server("s", lambda answer: Stdio(command(*arguments.pop(0)), answer))
+    server = Server("s", lambda answer: stdio(command(*arguments.pop(0)), answer))
     server.begin(CancelToken())
     with pytest.raises(ToolFailure):
         server.call("die", {}, Said().context)
@@ -149,7 +151,7 @@ def test_one_that_comes_back_with_other_tools_is_not_called() -> None:
 
 def test_one_that_does_not_come_back_fails_the_call_and_no_more() -> None:
     programs = [command("new"), ["false"], ["false"]]
-    server = Server("s", lambda answer: Stdio(programs.pop(0), answer))
+    server = Server("s", lambda answer: stdio(programs.pop(0), answer))
     server.begin(CancelToken())
     with pytest.raises(ToolFailure):
         server.call("die", {}, Said().context)

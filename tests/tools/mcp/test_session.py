@@ -12,16 +12,18 @@ from chatstream.clock import Deadline
 from chatstream.errors import Cancelled
 from chatstream.tools.mcp.messages import MODERN, Request, Response, answer
 from chatstream.tools.mcp.session import Limits, Offered, ServerFailed, Session
-from chatstream.tools.mcp.stdio import Stdio
 from tests.support.mcpserver import OLD, TOOLS, command
+from tests.support.stdio import stdio
 from tests.support.toolcalls import LIMIT
+
+pytestmark = pytest.mark.usefixtures("ends_keeper")
 
 
 class Begun:
     """A session with a server of the hand-written kind."""
 
     def __init__(self, *arguments: str, discover: float = LIMIT, start: float = LIMIT) -> None:
-        self.channel = Stdio(command(*arguments), self._answer)
+        self.channel = stdio(command(*arguments), self._answer)
         limits = Limits(start=start, discover=discover)
         self.session = Session("s", self.channel, {}, limits)
         self.deadline = Deadline(start)

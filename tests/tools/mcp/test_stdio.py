@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,13 @@ from chatstream.tools.mcp.channel import Lost
 from chatstream.tools.mcp.messages import Notification, Request, Response, answer
 from chatstream.tools.mcp.stdio import Stdio
 from tests.support.mcpserver import command
+from tests.support.processes import alive, new_mark, seconds_until_gone, write_rooted
+from tests.support.stdio import keeper, stdio
 from tests.support.toolcalls import LIMIT
+
+pytestmark = pytest.mark.usefixtures("ends_keeper")
+
+Rooted = Callable[..., tuple[list[str], str]]
 
 LIST = Request(1, "tools/list", {})
 
@@ -45,37 +50,8 @@ def reply(request: Request) -> Response:
     return answer(request, [])
 
 
-def is_alive(number: int) -> bool:
-    """Whether there is such a process that is no zombie."""
-    try:
-        return b") Z" not in Path(f"/proc/{number}/stat").read_bytes()
-    except OSError:
-        return False
-
-
-def group(server: Stdio) -> int:
-    return server._process.pid
-
-
-def members(number: int) -> list[int]:
-    """The processes of a group, zombies not counted."""
-    found = []
-    for it in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError):
-            words = it.joinpath("stat").read_text().rpartition(")")[2].split()
-            if int(words[2]) == number and words[0] != "Z":
-                found.append(int(it.name))
-    return found
-
-
-def is_gone(number: int) -> bool:
-    """Whether a group has no members, or loses them in a while: a kill takes its time."""
-    wait = threading.Event()
-    for _ in range(int(LIMIT / 0.02)):
-        if not members(number):
-            return True
-        wait.wait(0.02)
-    return False
+def pid_of(server: Stdio) -> int:
+    return int(ask(server, call("pid")).result["content"][0]["text"])
 
 
 @pytest.fixture
@@ -96,7 +72,7 @@ def test_of_our_environment_it_gets_what_may_be_known_and_what_is_named(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     monkeypatch.setenv("LANG", "C.UTF-8")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
-    made.append(Stdio(command("old"), reply, {"NAMED": "yes", "TERM": "own"}))
+    made.append(stdio(command("old"), reply, {"NAMED": "yes", "TERM": "own"}))
     text = ask(made[0], call("env")).result["content"][0]["text"]
     found = json.loads(text)
     assert found["NAMED"] == "yes"
@@ -110,24 +86,24 @@ def test_of_our_environment_it_gets_what_may_be_known_and_what_is_named(
 @pytest.mark.parametrize("program", ["/nowhere/to/be/found", "\0", "/"])
 def test_a_program_that_cannot_be_started_is_said_so(program: str) -> None:
     with pytest.raises(UsageError, match="cannot be started"):
-        Stdio([program], reply)
+        stdio([program], reply)
 
 
 def test_it_is_out_of_reach_of_the_terminal(made: list[Stdio]) -> None:
-    made.append(Stdio(command("old"), reply))
-    assert os.getsid(group(made[0])) == group(made[0])
+    made.append(stdio(command("old"), reply))
+    assert os.getsid(number := pid_of(made[0])) == number
 
 
 # ---- what it says
 
 
 def test_lines_that_are_no_messages_are_skipped(made: list[Stdio]) -> None:
-    made.append(Stdio(command("old", "junk"), reply))
+    made.append(stdio(command("old", "junk"), reply))
     assert "tools" in ask(made[0], LIST).result
 
 
 def test_responses_find_their_requests_whatever_their_order(made: list[Stdio]) -> None:
-    made.append(Stdio(command("old"), reply))
+    made.append(stdio(command("old"), reply))
     server, begun = made[0], threading.Event()
     slow = server.exchange(call("slow"), lambda _: begun.set())
     next(slow)
@@ -143,7 +119,7 @@ def test_responses_find_their_requests_whatever_their_order(made: list[Stdio]) -
 
 
 def test_its_death_in_the_middle_of_a_call_is_told_with_its_last_words(made: list[Stdio]) -> None:
-    made.append(Stdio(command("old"), reply))
+    made.append(stdio(command("old"), reply))
     with pytest.raises(Lost, match=r"it was killed by SIGKILL \(a last word\)") as lost:
         ask(made[0], call("die"))
     assert lost.value.sent
@@ -154,67 +130,92 @@ def test_its_death_in_the_middle_of_a_call_is_told_with_its_last_words(made: lis
 
 
 def test_an_end_by_itself_is_told_with_its_status(made: list[Stdio]) -> None:
-    made.append(Stdio([sys.executable, "-c", "import sys; input(); sys.exit('no licence')"], reply))
+    made.append(stdio([sys.executable, "-c", "import sys; input(); sys.exit('no licence')"], reply))
     with pytest.raises(Lost, match=r"it ended with status 1 \(no licence\)"):
         ask(made[0], LIST)
 
 
 def test_a_server_that_closes_its_output_is_lost_and_ended(made: list[Stdio]) -> None:
     code = "import os, time; os.close(1); time.sleep(600)"
-    made.append(Stdio([sys.executable, "-c", code], reply))
+    made.append(stdio([sys.executable, "-c", code], reply))
     with pytest.raises(Lost, match="it closed its output"):
         ask(made[0], LIST)
     made[0].close()
-    assert is_gone(group(made[0]))
 
 
 def test_a_line_without_end_is_the_end(made: list[Stdio]) -> None:
     code = "import sys\nwhile True: sys.stdout.write('x' * 65536)"
-    made.append(Stdio([sys.executable, "-c", code], reply))
+    made.append(stdio([sys.executable, "-c", code], reply))
     with pytest.raises(Lost, match="line"):
         ask(made[0], LIST)
 
 
 def test_one_that_asks_and_reads_no_answers_is_ended(made: list[Stdio]) -> None:
     code = 'while True: print(\'{"id": 1, "method": "ping"}\')'
-    made.append(Stdio([sys.executable, "-c", code], reply))
+    made.append(stdio([sys.executable, "-c", code], reply))
     with pytest.raises(Lost, match="reads no answers"):
         ask(made[0], LIST)
 
 
+# ---- what is left
+
+
+@pytest.fixture
+def rooted(tmp_path: Path) -> Rooted:
+    """Makes the command of a server that has children everywhere, and the mark of all of them."""
+
+    def make(*odd: str) -> tuple[list[str], str]:
+        mark = new_mark()
+        return [str(write_rooted(tmp_path, mark)), *command("old", *odd, mark)], mark
+
+    return make
+
+
 @pytest.mark.parametrize("odd", [(), ("child",), ("stubborn",)], ids=str)
-def test_nothing_of_it_is_left_when_it_was_closed(odd: tuple[str, ...]) -> None:
-    server = Stdio(command("old", *odd), reply)
+def test_nothing_of_it_is_left_when_it_was_closed(rooted: Rooted, odd: tuple[str, ...]) -> None:
+    line, mark = rooted(*odd)
+    server = stdio(line, reply)
     assert "tools" in ask(server, LIST).result
+    assert len(alive(mark)) > 5
     server.close()
-    assert is_gone(group(server))
-    assert not is_alive(server._guard.pid)
+    assert alive(mark) == []
     server.close()
 
 
-def test_nothing_of_it_is_left_when_it_has_died_and_a_child_has_not(made: list[Stdio]) -> None:
-    made.append(Stdio(command("old", "child"), reply))
-    with pytest.raises(Lost):
+def test_the_end_of_its_input_comes_first_and_a_polite_server_needs_no_more(tmp_path: Path) -> None:
+    code = "import sys; sys.stdin.read(); open(sys.argv[1], 'w').write('asked')"
+    path = tmp_path / "end"
+    line = [sys.executable, "-c", code, str(path)]
+    Stdio(keeper(), line, reply, steps=[(LIMIT, signal.SIGKILL)]).close()
+    assert path.read_text() == "asked"
+
+
+def test_nothing_of_it_is_left_when_it_has_died(rooted: Rooted, made: list[Stdio]) -> None:
+    line, mark = rooted("child")
+    made.append(stdio(line, reply))
+    with pytest.raises(Lost, match="SIGKILL"):
         ask(made[0], call("die"))
-    made[0].close()
-    assert is_gone(group(made[0]))
+    assert alive(mark) == []
+
+
+OWNER = """
+import sys, threading
+from chatstream.tools.mcp.stdio import Stdio
+from chatstream.tools.spawning import Keeper
+server = Stdio(Keeper(), sys.argv[1:], None)
+print("started", flush=True)
+threading.Event().wait()
+"""
 
 
 @pytest.mark.parametrize("odd", ["", "child", "stubborn"])
-def test_nothing_of_it_is_left_when_this_program_is_killed(odd: str) -> None:
-    code = (
-        "import sys, time\n"
-        "from chatstream.tools.mcp.stdio import Stdio\n"
-        "server = Stdio(sys.argv[1:], None)\n"
-        "print(server._process.pid, server._guard.pid, flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    arguments = [sys.executable, "-c", code, *command("old", *filter(None, [odd]))]
+def test_nothing_of_it_is_left_when_this_program_is_killed(rooted: Rooted, odd: str) -> None:
+    line, mark = rooted(odd)
+    arguments = [sys.executable, "-c", OWNER, *line]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        number, guard = map(int, process.stdout.readline().split())
+        assert process.stdout.readline() == "started\n"
+        while len(alive(mark)) <= 5:
+            threading.Event().wait(0.02)
         process.send_signal(signal.SIGKILL)
-    assert is_gone(number)
-    waited = threading.Event()
-    while is_alive(guard):
-        waited.wait(0.02)
+    seconds_until_gone(mark)

@@ -19,21 +19,24 @@ from chatstream.flow import events_in
 from chatstream.tools.approval import Policy, Rules
 from chatstream.tools.calls import Pending
 from chatstream.tools.mcp.approved import Approved
+from chatstream.tools.mcp.channel import Channel
 from chatstream.tools.mcp.server import Server
 from chatstream.tools.mcp.session import Limits
-from chatstream.tools.mcp.stdio import Stdio
 from chatstream.tools.mcp.tool import CHANGED, Fleet
 from chatstream.tools.registry import Toolset
 from chatstream.tools.runner import Runner
 from chatstream.tools.tool import Tool
 from tests.support.mcpserver import command
+from tests.support.stdio import stdio
 from tests.support.toolcalls import LIMIT
+
+pytestmark = pytest.mark.usefixtures("ends_keeper")
 
 IMPATIENT = Limits(stop=0.2)
 
 
 def server(name: str, *arguments: str, limits: Limits = IMPATIENT) -> tuple[Server, str]:
-    return Server(name, lambda answer: Stdio(command(*arguments), answer), limits=limits), name
+    return Server(name, lambda answer: stdio(command(*arguments), answer), limits=limits), name
 
 
 def tools(
@@ -153,13 +156,59 @@ def test_servers_begin_at_the_same_time() -> None:
     """Each waits until both have begun to start."""
     both = threading.Barrier(2, timeout=LIMIT)
 
-    def opening(answer: Any) -> Stdio:
+    def opening(answer: Any) -> Channel:
         both.wait()
-        return Stdio(command("new"), answer)
+        return stdio(command("new"), answer)
 
     fleet, made = tools((Server("a", opening), "a"), (Server("b", opening), "b"))
     assert {"a_echo", "b_echo"} <= set(made)
     fleet.close()
+
+
+def test_servers_end_at_the_same_time() -> None:
+    """Each waits until both have begun to end."""
+    both = threading.Barrier(2, timeout=LIMIT)
+
+    class Ending(Server):
+        def close(self) -> None:
+            both.wait()
+            super().close()
+
+    def opening(answer: Any) -> Channel:
+        return stdio(command("new"), answer)
+
+    fleet, _ = tools((Ending("a", opening), "a"), (Ending("b", opening), "b"))
+    fleet.close()
+    assert not both.broken
+    fleet.close()
+
+
+def test_who_waits_is_told_for_which_servers_until_there_are_none() -> None:
+    go, told = threading.Event(), list[Sequence[str]]()
+
+    def opening(answer: Any) -> Channel:
+        assert go.wait(LIMIT)
+        return stdio(command("new"), answer)
+
+    def starting(names: Sequence[str]) -> None:
+        told.append(names)
+        if names == ["b"]:
+            go.set()
+
+    fleet = Fleet([server("a", "old"), (Server("b", opening), "b")], Approved(None), CancelToken())
+    fleet.tools(starting)
+    assert told[0] in (["a", "b"], ["b"])
+    assert ["b"] in told
+    assert told[-1] == []
+    fleet.close()
+
+
+def test_the_failure_of_one_does_not_wait_for_another() -> None:
+    """The other one would take so long that the test would fail."""
+    slow = server("slow", "old", "mute", limits=Limits(start=10 * LIMIT, discover=10 * LIMIT))
+    fleet = Fleet([slow, server("bad", "new", "future")], Approved(None), CancelToken())
+    with pytest.raises(ChatstreamError, match="server bad"):
+        fleet.tools()
 
 
 def test_one_that_fails_ends_all_of_them() -> None:
@@ -190,7 +239,7 @@ def test_servers_without_tools_are_not_kept() -> None:
         "        print(json.dumps({'id': it['id'], 'result': {'protocolVersion': '2025-11-25'}}))\n"
         "        sys.stdout.flush()\n"
     )
-    empty = Server("a", lambda answer: Stdio([sys.executable, "-c", code], answer))
+    empty = Server("a", lambda answer: stdio([sys.executable, "-c", code], answer))
     fleet, made = tools((empty, "a"))
     assert made == {}
     session = empty._session
