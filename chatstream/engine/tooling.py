@@ -371,6 +371,8 @@ def _folder(settings: Settings, opening: Metadata, of: Callable[[Path, str], Pat
 
 def _kept(settings: Settings, roots: Sequence[Path]) -> dict[str, Any]:
     kept = {name: getattr(settings, name) for name in _KEPT}
+    if settings.sandbox != "off":  # a restriction, and no permission
+        kept["sandbox"] = settings.sandbox
     kept["root"] = [str(it) for it in roots]
     if settings.sandbox != "off":  # which would allow something
         kept["sandbox"] = settings.sandbox
