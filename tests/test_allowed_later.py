@@ -38,3 +38,38 @@ def test_a_file_that_changed_since_its_diff_was_shown_is_not_overwritten(
         third = run(again, OPENAI_API_KEY="test-key")
     assert third.status == 0
     assert file.read_text() == "new\n"
+
+
+@pytest.mark.parametrize("allow", ["count", "*"])
+def test_an_executable_that_a_run_stopped_for_runs_exactly_once(allow: str, tmp_path: Path) -> None:
+    program = tmp_path / "count"
+    described = '{"name": "count", "description": "Count.", "parameters": {"type": "object"}}'
+    program.write_text(
+        f"""#!/bin/sh
+if [ "$1" = --describe ]; then
+    echo '{described}'
+    exit
+fi
+echo x >> counted
+echo done
+"""
+    )
+    program.chmod(0o755)
+    root = tmp_path / "root"
+    root.mkdir()
+    with Summing([[Call("count")]]) as server:
+        where = ["-p", "openai", "--base-url", server.url, "-m", "m", "--retries", "0"]
+        tools = ["--tool-exec", str(program), "--root", str(root), "--sandbox", "off"]
+        first = run(
+            ["ask", "--json", *where, *tools, "--on-ask", "stop", "x"], OPENAI_API_KEY="test-key"
+        )
+        assert first.status == 6
+        assert not (root / "counted").exists()
+        again = ["resume", "--json", "--sandbox", "off", "--allow", allow]
+        second = run(again, OPENAI_API_KEY="test-key")
+    assert second.status == 0, second.stderr
+    (end,) = [it for it in second.events if isinstance(it, ev.ToolComplete)]
+    assert end.result.strip() == "done"
+    assert (root / "counted").read_text() == "x\n"
+    assert run(again, OPENAI_API_KEY="test-key").status == 2
+    assert (root / "counted").read_text() == "x\n"
