@@ -255,7 +255,10 @@ class Runner:
             yield Arrival([_approval(ready, "ask", "nobody", preview)])
             return "ask"
         elif decision == "ask":
-            why = f"there is nobody to ask; --allow {name} lets it run"
+            why = "no rule allows it, and there is nobody to ask; "
+            why += f"--allow {name} allows any call of it"
+            if by == "rule":
+                why = "a rule says to ask about it, and there is nobody to ask"
             if by == "taint":
                 why = "text from outside is in the conversation, and there is nobody to ask"
             if caution is not None:

@@ -189,7 +189,21 @@ def test_with_nobody_to_ask_a_call_is_denied(control: Control | None) -> None:
     assert approvals(events) == [("a", "deny", "default")]
     (end,) = ends(events)
     assert isinstance(end, ev.ToolError)
-    assert end.error == "not run: there is nobody to ask; --allow tool lets it run"
+    assert end.error == (
+        "not run: no rule allows it, and there is nobody to ask; --allow tool allows any call of it"
+    )
+
+
+def test_a_call_that_a_rule_wants_asked_about_is_not_said_to_need_another_rule() -> None:
+    (end,) = ends(
+        run(
+            [pending("a", "tool")],
+            Handmade("tool", says()),
+            decide=lambda *_: Verdict("ask", "rule"),
+        )
+    )
+    assert isinstance(end, ev.ToolError)
+    assert end.error == "not run: a rule says to ask about it, and there is nobody to ask"
 
 
 @pytest.mark.parametrize("decided", [("ask", "rule"), ("ask", "default")])
