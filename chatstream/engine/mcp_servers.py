@@ -114,10 +114,12 @@ def fleet_of(
     """
     if not (settings.mcp_servers or settings.mcp_config):
         return None
+    named = _named(settings)
+    if not all(it.url for it in named.values()):
+        keeper()  # which begins while the rest is imported
     from chatstream.tools.mcp.approved import Approved, key_of
     from chatstream.tools.mcp.tool import Fleet
 
-    named = _named(settings)
     servers = [
         (_server(name, it, roots, keeper, settings), key_of(name, it.reached))
         for name, it in named.items()
