@@ -17,7 +17,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Collection
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from chatstream.errors import ConfigError
 from chatstream.redact import mask_address
@@ -25,6 +25,8 @@ from chatstream.redact import mask_address
 _PORTS = {"http": 80, "https": 443}
 
 PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _QUOTES = ('""', "''", "``", "<>", "“”", "\u2018\u2019", "«»")
 _HIGHEST_PORT = 65535
@@ -212,6 +214,18 @@ def joined(base: str, path: str) -> str:
     path, _, query = path.partition("?")
     queries = "&".join(filter(None, (parts.query, query)))
     return parts._replace(path=parts.path.removesuffix("/.") + path, query=queries).geturl()
+
+
+def redirected(url: str, status: int, location: str | None) -> str | None:
+    """Where the response of this address leads; None if it is not a redirect.
+
+    Raises `ValueError` for an address that cannot be read.
+    """
+    if status not in _REDIRECTS or not location:
+        return None
+    target = urljoin(url, location)
+    urlsplit(target).port  # noqa: B018 - it raises for a number that is not a port
+    return target
 
 
 def is_private(address: str) -> bool:

@@ -56,6 +56,9 @@ _KINDS: dict[str, Any] = {
 _OF_TABLE: dict[str, Any] = {**_KINDS, "trusted": bool}
 """What a table of the configuration may have."""
 
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,32}")
+"""The name of a server."""
+
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -208,7 +211,7 @@ def _words(command: str, origin: str) -> tuple[str, ...]:
     try:
         words = tuple(shlex.split(command))
     except ValueError as error:
-        raise UsageError(f"{origin}: {command} is no command: {error}") from error
+        raise UsageError(f"{origin}: {command} is not a command: {error}") from error
     if not words:
         raise UsageError(f"{origin} is empty", hint="give it a value, or leave it out")
     return words
@@ -216,7 +219,7 @@ def _words(command: str, origin: str) -> tuple[str, ...]:
 
 def _of_table(name: str, table: Any, origin: str) -> MCPServer:
     """The server of a table of the configuration. Raises `ConfigError`."""
-    if not re.fullmatch(r"[a-zA-Z0-9_-]{1,32}", name):
+    if not NAME.fullmatch(name):
         raise ConfigError(
             f"{origin}: a server cannot be called {name!r}",
             hint="a name has 1 to 32 letters, digits, underscores and hyphens",
@@ -271,21 +274,19 @@ def from_file(path: Path, environ: Mapping[str, str] = os.environ) -> dict[str, 
             f"{path} has no mcpServers",
             hint='it looks like this: {"mcpServers": {"NAME": {"command": "…", "args": []}}}',
         )
+    from chatstream.tools.mcp.names import spelled
+
     found = {}
     for name, entry in servers.items():
         if server := _of_entry(f"{path}: mcpServers.{name}", entry, environ):
-            found[_spelled(name)] = server
+            found[spelled(name) or "mcp"] = server
     return found
-
-
-def _spelled(name: str) -> str:
-    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:32] or "mcp"
 
 
 def _of_entry(origin: str, entry: Any, environ: Mapping[str, str]) -> MCPServer | None:
     """The server of an entry; None if it is switched off. What only others know is ignored."""
     if not isinstance(entry, dict):
-        raise UsageError(f"{origin} is no object")
+        raise UsageError(f"{origin} is not an object")
     if entry.get("disabled") is True:
         return None
     if entry.get("type") == "sse":
@@ -315,7 +316,10 @@ def _filled(value: Any, environ: Mapping[str, str]) -> Any:
 
     def filled(found: re.Match[str]) -> str:
         name, otherwise = found[1], found[2]
-        if (text := environ.get(name) or otherwise) is None:
+        text = environ.get(name)
+        if not text and otherwise is not None:  # as in a shell, also for one that is empty
+            return otherwise
+        if text is None:
             raise UsageError(f"needs the variable {name}, which is not set")
         return text
 

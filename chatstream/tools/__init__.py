@@ -32,6 +32,7 @@
     settled    what an earlier run's events say about its calls, for `resume`
     roots      the folders that a tool may look into, and nothing outside of them
     mcp        the tools of other programs, over the Model Context Protocol
+    secrets    which names say that something holds keys
     beneath    how the kernel itself opens a path beneath a folder
     places     where a file is written, and how: in one step, beneath a root
     diffs      what changes between two texts

@@ -16,10 +16,11 @@ import re
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Annotated
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
+from chatstream.addresses import redirected
 from chatstream.cancel import CancelToken
 from chatstream.errors import ChatstreamError
 from chatstream.tools.builtin.base import Arguments, BuiltIn
@@ -29,7 +30,6 @@ from chatstream.wording import bounded
 
 MOST_BYTES = 2 * 1024 * 1024
 _MOST_REDIRECTS = 5
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TEXT = re.compile(r"text/.*|application/(.*\+)?(json|xml|yaml|javascript|x-ndjson|toml)")
 _NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"})
 """Python's own encodings. Some raise whatever they are told, and one takes hours."""
@@ -124,13 +124,8 @@ def _check(url: str) -> None:
 
 
 def _redirect(url: str, head: Answered) -> str | None:
-    location = head.headers.get("location")
-    if head.status not in _REDIRECTS or not location:
-        return None
     try:
-        target = urljoin(url, location)
-        urlsplit(target).port  # noqa: B018 - it raises for a number that is no port
-        return target
+        return redirected(url, head.status, head.headers.get("location"))
     except ValueError as error:
         raise ToolFailure("the server redirects to an address that cannot be read") from error
 
