@@ -168,9 +168,9 @@ def check_arguments(rules: Rules, tools: Iterable[Tool]) -> None:
     without = {it.name for it in tools if it.subject is None}
     for decision, texts in rules:
         for text in texts:
-            rule = parse(text, decision)
+            rule = parse(text, f"--{decision}")
             if rule.argument is not None and rule.name in without:
                 raise UsageError(
-                    f"{decision} {text!r}: a rule about {rule.name} cannot look at its arguments",
+                    f"--{decision} {text!r}: a rule about {rule.name} cannot look at its arguments",
                     hint=f"give its name alone: {rule.name}",
                 )
