@@ -134,9 +134,10 @@ def vet(named: Sequence[str]) -> Vet:
             place, port = address.place[:2]
             names = {host.lower(), f"{host.lower()}:{port!s}"}
             if is_private(str(place)) and not names & known:
+                where = host if host == str(place) else f"{host} is at {place!s}, which"
                 raise Refused(
-                    f"{host} is at {place!s}, which is an address of this machine or a private "
-                    "network, and is not fetched",
+                    f"{where} is an address of this machine or a private network, and is not "
+                    "fetched",
                     hint=f"--http-host {host} allows it",
                 )
 

@@ -7,7 +7,9 @@
    whoever resumes a run is asked again; what is forbidden is.
 3. A run that is resumed has the tools that it began with, word for word. Their code has to be there
    again.
-4. An output that is too long for the model is kept in a file beside the journal (`store.outputs`),
+4. If the conversation already has text that others have written, the run begins as one that has
+   brought such text itself (`tools.approval`).
+5. An output that is too long for the model is kept in a file beside the journal (`store.outputs`),
    and so is the content of a file before a tool writes it. A run without a journal keeps neither.
 """
 
@@ -40,6 +42,7 @@ from chatstream.store.outputs import images_of, outputs_of
 from chatstream.store.place import NoHome, config_folder, runs_folder, state_folder
 
 if TYPE_CHECKING:
+    from chatstream.engine.run import Question
     from chatstream.store.reading import Record
     from chatstream.tools.approval import Policy
     from chatstream.tools.loop import Begun, Limits, Runs
@@ -126,15 +129,16 @@ def _frozen(record: Record | None) -> tuple[ToolDefinition, ...]:
 def tooling_of(
     resolved: Resolved,
     given: Given,
-    record: Record | None = None,
+    question: Question | None = None,
     token: CancelToken | None = None,
 ) -> Tooling | None:
-    """What a run needs for its tools; None if it has none. `record`: the run that it resumes.
+    """What a run that asks this question needs for its tools; None if it has none.
 
     Raises `UsageError` where something does not fit together, is unknown or cannot be read,
     `JournalError` for the run that results are to be taken from, and the reason of the token,
     which ends the start of a tools file.
     """
+    record = question.record if question is not None else None
     settings, frozen = resolved.settings, _frozen(record)
     if not has_tools(resolved, given, record):
         return None
@@ -172,6 +176,8 @@ def tooling_of(
             share_memory(toolset, _folder(settings, opening, images_of))
         asks_caller = given.approve is not None
         policy = policy_of(resolved, toolset, roots, record, asks_caller=asks_caller)
+        if question is not None and any(it.foreign for it in question.conversation):
+            policy.taint()
         runner = Runner(
             toolset,
             policy.decide,
@@ -197,9 +203,8 @@ def tooling_of(
         )
         if record is not None:
             carried = carried_on(runner, record)
-            for event in carried.replayed:
-                if isinstance(event, ToolStart) and (tool := toolset.get(event.name)):
-                    policy.note(tool)
+            if any(isinstance(it, ToolStart) and it.foreign for it in carried.replayed):
+                policy.taint()
             tooling = replace(
                 tooling, runner=carried.runner, begun=carried.begun, replayed=carried.replayed
             )
@@ -366,6 +371,8 @@ def _folder(settings: Settings, opening: Metadata, of: Callable[[Path, str], Pat
 
 def _kept(settings: Settings, roots: Sequence[Path]) -> dict[str, Any]:
     kept = {name: getattr(settings, name) for name in _KEPT}
+    if settings.sandbox != "off":  # a restriction, and no permission
+        kept["sandbox"] = settings.sandbox
     kept["root"] = [str(it) for it in roots]
     if settings.sandbox != "off":  # which would allow something
         kept["sandbox"] = settings.sandbox

@@ -7,21 +7,25 @@
    it wrote, or the write was undone already.
 3. A file that the run has made is removed, and so are the folders that were made for it, if they
    are empty.
-4. Each write is forgotten once it is undone, so an undo that was interrupted can be continued. A
+4. In the meantime nobody else undoes anything, and nobody continues these runs. A run that has not
+   ended is not undone.
+5. Each write is forgotten once it is undone, so an undo that was interrupted can be continued. A
    write whose undo was refused can be tried again.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from chatstream.errors import ChatstreamError, UsageError
-from chatstream.store.journal import SUFFIX, is_running
+from chatstream.files import Lock, make_private
+from chatstream.store.journal import SUFFIX
 from chatstream.store.outputs import images_of, runs_with_images
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import find, newest_attempt, opening
@@ -52,6 +56,30 @@ def undo(run: str | None, *, force: bool = False) -> Iterator[Undone]:
     """
     state = state_folder()
     name = _newest(state) if run is None else find(runs_folder(), run).stem
+    with ExitStack() as held:
+        _hold(held, state, _attempts(name))
+        yield from _undo(name, state, force=force)
+
+
+def _hold(held: ExitStack, state: Path, attempts: Sequence[str]) -> None:
+    """Keep others from undoing, and these runs from being continued. Raises `UsageError`."""
+    folder = images_of(state, "")
+    make_private(folder)
+    if not _locked(held, folder, alone=True):
+        raise UsageError("another process is undoing", hint="try again when it has ended")
+    for it in attempts:
+        path = runs_folder() / (it + SUFFIX)
+        if path.exists() and not _locked(held, path, alone=False):
+            raise UsageError(f"run {it} has not ended yet, or is being continued")
+
+
+def _locked(held: ExitStack, path: Path, *, alone: bool) -> bool:
+    lock = Lock(os.open(path, os.O_RDONLY))
+    held.callback(lock.close)
+    return lock.take(alone=alone)
+
+
+def _undo(name: str, state: Path, *, force: bool) -> Iterator[Undone]:
     attempts = _attempts(name)
     written: list[tuple[str, PreImages, Written]] = []
     for it in attempts:
@@ -59,9 +87,6 @@ def undo(run: str | None, *, force: bool = False) -> Iterator[Undone]:
         written += [(it, images, change) for change in images.newest_first()]
     if not written:
         raise UsageError(f"run {name} has written no files, or they were restored already")
-    for it in attempts:
-        if is_running(runs_folder() / (it + SUFFIX)):
-            raise UsageError(f"run {it} has not ended yet")
     for it, images, change in written:
         yield _undone(it, images, change, force=force)
 

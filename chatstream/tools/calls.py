@@ -27,9 +27,10 @@ class Pending(msgspec.Struct, frozen=True):
         return next((it for it in self.earlier if isinstance(it, ev.ToolStart)), None)
 
     @property
-    def waits(self) -> bool:
-        """Whether the earlier run has ended because nobody could be asked about it."""
-        return any(isinstance(it, ev.Approval) and it.by == "nobody" for it in self.earlier)
+    def shown(self) -> ev.Approval | None:
+        """What the earlier run has shown of it last, if it ended because nobody could be asked."""
+        asked = (it for it in self.earlier if isinstance(it, ev.Approval) and it.by == "nobody")
+        return next(reversed(list(asked)), None)
 
     @property
     def ended(self) -> ev.CallEnd | None:

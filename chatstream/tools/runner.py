@@ -7,7 +7,9 @@
    Who allows a tool for the rest of the run is not asked about it again, unless a rule with
    arguments says so. Where there is nobody to ask, the call is denied; or, with `on_ask` "stop",
    the run ends once all calls are decided about (`ApprovalNeeded`). A run that continues it then
-   decides about these calls again, and `answers` may say "yes" to them.
+   decides about these calls again, and `answers` may say "yes" to them. A "yes" is to what was
+   shown: where the preview is a different one now, the call is asked about again.
+   Nobody is asked about a call whose preview says that it cannot work.
 3. Then they run. `read` tools that stand next to each other run together, `at_once` of them; any
    other runs alone, after those before it and before those behind it. A failure stops no other.
 4. `tool_start` is alone in its arrival, and the tool starts when the next arrival is asked for: by
@@ -66,6 +68,8 @@ Interrupted = Literal["tell", "run", "stop"]
 """What to do about a call whose outcome nobody knows: tell the model, run it again if that is
 approved, or end the run."""
 
+_CHANGED = "the file has changed since the diff was shown"
+
 UNKNOWN = "outcome unknown, it may have taken effect; check before repeating"
 
 
@@ -90,8 +94,8 @@ class _Ready(msgspec.Struct, frozen=True):
     arguments: dict[str, Any]
     again: bool = False
     """An earlier run has started it."""
-    waits: bool = False
-    """An earlier run has ended because nobody could be asked about it."""
+    shown: ev.Approval | None = None
+    """The question about it for which an earlier run has ended."""
 
 
 class Runner:
@@ -199,7 +203,7 @@ class Runner:
             raise
         except Exception as error:
             return _refused(call, words_of(error), code_of(error))
-        return _Ready(call, tool, arguments, started is not None, pending.waits)
+        return _Ready(call, tool, arguments, started is not None, pending.shown)
 
     # ---- then: may it?
 
@@ -216,41 +220,65 @@ class Runner:
         if self.dry_run:
             yield Arrival([_approval(ready, decision, "dry_run")])
             return decision
+        answered = ready.shown is not None and self._answers(ready.tool, ready.arguments)
+        preview, is_stale = None, False
+        if ready.shown is not None or self._is_asked(decision):
+            try:
+                preview = _preview(ready, earlier)
+            except ToolFailure as error:
+                yield Arrival([_refused(ready.call, error.message, error.code, error.outcome)])
+                return "deny"
+        if ready.shown is not None and (decision == "allow" or answered):
+            is_stale = decision != "deny" and preview != ready.shown.preview
+        if is_stale:
+            decision, answered = "ask", False
+            yield Arrival([ev.Warn("diff_changed", f"{name}: {_CHANGED}")])
         caution = ready.tool.caution
         if caution is not None and decision == "ask":
             yield Arrival([ev.Warn("tool_changed", f"{name}: {caution}")])
         why = "a rule denies it" if by == "rule" else "it is not allowed"
-        if decision == "ask" and not verdict.narrow and name in self._always:
+        code = "denied"
+        if decision == "ask" and not (verdict.narrow or is_stale) and name in self._always:
             decision, by = "allow", "user"
-        elif decision == "ask" and ready.waits and self._answers(ready.tool, ready.arguments):
+        elif decision == "ask" and answered:
             decision, by = "allow", "rule"
         elif decision == "ask" and self._approve is not None:
             allowed = self._asked(self._approve, ready.call)
             decision, by, why = _decision(allowed), "caller", "it was not approved"
         elif decision == "ask" and self._control.can_answer:
-            question = _approval(ready, "ask", by, _preview(ready, earlier))
+            question = _approval(ready, "ask", by, preview)
             answer = yield from self._answered(question, token)
             decision, by, why = _decision(answer != "no"), "user", "the user denied it"
             if answer == "always":
                 self._always.add(name)
         elif decision == "ask" and self._on_ask == "stop":
-            yield Arrival([_approval(ready, "ask", "nobody", _preview(ready, earlier))])
+            yield Arrival([_approval(ready, "ask", "nobody", preview)])
             return "ask"
         elif decision == "ask":
-            why = f"there is nobody to ask; --allow {name} lets it run"
+            why = "no rule allows it, and there is nobody to ask; "
+            why += f"--allow {name} allows any call of it"
+            if by == "rule":
+                why = "a rule says to ask about it, and there is nobody to ask"
             if by == "taint":
                 why = "text from outside is in the conversation, and there is nobody to ask"
             if caution is not None:
                 why = f"{caution}, and there is nobody to ask"
+            if is_stale:
+                why, code = f"{_CHANGED}, and there is nobody to ask", "changed"
             decision, by = "deny", "default"
         events: list[ev.Event] = [_approval(ready, decision, by)]
         if decision != "allow":
-            events.append(_refused(ready.call, f"not run: {why}", "denied", "denied"))
+            events.append(_refused(ready.call, f"not run: {why}", code, "denied"))
         elif ready.again:
             words = f"{name} was interrupted in an earlier run, and runs again"
             events.append(ev.Warn("tool_repeated", words))
         yield Arrival(events)
         return decision
+
+    def _is_asked(self, decision: ev.Decision) -> bool:
+        """Whether somebody will be asked, now or when the run is continued."""
+        there = self._approve is not None or self._control.can_answer or self._on_ask == "stop"
+        return decision == "ask" and there
 
     def _asked(self, approve: Callable[[ev.ToolCall], bool], call: ev.ToolCall) -> bool:
         """What `approve` says. Only a bool is an answer: a coroutine would count as true."""
@@ -334,10 +362,15 @@ def _approval(
 
 
 def _preview(ready: _Ready, earlier: Sequence[_Ready]) -> str | None:
-    """What the call would change. One that cannot tell is asked about all the same."""
+    """What the call would change. One that cannot tell is asked about all the same.
+
+    Raises `ToolFailure` if the call cannot work, whatever the calls before it do.
+    """
     try:
         return ready.tool.preview(ready.arguments, [(it.tool, it.arguments) for it in earlier])
-    except Exception:
+    except Exception as error:
+        if isinstance(error, ToolFailure) and all(it.tool.effect == "read" for it in earlier):
+            raise
         log.debug("the tool %s has no preview", ready.tool.name, exc_info=True)
         return None
 
@@ -353,7 +386,8 @@ def _needed(names: Sequence[str]) -> ApprovalNeeded:
 
 
 def _start(ready: _Ready) -> ev.ToolStart:
-    return ev.ToolStart(ready.call.id, ready.call.name, ready.arguments, ready.tool.effect)
+    call, tool = ready.call, ready.tool
+    return ev.ToolStart(call.id, call.name, ready.arguments, tool.effect, tool.foreign)
 
 
 def _refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +13,10 @@ import pytest
 
 from chatstream.engine.undo import Undone, undo
 from chatstream.errors import UsageError
+from chatstream.files import Lock
+from chatstream.store.journal import SUFFIX, is_running
 from chatstream.store.outputs import images_of
-from chatstream.store.place import state_folder
+from chatstream.store.place import runs_folder, state_folder
 from chatstream.tools.builtin.base import share_memory
 from chatstream.tools.registry import built_in
 from tests.support.client import LIMIT
@@ -125,8 +128,35 @@ def test_a_run_and_those_that_continue_it_are_one(work: Work) -> None:
 def test_a_run_that_has_not_ended_is_not_undone(work: Work) -> None:
     work.run(1)("a.txt", "first")
     with running(state_folder(), run_id(2), continues=run_id(1)):
-        assert nothing_left(1) == f"run {run_id(2)} has not ended yet"
+        assert nothing_left(1) == f"run {run_id(2)} has not ended yet, or is being continued"
     assert done(1) == [("removed", "a.txt")]
+
+
+def test_two_do_not_undo_at_once(work: Work) -> None:
+    write = work.run(1)
+    write("a.txt", "first")
+    write("b.txt", "second")
+    one = undo(run_id(1))
+    next(one)
+    assert nothing_left(1) == "another process is undoing"
+    assert len(list(one)) == 1
+    assert nothing_left(1).endswith("they were restored already")
+
+
+def test_a_run_that_is_being_undone_is_not_continued(work: Work) -> None:
+    write = work.run(1)
+    write("a.txt", "first")
+    write("b.txt", "second")
+    path = runs_folder() / (run_id(1) + SUFFIX)
+    lock = Lock(os.open(path, os.O_RDONLY))
+    under_way = undo(run_id(1))
+    next(under_way)
+    assert not lock.take(alone=True), "as who continues it takes it"
+    assert not is_running(path)
+    list(under_way)
+    assert lock.take(alone=True)
+    assert work.tree() == {}
+    lock.close()
 
 
 def test_a_file_that_was_changed_since_is_left_alone_unless_forced(work: Work) -> None:

@@ -23,7 +23,7 @@ from chatstream.tools.approval import Verdict
 from chatstream.tools.calls import Pending
 from chatstream.tools.registry import Toolset
 from chatstream.tools.runner import UNKNOWN, ApprovalFailed, Runner, UnknownOutcome
-from chatstream.tools.tool import Context, InvalidArguments, Planned, Tool
+from chatstream.tools.tool import Context, InvalidArguments, Planned, Tool, ToolFailure
 from tests.support.handmade import (
     Does,
     Handmade,
@@ -189,7 +189,21 @@ def test_with_nobody_to_ask_a_call_is_denied(control: Control | None) -> None:
     assert approvals(events) == [("a", "deny", "default")]
     (end,) = ends(events)
     assert isinstance(end, ev.ToolError)
-    assert end.error == "not run: there is nobody to ask; --allow tool lets it run"
+    assert end.error == (
+        "not run: no rule allows it, and there is nobody to ask; --allow tool allows any call of it"
+    )
+
+
+def test_a_call_that_a_rule_wants_asked_about_is_not_said_to_need_another_rule() -> None:
+    (end,) = ends(
+        run(
+            [pending("a", "tool")],
+            Handmade("tool", says()),
+            decide=lambda *_: Verdict("ask", "rule"),
+        )
+    )
+    assert isinstance(end, ev.ToolError)
+    assert end.error == "not run: a rule says to ask about it, and there is nobody to ask"
 
 
 @pytest.mark.parametrize("decided", [("ask", "rule"), ("ask", "default")])
@@ -852,3 +866,67 @@ def test_where_somebody_can_be_asked_the_run_goes_on(who: str) -> None:
     answers: tuple[Answer, ...] = ("once",) if who == "person" else ()
     events = answering(control, runner.run([pending("a", "tool")], CancelToken()), *answers)
     assert [it.outcome for it in ends(events)] == ([] if who == "dry run" else ["ok"])
+
+
+class Shows(Handmade):
+    """A tool with a preview; it counts how often it ran."""
+
+    def __init__(self, shows: str | Exception) -> None:
+        super().__init__("shows", lambda arguments, context: self.ran.append(1))
+        self.ran: list[int] = []
+        self.shows = shows
+
+    def preview(self, arguments: dict[str, Any], earlier: Sequence[Planned] = ()) -> str | None:
+        if isinstance(self.shows, Exception):
+            raise self.shows
+        return self.shows
+
+
+def waiting(shown: str) -> Pending:
+    """A call that an earlier run has ended for, and what was shown of it there."""
+    asked = ev.Approval("a", "shows", "ask", "nobody", {}, shown)
+    return Pending(pending("a", "shows").call, earlier=[asked])
+
+
+@pytest.mark.parametrize("decision", ["allow", "ask"])
+@pytest.mark.parametrize("now", ["+1\n", "+2\n"])
+def test_an_answer_is_one_to_what_was_shown(decision: Any, now: str) -> None:
+    tool = Shows(now)
+    events = run(
+        [waiting("+1\n")],
+        tool,
+        decide=lambda *_: Verdict(decision, "rule"),
+        answers=lambda *_: True,
+    )
+    if now == "+1\n":
+        assert tool.ran == [1]
+        return
+    (end,) = ends(events)
+    assert isinstance(end, ev.ToolError)
+    assert (end.code, end.outcome, tool.ran) == ("changed", "denied", [])
+    assert end.error == (
+        "not run: the file has changed since the diff was shown, and there is nobody to ask"
+    )
+
+
+def test_what_has_changed_since_it_was_shown_stops_the_run_again() -> None:
+    tool, seen = Shows("+2\n"), list[ev.Event]()
+    runner = Runner(Toolset([tool]), allow, answers=lambda *_: True, on_ask="stop")
+    with pytest.raises(ApprovalNeeded):
+        seen.extend(it for a in runner.run([waiting("+1\n")], CancelToken()) for it in a.events)
+    (question,) = [it for it in seen if isinstance(it, ev.Approval)]
+    assert (question.by, question.preview, tool.ran) == ("nobody", "+2\n", [])
+
+
+def test_nobody_is_asked_about_a_call_that_cannot_work() -> None:
+    def approve(call: ev.ToolCall) -> bool:
+        raise AssertionError
+
+    tool = Shows(ToolFailure("the text is not there", code="not_found"))
+    ask = Verdict("ask", "default")
+    (end,) = run([pending("a", "shows")], tool, decide=lambda *_: ask, approve=approve)
+    assert isinstance(end, ev.ToolError)
+    assert (end.code, end.error) == ("not_found", "the text is not there")
+    odd = Shows(ZeroDivisionError("no diff"))
+    run([pending("a", "shows")], odd, decide=lambda *_: ask, approve=lambda _: True)
+    assert odd.ran == [1], "one that cannot tell is asked about"
