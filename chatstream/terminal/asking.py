@@ -1,11 +1,10 @@
-"""Questions of tools: asked where somebody can answer, and what they answer.
+"""Questions about calls of tools: where they are asked, and how they are answered.
 
 1. `Answers` looks at what is typed while a question is open. What was typed before is thrown away,
    and a key counts only when nothing was typed for `QUIET_SECONDS` before it: whoever is in the
    middle of a command has not read the question. `y`, `a` and `n` are answers, with Enter or
    without; anything else is not, and the question stays open. Neither is `a` where the answer is
-   about one call alone. `d` shows all of the call again.
-   Ctrl+C is a signal, as ever.
+   about one call alone. `d` shows all of the call again. Ctrl+C is a signal, as always.
 2. Where there is no live view, `questions` asks on the terminal that one of our standard streams
    is, and never on standard output: that is for the answer. The terminal has single keys only while
    a question is open.
@@ -142,7 +141,7 @@ class _Asking:
         self._keyboard = keyboard
         self._colours = colours
         self._answers = Answers(control, keyboard, clock)
-        self._asked: ev.Approval | None = None  # the terminal shows it, and no answer
+        self._asked: ev.Approval | None = None  # shown on the terminal, and not answered yet
 
     def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         try:

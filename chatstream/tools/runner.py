@@ -208,9 +208,10 @@ class Runner:
 
 def _needed(names: Sequence[str]) -> ApprovalNeeded:
     tools = list(dict.fromkeys(names))
-    have = "has" if len(tools) == 1 else "have"
+    verb = "needs" if len(tools) == 1 else "need"
     return ApprovalNeeded(
-        f"{', '.join(tools)} {have} to be approved, and there is nobody to ask; nothing was run",
+        f"{', '.join(tools)} {verb} approval, and there is nobody to ask; "
+        "no call of this round was run",
         tools,
     )
 

@@ -228,7 +228,7 @@ def test_a_variable_that_is_empty_counts_as_in_a_shell(
         ('{"mcpServers": {"a": 3}}', "mcpServers.a is not an object"),
         ('{"mcpServers": {"a": {}}}', "mcpServers.a has neither a command nor a url"),
         ('{"mcpServers": {"a": {"command": 3}}}', "mcpServers.a.command is wrong"),
-        ('{"mcpServers": {"a": {"type": "sse", "url": "http://x"}}}', "the old transport"),
+        ('{"mcpServers": {"a": {"type": "sse", "url": "http://x"}}}', "the old SSE transport"),
         ('{"mcpServers": {"a": {"command": "${NOPE}"}}}', "needs the variable NOPE"),
     ],
 )

@@ -311,7 +311,7 @@ def test_a_round_that_needs_an_approval_ends_the_run_before_any_of_it_runs() -> 
     calls = [pending("a", "allow"), pending("b", "ask"), pending("c", "deny"), pending("d", "ask")]
     events: list[ev.Event] = []
     arrivals = runner.run([*calls, pending("e", "none")], CancelToken())
-    with pytest.raises(ApprovalNeeded, match="ask has to be approved") as raised:
+    with pytest.raises(ApprovalNeeded, match="ask needs approval") as raised:
         events.extend(event for arrival in arrivals for event in arrival.events)
     assert raised.value.resume_options == "--allow ask"
     assert approvals(events) == [
@@ -326,7 +326,7 @@ def test_a_round_that_needs_an_approval_ends_the_run_before_any_of_it_runs() -> 
 def test_all_tools_that_need_an_approval_are_named_once() -> None:
     tools = Toolset([Handmade(it, says()) for it in ("one", "two")])
     calls = [pending("a", "one"), pending("b", "two"), pending("c", "one")]
-    with pytest.raises(ApprovalNeeded, match="one, two have to be approved") as raised:
+    with pytest.raises(ApprovalNeeded, match="one, two need approval") as raised:
         told(Runner(tools, ask, on_ask="stop").run(calls, CancelToken()))
     assert raised.value.resume_options == "--allow one,two"
 

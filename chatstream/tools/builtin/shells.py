@@ -1,4 +1,4 @@
-"""`shell`: a command, run by sh in the first root, inside of the sandbox."""
+"""`shell`: a command, run by sh in the first root, inside the sandbox."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class ShellArguments(Arguments, frozen=True, kw_only=True):
     ]
     terminal: Annotated[
         bool,
-        msgspec.Meta(description="Its output is a terminal: for programs that need one."),
+        msgspec.Meta(description="Whether its output is a terminal, for programs that need one."),
     ] = False
 
 
 class Shell(BuiltIn[ShellArguments]):
-    """`shell`. The keeper starts what the sandbox makes of a command."""
+    """`shell`. The keeper starts the command, wrapped by the sandbox."""
 
     called = "shell"
     description = (
-        "Run a shell command and return its output. Nobody can type anything into it, and what it "
-        "leaves running in the background is ended."
+        "Run a shell command and return its output. Its input is empty, and what it leaves running "
+        "in the background is ended."
     )
     effect = "run"
     confined = False
