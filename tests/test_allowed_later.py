@@ -43,14 +43,15 @@ def test_a_file_that_changed_since_its_diff_was_shown_is_not_overwritten(
 WHERE = ["-p", "openai", "-m", "m", "--retries", "0", "--tool", "write_file,edit_file"]
 
 
+@pytest.mark.parametrize("look", [[], ["--accessible"]], ids=["plain", "accessible"])
 def test_who_has_to_approve_a_write_is_shown_its_diff_and_what_cannot_be_seen(
-    tmp_path: Path,
+    look: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "a.txt").write_text("one\n")
     content = "n\u200bew\n"
     with Summing([[Call("write_file", {"path": "a.txt", "content": content})]]) as server:
         given = ["--base-url", server.url, "--root", str(tmp_path), "--on-ask", "stop", "x"]
-        done = run(["ask", *WHERE, *given], OPENAI_API_KEY="test-key")
+        done = run(["ask", *WHERE, *look, *given], OPENAI_API_KEY="test-key")
     assert (done.status, done.stdout) == (6, b"")
     shown = [
         "The model wants to run write_file:",
@@ -62,7 +63,9 @@ def test_who_has_to_approve_a_write_is_shown_its_diff_and_what_cannot_be_seen(
         "  │ -one",
         "  │ +n\\u200bew",
     ]
-    assert done.stderr.splitlines()[: len(shown)] == shown
+    lines = done.stderr.splitlines()
+    at = lines.index(shown[0])
+    assert lines[at : at + len(shown)] == shown
 
 
 def test_a_run_does_not_stop_for_calls_that_cannot_work(tmp_path: Path) -> None:
