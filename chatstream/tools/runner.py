@@ -4,7 +4,7 @@
    limit) is answered with a `tool_error`; nobody is asked about it.
 2. Then each of the others is allowed or denied, in their order, before any of them runs. A rule or
    the default decides, or somebody is asked: the caller's `approve`, or a person through `Control`.
-   Who allows a tool for the rest of the run is not asked about it again, unless a rule with
+   Whoever allows a tool for the rest of the run is not asked about it again, unless a rule with
    arguments says so. Where there is nobody to ask, the call is denied; or, with `on_ask` "stop",
    the run ends once all calls are decided about (`ApprovalNeeded`). A run that continues it then
    decides about these calls again, and `answers` may say "yes" to them. A "yes" is to what was
@@ -362,7 +362,7 @@ def _approval(
 
 
 def _preview(ready: _Ready, earlier: Sequence[_Ready]) -> str | None:
-    """What the call would change. One that cannot tell is asked about all the same.
+    """What the call would change. Without a preview somebody is asked, too.
 
     Raises `ToolFailure` if the call cannot work, whatever the calls before it do.
     """

@@ -73,7 +73,7 @@ def test_always_allows_for_the_rest_of_the_run(at: Desk, typed: bytes) -> None:
 
 
 @pytest.mark.parametrize("typed", [b"d", b"D", b"d\r"])
-def test_details_are_no_answer_and_somebody_is_told(at: Desk, typed: bytes) -> None:
+def test_asking_for_details_is_not_an_answer(at: Desk, typed: bytes) -> None:
     asked = Asked(at)
     seen = asked.type(typed, after=LATER)
     assert asked.answers.wants_details(seen)

@@ -107,7 +107,7 @@ def test_ctrl_c_stops_the_call(here: Path) -> None:
 
 
 @pytest.mark.serial
-def test_a_reader_that_has_seen_enough_is_no_failure(here: Path) -> None:
+def test_a_reader_that_has_seen_enough_is_not_a_failure(here: Path) -> None:
     line = f"{' '.join(COMMAND)} {' '.join(CALL)} --allow flood flood | head -1"
     status, screen, _ = on_terminal([], command=["sh", "-c", line])
     assert (status, [it for it in screen.text() if it.strip()]) == (0, ["0"])
