@@ -152,7 +152,7 @@ class Approval(Event, tag="approval"):
     "default", "taint" (text from outside is in the conversation), "user", "caller" (the program
     that uses the library), "dry_run", or "nobody" where there is nobody to ask and the run ends.
     `preview` is what the call would change, as a unified diff, where somebody is asked and the tool
-    can tell.
+    can tell. `once`: the answer is about this call alone, and cannot be "always".
 
     Calls that are refused without a decision (unknown tool, invalid arguments) have none. The first
     event of any call's fate shows that the response which asked for it is whole.
@@ -164,6 +164,7 @@ class Approval(Event, tag="approval"):
     by: str
     parameters: dict[str, Any] = {}
     preview: str | None = None
+    once: bool = False
 
     @property
     def is_question(self) -> bool:

@@ -374,8 +374,6 @@ def _kept(settings: Settings, roots: Sequence[Path]) -> dict[str, Any]:
     if settings.sandbox != "off":  # a restriction, and no permission
         kept["sandbox"] = settings.sandbox
     kept["root"] = [str(it) for it in roots]
-    if settings.sandbox != "off":  # which would allow something
-        kept["sandbox"] = settings.sandbox
     for name in ("tools_file", "mcp_config"):
         if (path := getattr(settings, name)) is not None:
             kept[name] = str(_absolute(path))

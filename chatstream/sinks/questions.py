@@ -18,9 +18,6 @@ from chatstream import events as ev
 from chatstream.escape import clean
 from chatstream.wording import counted
 
-CHOICE = "Run it? y yes · a always · n no · d all"
-"""`always` is for the rest of the run; `all` shows the whole call."""
-
 TAINTED = "Text from outside is in the conversation. It may have asked for this:"
 
 Kind = Literal["call", "argument", "added", "removed", "place"]
@@ -39,6 +36,14 @@ class Said(NamedTuple):
 _UNSEEN = re.compile(
     "[\u2800\u2d7f\ufffc\ufe00-\ufe0f\U00013441\U00013442\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
 )
+
+
+def choice(question: ev.Approval) -> str:
+    """The answers that it takes. `always` is for the rest of the run; `all` shows all of the call.
+
+    Where the answer is about this call alone, there is no `always`.
+    """
+    return f"Run it? y yes{' · a always' * (not question.once)} · n no · d all"
 
 
 def question_lines(question: ev.Approval, *, whole: bool = False) -> list[Said]:

@@ -22,6 +22,7 @@
     sandbox    what programs may see and change; `landlock` asks the kernel for it
     approval   `Policy`: which calls run, which are refused, which need an answer
     calls      `Pending`: a call that needs a result, and what is known of it
+    deciding   `Deciding`: by a rule, or by somebody who is asked
     runner     `Runner`: the calls of one response, run; yields their events
     running    those that run at the same time, and what stops them
     execution  one call while it runs: its thread, its progress, its end

@@ -1,13 +1,16 @@
-"""A call that has to be seen to, and what is known of it already."""
+"""Calls that have to be seen to: what is known of them, and the end of one that is not run."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from chatstream import events as ev
+from chatstream.tools.tool import Tool
+from chatstream.wording import bounded
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -37,6 +40,25 @@ class Pending(msgspec.Struct, frozen=True):
         """Its end in the earlier run."""
         ends = (it for it in self.earlier if isinstance(it, ev.CallEnd))
         return next(ends, None)
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """A call that can be run."""
+
+    call: ev.ToolCall
+    tool: Tool
+    arguments: dict[str, Any]
+    again: bool = False
+    """An earlier run has started it."""
+    shown: ev.Approval | None = None
+    """The question about it for which an earlier run has ended."""
+
+
+def refused(
+    call: ev.ToolCall, words: str, code: str, outcome: ev.Outcome = "failed"
+) -> ev.ToolError:
+    """The end of a call that was not started."""
+    return ev.ToolError(call.id, call.name, bounded(words), 0.0, outcome=outcome, code=code)
 
 
 def canonical(arguments: str) -> str:
