@@ -76,7 +76,12 @@ def test_a_long_output_is_printed_whole(here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "out", "err"),
     [
-        (["work", '{"n": 1}'], 1, "", "error: work: not run: there is nobody"),
+        (
+            ["work", '{"n": 1}'],
+            1,
+            "",
+            "error: work: not run: no rule allows it, and there is nobody to ask",
+        ),
         (["work", '{"n": "x"}'], 2, "", "error: work: Expected `int`, got `str`"),
         (["work", "{"], 2, "", "error: work: the arguments are not JSON"),
         (["work", '{"n": 1}', "--on-ask", "stop"], 6, "", "error: work needs approval"),
