@@ -75,6 +75,7 @@ class Metadata(Event, tag="metadata"):
     continues: str | None = None  # the run whose unfinished answer this run completes
     parent: str | None = None  # the run whose answer this question follows
     labels: Labels | None = None
+    foreign: bool = False  # the messages that the run begins with hold text from outside
 
 
 class Content(Event, tag="content"):
@@ -180,6 +181,7 @@ class ToolStart(Event, tag="tool_start"):
     name: str
     parameters: dict[str, Any] = {}
     effect: Effect | None = None
+    foreign: bool = False  # others write what it puts out: text from outside
 
 
 class ToolProgress(Event, tag="tool_progress"):

@@ -89,6 +89,7 @@ class Transcript:
         self._who = Answerer()
         self._usage = UsageSum()
         self.terminal: ev.Terminal | None = None
+        self.foreign = False  # these messages, or those before them, hold text from outside
         self._begin()
 
     def _begin(self) -> None:
@@ -124,6 +125,8 @@ class Transcript:
                     self._append(call)
                 else:
                     self._parts[place] = call
+            case ev.ToolStart():  # its round is never dropped
+                self.foreign = self.foreign or event.foreign
             case ev.ToolComplete(id=call_id, name=name, result=result):
                 self._results[call_id] = ToolResult(call_id, name, result)
             case ev.ToolError(id=call_id, name=name):
@@ -135,6 +138,7 @@ class Transcript:
                 self._settle()
                 self._begin()
             case ev.Metadata():
+                self.foreign = self.foreign or event.foreign
                 self._settle()
                 self._who = self._who.then(event)
                 self._is_continued = bool(self._parts or self._written())

@@ -218,3 +218,14 @@ def test_an_answer_that_was_continued_keeps_nothing_with_its_reasoning() -> None
 
 def test_what_nobody_is_known_to_have_given_is_not_kept() -> None:
     assert added(ev.ReasoningData(provider_data=SIGNATURE)).message.parts == ()
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [ev.Metadata(run="r", foreign=True), ev.ToolStart("i", "n", foreign=True)],
+    ids=lambda it: type(it).__name__,
+)
+def test_text_from_outside_stays_in_the_messages(foreign: ev.Event) -> None:
+    assert not added(ev.Metadata(run="r"), ev.ToolStart("i", "n"), DONE).foreign
+    call, end = ev.ToolCall("i", "n", "{}"), ev.ToolComplete("i", "n", "r", 0.0)
+    assert added(call, foreign, end, again("reset"), ev.Metadata(restart=True), DONE).foreign

@@ -121,7 +121,7 @@ class Client:
                 what = f"a run cannot be {type_of(run)}"
                 raise UsageError(what, hint="give the id of a run as a str")
             resolved, question = continuation(unfinished(run), given)
-            tooling = tooling_of(resolved, tools, question.record, caller)
+            tooling = tooling_of(resolved, tools, question.record, caller, foreign=question.foreign)
             return self._run(resolved, replace(question, tooling=tooling), caller)
 
         yield from events_of(begin)
@@ -187,7 +187,7 @@ class Client:
             question_at(place, resolved, messages),
             resettable=resettable,
             keeps=keeps,
-            tooling=tooling_of(resolved, tools, token=caller),
+            tooling=tooling_of(resolved, tools, token=caller, foreign=place.foreign),
         )
         return self._run(resolved, question, caller, follow_of(place, resolved))
 

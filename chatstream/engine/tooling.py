@@ -32,7 +32,7 @@ from chatstream.engine.resolve import Resolved
 from chatstream.engine.resume_tools import carried_on
 from chatstream.engine.settings import FIELDS, Settings
 from chatstream.errors import JournalError, UsageError
-from chatstream.events import Event, Metadata, ToolCall, ToolStart, new_run
+from chatstream.events import Event, Metadata, ToolCall, new_run
 from chatstream.flow import Open
 from chatstream.messages import ToolDefinition
 from chatstream.redact import redact
@@ -128,8 +128,12 @@ def tooling_of(
     given: Given,
     record: Record | None = None,
     token: CancelToken | None = None,
+    *,
+    foreign: bool = False,
 ) -> Tooling | None:
     """What a run needs for its tools; None if it has none. `record`: the run that it resumes.
+
+    `foreign`: the messages that it begins with hold text from outside (`Question.foreign`).
 
     Raises `UsageError` where something does not fit together, is unknown or cannot be read,
     `JournalError` for the run that results are to be taken from, and the reason of the token,
@@ -171,7 +175,9 @@ def tooling_of(
 
             share_memory(toolset, _folder(settings, opening, images_of))
         asks_caller = given.approve is not None
-        policy = policy_of(resolved, toolset, roots, record, asks_caller=asks_caller)
+        policy = policy_of(
+            resolved, toolset, roots, record, asks_caller=asks_caller, foreign=foreign
+        )
         runner = Runner(
             toolset,
             policy.decide,
@@ -197,9 +203,6 @@ def tooling_of(
         )
         if record is not None:
             carried = carried_on(runner, record)
-            for event in carried.replayed:
-                if isinstance(event, ToolStart) and (tool := toolset.get(event.name)):
-                    policy.note(tool)
             tooling = replace(
                 tooling, runner=carried.runner, begun=carried.begun, replayed=carried.replayed
             )
@@ -317,6 +320,7 @@ def policy_of(
     record: Record | None = None,
     *,
     asks_caller: bool = False,
+    foreign: bool = False,
 ) -> Policy:
     """Decides about calls of these tools. Raises `UsageError`.
 
@@ -336,7 +340,7 @@ def policy_of(
     rules = Rules(allow=settings.allow, ask=settings.ask, deny=settings.deny)
     check_arguments(rules, toolset)
     answers = given.get("allow", ())
-    return Policy(rules, roots=roots, asks_caller=asks_caller, answers=answers)
+    return Policy(rules, roots=roots, asks_caller=asks_caller, answers=answers, foreign=foreign)
 
 
 def _recorded(run: str, limits: Limits) -> Tooling:

@@ -118,7 +118,8 @@ class Answering:
 
         with starting_line(quiet=resolved.settings.accessible) as starting:
             given = replace(given, control=self.control(), starting=starting)
-            return tooling_of(resolved, given, question.record, self.token)
+            foreign = question.foreign
+            return tooling_of(resolved, given, question.record, self.token, foreign=foreign)
 
     def _mentions_tools(self, settings: Settings) -> bool:
         """Whether there are tools, or an option that only tools give a meaning."""

@@ -10,11 +10,11 @@
    about.
 4. What a rule allows has to be asked about all the same where the tool is suspect (its `caution`).
 5. A policy is made for each run. What was allowed in one run is not allowed in the next.
-6. Once a tool has brought text that others have written (`note`, `Tool.foreign`), that text may
-   have asked for what the model calls next. For the rest of the run nothing is allowed by itself
-   that does more than read: every such call is asked about, whatever was answered before. Only
-   functions of the caller's program that nobody is asked about go on: what they may do is up to the
-   program.
+6. Once a tool has brought text that others have written (`note`, `Tool.foreign`), or if the run
+   begins with such text (`foreign`), that text may have asked for what the model calls next. For
+   the rest of the run nothing is allowed by itself that does more than read: every such call is
+   asked about, whatever was answered before. Only functions of the caller's program that nobody is
+   asked about go on: what they may do is up to the program.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Policy:
     """Decides by these rules, whose paths are relative to the roots. Raises `UsageError`.
 
     `asks_caller`: the caller is asked about functions of its own. `answers` are the rules to allow
-    that were given for this very run.
+    that were given for this very run. `foreign`: its first messages hold text from outside.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Policy:
         roots: Sequence[Path] = (),
         asks_caller: bool = False,
         answers: Sequence[str] = (),
+        foreign: bool = False,
     ) -> None:
         self._answers = [parse(it, "allow") for it in answers]
         self._rules = [
@@ -83,7 +84,7 @@ class Policy:
         self._rules.sort(key=lambda it: (it[1].rank, _STRENGTH[it[0]]), reverse=True)
         self._roots = roots
         self._asks_caller = asks_caller
-        self._is_tainted = False
+        self._is_tainted = foreign
 
     def note(self, tool: Tool) -> None:
         """A call of this tool has run, and the model will see what it has put out."""

@@ -352,7 +352,8 @@ def _needed(names: Sequence[str]) -> ApprovalNeeded:
 
 
 def _start(ready: _Ready) -> ev.ToolStart:
-    return ev.ToolStart(ready.call.id, ready.call.name, ready.arguments, ready.tool.effect)
+    call, tool = ready.call, ready.tool
+    return ev.ToolStart(call.id, call.name, ready.arguments, tool.effect, tool.foreign)
 
 
 def _refused(
