@@ -9,19 +9,25 @@
    are empty.
 4. Each write is forgotten once it is undone, so who stops in the middle goes on from there. What
    was refused can be tried again.
+5. One process undoes at a time; another one waits for a moment. No run is undone that still writes,
+   and none can be resumed meanwhile: the locks of its journals are held, shared, so that for
+   everybody else these runs are over.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from chatstream.clock import Deadline
 from chatstream.errors import ChatstreamError, UsageError
-from chatstream.store.journal import SUFFIX, is_running
+from chatstream.files import Lock, alone
+from chatstream.store.journal import SUFFIX
 from chatstream.store.outputs import images_of, runs_with_images
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import find, newest_attempt, opening
@@ -29,6 +35,9 @@ from chatstream.tools.places import Place, changed, place
 from chatstream.tools.preimages import PreImages, Written, digest
 from chatstream.tools.roots import Roots
 from chatstream.wording import encodable
+
+PATIENCE = 2.0
+"""Seconds that an undo waits for another one."""
 
 Action = Literal["restored", "removed", "unchanged", "refused"]
 
@@ -48,22 +57,59 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def undo(run: str | None, *, force: bool = False) -> Iterator[Undone]:
     """Undo what this run has written, or the newest one that has written anything.
 
-    Raises `UsageError`: there is no such run, it has written nothing, or it has not ended.
+    Raises `UsageError`: there is no such run, it has written nothing, it has not ended, or another
+    process is undoing something.
     """
     state = state_folder()
     name = _newest(state) if run is None else find(runs_folder(), run).stem
-    attempts = _attempts(name)
-    written: list[tuple[str, PreImages, Written]] = []
-    for it in attempts:
-        images = PreImages(images_of(state, it))
-        written += [(it, images, change) for change in images.newest_first()]
-    if not written:
-        raise UsageError(f"run {name} has written no files, or they were restored already")
-    for it in attempts:
-        if is_running(runs_folder() / (it + SUFFIX)):
-            raise UsageError(f"run {it} has not ended yet")
-    for it, images, change in written:
-        yield _undone(it, images, change, force=force)
+    with _alone(state), ExitStack() as held:
+        attempts = _attempts(name)
+        written: list[tuple[str, PreImages, Written]] = []
+        for it in attempts:
+            images = PreImages(images_of(state, it))
+            written += [(it, images, change) for change in images.newest_first()]
+        if not written:
+            raise UsageError(f"run {name} has written no files, or they were restored already")
+        for it in attempts:
+            held.enter_context(_over(it))
+        if _attempts(name) != attempts:  # while the locks were taken
+            raise UsageError(f"another process continues run {name}")
+        for it, images, change in written:
+            yield _undone(it, images, change, force=force)
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Nobody else undoes anything meanwhile. Raises `UsageError`."""
+    folder = images_of(state, "")
+    with ExitStack() as held:
+        try:
+            if folder.exists():
+                held.enter_context(alone(folder, Deadline(PATIENCE)))
+        except TimeoutError:
+            raise UsageError(
+                "another process is undoing what a run has written",
+                hint="try again once that has ended",
+            ) from None
+        yield
+
+
+@contextmanager
+def _over(run: str) -> Iterator[None]:
+    """Nobody writes the journal of this run, and nobody resumes it meanwhile. Raises `UsageError`.
+
+    The lock is shared: who looks whether the run is over (`is_running`) finds that it is.
+    """
+    try:
+        lock = Lock(os.open(runs_folder() / (run + SUFFIX), os.O_RDONLY))
+    except FileNotFoundError:  # it has expired: nobody can resume it
+        lock = Lock(None)
+    try:
+        if not lock.take(alone=False):
+            raise UsageError(f"run {run} has not ended yet")
+        yield
+    finally:
+        lock.close()
 
 
 def _newest(state: Path) -> str:
