@@ -24,6 +24,7 @@ from chatstream.tools.registry import built_in
 from tests.support.client import LIMIT
 from tests.support.rounds import Counting
 from tests.support.runs import run_id, running, write_run
+from tests.support.sampling import by_size
 from tests.support.toolcontext import result
 
 
@@ -377,24 +378,38 @@ def kill_at(number):
     os.supports_dir_fd.add(os.open)
 
 
-def work(number):
-    images = images_of(state_folder(), run_id(number))
+def writes(run, number):
     (tool,) = tools = built_in(["write_file"], [root / str(number)])
-    share_memory(tools, images)
+    share_memory(tools, images_of(state_folder(), run))
+    return lambda path, content: result(tool, path=path, content=content)
+
+
+def work(number):
+    write = writes(run_id(number), number)
     if what == "write":
         kill_at(number)
-    result(tool, path="a.txt", content="new")
-    result(tool, path="x/y/b.txt", content="made")
-    if what == "undo":
+    write("a.txt", "new")
+    write("x/y/b.txt", "made")
+    if what == "undo-many":  # the same bytes twice, a file twice, and a run that was resumed
+        write("same.txt", "new")
+        write("a.txt", "newer")
+        write = writes(run_id(number + 1000), number)
+        write("same.txt", "newest")
+        write("x/c.txt", "made")
+    if what != "write":
         kill_at(number)
         list(undo(run_id(number)))
 
 
-for number in range(1, 1000):
+for number in range(1, 1000, int(sys.argv[3])):
     write_run(state_folder(), run_id(number), killed=True)
+    if what == "undo-many":
+        resumed = run_id(number + 1000)
+        write_run(state_folder(), resumed, killed=True, continues=run_id(number))
     (root / str(number)).mkdir()
-    (root / str(number) / "a.txt").write_bytes(b"old\\r\\n")
-    (root / str(number) / "a.txt").chmod(0o640)
+    for name in ("a.txt", "same.txt"):
+        (root / str(number) / name).write_bytes(b"old\\r\\n")
+        (root / str(number) / name).chmod(0o640)
     child = os.fork()
     if not child:
         work(number)
@@ -406,10 +421,11 @@ print(number)
 """
 
 
-@pytest.mark.parametrize("what", ["write", "undo"])
+@pytest.mark.parametrize("what", ["write", "undo", "undo-many"])
 def test_whenever_it_is_killed_everything_becomes_what_it_was(work: Work, what: str) -> None:
+    step = by_size(7, 1) if what == "undo-many" else 1
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(work.root), what],
+        [sys.executable, "-c", KILLED, str(work.root), what, str(step)],
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
         check=True,
@@ -418,12 +434,13 @@ def test_whenever_it_is_killed_everything_becomes_what_it_was(work: Work, what: 
     moments = int(killed.stdout) - 1
     assert moments > 20
     left = set[int]()
-    for number in range(1, moments + 1):
+    for number in range(1, moments + 1, step):
         left.add(len(work.tree()))
         with suppress(UsageError):  # it was killed before its first write, or after all was undone
             assert "refused" not in {it.action for it in undo(run_id(number))}
         folder = work.root / str(number)
-        assert [it.name for it in folder.rglob("*")] == ["a.txt"], number
-        assert (folder / "a.txt").read_bytes() == b"old\r\n"
-        assert (folder / "a.txt").stat().st_mode & 0o777 == 0o640
+        assert {it.name for it in folder.rglob("*")} == {"a.txt", "same.txt"}, number
+        for name in ("a.txt", "same.txt"):
+            assert (folder / name).read_bytes() == b"old\r\n", number
+            assert (folder / name).stat().st_mode & 0o777 == 0o640, number
     assert len(left) > 1  # there was something to undo
