@@ -101,6 +101,18 @@ def test_only_a_trusted_server_can_be_called_round_after_round_with_nobody_to_as
     assert [(decision, by) for _, decision, by in decisions(done.events)] == wanted
 
 
+def test_text_from_outside_stays_in_the_conversation_that_goes_on(tmp_path: Path) -> None:
+    with Script(Reply(PAGE, headers={"Content-Type": "text/plain"})) as site:
+        with Summing([[Call("http_get", {"url": site.url})]]) as server:
+            asked(server.url, tmp_path)
+            plain = ["ask", "--json", "-c", "--no-stdin", "and?"]
+            assert run(plain, OPENAI_API_KEY="test-key").status == 0
+        with Summing([[], [Call("shell", {"command": "touch owned"})]]) as server:
+            events = asked(server.url, tmp_path, "-c")
+    assert decisions(events)[-1:] == [("shell", "deny", "default")]
+    assert not (tmp_path / "owned").exists()
+
+
 # ---- over several questions
 
 FETCH_ALLOWED = ["--tool", "http_get,shell", "--http-host", "127.0.0.1", "--sandbox", "off"]
@@ -128,13 +140,9 @@ def goes_on(rounds: Sequence[Sequence[Call]], root: Path, *more: str) -> Finishe
 
 
 def id_of(done: Finished) -> str:
-    return str(opening_of(done).run)
-
-
-def opening_of(done: Finished) -> ev.Metadata:
     opening = done.events[0]
     assert isinstance(opening, ev.Metadata)
-    return opening
+    return str(opening.run)
 
 
 DENIED = ("shell", "deny", "default")
@@ -146,12 +154,10 @@ def test_a_page_stays_in_the_conversation_from_question_to_question(
 ) -> None:
     rounds = [[Call("http_get", {"url": page})]]
     first = goes_on(rounds, tmp_path)
-    assert not opening_of(first).foreign
     assert [it.foreign for it in first.events if isinstance(it, ev.ToolStart)] == [True]
     for word in ("second", "third"):  # the third only follows what was denied
         rounds.append(shell(word))
         done = goes_on(rounds, tmp_path, "-c")
-        assert opening_of(done).foreign
         assert decisions(done.events) == [DENIED]
     assert list(tmp_path.glob("[st]*d")) == []
 
@@ -163,7 +169,6 @@ def test_a_question_without_tools_in_between_changes_nothing(tmp_path: Path, pag
         where = ["-p", "openai", "--base-url", server.url, "-m", "m"]
         done = run_here(["ask", "--json", *where, "-c", "x"], OPENAI_API_KEY="test-key")
     assert done.status == 0, done.stderr
-    assert opening_of(done).foreign
     assert decisions(goes_on([*rounds, shell("owned")], tmp_path, "-c").events) == [DENIED]
 
 
@@ -172,7 +177,6 @@ def test_a_branch_from_before_the_page_is_free_of_it(tmp_path: Path, page: str) 
     fetched = id_of(goes_on([[Call("http_get", {"url": page})]], tmp_path, "--at", before))
     for where in (["--at", before], ["--edit", fetched]):
         done = goes_on([shell("own")], tmp_path, *where)
-        assert not opening_of(done).foreign
         assert decisions(done.events) == [ALLOWED]
     rounds = [[Call("http_get", {"url": page})], shell("owned")]
     assert decisions(goes_on(rounds, tmp_path, "--at", fetched).events) == [DENIED]
@@ -193,7 +197,6 @@ def test_where_the_journal_has_expired_what_tools_have_brought_is_text_from_outs
     assert run_here(["history"]).status == 0
     (runs_folder() / (first + SUFFIX)).unlink()
     done = goes_on([*rounds, shell("owned")], tmp_path, "--at", first)
-    assert opening_of(done).foreign
     assert decisions(done.events) == [DENIED]
 
 
@@ -230,8 +233,6 @@ def test_a_conversation_of_the_library_keeps_the_page_in_mind(
         fetched = says(rounds)
         after = says([*rounds, shell("owned")])
     assert [isinstance(it[-1], ev.Done) for it in (first, fetched, after)] == [True] * 3
-    opened = [it[0].foreign for it in (first, fetched, after) if isinstance(it[0], ev.Metadata)]
-    assert opened == [False, False, True]
     decided = [
         (it.name, it.decision) for it in (*first, *fetched, *after) if isinstance(it, ev.Approval)
     ]
@@ -260,7 +261,6 @@ def test_a_resume_knows_from_the_journal_and_not_from_todays_settings(
         assert stopped.terminal.code == "approval_needed"
         more = ["resume", "--json", "--allow", "shell", "--sandbox", "off"]
         resumed = run(more, **environ(trusted=then == "trusted"))
-    assert opening_of(resumed).foreign
     new = [it for it in resumed.events if not it.replayed]
     assert decisions(new) == [ALLOWED, ("shell", "ask", "nobody")]
     assert not (tmp_path / "again").exists()

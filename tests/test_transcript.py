@@ -220,12 +220,10 @@ def test_what_nobody_is_known_to_have_given_is_not_kept() -> None:
     assert added(ev.ReasoningData(provider_data=SIGNATURE)).message.parts == ()
 
 
-@pytest.mark.parametrize(
-    "foreign",
-    [ev.Metadata(run="r", foreign=True), ev.ToolStart("i", "n", foreign=True)],
-    ids=lambda it: type(it).__name__,
-)
-def test_text_from_outside_stays_in_the_messages(foreign: ev.Event) -> None:
-    assert not added(ev.Metadata(run="r"), ev.ToolStart("i", "n"), DONE).foreign
-    call, end = ev.ToolCall("i", "n", "{}"), ev.ToolComplete("i", "n", "r", 0.0)
-    assert added(call, foreign, end, again("reset"), ev.Metadata(restart=True), DONE).foreign
+def test_a_result_is_foreign_where_others_write_what_the_tool_puts_out() -> None:
+    start = ev.ToolStart("1", "add", foreign=True)
+    whole = added(*ROUND[:5], start, *ROUND[6:])
+    results = whole.messages[1]
+    assert [it.foreign for it in results.parts if isinstance(it, ToolResult)] == [True, False]
+    assert results.foreign
+    assert not SETTLED[1].foreign

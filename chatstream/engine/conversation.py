@@ -71,7 +71,7 @@ class Conversation:
         finally:
             close(events)
             if begun and answer.messages[-1].is_answer:
-                self._advance(begun[0], answer)
+                self._advance(begun[0], answer.messages)
 
     def ask(
         self,
@@ -88,18 +88,12 @@ class Conversation:
         """
         return whole(self.stream(prompt, token=token, streaming=streaming, **options))
 
-    def _advance(self, run: Run, answer: Transcript) -> None:
+    def _advance(self, run: Run, made: list[Message]) -> None:
         asked = run.question
         kept = run.id if _is_kept(run.id) else None
         earlier = self._place.messages if asked.parent is not None else ()
-        messages = (*earlier, *asked.messages, *answer.messages)
-        self._place = Place(
-            parent=kept,
-            messages=messages,
-            source=kept,
-            chosen=False,
-            foreign=answer.foreign,
-        )
+        messages = (*earlier, *asked.messages, *made)
+        self._place = Place(parent=kept, messages=messages, source=kept, chosen=False)
 
 
 def _is_kept(run: str) -> bool:

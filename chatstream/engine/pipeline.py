@@ -95,7 +95,6 @@ def run(
         continues=record.run if record else None,
         parent=question.parent,
         labels=labels_of(settings.labels),
-        foreign=question.foreign,
     )
     earlier = record.message if record and record.message.content.strip() else None
     kept_as = record.asked.stream_id if record and record.asked else opening.run

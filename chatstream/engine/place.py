@@ -36,7 +36,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     `messages` are those of the conversation up to there. `source` is the run whose server and model
     are asked. `chosen`: the user has named the place, so that a branch is no surprise. `name` is
-    the name that the conversation gets. `foreign`: the messages hold text from outside.
+    the name that the conversation gets.
     """
 
     parent: str | None = None
@@ -44,7 +44,6 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
     chosen: bool = True
     name: str | None = None
-    foreign: bool = False
 
     @property
     def is_start(self) -> bool:
@@ -120,14 +119,8 @@ def _place(
 def _after(
     conversations: Conversations, run: str, *, chosen: bool = True, name: str | None = None
 ) -> Place:
-    return Place(
-        parent=run,
-        messages=tuple(conversations.path(run)),
-        source=run,
-        chosen=chosen,
-        name=name,
-        foreign=conversations.foreign(run),
-    )
+    messages = tuple(conversations.path(run))
+    return Place(parent=run, messages=messages, source=run, chosen=chosen, name=name)
 
 
 def _instead(conversations: Conversations, run: str, name: str | None) -> Place:
@@ -184,7 +177,6 @@ def _from_history(run: str) -> Record:
         base_url=past.base_url,
         messages=[],
         tools=False,
-        foreign=False,
         terminal=None,
         outcome=past.outcome,
         damage=None,
@@ -205,15 +197,10 @@ def question_at(place: Place, resolved: Resolved, messages: Sequence[Message]) -
         if it.content or not it.tool_calls or after.role == "tool"
     )
     if place.parent is not None:
-        return Question(
-            messages=tuple(messages),
-            earlier=earlier,
-            parent=place.parent,
-            foreign=place.foreign,
-        )
+        return Question(messages=tuple(messages), earlier=earlier, parent=place.parent)
     system = resolved.settings.system if place.is_start else None
     first = [Message("system", system)] if system else []
-    return Question(messages=(*first, *earlier, *messages), foreign=place.foreign)
+    return Question(messages=(*first, *earlier, *messages))
 
 
 def follow_of(place: Place, resolved: Resolved) -> Follow:

@@ -99,7 +99,6 @@ def continuation(record: Record, flags: Mapping[str, Any]) -> tuple[Resolved, Qu
         earlier=_before(record),
         parent=record.parent,
         record=record,
-        foreign=record.foreign,
     )
     return resolved, question
 

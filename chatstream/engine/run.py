@@ -36,7 +36,6 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
     `messages` are the new ones, and `earlier` those of the conversation before them; `parent` is
     the run whose answer they follow. `record` is the run whose answer is to be continued.
-    `foreign`: the messages, or what there is of that answer, hold text from outside.
     `resettable`: what was shown can be taken back. `on_screen`: it is shown there, and nothing else
     reads it. `keeps_images`: those of the answer are saved. `keeps`: others may watch the run.
     `tooling` runs the calls of the model; without it they are left to the reader.
@@ -46,7 +45,6 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     earlier: tuple[Message, ...] = ()
     parent: str | None = None
     record: Record | None = None
-    foreign: bool = False
     resettable: bool = True
     on_screen: bool = False
     keeps_images: bool = False

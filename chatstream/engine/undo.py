@@ -1,17 +1,17 @@
 """Undoing what tools of a run have written: every file becomes what it was, byte for byte.
 
 1. The writes of a run are undone from the newest to the oldest, and with them those of the runs
-   that it continues and that continue it: for whoever asked, all of them are one answer.
-2. A file that is not what a write has left is not touched, unless that is forced: somebody has
-   changed it since. One that is what it was before the write needs nothing: the process was killed
-   before it wrote, or it was undone already.
+   that it continues and that continue it: to the user, all of them are one answer.
+2. A file that is not as a write has left it was changed since. It is left alone, unless that is
+   forced. A file that is as it was before the write needs nothing: the process was killed before
+   it wrote, or the write was undone already.
 3. A file that the run has made is removed, and so are the folders that were made for it, if they
    are empty.
-4. Each write is forgotten once it is undone, so who stops in the middle goes on from there. What
-   was refused can be tried again.
-5. One process undoes at a time; another one waits for a moment. No run is undone that still writes,
-   and none can be resumed meanwhile: the locks of its journals are held, shared, so that for
-   everybody else these runs are over.
+4. In the meantime nobody else undoes anything, and nobody continues these runs; whoever tries waits
+   for a moment first. A run that has not ended is not undone. The locks on the journals are shared,
+   so that to everybody else these runs are over.
+5. Each write is forgotten once it is undone, so an undo that was interrupted can be continued. A
+   write whose undo was refused can be tried again.
 """
 
 from __future__ import annotations
@@ -156,10 +156,10 @@ def _put_back(at: Place, images: PreImages, change: Written, *, force: bool) -> 
         how = "removed" if state is None else "changed"
         raise changed(f"it was {how} after the run had written it")
     if change.before is None:
-        assert state is not None, "it is not what it was before"
+        assert state is not None, "it would be unchanged"
         at.remove(state)
         at.remove_folders(change.folders)
         return "removed"
-    # By the same name as before: should this process be killed as well, that is removed next time.
+    # By the same name as before: should this process be killed, too, the next one removes it.
     at.write(images.image(change), state, fresh=change.fresh, manner=change.manner)
     return "restored"

@@ -106,16 +106,6 @@ class Conversations:
                 turns.append([*asked, *answered.messages])
         return [message for turn in reversed(turns) for message in turn]
 
-    def foreign(self, run: str) -> bool:
-        """Whether the path to the answer of this run holds text from outside.
-
-        Where its journal has expired, nothing says who wrote what tools have brought: all of it
-        counts as such.
-        """
-        if self._has_journal(run):
-            return self._record(run).foreign
-        return any(it.role == "tool" for it in self._expired(run))
-
     def asked(self, run: str) -> list[Message]:
         """The messages that a run added to its conversation, without its answer."""
         if self._has_journal(run):

@@ -187,7 +187,7 @@ class Record(msgspec.Struct, kw_only=True):
     killed), "running", or "damaged"; `damage` then says where. `provider`, `model` and `base_url`
     are whose text there is, or whom was asked last, where there is no text. `messages` are what it
     made, as far as it is known and sound, and the last one is the answer, be it empty; `tools`
-    whether calls of tools had begun. `foreign`: they, or those before them, hold text from outside.
+    whether calls of tools had begun.
     """
 
     run: str
@@ -201,7 +201,6 @@ class Record(msgspec.Struct, kw_only=True):
     base_url: str | None
     messages: list[Message]
     tools: bool
-    foreign: bool
     terminal: Terminal | None
     outcome: str
     damage: str | None
@@ -274,7 +273,6 @@ def read(path: Path) -> Record:
         base_url=who.base_url,
         messages=_to_the_answer(answer.messages),
         tools=tools,
-        foreign=answer.foreign,
         terminal=terminal,
         outcome=outcome,
         damage=damage,

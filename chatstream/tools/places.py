@@ -28,7 +28,8 @@ from typing import Self
 
 import msgspec
 
-from chatstream.tools.roots import Found, Roots, holds_keys
+from chatstream.tools.roots import Found, Roots, outside
+from chatstream.tools.secrets import off_limits, on_way_to_keys
 from chatstream.tools.tool import ToolFailure
 from chatstream.wording import bounded, encodable
 
@@ -260,6 +261,8 @@ def _to_be_made(roots: Roots, path: str, why: ToolFailure) -> Place:
     missing = [it for it in missing if it not in {"", "."}]
     made = Place(folder, missing, name)
     try:
+        if _goes_above(len(folder.parts), missing):
+            raise outside(path)
         if folder.kind != "folder" or ".." in missing:
             raise why
         if _is_there(folder, made.parts[len(folder.parts)]):
@@ -268,6 +271,15 @@ def _to_be_made(roots: Roots, path: str, why: ToolFailure) -> Place:
         made.close()
         raise
     return made
+
+
+def _goes_above(depth: int, names: Sequence[str]) -> bool:
+    """Whether these names lead above the root, from a folder that is so many names below it."""
+    for name in names:
+        depth += -1 if name == ".." else 1
+        if depth < 0:
+            return True
+    return False
 
 
 def _is_name(text: str) -> bool:
@@ -291,10 +303,8 @@ def _is_there(folder: Found, name: str) -> bool:
 
 def _check_names(made: Place) -> None:
     parts = made.parts
-    if any(holds_keys(parts[: end + 1]) for end in range(len(parts))):
-        raise ToolFailure(
-            f"{made.shown} may hold keys or private data, and is off limits", code="private"
-        )
+    if on_way_to_keys(parts):
+        raise off_limits(made.shown)
     if any(it.lower() == ".git" for it in parts):
         raise ToolFailure(f"{made.shown} belongs to Git, and is not written", code="private")
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ from typing import Literal, Self
 from chatstream.errors import UsageError
 from chatstream.nearest import did_you_mean
 from chatstream.tools.beneath import open_beneath
+from chatstream.tools.secrets import holds_keys, off_limits, on_way_to_keys
 from chatstream.tools.tool import ToolFailure
 from chatstream.wording import bounded, encodable
 
@@ -44,31 +44,6 @@ _LOOK = getattr(os, "O_PATH", 0) | _NO_FOLLOW  # opens nothing: a device does no
 _PASS = _FOLDER | getattr(os, "O_PATH", os.O_RDONLY)  # O_PATH needs no right to list the folder
 # A FIFO that takes the place of the file in the last instant must not block.
 _FILE = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-
-_KEYS = re.compile(
-    r"""
-      \.env | \.env\.(?!(example|sample|template|dist)$).* | \.envrc
-    | \.ssh | \.gnupg | \.aws | \.azure | \.kube | \.docker | \.password-store
-    | [._]netrc | \.pgpass | \.my\.cnf | \.npmrc | \.pypirc | \.git-credentials
-    | \.vault-token | \.htpasswd | \.s3cfg | \.boto | \.dockercfg | \.terraformrc
-    | id_(rsa|dsa|ecdsa|ed25519)(_sk)?
-    | .+\.(pem|key|p12|pfx|ppk|jks|keystore|kdbx)
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-_KEYS_IN = {  # a folder, and what in it holds keys
-    ".git": re.compile(r"config(\.worktree)?|credentials", re.IGNORECASE),
-    ".cargo": re.compile(r"credentials(\.toml)?", re.IGNORECASE),
-    ".gem": re.compile(r"credentials", re.IGNORECASE),
-    ".config": re.compile(r"gh|gcloud|rclone|op", re.IGNORECASE),
-}
-
-
-def holds_keys(parts: Sequence[str]) -> bool:
-    """Whether the last of these names, which lead from a root, is one that keys are kept under."""
-    *above, name = parts
-    found = [_KEYS, *(_KEYS_IN[it] for it in map(str.lower, above) if it in _KEYS_IN)]
-    return any(it.fullmatch(name) for it in found)
 
 
 class Roots:
@@ -98,7 +73,7 @@ class Roots:
                 if error.code != "not_found":
                     raise
                 failure = failure or error
-        raise failure or _outside(path)
+        raise failure or outside(path)
 
     def file(self, path: str) -> Found:
         """The same, and it is a file."""
@@ -139,7 +114,7 @@ class Roots:
         looked at from below: whatever is renamed meanwhile, they hold what was opened.
         """
         names = tuple(it for it in parts if it not in {"", "."})
-        if ".." in names or any(holds_keys(names[: end + 1]) for end in range(len(names))):
+        if ".." in names or on_way_to_keys(names):
             return None
         with contextlib.ExitStack() as opened, contextlib.suppress(OSError, ValueError):
             root = _kept(opened, os.open(self.folders[number], _PASS))
@@ -188,7 +163,7 @@ class Roots:
                     continue
                 if name == "..":
                     if not names:
-                        raise _outside(path)
+                        raise outside(path)
                     names.pop()
                     os.close(way.pop())
                     status = os.fstat(way[-1])
@@ -202,7 +177,7 @@ class Roots:
                     if PurePath(found).is_absolute():
                         target = self._below(number, found)
                         if target is None:
-                            raise _outside(path)
+                            raise outside(path)
                         while names:
                             names.pop()
                             os.close(way.pop())
@@ -221,7 +196,7 @@ class Roots:
         """What the last name is, in this open folder: it is opened, or it is a link to this."""
         name = parts[-1]
         if holds_keys(parts):
-            raise _private(path)
+            raise off_limits(_short(path))
         try:
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
@@ -234,7 +209,7 @@ class Roots:
         try:
             status = os.fstat(descriptor)  # another may have taken its place
             if self._is_closed(status):
-                raise _private(path)
+                raise off_limits(_short(path))
             if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
                 raise _irregular(path)
         except BaseException:
@@ -386,14 +361,9 @@ def _missing(path: str, name: str, folder: int) -> ToolFailure:
     return ToolFailure(f"{words}; {question}" if question else words, code="not_found")
 
 
-def _outside(path: str) -> ToolFailure:
+def outside(path: str) -> ToolFailure:
+    """The failure of a path that leads out of the roots."""
     return ToolFailure(f"{_short(path)} is outside of the root folders", code="outside")
-
-
-def _private(path: str) -> ToolFailure:
-    return ToolFailure(
-        f"{_short(path)} may hold keys or private data, and is off limits", code="private"
-    )
 
 
 def _irregular(path: str) -> ToolFailure:

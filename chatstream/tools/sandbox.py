@@ -27,12 +27,13 @@ import msgspec
 from chatstream.errors import UsageError
 from chatstream.tools import landlock
 from chatstream.tools.environment import environment
-from chatstream.tools.roots import holds_keys
+from chatstream.tools.secrets import holds_keys
 from chatstream.tools.spawning import Order
 from chatstream.wording import encodable
 
 Choice = Literal["auto", "bwrap", "landlock", "off"]
 Kind = Literal["bwrap", "landlock", "off"]
+Reach = Literal["nothing", "all but TCP", "everything"]
 
 _SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/sys"),
@@ -65,6 +66,8 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
     hidden: Sequence[str] = ()
     bwrap: str = "bwrap"
     warnings: Sequence[str] = ()
+    reach: Reach = "everything"
+    """What a program that is given no network can still reach over it."""
 
     def order(self, argv: Sequence[str], *, network: bool = False) -> Order:
         """How to start this program, in the first root."""
@@ -130,7 +133,15 @@ def sandbox(
         hidden=hidden,
         bwrap=bwrap or "bwrap",
         warnings=warnings,
+        reach=_reach(kind),
     )
+
+
+def _reach(kind: Kind) -> Reach:
+    if kind == "bwrap":
+        return "nothing"
+    holds = kind == "landlock" and landlock.version() >= _TCP_VERSION
+    return "all but TCP" if holds else "everything"
 
 
 def _chosen(choice: Choice) -> tuple[Kind, str | None, list[str]]:

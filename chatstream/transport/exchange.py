@@ -24,14 +24,14 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, NoReturn
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from chatstream.addresses import origin
+from chatstream.addresses import origin, redirected
 from chatstream.cancel import CancelToken
 from chatstream.errors import (
     ChatstreamError,
@@ -364,11 +364,10 @@ def _redirect(call: Call, head: Head) -> str | None:
 
     Scheme, host and port stay those of the call, whatever the ways to read the new address.
     """
-    location = head.headers.get("location")
-    if head.status not in {301, 302, 303, 307, 308} or not location:
-        return None
     try:
-        target = urljoin(call.url, location)
+        target = redirected(call.url, head.status, head.headers.get("location"))
+        if target is None:
+            return None
         parts, same = urlsplit(target), origin(target) == origin(call.url)
     except ValueError as error:
         raise ProtocolError(

@@ -146,7 +146,6 @@ def _record(run: str, asked: RequestRecord, text: str) -> Record:
         base_url=None,
         messages=[Message("assistant", text)],
         tools=False,
-        foreign=False,
         terminal=done(),
         outcome="complete",
         damage=None,

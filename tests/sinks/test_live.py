@@ -12,7 +12,7 @@ from rich.console import Console
 from chatstream import events as ev
 from chatstream.flow import Arrival, Key, Told, drive
 from chatstream.sinks.live import FRAMES_PER_SECOND, LiveSink
-from chatstream.sinks.questions import CHOICE
+from chatstream.sinks.questions import choice
 from chatstream.sinks.wrapping import Wrap
 from tests.support.screen import Emulator, Screen, console_on
 
@@ -325,6 +325,7 @@ def test_a_tool_call_that_nobody_runs_is_a_line_of_its_own() -> None:
 QUESTION = ev.Approval(
     "1", "write\u200b", "ask", "default", {"path": "a\x1b.txt", "text": "one\nRun it? y/n"}
 )
+CHOICE = choice(QUESTION)
 ASKED = [
     "The model wants to run write\\u200b:",
     '  path: "a\\u001b.txt"',

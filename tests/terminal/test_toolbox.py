@@ -79,7 +79,7 @@ def test_a_long_output_is_printed_whole(here: Path) -> None:
         (["work", '{"n": 1}'], 1, "", "error: work: not run: there is nobody"),
         (["work", '{"n": "x"}'], 2, "", "error: work: Expected `int`, got `str`"),
         (["work", "{"], 2, "", "error: work: the arguments are not JSON"),
-        (["work", '{"n": 1}', "--on-ask", "stop"], 6, "", "error: work has to be approved"),
+        (["work", '{"n": 1}', "--on-ask", "stop"], 6, "", "error: work needs approval"),
         (["work", '{"n": 1}', "--deny", "w*"], 1, "", "error: work: not run: a rule denies it"),
         (["wrok"], 2, "", "error: there is no tool 'wrok'\ndid you mean 'work'?"),
         (["fail", "--allow", "fail"], 1, "half\n", "error: fail: ValueError: no more"),

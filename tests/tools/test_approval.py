@@ -207,12 +207,6 @@ def test_after_text_from_outside_reading_and_denying_stay_what_they_are() -> Non
     assert policy.decide(tool("does", effect="run"), {}) == Verdict("deny", "rule")
 
 
-def test_a_run_may_begin_with_text_from_outside() -> None:
-    policy = Policy(Rules(allow=["*"]), foreign=True)
-    assert policy.decide(tool("does", effect="run"), {}) == Verdict("ask", "taint", narrow=True)
-    assert policy.decide(tool("read", effect="read"), {}).decision == "allow"
-
-
 class Odd(Tool):
     """One that says itself whether others write what it puts out."""
 

@@ -72,6 +72,7 @@ def test_a_new_file_is_made_with_its_folders(root: Path, path: str) -> None:
     ("path", "expected"),
     [
         *(("../b", "outside"), ("/etc/b", "outside"), ("src/../../b", "outside")),
+        *(("gone/../../b", "outside"), ("src/gone/../../../b", "outside")),
         *(("out/b", "outside"), ("leak", "outside"), ("proc/self/root/tmp/b", "outside")),
         *((".env", "private"), (".ssh/b", "private"), ("x/.ssh/b", "private")),
         *((".git/hooks/pre-commit", "private"), (".git/b", "private"), ("x/.GIT/b", "private")),

@@ -17,9 +17,6 @@ from urllib.parse import urlsplit
 LONGEST = 64
 """Characters of a name that every service takes."""
 
-NAME = re.compile(r"[a-zA-Z0-9_-]{1,32}")
-"""The name of a server."""
-
 _HASH_CHARACTERS = 8
 _LAUNCHERS = {"uvx", "npx", "bunx", "pipx", "uv", "node", "deno", "bun", "docker", "env", "run"}
 _LAUNCHERS |= {"python", "python3", "tool", "sh", "bash"}
@@ -48,7 +45,7 @@ def of_command(command: Sequence[str]) -> str:
         word = _SUFFIX.sub("", part.partition("@")[0] or part)
         core = _AROUND.sub("", word)
         if core and word not in _PLACES and core not in _PLACES:
-            return _spelled(core)
+            return spelled(core)
     return "mcp"
 
 
@@ -57,10 +54,11 @@ def of_address(url: str) -> str:
     host = urlsplit(url).hostname or "mcp"
     labels = [it for it in host.split(".") if it not in {"mcp", "www", "api"}]
     is_number = not labels or all(it.isdigit() for it in labels)
-    return _spelled(host if is_number else labels[0])
+    return spelled(host if is_number else labels[0])
 
 
-def _spelled(word: str) -> str:
+def spelled(word: str) -> str:
+    """A word as the name of a server can be spelled."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", word)[:32]
 
 
