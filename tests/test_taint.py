@@ -189,7 +189,7 @@ def test_the_first_question_can_be_put_otherwise_without_the_page(
     assert decisions(goes_on([shell("own")], tmp_path, "--edit", first).events) == [ALLOWED]
 
 
-def test_where_the_journal_has_expired_what_tools_have_brought_is_text_from_outside(
+def test_where_the_journal_has_expired_the_history_knows_of_the_page(
     tmp_path: Path, page: str
 ) -> None:
     rounds = [[Call("http_get", {"url": page})]]
@@ -200,7 +200,9 @@ def test_where_the_journal_has_expired_what_tools_have_brought_is_text_from_outs
     assert decisions(done.events) == [DENIED]
 
 
-def test_where_the_journal_has_expired_an_answer_without_tools_is_none(tmp_path: Path) -> None:
+def test_where_the_journal_has_expired_an_answer_without_a_page_taints_nothing(
+    tmp_path: Path,
+) -> None:
     first = id_of(goes_on([], tmp_path))
     assert run_here(["history"]).status == 0
     (runs_folder() / (first + SUFFIX)).unlink()
