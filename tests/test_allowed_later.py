@@ -40,6 +40,49 @@ def test_a_file_that_changed_since_its_diff_was_shown_is_not_overwritten(
     assert file.read_text() == "new\n"
 
 
+WHERE = ["-p", "openai", "-m", "m", "--retries", "0", "--tool", "write_file,edit_file"]
+
+
+@pytest.mark.parametrize("look", [[], ["--accessible"]], ids=["plain", "accessible"])
+def test_who_has_to_approve_a_write_is_shown_its_diff_and_what_cannot_be_seen(
+    look: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("one\n")
+    content = "n\u200bew\n"
+    with Summing([[Call("write_file", {"path": "a.txt", "content": content})]]) as server:
+        given = ["--base-url", server.url, "--root", str(tmp_path), "--on-ask", "stop", "x"]
+        done = run(["ask", *WHERE, *look, *given], OPENAI_API_KEY="test-key")
+    assert (done.status, done.stdout) == (6, b"")
+    shown = [
+        "The model wants to run write_file:",
+        '  path: "a.txt"',
+        "  content: 1 line",
+        "  │ --- a/a.txt",
+        "  │ +++ b/a.txt",
+        "  │ @@ -1 +1 @@",
+        "  │ -one",
+        "  │ +n\\u200bew",
+    ]
+    lines = done.stderr.splitlines()
+    at = lines.index(shown[0])
+    assert lines[at : at + len(shown)] == shown
+
+
+def test_a_run_does_not_stop_for_calls_that_cannot_work(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\n")
+    calls = [
+        Call("edit_file", {"path": "a.txt", "old_text": "two", "new_text": "three"}),
+        Call("write_file", {"path": "../b.txt", "content": "x"}),
+    ]
+    with Summing([calls]) as server:
+        given = ["--base-url", server.url, "--root", str(tmp_path), "--on-ask", "stop", "x"]
+        done = run(["ask", "--json", *WHERE, *given], OPENAI_API_KEY="test-key")
+    assert done.status == 0
+    assert not any(isinstance(it, ev.Approval) for it in done.events)
+    ended = {it.name: it.code for it in done.events if isinstance(it, ev.ToolError)}
+    assert ended == {"edit_file": "not_found", "write_file": "outside"}
+
+
 @pytest.mark.parametrize("allow", ["count", "*"])
 def test_an_executable_that_a_run_stopped_for_runs_exactly_once(allow: str, tmp_path: Path) -> None:
     program = tmp_path / "count"

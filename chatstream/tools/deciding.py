@@ -162,7 +162,7 @@ class Deciding:
     def _preview(self, ready: Ready, earlier: Sequence[Ready], verdict: Verdict) -> str | None:
         """What the call would change, if somebody is going to see that or has seen it.
 
-        One that cannot tell is asked about all the same. Raises `ToolFailure` if the call cannot
+        Without a preview somebody is asked, too. Raises `ToolFailure` if the call cannot
         work, whatever the calls before it do.
         """
         there = self._approve is not None or self._control.can_answer or self._on_ask == "stop"

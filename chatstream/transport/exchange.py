@@ -11,8 +11,8 @@
    read, because it would replace the key.
 5. No redirect leads to another origin, with or without a key, and none turns a POST into a GET.
    Without `follow` none is followed: its head is like any other.
-6. `vet` sees the addresses of every host before it is dialled. Through a proxy it sees those that
-   are known here; a name that is not known here is left to the proxy.
+6. `vet` sees the addresses of every host before it is dialled. With a proxy it sees the addresses
+   that are known here; a name that is not known here is left to the proxy.
 """
 
 from __future__ import annotations
@@ -315,7 +315,7 @@ def _vet_from_here(url: str, vet: Vet) -> None:
     """Raises what `vet` raises about the host of this address, as far as it is known here."""
     _, host, port = origin(url)
     with suppress(NobodyThere):
-        # A proxy may take "10.0.0.1." for an address, which our own resolver does not know.
+        # A proxy may take "10.0.0.1." for an address, although our own resolver does not.
         vet(str(host), look_up(str(host).rstrip("."), port or 0))
 
 

@@ -94,7 +94,7 @@ def test_everything_becomes_what_it_was(work: Work) -> None:
     assert not images_of(state_folder(), run_id(1)).exists()
 
 
-def test_bytes_that_are_no_text_come_back(work: Work) -> None:
+def test_bytes_that_are_not_text_come_back(work: Work) -> None:
     data = b"\xff\xfe" + "half \ud83d and \r\n lines".encode("utf-16-le", "surrogatepass")
     work.put("a.txt", data)
     work.put("b.txt", b"caf\xe9 \x80 no end")

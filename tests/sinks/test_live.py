@@ -378,11 +378,19 @@ def test_a_diff_is_coloured_and_all_of_the_call_is_shown_when_it_is_asked_for() 
 
 
 @pytest.mark.parametrize("by", ["nobody", "dry_run"])
-def test_where_nobody_is_asked_no_question_is_shown(by: str) -> None:
+def test_where_nobody_is_asked_there_is_no_choice(by: str) -> None:
     terminal = Terminal()
     terminal.arrive(ev.ToolCall("1", "write", "{}"), ev.Approval("1", "write", "ask", by))
     terminal.arrive(after=0.1)
     assert CHOICE not in terminal.screen.text()
+    shown = any("wants to run" in it for it in terminal.screen.text())
+    assert shown is (by == "nobody"), "who is to approve it later sees all of the call"
+
+
+def test_what_an_earlier_run_ended_for_is_not_shown_again() -> None:
+    terminal, call = Terminal(), ev.ToolCall("1", "write", "{}", replayed=True)
+    terminal.arrive(call, ev.Approval("1", "write", "ask", "nobody", replayed=True))
+    terminal.arrive(after=0.1)
     assert not any("wants to run" in it for it in terminal.screen.text())
 
 

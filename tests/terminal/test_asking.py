@@ -83,7 +83,7 @@ def test_always_is_no_answer_about_one_call_alone(at: Desk) -> None:
 
 
 @pytest.mark.parametrize("typed", [b"d", b"D", b"d\r"])
-def test_details_are_no_answer_and_somebody_is_told(at: Desk, typed: bytes) -> None:
+def test_asking_for_details_is_not_an_answer(at: Desk, typed: bytes) -> None:
     asked = Asked(at)
     seen = asked.type(typed, after=LATER)
     assert asked.answers.wants_details(seen)

@@ -282,7 +282,7 @@ def test_auto_warns_once_where_there_is_neither(
     found = made("auto", tmp_path)
     assert found.kind == "off"
     assert found.warnings == [
-        "programs of tools run without a sandbox: bubblewrap and Landlock are not there"
+        "programs of tools run without a sandbox: neither bubblewrap nor Landlock works here"
     ]
 
 
@@ -324,12 +324,12 @@ def test_what_is_asked_for_by_name_must_work(
         made("landlock", tmp_path)
 
 
-def test_a_root_that_is_no_folder_is_a_mistake_of_the_user(tmp_path: Path) -> None:
+def test_a_root_that_is_not_a_folder_is_a_mistake_of_the_user(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a folder"):
         made("off", tmp_path / "none")
 
 
-def test_off_is_no_warning(tmp_path: Path) -> None:
+def test_off_needs_no_warning(tmp_path: Path) -> None:
     found = made("off", tmp_path)
     assert (found.warnings, found.reach) == ([], "everything")
 

@@ -1,10 +1,10 @@
-"""Names: of a server, from its command or address; of its tools, as every model takes them.
+"""Names: of a server, from its command or address; of its tools, as every model accepts them.
 
-1. A server's name has letters, digits, underscores and hyphens. One that nobody has named gets it
-   from the telling word of its command (`uvx mcp-server-git` is "git"), or from its host.
-2. A tool is called SERVER_TOOL, or TOOL if the server calls it so already. What the alphabet of
-   the models has not becomes `_`; where that makes the name too long, or the same as another one,
-   it ends with a hash of the whole name.
+1. A server's name has letters, digits, underscores and hyphens. A server without a name gets
+   one from the telling word of its command (`uvx mcp-server-git` is "git"), or from its host.
+2. A tool is called SERVER_TOOL, or TOOL if the server calls it so already. Characters
+   that models do not accept become `_`. If the name is too long or already taken, it ends with a
+   hash of the whole name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 LONGEST = 64
-"""Characters of a name that every service takes."""
+"""Characters of a name that every service accepts."""
 
 _HASH_CHARACTERS = 8
 _LAUNCHERS = {"uvx", "npx", "bunx", "pipx", "uv", "node", "deno", "bun", "docker", "env", "run"}
@@ -63,7 +63,7 @@ def spelled(word: str) -> str:
 
 
 def of_tools(server: str, tools: Iterable[str]) -> list[str]:
-    """The names of a server's tools, each other than the others."""
+    """The names of a server's tools, all of them different."""
     given: list[str] = []
     for tool in tools:
         whole = tool if tool.startswith(f"{server}_") else f"{server}_{tool}"
