@@ -83,6 +83,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'chatstream ask -f main.py "What does this do?"',
         'git diff | chatstream ask -m gpt-5-mini@openai "Review this"',
     ),
+    "chat": (
+        "chatstream chat",
+        "chatstream chat -c",
+        'chatstream chat -m qwen3:4b@ollama -s "Answer briefly." -f main.py',
+    ),
     "resume": (
         "chatstream resume",
         "chatstream resume 20261121-1341",
