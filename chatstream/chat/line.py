@@ -209,5 +209,13 @@ class _Terminal(Vt100_Output):
     def responds_to_cpr(self) -> bool:
         return False
 
+    def erase_down(self) -> None:
+        """Erase from the beginning of this line on.
+
+        From the first cell of the screen tmux takes that for clearing all of it, and moves what was
+        there into the scrollback. So the first cell is overwritten, and the rest erased.
+        """
+        self.write_raw(" \x1b[J\b")
+
     def disable_bracketed_paste(self) -> None:
         """What is pasted during an answer is bracketed, too; `LineEditor.close` ends it."""

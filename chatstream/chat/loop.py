@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -21,10 +23,12 @@ from chatstream.chat import commands
 from chatstream.chat.session import Asked, Continuation, Heard, Request, Session
 from chatstream.engine.pool import Pool
 from chatstream.engine.run import Run
+from chatstream.engine.settings import Settings
 from chatstream.errors import Cancelled, ChatstreamError, UsageError
 from chatstream.events import Error
 from chatstream.flow import Arrival, close
 from chatstream.messages import Message
+from chatstream.sinks.output import put
 from chatstream.terminal import exits
 from chatstream.terminal.answering import Answering
 from chatstream.terminal.interrupt import interrupts
@@ -149,6 +153,7 @@ class _Chat:
             status = answering.show(begin, heard.stage, _in_our_words)
         finally:
             untie()
+        _end_line(heard.transcript.message.content, answering.settings)
         if not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
             session.unanswered = following
         if status:
@@ -166,6 +171,14 @@ class _Chat:
         waiting = [line, *session.queue, session.draft]
         session.queue = []
         session.draft = "\n\n".join(it for it in waiting if it)
+
+
+def _end_line(text: str, settings: Settings) -> None:
+    """In a pipe, where an answer has its own bytes, the next one begins on a line of its own."""
+    drawn = os.isatty(1) or settings.accessible or settings.render
+    if text and not text.endswith("\n") and not drawn:
+        with contextlib.suppress(BrokenPipeError):
+            put(b"\n")
 
 
 def _in_our_words(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
