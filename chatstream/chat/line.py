@@ -1,12 +1,13 @@
 """The line editor of a chat, on a terminal. The only module that knows prompt_toolkit.
 
 1. Enter sends, Alt+Enter and Ctrl+J begin a new line, Tab completes, Ctrl+R searches what was asked
-   before, Ctrl+X Ctrl+E opens the editor that VISUAL or EDITOR names.
+   before, Ctrl+X Ctrl+E opens the editor that VISUAL or EDITOR names; what it writes is in the line
+   again, and not sent.
 2. Ctrl+C clears the line, and up-arrow brings it back; on an empty line it says that Ctrl+D leaves.
    SIGTERM and SIGHUP end the reading at once.
-3. It owns the terminal only while it reads. Bracketed paste stays on from the first prompt to
-   `close`: a paste that comes in between is one message, too. Keys that it has read and not used
-   are the first ones of the next line.
+3. It owns the terminal only while it reads. In between nothing that is typed is shown or thrown
+   away: it is in the next line, and Enter is the end of a line there, for nothing is sent by
+   itself. Bracketed paste stays on from the first prompt to `close`.
 4. The terminal is asked nothing: no cursor position, no mouse, no kitty protocol.
 5. What was typed before is in the store of runs, and in no file of its own.
 """
@@ -25,7 +26,10 @@ from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import History, ThreadedHistory
+from prompt_toolkit.input.typeahead import get_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding.key_processor import KeyPress
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import Output
 from prompt_toolkit.output.vt100 import Vt100_Output
 
@@ -35,6 +39,7 @@ from chatstream.chat.session import Session
 from chatstream.errors import Cancelled
 from chatstream.escape import clean
 from chatstream.store.place import NoHome, state_folder
+from chatstream.terminal.keyboard import Quiet
 
 HINT = "Ctrl+D leaves"
 
@@ -51,6 +56,8 @@ class LineEditor:
     def __init__(self, *, vi: bool, colours: bool) -> None:
         self._session: Session | None = None
         self._hint = ""
+        self._ahead = ""  # what was typed behind the Enter that has sent a line
+        self._quiet = Quiet()
         self._output = _output()
         self._history = ThreadedHistory(_Asked())
         self._prompt: PromptSession[str] = PromptSession(
@@ -66,7 +73,6 @@ class LineEditor:
             complete_while_typing=False,
             reserve_space_for_menu=_MENU_LINES,
             enable_suspend=True,
-            enable_open_in_editor=True,
             tempfile_suffix=".md",
             include_default_pygments_style=False,
         )
@@ -100,16 +106,23 @@ class LineEditor:
 
         try:
             token.check()
-            return self._prompt.prompt(default=session.draft, pre_run=watch, handle_sigint=False)
+            begun = session.draft + self._ahead
+            return self._prompt.prompt(default=begun, pre_run=watch, handle_sigint=False)
         except EOFError:
             return None
         finally:
+            self._ahead = _text_of(get_typeahead(self._prompt.input))
             buffer.on_text_changed -= self._changed
             for remove in forget:
                 remove()
 
+    def restore(self) -> None:
+        """Put the terminal's mode back. Idempotent, never waits or raises; for signal handlers."""
+        self._quiet.restore()
+
     def close(self) -> None:
         """Give the terminal back. Idempotent."""
+        self._quiet.restore()
         self._output.write_raw(_PASTES_OFF)
         self._output.flush()
 
@@ -148,6 +161,10 @@ class LineEditor:
         def _new_line(event: KeyPressEvent) -> None:
             event.current_buffer.newline(copy_margin=False)
 
+        @keys.add("c-x", "c-e", filter=in_line)
+        def _edit(event: KeyPressEvent) -> None:
+            event.current_buffer.open_in_editor()
+
         @keys.add("c-c", filter=in_line)
         @keys.add("<sigint>")
         def _clear(event: KeyPressEvent) -> None:
@@ -162,6 +179,17 @@ class LineEditor:
             event.app.invalidate()
 
         return keys
+
+
+def _text_of(pressed: Iterable[KeyPress]) -> str:
+    """The text that these keys stand for; those that only move are left out."""
+    texts = []
+    for press in pressed:
+        if press.key in {Keys.ControlM, Keys.ControlJ}:
+            texts.append("\n")
+        elif press.key == Keys.BracketedPaste or len(press.key) == 1:
+            texts.append(press.data.replace("\r\n", "\n").replace("\r", "\n"))
+    return "".join(texts)
 
 
 class _Asked(History):

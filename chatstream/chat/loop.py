@@ -31,7 +31,7 @@ from chatstream.messages import Message
 from chatstream.sinks.output import put
 from chatstream.terminal import exits
 from chatstream.terminal.answering import Answering
-from chatstream.terminal.interrupt import interrupts
+from chatstream.terminal.interrupt import Ends, interrupts
 from chatstream.terminal.prompt import compose
 
 ARGUMENTS: Mapping[str, Any] = {"as_json": False, "plain": False, "save_images": None}
@@ -53,6 +53,9 @@ class Editor(Protocol):
         `token`, and `UsageError` for what is not text.
         """
 
+    def restore(self) -> None:
+        """Put the terminal's mode back. Idempotent, never waits or raises; for signal handlers."""
+
     def close(self) -> None:
         """Give the terminal back. Idempotent."""
 
@@ -61,7 +64,8 @@ def chat(session: Session, editor: Editor) -> int:
     """Talk until the end; returns the exit status."""
     pool, token = Pool(), CancelToken()
     try:
-        with interrupts(token, ends="nothing" if editor.is_person else "program"):
+        ends: Ends = "nothing" if editor.is_person else "program"
+        with interrupts(token, editor.restore, ends=ends):
             return _Chat(session, editor, pool, token).talk()
     except Cancelled as reason:
         return reason.exit_status

@@ -50,6 +50,9 @@ class PlainEditor:
         self._number += 1
         return decoded(line, f"line {self._number} of {_INPUT}", self._encoding).rstrip("\r\n")
 
+    def restore(self) -> None:
+        """Nothing was changed."""
+
     def close(self) -> None:
         """Nothing was changed."""
 

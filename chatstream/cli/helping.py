@@ -54,7 +54,7 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
     "Playback": ("--speed", "--instant"),
     "Output": (
         *("--json", "--csv", "--html", "--text", "--format", "--plain", "--reasoning", "--stats"),
-        *("--accessible", "--render", ...),
+        *("--accessible", "--vi", "--render", ...),
     ),
     "Copying and saving": ("--copy", "--copy-code", "--copy-to", "--save-code", "--save-images"),
     "Other": (

@@ -74,7 +74,7 @@ def interrupts(
     that goes on afterwards, or nothing, it never ends the process; the other signals do.
 
     `restore` is called before the process ends at once. It must neither wait nor raise. One
-    `interrupts` may be inside another, for the same token, with a `restore` of its own.
+    `interrupts` may be inside another, with a `restore` of its own; both are called then.
     """
     previous = {number: signal.getsignal(number) for number in _REASONS}
     previous = {
@@ -82,15 +82,17 @@ def interrupts(
         for number, handler in previous.items()
         if handler is not signal.SIG_IGN or number == _ALARM  # which times the grace
     }
-    outermost = not any(type(handler) is _Handler for handler in previous.values())
-    handle = _Handler(token, restore, ends or ("answer" if keeps_running() else "program"))
+    around = next((it for it in previous.values() if isinstance(it, _Handler)), None)
+    outermost = around is None
+    putting_back = partial(_both, restore, around.restore) if around else restore
+    handle = _Handler(token, putting_back, ends or ("answer" if keeps_running() else "program"))
     for number in previous:
         signal.signal(number, handle)
     if restore is not _nothing:
         for number in _ODD:
             if signal.getsignal(number) is signal.SIG_DFL:
                 previous[number] = signal.SIG_DFL
-                signal.signal(number, partial(_die, restore))
+                signal.signal(number, partial(_die, putting_back))
     try:
         yield
     finally:
@@ -111,7 +113,7 @@ class _Handler:
 
     def __init__(self, token: CancelToken, restore: Callable[[], None], ends: Ends) -> None:
         self._token = token
-        self._restore = restore
+        self.restore = restore
         self.ends = ends
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
@@ -124,7 +126,12 @@ class _Handler:
                 signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
             self._token.cancel(_REASONS[number]())
         elif number != _HANG_UP:
-            force(reason.exit_status, self._restore)
+            force(reason.exit_status, self.restore)
+
+
+def _both(inner: Callable[[], None], outer: Callable[[], None]) -> None:
+    inner()
+    outer()
 
 
 def _die(restore: Callable[[], None], number: int, _frame: FrameType | None) -> None:

@@ -40,6 +40,7 @@ def test_the_editor_needs_a_terminal_that_draws(
         return 0
 
     monkeypatch.setattr(starting, "chat", hold)
+    monkeypatch.setattr("chatstream.chat.line.Quiet", object)  # there is no terminal to change
     monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor in terminals)
     monkeypatch.setenv("TERM", term)
     assert starting.start({"accessible": accessible}, START) == 0

@@ -45,6 +45,9 @@ class Typed:
         line = self._lines.pop(0)
         return line if isinstance(line, str) else line(session)
 
+    def restore(self) -> None:
+        """There is no terminal."""
+
     def close(self) -> None:
         """Note it."""
         self.closed = True
