@@ -17,7 +17,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Collection
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from chatstream.errors import ConfigError
 from chatstream.redact import mask_address
@@ -25,6 +25,8 @@ from chatstream.redact import mask_address
 _PORTS = {"http": 80, "https": 443}
 
 PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _QUOTES = ('""', "''", "``", "<>", "“”", "\u2018\u2019", "«»")
 _HIGHEST_PORT = 65535
@@ -46,7 +48,7 @@ _NORMAL = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
-_UNUSUAL = re.compile(  # in a path: another way to write it, or nobody knows where it leads
+_UNUSUAL = re.compile(  # in a path: another way to write it, or where it leads is unknown
     r"""
       /\.{1,2}(?=/|$) | // | %(?![0-9A-F]{2})
     | %(?: 2[DEF] | 3[0-9] | [46][1-9A-F] | [57][0-9A] | 5[CF] | 7E )  # - . / digits letters \ _ ~
@@ -174,10 +176,10 @@ def origin(url: str) -> Origin:
 
 
 def in_normal_form(url: str) -> str | None:
-    """An address as it is compared (RFC 3986, section 6.2); None if it is written in another way.
+    """An address in the form in which it is compared (RFC 3986, section 6.2); None if it has none.
 
-    A path that is missing is `/`. Scheme and host are in lower case, and no port is the usual one
-    of its scheme. Nothing may lead to the same place under another name: no `..`, no letter as a
+    A missing path is `/`. Scheme and host are in lower case, and the usual port of a scheme is
+    left out. Nothing may lead to the same place under another name: no `..`, no letter as a
     percent sign and digits, no number that is not written like an address, no dot behind a name.
     What is not ASCII, a user, and a fragment are not in this form either.
     """
@@ -214,10 +216,22 @@ def joined(base: str, path: str) -> str:
     return parts._replace(path=parts.path.removesuffix("/.") + path, query=queries).geturl()
 
 
-def is_private(address: str) -> bool:
-    """Whether this IP address is not one of the internet: of this machine, of a local network, …
+def redirected(url: str, status: int, location: str | None) -> str | None:
+    """Where the response of this address leads; None if it is not a redirect.
 
-    One that stands for another address (RFC 4291, 3056 and 6052) is what that is.
+    Raises `ValueError` for an address that cannot be read.
+    """
+    if status not in _REDIRECTS or not location:
+        return None
+    target = urljoin(url, location)
+    urlsplit(target).port  # noqa: B018 - it raises for a number that is not a port
+    return target
+
+
+def is_private(address: str) -> bool:
+    """Whether this IP address is not on the public internet: this machine, a local network, …
+
+    An address that stands for another one (RFC 4291, 3056 and 6052) is judged by that one.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
@@ -226,7 +240,7 @@ def is_private(address: str) -> bool:
             inside = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inside is not None:
             return is_private(str(inside))
-        if ip.is_site_local:  # RFC 3879: nobody may use them any more, and some do
+        if ip.is_site_local:  # RFC 3879 forbids them, and some networks still use them
             return True
     return not ip.is_global or ip.is_multicast or ip.is_reserved
 

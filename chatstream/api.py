@@ -102,8 +102,8 @@ def stream(
     coalesce               Join small pieces of text that arrive within 0.1 s. [default: False]
     mcp_servers=[…]        Let the model use the tools of these MCP servers: names of [mcp.NAME],
                            addresses, or commands.
-    mcp_config             Let the model use the MCP servers of this file, which is JSON as other
-                           clients have it.
+    mcp_config             Let the model use the MCP servers in this JSON file, which has the format
+                           of other clients.
     tools_file             Let the model use the functions of this Python file.
     tool_exec=[…]          Executables that the model may use, each of which describes itself.
     sandbox                The sandbox for shell and executables: auto, bwrap, landlock or off.
@@ -115,7 +115,7 @@ def stream(
     deny=[…]               Never run these tools.
     on_ask                 If nobody can be asked: deny the call, or stop the run, to be resumed
                            with --allow. [default: deny]
-    root=[…]               The folders that the built-in tools may read, and write in.
+    root=[…]               The folders that the built-in tools may read and write.
                            [default: the current folder]
     max_rounds=N           Stop calling tools after N rounds of calls. [default: 20]
     max_calls=N            Stop calling tools after N calls.

@@ -13,7 +13,7 @@ from typing import Literal
 from chatstream.events import Approval
 
 Answer = Literal["once", "always", "no"]
-"""The call may run; the tool may, for the rest of the run; the call may not."""
+"""Run the call; allow the tool for the rest of the run; do not run the call."""
 
 
 class Control:

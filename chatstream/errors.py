@@ -31,7 +31,7 @@ class ChatstreamError(Exception):
     retryable = False
     hint: str | None = None
     resume_options = ""
-    """What the command that resumes the run has to say besides."""
+    """More options for the command that resumes the run."""
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class Unrecorded(Cancelled):
 
 
 class ApprovalNeeded(ChatstreamError):
-    """Calls of these tools have to be approved, and there is nobody to ask."""
+    """Calls of these tools need approval, and there is nobody to ask."""
 
     code = "approval_needed"
     exit_status = 6

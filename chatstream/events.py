@@ -150,9 +150,9 @@ class Approval(Event, tag="approval"):
 
     "ask": somebody is being asked, and their answer follows. `by` says who decided: "rule",
     "default", "taint" (text from outside is in the conversation), "user", "caller" (the program
-    that uses the library), "dry_run", or "nobody" where there is nobody to ask and the run ends for
-    it. `preview` is what the call would change, as a
-    unified diff, where somebody is asked and the tool can tell.
+    that uses the library), "dry_run", or "nobody" where there is nobody to ask and the run ends.
+    `preview` is what the call would change, as a unified diff, where somebody is asked and the tool
+    can tell. `once`: the answer is about this call alone, and cannot be "always".
 
     Calls that are refused without a decision (unknown tool, invalid arguments) have none. The first
     event of any call's fate shows that the response which asked for it is whole.
@@ -164,6 +164,7 @@ class Approval(Event, tag="approval"):
     by: str
     parameters: dict[str, Any] = {}
     preview: str | None = None
+    once: bool = False
 
     @property
     def is_question(self) -> bool:
@@ -174,12 +175,13 @@ class Approval(Event, tag="approval"):
 
 
 class ToolStart(Event, tag="tool_start"):
-    """A tool begins to run; written down before it does."""
+    """A tool begins to run; written down before it does. `foreign`: others write its output."""
 
     id: str
     name: str
     parameters: dict[str, Any] = {}
     effect: Effect | None = None
+    foreign: bool = False
 
 
 class ToolProgress(Event, tag="tool_progress"):

@@ -87,12 +87,16 @@ NO_OUTPUT = "(no output)"
 
 
 class ToolResult(_Part, frozen=True, tag="tool_result"):
-    """What became of the call with this `id`; `is_error`: the tool did not do its work."""
+    """What became of the call with this `id`; `is_error`: the tool did not do its work.
+
+    `foreign`: others have written it, such as the author of a page.
+    """
 
     id: str
     name: str
     content: str
     is_error: bool = False
+    foreign: bool = False
 
 
 Part = Text | Image | Reasoning | ToolCall | ToolResult
@@ -144,6 +148,11 @@ class Message:
     def tool_calls(self) -> list[ToolCall]:
         """The calls that the model asks for."""
         return [it for it in self.parts if isinstance(it, ToolCall)]
+
+    @property
+    def foreign(self) -> bool:
+        """Whether a result in it was written by others."""
+        return any(isinstance(it, ToolResult) and it.foreign for it in self.parts)
 
     @property
     def is_answer(self) -> bool:

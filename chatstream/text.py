@@ -30,7 +30,7 @@ _BETWEEN_ITEMS = re.compile(r",(?![^(]*\))")
 
 
 def items_of(text: str) -> list[str]:
-    """The items of a list that is written with commas. A comma in parentheses belongs to an item:
+    """The items of a list with commas. A comma in parentheses belongs to its item:
     `grep,shell(echo a,b)`. Items may be empty.
     """
     return [item.strip() for item in _BETWEEN_ITEMS.split(text)]

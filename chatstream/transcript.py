@@ -2,7 +2,8 @@
 
 1. The parts of a message stand in the order they came. A call stands where its arguments began.
 2. A round of tools is settled by its results: an assistant's message with the calls, a message of
-   the tools with the results in the order of the calls. What follows is the next message.
+   the tools with the results in the order of the calls. What follows is the next message. A
+   result is foreign if the start of its call is.
 3. An event that `voids` what came before drops what came since the last settled round; nothing
    else drops anything.
 4. A response begins with `metadata`. Its last `usage` holds, and those of all responses add up.
@@ -98,6 +99,7 @@ class Transcript:
         self._deltas: list[str] = []  # of that part
         self._calls: dict[str, int] = {}  # those that are being written: where they stand
         self._results: dict[str, ToolResult] = {}
+        self._foreign: set[str] = set()  # calls whose results others write
         self._is_continued = False
 
     def add(self, event: ev.Event) -> None:
@@ -124,11 +126,12 @@ class Transcript:
                     self._append(call)
                 else:
                     self._parts[place] = call
-            case ev.ToolComplete(id=call_id, name=name, result=result):
-                self._results[call_id] = ToolResult(call_id, name, result)
-            case ev.ToolError(id=call_id, name=name):
-                given = event.error if event.result is None else event.result
-                self._results[call_id] = ToolResult(call_id, name, given, is_error=True)
+            case ev.ToolStart(id=call_id, foreign=True):
+                self._foreign.add(call_id)
+            case ev.ToolComplete(result=result):
+                self._end(event, result)
+            case ev.ToolError(error=error, result=result):
+                self._end(event, error if result is None else result)
             case ev.Done() | ev.Error():
                 self.terminal = event
             case _ if ev.voids(event):
@@ -139,6 +142,11 @@ class Transcript:
                 self._who = self._who.then(event)
                 self._is_continued = bool(self._parts or self._written())
         self._usage.add(event)
+
+    def _end(self, end: ev.CallEnd, given: str) -> None:
+        """The model is given this as the result of a call."""
+        foreign, is_error = end.id in self._foreign, isinstance(end, ev.ToolError)
+        self._results[end.id] = ToolResult(end.id, end.name, given, is_error, foreign)
 
     def _write(self, kind: type[Text] | type[Reasoning], delta: str) -> None:
         if kind is not self._kind or self._results:

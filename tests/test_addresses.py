@@ -16,6 +16,7 @@ from chatstream.addresses import (
     joined,
     looks_like_one,
     origin,
+    redirected,
     same_server,
     whole,
 )
@@ -231,3 +232,25 @@ def test_the_normal_form_of_an_address(url: str, same: str) -> None:
 )
 def test_what_has_no_normal_form(url: str) -> None:
     assert in_normal_form(url) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "target"),
+    [
+        (301, "/b?x=1", "http://box:8000/b?x=1"),
+        (308, "https://other/", "https://other/"),
+        (307, "//other", "http://other"),
+        (302, None, None),
+        (302, "", None),
+        (304, "/b", None),
+        (200, "/b", None),
+    ],
+)
+def test_where_a_response_leads(status: int, location: str | None, target: str | None) -> None:
+    assert redirected("http://box:8000/a", status, location) == target
+
+
+@pytest.mark.parametrize("location", ["http://box:port/", "http://[::1/"])
+def test_a_response_that_leads_to_what_cannot_be_read(location: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        redirected("http://box/", 302, location)

@@ -80,6 +80,7 @@ def test_a_message_without_anything_special_has_the_json_of_earlier_versions(
         [Image(sha256="0" * 64, media_type="image/png")],
         [ToolCall("i", "n", "{}", ProviderData("gemini", {"extra_content": {"a": [1.0, None]}}))],
         [ToolResult("i", "n", "done"), ToolResult("j", "n", "no", is_error=True)],
+        [ToolResult("i", "n", "a page", foreign=True)],
     ],
     ids=str,
 )

@@ -123,7 +123,9 @@ def test_a_call_that_hangs_is_cancelled_and_may_go_on(real: Real) -> None:
         real.until_heard('"tools/call"')
         calling.said.token.cancel()
         error = calling.failure()
-        assert error.message == f"the server {real.name} was asked to stop, and may go on"
+        assert (
+            error.message == f"the server {real.name} was asked to stop, and may still be working"
+        )
         assert (error.code, error.outcome) == ("not_stopped", "unknown")
         real.until_heard('"notifications/cancelled"')
         real.signal(signal.SIGCONT)
@@ -206,7 +208,7 @@ def test_a_long_call_is_cancelled_and_the_server_still_answers(way: Any, tmp_pat
         calling.said.token.cancel()
         error = calling.failure()
         assert error.outcome == "unknown"  # it works on to the end, and says nothing
-        assert error.message == "the server everything was asked to stop, and may go on"
+        assert error.message == "the server everything was asked to stop, and may still be working"
         assert server.call("echo", {"message": "hi"}, Said().context) == "Echo: hi"
 
 
@@ -219,7 +221,7 @@ def test_its_death_in_a_long_call_leaves_the_outcome_unknown(way: Any, tmp_path:
         send(signal.SIGKILL)
         error = calling.failure()
         assert (error.code, error.outcome) == ("server_ended", "unknown")
-        assert "the MCP server everything is gone" in error.message
+        assert "the MCP server everything was lost" in error.message
 
 
 @WAYS
@@ -273,7 +275,7 @@ def test_a_long_call_is_stopped_by_a_key_or_a_limit_and_what_is_said_is_true(
                     seconds[0] = 3601.0
         assert isinstance(last, ev.ToolError)
         assert (last.code, last.outcome) == ("not_stopped", "unknown")
-        assert "the server everything was asked to stop, and may go on" in last.error
+        assert "the server everything was asked to stop, and may still be working" in last.error
 
 
 @pytest.mark.serial

@@ -98,7 +98,7 @@ def test_ctrl_c_in_a_long_call_is_told_to_the_server_and_the_truth_to_the_user(
     (end,) = ends(done.events)
     assert isinstance(end, ev.ToolError)
     assert (end.code, end.outcome) == ("not_stopped", "unknown")
-    assert "the server everything was asked to stop, and may go on" in end.error
+    assert "the server everything was asked to stop, and may still be working" in end.error
     everything.servers[0].until_heard('"notifications/cancelled"')
 
 
@@ -109,7 +109,7 @@ def test_a_limit_on_time_ends_a_long_call_and_the_run_goes_on(everything: Desk) 
     late, echoed = ends(done.events)
     assert isinstance(late, ev.ToolError)
     assert late.outcome == "unknown"
-    assert "may go on" in late.error
+    assert "may still be working" in late.error
     assert isinstance(echoed, ev.ToolComplete)
 
 

@@ -95,3 +95,15 @@ def test_only_a_trusted_server_can_be_called_round_after_round_with_nobody_to_as
         done = run(given, OPENAI_API_KEY="test-key", CHATSTREAM_CONFIG=str(config))
     wanted = [("allow", "rule")] * 3 if trusted else [("allow", "rule"), *[("deny", "default")] * 2]
     assert [(decision, by) for _, decision, by in decisions(done.events)] == wanted
+
+
+def test_text_from_outside_stays_in_the_conversation_that_goes_on(tmp_path: Path) -> None:
+    with Script(Reply(PAGE, headers={"Content-Type": "text/plain"})) as site:
+        with Summing([[Call("http_get", {"url": site.url})]]) as server:
+            asked(server.url, tmp_path)
+            plain = ["ask", "--json", "-c", "--no-stdin", "and?"]
+            assert run(plain, OPENAI_API_KEY="test-key").status == 0
+        with Summing([[], [Call("shell", {"command": "touch owned"})]]) as server:
+            events = asked(server.url, tmp_path, "-c")
+    assert decisions(events)[-1:] == [("shell", "deny", "default")]
+    assert not (tmp_path / "owned").exists()

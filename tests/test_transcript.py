@@ -218,3 +218,12 @@ def test_an_answer_that_was_continued_keeps_nothing_with_its_reasoning() -> None
 
 def test_what_nobody_is_known_to_have_given_is_not_kept() -> None:
     assert added(ev.ReasoningData(provider_data=SIGNATURE)).message.parts == ()
+
+
+def test_a_result_is_foreign_where_others_write_what_the_tool_puts_out() -> None:
+    start = ev.ToolStart("1", "add", foreign=True)
+    whole = added(*ROUND[:5], start, *ROUND[6:])
+    results = whole.messages[1]
+    assert [it.foreign for it in results.parts if isinstance(it, ToolResult)] == [True, False]
+    assert results.foreign
+    assert not SETTLED[1].foreign

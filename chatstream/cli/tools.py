@@ -32,7 +32,7 @@ def list_tools(
     ] = False,
     **flags: Any,
 ) -> int:
-    """List the tools that you name, or else all that are built in.
+    """List the tools that you name, or all built-in tools if you name none.
 
     For each one: its name, its effect, where it comes from, whether its calls are allowed or
     asked about, and what it does.
@@ -61,9 +61,9 @@ def call(
 ) -> int:
     """Call a tool, without a model.
 
-    The call is allowed, asked about or denied as it would be in a run. Standard output has what
-    the tool prints, and what it returns as the model would be given it. The exit status is that
-    of the tool: else 0, or 1 failed or denied, 2 wrong arguments, 4 timeout, 6 it needs approval
-    (--on-ask stop), 130 Ctrl+C.
+    The call is allowed, asked about or denied as it would be in a run. What it writes cannot be
+    undone. Standard output has what the tool prints, and then what it returns, as the model would
+    be given it. The exit status is that of the tool, if it has one: otherwise 0, or 1 failed or
+    denied, 2 wrong arguments, 4 timeout, 6 it needs approval (--on-ask stop), 130 Ctrl+C.
     """
     return toolbox.call_tool(flags, tool, arguments)

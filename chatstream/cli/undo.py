@@ -1,4 +1,4 @@
-"""`chatstream undo`: what tools of a run have written, taken back."""
+"""`chatstream undo`: restores the files that the tools of a run have written."""
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
@@ -20,7 +20,7 @@ def undo(
     ] = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Restore also files that were changed after the run."),
+        typer.Option("--force", help="Also restore files that were changed after the run."),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, one object per file written.")

@@ -17,6 +17,7 @@ from chatstream.engine.settings import FIELDS, Settings
 from chatstream.engine.shapes import is_switch
 from chatstream.escape import clean
 from chatstream.providers import PROVIDERS
+from chatstream.redact import mask_address, masked
 
 Item = tuple[str, str]
 """A value, and what it is."""
@@ -125,8 +126,8 @@ def _tools(line: Line) -> Iterator[Item]:
 
 def _mcp_servers(_line: Line) -> Iterator[Item]:
     for name, server in _table("mcp").items():
-        reached = server.get("url") or server.get("command") if isinstance(server, dict) else ""
-        yield name, str(reached or "")
+        its = server if isinstance(server, dict) else {}
+        yield name, mask_address(str(its.get("url") or "")) or masked(str(its.get("command") or ""))
 
 
 def _conversations(_line: Line) -> Iterator[Item]:

@@ -121,7 +121,7 @@ class Client:
                 what = f"a run cannot be {type_of(run)}"
                 raise UsageError(what, hint="give the id of a run as a str")
             resolved, question = continuation(unfinished(run), given)
-            tooling = tooling_of(resolved, tools, question.record, caller)
+            tooling = tooling_of(resolved, tools, question, caller)
             return self._run(resolved, replace(question, tooling=tooling), caller)
 
         yield from events_of(begin)
@@ -183,11 +183,12 @@ class Client:
         messages = messages_of(prompt, place.messages)
         caller = _token(token)
         resolved = resolved_at(place, {**given, "stream": streaming})
+        question = question_at(place, resolved, messages)
         question = replace(
-            question_at(place, resolved, messages),
+            question,
             resettable=resettable,
             keeps=keeps,
-            tooling=tooling_of(resolved, tools, token=caller),
+            tooling=tooling_of(resolved, tools, question, caller),
         )
         return self._run(resolved, question, caller, follow_of(place, resolved))
 

@@ -1,7 +1,7 @@
 """MCP servers: which ones a run has, and how each is reached.
 
 1. `--mcp` takes the name of a table `[mcp.NAME]` in the configuration, an address, or a command.
-   `--mcp-config` takes a file as other clients have it, and brings all servers of that file. Only
+   `--mcp-config` takes a file of other clients, and brings all servers in that file. Only
    there `${VARIABLE}` and `${VARIABLE:-OTHERWISE}` are replaced.
 2. A table has a `command`, with or without `args` and `env`, or a `url`, with or without `headers`.
    Without `args` the command is a whole command line. `trusted` says that what the server returns
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from chatstream.transport import Transport
 
 Starting = Callable[[Sequence[str]], None]
-"""Is told which servers are waited for, several times a second, and at last of none."""
+"""Told which servers are still starting, several times a second, and at the end that none are."""
 
 _KINDS: dict[str, Any] = {
     "command": str,
@@ -51,16 +51,19 @@ _KINDS: dict[str, Any] = {
     "url": str,
     "headers": dict[str, str],
 }
-"""What an entry of other clients may have that is known here."""
+"""The keys of an entry in a file of other clients that chatstream knows."""
 
 _OF_TABLE: dict[str, Any] = {**_KINDS, "trusted": bool}
-"""What a table of the configuration may have."""
+"""The keys that a table of the configuration may have."""
+
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,32}")
+"""The name of a server."""
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 def ignore_starting(_names: Sequence[str]) -> None:
-    """Nobody wants to know which servers start."""
+    """A `Starting` that does nothing."""
 
 
 class MCPServer(msgspec.Struct, frozen=True):
@@ -74,7 +77,7 @@ class MCPServer(msgspec.Struct, frozen=True):
 
     @property
     def reached(self) -> str:
-        """How, as one text. It may have secrets in it."""
+        """Its command line or address. It may contain secrets."""
         return self.url or shlex.join(self.command)
 
 
@@ -104,17 +107,19 @@ def _shown(key: str, value: Any) -> Any:
 def fleet_of(
     settings: Settings, roots: Sequence[Path], keeper: Callable[[], Keeper], token: CancelToken
 ) -> Fleet | None:
-    """The servers of a run, which begin at once; None if it has none.
+    """The servers of a run, which begin to start at once; None if it has none.
 
-    `keeper` gives what starts programs, and is called if a server is one. It is to be closed after
+    `keeper` returns the keeper, and is called only if a server is a program. Close the keeper after
     the fleet. Raises `UsageError`, `ConfigError`.
     """
     if not (settings.mcp_servers or settings.mcp_config):
         return None
+    named = _named(settings)
+    if not all(it.url for it in named.values()):
+        keeper()  # which begins while the rest is imported
     from chatstream.tools.mcp.approved import Approved, key_of
     from chatstream.tools.mcp.tool import Fleet
 
-    named = _named(settings)
     servers = [
         (_server(name, it, roots, keeper, settings), key_of(name, it.reached))
         for name, it in named.items()
@@ -157,7 +162,7 @@ def _server(
     )
 
 
-# ---- which ones
+# ---- which servers
 
 
 def _named(settings: Settings) -> dict[str, MCPServer]:
@@ -184,7 +189,7 @@ def _named(settings: Settings) -> dict[str, MCPServer]:
 
 
 def _of_argument(given: str, known: Sequence[str]) -> tuple[str, MCPServer]:
-    """The server that an argument means, and its name. Raises `UsageError`."""
+    """The server that an argument of `--mcp` stands for, and its name. Raises `UsageError`."""
     import shutil
 
     from chatstream.tools.mcp.names import of_address, of_command
@@ -206,7 +211,7 @@ def _words(command: str, origin: str) -> tuple[str, ...]:
     try:
         words = tuple(shlex.split(command))
     except ValueError as error:
-        raise UsageError(f"{origin}: {command} is no command: {error}") from error
+        raise UsageError(f"{origin}: {command} is not a command: {error}") from error
     if not words:
         raise UsageError(f"{origin} is empty", hint="give it a value, or leave it out")
     return words
@@ -214,7 +219,7 @@ def _words(command: str, origin: str) -> tuple[str, ...]:
 
 def _of_table(name: str, table: Any, origin: str) -> MCPServer:
     """The server of a table of the configuration. Raises `ConfigError`."""
-    if not re.fullmatch(r"[a-zA-Z0-9_-]{1,32}", name):
+    if not NAME.fullmatch(name):
         raise ConfigError(
             f"{origin}: a server cannot be called {name!r}",
             hint="a name has 1 to 32 letters, digits, underscores and hyphens",
@@ -256,7 +261,7 @@ def _made(table: Mapping[str, Any], *, splits: bool = False) -> MCPServer:
 
 
 def from_file(path: Path, environ: Mapping[str, str] = os.environ) -> dict[str, MCPServer]:
-    """The servers of a file as other clients have it. Raises `UsageError`."""
+    """The servers in a file of other clients. Raises `UsageError`."""
     try:
         content = msgspec.json.decode(read_whole(path))
     except OSError as error:
@@ -269,27 +274,25 @@ def from_file(path: Path, environ: Mapping[str, str] = os.environ) -> dict[str, 
             f"{path} has no mcpServers",
             hint='it looks like this: {"mcpServers": {"NAME": {"command": "…", "args": []}}}',
         )
+    from chatstream.tools.mcp.names import spelled
+
     found = {}
     for name, entry in servers.items():
         if server := _of_entry(f"{path}: mcpServers.{name}", entry, environ):
-            found[_spelled(name)] = server
+            found[spelled(name) or "mcp"] = server
     return found
 
 
-def _spelled(name: str) -> str:
-    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:32] or "mcp"
-
-
 def _of_entry(origin: str, entry: Any, environ: Mapping[str, str]) -> MCPServer | None:
-    """The server of an entry; None if it is switched off. What only others know is ignored."""
+    """The server of an entry; None if it is disabled. Keys that are not known here are ignored."""
     if not isinstance(entry, dict):
-        raise UsageError(f"{origin} is no object")
+        raise UsageError(f"{origin} is not an object")
     if entry.get("disabled") is True:
         return None
     if entry.get("type") == "sse":
         raise UsageError(
-            f"{origin} speaks the old transport over SSE, which chatstream does not",
-            hint="ask for its address for streamable HTTP",
+            f"{origin} uses the old SSE transport, which chatstream does not support",
+            hint="use its address for streamable HTTP",
         )
     known = {key: value for key, value in entry.items() if key in _KINDS}
     try:
@@ -313,7 +316,10 @@ def _filled(value: Any, environ: Mapping[str, str]) -> Any:
 
     def filled(found: re.Match[str]) -> str:
         name, otherwise = found[1], found[2]
-        if (text := environ.get(name) or otherwise) is None:
+        text = environ.get(name)
+        if not text and otherwise is not None:  # as in a shell, also for one that is empty
+            return otherwise
+        if text is None:
             raise UsageError(f"needs the variable {name}, which is not set")
         return text
 
@@ -324,7 +330,7 @@ def _filled(value: Any, environ: Mapping[str, str]) -> Any:
 
 
 class HttpExchange:
-    """How one server is asked over HTTP, with the settings for connections."""
+    """Requests to one server over HTTP, with the settings for connections."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -1,11 +1,11 @@
-"""What the tools need that start programs or reach the network: made for one run, if it has any.
+"""What tools need to start programs or to reach the network: made for one run that has such tools.
 
-1. `Outfit.built_in` has what makes `shell` and `http_get`; `executables` are those of
-   `--tool-exec`. The keeper starts all programs of the run, and MCP servers are among them. It and
+1. `Outfit.built_in` makes `shell` and `http_get`; `executables` are those of
+   `--tool-exec`. The keeper starts all programs of the run, including MCP servers. It and
    the sandbox are made when the first program needs them. `close` comes after all tools have ended.
 2. `http_get` connects to no address of this machine or of a private network, unless the host is one
    of the setting `http_hosts`: HOST, or HOST:PORT. The check sees the very addresses that are
-   dialled, after the only look-up.
+   dialled: there is only one look-up.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _HEADERS = {
 class Outfit:
     """Of one run. `executables` are those of `--tool-exec`.
 
-    `warnings` say what the sandbox does not do.
+    `warnings` say what the sandbox does not enforce.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Outfit:
         return self._keeper
 
     def close(self) -> None:
-        """End all programs that still run. Idempotent."""
+        """End all programs that are still running. Idempotent."""
         if self._keeper is not None:
             self._keeper.close()
 
@@ -125,7 +125,7 @@ class Outfit:
 
 
 def vet(named: Sequence[str]) -> Vet:
-    """What refuses private addresses, but those of the hosts that are named."""
+    """A check that refuses private addresses, except those of the named hosts."""
     known = {it.lower() for it in named}
 
     def look_at(host: str, addresses: Sequence[Address]) -> None:
@@ -134,9 +134,10 @@ def vet(named: Sequence[str]) -> Vet:
             place, port = address.place[:2]
             names = {host.lower(), f"{host.lower()}:{port!s}"}
             if is_private(str(place)) and not names & known:
+                where = host if host == str(place) else f"{host} is at {place!s}, which"
                 raise Refused(
-                    f"{host} is at {place!s}, which is an address of this machine or a private "
-                    "network, and is not fetched",
+                    f"{where} is an address of this machine or a private network, and is not "
+                    "fetched",
                     hint=f"--http-host {host} allows it",
                 )
 

@@ -57,7 +57,7 @@ _MERGED = frozenset({"labels", "mcp"})
 
 
 def _checked_servers(value: Any, origin: str) -> Any:
-    from chatstream.engine.mcp_servers import checked  # only for those who have some
+    from chatstream.engine.mcp_servers import checked  # only where there are any
 
     return checked(value, origin)
 

@@ -37,13 +37,13 @@ class Carried(NamedTuple):
 def carried_on(runner: Runs, record: Record) -> Carried:
     """What the run that continues this one begins with. Its calls are run by `runner`.
 
-    Raises `UsageError` if another process continues it.
+    Raises `UsageError` if another process continues it, or undoes it.
     """
     path = find(runs_folder(), record.run)
     lock = Lock(os.open(path, os.O_RDONLY))
     if not lock.take(alone=True) or newest_attempt(path.parent, record.run) != record.run:
         lock.close()
-        raise UsageError(f"another process continues run {record.run}")
+        raise UsageError(f"another process continues run {record.run}, or undoes it")
     loop = loop_of(record)
     return Carried(_Alone(runner, lock), loop.begun, loop.replayed)
 

@@ -39,8 +39,8 @@ class ToolSettings(msgspec.Struct, frozen=True, kw_only=True):
     mcp_config: Annotated[
         str | None,
         _tools(
-            "Let the model use the MCP servers of this file, which is JSON as other clients have "
-            "it.",
+            "Let the model use the MCP servers in this JSON file, which has the format of other "
+            "clients.",
             value="FILE",
             rare=True,
         ),
@@ -125,7 +125,7 @@ class ToolSettings(msgspec.Struct, frozen=True, kw_only=True):
     root: Annotated[
         list[str],
         _tools(
-            "The folders that the built-in tools may read, and write in.",
+            "The folders that the built-in tools may read and write.",
             value="DIR",
             shown_default="the current folder",
             option_help="Let the built-in tools use this folder. Repeatable.",

@@ -1,9 +1,9 @@
 """The tools that a run would have, without a model: what they are, and one call of one of them.
 
-1. The tools are those of the settings. A built-in one is there as soon as it is named.
+1. The tools are those of the settings. A built-in tool only has to be named.
 2. A call is decided about, asked about and run as in a run with these settings (`tools.runner`);
-   `called` yields the same events. There is no journal, no file of a long output, and
-   nothing to undo a write with.
+   `called` yields the same events. There is no journal and no file for a long output, and
+   a write cannot be undone.
 3. An error that `called` yields is about the call. What it raises is about the command: an unknown
    tool, a rule that fits no tool, an approval that nobody can give.
 """
@@ -27,11 +27,11 @@ from chatstream.messages import NO_OUTPUT, ToolDefinition
 from chatstream.nearest import did_you_mean
 
 _MISTAKES = {"invalid_json", "invalid_arguments"}
-"""The codes of a call that is wrong itself."""
+"""The error codes of a call that was wrong in itself."""
 
 
 class Described(msgspec.Struct, frozen=True):
-    """A tool: `approval` says in words what becomes of calls of it."""
+    """A tool: `approval` says in words how its calls are decided."""
 
     definition: ToolDefinition
     effect: str
@@ -45,10 +45,10 @@ def described(
     name: str | None = None,
     starting: Starting = ignore_starting,
 ) -> list[Described]:
-    """The tool of this name; without one those of the settings, or else all that are built in.
+    """The tool of this name; without a name those of the settings, or all built-in tools.
 
-    `starting` is told which MCP servers are waited for. Raises `UsageError`, and the reason of the
-    token.
+    `starting` is told which MCP servers are still starting. Raises `UsageError`, and the reason of
+    the token.
     """
     named = _named(name) if name is not None else []
     if name is None and not any(getattr(resolved.settings, it) for it in SOURCES_OF_TOOLS):
@@ -71,7 +71,7 @@ def called(
     control: Control,
     starting: Starting = ignore_starting,
 ) -> Iterator[Arrival]:
-    """What becomes of this call, with its arguments as JSON.
+    """The events of this call, whose arguments are JSON.
 
     Raises `UsageError`, `ApprovalNeeded`, and the reason of the token.
     """
@@ -95,9 +95,9 @@ def called(
 
 
 def rest_of(end: ToolComplete | ToolError, shown: str) -> str:
-    """What a call has to say at its end, beyond the output that was shown.
+    """What a call returns at its end, beyond the output that was already shown.
 
-    It is what the model would be given. Of a long output, that is less than what was shown.
+    It is what the model would be given. For a long output, that is less than what was shown.
     """
     from chatstream.tools.output import MODEL_BYTES
 
@@ -108,10 +108,10 @@ def rest_of(end: ToolComplete | ToolError, shown: str) -> str:
 
 
 def status_of(end: ToolComplete | ToolError) -> int:
-    """The exit status of a command that makes one call: that of the tool, where it has one."""
+    """The exit status of a command that makes one call: that of the tool, if it has one."""
     if isinstance(end, ToolComplete):
         status = end.exit_status or 0
-        return status if status >= 0 else 128 - status  # as a shell says that a signal ended it
+        return status if status >= 0 else 128 - status  # as shells report a signal
     if end.code in _MISTAKES:
         return 2
     return 4 if end.code == "timeout" else 1

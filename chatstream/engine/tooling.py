@@ -1,14 +1,16 @@
 """The tools of a run: which there are, what they may do, and the loop that runs them.
 
-1. `tooling_of` makes them from the settings and from what the caller gives besides. It imports
+1. `tooling_of` makes them from the settings and from what the caller adds. It imports
    `chatstream.tools` only if the run has tools.
-2. What a run's journal keeps of the settings of tools is `kept`: those settings by their names, all
-   paths absolute, those left out that have their default. What is allowed is never kept, so that
+2. What a run's journal keeps of the settings of tools is `kept`: those settings by their names,
+   with absolute paths and without defaults. What is allowed is never kept, so that
    whoever resumes a run is asked again; what is forbidden is.
 3. A run that is resumed has the tools that it began with, word for word. Their code has to be there
    again.
-4. An output that is too long for the model is kept in a file beside the journal (`store.outputs`),
-   and so is what a file was before a tool has written it. A run without a journal keeps neither.
+4. If the conversation already has text that others have written, the run begins as one that has
+   brought such text itself (`tools.approval`).
+5. An output that is too long for the model is kept in a file beside the journal (`store.outputs`),
+   and so is the content of a file before a tool writes it. A run without a journal keeps neither.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from chatstream.store.outputs import images_of, outputs_of
 from chatstream.store.place import NoHome, config_folder, runs_folder, state_folder
 
 if TYPE_CHECKING:
+    from chatstream.engine.run import Question
     from chatstream.store.reading import Record
     from chatstream.tools.approval import Policy
     from chatstream.tools.loop import Begun, Limits, Runs
@@ -61,14 +64,14 @@ _NEED_TOOLS = (
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller brings besides the settings.
+    """What a caller adds to the settings.
 
     `tools` are functions and tools of the caller's program. `approve` is asked whether a call may
     run; it returns True or False. `execute` is given every call, and returns its result; no tool
     runs here. `control` answers questions and stops tools. `dry_run`: nothing is run. `tools_from`
     is the run that the results of calls are taken from. `interrupted` says what becomes of a call
-    that an earlier run has started and not ended. `starting` is told which MCP servers are waited
-    for.
+    that an earlier run has started and not ended. `starting` is told which MCP servers are
+    still starting.
     """
 
     tools: Sequence[object] = ()
@@ -126,15 +129,16 @@ def _frozen(record: Record | None) -> tuple[ToolDefinition, ...]:
 def tooling_of(
     resolved: Resolved,
     given: Given,
-    record: Record | None = None,
+    question: Question | None = None,
     token: CancelToken | None = None,
 ) -> Tooling | None:
-    """What a run needs for its tools; None if it has none. `record`: the run that it resumes.
+    """What a run that asks this question needs for its tools; None if it has none.
 
     Raises `UsageError` where something does not fit together, is unknown or cannot be read,
     `JournalError` for the run that results are to be taken from, and the reason of the token,
     which ends the start of a tools file.
     """
+    record = question.record if question is not None else None
     settings, frozen = resolved.settings, _frozen(record)
     if not has_tools(resolved, given, record):
         return None
@@ -172,6 +176,8 @@ def tooling_of(
             share_memory(toolset, _folder(settings, opening, images_of))
         asks_caller = given.approve is not None
         policy = policy_of(resolved, toolset, roots, record, asks_caller=asks_caller)
+        if question is not None and any(it.foreign for it in question.conversation):
+            policy.taint()
         runner = Runner(
             toolset,
             policy.decide,
@@ -197,9 +203,8 @@ def tooling_of(
         )
         if record is not None:
             carried = carried_on(runner, record)
-            for event in carried.replayed:
-                if isinstance(event, ToolStart) and (tool := toolset.get(event.name)):
-                    policy.note(tool)
+            if any(isinstance(it, ToolStart) and it.foreign for it in carried.replayed):
+                policy.taint()
             tooling = replace(
                 tooling, runner=carried.runner, begun=carried.begun, replayed=carried.replayed
             )
@@ -224,7 +229,7 @@ def _tools(
             open_tools.callback(tool.close)
         return tools
 
-    # Servers and the process of a tools file take their time to start: meanwhile the other tools
+    # Servers and the process of a tools file take some time to start. Meanwhile the other tools
     # are made, and what the first request needs is imported. Whether the roots of an earlier run
     # were named is not known.
     token = token or CancelToken()
@@ -318,10 +323,10 @@ def policy_of(
     *,
     asks_caller: bool = False,
 ) -> Policy:
-    """Decides about calls of these tools. Raises `UsageError`.
+    """The policy that decides about calls of these tools. Raises `UsageError`.
 
-    Rules of the configuration may be about tools that this run does not have, and so may those of
-    a run that is resumed, which had them from there.
+    Rules of the configuration may be about tools that this run does not have. So may those of a
+    run that is resumed, because they may come from there.
     """
     from chatstream.tools.approval import Policy, Rules, check_arguments, check_names
 
@@ -355,7 +360,7 @@ def _recorded(run: str, limits: Limits) -> Tooling:
 
 
 def _folder(settings: Settings, opening: Metadata, of: Callable[[Path, str], Path]) -> Path | None:
-    """One of the folders of what this run leaves; None if it leaves nothing."""
+    """A folder for what this run leaves behind; None if it leaves nothing."""
     if not settings.journal:
         return None
     try:
@@ -366,9 +371,9 @@ def _folder(settings: Settings, opening: Metadata, of: Callable[[Path, str], Pat
 
 def _kept(settings: Settings, roots: Sequence[Path]) -> dict[str, Any]:
     kept = {name: getattr(settings, name) for name in _KEPT}
-    kept["root"] = [str(it) for it in roots]
-    if settings.sandbox != "off":  # which would allow something
+    if settings.sandbox != "off":  # a restriction, and no permission
         kept["sandbox"] = settings.sandbox
+    kept["root"] = [str(it) for it in roots]
     for name in ("tools_file", "mcp_config"):
         if (path := getattr(settings, name)) is not None:
             kept[name] = str(_absolute(path))

@@ -1,27 +1,31 @@
 """Undoing what tools of a run have written: every file becomes what it was, byte for byte.
 
 1. The writes of a run are undone from the newest to the oldest, and with them those of the runs
-   that it continues and that continue it: for whoever asked, all of them are one answer.
-2. A file that is not what a write has left is not touched, unless that is forced: somebody has
-   changed it since. One that is what it was before the write needs nothing: the process was killed
-   before it wrote, or it was undone already.
+   that it continues and that continue it: to the user, all of them are one answer.
+2. A file that is not as a write has left it was changed since. It is left alone, unless that is
+   forced. A file that is as it was before the write needs nothing: the process was killed before
+   it wrote, or the write was undone already.
 3. A file that the run has made is removed, and so are the folders that were made for it, if they
    are empty.
-4. Each write is forgotten once it is undone, so who stops in the middle goes on from there. What
-   was refused can be tried again.
+4. In the meantime nobody else undoes anything, and nobody continues these runs. A run that has not
+   ended is not undone.
+5. Each write is forgotten once it is undone, so an undo that was interrupted can be continued. A
+   write whose undo was refused can be tried again.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from chatstream.errors import ChatstreamError, UsageError
-from chatstream.store.journal import SUFFIX, is_running
+from chatstream.files import Lock, make_private
+from chatstream.store.journal import SUFFIX
 from chatstream.store.outputs import images_of, runs_with_images
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import find, newest_attempt, opening
@@ -52,6 +56,30 @@ def undo(run: str | None, *, force: bool = False) -> Iterator[Undone]:
     """
     state = state_folder()
     name = _newest(state) if run is None else find(runs_folder(), run).stem
+    with ExitStack() as held:
+        _hold(held, state, _attempts(name))
+        yield from _undo(name, state, force=force)
+
+
+def _hold(held: ExitStack, state: Path, attempts: Sequence[str]) -> None:
+    """Keep others from undoing, and these runs from being continued. Raises `UsageError`."""
+    folder = images_of(state, "")
+    make_private(folder)
+    if not _locked(held, folder, alone=True):
+        raise UsageError("another process is undoing", hint="try again when it has ended")
+    for it in attempts:
+        path = runs_folder() / (it + SUFFIX)
+        if path.exists() and not _locked(held, path, alone=False):
+            raise UsageError(f"run {it} has not ended yet, or is being continued")
+
+
+def _locked(held: ExitStack, path: Path, *, alone: bool) -> bool:
+    lock = Lock(os.open(path, os.O_RDONLY))
+    held.callback(lock.close)
+    return lock.take(alone=alone)
+
+
+def _undo(name: str, state: Path, *, force: bool) -> Iterator[Undone]:
     attempts = _attempts(name)
     written: list[tuple[str, PreImages, Written]] = []
     for it in attempts:
@@ -59,9 +87,6 @@ def undo(run: str | None, *, force: bool = False) -> Iterator[Undone]:
         written += [(it, images, change) for change in images.newest_first()]
     if not written:
         raise UsageError(f"run {name} has written no files, or they were restored already")
-    for it in attempts:
-        if is_running(runs_folder() / (it + SUFFIX)):
-            raise UsageError(f"run {it} has not ended yet")
     for it, images, change in written:
         yield _undone(it, images, change, force=force)
 
@@ -110,10 +135,10 @@ def _put_back(at: Place, images: PreImages, change: Written, *, force: bool) -> 
         how = "removed" if state is None else "changed"
         raise changed(f"it was {how} after the run had written it")
     if change.before is None:
-        assert state is not None, "it is not what it was before"
+        assert state is not None, "it would be unchanged"
         at.remove(state)
         at.remove_folders(change.folders)
         return "removed"
-    # By the same name as before: should this process be killed as well, that is removed next time.
+    # By the same name as before: should this process be killed, too, the next one removes it.
     at.write(images.image(change), state, fresh=change.fresh, manner=change.manner)
     return "restored"

@@ -193,6 +193,12 @@ class AccessibleSink:
             self._say(words)
         elif isinstance(event, ev.Approval) and event.is_question:
             self._end_answer()  # the question begins a line of its own
+        elif isinstance(event, ev.Approval) and event.by == "nobody" and not event.replayed:
+            from chatstream.sinks.questions import question_lines
+
+            self._end_answer()
+            for line in question_lines(event):
+                self._voice.line(line.text)
         match event:
             case ev.Approval():
                 waits = event.is_question

@@ -64,8 +64,6 @@ def told(event: ev.Event, seconds: Callable[[float], str]) -> str | None:
     match event:
         case ev.Approval(by="dry_run"):
             return f"the tool {name_of(event.name)} {PLANS[event.decision]}{_with(event)}"
-        case ev.Approval(by="nobody", replayed=False):
-            return f"the tool {name_of(event.name)} needs your approval{_with(event)}"
         case ev.Approval(by="user", decision="allow", replayed=False):
             return f"you allowed the tool {name_of(event.name)}"
         case ev.ToolStart(replayed=False):

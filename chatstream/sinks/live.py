@@ -130,7 +130,9 @@ class LiveSink:
                 self._sources.note(event)
             case ev.Retry() | ev.Fallback() | ev.Warn():
                 self._say(note(event), self._theme.warning)
-            case ev.Approval() if event.is_question:
+            case ev.Approval() if event.is_question or (
+                event.by == "nobody" and not event.replayed
+            ):
                 self._end_thought(event, now)
                 self._end_text()
                 self._ask(event)

@@ -127,6 +127,11 @@ class PlainSink:
         elif isinstance(event, ev.Approval) and event.is_question:
             self._end_line()  # the question begins a line of its own
             self._end_note_line()
+        elif isinstance(event, ev.Approval) and event.by == "nobody" and not event.replayed:
+            from chatstream.sinks.questions import question_lines
+
+            for line in question_lines(event):
+                self._note_line(line.text, "advice")
 
     def _note_text(self, text: str) -> None:
         if text:

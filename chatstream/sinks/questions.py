@@ -1,10 +1,10 @@
 r"""A question to a person: may this call run?
 
-1. The call is shown with its whole arguments, whatever their length: who answers has seen all that
-   will be done. Where there is a diff of it, this stands for those arguments that are texts of
-   several lines, until all is asked for.
+1. The call is shown with all of its arguments, whatever their length, so that whoever answers has
+   seen everything that will be done. Where there is a diff, it replaces the arguments that have
+   several lines, until all of the call is asked for.
 2. What cannot be seen, or could make the text look like another one, is spelled out: `\u200b`,
-   `\x1b`. A text of several lines is shown by its lines, each behind a bar, so that none of them
+   `\x1b`. A text of several lines is shown line by line, each behind a bar, so that none of them
    looks like a line of ours.
 """
 
@@ -17,9 +17,6 @@ from typing import Any, Literal, NamedTuple
 from chatstream import events as ev
 from chatstream.escape import clean
 from chatstream.wording import counted
-
-CHOICE = "Run it? y yes · a always · n no · d all"
-"""`always` is for the rest of the run; `all` shows all of the call."""
 
 TAINTED = "Text from outside is in the conversation. It may have asked for this:"
 
@@ -34,15 +31,23 @@ class Said(NamedTuple):
     kind: Kind = "argument"
 
 
-# Printable for Unicode, and all the same nothing to see: blanks, fillers and joiners of several
+# Printable according to Unicode, but invisible: blanks, fillers and joiners of several
 # scripts, the place of an object, and selectors, which can carry a hidden text.
 _UNSEEN = re.compile(
     "[\u2800\u2d7f\ufffc\ufe00-\ufe0f\U00013441\U00013442\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
 )
 
 
+def choice(question: ev.Approval) -> str:
+    """The answers that it takes. `always` is for the rest of the run; `all` shows all of the call.
+
+    Where the answer is about this call alone, there is no `always`.
+    """
+    return f"Run it? y yes{' · a always' * (not question.once)} · n no · d all"
+
+
 def question_lines(question: ev.Approval, *, whole: bool = False) -> list[Said]:
-    """The call that the question is about; with `whole` all arguments, also beside a diff."""
+    """The call that the question is about; with `whole` all arguments, even with a diff."""
     diff = question.preview
     return [
         *([Said(TAINTED, "call")] if question.by == "taint" else []),

@@ -23,7 +23,7 @@ from chatstream import events as ev
 from chatstream.flow import Key
 from chatstream.sinks.calls import key_of
 from chatstream.sinks.lines import Line, line_of
-from chatstream.sinks.questions import CHOICE
+from chatstream.sinks.questions import choice
 from chatstream.sinks.theme import Theme
 from chatstream.sinks.words import one_line
 from chatstream.wording import counted
@@ -69,13 +69,13 @@ class Status:
         self._pieces = 0
         self._paused = False
         self._running: set[tuple[str, str]] = set()  # the tools
-        self._asks = False
+        self._choice: str | None = None  # the answers of the question that is open
         self._tell: _Tell = self._wait("connecting", now)
 
     @property
     def asks(self) -> bool:
         """Whether a question of a tool is open."""
-        return self._asks
+        return self._choice is not None
 
     def note(self, event: ev.Event, now: float) -> None:
         """Take an event of the run, or a key."""
@@ -116,7 +116,7 @@ class Status:
                 self._topic = ""
                 self._note_tool(event, now)
             case ev.Done() | ev.Error():
-                self._paused = self._asks = False
+                self._paused, self._choice = False, None
                 self._tell = _nothing
             case Key(pressed="pause"):
                 self._paused = True
@@ -131,9 +131,9 @@ class Status:
 
     def line(self, now: float) -> Line | None:
         """How things stand; None when there is nothing to tell."""
-        if self._asks:
+        if self._choice is not None:
             keys = KEYS_OF_QUESTION if self._has_keys else ""
-            return [Segment(CHOICE, self._theme.warning), *self._dim(keys)]
+            return [Segment(self._choice, self._theme.warning), *self._dim(keys)]
         if self._paused:
             return [
                 Segment("paused", self._theme.warning),
@@ -145,8 +145,8 @@ class Status:
         key = key_of(event)
         match event:
             case ev.Approval():
-                self._asks = event.is_question
-                if self._asks:  # what was typed ahead is thrown away
+                self._choice = choice(event) if event.is_question else None
+                if self.asks:  # what was typed ahead is thrown away
                     self._keys = KEYS if self._has_keys else ""
             case ev.ToolStart():
                 self._running.add(key)

@@ -1,9 +1,9 @@
-"""What tools leave beside the journal: a folder for each run.
+"""What tools leave beside the journal: folders for each run.
 
-1. Outputs are what no model was given whole. Pre-images are what files were before a tool has
-   written them, for `undo`.
-2. The folders have the name of the run and go with its journal: when that expires, and when the
-   run is removed from the history.
+1. Outputs are the texts that were too long for the model. Pre-images are the contents of files
+   before a tool wrote them, for `undo`.
+2. The folders have the name of the run and are removed with its journal: when that expires, and
+   when the run is removed from the history.
 """
 
 from __future__ import annotations

@@ -154,7 +154,8 @@ def _said(message: Message) -> Sequence[Any]:
 def _has_more(message: Message) -> bool:
     """Whether a message has anything that its hash does not know."""
     return bool(message.reasoning) or any(
-        getattr(it, "provider_data", None) is not None for it in message.parts
+        getattr(it, "provider_data", None) is not None or getattr(it, "foreign", False)
+        for it in message.parts
     )
 
 

@@ -125,7 +125,7 @@ class Answering:
 
         with starting_line(quiet=resolved.settings.accessible) as starting:
             given = replace(given, control=self.control(), starting=starting)
-            return tooling_of(resolved, given, question.record, self.token)
+            return tooling_of(resolved, given, question, self.token)
 
     def _mentions_tools(self, settings: Settings) -> bool:
         """Whether there are tools, or an option that only tools give a meaning."""

@@ -1,10 +1,10 @@
-"""Questions of tools: asked where somebody can answer, and what they answer.
+"""Questions about calls of tools: where they are asked, and how they are answered.
 
 1. `Answers` looks at what is typed while a question is open. What was typed before is thrown away,
    and a key counts only when nothing was typed for `QUIET_SECONDS` before it: whoever is in the
    middle of a command has not read the question. `y`, `a` and `n` are answers, with Enter or
-   without; anything else is not, and the question stays open. `d` shows all of the call again.
-   Ctrl+C is a signal, as ever.
+   without; anything else is not, and the question stays open. Neither is `a` where the answer is
+   about one call alone. `d` shows all of the call again. Ctrl+C is a signal, as always.
 2. Where there is no live view, `questions` asks on the terminal that one of our standard streams
    is, and never on standard output: that is for the answer. The terminal has single keys only while
    a question is open.
@@ -100,11 +100,11 @@ class Answers:
             if typed or self._keyboard.discard():
                 self.begin()
             return ""
-        answer = _ANSWERS.get(typed.strip().lower())
-        if answer is None:
+        answer, question = _ANSWERS.get(typed.strip().lower()), self._control.question
+        if answer is None or (answer == "always" and question is not None and question.once):
             if typed:
                 self.begin()
-        elif self._control.question is not None:
+        elif question is not None:
             self._control.answer(answer)
             self.is_open = False
         return typed
@@ -141,7 +141,7 @@ class _Asking:
         self._keyboard = keyboard
         self._colours = colours
         self._answers = Answers(control, keyboard, clock)
-        self._asked: ev.Approval | None = None  # the terminal shows it, and no answer
+        self._asked: ev.Approval | None = None  # shown on the terminal, and not answered yet
 
     def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         try:
@@ -167,13 +167,13 @@ class _Asking:
         self._answers.begin()
 
     def _show(self, question: ev.Approval, *, whole: bool = False) -> bool:
-        from chatstream.sinks.questions import CHOICE, question_lines
+        from chatstream.sinks.questions import choice, question_lines
 
         lines = [
             f"\x1b[{sgr}m{text}\x1b[0m" if (sgr := self._colours.get(kind)) else text
             for text, kind in question_lines(question, whole=whole)
         ]
-        return _write("\n".join([*lines, f"{CHOICE} "]))
+        return _write("\n".join([*lines, f"{choice(question)} "]))
 
     def _look(self, question: ev.Approval) -> None:
         typed = self._answers.look()

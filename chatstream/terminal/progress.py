@@ -22,7 +22,7 @@ from chatstream.terminal.stdout import can_show
 Draw = Callable[[Progress | None], None]
 """Show how far it is; None erases the line."""
 
-_STARTING_SECONDS = 0.5  # that a server may take before a person is told about it
+_STARTING_SECONDS = 0.5  # a server may take before a person is told
 
 _ERASE = "\r\x1b[K"
 _CONTROL_C = 3  # cells that the terminal's ^C and the cursor need: on another line they would stay
@@ -50,7 +50,7 @@ def bar(*, quiet: bool = False, patience: float = 0.0, clock: Clock = monotonic)
 def starting_line(
     *, quiet: bool = False, clock: Clock = monotonic
 ) -> Iterator[Callable[[Sequence[str]], None]]:
-    """What draws which servers are starting, by their names, and erases the line for none.
+    """Draws the names of the servers that are starting; with no names it erases the line.
 
     Servers that start quickly are not shown.
     """

@@ -1,7 +1,7 @@
 """`chatstream tools`: the tools in a table, one in full, and a call of one.
 
 Standard output has what the tool prints, as it comes, and then what it returns, as the model would
-be given it. Questions, and all that goes wrong, go to the terminal and to standard error. The exit
+be given it. Questions go to the terminal, and errors to standard error. The exit
 status is that of the tool.
 """
 
@@ -33,7 +33,7 @@ from chatstream.terminal.table import table
 
 
 def list_tools(flags: Mapping[str, Any], *, as_json: bool) -> int:
-    """A line for each tool: name, effect, origin, what becomes of calls, and what it does."""
+    """A line for each tool: name, effect, origin, how calls are decided, and what it does."""
 
     def show(resolved: Resolved, token: CancelToken, starting: Starting) -> int:
         rows = [_row(it) for it in described(resolved, token, starting=starting)]
@@ -96,7 +96,7 @@ def _with_settings(
     *,
     as_json: bool = False,
 ) -> int:
-    """Run a command with the settings of these options; a failure is told."""
+    """Run a command with the settings of these options, and report a failure."""
     given, token = dict(flags), CancelToken()
     with interrupts(token):
         try:
@@ -105,13 +105,13 @@ def _with_settings(
             with starting_line(quiet=resolved.settings.accessible) as starting:
                 return command(resolved, token, starting)
         except ChatstreamError as error:
-            if token.reason is not None:  # what it was at has been told
+            if token.reason is not None:  # what it was doing has been reported
                 return token.reason.exit_status
             return exits.report(error, sys.argv if as_json else ())
 
 
 class _Printing:
-    """What one call prints, on standard output; how it ended becomes the `status`."""
+    """Prints one call on standard output; how it ended becomes the `status`."""
 
     def __init__(self) -> None:
         self.status = 1
@@ -136,10 +136,10 @@ class _Printing:
                     exits.note(f"warning: {event.message}")
 
     def close(self) -> None:
-        """Everything was printed when it came."""
+        """Nothing: everything was printed as it came."""
 
     def _end(self, rest: str) -> None:
-        """The last line is ended, so that the prompt is not behind it."""
+        """End the last line, so that the prompt has a line of its own."""
         text = self._shown + rest
         self._print(rest if not text or text.endswith("\n") else f"{rest}\n")
 

@@ -1,6 +1,6 @@
-"""What was undone, for its reader: a line for each write, or JSON.
+"""What was undone: a line for each write, or JSON.
 
-Whoever stops reading does not stop the work: half of it would be worse than all or nothing.
+If the reader goes away, the work goes on: half an undo would be worse than all or nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WORDS = {
 
 
 def show_undo(run: str | None, *, force: bool, as_json: bool) -> int:
-    """Undo what a run has written, and say what became of each write; returns the exit status."""
+    """Undo what a run has written, and report on each write; returns the exit status."""
     token = CancelToken()
     refused, reads, unwritten = False, True, None
     try:
@@ -39,12 +39,12 @@ def show_undo(run: str | None, *, force: bool, as_json: bool) -> int:
                     reads, unwritten = False, error
                 token.check()  # between two writes
     except Cancelled as reason:
-        exits.note("stopped before the end; the same command goes on with the rest")
+        exits.note("stopped before the end; the same command continues with the rest")
         return reason.exit_status
     except ChatstreamError as error:
         return exits.report(error, ["--json"] if as_json else [])
     if refused and not force:
-        exits.note("some files were left alone; --force restores them all the same")
+        exits.note("some files were left alone; --force restores those that were changed")
     if unwritten is not None:
         return exits.report(unwritten, [])
     return 1 if refused else 0

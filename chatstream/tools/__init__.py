@@ -13,15 +13,16 @@
     worker     what runs in it; `capturing` and `speaking` are how its calls are heard
     handed     tools whose calls the caller's own orchestrator runs
     executables  executables as tools: `--tool-exec`
-    programs   a program as the work of a call: its output, its end
+    programs   runs a program as the work of a call: its output, its end
     spawning   the side that asks for a program to be started:
-    keeper     the process that lets nothing of them live on, and has a child for each program:
+    keeper     the process that lets no program outlive us, with a child for each program:
     minder     the one that starts it, and ends it with all that it has started
-    descendants  how that is found
-    environment  which of our variables programs get: no key
+    descendants  finds what a program has started
+    environment  which of our variables programs get, none of which is a key
     sandbox    what programs may see and change; `landlock` asks the kernel for it
     approval   `Policy`: which calls run, which are refused, which need an answer
     calls      `Pending`: a call that needs a result, and what is known of it
+    deciding   `Deciding`: by a rule, or by somebody who is asked
     runner     `Runner`: the calls of one response, run; yields their events
     running    those that run at the same time, and what stops them
     execution  one call while it runs: its thread, its progress, its end
@@ -32,8 +33,9 @@
     settled    what an earlier run's events say about its calls, for `resume`
     roots      the folders that a tool may look into, and nothing outside of them
     mcp        the tools of other programs, over the Model Context Protocol
+    secrets    which names say that something holds keys
     beneath    how the kernel itself opens a path beneath a folder
-    places     where a file is written, and how: in one step, beneath a root
+    places     where and how a file is written: in one step, beneath a root
     diffs      what changes between two texts
     preimages  what files were before a run has written them
     builtin    the tools that come with chatstream

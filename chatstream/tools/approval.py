@@ -3,18 +3,18 @@
 1. Rules (`tools.rules`) are for `deny`, `ask` or `allow`. The most specific rule that fits a call
    decides. Of equally specific ones `deny` is stronger than `ask`, and `ask` than `allow`, in
    whatever order they are given.
-2. Where it is unclear whether a rule with arguments fits, an `allow` does not count, and for a
-   `deny` or an `ask` somebody is asked: such a call is never allowed by itself.
+2. Where it is unclear whether a rule with arguments fits, an `allow` does not count, and a `deny`
+   or an `ask` leads to a question: such a call is never allowed without one.
 3. Where no rule fits, a tool that only reads, and only inside the roots, is allowed. So is the
    caller's own function, unless the caller wants to be asked. Every other tool has to be asked
    about.
-4. What a rule allows has to be asked about all the same where the tool is suspect (its `caution`).
+4. A suspect tool (one with a `caution`) has to be asked about even where a rule allows the call.
 5. A policy is made for each run. What was allowed in one run is not allowed in the next.
 6. Once a tool has brought text that others have written (`note`, `Tool.foreign`), that text may
-   have asked for what the model calls next. For the rest of the run nothing is allowed by itself
-   that does more than read: every such call is asked about, whatever was answered before. Only
-   functions of the caller's program that nobody is asked about go on: what they may do is up to the
-   program.
+   have asked for what the model calls next. For the rest of the run, and in what continues the
+   conversation (`taint`), nothing that does more than read is allowed by itself: every such call is
+   asked about, whatever was answered before. Only functions of the caller's program that nobody is
+   asked about go on: what they may do is up to the program.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _STRENGTH: dict[Decision, int] = {"allow": 0, "ask": 1, "deny": 2}
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The rules of a run, each as it is written."""
+    """The rules of a run, as they were written."""
 
     allow: Sequence[str] = ()
     ask: Sequence[str] = ()
@@ -52,8 +52,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 class Verdict(msgspec.Struct, frozen=True):
     """What becomes of a call, and who decided it: "rule", "default" or "taint".
 
-    `narrow`: this very call is to be asked about, so that no answer to an earlier question is one
-    to this.
+    `narrow`: somebody has to be asked about this very call; an answer to an earlier question does
+    not count.
     """
 
     decision: Decision
@@ -86,9 +86,13 @@ class Policy:
         self._is_tainted = False
 
     def note(self, tool: Tool) -> None:
-        """A call of this tool has run, and the model will see what it has put out."""
+        """A call of this tool has run, and the model will see its output."""
         if tool.foreign:
-            self._is_tainted = True
+            self.taint()
+
+    def taint(self) -> None:
+        """Text that others have written is in the conversation."""
+        self._is_tainted = True
 
     def decide(self, tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
         """What becomes of this call."""
@@ -113,9 +117,9 @@ class Policy:
         return _asking_first(Verdict(self.by_default(tool), "default"), is_unclear)
 
     def answers(self, tool: Tool, arguments: Mapping[str, Any]) -> bool:
-        """Whether a call that an earlier run has stopped for may run now.
+        """Whether a call for which an earlier run has stopped may run now.
 
-        Who says `--allow shell` then has seen the call, and means it, whatever rule asks about it.
+        Whoever then says `--allow shell` has seen the call and means it, whatever rule asks for it.
         """
         return any(it.fit(tool, arguments, "allow", self._roots) == "yes" for it in self._answers)
 
@@ -126,7 +130,7 @@ class Policy:
         return "allow" if tool.effect == "read" and tool.confined else "ask"
 
     def summary(self, tool: Tool) -> str:
-        """What becomes of calls of this tool, in words: `asked; allowed: git status, ls *`."""
+        """How calls of this tool are decided, in words: `asked; allowed: git status, ls *`."""
         decision, narrow = self.by_default(tool), dict[Decision, list[str]]()
         for its, rule in reversed(self._rules):  # the one that decides comes last
             if rule.names(tool) and rule.argument is None:
@@ -139,7 +143,7 @@ class Policy:
 
 
 def _asking_first(verdict: Verdict, is_unclear: bool) -> Verdict:
-    """The verdict; asked about if a stronger rule may forbid what this one allows."""
+    """The verdict, which is "ask" if a stronger rule may forbid what this one allows."""
     if is_unclear and verdict.decision != "deny":
         return Verdict("ask", "rule", narrow=True)
     return verdict
@@ -168,9 +172,9 @@ def check_arguments(rules: Rules, tools: Iterable[Tool]) -> None:
     without = {it.name for it in tools if it.subject is None}
     for decision, texts in rules:
         for text in texts:
-            rule = parse(text, decision)
+            rule = parse(text, f"--{decision}")
             if rule.argument is not None and rule.name in without:
                 raise UsageError(
-                    f"{decision} {text!r}: a rule about {rule.name} cannot look at its arguments",
+                    f"--{decision} {text!r}: a rule about {rule.name} cannot look at its arguments",
                     hint=f"give its name alone: {rule.name}",
                 )

@@ -1,12 +1,12 @@
 """`openat2` of Linux: a path that the kernel opens beneath a folder, and through no link.
 
-1. `RESOLVE_BENEATH` refuses an absolute path, and a `..` that leads above the folder, also while
-   somebody renames folders on the way (it is then told to try again, and `OSError` says so).
-   `RESOLVE_NO_MAGICLINKS` refuses `/proc/self/root` and its like, `RESOLVE_NO_SYMLINKS` any link.
-2. It is called through `ctypes`, for the C library has no function of that name everywhere. Its
-   number is the same on all architectures of Linux but Alpha, which has no wheel of Python.
+1. `RESOLVE_BENEATH` refuses an absolute path, and a `..` that leads above the folder, even while
+   somebody renames folders on the way (it then fails with `OSError`, and may be tried again).
+   `RESOLVE_NO_MAGICLINKS` refuses `/proc/self/root` and the like, `RESOLVE_NO_SYMLINKS` any link.
+2. It is called through `ctypes`, because not every C library has a function for it. Its
+   number is the same on all architectures of Linux but Alpha, for which there is no Python wheel.
 3. Where the kernel does not have it (before 5.6, other systems, some sandboxes), `open_beneath`
-   raises `OSError` with ENOSYS, each time; the caller has another way.
+   raises `OSError` with ENOSYS each time, and the caller takes another way.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _HOW = struct.Struct("QQQ")  # struct open_how: flags, mode, resolve
 
 
 def open_beneath(folder: int, path: str, flags: int) -> int:
-    """Open what has this path beneath an open folder; the descriptor is not inherited.
+    """Open this path beneath an open folder; the descriptor is not inherited.
 
-    Raises `OSError`: ENOSYS or EPERM where there is no such call, EXDEV for what is not beneath the
+    Raises `OSError`: ENOSYS or EPERM where the call does not exist, EXDEV for a path outside the
     folder, ELOOP for a link. Raises `ValueError` for a path with a NUL character.
     """
     name = os.fsencode(path)

@@ -1,7 +1,7 @@
-"""The processes that come from this one: kept near, found, signalled, and seen to end.
+"""The processes that come from this one: adopted, found, signalled, and waited for.
 
-After `adopt` a process is a subreaper: what loses its parent below it becomes its child, whatever
-session or group it is in, so that `below` finds all of it. Where there is no Linux, it finds
+After `adopt` a process is a subreaper: any process below it that loses its parent becomes its
+child, in whatever session or group, so that `below` finds all of them. Outside Linux it finds
 nothing.
 
 It uses the standard library only, because the keeper imports it.
@@ -53,7 +53,7 @@ def children() -> dict[int, list[int]]:
 
 
 def _read(path: str) -> bytes:
-    """The beginning of a file of the kernel's. Raises `OSError`."""
+    """The beginning of a file of the kernel. Raises `OSError`."""
     file = os.open(path, os.O_RDONLY)
     try:
         return os.read(file, 4096)
@@ -107,14 +107,14 @@ def wait(files: Sequence[Any], seconds: float | None) -> list[Any]:
 
 
 def life_of(owner: int) -> list[int]:
-    """A descriptor that becomes readable when this process ends; none where there is no such."""
+    """A descriptor that becomes readable when this process ends; None where there is none."""
     with contextlib.suppress(AttributeError, OSError):
         return [os.pidfd_open(owner)]
     return []
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process."""
+    """Whether this process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -125,7 +125,7 @@ def is_alive(pid: int) -> bool:
 
 
 def _prctl(option: int, value: int) -> None:
-    """Set an attribute of this process, where there is Linux."""
+    """Set an attribute of this process, on Linux."""
     if sys.platform == "linux":
         import ctypes
 

@@ -1,9 +1,9 @@
 """What changes between two texts, as a unified diff. Pure.
 
-1. Lines end with LF alone, so that what else a line ends with is seen. A last line without an end
-   is told by the usual words.
-2. The work is bounded: what the two texts have in common at their beginnings and ends is left out
-   first, and where the rest is large, all of it is one change.
+1. Lines end with LF alone, so that any other line end is visible. A last line without an end is
+   marked in the usual words.
+2. The work is bounded: what the two texts have in common at their beginnings and ends is set
+   aside first, and if the rest is large, all of it becomes one change.
 3. A diff is cut after `MOST_CHARACTERS`, and says so.
 """
 
@@ -26,11 +26,11 @@ one."""
 
 
 def unified(name: str, old: str | None, new: str) -> str:
-    """The diff of a file of this name, "" if nothing changes. `old` None: it is made."""
+    """The diff of a file of this name; "" if nothing changes. `old` None: the file is new."""
     if old == new:
         return ""
     before, after = _lines(old or ""), _lines(new)
-    name = name if name.isprintable() else json.dumps(name)  # it must not look like lines
+    name = name if name.isprintable() else json.dumps(name)  # it must not look like other lines
     lines = [f"--- {'/dev/null' if old is None else f'a/{name}'}", f"+++ b/{name}"]
     for group in _hunks(_changes(before, after)):
         lines += _hunk(group, before, after)
@@ -63,7 +63,7 @@ def _changes(before: Sequence[str], after: Sequence[str]) -> list[Change]:
 
 
 def _hunks(changes: Sequence[Change]) -> Iterator[list[Change]]:
-    """The changes that are shown together, for the lines between them are few."""
+    """The changes that are shown together, because few lines are between them."""
     group: list[Change] = []
     for change in changes:
         if group and change[0] - group[-1][1] > 2 * _AROUND:

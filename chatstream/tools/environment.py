@@ -1,4 +1,4 @@
-"""The environment of programs that we start: some of our variables, by their names, and no key."""
+"""The environment of programs that we start: a few of our variables, and no key."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ALLOWED = frozenset(
 """The variables that programs are given. Any other one may hold a key."""
 
 _ADDED = {"TERM": "dumb", "PAGER": "cat", "GIT_PAGER": "cat", "GIT_TERMINAL_PROMPT": "0"}
-"""There is nobody who could turn pages or type a password."""
+"""Nobody could turn pages or type a password."""
 
 
 def environment(of: Mapping[str, str] = os.environ, also: Iterable[str] = ()) -> dict[str, str]:
-    """The variables for a program. `also` are names that it is given besides those of all."""
+    """The variables for a program. `also` names more that this one is given."""
     names = ALLOWED.union(also)
     return {**{name: it for name, it in of.items() if name in names}, **_ADDED}

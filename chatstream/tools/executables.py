@@ -6,9 +6,9 @@
     sunny
 
 1. `--describe` prints one JSON object: a name, a description, and, where it has arguments, their
-   JSON Schema. `effect` is "run" if it is not said.
-2. For a call it is started with no argument and with those of the call, a JSON object, on standard
-   input. What it prints is the result, and its exit status is told.
+   JSON Schema. `effect` is "run" if it is left out.
+2. For a call it is started without arguments; those of the call are a JSON object on standard
+   input. What it prints is the result, and the model is told its exit status.
 3. It runs in the sandbox, in the first root. One whose effect is "net" has the network.
 """
 
@@ -68,7 +68,8 @@ def executables(
 ) -> list[Executable]:
     """These executables as tools, each of which is asked what it is.
 
-    Raises `UsageError` for what cannot be run or describes no tool, or the reason of the token.
+    Raises `UsageError` for a file that cannot be run or does not describe a tool, or the reason of
+    the token.
     """
     token = token or CancelToken()
     return [Executable(it, _described(it, keeper, sandbox, token), keeper, sandbox) for it in paths]
@@ -90,14 +91,14 @@ def _described(path: Path, keeper: Keeper, sandbox: Sandbox, token: CancelToken)
     token.check()
     text = said.text
     if said.is_late:
-        raise _unusable(path, f"it has not ended after {DESCRIBE_SECONDS:g} s")
+        raise _unusable(path, f"it did not end within {DESCRIBE_SECONDS:g} s")
     if ended.exit_status:
         words = f": {excerpt(text)}" if text.strip() else ""
         raise _unusable(path, f"it ended with status {ended.exit_status}{words}")
     try:
         return msgspec.json.decode(text, type=Described)
     except msgspec.DecodeError as error:
-        raise _unusable(path, f"what it prints is no description of a tool: {error}") from error
+        raise _unusable(path, f"what it prints does not describe a tool: {error}") from error
 
 
 def _unusable(path: Path, why: str) -> UsageError:
@@ -108,7 +109,7 @@ def _unusable(path: Path, why: str) -> UsageError:
 
 
 class _Said:
-    """What an executable prints about itself, within a limit of time and of size."""
+    """What an executable prints about itself, within limits of time and size."""
 
     def __init__(self, token: CancelToken) -> None:
         import threading

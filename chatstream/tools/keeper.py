@@ -1,16 +1,16 @@
-"""The keeper: a process that starts programs, and lets none of them live on.
+"""The keeper: a process that starts programs, and lets none of them outlive it.
 
     python -I -S -c START CONTROL OWNER SCRATCH
 
-1. It is started once for a run, in a session of its own, with an environment that has no keys. For
+1. It is started once per run, in a session of its own, with an environment without keys. For
    each program it forks a *minder*; that takes a millisecond, where a new Python takes fifteen.
    Neither has a second thread, so forking is safe, and so is `PDEATHSIG`, which follows the thread.
-2. Over the socket CONTROL come single bytes, each with the socket of a new minder.
+2. The socket CONTROL carries single bytes, each with the socket of a new minder.
 3. If a minder is killed, its programs are killed. When the process OWNER ends or lets go of the
    socket, the minders end theirs; then the keeper kills what is left, and removes the folder
    SCRATCH.
 
-It uses little of the standard library, and nothing else: a start must not wait for imports.
+It uses only a little of the standard library, because a start must not wait for imports.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> NoReturn:
         signals.clear()
         for pid, status in descendants.reaped():
             minders.discard(pid)
-            if status:  # somebody has killed the minder: what it minded is ours now
+            if status:  # the minder was killed: what it minded is ours now
                 descendants.send(signal.SIGKILL, descendants.below(os.getpid(), spared=minders))
         if life and life[0] in ready:
             break
@@ -57,7 +57,7 @@ def main() -> NoReturn:
 
 
 def _end(minders: set[int], signals: descendants.Signals, scratch: str) -> NoReturn:
-    """Wait for the minders, who have seen the end too, and leave nothing behind."""
+    """Wait for the minders, which have seen the end too, and leave nothing behind."""
     until = time.monotonic() + ORPHANED[-1][0] + 1.0
     while minders and (left := until - time.monotonic()) > 0:
         descendants.wait([signals], left)

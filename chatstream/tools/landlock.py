@@ -1,17 +1,17 @@
-"""Landlock: what a process, and all that it starts, may do with files and over TCP from now on.
+"""Landlock: what this process, and all that it starts, may do with files and over TCP from now on.
 
 1. `rules` are `{"read": [PATHS], "write": [PATHS], "network": BOOL}`. Below a path of `read` files
-   can be read and run, below one of `write` everything can be done. All else is refused. A path
-   that does not exist is left out.
-2. TCP can be neither dialled nor listened on without `network`, from version 4 of the interface on.
-   From version 6 on no signal and no abstract Unix socket leads out either.
-3. What the kernel has no rules for, passes: UDP, Unix sockets that are files, and the owner, mode
-   and times of files. A process that is restricted can look into none that is not, so neither into
-   its `/proc/PID/environ`. What root could do besides, it cannot after the next `exec`: for one
-   of its capabilities that environment is open again.
+   can be read and run; below one of `write` everything can be done. Anything else is refused. A
+   path that does not exist is left out.
+2. Without `network`, no TCP connection can be made or accepted, from version 4 of the interface
+   on. From version 6 on, no signal and no abstract Unix socket leads out either.
+3. What the kernel has no rules for is allowed: UDP, Unix sockets that are files, and the owner,
+   mode and times of files. A restricted process cannot look into one that is not, and so cannot
+   read its `/proc/PID/environ`. The capabilities of root are gone after the next `exec`, because
+   one of them would open that environment again.
 
-The system calls have no other way than ctypes; the numbers are the same on every architecture. It
-uses the standard library only, because the keeper imports it.
+The system calls can only be made through ctypes; their numbers are the same on every architecture.
+Only the standard library is used, because the keeper imports this module.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def version() -> int:
 
 
 def restrict(rules: dict[str, Any]) -> None:
-    """Restrict this process for ever. Raises `OSError`."""
+    """Restrict this process permanently. Raises `OSError`."""
     newest = version()
     handled = _FIRST | (_REFER if newest >= 2 else 0) | (_TRUNCATE if newest >= 3 else 0)
     attributes = struct.pack("=Q", handled)

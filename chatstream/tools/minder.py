@@ -1,22 +1,22 @@
 """A minder: the process that starts one program, and ends it and all that it has started.
 
 1. It is a fork of the keeper. Over its socket come an order (`send`) with the three standard files
-   of the program, and later bytes: 0 says "stop", any other one is a signal for all of its
-   processes. Back goes `("started", PID)` or `("failed", WORDS)`, and at last
+   of the program, and later single bytes: 0 says "stop", any other value is a signal for all of
+   its processes. Back goes `("started", PID)` or `("failed", WORDS)`, and at last
    `("ended", STATUS, COUNT)`, once no process of the program is left (`said`).
-2. STATUS is the program's exit status, or minus the number of the signal that ended it. COUNT is of
-   the processes that it had left behind. Of a sandbox it is 0: the kernel ends what is in there at
-   the same moment, and the last of it may be the sandbox itself.
+2. STATUS is the program's exit status, or minus the number of the signal that ended it. COUNT is
+   the number of processes that it left behind. For a sandbox it is 0: the kernel ends its contents
+   at the same moment, and the last process may be the sandbox itself.
 3. It is a subreaper: what leaves the program's group or session, or loses its parent, becomes its
-   child. So all of them are found. The host program is none, and adopts nobody.
+   child. So all of them are found. chatstream itself is not a subreaper, and adopts nobody.
 4. "Stop" sends SIGINT, SIGTERM and SIGKILL to all of them, one after another (`STOP`). The same is
-   done, faster (`ORPHANED`), when the process OWNER ends or lets go of the socket. What is left
-   when the program itself has ended is killed at once, and counted.
-5. What forks again and again faster than it is found is killed for certain only in bubblewrap,
-   where the kernel ends all of it at once.
+   done, faster (`ORPHANED`), when the process OWNER ends or lets go of the socket. Whatever is
+   left when the program itself has ended is killed at once, and counted.
+5. Processes that fork faster than they are found are certain to be killed only in bubblewrap,
+   where the kernel ends all of them at once.
 
-Where there is no Linux, only the group of a program is found. It uses the standard library only,
-because the keeper imports it.
+Outside Linux only the group of a program is found. Only the standard library is used, because the
+keeper imports this module.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ AGAIN_SECONDS = 0.02
 """Between two attempts to kill: what was forked in the meantime is found by the next one."""
 
 MOST_FILE_BYTES = 16 * 1024**3
-"""Of one file that a program writes: a loop that writes must not fill every disk."""
+"""Bytes of one file that a program writes: a loop must not fill the disk."""
 
 _SIZE = struct.Struct("!I")
 

@@ -3,14 +3,14 @@
 1. A place is found by the rules of `roots`: nothing outside of them is written, nothing that holds
    keys, and nothing in `.git`, whose hooks are programs. A link is followed beneath the root, so
    the file is written and not the link. A link that leads nowhere is refused.
-2. Folders that are missing are made with the file. Nobody who swaps one for a link is followed:
-   each is opened in the one before it.
+2. Missing folders are made with the file. Replacing one of them by a link leads nowhere: each is
+   opened in the one before it.
 3. A file is replaced in one step, from a new file beside it whose data is on the disk, and keeps
-   its mode, its attributes and, where this user may give it, its owner. Who is killed meanwhile
-   leaves the old file, and at most the new one beside it.
-4. A file is not written if it is no longer what `state` has told of it (which is looked at in the
-   last moment), nor where it may not be written by this user. What is new is never put over what
-   somebody else has made meanwhile.
+   its mode, its attributes and, where this user may give it, its owner. A process
+   that is killed in the meantime leaves the old file, and at most the new one beside it.
+4. A file is not written if it is no longer as `state` has found it (which is checked at the last
+   moment), or if this user may not write it. A new file never replaces one that somebody else has
+   made in the meantime.
 
 Failures are `ToolFailure`s, one sentence each.
 """
@@ -28,12 +28,13 @@ from typing import Self
 
 import msgspec
 
-from chatstream.tools.roots import Found, Roots, holds_keys
+from chatstream.tools.roots import Found, Roots, outside
+from chatstream.tools.secrets import off_limits, on_way_to_keys
 from chatstream.tools.tool import ToolFailure
 from chatstream.wording import bounded, encodable
 
 MOST_BYTES = 16 * 1024 * 1024
-"""Of a file that is written, before and after."""
+"""Of a file before and after it is written."""
 
 FRESH = ".chatstream-"
 """What the name of a new file begins with, until it has its place."""
@@ -53,7 +54,7 @@ class Manner(msgspec.Struct, frozen=True):
 
 
 class State:
-    """A file as it is: its bytes, its manner, its attributes, and what tells it from another."""
+    """A file as it is: its bytes, its manner, its attributes, and a mark that changes with it."""
 
     def __init__(
         self, data: bytes, status: os.stat_result, attributes: Mapping[str, bytes]
@@ -65,7 +66,7 @@ class State:
 
 
 class Place:
-    """Where a file is or may be made, to be closed. `missing` are the folders on the way to it."""
+    """Where a file is or may be made. `missing` folders are made for it. Close it after use."""
 
     def __init__(self, folder: Found, missing: Sequence[str], name: str) -> None:
         self.missing = tuple(missing)
@@ -89,7 +90,7 @@ class Place:
 
     @property
     def shown(self) -> str:
-        """Its path as it may be given again."""
+        """Its path in a form that can be given again."""
         return self._folder.path_of("/".join((*self.missing, self._name)))
 
     def state(self) -> State | None:
@@ -117,10 +118,10 @@ class Place:
     def write(
         self, data: bytes, before: State | None, *, fresh: str, manner: Manner | None = None
     ) -> None:
-        """Put a file with these bytes there, where `state` has found this.
+        """Write a file with these bytes; `before` is what `state` has found there.
 
-        It gets this manner, or else that of the file before it. `fresh` is its name until it has
-        its place (`fresh_name`).
+        It gets this manner, or else that of the old file. `fresh` is its temporary name
+        (`fresh_name`).
         """
         manner = manner or (before.manner if before else None)
         with ExitStack() as opened, _failures(self.shown):
@@ -152,8 +153,8 @@ class Place:
             os.unlink(self._name, dir_fd=self._folder.descriptor)
 
     def remove_folders(self, count: int) -> None:
-        """Remove so many of the folders that it is in, the innermost first, if they are empty."""
-        with contextlib.suppress(OSError):  # the innermost one that is not
+        """Remove up to `count` folders above it, the innermost first, while they are empty."""
+        with contextlib.suppress(OSError):  # this one is not empty
             for folder in [it for it in self.path.parents[:count] if it.exists()]:
                 folder.rmdir()
 
@@ -192,7 +193,7 @@ class Place:
             raise changed(f"{self.shown} was just changed by somebody else, and is left alone")
 
     def _put(self, fresh: str, folder: int) -> None:
-        """Give the new file its name, if nobody has taken that."""
+        """Give the new file its name, unless that is taken."""
         try:
             try:
                 os.link(fresh, self._name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -219,8 +220,8 @@ def changed(words: str) -> ToolFailure:
 def place(roots: Roots, path: str) -> Place:
     """Where the file of this path is, or may be made. Raises `ToolFailure`.
 
-    A file that is not there gets into the nearest folder on its way that is: with several roots, of
-    the first root that has it.
+    A missing file gets a place in the nearest folder on its way that exists: with several roots,
+    in the first root that has it.
     """
     try:
         found = roots.find(path)
@@ -242,11 +243,11 @@ def place(roots: Roots, path: str) -> Place:
 
 
 def _to_be_made(roots: Roots, path: str, why: ToolFailure) -> Place:
-    """The place of a file that is not there, in the nearest folder on its way that is."""
+    """The place of a missing file, in the nearest folder on its way that exists."""
     *above, name = path.split("/")
     if name in {"", ".", ".."}:
         raise why
-    if "\0" in path or not _is_name(path):  # nobody has looked behind a folder that is missing
+    if "\0" in path or not _is_name(path):  # what comes after a missing folder was not checked
         raise ToolFailure(f"{encodable(bounded(path))!r} is not a path", code="unsuitable")
     missing: list[str] = []
     while True:
@@ -260,6 +261,8 @@ def _to_be_made(roots: Roots, path: str, why: ToolFailure) -> Place:
     missing = [it for it in missing if it not in {"", "."}]
     made = Place(folder, missing, name)
     try:
+        if _goes_above(len(folder.parts), missing):
+            raise outside(path)
         if folder.kind != "folder" or ".." in missing:
             raise why
         if _is_there(folder, made.parts[len(folder.parts)]):
@@ -268,6 +271,15 @@ def _to_be_made(roots: Roots, path: str, why: ToolFailure) -> Place:
         made.close()
         raise
     return made
+
+
+def _goes_above(depth: int, names: Sequence[str]) -> bool:
+    """Whether these names lead above the root, from a folder that is so many names below it."""
+    for name in names:
+        depth += -1 if name == ".." else 1
+        if depth < 0:
+            return True
+    return False
 
 
 def _is_name(text: str) -> bool:
@@ -291,10 +303,8 @@ def _is_there(folder: Found, name: str) -> bool:
 
 def _check_names(made: Place) -> None:
     parts = made.parts
-    if any(holds_keys(parts[: end + 1]) for end in range(len(parts))):
-        raise ToolFailure(
-            f"{made.shown} may hold keys or private data, and is off limits", code="private"
-        )
+    if on_way_to_keys(parts):
+        raise off_limits(made.shown)
     if any(it.lower() == ".git" for it in parts):
         raise ToolFailure(f"{made.shown} belongs to Git, and is not written", code="private")
 
@@ -306,8 +316,8 @@ def _mark(status: os.stat_result) -> tuple[int, ...]:
 def _dress(descriptor: int, manner: Manner) -> None:
     """Give a new file this manner.
 
-    A group that it cannot be given (only root and its members may) gets no rights in exchange: the
-    mode was meant for another group.
+    If it cannot be given the group (only root and members can do that), the group gets no rights:
+    the mode was meant for another group.
     """
     mode = manner.mode
     for owner in (manner.user, -1):  # only root may give a file away
@@ -330,7 +340,7 @@ def _sync(folder: int) -> None:
 
 
 def _attributes(descriptor: int) -> dict[str, bytes]:
-    """The extended attributes that a user has given a file: their own ones, and who may use it."""
+    """The extended attributes that a user has given a file: their own, and access lists."""
     found: dict[str, bytes] = {}
     if hasattr(os, "listxattr"):
         with contextlib.suppress(OSError):  # a file system without them

@@ -1,9 +1,9 @@
-"""What files were before a run has written them, so that it can be undone.
+"""The contents of files before a run wrote them, so that this can be undone.
 
 1. A folder for each run. A write is a record, numbered from 1; the bytes before it are a file
    beside the records, named by their SHA-256, so that the same bytes are kept once.
-2. Both are on the disk before the file is written. So after `kill -9` a record may be about a write
-   that never happened: the file then still is what it was before it.
+2. Both are on the disk before the file is written. So after `kill -9` there may be a record of a
+   write that never happened: the file then still has its old content.
 3. What is read back has been verified. Files 0600, their folder 0700.
 """
 
@@ -28,9 +28,9 @@ _RECORD = re.compile(r"\d{5,}\.json", re.ASCII)
 class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One write. `before` and `after` are the SHA-256 of the file; None: there was no file.
 
-    `root` and `names` lead to it; they are bytes, for names need not be UTF-8. `folders` is how
-    many of the last folders were made with it. `fresh` is the name of the new file before it had
-    its place: who is killed meanwhile leaves that.
+    `root` and `names` lead to it; they are bytes, because names need not be UTF-8. `folders` is how
+    many of the last folders were made with it. `fresh` is the temporary name of the new file, which
+    a killed process leaves behind.
     """
 
     number: int
@@ -54,7 +54,7 @@ def digest(data: bytes) -> str:
 
 
 class PreImages:
-    """Those of one run. The folder is made with the first one. One process writes there."""
+    """The pre-images of one run. Their folder is made when needed. One process writes there."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -71,7 +71,7 @@ class PreImages:
         manner: Manner | None = None,
         folders: int = 0,
     ) -> None:
-        """Keep what a file was before a write. Raises `OSError`."""
+        """Keep the content of a file before a write. Raises `OSError`."""
         make_private(self._folder)
         if before is not None:
             image = self._image(digest(before))
@@ -96,7 +96,7 @@ class PreImages:
         return list(self._left)
 
     def image(self, written: Written) -> bytes:
-        """What the file was before this write. Raises `JournalError` if that is lost."""
+        """The content of the file before this write. Raises `JournalError` if that is lost."""
         assert written.before is not None, "there was a file"
         path = self._image(written.before)
         try:
@@ -108,7 +108,7 @@ class PreImages:
         return data
 
     def forget(self, written: Written) -> None:
-        """Let go of one of the `newest_first` that was undone, and of what only that one needs.
+        """Forget one of the `newest_first` that was undone, and what only that one needs.
 
         Raises `OSError`.
         """

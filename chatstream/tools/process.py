@@ -1,4 +1,4 @@
-"""A process that runs the functions of a file: started, spoken to, stopped, and its end seen.
+"""A process that runs the functions of a file: its start, its orders and reports, and its end.
 
 1. A keeper starts it: in a session of its own, so that Ctrl+C reaches it when we decide, and with
    no descriptor of ours but its pipes. It has the environment of this program, and imports from

@@ -1,15 +1,15 @@
-"""A program as the work of a call: its output through the `Context`, and its end.
+"""Runs a program as the work of a call: its output goes to the `Context`.
 
-1. Its standard input is what it is given, or else empty; a terminal is none of them. Standard
-   output and error come as one, in the order in which they were written.
+1. Its standard input is what it is given, or else empty. None of its standard files is our
+   terminal. Standard output and error are one, in the order in which they were written.
 2. It is read only as fast as the output is taken: until then the pipe is full, and the program
    waits. Bytes that are not UTF-8 are replaced.
-3. A program that ends has done its work, whatever its status is (`Returned`). What could not be
-   started is a `ToolFailure`.
+3. A program that ends has done its work, whatever its status is (`Returned`). A program that
+   cannot be started is a `ToolFailure`.
 4. A stop ends everything that the program has started, within two seconds (`minder`). What it
-   writes meanwhile is read, so that it can end, and goes nowhere. `run` returns when nothing is
-   left of it, and not before: whoever calls it knows that it has ended.
-5. With `terminal` its output is a terminal of 100 columns, which controls nothing.
+   writes in the meantime is read, so that it can end, and thrown away. `run_program` returns only
+   when nothing is left of it: its caller knows that it has ended.
+5. With `terminal` its output is a terminal of 100 columns, which is not a controlling one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def run_program(
         cleanup.callback(context.token.on_cancel(minded.stop))
         match _followed(minded, output, context):
             case Ended(status, left):
-                status = status if status >= 0 else 128 - status  # as shells tell a signal
+                status = status if status >= 0 else 128 - status  # as shells report a signal
                 return Returned("".join(_marks(status, left)), status)
             case NotStarted(why):
                 raise ToolFailure(f"the program cannot be started: {why}")
@@ -106,7 +106,7 @@ def _pieces(output: IO[bytes], *, all_of_it: bool) -> Iterator[bytes]:
 
 
 def _say(text: str, context: Context) -> None:
-    """Say it, but not what comes after a stop: the end of the program is waited for."""
+    """Print it, unless the program was stopped: then only its end matters."""
     with contextlib.suppress(Cancelled):
         if text:
             context.output(text)

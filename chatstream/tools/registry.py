@@ -125,7 +125,7 @@ def built_in(
 ) -> list[Tool]:
     """The tools of these names; those that read files do so inside the roots.
 
-    The `closed` folders and files are read by none of them. `outfitted` makes those that need more.
+    None of them reads the `closed` folders and files. `outfitted` makes those that need more.
 
     A name of another package may stand for several tools. Raises `UsageError` for a name that
     nobody has, and for a package whose tool cannot be loaded.

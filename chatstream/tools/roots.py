@@ -1,17 +1,17 @@
 """The folders that a tool may look into, and nothing outside of them.
 
-1. A path is relative to a root, or absolute and beneath one. With several roots a relative path is
-   that of the first root which has it.
+1. A path is relative to a root, or absolute and beneath one. With several roots a relative path
+   belongs to the first root that has it.
 2. A path without links is opened by the kernel in one step, beneath the root (`beneath`). Any other
    path, and every path where the kernel cannot do that, is walked: each component is looked up in
    the open folder before it, and the system never follows a link: we read where it leads, and go
    there by the same rules. So neither `..` nor a link of any kind leads out of a root, even while
    somebody renames folders. Both ways lead to the same file, or to the same failure.
-3. Every name on the way is checked, those that a link leads to as well. What holds keys by its name
-   (`.env`, `.ssh`, …) is refused, and so are the `closed` folders and files: our own.
+3. Every name on the way is checked, including those that a link leads to. Names that keys are kept
+   under (`secrets`) are refused, and so are the `closed` folders and files, which are our own.
 4. Only regular files are opened. FIFOs, devices and sockets are refused, and never waited for.
 
-Failures are `ToolFailure`s, one sentence each. A root that is no folder is a `UsageError`.
+Failures are `ToolFailure`s, one sentence each. A root that is not a folder is a `UsageError`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ from typing import Literal, Self
 from chatstream.errors import UsageError
 from chatstream.nearest import did_you_mean
 from chatstream.tools.beneath import open_beneath
+from chatstream.tools.secrets import holds_keys, off_limits, on_way_to_keys
 from chatstream.tools.tool import ToolFailure
 from chatstream.wording import bounded, encodable
 
@@ -40,39 +40,14 @@ Kind = Literal["file", "folder", "link", "other"]
 _MOST_NAMES = 2000  # names of a folder among which a mistyped one is looked for
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW
-_LOOK = getattr(os, "O_PATH", 0) | _NO_FOLLOW  # opens nothing: a device does not notice
+_LOOK = getattr(os, "O_PATH", 0) | _NO_FOLLOW  # opens nothing, so a device is not touched
 _PASS = _FOLDER | getattr(os, "O_PATH", os.O_RDONLY)  # O_PATH needs no right to list the folder
 # A FIFO that takes the place of the file in the last instant must not block.
 _FILE = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
-_KEYS = re.compile(
-    r"""
-      \.env | \.env\.(?!(example|sample|template|dist)$).* | \.envrc
-    | \.ssh | \.gnupg | \.aws | \.azure | \.kube | \.docker | \.password-store
-    | [._]netrc | \.pgpass | \.my\.cnf | \.npmrc | \.pypirc | \.git-credentials
-    | \.vault-token | \.htpasswd | \.s3cfg | \.boto | \.dockercfg | \.terraformrc
-    | id_(rsa|dsa|ecdsa|ed25519)(_sk)?
-    | .+\.(pem|key|p12|pfx|ppk|jks|keystore|kdbx)
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-_KEYS_IN = {  # a folder, and what in it holds keys
-    ".git": re.compile(r"config(\.worktree)?|credentials", re.IGNORECASE),
-    ".cargo": re.compile(r"credentials(\.toml)?", re.IGNORECASE),
-    ".gem": re.compile(r"credentials", re.IGNORECASE),
-    ".config": re.compile(r"gh|gcloud|rclone|op", re.IGNORECASE),
-}
-
-
-def holds_keys(parts: Sequence[str]) -> bool:
-    """Whether the last of these names, which lead from a root, is one that keys are kept under."""
-    *above, name = parts
-    found = [_KEYS, *(_KEYS_IN[it] for it in map(str.lower, above) if it in _KEYS_IN)]
-    return any(it.fullmatch(name) for it in found)
-
 
 class Roots:
-    """These folders. Raises `UsageError` if one is no folder, or lies in a `closed` one."""
+    """These folders. Raises `UsageError` if one is not a folder, or lies in a `closed` one."""
 
     def __init__(self, folders: Sequence[Path], closed: Sequence[Path] = ()) -> None:
         if os.open not in os.supports_dir_fd:
@@ -98,7 +73,7 @@ class Roots:
                 if error.code != "not_found":
                     raise
                 failure = failure or error
-        raise failure or _outside(path)
+        raise failure or outside(path)
 
     def file(self, path: str) -> Found:
         """The same, and it is a file."""
@@ -133,13 +108,13 @@ class Roots:
         return None
 
     def _at_once(self, number: int, parts: Sequence[str]) -> Found | None:
-        """What the kernel opens in one step; None for what it does not, which is walked then.
+        """What the kernel opens in one step; None for any other path, which is then walked.
 
         Without `..` and links, the names on the way are those of the path. The folders above are
-        looked at from below: whatever is renamed meanwhile, they hold what was opened.
+        looked at from below: whatever is renamed in the meantime, they hold what was opened.
         """
         names = tuple(it for it in parts if it not in {"", "."})
-        if ".." in names or any(holds_keys(names[: end + 1]) for end in range(len(names))):
+        if ".." in names or on_way_to_keys(names):
             return None
         with contextlib.ExitStack() as opened, contextlib.suppress(OSError, ValueError):
             root = _kept(opened, os.open(self.folders[number], _PASS))
@@ -165,7 +140,8 @@ class Roots:
     ) -> bool:
         """Whether an open folder, or one above it up to the root, is a closed one.
 
-        So is one that was moved out of the root meanwhile: nobody finds that root above it.
+        A folder that was moved out of the root in the meantime counts as closed: the root is not
+        found above it.
         """
         while not os.path.samestat(status := os.fstat(folder), root):
             folder = _kept(opened, os.open("..", _PASS, dir_fd=folder))
@@ -188,7 +164,7 @@ class Roots:
                     continue
                 if name == "..":
                     if not names:
-                        raise _outside(path)
+                        raise outside(path)
                     names.pop()
                     os.close(way.pop())
                     status = os.fstat(way[-1])
@@ -202,7 +178,7 @@ class Roots:
                     if PurePath(found).is_absolute():
                         target = self._below(number, found)
                         if target is None:
-                            raise _outside(path)
+                            raise outside(path)
                         while names:
                             names.pop()
                             os.close(way.pop())
@@ -221,7 +197,7 @@ class Roots:
         """What the last name is, in this open folder: it is opened, or it is a link to this."""
         name = parts[-1]
         if holds_keys(parts):
-            raise _private(path)
+            raise off_limits(_short(path))
         try:
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
@@ -234,7 +210,7 @@ class Roots:
         try:
             status = os.fstat(descriptor)  # another may have taken its place
             if self._is_closed(status):
-                raise _private(path)
+                raise off_limits(_short(path))
             if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
                 raise _irregular(path)
         except BaseException:
@@ -253,7 +229,8 @@ class Roots:
 class Found:
     """A file or a folder that is open, to be closed. A file can be read by its `descriptor`.
 
-    `parts` are the names from its `root`, and `shown` is its path as it may be given again.
+    `parts` are the names from its `root`, and `shown` is its path in a form that can be given
+    again.
     """
 
     def __init__(
@@ -313,7 +290,7 @@ class Found:
             return encodable(os.readlink(name, dir_fd=self.descriptor))
 
     def open(self, name: str) -> Found:
-        """What has this name in this folder, and is no link. Raises `ToolFailure`."""
+        """What has this name in this folder and is not a link. Raises `ToolFailure`."""
         path, parts = self.path_of(name), (*self.parts, name)
         with _failures(path):
             found = self._roots._step(self.descriptor, parts, path)
@@ -386,14 +363,9 @@ def _missing(path: str, name: str, folder: int) -> ToolFailure:
     return ToolFailure(f"{words}; {question}" if question else words, code="not_found")
 
 
-def _outside(path: str) -> ToolFailure:
+def outside(path: str) -> ToolFailure:
+    """The failure of a path that leads out of the roots."""
     return ToolFailure(f"{_short(path)} is outside of the root folders", code="outside")
-
-
-def _private(path: str) -> ToolFailure:
-    return ToolFailure(
-        f"{_short(path)} may hold keys or private data, and is off limits", code="private"
-    )
 
 
 def _irregular(path: str) -> ToolFailure:

@@ -1,17 +1,17 @@
 """Rules about calls, and whether one fits: `git_*`, `shell(git log *)`, `write_file(src/*)`.
 
-1. A rule is the name of a tool, or a pattern for names with `*`, `?` and `[…]`. With a pattern in
-   parentheses behind it, it is about the argument that the tool names as its `subject`.
+1. A rule is the name of a tool, or a pattern for names with `*`, `?` and `[…]`. A pattern in
+   parentheses behind it is about the argument that the tool names as its `subject`.
 2. A command fits word by word, and a last word `*` stands for any further words. Only a simple
-   command can fit: words, with or without quotes. Shell is not parsed. Whatever could make one
-   command into something else (`;`, `|`, `&`, `$`, `>`, a backtick, a line end, a glob, …) makes it
-   unclear whether the rule fits.
+   command can fit: words, with or without quotes. Shell syntax is not parsed. Anything that could
+   make one command into something else (`;`, `|`, `&`, `$`, `>`, a backtick, a line end, a glob, …)
+   makes it unclear whether the rule fits.
 3. A path fits as it is written and as the links on its way lead, beneath each root, relative to it
-   or absolute. For `allow` all of these have to fit, and for the others one is enough. `*` stands
-   for slashes, too.
+   or absolute. For `allow` all of these have to fit, and for the others one is enough. `*` matches
+   slashes, too.
 4. An address fits as a whole. For `allow` its host has to fit by itself: `*.example.com` must not
-   be found in a path. An address that is not written in its normal form, so that another text may
-   lead to the same place, makes it unclear whether the rule fits.
+   be found in a path. If an address is not written in its normal form, another text may lead to the
+   same place, and it is unclear whether the rule fits.
 5. The more a rule says, the more specific it is: arguments without a pattern, with one, a name, a
    pattern for names.
 """
@@ -78,7 +78,7 @@ class Rule(msgspec.Struct, frozen=True):
     def fit(
         self, tool: Tool, arguments: Mapping[str, Any], decision: Decision, roots: Sequence[Path]
     ) -> Fit:
-        """Whether this call of the tool is one that the rule, which is for `decision`, is about."""
+        """Whether the rule, which is for `decision`, covers this call of the tool."""
         if not self.names(tool):
             return "no"
         if self.argument is None:
@@ -95,7 +95,7 @@ def parse(text: str, subject: str) -> Rule:
     if found is None or (found[2] is not None and not found[2].strip()):
         raise UsageError(
             f"{subject}: {text!r} is not a rule",
-            hint="a rule is a name, as in shell, or also says with what: 'shell(git status)'",
+            hint="a rule is a name, such as shell, or a name with an argument: 'shell(git status)'",
         )
     rule = Rule(found[1].strip(), None if found[2] is None else found[2].strip())
     if rule.argument is not None:
@@ -107,7 +107,7 @@ def parse(text: str, subject: str) -> Rule:
 
 
 def words_of(command: str) -> list[str] | None:
-    """The words of a simple command; None for anything that a shell would make more of."""
+    """The words of a simple command; None for anything that a shell treats specially."""
     command = command.strip("\n")  # a line end around it changes nothing
     if not _SIMPLE.fullmatch(command):
         return None
@@ -170,7 +170,7 @@ def _address_pattern(pattern: str) -> str:
 
 
 def _paths(value: str, roots: Sequence[Path]) -> list[PurePath | None]:
-    """What a path may name: as it is written, None if it goes up, and where its links lead."""
+    """What a path may stand for: as written (None if it goes up), and where its links lead."""
     goes_up = ".." in PurePath(value).parts
     written = [None if goes_up else PurePath(os.path.normpath(root / value)) for root in roots]
     return [*written, *(PurePath(os.path.realpath(root / value)) for root in roots)]

@@ -2,12 +2,9 @@
 
 1. First all calls are looked at. One that cannot be run (no such tool, no JSON, the wrong types, a
    limit) is answered with a `tool_error`; nobody is asked about it.
-2. Then each of the others is allowed or denied, in their order, before any of them runs. A rule or
-   the default decides, or somebody is asked: the caller's `approve`, or a person through `Control`.
-   Who allows a tool for the rest of the run is not asked about it again, unless a rule with
-   arguments says so. Where there is nobody to ask, the call is denied; or, with `on_ask` "stop",
-   the run ends once all calls are decided about (`ApprovalNeeded`). A run that continues it then
-   decides about these calls again, and `answers` may say "yes" to them.
+2. Then each of the others is allowed or denied, in their order, before any of them runs
+   (`deciding`). If nobody could be asked about one of them and `on_ask` is "stop", the run ends
+   once all are decided about (`ApprovalNeeded`).
 3. Then they run. `read` tools that stand next to each other run together, `at_once` of them; any
    other runs alone, after those before it and before those behind it. A failure stops no other.
 4. `tool_start` is alone in its arrival, and the tool starts when the next arrival is asked for: by
@@ -26,10 +23,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from inspect import iscoroutine
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -38,29 +33,18 @@ import msgspec
 
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
-from chatstream.clock import POLL_SECONDS, Clock, monotonic
-from chatstream.control import Answer, Control
+from chatstream.clock import Clock, monotonic
+from chatstream.control import Control
 from chatstream.errors import ApprovalNeeded, Cancelled, ChatstreamError
 from chatstream.flow import Arrival
 from chatstream.nearest import did_you_mean
-from chatstream.tools.approval import Verdict
-from chatstream.tools.calls import Pending
+from chatstream.tools.calls import Pending, Ready, refused
+from chatstream.tools.deciding import Arguments, Decide, Deciding, OnAsk
 from chatstream.tools.execution import Execution, code_of, words_of
 from chatstream.tools.output import Output
 from chatstream.tools.registry import Toolset
 from chatstream.tools.running import Running
 from chatstream.tools.tool import InvalidArguments, Tool, ToolFailure
-from chatstream.wording import bounded
-
-log = logging.getLogger(__name__)
-
-Arguments = Mapping[str, Any]
-
-Decide = Callable[[Tool, Arguments], Verdict]
-"""What becomes of a call of a tool with these arguments."""
-
-OnAsk = Literal["deny", "stop"]
-"""What to do where somebody has to be asked and nobody is there: deny the call, or end the run."""
 
 Interrupted = Literal["tell", "run", "stop"]
 """What to do about a call whose outcome nobody knows: tell the model, run it again if that is
@@ -74,24 +58,6 @@ class UnknownOutcome(ChatstreamError):
 
     code = "interrupted"
     hint = "continue with --interrupted tell (the model is told) or run (it runs again)"
-
-
-class ApprovalFailed(ChatstreamError):
-    """The caller's `approve` raised an exception, or returned something that is no answer."""
-
-    code = "approval"
-
-
-class _Ready(msgspec.Struct, frozen=True):
-    """A call that can be run."""
-
-    call: ev.ToolCall
-    tool: Tool
-    arguments: dict[str, Any]
-    again: bool = False
-    """An earlier run has started it."""
-    waits: bool = False
-    """An earlier run has ended because nobody could be asked about it."""
 
 
 class Runner:
@@ -121,16 +87,19 @@ class Runner:
     ) -> None:
         self.dry_run = dry_run
         self._toolset = toolset
-        self._decide = decide
-        self._approve = approve
         self._control = control or Control(can_answer=False)
+        self._deciding = Deciding(
+            decide,
+            approve=approve,
+            control=self._control,
+            dry_run=dry_run,
+            on_ask=on_ask,
+            answers=answers,
+        )
         self._timeout = timeout
         self._at_once = at_once
         self._interrupted = interrupted
-        self._on_ask = on_ask
-        self._answers = answers
         self._note = note
-        self._always: set[str] = set()  # tools that a person allowed for the rest of the run
         self._folder = folder
         self._clock = clock
 
@@ -140,20 +109,20 @@ class Runner:
         Raises the reason of the token, `UnknownOutcome` and `ApprovalNeeded`.
         """
         events: list[ev.Event] = []
-        ready: list[_Ready] = []
+        ready: list[Ready] = []
         for pending in calls:
             if pending.ended is not None:
                 continue
-            if isinstance(found := self._look_at(pending), _Ready):
+            if isinstance(found := self._look_at(pending), Ready):
                 ready.append(found)
             else:
                 events.append(found)
         if events:
             yield Arrival(events)
-        approved: list[_Ready] = []
+        approved: list[Ready] = []
         unanswered: list[str] = []
         for call in ready:
-            decision = yield from self._decided(call, approved, token)
+            decision = yield from self._deciding.decided(call, approved, token)
             if decision != "deny":
                 approved.append(call)
             if decision == "ask":
@@ -175,7 +144,7 @@ class Runner:
 
     # ---- first: can it be run?
 
-    def _look_at(self, pending: Pending) -> _Ready | ev.ToolError:
+    def _look_at(self, pending: Pending) -> Ready | ev.ToolError:
         """The call if it can be run, or else its end. Raises `UnknownOutcome`."""
         call, tool = pending.call, self._toolset.get(pending.call.name)
         if (started := pending.started) is not None:
@@ -185,111 +154,25 @@ class Runner:
             if self._interrupted == "tell" and not only_reads:
                 return _interrupted(pending)
         if pending.refused is not None:
-            return _refused(call, pending.refused, "limit")
+            return refused(call, pending.refused, "limit")
         if tool is None:
             names = self._toolset.names
             known = f"the tools are: {', '.join(names)}" if names else "there are no tools"
             hint = did_you_mean(call.name, names, known)
             words = f"there is no tool {call.name!r}; {hint}"
-            return _refused(call, words, "unknown_tool")
+            return refused(call, words, "unknown_tool")
         try:
             arguments = _arguments(call)
             tool.check(arguments)
         except Cancelled:
             raise
         except Exception as error:
-            return _refused(call, words_of(error), code_of(error))
-        return _Ready(call, tool, arguments, started is not None, pending.waits)
+            return refused(call, words_of(error), code_of(error))
+        return Ready(call, tool, arguments, started is not None, pending.shown)
 
-    # ---- then: may it?
+    # ---- then: run it
 
-    def _decided(
-        self, ready: _Ready, earlier: Sequence[_Ready], token: CancelToken
-    ) -> Generator[Arrival, None, ev.Decision]:
-        """Decide about a call; "ask" if nobody could be asked and the run is to end for it.
-
-        `earlier` are the calls that run before it, if those that nobody was asked about do.
-        """
-        token.check()
-        verdict = self._decide(ready.tool, ready.arguments)
-        decision, by, name = verdict.decision, verdict.by, ready.call.name
-        if self.dry_run:
-            yield Arrival([_approval(ready, decision, "dry_run")])
-            return decision
-        caution = ready.tool.caution
-        if caution is not None and decision == "ask":
-            yield Arrival([ev.Warn("tool_changed", f"{name}: {caution}")])
-        why = "a rule denies it" if by == "rule" else "it is not allowed"
-        if decision == "ask" and not verdict.narrow and name in self._always:
-            decision, by = "allow", "user"
-        elif decision == "ask" and ready.waits and self._answers(ready.tool, ready.arguments):
-            decision, by = "allow", "rule"
-        elif decision == "ask" and self._approve is not None:
-            allowed = self._asked(self._approve, ready.call)
-            decision, by, why = _decision(allowed), "caller", "it was not approved"
-        elif decision == "ask" and self._control.can_answer:
-            question = _approval(ready, "ask", by, _preview(ready, earlier))
-            answer = yield from self._answered(question, token)
-            decision, by, why = _decision(answer != "no"), "user", "the user denied it"
-            if answer == "always":
-                self._always.add(name)
-        elif decision == "ask" and self._on_ask == "stop":
-            yield Arrival([_approval(ready, "ask", "nobody", _preview(ready, earlier))])
-            return "ask"
-        elif decision == "ask":
-            why = f"there is nobody to ask; --allow {name} lets it run"
-            if by == "taint":
-                why = "text from outside is in the conversation, and there is nobody to ask"
-            if caution is not None:
-                why = f"{caution}, and there is nobody to ask"
-            decision, by = "deny", "default"
-        events: list[ev.Event] = [_approval(ready, decision, by)]
-        if decision != "allow":
-            events.append(_refused(ready.call, f"not run: {why}", "denied", "denied"))
-        elif ready.again:
-            words = f"{name} was interrupted in an earlier run, and runs again"
-            events.append(ev.Warn("tool_repeated", words))
-        yield Arrival(events)
-        return decision
-
-    def _asked(self, approve: Callable[[ev.ToolCall], bool], call: ev.ToolCall) -> bool:
-        """What `approve` says. Only a bool is an answer: a coroutine would count as true."""
-        try:
-            answer: object = approve(call)
-        except ChatstreamError:
-            raise
-        except Exception as error:
-            raise ApprovalFailed(f"approve failed: {type(error).__name__}: {error}") from error
-        if isinstance(answer, bool):
-            return answer
-        if iscoroutine(answer):
-            answer.close()  # it is never awaited, which would be warned about
-        raise ApprovalFailed(
-            f"approve must return True or False, not {type(answer).__name__}",
-            hint="give a function that decides by itself; it cannot be an async function",
-        )
-
-    def _answered(
-        self, question: ev.Approval, token: CancelToken
-    ) -> Generator[Arrival, None, Answer]:
-        """The answer of a person. The question is open before anyone sees it."""
-        control = self._control
-        control.ask(question)
-        try:
-            yield Arrival([question])
-            while (answer := control.take_answer()) is None:
-                token.sleep(POLL_SECONDS)
-                token.check()
-                yield Arrival()
-        finally:
-            if control.question is not None:
-                control.answer("no")
-                control.take_answer()
-        return answer
-
-    # ---- now: run it
-
-    def _run_together(self, calls: Sequence[_Ready], token: CancelToken) -> Iterator[Arrival]:
+    def _run_together(self, calls: Sequence[Ready], token: CancelToken) -> Iterator[Arrival]:
         running = Running(self._control, token, self._timeout)
         waiting = deque(calls)
         try:
@@ -299,7 +182,7 @@ class Runner:
                     yield Arrival([_start(ready)])
                     if token.cancelled:
                         words = "the run was stopped before it began"
-                        yield Arrival([_refused(ready.call, words, "stopped", "stopped")])
+                        yield Arrival([refused(ready.call, words, "stopped", "stopped")])
                     else:
                         self._note(ready.tool)
                         running.start(self._execution(ready, running, token))
@@ -311,7 +194,7 @@ class Runner:
             running.end()
         token.check()
 
-    def _execution(self, ready: _Ready, running: Running, token: CancelToken) -> Execution:
+    def _execution(self, ready: Ready, running: Running, token: CancelToken) -> Execution:
         return Execution(
             ready.call,
             ready.tool,
@@ -323,43 +206,19 @@ class Runner:
         )
 
 
-def _decision(allowed: bool) -> ev.Decision:
-    return "allow" if allowed else "deny"
-
-
-def _approval(
-    ready: _Ready, decision: ev.Decision, by: str, preview: str | None = None
-) -> ev.Approval:
-    return ev.Approval(ready.call.id, ready.call.name, decision, by, ready.arguments, preview)
-
-
-def _preview(ready: _Ready, earlier: Sequence[_Ready]) -> str | None:
-    """What the call would change. One that cannot tell is asked about all the same."""
-    try:
-        return ready.tool.preview(ready.arguments, [(it.tool, it.arguments) for it in earlier])
-    except Exception:
-        log.debug("the tool %s has no preview", ready.tool.name, exc_info=True)
-        return None
-
-
 def _needed(names: Sequence[str]) -> ApprovalNeeded:
     tools = list(dict.fromkeys(names))
-    have = "has" if len(tools) == 1 else "have"
+    verb = "needs" if len(tools) == 1 else "need"
     return ApprovalNeeded(
-        f"{', '.join(tools)} {have} to be approved, and there is nobody to ask; nothing was run",
+        f"{', '.join(tools)} {verb} approval, and there is nobody to ask; "
+        "no call of this round was run",
         tools,
     )
 
 
-def _start(ready: _Ready) -> ev.ToolStart:
-    return ev.ToolStart(ready.call.id, ready.call.name, ready.arguments, ready.tool.effect)
-
-
-def _refused(
-    call: ev.ToolCall, words: str, code: str, outcome: ev.Outcome = "failed"
-) -> ev.ToolError:
-    """The end of a call that was not started."""
-    return ev.ToolError(call.id, call.name, bounded(words), 0.0, outcome=outcome, code=code)
+def _start(ready: Ready) -> ev.ToolStart:
+    call, tool = ready.call, ready.tool
+    return ev.ToolStart(call.id, call.name, ready.arguments, tool.effect, tool.foreign)
 
 
 def _interrupted(pending: Pending) -> ev.ToolError:

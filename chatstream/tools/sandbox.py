@@ -1,14 +1,14 @@
 """The sandbox around the programs of tools: bubblewrap, or else Landlock, or else a warning.
 
 1. A program sees the folders of the system, what is on PATH, and the roots. It writes in the roots
-   and in a scratch folder, which is its home. It has no network, unless it is given one.
-2. bubblewrap shows nothing else: no other process, no socket of the system. What holds keys at the
-   top of a root, by its name, is hidden, and so are the `closed` folders. Names deeper in a root
-   are not looked at.
-3. Landlock refuses the rest by the rules of the kernel. It cannot take anything out of a root, and
-   some ways have no rules (see `landlock`); what is known of that is a warning.
-4. "auto" takes the first one that works here. One that is asked for by its name, and does not work,
-   is a `UsageError`.
+   and in a scratch folder, which is its home. It has no network, unless that is granted.
+2. bubblewrap shows nothing else: no other process, no socket of the system. What holds keys by
+   its name (`secrets`) at the top of a root is hidden, and so are the `closed` folders. Names
+   deeper in a root are not checked.
+3. Landlock makes the kernel refuse the rest. It cannot hide anything in a root, and has no rules
+   for some things (see `landlock`); what is known of that is a warning.
+4. "auto" takes the first one that works here. One that is chosen by its name, and does not work, is
+   a `UsageError`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ import msgspec
 from chatstream.errors import UsageError
 from chatstream.tools import landlock
 from chatstream.tools.environment import environment
-from chatstream.tools.roots import holds_keys
+from chatstream.tools.secrets import holds_keys
 from chatstream.tools.spawning import Order
 from chatstream.wording import encodable
 
 Choice = Literal["auto", "bwrap", "landlock", "off"]
 Kind = Literal["bwrap", "landlock", "off"]
+Reach = Literal["nothing", "all but TCP", "everything"]
 
 _SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/sys"),
@@ -48,7 +49,7 @@ _TOOLCHAINS = (
     ".local/lib",
     ".local/share/uv",
 )
-"""In a home, and readable: what programs of `PATH` there need. None of them has keys."""
+"""Readable folders of a home, which programs on `PATH` need. None of them has keys."""
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm")
 _PROBE_SECONDS = 5.0
@@ -56,7 +57,7 @@ _TCP_VERSION = 4  # of Landlock
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
-    """What programs may do. `warnings` say what is not held, each in a line."""
+    """What programs may do. The `warnings` say what is not enforced, each in a line."""
 
     kind: Kind
     roots: Sequence[str]
@@ -65,6 +66,8 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
     hidden: Sequence[str] = ()
     bwrap: str = "bwrap"
     warnings: Sequence[str] = ()
+    reach: Reach = "everything"
+    """What a program without the network can still reach."""
 
     def order(self, argv: Sequence[str], *, network: bool = False) -> Order:
         """How to start this program, in the first root."""
@@ -107,7 +110,7 @@ def sandbox(
     closed: Sequence[Path] = (),
     programs: Sequence[Path] = (),
 ) -> Sandbox:
-    """The sandbox that is chosen, for programs that work in these roots. Raises `UsageError`.
+    """The chosen sandbox, for programs that work in these roots. Raises `UsageError`.
 
     `programs` can be run wherever they are.
     """
@@ -130,7 +133,15 @@ def sandbox(
         hidden=hidden,
         bwrap=bwrap or "bwrap",
         warnings=warnings,
+        reach=_reach(kind),
     )
+
+
+def _reach(kind: Kind) -> Reach:
+    if kind == "bwrap":
+        return "nothing"
+    holds = kind == "landlock" and landlock.version() >= _TCP_VERSION
+    return "all but TCP" if holds else "everything"
 
 
 def _chosen(choice: Choice) -> tuple[Kind, str | None, list[str]]:
@@ -154,7 +165,9 @@ def _chosen(choice: Choice) -> tuple[Kind, str | None, list[str]]:
             "this kernel has no Landlock", hint="it needs Linux 5.13; use --sandbox auto"
         )
     if choice == "auto":
-        words = "programs of tools run without a sandbox: bubblewrap and Landlock are not there"
+        words = (
+            "programs of tools run without a sandbox: neither bubblewrap nor Landlock works here"
+        )
         return "off", None, [words]
     return "off", None, []
 
@@ -179,20 +192,20 @@ def _failure_of(bwrap: str) -> str:
 
 
 def _readable() -> Iterator[str]:
-    """The folders of the system, and where the programs are that can be named."""
+    """The folders of the system, and those of the programs on `PATH`."""
     yield from _SYSTEM
     given = [*os.environ.get("PATH", "").split(":"), os.environ.get("VIRTUAL_ENV", "")]
     home = os.path.realpath(Path.home())
     yield from (f"{home}/{it}" for it in _TOOLCHAINS)
     for path in dict.fromkeys([*given, sys.prefix, sys.base_prefix]):
         real = os.path.realpath(path)
-        # A home, or what is above it, on PATH does not open it.
+        # If a home, or a folder above it, is on PATH, it is still not readable.
         if Path(path).is_absolute() and not Path(home).is_relative_to(real):
             yield from dict.fromkeys((path, real))
 
 
 def _outermost(paths: Sequence[str]) -> Iterator[str]:
-    """Those that are in no other one. Each mount takes time, and so does each rule."""
+    """Those that are not inside another one. Each mount takes time, and so does each rule."""
     found = set(paths)
     for path in dict.fromkeys(paths):
         if found.isdisjoint(map(str, Path(path).parents)):
@@ -200,11 +213,11 @@ def _outermost(paths: Sequence[str]) -> Iterator[str]:
 
 
 def _hidden(roots: Sequence[str], closed: Sequence[Path]) -> Iterator[str]:
-    """What is inside of the roots and must not be seen."""
+    """What is inside the roots and must not be seen."""
     for root in roots:
-        with suppress(PermissionError):  # then what is in there can be named, and not be found
+        with suppress(PermissionError):  # then its contents cannot be listed
             for it in sorted(Path(root).iterdir()):
-                # bubblewrap would make what a link leads to, if that is not there.
+                # If a link leads nowhere, bubblewrap would create its target.
                 if holds_keys([it.name]) and os.path.exists(it):  # noqa: PTH110 - it never raises
                     yield os.path.realpath(it)
         for path in closed:

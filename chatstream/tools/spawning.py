@@ -1,7 +1,7 @@
-"""Programs that are started by the keeper: this side of `keeper` and `minder`.
+"""Programs that the keeper starts: our side of `keeper` and `minder`.
 
-1. The keeper is started before the first program needs it, and again if somebody has killed it. It
-   sees our end, however we end, so that `kill -9` leaves no program behind.
+1. The keeper is started before the first program needs it, and again if it was killed. It notices
+   when we end, however that happens, so that `kill -9` leaves no program behind.
 2. A `Minded` is one program. `said` gives what its minder says; the last thing is always `Ended`,
    `NotStarted` or `Lost`. `stop` may be called on any thread and in a signal handler.
 """
@@ -62,7 +62,7 @@ class NotStarted(msgspec.Struct, frozen=True):
 class Ended(msgspec.Struct, frozen=True):
     """It has ended with this status, minus the number of a signal if one ended it.
 
-    `left` processes it had left behind, and they were killed. In bubblewrap they are not counted.
+    It left `left` processes behind, which were killed. In bubblewrap they are not counted.
     """
 
     status: int
@@ -70,7 +70,7 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """Somebody has killed its minder: nobody knows how it ended."""
+    """Its minder was killed: how it ended is unknown."""
 
 
 Said = Started | NotStarted | Ended | Lost
@@ -170,7 +170,7 @@ class Minded:
 class Keeper:
     """Starts programs. `scratch` is a private folder for them, which is removed at the end.
 
-    Raises `UsageError` where there are no process groups, and where no process can be started.
+    Raises `UsageError` where there are no process groups or no process can be started.
     """
 
     def __init__(self) -> None:

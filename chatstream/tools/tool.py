@@ -5,7 +5,7 @@
    thread of its own. Whatever `run` prints through its `Context` and what it returns is its result.
 3. `preview` is what a person is shown of a call before they approve it, and `subject` names the
    argument that rules such as `shell(git status)` are about.
-4. `stop` asks a running call to end, from another thread. What cannot be stopped is said to be so:
+4. `stop` asks a running call to end, from another thread. A tool that cannot be stopped says so:
    the runner waits for the end of `run` and believes nothing else.
 """
 
@@ -63,7 +63,7 @@ class Returned(msgspec.Struct, frozen=True):
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """The argument of a tool that a rule such as `shell(git *)` is about, and what it is."""
+    """The argument of a tool that a rule such as `shell(git *)` is about, and its kind."""
 
     argument: str
     kind: Literal["command", "path", "address"]
@@ -131,7 +131,7 @@ class Tool:
     confined = False
     """Whether it reads nothing outside of the roots: such a `read` tool is allowed by default."""
     caution: str | None = None
-    """Why no rule may allow it for now, if there is a reason: somebody has to be asked."""
+    """Why no rule may allow it for now, so that somebody has to be asked; None if rules may."""
     interruptible = False
     """Whether `run` is only Python, so that an exception raised in its thread is its end."""
 
@@ -153,7 +153,7 @@ class Tool:
 
     @property
     def foreign(self) -> bool:
-        """Whether others write what it puts out, and may want to make the model do something."""
+        """Whether its output is written by others, who may want to make the model do something."""
         return self.effect == "net"
 
     def check(self, arguments: dict[str, Any]) -> None:

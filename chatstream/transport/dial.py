@@ -61,7 +61,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 Vet = Callable[[str, Sequence[Address]], None]
-"""Raises what it likes if this host must not be reached at these addresses."""
+"""Raises any exception if this host must not be reached at these addresses."""
 
 
 class Connected(msgspec.Struct, frozen=True):

@@ -11,8 +11,8 @@
    read, because it would replace the key.
 5. No redirect leads to another origin, with or without a key, and none turns a POST into a GET.
    Without `follow` none is followed: its head is like any other.
-6. `vet` sees the addresses of every host before it is dialled. Through a proxy it sees those that
-   are known here; a name that is not known here is left to the proxy.
+6. `vet` sees the addresses of every host before it is dialled. With a proxy it sees the addresses
+   that are known here; a name that is not known here is left to the proxy.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, NoReturn
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from chatstream.addresses import origin
+from chatstream.addresses import origin, redirected
 from chatstream.cancel import CancelToken
 from chatstream.errors import (
     ChatstreamError,
@@ -315,7 +315,7 @@ def _vet_from_here(url: str, vet: Vet) -> None:
     """Raises what `vet` raises about the host of this address, as far as it is known here."""
     _, host, port = origin(url)
     with suppress(NobodyThere):
-        # A proxy may take "10.0.0.1." for an address, which our own resolver does not know.
+        # A proxy may take "10.0.0.1." for an address, although our own resolver does not.
         vet(str(host), look_up(str(host).rstrip("."), port or 0))
 
 
@@ -364,11 +364,10 @@ def _redirect(call: Call, head: Head) -> str | None:
 
     Scheme, host and port stay those of the call, whatever the ways to read the new address.
     """
-    location = head.headers.get("location")
-    if head.status not in {301, 302, 303, 307, 308} or not location:
-        return None
     try:
-        target = urljoin(call.url, location)
+        target = redirected(call.url, head.status, head.headers.get("location"))
+        if target is None:
+            return None
         parts, same = urlsplit(target), origin(target) == origin(call.url)
     except ValueError as error:
         raise ProtocolError(

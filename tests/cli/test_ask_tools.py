@@ -194,8 +194,9 @@ def test_a_run_that_needs_an_approval_ends_and_says_how_it_goes_on(here: Path) -
     run = journals(runs_folder())[0].stem
     assert (done.status, done.stdout, ran(here)) == (6, b"", 0)
     assert done.stderr.splitlines() == [
-        "the tool work needs your approval",
-        "error: work has to be approved, and there is nobody to ask; nothing was run",
+        "The model wants to run work:",
+        "  without arguments",
+        "error: work needs approval, and there is nobody to ask; no call of this round was run",
         "--allow work lets it run",
         f"continue it with: chatstream resume {run} --allow work",
     ]

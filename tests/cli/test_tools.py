@@ -25,7 +25,7 @@ def test_the_tools_as_json_are_one_object_a_line() -> None:
 
 
 @pytest.mark.parametrize("command", ["list", "show", "call"])
-def test_what_only_a_loop_has_is_no_option(command: str) -> None:
+def test_options_that_only_a_loop_has_are_not_offered(command: str) -> None:
     page = run_here(["tools", command, "--help-all"]).stdout.decode()
     assert "--tools-file" in page
     assert not [it for it in LOOPS if it in page]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,3 +92,17 @@ def test_a_description_is_one_short_line_without_control_characters(text: str) -
     line = description(text)
     assert len(line) <= 60
     assert line.isprintable()
+
+
+def test_a_server_is_described_without_its_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.toml"
+    monkeypatch.setenv("CHATSTREAM_CONFIG", str(path))
+    path.write_text(
+        '[mcp]\na = {url = "https://box/mcp?key=hush-hush"}\nb = {command = "uvx mcp-server-git"}\n'
+    )
+    told = dict(candidates("mcp_servers", Line("ask", {}, "")) or ())
+    assert told["b"] == "uvx mcp-server-git"
+    assert told["a"].startswith("https://box/mcp")
+    assert "hush-hush" not in str(told)

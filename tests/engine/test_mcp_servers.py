@@ -127,11 +127,11 @@ def test_the_same_server_twice_is_one() -> None:
     ("given", "words"),
     [
         ("no-such-program", "there is no MCP server and no program 'no-such-program'"),
-        ("'", "is no command"),
+        ("'", "is not a command"),
         ("  ", "--mcp is empty"),
     ],
 )
-def test_what_is_no_server_is_said(given: str, words: str) -> None:
+def test_what_is_not_a_server_is_said(given: str, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         made(mcp_servers=[given])
     assert words in caught.value.message
@@ -165,7 +165,7 @@ def test_a_server_that_ends_at_once_is_told_with_its_command() -> None:
         ('command = "x"\ntrusted = "very"', "mcp.a.trusted takes"),
         ("args = []", "mcp.a has neither a command nor a url"),
         ('url = "x.org"', "mcp.a has a url that does not begin with http:// or https://"),
-        ('command = "\'"', "is no command"),
+        ('command = "\'"', "is not a command"),
     ],
 )
 def test_a_mistake_in_a_table_is_named_with_its_place(config: Path, table: str, words: str) -> None:
@@ -209,15 +209,26 @@ def test_variables_are_replaced_in_such_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written_as", "given"),
+    [("${EMPTY}", ""), ("${EMPTY:-other}", "other"), ("${NOPE:-}", ""), ("${SET:-other}", "set")],
+)
+def test_a_variable_that_is_empty_counts_as_in_a_shell(
+    tmp_path: Path, written_as: str, given: str
+) -> None:
+    path = written(tmp_path / "mcp.json", a={"command": "run", "env": {"T": written_as}})
+    assert from_file(path, {"EMPTY": "", "SET": "set"})["a"].env == {"T": given}
+
+
+@pytest.mark.parametrize(
     ("content", "words"),
     [
         ("{", "is not valid JSON"),
         ("[]", "has no mcpServers"),
         ('{"servers": {}}', "has no mcpServers"),
-        ('{"mcpServers": {"a": 3}}', "mcpServers.a is no object"),
+        ('{"mcpServers": {"a": 3}}', "mcpServers.a is not an object"),
         ('{"mcpServers": {"a": {}}}', "mcpServers.a has neither a command nor a url"),
         ('{"mcpServers": {"a": {"command": 3}}}', "mcpServers.a.command is wrong"),
-        ('{"mcpServers": {"a": {"type": "sse", "url": "http://x"}}}', "the old transport"),
+        ('{"mcpServers": {"a": {"type": "sse", "url": "http://x"}}}', "the old SSE transport"),
         ('{"mcpServers": {"a": {"command": "${NOPE}"}}}', "needs the variable NOPE"),
     ],
 )

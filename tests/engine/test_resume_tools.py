@@ -295,9 +295,10 @@ def test_what_the_configuration_forbids_now_holds_for_what_is_resumed(
 
 def test_a_rule_about_tools_of_other_runs_does_not_keep_a_run_from_being_resumed() -> None:
     record = began_with("grep", deny=["other"])
-    tooling = tooling_of(continuation(record, {"provider": "demo"})[0], Given(), record)
+    resolved, question = continuation(record, {"provider": "demo"})
+    tooling = tooling_of(resolved, Given(), question)
     assert tooling is not None
     tooling.close()
-    resolved, _ = continuation(record, {"provider": "demo", "deny": ["another"]})
+    resolved, question = continuation(record, {"provider": "demo", "deny": ["another"]})
     with pytest.raises(UsageError, match="--deny names 'another'"):
-        tooling_of(resolved, Given(), record)
+        tooling_of(resolved, Given(), question)

@@ -94,7 +94,7 @@ def test_the_policy_is_that_of_a_run(flags: dict[str, Any], outcome: str, file: 
 
 
 def test_an_approval_that_nobody_can_give_is_an_error_where_that_is_wanted(file: str) -> None:
-    with pytest.raises(ApprovalNeeded, match="work has to be approved"):
+    with pytest.raises(ApprovalNeeded, match="work needs approval"):
         call("work", tools_file=file, on_ask="stop")
 
 

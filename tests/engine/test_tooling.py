@@ -190,6 +190,12 @@ def test_the_journal_keeps_what_brings_the_tools_back_and_never_what_is_allowed(
     }
 
 
+@pytest.mark.parametrize("sandbox", ["auto", "bwrap", "landlock", "off"])
+def test_a_sandbox_is_kept_and_that_there_is_none_is_not(sandbox: str) -> None:
+    kept = made(tools=["read_file"], sandbox=sandbox).kept.get("sandbox")
+    assert kept == (sandbox if sandbox in {"bwrap", "landlock"} else None)
+
+
 def test_the_current_folder_is_the_root_and_kept_as_such(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,12 +13,15 @@ import pytest
 
 from chatstream.engine.undo import Undone, undo
 from chatstream.errors import UsageError
+from chatstream.files import Lock
+from chatstream.store.journal import SUFFIX, is_running
 from chatstream.store.outputs import images_of
-from chatstream.store.place import state_folder
+from chatstream.store.place import runs_folder, state_folder
 from chatstream.tools.builtin.base import share_memory
 from chatstream.tools.registry import built_in
 from tests.support.client import LIMIT
 from tests.support.runs import run_id, running, write_run
+from tests.support.sampling import by_size
 from tests.support.toolcontext import result
 
 
@@ -87,7 +91,7 @@ def test_everything_becomes_what_it_was(work: Work) -> None:
     assert not images_of(state_folder(), run_id(1)).exists()
 
 
-def test_bytes_that_are_no_text_come_back(work: Work) -> None:
+def test_bytes_that_are_not_text_come_back(work: Work) -> None:
     data = b"\xff\xfe" + "half \ud83d and \r\n lines".encode("utf-16-le", "surrogatepass")
     work.put("a.txt", data)
     work.put("b.txt", b"caf\xe9 \x80 no end")
@@ -125,8 +129,35 @@ def test_a_run_and_those_that_continue_it_are_one(work: Work) -> None:
 def test_a_run_that_has_not_ended_is_not_undone(work: Work) -> None:
     work.run(1)("a.txt", "first")
     with running(state_folder(), run_id(2), continues=run_id(1)):
-        assert nothing_left(1) == f"run {run_id(2)} has not ended yet"
+        assert nothing_left(1) == f"run {run_id(2)} has not ended yet, or is being continued"
     assert done(1) == [("removed", "a.txt")]
+
+
+def test_two_do_not_undo_at_once(work: Work) -> None:
+    write = work.run(1)
+    write("a.txt", "first")
+    write("b.txt", "second")
+    one = undo(run_id(1))
+    next(one)
+    assert nothing_left(1) == "another process is undoing"
+    assert len(list(one)) == 1
+    assert nothing_left(1).endswith("they were restored already")
+
+
+def test_a_run_that_is_being_undone_is_not_continued(work: Work) -> None:
+    write = work.run(1)
+    write("a.txt", "first")
+    write("b.txt", "second")
+    path = runs_folder() / (run_id(1) + SUFFIX)
+    lock = Lock(os.open(path, os.O_RDONLY))
+    under_way = undo(run_id(1))
+    next(under_way)
+    assert not lock.take(alone=True), "as who continues it takes it"
+    assert not is_running(path)
+    list(under_way)
+    assert lock.take(alone=True)
+    assert work.tree() == {}
+    lock.close()
 
 
 def test_a_file_that_was_changed_since_is_left_alone_unless_forced(work: Work) -> None:
@@ -240,24 +271,38 @@ def kill_at(number):
     os.supports_dir_fd.add(os.open)
 
 
-def work(number):
-    images = images_of(state_folder(), run_id(number))
+def writes(run, number):
     (tool,) = tools = built_in(["write_file"], [root / str(number)])
-    share_memory(tools, images)
+    share_memory(tools, images_of(state_folder(), run))
+    return lambda path, content: result(tool, path=path, content=content)
+
+
+def work(number):
+    write = writes(run_id(number), number)
     if what == "write":
         kill_at(number)
-    result(tool, path="a.txt", content="new")
-    result(tool, path="x/y/b.txt", content="made")
-    if what == "undo":
+    write("a.txt", "new")
+    write("x/y/b.txt", "made")
+    if what == "undo-many":  # the same bytes twice, a file twice, and a run that was resumed
+        write("same.txt", "new")
+        write("a.txt", "newer")
+        write = writes(run_id(number + 1000), number)
+        write("same.txt", "newest")
+        write("x/c.txt", "made")
+    if what != "write":
         kill_at(number)
         list(undo(run_id(number)))
 
 
-for number in range(1, 1000):
+for number in range(1, 1000, int(sys.argv[3])):
     write_run(state_folder(), run_id(number), killed=True)
+    if what == "undo-many":
+        resumed = run_id(number + 1000)
+        write_run(state_folder(), resumed, killed=True, continues=run_id(number))
     (root / str(number)).mkdir()
-    (root / str(number) / "a.txt").write_bytes(b"old\\r\\n")
-    (root / str(number) / "a.txt").chmod(0o640)
+    for name in ("a.txt", "same.txt"):
+        (root / str(number) / name).write_bytes(b"old\\r\\n")
+        (root / str(number) / name).chmod(0o640)
     child = os.fork()
     if not child:
         work(number)
@@ -269,10 +314,11 @@ print(number)
 """
 
 
-@pytest.mark.parametrize("what", ["write", "undo"])
+@pytest.mark.parametrize("what", ["write", "undo", "undo-many"])
 def test_whenever_it_is_killed_everything_becomes_what_it_was(work: Work, what: str) -> None:
+    step = by_size(7, 1) if what == "undo-many" else 1
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(work.root), what],
+        [sys.executable, "-c", KILLED, str(work.root), what, str(step)],
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
         check=True,
@@ -281,12 +327,13 @@ def test_whenever_it_is_killed_everything_becomes_what_it_was(work: Work, what: 
     moments = int(killed.stdout) - 1
     assert moments > 20
     left = set[int]()
-    for number in range(1, moments + 1):
+    for number in range(1, moments + 1, step):
         left.add(len(work.tree()))
         with suppress(UsageError):  # it was killed before its first write, or after all was undone
             assert "refused" not in {it.action for it in undo(run_id(number))}
         folder = work.root / str(number)
-        assert [it.name for it in folder.rglob("*")] == ["a.txt"], number
-        assert (folder / "a.txt").read_bytes() == b"old\r\n"
-        assert (folder / "a.txt").stat().st_mode & 0o777 == 0o640
+        assert {it.name for it in folder.rglob("*")} == {"a.txt", "same.txt"}, number
+        for name in ("a.txt", "same.txt"):
+            assert (folder / name).read_bytes() == b"old\r\n", number
+            assert (folder / name).stat().st_mode & 0o777 == 0o640, number
     assert len(left) > 1  # there was something to undo

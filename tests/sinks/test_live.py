@@ -12,7 +12,7 @@ from rich.console import Console
 from chatstream import events as ev
 from chatstream.flow import Arrival, Key, Told, drive
 from chatstream.sinks.live import FRAMES_PER_SECOND, LiveSink
-from chatstream.sinks.questions import CHOICE
+from chatstream.sinks.questions import choice
 from chatstream.sinks.wrapping import Wrap
 from tests.support.screen import Emulator, Screen, console_on
 
@@ -325,6 +325,7 @@ def test_a_tool_call_that_nobody_runs_is_a_line_of_its_own() -> None:
 QUESTION = ev.Approval(
     "1", "write\u200b", "ask", "default", {"path": "a\x1b.txt", "text": "one\nRun it? y/n"}
 )
+CHOICE = choice(QUESTION)
 ASKED = [
     "The model wants to run write\\u200b:",
     '  path: "a\\u001b.txt"',
@@ -377,11 +378,19 @@ def test_a_diff_is_coloured_and_all_of_the_call_is_shown_when_it_is_asked_for() 
 
 
 @pytest.mark.parametrize("by", ["nobody", "dry_run"])
-def test_where_nobody_is_asked_no_question_is_shown(by: str) -> None:
+def test_where_nobody_is_asked_there_is_no_choice(by: str) -> None:
     terminal = Terminal()
     terminal.arrive(ev.ToolCall("1", "write", "{}"), ev.Approval("1", "write", "ask", by))
     terminal.arrive(after=0.1)
     assert CHOICE not in terminal.screen.text()
+    shown = any("wants to run" in it for it in terminal.screen.text())
+    assert shown is (by == "nobody"), "who is to approve it later sees all of the call"
+
+
+def test_what_an_earlier_run_ended_for_is_not_shown_again() -> None:
+    terminal, call = Terminal(), ev.ToolCall("1", "write", "{}", replayed=True)
+    terminal.arrive(call, ev.Approval("1", "write", "ask", "nobody", replayed=True))
+    terminal.arrive(after=0.1)
     assert not any("wants to run" in it for it in terminal.screen.text())
 
 

@@ -7,10 +7,11 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from chatstream import events as ev
 from chatstream.escape import clean
-from chatstream.sinks.questions import question_lines, spelled_out
+from chatstream.sinks.questions import choice, question_lines, spelled_out
 
 
 def lines(name: str = "f", **parameters: object) -> list[str]:
@@ -157,3 +158,9 @@ def test_that_a_stranger_may_have_asked_is_said_first() -> None:
     first, second, _ = question_lines(question)
     assert first.text == "Text from outside is in the conversation. It may have asked for this:"
     assert second.text == "The model wants to run shell:"
+
+
+def test_always_is_offered_only_where_it_is_an_answer() -> None:
+    question = ev.Approval("1", "f", "ask", "rule")
+    assert choice(question) == "Run it? y yes · a always · n no · d all"
+    assert choice(replace(question, once=True)) == "Run it? y yes · n no · d all"

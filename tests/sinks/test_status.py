@@ -14,7 +14,7 @@ from chatstream import events as ev
 from chatstream.escape import clean
 from chatstream.flow import Key
 from chatstream.sinks.lines import Line, text_of
-from chatstream.sinks.questions import CHOICE
+from chatstream.sinks.questions import choice
 from chatstream.sinks.status import BAR_CELLS, SPINNER, Status, bar
 from chatstream.sinks.theme import THEMES, Theme
 
@@ -303,8 +303,9 @@ def test_after_the_tools_the_next_answer_is_waited_for() -> None:
 @pytest.mark.parametrize("keys", [True, False])
 def test_a_question_is_the_line_until_it_is_answered(keys: bool) -> None:
     run = Run(keys=keys)
-    run.note(ev.ToolCall("1", "f", "{}"), ev.Approval("1", "f", "ask", "default"))
-    assert run.text() == CHOICE + (" · Esc stops" if keys else "")
+    question = ev.Approval("1", "f", "ask", "default")
+    run.note(ev.ToolCall("1", "f", "{}"), question)
+    assert run.text() == choice(question) + (" · Esc stops" if keys else "")
     assert run.status.asks
     run.note(ev.Approval("1", "f", "deny", "user"))
     assert not run.status.asks

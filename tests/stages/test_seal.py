@@ -658,7 +658,7 @@ def test_a_dry_run_ends_with_its_plan_and_lacks_no_answer() -> None:
 
 def test_the_command_that_resumes_says_what_the_failure_needs() -> None:
     call = ToolCall("1", "write", "{}")
-    needed = ApprovalNeeded("write has to be approved", ["write", "shell"])
+    needed = ApprovalNeeded("write needs approval", ["write", "shell"])
     last = run(call, needed, resume="chatstream resume R", calls_resume=True)[-1]
     assert isinstance(last, Error)
     assert (last.code, last.resume) == (

@@ -1,17 +1,20 @@
-"""Tools made of a function each, and a clock that a test turns: for tests of what runs tools."""
+"""Tools made of a function each, decisions about all of them, and a clock that a test turns."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.events import Effect
 from chatstream.flow import Arrival
+from chatstream.tools.approval import Verdict
 from chatstream.tools.calls import Pending
+from chatstream.tools.registry import Toolset
+from chatstream.tools.runner import Runner
 from chatstream.tools.tool import Context, Tool
 
 PATIENCE_SECONDS = 30.0
@@ -107,3 +110,40 @@ def tool_threads() -> list[threading.Thread]:
 def token() -> CancelToken:
     """One that nobody cancels."""
     return CancelToken()
+
+
+def allow(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+    """Every call, by a rule."""
+    return Verdict("allow", "rule")
+
+
+def deny(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+    """Every call, by a rule."""
+    return Verdict("deny", "rule")
+
+
+def ask(tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
+    """About every call, by default."""
+    return Verdict("ask", "default")
+
+
+def says(word: str = "done") -> Does:
+    """A tool that returns this."""
+    return lambda arguments, context: word
+
+
+def run(
+    calls: Sequence[Pending], *tools: Tool, decide: Any = allow, **given: Any
+) -> list[ev.Event]:
+    """All events of these calls of these tools; `given` is for the `Runner`."""
+    return told(Runner(Toolset(tools), decide, **given).run(calls, CancelToken()))
+
+
+def kinds(events: Sequence[ev.Event]) -> list[str]:
+    """What they are, with the ids of their calls."""
+    return [f"{type(it).__name__} {getattr(it, 'id', '')}".strip() for it in events]
+
+
+def approvals(events: Sequence[ev.Event]) -> list[tuple[str, str, str]]:
+    """What was decided about calls: the id, the decision, and who made it."""
+    return [(it.id, it.decision, it.by) for it in events if isinstance(it, ev.Approval)]

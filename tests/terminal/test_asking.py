@@ -9,12 +9,13 @@ import termios
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.control import Answer, Control
 from chatstream.flow import Arrival
-from chatstream.sinks.questions import CHOICE
+from chatstream.sinks.questions import choice
 from chatstream.terminal import asking
 from chatstream.terminal.asking import QUIET_SECONDS, Answers, can_ask, questions
 from chatstream.terminal.keyboard import ALONE_SECONDS
@@ -23,6 +24,7 @@ from tests.support.desk import LIMIT, Desk, desk
 pytestmark = pytest.mark.serial
 
 QUESTION = ev.Approval("1", "write", "ask", "default", {"path": "a\u200b.txt"})
+CHOICE = choice(QUESTION)
 LATER = QUIET_SECONDS + 0.01
 ALONE = ALONE_SECONDS + 0.01
 
@@ -30,12 +32,12 @@ ALONE = ALONE_SECONDS + 0.01
 class Asked:
     """A question that is open on a terminal."""
 
-    def __init__(self, at: Desk) -> None:
+    def __init__(self, at: Desk, question: ev.Approval = QUESTION) -> None:
         self.at = at
         self.control = Control()
         self.answers = Answers(self.control, at.keyboard, lambda: at.now)
-        self.control.ask(QUESTION)
-        assert self.answers.see(Arrival([QUESTION])) is QUESTION
+        self.control.ask(question)
+        assert self.answers.see(Arrival([question])) is question
 
     def type(self, text: bytes, *, after: float = 0.0) -> str:
         """Type, and look at it until nothing more can follow."""
@@ -72,8 +74,16 @@ def test_always_allows_for_the_rest_of_the_run(at: Desk, typed: bytes) -> None:
     assert asked.answer == "always"
 
 
+def test_always_is_no_answer_about_one_call_alone(at: Desk) -> None:
+    asked = Asked(at, replace(QUESTION, once=True))
+    asked.type(b"a", after=LATER)
+    assert asked.answers.is_open
+    asked.type(b"y", after=LATER)
+    assert asked.answer == "once"
+
+
 @pytest.mark.parametrize("typed", [b"d", b"D", b"d\r"])
-def test_details_are_no_answer_and_somebody_is_told(at: Desk, typed: bytes) -> None:
+def test_asking_for_details_is_not_an_answer(at: Desk, typed: bytes) -> None:
     asked = Asked(at)
     seen = asked.type(typed, after=LATER)
     assert asked.answers.wants_details(seen)

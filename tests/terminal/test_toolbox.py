@@ -76,10 +76,15 @@ def test_a_long_output_is_printed_whole(here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "out", "err"),
     [
-        (["work", '{"n": 1}'], 1, "", "error: work: not run: there is nobody"),
+        (
+            ["work", '{"n": 1}'],
+            1,
+            "",
+            "error: work: not run: no rule allows it, and there is nobody to ask",
+        ),
         (["work", '{"n": "x"}'], 2, "", "error: work: Expected `int`, got `str`"),
         (["work", "{"], 2, "", "error: work: the arguments are not JSON"),
-        (["work", '{"n": 1}', "--on-ask", "stop"], 6, "", "error: work has to be approved"),
+        (["work", '{"n": 1}', "--on-ask", "stop"], 6, "", "error: work needs approval"),
         (["work", '{"n": 1}', "--deny", "w*"], 1, "", "error: work: not run: a rule denies it"),
         (["wrok"], 2, "", "error: there is no tool 'wrok'\ndid you mean 'work'?"),
         (["fail", "--allow", "fail"], 1, "half\n", "error: fail: ValueError: no more"),
@@ -107,7 +112,7 @@ def test_ctrl_c_stops_the_call(here: Path) -> None:
 
 
 @pytest.mark.serial
-def test_a_reader_that_has_seen_enough_is_no_failure(here: Path) -> None:
+def test_a_reader_that_has_seen_enough_is_not_a_failure(here: Path) -> None:
     line = f"{' '.join(COMMAND)} {' '.join(CALL)} --allow flood flood | head -1"
     status, screen, _ = on_terminal([], command=["sh", "-c", line])
     assert (status, [it for it in screen.text() if it.strip()]) == (0, ["0"])

@@ -96,4 +96,4 @@ def test_a_signal_stops_it_between_two_writes(
     assert done == ["a"]
     out, err = capfdbinary.readouterr()
     assert out == b"restored    a\n"
-    assert b"goes on with the rest" in err
+    assert b"continues with the rest" in err

@@ -61,7 +61,7 @@ def test_what_is_not_beneath_is_refused(folder: int) -> None:
     assert refused(folder, "gone") == errno.ENOENT
 
 
-def test_a_name_with_a_nul_is_no_path(folder: int) -> None:
+def test_a_name_with_a_nul_is_not_a_path(folder: int) -> None:
     with pytest.raises(ValueError, match="null"):
         open_beneath(folder, "src/a\0b", os.O_RDONLY)
 

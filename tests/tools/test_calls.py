@@ -49,3 +49,9 @@ def test_other_arguments_are_others(one: str, other: str) -> None:
 @pytest.mark.parametrize("text", ['{"a":', "[" * 100_000])
 def test_what_is_no_json_stays_as_it_is(text: str) -> None:
     assert canonical(text) == text
+
+
+def test_what_was_shown_last_of_a_call_that_waits_is_found() -> None:
+    first, last = (ev.Approval("a", "add", "ask", "nobody", {}, it) for it in ("+1", "+2"))
+    assert Pending(CALL, earlier=[first, last]).shown is last
+    assert Pending(CALL, earlier=[ALLOWED]).shown is None

@@ -42,10 +42,10 @@ def test_an_asyncio_task_prints_for_its_call(from_file: Make) -> None:
 async def prints(word: str) -> None:
     async def inner():
         await asyncio.sleep(0)
-        print("task", word)
+        sys.stdout.write(f"task {{word}}\\n")  # in one piece: both belong to one call
     def blocking():
         meet()
-        print("thread", word)
+        sys.stdout.write(f"thread {{word}}\\n")
     await asyncio.gather(inner(), asyncio.to_thread(blocking))
     meet()
 """

@@ -46,7 +46,7 @@ def test_a_name_cannot_look_like_lines() -> None:
     assert unified("n\n+evil", None, "a\n").splitlines()[1] == '+++ b/"n\\n+evil"'
 
 
-def test_no_change_is_no_diff() -> None:
+def test_without_a_change_there_is_no_diff() -> None:
     assert unified("n", "a\n", "a\n") == ""
 
 

@@ -78,15 +78,15 @@ def test_a_call_gives_it_the_arguments_and_tells_its_status(make: Make) -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("echo hello", "what it prints is no description of a tool"),
-        ("true", "what it prints is no description of a tool"),
+        ("echo hello", "what it prints does not describe a tool"),
+        ("true", "what it prints does not describe a tool"),
         ("""echo '{"name": "t"}'""", "missing required field `description`"),
         ("""echo '{"name": 1, "description": ""}'""", "Expected `str`, got `int`"),
         ("""echo '{"name": "t", "description": "", "effect": "all"}'""", "Invalid enum value"),
         ("echo broken >&2; exit 3", "it ended with status 3: broken"),
     ],
 )
-def test_what_describes_no_tool_is_refused(make: Make, line: str, why: str) -> None:
+def test_what_does_not_describe_a_tool_is_refused(make: Make, line: str, why: str) -> None:
     with pytest.raises(UsageError, match=re.escape(why)) as caught:
         make(describing(line))
     assert caught.value.hint is not None
@@ -113,7 +113,7 @@ def test_what_is_not_there_or_no_executable_is_refused(tmp_path: Path, make: Mak
 
 def test_what_does_not_come_to_an_end_is_ended(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DESCRIBE_SECONDS", 0.2)
-    with pytest.raises(UsageError, match=r"it has not ended after 0\.2 s"):
+    with pytest.raises(UsageError, match=r"it did not end within 0\.2 s"):
         make(describing("sleep 1000"))
 
 

@@ -72,6 +72,7 @@ def test_a_new_file_is_made_with_its_folders(root: Path, path: str) -> None:
     ("path", "expected"),
     [
         *(("../b", "outside"), ("/etc/b", "outside"), ("src/../../b", "outside")),
+        *(("gone/../../b", "outside"), ("src/gone/../../../b", "outside")),
         *(("out/b", "outside"), ("leak", "outside"), ("proc/self/root/tmp/b", "outside")),
         *((".env", "private"), (".ssh/b", "private"), ("x/.ssh/b", "private")),
         *((".git/hooks/pre-commit", "private"), (".git/b", "private"), ("x/.GIT/b", "private")),
@@ -150,7 +151,7 @@ def test_a_file_gets_the_manner_that_is_asked_for(root: Path) -> None:
     assert (root / "src" / "a.txt").stat().st_mode & 0o777 == 0o751
 
 
-def test_who_may_not_write_a_file_does_not_replace_it_either(root: Path) -> None:
+def test_whoever_may_not_write_a_file_does_not_replace_it_either(root: Path) -> None:
     (root / "src" / "a.txt").chmod(0o444)
     (root / "src").chmod(0o777)
     is_root = os.geteuid() == 0

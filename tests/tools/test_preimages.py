@@ -81,7 +81,7 @@ def test_what_was_damaged_is_not_restored(tmp_path: Path) -> None:
         images.newest_first()
 
 
-def test_what_else_is_there_is_no_record(tmp_path: Path) -> None:
+def test_other_files_in_the_folder_are_not_records(tmp_path: Path) -> None:
     for name in ("1.json", "notes.json", "00001.json.part"):
         (tmp_path / name).write_bytes(b"{")
     assert PreImages(tmp_path).newest_first() == []

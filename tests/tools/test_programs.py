@@ -68,7 +68,7 @@ def test_all_that_was_written_before_the_end_is_there(run: Run) -> None:
     assert len(run("head -c 1000000 /dev/zero | tr '\\0' x")[0]) == 1_000_000
 
 
-def test_bytes_that_are_no_utf_8_are_replaced_and_characters_are_not_cut(run: Run) -> None:
+def test_bytes_that_are_not_utf_8_are_replaced_and_characters_are_not_cut(run: Run) -> None:
     command = "printf '\\377'; printf '\\303'; sleep 0.02; printf '\\251 \\303'"
     assert run(command)[0] == "\ufffdé \ufffd"
 

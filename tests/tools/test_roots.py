@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from chatstream.errors import UsageError
 from chatstream.tools.beneath import open_beneath
-from chatstream.tools.roots import Roots, holds_keys
+from chatstream.tools.roots import Roots
 from chatstream.tools.tool import ToolFailure
 from tests.support.descriptors import open_descriptors
 from tests.support.sampling import by_size
@@ -223,7 +223,6 @@ def test_what_is_called_alike_is_read(tree: Path, name: str) -> None:
     (tree / name).parent.mkdir(exist_ok=True)
     (tree / name).write_text("inside")
     assert read(Roots([tree]), name) == "inside"
-    assert not holds_keys(name.split("/"))
 
 
 def test_our_own_folders_are_refused_also_if_they_are_made_later(tree: Path) -> None:

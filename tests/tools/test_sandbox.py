@@ -271,7 +271,7 @@ def test_auto_takes_landlock_where_bubblewrap_does_not_work(
     broken_bwrap(tmp_path, monkeypatch)
     monkeypatch.setattr(landlock, "version", lambda: 4)
     found = made("auto", tmp_path)
-    assert (found.kind, found.warnings) == ("landlock", [])
+    assert (found.kind, found.warnings, found.reach) == ("landlock", [], "all but TCP")
 
 
 def test_auto_warns_once_where_there_is_neither(
@@ -282,7 +282,7 @@ def test_auto_warns_once_where_there_is_neither(
     found = made("auto", tmp_path)
     assert found.kind == "off"
     assert found.warnings == [
-        "programs of tools run without a sandbox: bubblewrap and Landlock are not there"
+        "programs of tools run without a sandbox: neither bubblewrap nor Landlock works here"
     ]
 
 
@@ -290,8 +290,10 @@ def test_an_old_landlock_is_said_to_leave_the_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(landlock, "version", lambda: 3)
-    (warning,) = made("landlock", tmp_path).warnings
+    found = made("landlock", tmp_path)
+    (warning,) = found.warnings
     assert "network" in warning
+    assert found.reach == "everything"
 
 
 def test_a_link_to_what_is_not_there_hides_nothing(tmp_path: Path) -> None:
@@ -322,13 +324,14 @@ def test_what_is_asked_for_by_name_must_work(
         made("landlock", tmp_path)
 
 
-def test_a_root_that_is_no_folder_is_a_mistake_of_the_user(tmp_path: Path) -> None:
+def test_a_root_that_is_not_a_folder_is_a_mistake_of_the_user(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a folder"):
         made("off", tmp_path / "none")
 
 
-def test_off_is_no_warning(tmp_path: Path) -> None:
-    assert made("off", tmp_path).warnings == []
+def test_off_needs_no_warning(tmp_path: Path) -> None:
+    found = made("off", tmp_path)
+    assert (found.warnings, found.reach) == ([], "everything")
 
 
 def test_what_is_in_a_readable_folder_is_not_named_again(

@@ -1,8 +1,8 @@
 """The tools that come with chatstream. Those for files reach nothing outside of the roots.
 
 files      `read_file` and `list`
-writing    `write_file` and `edit_file`; `texts` keeps what a model does not see of a file
-memory     which state of a file a run has shown, so that no other one is written over
+writing    `write_file` and `edit_file`; `texts` keeps the parts of a file that a model does not see
+memory     which state of a file the model was shown, so that no other state is overwritten
 searching  `grep`; the regular expression runs in a process of its own (`matching`)
 calculating, numbers   `calculate`
 times      `time`

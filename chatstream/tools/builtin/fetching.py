@@ -1,12 +1,12 @@
 """`http_get`: the text that is at an address.
 
 1. Only http and https are fetched, without a user and password, and with no key of ours.
-2. What is connected to is decided by the `Fetch` that it is given: hosts of this machine and of
+2. The `Fetch` that it is given decides which hosts are connected to: those of this machine and of
    private networks are refused, unless they are named.
-3. A redirect to the same host is followed, five times at most. One to another host is told to the
-   model, so that whoever approves a call has approved the host.
-4. At most `MOST_BYTES` of the body are read. HTML becomes text (`pages`). What is no text is not
-   shown.
+3. A redirect to the same host is followed, five times at most. One to another host is only
+   reported to the model, so that whoever approves a call has approved the host.
+4. At most `MOST_BYTES` of the body are read. HTML becomes text (`pages`). A body that is not
+   text is not shown.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import re
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Annotated
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
+from chatstream.addresses import redirected
 from chatstream.cancel import CancelToken
 from chatstream.errors import ChatstreamError
 from chatstream.tools.builtin.base import Arguments, BuiltIn
@@ -29,7 +30,6 @@ from chatstream.wording import bounded
 
 MOST_BYTES = 2 * 1024 * 1024
 _MOST_REDIRECTS = 5
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TEXT = re.compile(r"text/.*|application/(.*\+)?(json|xml|yaml|javascript|x-ndjson|toml)")
 _NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"})
 """Python's own encodings. Some raise whatever they are told, and one takes hours."""
@@ -47,7 +47,7 @@ class Answered(msgspec.Struct, frozen=True):
 Fetch = Callable[[str, CancelToken], Iterator[Answered | bytes]]
 """Asks for an address, and follows no redirect: the head, and then pieces of the body.
 
-Raises `ChatstreamError`, also for what must not be reached.
+Raises `ChatstreamError`, also for an address that must not be reached.
 """
 
 
@@ -93,7 +93,7 @@ class HttpGet(BuiltIn[FetchArguments]):
         raise ToolFailure(f"the server redirects in a loop, last to {bounded(url)}")
 
     def _got(self, url: str, context: Context) -> tuple[Answered, bytes, bool]:
-        """The head, the body, and whether that is all of it."""
+        """The head, the body, and whether the body is complete."""
         answer = self._fetch(url, context.token)
         head = next(answer)
         assert isinstance(head, Answered), "the head comes first"
@@ -110,13 +110,13 @@ class HttpGet(BuiltIn[FetchArguments]):
 
 
 def _check(url: str) -> None:
-    """Raises `InvalidArguments` for what is no address of the web."""
+    """Raises `InvalidArguments` for anything but an address on the web."""
     try:
         parts = urlsplit(url)
         bad = parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0
     except ValueError:
         bad = True
-    # Where a host ends is read in two ways if there is a backslash.
+    # With a backslash in it, readers disagree about where the host ends.
     if bad or any(it <= " " or it in "\x7f\\" for it in url):
         raise InvalidArguments(f"{bounded(url)!r} is not an http or https address")
     if "@" in parts.netloc:
@@ -124,19 +124,14 @@ def _check(url: str) -> None:
 
 
 def _redirect(url: str, head: Answered) -> str | None:
-    location = head.headers.get("location")
-    if head.status not in _REDIRECTS or not location:
-        return None
     try:
-        target = urljoin(url, location)
-        urlsplit(target).port  # noqa: B018 - it raises for a number that is no port
-        return target
+        return redirected(url, head.status, head.headers.get("location"))
     except ValueError as error:
         raise ToolFailure("the server redirects to an address that cannot be read") from error
 
 
 def _same_host(one: str, other: str) -> bool:
-    """Whether the hosts are the same; not where a secure connection becomes an open one."""
+    """Whether the hosts are the same, and a secure connection stays secure."""
     before, after = urlsplit(one), urlsplit(other)
     if before.scheme == "https" and after.scheme != "https":
         return False

@@ -1,10 +1,10 @@
-"""What a run knows of files: which state of each was shown, and what a write may rest on.
+"""What a run knows about files: which state of each was shown, and may be written over.
 
-1. A file that the model was shown, or has written, is only written while it is still that. So it is
-   with one whose change was shown to a person: what they allowed is what is done. Where several
-   calls of one round change a file, each was shown as it is after those before it.
-2. What a file was is kept before it is written (`preimages`). Where that fails nothing is written.
-   A run without a journal keeps nothing.
+1. A file that the model has seen or written is only written again while it is still the same. The
+   same holds once a person was shown the change to a file: what they allowed is what is done. If
+   several calls of one round change a file, each is shown as applied after those before it.
+2. The old content is kept before a file is written (`preimages`); if that fails, nothing is
+   written. A run without a journal keeps nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from chatstream.tools.tool import ToolFailure
 
 
 class Memory:
-    """Of one run, shared by its tools. `folder` is for what files were; None: it is not kept."""
+    """Of one run, shared by its tools. `folder` keeps the old contents; None: they are not kept."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._images = PreImages(folder) if folder is not None else None
@@ -66,7 +66,7 @@ class Memory:
                 )
             except OSError as error:
                 raise ToolFailure(
-                    f"{place.shown} was not written, because what it was cannot be kept: "
+                    f"{place.shown} was not written, because its old content cannot be kept: "
                     f"{error.strerror or error}"
                 ) from None
         place.write(data, before, fresh=fresh)

@@ -1,7 +1,7 @@
 """The text of a page: what its HTML says, without scripts, styles and layout.
 
-It is a simple extraction. Blocks become lines, links are followed by their addresses, and nobody
-decides what of a page is important. HTML that is broken is read as far as it goes.
+It is a simple extraction. Blocks become lines, links are followed by their addresses, and no
+part of a page is taken for unimportant. Broken HTML is read as far as possible.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CELLS = frozenset({"td", "th"})
 
 
 def text_of(html: str, address: str, look: Callable[[], None] = lambda: None) -> str:
-    """The text of a page that is at this address.
+    """The text of the page at this address.
 
     `look` is called at each tag and each text, and may raise: a page can be made so that it takes
     hours to be read.

@@ -1,4 +1,4 @@
-"""`shell`: a command, run by sh in the first root, inside of the sandbox."""
+"""`shell`: a command, run by sh in the first root, inside the sandbox."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from chatstream.tools.sandbox import Sandbox
 from chatstream.tools.spawning import Keeper
 from chatstream.tools.tool import Context, Returned, Subject
 
-_SEEN = {
-    "bwrap": "It sees the system and the folder of the project, and has no network.",
-    "landlock": "It sees the system and the folder of the project, and has no network.",
-    "off": "",
+_NETWORK = {
+    "nothing": ", and has no network",
+    "all but TCP": ", and cannot connect over TCP",
+    "everything": "",
 }
 
 
@@ -27,17 +27,17 @@ class ShellArguments(Arguments, frozen=True, kw_only=True):
     ]
     terminal: Annotated[
         bool,
-        msgspec.Meta(description="Its output is a terminal: for programs that need one."),
+        msgspec.Meta(description="Whether its output is a terminal, for programs that need one."),
     ] = False
 
 
 class Shell(BuiltIn[ShellArguments]):
-    """`shell`. The keeper starts what the sandbox makes of a command."""
+    """`shell`. The keeper starts the command, wrapped by the sandbox."""
 
     called = "shell"
     description = (
-        "Run a shell command and return its output. Nobody can type anything into it, and what it "
-        "leaves running in the background is ended."
+        "Run a shell command and return its output. Its input is empty, and what it leaves running "
+        "in the background is ended."
     )
     effect = "run"
     confined = False
@@ -45,7 +45,7 @@ class Shell(BuiltIn[ShellArguments]):
     subject = Subject("command", "command")
 
     def __init__(self, keeper: Keeper, sandbox: Sandbox) -> None:
-        self.description = f"{self.description} {_SEEN[sandbox.kind]}".strip()
+        self.description = f"{self.description} {_seen(sandbox)}".strip()
         super().__init__()
         self._keeper = keeper
         self._sandbox = sandbox
@@ -53,3 +53,10 @@ class Shell(BuiltIn[ShellArguments]):
     def work(self, given: ShellArguments, context: Context) -> Returned:
         order = self._sandbox.order(["/bin/sh", "-c", given.command])
         return run_program(self._keeper, order, context, terminal=given.terminal)
+
+
+def _seen(sandbox: Sandbox) -> str:
+    """What a model should know of the sandbox."""
+    if sandbox.kind == "off":
+        return ""
+    return f"It sees the system and the folder of the project{_NETWORK[sandbox.reach]}."

@@ -1,9 +1,9 @@
-"""A text file as a text, and back to bytes that differ only where the text does.
+"""A text file as text, and back as bytes that differ only where the text was changed.
 
-1. What the bytes are besides the text is kept: the byte-order mark, UTF-16, and bytes that are not
-   UTF-8 (each stands for itself).
-2. A model writes lines that end with LF. Where a file has CRLF, what is looked for is found all the
-   same, and what is put there gets CRLF. Every other line keeps the end that it has.
+1. The encoding is kept: the byte-order mark, UTF-16, and any bytes that are not UTF-8 (each stands
+   for itself).
+2. A model writes lines that end with LF. In a file with CRLF the text is found anyway, and its
+   replacement gets CRLF. Every other line keeps its own end.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class TextFile:
     def __init__(self, data: bytes, shown: str) -> None:
         self.coding = _coding(data)
         if is_binary(data):
-            raise ToolFailure(f"{shown} is a binary file, and not text", code="binary")
+            raise ToolFailure(f"{shown} is a binary file, not text", code="binary")
         try:
             body = data[len(self.coding.mark) :]
             self.text = body.decode(self.coding.encoding, self.coding.errors)
@@ -52,9 +52,9 @@ class TextFile:
         return 2 * self.text.count(_CRLF) > self.text.count("\n")
 
     def alike(self, content: str) -> str:
-        """This content, in the way of this file: its line ends, and whether the last line has one.
+        """This content with the line ends of this file, which may be missing after the last line.
 
-        An empty file has no way.
+        An empty file has no line ends to follow.
         """
         content = content.replace(_CRLF, "\n")
         if self.text and content:
@@ -100,12 +100,12 @@ def encoded(text: str, coding: Coding) -> bytes:
     except UnicodeEncodeError as error:
         half = text[error.start]
         raise ToolFailure(
-            f"the text has {half!r} in it, which is half of a character", code="invalid_arguments"
+            f"the text contains {half!r}, which is half of a character", code="invalid_arguments"
         ) from None
 
 
 def is_binary(beginning: bytes) -> bool:
-    """Whether a file that begins like this is no text."""
+    """Whether a file that begins like this is binary."""
     is_utf16 = beginning.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
     return b"\0" in beginning[:_BINARY_BYTES] and not is_utf16
 

@@ -2,9 +2,9 @@
 
 1. Both show what they would change before they are approved (`preview`), and then do exactly that
    or nothing: see `memory` for what they refuse, and `places` for how a file is written.
-2. A file that is there keeps what a model cannot see: CRLF, whether its last line has an end, a
+2. An existing file keeps what a model cannot see: CRLF, whether its last line has an end, a
    byte-order mark, its encoding (`texts`).
-3. `edit_file` puts a text in the place of another one, which has to be there exactly once.
+3. `edit_file` replaces a text, which has to be there exactly once.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class EditFileArguments(Arguments, frozen=True, kw_only=True):
         str,
         msgspec.Meta(
             description="The text to replace, exactly as it is in the file, with all blanks. It "
-            "must be there only once: give some lines around it if it is short.",
+            "must be there only once: include some lines around it if it is short.",
             min_length=1,
         ),
     ]
@@ -83,7 +83,7 @@ class Writing(Reading[Given]):
             return unified(at.shown, plan.old, plan.new) or None
 
     def would_leave(self, arguments: dict[str, Any], at: Place, data: bytes | None) -> bytes | None:
-        """What a call leaves in a place where these bytes are; None: no file."""
+        """What a call makes of these bytes; None: of no file."""
         given = self._decoded(arguments)
         try:
             with place(self.roots, given.path) as its:
@@ -100,7 +100,7 @@ class Writing(Reading[Given]):
                 words = f"{len(plan.data):,} bytes, and the limit is {MOST_BYTES:,}"
                 raise ToolFailure(f"{at.shown} would be too large: {words}", code="too_large")
             if state is not None and plan.data == state.data:
-                return f"[{at.shown} is like that already; nothing was written]"
+                return f"[{at.shown} already has this content; nothing was written]"
             self.memory.write(at, plan.data, state)
             return plan.told
 
@@ -114,7 +114,7 @@ class WriteFile(Writing[WriteFileArguments]):
 
     called = "write_file"
     description = (
-        "Write a text file: its whole content. Folders that are missing are made. To change a part "
+        "Write a whole text file. Missing folders are made. To change a part "
         "of a file, edit it instead. Read a file before you replace it. Paths are relative to the "
         "root folder."
     )
@@ -139,8 +139,8 @@ class EditFile(Writing[EditFileArguments]):
 
     called = "edit_file"
     description = (
-        "Change a text file: put a new text in the place of an old one, which must be in the file "
-        "exactly once. Everything else stays as it is. Paths are relative to the root folder."
+        "Change a text file: replace an old text, which must be in the file exactly once, with a "
+        "new one. Everything else stays as it is. Paths are relative to the root folder."
     )
     arguments = EditFileArguments
 
@@ -166,14 +166,14 @@ class EditFile(Writing[EditFileArguments]):
 
 
 def _shown(old: str, new: str) -> tuple[str, str]:
-    """Both texts as a diff shows them: line ends that are the same in both are no news."""
+    """Both texts as a diff shows them, without the CRLF that both of them have."""
     if all(it.count("\r\n") == it.count("\n") == it.count("\r") for it in (old, new)):
         return flat(old), flat(new)
     return old, new
 
 
 def _apart(positions: list[int], length: int) -> list[int]:
-    """Those that do not overlap with one before them."""
+    """The positions that do not overlap with one before them."""
     kept: list[int] = []
     for at in positions:
         if not kept or at >= kept[-1] + length:
@@ -199,7 +199,7 @@ def _ambiguous(file: TextFile, found: list[int], shown: str) -> str:
 
 
 def _missing(file: TextFile, old: str, shown: str) -> str:
-    """Why a text is not found, as far as that can be told."""
+    """Why a text is not found, as far as that is known."""
     words = f"old_text is not in {shown}"
     lines, wanted = file.flat.split("\n"), flat(old).strip("\n").split("\n")
     bare, bare_wanted = [_bare(it) for it in lines], [_bare(it) for it in wanted]
@@ -207,11 +207,11 @@ def _missing(file: TextFile, old: str, shown: str) -> str:
         if line != bare_wanted[0] or not any(bare_wanted):
             continue
         if bare[at : at + len(wanted)] == bare_wanted:
-            return f"{words}, but is in line {at + 1} with other blanks: read that line again"
+            return f"{words}, but line {at + 1} has it with other blanks: read that line again"
     first = next(filter(None, bare_wanted), "")
     if first in bare:
         number = bare.index(first) + 1
-        return f"{words}: line {number} is like its first line, and what follows is different"
+        return f"{words}: line {number} is like its first line, but what follows is different"
     known = {it for it in bare[:_MOST_LOOKED_AT] if 0 < len(it) <= _MOST_LINE_CHARACTERS}
     if near := nearest(first[:_MOST_LINE_CHARACTERS], known):
         number = bare.index(near[0]) + 1

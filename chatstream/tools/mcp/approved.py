@@ -4,8 +4,8 @@
    parameters. A description that has changed since makes the tool suspect (`changed`) until a call
    of it is allowed once more.
 2. A server is known by its name and by how it is reached: another command is another server.
-3. The file has nothing but names of tools and hashes. One that cannot be read or written is as good
-   as none, and that is logged.
+3. The file has nothing but names of tools and hashes. If it cannot be read or written, approvals
+   are not kept, and that is logged.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Approved:
         self._kept = _read(path)
 
     def changed(self, server: str, offered: Offered) -> bool:
-        """Whether another description than this one was approved. `server` is its `key_of`."""
+        """Whether a different description was approved. `server` is its `key_of`."""
         before = self._kept.get(server, {}).get(offered.name)
         return before is not None and before != _hash(offered)
 
     def approve(self, server: str, offered: Offered) -> None:
-        """A call of this has been allowed."""
+        """Take note that a call of this tool was allowed."""
         with self._lock:
             tools = self._kept.setdefault(server, {})
             if tools.get(offered.name) == (made := _hash(offered)):
@@ -57,7 +57,7 @@ class Approved:
         try:
             make_private(path.parent)
             with alone(path.parent, Deadline(LOCK_SECONDS)):
-                kept = _read(path)  # others may have approved something meanwhile
+                kept = _read(path)  # other processes may have approved something since
                 kept.setdefault(server, {})[tool] = made
                 replace(path, msgspec.json.encode(kept), mode=PRIVATE_FILE)
         except (OSError, ChatstreamError) as error:

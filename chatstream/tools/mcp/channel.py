@@ -1,4 +1,4 @@
-"""A way to a server, whatever the wire: requests out, their responses in."""
+"""A connection to a server over any wire: requests out, their responses in."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from chatstream.errors import ChatstreamError
 from chatstream.tools.mcp.messages import Notification, Request, Response
 
 Hear = Callable[[Notification], None]
-"""Takes what the server says about a request while it works. Must not wait."""
+"""Called with what the server says about a request that it works on. Must not block."""
 
 Answer = Callable[[Request], Response]
-"""Answers a request of the server. Must not wait."""
+"""Answers a request of the server. Must not block."""
 
 
 class Lost(ChatstreamError):
-    """There is no way to the server any more. `sent`: it may have the request, and work on it."""
+    """The server is lost. `sent`: it may have the request, and work on it."""
 
     code = "mcp"
 
@@ -26,7 +26,7 @@ class Lost(ChatstreamError):
 
 
 class Channel(Protocol):
-    """A way to one server. Its methods may be called on any thread."""
+    """A connection to one server. Its methods may be called on any thread."""
 
     @property
     def lost(self) -> bool:
@@ -35,14 +35,14 @@ class Channel(Protocol):
     def exchange(self, request: Request, hear: Hear) -> Generator[None, None, Response]:
         """Send a request; yields several times a second, and returns its response.
 
-        Raises `Lost`. Who closes it gives the request up.
+        Raises `Lost`. To close the generator is to give the request up.
         """
 
     def tell(self, notification: Notification) -> None:
-        """Send this. Never waits, and never fails."""
+        """Send this. Never blocks, and never fails."""
 
     def hang_up(self) -> None:
-        """Nothing more is asked: let the server end. Never waits. Idempotent."""
+        """No more requests will come: let the server end. Never blocks. Idempotent."""
 
     def close(self) -> None:
         """Hang up, and wait until nothing of the server is left here. Idempotent."""

@@ -1,7 +1,7 @@
-"""What a call of a server's tool has given, as a text for the model.
+"""The result of a call of a server's tool, as text for the model.
 
-Text stays as it is. Of pictures, sounds and files it is said what they are: the models' own wires
-take no such results from tools.
+Text stays as it is. Pictures, sounds and files are only described: the models' services do not
+take them as results of tools.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 
 def text_of(result: Mapping[str, Any]) -> str:
-    """The text of a result. What is structured counts where there is nothing else."""
+    """The text of a result. Structured content is used only if there is nothing else."""
     content = result.get("content")
     parts = list(_parts(content if isinstance(content, list) else []))
     if not parts and result.get("structuredContent") is not None:

@@ -1,12 +1,13 @@
-"""A server somewhere else: streamable HTTP, in both eras.
+"""A server at an address: streamable HTTP, in both eras.
 
 1. A request is a POST, whose response is one JSON message, or a stream of server-sent events that
-   ends with the response to it. What else comes in the stream is heard, or answered with a POST of
-   its own.
+   ends with the response to it. Other messages in the stream are passed on, or answered with a POST
+   of their own.
 2. The older era may give a session, which every later request names and `close` ends. Where it
    numbers the events of a stream that breaks off, the rest is asked for; the request itself is
-   never sent again. A stream that breaks off for good is `Lost`: nobody knows what became of it.
-3. In the newer era the headers repeat what the request is about, and to hang up is to cancel.
+   never sent again. A stream that breaks off for good is `Lost`: the outcome of its request is
+   unknown.
+3. In the newer era the headers repeat parts of the request, and to hang up is to cancel.
 4. HTTP itself is the caller's: `Post` in, the parts of the answer out.
 """
 
@@ -84,13 +85,13 @@ class Exchange(Protocol):
 
 
 class Refused(ChatstreamError):
-    """The server wants to know who asks, or does not serve them."""
+    """The server requires authentication, or does not grant access."""
 
     code = "mcp"
 
 
 class Http:
-    """The way to the server at `url`. `headers` are those of the user."""
+    """The connection to the server at `url`. `headers` are those of the user."""
 
     def __init__(
         self, url: str, answer: Answer, exchange: Exchange, headers: Mapping[str, str] | None = None
@@ -100,7 +101,7 @@ class Http:
         self._exchange = exchange
         self._headers = dict(headers or {})
         self._session: str | None = None
-        self._version: str | None = None  # of the newest message, for what is no message
+        self._version: str | None = None  # of the newest message, for requests without one
         self._closed = False
 
     @property
@@ -154,7 +155,7 @@ class Http:
             log.info("%s: %s", show_url(self._url), error.message)
 
     def _headers_of(self, message: Request | Notification | None) -> dict[str, str]:
-        """All headers of a message; None: of what is no message."""
+        """All headers of a message; None: of a request without a message."""
         headers = {"Accept": "application/json, text/event-stream", "User-Agent": "chatstream"}
         if message is not None:
             headers["Content-Type"] = "application/json"
@@ -210,8 +211,8 @@ class Http:
     def _check(self, begun: Begun, request: Request) -> None:
         if begun.status in _REFUSED:
             raise Refused(
-                f"{show_url(self._url)} refuses us ({begun.status})",
-                hint="give it what it asks for as a header: headers in [mcp.NAME], or --mcp-config",
+                f"{show_url(self._url)} refuses access ({begun.status})",
+                hint="send its key in a header: headers in [mcp.NAME], or --mcp-config",
             )
         if request.method == "initialize" and begun.status < 300:
             self._session = begun.headers.get("mcp-session-id")
@@ -231,14 +232,14 @@ class Http:
             self._session, self._closed = None, True
             raise Lost("it has ended the session", sent=False)
         if begun.status < 300:
-            raise Lost("it answered with nothing that is a response")
+            raise Lost("its answer is not a response")
         words = f"HTTP {begun.status}: {excerpt(body.decode('utf-8', 'replace'))}"
         if begun.status >= 500:
             raise Lost(f"it answered with {words.removesuffix(': ')}")
         return Response(request.id, failure=Failure(METHOD_NOT_FOUND, words.removesuffix(": ")))
 
     def _taken(self, message: Message, request: Request, hear: Hear) -> Response | None:
-        """What a message in the stream is: the response, or something besides, which is seen to."""
+        """The response, if this message of the stream is one; any other message is handled."""
         match message:
             case Response(id) if id == request.id:
                 return message

@@ -2,8 +2,8 @@
 
 1. The older era begins with `initialize` and has a session. The newer one (from `MODERN` on) has
    none: every request carries the version, who we are and what we can do, in its `_meta`.
-2. `decode` takes whatever a server sends. What is no message of JSON-RPC raises `ProtocolError`;
-   members that nobody knows are ignored. A list of messages, which one revision has allowed, is
+2. `decode` takes whatever a server sends. Anything but a message of JSON-RPC raises
+   `ProtocolError`; unknown members are ignored. A list of messages, which one revision allowed, is
    read as well.
 3. Our ids are numbers. A server reports the progress of a request under its id.
 """
@@ -55,7 +55,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """A message that nobody answers."""
+    """A message that gets no answer."""
 
     method: str
     params: dict[str, Any] = {}
@@ -89,7 +89,7 @@ def decode(data: bytes | str) -> list[Message]:
     try:
         found = _decoder.decode(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        raise ProtocolError(f"this is no message of JSON-RPC: {error}") from error
+        raise ProtocolError(f"this is not a message of JSON-RPC: {error}") from error
     return [_message(it) for it in (found if isinstance(found, list) else [found])]
 
 
@@ -168,7 +168,7 @@ def in_header(value: str) -> str:
 def answer(request: Request, roots: list[dict[str, str]]) -> Response:
     """The answer to a server's own request.
 
-    It learns the folders that the user has named for it; no server speaks to the model or to the
+    It is told the folders that the user has named for it. No server speaks to the model or to the
     user through us.
     """
     match request.method:

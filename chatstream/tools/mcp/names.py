@@ -1,10 +1,10 @@
-"""Names: of a server, from its command or address; of its tools, as every model takes them.
+"""Names: of a server, from its command or address; of its tools, as every model accepts them.
 
-1. A server's name has letters, digits, underscores and hyphens. One that nobody has named gets it
-   from the telling word of its command (`uvx mcp-server-git` is "git"), or from its host.
-2. A tool is called SERVER_TOOL, or TOOL if the server calls it so already. What the alphabet of
-   the models has not becomes `_`; where that makes the name too long, or the same as another one,
-   it ends with a hash of the whole name.
+1. A server's name has letters, digits, underscores and hyphens. A server without a name gets
+   one from the telling word of its command (`uvx mcp-server-git` is "git"), or from its host.
+2. A tool is called SERVER_TOOL, or TOOL if the server calls it so already. Characters
+   that models do not accept become `_`. If the name is too long or already taken, it ends with a
+   hash of the whole name.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 LONGEST = 64
-"""Characters of a name that every service takes."""
-
-NAME = re.compile(r"[a-zA-Z0-9_-]{1,32}")
-"""The name of a server."""
+"""Characters of a name that every service accepts."""
 
 _HASH_CHARACTERS = 8
 _LAUNCHERS = {"uvx", "npx", "bunx", "pipx", "uv", "node", "deno", "bun", "docker", "env", "run"}
@@ -48,7 +45,7 @@ def of_command(command: Sequence[str]) -> str:
         word = _SUFFIX.sub("", part.partition("@")[0] or part)
         core = _AROUND.sub("", word)
         if core and word not in _PLACES and core not in _PLACES:
-            return _spelled(core)
+            return spelled(core)
     return "mcp"
 
 
@@ -57,15 +54,16 @@ def of_address(url: str) -> str:
     host = urlsplit(url).hostname or "mcp"
     labels = [it for it in host.split(".") if it not in {"mcp", "www", "api"}]
     is_number = not labels or all(it.isdigit() for it in labels)
-    return _spelled(host if is_number else labels[0])
+    return spelled(host if is_number else labels[0])
 
 
-def _spelled(word: str) -> str:
+def spelled(word: str) -> str:
+    """A word as the name of a server can be spelled."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", word)[:32]
 
 
 def of_tools(server: str, tools: Iterable[str]) -> list[str]:
-    """The names of a server's tools, each other than the others."""
+    """The names of a server's tools, all of them different."""
     given: list[str] = []
     for tool in tools:
         whole = tool if tool.startswith(f"{server}_") else f"{server}_{tool}"

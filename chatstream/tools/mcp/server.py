@@ -3,9 +3,9 @@
 1. What it offers is frozen. A server that has ended is started again for the next call, and so is
    one that a call did not reach; if it then offers something else, no call runs. One that ends
    because of the first question of `session` is started again without that question.
-2. Progress is asked for and passed on. A server is asked to stop a call, and may end it by itself;
-   where it does not, nobody can know what it still does: the outcome is unknown. It is unknown as
-   well where the server is lost in the middle of a call.
+2. Progress is asked for and passed on. A server is asked to stop a call, and may end it by itself.
+   If it does not, it may still be working, and the outcome is unknown. So it is if the server is
+   lost in the middle of a call.
 3. A call that wants to ask something in return (newer era) is sent again with the answers of
    `messages.answer`, up to `MOST_ROUNDS` times.
 """
@@ -51,7 +51,7 @@ class Unsent(ToolFailure):
 class Server:
     """The server called `name`. `opening` makes a way to it, and starts it if it is a process.
 
-    `hint` says what the user may do if it cannot be used. `roots` are the folders that it may ask
+    `hint` says what the user can do if it cannot be used. `roots` are the folders that it may ask
     for, as `{"uri": …}`.
     """
 
@@ -86,7 +86,7 @@ class Server:
             return self._offered
 
     def call(self, name: str, arguments: dict[str, Any], context: Context) -> str:
-        """What a call of its tool gives, as text. Raises `ToolFailure`."""
+        """The result of a call of its tool, as text. Raises `ToolFailure`."""
         params: dict[str, Any] = {"name": name, "arguments": arguments}
         for _ in range(MOST_ROUNDS):
             try:
@@ -96,16 +96,16 @@ class Server:
             if response.result.get("resultType") != "input_required":
                 return self._finished(response, context)
             params = {"name": name, "arguments": arguments, **self._answers(response.result)}
-        raise ToolFailure(f"the server {self.name} asks in return without end")
+        raise ToolFailure(f"the server {self.name} asks in return again and again")
 
     def hang_up(self) -> None:
-        """Nothing more is called. Never waits."""
+        """No more calls will come. Never blocks."""
         self._closed = True
         if (session := self._session) is not None:
             session.channel.hang_up()
 
     def close(self) -> None:
-        """Nothing more is called; nothing of it is left here. Idempotent."""
+        """End the server, and wait until nothing of it is left. Idempotent."""
         self.hang_up()
         if (session := self._session) is not None:
             session.channel.close()
@@ -187,7 +187,7 @@ class Server:
                         session.tell("notifications/cancelled", why)
                     if patience is not None and patience.passed:
                         raise ToolFailure(
-                            f"the server {self.name} was asked to stop, and may go on",
+                            f"the server {self.name} was asked to stop, and may still be working",
                             code="not_stopped",
                             outcome="unknown",
                         )
@@ -203,7 +203,7 @@ class Server:
         return mirrored(schemas.get(params["name"], {}), params["arguments"])
 
     def _lost(self, error: Lost) -> ToolFailure:
-        words = f"the MCP server {self.name} is gone: {error.message}"
+        words = f"the MCP server {self.name} was lost: {error.message}"
         if not error.sent:
             return Unsent(words, code="server_ended")
         return ToolFailure(
@@ -219,7 +219,7 @@ class Server:
         if response.result.get("isError") is not True:
             return text
         if len(text) <= _SHORT_CHARACTERS and "\n" not in text.strip():
-            raise ToolFailure(text.strip() or "it failed, and does not say why", code="mcp")
+            raise ToolFailure(text.strip() or "it failed, and did not say why", code="mcp")
         context.output(text)
         raise ToolFailure("it failed, as it says above", code="mcp")
 

@@ -2,7 +2,8 @@
 
 1. `server/discover` is asked first. A server that does not know it, or does not answer in time, is
    one of the older era, and is greeted with `initialize`.
-2. What it offers is listed whole, in as many pages as it takes. What is no tool is left out.
+2. What it offers is listed completely, in as many pages as it takes. Anything but a tool is left
+   out.
 3. All of that has one time limit, and ends at once where the token is cancelled.
 """
 
@@ -41,7 +42,7 @@ START_SECONDS = 30.0
 """From the start of a server until all that it offers is known."""
 
 DISCOVER_SECONDS = 10.0
-"""After so long without an answer, a server is taken for one of the older era."""
+"""After this time without an answer, a server is taken for one of the older era."""
 
 STOP_SECONDS = 1.0
 """How long a server may take to end a call that it was asked to stop."""
@@ -110,7 +111,7 @@ class Session:
         return isinstance(versions, list) and MODERN in versions
 
     def _check_versions(self, failure: Failure) -> None:
-        """Raises `ServerFailed` for a server that says which versions it has, and we have none."""
+        """Raises `ServerFailed` for a server that lists its versions, if we speak none of them."""
         data = failure.data if isinstance(failure.data, dict) else {}
         versions = data.get("supported")
         if failure.code != UNSUPPORTED_VERSION or not isinstance(versions, list):
@@ -131,7 +132,7 @@ class Session:
         if response is None:
             raise self._late()
         if (failure := response.failure) is not None:
-            if failure.code == UNSUPPORTED_VERSION:  # it was only slow to discover
+            if failure.code == UNSUPPORTED_VERSION:  # it was only slow to answer
                 self.version = MODERN
                 return
             raise self._failed(f"refuses to begin: {excerpt(failure.message)}")
@@ -150,14 +151,14 @@ class Session:
             if response is None:
                 raise self._late()
             if response.failure is not None:
-                raise self._failed(f"lists no tools: {excerpt(response.failure.message)}")
+                raise self._failed(f"cannot list its tools: {excerpt(response.failure.message)}")
             tools = response.result.get("tools")
             found += (it for it in map(_offered, tools if isinstance(tools, list) else []) if it)
             cursor = response.result.get("nextCursor")
             if not cursor:
                 return tuple(found)
             if len(found) > MOST_TOOLS or params == {"cursor": cursor}:
-                raise self._failed("lists tools without end")
+                raise self._failed("lists more and more tools without end")
             params = {"cursor": cursor}
 
     def request(self, method: str, params: dict[str, Any], *, bare: bool = False) -> Request:
@@ -168,7 +169,7 @@ class Session:
         return Request(number, method, params, self.version)
 
     def tell(self, method: str, params: dict[str, Any] | None = None) -> None:
-        """Send a notification. Never waits, and never fails."""
+        """Send a notification. Never blocks, and never fails."""
         self.channel.tell(Notification(method, params or {}, self.version))
 
     def _ask(
@@ -204,7 +205,7 @@ class Session:
 def _offered(tool: object) -> Offered | None:
     """What a server says of one tool; None if that has no name. What does not fit is left out."""
     if not isinstance(tool, dict) or not isinstance(name := tool.get("name"), str) or not name:
-        log.info("it offers what is no tool: %s", excerpt(str(tool)))
+        log.info("it offers something that is not a tool: %s", excerpt(str(tool)))
         return None
     description, schema = tool.get("description"), tool.get("inputSchema")
     return Offered(

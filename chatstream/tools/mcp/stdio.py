@@ -3,9 +3,9 @@
 1. The keeper starts it (`tools.spawning`): in a session of its own, so that Ctrl+C reaches it when
    we decide. Of our environment it has only what every program gets, `INHERITED`, and what the
    configuration names: none of our keys. It is in no sandbox.
-2. What it prints that is no message is logged and skipped. Its standard error is read to the end,
-   and the last of it is kept as its last words.
-3. It is asked to end by the end of its input. What is left of it, wherever that went, then gets
+2. Output that is not a message is logged and skipped. Its standard error is read to the end, and
+   the last part of it is kept as its last words.
+3. It is asked to end by closing its input. Whatever is left of it, in any session, then gets
    SIGTERM and SIGKILL (`STEPS`). Once the server itself has ended, or this program has, the keeper
    ends all that it has started.
 4. A server that has ended, or closed its output, is `Lost` to everyone who waits for it.
@@ -47,7 +47,7 @@ INHERITED = ("XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
 STEPS = ((0.5, signal.SIGTERM), (1.0, signal.SIGKILL))
 """Seconds after the end of its input, and the signal that all of a server gets then."""
 
-_END_SECONDS = 1.0  # after the end of its output, until it is told how the server has ended
+_END_SECONDS = 1.0  # after the end of its output, to learn how the server has ended
 _MOST_UNREAD = 1000  # messages that a server may leave unread
 _LAST_WORDS_BYTES = 4096
 _READ_BYTES = 64 * 1024
@@ -173,7 +173,7 @@ class Stdio:
                     found[0].put(message)
             case Request():
                 if self._due.qsize() > _MOST_UNREAD:
-                    raise Lost("it asks, and reads no answers")
+                    raise Lost("it sends requests, and does not read the answers")
                 self._due.put(encode(self._answer(message)) + b"\n")
             case Notification(_, params):
                 with self._lock:
@@ -222,7 +222,10 @@ def _messages(descriptor: int) -> Iterator[Message]:
             try:
                 yield from decode(line)
             except ProtocolError:
-                log.info("it prints what is no message: %s", excerpt(line.decode(errors="replace")))
+                log.info(
+                    "it prints something that is not a message: %s",
+                    excerpt(line.decode(errors="replace")),
+                )
 
 
 def _progress_token(params: Mapping[str, object]) -> int | str:

@@ -1,7 +1,7 @@
 """The tools of MCP servers, as tools like any other; and all servers of a run together.
 
-1. Whatever a server says about its tools, each of them may reach anything: its effect is "net", and
-   nothing of it is confined. So it is asked about, unless a rule allows it. What it returns is
+1. Whatever a server says about its tools, each of them may reach anything: its effect is "net",
+   and it is not confined. So it is asked about, unless a rule allows it. What it returns is
    written by others, unless the user trusts the server.
 2. A tool whose description has changed since it was approved is suspect (`Tool.caution`): no rule
    allows it until somebody has allowed a call of it.
@@ -62,8 +62,8 @@ class MCPTool(Tool):
         return not self._trusted
 
     def run(self, arguments: dict[str, Any], context: Context) -> str:
-        """What the server gives, as text. Raises `ToolFailure`."""
-        self._approved.approve(self._reached, self._offered)  # else it would not run
+        """The result from the server, as text. Raises `ToolFailure`."""
+        self._approved.approve(self._reached, self._offered)  # otherwise it would not run
         self.caution = None
         return self._server.call(self._offered.name, arguments, context)
 
@@ -73,7 +73,7 @@ class MCPTool(Tool):
 
 
 def _parameters(offered: Offered) -> dict[str, Any]:
-    """The schema, with what every model's wire wants, and without what some refuse."""
+    """The schema, with what every service requires, and without what some refuse."""
     schema = {key: value for key, value in offered.parameters.items() if key != "$schema"}
     return {"type": "object", "properties": {}} | schema
 
@@ -107,9 +107,9 @@ class Fleet:
     def tools(self, starting: Callable[[Sequence[str]], None] = lambda names: None) -> list[Tool]:
         """The tools of all servers, in their order, once they have begun.
 
-        `starting` is told which ones are waited for, several times a second, and at last of none.
-        Raises what a server has failed with, as soon as one has, or the reason of the token; then
-        all have ended.
+        `starting` is told which ones are still starting, several times a second, and at the end
+        that none are. Raises what a server has failed with, as soon as one has, or the reason of
+        the token; then all have ended.
         """
         try:
             self._wait(starting)

@@ -137,14 +137,14 @@ def test_a_redirect_in_a_loop_ends() -> None:
         ),
     ],
 )
-def test_what_is_no_address_of_the_web_is_refused_before_anyone_is_asked(url: str) -> None:
+def test_what_is_not_an_address_on_the_web_is_refused_before_anyone_is_asked(url: str) -> None:
     web = Web()
     with pytest.raises(InvalidArguments):
         HttpGet(web.fetch).check({"url": url})
     assert web.asked == []
 
 
-def test_a_redirect_to_what_is_no_address_is_refused() -> None:
+def test_a_redirect_to_what_is_not_an_address_is_refused() -> None:
     for broken in ("http://[broken", "http://site.test:99999/"):
         with pytest.raises(ToolFailure, match="cannot be read"):
             got(a=(302, {"location": broken}))

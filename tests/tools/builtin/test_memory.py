@@ -112,4 +112,4 @@ def test_what_it_was_is_kept_first_and_if_it_cannot_be_nothing_is_written(
     assert images.image(written) == b"old"
     (tmp_path / "file").write_bytes(b"")
     words = refused(Memory(tmp_path / "file" / "undo"), root)
-    assert words == "a.txt was not written, because what it was cannot be kept: Not a directory"
+    assert words == "a.txt was not written, because its old content cannot be kept: Not a directory"

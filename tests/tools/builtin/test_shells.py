@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chatstream.tools.builtin.shells import Shell
-from chatstream.tools.sandbox import sandbox
+from chatstream.tools.sandbox import Kind, Reach, Sandbox, sandbox
 from chatstream.tools.spawning import Keeper
 from chatstream.tools.tool import InvalidArguments, Returned
 from tests.support.toolcalls import Said
@@ -44,7 +44,7 @@ def test_a_terminal_is_given_on_request(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("arguments", [{}, {"command": ""}, {"command": 1}, {"cmd": "ls"}])
-def test_what_is_no_command_is_refused(shell: Shell, arguments: dict[str, object]) -> None:
+def test_what_is_not_a_command_is_refused(shell: Shell, arguments: dict[str, object]) -> None:
     with pytest.raises(InvalidArguments):
         shell.check(arguments)
 
@@ -53,11 +53,22 @@ def test_it_runs_programs_and_is_asked_about(shell: Shell) -> None:
     assert (shell.effect, shell.confined, shell.origin) == ("run", False, "built in")
 
 
-def test_the_model_is_told_what_the_sandbox_leaves(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "reach", "told"),
+    [
+        ("bwrap", "nothing", "the project, and has no network."),
+        ("landlock", "all but TCP", "the project, and cannot connect over TCP."),
+        ("landlock", "everything", "the project."),
+    ],
+)
+def test_the_model_is_told_what_the_sandbox_holds(
+    kind: Kind, reach: Reach, told: str, tmp_path: Path
+) -> None:
+    around = Sandbox(kind=kind, roots=[str(tmp_path)], scratch=str(tmp_path), reach=reach)
     with closing(Keeper()) as keeper:
-        told = {
-            kind: Shell(keeper, sandbox(kind, [tmp_path], keeper.scratch)).definition.description
-            for kind in ("off", "landlock")
-        }
-    assert "network" not in told["off"]
-    assert "has no network" in told["landlock"]
+        assert Shell(keeper, around).definition.description.endswith(told)
+
+
+def test_the_model_is_told_of_no_sandbox_where_there_is_none(shell: Shell) -> None:
+    assert "network" not in shell.definition.description
+    assert "sees" not in shell.definition.description

@@ -75,13 +75,13 @@ def test_a_file_is_replaced_and_keeps_what_a_model_cannot_see(files: Files) -> N
 
 def test_what_is_there_already_is_not_written(files: Files) -> None:
     files.put(b"one\n")
-    assert files.write("one\n") == "[a.txt is like that already; nothing was written]"
+    assert files.write("one\n") == "[a.txt already has this content; nothing was written]"
     assert not files.images.exists()
 
 
 def test_a_binary_file_is_not_replaced(files: Files) -> None:
     files.put(b"\0\1\2")
-    with pytest.raises(ToolFailure, match=r"a\.txt is a binary file, and not text"):
+    with pytest.raises(ToolFailure, match=r"a\.txt is a binary file, not text"):
         files.write("text")
     assert files.get() == b"\0\1\2"
 
@@ -132,9 +132,9 @@ def test_places_that_overlap_are_ambiguous_and_replaced_apart(files: Files) -> N
 @pytest.mark.parametrize(
     ("old", "words"),
     [
-        ("  def f():", "but is in line 2 with other blanks: read that line again"),
-        ("def f():\n  pass", "but is in line 2 with other blanks: read that line again"),
-        ("def f():\n    return", "line 2 is like its first line, and what follows is different"),
+        ("  def f():", "but line 2 has it with other blanks: read that line again"),
+        ("def f():\n  pass", "but line 2 has it with other blanks: read that line again"),
+        ("def f():\n    return", "line 2 is like its first line, but what follows is different"),
         ("def ff(x):", "did you mean line 2, 'def f():'?"),
         ("nothing of the kind", "read the file again"),
     ],
@@ -217,7 +217,7 @@ def test_the_diff_is_what_is_done(files: Files) -> None:
     assert files.get() == b"one\ntwo\nthree"
 
 
-def test_line_ends_that_stay_are_no_news_and_those_that_change_are(files: Files) -> None:
+def test_only_line_ends_that_change_are_in_the_diff(files: Files) -> None:
     files.put(b"one\r\ntwo\r\n")
     assert "\r" not in str(files.preview("edit_file", old_text="two", new_text="2"))
     files.put(b"one\r\ntwo\n")

@@ -42,7 +42,7 @@ def test_another_description_or_other_parameters_are_a_change(
     assert Approved(path).changed(SERVER, TOOL)
 
 
-def test_the_order_of_keys_is_no_change(path: Path) -> None:
+def test_the_order_of_keys_does_not_matter(path: Path) -> None:
     Approved(path).approve(SERVER, TOOL)
     turned = {"properties": {"b": {}, "a": {}}, "type": "object"}
     assert not Approved(path).changed(SERVER, msgspec.structs.replace(TOOL, parameters=turned))
@@ -69,7 +69,7 @@ def test_the_file_is_private_and_has_no_command(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"git": 3}'])
-def test_a_file_that_cannot_be_read_is_as_good_as_none(
+def test_a_file_that_cannot_be_read_counts_as_missing(
     path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.parent.mkdir()

@@ -43,5 +43,5 @@ def test_structured_content_counts_where_there_is_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("content", [None, "text", {}, [None, 1, "x"], [{"type": "resource"}]])
-def test_what_is_no_content_is_no_text(content: Any) -> None:
+def test_what_is_not_content_gives_no_text(content: Any) -> None:
     assert text_of({"content": content}) == ""

@@ -82,9 +82,9 @@ def test_headers_of_the_user_are_sent_and_cannot_replace_those_of_the_protocol()
         assert all(it["authorization"] == "Bearer k" for _, it, _ in there.requests)
 
 
-def test_a_server_that_wants_to_know_who_asks_is_told_apart_from_one_that_is_old() -> None:
+def test_a_server_that_requires_a_key_is_not_taken_for_an_old_one() -> None:
     with HttpServer("new", "locked") as there:
-        with pytest.raises(ChatstreamError, match=r"refuses us \(401\)") as caught:
+        with pytest.raises(ChatstreamError, match=r"refuses access \(401\)") as caught:
             client(there).begin(CancelToken())
         assert "headers" in str(caught.value.hint)
         assert there.methods() == ["server/discover"]

@@ -56,7 +56,7 @@ def test_a_list_of_messages_is_read_one_by_one() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"Welcome!", b"[1, 2]", b"{}", b'"text"', b"{\xff}", b"[[[["]
 )
-def test_what_is_no_message_is_an_error(data: bytes) -> None:
+def test_what_is_not_a_message_is_an_error(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode(data)
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatstream.engine.mcp_servers import NAME
 from chatstream.messages import TOOL_NAME
-from chatstream.tools.mcp.names import NAME, of_address, of_command, of_tools
+from chatstream.tools.mcp.names import of_address, of_command, of_tools
 
 
 @pytest.mark.parametrize(

@@ -110,11 +110,11 @@ def test_a_server_that_ends_a_stopped_call_says_so_itself(made: Make, era: str) 
     assert "Request cancelled" in error.message
 
 
-def test_of_one_that_does_not_nobody_knows_what_it_does(made: Make) -> None:
+def test_if_it_does_not_stop_the_outcome_is_unknown(made: Make) -> None:
     error = stopped(made("new", "deaf", limits=Limits(stop=0.2)))
     assert error.outcome == "unknown"
     assert error.code == "not_stopped"
-    assert error.message == "the server s was asked to stop, and may go on"
+    assert error.message == "the server s was asked to stop, and may still be working"
 
 
 # ---- a server that dies

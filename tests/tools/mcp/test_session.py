@@ -68,7 +68,7 @@ def test_one_that_was_only_slow_to_answer_is_of_its_own_era(made: list[Begun]) -
     ("arguments", "words"),
     [
         (("new", "future"), "speaks only 2031-01-01"),
-        (("new", "endless"), "lists tools without end"),
+        (("new", "endless"), "lists more and more tools without end"),
     ],
 )
 def test_what_cannot_be_used_is_said(
@@ -94,6 +94,6 @@ def test_a_cancel_ends_the_wait(made: list[Begun]) -> None:
         made[0].offered(token)
 
 
-def test_what_is_no_tool_is_left_out(made: list[Begun]) -> None:
+def test_what_is_not_a_tool_is_left_out(made: list[Begun]) -> None:
     made.append(Begun("new", "sloppy"))
     assert made[0].offered() == [Offered("echo")]

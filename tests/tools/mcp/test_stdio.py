@@ -97,7 +97,7 @@ def test_it_is_out_of_reach_of_the_terminal(made: list[Stdio]) -> None:
 # ---- what it says
 
 
-def test_lines_that_are_no_messages_are_skipped(made: list[Stdio]) -> None:
+def test_lines_that_are_not_messages_are_skipped(made: list[Stdio]) -> None:
     made.append(stdio(command("old", "junk"), reply))
     assert "tools" in ask(made[0], LIST).result
 
@@ -153,7 +153,7 @@ def test_a_line_without_end_is_the_end(made: list[Stdio]) -> None:
 def test_one_that_asks_and_reads_no_answers_is_ended(made: list[Stdio]) -> None:
     code = 'while True: print(\'{"id": 1, "method": "ping"}\')'
     made.append(stdio([sys.executable, "-c", code], reply))
-    with pytest.raises(Lost, match="reads no answers"):
+    with pytest.raises(Lost, match="does not read the answers"):
         ask(made[0], LIST)
 
 

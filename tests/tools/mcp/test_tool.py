@@ -122,7 +122,7 @@ def test_a_stopped_call_whose_server_goes_on_has_an_unknown_outcome() -> None:
     error = found[-1]
     assert isinstance(error, ev.ToolError)
     assert (error.outcome, error.code) == ("unknown", "not_stopped")
-    assert error.error.endswith("the server a was asked to stop, and may go on")
+    assert error.error.endswith("the server a was asked to stop, and may still be working")
     fleet.close()
 
 
