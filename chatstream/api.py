@@ -70,6 +70,9 @@ def stream(
     key_variable           The environment variable that contains the API key.
     key_command            A shell command that prints the API key.
     system                 The system prompt.
+    schema                 Ask for JSON that fits a schema: a file, or fields such as 'name, age
+                           int'.
+    schema_multi           Ask for a list of what fits a schema.
     labels={…}             Label the runs for the history: project and agent.
     temperature=T          Sampling temperature; higher is more varied.
     max_tokens=N           Limit the answer to N tokens.

@@ -200,8 +200,9 @@ class ChatRequest(msgspec.Struct, frozen=True):
     `tools` are those that it may call. `may_call` False: it is still told of them, as servers want
     it where the conversation has calls, but has to answer in words.
 
-    `options` are sent as they are, by the server's own names. `without` names parameters that
-    this server has refused; they are left out of the body.
+    `schema` is what the answer has to fit, if anything. `options` are sent as they are, by the
+    server's own names. `without` names parameters that this server has refused; they are left out
+    of the body.
 
     `partial` is the beginning of the answer, which the server is asked to continue by `method`.
     `stream_id` is the name under which a server that keeps streams keeps this one. `load_image`
@@ -221,6 +222,12 @@ class ChatRequest(msgspec.Struct, frozen=True):
     load_image: Callable[[str], bytes] | None = None
     tools: tuple[ToolDefinition, ...] = ()
     may_call: bool = True
+    schema: dict[str, Any] | None = None
+
+    @property
+    def form(self) -> dict[str, Any] | None:
+        """The schema to tell the server. One that is to continue an answer would begin it again."""
+        return None if self.partial else self.schema
 
 
 # ---- as JSON

@@ -37,6 +37,8 @@ class Options(ToolOptions, total=False):
     key_variable: str
     key_command: str
     system: str
+    schema: str
+    schema_multi: str
     labels: dict[str, str]
     temperature: float
     max_tokens: int

@@ -55,6 +55,24 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Option("Question", "The system prompt.", value="TEXT", names=("--system", "-s")),
     ] = None
+    schema: Annotated[
+        str | None,
+        Option(
+            "Question",
+            "Ask for JSON that fits a schema: a file, or fields such as 'name, age int'.",
+            value="FILE|FIELDS",
+            rare=True,
+        ),
+    ] = None
+    schema_multi: Annotated[
+        str | None,
+        Option(
+            "Question",
+            "Ask for a list of what fits a schema.",
+            value="FILE|FIELDS",
+            rare=True,
+        ),
+    ] = None
     labels: Annotated[
         dict[str, str],
         Option(

@@ -10,6 +10,7 @@
    stand for them, and the model may not call them.
 4. The user's options go in as they are and win, but for the tools of a run, and for the choice
    that forbids the model to call them.
+5. A model that takes no schema is made to call a tool whose arguments are the answer.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 from chatstream import messages
 from chatstream.messages import ChatRequest, Message, Role
+from chatstream.providers.answertool import answers_by_tool, forced, sendable
 from chatstream.providers.base import Given
 from chatstream.providers.continuing import conversation
 from chatstream.providers.toolcalls import arguments_of
@@ -40,12 +42,25 @@ def body_of(request: ChatRequest, given: Given) -> dict[str, object]:
         **({"system": system} if system else {}),
         **({"stream": True} if request.stream else {}),
         **({} if request.temperature is None else {"temperature": request.temperature}),
-        **request.options,
+        **_output(request),
         **_tools(asked, request),
     }
 
 
+def _output(request: ChatRequest) -> dict[str, Any]:
+    """The user's options, and the schema of the answer beside what they say of the output."""
+    if request.form is None or answers_by_tool(request):
+        return request.options
+    config = {"format": {"type": "json_schema", "schema": sendable(request.form)}}
+    given = request.options.get("output_config", {})
+    if not isinstance(given, dict):
+        return request.options
+    return request.options | {"output_config": config | given}
+
+
 def _tools(asked: Sequence[Message], request: ChatRequest) -> dict[str, object]:
+    if answers_by_tool(request):
+        return forced(request)
     tools = [
         {"name": it.name, "description": it.description, "input_schema": it.parameters}
         for it in request.tools

@@ -336,6 +336,7 @@ class Ollama(Provider):
                 for turn in _turns(message, request, self.given)
             ],
             "stream": request.stream,
+            **({"format": request.form} if request.form is not None else {}),
             **{k: v for k, v in request.options.items() if k in _TOP_LEVEL},
             **({"options": options} if options else {}),
         }

@@ -69,6 +69,7 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     stream_id: str | None = msgspec.field(default=None, name="conversation")
     tools: tuple[ToolDefinition, ...] = ()
     tool_settings: dict[str, Any] = {}
+    schema: dict[str, Any] | None = None
 
 
 class Head(Metadata, tag="metadata"):
