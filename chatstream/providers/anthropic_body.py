@@ -93,6 +93,12 @@ def _turns(asked: Sequence[Message], request: ChatRequest, given: Given) -> list
             role = "assistant" if message.role == "assistant" else "user"
             turns.append({"role": role, "content": _content(message, blocks)})
         before = message.role
+    if any(isinstance(part, messages.Image) for message in asked for part in message.parts):
+        from chatstream.providers.imagelimits import check_bytes
+
+        lists = (turn["content"] for turn in turns if isinstance(turn["content"], list))
+        sources = (block.get("source", {}) for content in lists for block in content)
+        check_bytes(sum(len(source.get("data", "")) for source in sources))
     return turns
 
 
@@ -128,9 +134,11 @@ def _block(part: messages.Part, request: ChatRequest, given: Given) -> dict[str,
         case messages.Text(text=text):
             return {"type": "text", "text": text} if text.strip() else {}
         case messages.Image(url=url):
+            from chatstream.providers.imagelimits import check_pixels
             from chatstream.providers.images import encoded
 
             media_type, data = encoded(part, request)
+            check_pixels(data)
             stored = {"type": "base64", "media_type": media_type, "data": data}
             return {"type": "image", "source": stored if data else {"type": "url", "url": url}}
         case messages.Reasoning(text=text, provider_data=data):
