@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "terminal": USES,
     "bench": USES | {"terminal"},
     "completion": USES | {"providers", "terminal", "bench"},  # what each of them may be given
+    "chat": USES | {"terminal", "completion"},
     "doctor": USES | {"terminal", "bench", "providers"},  # it measures, and knows the services
     "api": USES,
     "__init__": USES | {"api", "tools"},
@@ -62,6 +63,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "typer": ("cli/",),
     "difflib": ("nearest.py", "tools/diffs.py"),
     "tomlkit": ("engine/config_file.py",),
+    "prompt_toolkit": ("chat/line.py",),
 }
 
 # What must not be imported while a module is imported: it would slow every start.

@@ -7,6 +7,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "chatstream.cli.ask:ask",
         "Ask a question and show the answer as it arrives.",
     ),
+    "chat": (
+        "chatstream.cli.chat:chat",
+        "Hold a conversation: commands, branches, and nothing that was said is lost.",
+    ),
     "resume": (
         "chatstream.cli.resume:resume",
         "Show an answer that broke off, and continue it.",

@@ -54,7 +54,7 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
     "Playback": ("--speed", "--instant"),
     "Output": (
         *("--json", "--csv", "--html", "--text", "--format", "--plain", "--reasoning", "--stats"),
-        *("--accessible", "--render", ...),
+        *("--accessible", "--vi", "--render", ...),
     ),
     "Copying and saving": ("--copy", "--copy-code", "--copy-to", "--save-code", "--save-images"),
     "Other": (
@@ -82,6 +82,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'chatstream ask "Why is the sky blue?"',
         'chatstream ask -f main.py "What does this do?"',
         'git diff | chatstream ask -m gpt-5-mini@openai "Review this"',
+    ),
+    "chat": (
+        "chatstream chat",
+        "chatstream chat -c",
+        'chatstream chat -m qwen3:4b@ollama -s "Answer briefly." -f main.py',
     ),
     "resume": (
         "chatstream resume",

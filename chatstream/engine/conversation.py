@@ -90,13 +90,13 @@ class Conversation:
 
     def _advance(self, run: Run, made: list[Message]) -> None:
         asked = run.question
-        kept = run.id if _is_kept(run.id) else None
+        kept = run.id if is_kept(run.id) else None
         earlier = self._place.messages if asked.parent is not None else ()
         messages = (*earlier, *asked.messages, *made)
         self._place = Place(parent=kept, messages=messages, source=kept, chosen=False)
 
 
-def _is_kept(run: str) -> bool:
+def is_kept(run: str) -> bool:
     """Whether the run has a journal, so that another can name it as its parent."""
     try:
         return (runs_folder() / (run + SUFFIX)).exists()

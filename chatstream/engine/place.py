@@ -203,17 +203,22 @@ def question_at(place: Place, resolved: Resolved, messages: Sequence[Message]) -
     return Question(messages=(*first, *earlier, *messages))
 
 
-def follow_of(place: Place, resolved: Resolved) -> Follow:
-    """What keeps the conversation's head and name when the run begins."""
+def follow_of(
+    place: Place, resolved: Resolved, conversations: Conversations | None = None
+) -> Follow:
+    """What keeps the conversation's head and name when the run begins.
+
+    `conversations` are those of the state folder, from a caller who asks more than once.
+    """
     if not resolved.settings.journal or not (place.parent or place.name):
         return not_followed
-    return partial(_follow, place)
+    return partial(_follow, place, conversations)
 
 
-def _follow(place: Place, run: str) -> Sequence[str]:
+def _follow(place: Place, known: Conversations | None, run: str) -> Sequence[str]:
     from chatstream.store.conversation import Conversations
 
-    conversations = Conversations(state_folder())
+    conversations = known or Conversations(state_folder())
     try:
         moved = place.parent is None or conversations.advance(place.parent, run)
         if place.name is not None:

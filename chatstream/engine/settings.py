@@ -288,6 +288,9 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     accessible: Annotated[bool, _output("For screen readers: whole sentences, no redraws.")] = False
+    vi: Annotated[
+        bool, About("Output", "Edit the lines of a chat with the keys of vi.", in_python=False)
+    ] = False
     notify: Annotated[
         Literal["none", "bell", "osc9"],
         _output(

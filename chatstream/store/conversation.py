@@ -95,16 +95,23 @@ class Conversations:
 
         Turns without an answer are left out, and so is what followed on other branches.
         """
-        turns: list[list[Message]] = []
+        return [message for _, turn in self.turns(run) for message in turn]
+
+    def turns(self, run: str) -> list[tuple[str, list[Message]]]:
+        """The messages of `path`, turn by turn, each with the run that made its answer.
+
+        Turns whose journals have expired are one with the last of them.
+        """
+        turns: list[tuple[str, list[Message]]] = []
         for attempts in self._turns(run):
             if not self._has_journal(attempts[0]):
-                turns.append(self._expired(attempts[0]))
+                turns.append((attempts[0], self._expired(attempts[0])))
                 break
             records = map(self._record, attempts)
             if (answered := next((it for it in records if it.message.is_answer), None)) is not None:
                 asked = answered.asked.messages if answered.asked else ()
-                turns.append([*asked, *answered.messages])
-        return [message for turn in reversed(turns) for message in turn]
+                turns.append((answered.run, [*asked, *answered.messages]))
+        return turns[::-1]
 
     def asked(self, run: str) -> list[Message]:
         """The messages that a run added to its conversation, without its answer."""
@@ -120,6 +127,10 @@ class Conversations:
         """The run whose answer this one follows; None for the first of a conversation."""
         link = self._link(run)
         return link.parent if link else None
+
+    def head(self, run: str) -> str:
+        """The newest run of the conversation's head, be it without an answer."""
+        return self._head(self.root(run))
 
     def root(self, run: str) -> str:
         """The conversation that a run belongs to."""

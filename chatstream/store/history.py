@@ -136,6 +136,12 @@ class History:
         return [run for (run,) in self._database.db.execute(newest, (limit,))]
 
     @_mended
+    def questions(self, limit: int) -> list[str]:
+        """The texts of the newest questions, the newest first."""
+        newest = "SELECT content FROM messages WHERE role = 'user' ORDER BY id DESC LIMIT ?"
+        return [text for (text,) in self._database.db.execute(newest, (limit,))]
+
+    @_mended
     def run(self, run: str | None = None) -> Run:
         """The run of this id, or of an id that begins so; else the newest. Raises `UsageError`."""
         if run is None:

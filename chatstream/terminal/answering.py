@@ -3,6 +3,8 @@
     answering = Answering(arguments, flags)
     return answering.show(lambda: begin(answering))
 
+A program that asks again and again makes one for each question, with one pool for all of them.
+
 Whatever goes wrong while the run begins is shown as a run that failed: as JSON, too.
 """
 
@@ -23,6 +25,7 @@ from chatstream.engine.run import Question, Run
 from chatstream.engine.services import Choice, Tell, ignore_choice, provider_name
 from chatstream.engine.settings import DECLARED, Settings
 from chatstream.errors import ChatstreamError
+from chatstream.flow import Stage, pipe
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
 
@@ -35,12 +38,16 @@ if TYPE_CHECKING:
 class Answering:
     """What a command needs to begin a run and to show it.
 
-    `flags` are the settings that its command line gives, `arguments` the other arguments.
+    `flags` are the settings that its command line gives, `arguments` the other arguments. A `pool`
+    that is given is the caller's, and stays open.
     """
 
-    def __init__(self, arguments: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
+    def __init__(
+        self, arguments: Mapping[str, Any], flags: Mapping[str, Any], pool: Pool | None = None
+    ) -> None:
         self.token = CancelToken()
-        self._pool = Pool()
+        self._pool = pool or Pool()
+        self._closes = contextlib.nullcontext() if pool else contextlib.closing(self._pool)
         self.settings = without_configuration(flags)
         self._arguments = arguments
         self._flags = flags
@@ -126,16 +133,16 @@ class Answering:
         given = any(self._flags[name] is not None for name in options)
         return given or any(getattr(settings, name) for name in SOURCES_OF_TOOLS)
 
-    def show(self, begin: Callable[[], Run]) -> int:
-        """Begin the run and show it; returns the exit status."""
+    def show(self, begin: Callable[[], Run], *watching: Stage) -> int:
+        """Begin the run and show it; returns the exit status. `watching` see what is shown."""
         given = self._arguments
-        with interrupts(self.token), contextlib.closing(self._pool):
+        with interrupts(self.token), self._closes:
             try:
                 begun = begin()
             except ChatstreamError as error:
                 begun = failed(error, self.token)
             status = present(
-                begun.arrivals,
+                pipe(begun.arrivals, *watching),
                 self.settings,
                 self.token,
                 as_json=given["as_json"],

@@ -112,7 +112,7 @@ class Copying:
         text = self._answer.message.content
         tasks: list[Callable[[str, Out], None]] = []
         if self.copy or self.code is not None:
-            tasks.append(self._copy)
+            tasks.append(self.copy_from)
         if self.save is not None:
             tasks.append(self._save)
         ok = bool(text or not tasks)
@@ -143,7 +143,8 @@ class Copying:
                 self._has_gaps = False
                 self._images.clear()
 
-    def _copy(self, text: str, out: Out) -> None:
+    def copy_from(self, text: str, out: Out) -> None:
+        """Copy this text or its code block. Raises `ChatstreamError` for what cannot be done."""
         if self.code is not None:
             text = _block(code_blocks(text), self.code).code
         amount = counted(len(text), "character", commas=True)

@@ -11,7 +11,8 @@
 5. Any other signal that ends a process does to us what it does to every process. Where a terminal
    is to be put back this is done first.
 6. Where Ctrl+C ends one answer of a program that goes on (`ends="answer"`), a second one does
-   nothing more: the first has shut the sockets down.
+   nothing more: the first has shut the sockets down. Around the answers of such a program Ctrl+C
+   ends nothing (`ends="nothing"`), and whatever is inside of it is an answer.
 
 What runs in a handler takes no lock and starts no thread: `CancelToken.cancel` sets an attribute
 and shuts sockets down, the five seconds are an interval timer of the kernel. Python runs handlers
@@ -35,7 +36,7 @@ from chatstream.errors import Cancelled, HungUp, Terminated
 GRACE_SECONDS = 5.0
 """Seconds for the graceful end."""
 
-Ends = Literal["program", "answer"]
+Ends = Literal["program", "answer", "nothing"]
 
 _REASONS: dict[int, Callable[[], Cancelled]] = {
     signal.SIGINT: partial(Cancelled, "stopped"),
@@ -65,15 +66,15 @@ def _nothing() -> None:
 
 @contextlib.contextmanager
 def interrupts(
-    token: CancelToken, restore: Callable[[], None] = _nothing, *, ends: Ends = "program"
+    token: CancelToken, restore: Callable[[], None] = _nothing, *, ends: Ends | None = None
 ) -> Iterator[None]:
     """Signals cancel `token` while this is open. For the main thread.
 
-    `ends` says what Ctrl+C is for. Where it ends one answer of a program that goes on afterwards,
-    it never ends the process; the other signals do.
+    `ends` says what Ctrl+C is for, by default the program. Where it ends one answer of a program
+    that goes on afterwards, or nothing, it never ends the process; the other signals do.
 
     `restore` is called before the process ends at once. It must neither wait nor raise. One
-    `interrupts` may be inside another, for the same token, with a `restore` of its own.
+    `interrupts` may be inside another, with a `restore` of its own; both are called then.
     """
     previous = {number: signal.getsignal(number) for number in _REASONS}
     previous = {
@@ -81,15 +82,17 @@ def interrupts(
         for number, handler in previous.items()
         if handler is not signal.SIG_IGN or number == _ALARM  # which times the grace
     }
-    outermost = not any(type(handler) is _Handler for handler in previous.values())
-    handle = _Handler(token, restore, ends)
+    around = next((it for it in previous.values() if isinstance(it, _Handler)), None)
+    outermost = around is None
+    putting_back = partial(_both, restore, around.restore) if around else restore
+    handle = _Handler(token, putting_back, ends or ("answer" if keeps_running() else "program"))
     for number in previous:
         signal.signal(number, handle)
     if restore is not _nothing:
         for number in _ODD:
             if signal.getsignal(number) is signal.SIG_DFL:
                 previous[number] = signal.SIG_DFL
-                signal.signal(number, partial(_die, restore))
+                signal.signal(number, partial(_die, putting_back))
     try:
         yield
     finally:
@@ -99,24 +102,36 @@ def interrupts(
             signal.signal(number, handler or signal.SIG_DFL)
 
 
+def keeps_running() -> bool:
+    """Whether the program goes on after Ctrl+C: it ends one answer, or nothing."""
+    handler = signal.getsignal(signal.SIGINT)
+    return isinstance(handler, _Handler) and handler.ends != "program"
+
+
 class _Handler:
     """What the signals do."""
 
     def __init__(self, token: CancelToken, restore: Callable[[], None], ends: Ends) -> None:
         self._token = token
-        self._restore = restore
-        self._ends = ends
+        self.restore = restore
+        self.ends = ends
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         reason = self._token.reason
-        if self._ends == "answer" and number == signal.SIGINT:
-            self._token.cancel(_REASONS[number]())  # which keeps the first reason
+        if self.ends != "program" and number == signal.SIGINT:
+            if self.ends == "answer":
+                self._token.cancel(_REASONS[number]())  # which keeps the first reason
         elif reason is None:
             if _ALARM is not None:
                 signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
             self._token.cancel(_REASONS[number]())
         elif number != _HANG_UP:
-            force(reason.exit_status, self._restore)
+            force(reason.exit_status, self.restore)
+
+
+def _both(inner: Callable[[], None], outer: Callable[[], None]) -> None:
+    inner()
+    outer()
 
 
 def _die(restore: Callable[[], None], number: int, _frame: FrameType | None) -> None:

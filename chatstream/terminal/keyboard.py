@@ -237,16 +237,45 @@ class Keyboard:
         """Whether it is in the foreground; then its mode is ours from here on."""
         if not _in_foreground(terminal):
             return False
-        mode, before = termios.tcgetattr(terminal), termios.tcgetattr(terminal)
-        if mode[3] & (termios.ICANON | termios.ECHO):  # at first, and after a shell has set its own
-            # NOFLSH: Ctrl+C would throw away what the terminal has not shown yet, and leave half
-            # an escape sequence on it.
-            mode[3] = mode[3] & ~(termios.ICANON | termios.ECHO) | termios.NOFLSH
-            mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+        before = termios.tcgetattr(terminal)
+        # At first, and after a shell has set its own.
+        if before[3] & (termios.ICANON | termios.ECHO):
             self._before = before  # first: wherever a signal ends the process, it can be put back
-            termios.tcsetattr(terminal, termios.TCSANOW, mode)
+            _single_keys(terminal)
             self._ahead = _waiting(terminal) > 0  # it was typed before there were keys
         return True
+
+
+class Quiet:
+    """A terminal that shows nothing of what is typed, also while nobody reads it.
+
+    Everything that is typed waits for whoever reads next, and nothing of it is thrown away. Ctrl+C
+    is a signal. Does nothing where standard input is no terminal.
+    """
+
+    def __init__(self) -> None:
+        self._before: list[Any] | None = None
+        if sys.platform != "win32" and os.isatty(0):
+            self._before = termios.tcgetattr(0)
+            _single_keys(0)
+
+    def restore(self) -> None:
+        """Put the mode back. Idempotent, never waits or raises; for signal handlers too."""
+        before, self._before = self._before, None
+        if before is not None:
+            with contextlib.suppress(OSError, termios.error):
+                if _in_foreground(0):
+                    termios.tcsetattr(0, termios.TCSANOW, before)
+
+
+def _single_keys(terminal: int) -> None:
+    """Keys come one by one, and are not shown."""
+    mode = termios.tcgetattr(terminal)
+    # NOFLSH: Ctrl+C would throw away what the terminal has not shown yet, and leave half
+    # an escape sequence on it.
+    mode[3] = mode[3] & ~(termios.ICANON | termios.ECHO) | termios.NOFLSH
+    mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+    termios.tcsetattr(terminal, termios.TCSANOW, mode)
 
 
 def _waiting(terminal: int) -> int:

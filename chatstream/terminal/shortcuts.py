@@ -34,7 +34,7 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.errors import Cancelled
 from chatstream.flow import Arrival, Key, Pressed, Stage, close
-from chatstream.terminal.interrupt import give_screen_back
+from chatstream.terminal.interrupt import give_screen_back, keeps_running
 from chatstream.terminal.keyboard import Keyboard
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def keys(
     previous = {number: it for number, it in previous.items() if it is not signal.SIG_IGN}
 
     def discard() -> None:
-        if type(token.reason) is Cancelled:  # Ctrl+C; the kernel would do it without NOFLSH
+        # Ctrl+C; the kernel would do it without NOFLSH. A program that goes on reads it later.
+        if type(token.reason) is Cancelled and not keeps_running():
             keyboard.discard()
 
     remove = token.on_cancel(discard)

@@ -54,6 +54,22 @@ class Pane:
         """Press a key, by tmux's name for it."""
         self._tmux("send-keys", keys)
 
+    def type(self, text: str) -> None:
+        """Type these characters."""
+        self._tmux("send-keys", "-l", "--", text)
+
+    def paste(self, text: str) -> None:
+        """Paste it as a terminal does: bracketed where the program has asked for that."""
+        path = self._settings.with_name("pasted")
+        path.write_text(text)
+        self._tmux("load-buffer", str(path))
+        self._tmux("paste-buffer", "-p", "-r")
+
+    def signal(self, name: str) -> None:
+        """Send a signal to the command, by its name without SIG."""
+        shell = self._asked("pane_pid")
+        subprocess.run(["pkill", f"-{name}", "-P", shell], check=True, timeout=LIMIT)
+
     def resize(self, columns: int, lines: int) -> None:
         """Another size of the window. tmux tells the program a moment after its screen has it."""
         self._tmux("resize-window", "-x", str(columns), "-y", str(lines))

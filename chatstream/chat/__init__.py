@@ -1,0 +1,1 @@
+"""`chatstream chat`: conversations in a terminal, over the engine. See `loop`."""

@@ -1,0 +1,290 @@
+"""What a line that begins with a slash does. `COMMANDS` is the table: a new command is one row.
+
+1. A function takes the session and what follows the name. What it has to say goes to standard
+   error; what is to be asked next it returns. A mistake is a `ChatstreamError`.
+2. A line that begins with `/` and a word is never sent to a model; `//` stands for one slash at the
+   beginning of a message.
+3. `/exit` raises `Leave`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from chatstream.chat.session import Continuation, Request, Session, Turn
+from chatstream.engine.kinds import SECRETS, TABLES, keys_of
+from chatstream.engine.resolve import parse, setting_hint
+from chatstream.engine.settings import FIELDS
+from chatstream.errors import ChatstreamError, UsageError
+from chatstream.nearest import did_you_mean
+from chatstream.redact import masked
+from chatstream.terminal.exits import note
+from chatstream.terminal.runs import ended, words_of
+from chatstream.wording import counted, excerpt
+
+Next = Request | Continuation | None
+"""What is to be asked after a command."""
+
+SHOWN_TURNS = 5
+"""The exchanges that `/history` shows where no number is given."""
+
+
+class Leave(Exception):
+    """The chat is to end."""
+
+
+class Command(NamedTuple):
+    """A command: what follows its name, what it does, and the function that does it."""
+
+    arguments: str
+    help: str
+    run: Callable[[Session, str], Next]
+
+
+def is_command(line: str) -> bool:
+    """Whether a line is a command, known or not, and no message."""
+    return line.startswith("/") and not line.startswith("//")
+
+
+def as_message(line: str) -> str:
+    """The message of a line that is no command."""
+    return line[1:] if line.startswith("//") else line
+
+
+def run(session: Session, line: str) -> Next:
+    """Do what a line says. Raises `ChatstreamError`, and `Leave`."""
+    name, _, argument = line.strip().partition(" ")
+    name = name.partition("\n")[0]
+    command = COMMANDS.get(name)
+    if command is None:
+        raise UsageError(
+            f"unknown command {name!r}; nothing was sent",
+            hint=did_you_mean(name, COMMANDS, "/help lists the commands; // begins with a slash"),
+        )
+    argument = argument.strip()
+    if argument and not command.arguments:
+        raise UsageError(f"{name} takes nothing, but got {excerpt(argument, 40)!r}")
+    return command.run(session, argument)
+
+
+def _help(_session: Session, _argument: str) -> None:
+    names = {f"{name} {command.arguments}".strip(): command.help for name, command in _rows()}
+    width = max(map(len, names))
+    for name, text in names.items():
+        note(f"  {name.ljust(width)}  {text}")
+    note("  // at the beginning of a message stands for one slash")
+
+
+def _rows() -> list[tuple[str, Command]]:
+    return list(COMMANDS.items())
+
+
+def _model(session: Session, name: str) -> None:
+    if name:
+        session.use_model(name)
+    note(f"model: {session.model or 'the default one'}")
+
+
+def _system(session: Session, text: str) -> None:
+    if not text:
+        note(f"system prompt: {session.system or 'none'}")
+    elif session.use_system(text):
+        note("the next message begins a new conversation that has all messages so far")
+
+
+def _set(session: Session, argument: str) -> None:
+    name, _, text = argument.partition(" ")
+    if not name:
+        for it in sorted(session.flags.keys() - SECRETS):
+            note(f"{it} = {masked(session.flags[it])}")
+        return
+    table, *entry = keys_of(name)
+    if table not in FIELDS:
+        raise UsageError(f"unknown setting {name!r}", hint=setting_hint(name))
+    if name in {"model", "system"}:
+        raise UsageError(f"{name} has a command of its own", hint=f"/{name} {text}".rstrip())
+    if table in TABLES and not (entry and table == "options"):
+        raise UsageError(
+            f"{table} cannot be set in a chat", hint="/set options.KEY VALUE sets an extra option"
+        )
+    if not text:
+        raise UsageError(f"no value was given for {name}", hint=f"/set {name} VALUE")
+    value = parse(name, text)
+    if entry:
+        value = {**session.flags.get(table, {}), entry[0]: value}
+    session.flags[table] = value
+
+
+def _file(session: Session, argument: str) -> None:
+    for name in _words(argument):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UsageError(f"{name} is not a file")
+        session.files.append(path)
+    if not session.files:
+        raise UsageError("no file was named", hint="/file FILE sends it with the next message")
+    note(f"with the next message: {', '.join(map(str, session.files))}")
+
+
+def _retry(session: Session, argument: str) -> Next:
+    words = _words(argument)
+    if words and (words[0] not in {"-m", "--model"} or len(words) != 2):
+        raise UsageError("/retry takes -m MODEL at most")
+    flags = {"model": words[1]} if words else {}
+    if session.unanswered is not None:
+        again = session.unanswered
+        return Request(message=again.message, after=again.after, flags=flags)
+    last = session.turn(None)
+    return Request(message=session.turns[last].question, after=last, flags=flags)
+
+
+def _edit(session: Session, argument: str) -> None:
+    at = session.turn(_number(argument))
+    session.editing = at
+    session.draft = session.turns[at].question.content
+    note(f"editing question {at + 1}; nothing changes before it is sent, and the old one stays")
+
+
+def _undo(session: Session, _argument: str) -> None:
+    turn = session.undo()
+    note(f"taken back: {excerpt(turn.question.content, 60)}")
+    if turn.run is not None:
+        note(f"it stays in the history; /goto {turn.run} returns to it")
+
+
+def _continue(session: Session, _argument: str) -> Next:
+    if session.stopped is None:
+        raise UsageError("there is no answer to continue")
+    return Continuation(session.stopped)
+
+
+def _branches(session: Session, _argument: str) -> None:
+    from chatstream.terminal.history import show_tree, with_history
+
+    head = session.head
+    if head is None:
+        raise UsageError("this conversation has no branches yet")
+    with_history(lambda history: show_tree(history, head, as_json=False))
+
+
+def _goto(session: Session, run: str) -> None:
+    if not run:
+        raise UsageError("no run was named", hint="/branches lists those of this conversation")
+    session.go_to(run)
+    last = session.turns[-1]
+    note(f"after {counted(len(session.turns), 'question')}:")
+    _show(len(session.turns), last)
+
+
+def _history(session: Session, argument: str) -> None:
+    shown = _number(argument) or SHOWN_TURNS
+    first = max(0, len(session.turns) - shown)
+    if not session.turns:
+        note("nothing was said yet")
+    for number, turn in enumerate(session.turns[first:], first + 1):
+        _show(number, turn)
+
+
+def _show(number: int, turn: Turn) -> None:
+    note(f"── {number} ── {words_of(turn.question)}")
+    for message in turn.messages[1:]:
+        if words := words_of(message).strip("\n"):
+            note(words if message.role == "assistant" else excerpt(words))
+    if not turn.answer.complete:
+        note("(this answer is cut off)")
+
+
+def _clear(session: Session, _argument: str) -> None:
+    head = session.clear()
+    note("a new conversation" + (f"; /goto {head} returns to the old one" if head else ""))
+
+
+def _save(session: Session, argument: str) -> None:
+    answer = session.turns[session.turn(None)].answer
+    _write(argument, answer.content)
+
+
+def _export(session: Session, argument: str) -> None:
+    session.turn(None)
+    messages = [*session.opening, *(it for turn in session.turns for it in turn.messages)]
+    _write(argument, "".join(f"## {it.role}\n\n{ended(words_of(it))}\n" for it in messages))
+
+
+def _write(name: str, text: str) -> None:
+    from chatstream.terminal.saving import failing, write
+
+    if not name:
+        raise UsageError("no file was named")
+    path = Path(name).expanduser()
+    with failing(ChatstreamError, f"{name} cannot be written"):
+        write(path, text)
+    note(f"wrote {counted(len(text), 'character', commas=True)} to {name}")
+
+
+def _name(session: Session, name: str) -> None:
+    if not name:
+        raise UsageError("no name was given", hint="/name NAME; `chatstream chat --name NAME`")
+    session.name(name)
+    note(f"`chatstream chat --name {shlex.quote(name)}` continues this conversation")
+
+
+def _copy(session: Session, argument: str) -> None:
+    from chatstream.terminal.copying import Copying
+
+    answer = session.turns[session.turn(None)].answer
+    Copying(code=_number(argument)).copy_from(answer.content, note)
+
+
+def _stats(session: Session, _argument: str) -> None:
+    from chatstream.events import Done
+    from chatstream.sinks.words import figures
+
+    note(f"{counted(len(session.turns), 'question')} in this conversation")
+    heard = session.heard
+    if heard is not None and isinstance(heard.transcript.terminal, Done):
+        note(f"last answer: {session.model} · {figures(heard.transcript.terminal)}")
+
+
+def _exit(_session: Session, _argument: str) -> None:
+    raise Leave
+
+
+def _words(argument: str) -> list[str]:
+    try:
+        return shlex.split(argument)
+    except ValueError as error:
+        raise UsageError(f"{argument!r} has a quotation mark that is not closed") from error
+
+
+def _number(argument: str) -> int | None:
+    if not argument:
+        return None
+    if not (argument.isascii() and argument.isdigit() and int(argument[:9])):
+        raise UsageError(f"{excerpt(argument, 40)!r} is not a number from 1 on")
+    return int(argument[:9])
+
+
+COMMANDS: dict[str, Command] = {
+    "/help": Command("", "list the commands", _help),
+    "/model": Command("[MODEL]", "ask another model from now on: MODEL or MODEL@PLACE", _model),
+    "/system": Command("[TEXT]", "show or set the system prompt", _system),
+    "/set": Command("[NAME VALUE]", "set a setting for this chat, or show what is set", _set),
+    "/file": Command("FILE...", "send these text files with the next message", _file),
+    "/retry": Command("[-m MODEL]", "ask the last question again, as a branch", _retry),
+    "/edit": Command("[N]", "change question N, by default the last, and ask it again", _edit),
+    "/undo": Command("", "take the last question and its answer back", _undo),
+    "/continue": Command("", "continue the answer that broke off or was stopped", _continue),
+    "/branches": Command("", "draw this conversation with its branches", _branches),
+    "/goto": Command("RUN", "continue after the answer of this run", _goto),
+    "/history": Command("[N]", "show the last N questions and answers", _history),
+    "/clear": Command("", "begin a new conversation; this one stays in the history", _clear),
+    "/save": Command("FILE", "write the last answer to a file", _save),
+    "/export": Command("FILE", "write the conversation to a file, as Markdown", _export),
+    "/name": Command("NAME", "name the conversation", _name),
+    "/copy": Command("[N]", "copy the last answer, or its code block N", _copy),
+    "/stats": Command("", "show counts and times", _stats),
+    "/exit": Command("", "leave, as Ctrl+D does", _exit),
+}

@@ -1,0 +1,95 @@
+"""What may come next in the line of a chat: commands, and what they take; files after `@`.
+
+A completion is the word that is begun, what takes its place, and what that is.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from chatstream.chat.commands import COMMANDS
+from chatstream.chat.session import Session
+from chatstream.completion.values import Line, candidates, description
+from chatstream.errors import ChatstreamError
+from chatstream.wording import encodable
+
+FILES = ("/file", "/save", "/export")
+"""The commands that take the names of files."""
+
+
+class Completion(NamedTuple):
+    """`text` takes the place of the last `begun` characters before the cursor."""
+
+    text: str
+    begun: int
+    about: str = ""
+
+
+def completions(session: Session, before: str) -> Iterator[Completion]:
+    """What may come next; `before` is the text before the cursor. Raises nothing."""
+    word = "" if before[-1:].isspace() else (before.split() or [""])[-1]
+    command, space, _ = before.partition(" ")
+    if before.startswith("/") and not space:
+        for name, (_, about, _) in COMMANDS.items():
+            if name.startswith(before):
+                yield Completion(name, len(before), about)
+    elif command in COMMANDS:
+        for value, about in _values(session, command, before, word):
+            if value.startswith(word):
+                yield Completion(value, len(word), description(about))
+    elif word.startswith("@"):
+        for path in files(word[1:]):
+            yield Completion(f"@'{path}'" if " " in path else f"@{path}", len(word))
+
+
+def _values(session: Session, command: str, before: str, word: str) -> Iterable[tuple[str, str]]:
+    line = Line("chat", session.flags, word)
+    if command in FILES:
+        return ((shlex.quote(it) if " " in it else it, "") for it in files(word))
+    if command == "/goto":
+        own = [(it.run, it.question.content) for it in session.turns if it.run is not None]
+        return [*own[::-1], *_known("runs", line)]
+    if command in {"/model", "/retry"}:
+        return _known("model", line)
+    if command == "/set":
+        words = before.split()
+        named = words[1] if len(words) > 1 + bool(word) else None
+        return _known(named or "setting", line)
+    if command == "/name":
+        return _known("name", line)
+    return ()
+
+
+def _known(parameter: str, line: Line) -> list[tuple[str, str]]:
+    try:
+        return list(candidates(parameter, line) or ())
+    except ChatstreamError:  # the question that is sent will tell
+        return []
+
+
+def files(begun: str) -> Iterator[str]:
+    """The paths that begin like this; a folder ends in a slash. Hidden ones only when begun."""
+    folder, name = os.path.split(begun)
+    try:
+        entries = sorted(os.scandir(Path(folder).expanduser() if folder else "."), key=_name)
+    except (OSError, ValueError):
+        return
+    for entry in entries:
+        if entry.name.startswith(name) and (name or not entry.name.startswith(".")):
+            path = encodable(begun.removesuffix(name) + entry.name)
+            yield f"{path}/" if _is_folder(entry) else path
+
+
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -1,0 +1,234 @@
+"""The loop of a chat: a line is read, a command acts or a question is asked, its answer is shown.
+
+1. Ctrl+C stops an answer or what a command is at, and never ends the chat; only a pipe of lines
+   ends with it, for nobody is there to go on. Ctrl+D ends it with 0, and a pipe with the status of
+   the last failure. SIGTERM and SIGHUP end it with 143 and 129.
+2. An answer that was stopped or broke off with text stays as it is. Without text the question is
+   no part of the conversation: it returns to the prompt, and so does what was queued behind it.
+   Nothing of that is sent by itself.
+3. An answer is shown as `ask` shows it, by the same code.
+4. One at a time owns the terminal: the editor while a line is read, the view while an answer comes.
+   What is typed between the two waits in the terminal's queue, which nobody empties.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from chatstream.cancel import CancelToken
+from chatstream.chat import commands
+from chatstream.chat.session import Asked, Continuation, Heard, Request, Session
+from chatstream.engine.pool import Pool
+from chatstream.engine.run import Run
+from chatstream.engine.settings import Settings
+from chatstream.errors import Cancelled, ChatstreamError, UsageError
+from chatstream.events import Content, Error
+from chatstream.flow import Arrival, Stage, close
+from chatstream.messages import Message
+from chatstream.sinks.output import put
+from chatstream.terminal import exits
+from chatstream.terminal.answering import Answering
+from chatstream.terminal.interrupt import Ends, interrupts
+from chatstream.terminal.prompt import compose
+
+ARGUMENTS: Mapping[str, Any] = {"as_json": False, "plain": False, "save_images": None}
+"""The arguments of `ask` that decide how an answer is shown."""
+
+_FILE = re.compile(r"(?<!\S)@(?:'([^'\n]+)'|(\S+))")
+
+
+class Editor(Protocol):
+    """Where lines come from.
+
+    `is_person`: somebody reads what is said beside the answers, and can send a line again.
+    """
+
+    is_person: bool
+
+    def read(self, session: Session, token: CancelToken) -> str | None:
+        """The next line or message; None at the end.
+
+        `session.draft` is what the line begins with, and what it is so far. Raises the reason of
+        `token`, and `UsageError` for what is not text.
+        """
+
+    def restore(self) -> None:
+        """Put the terminal's mode back. Idempotent, never waits or raises; for signal handlers."""
+
+    def close(self) -> None:
+        """Give the terminal back. Idempotent."""
+
+
+def chat(session: Session, editor: Editor) -> int:
+    """Talk until the end; returns the exit status."""
+    pool, token = Pool(), CancelToken()
+    try:
+        ends: Ends = "nothing" if editor.is_person else "program"
+        with interrupts(token, editor.restore, ends=ends):
+            return _Chat(session, editor, pool, token).talk()
+    except Cancelled as reason:
+        return reason.exit_status
+    finally:
+        editor.close()
+        session.close()
+        pool.close()
+
+
+class _Chat:
+    """`token` is cancelled when the program is to end."""
+
+    def __init__(self, session: Session, editor: Editor, pool: Pool, token: CancelToken) -> None:
+        self._session = session
+        self._editor = editor
+        self._pool = pool
+        self._token = token
+        self._status = 0  # of the last failure
+
+    def talk(self) -> int:
+        """Until the end; raises what ends the program before that."""
+        while (line := self._line()) is not None:
+            try:
+                status = self._do(line)
+            except commands.Leave:
+                break
+            self._token.check()
+            self._status = status or self._status
+        return 0 if self._editor.is_person else self._status
+
+    def _line(self) -> str | None:
+        """The next line; what was queued comes first."""
+        if self._session.queue:
+            return self._session.queue.pop(0)
+        while True:
+            try:
+                line = self._editor.read(self._session, self._token)
+            except UsageError as error:
+                self._status = exits.report(error, ())
+                continue
+            if line is None or line.strip():
+                return line
+
+    def _do(self, line: str) -> int:
+        """Do what a line says; returns the exit status of that."""
+        session = self._session
+        session.keep("", line)
+        try:
+            if not commands.is_command(line):
+                return self._send(commands.as_message(line))
+            following = commands.run(session, line)
+            session.keep(session.draft)
+            return self._answer(following) if following is not None else 0
+        except Cancelled as reason:
+            return reason.exit_status
+        except ChatstreamError as error:
+            status = exits.report(error, ())
+            self._return(line)
+            return status
+
+    def _send(self, message: str) -> int:
+        """Ask what was typed, with the files that go with it."""
+        session, token = self._session, CancelToken()
+        with interrupts(token):
+            if self._editor.is_person:
+                session.files += _named_files(message, session.files)
+            text = compose(message, session.files, token, use_stdin=False)
+        request = Request(message=Message("user", text), after=session.editing)
+        files, session.files = session.files, []
+        status = self._answer(request, message)
+        if session.unanswered is request:
+            session.files = files
+        return status
+
+    def _answer(self, following: Request | Continuation, typed: str | None = None) -> int:
+        """Ask and show the answer; `typed` returns to the prompt if there is none."""
+        session, heard = self._session, Heard()
+        answering = Answering(ARGUMENTS, session.flags, self._pool)
+        asked: list[tuple[Asked, Run]] = []
+
+        def begin() -> Run:
+            if isinstance(following, Continuation):
+                its = session.carry_on(following)
+            else:
+                its = session.ask(following)
+            answering.use(its.resolved, lambda: None)
+            run = answering.begin(its.resolved, its.question, follow=its.follow)
+            asked.append((its, run))
+            return run
+
+        untie = self._token.tie(answering.token)
+        try:
+            status = answering.show(begin, heard.stage, self._answered(heard), _in_our_words)
+        finally:
+            untie()
+        _end_line(heard.transcript.message.content, answering.settings)
+        if not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
+            session.unanswered = following
+        if status:
+            self._return(typed if session.unanswered is following else None)
+        reason = answering.token.reason
+        if reason is not None and (type(reason) is not Cancelled or not self._editor.is_person):
+            self._token.cancel(reason)  # the program is to end
+        return status
+
+    def _answered(self, heard: Heard) -> Stage:
+        """The stage after which what was asked is no draft any more: its answer has begun."""
+
+        def stage(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+            kept = True
+            try:
+                for arrival in arrivals:
+                    if kept and any(isinstance(it, Content) for it in arrival.events):
+                        kept = not heard.transcript.message.is_answer
+                        if not kept:
+                            self._session.keep(self._session.draft)
+                    yield arrival
+            finally:
+                close(arrivals)
+
+        return stage
+
+    def _return(self, line: str | None) -> None:
+        """What was not answered, and what was to follow it, is in the prompt again."""
+        session = self._session
+        if not self._editor.is_person:
+            return
+        waiting = [line, *session.queue, session.draft]
+        session.queue = []
+        session.keep("\n\n".join(it for it in waiting if it))
+
+
+def _named_files(message: str, known: Sequence[Path]) -> list[Path]:
+    """The files that a message names behind an `@`. What is no file is a word like any other."""
+    found: list[Path] = []
+    for quoted, bare in _FILE.findall(message):
+        path = Path(quoted or bare).expanduser()
+        with contextlib.suppress(OSError, ValueError):
+            if path.is_file() and path not in {*known, *found}:
+                found.append(path)
+                exits.note(f"with the file {path}")
+    return found
+
+
+def _end_line(text: str, settings: Settings) -> None:
+    """In a pipe, where an answer has its own bytes, the next one begins on a line of its own."""
+    drawn = os.isatty(1) or settings.accessible or settings.render
+    if text and not text.endswith("\n") and not drawn:
+        with contextlib.suppress(BrokenPipeError):
+            put(b"\n")
+
+
+def _in_our_words(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+    """What is told of an answer that can be continued names the command of a chat."""
+    try:
+        for arrival in arrivals:
+            for event in arrival.events:
+                if isinstance(event, Error) and event.resume:
+                    event.resume = "/continue"
+            yield arrival
+    finally:
+        close(arrivals)

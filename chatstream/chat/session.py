@@ -1,0 +1,340 @@
+"""One conversation as a chat has it: its turns, what is set, and what is not sent yet. No screen.
+
+1. A turn is a question and what answered it. Only a question with an answer becomes one, so that
+   roles always alternate; any other comes back as `unanswered`, and the conversation is as before.
+2. Nothing that was said is changed: asking again in the place of an earlier turn is a branch, and
+   `undo` only means that the next question follows an earlier answer.
+3. What is set holds for the chat and goes over what the conversation had. Another system prompt
+   begins a new conversation that has all messages so far: that of a conversation never changes.
+4. What is typed and not answered is kept on the disk as well (`store.drafts`), until the answer
+   begins; a chat that comes back to the conversation has it in its prompt.
+5. Without a journal the turns are here alone, and each question sends them as its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from chatstream.engine.conversation import is_kept
+from chatstream.engine.option_pairs import from_pairs
+from chatstream.engine.pipeline import Follow, not_followed
+from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
+from chatstream.engine.resolve import Resolved
+from chatstream.engine.run import Question, Run
+from chatstream.errors import JournalError, UsageError
+from chatstream.events import Metadata
+from chatstream.flow import Arrival, close
+from chatstream.messages import Message
+from chatstream.store.place import state_folder
+from chatstream.transcript import Answerer, Transcript
+from chatstream.wording import counted
+
+if TYPE_CHECKING:
+    from chatstream.store.conversation import Conversations
+    from chatstream.store.drafts import Drafts
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """A question and what answered it; `run` made the answer, None if nothing is kept of it."""
+
+    run: str | None
+    messages: tuple[Message, ...]
+
+    @property
+    def question(self) -> Message:
+        """What was asked."""
+        return next((it for it in self.messages if it.role == "user"), Message("user"))
+
+    @property
+    def answer(self) -> Message:
+        """The answer, as far as it came."""
+        return self.messages[-1]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be asked: a message behind the first `after` turns, or at the end.
+
+    `flags` are settings for this question alone.
+    """
+
+    message: Message
+    after: int | None = None
+    flags: Mapping[str, Any] = {}
+
+
+class Continuation(msgspec.Struct, frozen=True):
+    """An answer that is to be continued: that of this run."""
+
+    run: str
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A request on its way: a `message` whose answer stands behind the first `after` turns."""
+
+    message: Message
+    resolved: Resolved
+    question: Question
+    follow: Follow
+    after: int
+
+
+class Heard:
+    """What a run says, for whoever comes after it. `stage` passes everything on."""
+
+    def __init__(self) -> None:
+        self.transcript = Transcript()
+        self.who = Answerer()
+
+    def stage(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+        """A stage that listens."""
+        try:
+            for arrival in arrivals:
+                for event in arrival.events:
+                    self.transcript.add(event)
+                    if isinstance(event, Metadata):
+                        self.who = self.who.then(event)
+                yield arrival
+        finally:
+            close(arrivals)
+
+
+class Session:
+    """A chat's conversation. `flags` are the settings that are given; `place` is where it begins.
+
+    `draft` is what is typed and not sent, `queue` what is to be sent after it, `files` what goes
+    with the next message. `editing` is the number of turns before the one that is being edited.
+    For one thread.
+    """
+
+    def __init__(
+        self, flags: Mapping[str, Any], place: Place = START, drafts: Drafts | None = None
+    ) -> None:
+        self.flags = {name: value for name, value in flags.items() if value is not None}
+        if "options" in self.flags:
+            self.flags["options"] = from_pairs(self.flags["options"])
+        self.draft = ""
+        self.queue: list[str] = []
+        self.files: list[Path] = []
+        self.editing: int | None = None
+        self.unanswered: Request | None = None
+        self.stopped: str | None = None  # the last run, if it has not come to its end
+        self.heard: Heard | None = None  # what the last run has said
+        self._conversations: Conversations | None = None
+        self._drafts = drafts
+        self.enter(place)
+
+    def enter(self, place: Place) -> None:
+        """Go to another place: at the end of the turns that lead to it.
+
+        Raises `UsageError`, `JournalError`.
+        """
+        turns = self._turns_to(place.parent) if place.parent is not None else []
+        self.turns = turns
+        self.opening = tuple(it for it in place.messages if it.role == "system")
+        self._source = place.source
+        self._chosen = place.chosen
+        self._name = place.name
+        self.editing = self.unanswered = self.stopped = None
+        if turns:
+            newest = None if place.chosen else self._known().head(str(place.parent))
+            if newest not in {None, self.head}:
+                self.stopped = newest  # it has no answer, but may have begun one
+            elif not turns[-1].answer.complete:
+                self.stopped = self.head
+
+    def recover(self) -> None:
+        """Take up what was typed here and not sent, in a chat that is gone."""
+        if self._drafts is not None:
+            self.draft = self._drafts.take(self._belongs) or self._drafts.take(lambda it: not it)
+
+    def keep(self, draft: str, *sending: str) -> None:
+        """Keep what is not answered: `draft` is in the prompt; `sending` is on its way."""
+        self.draft = draft
+        if self._drafts is not None:
+            waiting = (*sending, *self.queue, draft)
+            self._drafts.keep("\n\n".join(it for it in waiting if it), self.head)
+
+    def close(self) -> None:
+        """Leave the draft to the next chat. Idempotent."""
+        if self._drafts is not None:
+            self._drafts.close()
+
+    @property
+    def system(self) -> str:
+        """The system prompt of the conversation, or of the one that is to begin."""
+        if self.opening or self.turns:
+            return "".join(it.content for it in self.opening)
+        return str(self.flags.get("system") or "")
+
+    @property
+    def head(self) -> str | None:
+        """The run that the next question follows; None at the beginning, and without a journal."""
+        return self.turns[-1].run if self.turns else None
+
+    @property
+    def model(self) -> str:
+        """The model that answered last, or is named; "" before the first answer if none is."""
+        answered = self.heard.who.model if self.heard else None
+        return str(self.flags.get("model") or answered or "")
+
+    def status(self) -> str:
+        """Who is asked and how much was said, for the prompt."""
+        usage = self.heard.transcript.usage if self.heard else None
+        counts = [usage.input_tokens, usage.output_tokens] if usage else []
+        used = sum(it for it in counts if it is not None)
+        words = [self.model, counted(used, "token", commas=True) if used else ""]
+        return " · ".join(it for it in words if it)
+
+    def ask(self, request: Request) -> Asked:
+        """Where and how a request is asked. Raises `ChatstreamError`."""
+        after = len(self.turns) if request.after is None else request.after
+        place = self._place(after)
+        if request.after is not None:
+            place = replace(place, chosen=True)
+        flags = {**self.flags, **request.flags}
+        if not place.is_start:
+            flags.pop("system", None)  # the conversation has its own
+        resolved = resolved_at(place, flags)
+        return Asked(
+            message=request.message,
+            resolved=resolved,
+            question=question_at(place, resolved, [request.message]),
+            follow=follow_of(place, resolved, self._known() if place.parent else None),
+            after=after,
+        )
+
+    def carry_on(self, continued: Continuation) -> Asked:
+        """Where and how an answer is continued. Raises `ChatstreamError`."""
+        from chatstream.engine.resume import continuation, unfinished
+
+        flags = {name: value for name, value in self.flags.items() if name != "system"}
+        resolved, question = continuation(unfinished(continued.run), flags)
+        asked = [it for it in question.messages if it.role == "user"]
+        return Asked(
+            message=asked[-1],
+            resolved=resolved,
+            question=question,
+            follow=not_followed,  # it is another attempt of a turn that has its place
+            after=len(self.turns) - (self.head == continued.run),
+        )
+
+    def settle(self, asked: Asked, run: Run | None, heard: Heard) -> bool:
+        """Take what a run has come to; False without an answer: then everything is as before."""
+        made = heard.transcript.messages
+        if run is None:
+            return False
+        kept = run.id if is_kept(run.id) else None
+        whole = heard.transcript.message.complete
+        self.stopped = None if whole else kept
+        if not made[-1].is_answer:
+            return False
+        if asked.question.parent is None:
+            said = asked.question.messages
+            self.opening = tuple(it for it in said if it.role == "system")
+        self.turns[asked.after :] = [Turn(kept, (asked.message, *made))]
+        self.heard, self.editing, self.unanswered = heard, None, None
+        self._source, self._chosen, self._name = kept or self._source, False, None
+        return True
+
+    def undo(self) -> Turn:
+        """The next question follows the answer before the last. Raises `UsageError`."""
+        if not self.turns:
+            raise UsageError("nothing was said yet")
+        self._chosen = True
+        self.stopped = self.unanswered = self.editing = None
+        return self.turns.pop()
+
+    def turn(self, number: int | None) -> int:
+        """The index of turn `number`, from 1, or of the last. Raises `UsageError`."""
+        if not self.turns:
+            raise UsageError("nothing was said yet")
+        if number is None:
+            return len(self.turns) - 1
+        if not 1 <= number <= len(self.turns):
+            there = counted(len(self.turns), "question")
+            raise UsageError(f"there is no question {number}, only {there}")
+        return number - 1
+
+    def clear(self) -> str | None:
+        """Begin a new conversation; returns the head of the old one."""
+        head = self.head
+        self.enter(START)
+        self.heard = None
+        return head
+
+    def use_system(self, text: str) -> bool:
+        """Set the system prompt. True if that begins a new conversation with what was said."""
+        self.flags["system"] = text
+        if not self.turns and not self.opening:
+            return False
+        self.opening = (Message("system", text),) if text else ()
+        self.turns = [Turn(None, it.messages) for it in self.turns]
+        return bool(self.turns)
+
+    def use_model(self, name: str) -> None:
+        """Ask this model from now on: MODEL, MODEL@PLACE or @PLACE."""
+        self.flags["model"] = name
+        self.flags.pop("strategy", None)
+        if "@" in name:
+            for other in ("provider", "base_url", "profile"):
+                self.flags.pop(other, None)
+
+    def name(self, name: str) -> None:
+        """Name the conversation. Raises `UsageError`, `JournalError`."""
+        if self.head is None:
+            self._known().check_name(name, None)
+            self._name = name
+        else:
+            self._known().name(self.head, name)
+
+    def go_to(self, run: str) -> None:
+        """Continue after the answer of this run. Raises `UsageError`, `JournalError`."""
+        self.enter(place_of(at=run))
+        self.heard = None
+
+    def _place(self, after: int) -> Place:
+        """The place behind the first `after` turns."""
+        turns = self.turns[:after]
+        said = tuple(message for turn in turns for message in turn.messages)
+        return Place(
+            parent=turns[-1].run if turns else None,
+            messages=(*self.opening, *said),
+            source=self._source,
+            chosen=self._chosen,
+            name=self._name,
+        )
+
+    def _turns_to(self, run: str) -> list[Turn]:
+        turns: list[Turn] = []
+        for its, messages in self._known().turns(run):
+            turns += _split(its, messages)
+        return turns
+
+    def _belongs(self, after: str | None) -> bool:
+        """Whether what was to follow this run belongs here."""
+        if after is None or self.head is None:
+            return after == self.head
+        try:
+            return self._known().root(after) == self._known().root(self.head)
+        except JournalError:  # a damaged one
+            return False
+
+    def _known(self) -> Conversations:
+        if self._conversations is None:
+            from chatstream.store.conversation import Conversations
+
+            self._conversations = Conversations(state_folder())
+        return self._conversations
+
+
+def _split(run: str, messages: Sequence[Message]) -> Iterator[Turn]:
+    """The turns in these messages, of which `run` has made the last answer."""
+    said = [it for it in messages if it.role != "system"]
+    begins = [at for at, it in enumerate(said) if it.role == "user"] or [0]
+    for begin, end in zip(begins, [*begins[1:], len(said)], strict=True):
+        yield Turn(run if end == len(said) else None, tuple(said[begin:end]))

@@ -1,0 +1,83 @@
+"""How a chat starts: with which editor, and what is said first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chatstream.chat.loop import Editor, chat
+from chatstream.chat.plain import PlainEditor
+from chatstream.chat.session import Session, Turn
+from chatstream.engine.place import Place
+from chatstream.engine.resolve import resolve
+from chatstream.engine.settings import Settings
+from chatstream.escape import clean
+from chatstream.store.drafts import Drafts
+from chatstream.store.place import NoHome, state_folder
+from chatstream.terminal.exits import note
+from chatstream.terminal.present import (
+    check_look,
+    has_colours,
+    is_screen,
+    knows_escapes,
+    show_answer,
+)
+from chatstream.terminal.runs import words_of
+from chatstream.text import check_encoding
+from chatstream.wording import counted
+
+
+def start(
+    flags: Mapping[str, Any],
+    place: Place,
+    *,
+    files: Sequence[Path] = (),
+    encoding: str | None = None,
+) -> int:
+    """Hold a chat that begins in this place; returns the exit status.
+
+    `files` go with the first message; `encoding` is that of standard input where it is no terminal.
+    Raises `ChatstreamError` for what cannot be used.
+    """
+    if encoding is not None:
+        check_encoding(encoding)
+    given = {name: value for name, value in flags.items() if value is not None}
+    settings = resolve(given, profile=given.pop("profile", None)).settings
+    check_look(settings, as_json=False, plain=False, render=flags.get("render"))
+    editor = _editor(settings, encoding)
+    session = Session(flags, place, _drafts(settings) if editor.is_person else None)
+    session.files = list(files)
+    session.recover()
+    if session.turns and editor.is_person:
+        _remind(session, session.turns[-1], settings)
+    return chat(session, editor)
+
+
+def _editor(settings: Settings, encoding: str | None) -> Editor:
+    on_terminal = os.isatty(0) and os.isatty(1) and knows_escapes()
+    if settings.accessible or not on_terminal:
+        return PlainEditor(encoding=encoding)
+    from chatstream.chat.line import LineEditor
+
+    return LineEditor(vi=settings.vi, colours=has_colours(1, settings.color))
+
+
+def _drafts(settings: Settings) -> Drafts | None:
+    try:
+        return Drafts(state_folder()) if settings.journal else None
+    except NoHome:
+        return None
+
+
+def _remind(session: Session, last: Turn, settings: Settings) -> None:
+    """Show the last question and its answer, for whoever comes back."""
+    note(f"{counted(len(session.turns), 'question')} so far; /history shows more")
+    note(f"› {clean(words_of(last.question))}\n")
+    if is_screen(settings, as_json=False, plain=False):
+        show_answer(last.answer.content, settings)
+    else:
+        note(last.answer.content)
+    if session.stopped is not None:
+        note("this answer is cut off; /continue continues it")

@@ -1,0 +1,40 @@
+"""`chatstream chat`: a conversation on a terminal, or a turn for each line that is piped in."""
+
+# Annotations are not postponed: typer would have to evaluate each of them again at every start.
+
+from typing import Annotated, Any
+
+import typer
+
+from chatstream.chat.starting import start
+from chatstream.cli.options import ALL, At, Debug, Encoding, File, Last, Log, Name, start_log, takes
+from chatstream.engine.place import place_of
+
+
+@takes(*ALL)
+def chat(
+    last: Last = False,
+    at: At = None,
+    name: Name = None,
+    file: File = None,
+    encoding: Encoding = None,
+    vi: Annotated[bool, typer.Option("--vi", help="Edit the lines with the keys of vi.")] = False,
+    debug: Debug = False,
+    log: Log = None,
+    **flags: Any,
+) -> int:
+    """Hold a conversation. /help lists what can be done in it, and Ctrl+D leaves.
+
+    Nothing that was said is lost: `chatstream chat -c` continues the newest conversation, and an
+    answer that was stopped or broke off as well.
+
+    Without a terminal each line of standard input is a question, and the exit status is that of the
+    last failure.
+    """
+    start_log(locals())
+    return start(
+        {**flags, "vi": vi or None},
+        place_of(last=last, at=at, name=name),
+        files=file or (),
+        encoding=encoding,
+    )

@@ -1,0 +1,206 @@
+"""The line editor on a real terminal: what its keys do, and what it leaves there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.chats import holds, says, sent
+from tests.support.client import COMMAND, server_flags
+from tests.support.loopback import Reply, Script
+from tests.support.tmux import Pane, tmux
+from tests.support.unavailable import require
+
+pytestmark = pytest.mark.serial
+
+REFUSED = Reply.json({"error": "no"}, status=400)
+
+
+@pytest.fixture
+def pane() -> Iterator[Pane]:
+    with require(tmux(80, 24)) as pane:
+        yield pane
+
+
+def start(pane: Pane, server: Script, *more: str, **environ: str) -> None:
+    """A chat in the pane, at its first prompt."""
+    flags = [*server_flags("ollama", server.url), "--retries", "0", "--on-drop", "stop"]
+    pane.run([*COMMAND, "chat", *flags, *more], PYTHONPATH=str(Path.cwd()), **environ)
+    pane.until_shown("›")
+
+
+def leave(pane: Pane) -> int:
+    """The exit status after Ctrl+D, which is for an empty prompt."""
+    pane.until(lambda: pane.lines()[-1].startswith("›"))
+    pane.send("C-d")
+    pane.until(lambda: pane.ended)
+    return pane.status
+
+
+def test_enter_sends_and_the_other_enters_begin_a_line(pane: Pane) -> None:
+    with Script(says("Blue.")) as server:
+        start(pane, server)
+        pane.type("noon 你好")
+        pane.send("C-j")
+        pane.type("or")
+        pane.send("M-Enter")
+        pane.type("night?")
+        pane.send("Enter")
+        pane.until_shown("Blue.")
+        assert sent(server) == [[("user", "noon 你好\nor\nnight?")]]
+        assert leave(pane) == 0
+    lines = [line for line in pane.lines() if line]
+    assert lines[:4] == ["› noon 你好", "  or", "  night?", "Blue."]
+
+
+def test_ctrl_c_clears_the_line_and_up_brings_it_back(pane: Pane) -> None:
+    with Script(says("Blue.")) as server:
+        start(pane, server)
+        pane.type("noon?")
+        pane.send("C-c")
+        pane.until(lambda: "noon?" not in pane.text())
+        for _ in range(3):
+            pane.send("C-c")
+            pane.until_shown("Ctrl+D leaves")
+        pane.send("Up")
+        pane.until_shown("noon?")
+        pane.send("Enter")
+        pane.until_shown("Blue.")
+        assert leave(pane) == 0
+
+
+def test_a_stop_brings_the_prompt_back_and_an_empty_answer_the_question(pane: Pane) -> None:
+    with Script(holds("The sky "), holds(), says("Red.")) as server:
+        start(pane, server)
+        pane.type("noon?")
+        pane.send("Enter")
+        pane.until_shown("The sky")
+        pane.send("C-c")
+        pane.until_shown("continue it with: /continue")
+        pane.until_shown("›", 2)
+        pane.type("sunset?")
+        pane.send("Enter")
+        server.wait_requests(2)
+        server.wait_holding()
+        pane.send("C-c")
+        pane.until_shown("› sunset?", 2)
+        pane.send("Enter")
+        pane.until_shown("Red.")
+        assert [role for role, _ in sent(server)[-1]] == ["user", "assistant", "user"]
+        assert leave(pane) == 0
+
+
+def test_a_paste_is_one_message_and_is_not_sent_before_enter(pane: Pane) -> None:
+    with Script(says("Blue.")) as server:
+        start(pane, server)
+        pane.paste("one\ntwo\nthree")
+        pane.until_shown("three")
+        assert sent(server) == []
+        pane.send("Enter")
+        pane.until_shown("Blue.")
+        assert sent(server) == [[("user", "one\ntwo\nthree")]]
+        assert leave(pane) == 0
+
+
+def test_what_is_typed_or_pasted_during_an_answer_is_in_the_next_prompt(pane: Pane) -> None:
+    with Script(holds("The sky "), says("Red.")) as server:
+        start(pane, server)
+        pane.type("noon?")
+        pane.send("Enter")
+        pane.until_shown("The sky")
+        pane.paste("sunset 日本\nor night?")
+        pane.send("C-c")
+        pane.until_shown("or night?")
+        assert len(sent(server)) == 1
+        pane.send("Enter")
+        pane.until_shown("Red.")
+        assert sent(server)[1][-1] == ("user", "sunset 日本\nor night?")
+        assert leave(pane) == 0
+
+
+def test_what_was_asked_in_another_chat_comes_back_with_up_and_ctrl_r(pane: Pane) -> None:
+    with Script(says("Blue."), says("Red."), says("Dark.")) as server:
+        start(pane, server)
+        for question, answer in (("noon?", "Blue."), ("sunset?", "Red.")):
+            pane.type(question)
+            pane.send("Enter")
+            pane.until_shown(answer)
+        assert leave(pane) == 0
+        with require(tmux(80, 24)) as other:
+            start(other, server)
+            other.send("Up")
+            other.until_shown("sunset?")
+            other.send("C-r")
+            other.type("noo")
+            other.until_shown("noon?")
+            other.send("Enter")
+            other.send("Enter")
+            other.until_shown("Dark.")
+            assert sent(server)[-1] == [("user", "noon?")]
+            assert leave(other) == 0
+
+
+def test_tab_completes_a_command(pane: Pane) -> None:
+    with Script() as server:
+        start(pane, server)
+        pane.type("/sta")
+        pane.send("Tab")
+        pane.until_shown("/stats")
+        pane.send("Enter")
+        pane.until_shown("0 questions in this conversation")
+        assert leave(pane) == 0
+
+
+def test_an_editor_may_write_the_message(pane: Pane, tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\necho "noon?" > "$1"\n')
+    editor.chmod(0o755)
+    with Script(says("Blue.")) as server:
+        start(pane, server, EDITOR=str(editor), VISUAL="")
+        pane.send("C-x")
+        pane.send("C-e")
+        pane.until_shown("noon?")
+        pane.send("Enter")
+        pane.until_shown("Blue.")
+        assert leave(pane) == 0
+
+
+def test_vi_keys(pane: Pane) -> None:
+    with Script(says("Blue.")) as server:
+        start(pane, server, "--vi")
+        pane.type("noon?!")
+        pane.send("Escape")
+        pane.type("x")
+        pane.send("Enter")
+        pane.until_shown("Blue.")
+        assert sent(server) == [[("user", "noon?")]]
+        assert leave(pane) == 0
+
+
+def test_the_prompt_says_who_is_asked_and_leaves_nothing_of_that(pane: Pane) -> None:
+    with Script(says("Blue.")) as server:
+        start(pane, server)
+        pane.until_shown(" m")
+        pane.type("noon?")
+        pane.send("Enter")
+        pane.until_shown("Blue.")
+        assert leave(pane) == 0
+    assert pane.lines()[0] == "› noon?"
+
+
+def test_a_terminal_that_is_closed_ends_the_chat(pane: Pane) -> None:
+    with Script() as server:
+        start(pane, server)
+        pane.signal("TERM")
+        pane.until(lambda: pane.ended)
+    assert pane.status == 143
+
+
+def test_nothing_else_imports_it() -> None:
+    program = "import sys, chatstream.cli.ask, chatstream.cli.chat; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert b"prompt_toolkit" not in done.stdout

@@ -1,0 +1,119 @@
+"""The loop of a chat: what stops an answer, what comes back, and what the chat ends with."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from chatstream.chat.loop import chat
+from chatstream.messages import Message
+from tests.support.chats import Typed, holds, says, sent, session_at, stop_when_holding
+from tests.support.loopback import Reply, Script
+
+REFUSED = Reply.json({"error": "no"}, status=400)
+
+
+def test_ctrl_c_stops_the_answer_and_what_has_come_is_the_turn_of_the_assistant() -> None:
+    with Script(holds("The sky "), says("Red.")) as server:
+        session, typed = session_at(server), Typed("noon?", "sunset?")
+        stop_when_holding(server, "The sky ")
+        assert chat(session, typed) == 0
+        assert sent(server)[1] == [
+            *(("user", "noon?"), ("assistant", "The sky "), ("user", "sunset?"))
+        ]
+    assert typed.drafts == ["", "", ""]
+    assert typed.closed
+
+
+def test_stopped_before_a_word_the_question_is_in_the_prompt_and_roles_alternate() -> None:
+    with Script(says("Blue."), holds(), says("Red.")) as server:
+        session, typed = session_at(server), Typed("noon?", "sunset?", "night?")
+        stop_when_holding(server)
+        assert chat(session, typed) == 0
+        assert sent(server)[-1] == [
+            *(("user", "noon?"), ("assistant", "Blue."), ("user", "night?"))
+        ]
+    assert typed.drafts == ["", "", "sunset?", ""]
+
+
+def test_a_failure_takes_the_question_back_and_queued_ones_are_not_sent() -> None:
+    with Script(says("Blue."), REFUSED) as server:
+        session = session_at(server)
+
+        def queueing(own: object) -> str:
+            session.queue = ["night?", "dawn?"]
+            return "sunset?"
+
+        typed = Typed("noon?", queueing)
+        assert chat(session, typed) == 0
+        assert len(sent(server)) == 2
+    assert typed.drafts[-1] == "sunset?\n\nnight?\n\ndawn?"
+    assert [it.question for it in session.turns] == [Message("user", "noon?")]
+
+
+def test_what_is_queued_is_sent_one_after_another() -> None:
+    with Script(says("Blue."), says("Red."), says("Dark.")) as server:
+        session = session_at(server)
+        session.queue = ["noon?", "sunset?"]
+        assert chat(session, Typed("night?")) == 0
+        assert [it[-1] for it in sent(server)] == [
+            *(("user", "noon?"), ("user", "sunset?"), ("user", "night?"))
+        ]
+
+
+def test_a_stopped_answer_is_continued_and_becomes_one_turn() -> None:
+    with Script(holds("The sky "), says("is blue."), says("Red.")) as server:
+        session = session_at(server)
+        stop_when_holding(server, "The sky ")
+        chat(session, Typed("noon?", "/continue", "sunset?"))
+        assert sent(server)[1][-1] == ("assistant", "The sky ")
+        assert sent(server)[2][1] == ("assistant", "The sky is blue.")
+    assert len(session.turns) == 2
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_to_end_ends_the_chat(number: int, status: int) -> None:
+    with Script(holds("The sky ")) as server:
+        typed = Typed("noon?", "never read")
+        stop_when_holding(server, number=number)
+        assert chat(session_at(server), typed) == status
+    assert typed.closed
+    assert len(typed.drafts) == 1
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_ctrl_c_ends_a_pipe_of_lines() -> None:
+    with Script(holds("The sky ")) as server:
+        typed = Typed("noon?", "never read", is_person=False)
+        stop_when_holding(server)
+        assert chat(session_at(server), typed) == 130
+    assert len(typed.drafts) == 1
+
+
+def test_between_two_lines_ctrl_c_does_nothing() -> None:
+    def pressed(_session: object) -> str:
+        signal.raise_signal(signal.SIGINT)
+        return "noon?"
+
+    with Script(says("Blue.")) as server:
+        assert chat(session_at(server), Typed(pressed)) == 0
+        assert len(sent(server)) == 1
+
+
+def test_the_last_failure_is_the_status_of_a_pipe_and_not_of_a_person() -> None:
+    for is_person, status in ((False, 3), (True, 0)):
+        with Script(REFUSED, says("Blue.")) as server:
+            typed = Typed("noon?", "sunset?", is_person=is_person)
+            assert chat(session_at(server), typed) == status
+
+
+def test_a_line_that_cannot_be_done_is_in_the_prompt_again(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with Script() as server:
+        typed = Typed("/histroy", "/edit 3")
+        assert chat(session_at(server), typed) == 0
+        assert server.requests == []
+    assert typed.drafts == ["", "/histroy", "/edit 3"]
+    assert "did you mean '/history'?" in capfd.readouterr().err

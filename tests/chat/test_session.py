@@ -1,0 +1,115 @@
+"""A chat's conversation: what is a turn, where the next question stands, and what is set."""
+
+from __future__ import annotations
+
+import pytest
+
+from chatstream.chat.loop import chat
+from chatstream.chat.session import Session
+from chatstream.engine.place import place_of
+from chatstream.errors import UsageError
+from chatstream.store.conversation import Conversations
+from chatstream.store.place import state_folder
+from tests.support.chats import Typed, flags_of, says, sent, session_at
+from tests.support.loopback import Script
+
+
+def test_each_question_follows_the_answers_before_it() -> None:
+    with Script(says("Blue."), says("Red."), says("Dark.")) as server:
+        session = session_at(server, system="Be brief.")
+        assert chat(session, Typed("noon?", "sunset?", "night?")) == 0
+        *_, last = sent(server)
+    assert last == [
+        *(("system", "Be brief."), ("user", "noon?"), ("assistant", "Blue.")),
+        *(("user", "sunset?"), ("assistant", "Red."), ("user", "night?")),
+    ]
+    assert [turn.answer.content for turn in session.turns] == ["Blue.", "Red.", "Dark."]
+
+
+def test_another_chat_continues_where_this_one_ended() -> None:
+    with Script(says("Blue."), says("Red."), says("Dark.")) as server:
+        first = session_at(server, system="Be brief.")
+        chat(first, Typed("noon?", "sunset?"))
+        second = Session(flags_of(server), place_of(last=True))
+        assert [it.run for it in second.turns] == [it.run for it in first.turns]
+        assert second.system == "Be brief."
+        chat(second, Typed("night?"))
+        assert sent(server)[-1][-3:] == [
+            *(("user", "sunset?"), ("assistant", "Red."), ("user", "night?")),
+        ]
+        assert sent(server)[-1][0] == ("system", "Be brief.")
+    assert Conversations(state_folder()).newest() == second.head
+
+
+def test_the_place_of_an_earlier_question_is_a_branch_and_the_old_answers_stay() -> None:
+    with Script(says("one"), says("two"), says("other two")) as server:
+        session = session_at(server)
+        chat(session, Typed("1?", "2?", "/edit 2", "2, but else?"))
+        old = [it.run for it in Session({}, place_of(at=session.turns[0].run)).turns]
+        assert old == [session.turns[0].run]
+    assert [it.question.content for it in session.turns] == ["1?", "2, but else?"]
+    conversations = Conversations(state_folder())
+    assert conversations.root(str(session.head)) == session.turns[0].run
+
+
+def test_without_a_journal_the_turns_are_kept_here_and_sent_again() -> None:
+    with Script(says("Blue."), says("Red."), says("Dark.")) as server:
+        session = session_at(server, journal=False, system="Be brief.")
+        chat(session, Typed("noon?", "sunset?", "/undo", "night?"))
+        assert sent(server)[-1] == [
+            *(("system", "Be brief."), ("user", "noon?"), ("assistant", "Blue.")),
+            ("user", "night?"),
+        ]
+    assert session.head is None
+    assert not (state_folder() / "runs").exists()
+
+
+def test_the_first_question_asked_again_keeps_the_system_prompt() -> None:
+    with Script(says("Blue."), says("Red.")) as server:
+        session = session_at(server, system="Be brief.")
+        chat(session, Typed("noon?", "/edit 1", "sunset?"))
+        assert sent(server)[-1] == [("system", "Be brief."), ("user", "sunset?")]
+    assert len(session.turns) == 1
+
+
+def test_another_system_prompt_begins_a_conversation_that_has_all_messages() -> None:
+    with Script(says("Blue."), says("Red."), says("Dark.")) as server:
+        session = session_at(server, system="Be brief.")
+        chat(session, Typed("noon?"))
+        old = str(session.head)
+        chat(session, Typed("/system Be long.", "sunset?", "night?"))
+        assert sent(server)[-1] == [
+            *(("system", "Be long."), ("user", "noon?"), ("assistant", "Blue.")),
+            *(("user", "sunset?"), ("assistant", "Red."), ("user", "night?")),
+        ]
+    conversations = Conversations(state_folder())
+    assert conversations.root(str(session.head)) != old
+    assert len(conversations.path(str(session.head))) == 7
+    assert len(conversations.path(old)) == 3
+
+
+def test_what_is_set_for_the_chat_goes_over_what_the_conversation_had() -> None:
+    with Script(says("Blue."), says("Red.")) as server:
+        session = session_at(server, temperature=1.0, options=["seed=7"])
+        chat(session, Typed("noon?", "/set temperature 0", "/set options.top_k 5", "sunset?"))
+        first, second = (it.json for it in server.requests if it.path == "/api/chat")
+    assert (first["options"]["temperature"], first["options"]["seed"]) == (1.0, 7)
+    assert second["options"] == {**first["options"], "temperature": 0, "top_k": 5}
+
+
+def test_a_place_after_a_model_leaves_the_server_that_was_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Script(says("Blue.")) as one, Script(says("Red.")) as other:
+        session = session_at(one)
+        chat(session, Typed("noon?", f"/model n@{other.url}/api/chat", "sunset?"))
+        assert [len(sent(it)) for it in (one, other)] == [1, 1]
+        assert sent(other)[0][1] == ("assistant", "Blue.")
+    assert session.model == f"n@{other.url}/api/chat"
+
+
+def test_there_is_no_question_before_the_first() -> None:
+    with pytest.raises(UsageError):
+        Session({}).turn(None)
+    with pytest.raises(UsageError):
+        Session({}).undo()

@@ -1,0 +1,66 @@
+"""How a chat starts: which editor, and what whoever comes back is shown."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from chatstream.chat import starting
+from chatstream.chat.loop import chat
+from chatstream.chat.plain import PlainEditor
+from chatstream.chat.session import Session
+from chatstream.engine.place import START, place_of
+from chatstream.errors import ConfigError
+from tests.support.chats import Typed, flags_of, holds, session_at, stop_when_holding
+from tests.support.loopback import Script
+
+
+@pytest.mark.parametrize(
+    ("terminals", "term", "accessible", "plain"),
+    [
+        ({0, 1, 2}, "xterm-256color", False, False),
+        ({0, 1, 2}, "xterm-256color", True, True),
+        ({0, 1, 2}, "dumb", False, True),
+        ({1, 2}, "xterm-256color", False, True),
+        ({0, 2}, "xterm-256color", False, True),
+    ],
+)
+def test_the_editor_needs_a_terminal_that_draws(
+    terminals: set[int],
+    term: str,
+    accessible: bool,
+    plain: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen = []
+
+    def hold(_session: Session, editor: object) -> int:
+        chosen.append(isinstance(editor, PlainEditor))
+        return 0
+
+    monkeypatch.setattr(starting, "chat", hold)
+    monkeypatch.setattr("chatstream.chat.line.Quiet", object)  # there is no terminal to change
+    monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor in terminals)
+    monkeypatch.setenv("TERM", term)
+    assert starting.start({"accessible": accessible}, START) == 0
+    assert chosen == [plain]
+
+
+def test_who_comes_back_sees_the_last_exchange_and_that_it_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Script(holds("The sky ")) as server:
+        stop_when_holding(server, "The sky ")
+        chat(session_at(server), Typed("noon?"))
+        capfd.readouterr()
+        monkeypatch.setattr(starting, "_editor", lambda *_: Typed())
+        assert starting.start(flags_of(server), place_of(last=True)) == 0
+    shown = capfd.readouterr().err
+    assert shown.startswith("1 question so far; /history shows more\n› noon?\n\nThe sky \n")
+    assert "/continue continues it" in shown
+
+
+def test_settings_that_cannot_be_used_are_told_before_anything_is_typed() -> None:
+    with pytest.raises(ConfigError):
+        starting.start({"profile": "nowhere"}, START)
