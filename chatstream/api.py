@@ -76,6 +76,7 @@ def stream(
     labels={…}             Label the runs for the history: project and agent.
     temperature=T          Sampling temperature; higher is more varied.
     max_tokens=N           Limit the answer to N tokens.
+    effort                 How much the model thinks before it answers.
     fallback_on_error      If a stream fails before its first token, ask once more without
                            streaming. [default: False]
     retries=N              Retry up to N times after failures. [default: 3]

@@ -31,6 +31,7 @@ _ASKED_ALREADY = {
     "system",
     "schema",
     "schema_multi",
+    "effort",
     "temperature",
     "max_tokens",
     "options",

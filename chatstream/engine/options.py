@@ -42,6 +42,7 @@ class Options(ToolOptions, total=False):
     labels: dict[str, str]
     temperature: float
     max_tokens: int
+    effort: Literal["none", "low", "medium", "high"]
     fallback_on_error: bool
     retries: int
     retry_delay: float

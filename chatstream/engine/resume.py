@@ -134,6 +134,7 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
         "model": record.model,
         "temperature": asked.temperature,
         "max_tokens": asked.max_tokens,
+        "effort": asked.effort,
         "options": asked.options or None,
     }
     placed = "provider" not in given and split(given.get("model", ""))[1] is not None

@@ -96,6 +96,14 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
         Annotated[int, msgspec.Meta(ge=1, le=LARGEST_NUMBER)] | None,
         _request("Limit the answer to N tokens.", value="N"),
     ] = None
+    effort: Annotated[
+        Literal["none", "low", "medium", "high"] | None,
+        _request(
+            "How much the model thinks before it answers.",
+            value="none|low|medium|high",
+            rare=True,
+        ),
+    ] = None
     stream: Annotated[
         bool, _request("Request the answer in pieces, or all at once.", in_python=False, rare=True)
     ] = True

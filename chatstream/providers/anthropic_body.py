@@ -23,6 +23,7 @@ from chatstream.messages import ChatRequest, Message, Role
 from chatstream.providers.answertool import answers_by_tool, forced, sendable
 from chatstream.providers.base import Given
 from chatstream.providers.continuing import conversation
+from chatstream.providers.effort import of_anthropic
 from chatstream.providers.toolcalls import arguments_of
 
 DEFAULT_MAX_TOKENS = 8192
@@ -48,14 +49,18 @@ def body_of(request: ChatRequest, given: Given) -> dict[str, object]:
 
 
 def _output(request: ChatRequest) -> dict[str, Any]:
-    """The user's options, and the schema of the answer beside what they say of the output."""
-    if request.form is None or answers_by_tool(request):
-        return request.options
-    config = {"format": {"type": "json_schema", "schema": sendable(request.form)}}
+    """The effort, the schema of the answer, and the user's options.
+
+    What the options say of the output stands beside the rest, and wins.
+    """
+    fields = of_anthropic(request, DEFAULT_MAX_TOKENS) if request.effort is not None else {}
+    config = fields.get("output_config", {})
+    if request.form is not None and not answers_by_tool(request):
+        config = {"format": {"type": "json_schema", "schema": sendable(request.form)}} | config
     given = request.options.get("output_config", {})
-    if not isinstance(given, dict):
-        return request.options
-    return request.options | {"output_config": config | given}
+    if config and isinstance(given, dict):
+        return fields | request.options | {"output_config": config | given}
+    return fields | request.options
 
 
 def _tools(asked: Sequence[Message], request: ChatRequest) -> dict[str, object]:

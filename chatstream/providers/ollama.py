@@ -337,6 +337,7 @@ class Ollama(Provider):
             ],
             "stream": request.stream,
             **({"format": request.form} if request.form is not None else {}),
+            **_effort(request),
             **{k: v for k, v in request.options.items() if k in _TOP_LEVEL},
             **({"options": options} if options else {}),
         }
@@ -351,6 +352,14 @@ class Ollama(Provider):
 
     def reply(self) -> Reply:
         return OllamaReply()
+
+
+def _effort(request: ChatRequest) -> dict[str, Any]:
+    if request.effort is None:
+        return {}
+    from chatstream.providers.effort import of_ollama
+
+    return of_ollama(request)
 
 
 def _turns(message: Message, request: ChatRequest, given: Given) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from chatstream.messages import ChatRequest
 from chatstream.providers.base import Given
+from chatstream.providers.effort import of_openai
 from chatstream.providers.openai_messages import messages_of
 from chatstream.providers.toolcalls import functions_of
 from chatstream.schemas import is_closed, keywords
@@ -44,6 +45,8 @@ def body_of(request: ChatRequest, given: Given, service: str) -> dict[str, objec
         body["max_completion_tokens" if refused else "max_tokens"] = request.max_tokens
     if request.form is not None:
         body["response_format"] = _format(request.form)
+    if request.effort is not None:
+        body |= of_openai(request, service)
     body |= request.options
     if request.tools:
         body["tools"] = functions_of(request.tools)
