@@ -93,6 +93,8 @@ RULES = (
     Rule(r"chatstream ask --tools-from ", shows="An answer", result="sixty"),
     Rule(r"chatstream ask --mcp", elsewhere="tests/cli/test_ask_mcp.py"),
     Rule(r'(git diff \| )?chatstream (ask |")', shows="An answer"),
+    Rule(r"chatstream models pull ", shows="qwen3:4b is there"),
+    Rule(r"chatstream models show ", shows="completion"),
     Rule(r"chatstream models ", shows="llama3.2"),
     Rule(r"chatstream tools list$", shows="read_file"),
     Rule(r"chatstream tools show grep$", shows="regular expression"),
@@ -149,6 +151,8 @@ class EveryService(Continuing):
             case "/api/tags":
                 models = [{"name": it, "details": {"family": "llama"}} for it in MODELS]
                 return Reply.json({"models": models})
+            case "/api/pull":
+                return Reply(b'{"status":"success"}\n', headers=NDJSON)
             case "/api/show":
                 return Reply.json({"capabilities": ["completion"]})
             case "/v1/models":

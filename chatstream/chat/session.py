@@ -24,7 +24,7 @@ from chatstream.engine.conversation import is_kept
 from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.pipeline import Follow, not_followed
 from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
-from chatstream.engine.resolve import Resolved
+from chatstream.engine.resolve import Resolved, meant
 from chatstream.engine.run import Question, Run
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Metadata
@@ -277,7 +277,8 @@ class Session:
         return bool(self.turns)
 
     def use_model(self, name: str) -> None:
-        """Ask this model from now on: MODEL, MODEL@PLACE or @PLACE."""
+        """Ask this model from now on: an alias, MODEL, MODEL@PLACE or @PLACE. Raises."""
+        name = meant(name, self.flags.get("profile"))
         self.flags["model"] = name
         self.flags.pop("strategy", None)
         if "@" in name:

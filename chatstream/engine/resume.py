@@ -20,7 +20,7 @@ from chatstream.engine.endpoints import address, has_key
 from chatstream.engine.kinds import FOR_ONE_PROVIDER, KEYS
 from chatstream.engine.labels import kept
 from chatstream.engine.places import split
-from chatstream.engine.resolve import Resolved, resolve
+from chatstream.engine.resolve import Resolved, meant, resolve
 from chatstream.engine.resume_tools import loop_of
 from chatstream.engine.run import Question
 from chatstream.engine.settings import FIELDS, Settings
@@ -137,6 +137,8 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
         "effort": asked.effort,
         "options": asked.options or None,
     }
+    if "model" in given:
+        given["model"] = meant(given["model"], profile)
     placed = "provider" not in given and split(given.get("model", ""))[1] is not None
     elsewhere = placed or (profile != asked.profile and not given.keys() & {"provider", "base_url"})
     another = given.get("provider") not in {None, provider}

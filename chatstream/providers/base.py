@@ -32,7 +32,14 @@ import msgspec
 from chatstream.addresses import joined
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.errors import ChatstreamError, ProtocolError, Truncated, Unreachable
+from chatstream.errors import (
+    ChatstreamError,
+    ModelNotFound,
+    ProtocolError,
+    Truncated,
+    Unreachable,
+    UsageError,
+)
 from chatstream.events import (
     Content,
     Event,
@@ -45,7 +52,9 @@ from chatstream.events import (
 )
 from chatstream.flow import Arrival
 from chatstream.messages import ChatRequest, ContinuationMethod, ProviderData
+from chatstream.nearest import did_you_mean
 from chatstream.providers import Endpoint, how_to_start
+from chatstream.providers.details import ModelDetails, of_entry
 from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
 from chatstream.providers.lenient import TOO_DEEP, broke_off, json_text, object_of, values_in
 from chatstream.providers.reply import Reply
@@ -77,6 +86,7 @@ class Provider(ABC):
     """A server to ask. `open` is an `Open` of the pipeline."""
 
     accept = "text/event-stream"
+    can_pull = False  # it downloads models when told to
     frames_are_json = False  # a stream that begins with `{` is a stream, not one JSON body
 
     def __init__(self, endpoint: Endpoint, transport: Transport, clock: Clock = monotonic) -> None:
@@ -164,6 +174,22 @@ class Provider(ABC):
         """Whether a model of the list can chat, as far as its entry there tells."""
         yield from ()
         return "embed" not in f"{name} {entry.get('type')}".lower()
+
+    def details(self, model: str, token: CancelToken) -> Generator[Arrival, None, ModelDetails]:
+        """Heartbeats while the server is asked, then what it tells of a model. Raises."""
+        entries = dict((yield from self._listed(token)))
+        if model not in entries:
+            raise ModelNotFound(
+                f"the server does not list a model {model}", hint=did_you_mean(model, entries)
+            )
+        return of_entry(model, entries[model])
+
+    def pull(self, model: str, token: CancelToken) -> Iterator[Arrival]:
+        """Have the server download a model: its `Progress`, and heartbeats. Raises."""
+        raise UsageError(
+            f"{self.endpoint.name} pulls no models, only Ollama does",
+            hint="name an Ollama server with -p ollama",
+        )
 
     def _listed(
         self, token: CancelToken
