@@ -8,7 +8,8 @@
    message back into the line, and Esc all of them; there what was typed already follows.
 3. A bracketed paste is text, whatever is in it: nothing of it is a key, and none of its lines is
    sent.
-4. Whatever else is typed is said to the caller (`Meaning`). An escape sequence that nobody knows is
+4. Four keys are for the answer: Esc with nothing in the queue stops it, a space on an empty line
+   pauses it, Ctrl+T shows the thinking, Ctrl+K stops the tools (`Meaning`). An escape sequence that nobody knows is
    swallowed whole. One that never ends was no sequence: its characters are text.
 5. No text is ever lost, except what the keys for deleting take.
 """
@@ -19,10 +20,8 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Literal
 
-Meaning = Literal["stop", "pause", "thinking", "tools"]
-"""Esc with nothing in the queue; a space on an empty line; Ctrl+T; Ctrl+K."""
+from chatstream.terminal.beside import Meaning
 
 PARTED = "\n\n"
 """What is between two messages that have become one."""
