@@ -43,7 +43,7 @@ def completions(session: Session, before: str) -> Iterator[Completion]:
                 yield Completion(value, len(word), description(about))
     elif word.startswith("@"):
         for path in files(word[1:]):
-            yield Completion(f"@{path}", len(word))
+            yield Completion(f"@'{path}'" if " " in path else f"@{path}", len(word))
 
 
 def _values(session: Session, command: str, before: str, word: str) -> Iterable[tuple[str, str]]:

@@ -129,7 +129,7 @@ class LineEditor:
     def _changed(self, _buffer: object) -> None:
         self._hint = ""
         if self._session is not None:
-            self._session.draft = self._prompt.default_buffer.text
+            self._session.keep(self._prompt.default_buffer.text)
 
     def _label(self) -> StyleAndTextTuples:
         editing = self._session.editing if self._session else None
@@ -173,7 +173,8 @@ class LineEditor:
                 self._history.append_string(buffer.text)
                 buffer.reset()
                 if self._session is not None:
-                    self._session.draft, self._session.editing = "", None
+                    self._session.keep("")
+                    self._session.editing = None
             else:
                 self._hint = HINT
             event.app.invalidate()

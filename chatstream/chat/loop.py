@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from chatstream.cancel import CancelToken
@@ -25,8 +27,8 @@ from chatstream.engine.pool import Pool
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
 from chatstream.errors import Cancelled, ChatstreamError, UsageError
-from chatstream.events import Error
-from chatstream.flow import Arrival, close
+from chatstream.events import Content, Error
+from chatstream.flow import Arrival, Stage, close
 from chatstream.messages import Message
 from chatstream.sinks.output import put
 from chatstream.terminal import exits
@@ -36,6 +38,8 @@ from chatstream.terminal.prompt import compose
 
 ARGUMENTS: Mapping[str, Any] = {"as_json": False, "plain": False, "save_images": None}
 """The arguments of `ask` that decide how an answer is shown."""
+
+_FILE = re.compile(r"(?<!\S)@(?:'([^'\n]+)'|(\S+))")
 
 
 class Editor(Protocol):
@@ -71,6 +75,7 @@ def chat(session: Session, editor: Editor) -> int:
         return reason.exit_status
     finally:
         editor.close()
+        session.close()
         pool.close()
 
 
@@ -110,12 +115,13 @@ class _Chat:
 
     def _do(self, line: str) -> int:
         """Do what a line says; returns the exit status of that."""
-        session, message = self._session, commands.as_message(line)
-        session.draft = ""
+        session = self._session
+        session.keep("", line)
         try:
             if not commands.is_command(line):
-                return self._send(message)
+                return self._send(commands.as_message(line))
             following = commands.run(session, line)
+            session.keep(session.draft)
             return self._answer(following) if following is not None else 0
         except Cancelled as reason:
             return reason.exit_status
@@ -128,6 +134,8 @@ class _Chat:
         """Ask what was typed, with the files that go with it."""
         session, token = self._session, CancelToken()
         with interrupts(token):
+            if self._editor.is_person:
+                session.files += _named_files(message, session.files)
             text = compose(message, session.files, token, use_stdin=False)
         request = Request(message=Message("user", text), after=session.editing)
         files, session.files = session.files, []
@@ -154,7 +162,7 @@ class _Chat:
 
         untie = self._token.tie(answering.token)
         try:
-            status = answering.show(begin, heard.stage, _in_our_words)
+            status = answering.show(begin, heard.stage, self._answered(heard), _in_our_words)
         finally:
             untie()
         _end_line(heard.transcript.message.content, answering.settings)
@@ -167,6 +175,23 @@ class _Chat:
             self._token.cancel(reason)  # the program is to end
         return status
 
+    def _answered(self, heard: Heard) -> Stage:
+        """The stage after which what was asked is no draft any more: its answer has begun."""
+
+        def stage(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+            kept = True
+            try:
+                for arrival in arrivals:
+                    if kept and any(isinstance(it, Content) for it in arrival.events):
+                        kept = not heard.transcript.message.is_answer
+                        if not kept:
+                            self._session.keep(self._session.draft)
+                    yield arrival
+            finally:
+                close(arrivals)
+
+        return stage
+
     def _return(self, line: str | None) -> None:
         """What was not answered, and what was to follow it, is in the prompt again."""
         session = self._session
@@ -174,7 +199,19 @@ class _Chat:
             return
         waiting = [line, *session.queue, session.draft]
         session.queue = []
-        session.draft = "\n\n".join(it for it in waiting if it)
+        session.keep("\n\n".join(it for it in waiting if it))
+
+
+def _named_files(message: str, known: Sequence[Path]) -> list[Path]:
+    """The files that a message names behind an `@`. What is no file is a word like any other."""
+    found: list[Path] = []
+    for quoted, bare in _FILE.findall(message):
+        path = Path(quoted or bare).expanduser()
+        with contextlib.suppress(OSError, ValueError):
+            if path.is_file() and path not in {*known, *found}:
+                found.append(path)
+                exits.note(f"with the file {path}")
+    return found
 
 
 def _end_line(text: str, settings: Settings) -> None:

@@ -40,7 +40,7 @@ class PlainEditor:
         if self.is_person:
             if session.draft:
                 note("this was not answered; /retry asks it again")
-                session.draft = ""
+                session.keep("")
             standard_error().write(PROMPT)
         line = self._line(token)
         if line is None:

@@ -6,7 +6,9 @@
    `undo` only means that the next question follows an earlier answer.
 3. What is set holds for the chat and goes over what the conversation had. Another system prompt
    begins a new conversation that has all messages so far: that of a conversation never changes.
-4. Without a journal the turns are here alone, and each question sends them as its own.
+4. What is typed and not answered is kept on the disk as well (`store.drafts`), until the answer
+   begins; a chat that comes back to the conversation has it in its prompt.
+5. Without a journal the turns are here alone, and each question sends them as its own.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from chatstream.engine.pipeline import Follow, not_followed
 from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Question, Run
-from chatstream.errors import UsageError
+from chatstream.errors import JournalError, UsageError
 from chatstream.events import Metadata
 from chatstream.flow import Arrival, close
 from chatstream.messages import Message
@@ -34,6 +36,7 @@ from chatstream.wording import counted
 
 if TYPE_CHECKING:
     from chatstream.store.conversation import Conversations
+    from chatstream.store.drafts import Drafts
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -108,7 +111,9 @@ class Session:
     For one thread.
     """
 
-    def __init__(self, flags: Mapping[str, Any], place: Place = START) -> None:
+    def __init__(
+        self, flags: Mapping[str, Any], place: Place = START, drafts: Drafts | None = None
+    ) -> None:
         self.flags = {name: value for name, value in flags.items() if value is not None}
         if "options" in self.flags:
             self.flags["options"] = from_pairs(self.flags["options"])
@@ -120,6 +125,7 @@ class Session:
         self.stopped: str | None = None  # the last run, if it has not come to its end
         self.heard: Heard | None = None  # what the last run has said
         self._conversations: Conversations | None = None
+        self._drafts = drafts
         self.enter(place)
 
     def enter(self, place: Place) -> None:
@@ -134,9 +140,29 @@ class Session:
         self._chosen = place.chosen
         self._name = place.name
         self.editing = self.unanswered = self.stopped = None
-        last = turns[-1] if turns else None
-        if last is not None and not last.answer.complete:
-            self.stopped = last.run
+        if turns:
+            newest = None if place.chosen else self._known().head(str(place.parent))
+            if newest not in {None, self.head}:
+                self.stopped = newest  # it has no answer, but may have begun one
+            elif not turns[-1].answer.complete:
+                self.stopped = self.head
+
+    def recover(self) -> None:
+        """Take up what was typed here and not sent, in a chat that is gone."""
+        if self._drafts is not None:
+            self.draft = self._drafts.take(self._belongs) or self._drafts.take(lambda it: not it)
+
+    def keep(self, draft: str, *sending: str) -> None:
+        """Keep what is not answered: `draft` is in the prompt; `sending` is on its way."""
+        self.draft = draft
+        if self._drafts is not None:
+            waiting = (*sending, *self.queue, draft)
+            self._drafts.keep("\n\n".join(it for it in waiting if it), self.head)
+
+    def close(self) -> None:
+        """Leave the draft to the next chat. Idempotent."""
+        if self._drafts is not None:
+            self._drafts.close()
 
     @property
     def system(self) -> str:
@@ -288,6 +314,15 @@ class Session:
         for its, messages in self._known().turns(run):
             turns += _split(its, messages)
         return turns
+
+    def _belongs(self, after: str | None) -> bool:
+        """Whether what was to follow this run belongs here."""
+        if after is None or self.head is None:
+            return after == self.head
+        try:
+            return self._known().root(after) == self._known().root(self.head)
+        except JournalError:  # a damaged one
+            return False
 
     def _known(self) -> Conversations:
         if self._conversations is None:

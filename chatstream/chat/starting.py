@@ -14,6 +14,8 @@ from chatstream.engine.place import Place
 from chatstream.engine.resolve import resolve
 from chatstream.engine.settings import Settings
 from chatstream.escape import clean
+from chatstream.store.drafts import Drafts
+from chatstream.store.place import NoHome, state_folder
 from chatstream.terminal.exits import note
 from chatstream.terminal.present import (
     check_look,
@@ -41,12 +43,13 @@ def start(
     """
     if encoding is not None:
         check_encoding(encoding)
-    session = Session(flags, place)
-    given = dict(session.flags)
+    given = {name: value for name, value in flags.items() if value is not None}
     settings = resolve(given, profile=given.pop("profile", None)).settings
     check_look(settings, as_json=False, plain=False, render=flags.get("render"))
-    session.files = list(files)
     editor = _editor(settings, encoding)
+    session = Session(flags, place, _drafts(settings) if editor.is_person else None)
+    session.files = list(files)
+    session.recover()
     if session.turns and editor.is_person:
         _remind(session, session.turns[-1], settings)
     return chat(session, editor)
@@ -59,6 +62,13 @@ def _editor(settings: Settings, encoding: str | None) -> Editor:
     from chatstream.chat.line import LineEditor
 
     return LineEditor(vi=settings.vi, colours=has_colours(1, settings.color))
+
+
+def _drafts(settings: Settings) -> Drafts | None:
+    try:
+        return Drafts(state_folder()) if settings.journal else None
+    except NoHome:
+        return None
 
 
 def _remind(session: Session, last: Turn, settings: Settings) -> None:

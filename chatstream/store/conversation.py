@@ -128,6 +128,10 @@ class Conversations:
         link = self._link(run)
         return link.parent if link else None
 
+    def head(self, run: str) -> str:
+        """The newest run of the conversation's head, be it without an answer."""
+        return self._head(self.root(run))
+
     def root(self, run: str) -> str:
         """The conversation that a run belongs to."""
         *_, first = self._chain(run)

@@ -39,7 +39,7 @@ def test_commands_are_offered_at_the_beginning_alone() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_files_are_offered_after_an_at_sign_and_where_a_command_takes_them() -> None:
-    assert offered("look at @o") == ["look at @one.txt", "look at @other one.txt"]
+    assert offered("look at @o") == ["look at @one.txt", "look at @'other one.txt'"]
     assert offered("@fo") == ["@folder/"]
     assert offered("@folder/") == ["@folder/inner.txt"]
     assert offered("@.h") == ["@.hidden"]
