@@ -9,8 +9,8 @@
 3. A bracketed paste is text, whatever is in it: nothing of it is a key, and none of its lines is
    sent.
 4. Four keys are for the answer: Esc with nothing in the queue stops it, a space on an empty line
-   pauses it, Ctrl+T shows the thinking, Ctrl+K stops the tools (`Meaning`). An escape sequence that nobody knows is
-   swallowed whole. One that never ends was no sequence: its characters are text.
+   pauses it, Ctrl+T shows the thinking, Ctrl+K stops the tools (`Meaning`). An escape sequence that
+   nobody knows is swallowed whole. One that never ends was no sequence: its characters are text.
 5. No text is ever lost, except what the keys for deleting take.
 """
 
@@ -23,8 +23,7 @@ from collections.abc import Iterable
 
 from chatstream.terminal.beside import Meaning
 
-PARTED = "\n\n"
-"""What is between two messages that have become one."""
+_PARTED = "\n\n"  # what is between two messages that have become one
 
 _ESCAPE = "\x1b"
 _PASTE, _PASTED = "\x1b[200~", "\x1b[201~"
@@ -43,9 +42,7 @@ _SEQUENCE = re.compile(
     "|[]P_^X][^\x00-\x1f\x7f]*(?:\x07|\x1b\\\\)"  # a reply of the terminal
     ")|\x1b[^\x1b\\[O\\]P_^X]"  # Alt and a key
 )
-_BEGUN = re.compile(
-    "\x1b{1,2}(?:\\[(?:\\[|[0-?]*[ -/]*)|O[0-9;]*|[]P_^X][^\x00-\x1f\x7f]*\x1b?)?"
-)
+_BEGUN = re.compile("\x1b{1,2}(?:\\[(?:\\[|[0-?]*[ -/]*)|O[0-9;]*|[]P_^X][^\x00-\x1f\x7f]*\x1b?)?")
 _INTRODUCER = re.compile("\x1b{1,2}[\\[O\\]P_^X]")
 
 _JOINER = "\u200d"
@@ -123,11 +120,11 @@ class TypeAhead:
         plain = re.match("[^\x00-\x1f\x7f-\x9f]*", text)
         assert plain is not None
         self._insert(plain[0])
-        if key := text[plain.end() : plain.end() + 1]:
-            if key != _ESCAPE:
-                self._press(key, meanings)
-                return text[plain.end() + 1 :]
-        return text[plain.end() :]
+        rest = text[plain.end() :]
+        if rest and rest[0] != _ESCAPE:
+            self._press(rest[0], meanings)
+            return rest[1:]
+        return rest
 
     def _take_sequence(self, text: str, meanings: list[Meaning]) -> str:
         if sequence := _SEQUENCE.match(text):
@@ -182,10 +179,15 @@ class TypeAhead:
         if self.queued:
             taken = self.queued[-count:]
             del self.queued[-count:]
-            self.draft = PARTED.join(it for it in (*taken, self.draft) if it)
+            self.draft = joined(*taken, self.draft)
 
     def _insert(self, text: str) -> None:
         self.draft += text
+
+
+def joined(*messages: str | None) -> str:
+    """Several messages as one."""
+    return _PARTED.join(it for it in messages if it)
 
 
 def last_character(text: str) -> int:

@@ -18,8 +18,8 @@
 6. While a question is asked (`typed`), all that is typed is for us.
 7. In the background nothing is read and no mode is set, for that would stop the process.
 8. A `whole` keyboard is that of a program which reads lines itself, before and after: all that is
-   typed is for it (`read`), and nothing is thrown away or left to a shell. Enter and Ctrl+J differ,
-   and no control character but those of signals and of Ctrl+S means anything to the terminal.
+   typed is for it (`read`), and nothing is thrown away or left to a shell. No control character but
+   those of signals and of Ctrl+S means anything to the terminal. Enter is Enter only for `listen`.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class Keyboard:
     def __init__(self, clock: Clock = monotonic, *, whole: bool = False) -> None:
         self._clock = clock
         self.whole = whole
+        self._enter = False  # Enter and Ctrl+J differ, in a `whole` one
         self._kept = b""  # what was read, and is for the next `read`
         self._terminal: int | None = None
         self._before: list[Any] | None = None  # the mode to put back
@@ -123,27 +124,30 @@ class Keyboard:
         kept, self._kept = self._kept, b""
         return kept
 
-    def rest(self) -> None:
-        """Nobody reads for now. What is typed is not shown, and waits; Enter becomes Ctrl+J in it.
-
-        For a `whole` keyboard. Does nothing in the background.
+    def hold(self) -> None:
+        """From here on what is typed is for another reader: Enter becomes Ctrl+J, so that it sends
+        nothing there. For a `whole` keyboard.
         """
-        if self._terminal is not None:
-            with contextlib.suppress(OSError, termios.error):  # `read` sees that it has hung up
-                if _in_foreground(self._terminal):
-                    self._use_mode(self._terminal, enter=False)
+        self._enter = False
+        self._looked(lambda _terminal: "")
 
-    def wait(self, seconds: float) -> None:
-        """Wait until something is typed, for so long at most."""
-        if self._terminal is not None:
-            select.select([self._terminal], [], [], seconds)
+    def listen(self) -> None:
+        """From here on what is typed is for `read`: Enter is Enter. For a `whole` keyboard."""
+        self._enter = True
+        self._looked(lambda _terminal: "")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until something is typed, for so long at most; whether it was."""
+        if self._terminal is None:
+            return False
+        return bool(select.select([self._terminal], [], [], seconds)[0])
 
     def give_back(self, typed: bytes) -> None:
         """Put into the queue, for the shell, what was read and is not ours."""
-        if self._terminal is None:
-            return
         if self.whole:
             self._kept += typed
+            return
+        if self._terminal is None:
             return
         try:
             for byte in typed:
@@ -279,19 +283,16 @@ class Keyboard:
         """Whether it is in the foreground; then its mode is ours from here on."""
         if not _in_foreground(terminal):
             return False
-        self._use_mode(terminal, enter=True)
-        return True
-
-    def _use_mode(self, terminal: int, *, enter: bool) -> None:
         before = termios.tcgetattr(terminal)
         # At first, and after a shell has set its own.
         is_foreign = bool(before[3] & (termios.ICANON | termios.ECHO))
         if is_foreign:
             self._before = before  # first: wherever a signal ends the process, it can be put back
-        if is_foreign or (self.whole and enter == bool(before[0] & termios.ICRNL)):
-            _single_keys(terminal, whole=self.whole, enter=enter)
+        if is_foreign or (self.whole and self._enter == bool(before[0] & termios.ICRNL)):
+            _single_keys(terminal, whole=self.whole, enter=self._enter)
         if is_foreign:
             self._ahead = _waiting(terminal) > 0  # it was typed before there were keys
+        return True
 
 
 def _single_keys(terminal: int, *, whole: bool = False, enter: bool = False) -> None:

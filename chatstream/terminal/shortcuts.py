@@ -248,7 +248,7 @@ class _AllKeys(_Keys):
         control: Control | None,
         beside: Beside,
     ) -> None:
-        super().__init__(token, keyboard, jobs, clock, control, beside.typing.feed)
+        super().__init__(token, keyboard, jobs, clock, control, beside.take)
         self._beside = beside
         self._told: tuple[list[str], str] = ([], "")
 
@@ -258,8 +258,6 @@ class _AllKeys(_Keys):
             yield from super().run(events)
         finally:
             close(events)
-            if self._token.reason is None or type(self._token.reason) is Cancelled:
-                self._beside.finish()  # else the program ends
 
     def _hear(self) -> Iterator[Arrival]:
         for meaning in self._beside.read():
