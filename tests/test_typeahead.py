@@ -1,5 +1,5 @@
-"""Claimed: on a real terminal what is typed during an answer is queued or in the next prompt, whole,
-is shown meanwhile, and is never sent after a stop or a failure.
+"""Claimed: on a real terminal what is typed during an answer is queued or in the next prompt. It is
+whole, shown meanwhile, and never sent after a stop or a failure.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def test_what_is_typed_is_shown_below_the_answer_and_is_in_the_next_prompt(pane:
         pane.until_shown("?↵or night?_")
         waits.go_on.set()
         pane.until_shown("is blue.")
-        # Joined emoji are wider to the line editor than to tmux, which then shows more than there is.
+        # Joined emoji are wider to the line editor than to tmux, and what is beside them is moved.
         pane.until(lambda: (in_prompt(pane) or "").startswith(f"and {HARD}?"))
         pane.until_shown("or night?")
         assert len(sent(server)) == 1
