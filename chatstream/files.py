@@ -152,6 +152,14 @@ class Lock:
             return True
         return True
 
+    def wait(self, patience: Deadline, *, alone: bool) -> bool:
+        """Whether it is held before the patience is at its end."""
+        while not self.take(alone=alone):
+            if patience.passed:
+                return False
+            time.sleep(LOCK_POLL_SECONDS)
+        return True
+
     def close(self) -> None:
         """Let go of it. Idempotent."""
         descriptor, self._descriptor = self._descriptor, None
@@ -170,10 +178,8 @@ def alone(folder: Path, patience: Deadline) -> Iterator[None]:
     except PermissionError:  # a folder on Windows, or one that cannot be listed
         lock = Lock(None)
     try:
-        while not lock.take(alone=True):
-            if patience.passed:
-                raise TimeoutError(errno.ETIMEDOUT, "another process is changing it", str(folder))
-            time.sleep(LOCK_POLL_SECONDS)
+        if not lock.wait(patience, alone=True):
+            raise TimeoutError(errno.ETIMEDOUT, "another process is changing it", str(folder))
         yield
     finally:
         lock.close()

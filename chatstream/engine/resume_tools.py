@@ -2,21 +2,25 @@
 
 1. What the earlier run has settled is sent again, and what it has started is not started again
    (`tools.settled`).
-2. Nobody else can continue the same run at the same time: a lock on its journal is held until the
-   runner is closed.
+2. Nobody else can continue the same run at the same time, or undo what it has written: a lock on
+   its journal is held until the runner is closed. Who comes while it is being undone waits for a
+   moment.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from chatstream.cancel import CancelToken
+from chatstream.clock import Deadline
 from chatstream.errors import UsageError
 from chatstream.events import Event
 from chatstream.files import Lock
 from chatstream.flow import Arrival
+from chatstream.store.journal import is_running
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import Record, events_at, find, newest_attempt
 
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
     from chatstream.tools.calls import Pending
     from chatstream.tools.loop import Begun, Runs
     from chatstream.tools.settled import Settled
+
+PATIENCE = 2.0
+"""Seconds that a run which is being undone is waited for."""
 
 
 class Carried(NamedTuple):
@@ -37,15 +44,34 @@ class Carried(NamedTuple):
 def carried_on(runner: Runs, record: Record) -> Carried:
     """What the run that continues this one begins with. Its calls are run by `runner`.
 
-    Raises `UsageError` if another process continues it, or undoes it.
+    Raises `UsageError` if another process continues it, or undoes what it has written.
     """
     path = find(runs_folder(), record.run)
-    lock = Lock(os.open(path, os.O_RDONLY))
-    if not lock.take(alone=True) or newest_attempt(path.parent, record.run) != record.run:
+    lock = _locked(path, record.run)
+    if newest_attempt(path.parent, record.run) != record.run:
         lock.close()
-        raise UsageError(f"another process continues run {record.run}, or undoes it")
+        raise UsageError(f"another process continues run {record.run}")
     loop = loop_of(record)
     return Carried(_Alone(runner, lock), loop.begun, loop.replayed)
+
+
+def _locked(path: Path, run: str) -> Lock:
+    """The lock on the journal of this run. Raises `UsageError`.
+
+    Who continues the run holds the lock alone. Who undoes it, or only looks whether it is over,
+    shares it, and is waited for.
+    """
+    lock = Lock(os.open(path, os.O_RDONLY))
+    if lock.take(alone=True):
+        return lock
+    if not is_running(path) and lock.wait(Deadline(PATIENCE), alone=True):
+        return lock
+    lock.close()
+    if is_running(path):
+        raise UsageError(f"another process continues run {run}")
+    raise UsageError(
+        f"what run {run} has written is being undone", hint="try again once that has ended"
+    )
 
 
 class _Alone:

@@ -7,8 +7,9 @@
    it wrote, or the write was undone already.
 3. A file that the run has made is removed, and so are the folders that were made for it, if they
    are empty.
-4. In the meantime nobody else undoes anything, and nobody continues these runs. A run that has not
-   ended is not undone.
+4. In the meantime nobody else undoes anything, and nobody continues these runs; whoever tries waits
+   for a moment first. A run that has not ended is not undone. The locks on the journals are shared,
+   so that to everybody else these runs are over.
 5. Each write is forgotten once it is undone, so an undo that was interrupted can be continued. A
    write whose undo was refused can be tried again.
 """
@@ -16,15 +17,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from chatstream.clock import Deadline
 from chatstream.errors import ChatstreamError, UsageError
-from chatstream.files import Lock, make_private
+from chatstream.files import Lock, alone
 from chatstream.store.journal import SUFFIX
 from chatstream.store.outputs import images_of, runs_with_images
 from chatstream.store.place import runs_folder, state_folder
@@ -33,6 +35,9 @@ from chatstream.tools.places import Place, changed, place
 from chatstream.tools.preimages import PreImages, Written, digest
 from chatstream.tools.roots import Roots
 from chatstream.wording import encodable
+
+PATIENCE = 2.0
+"""Seconds that an undo waits for another one."""
 
 Action = Literal["restored", "removed", "unchanged", "refused"]
 
@@ -52,43 +57,59 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def undo(run: str | None, *, force: bool = False) -> Iterator[Undone]:
     """Undo what this run has written, or the newest one that has written anything.
 
-    Raises `UsageError`: there is no such run, it has written nothing, or it has not ended.
+    Raises `UsageError`: there is no such run, it has written nothing, it has not ended, or another
+    process is undoing something.
     """
     state = state_folder()
     name = _newest(state) if run is None else find(runs_folder(), run).stem
-    with ExitStack() as held:
-        _hold(held, state, _attempts(name))
-        yield from _undo(name, state, force=force)
+    with _alone(state), ExitStack() as held:
+        attempts = _attempts(name)
+        written: list[tuple[str, PreImages, Written]] = []
+        for it in attempts:
+            images = PreImages(images_of(state, it))
+            written += [(it, images, change) for change in images.newest_first()]
+        if not written:
+            raise UsageError(f"run {name} has written no files, or they were restored already")
+        for it in attempts:
+            held.enter_context(_over(it))
+        if _attempts(name) != attempts:  # while the locks were taken
+            raise UsageError(f"another process continues run {name}")
+        for it, images, change in written:
+            yield _undone(it, images, change, force=force)
 
 
-def _hold(held: ExitStack, state: Path, attempts: Sequence[str]) -> None:
-    """Keep others from undoing, and these runs from being continued. Raises `UsageError`."""
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Nobody else undoes anything meanwhile. Raises `UsageError`."""
     folder = images_of(state, "")
-    make_private(folder)
-    if not _locked(held, folder, alone=True):
-        raise UsageError("another process is undoing", hint="try again when it has ended")
-    for it in attempts:
-        path = runs_folder() / (it + SUFFIX)
-        if path.exists() and not _locked(held, path, alone=False):
-            raise UsageError(f"run {it} has not ended yet, or is being continued")
+    with ExitStack() as held:
+        try:
+            if folder.exists():
+                held.enter_context(alone(folder, Deadline(PATIENCE)))
+        except TimeoutError:
+            raise UsageError(
+                "another process is undoing what a run has written",
+                hint="try again once that has ended",
+            ) from None
+        yield
 
 
-def _locked(held: ExitStack, path: Path, *, alone: bool) -> bool:
-    lock = Lock(os.open(path, os.O_RDONLY))
-    held.callback(lock.close)
-    return lock.take(alone=alone)
+@contextmanager
+def _over(run: str) -> Iterator[None]:
+    """Nobody writes the journal of this run, and nobody resumes it meanwhile. Raises `UsageError`.
 
-
-def _undo(name: str, state: Path, *, force: bool) -> Iterator[Undone]:
-    attempts = _attempts(name)
-    written: list[tuple[str, PreImages, Written]] = []
-    for it in attempts:
-        images = PreImages(images_of(state, it))
-        written += [(it, images, change) for change in images.newest_first()]
-    if not written:
-        raise UsageError(f"run {name} has written no files, or they were restored already")
-    for it, images, change in written:
-        yield _undone(it, images, change, force=force)
+    The lock is shared: who looks whether the run is over (`is_running`) finds that it is.
+    """
+    try:
+        lock = Lock(os.open(runs_folder() / (run + SUFFIX), os.O_RDONLY))
+    except FileNotFoundError:  # it has expired: nobody can resume it
+        lock = Lock(None)
+    try:
+        if not lock.take(alone=False):
+            raise UsageError(f"run {run} has not ended yet")
+        yield
+    finally:
+        lock.close()
 
 
 def _newest(state: Path) -> str:

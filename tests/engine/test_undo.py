@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from chatstream.engine.resume_tools import carried_on
 from chatstream.engine.undo import Undone, undo
 from chatstream.errors import UsageError
-from chatstream.files import Lock
-from chatstream.store.journal import SUFFIX, is_running
+from chatstream.flow import close
+from chatstream.store.journal import is_running
 from chatstream.store.outputs import images_of
 from chatstream.store.place import runs_folder, state_folder
+from chatstream.store.reading import Record, find, read
 from chatstream.tools.builtin.base import share_memory
 from chatstream.tools.registry import built_in
 from tests.support.client import LIMIT
+from tests.support.rounds import Counting
 from tests.support.runs import run_id, running, write_run
 from tests.support.sampling import by_size
 from tests.support.toolcontext import result
@@ -129,35 +132,8 @@ def test_a_run_and_those_that_continue_it_are_one(work: Work) -> None:
 def test_a_run_that_has_not_ended_is_not_undone(work: Work) -> None:
     work.run(1)("a.txt", "first")
     with running(state_folder(), run_id(2), continues=run_id(1)):
-        assert nothing_left(1) == f"run {run_id(2)} has not ended yet, or is being continued"
+        assert nothing_left(1) == f"run {run_id(2)} has not ended yet"
     assert done(1) == [("removed", "a.txt")]
-
-
-def test_two_do_not_undo_at_once(work: Work) -> None:
-    write = work.run(1)
-    write("a.txt", "first")
-    write("b.txt", "second")
-    one = undo(run_id(1))
-    next(one)
-    assert nothing_left(1) == "another process is undoing"
-    assert len(list(one)) == 1
-    assert nothing_left(1).endswith("they were restored already")
-
-
-def test_a_run_that_is_being_undone_is_not_continued(work: Work) -> None:
-    write = work.run(1)
-    write("a.txt", "first")
-    write("b.txt", "second")
-    path = runs_folder() / (run_id(1) + SUFFIX)
-    lock = Lock(os.open(path, os.O_RDONLY))
-    under_way = undo(run_id(1))
-    next(under_way)
-    assert not lock.take(alone=True), "as who continues it takes it"
-    assert not is_running(path)
-    list(under_way)
-    assert lock.take(alone=True)
-    assert work.tree() == {}
-    lock.close()
 
 
 def test_a_file_that_was_changed_since_is_left_alone_unless_forced(work: Work) -> None:
@@ -236,6 +212,137 @@ def test_a_run_that_nobody_knows_is_a_mistake() -> None:
     with pytest.raises(UsageError, match="there is no run 'x'"):
         list(undo("x"))
     assert nothing_left() == "no run has written any files that could be restored"
+
+
+# ---- beside others
+
+
+class Waited:
+    """Stands for the module `time` of whoever waits for a lock: tells that it waits."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self._wait = threading.Event()  # never set
+
+    def sleep(self, seconds: float) -> None:
+        self.begun.set()
+        self._wait.wait(seconds)
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> Waited:
+    """Whoever waits for a lock has as much patience as a test has."""
+    waits = Waited()
+    monkeypatch.setattr("chatstream.files.time", waits)
+    monkeypatch.setattr("chatstream.engine.undo.PATIENCE", LIMIT)
+    monkeypatch.setattr("chatstream.engine.resume_tools.PATIENCE", LIMIT)
+    return waits
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a lock."""
+    monkeypatch.setattr("chatstream.engine.undo.PATIENCE", 0.0)
+    monkeypatch.setattr("chatstream.engine.resume_tools.PATIENCE", 0.0)
+
+
+def beside(do: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    """Do it on a thread of its own; what it returns, or what it raises, is put into the list."""
+    came: list[object] = []
+
+    def doing() -> None:
+        try:
+            came.append(do())
+        except UsageError as error:
+            came.append(error.message)
+
+    thread = threading.Thread(target=doing, daemon=True)
+    thread.start()
+    return thread, came
+
+
+def two_files(work: Work) -> Iterator[Undone]:
+    """An undo of two files that has restored the first and is about to restore the other."""
+    work.put("a.txt", b"old")
+    write = work.run(1)
+    write("a.txt", "new")
+    write("b.txt", "made")
+    undoing = undo(run_id(1))
+    assert actions([next(undoing)]) == [("removed", "b.txt")]
+    return undoing
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("run", [1, 2, None])
+def test_no_other_undo_works_meanwhile(work: Work, run: int | None) -> None:
+    work.run(2)("c.txt", "made")
+    undoing = two_files(work)
+    assert nothing_left(run) == "another process is undoing what a run has written"
+    assert actions(list(undoing)) == [("restored", "a.txt")]
+    assert done(2) == [("removed", "c.txt")]
+
+
+def test_a_second_undo_waits_and_undoes_nothing_twice(work: Work, waited: Waited) -> None:
+    work.run(0)("c.txt", "made")  # an earlier one, which nobody has asked to undo
+    undoing = two_files(work)
+    thread, came = beside(lambda: done(None))
+    assert waited.begun.wait(LIMIT)
+    assert actions(list(undoing)) == [("restored", "a.txt")]
+    thread.join(LIMIT)
+    assert came == [f"run {run_id(1)} has written no files, or they were restored already"]
+    assert work.tree() == {"a.txt": b"old", "c.txt": b"made"}
+
+
+@pytest.mark.usefixtures("impatient")
+def test_who_leaves_an_undo_in_the_middle_keeps_nobody_out(work: Work) -> None:
+    undoing = two_files(work)
+    close(undoing)
+    assert done(1) == [("restored", "a.txt")]
+
+
+def record_of(number: int) -> Record:
+    return read(find(runs_folder(), run_id(number)))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_run_is_not_resumed_while_it_is_undone(work: Work) -> None:
+    undoing = two_files(work)
+    assert not is_running(find(runs_folder(), run_id(1))), "for the history it is over"
+    with pytest.raises(UsageError) as raised:
+        carried_on(Counting(), record_of(1))
+    assert raised.value.message == f"what run {run_id(1)} has written is being undone"
+    list(undoing)
+    carried_on(Counting(), record_of(1)).runner.close()
+
+
+def test_a_resume_waits_for_an_undo(work: Work, waited: Waited) -> None:
+    undoing = two_files(work)
+    thread, came = beside(lambda: carried_on(Counting(), record_of(1)).runner.close())
+    assert waited.begun.wait(LIMIT)
+    assert came == []
+    list(undoing)
+    thread.join(LIMIT)
+    assert came == [None]
+
+
+def test_a_run_is_not_undone_while_a_resume_begins(work: Work) -> None:
+    work.run(1)("a.txt", "new")
+    carried = carried_on(Counting(), record_of(1))  # it has no journal of its own yet
+    assert nothing_left(1) == f"run {run_id(1)} has not ended yet"
+    assert work.tree() == {"a.txt": b"new"}
+    carried.runner.close()
+    assert done(1) == [("removed", "a.txt")]
+
+
+def test_a_run_that_was_resumed_meanwhile_is_undone_with_that(work: Work, waited: Waited) -> None:
+    undoing = two_files(work)
+    work.run(2)("c.txt", "first")
+    thread, came = beside(lambda: done(2))
+    assert waited.begun.wait(LIMIT)
+    work.run(3, continues=2)("c.txt", "second")
+    list(undoing)
+    thread.join(LIMIT)
+    assert came == [[("restored", "c.txt"), ("removed", "c.txt")]]
 
 
 # ---- kill -9
