@@ -14,7 +14,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "collector", "flow", "timing"),
-    *("addresses", "escape", "fences", "inbox", "nearest", "redact", "text", "wording"),
+    *("addresses", "escape", "fences", "inbox", "nearest", "redact", "schemas", "text", "wording"),
     *("control", "merge", "progressing", "readahead"),
 }
 PURE = {"wire", "transcript"}

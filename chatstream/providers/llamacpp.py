@@ -6,6 +6,7 @@
 2. So hanging up does not stop it any more: a cancelled answer is deleted, in a moment or not at
    all. One that broke off is not, for it can be continued.
 3. The model calls one tool at a time unless the request allows more.
+4. It reads no WebP.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Deadline
-from chatstream.errors import ChatstreamError
+from chatstream.errors import ChatstreamError, UsageError
 from chatstream.flow import Arrival
-from chatstream.messages import ChatRequest
+from chatstream.messages import ChatRequest, Image
 from chatstream.providers.openai import OpenAI
 from chatstream.transport import Call, Head
 
@@ -32,6 +33,8 @@ class LlamaCpp(OpenAI):
     """A llama.cpp server."""
 
     def body(self, request: ChatRequest) -> dict[str, object]:
+        if any(isinstance(part, Image) for it in request.messages for part in it.parts):
+            _check_images(request)
         body = super().body(request)
         if request.tools and "tools" in body and "parallel_tool_calls" not in request.without:
             body.setdefault("parallel_tool_calls", True)
@@ -61,6 +64,15 @@ class LlamaCpp(OpenAI):
             for item in items:
                 if isinstance(item, Head) or deadline.passed:
                     return
+
+
+def _check_images(request: ChatRequest) -> None:
+    from chatstream.providers.images import encoded
+
+    for message in request.messages:
+        for part in message.parts:
+            if isinstance(part, Image) and encoded(part, request)[0] == "image/webp":
+                raise UsageError("llama.cpp reads no WebP", hint="send the image as PNG or JPEG")
 
 
 def _stream(stream_id: str) -> str:
