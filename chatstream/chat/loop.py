@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ from chatstream.sinks.output import put
 from chatstream.terminal import exits
 from chatstream.terminal.answering import Answering
 from chatstream.terminal.interrupt import Ends, interrupts
+from chatstream.terminal.present import is_screen
 from chatstream.terminal.prompt import compose
 
 ARGUMENTS: Mapping[str, Any] = {"as_json": False, "plain": False, "save_images": None}
@@ -165,7 +165,7 @@ class _Chat:
             status = answering.show(begin, heard.stage, self._answered(heard), _in_our_words)
         finally:
             untie()
-        _end_line(heard.transcript.message.content, answering.settings)
+        _part(heard.transcript.message.content, answering.settings)
         if not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
             session.unanswered = following
         if status:
@@ -214,10 +214,13 @@ def _named_files(message: str, known: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _end_line(text: str, settings: Settings) -> None:
-    """In a pipe, where an answer has its own bytes, the next one begins on a line of its own."""
-    drawn = os.isatty(1) or settings.accessible or settings.render
-    if text and not text.endswith("\n") and not drawn:
+def _part(text: str, settings: Settings) -> None:
+    """Part an answer from what follows it: by a line on a screen, by a line end in a pipe."""
+    if is_screen(settings, as_json=False, plain=False):
+        parted = False
+    else:  # what is drawn, or meant for a screen reader, has its end
+        parted = not text or text.endswith("\n") or settings.accessible or settings.render
+    if not parted:
         with contextlib.suppress(BrokenPipeError):
             put(b"\n")
 

@@ -45,6 +45,7 @@ from chatstream.store.journal import (
     RequestRecord,
     digest_of,
     is_journal,
+    is_run,
     is_running,
 )
 from chatstream.transcript import Answerer, Transcript
@@ -323,10 +324,11 @@ def runs(folder: Path) -> list[str]:
 
 def find(folder: Path, run: str) -> Path:
     """The journal of a run, named by its id or the beginning of it. Raises `UsageError`."""
+    if is_run(run) and (whole := folder / (run + SUFFIX)).exists():
+        return whole
     found = [it for it in runs(folder) if run and it.startswith(run)]
-    chosen = [run] if run in found else found
-    if len(chosen) == 1:
-        return folder / (chosen[0] + SUFFIX)
+    if len(found) == 1:
+        return folder / (found[0] + SUFFIX)
     if found:
         raise UsageError(
             f"{run!r} matches {len(found)} runs", hint="give more characters of the id"

@@ -250,22 +250,23 @@ class Quiet:
     """A terminal that shows nothing of what is typed, also while nobody reads it.
 
     Everything that is typed waits for whoever reads next, and nothing of it is thrown away. Ctrl+C
-    is a signal. Does nothing where standard input is no terminal.
+    is a signal. Does nothing where the descriptor is no terminal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, descriptor: int = 0) -> None:
+        self._descriptor = descriptor
         self._before: list[Any] | None = None
-        if sys.platform != "win32" and os.isatty(0):
-            self._before = termios.tcgetattr(0)
-            _single_keys(0)
+        if sys.platform != "win32" and os.isatty(descriptor):
+            self._before = termios.tcgetattr(descriptor)
+            _single_keys(descriptor)
 
     def restore(self) -> None:
         """Put the mode back. Idempotent, never waits or raises; for signal handlers too."""
         before, self._before = self._before, None
         if before is not None:
             with contextlib.suppress(OSError, termios.error):
-                if _in_foreground(0):
-                    termios.tcsetattr(0, termios.TCSANOW, before)
+                if _in_foreground(self._descriptor):
+                    termios.tcsetattr(self._descriptor, termios.TCSANOW, before)
 
 
 def _single_keys(terminal: int) -> None:

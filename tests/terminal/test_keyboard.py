@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pty
+import select
 import termios
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from chatstream.terminal.keyboard import ALONE_SECONDS, QUEUE_BYTES, Keyboard
+from chatstream.terminal.keyboard import ALONE_SECONDS, QUEUE_BYTES, Keyboard, Quiet
 from tests.support.desk import Desk, desk
 
 pytestmark = pytest.mark.serial
@@ -185,3 +187,24 @@ def test_a_terminal_that_hangs_up_closes_it(at: Desk) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), at.controller)
     assert at.looks() == ["", ""]
     assert not at.keyboard.is_open
+
+
+def test_a_quiet_terminal_shows_nothing_and_keeps_all_that_is_typed() -> None:
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    quiet = Quiet(theirs)
+    os.write(ours, b"typed\n")
+    assert os.read(theirs, 100) == b"typed\n"
+    assert not select.select([ours], [], [], 0)[0]
+    quiet.restore()
+    quiet.restore()
+    assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_what_is_no_terminal_is_left_as_it_is() -> None:
+    ours, theirs = os.pipe()
+    Quiet(ours).restore()
+    os.close(ours)
+    os.close(theirs)
