@@ -35,6 +35,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "chatstream.cli.models:app",
         "List the server's models, show one, or have Ollama download one.",
     ),
+    "keys": (
+        "chatstream.cli.keys:app",
+        "Store, list and remove API keys.",
+    ),
     "tools": (
         "chatstream.cli.tools:app",
         "List the tools that a model may be given, or call one.",

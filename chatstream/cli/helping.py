@@ -129,6 +129,26 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chatstream models pull qwen3:4b@ollama",
         "chatstream models pull llama3.2 --base-url http://localhost:11434",
     ),
+    "keys": (
+        "chatstream keys set openai",
+        "pass show openai | chatstream keys set openai",
+        "chatstream keys list",
+    ),
+    "keys set": (
+        "chatstream keys set openai",
+        "pass show openai | chatstream keys set openai",
+        "chatstream keys set anthropic < key.txt",
+    ),
+    "keys list": (
+        "chatstream keys list",
+        "chatstream keys list | grep openai",
+        "chatstream config show",
+    ),
+    "keys remove": (
+        "chatstream keys remove openai",
+        "chatstream keys remove anthropic",
+        "chatstream keys list",
+    ),
     "tools": (
         "chatstream tools list",
         "chatstream tools show grep",

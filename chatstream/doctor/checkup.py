@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -21,7 +22,7 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Deadline
 from chatstream.doctor.diagnosis import Finding
 from chatstream.doctor.terminal_checks import terminal
-from chatstream.engine import config_file
+from chatstream.engine import config_file, stored_keys
 from chatstream.engine.endpoints import address, providers_in_environment
 from chatstream.engine.kinds import KEYS
 from chatstream.engine.resolve import Resolved, mistakes, resolve
@@ -38,6 +39,7 @@ from chatstream.engine.settings import Settings
 from chatstream.errors import (
     AuthError,
     ChatstreamError,
+    ConfigError,
     ConnectError,
     InternalError,
     TimedOut,
@@ -167,9 +169,14 @@ def _targets(settings: Settings | None) -> dict[str, Settings]:
     own = _own(settings)
     local = [name for name, service in PROVIDERS.items() if service.local and service.base_url]
     its = settings or Settings()
+    stored: list[str] = []
+    with contextlib.suppress(ConfigError):  # whoever needs a key reports it
+        stored = [name for name in stored_keys.names() if name in PROVIDERS]
     return {
         name: replace(its, provider=own) if name == own else at_provider(its, name)
-        for name in dict.fromkeys([*([own] if own else []), *local, *providers_in_environment()])
+        for name in dict.fromkeys(
+            [*([own] if own else []), *local, *providers_in_environment(), *stored]
+        )
     }
 
 

@@ -1,5 +1,8 @@
 """From settings to an endpoint: the address of the server, and the key that belongs to it.
 
+The key is that of the settings (`api_key`, `key_command`, `key_variable`), else the stored one
+(`stored_keys`), else that of the provider's own variable.
+
 A key is sent only to the server that it was given for. An origin that sets both a key and an
 address sets a pair: if a stronger origin sets another address, the key is not used.
 """
@@ -10,6 +13,7 @@ import os
 from collections.abc import Mapping
 
 from chatstream.addresses import same_server, unquoted
+from chatstream.engine import stored_keys
 from chatstream.engine.api_keys import clean_key, run_key_command
 from chatstream.engine.places import base_address
 from chatstream.engine.settings import Settings
@@ -23,7 +27,7 @@ def endpoint(
 ) -> Endpoint:
     """The endpoint of a service. Raises `ConfigError` for an invalid address or key."""
     url = address(service, settings, environ)
-    key = api_key(service, settings, environ)
+    key = api_key(service, settings, environ, name=name)
     return Endpoint(name, url, key, service.continues, service.prefix_path, settings.headers)
 
 
@@ -38,9 +42,14 @@ def address(service: Service, settings: Settings, environ: Mapping[str, str] = o
 
 
 def api_key(
-    service: Service, settings: Settings, environ: Mapping[str, str] = os.environ
+    service: Service,
+    settings: Settings,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    name: str | None = None,
 ) -> str | None:
-    """The key: from the settings, a command or a variable, or None.
+    """The key: from the settings, a command or a variable that they name, the stored key of the
+    provider called `name`, or the provider's own variable; or None.
 
     Raises `ConfigError` if the key cannot be obtained or is not valid.
     """
@@ -56,13 +65,35 @@ def api_key(
         raise ConfigError(
             f"the environment variable {variable}, which should hold the API key, is not set"
         )
+    if name is not None and has_stored_key(service, settings, environ, name=name):
+        return stored_keys.key_of(name, environ)
     return _key_in_environment(service, settings, environ)
 
 
-def has_key(service: Service, settings: Settings, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether a key would be sent. The key command is not run."""
+def has_key(
+    service: Service,
+    settings: Settings,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    name: str | None = None,
+) -> bool:
+    """Whether a key would be sent. The key command is not run, and no keyring is asked."""
     own = settings.api_key or settings.key_command or settings.key_variable
-    return bool(own or _key_in_environment(service, settings, environ))
+    stored = has_stored_key(service, settings, environ, name=name)
+    return bool(own or stored or _key_in_environment(service, settings, environ))
+
+
+def has_stored_key(
+    service: Service,
+    settings: Settings,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    name: str | None,
+) -> bool:
+    """Whether the key of `chatstream keys` for the provider called `name` may be sent."""
+    if name is None or name not in stored_keys.names(environ):
+        return False
+    return stored_keys.is_for(service, address(service, settings, environ))
 
 
 def providers_in_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

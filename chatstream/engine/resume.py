@@ -199,7 +199,7 @@ def _at_its_server(
         )
     there = resolve({**given, "base_url": then}, profile=profile)
     if not (asked.named and kept == asked.base_url):
-        key = has_key(service, there.settings) and not given.keys() & KEYS
+        key = has_key(service, there.settings, name=name) and not given.keys() & KEYS
         if key or (there.settings.headers and "headers" not in given):
             what = "key is" if key else "headers are"
             raise UsageError(

@@ -13,7 +13,7 @@ from chatstream import errors
 from chatstream.addresses import PROXY_SCHEMES, same_server, whole
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.engine import config_file
+from chatstream.engine import config_file, stored_keys
 from chatstream.engine.api_keys import run_key_command
 from chatstream.engine.endpoints import endpoint, providers_in_environment
 from chatstream.engine.headers import contain_a_key
@@ -229,10 +229,10 @@ def provider_of(
         missing = f"Ollama does not answer at {where}" + ("" if known else f" ({error.message})")
     ollama.close()
     if found := provider_from_environment(settings):
-        name, variable = found
+        name, why = found
         provider = make_provider(name, settings)
         who = _model_and_place(settings, provider)
-        tell(Choice(name, who, f"{variable} is set; {missing}"))
+        tell(Choice(name, who, f"{why}; {missing}"))
         return provider
     raise UsageError(f"no model server is set up, and {missing}", hint=HOW_TO_START)
 
@@ -246,12 +246,18 @@ def with_key(settings: Settings, token: CancelToken) -> Settings:
 
 
 def provider_from_environment(settings: Settings) -> tuple[str, str] | None:
-    """The first provider that the environment has a key or an address for, and the variable.
+    """The first provider that there is a key or an address for, and why it is taken, in words.
+
+    Those of the environment come first, then those that a key is stored for.
 
     A provider that can be asked at once comes before one that still needs a model. Ollama does not
     count: it has been looked for already.
     """
-    found = {name: it for name, it in providers_in_environment().items() if name != "ollama"}
+    found = {name: f"{it} is set" for name, it in providers_in_environment().items()}
+    stored = stored_keys.names()
+    for name in (it for it in PROVIDERS if it in stored):
+        found.setdefault(name, "its key is stored")
+    found.pop("ollama", None)
     ready = (it for it in found if settings.model or PROVIDERS[it].model or PROVIDERS[it].local)
     name = next(ready, next(iter(found), None))
     return (name, found[name]) if name else None
@@ -279,10 +285,15 @@ def make_provider(
     if _lacks_key(service, place):
         raise errors.AuthError(
             f"no API key is set for {name}",
-            hint=f"set {service.key_variable}, or key_command in the configuration file",
+            hint=how_to_give_a_key(name, service),
         )
     transport = transport or Transport(**transport_options(service, settings), ahead=ahead)
     return dialect(service)(place, transport, clock)
+
+
+def how_to_give_a_key(name: str, service: Service) -> str:
+    """What to do where a service has no key."""
+    return f"store it with `chatstream keys set {name}`, or set {service.key_variable}"
 
 
 def begin_ahead(settings: Settings) -> Ahead | None:

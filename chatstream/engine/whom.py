@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from chatstream.addresses import is_loopback
 from chatstream.cancel import CancelToken
-from chatstream.engine.endpoints import address, has_key
+from chatstream.engine.endpoints import address, has_key, has_stored_key
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.services import (
     OLLAMA_PROBE_SECONDS,
@@ -20,6 +20,7 @@ from chatstream.engine.services import (
     awaited,
     candidates,
     default_model,
+    how_to_give_a_key,
     limited,
     make_provider,
     provider_from_environment,
@@ -56,7 +57,7 @@ def whom(resolved: Resolved, token: CancelToken) -> Iterator[Line]:
     if settings.model:
         why = f"strategy {settings.strategy}" if settings.strategy else origins.get("model", why)
     yield "asked now: model", model, why
-    yield "asked now: key", *_key(settings, service, place, origins)
+    yield "asked now: key", *_key(name, settings, service, place, origins)
 
 
 def _of_settings(settings: Settings, service: Service, origins: dict[str, str]) -> str:
@@ -78,7 +79,7 @@ def _looked_for(settings: Settings, token: CancelToken) -> tuple[str, str]:
         awaited(provider_of(settings, token, found.append)).close()
         return found[0].provider, found[0].why
     next_one = provider_from_environment(settings)
-    other = f"{next_one[0]}, because {next_one[1]} is set" if next_one else "nobody"
+    other = f"{next_one[0]}, because {next_one[1]}" if next_one else "nobody"
     return "ollama", f"not contacted, because it is on another machine; otherwise: {other}"
 
 
@@ -106,15 +107,17 @@ def _model(
 
 
 def _key(
-    settings: Settings, service: Service, place: str, origins: dict[str, str]
+    name: str, settings: Settings, service: Service, place: str, origins: dict[str, str]
 ) -> tuple[str, str]:
-    for name in ("api_key", "key_command", "key_variable"):
-        if getattr(settings, name):
-            return "yes", origins.get(name, name)
+    for setting in ("api_key", "key_command", "key_variable"):
+        if getattr(settings, setting):
+            return "yes", origins.get(setting, setting)
+    if has_stored_key(service, settings, name=name):
+        return "yes", "stored with `chatstream keys`"
     if has_key(service, replace(settings, key_command=None)):
         return "yes", str(service.key_variable)
     if service.key_variable and not service.local and place == service.base_url:
-        return "missing", f"set {service.key_variable}, or key_command in the configuration file"
+        return "missing", how_to_give_a_key(name, service)
     if not service.key_variable:
         return "none", "it takes none"
     return "none", "none is set, and this server may need none"

@@ -8,6 +8,7 @@ prompt       the question, put together from the command line, standard input an
 history      past runs, listed and shown; `runs` has the words for them, `table` the columns
 copying      what was answered, copied or saved (`images`, `saving`)
 models       the models of a server: the list, what is known of one, a download
+keys         API keys, asked for and stored
 editing      a file in the user's editor
 notify       the user is called back
 stdout       texts that are no answer; `progress` draws a bar
