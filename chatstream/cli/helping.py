@@ -137,7 +137,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "keys set": (
         "chatstream keys set openai",
         "pass show openai | chatstream keys set openai",
-        "chatstream keys set anthropic < key.txt",
+        "cat key.txt | chatstream keys set anthropic",
     ),
     "keys list": (
         "chatstream keys list",

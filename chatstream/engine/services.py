@@ -248,15 +248,14 @@ def with_key(settings: Settings, token: CancelToken) -> Settings:
 def provider_from_environment(settings: Settings) -> tuple[str, str] | None:
     """The first provider that there is a key or an address for, and why it is taken, in words.
 
-    Those of the environment come first, then those that a key is stored for.
-
-    A provider that can be asked at once comes before one that still needs a model. Ollama does not
-    count: it has been looked for already.
+    Those of the environment come first, then those that a key is stored for. But a provider that
+    can be asked at once comes before one that still needs a model. Ollama does not count: it has
+    been looked for already.
     """
     found = {name: f"{it} is set" for name, it in providers_in_environment().items()}
     stored = stored_keys.names()
-    for name in (it for it in PROVIDERS if it in stored):
-        found.setdefault(name, "its key is stored")
+    for other in (it for it in PROVIDERS if it in stored):
+        found.setdefault(other, "its key is stored")
     found.pop("ollama", None)
     ready = (it for it in found if settings.model or PROVIDERS[it].model or PROVIDERS[it].local)
     name = next(ready, next(iter(found), None))
