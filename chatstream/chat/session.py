@@ -25,12 +25,12 @@ from chatstream.engine.conversation import is_kept
 from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.pipeline import Follow, not_followed
 from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
-from chatstream.engine.resolve import Resolved
+from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Question, Run
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Metadata
 from chatstream.flow import Arrival, close
-from chatstream.messages import Message
+from chatstream.messages import Image, Message
 from chatstream.store.place import state_folder
 from chatstream.transcript import Answerer, Transcript
 from chatstream.wording import counted
@@ -107,9 +107,9 @@ class Heard:
 class Session:
     """A chat's conversation. `flags` are the settings that are given; `place` is where it begins.
 
-    `draft` is what is typed and not sent, `queue` what is to be sent after it, `files` what goes
-    with the next message. `editing` is the number of turns before the one that is being edited.
-    For one thread.
+    `draft` is what is typed and not sent, `queue` what is to be sent after it, `files` and
+    `images` (files or URLs) what goes with the next message. `editing` is the number of turns
+    before the one that is being edited. For one thread.
     """
 
     def __init__(
@@ -121,6 +121,7 @@ class Session:
         self.draft = ""
         self.queue: list[str] = []
         self.files: list[Path] = []
+        self.images: list[str] = []
         self.editing: int | None = None
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
@@ -189,6 +190,19 @@ class Session:
         used = sum(it for it in counts if it is not None)
         words = [self.model, counted(used, "token", commas=True) if used else ""]
         return " · ".join(it for it in words if it)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what is asked is kept here. Raises `ConfigError`."""
+        given = dict(self.flags)
+        return resolve(given, profile=given.pop("profile", None)).settings.journal
+
+    def with_its_images(self, message: Message) -> Message:
+        """The message with the images of the question that it is put in the place of."""
+        if self.editing is None:
+            return message
+        old = self.turns[self.editing].question.parts
+        return Message("user", [*(it for it in old if isinstance(it, Image)), *message.parts])
 
     def ask(self, request: Request) -> Asked:
         """Where and how a request is asked. Raises `ChatstreamError`."""
