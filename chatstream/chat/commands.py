@@ -144,12 +144,12 @@ def _retry(session: Session, argument: str) -> Next:
     words = _words(argument)
     if words and (words[0] not in {"-m", "--model"} or len(words) != 2):
         raise UsageError("/retry takes -m MODEL at most")
-    flags = {"model": words[1]} if words else {}
+    model = words[1] if words else None
     if session.unanswered is not None:
         again = session.unanswered
-        return Request(message=again.message, after=again.after, flags=flags)
+        return Request(message=again.message, after=again.after, model=model)
     last = session.turn(None)
-    return Request(message=session.turns[last].question, after=last, flags=flags)
+    return Request(message=session.turns[last].question, after=last, model=model)
 
 
 def _edit(session: Session, argument: str) -> None:

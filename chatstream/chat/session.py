@@ -21,17 +21,24 @@ import msgspec
 from msgspec.structs import replace
 
 from chatstream.chat.typeahead import joined
-from chatstream.engine.conversation import is_kept
 from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.pipeline import Follow, not_followed
-from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
+from chatstream.engine.place import (
+    START,
+    Place,
+    follow_of,
+    is_kept,
+    place_of,
+    question_at,
+    resolved_at,
+)
 from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Question, Run
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Metadata
 from chatstream.flow import Arrival, close
 from chatstream.messages import Image, Message
-from chatstream.store.place import state_folder
+from chatstream.store.place import runs_folder, state_folder
 from chatstream.transcript import Answerer, Transcript
 from chatstream.wording import counted
 
@@ -60,12 +67,12 @@ class Turn(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be asked: a message behind the first `after` turns, or at the end.
 
-    `flags` are settings for this question alone.
+    `model` is asked this question alone.
     """
 
     message: Message
     after: int | None = None
-    flags: Mapping[str, Any] = {}
+    model: str | None = None
 
 
 class Continuation(msgspec.Struct, frozen=True):
@@ -139,6 +146,7 @@ class Session:
         self.turns = turns
         self.opening = tuple(it for it in place.messages if it.role == "system")
         self._source = place.source
+        self._asked_before = _model_of(place.source) if place.source else None
         self._chosen = place.chosen
         self._name = place.name
         self.editing = self.unanswered = self.stopped = None
@@ -180,7 +188,7 @@ class Session:
     @property
     def model(self) -> str:
         """The model that answered last, or is named; "" before the first answer if none is."""
-        answered = self.heard.who.model if self.heard else None
+        answered = self.heard.who.model if self.heard else self._asked_before
         return str(self.flags.get("model") or answered or "")
 
     def status(self) -> str:
@@ -210,7 +218,7 @@ class Session:
         place = self._place(after)
         if request.after is not None:
             place = replace(place, chosen=True)
-        flags = {**self.flags, **request.flags}
+        flags = _with_model(self.flags, request.model) if request.model else {**self.flags}
         if not place.is_start:
             flags.pop("system", None)  # the conversation has its own
         resolved = resolved_at(place, flags)
@@ -292,11 +300,7 @@ class Session:
 
     def use_model(self, name: str) -> None:
         """Ask this model from now on: MODEL, MODEL@PLACE or @PLACE."""
-        self.flags["model"] = name
-        self.flags.pop("strategy", None)
-        if "@" in name:
-            for other in ("provider", "base_url", "profile"):
-                self.flags.pop(other, None)
+        self.flags = _with_model(self.flags, name)
 
     def name(self, name: str) -> None:
         """Name the conversation. Raises `UsageError`, `JournalError`."""
@@ -344,6 +348,22 @@ class Session:
 
             self._conversations = Conversations(state_folder())
         return self._conversations
+
+
+def _model_of(run: str) -> str | None:
+    """The model that a run has asked, as far as its journal is there."""
+    from chatstream.store.journal import SUFFIX
+    from chatstream.store.reading import opening
+
+    opened = opening(runs_folder() / (run + SUFFIX))
+    return opened.model if opened else None
+
+
+def _with_model(flags: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The flags with a model that may name its place, which goes over the one they name."""
+    placed = {"provider", "base_url", "profile"} if "@" in name else set()
+    replaced = {"strategy", *placed}
+    return {**{it: value for it, value in flags.items() if it not in replaced}, "model": name}
 
 
 def _split(run: str, messages: Sequence[Message]) -> Iterator[Turn]:
