@@ -70,7 +70,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich", "certifi", "truststore"}
 DRAWING = {
     *("live", "region", "markdown", "inline", "tables", "code", "codetheme", "lines"),
-    *("theme", "rendered", "status", "tools", "thoughts", "wrapping"),
+    *("theme", "rendered", "status", "tools", "thoughts", "typed", "wrapping"),
 }
 ALLOWED_AT_TOP = {  # imported late themselves
     "recovery/policy.py",
