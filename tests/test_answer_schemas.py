@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chatstream import events as ev
-from tests.support.answers import DIALECTS, ending, failure, frames, headers
+from tests.support.answers import ALL_DIALECTS, ending, failure, frames, headers
 from tests.support.client import Finished, run, run_here, server_flags
 from tests.support.loopback import SSE, Reply, Script
 from tests.support.real.servers import llama_server
@@ -43,12 +43,16 @@ def sent(dialect: str, body: dict[str, Any]) -> Any:
             named = body["response_format"]["json_schema"]
             assert (body["response_format"]["type"], named["strict"]) == ("json_schema", True)
             return named["schema"]
+        case "openai-responses":
+            form = body["text"]["format"]
+            assert (form["type"], form["strict"]) == ("json_schema", True)
+            return form["schema"]
         case _:
             assert body["output_config"]["format"]["type"] == "json_schema"
             return body["output_config"]["format"]["schema"]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_the_server_gets_the_schema_and_stdout_the_answer(dialect: str) -> None:
     with Script(answer(dialect, FITS)) as server:
         done = ask(server, dialect)
@@ -56,7 +60,7 @@ def test_the_server_gets_the_schema_and_stdout_the_answer(dialect: str) -> None:
     assert sent(dialect, server.requests[0].json) == SCHEMA
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_an_answer_that_does_not_fit_is_exit_1_with_its_text_kept(dialect: str) -> None:
     with Script(answer(dialect, ['{"name": 3}'])) as server:
         done = ask(server, dialect, "--json")
@@ -76,7 +80,7 @@ def test_an_answer_that_does_not_fit_is_exit_1_with_its_text_kept(dialect: str) 
     assert (again.status, "there is no unfinished run" in again.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_an_answer_that_is_cut_is_exit_5(dialect: str) -> None:
     with Script(answer(dialect, FITS[:1], whole=False)) as server:
         done = ask(server, dialect, "--json", "--on-drop", "stop")
@@ -84,7 +88,7 @@ def test_an_answer_that_is_cut_is_exit_5(dialect: str) -> None:
     assert (done.status, done.terminal.code) == (5, "truncated")
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_a_failure_stays_what_it_is(dialect: str) -> None:
     reply = Reply([*frames(dialect, FITS[:1]), failure(dialect)], headers=headers(dialect))
     with Script(reply) as server:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chatstream import events as ev
-from tests.support.answers import DIALECTS, TEXT, frames, headers, whole
+from tests.support.answers import ALL_DIALECTS, TEXT, frames, headers, whole
 from tests.support.client import Finished, run, run_here, server_flags
 from tests.support.loopback import Reply, Script
 from tests.support.real.servers import aimock, fixture, llama_server
@@ -18,10 +18,15 @@ SENT: dict[str, dict[str, Any]] = {
     "ollama": {"think": True},
     "openai": {"reasoning_effort": "low"},
     "anthropic": {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+    "openai-responses": {"reasoning": {"effort": "low"}},
 }
 OWN: dict[str, tuple[str, dict[str, Any]]] = {
     "ollama": ("think=false", {"think": False}),
     "openai": ("reasoning_effort=xhigh", {"reasoning_effort": "xhigh"}),
+    "openai-responses": (
+        'reasoning={"effort":"xhigh","summary":"auto"}',
+        {"reasoning": {"effort": "xhigh", "summary": "auto"}},
+    ),
     "anthropic": ('thinking={"type":"adaptive"}', {"thinking": {"type": "adaptive"}}),
 }
 REFUSED = [
@@ -29,6 +34,7 @@ REFUSED = [
     ("ollama", 'think value "low" is not supported for this model'),
     ("openai", "Unrecognized request argument supplied: reasoning_effort"),
     ("openai", "Unsupported value: 'reasoning_effort' does not support 'none' with this model."),
+    ("openai-responses", "Unsupported parameter: 'reasoning.effort' is not supported"),
     ("anthropic", '"thinking.type.enabled" is not supported for this model.'),
     ("anthropic", "This model does not support the effort parameter."),
     ("anthropic", "adaptive thinking is not supported on this model"),
@@ -39,7 +45,7 @@ def ask(server: Script, dialect: str, *more: str) -> Finished:
     return run_here(["ask", *server_flags(dialect, server.url), *more, "hi"])
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_each_protocol_gets_it_in_its_words(dialect: str) -> None:
     with Script(whole(dialect)) as server:
         done = ask(server, dialect, "--effort", "low")
@@ -47,7 +53,7 @@ def test_each_protocol_gets_it_in_its_words(dialect: str) -> None:
     assert server.requests[0].json.items() >= SENT[dialect].items()
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_an_own_option_of_the_same_name_wins(dialect: str) -> None:
     option, sent = OWN[dialect]
     with Script(whole(dialect)) as server:
@@ -65,7 +71,12 @@ def test_a_service_that_does_not_take_it_is_asked_without_and_says_so_once(
     warnings = [it.message for it in done.events if isinstance(it, ev.Warn)]
     assert warnings == ["the server does not accept 'effort'; asking again without it"]
     assert done.status == 0
-    assert not server.requests[1].json.keys() & {"think", "reasoning_effort", "thinking"}
+    assert not server.requests[1].json.keys() & {
+        "think",
+        "reasoning",
+        "reasoning_effort",
+        "thinking",
+    }
 
 
 def test_a_refusal_of_an_own_option_is_not_asked_again() -> None:
@@ -103,10 +114,10 @@ def test_llama_cpp_takes_every_effort() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_aimock_answers_with_an_effort(dialect: str) -> None:
     said = fixture("plain text")["response"]["content"]
     with require(aimock()) as server:
-        url = f"{server.url}/v1" if dialect == "openai" else server.url
+        url = f"{server.url}/v1" if dialect.startswith("openai") else server.url
         done = run(["ask", *server_flags(dialect, url), "--effort", "high", "plain text"])
     assert (done.status, done.stdout.decode()) == (0, said), json.dumps(done.stderr)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.answers import DIALECTS, TEXT, whole
+from tests.support.answers import ALL_DIALECTS, TEXT, whole
 from tests.support.client import Finished, run, run_here, server_flags
 from tests.support.images import png, webp
 from tests.support.loopback import Script
@@ -39,39 +39,50 @@ def images_in(dialect: str, message: dict[str, Any]) -> list[Any]:
         assert message["content"] == "what?"
         return list(message["images"])
     *images, text = message["content"]
+    if dialect == "openai-responses":
+        assert text == {"type": "input_text", "text": "what?"}
+        assert {it["type"] for it in images} == {"input_image"}
+        return [it["image_url"] for it in images]
     assert text == {"type": "text", "text": "what?"}
     if dialect == "openai":
         return [it["image_url"]["url"] for it in images]
     return [it["source"] for it in images]
 
 
+def turns_of(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The turns of a body."""
+    turns: list[dict[str, Any]] = body.get("messages") or body["input"]
+    return turns
+
+
 SENT = {
     "ollama": ENCODED,
     "openai": f"data:image/png;base64,{ENCODED}",
+    "openai-responses": f"data:image/png;base64,{ENCODED}",
     "anthropic": {"type": "base64", "media_type": "image/png", "data": ENCODED},
 }
 
 
 @pytest.mark.parametrize("more", [[], ["--no-journal"]], ids=["kept", "not kept"])
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_each_protocol_gets_the_image_as_it_wants_it(
     dialect: str, more: list[str], picture: str
 ) -> None:
     with Script(whole(dialect)) as server:
         done = ask(server, dialect, "--image", picture, "--image", picture, *more)
     assert (done.status, done.stdout) == (0, TEXT.encode())
-    turn = server.requests[0].json["messages"][-1]
+    turn = turns_of(server.requests[0].json)[-1]
     assert images_in(dialect, turn) == [SENT[dialect]] * 2
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_a_conversation_still_has_the_image(dialect: str, picture: str) -> None:
     with Script(whole(dialect), cycle=True) as server:
         ask(server, dialect, "--image", picture)
         Path(picture).unlink()
         done = ask(server, dialect, "-c")
     assert done.status == 0, done.stderr
-    assert images_in(dialect, server.requests[1].json["messages"][0]) == [SENT[dialect]]
+    assert images_in(dialect, turns_of(server.requests[1].json)[0]) == [SENT[dialect]]
 
 
 def test_an_address_is_sent_where_servers_fetch_it() -> None:
@@ -130,11 +141,11 @@ def test_an_image_that_a_server_refuses_is_exit_2_before_it_is_sent(
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_aimock_answers_about_an_image(dialect: str, picture: str) -> None:
     said = fixture("plain text")["response"]["content"]
     with require(aimock()) as mock, Recorder(mock.url) as server:
-        url = f"{server.url}/v1" if dialect == "openai" else server.url
+        url = f"{server.url}/v1" if dialect.startswith("openai") else server.url
         flags = server_flags(dialect, url)
         done = run(["ask", *flags, "--image", picture, "plain text"])
     assert (done.status, done.stdout.decode()) == (0, said), done.stderr

@@ -25,7 +25,7 @@ OPENAI: dict[Effort, Fields] = {
     "high": {"reasoning_effort": "high"},
 }
 
-OPENROUTER: dict[Effort, Fields] = {
+REASONING: dict[Effort, Fields] = {  # OpenRouter, and the Responses API
     "none": {"reasoning": {"effort": "none"}},
     "low": {"reasoning": {"effort": "low"}},
     "medium": {"reasoning": {"effort": "medium"}},
@@ -39,7 +39,7 @@ TEMPLATE: dict[Effort, Fields] = {  # templates know one of the names, or none o
     "high": {"chat_template_kwargs": {"enable_thinking": True, "reasoning_effort": "high"}},
 }
 
-OF_A_SERVICE = {"openrouter": OPENROUTER, "llamacpp": TEMPLATE, "vllm": TEMPLATE}
+OF_A_SERVICE = {"openrouter": REASONING, "llamacpp": TEMPLATE, "vllm": TEMPLATE}
 """The services of the OpenAI dialect that have words of their own."""
 
 OLLAMA: dict[Effort, Fields] = {
@@ -74,6 +74,12 @@ def of_openai(request: ChatRequest, service: str) -> Fields:
     """The fields for a service of the OpenAI dialect."""
     effort = _effort(request)
     return OF_A_SERVICE.get(service, OPENAI)[effort] if effort else {}
+
+
+def of_responses(request: ChatRequest) -> Fields:
+    """The fields for the Responses API."""
+    effort = _effort(request)
+    return REASONING[effort] if effort else {}
 
 
 def of_ollama(request: ChatRequest) -> Fields:

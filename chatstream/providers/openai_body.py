@@ -57,7 +57,11 @@ def body_of(request: ChatRequest, given: Given, service: str) -> dict[str, objec
     return body
 
 
+def is_strict(schema: dict[str, Any]) -> bool:
+    """Whether OpenAI takes the schema as one that every answer fits."""
+    return is_closed(schema) and keywords(schema) <= _STRICT
+
+
 def _format(schema: dict[str, Any]) -> dict[str, object]:
-    strict = is_closed(schema) and keywords(schema) <= _STRICT
-    named = {"name": "answer", "schema": schema, "strict": strict}
+    named = {"name": "answer", "schema": schema, "strict": is_strict(schema)}
     return {"type": "json_schema", "json_schema": named}

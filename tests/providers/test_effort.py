@@ -16,11 +16,12 @@ from chatstream.providers.effort import (
     OLLAMA,
     OLLAMA_LEVELS,
     OPENAI,
-    OPENROUTER,
+    REASONING,
     TEMPLATE,
     of_anthropic,
     of_ollama,
     of_openai,
+    of_responses,
 )
 from chatstream.providers.openai_body import body_of as openai_body
 from chatstream.schemas import table
@@ -34,7 +35,7 @@ def request(effort: Effort | None, model: str = "m", **fields: Any) -> ChatReque
 
 
 @pytest.mark.parametrize(
-    "words", [OPENAI, OPENROUTER, TEMPLATE, OLLAMA, OLLAMA_LEVELS, ANTHROPIC, ANTHROPIC_BUDGETS]
+    "words", [OPENAI, REASONING, TEMPLATE, OLLAMA, OLLAMA_LEVELS, ANTHROPIC, ANTHROPIC_BUDGETS]
 )
 def test_a_table_has_every_effort(words: dict[Effort, Any]) -> None:
     assert tuple(words) == EFFORTS
@@ -120,8 +121,15 @@ def test_older_claudes_think_in_no_answer_that_they_continue_or_that_is_forced()
 
 
 def test_without_an_effort_nothing_is_sent() -> None:
+    assert of_responses(request("low")) == {"reasoning": {"effort": "low"}}
     for asked in (request(None), request("high", without=frozenset({"effort"}))):
-        assert of_openai(asked, "openai") == of_ollama(asked) == of_anthropic(asked, USUAL) == {}
+        assert (
+            of_openai(asked, "openai")
+            == of_ollama(asked)
+            == of_responses(asked)
+            == of_anthropic(asked, USUAL)
+            == {}
+        )
 
 
 def test_the_effort_and_the_schema_share_what_the_user_says_of_the_output() -> None:
