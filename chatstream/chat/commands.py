@@ -129,16 +129,27 @@ def _file(session: Session, argument: str) -> None:
     note(f"with the next message: {', '.join(map(str, session.files))}")
 
 
+def _image(session: Session, argument: str) -> None:
+    for name in _words(argument):
+        is_file = not name.lower().startswith(("http:", "https:"))
+        if is_file and not Path(name).expanduser().is_file():
+            raise UsageError(f"{name} is not a file")
+        session.images.append(str(Path(name).expanduser()) if is_file else name)
+    if not session.images:
+        raise UsageError("no image was named", hint="/image FILE sends it with the next message")
+    note(f"with the next message: {', '.join(session.images)}")
+
+
 def _retry(session: Session, argument: str) -> Next:
     words = _words(argument)
     if words and (words[0] not in {"-m", "--model"} or len(words) != 2):
         raise UsageError("/retry takes -m MODEL at most")
-    flags = {"model": words[1]} if words else {}
+    model = words[1] if words else None
     if session.unanswered is not None:
         again = session.unanswered
-        return Request(message=again.message, after=again.after, flags=flags)
+        return Request(message=again.message, after=again.after, model=model)
     last = session.turn(None)
-    return Request(message=session.turns[last].question, after=last, flags=flags)
+    return Request(message=session.turns[last].question, after=last, model=model)
 
 
 def _edit(session: Session, argument: str) -> None:
@@ -273,6 +284,7 @@ COMMANDS: dict[str, Command] = {
     "/system": Command("[TEXT]", "show or set the system prompt", _system),
     "/set": Command("[NAME VALUE]", "set a setting for this chat, or show what is set", _set),
     "/file": Command("FILE...", "send these text files with the next message", _file),
+    "/image": Command("FILE|URL...", "send these images with the next message", _image),
     "/retry": Command("[-m MODEL]", "ask the last question again, as a branch", _retry),
     "/edit": Command("[N]", "change question N, by default the last, and ask it again", _edit),
     "/undo": Command("", "take the last question and its answer back", _undo),

@@ -34,12 +34,13 @@ def start(
     place: Place,
     *,
     files: Sequence[Path] = (),
+    images: Sequence[str] = (),
     encoding: str | None = None,
 ) -> int:
     """Hold a chat that begins in this place; returns the exit status.
 
-    `files` go with the first message; `encoding` is that of standard input where it is no terminal.
-    Raises `ChatstreamError` for what cannot be used.
+    `files` and `images` go with the first message; `encoding` is that of standard input where it is
+    no terminal. Raises `ChatstreamError` for what cannot be used.
     """
     if encoding is not None:
         check_encoding(encoding)
@@ -48,7 +49,7 @@ def start(
     check_look(settings, as_json=False, plain=False, render=flags.get("render"))
     editor = _editor(settings, encoding)
     session = Session(flags, place, _drafts(settings) if editor.is_person else None)
-    session.files = list(files)
+    session.files, session.images = list(files), list(images)
     session.recover()
     if session.turns and editor.is_person:
         _remind(session, session.turns[-1], settings)

@@ -108,6 +108,20 @@ def test_a_place_after_a_model_leaves_the_server_that_was_named(
     assert session.model == f"n@{other.url}/api/chat"
 
 
+def test_so_does_a_retry_and_only_once() -> None:
+    with Script(says("Blue."), says("Red.")) as one, Script(says("Green.")) as other:
+        session = session_at(one)
+        chat(session, Typed("noon?", f"/retry -m n@{other.url}/api/chat", "/model m", "sunset?"))
+        assert [text for _, text in sent(other)[0]] == ["noon?"]
+        assert [text for _, text in sent(one)[1]] == ["noon?", "Green.", "sunset?"]
+
+
+def test_who_comes_back_sees_who_answered() -> None:
+    with Script(says("Blue.")) as server:
+        chat(session_at(server), Typed("noon?"))
+    assert Session({}, place_of(last=True)).model == "m"
+
+
 def test_there_is_no_question_before_the_first() -> None:
     with pytest.raises(UsageError):
         Session({}).turn(None)
