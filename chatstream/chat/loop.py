@@ -109,6 +109,8 @@ class _Chat:
             try:
                 status = self._do(line)
             except commands.Leave:
+                self._sending = ""
+                self._return(None)  # the next chat begins with it
                 break
             self._token.check()
             self._status = status or self._status

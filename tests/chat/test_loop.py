@@ -9,8 +9,11 @@ import pytest
 
 from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
+from chatstream.engine.place import place_of
 from chatstream.messages import Message
-from tests.support.chats import Typed, holds, says, sent, session_at, stop_when_holding
+from chatstream.store.drafts import Drafts
+from chatstream.store.place import state_folder
+from tests.support.chats import Typed, flags_of, holds, says, sent, session_at, stop_when_holding
 from tests.support.loopback import Reply, Request, Script
 
 REFUSED = Reply.json({"error": "no"}, status=400)
@@ -150,3 +153,17 @@ def test_a_server_that_wants_alternating_roles_takes_every_request_after_any_sto
         assert chat(session, Typed(*lines)) == 0
         assert len(sent(server)) == len(replies) + 3
     assert [it.answer.content for it in session.turns] == ["four", "five"]
+
+
+def test_whoever_leaves_finds_no_command_in_the_next_prompt() -> None:
+    with Script(says("Blue.")) as server:
+        session = Session(flags_of(server), drafts=Drafts(state_folder()))
+
+        def queueing(own: Session) -> str:
+            own.queue = ["night?"]
+            return "/exit"
+
+        assert chat(session, Typed("noon?", queueing)) == 0
+        following = Session(flags_of(server), place_of(last=True), Drafts(state_folder()))
+        following.recover()
+        assert following.draft == "night?"
