@@ -71,6 +71,8 @@ def stream(
     key_command            A shell command that prints the API key.
     system                 The system prompt.
     labels={…}             Label the runs for the history: project and agent.
+    trim                   Leave out the oldest turns of a conversation that is too long for the
+                           model. [default: False]
     temperature=T          Sampling temperature; higher is more varied.
     max_tokens=N           Limit the answer to N tokens.
     fallback_on_error      If a stream fails before its first token, ask once more without

@@ -38,6 +38,7 @@ class Options(ToolOptions, total=False):
     key_command: str
     system: str
     labels: dict[str, str]
+    trim: bool
     temperature: float
     max_tokens: int
     fallback_on_error: bool

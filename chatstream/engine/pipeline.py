@@ -235,6 +235,10 @@ def _answer(
     answerer = models[0]  # who has answered last is asked first for the next response
     tooling = question.tooling
     after_text = question.resettable and on_drop != "stop"
+    if question.earlier:
+        from chatstream.engine.context import Fitting
+
+        fitting = Fitting(question, trim=models[0].trim)
 
     def asked(its: Settings, last: bool, attempts: Attempts) -> Open:
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
@@ -266,13 +270,16 @@ def _answer(
                     after_calls=tooling is not None,
                     resettable=question.resettable,
                 )
+                asking = replace(request, model=model)
+                if question.earlier:
+                    asking = yield from fitting.fit(provider, service, asking, token)
                 source = watchdog(degrade(provider.open), limits)
                 if its.fallback_on_error:
                     source = unstreamed(source)
                 source = retry(source, attempts, plan)
                 how = (method or "user_turn") if request.partial else None
                 try:
-                    yield from source(replace(request, model=model, method=how), token)
+                    yield from source(replace(asking, method=how), token)
                 except ModelNotFound as error:
                     if last and (near := (yield from model_hint(provider, model, token))):
                         error.hint = near

@@ -66,6 +66,14 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
             rare=True,
         ),
     ] = {}
+    trim: Annotated[
+        bool,
+        Option(
+            "Question",
+            "Leave out the oldest turns of a conversation that is too long for the model.",
+            rare=True,
+        ),
+    ] = False
     temperature: Annotated[
         Annotated[float, msgspec.Meta(ge=0)] | None,
         _request(

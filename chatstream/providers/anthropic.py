@@ -10,12 +10,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 from typing import Any
 
 import msgspec
 
+from chatstream.cancel import CancelToken
 from chatstream.events import Content, Event, Metadata, Reasoning, ReasoningData, Usage, Warn
-from chatstream.flow import Finish
+from chatstream.flow import Arrival, Finish
 from chatstream.messages import ChatRequest, ContinuationMethod
 from chatstream.providers.anthropic_body import body_of
 from chatstream.providers.base import Provider
@@ -43,6 +45,7 @@ from chatstream.providers.toolcalls import ToolCalls
 from chatstream.wire import STRAY, SSEDecoder, SSEFrame
 
 VERSION = "2023-06-01"
+_COUNTED = frozenset({"model", "messages", "system", "tools", "tool_choice", "thinking"})
 
 # What a frame may be, and what it has to do with the answer; others are read by their fields.
 _WITHOUT_MEANING = frozenset({"signature_delta"})
@@ -349,6 +352,13 @@ class Anthropic(Provider):
 
     def body(self, request: ChatRequest) -> dict[str, object]:
         return body_of(request, self.given)
+
+    def count(
+        self, request: ChatRequest, token: CancelToken
+    ) -> Generator[Arrival, None, int | None]:
+        body = {k: v for k, v in self.body(request).items() if k in _COUNTED}
+        told = yield from self._told(self.call("/v1/messages/count_tokens", body), token)
+        return count_of(told.get("input_tokens"))
 
     def reply(self) -> Reply:
         return AnthropicReply()

@@ -46,6 +46,7 @@ from chatstream.events import (
 from chatstream.flow import Arrival
 from chatstream.messages import ChatRequest, ContinuationMethod, ProviderData
 from chatstream.providers import Endpoint, how_to_start
+from chatstream.providers.context import window_in
 from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
 from chatstream.providers.lenient import TOO_DEEP, broke_off, json_text, object_of, values_in
 from chatstream.providers.reply import Reply
@@ -84,6 +85,7 @@ class Provider(ABC):
         self._transport = transport
         self._clock = clock
         self._chat_model: str | None = None
+        self._windows: dict[str, int | None] = {}
 
     @abstractmethod
     def chat_path(self) -> str:
@@ -164,6 +166,34 @@ class Provider(ABC):
         """Whether a model of the list can chat, as far as its entry there tells."""
         yield from ()
         return "embed" not in f"{name} {entry.get('type')}".lower()
+
+    def window(
+        self, request: ChatRequest, token: CancelToken
+    ) -> Generator[Arrival, None, int | None]:
+        """Heartbeats while it is found out, then the tokens that the model's context window has.
+
+        None: the server does not say. Raises a `ChatstreamError`.
+        """
+        if request.model not in self._windows:
+            entries = dict((yield from self._listed(token)))
+            self._windows[request.model] = window_in(entries.get(request.model, {}))
+        return self._windows[request.model]
+
+    def count(
+        self, request: ChatRequest, token: CancelToken
+    ) -> Generator[Arrival, None, int | None]:
+        """Heartbeats while the server counts, then the tokens of the prompt.
+
+        None: it does not count without answering. Raises a `ChatstreamError`.
+        """
+        yield from ()
+        return None
+
+    def _told(self, call: Call, token: CancelToken) -> Generator[Arrival, None, dict[str, Any]]:
+        """The object that a server tells; {} where it does not know the call."""
+        head, body = yield from self._fetched(call, token)
+        values, rest = values_in(body.decode("utf-8", "replace"))
+        return {} if head.status >= 400 or len(values) != 1 or rest else object_of(values[0])
 
     def _listed(
         self, token: CancelToken

@@ -44,7 +44,6 @@ from chatstream.providers.lenient import (
     shaped,
     text_of,
     value_of,
-    values_in,
 )
 from chatstream.providers.odd import holds_text
 from chatstream.providers.parts import part_events, reasoning_in
@@ -313,11 +312,20 @@ class Ollama(Provider):
         return not isinstance(can, list) or not can or "completion" in can
 
     def _capabilities(self, name: str, token: CancelToken) -> Generator[Arrival, None, object]:
-        head, body = yield from self._fetched(self.call("/api/show", {"model": name}), token)
-        values, rest = values_in(body.decode("utf-8", "replace"))
-        if head.status >= 400 or len(values) != 1 or rest:
-            return None
-        return object_of(values[0]).get("capabilities")
+        told = yield from self._told(self.call("/api/show", {"model": name}), token)
+        return told.get("capabilities")
+
+    def window(
+        self, request: ChatRequest, token: CancelToken
+    ) -> Generator[Arrival, None, int | None]:
+        """That of the model as it is loaded: what `/api/show` tells is only its ceiling."""
+        if asked := count_of(request.options.get("num_ctx")):
+            return asked
+        told = yield from self._told(self.call("/api/ps", None), token)
+        for model in map(object_of, list_of(told.get("models"))):
+            if request.model in {name := model.get("name"), text_of(name).removesuffix(":latest")}:
+                return count_of(model.get("context_length")) or None
+        return None
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}

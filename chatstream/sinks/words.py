@@ -13,6 +13,9 @@ from chatstream.wording import counted
 MAX_URL_CHARACTERS = 4096
 """Of an address that is shown; what is longer is data, not a place."""
 
+NOTED_SHARE = 0.8
+"""The part of a context window from which on a conversation is said to be long."""
+
 UNUSUAL_ENDS = {
     "length": "the answer stopped at the token limit",
     "content_filter": "the provider's content filter ended the answer",
@@ -29,11 +32,26 @@ def note(event: ev.Event) -> str | None:
             return f"{what}: {event.cause}"
         case ev.Fallback():
             return f"{event.source} failed ({event.cause}); asking {event.target}"
+        case ev.Context():
+            return fullness(event)
         case ev.Warn():
             return f"warning: {event.message}"
         case ev.ToolCall():
             return f"tool call: {event.name}({event.arguments})"
     return None
+
+
+def fullness(event: ev.Context) -> str | None:
+    """What is left out of a conversation, or that it soon will not fit; None while it fits well."""
+    if event.left_out:
+        number = counted(event.left_out, "message")
+        return f"context: the oldest {number} of the conversation are left out, to fit the window"
+    if event.share < NOTED_SHARE:
+        return None
+    return (
+        f"context: {int(event.share * 100)} % of the model's window is used "
+        f"({event.used:,} of {event.window:,} tokens)"
+    )
 
 
 def ending(event: ev.Terminal, *, stats: bool) -> list[str]:

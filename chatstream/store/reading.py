@@ -35,6 +35,7 @@ from chatstream.events import (
     Terminal,
     ToolCall,
     ToolCallDelta,
+    Usage,
     decode,
 )
 from chatstream.messages import Message, decoder
@@ -187,7 +188,7 @@ class Record(msgspec.Struct, kw_only=True):
     killed), "running", or "damaged"; `damage` then says where. `provider`, `model` and `base_url`
     are whose text there is, or whom was asked last, where there is no text. `messages` are what it
     made, as far as it is known and sound, and the last one is the answer, be it empty; `tools`
-    whether calls of tools had begun.
+    whether calls of tools had begun. `usage` is the last response's; `left_out` were not sent.
     """
 
     run: str
@@ -205,6 +206,8 @@ class Record(msgspec.Struct, kw_only=True):
     outcome: str
     damage: str | None
     duration: float
+    usage: Usage | None = None
+    left_out: int = 0
 
     @property
     def message(self) -> Message:
@@ -222,8 +225,7 @@ def read(path: Path) -> Record:
     name = path.name.removesuffix(SUFFIX)
     answer, tools, t = Transcript(), False, 0.0
     opening: Metadata | None = None
-    asked_last, spoke = Answerer(), None
-    damage = None
+    asked_last, spoke, damage = Answerer(), None, None
     try:
         running = is_running(path)  # first: what ends while it is read has ended
         with path.open("rb") as file:
@@ -277,6 +279,8 @@ def read(path: Path) -> Record:
         outcome=outcome,
         damage=damage,
         duration=t,
+        usage=answer.last_usage,
+        left_out=answer.left_out,
     )
 
 
