@@ -5,12 +5,13 @@
 2. Tool calls come whole; several lines may bring more. Thinking before calls goes back with them.
 3. A model that has to answer in words is not told of its tools: there is no other way to say it.
 4. Of a conversation that is too long, the server leaves out the beginning without a word, and so a
-   call whose result stays. With tools it is told to refuse such a conversation.
+   call whose result stays. With tools it is told to refuse such a conversation; without them its
+   own count of the prompt shows it, and is a warning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import msgspec
@@ -31,6 +32,7 @@ from chatstream.events import (
 from chatstream.flow import Arrival, Finish
 from chatstream.messages import ChatRequest, Message, own_id
 from chatstream.providers.base import Given, Provider
+from chatstream.providers.context import cut
 from chatstream.providers.continuing import conversation
 from chatstream.providers.failures import error_in
 from chatstream.providers.finish import gave_up, meaning_of, reason_of, unknown
@@ -326,6 +328,15 @@ class Ollama(Provider):
             if request.model in {name := model.get("name"), text_of(name).removesuffix(":latest")}:
                 return count_of(model.get("context_length")) or None
         return None
+
+    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
+        for arrival in super().open(request, token):
+            events = arrival.events
+            if events and type(events[-1]) is Finish:
+                for event in [it for it in events if isinstance(it, Usage)]:
+                    if (warning := cut(request, event)) is not None:
+                        events.insert(-1, warning)
+            yield arrival
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}
