@@ -38,23 +38,18 @@ _LOCAL_NAMES = (
     *(".intranet", ".internal", ".private", ".corp", ".home", ".lan"),  # RFC 6762, appendix G
 )
 
-_NORMAL = re.compile(
-    r"""
-      (?P<scheme>https?)://
-      (?P<host> [a-z0-9_-]+(\.[a-z0-9_-]+)* | \[[0-9a-f:]+\] )
-      (:(?P<port>[1-9][0-9]{0,4}))?
-      (?P<path>/[!$-.0-;=@-Z_a-z~%/]*)?
-      (?P<query>\?[!$-;=?-Z_a-z~%/\[\]|]*)?
-    """,
-    re.VERBOSE | re.ASCII,
-)
-_UNUSUAL = re.compile(  # in a path: another way to write it, or where it leads is unknown
-    r"""
-      /\.{1,2}(?=/|$) | // | %(?![0-9A-F]{2})
-    | %(?: 2[DEF] | 3[0-9] | [46][1-9A-F] | [57][0-9A] | 5[CF] | 7E )  # - . / digits letters \ _ ~
-    """,
-    re.VERBOSE,
-)
+# Compiled by the first use: only rules about addresses need them.
+_NORMAL = r"""
+    (?P<scheme>https?)://
+    (?P<host> [a-z0-9_-]+(\.[a-z0-9_-]+)* | \[[0-9a-f:]+\] )
+    (:(?P<port>[1-9][0-9]{0,4}))?
+    (?P<path>/[!$-.0-;=@-Z_a-z~%/]*)?
+    (?P<query>\?[!$-;=?-Z_a-z~%/\[\]|]*)?
+"""
+_UNUSUAL = r"""  # in a path: another way to write it, or nobody knows where it leads
+    /\.{1,2}(?=/|$) | // | %(?![0-9A-F]{2})
+  | %(?: 2[DEF] | 3[0-9] | [46][1-9A-F] | [57][0-9A] | 5[CF] | 7E )  # - . / digits letters \ _ ~
+"""
 
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 
@@ -183,8 +178,8 @@ def in_normal_form(url: str) -> str | None:
     percent sign and digits, no number that is not written like an address, no dot behind a name.
     What is not ASCII, a user, and a fragment are not in this form either.
     """
-    found = _NORMAL.fullmatch(url)
-    if found is None or _UNUSUAL.search(found["path"] or ""):
+    found = re.fullmatch(_NORMAL, url, re.VERBOSE | re.ASCII)
+    if found is None or re.search(_UNUSUAL, found["path"] or "", re.VERBOSE):
         return None
     host, port = found["host"], found["port"]
     if port and (int(port) > _HIGHEST_PORT or int(port) == _PORTS[found["scheme"]]):

@@ -30,6 +30,8 @@ class ChatstreamError(Exception):
     exit_status = 1
     retryable = False
     hint: str | None = None
+    over = False
+    """The answer is whole, so there is nothing to continue."""
     resume_options = ""
     """More options for the command that resumes the run."""
 
@@ -156,6 +158,14 @@ class Truncated(ChatstreamError):
     exit_status = 5
     retryable = True
     hint = "the answer is incomplete"
+
+
+class InvalidAnswer(ChatstreamError):
+    """The answer is whole, but does not fit the schema that it was asked for."""
+
+    code = "invalid_answer"
+    over = True
+    hint = "ask again; a server or model that supports schemas is less likely to stray from one"
 
 
 class Stalled(ChatstreamError):

@@ -8,11 +8,12 @@ The unit is the arrival: the events that one read brought. It is written down an
 nothing more is in hand behind it. An empty one is a heartbeat, which comes several times a second
 while nothing else does: limits are checked, spinners turn.
 
-Three signals travel among the events inside the pipeline and never leave it:
+Four signals travel among the events inside the pipeline and never leave it:
 
     Finish  the protocol's own end mark was seen; the last stage makes `done` of it
     Key     the user pressed a key while the answer is written; for a screen
     Told    a line for the user that is no part of the run; for a screen
+    Typed   what the user types for later, in a program that asks again; for a screen
 """
 
 from __future__ import annotations
@@ -71,6 +72,16 @@ class Told(Event):
     """Signal: a line for the user, beside the answer; only put in front of a screen."""
 
     line: str
+
+
+class Typed(Event):
+    """Signal: what the user types for later; only put in front of a screen.
+
+    `queued` are the messages that wait, the oldest first, `draft` is the line.
+    """
+
+    queued: list[str]
+    draft: str
 
 
 class Sink(Protocol):

@@ -31,6 +31,9 @@ ContinuationMethod = Literal[
     user_turn                the model is asked in words
 """
 
+Effort = Literal["none", "low", "medium", "high"]
+"""How much a model is to think before it answers."""
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -200,8 +203,9 @@ class ChatRequest(msgspec.Struct, frozen=True):
     `tools` are those that it may call. `may_call` False: it is still told of them, as servers want
     it where the conversation has calls, but has to answer in words.
 
-    `options` are sent as they are, by the server's own names. `without` names parameters that
-    this server has refused; they are left out of the body.
+    `effort` is how much to think; None leaves that to the model. `schema` is what the answer has to
+    fit, if anything. `options` are sent as they are, by the server's own names. `without` names
+    parameters that this server has refused; they are left out of the body.
 
     `partial` is the beginning of the answer, which the server is asked to continue by `method`.
     `stream_id` is the name under which a server that keeps streams keeps this one. `load_image`
@@ -221,6 +225,13 @@ class ChatRequest(msgspec.Struct, frozen=True):
     load_image: Callable[[str], bytes] | None = None
     tools: tuple[ToolDefinition, ...] = ()
     may_call: bool = True
+    effort: Effort | None = None
+    schema: dict[str, Any] | None = None
+
+    @property
+    def form(self) -> dict[str, Any] | None:
+        """The schema to tell the server. One that is to continue an answer would begin it again."""
+        return None if self.partial else self.schema
 
 
 # ---- as JSON

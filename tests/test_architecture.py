@@ -15,7 +15,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "collector", "flow", "timing"),
     "counts",
-    *("addresses", "escape", "fences", "inbox", "nearest", "redact", "text", "wording"),
+    *("addresses", "escape", "fences", "inbox", "nearest", "redact", "schemas", "text", "wording"),
     *("control", "merge", "progressing", "readahead"),
 }
 PURE = {"wire", "transcript"}
@@ -71,7 +71,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich", "certifi", "truststore"}
 DRAWING = {
     *("live", "region", "markdown", "inline", "tables", "code", "codetheme", "lines"),
-    *("theme", "rendered", "status", "tools", "thoughts", "wrapping"),
+    *("theme", "rendered", "status", "tools", "thoughts", "typed", "wrapping"),
 }
 ALLOWED_AT_TOP = {  # imported late themselves
     "recovery/policy.py",

@@ -30,6 +30,7 @@ TREE = [
     ("ProtocolError", "protocol", 1, False),
     ("LineTooLong", "protocol", 1, False),
     ("Truncated", "truncated", 5, True),
+    ("InvalidAnswer", "invalid_answer", 1, False),
     ("Stalled", "stalled", 4, True),
     ("TimedOut", "timeout", 4, True),
     ("Cancelled", "cancelled", 130, False),

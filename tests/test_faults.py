@@ -58,6 +58,7 @@ TEXT = long_text(300)
 MODELS = {  # a provider of each protocol, and of OpenAI's one that goes on with an answer too
     "ollama": "m",
     "openai": "m",
+    "openai-responses": "m",
     "vllm": "m",
     "anthropic": "claude-haiku-4-5",
 }
@@ -170,6 +171,8 @@ def _parsed(text: bytes) -> Any:
 def _delta(frame: Any) -> str:
     choices = frame.get("choices") or [{}]
     delta = frame.get("message") or choices[0].get("delta") or frame.get("delta") or {}
+    if isinstance(delta, str):  # of the Responses API
+        return delta
     text: str = delta.get("content") or delta.get("text") or ""
     return text
 

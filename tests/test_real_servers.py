@@ -21,7 +21,7 @@ from tests.support.unavailable import require
 
 pytestmark = pytest.mark.real
 
-PROTOCOLS = ["ollama", "openai", "anthropic"]
+PROTOCOLS = ["ollama", "openai", "anthropic", "openai-responses"]
 WEATHER = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "unit": {"type": "string", "enum": ["C", "F"]}},
@@ -33,6 +33,9 @@ TOOLS: dict[str, list[dict[str, Any]]] = {
             "type": "function",
             "function": {"name": "weather", "description": "w", "parameters": WEATHER},
         }
+    ],
+    "openai-responses": [
+        {"type": "function", "name": "weather", "description": "w", "parameters": WEATHER}
     ],
     "anthropic": [{"name": "weather", "description": "w", "input_schema": WEATHER}],
 }
@@ -68,7 +71,7 @@ def ask_mock(protocol: str, url: str, prompt: str, **settings: Any) -> Answer:
     return answer
 
 
-@pytest.mark.parametrize("protocol", ["openai", "anthropic"])
+@pytest.mark.parametrize("protocol", ["openai", "anthropic", "openai-responses"])
 def test_llamacpp_streams_an_answer(llama: str, protocol: str) -> None:
     greedy = {"temperature": 0.0, "max_tokens": 60}
     answer = ask(protocol, llama, **greedy)
@@ -80,7 +83,7 @@ def test_llamacpp_streams_an_answer(llama: str, protocol: str) -> None:
     assert sum(isinstance(e, ev.Content) for e in answer.events) > 5
 
 
-@pytest.mark.parametrize("protocol", ["openai", "anthropic"])
+@pytest.mark.parametrize("protocol", ["openai", "anthropic", "openai-responses"])
 def test_llamacpp_thinks_before_it_answers(protocol: str) -> None:
     with require(llama_server("tiny-think")) as server:
         answer = ask(protocol, server.url, max_tokens=200, options={"seed": 3})
@@ -89,7 +92,7 @@ def test_llamacpp_thinks_before_it_answers(protocol: str) -> None:
     assert "<think>" not in answer.text
 
 
-@pytest.mark.parametrize("protocol", ["openai", "anthropic"])
+@pytest.mark.parametrize("protocol", ["openai", "anthropic", "openai-responses"])
 def test_llamacpp_calls_a_tool(protocol: str) -> None:
     with require(llama_server("tiny-tool")) as server:
         answer = ask(protocol, server.url, max_tokens=200, options={"tools": TOOLS[protocol]})
@@ -100,7 +103,7 @@ def test_llamacpp_calls_a_tool(protocol: str) -> None:
     assert json.loads(arguments)["city"] == "Δelphi"
 
 
-@pytest.mark.parametrize("protocol", ["openai", "anthropic"])
+@pytest.mark.parametrize("protocol", ["openai", "anthropic", "openai-responses"])
 def test_llamacpp_refuses_a_prompt_that_is_too_long(llama: str, protocol: str) -> None:
     answer = ask_mock(protocol, llama, "abc " * 6000)
     assert isinstance(answer.terminal, ev.Error)

@@ -6,8 +6,8 @@
 2. Ctrl+C clears the line, and up-arrow brings it back; on an empty line it says that Ctrl+D leaves.
    SIGTERM and SIGHUP end the reading at once.
 3. It owns the terminal only while it reads. In between nothing that is typed is shown or thrown
-   away: it is in the next line, and Enter is the end of a line there, for nothing is sent by
-   itself. Bracketed paste stays on from the first prompt to `close`.
+   away: it waits for `keyboard`, and so does what was read behind the line. Bracketed paste stays
+   on from the first prompt to `close`.
 4. The terminal is asked nothing: no cursor position, no mouse, no kitty protocol.
 5. What was typed before is in the store of runs, and in no file of its own.
 """
@@ -26,7 +26,9 @@ from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import History, ThreadedHistory
+from prompt_toolkit.input.posix_utils import PosixStdinReader
 from prompt_toolkit.input.typeahead import get_typeahead
+from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.key_processor import KeyPress
 from prompt_toolkit.keys import Keys
@@ -39,11 +41,12 @@ from chatstream.chat.session import Session
 from chatstream.errors import Cancelled
 from chatstream.escape import clean
 from chatstream.store.place import NoHome, state_folder
-from chatstream.terminal.keyboard import Quiet
+from chatstream.terminal.keyboard import Keyboard
 
 HINT = "Ctrl+D leaves"
 
 _PASTES_OFF = "\x1b[?2004l"
+_PASTE, _PASTED = "\x1b[200~", "\x1b[201~"
 _BUFFER = "DEFAULT_BUFFER"  # prompt_toolkit's name for the line
 _MENU_LINES = 6
 
@@ -56,8 +59,9 @@ class LineEditor:
     def __init__(self, *, vi: bool, colours: bool) -> None:
         self._session: Session | None = None
         self._hint = ""
-        self._ahead = ""  # what was typed behind the Enter that has sent a line
-        self._quiet = Quiet()
+        self.keyboard = Keyboard(whole=True)
+        self.keyboard.open()
+        self.keyboard.hold()
         self._output = _output()
         self._history = ThreadedHistory(_Asked())
         self._prompt: PromptSession[str] = PromptSession(
@@ -77,6 +81,8 @@ class LineEditor:
             include_default_pygments_style=False,
         )
         self._colours = colours
+        if isinstance(self._prompt.input, Vt100Input):
+            self._prompt.input.stdin_reader = _Reader(self._prompt.input.fileno())
 
     @property
     def session(self) -> Session | None:
@@ -106,23 +112,36 @@ class LineEditor:
 
         try:
             token.check()
-            begun = session.draft + self._ahead
-            return self._prompt.prompt(default=begun, pre_run=watch, handle_sigint=False)
+            return self._prompt.prompt(default=session.draft, pre_run=watch, handle_sigint=False)
         except EOFError:
             return None
         finally:
-            self._ahead = _text_of(get_typeahead(self._prompt.input))
+            self.keyboard.give_back(self._unread())
             buffer.on_text_changed -= self._changed
             for remove in forget:
                 remove()
 
+    def _unread(self) -> bytes:
+        """What was read behind the line, as the terminal has sent it, but that Enter is Ctrl+J."""
+        source = self._prompt.input
+        text, character = "".join(map(_sent, get_typeahead(source))), b""
+        if isinstance(source, Vt100Input):
+            text += "".join(map(_sent, source.flush_keys()))  # the beginning of a sequence
+            source.vt100_parser.feed(_PASTED)
+            begun = source.flush_keys()
+            if begun and begun[0].key == Keys.BracketedPaste:  # the paste has had no end
+                text += f"{_PASTE}{begun[0].data}"
+            if isinstance(source.stdin_reader, _Reader):
+                character = source.stdin_reader.unread()
+        return text.encode("utf-8", "surrogateescape") + character
+
     def restore(self) -> None:
         """Put the terminal's mode back. Idempotent, never waits or raises; for signal handlers."""
-        self._quiet.restore()
+        self.keyboard.restore()
 
     def close(self) -> None:
         """Give the terminal back. Idempotent."""
-        self._quiet.restore()
+        self.keyboard.close()
         self._output.write_raw(_PASTES_OFF)
         self._output.flush()
 
@@ -182,15 +201,21 @@ class LineEditor:
         return keys
 
 
-def _text_of(pressed: Iterable[KeyPress]) -> str:
-    """The text that these keys stand for; those that only move are left out."""
-    texts = []
-    for press in pressed:
-        if press.key in {Keys.ControlM, Keys.ControlJ}:
-            texts.append("\n")
-        elif press.key == Keys.BracketedPaste or len(press.key) == 1:
-            texts.append(press.data.replace("\r\n", "\n").replace("\r", "\n"))
-    return "".join(texts)
+def _sent(press: KeyPress) -> str:
+    """What the terminal has sent for this key."""
+    if press.key == Keys.BracketedPaste:
+        return f"{_PASTE}{press.data}{_PASTED}"
+    return "\n" if press.key == Keys.ControlM else press.data
+
+
+class _Reader(PosixStdinReader):
+    """Reads the terminal, and gives back half a character."""
+
+    def unread(self) -> bytes:
+        """The beginning of a character that was read."""
+        begun, _ = self._stdin_decoder.getstate()
+        self._stdin_decoder.reset()
+        return begun
 
 
 class _Asked(History):

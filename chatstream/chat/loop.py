@@ -8,13 +8,12 @@
    Nothing of that is sent by itself.
 3. An answer is shown as `ask` shows it, by the same code.
 4. One at a time owns the terminal: the editor while a line is read, the view while an answer comes.
-   What is typed between the two waits in the terminal's queue, which nobody empties.
+   What is typed in between is queued, or in the next line (`typeahead`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any, Protocol
 from chatstream.cancel import CancelToken
 from chatstream.chat import commands
 from chatstream.chat.session import Asked, Continuation, Heard, Request, Session
+from chatstream.chat.typeahead import TypeAhead, joined
 from chatstream.engine.pool import Pool
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
@@ -33,7 +33,10 @@ from chatstream.messages import Message
 from chatstream.sinks.output import put
 from chatstream.terminal import exits
 from chatstream.terminal.answering import Answering
+from chatstream.terminal.beside import Beside
 from chatstream.terminal.interrupt import Ends, interrupts
+from chatstream.terminal.keyboard import Keyboard
+from chatstream.terminal.present import is_screen
 from chatstream.terminal.prompt import compose
 
 ARGUMENTS: Mapping[str, Any] = {"as_json": False, "plain": False, "save_images": None}
@@ -46,9 +49,14 @@ class Editor(Protocol):
     """Where lines come from.
 
     `is_person`: somebody reads what is said beside the answers, and can send a line again.
+    `keyboard`, a whole one, has what is typed between two lines; None where that is not looked at.
     """
 
     is_person: bool
+
+    @property
+    def keyboard(self) -> Keyboard | None:
+        """See above."""
 
     def read(self, session: Session, token: CancelToken) -> str | None:
         """The next line or message; None at the end.
@@ -88,6 +96,11 @@ class _Chat:
         self._pool = pool
         self._token = token
         self._status = 0  # of the last failure
+        self._sending = ""  # the line that has no answer yet
+        self._typed = TypeAhead()  # while no line is read
+        self._beside: Beside | None = None
+        if editor.keyboard is not None:
+            self._beside = Beside(editor.keyboard, self._typed, self._keep)
 
     def talk(self) -> int:
         """Until the end; raises what ends the program before that."""
@@ -102,28 +115,57 @@ class _Chat:
 
     def _line(self) -> str | None:
         """The next line; what was queued comes first."""
-        if self._session.queue:
-            return self._session.queue.pop(0)
+        session = self._session
         while True:
+            self._hear()
+            if session.queue:
+                return session.queue.pop(0)
             try:
-                line = self._editor.read(self._session, self._token)
+                line = self._editor.read(session, self._token)
             except UsageError as error:
                 self._status = exits.report(error, ())
                 continue
+            session.draft = ""
             if line is None or line.strip():
                 return line
+
+    def _listen(self) -> None:
+        """From here on what is typed is for later, and so is what was typed before."""
+        session, typed = self._session, self._typed
+        if self._beside is not None:
+            self._beside.keyboard.listen()
+            typed.queued, typed.draft = session.queue, session.draft
+            session.queue, session.draft = [], ""
+
+    def _hear(self) -> None:
+        """What was typed since then is in the queue and in the draft."""
+        if self._beside is not None:
+            self._beside.keyboard.hold()
+            self._beside.finish()
+            queued, draft = self._typed.take()
+            self._session.queue += queued
+            self._session.draft = joined(self._session.draft, draft)
+
+    def _keep(self) -> None:
+        """Keep what is not answered and not sent on the disk."""
+        typed = self._typed
+        self._session.keep(self._session.draft, self._sending, *typed.queued, typed.draft)
 
     def _do(self, line: str) -> int:
         """Do what a line says; returns the exit status of that."""
         session = self._session
-        session.keep("", line)
+        self._sending = line
+        self._listen()
+        self._keep()
         try:
             if not commands.is_command(line):
                 return self._send(commands.as_message(line))
             following = commands.run(session, line)
-            session.keep(session.draft)
+            self._sending = ""
+            self._keep()
             return self._answer(following) if following is not None else 0
         except Cancelled as reason:
+            self._return(line)
             return reason.exit_status
         except ChatstreamError as error:
             status = exits.report(error, ())
@@ -147,7 +189,7 @@ class _Chat:
     def _answer(self, following: Request | Continuation, typed: str | None = None) -> int:
         """Ask and show the answer; `typed` returns to the prompt if there is none."""
         session, heard = self._session, Heard()
-        answering = Answering(ARGUMENTS, session.flags, self._pool)
+        answering = Answering(ARGUMENTS, session.flags, self._pool, self._beside)
         asked: list[tuple[Asked, Run]] = []
 
         def begin() -> Run:
@@ -165,7 +207,7 @@ class _Chat:
             status = answering.show(begin, heard.stage, self._answered(heard), _in_our_words)
         finally:
             untie()
-        _end_line(heard.transcript.message.content, answering.settings)
+        _part(heard.transcript.message.content, answering.settings)
         if not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
             session.unanswered = following
         if status:
@@ -185,7 +227,8 @@ class _Chat:
                     if kept and any(isinstance(it, Content) for it in arrival.events):
                         kept = not heard.transcript.message.is_answer
                         if not kept:
-                            self._session.keep(self._session.draft)
+                            self._sending = ""
+                            self._keep()
                     yield arrival
             finally:
                 close(arrivals)
@@ -197,9 +240,10 @@ class _Chat:
         session = self._session
         if not self._editor.is_person:
             return
+        self._hear()
         waiting = [line, *session.queue, session.draft]
         session.queue = []
-        session.keep("\n\n".join(it for it in waiting if it))
+        session.keep(joined(*waiting))
 
 
 def _named_files(message: str, known: Sequence[Path]) -> list[Path]:
@@ -214,10 +258,13 @@ def _named_files(message: str, known: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _end_line(text: str, settings: Settings) -> None:
-    """In a pipe, where an answer has its own bytes, the next one begins on a line of its own."""
-    drawn = os.isatty(1) or settings.accessible or settings.render
-    if text and not text.endswith("\n") and not drawn:
+def _part(text: str, settings: Settings) -> None:
+    """Part an answer from what follows it: by a line on a screen, by a line end in a pipe."""
+    if is_screen(settings, as_json=False, plain=False):
+        parted = False
+    else:  # what is drawn, or meant for a screen reader, has its end
+        parted = not text or text.endswith("\n") or settings.accessible or settings.render
+    if not parted:
         with contextlib.suppress(BrokenPipeError):
             put(b"\n")
 

@@ -28,6 +28,8 @@ _INPUT = "standard input"
 class PlainEditor:
     """The lines of standard input; an `Editor`."""
 
+    keyboard = None
+
     def __init__(self, descriptor: int = 0, encoding: str | None = None) -> None:
         self.is_person = os.isatty(descriptor)
         self._descriptor = descriptor

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
+from chatstream.chat.typeahead import joined
 from chatstream.engine.conversation import is_kept
 from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.pipeline import Follow, not_followed
@@ -156,8 +157,7 @@ class Session:
         """Keep what is not answered: `draft` is in the prompt; `sending` is on its way."""
         self.draft = draft
         if self._drafts is not None:
-            waiting = (*sending, *self.queue, draft)
-            self._drafts.keep("\n\n".join(it for it in waiting if it), self.head)
+            self._drafts.keep(joined(*sending, *self.queue, draft), self.head)
 
     def close(self) -> None:
         """Leave the draft to the next chat. Idempotent."""

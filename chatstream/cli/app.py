@@ -234,6 +234,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         from chatstream.cli.completing import answer
 
         return answer(get_command(app), asking)
+    if not arguments and os.isatty(0) and os.isatty(1):
+        from chatstream.cli.helping import greeting
+
+        if text := greeting():
+            typer.echo(text)
+            return 0
     try:
         status = app(arguments, prog_name="chatstream", standalone_mode=False)
     except typer.TyperException as error:

@@ -18,6 +18,7 @@ from chatstream.cli.options import (
     Edit,
     Encoding,
     File,
+    ImageFile,
     Json,
     Last,
     Log,
@@ -53,6 +54,7 @@ def ask(
     edit: Edit = None,
     name: Name = None,
     file: File = None,
+    image: ImageFile = None,
     no_stdin: NoStdin = False,
     encoding: Encoding = None,
     as_json: Json = False,
@@ -86,9 +88,15 @@ def ask(
         question = compose(
             prompt, file or (), answering.token, encoding=encoding, use_stdin=not no_stdin
         )
+        asked = Message("user", question)
+        if image:
+            from chatstream.engine.attaching import with_images
+
+            keep = resolved.settings.journal
+            asked = with_images(question, image, answering.token, keep=keep)
         return answering.begin(
             resolved,
-            question_at(place, resolved, [Message("user", question)]),
+            question_at(place, resolved, [asked]),
             follow=follow_of(place, resolved),
         )
 

@@ -22,6 +22,7 @@ import typer
 
 from chatstream.cli.commands import HELP_ALL
 from chatstream.engine.settings import DECLARED, FIELDS
+from chatstream.escape import clean
 
 MOST_LINES = 60
 NARROW, WIDE = 40, 100  # the least and the most columns of a page
@@ -32,7 +33,7 @@ _BOUND = "\N{NO-BREAK SPACE}"  # never the end of a line; printed as a space
 GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
     "Question": (
         *("QUESTION", "--continue", "--name", "--at", "--edit"),
-        *("--file", ..., "--no-stdin", "--encoding"),
+        *("--file", "--image", ..., "--no-stdin", "--encoding"),
     ),
     "Model and server": ("--provider", "--model", "--base-url", "--profile", ..., "--header"),
     "Request": (
@@ -66,7 +67,7 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
 RARE = frozenset(
     {
         *("--at", "--edit", "--encoding", "--log", "--copy-to", "--save-code"),
-        *("--save-images", "--no-stdin", "--dry-run", "--tools-from"),
+        *("--save-images", "--image", "--no-stdin", "--dry-run", "--tools-from"),
         *("--prompt-tokens", "--arrivals", "--conn", "--strict"),
         *(it.option for it in DECLARED.values() if getattr(it.about, "rare", False)),
     }
@@ -250,6 +251,28 @@ def group_help(command: Any, context: typer.Context, rows: Sequence[tuple[str, s
             *_examples(context),
             *("", f"More about a command: {context.command_path} COMMAND --help"),
         ]
+    )
+
+
+def greeting() -> str | None:
+    """How to begin, for whoever has configured a model; None for anybody else."""
+    from chatstream.engine.resolve import resolve
+    from chatstream.errors import ChatstreamError
+
+    try:
+        model = resolve({}).settings.model
+    except ChatstreamError:  # the first question tells of it
+        return None
+    if model is None:
+        return None
+    return "\n".join(
+        _rows(
+            [
+                ("chatstream chat", f"holds a conversation with {clean(model)}"),
+                ('chatstream "Why is the sky blue?"', "asks one question"),
+                ("chatstream --help", "lists all commands"),
+            ]
+        )
     )
 
 

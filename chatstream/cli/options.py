@@ -196,6 +196,14 @@ File = Annotated[
         help="Add a text file; - is standard input. Repeatable.",
     ),
 ]
+ImageFile = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--image",
+        metavar="FILE|URL",
+        help="Add an image: PNG, JPEG, GIF or WebP. Repeatable.",
+    ),
+]
 NoStdin = Annotated[bool, typer.Option("--no-stdin", help="Do not read standard input.")]
 Encoding = Annotated[
     str | None,

@@ -27,7 +27,16 @@ from chatstream.engine.resume import continuation, unfinished
 from chatstream.engine.run import Run
 from chatstream.terminal.answering import Answering
 
-_ASKED_ALREADY = {"system", "temperature", "max_tokens", "options", "stream"}
+_ASKED_ALREADY = {
+    "system",
+    "schema",
+    "schema_multi",
+    "effort",
+    "temperature",
+    "max_tokens",
+    "options",
+    "stream",
+}
 
 
 @takes(*(name for name in ALL if name not in _ASKED_ALREADY))

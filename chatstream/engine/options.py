@@ -37,10 +37,13 @@ class Options(ToolOptions, total=False):
     key_variable: str
     key_command: str
     system: str
+    schema: str
+    schema_multi: str
     labels: dict[str, str]
     trim: bool
     temperature: float
     max_tokens: int
+    effort: Literal["none", "low", "medium", "high"]
     fallback_on_error: bool
     retries: int
     retry_delay: float

@@ -46,6 +46,7 @@ from chatstream.store.place import NoHome, runs_folder, state_folder
 
 if TYPE_CHECKING:
     from chatstream.store.journal import Journal, RequestRecord
+    from chatstream.store.reading import Record
     from chatstream.transport.ahead import Ahead
 
 Follow = Callable[[str], Sequence[str]]
@@ -77,6 +78,7 @@ def run(
     """
     settings, record, tooling = resolved.settings, question.record, question.tooling
     check_sendable(settings.options)
+    schema = _schema(settings, record)
     models = candidates(settings)
     ahead = None if pool.has(models[0]) else begin_ahead(models[0])
 
@@ -104,11 +106,13 @@ def run(
         stream=settings.stream,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
+        effort=settings.effort,
         options=settings.options,
         partial=earlier.content if earlier else "",
         stream_id=kept_as,
         load_image=_stored_image,
         tools=tooling.definitions if tooling else (),
+        schema=schema,
     )
     pressure: Pressure | None = None
     strategy = settings.buffer if question.on_screen or settings.buffer != "sliding" else "dynamic"
@@ -119,10 +123,11 @@ def run(
         pressure = Pressure()
     writer: Journal | None = None
     if settings.journal:
-        writer = _journal(_asked(resolved, models[0], question, kept_as))
+        writer = _journal(_asked(resolved, models[0], question, kept_as, schema))
     made: list[Run] = []
     stages: list[Stage] = [
         partial(thinking, begun=request.partial),
+        *_fitting(schema, request.partial),
         seal(
             opening,
             token,
@@ -173,6 +178,25 @@ def run(
 
     made.append(Run(question, opening, token, pipe(warned, *stages), ended=ended))
     return made[0]
+
+
+def _schema(settings: Settings, record: Record | None) -> dict[str, Any] | None:
+    """What the answer has to fit: what it was asked for with. Raises `UsageError`."""
+    if record is not None:
+        return record.asked.schema if record.asked else None
+    if settings.schema is None and settings.schema_multi is None:
+        return None
+    from chatstream.engine.answer_schema import schema_of
+
+    return schema_of(settings)
+
+
+def _fitting(schema: dict[str, Any] | None, begun: str) -> list[Stage]:
+    if schema is None:
+        return []
+    from chatstream.stages.fitting import fitting
+
+    return [fitting(schema, begun)]
 
 
 def _said(earlier: Message | None) -> list[Event]:
@@ -326,7 +350,11 @@ def _stored_image(name: str) -> bytes:
 
 
 def _asked(
-    resolved: Resolved, first: Settings, question: Question, stream_id: str | None
+    resolved: Resolved,
+    first: Settings,
+    question: Question,
+    stream_id: str | None,
+    schema: dict[str, Any] | None,
 ) -> RequestRecord:
     """What the journal keeps of the settings: all that asks again, and no secret.
 
@@ -347,10 +375,12 @@ def _asked(
         profile=resolved.profile,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
+        effort=settings.effort,
         options=without_secrets(settings.options),
         stream_id=stream_id,
         tools=tooling.definitions if tooling else (),
         tool_settings=tooling.kept if tooling else {},
+        schema=schema,
     )
 
 

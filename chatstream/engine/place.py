@@ -194,7 +194,7 @@ def question_at(place: Place, resolved: Resolved, messages: Sequence[Message]) -
     earlier = tuple(
         it
         for it, after in zip(place.messages, following, strict=False)
-        if it.content or not it.tool_calls or after.role == "tool"
+        if it.role != "assistant" or not it.tool_calls or it.content or after.role == "tool"
     )
     if place.parent is not None:
         return Question(messages=tuple(messages), earlier=earlier, parent=place.parent)

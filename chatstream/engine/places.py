@@ -25,6 +25,7 @@ from chatstream.providers import (
     OLLAMA,
     OPENAI,
     PROVIDERS,
+    RESPONSES,
     Service,
     is_known,
 )
@@ -50,6 +51,7 @@ _CALLS = {
         "/v1",
     ),
     OPENAI: _OPENAI_CALLS,
+    RESPONSES: _OPENAI_CALLS,
     LLAMACPP: (*_OPENAI_CALLS, "/completion"),
     ANTHROPIC: ("/v1/messages", "/v1/models", "/messages", "/v1"),
 }
@@ -67,7 +69,7 @@ def base_address(text: str, service: Service) -> str:
     parts = urlsplit(whole(text, port=_OLLAMA_PORT if service.dialect == OLLAMA else None))
     call = next((it for it in _CALLS.get(service.dialect, ()) if parts.path.endswith(it)), "")
     path = parts.path.removesuffix(call).rstrip("/")
-    if not path and service.dialect in {OPENAI, LLAMACPP}:
+    if not path and service.dialect in {OPENAI, RESPONSES, LLAMACPP}:
         if same_server(text, service.base_url):
             path = urlsplit(service.base_url).path
         else:

@@ -24,7 +24,7 @@ from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.resume_tools import loop_of
 from chatstream.engine.run import Question
 from chatstream.engine.settings import FIELDS, Settings
-from chatstream.errors import JournalError, UsageError
+from chatstream.errors import JournalError, UsageError, class_of
 from chatstream.messages import Message
 from chatstream.redact import bare_address, show_url
 from chatstream.store.journal import RequestRecord
@@ -56,6 +56,10 @@ def unfinished(run: str | None) -> Record:
         which = f"run {named.run} was continued by run {record.run}, which"
     if record.finished:
         raise UsageError(f"{which} is complete: there is nothing to continue")
+    if class_of(record.outcome).over:
+        raise UsageError(
+            f"{which} has a whole answer: there is nothing to continue", hint="ask again"
+        )
     if record.outcome == "running":
         raise UsageError(f"{which} has not ended yet")
     if record.tools and not _has_tools(record):
@@ -130,6 +134,7 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
         "model": record.model,
         "temperature": asked.temperature,
         "max_tokens": asked.max_tokens,
+        "effort": asked.effort,
         "options": asked.options or None,
     }
     placed = "provider" not in given and split(given.get("model", ""))[1] is not None

@@ -59,15 +59,16 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         OpenAI and Anthropic refuse a request with one.
         """
         messages = (*self.earlier, *self.messages)
-        settled = ((it, _settled(it, messages[at + 1 :])) for at, it in enumerate(messages))
+        settled = ((it, _settled(messages, at)) for at, it in enumerate(messages))
         return tuple(it for was, it in settled if it is was or it.content or it.tool_calls)
 
 
-def _settled(message: Message, following: Sequence[Message]) -> Message:
-    """The message without the calls that the messages of tools right after it do not answer."""
-    if not message.tool_calls:
+def _settled(messages: Sequence[Message], at: int) -> Message:
+    """A message without the calls that the messages of tools right after it do not answer."""
+    message = messages[at]
+    if message.role != "assistant" or not message.tool_calls:
         return message
-    results = takewhile(lambda it: it.role == "tool", following)
+    results = takewhile(lambda it: it.role == "tool", messages[at + 1 :])
     answered = {part.id for it in results for part in it.parts if isinstance(part, ToolResult)}
     parts = [it for it in message.parts if not isinstance(it, ToolCall) or it.id in answered]
     if len(parts) == len(message.parts):

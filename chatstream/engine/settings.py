@@ -55,6 +55,24 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Option("Question", "The system prompt.", value="TEXT", names=("--system", "-s")),
     ] = None
+    schema: Annotated[
+        str | None,
+        Option(
+            "Question",
+            "Ask for JSON that fits a schema: a file, or fields such as 'name, age int'.",
+            value="FILE|FIELDS",
+            rare=True,
+        ),
+    ] = None
+    schema_multi: Annotated[
+        str | None,
+        Option(
+            "Question",
+            "Ask for a list of what fits a schema.",
+            value="FILE|FIELDS",
+            rare=True,
+        ),
+    ] = None
     labels: Annotated[
         dict[str, str],
         Option(
@@ -85,6 +103,14 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: Annotated[
         Annotated[int, msgspec.Meta(ge=1, le=LARGEST_NUMBER)] | None,
         _request("Limit the answer to N tokens.", value="N"),
+    ] = None
+    effort: Annotated[
+        Literal["none", "low", "medium", "high"] | None,
+        _request(
+            "How much the model thinks before it answers.",
+            value="none|low|medium|high",
+            rare=True,
+        ),
     ] = None
     stream: Annotated[
         bool, _request("Request the answer in pieces, or all at once.", in_python=False, rare=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 OLLAMA = "chatstream.providers.ollama:Ollama"
 OPENAI = "chatstream.providers.openai:OpenAI"
+RESPONSES = "chatstream.providers.responses:Responses"
 ANTHROPIC = "chatstream.providers.anthropic:Anthropic"
 LLAMACPP = "chatstream.providers.llamacpp:LlamaCpp"
 DEMO = "chatstream.providers.demo:Demo"
@@ -98,6 +99,9 @@ PROVIDERS: dict[str, Service] = {
     ),
     "groq": Service(OPENAI, "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     "mistral": Service(OPENAI, "https://api.mistral.ai/v1", "MISTRAL_API_KEY", continues="prefix"),
+    "openai-responses": Service(
+        RESPONSES, "https://api.openai.com/v1", "OPENAI_API_KEY", model="gpt-5-mini"
+    ),
     "openrouter": Service(OPENAI, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
     "perplexity": Service(OPENAI, "https://api.perplexity.ai", "PERPLEXITY_API_KEY"),
     "together": Service(OPENAI, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),

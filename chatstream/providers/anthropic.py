@@ -9,8 +9,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ from chatstream.cancel import CancelToken
 from chatstream.events import Content, Event, Metadata, Reasoning, ReasoningData, Usage, Warn
 from chatstream.flow import Arrival, Finish
 from chatstream.messages import ChatRequest, ContinuationMethod
+from chatstream.providers.answertool import answers_by_tool, as_text, version_of
 from chatstream.providers.anthropic_body import body_of
 from chatstream.providers.base import Provider
 from chatstream.providers.failures import error_in, failure_in
@@ -338,10 +338,7 @@ class Anthropic(Provider):
 
     def continuation_method(self, model: str) -> ContinuationMethod | None:
         """Claude goes on with an assistant's message up to version 4.5, and refuses it since."""
-        version = re.search(r"\bclaude-(?:[a-z]+-)?(\d+)(?:[-.](\d{1,2}))?(?!\d)", model)
-        if version and (int(version[1]), int(version[2] or 0)) > (4, 5):
-            return None
-        return "stripped_prefill"
+        return None if (version_of(model) or (0, 0)) > (4, 5) else "stripped_prefill"
 
     def models_path(self) -> str:
         return "/v1/models?limit=1000"
@@ -359,6 +356,10 @@ class Anthropic(Provider):
         body = {k: v for k, v in self.body(request).items() if k in _COUNTED}
         told = yield from self._told(self.call("/v1/messages/count_tokens", body), token)
         return count_of(told.get("input_tokens"))
+
+    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
+        arrivals = super().open(request, token)
+        return as_text(arrivals) if answers_by_tool(request) else arrivals
 
     def reply(self) -> Reply:
         return AnthropicReply()

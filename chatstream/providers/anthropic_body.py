@@ -10,6 +10,7 @@
    stand for them, and the model may not call them.
 4. The user's options go in as they are and win, but for the tools of a run, and for the choice
    that forbids the model to call them.
+5. A model that takes no schema is made to call a tool whose arguments are the answer.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from typing import Any
 
 from chatstream import messages
 from chatstream.messages import ChatRequest, Message, Role
+from chatstream.providers.answertool import answers_by_tool, forced, sendable
 from chatstream.providers.base import Given
 from chatstream.providers.continuing import conversation
+from chatstream.providers.effort import of_anthropic
 from chatstream.providers.toolcalls import arguments_of
 
 DEFAULT_MAX_TOKENS = 8192
@@ -40,12 +43,29 @@ def body_of(request: ChatRequest, given: Given) -> dict[str, object]:
         **({"system": system} if system else {}),
         **({"stream": True} if request.stream else {}),
         **({} if request.temperature is None else {"temperature": request.temperature}),
-        **request.options,
+        **_output(request),
         **_tools(asked, request),
     }
 
 
+def _output(request: ChatRequest) -> dict[str, Any]:
+    """The effort, the schema of the answer, and the user's options.
+
+    What the options say of the output stands beside the rest, and wins.
+    """
+    fields = of_anthropic(request, DEFAULT_MAX_TOKENS) if request.effort is not None else {}
+    config = fields.get("output_config", {})
+    if request.form is not None and not answers_by_tool(request):
+        config = {"format": {"type": "json_schema", "schema": sendable(request.form)}} | config
+    given = request.options.get("output_config", {})
+    if config and isinstance(given, dict):
+        return fields | request.options | {"output_config": config | given}
+    return fields | request.options
+
+
 def _tools(asked: Sequence[Message], request: ChatRequest) -> dict[str, object]:
+    if answers_by_tool(request):
+        return forced(request)
     tools = [
         {"name": it.name, "description": it.description, "input_schema": it.parameters}
         for it in request.tools
@@ -78,6 +98,12 @@ def _turns(asked: Sequence[Message], request: ChatRequest, given: Given) -> list
             role = "assistant" if message.role == "assistant" else "user"
             turns.append({"role": role, "content": _content(message, blocks)})
         before = message.role
+    if any(isinstance(part, messages.Image) for message in asked for part in message.parts):
+        from chatstream.providers.imagelimits import check_bytes
+
+        lists = (turn["content"] for turn in turns if isinstance(turn["content"], list))
+        sources = (block.get("source", {}) for content in lists for block in content)
+        check_bytes(sum(len(source.get("data", "")) for source in sources))
     return turns
 
 
@@ -113,9 +139,11 @@ def _block(part: messages.Part, request: ChatRequest, given: Given) -> dict[str,
         case messages.Text(text=text):
             return {"type": "text", "text": text} if text.strip() else {}
         case messages.Image(url=url):
+            from chatstream.providers.imagelimits import check_pixels
             from chatstream.providers.images import encoded
 
             media_type, data = encoded(part, request)
+            check_pixels(data)
             stored = {"type": "base64", "media_type": media_type, "data": data}
             return {"type": "image", "source": stored if data else {"type": "url", "url": url}}
         case messages.Reasoning(text=text, provider_data=data):

@@ -119,6 +119,11 @@ _NOT_TAKEN = (
     r"unexpected|no endpoints found that support"
 )
 _ADDED = ("tool_choice", "parallel_tool_calls")
+_EFFORT = (  # OpenAI's, OpenRouter's, Ollama's and Anthropic's words for it
+    r"reasoning(_effort|[._]effort)|\bthink value|support thinking|\bthinking\.type|"
+    r"\beffort parameter|adaptive thinking"
+)
+_NO_ENCRYPTED = r"encrypted content is not supported"  # of the Responses API
 _FOREIGN_THINKING = r"bound to a different"  # of Anthropic; other tools make a conversation another
 _OF_TOOLS = (  # words of a server or model that cannot call tools, and what to do
     (
@@ -302,8 +307,14 @@ def _refused_parameter(error: Said, message: str, status: int) -> str | None:
         told = rf"{name}.{{0,60}}({_NOT_TAKEN})|({_NOT_TAKEN}).{{0,60}}{name}"
         if re.search(told, message, re.IGNORECASE):
             return name
+    if re.search(_NO_ENCRYPTED, message, re.IGNORECASE):
+        return "encrypted content"
     if re.search(_FOREIGN_THINKING, message, re.IGNORECASE):
         return "earlier thinking"
+    if (parameter and re.search(_EFFORT, str(parameter))) or (
+        re.search(_EFFORT, message, re.IGNORECASE) and re.search(_NOT_TAKEN, message, re.IGNORECASE)
+    ):
+        return "effort"
     if parameter == "stream" or re.search(_NO_STREAM, message, re.IGNORECASE):
         return "stream"
     return None

@@ -8,6 +8,7 @@
 3. Its own calls, beside those of OpenAI, tell the context window (`/props`: `n_ctx`) and count
    the tokens of a prompt.
 4. The model calls one tool at a time unless the request allows more.
+5. It reads no WebP.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Deadline
-from chatstream.errors import ChatstreamError
+from chatstream.errors import ChatstreamError, UsageError
 from chatstream.flow import Arrival
-from chatstream.messages import ChatRequest
+from chatstream.messages import ChatRequest, Image
 from chatstream.providers.lenient import count_of, list_of, object_of
 from chatstream.providers.openai import OpenAI
 from chatstream.transport import Call, Head
@@ -35,6 +36,8 @@ class LlamaCpp(OpenAI):
     """A llama.cpp server."""
 
     def body(self, request: ChatRequest) -> dict[str, object]:
+        if any(isinstance(part, Image) for it in request.messages for part in it.parts):
+            _check_images(request)
         body = super().body(request)
         if request.tools and "tools" in body and "parallel_tool_calls" not in request.without:
             body.setdefault("parallel_tool_calls", True)
@@ -87,6 +90,15 @@ class LlamaCpp(OpenAI):
             for item in items:
                 if isinstance(item, Head) or deadline.passed:
                     return
+
+
+def _check_images(request: ChatRequest) -> None:
+    from chatstream.providers.images import encoded
+
+    for message in request.messages:
+        for part in message.parts:
+            if isinstance(part, Image) and encoded(part, request)[0] == "image/webp":
+                raise UsageError("llama.cpp reads no WebP", hint="send the image as PNG or JPEG")
 
 
 def _stream(stream_id: str) -> str:

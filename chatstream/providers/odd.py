@@ -46,7 +46,7 @@ def protocol_of(value: dict[str, Any]) -> tuple[str, str] | None:
     if isinstance(kind, str) and re.fullmatch(_ANTHROPIC, kind):
         return "Anthropic's protocol", "use -p anthropic"
     if isinstance(kind, str) and kind.startswith("response."):
-        return "OpenAI's Responses protocol", "chatstream reads chat completions: check --base-url"
+        return "OpenAI's Responses protocol", "use -p openai-responses"
     if isinstance(value.get("candidates"), list):
         return "Gemini's own protocol", "use -p gemini, or an address that ends in /openai"
     if isinstance(value.get("choices"), list):

@@ -355,6 +355,8 @@ class Ollama(Provider):
                 for turn in _turns(message, request, self.given)
             ],
             "stream": request.stream,
+            **({"format": request.form} if request.form is not None else {}),
+            **_effort(request),
             **{k: v for k, v in request.options.items() if k in _TOP_LEVEL},
             **({"options": options} if options else {}),
         }
@@ -369,6 +371,14 @@ class Ollama(Provider):
 
     def reply(self) -> Reply:
         return OllamaReply()
+
+
+def _effort(request: ChatRequest) -> dict[str, Any]:
+    if request.effort is None:
+        return {}
+    from chatstream.providers.effort import of_ollama
+
+    return of_ollama(request)
 
 
 def _turns(message: Message, request: ChatRequest, given: Given) -> list[dict[str, Any]]:

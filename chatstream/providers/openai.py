@@ -383,7 +383,7 @@ class OpenAIReply(Reply):
                 events.append(Warn("another_choice", "a part of another answer was left out"))
         if self._refusal:
             events.append(Warn("refusal", whole_characters("".join(self._refusal))))
-        usage = _usage(self._usage)
+        usage = usage_of(self._usage)
         return events if usage == Usage() else [*events, usage]
 
     def finish(self) -> Finish:
@@ -414,7 +414,8 @@ class OpenAI(Provider):
         return OpenAIReply()
 
 
-def _usage(wire: dict[str, object]) -> Usage:
+def usage_of(wire: dict[str, object]) -> Usage:
+    """The usage in the words of either API of OpenAI."""
     inputs = object_of(wire.get("prompt_tokens_details") or wire.get("input_tokens_details"))
     outputs = object_of(wire.get("completion_tokens_details") or wire.get("output_tokens_details"))
     return Usage(

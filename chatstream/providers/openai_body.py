@@ -4,14 +4,26 @@
    that forbids the model to call them.
 2. A model that has to answer in words is still told of its tools, with `tool_choice` "none". Where
    the server does not take that, it is not told of them.
+3. A schema is strict where OpenAI takes it as such. Where it is not, the server may not keep to it.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from chatstream.messages import ChatRequest
 from chatstream.providers.base import Given
+from chatstream.providers.effort import of_openai
 from chatstream.providers.openai_messages import messages_of
 from chatstream.providers.toolcalls import functions_of
+from chatstream.schemas import is_closed, keywords
+
+_STRICT = {
+    *("type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf"),
+    *("$ref", "$defs", "title", "description", "pattern", "format", "minimum", "maximum"),
+    *("exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems"),
+}
+"""The keywords of a schema that OpenAI takes as strict."""
 
 
 def body_of(request: ChatRequest, given: Given, service: str) -> dict[str, object]:
@@ -31,6 +43,10 @@ def body_of(request: ChatRequest, given: Given, service: str) -> dict[str, objec
     if request.max_tokens is not None:
         refused = "max_tokens" in request.without
         body["max_completion_tokens" if refused else "max_tokens"] = request.max_tokens
+    if request.form is not None:
+        body["response_format"] = _format(request.form)
+    if request.effort is not None:
+        body |= of_openai(request, service)
     body |= request.options
     if request.tools:
         body["tools"] = functions_of(request.tools)
@@ -39,3 +55,13 @@ def body_of(request: ChatRequest, given: Given, service: str) -> dict[str, objec
             if "tool_choice" in request.without:
                 del body["tools"], body["tool_choice"]
     return body
+
+
+def is_strict(schema: dict[str, Any]) -> bool:
+    """Whether OpenAI takes the schema as one that every answer fits."""
+    return is_closed(schema) and keywords(schema) <= _STRICT
+
+
+def _format(schema: dict[str, Any]) -> dict[str, object]:
+    named = {"name": "answer", "schema": schema, "strict": is_strict(schema)}
+    return {"type": "json_schema", "json_schema": named}

@@ -1,6 +1,7 @@
 """The same request with fewer parameters, where a server refuses one that we added ourselves.
 
-`degrade`: some servers do not know `stream_options` or `max_tokens`, and some cannot stream at all.
+`degrade`: some servers do not know `stream_options` or `max_tokens`, some models cannot think with
+the effort that was asked for, and some servers cannot stream at all.
 The request is sent again without that parameter, and a `warning` says so. Each parameter is dropped
 once at most, and is left out of what is asked later.
 
@@ -60,7 +61,8 @@ def degrade(source: Open) -> Open:
                 return
             except UnsupportedParameter as error:
                 parameter = error.parameter
-                if parameter in request.without:
+                unasked = parameter == "effort" and request.effort is None
+                if unasked or parameter in request.without:
                     raise
             log.info("refused: %s", parameter)
             known |= {parameter}

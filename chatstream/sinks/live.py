@@ -2,7 +2,8 @@
 
 1. Text becomes pieces (`blocks`), pieces become lines (`markdown`), lines are drawn (`region`). A
    line that nothing can change any more is drawn for good; below it stand what is still open, the
-   newest thoughts, the tools that run, and one line that says how things stand.
+   newest thoughts, the tools that run, one line that says how things stand, and what the user types
+   for later.
 2. It is drawn in `write` and nowhere else in time: no thread. At most `FRAMES_PER_SECOND` frames a
    second, or as many as the user wants; fewer where a frame takes long, none while nothing changed
    or while the terminal has not taken the one before; the first token at once.
@@ -25,7 +26,7 @@ from rich.style import Style
 from chatstream import events as ev
 from chatstream.clock import Clock, monotonic
 from chatstream.escape import Escaper, clean
-from chatstream.flow import Arrival, Key, Told
+from chatstream.flow import Arrival, Key, Told, Typed
 from chatstream.sinks.blocks import Blocks
 from chatstream.sinks.lines import Line, line_of
 from chatstream.sinks.markdown import Markdown
@@ -37,6 +38,7 @@ from chatstream.sinks.status import Status
 from chatstream.sinks.theme import THEMES, Theme
 from chatstream.sinks.thoughts import Thoughts
 from chatstream.sinks.tools import Tools
+from chatstream.sinks.typed import typed_lines
 from chatstream.sinks.words import advice, ending, figures, note, one_line
 from chatstream.sinks.wrapping import Prose, Wrap, like
 
@@ -86,6 +88,7 @@ class LiveSink:
         self._parted = False  # an empty line is due before the next text
         self._notes: list[Line] = []  # lines of ours that wait for an end
         self._model = "done"
+        self._typed: Typed | None = None  # what the user types for later
         self._question: ev.Approval | None = None  # the last one
         self._due = clock()
         self._changed = False  # the text, since the last frame
@@ -142,6 +145,8 @@ class LiveSink:
                 self._say(line, self._theme.dim)
             case Key():
                 self._press(event, now)
+            case Typed():
+                self._typed = event
             case ev.Done() | ev.Error():
                 self._end(event, now)
 
@@ -298,6 +303,8 @@ class LiveSink:
         status = self._status.line(now)
         above = [*self._notes, *self._thoughts.lines(width)]
         under = [status] if status else []
+        if self._typed is not None:
+            under += typed_lines(self._typed, self._theme, width)
         apart: list[Line] = [[]] if self._shown and not self._parted else []
         room = height - 2 - len(above) - len(apart) - len(under)
         tools = [] if self._status.asks else self._tools.lines(now, width, room)

@@ -46,7 +46,7 @@ _ERASE_ROW = "\x1b[2K"
 _ERASE_BELOW = "\x1b[C\x1b[J\r"
 
 _ASCII = str.maketrans(
-    {"…": "...", "☐": "[ ]", "☑": "[x]", "⊘": "!"}
+    {"…": "...", "⏎": "+", "↵": "|", "↑": "^", "›": ">", "☐": "[ ]", "☑": "[x]", "⊘": "!"}
     | dict(zip("✓✗■⚙·≈•▌▸", "+x-*-~*>>", strict=True))
     | dict(zip("─│┼━╸╺", "-|+=--", strict=True))
     | dict(zip("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", r"|/-\|/-\|/", strict=True))

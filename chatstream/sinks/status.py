@@ -20,7 +20,7 @@ from math import ceil, inf
 from rich.segment import Segment
 
 from chatstream import events as ev
-from chatstream.flow import Key
+from chatstream.flow import Key, Typed
 from chatstream.sinks.calls import key_of
 from chatstream.sinks.lines import Line, line_of
 from chatstream.sinks.questions import choice
@@ -38,8 +38,10 @@ REST_SECONDS = 1.0
 KEYS = " · space pauses · Esc stops"
 KEYS_OF_TOOLS = "x stops the tools · Esc stops"
 KEYS_OF_QUESTION = " · Esc stops"
+KEYS_OF_TOOLS_BESIDE = "Ctrl+K stops the tools"
 WHILE_TYPING = " · Ctrl+C stops"
-"""What is told of the keys; `WHILE_TYPING` where something else was typed, so that none comes."""
+"""What is told of the keys. `WHILE_TYPING` where something else was typed: no key comes, or it is
+for what was typed. `KEYS_OF_TOOLS_BESIDE` where letters are text for later."""
 
 QUIET_SECONDS = 0.3
 """Seconds after the last tool before the next wait is shown: another tool may start at once."""
@@ -63,6 +65,7 @@ class Status:
         self._theme = theme
         self._has_keys = keys
         self._keys = KEYS if keys else ""
+        self._typed: Typed | None = None  # what the user types for later, where that can be done
         self._figures = _Figures()
         self._topic = ""  # what the model is at, since when, and in how many pieces
         self._since = now
@@ -126,8 +129,11 @@ class Status:
             case Key(pressed="typing"):
                 self._keys = WHILE_TYPING
             case Key(pressed="continue"):
-                self._keys = KEYS if self._has_keys else ""
+                self._keys = self._all_keys()
                 self._figures.begin()
+            case Typed():
+                self._typed = event
+                self._keys = self._all_keys()
 
     def line(self, now: float) -> Line | None:
         """How things stand; None when there is nothing to tell."""
@@ -135,11 +141,19 @@ class Status:
             keys = KEYS_OF_QUESTION if self._has_keys else ""
             return [Segment(self._choice, self._theme.warning), *self._dim(keys)]
         if self._paused:
-            return [
-                Segment("paused", self._theme.warning),
-                Segment(" · space resumes · Esc stops", self._theme.dim),
-            ]
+            return [Segment("paused", self._theme.warning), *self._dim(self._keys_of_pause())]
         return self._tell(now)
+
+    def _all_keys(self) -> str:
+        if not self._has_keys:
+            return ""
+        typed = self._typed is not None and (self._typed.queued or self._typed.draft)
+        return WHILE_TYPING if typed else KEYS
+
+    def _keys_of_pause(self) -> str:
+        where = " on an empty line" if self._typed is not None and self._typed.draft else ""
+        stops = WHILE_TYPING if self._keys == WHILE_TYPING else KEYS_OF_QUESTION
+        return f" · space{where} resumes{stops}"
 
     def _note_tool(self, event: ev.Fate, now: float) -> None:
         key = key_of(event)
@@ -147,7 +161,7 @@ class Status:
             case ev.Approval():
                 self._choice = choice(event) if event.is_question else None
                 if self.asks:  # what was typed ahead is thrown away
-                    self._keys = KEYS if self._has_keys else ""
+                    self._keys = self._all_keys()
             case ev.ToolStart():
                 self._running.add(key)
             case _:
@@ -160,6 +174,8 @@ class Status:
     def _tools(self, _now: float) -> Line | None:
         if not self._has_keys:
             return None
+        if self._typed is not None:
+            return self._dim(f"{KEYS_OF_TOOLS_BESIDE}{WHILE_TYPING}")
         return self._dim(KEYS_OF_TOOLS if self._keys == KEYS else self._keys.removeprefix(" · "))
 
     def _after_tools(self, since: float, now: float) -> Line | None:

@@ -321,7 +321,9 @@ class _Seal:
 
     def _resume_of(self, error: ChatstreamError) -> str | None:
         """The command that would continue this run, if there is one."""
-        if not (self._partial and self._may_resume) or (command := self._resume()) is None:
+        if error.over or not (self._partial and self._may_resume):
+            return None
+        if (command := self._resume()) is None:
             return None
         return f"{command} {error.resume_options}".rstrip()
 

@@ -50,6 +50,7 @@ class Conversations:
         self._runs = state_folder / "runs"
         self._heads = Heads(state_folder)
         self._links: dict[str, _Link] = {}  # they never change
+        self._roots: dict[str, str] = {}  # nor do these
 
     def newest(self) -> str:
         """The run to continue from in the conversation that has the newest run and an answer."""
@@ -134,8 +135,15 @@ class Conversations:
 
     def root(self, run: str) -> str:
         """The conversation that a run belongs to."""
-        *_, first = self._chain(run)
-        return first
+        way: list[str] = []
+        for it in self._chain(run):
+            way.append(it)
+            if it in self._roots:
+                break
+        found = self._roots.get(way[-1], way[-1])
+        if found in self._links:  # else its journal may still come
+            self._roots.update(dict.fromkeys(way, found))
+        return found
 
     def answered(self, run: str) -> str | None:
         """This run, or the nearest before it that has an answer to follow."""

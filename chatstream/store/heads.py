@@ -48,10 +48,12 @@ class Heads:
         except (OSError, JournalError):
             return State()
         head = name = None
-        for line in lines:
+        for line in reversed(lines):  # a chat adds a line with each turn, and a name now and then
+            if head is not None and (name is not None or b'"name"' not in line):
+                continue
             with contextlib.suppress(ValueError):
                 state = _line.decode(line)
-                head, name = state.head or head, state.name or name
+                head, name = head or state.head, name or state.name
         return State(head, name)
 
     def sizes(self) -> dict[str, int]:

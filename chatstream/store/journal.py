@@ -29,7 +29,7 @@ import msgspec
 from chatstream.errors import JournalError
 from chatstream.events import Event, Metadata, ToolStart, encode_lines
 from chatstream.files import PRIVATE_FILE, make_private
-from chatstream.messages import Message, ToolDefinition, encode
+from chatstream.messages import Effort, Message, ToolDefinition, encode
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +65,12 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     profile: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    effort: Effort | None = None
     options: dict[str, Any] = {}
     stream_id: str | None = msgspec.field(default=None, name="conversation")
     tools: tuple[ToolDefinition, ...] = ()
     tool_settings: dict[str, Any] = {}
+    schema: dict[str, Any] | None = None
 
 
 class Head(Metadata, tag="metadata"):

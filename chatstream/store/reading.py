@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from chatstream.errors import JournalError, LineTooLong, UsageError
+from chatstream.errors import JournalError, LineTooLong, UsageError, class_of
 from chatstream.events import (
     SCHEMA_VERSION,
     TYPES,
@@ -46,6 +46,7 @@ from chatstream.store.journal import (
     RequestRecord,
     digest_of,
     is_journal,
+    is_run,
     is_running,
 )
 from chatstream.transcript import Answerer, Transcript
@@ -327,10 +328,11 @@ def runs(folder: Path) -> list[str]:
 
 def find(folder: Path, run: str) -> Path:
     """The journal of a run, named by its id or the beginning of it. Raises `UsageError`."""
+    if is_run(run) and (whole := folder / (run + SUFFIX)).exists():
+        return whole
     found = [it for it in runs(folder) if run and it.startswith(run)]
-    chosen = [run] if run in found else found
-    if len(chosen) == 1:
-        return folder / (chosen[0] + SUFFIX)
+    if len(found) == 1:
+        return folder / (found[0] + SUFFIX)
     if found:
         raise UsageError(
             f"{run!r} matches {len(found)} runs", hint="give more characters of the id"
@@ -370,7 +372,7 @@ def last_unfinished(folder: Path) -> Path:
             if not has_begun(path):
                 continue
             continued.add(head.continues)
-        if not (running or head.run in continued or isinstance(last, Done) or _was_refused(last)):
+        if not (running or head.run in continued or isinstance(last, Done) or _is_over(last)):
             return path
     raise UsageError("there is no unfinished run", hint="`chatstream history` lists all runs")
 
@@ -414,15 +416,15 @@ def glimpse(path: Path) -> tuple[str, bool] | None:
         asked, _ = _request(first)
     question = asked.messages[-1].content if asked and asked.messages else ""
     end = _decoded(last)
-    return question, not (is_running(path) or isinstance(end, Done) or _was_refused(end))
+    return question, not (is_running(path) or isinstance(end, Done) or _is_over(end))
 
 
-def _was_refused(last: AnyEvent | None) -> bool:
-    return (
-        isinstance(last, Error)
-        and not (last.partial or last.recoverable)
-        and last.code != "cancelled"
-    )
+def _is_over(last: AnyEvent | None) -> bool:
+    """Whether there is nothing to continue: it was refused without any text, or is whole."""
+    if not isinstance(last, Error):
+        return False
+    nothing = not (last.partial or last.recoverable) and last.code != "cancelled"
+    return nothing or class_of(last.code).over
 
 
 def _first_and_last(path: Path) -> tuple[Metadata | None, AnyEvent | None]:

@@ -32,6 +32,7 @@ from chatstream.terminal.present import check_look, is_resettable, is_screen, pr
 if TYPE_CHECKING:
     from chatstream.control import Control
     from chatstream.engine.tooling import Tooling
+    from chatstream.terminal.beside import Beside
     from chatstream.terminal.copying import Copying
 
 
@@ -39,13 +40,18 @@ class Answering:
     """What a command needs to begin a run and to show it.
 
     `flags` are the settings that its command line gives, `arguments` the other arguments. A `pool`
-    that is given is the caller's, and stays open.
+    that is given is the caller's, and stays open. `beside` takes what is typed for later.
     """
 
     def __init__(
-        self, arguments: Mapping[str, Any], flags: Mapping[str, Any], pool: Pool | None = None
+        self,
+        arguments: Mapping[str, Any],
+        flags: Mapping[str, Any],
+        pool: Pool | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self.token = CancelToken()
+        self._beside = beside
         self._pool = pool or Pool()
         self._closes = contextlib.nullcontext() if pool else contextlib.closing(self._pool)
         self.settings = without_configuration(flags)
@@ -150,6 +156,7 @@ class Answering:
                 copying=self._copying,
                 told=self._choices,
                 control=self._control,
+                beside=self._beside,
             )
             if not self.token.cancelled:
                 tidy(self.settings)

@@ -5,6 +5,8 @@
    middle of a command has not read the question. `y`, `a` and `n` are answers, with Enter or
    without; anything else is not, and the question stays open. Neither is `a` where the answer is
    about one call alone. `d` shows all of the call again. Ctrl+C is a signal, as always.
+   In a program that asks again and again nothing is thrown away: what is no answer is for its next
+   question.
 2. Where there is no live view, `questions` asks on the terminal that one of our standard streams
    is, and never on standard output: that is for the answer. The terminal has single keys only while
    a question is open.
@@ -18,7 +20,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from chatstream import events as ev
@@ -27,7 +29,7 @@ from chatstream.clock import Clock, monotonic
 from chatstream.control import Answer, Control
 from chatstream.flow import Arrival, Stage, close
 from chatstream.terminal.interrupt import interrupts
-from chatstream.terminal.keyboard import Keyboard
+from chatstream.terminal.keyboard import ESCAPE, Keyboard
 
 Colours = Mapping[str, str]
 """The kind of a line of a question -> its SGR parameters."""
@@ -65,12 +67,22 @@ def terminal_name() -> str | None:
 
 
 class Answers:
-    """The answers to the questions of one run. `is_open`: one is to be answered now."""
+    """The answers to the questions of one run. `is_open`: one is to be answered now.
 
-    def __init__(self, control: Control, keyboard: Keyboard, clock: Clock = monotonic) -> None:
+    `keep` takes what is no answer; without it that is thrown away.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        keyboard: Keyboard,
+        clock: Clock = monotonic,
+        keep: Callable[[bytes], object] | None = None,
+    ) -> None:
         self._control = control
         self._keyboard = keyboard
         self._clock = clock
+        self._keep = keep
         self._due = 0.0  # from then on keys count
         self.is_open = False
 
@@ -89,20 +101,29 @@ class Answers:
 
     def begin(self) -> None:
         """What was typed so far is no answer."""
-        self._keyboard.typed()  # which takes the keys, so that they can be thrown away
-        self._keyboard.discard()
+        self._drop(self._keyboard.typed())  # which takes the keys, so that they can be read
         self._due = self._clock() + QUIET_SECONDS
+
+    def _drop(self, typed: str) -> bool:
+        """Throw this away, and all that was typed behind it; whether there was any."""
+        if self._keep is None:
+            return self._keyboard.discard() or bool(typed)
+        data = typed.encode("latin-1") + self._keyboard.read()
+        self._keep(data)
+        return bool(data)
 
     def look(self) -> str:
         """Look at what was typed; returns what it is, unless that is an answer."""
         typed = self._keyboard.typed()
         if self._clock() < self._due:
-            if typed or self._keyboard.discard():
+            if self._drop(typed):
                 self.begin()
             return ""
         answer, question = _ANSWERS.get(typed.strip().lower()), self._control.question
         if answer is None or (answer == "always" and question is not None and question.once):
             if typed:
+                is_key = typed == ESCAPE or self.wants_details(typed)
+                self._drop("" if is_key else typed)
                 self.begin()
         elif question is not None:
             self._control.answer(answer)

@@ -17,6 +17,9 @@
    type `stty sane`. The cursor is visible in any case, because it is never hidden.
 6. While a question is asked (`typed`), all that is typed is for us.
 7. In the background nothing is read and no mode is set, for that would stop the process.
+8. A `whole` keyboard is that of a program which reads lines itself, before and after: all that is
+   typed is for it (`read`), and nothing is thrown away or left to a shell. No control character but
+   those of signals and of Ctrl+S means anything to the terminal. Enter is Enter only for `listen`.
 """
 
 from __future__ import annotations
@@ -36,11 +39,17 @@ if sys.platform != "win32":
     import fcntl
     import termios
 
+ESCAPE = "\x1b"
+
 ALONE_SECONDS = 0.2
 """Seconds without another key; people who type a word are faster."""
 
 QUEUE_BYTES = 2048
 """Bytes that may wait. The queue of Linux holds 4095, and Ctrl+C would wait behind a full one."""
+
+
+MOST_READS = 16
+"""How often `read` reads before it returns what has come."""
 
 
 class Reply(Protocol):
@@ -64,8 +73,11 @@ class Keyboard:
     Nothing is opened or changed before `open`.
     """
 
-    def __init__(self, clock: Clock = monotonic) -> None:
+    def __init__(self, clock: Clock = monotonic, *, whole: bool = False) -> None:
         self._clock = clock
+        self.whole = whole
+        self._enter = False  # Enter and Ctrl+J differ, in a `whole` one
+        self._kept = b""  # what was read, and is for the next `read`
         self._terminal: int | None = None
         self._before: list[Any] | None = None  # the mode to put back
         self._since: float | None = None  # when a single byte, or what is typed, was first seen
@@ -106,8 +118,35 @@ class Keyboard:
         """
         return self._looked(self._answer)
 
+    def read(self) -> bytes:
+        """All that was typed. Never waits; b"" in the background. For a `whole` keyboard."""
+        self._looked(self._fill)
+        kept, self._kept = self._kept, b""
+        return kept
+
+    def hold(self) -> None:
+        """From here on what is typed is for another reader: Enter becomes Ctrl+J, so that it sends
+        nothing there. For a `whole` keyboard.
+        """
+        self._enter = False
+        self._looked(lambda _terminal: "")
+
+    def listen(self) -> None:
+        """From here on what is typed is for `read`: Enter is Enter. For a `whole` keyboard."""
+        self._enter = True
+        self._looked(lambda _terminal: "")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until something is typed, for so long at most; whether it was."""
+        if self._terminal is None:
+            return False
+        return bool(select.select([self._terminal], [], [], seconds)[0])
+
     def give_back(self, typed: bytes) -> None:
         """Put into the queue, for the shell, what was read and is not ours."""
+        if self.whole:
+            self._kept += typed
+            return
         if self._terminal is None:
             return
         try:
@@ -147,8 +186,8 @@ class Keyboard:
         """Throw away what was typed; whether there was any. Never waits or raises; for signal
         handlers too.
         """
-        if self._terminal is None or self._before is None:  # else the kernel does it
-            return False
+        if self._terminal is None or self._before is None or self.whole:
+            return False  # without a mode of ours the kernel does it
         any_typed = False
         with contextlib.suppress(OSError):  # BlockingIOError: that was all
             # Read, because on Linux tcflush does not let in what has found no room so far.
@@ -190,6 +229,13 @@ class Keyboard:
         except (OSError, termios.error):  # hung up
             self.close()
             return ""
+
+    def _fill(self, terminal: int) -> str:
+        for _ in range(MOST_READS):  # a paste comes as fast as it is read, and the answer waits
+            if not self._waiting(terminal):
+                break
+            self._kept += _read(terminal, 2 * QUEUE_BYTES)
+        return ""
 
     def _key(self, terminal: int) -> str:
         waiting = self._waiting(terminal)
@@ -239,41 +285,28 @@ class Keyboard:
             return False
         before = termios.tcgetattr(terminal)
         # At first, and after a shell has set its own.
-        if before[3] & (termios.ICANON | termios.ECHO):
+        is_foreign = bool(before[3] & (termios.ICANON | termios.ECHO))
+        if is_foreign:
             self._before = before  # first: wherever a signal ends the process, it can be put back
-            _single_keys(terminal)
+        if is_foreign or (self.whole and self._enter == bool(before[0] & termios.ICRNL)):
+            _single_keys(terminal, whole=self.whole, enter=self._enter)
+        if is_foreign:
             self._ahead = _waiting(terminal) > 0  # it was typed before there were keys
         return True
 
 
-class Quiet:
-    """A terminal that shows nothing of what is typed, also while nobody reads it.
+def _single_keys(terminal: int, *, whole: bool = False, enter: bool = False) -> None:
+    """Keys come one by one, and are not shown.
 
-    Everything that is typed waits for whoever reads next, and nothing of it is thrown away. Ctrl+C
-    is a signal. Does nothing where standard input is no terminal.
+    `whole`: none is the terminal's but those of signals; `enter`: Enter is no Ctrl+J.
     """
-
-    def __init__(self) -> None:
-        self._before: list[Any] | None = None
-        if sys.platform != "win32" and os.isatty(0):
-            self._before = termios.tcgetattr(0)
-            _single_keys(0)
-
-    def restore(self) -> None:
-        """Put the mode back. Idempotent, never waits or raises; for signal handlers too."""
-        before, self._before = self._before, None
-        if before is not None:
-            with contextlib.suppress(OSError, termios.error):
-                if _in_foreground(0):
-                    termios.tcsetattr(0, termios.TCSANOW, before)
-
-
-def _single_keys(terminal: int) -> None:
-    """Keys come one by one, and are not shown."""
     mode = termios.tcgetattr(terminal)
     # NOFLSH: Ctrl+C would throw away what the terminal has not shown yet, and leave half
     # an escape sequence on it.
     mode[3] = mode[3] & ~(termios.ICANON | termios.ECHO) | termios.NOFLSH
+    if whole:
+        mode[0] = mode[0] & ~termios.ICRNL if enter else mode[0] | termios.ICRNL
+        mode[3] &= ~termios.IEXTEN
     mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
     termios.tcsetattr(terminal, termios.TCSANOW, mode)
 

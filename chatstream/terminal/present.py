@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from chatstream.control import Control
     from chatstream.engine.services import Choice
     from chatstream.sinks.terminal import TerminalFile
+    from chatstream.terminal.beside import Beside
     from chatstream.terminal.copying import Copying
     from chatstream.terminal.keyboard import Keyboard
 
@@ -124,11 +125,13 @@ def present(
     copying: "Copying | None",
     told: "list[Choice] | None" = None,
     control: "Control | None" = None,
+    beside: "Beside | None" = None,
 ) -> int:
     """Show a run where its reader is; copy, save and notify as asked; returns the exit status.
 
     `told` gets, while the run goes on, who is asked, for the user beside the answer. `control`
-    answers the questions of the run's tools, and stops them.
+    answers the questions of the run's tools, and stops them. `beside` takes what is typed while a
+    live view is shown, for a program that asks again.
     """
     if copying is not None:
         events = copying.stage(events)
@@ -136,7 +139,7 @@ def present(
     if told is not None:
         events = _telling(events, told, settings.color, screen=screen)
     if screen:
-        status = _show_live(events, settings, token, control)
+        status = _show_live(events, settings, token, control, beside)
     elif control is not None and control.can_answer:
         from chatstream.terminal.asking import questions
 
@@ -331,6 +334,7 @@ def _show_live(
     settings: Settings,
     token: CancelToken,
     control: "Control | None" = None,
+    beside: "Beside | None" = None,
 ) -> int:
     """Drive a run into the live view, and listen to the keys meanwhile."""
     from chatstream.sinks.deferred import DeferredSink
@@ -338,11 +342,11 @@ def _show_live(
     from chatstream.terminal.keyboard import Keyboard
     from chatstream.terminal.shortcuts import keys
 
-    keyboard = Keyboard()
+    keyboard = beside.keyboard if beside else Keyboard()
     file = TerminalFile(sys.stdout)
-    listening = keys(token, keyboard, control=control)
+    listening = keys(token, keyboard, control=control, beside=beside)
     with interrupts(token, keyboard.restore), listening as stage:
-        sink = DeferredSink(lambda: _live(settings, file, keyboard, lambda: file.ready))
+        sink = DeferredSink(lambda: _live(settings, file, keyboard, lambda: file.ready, beside))
         try:
             return show(pipe(events, stage), sink, token)
         finally:
@@ -355,6 +359,7 @@ def _live(
     file: "TextIO | TerminalFile",
     keyboard: "Keyboard | None" = None,
     ready: Callable[[], bool] = lambda: True,
+    beside: "Beside | None" = None,
 ) -> Sink:
     """The live view. Without a keyboard the terminal is not asked for its background."""
     from rich.console import Console
@@ -369,7 +374,11 @@ def _live(
     shows: Literal["colours", "attributes", "nothing"]
     shows = "attributes" if console.no_color else "colours" if console.color_system else "nothing"
     unknown = settings.theme == "auto" and shows == "colours"
-    told = ask(keyboard, file.write) if keyboard and unknown else None
+    told = beside.background if beside else None
+    if keyboard and unknown and told is None:
+        told = ask(keyboard, file.write)
+        if beside:
+            beside.background = told
     sink: Sink = sink_class("live")(
         console,
         theme=theme_for(settings.theme, settings.code_theme, told=told, shows=shows),

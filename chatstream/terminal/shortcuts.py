@@ -15,7 +15,9 @@
    screen is told, the mode put back, the process stopped. A second Ctrl+Z, while the first still
    waits for an arrival, stops it at once.
 5. While a tool's question is open all keys are for it (`asking`), but for Esc.
-6. A signal that is ignored when we start stays ignored. Where SIGINT is, a shell without job
+6. In a program that asks again and again (`Beside`) all that is typed is for its next question. The
+   keys are then a space on an empty line, Ctrl+T, Ctrl+K and Esc; the screen is told what is typed.
+7. A signal that is ignored when we start stays ignored. Where SIGINT is, a shell without job
    control has started us in the background; there, without a terminal and on Windows, the stage
    passes everything on and changes nothing.
 """
@@ -26,22 +28,23 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.errors import Cancelled
-from chatstream.flow import Arrival, Key, Pressed, Stage, close
-from chatstream.terminal.interrupt import give_screen_back, keeps_running
-from chatstream.terminal.keyboard import Keyboard
+from chatstream.flow import Arrival, Key, Pressed, Stage, Typed, close
+from chatstream.terminal.interrupt import give_screen_back
+from chatstream.terminal.keyboard import ESCAPE, Keyboard
 
 if TYPE_CHECKING:
     from chatstream.control import Control
     from chatstream.terminal.asking import Answers
+    from chatstream.terminal.beside import Beside, Meaning
 
-_ESCAPE = "\x1b"
+_KEYS: dict[Meaning, str] = {"stop": ESCAPE, "pause": " ", "thinking": "r"}
 
 
 @contextlib.contextmanager
@@ -51,13 +54,15 @@ def keys(
     clock: Clock = monotonic,
     *,
     control: Control | None = None,
+    beside: Beside | None = None,
 ) -> Iterator[Stage]:
     """The stage to put last, in front of the screen. For the main thread.
 
     `control` is that of the run, if it has tools. Where no keys can come it cannot be answered.
+    `beside` is what takes all that is typed on this keyboard, which stays open then.
     `keyboard.restore` belongs to `interrupts(token, keyboard.restore)` around it.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    if beside is None and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         keyboard.open()
     if sys.platform == "win32" or not keyboard.is_open:
         if control is not None:
@@ -74,18 +79,21 @@ def keys(
     previous = {number: it for number, it in previous.items() if it is not signal.SIG_IGN}
 
     def discard() -> None:
-        # Ctrl+C; the kernel would do it without NOFLSH. A program that goes on reads it later.
-        if type(token.reason) is Cancelled and not keeps_running():
+        if type(token.reason) is Cancelled:  # Ctrl+C; the kernel would do it without NOFLSH
             keyboard.discard()
 
     remove = token.on_cancel(discard)
     try:
         for number in previous:
             signal.signal(number, handlers[number])
-        yield _Keys(token, keyboard, jobs, clock, control).run
+        if beside is None:
+            yield _Keys(token, keyboard, jobs, clock, control).run
+        else:
+            yield _AllKeys(token, keyboard, jobs, clock, control, beside).run
     finally:
         remove()
-        keyboard.close()
+        if beside is None:
+            keyboard.close()
         for number, handler in previous.items():
             signal.signal(number, handler or signal.SIG_DFL)
 
@@ -136,6 +144,7 @@ class _Keys:
         jobs: _Jobs,
         clock: Clock,
         control: Control | None,
+        keep: Callable[[bytes], object] | None = None,
     ) -> None:
         self._token = token
         self._keyboard = keyboard
@@ -148,7 +157,7 @@ class _Keys:
         if control is not None:
             from chatstream.terminal.asking import Answers
 
-            self._answers = Answers(control, keyboard, clock)
+            self._answers = Answers(control, keyboard, clock, keep)
 
     def run(self, events: Iterator[Arrival]) -> Iterator[Arrival]:
         due = self._clock()
@@ -168,16 +177,9 @@ class _Keys:
         """The keys that were pressed; ends when the answer is to go on."""
         while True:
             if self._answers is not None and self._answers.is_open:
-                typed = self._answers.look()
-                if typed == _ESCAPE:
-                    yield from self._press(_ESCAPE)
-                elif self._answers.wants_details(typed):
-                    yield _key("details")
+                yield from self._answer(self._answers)
                 return
-            yield from self._press(self._keyboard.key())
-            if self._keyboard.ahead and not self._ahead:
-                self._ahead = True
-                yield _key("typing")
+            yield from self._hear()
             if not self._paused or self._token.cancelled:
                 return
             if self._keyboard.ahead or not self._keyboard.is_open:  # space could not be seen
@@ -187,8 +189,23 @@ class _Keys:
             self._token.sleep(POLL_SECONDS)
             yield from self._job_control()
 
+    def _answer(self, answers: Answers) -> Iterator[Arrival]:
+        """The keys while a question is open."""
+        typed = answers.look()
+        if typed == ESCAPE:
+            yield from self._press(ESCAPE)
+        elif answers.wants_details(typed):
+            yield _key("details")
+
+    def _hear(self) -> Iterator[Arrival]:
+        """All other keys."""
+        yield from self._press(self._keyboard.key())
+        if self._keyboard.ahead and not self._ahead:
+            self._ahead = True
+            yield _key("typing")
+
     def _press(self, key: str) -> Iterator[Arrival]:
-        if key == _ESCAPE:
+        if key == ESCAPE:
             signal.raise_signal(signal.SIGINT)
         elif self._token.cancelled:
             return
@@ -197,10 +214,17 @@ class _Keys:
             yield _key("pause" if self._paused else "go_on")
         elif key == "r":
             yield _key("reasoning")
-        elif key == "x" and self._control is not None and self._control.tools_run:
-            self._control.stop_tools()
+        elif key == "x" and self._stop_tools():
+            return
         elif key and key.isprintable():
             self._keyboard.give_back(key.encode("latin-1"))
+
+    def _stop_tools(self) -> bool:
+        """Stop the tools that run; whether there are any."""
+        if self._control is None or not self._control.tools_run:
+            return False
+        self._control.stop_tools()
+        return True
 
     def _job_control(self) -> Iterator[Arrival]:
         if self._jobs.stopping:
@@ -210,6 +234,56 @@ class _Keys:
         if self._jobs.stopped:
             self._jobs.stopped = self._ahead = False  # the shell has read what was typed
             yield _key("continue")
+
+
+class _AllKeys(_Keys):
+    """The stage in a program that asks again and again."""
+
+    def __init__(
+        self,
+        token: CancelToken,
+        keyboard: Keyboard,
+        jobs: _Jobs,
+        clock: Clock,
+        control: Control | None,
+        beside: Beside,
+    ) -> None:
+        super().__init__(token, keyboard, jobs, clock, control, beside.take)
+        self._beside = beside
+        self._told: tuple[list[str], str] = ([], "")
+
+    def run(self, events: Iterator[Arrival]) -> Iterator[Arrival]:
+        try:
+            yield self._typed()
+            yield from super().run(events)
+        finally:
+            close(events)
+
+    def _hear(self) -> Iterator[Arrival]:
+        for meaning in self._beside.read():
+            if meaning == "tools":
+                self._stop_tools()
+            else:
+                yield from self._press(_KEYS[meaning])
+        yield from self._tell()
+
+    def _answer(self, answers: Answers) -> Iterator[Arrival]:
+        if self._beside.typing.is_whole:
+            yield from super()._answer(answers)
+            yield from self._tell()
+        else:  # no part of a paste is an answer
+            yield from self._hear()
+
+    def _tell(self) -> Iterator[Arrival]:
+        typing = self._beside.typing
+        if (typing.queued, typing.draft) != self._told:
+            yield self._typed()
+
+    def _typed(self) -> Arrival:
+        """What is typed so far. It delays no request."""
+        typing = self._beside.typing
+        self._told = [*typing.queued], typing.draft
+        return Arrival([Typed(queued=self._told[0], draft=typing.draft)], connected=False)
 
 
 def _key(pressed: Pressed) -> Arrival:

@@ -192,12 +192,82 @@ def test_the_prompt_says_who_is_asked_and_leaves_nothing_of_that(pane: Pane) -> 
     assert pane.lines()[0] == "› noon?"
 
 
-def test_a_terminal_that_is_closed_ends_the_chat(pane: Pane) -> None:
-    with Script() as server:
+@pytest.mark.parametrize(("name", "status"), [("TERM", 143), ("HUP", 129), ("KILL", 137)])
+def test_what_was_typed_survives_every_signal(pane: Pane, name: str, status: int) -> None:
+    with Script(says("Blue."), says("Red.")) as server:
         start(pane, server)
-        pane.signal("TERM")
+        pane.type("noon?")
+        pane.send("Enter")
+        pane.until_shown("Blue.")
+        pane.until(lambda: pane.lines()[-1].startswith("›"))
+        pane.type("sunset 日本")
+        pane.send("C-j")
+        pane.type("👍?")
+        pane.until_shown("👍?")
+        pane.signal(name)
         pane.until(lambda: pane.ended)
-    assert pane.status == 143
+        assert pane.status == status
+        with require(tmux(80, 24)) as other:
+            start(other, server, "-c")
+            other.until_shown("› sunset 日本")
+            other.until_shown("👍?")
+            other.send("Enter")
+            other.until_shown("Red.")
+            assert sent(server)[-1][-1] == ("user", "sunset 日本\n👍?")
+            assert leave(other) == 0
+        with require(tmux(80, 24)) as third:
+            start(third, server)
+            assert leave(third) == 0
+            assert "sunset" not in third.text()
+
+
+def test_a_question_that_waits_for_its_answer_survives_kill_9(pane: Pane) -> None:
+    with Script(holds(), says("Blue.")) as server:
+        start(pane, server)
+        pane.type("noon?")
+        pane.send("Enter")
+        server.wait_holding()
+        pane.signal("KILL")
+        pane.until(lambda: pane.ended)
+        with require(tmux(80, 24)) as other:
+            start(other, server)
+            other.until_shown("› noon?")
+            other.send("Enter")
+            other.until_shown("Blue.")
+            assert leave(other) == 0
+
+
+def test_a_file_behind_an_at_sign_goes_with_the_message(pane: Pane, tmp_path: Path) -> None:
+    (tmp_path / "a b.txt").write_text("the text\n")
+    with Script(says("Blue.")) as server:
+        start(pane, server)
+        pane.type(f"what is in @{tmp_path}/a")
+        pane.send("Tab")
+        pane.until_shown("b.txt'")
+        pane.type(" and who is @nobody?")
+        pane.send("Enter")
+        pane.until_shown("Blue.")
+        ((_, text),) = sent(server)[0]
+        assert "\nthe text\n" in text
+        assert leave(pane) == 0
+
+
+def test_what_is_typed_between_two_prompts_is_not_shown_there(pane: Pane) -> None:
+    with Script(holds("The sky ")) as server:
+        start(pane, server)
+        pane.type("noon?")
+        pane.send("Enter")
+        pane.until_shown("The sky")
+        pane.type("typed ahead")
+        pane.send("Enter")
+        pane.type("again")
+        pane.send("C-c")
+        pane.until_shown("› typed ahead")
+        pane.until_shown("again")
+        assert pane.text().count("typed ahead") == 1
+        assert len(sent(server)) == 1
+        pane.send("C-c")
+        assert leave(pane) == 0
 
 
 def test_nothing_else_imports_it() -> None:

@@ -12,6 +12,7 @@ from chatstream.chat.plain import PlainEditor
 from chatstream.chat.session import Session
 from chatstream.engine.place import START, place_of
 from chatstream.errors import ConfigError
+from chatstream.terminal.keyboard import Keyboard
 from tests.support.chats import Typed, flags_of, holds, session_at, stop_when_holding
 from tests.support.loopback import Script
 
@@ -40,7 +41,7 @@ def test_the_editor_needs_a_terminal_that_draws(
         return 0
 
     monkeypatch.setattr(starting, "chat", hold)
-    monkeypatch.setattr("chatstream.chat.line.Quiet", object)  # there is no terminal to change
+    monkeypatch.setattr(Keyboard, "open", lambda _self: None)  # there is no terminal to change
     monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor in terminals)
     monkeypatch.setenv("TERM", term)
     assert starting.start({"accessible": accessible}, START) == 0

@@ -17,7 +17,16 @@ from chatstream import grammar
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import journals, read
 from chatstream.transcript import Transcript
-from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, headers, whole
+from tests.support.answers import (
+    ALL_DIALECTS,
+    TEXT,
+    as_one_body,
+    ending,
+    failure,
+    frames,
+    headers,
+    whole,
+)
 from tests.support.client import COMMAND, Finished, Running, run, run_here, server_flags
 from tests.support.continuing import Continuing, half, long_text, refuses_prefill
 from tests.support.loopback import Framing, Point, Reply, Script
@@ -40,14 +49,14 @@ def ask_json(dialect: str, url: str, *more: str) -> Finished:
     return run(["ask", "--json", *server_flags(dialect, url), *more, "hi"])
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_plain_writes_the_models_bytes_and_nothing_else(dialect: str) -> None:
     with Script(whole(dialect)) as server:
         done = run(["ask", *server_flags(dialect, server.url), "hi"])
     assert (done.status, done.stdout, done.stderr) == (0, TEXT.encode(), "")
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_json_tells_a_whole_answer(dialect: str) -> None:
     with Script(whole(dialect)) as server:
         done = ask_json(dialect, server.url)
@@ -60,7 +69,7 @@ def test_json_tells_a_whole_answer(dialect: str) -> None:
     assert terminal.attempts == 1
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 @pytest.mark.parametrize("framing", ["chunked", "close"])
 def test_a_cut_answer_is_truncated_and_keeps_its_text(dialect: str, framing: Framing) -> None:
     reply = Reply(frames(dialect), headers=headers(dialect), framing=framing)
@@ -75,7 +84,7 @@ def test_a_cut_answer_is_truncated_and_keeps_its_text(dialect: str, framing: Fra
     assert len(server.requests) == 1  # what was shown is not asked for again
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_an_error_in_the_stream_is_an_error(dialect: str) -> None:
     reply = Reply([*frames(dialect), failure(dialect)], headers=headers(dialect))
     with Script(reply) as server:
@@ -86,7 +95,7 @@ def test_an_error_in_the_stream_is_an_error(dialect: str) -> None:
     assert "the model crashed" in terminal.message
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 @pytest.mark.parametrize(
     ("status", "message", "code", "exit_status"),
     [
@@ -108,7 +117,7 @@ def test_an_http_error_has_its_code_and_status(
     assert message in terminal.message
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_a_429_is_retried_after_the_time_it_asks_for(dialect: str) -> None:
     busy = Reply.json({"error": {"message": "slow down"}}, 429, {"Retry-After": "0.2"})
     with Script(busy, whole(dialect)) as server:
@@ -129,7 +138,7 @@ def test_a_refused_connection_is_a_connect_error() -> None:
     assert "refused" in terminal.message
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_keep_alives_for_ever_end_as_a_stall(dialect: str) -> None:
     keep_alive = b"\n" if dialect == "ollama" else b": keep-alive\n\n"
     body = itertools.chain(frames(dialect), itertools.repeat(keep_alive))
@@ -364,14 +373,9 @@ def test_options_reach_the_server_under_its_own_names() -> None:
     assert body["keep_alive"] == "5m"
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_no_stream_asks_for_one_body_and_gives_the_same_answer(dialect: str) -> None:
-    bodies = {
-        "ollama": {"message": {"content": TEXT}, "done": True, "done_reason": "stop"},
-        "openai": {"choices": [{"message": {"content": TEXT}, "finish_reason": "stop"}]},
-        "anthropic": {"content": [{"type": "text", "text": TEXT}], "stop_reason": "end_turn"},
-    }
-    with Script(Reply.json(bodies[dialect])) as server:
+    with Script(Reply.json(as_one_body(dialect))) as server:
         done = run(["ask", *server_flags(dialect, server.url), "--no-stream", "hi"])
     assert (done.status, done.stdout) == (0, TEXT.encode())
     assert not server.requests[0].json.get("stream")

@@ -175,3 +175,12 @@ def test_space_stops_the_answer_until_space_again() -> None:
     assert status == 0
     assert due[0][0] == b"never"
     assert "✓ demo" in "\n".join(screen.text())
+
+
+@pytest.mark.parametrize("model", ["qwen3:4b", ""])
+def test_alone_it_says_how_to_begin_where_a_model_is_configured(model: str) -> None:
+    status, screen, _ = on_terminal([], CHATSTREAM_MODEL=model)
+    shown = "\n".join(screen.text())
+    assert ("holds a conversation with qwen3:4b" in shown) is bool(model)
+    assert ("Usage:" in shown) is not bool(model)
+    assert (status == 0) is bool(model)

@@ -12,7 +12,16 @@ from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.engine.services import model_names
 from chatstream.engine.settings import Settings
-from tests.support.answers import DIALECTS, TEXT, ending, failure, frames, headers, whole
+from tests.support.answers import (
+    ALL_DIALECTS,
+    TEXT,
+    as_one_body,
+    ending,
+    failure,
+    frames,
+    headers,
+    whole,
+)
 from tests.support.client import ask
 from tests.support.loopback import Reply, Script
 from tests.support.memory import ask_in_memory
@@ -22,7 +31,7 @@ from tests.support.refused import refused_port
 GARBAGE = {"ollama": b"{nonsense\n", "openai": b"data: {nonsense\n\n"}
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_a_frame_that_cannot_be_read_is_a_warning_and_is_skipped(dialect: str) -> None:
     garbage = GARBAGE.get(dialect, GARBAGE["openai"])
     first, *rest = frames(dialect)
@@ -35,7 +44,7 @@ def test_a_frame_that_cannot_be_read_is_a_warning_and_is_skipped(dialect: str) -
     assert "nonsense" in warning.message
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 @pytest.mark.parametrize("text", ['"x"', "[1]", "7", "null", "[" * 10_000, '{"choices": 7}'])
 def test_json_of_another_shape_ends_nothing(dialect: str, text: str) -> None:
     line = f"{text}\n" if dialect == "ollama" else f"data: {text}\n\n"
@@ -46,7 +55,7 @@ def test_json_of_another_shape_ends_nothing(dialect: str, text: str) -> None:
     assert (answer.outcome, answer.text) == ("complete", TEXT)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_text_before_an_error_in_the_same_read_is_not_lost(dialect: str) -> None:
     body = b"".join([*frames(dialect), failure(dialect)])
     with Script(Reply(body, headers=headers(dialect))) as server:
@@ -54,7 +63,7 @@ def test_text_before_an_error_in_the_same_read_is_not_lost(dialect: str) -> None
     assert (answer.outcome, answer.text) == ("error", TEXT)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_an_html_page_is_a_protocol_error_that_quotes_it(dialect: str) -> None:
     page = b"<html><head><title>Sign in to the hotel network</title></head></html>"
     with Script(Reply(page, headers={"Content-Type": "text/html"})) as server:
@@ -64,13 +73,13 @@ def test_an_html_page_is_a_protocol_error_that_quotes_it(dialect: str) -> None:
     assert "hotel network" in answer.terminal.message
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_an_empty_body_is_truncated(dialect: str) -> None:
     with Script(Reply(b"", headers=headers(dialect))) as server:
         assert ask(dialect, server.url).outcome == "truncated"
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 @pytest.mark.parametrize("rst", [False, True], ids=["fin", "rst"])
 def test_a_break_after_the_end_mark_is_none(dialect: str, rst: bool) -> None:
     body = b"".join([*frames(dialect), *ending(dialect)])
@@ -106,15 +115,10 @@ def test_white_space_before_a_json_body_is_no_stream() -> None:
         assert ask("openai", server.url).text == "late"
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_a_server_that_cannot_stream_is_asked_for_the_whole_answer(dialect: str) -> None:
-    bodies = {
-        "ollama": {"message": {"content": TEXT}, "done": True},
-        "openai": {"choices": [{"message": {"content": TEXT}, "finish_reason": "stop"}]},
-        "anthropic": {"content": [{"type": "text", "text": TEXT}], "stop_reason": "end_turn"},
-    }
     refused = Reply.json({"error": {"message": "this model does not support streaming"}}, 400)
-    with Script(refused, Reply.json(bodies[dialect])) as server:
+    with Script(refused, Reply.json(as_one_body(dialect))) as server:
         answer = ask(dialect, server.url)
     assert (answer.outcome, answer.text) == ("complete", TEXT)
     assert not server.requests[1].json.get("stream")
@@ -142,20 +146,18 @@ def returned(generator: Generator[object, None, list[str]]) -> list[str]:
             return names
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_the_models_of_a_server_are_listed(dialect: str) -> None:
-    bodies = {
-        "ollama": {"models": [{"name": "a"}, {"name": "b"}]},
-        "openai": {"data": [{"id": "a"}, {"id": "b"}]},
-        "anthropic": {"data": [{"id": "a"}, {"id": "b"}]},
-    }
-    with Script(Reply.json(bodies[dialect])) as server:
+    named: dict[str, object] = {"data": [{"id": "a"}, {"id": "b"}]}
+    if dialect == "ollama":
+        named = {"models": [{"name": "a"}, {"name": "b"}]}
+    with Script(Reply.json(named)) as server:
         settings = Settings(provider=dialect, base_url=server.url)
         assert returned(model_names(settings, CancelToken())) == ["a", "b"]
 
 
 @pytest.mark.parametrize("pair", [("\\ud83c", "\\udf0d")])
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_a_character_cut_between_two_deltas_is_joined(dialect: str, pair: tuple[str, str]) -> None:
     body = b"".join([*frames(dialect, ["@1", "@2", "!"]), *ending(dialect)])
     body = body.replace(b"@1", pair[0].encode()).replace(b"@2", pair[1].encode())
@@ -165,7 +167,7 @@ def test_a_character_cut_between_two_deltas_is_joined(dialect: str, pair: tuple[
         assert ask(dialect, server.url).text == "\ufffd-!"
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_bytes_that_are_no_utf8_become_replacement_characters(dialect: str) -> None:
     body = b"".join([*frames(dialect, ["a@b"]), *ending(dialect)]).replace(b"@", b"\xff")
     with Script(Reply(body, headers=headers(dialect))) as server:
@@ -173,7 +175,7 @@ def test_bytes_that_are_no_utf8_become_replacement_characters(dialect: str) -> N
     assert (answer.outcome, answer.text) == ("complete", "a\ufffdb")
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_nothing_after_the_end_mark_makes_an_answer_fail(dialect: str) -> None:
     body = b"".join([*frames(dialect), *ending(dialect)])
     chunk = b"%x\r\n%b\r\n" % (len(body), body)

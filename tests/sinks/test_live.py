@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from chatstream import events as ev
-from chatstream.flow import Arrival, Key, Told, drive
+from chatstream.flow import Arrival, Key, Told, Typed, drive
 from chatstream.sinks.live import FRAMES_PER_SECOND, LiveSink
 from chatstream.sinks.questions import choice
 from chatstream.sinks.wrapping import Wrap
@@ -650,3 +650,19 @@ def test_there_are_as_many_frames_as_the_user_wants(interval: float, frames: int
     changed = sum(one != other for one, other in itertools.pairwise(seen))
     assert frames - 1 <= changed <= frames
     assert terminal.end()[0] == 81 * "x"
+
+
+def test_what_is_typed_for_later_is_below_the_status_and_gone_at_the_end() -> None:
+    terminal = Terminal(40)
+    terminal.answer(["The sky is "])
+    terminal.arrive(Typed(queued=["and at sunset?"], draft="and a pic"), after=0.1)
+    assert terminal.screen.text()[-3:] == [
+        "1 token",
+        " ⏎ queued: and at s…   (↑ takes it back)",
+        " › and a pic_",
+    ]
+    terminal.arrive(Typed(queued=[], draft=""), after=0.1)
+    assert terminal.screen.text()[-1] == "1 token"
+    terminal.arrive(Typed(queued=[], draft="x"), after=0.1)
+    terminal.answer(["blue."])
+    assert terminal.end() == ["The sky is blue."]

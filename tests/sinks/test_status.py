@@ -12,7 +12,7 @@ from rich.style import Style
 
 from chatstream import events as ev
 from chatstream.escape import clean
-from chatstream.flow import Key
+from chatstream.flow import Key, Typed
 from chatstream.sinks.lines import Line, text_of
 from chatstream.sinks.questions import choice
 from chatstream.sinks.status import BAR_CELLS, SPINNER, Status, bar
@@ -513,3 +513,27 @@ def test_remote_words_of_any_length_make_a_short_line(event: ev.Event) -> None:
     run = Run()
     run.note(event)
     assert len(run.text() or "") < 500
+
+
+def test_what_is_typed_for_later_changes_what_the_keys_are_for() -> None:
+    run = Run(keys=True)
+    run.note(ev.Content("a"))
+    run.note(Typed(queued=[], draft=""))
+    assert run.text() == "1 token · space pauses · Esc stops"
+    run.note(Typed(queued=[], draft="a"))
+    assert run.text() == "1 token · Ctrl+C stops"
+    run.note(Key(pressed="continue"))
+    assert run.text() == "1 token · Ctrl+C stops"
+    run.note(Key(pressed="pause"))
+    assert run.text() == "paused · space on an empty line resumes · Ctrl+C stops"
+    run.note(Typed(queued=["a"], draft=""))
+    assert run.text() == "paused · space resumes · Ctrl+C stops"
+    run.note(Typed(queued=[], draft=""))
+    assert run.text() == "paused · space resumes · Esc stops"
+
+
+def test_where_letters_are_text_another_key_stops_the_tools() -> None:
+    run = Run(keys=True)
+    run.note(Typed(queued=[], draft=""))
+    run.note(ev.ToolStart("1", "look", {}))
+    assert run.text() == "Ctrl+K stops the tools · Ctrl+C stops"

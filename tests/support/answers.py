@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from tests.support.loopback import NDJSON, SSE, Reply
 
 DIALECTS = ("ollama", "openai", "anthropic")
+ALL_DIALECTS = (*DIALECTS, "openai-responses")
+"""The judge of loops and the shapes of the benchmark know no responses."""
+
 WORDS = ["Hel", "lo ", "wörld", " 🌍", "!"]
 TEXT = "".join(WORDS)
 
@@ -24,6 +27,14 @@ def frames(dialect: str, words: list[str] | None = None) -> list[bytes]:
             }
             deltas = [{"choices": [{"index": 0, "delta": {"content": word}}]} for word in words]
             return [_event(chunk) for chunk in (role, *deltas)]
+        case "openai-responses":
+            item: Mapping[str, object] = {"type": "message", "id": "msg_1", "role": "assistant"}
+            pieces = [{"item_id": "msg_1", "output_index": 0, "delta": word} for word in words]
+            return [
+                _response("created", response={"id": "resp_1", "status": "in_progress"}),
+                _response("output_item.added", output_index=0, item=item),
+                *(_response("output_text.delta", **piece) for piece in pieces),
+            ]
         case _:
             start: Mapping[str, object] = {
                 "type": "message_start",
@@ -54,6 +65,9 @@ def ending(dialect: str) -> list[bytes]:
                 "usage": {"prompt_tokens": 3, "completion_tokens": 5},
             }
             return [_event(finish), _event(usage), b"data: [DONE]\n\n"]
+        case "openai-responses":
+            usage = {"input_tokens": 3, "output_tokens": 5}
+            return [_response("completed", response={"status": "completed", "usage": usage})]
         case _:
             counts = {"input_tokens": 3, "output_tokens": 5}
             stop = {"stop_reason": "end_turn"}
@@ -71,6 +85,9 @@ def failure(dialect: str) -> bytes:
             return _line({"error": "the model crashed"})
         case "openai":
             return _event({"error": {"message": "the model crashed", "code": 500}})
+        case "openai-responses":
+            error = {"code": "server_error", "message": "the model crashed"}
+            return _response("failed", response={"status": "failed", "error": error})
         case _:
             error = {"type": "api_error", "message": "the model crashed"}
             return _event({"type": "error", "error": error})
@@ -79,6 +96,20 @@ def failure(dialect: str) -> bytes:
 def headers(dialect: str) -> dict[str, str]:
     """The Content-Type of a stream."""
     return NDJSON if dialect == "ollama" else SSE
+
+
+def as_one_body(dialect: str) -> dict[str, object]:
+    """The answer as one JSON body."""
+    match dialect:
+        case "ollama":
+            return {"message": {"content": TEXT}, "done": True, "done_reason": "stop"}
+        case "openai":
+            return {"choices": [{"message": {"content": TEXT}, "finish_reason": "stop"}]}
+        case "openai-responses":
+            content = [{"type": "output_text", "text": TEXT}]
+            return {"status": "completed", "output": [{"type": "message", "content": content}]}
+        case _:
+            return {"content": [{"type": "text", "text": TEXT}], "stop_reason": "end_turn"}
 
 
 def whole(dialect: str, **options: object) -> Reply:
@@ -93,6 +124,10 @@ def _line(value: object) -> bytes:
 def _event(value: Mapping[str, object]) -> bytes:
     name = f"event: {value['type']}\n" if "type" in value else ""
     return f"{name}data: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
+
+
+def _response(name: str, **fields: object) -> bytes:
+    return _event({"type": f"response.{name}", **fields})
 
 
 def _anthropic_delta(word: str) -> bytes:

@@ -30,6 +30,8 @@ Turn = tuple[str, str]
 class Typed:
     """An editor whose lines were given. `drafts` are what each line began with."""
 
+    keyboard = None
+
     def __init__(self, *lines: str | Callable[[Session], str], is_person: bool = True) -> None:
         self.is_person = is_person
         self.drafts: list[str] = []

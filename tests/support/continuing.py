@@ -1,7 +1,7 @@
 """A model on loopback that always writes the same text, and goes on with it where it is told to.
 
     with Continuing(TEXT, faults=[cut_short(100)]) as server, ...:
-        ... server.url, all three protocols ...
+        ... server.url, every protocol ...
     assert server.strays == []
 
 The text comes in tokens of a few characters each, whose bounds are the server's own: they go
@@ -31,6 +31,7 @@ PATHS = {
     "/api/chat": "ollama",
     "/v1/chat/completions": "openai",
     "/v1/messages": "anthropic",
+    "/v1/responses": "openai-responses",
 }
 OVERLOADED = "the model is overloaded, try again later"
 NO_PREFILL = (
@@ -161,11 +162,13 @@ def _joined(body: list[bytes], count: int) -> list[bytes]:
 
 
 def _understood(number: int, request: Request) -> RequestRecord:
-    messages: list[dict[str, Any]] = request.json["messages"]
+    messages: list[dict[str, Any]] = request.json.get("messages") or request.json["input"]
     roles = [message["role"] for message in messages]
     in_words = roles[-2:] == ["assistant", "user"]
     there = messages[-2] if in_words else messages[-1]
     text = there["content"] if there["role"] == "assistant" else ""
+    if isinstance(text, list):  # parts, of the Responses API
+        text = "".join(part["text"] for part in text)
     return RequestRecord(number, PATHS[_path(request)], text, in_words)
 
 
@@ -211,6 +214,10 @@ def failure_frame(dialect: str, kind: str = "overloaded_error", message: str = O
             return json.dumps({"error": message}).encode() + b"\n"
         case "openai":
             return b"data: " + json.dumps({"error": {**error, "code": 503}}).encode() + b"\n\n"
+        case "openai-responses":
+            failed = {"code": kind, "message": message}
+            data = json.dumps({"type": "error", **failed})
+            return f"event: error\ndata: {data}\n\n".encode()
         case _:
             data = json.dumps({"type": "error", "error": error})
             return f"event: error\ndata: {data}\n\n".encode()

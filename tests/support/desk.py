@@ -19,11 +19,11 @@ LIMIT = 10.0  # seconds that typed bytes take at most
 class Desk:
     """`controller` is the user's end of the terminal. The terminal is nobody's controlling one."""
 
-    def __init__(self, controller: int, terminal: int) -> None:
+    def __init__(self, controller: int, terminal: int, *, whole: bool = False) -> None:
         self.controller = controller
         self._terminal = terminal
         self.now = 100.0
-        self.keyboard = Keyboard(lambda: self.now)
+        self.keyboard = Keyboard(lambda: self.now, whole=whole)
         self.keyboard.open(os.ttyname(terminal))
 
     @property
@@ -67,10 +67,10 @@ class Desk:
 
 
 @contextmanager
-def desk() -> Iterator[Desk]:
+def desk(*, whole: bool = False) -> Iterator[Desk]:
     """A terminal with its keyboard."""
     controller, terminal = pty.openpty()
-    made = Desk(controller, terminal)
+    made = Desk(controller, terminal, whole=whole)
     try:
         yield made
     finally:

@@ -314,3 +314,41 @@ def test_a_background_job_of_a_shell_without_job_control_asks_nobody(
         assert not can_ask()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class Kept(Asked):
+    """A question in a program that asks again; `kept` is what was typed for its next one."""
+
+    def __init__(self, at: Desk) -> None:
+        self.kept = b""
+        self.at = at
+        self.control = Control()
+        self.answers = Answers(self.control, at.keyboard, lambda: at.now, self.keep)
+        self.control.ask(QUESTION)
+        self.answers.see(Arrival([QUESTION]))
+
+    def keep(self, typed: bytes) -> None:
+        self.kept += typed
+
+
+@pytest.fixture
+def whole() -> Iterator[Desk]:
+    with desk(whole=True) as made:
+        made.keyboard.listen()
+        yield made
+
+
+def test_what_is_no_answer_is_kept_for_a_program_that_asks_again(whole: Desk) -> None:
+    whole.type(b"typed bef")
+    asked = Kept(whole)
+    assert asked.kept == b"typed bef"
+    asked.type(b"ore", after=QUIET_SECONDS / 2)
+    assert asked.kept == b"typed before"
+    asked.type("日本".encode(), after=LATER)
+    assert asked.kept == "typed before日本".encode()
+    assert asked.type(b"d", after=LATER) == "d"
+    assert asked.type(b"\x1b", after=LATER) == "\x1b"
+    assert asked.answer is None
+    asked.type(b"y", after=LATER)
+    assert asked.answer == "once"
+    assert asked.kept == "typed before日本".encode()

@@ -25,7 +25,7 @@ from chatstream.cancel import CancelToken
 from chatstream.errors import Cancelled
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import Record, read
-from chatstream.terminal.interrupt import force, interrupts
+from chatstream.terminal.interrupt import force, interrupts, keeps_running
 from tests.cli.test_ask import check
 from tests.support.answers import TEXT, ending, frames, headers
 from tests.support.client import COMMAND, Running, run, server_flags
@@ -564,3 +564,31 @@ def test_a_stopped_terminal_holds_no_forced_end_and_still_waits_for_the_shell() 
         )
         assert done.returncode == 7
         assert os.get_blocking(descriptor)
+
+
+def test_around_the_answers_ctrl_c_ends_nothing_and_inside_of_it_an_answer() -> None:
+    program, answer = CancelToken(), CancelToken()
+    assert not keeps_running()
+    with interrupts(program, ends="nothing"):
+        signal.raise_signal(signal.SIGINT)
+        assert keeps_running()
+        with interrupts(answer):
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+    assert not program.cancelled
+    assert answer.cancelled
+
+
+def test_a_forced_end_gives_back_what_each_of_them_has_to() -> None:
+    program = """
+import os, signal
+from chatstream.cancel import CancelToken
+from chatstream.terminal.interrupt import interrupts
+
+with interrupts(CancelToken(), lambda: os.write(1, b"outer")):
+    with interrupts(CancelToken(), lambda: os.write(1, b"inner ")):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (143, b"inner outer")

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pty
 import termios
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from chatstream.terminal.keyboard import ALONE_SECONDS, QUEUE_BYTES, Keyboard
-from tests.support.desk import Desk, desk
+from tests.support.desk import LIMIT, Desk, desk
 
 pytestmark = pytest.mark.serial
 
@@ -185,3 +187,80 @@ def test_a_terminal_that_hangs_up_closes_it(at: Desk) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), at.controller)
     assert at.looks() == ["", ""]
     assert not at.keyboard.is_open
+
+
+@pytest.fixture
+def whole() -> Iterator[Desk]:
+    with desk(whole=True) as made:
+        made.keyboard.listen()
+        yield made
+
+
+@pytest.mark.parametrize(
+    "typed", [b"a", b"\x1b", b"ls\r", b"a\nb\r", b"\x16\x0f\x04\x15", "日本".encode()]
+)
+def test_a_whole_keyboard_reads_all_bytes_as_they_are_typed(whole: Desk, typed: bytes) -> None:
+    whole.type(typed)
+    assert whole.keyboard.read() == typed
+    assert whole.keyboard.read() == b""
+
+
+def test_for_another_reader_enter_is_the_end_of_a_line(whole: Desk) -> None:
+    whole.type(b"a\r")
+    whole.keyboard.hold()
+    whole.type(b"b\r")
+    assert whole.keyboard.read() == b"a\rb\n"
+    whole.keyboard.listen()
+    whole.type(b"c\r")
+    assert whole.keyboard.read() == b"c\r"
+
+
+def test_more_than_the_queue_holds_is_read_whole(whole: Desk) -> None:
+    data, read = b"x" * 200_000, b""
+    sender = threading.Thread(target=_write_all, args=(whole.controller, data))
+    sender.start()
+    while len(read) < len(data) and whole.keyboard.wait(LIMIT):
+        read += whole.keyboard.read()
+    sender.join(LIMIT)
+    assert read == data
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def test_what_a_whole_keyboard_is_given_back_is_read_first(whole: Desk) -> None:
+    whole.type(b"b")
+    whole.keyboard.give_back(b"a")
+    assert whole.keyboard.read() == b"ab"
+
+
+def test_a_whole_keyboard_throws_nothing_away(whole: Desk) -> None:
+    whole.type(b"a")
+    assert not whole.keyboard.discard()
+    whole.keyboard.restore()
+    assert whole.keyboard.read() == b"a"
+
+
+def test_a_whole_keyboard_puts_back_the_mode_that_was_there() -> None:
+    controller, terminal = pty.openpty()
+    before = termios.tcgetattr(terminal)
+    keyboard = Keyboard(whole=True)
+    keyboard.open(os.ttyname(terminal))
+    for change in (keyboard.hold, keyboard.listen, keyboard.hold):
+        change()
+        assert termios.tcgetattr(terminal) != before
+    keyboard.restore()
+    assert termios.tcgetattr(terminal) == before
+    keyboard.close()
+    os.close(controller)
+    os.close(terminal)
+
+
+def test_a_whole_keyboard_waits_for_what_is_typed_and_no_longer(whole: Desk) -> None:
+    assert not whole.keyboard.wait(0)
+    whole.type(b"a")
+    assert whole.keyboard.wait(LIMIT)
+    whole.keyboard.close()
+    assert not whole.keyboard.wait(LIMIT)

@@ -61,9 +61,15 @@ class TextFile:
             content = content.removesuffix("\n") + "\n" * self.text.endswith("\n")
         return self._with_ends(content)
 
+    def as_seen(self, text: str) -> str:
+        """A text as it is in the flat text, if it is there: in a file with CR before CRLF, a text
+        with CRLF can be meant to the letter.
+        """
+        return text if text in self.flat else flat(text)
+
     def positions(self, wanted: str) -> list[int]:
         """Where a text is in the flat text, also where two of these places overlap."""
-        return list(_positions(self.flat, flat(wanted)))
+        return list(_positions(self.flat, wanted))
 
     @property
     def flat(self) -> str:
@@ -72,7 +78,7 @@ class TextFile:
 
     def replaced(self, positions: list[int], old: str, new: str) -> str:
         """The text with `new` for `old` at these positions of the flat text."""
-        old, new = flat(old), self._with_ends(flat(new))
+        new = self._with_ends(flat(new))
         removed = [at - number for number, at in enumerate(_positions(self.text, _CRLF))]
 
         def place(at: int) -> int:

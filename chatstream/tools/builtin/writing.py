@@ -154,13 +154,14 @@ class EditFile(Writing[EditFileArguments]):
             words = f"{at.shown} does not exist; write_file makes a new file"
             raise ToolFailure(words, code="not_found")
         file = TextFile(data, at.shown)
-        found = file.positions(given.old_text)
+        old = file.as_seen(given.old_text)
+        found = file.positions(old)
         if not found:
             raise ToolFailure(_missing(file, given.old_text, at.shown), code="not_found")
         if len(found) > 1 and not given.replace_all:
             raise ToolFailure(_ambiguous(file, found, at.shown), code="ambiguous")
-        positions = _apart(found, len(flat(given.old_text)))
-        new = file.replaced(positions, given.old_text, given.new_text)
+        positions = _apart(found, len(old))
+        new = file.replaced(positions, old, given.new_text)
         told = f"[changed {at.shown}: {_lines(file, positions)}]"
         return Plan(*_shown(file.text, new), encoded(new, file.coding), told)
 

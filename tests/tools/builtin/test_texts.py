@@ -17,6 +17,7 @@ LINES = st.lists(st.sampled_from(["a\n", "a\r\n", "b\n", "b\r\n", "\r", "\n"]), 
 
 def edited(data: bytes, old: str, new: str) -> bytes:
     file = TextFile(data, "a.txt")
+    old = file.as_seen(old)
     return encoded(file.replaced(file.positions(old), old, new), file.coding)
 
 
@@ -32,6 +33,7 @@ def edited(data: bytes, old: str, new: str) -> bytes:
         (BOM_UTF8 + b"a", "a", "\xe9", BOM_UTF8 + b"\xc3\xa9"),
         (b"\xff\xfea\0", "a", "b", b"\xff\xfeb\0"),
         (b"\xfe\xff\0a", "a", "b", b"\xfe\xff\0b"),
+        (b"a\r\r\nb", "a\r\nb", "c", b"c"),
         (b"caf\xe9\na", "a\n", "", b"caf\xe9\na"),
         (b"caf\xe9\nx", "x", "y", b"caf\xe9\ny"),
     ],

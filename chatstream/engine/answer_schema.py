@@ -1,0 +1,119 @@
+"""The schema that an answer has to fit, from what the user gives.
+
+1. `name, age int, tags list` is a short form: names with an optional type (`str`, `int`, `float`,
+   `bool`, `list` for a list of texts; `str` is the default), and an optional description after
+   `: `. All of them are required and nothing else is allowed. Line breaks separate them, too.
+2. A text that begins with `{` is the schema itself. Anything that does not begin as a short form is
+   the name of a file with the schema: `person.json`, `./person`.
+3. `schema_multi` asks for a list of what the schema describes, as `{"items": […]}`.
+4. Servers want an object at the top.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from chatstream import schemas
+from chatstream.engine.settings import Settings
+from chatstream.errors import UsageError
+from chatstream.files import read_whole
+from chatstream.nearest import did_you_mean
+from chatstream.text import decoded
+
+_TYPES: dict[str, schemas.Schema] = {
+    "str": {"type": "string"},
+    "int": {"type": "integer"},
+    "float": {"type": "number"},
+    "bool": {"type": "boolean"},
+    "list": {"type": "array", "items": {"type": "string"}},
+}
+_SHORT = re.compile(r"\s*[^\W\d]\w*(?:\s*$|[ \t]*[,\n:]|[ \t]+\w)")
+_EXAMPLE = "give a file with a JSON Schema, or fields such as 'name, age int, tags list'"
+
+
+def schema_of(settings: Settings) -> schemas.Schema | None:
+    """The schema that the settings name; None without one. Raises `UsageError`."""
+    if settings.schema is not None and settings.schema_multi is not None:
+        raise UsageError(
+            "--schema and --schema-multi exclude each other", hint="leave one of them out"
+        )
+    if settings.schema is not None:
+        return _read(settings.schema, "--schema")
+    if settings.schema_multi is None:
+        return None
+    its = _read(settings.schema_multi, "--schema-multi")
+    if not all(it.startswith(("#/$defs/", "#/definitions/")) for it in schemas.references(its)):
+        raise UsageError(
+            "the schema of --schema-multi refers to a part of itself that moves into a list",
+            hint="refer only to parts under #/$defs",
+        )
+    parts = {name: its.pop(name) for name in ("$defs", "definitions") if name in its}
+    return schemas.table({"items": {"type": "array", "items": its}}) | parts
+
+
+def _read(text: str, option: str) -> schemas.Schema:
+    if text.lstrip().startswith("{"):
+        schema = _json(text, option)
+    elif _SHORT.match(text):
+        return _fields(text, option)
+    else:
+        schema = _json(_file(text), text)
+    try:
+        schemas.check(schema)
+    except schemas.BadSchema as error:
+        name = option if text.lstrip().startswith("{") else text
+        raise UsageError(f"{name} is no schema that can be used: {error}") from error
+    if not isinstance(schema, dict) or schema.get("type") != "object":
+        raise UsageError(
+            f"the schema of {option} does not describe an object",
+            hint='servers want "type": "object" at the top; --schema-multi asks for a list of them',
+        )
+    return schema
+
+
+def _file(name: str) -> str:
+    try:
+        return decoded(read_whole(Path(name)), name)
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read: {error.strerror}", hint=_EXAMPLE) from error
+    except ValueError as error:
+        raise UsageError(f"{name!r} cannot be read: {error}", hint=_EXAMPLE) from error
+
+
+def _json(text: str, name: str) -> Any:
+    import json
+
+    def no_constant(word: str) -> None:
+        raise ValueError(f"{word} is not JSON")
+
+    try:
+        return json.loads(text, parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{name} is not JSON: {error}", hint=_EXAMPLE) from error
+
+
+def _fields(text: str, option: str) -> schemas.Schema:
+    """The schema of a short form."""
+    fields: dict[str, schemas.Schema] = {}
+    for item in re.split(r"\n" if "\n" in text.strip() else ",", text.strip()):
+        if not item.strip():
+            raise UsageError(f"{option} has an empty field", hint=_EXAMPLE)
+        named, _, told = item.strip().rstrip(",").partition(":")
+        name, *kind = named.split()
+        if not re.fullmatch(r"[^\W\d]\w*", name) or len(kind) > 1:
+            raise UsageError(
+                f"{option} has a field that is no name and type: {item.strip()!r}", hint=_EXAMPLE
+            )
+        if name in fields:
+            raise UsageError(f"{option} has the field {name!r} twice")
+        if kind and kind[0] not in _TYPES:
+            there = f"the types are: {', '.join(_TYPES)}; the name of a file begins with ./"
+            raise UsageError(
+                f"{option} has the unknown type {kind[0]!r}",
+                hint=did_you_mean(kind[0], _TYPES, there),
+            )
+        its = _TYPES[kind[0] if kind else "str"]
+        fields[name] = its | ({"description": told.strip()} if told.strip() else {})
+    return schemas.table(fields)

@@ -1,0 +1,126 @@
+"""How much a model is to think, in the words of each service.
+
+1. A table per dialect says what is sent for each effort. Where a service does not take it, the
+   request is sent again without, and a warning says so (`degrade`).
+2. Whatever the user's own options say under the same name wins.
+3. Claude before 4.6 has a budget of tokens in place of an effort. The answer has to fit into
+   `max_tokens` beside it.
+4. Claude before 4.6 thinks in no answer that it continues, and in none that is a forced call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatstream.errors import UsageError
+from chatstream.messages import ChatRequest, Effort
+from chatstream.providers.answertool import answers_by_tool, version_of
+
+Fields = dict[str, Any]
+
+OPENAI: dict[Effort, Fields] = {
+    "none": {"reasoning_effort": "none"},
+    "low": {"reasoning_effort": "low"},
+    "medium": {"reasoning_effort": "medium"},
+    "high": {"reasoning_effort": "high"},
+}
+
+REASONING: dict[Effort, Fields] = {  # OpenRouter, and the Responses API
+    "none": {"reasoning": {"effort": "none"}},
+    "low": {"reasoning": {"effort": "low"}},
+    "medium": {"reasoning": {"effort": "medium"}},
+    "high": {"reasoning": {"effort": "high"}},
+}
+
+TEMPLATE: dict[Effort, Fields] = {  # templates know one of the names, or none of them
+    "none": {"chat_template_kwargs": {"enable_thinking": False}},
+    "low": {"chat_template_kwargs": {"enable_thinking": True, "reasoning_effort": "low"}},
+    "medium": {"chat_template_kwargs": {"enable_thinking": True, "reasoning_effort": "medium"}},
+    "high": {"chat_template_kwargs": {"enable_thinking": True, "reasoning_effort": "high"}},
+}
+
+OF_A_SERVICE = {"openrouter": REASONING, "llamacpp": TEMPLATE, "vllm": TEMPLATE}
+"""The services of the OpenAI dialect that have words of their own."""
+
+OLLAMA: dict[Effort, Fields] = {
+    "none": {"think": False},
+    "low": {"think": True},
+    "medium": {"think": True},
+    "high": {"think": True},
+}
+
+OLLAMA_LEVELS: dict[Effort, Fields] = {  # of gpt-oss; other models refuse a level
+    "none": {"think": False},
+    "low": {"think": "low"},
+    "medium": {"think": "medium"},
+    "high": {"think": "high"},
+}
+
+ANTHROPIC: dict[Effort, Fields] = {
+    "none": {"thinking": {"type": "disabled"}},
+    "low": {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}},
+    "medium": {"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium"}},
+    "high": {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}},
+}
+
+ANTHROPIC_BUDGETS: dict[Effort, int] = {"none": 0, "low": 1024, "medium": 4096, "high": 16384}
+"""Tokens to think with, for Claude before 4.6; 0 is without thinking."""
+
+_LEAST_BUDGET = 1024
+_FIRST_WITH_EFFORT = (4, 6)
+
+
+def of_openai(request: ChatRequest, service: str) -> Fields:
+    """The fields for a service of the OpenAI dialect."""
+    effort = _effort(request)
+    return OF_A_SERVICE.get(service, OPENAI)[effort] if effort else {}
+
+
+def of_responses(request: ChatRequest) -> Fields:
+    """The fields for the Responses API."""
+    effort = _effort(request)
+    return REASONING[effort] if effort else {}
+
+
+def of_ollama(request: ChatRequest) -> Fields:
+    """The fields for Ollama."""
+    effort = _effort(request)
+    if effort is None:
+        return {}
+    return (OLLAMA_LEVELS if "gpt-oss" in request.model else OLLAMA)[effort]
+
+
+def of_anthropic(request: ChatRequest, usual: int) -> Fields:
+    """The fields for Anthropic. `usual` are the tokens of an answer that has no limit.
+
+    Raises `UsageError` where there is no room to think.
+    """
+    effort = _effort(request)
+    if effort is None:
+        return {}
+    if (version_of(request.model) or (0, 0)) >= _FIRST_WITH_EFFORT:
+        return ANTHROPIC[effort]
+    budget = ANTHROPIC_BUDGETS[effort]
+    if not budget or request.method == "stripped_prefill":
+        return {}
+    if answers_by_tool(request):
+        raise UsageError(
+            f"{request.model} cannot think and answer by a schema at once",
+            hint="use a newer model, or leave out --effort or the schema",
+        )
+    if request.max_tokens is None:
+        return {"max_tokens": usual + budget, "thinking": _thinking(budget)}
+    if request.max_tokens <= _LEAST_BUDGET:
+        raise UsageError(
+            f"--max-tokens {request.max_tokens} leaves {request.model} no room to think",
+            hint=f"allow more than {_LEAST_BUDGET} tokens, or leave out --effort",
+        )
+    return {"thinking": _thinking(min(budget, request.max_tokens - 1))}
+
+
+def _thinking(budget: int) -> Fields:
+    return {"type": "enabled", "budget_tokens": budget}
+
+
+def _effort(request: ChatRequest) -> Effort | None:
+    return None if "effort" in request.without else request.effort

@@ -1,0 +1,283 @@
+"""OpenAI's Responses API.
+
+1. The end marks are `response.completed` and `response.incomplete`, which says why;
+   `response.failed` and `error` are failures. Frames are told apart by `type` in their data.
+2. The end of a text, an item or a response repeats what came in pieces. It counts only where no
+   pieces came. Items go by their id, since not every server numbers them.
+3. Reasoning goes back whole, as encrypted content, where the server gives that: nothing is stored
+   there. The reasoning that is shown is what the server tells of it.
+4. The server continues no answer; it is asked in words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from chatstream.events import Content, Event, Metadata, Reasoning, ReasoningData, Usage, Warn
+from chatstream.flow import Finish
+from chatstream.messages import ChatRequest
+from chatstream.providers.failures import error_in, failure_in
+from chatstream.providers.finish import Meaning, gave_up, meaning_of, reason_of, unknown
+from chatstream.providers.lenient import (
+    REFUSED,
+    TOO_DEEP,
+    json_or_text,
+    list_of,
+    object_of,
+    sendable,
+    text_of,
+    value_of,
+)
+from chatstream.providers.openai import OpenAI, usage_of
+from chatstream.providers.parts import Sources, image_of, reasoning_in
+from chatstream.providers.reply import Reply
+from chatstream.providers.responses_body import body_of
+from chatstream.providers.text import whole_characters
+from chatstream.providers.toolcalls import ToolCalls
+from chatstream.wire import STRAY, SSEDecoder, SSEFrame
+
+_REASONING = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
+_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_BEGINS = "response.created"
+_OURS = "response."  # what every other frame is named; most repeat, or are of the server's tools
+
+
+class ResponsesReply(Reply):
+    """The frames of one response."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sse = SSEDecoder(lenient=True)
+        self._pings = 0
+        self._started = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._calls = ToolCalls()
+        self._sources = Sources()
+        self._indexes: dict[str, int] = {}  # of items, by their ids
+        self._written: set[str] = set()  # the items of which pieces came
+        self._read: set[str] = set()  # those that are over
+        self._refusal: list[str] = []
+        self._usage: dict[str, Any] = {}
+        self._reason: Meaning | None = None
+        self._raw_reason: str | None = None
+
+    def feed(self, data: bytes, t: float) -> list[Event]:
+        return self._frames(self._sse.feed(data), t)
+
+    def feed_eof(self, t: float) -> list[Event]:
+        return self._frames(self._sse.feed_eof(), t, at_end=True)
+
+    def _frames(self, frames: list[SSEFrame], t: float, *, at_end: bool = False) -> list[Event]:
+        events: list[Event] = []
+        for sse in frames:
+            if self.ended:
+                self.after_the_end(sse, events, t)
+                continue
+            try:
+                try:
+                    value = msgspec.json.decode(sse.data)
+                except REFUSED:
+                    self._refused(sse, events, t, at_end=at_end)
+                else:
+                    self._value(value, sse, events, t)
+            except TOO_DEEP:
+                self.odd.add(sse.data, skipped=True)
+            if self.failure:
+                return events
+        self.keep_alives = self._pings + self._sse.comments
+        return events
+
+    def feed_whole(self, body: bytes, t: float) -> list[Event]:
+        response = value_of(body.decode("utf-8", "replace"))
+        events: list[Event] = []
+        self.failure = error_in(response)
+        if self.failure is None:
+            fields = object_of(response)
+            if not isinstance(fields.get("output"), list):
+                raise ValueError("neither a response nor an error")
+            self._over(fields, events, t)
+            self.odd_text = True
+        return events
+
+    def _refused(self, sse: SSEFrame, events: list[Event], t: float, *, at_end: bool) -> None:
+        """A frame that is no JSON: a keep-alive, an error, or an odd one."""
+        text = sse.data.strip()
+        if not text or text[0] == ":" or text == "[DONE]":  # no end mark here
+            self._pings += 1
+        elif sse.event == "error":
+            self.failure = failure_in(json_or_text(text))
+        else:
+            for value in self.values(text, at_end=at_end, stray=sse.event == STRAY):
+                self._value(value, sse, events, t)
+
+    def _value(self, value: Any, sse: SSEFrame, events: list[Event], t: float) -> None:
+        if isinstance(value, dict):
+            self._frame(value, sse, events, t)
+        elif (failure := error_in(value)) is not None:
+            self.failure = failure
+        elif value in (None, "", []):
+            self._pings += 1
+        else:
+            self.odd.add_value(value, sse.data)
+
+    def _frame(self, value: dict[str, Any], sse: SSEFrame, events: list[Event], t: float) -> None:
+        kind = text_of(value.get("type")) or sse.event
+        item = text_of(value.get("item_id"))
+        delta = value.get("delta")
+        if kind == "response.output_text.delta":
+            self._written.add(item)
+            events += [Content(delta, t=t)] if delta and isinstance(delta, str) else []
+        elif kind in _REASONING:
+            self._written.add(item)
+            events += [Reasoning(thought, t=t)] if (thought := reasoning_in(delta)) else []
+        elif kind == "response.reasoning_summary_part.added":
+            if item in self._written:
+                events.append(Reasoning("\n\n", t=t))
+        elif kind == "response.refusal.delta":
+            self._written.add(item)
+            self._refusal.append(text_of(delta))
+        elif kind == "response.function_call_arguments.delta":
+            self._written.add(item)
+            call = self._calls.add(self._index(value, item), "", "", delta, t)
+            events += [call] if call is not None else []
+        elif kind == "response.output_item.added":
+            self._item_begins(value)
+        elif kind == "response.output_item.done":
+            self._item(object_of(value.get("item")), value, events, t)
+        elif kind == "response.output_text.annotation.added":
+            events += self._sources.noted([value.get("annotation")], t)
+        elif kind in _ENDS:
+            self._over(
+                {"status": kind.removeprefix(_OURS)} | object_of(value.get("response")), events, t
+            )
+        elif kind == _BEGINS:
+            self._starts(events, t)
+        elif kind in {"error", "response.error"} or sse.event == "error":
+            self.failure = failure_in(value)
+        elif not kind.startswith(_OURS):
+            self._look_again(value, kind, sse)
+
+    def _look_again(self, value: dict[str, Any], kind: str, sse: SSEFrame) -> None:
+        """A frame of no known kind: an error in whatever words, a keep-alive, or odd."""
+        if (failure := error_in(value)) is not None:
+            self.failure = failure
+        elif not value or kind in {"ping", "keepalive"}:
+            self._pings += 1
+        else:
+            self.odd.add_value(value, sse.data)
+
+    def _starts(self, events: list[Event], t: float) -> None:
+        if self._started:
+            self._begin()
+            events.append(Metadata(restart=True, t=t))
+            events.append(Warn("restarted", "the server started its answer over", t=t))
+        self._started = True
+
+    def _index(self, value: dict[str, Any], item: str) -> int:
+        """The number of an item: by its id, or by its place where it has none."""
+        return self._indexes.setdefault(item or f"#{value.get('output_index')}", len(self._indexes))
+
+    def _item_begins(self, value: dict[str, Any]) -> None:
+        item = object_of(value.get("item"))
+        if item.get("type") == "function_call":
+            self._call(item, value)
+
+    def _call(self, item: dict[str, Any], value: dict[str, Any]) -> None:
+        """A call begins; its arguments come in pieces, or with its end."""
+        index = self._index(value, text_of(item.get("id")))
+        name = text_of(item.get("name"))
+        call_id = text_of(item.get("call_id")) or text_of(item.get("id"))
+        self._calls.start(index, call_id, name, None)
+
+    def _item(
+        self, item: dict[str, Any], value: dict[str, Any], events: list[Event], t: float
+    ) -> None:
+        """An item that is whole."""
+        name = text_of(item.get("id")) or f"#{value.get('output_index')}"
+        if name in self._read:
+            return
+        self._read.add(name)
+        new = name not in self._written
+        match item.get("type"):
+            case "function_call":
+                if name not in self._indexes:
+                    self._call(item, value)
+                if new and (arguments := item.get("arguments")):
+                    self._calls.add(self._indexes[name], "", "", arguments, t)
+            case "message":
+                for part in map(object_of, list_of(item.get("content"))):
+                    self._part(part, events, t, new=new)
+            case "reasoning":
+                shown = item.get("summary") or item.get("content")
+                if new and (thought := reasoning_in(shown)):
+                    events.append(Reasoning(thought, t=t))
+                if item.get("encrypted_content"):
+                    kept = {k: v for k, v in item.items() if k != "status" and v is not None}
+                    events.append(ReasoningData(provider_data=sendable(kept), t=t))
+            case "image_generation_call":
+                if (image := image_of(item, t)) is not None:
+                    events.append(image)
+
+    def _part(self, part: dict[str, Any], events: list[Event], t: float, *, new: bool) -> None:
+        """A part of a message; `new`: nothing of the message came before."""
+        events += self._sources.noted(part.get("annotations"), t)
+        if new and (text := text_of(part.get("text"))):
+            events.append(Content(text, t=t))
+        if new and (refusal := text_of(part.get("refusal"))):
+            self._refusal.append(refusal)
+
+    def _over(self, response: dict[str, Any], events: list[Event], t: float) -> None:
+        """The whole response; its items count where they did not come before."""
+        for number, item in enumerate(map(object_of, list_of(response.get("output")))):
+            self._item(item, {"output_index": number}, events, t)
+        self._usage.update(object_of(response.get("usage")))
+        status = text_of(response.get("status"))
+        if status == "failed":
+            error = response.get("error")
+            self.failure = failure_in({"error": error}) if error else gave_up(status)
+            return
+        details = object_of(response.get("incomplete_details"))
+        raw = text_of(details.get("reason")) if status == "incomplete" else status
+        self._raw_reason = whole_characters(raw or status) or None
+        meaning = meaning_of(self._raw_reason or "stop") or "stop"
+        if meaning == "failed":
+            self.failure = gave_up(self._raw_reason or "")
+            return
+        if meaning == "unknown":
+            events.append(unknown(self._raw_reason or "", t))
+        self._reason = meaning
+        self.complete = self.ended = self.understood = True
+
+    def totals(self) -> list[Event]:
+        events: list[Event] = []
+        if self.complete:
+            events += self._calls.whole(cut=self._reason == "length")
+        if self._refusal:
+            events.append(Warn("refusal", whole_characters("".join(self._refusal))))
+        usage = usage_of(self._usage)
+        return events if usage == Usage() else [*events, usage]
+
+    def finish(self) -> Finish:
+        reason = reason_of(self._reason or "stop")
+        if self._refusal:
+            reason = "content_filter"
+        elif self._calls and reason == "stop":
+            reason = "tool_calls"
+        return Finish(reason=reason, raw=self._raw_reason)
+
+
+class Responses(OpenAI):
+    """OpenAI's Responses API, or a server that speaks it; `base_url` ends before `/responses`."""
+
+    def chat_path(self) -> str:
+        return "/responses"
+
+    def body(self, request: ChatRequest) -> dict[str, object]:
+        return body_of(request, self.given)
+
+    def reply(self) -> Reply:
+        return ResponsesReply()

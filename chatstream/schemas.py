@@ -1,0 +1,353 @@
+"""JSON Schemas: a schema is checked before it is used, and a value against its schema.
+
+1. Most keywords of JSON Schema that describe a value are here (`_KNOWN`). A schema with a keyword
+   that cannot be checked is refused, and so is one that is malformed: whoever relies on a check
+   has to get it.
+2. `$ref` leads to a place in the same schema (`#/$defs/name`). One that leads nowhere, or in a
+   circle without describing anything, is refused.
+3. `format`, titles, descriptions, defaults and examples say nothing about whether a value fits.
+4. `pattern` is a regular expression of Python, and is searched for anywhere in a text.
+5. A value that does not fit is described in one line that begins with the place of the mistake.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from chatstream.wording import counted, excerpt
+
+Schema = dict[str, Any]
+
+_NOTES = {
+    *("$schema", "$id", "$comment", "$defs", "definitions", "title", "description", "default"),
+    *("examples", "format", "deprecated", "readOnly", "writeOnly", "$anchor"),
+}
+_TYPES: dict[str, Callable[[Any], bool]] = {
+    "object": lambda it: isinstance(it, dict),
+    "array": lambda it: isinstance(it, list),
+    "string": lambda it: isinstance(it, str),
+    "number": lambda it: _is_number(it),
+    "integer": lambda it: _is_number(it) and float(it).is_integer(),
+    "boolean": lambda it: isinstance(it, bool),
+    "null": lambda it: it is None,
+}
+_ONE = {"additionalProperties", "items", "not", "if", "then", "else", "propertyNames", "contains"}
+_LISTS = {"anyOf", "oneOf", "allOf", "prefixItems"}
+_TABLES = {"properties", "patternProperties", "$defs", "definitions"}
+_COUNTS = {
+    *("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"),
+}
+_NUMBERS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+_OTHERS = {"type", "enum", "const", "required", "pattern", "uniqueItems", "$ref"}
+_KNOWN = _NOTES | _ONE | _LISTS | _TABLES | _COUNTS | _NUMBERS | _OTHERS
+_MOST_DEPTH = 100
+"""Levels of a schema, or of the references that one value is followed through."""
+
+
+class BadSchema(ValueError):
+    """A schema that cannot be used; the text says where and why."""
+
+
+def check(schema: object) -> None:
+    """Raises `BadSchema` for what is no schema, or has a keyword that cannot be checked."""
+    for where, part in _parts(schema, "the schema", 0):
+        if isinstance(part, bool):
+            continue
+        if not isinstance(part, dict):
+            raise BadSchema(f"{where} is no JSON object")
+        for keyword, value in part.items():
+            _check_keyword(schema, where, keyword, value)
+
+
+def mistake(schema: Schema, value: object) -> str | None:
+    """What is wrong with a value, in one line; None if it fits. `schema` has been checked."""
+    return _mistake(schema, schema, value, "", 0)
+
+
+def references(schema: object) -> list[str]:
+    """Where the schema refers to."""
+    parts = (part for _, part in _parts(schema, "", 0) if isinstance(part, dict))
+    return [part["$ref"] for part in parts if "$ref" in part]
+
+
+def keywords(schema: object) -> set[str]:
+    """Every keyword that the schema uses."""
+    parts = (part for _, part in _parts(schema, "", 0) if isinstance(part, dict))
+    return {keyword for part in parts for keyword in part}
+
+
+def is_closed(schema: object) -> bool:
+    """Whether every object in it lists all of its properties, requires each, and allows no other.
+
+    Such a schema is what servers take where they promise an answer that fits.
+    """
+    for _, part in _parts(schema, "", 0):
+        if part is True:
+            return False
+        if not isinstance(part, dict):
+            continue
+        if part.get("type") == "object" or "properties" in part:
+            names = set(part.get("properties", {}))
+            closed = part.get("additionalProperties") is False
+            if not closed or names != set(part.get("required", [])):
+                return False
+    return True
+
+
+def _parts(schema: object, where: str, depth: int) -> Iterator[tuple[str, Any]]:
+    """Every schema in a schema, itself first, with its place."""
+    if depth > _MOST_DEPTH:
+        raise BadSchema(f"it has more than {_MOST_DEPTH} levels")
+    yield where, schema
+    if not isinstance(schema, dict):
+        return
+    for keyword, value in schema.items():
+        inside = f"{keyword!r} of {where}" if where else ""
+        if keyword in _ONE:
+            yield from _parts(value, inside, depth + 1)
+        elif keyword in _LISTS and isinstance(value, list):
+            for it in value:
+                yield from _parts(it, f"a part of {inside}" if where else "", depth + 1)
+        elif keyword in _TABLES and isinstance(value, dict):
+            for name, it in value.items():
+                yield from _parts(it, f"{name!r} in {inside}" if where else "", depth + 1)
+
+
+def _check_keyword(root: object, where: str, keyword: str, value: Any) -> None:
+    wrong = False
+    if keyword not in _KNOWN:
+        raise BadSchema(f"{where} uses {keyword!r}, which chatstream cannot check")
+    if keyword in _LISTS:
+        wrong = not isinstance(value, list) or not value
+    elif keyword in _TABLES:
+        wrong = not isinstance(value, dict)
+    elif keyword in _COUNTS:
+        wrong = not _TYPES["integer"](value) or value < 0
+    elif keyword in _NUMBERS:
+        wrong = not _is_number(value) or (keyword == "multipleOf" and value <= 0)
+    elif keyword == "type":
+        names = value if isinstance(value, list) else [value]
+        wrong = not names or not all(isinstance(it, str) and it in _TYPES for it in names)
+    elif keyword == "enum":
+        wrong = not isinstance(value, list) or not value
+    elif keyword == "required":
+        wrong = not isinstance(value, list) or not all(isinstance(it, str) for it in value)
+    elif keyword == "uniqueItems":
+        wrong = not isinstance(value, bool)
+    elif keyword == "$ref":
+        _check_reference(root, where, value)
+    if wrong:
+        raise BadSchema(f"{keyword!r} of {where} cannot be {_shown(value)}")
+    patterns = value if keyword == "patternProperties" else [value] if keyword == "pattern" else []
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except (re.error, TypeError, OverflowError, RecursionError) as error:
+            raise BadSchema(f"{keyword!r} of {where} is no regular expression: {error}") from error
+
+
+def _check_reference(root: object, where: str, reference: object) -> None:
+    seen = []
+    while isinstance(reference, str) and reference not in seen:
+        seen.append(reference)
+        try:
+            target = _target(root, reference)
+        except (LookupError, ValueError, TypeError) as error:
+            raise BadSchema(
+                f"{where} refers to {_shown(reference)}, which is not in the schema"
+            ) from error
+        if not isinstance(target, dict) or "$ref" not in target:
+            return
+        reference = target["$ref"]
+    raise BadSchema(f"{where} refers to {_shown(reference)}, which leads in a circle")
+
+
+def _target(root: Any, reference: str) -> Any:
+    """What a reference leads to. Raises `LookupError`, `ValueError`, `TypeError`."""
+    if not reference.startswith("#"):
+        raise ValueError(reference)
+    found = root
+    for step in reference[1:].split("/")[1:] if reference != "#" else ():
+        name = step.replace("~1", "/").replace("~0", "~")
+        found = found[int(name)] if isinstance(found, list) else found[name]
+    if not isinstance(found, dict | bool):
+        raise TypeError(reference)
+    return found
+
+
+# ---- values
+
+
+def _mistake(root: Schema, schema: Any, value: Any, where: str, depth: int) -> str | None:
+    if depth > _MOST_DEPTH:
+        return _at(where, f"it has more than {_MOST_DEPTH} levels")
+    if isinstance(schema, bool):
+        return None if schema else _at(where, "nothing is allowed here")
+    for found in _mistakes(root, schema, value, where, depth + 1):
+        if found:
+            return found
+    return None
+
+
+def _mistakes(
+    root: Schema, schema: Schema, value: Any, where: str, depth: int
+) -> Iterator[str | None]:
+    """The mistakes of a value, among None; only the first is of interest."""
+    if "$ref" in schema:
+        yield _mistake(root, _target(root, schema["$ref"]), value, where, depth)
+    if "type" in schema:
+        names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        if not any(_TYPES[name](value) for name in names):
+            yield _at(where, f"{_shown(value)} is not of the type {' or '.join(names)}")
+    if "enum" in schema and not any(_same(value, it) for it in schema["enum"]):
+        allowed = excerpt(", ".join(_shown(it) for it in schema["enum"]))
+        yield _at(where, f"{_shown(value)} is none of: {allowed}")
+    if "const" in schema and not _same(value, schema["const"]):
+        yield _at(where, f"{_shown(value)} is not {_shown(schema['const'])}")
+    if isinstance(value, str):
+        yield from _of_text(schema, value, where)
+    elif isinstance(value, list):
+        yield from _of_list(root, schema, value, where, depth)
+    elif isinstance(value, dict):
+        yield from _of_object(root, schema, value, where, depth)
+    elif _is_number(value):
+        yield from _of_number(schema, value, where)
+    yield from _combined(root, schema, value, where, depth)
+
+
+def _of_text(schema: Schema, value: str, where: str) -> Iterator[str | None]:
+    yield _counted(schema, "Length", len(value), "character", where)
+    if "pattern" in schema and not re.search(schema["pattern"], value):
+        yield _at(where, f"{_shown(value)} does not match {_shown(schema['pattern'])}")
+
+
+def _of_number(schema: Schema, value: float, where: str) -> Iterator[str | None]:
+    limits: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
+        ("minimum", "less than", lambda it: value < it),
+        ("maximum", "more than", lambda it: value > it),
+        ("exclusiveMinimum", "not more than", lambda it: value <= it),
+        ("exclusiveMaximum", "not less than", lambda it: value >= it),
+        ("multipleOf", "no multiple of", lambda it: not _divides(it, value)),
+    )
+    for keyword, words, is_past in limits:
+        if keyword in schema and is_past(schema[keyword]):
+            yield _at(where, f"{_shown(value)} is {words} {_shown(schema[keyword])}")
+
+
+def _of_list(
+    root: Schema, schema: Schema, value: list[Any], where: str, depth: int
+) -> Iterator[str | None]:
+    yield _counted(schema, "Items", len(value), "item", where)
+    first = schema.get("prefixItems", [])
+    for number, it in enumerate(value):
+        its = first[number] if number < len(first) else schema.get("items", True)
+        yield _mistake(root, its, it, f"{where}[{number}]", depth)
+    if schema.get("uniqueItems"):
+        for number, it in enumerate(value):
+            if any(_same(it, other) for other in value[:number]):
+                yield _at(f"{where}[{number}]", f"{_shown(it)} is there twice")
+    if "contains" in schema and all(
+        _mistake(root, schema["contains"], it, where, depth) for it in value
+    ):
+        yield _at(where, "no item is what 'contains' asks for")
+
+
+def _of_object(
+    root: Schema, schema: Schema, value: dict[str, Any], where: str, depth: int
+) -> Iterator[str | None]:
+    yield _counted(schema, "Properties", len(value), "property", where)
+    for name in schema.get("required", []):
+        if name not in value:
+            yield _at(where, f"{_shown(name)} is missing")
+    own, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    for name, it in value.items():
+        inside = f"{where}.{name}" if where else name
+        if "propertyNames" in schema:
+            yield _mistake(root, schema["propertyNames"], name, inside, depth)
+        found = [its for pattern, its in patterns.items() if re.search(pattern, name)]
+        if name in own:
+            found.append(own[name])
+        if not found and schema.get("additionalProperties") is False:
+            yield _at(where, f"{_shown(name)} is not allowed")
+        for its in found or [schema.get("additionalProperties", True)]:
+            yield _mistake(root, its, it, inside, depth)
+
+
+def _combined(
+    root: Schema, schema: Schema, value: Any, where: str, depth: int
+) -> Iterator[str | None]:
+    def wrong(its: Any) -> str | None:
+        return _mistake(root, its, value, where, depth)
+
+    for its in schema.get("allOf", []):
+        yield wrong(its)
+    if "anyOf" in schema:
+        wrongs = [wrong(its) for its in schema["anyOf"]]
+        if all(wrongs):
+            yield wrongs[0] if len(wrongs) == 1 else _at(where, "it fits none of the alternatives")
+    if "oneOf" in schema:
+        fitting = sum(wrong(its) is None for its in schema["oneOf"])
+        if fitting != 1:
+            words = "none" if not fitting else str(fitting)
+            yield _at(where, f"it fits {words} of the alternatives, and not exactly one")
+    if "not" in schema and wrong(schema["not"]) is None:
+        yield _at(where, "it is what 'not' forbids")
+    if "if" in schema:
+        branch = "else" if wrong(schema["if"]) else "then"
+        yield wrong(schema.get(branch, True))
+
+
+def _counted(schema: Schema, what: str, number: int, noun: str, where: str) -> str | None:
+    least, most = schema.get(f"min{what}", 0), schema.get(f"max{what}", math.inf)
+    if least <= number <= most:
+        return None
+    limit = f"at least {least}" if number < least else f"at most {most}"
+    there = "1 property" if (noun, number) == ("property", 1) else counted(number, noun)
+    return _at(where, f"it has {there.replace('propertys', 'properties')}, and not {limit}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _divides(step: float, value: float) -> bool:
+    quotient = value / step
+    return math.isfinite(quotient) and math.isclose(quotient, round(quotient), rel_tol=1e-12)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality as JSON has it: true is not 1, and 1.0 is 1."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(
+            _same(it, other[name]) for name, it in one.items()
+        )
+    return bool(one == other)
+
+
+def _at(where: str, words: str) -> str:
+    return f"{where}: {words}" if where else words
+
+
+def _shown(value: object) -> str:
+    try:
+        return excerpt(json.dumps(value, ensure_ascii=False), 60)
+    except (TypeError, ValueError, RecursionError):
+        return f"a {type(value).__name__}"
+
+
+def table(fields: Mapping[str, Schema]) -> Schema:
+    """The closed schema of an object with these properties."""
+    return {
+        "type": "object",
+        "properties": dict(fields),
+        "required": list(fields),
+        "additionalProperties": False,
+    }

@@ -1,0 +1,128 @@
+"""Claimed: fields, JSON and files become the schema that they mean; anything else is one clear
+line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatstream.engine.answer_schema import schema_of
+from chatstream.engine.settings import Settings
+from chatstream.errors import UsageError
+from chatstream.schemas import table
+
+STR, INT = {"type": "string"}, {"type": "integer"}
+TEXTS = {"type": "array", "items": STR}
+
+
+def of(text: str) -> Any:
+    return schema_of(Settings(schema=text))
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("name", {"name": STR}),
+        ("name, age int, tags list", {"name": STR, "age": INT, "tags": TEXTS}),
+        (
+            "  name str ,ok bool,x float ",
+            {"name": STR, "ok": {"type": "boolean"}, "x": {"type": "number"}},
+        ),
+        (
+            "name: a full name., age int",
+            {"name": STR | {"description": "a full name."}, "age": INT},
+        ),
+        (
+            "name: first, last\nage int: in years\n",
+            {
+                "name": STR | {"description": "first, last"},
+                "age": INT | {"description": "in years"},
+            },
+        ),
+        ("größe int", {"größe": INT}),
+    ],
+)
+def test_a_short_form_is_a_closed_object(text: str, fields: dict[str, Any]) -> None:
+    assert of(text) == table(fields)
+
+
+def test_a_schema_may_be_given_itself_or_in_a_file(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"name": STR}}
+    file = tmp_path / "person.json"
+    file.write_text(json.dumps(schema))
+    assert of(str(file)) == of(json.dumps(schema)) == schema
+
+
+def test_a_file_beside_us_is_named_with_a_dot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("name").write_text('{"type": "object", "required": ["x"]}')
+    assert of("./name") == {"type": "object", "required": ["x"]}
+    assert of("name") == table({"name": STR})  # whatever files there are
+
+
+def test_multi_asks_for_a_list_of_them() -> None:
+    its = {"type": "object", "properties": {"a": {"$ref": "#/$defs/x"}}, "$defs": {"x": INT}}
+    rest = {name: it for name, it in its.items() if name != "$defs"}
+    made = schema_of(Settings(schema_multi=json.dumps(its)))
+    assert made == table({"items": {"type": "array", "items": rest}}) | {"$defs": {"x": INT}}
+
+
+def test_without_a_schema_there_is_none() -> None:
+    assert schema_of(Settings()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name, , age", "has an empty field"),
+        ("name,", "has an empty field"),
+        ("name, age int int", "a field that is no name and type: 'age int int'"),
+        ("name, 3d", "a field that is no name and type: '3d'"),
+        ("name, name int", "has the field 'name' twice"),
+        ("age itn", "has the unknown type 'itn'"),
+        ("missing.json", "missing.json cannot be read: No such file"),
+        (".", ". cannot be read: Is a directory"),
+        ("a.b\0c", "cannot be read"),
+        ("{", "--schema is not JSON"),
+        ('{"a": NaN}', "--schema is not JSON: NaN"),
+        ('{"type": "object", "typ": 1}', "--schema is no schema that can be used"),
+        ('{"type": "array"}', "does not describe an object"),
+    ],
+)
+def test_each_bad_input_is_one_clear_line(text: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        of(text)
+    assert words in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"[1]", "is no schema that can be used: the schema is no JSON object"),
+        (b"\xff", "person.json"),
+        (b"name", "is not JSON"),
+    ],
+)
+def test_a_file_that_holds_no_schema_is_named(tmp_path: Path, data: bytes, words: str) -> None:
+    file = tmp_path / "person.json"
+    file.write_bytes(data)
+    with pytest.raises(UsageError) as caught:
+        of(str(file))
+    assert words in caught.value.message
+
+
+def test_both_at_once_are_refused() -> None:
+    with pytest.raises(UsageError, match="exclude each other"):
+        schema_of(Settings(schema="a", schema_multi="a"))
+
+
+def test_a_list_of_what_refers_to_itself_is_refused() -> None:
+    its = {"type": "object", "properties": {"below": {"$ref": "#"}}}
+    with pytest.raises(UsageError, match="moves into a list"):
+        schema_of(Settings(schema_multi=json.dumps(its)))

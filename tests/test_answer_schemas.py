@@ -1,0 +1,210 @@
+"""`ask --schema`, as a user has it: what is sent to each protocol, and how each answer ends."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from chatstream import events as ev
+from tests.support.answers import ALL_DIALECTS, ending, failure, frames, headers
+from tests.support.client import Finished, run, run_here, server_flags
+from tests.support.loopback import SSE, Reply, Script
+from tests.support.real.servers import llama_server
+from tests.support.unavailable import require
+
+FORM = "name, age int"
+FITS = ['{"name": "Ann", ', '"age": 3}']
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+
+
+def ask(server: Script, dialect: str, *more: str, model: str = "m") -> Finished:
+    flags = server_flags(dialect, server.url, model)
+    return run_here(["ask", *flags, "--schema", FORM, *more, "who?"])
+
+
+def answer(dialect: str, words: list[str], *, whole: bool = True) -> Reply:
+    body = [*frames(dialect, words), *(ending(dialect) if whole else ())]
+    return Reply(body, headers=headers(dialect))
+
+
+def sent(dialect: str, body: dict[str, Any]) -> Any:
+    """What a body says of the schema."""
+    match dialect:
+        case "ollama":
+            return body["format"]
+        case "openai":
+            named = body["response_format"]["json_schema"]
+            assert (body["response_format"]["type"], named["strict"]) == ("json_schema", True)
+            return named["schema"]
+        case "openai-responses":
+            form = body["text"]["format"]
+            assert (form["type"], form["strict"]) == ("json_schema", True)
+            return form["schema"]
+        case _:
+            assert body["output_config"]["format"]["type"] == "json_schema"
+            return body["output_config"]["format"]["schema"]
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_the_server_gets_the_schema_and_stdout_the_answer(dialect: str) -> None:
+    with Script(answer(dialect, FITS)) as server:
+        done = ask(server, dialect)
+    assert (done.status, done.stdout, done.stderr) == (0, "".join(FITS).encode(), "")
+    assert sent(dialect, server.requests[0].json) == SCHEMA
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_an_answer_that_does_not_fit_is_exit_1_with_its_text_kept(dialect: str) -> None:
+    with Script(answer(dialect, ['{"name": 3}'])) as server:
+        done = ask(server, dialect, "--json")
+    error = done.terminal
+    assert isinstance(error, ev.Error)
+    assert (done.status, error.code, error.partial, error.resume) == (
+        1,
+        "invalid_answer",
+        True,
+        None,
+    )
+    assert "does not fit the schema" in error.message
+    shown = run_here(["history", "show", "--text"])
+    assert '{"name": 3}' in shown.stdout.decode()
+    assert len(server.requests) == 1
+    again = run_here(["resume"])
+    assert (again.status, "there is no unfinished run" in again.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_an_answer_that_is_cut_is_exit_5(dialect: str) -> None:
+    with Script(answer(dialect, FITS[:1], whole=False)) as server:
+        done = ask(server, dialect, "--json", "--on-drop", "stop")
+    assert isinstance(done.terminal, ev.Error)
+    assert (done.status, done.terminal.code) == (5, "truncated")
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_a_failure_stays_what_it_is(dialect: str) -> None:
+    reply = Reply([*frames(dialect, FITS[:1]), failure(dialect)], headers=headers(dialect))
+    with Script(reply) as server:
+        done = ask(server, dialect, "--json", "--on-drop", "stop")
+    assert isinstance(done.terminal, ev.Error)
+    assert (done.status, done.terminal.code) == (1, "server_error")
+
+
+def test_a_refusal_is_exit_3_with_the_models_words() -> None:
+    chunks = [
+        {"choices": [{"index": 0, "delta": {"refusal": "I would rather not."}}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+    ]
+    body = [f"data: {json.dumps(it)}\n\n".encode() for it in chunks]
+    with Script(Reply([*body, b"data: [DONE]\n\n"], headers=SSE)) as server:
+        done = ask(server, "openai", "--json")
+    assert isinstance(done.terminal, ev.Error)
+    assert (done.status, done.terminal.code) == (3, "content_policy")
+    assert "I would rather not." in done.terminal.message
+
+
+def test_a_run_that_is_resumed_is_still_checked_and_continues_without_the_schema() -> None:
+    with Script(answer("ollama", FITS[:1], whole=False)) as server:
+        ask(server, "ollama", "--on-drop", "stop")
+        server.play(answer("ollama", FITS[1:]))
+        done = run_here(["resume", "--json"])
+        assert done.status == 0, done
+        assert "format" not in server.requests[0].json  # it would begin the JSON again
+        assert (done.status, type(done.terminal)) == (0, ev.Done)
+    with Script(answer("ollama", FITS[:1], whole=False)) as server:
+        ask(server, "ollama", "--on-drop", "stop")
+        server.play(answer("ollama", ['"age": "3"}']))
+        done = run_here(["resume", "--json"])
+    assert isinstance(done.terminal, ev.Error)
+    assert (done.status, done.terminal.code) == (1, "invalid_answer")
+
+
+def test_an_older_claude_answers_through_a_tool() -> None:
+    parts: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"content": [], "usage": {}}},
+        {
+            "type": "content_block_start",
+            "index": 0,
+            "content_block": {"type": "tool_use", "id": "a", "name": "answer", "input": {}},
+        },
+        *(
+            {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "input_json_delta", "partial_json": it},
+            }
+            for it in FITS
+        ),
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {}},
+        {"type": "message_stop"},
+    ]
+    body = [f"event: {it['type']}\ndata: {json.dumps(it)}\n\n".encode() for it in parts]
+    with Script(Reply(body, headers=SSE)) as server:
+        done = ask(server, "anthropic", model="claude-3-haiku-20240307")
+    assert (done.status, json.loads(done.stdout)) == (0, {"name": "Ann", "age": 3})
+    asked = server.requests[0].json
+    assert asked["tool_choice"] == {"type": "tool", "name": "answer"}
+    assert "output_config" not in asked
+
+
+def test_an_open_schema_is_not_strict() -> None:
+    with Script(answer("openai", ["{}"])) as server:
+        flags = server_flags("openai", server.url)
+        done = run_here(["ask", *flags, "--schema", '{"type": "object"}', "who?"])
+    assert done.status == 0
+    assert server.requests[0].json["response_format"]["json_schema"]["strict"] is False
+
+
+def test_an_option_of_the_user_wins() -> None:
+    with Script(answer("openai", FITS)) as server:
+        ask(server, "openai", "-o", 'response_format={"type":"json_object"}')
+    assert server.requests[0].json["response_format"] == {"type": "json_object"}
+
+
+def test_many_are_a_list_of_items() -> None:
+    with Script(answer("ollama", ['{"items": [{"name": "Ann", "age": 3}]}'])) as server:
+        flags = server_flags("ollama", server.url)
+        done = run_here(["ask", *flags, "--schema-multi", FORM, "who?"])
+    assert done.status == 0
+    assert server.requests[0].json["format"]["properties"]["items"]["items"] == SCHEMA
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--schema", "missing.json"], "error: missing.json cannot be read: No such file"),
+        (["--schema", "age itn"], "error: --schema has the unknown type 'itn'"),
+        (["--schema", ""], "error: "),
+        (["--schema", "a", "--schema-multi", "a"], "error: --schema and --schema-multi exclude"),
+    ],
+)
+def test_a_bad_schema_is_exit_2_before_anything_is_asked(given: list[str], words: str) -> None:
+    with Script() as server:
+        done = run_here(["ask", *server_flags("ollama", server.url), *given, "who?"])
+    assert (done.status, done.stdout, len(server.requests)) == (2, b"", 0)
+    assert done.stderr.startswith(words)
+    assert len(done.stderr.splitlines()) <= 2
+
+
+@pytest.mark.real
+def test_llama_cpp_keeps_to_a_schema_and_is_cut_by_a_token_limit() -> None:
+    kind = json.dumps(
+        SCHEMA | {"properties": {"kind": {"enum": ["cat", "dog"]}}, "required": ["kind"]}
+    )
+    with require(llama_server("tiny")) as server:
+        flags = [*server_flags("llamacpp", f"{server.url}/v1", "tiny"), "--schema", kind]
+        flags += ["-o", "seed=3", "who?"]  # the model's weights are random
+        whole = run(["ask", "--max-tokens", "400", *flags])
+        cut = run(["ask", "--max-tokens", "4", *flags])
+    assert whole.status == 0, whole.stderr
+    assert json.loads(whole.stdout)["kind"] in {"cat", "dog"}
+    assert (cut.status, cut.stdout[:1]) == (5, b"{")
+    assert "reached the token limit" in cut.stderr
