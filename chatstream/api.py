@@ -79,6 +79,8 @@ def stream(
     temperature=T          Sampling temperature; higher is more varied.
     max_tokens=N           Limit the answer to N tokens.
     effort                 How much the model thinks before it answers.
+    max_cost               Stop before a request with which the conversation would cost more than
+                           USD dollars.
     fallback_on_error      If a stream fails before its first token, ask once more without
                            streaming. [default: False]
     retries=N              Retry up to N times after failures. [default: 3]

@@ -39,3 +39,16 @@ class Stats(msgspec.Struct, omit_defaults=True):
     pauses: int = 0
     dropped: int = 0
     peak_bytes: int = 0
+
+
+class Cost(msgspec.Struct, omit_defaults=True):
+    """US dollars: what the run has cost, and its conversation up to it, as far as that is known.
+
+    What the server itself tells is exact; estimated is what follows from the prices of its tokens.
+    The conversation is not known if the cost of one of its answers is not.
+    """
+
+    run: float
+    estimated: bool = False
+    conversation: float | None = None
+    conversation_estimated: bool = False

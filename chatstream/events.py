@@ -23,6 +23,7 @@ from typing import Any, Literal, Union, get_args
 
 import msgspec
 
+from chatstream.counts import Cost as Cost
 from chatstream.counts import Counts as Counts
 from chatstream.counts import ServerTimes as ServerTimes
 from chatstream.counts import Stats as Stats
@@ -327,6 +328,7 @@ class Done(Event, tag="done", kw_only=True):
     usage: Counts | None = None
     stats: Stats
     attempts: int
+    cost: Cost | None = None
 
 
 class Error(Event, tag="error"):

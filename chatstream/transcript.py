@@ -219,6 +219,13 @@ class Transcript:
         return [*self._settled, answer, *([Message("tool", results)] if results else [])]
 
     @property
+    def messages_to_the_answer(self) -> list[Message]:
+        """These, with an empty answer where the run ended behind a round of tools."""
+        made = self.messages
+        is_there = made[-1].role == "assistant"
+        return made if is_there else [*made, Message("assistant", complete=False)]
+
+    @property
     def usage(self) -> ev.Usage | None:
         """The counts of all responses together."""
         return self._usage.total

@@ -44,6 +44,7 @@ class Options(ToolOptions, total=False):
     temperature: float
     max_tokens: int
     effort: Literal["none", "low", "medium", "high"]
+    max_cost: float
     fallback_on_error: bool
     retries: int
     retry_delay: float

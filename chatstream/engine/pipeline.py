@@ -45,6 +45,7 @@ from chatstream.redact import mask_address, redact, without_secrets
 from chatstream.store.place import NoHome, runs_folder, state_folder
 
 if TYPE_CHECKING:
+    from chatstream.engine.spending import Spending
     from chatstream.store.journal import Journal, RequestRecord
     from chatstream.store.reading import Record
     from chatstream.transport.ahead import Ahead
@@ -85,6 +86,7 @@ def run(
     # While it is being made; and the time that imports take is no part of the run's.
     import chatstream.recovery.retry
     import chatstream.transport.exchange  # noqa: F401
+    from chatstream.engine.spending import Spending
     from chatstream.stages.journal import journal
     from chatstream.stages.seal import seal
     from chatstream.stages.thinking import thinking
@@ -125,6 +127,7 @@ def run(
     if settings.journal:
         writer = _journal(_asked(resolved, models[0], question, kept_as, schema))
     made: list[Run] = []
+    spending = Spending(settings, question)
     stages: list[Stage] = [
         partial(thinking, begun=request.partial),
         *_fitting(schema, request.partial),
@@ -136,6 +139,7 @@ def run(
             pressure=pressure,
             keeps_images=question.keeps_images,
             calls_resume=tooling is not None,
+            cost=spending.cost,
             redact=redact,
             ended=lambda terminal: made[0].note_end(terminal),
         ),
@@ -160,6 +164,7 @@ def run(
         request,
         token,
         question,
+        spending,
         thought=thought,
         tell=tell,
         ahead=ahead,
@@ -243,6 +248,7 @@ def _answer(
     request: ChatRequest,
     token: CancelToken,
     question: Question,
+    spending: Spending,
     *,
     thought: bool,
     tell: Tell,
@@ -297,7 +303,9 @@ def _answer(
                 asking = replace(request, model=model)
                 if question.earlier:
                     asking = yield from fitting.fit(provider, service, asking, token)
-                source = watchdog(degrade(provider.open), limits)
+                source = watchdog(
+                    degrade(spending.around(provider, service, provider.open)), limits
+                )
                 if its.fallback_on_error:
                     source = unstreamed(source)
                 source = retry(source, attempts, plan)

@@ -333,6 +333,8 @@ class AnthropicReply(Reply):
 class Anthropic(Provider):
     """Anthropic, or a server that speaks its Messages API."""
 
+    counts_cached_apart = True
+
     def chat_path(self) -> str:
         return "/v1/messages"
 

@@ -74,15 +74,31 @@ def figures(done: ev.Done) -> str:
     """The figures of a finished run, those that are known."""
     stats = done.stats
     tokens = done.usage.output_tokens if done.usage else None
-    cost = done.usage.cost if done.usage else None
     parts = [
         f"first token {stats.ttft:.2f} s" if stats.ttft is not None else "",
         counted(tokens, "token") if tokens is not None else f"≈{counted(stats.chunks, 'token')}",
         f"{stats.tokens_per_second:.1f} tokens/s" if stats.tokens_per_second else "",
         f"{stats.duration:.1f} s",
-        f"${_decimal(cost)}" if cost is not None else "",
+        *_costs(done),
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _costs(done: ev.Done) -> list[str]:
+    """What it has cost, and the conversation if that is more; nothing that is not known."""
+    cost = done.cost
+    if cost is None:  # written before there were prices
+        told = done.usage.cost if done.usage else None
+        return [_dollars(told)] if told is not None else []
+    costs = [_dollars(cost.run, estimated=cost.estimated)]
+    if cost.conversation is not None:
+        whole = _dollars(cost.conversation, estimated=cost.conversation_estimated)
+        costs.append(f"conversation {whole}")
+    return costs
+
+
+def _dollars(amount: float, *, estimated: bool = False) -> str:
+    return f"{'≈' if estimated else ''}${_decimal(amount)}"
 
 
 def one_line(text: str, limit: int = 200) -> str:

@@ -274,7 +274,7 @@ def read(path: Path) -> Record:
         provider=who.provider,
         model=who.model,
         base_url=who.base_url,
-        messages=_to_the_answer(answer.messages),
+        messages=answer.messages_to_the_answer,
         tools=tools,
         terminal=terminal,
         outcome=outcome,
@@ -283,11 +283,6 @@ def read(path: Path) -> Record:
         usage=answer.last_usage,
         left_out=answer.left_out,
     )
-
-
-def _to_the_answer(made: list[Message]) -> list[Message]:
-    """What a run made, with an empty answer where it ended behind a round of tools."""
-    return made if made[-1].role == "assistant" else [*made, Message("assistant", complete=False)]
 
 
 def events_at(path: Path) -> Iterator[AnyEvent]:
@@ -365,7 +360,7 @@ def last_unfinished(folder: Path) -> Path:
     continued: set[str] = set()
     for path in journals(folder):
         running = is_running(path)
-        head, last = _first_and_last(path)
+        head, last = ends(path)
         if head is None:
             continue
         if head.continues:
@@ -406,7 +401,7 @@ def glimpse(path: Path) -> tuple[str, bool] | None:
     Quick: only the ends of the journal are read. A question of more than 1 MiB is "".
     """
     try:
-        first, last = _ends(path, _GLIMPSE)
+        first, last = _lines_at_the_ends(path, _GLIMPSE)
     except OSError:
         return None
     asked = None
@@ -427,17 +422,17 @@ def _is_over(last: AnyEvent | None) -> bool:
     return nothing or class_of(last.code).over
 
 
-def _first_and_last(path: Path) -> tuple[Metadata | None, AnyEvent | None]:
+def ends(path: Path) -> tuple[Metadata | None, AnyEvent | None]:
     """The first and the last event of a journal; None for any other file."""
     try:
-        first, last = _ends(path)
+        first, last = _lines_at_the_ends(path)
     except OSError:
         return None, None
     head = _decoded(first)
     return (head if isinstance(head, Metadata) else None), _decoded(last)
 
 
-def _ends(path: Path, most: int = -1) -> tuple[bytes, bytes]:
+def _lines_at_the_ends(path: Path, most: int = -1) -> tuple[bytes, bytes]:
     """The first line of a file, `most` bytes of it, and the last one. Raises `OSError`."""
     with path.open("rb") as file:
         first = file.readline(most)
