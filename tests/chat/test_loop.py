@@ -128,6 +128,8 @@ class Strict(Script):
     """A server that refuses two messages of one role in a row, as some chat templates do."""
 
     def take(self, request: Request) -> Reply:
+        if request.path != "/api/chat":  # about the model
+            return Reply.json({}, status=404)
         roles = [it["role"] for it in request.json["messages"]]
         alternate = roles[::2] == ["user"] * len(roles[::2]) and "user" not in roles[1::2]
         answer = super().take(request)
