@@ -72,8 +72,8 @@ def ask(
 ) -> int:
     """Ask a question and show the answer as it arrives.
 
-    Exit status: 0 whole, 1 failed, 2 usage or configuration, 3 refused by the server,
-    4 timeout or stall, 5 cut off, 6 a tool needs approval, 130 Ctrl+C.
+    Exit status: 0 whole, 1 failed, 2 usage or configuration, 3 refused, 4 timeout
+    or stall, 5 cut off, 6 a tool needs approval, 7 cost limit, 130 Ctrl+C.
     """
     arguments = locals()
     start_log(arguments)

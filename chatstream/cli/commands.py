@@ -35,6 +35,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "chatstream.cli.models:models",
         "List the models that the server offers, one per line.",
     ),
+    "prices": (
+        "chatstream.cli.prices:app",
+        "Show or update what models cost.",
+    ),
     "tools": (
         "chatstream.cli.tools:app",
         "List the tools that a model may be given, or call one.",

@@ -114,6 +114,21 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chatstream doctor -p openai -m gpt-5-mini",
         "chatstream doctor --json -p ollama",
     ),
+    "prices": (
+        "chatstream prices update",
+        "chatstream prices list claude",
+        "chatstream prices list --json | jq .model",
+    ),
+    "prices list": (
+        "chatstream prices list",
+        "chatstream prices list claude",
+        "chatstream prices list --json | jq .model",
+    ),
+    "prices update": (
+        "chatstream prices update",
+        "chatstream prices update --json",
+        "chatstream prices update --base-url https://openrouter.ai/api/v1",
+    ),
     "models": (
         "chatstream models",
         "chatstream models -p openai",

@@ -46,6 +46,7 @@ from chatstream.events import (
 from chatstream.flow import Arrival
 from chatstream.messages import ChatRequest, ContinuationMethod, ProviderData
 from chatstream.providers import Endpoint, how_to_start
+from chatstream.providers.context import window_in
 from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
 from chatstream.providers.lenient import TOO_DEEP, broke_off, json_text, object_of, values_in
 from chatstream.providers.reply import Reply
@@ -77,6 +78,7 @@ class Provider(ABC):
     """A server to ask. `open` is an `Open` of the pipeline."""
 
     accept = "text/event-stream"
+    counts_cached_apart = False  # `input_tokens` are without those that were cached
     frames_are_json = False  # a stream that begins with `{` is a stream, not one JSON body
 
     def __init__(self, endpoint: Endpoint, transport: Transport, clock: Clock = monotonic) -> None:
@@ -84,6 +86,7 @@ class Provider(ABC):
         self._transport = transport
         self._clock = clock
         self._chat_model: str | None = None
+        self._windows: dict[str, int | None] = {}
 
     @abstractmethod
     def chat_path(self) -> str:
@@ -144,7 +147,7 @@ class Provider(ABC):
 
     def models(self, token: CancelToken) -> Generator[Arrival, None, list[str]]:
         """Heartbeats while the server is asked for its models, then the list of their names."""
-        return [name for name, _ in (yield from self._listed(token))]
+        return [name for name, _ in (yield from self.entries(token))]
 
     def chat_model(self, token: CancelToken) -> Generator[Arrival, None, str | None]:
         """Heartbeats while it is found out, then the first of the server's models that can chat.
@@ -152,7 +155,7 @@ class Provider(ABC):
         It is found out once.
         """
         if self._chat_model is None:
-            for name, entry in (yield from self._listed(token)):
+            for name, entry in (yield from self.entries(token)):
                 if (yield from self.can_chat(name, entry, token)):
                     self._chat_model = name
                     break
@@ -165,9 +168,38 @@ class Provider(ABC):
         yield from ()
         return "embed" not in f"{name} {entry.get('type')}".lower()
 
-    def _listed(
+    def window(
+        self, request: ChatRequest, token: CancelToken
+    ) -> Generator[Arrival, None, int | None]:
+        """Heartbeats while it is found out, then the tokens that the model's context window has.
+
+        None: the server does not say. Raises a `ChatstreamError`.
+        """
+        if request.model not in self._windows:
+            entries = dict((yield from self.entries(token)))
+            self._windows[request.model] = window_in(entries.get(request.model, {}))
+        return self._windows[request.model]
+
+    def count(
+        self, request: ChatRequest, token: CancelToken
+    ) -> Generator[Arrival, None, int | None]:
+        """Heartbeats while the server counts, then the tokens of the prompt.
+
+        None: it does not count without answering. Raises a `ChatstreamError`.
+        """
+        yield from ()
+        return None
+
+    def _told(self, call: Call, token: CancelToken) -> Generator[Arrival, None, dict[str, Any]]:
+        """The object that a server tells; {} where it does not know the call."""
+        head, body = yield from self._fetched(call, token)
+        values, rest = values_in(body.decode("utf-8", "replace"))
+        return {} if head.status >= 400 or len(values) != 1 or rest else object_of(values[0])
+
+    def entries(
         self, token: CancelToken
     ) -> Generator[Arrival, None, list[tuple[str, dict[str, Any]]]]:
+        """Heartbeats, then the server's models: the name of each, and all that is told of it."""
         head, body = yield from self._fetched(self.call(self.models_path(), None), token)
         if head.status >= 400:
             raise failure_of(head.status, body, head.headers)

@@ -5,12 +5,13 @@
 2. Tool calls come whole; several lines may bring more. Thinking before calls goes back with them.
 3. A model that has to answer in words is not told of its tools: there is no other way to say it.
 4. Of a conversation that is too long, the server leaves out the beginning without a word, and so a
-   call whose result stays. With tools it is told to refuse such a conversation.
+   call whose result stays. With tools it is told to refuse such a conversation; without them its
+   own count of the prompt shows it, and is a warning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import msgspec
@@ -31,6 +32,7 @@ from chatstream.events import (
 from chatstream.flow import Arrival, Finish
 from chatstream.messages import ChatRequest, Message, own_id
 from chatstream.providers.base import Given, Provider
+from chatstream.providers.context import cut
 from chatstream.providers.continuing import conversation
 from chatstream.providers.failures import error_in
 from chatstream.providers.finish import gave_up, meaning_of, reason_of, unknown
@@ -44,7 +46,6 @@ from chatstream.providers.lenient import (
     shaped,
     text_of,
     value_of,
-    values_in,
 )
 from chatstream.providers.odd import holds_text
 from chatstream.providers.parts import part_events, reasoning_in
@@ -313,11 +314,29 @@ class Ollama(Provider):
         return not isinstance(can, list) or not can or "completion" in can
 
     def _capabilities(self, name: str, token: CancelToken) -> Generator[Arrival, None, object]:
-        head, body = yield from self._fetched(self.call("/api/show", {"model": name}), token)
-        values, rest = values_in(body.decode("utf-8", "replace"))
-        if head.status >= 400 or len(values) != 1 or rest:
-            return None
-        return object_of(values[0]).get("capabilities")
+        told = yield from self._told(self.call("/api/show", {"model": name}), token)
+        return told.get("capabilities")
+
+    def window(
+        self, request: ChatRequest, token: CancelToken
+    ) -> Generator[Arrival, None, int | None]:
+        """That of the model as it is loaded: what `/api/show` tells is only its ceiling."""
+        if asked := count_of(request.options.get("num_ctx")):
+            return asked
+        told = yield from self._told(self.call("/api/ps", None), token)
+        for model in map(object_of, list_of(told.get("models"))):
+            if request.model in {name := model.get("name"), text_of(name).removesuffix(":latest")}:
+                return count_of(model.get("context_length")) or None
+        return None
+
+    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
+        for arrival in super().open(request, token):
+            events = arrival.events
+            if events and type(events[-1]) is Finish:
+                for event in [it for it in events if isinstance(it, Usage)]:
+                    if (warning := cut(request, event)) is not None:
+                        events.insert(-1, warning)
+            yield arrival
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}

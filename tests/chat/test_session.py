@@ -9,6 +9,7 @@ from chatstream.chat.session import Session
 from chatstream.engine.place import place_of
 from chatstream.errors import UsageError
 from chatstream.store.conversation import Conversations
+from chatstream.store.history import History
 from chatstream.store.place import state_folder
 from tests.support.chats import Typed, flags_of, says, sent, session_at
 from tests.support.loopback import Script
@@ -127,3 +128,21 @@ def test_there_is_no_question_before_the_first() -> None:
         Session({}).turn(None)
     with pytest.raises(UsageError):
         Session({}).undo()
+
+
+def test_editing_the_second_of_five_leaves_both_paths_in_the_history() -> None:
+    with Script(*(says(f"answer {number}") for number in range(1, 7))) as server:
+        session = session_at(server)
+        chat(session, Typed("1?", "2?", "3?", "4?", "5?"))
+        old = str(session.head)
+        chat(session, Typed("/edit 2", "2, but else?"))
+    with History(state_folder()) as history:
+        history.sync()
+        tree = history.tree(history.run(old))
+        paths = [
+            [it.content for it in path.messages if it.role == "assistant"]
+            for path in history.branches(history.run(old))
+        ]
+    assert tree.head == session.head
+    assert [turn.branch for turn in tree.turns] == [0, 1, 1, 1, 1, 0]
+    assert paths == [[f"answer {number}" for number in range(1, 6)], ["answer 1", "answer 6"]]

@@ -115,20 +115,31 @@ class Request:
         return json.loads(self.body)
 
 
+NO_WINDOW = {path: Reply.json({}, 404) for path in ("/api/ps", "/props")}
+"""What is asked beside a conversation that continues; most tests are not about it."""
+
+
 class Script(Listener):
     """The server. `requests` and `connections` grow as they arrive, since the last `play`."""
 
     def __init__(
-        self, *replies: Reply, cycle: bool = False, https: bool | Certificate = False
+        self,
+        *replies: Reply,
+        cycle: bool = False,
+        https: bool | Certificate = False,
+        beside: Mapping[str, Reply] | None = None,
     ) -> None:
         """`cycle`: after the last reply comes the first one again.
 
-        `https` is the server's certificate; True makes one.
+        `https` is the server's certificate; True makes one. `beside` has the replies for other
+        paths, whose requests are in `beside_requests`. Without them nobody tells a window.
         """
         super().__init__()
         self.requests: list[Request] = []
         self.connections: list[Connection] = []
         self.ca_file: Path | None = None  # https: the authority that the client has to trust
+        self.beside_requests: list[Request] = []
+        self._beside = {**NO_WINDOW, **(beside or {})}
         self._https = https
         self._context: ssl.SSLContext | None = None
         self._changed = threading.Condition()
@@ -192,6 +203,9 @@ class Script(Listener):
     def take(self, request: Request) -> Reply:
         """Record the request; its reply."""
         with self._changed:
+            if (beside := self._beside.get(request.path)) is not None:
+                self.beside_requests.append(request)
+                return beside
             number, replies = len(self.requests), self._replies
             self.requests.append(request)
             self._changed.notify_all()
