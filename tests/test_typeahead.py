@@ -59,11 +59,11 @@ def leave(pane: Pane) -> None:
 
 
 class Waits:
-    """An answer that says one word, and the other when it is told to, or breaks off."""
+    """An answer that begins, and goes on or breaks off when it is told to."""
 
-    def __init__(self, *, breaks: bool = False) -> None:
+    def __init__(self, begin: str = "The sky ", *, breaks: bool = False) -> None:
         self.go_on = threading.Event()
-        body = [*frames("ollama", ["The sky "])]
+        body = [*frames("ollama", [begin])]
         if not breaks:
             body += [*frames("ollama", ["is blue."]), *ending("ollama")]
         self.reply = Reply(body, headers=headers("ollama"), hold={1: self.go_on})
@@ -115,6 +115,9 @@ def test_enter_queues_and_what_is_queued_is_asked_when_the_answer_is_there(pane:
         pane.until_shown("Dark.")
         assert [it[-1][1] for it in sent(server)] == ["noon?", "sunset?", "night?"]
         pane.until(lambda: in_prompt(pane) == "draft")
+        lines = [line for line in pane.lines() if line and not line.startswith("✓")]
+        answer = "The sky is blue."
+        assert lines[:5] == ["› noon?", answer, "› sunset?", answer, "› night?"]
         for _ in "draft":
             pane.send("BSpace")
         leave(pane)
@@ -137,6 +140,29 @@ def test_up_takes_the_newest_back_and_esc_the_others_before_it_stops(pane: Pane)
         pane.until_shown("■ stopped")
         pane.until(lambda: in_prompt(pane) == "one\n\ntwo\n\nthree")
         assert len(sent(server)) == 1
+
+
+def test_a_resize_leaves_nothing_of_what_is_below_the_answer() -> None:
+    above = [f"paragraph {number}" for number in range(8)]  # tmux moves rows out of reach
+    waits = Waits("\n\n".join([*above, "The sky "]))
+    with require(tmux(80, 24)) as pane, Script(waits.reply, says("Red.")) as server:
+        start(pane, server)
+        pane.until_shown("The sky")
+        pane.type("a message that is longer than forty columns are")
+        pane.send("Enter")
+        pane.type("and a line that is also longer than forty columns are")
+        pane.until_shown("› and a line that is also longer than forty columns are_")
+        pane.resize(40, 24)
+        pane.until_shown("› … also longer than forty columns are_")
+        pane.resize(80, 24)
+        pane.until_shown("› and a line that is also longer than forty columns are_")
+        waits.go_on.set()
+        pane.until(
+            lambda: in_prompt(pane) == "and a line that is also longer than forty columns are"
+        )
+        *lines, _ = [line for line in pane.lines() if line and not line.startswith("✓")]
+        question = "› a message that is longer than forty columns are"
+        assert lines == ["› noon?", *above, "The sky is blue.", question, "Red."]
 
 
 @pytest.mark.parametrize("ends", ["stopped", "failed"])

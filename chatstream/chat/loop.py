@@ -66,6 +66,9 @@ class Editor(Protocol):
         `token`, and `UsageError` for what is not text.
         """
 
+    def echo(self, line: str) -> None:
+        """Show a line that was queued as one that was read."""
+
     def restore(self) -> None:
         """Put the terminal's mode back. Idempotent, never waits or raises; for signal handlers."""
 
@@ -122,15 +125,17 @@ class _Chat:
         while True:
             self._hear()
             if session.queue:
-                return session.queue.pop(0)
+                line = session.queue.pop(0)
+                self._editor.echo(line)
+                return line
             try:
-                line = self._editor.read(session, self._token)
+                read = self._editor.read(session, self._token)
             except UsageError as error:
                 self._status = exits.report(error, ())
                 continue
             session.draft = ""
-            if line is None or line.strip():
-                return line
+            if read is None or read.strip():
+                return read
 
     def _listen(self) -> None:
         """From here on what is typed is for later, and so is what was typed before."""

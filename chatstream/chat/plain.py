@@ -52,6 +52,9 @@ class PlainEditor:
         self._number += 1
         return decoded(line, f"line {self._number} of {_INPUT}", self._encoding).rstrip("\r\n")
 
+    def echo(self, line: str) -> None:
+        """Nothing: no line is queued."""
+
     def restore(self) -> None:
         """Nothing was changed."""
 

@@ -47,6 +47,9 @@ class Typed:
         line = self._lines.pop(0)
         return line if isinstance(line, str) else line(session)
 
+    def echo(self, line: str) -> None:
+        """Nobody looks."""
+
     def restore(self) -> None:
         """There is no terminal."""
 
