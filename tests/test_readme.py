@@ -93,6 +93,8 @@ RULES = (
     Rule(r"chatstream ask --tools-from ", shows="An answer", result="sixty"),
     Rule(r"chatstream ask --mcp", elsewhere="tests/cli/test_ask_mcp.py"),
     Rule(r'(git diff \| )?chatstream (ask |")', shows="An answer"),
+    Rule(r"echo .*\| chatstream chat -c$", shows="Hello from the demo"),
+    Rule(r"chatstream chat( |$)"),
     Rule(r"chatstream models ", shows="llama3.2"),
     Rule(r"chatstream prices update$", add="--base-url http://localhost:8000/v1", shows="3 models"),
     Rule(r"chatstream prices list ", shows="prices update", statuses=(2,)),  # none are kept here

@@ -17,7 +17,7 @@ from chatstream.completion.values import Line, candidates, description
 from chatstream.errors import ChatstreamError
 from chatstream.wording import encodable
 
-FILES = ("/file", "/save", "/export")
+FILES = ("/file", "/image", "/save", "/export")
 """The commands that take the names of files."""
 
 

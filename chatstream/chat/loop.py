@@ -23,6 +23,7 @@ from chatstream.cancel import CancelToken
 from chatstream.chat import commands
 from chatstream.chat.session import Asked, Continuation, Heard, Request, Session
 from chatstream.chat.typeahead import TypeAhead, joined
+from chatstream.engine.attaching import with_images
 from chatstream.engine.pool import Pool
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
@@ -108,6 +109,8 @@ class _Chat:
             try:
                 status = self._do(line)
             except commands.Leave:
+                self._sending = ""
+                self._return(None)  # the next chat begins with it
                 break
             self._token.check()
             self._status = status or self._status
@@ -173,17 +176,21 @@ class _Chat:
             return status
 
     def _send(self, message: str) -> int:
-        """Ask what was typed, with the files that go with it."""
+        """Ask what was typed, with the files and images that go with it."""
         session, token = self._session, CancelToken()
         with interrupts(token):
             if self._editor.is_person:
                 session.files += _named_files(message, session.files)
             text = compose(message, session.files, token, use_stdin=False)
-        request = Request(message=Message("user", text), after=session.editing)
-        files, session.files = session.files, []
+            asked = Message("user", text)
+            if session.images:
+                asked = with_images(text, session.images, token, keep=session.is_kept)
+        request = Request(message=session.with_its_images(asked), after=session.editing)
+        given = session.files, session.images
+        session.files, session.images = [], []
         status = self._answer(request, message)
         if session.unanswered is request:
-            session.files = files
+            session.files, session.images = given
         return status
 
     def _answer(self, following: Request | Continuation, typed: str | None = None) -> int:

@@ -21,17 +21,24 @@ import msgspec
 from msgspec.structs import replace
 
 from chatstream.chat.typeahead import joined
-from chatstream.engine.conversation import is_kept
 from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.pipeline import Follow, not_followed
-from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
-from chatstream.engine.resolve import Resolved
+from chatstream.engine.place import (
+    START,
+    Place,
+    follow_of,
+    is_kept,
+    place_of,
+    question_at,
+    resolved_at,
+)
+from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Question, Run
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Metadata
 from chatstream.flow import Arrival, close
-from chatstream.messages import Message
-from chatstream.store.place import state_folder
+from chatstream.messages import Image, Message
+from chatstream.store.place import runs_folder, state_folder
 from chatstream.transcript import Answerer, Transcript
 from chatstream.wording import counted
 
@@ -60,12 +67,12 @@ class Turn(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be asked: a message behind the first `after` turns, or at the end.
 
-    `flags` are settings for this question alone.
+    `model` is asked this question alone.
     """
 
     message: Message
     after: int | None = None
-    flags: Mapping[str, Any] = {}
+    model: str | None = None
 
 
 class Continuation(msgspec.Struct, frozen=True):
@@ -107,9 +114,9 @@ class Heard:
 class Session:
     """A chat's conversation. `flags` are the settings that are given; `place` is where it begins.
 
-    `draft` is what is typed and not sent, `queue` what is to be sent after it, `files` what goes
-    with the next message. `editing` is the number of turns before the one that is being edited.
-    For one thread.
+    `draft` is what is typed and not sent, `queue` what is to be sent after it, `files` and
+    `images` (files or URLs) what goes with the next message. `editing` is the number of turns
+    before the one that is being edited. For one thread.
     """
 
     def __init__(
@@ -121,6 +128,7 @@ class Session:
         self.draft = ""
         self.queue: list[str] = []
         self.files: list[Path] = []
+        self.images: list[str] = []
         self.editing: int | None = None
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
@@ -138,6 +146,7 @@ class Session:
         self.turns = turns
         self.opening = tuple(it for it in place.messages if it.role == "system")
         self._source = place.source
+        self._asked_before = _model_of(place.source) if place.source else None
         self._chosen = place.chosen
         self._name = place.name
         self.editing = self.unanswered = self.stopped = None
@@ -179,7 +188,7 @@ class Session:
     @property
     def model(self) -> str:
         """The model that answered last, or is named; "" before the first answer if none is."""
-        answered = self.heard.who.model if self.heard else None
+        answered = self.heard.who.model if self.heard else self._asked_before
         return str(self.flags.get("model") or answered or "")
 
     def status(self) -> str:
@@ -190,13 +199,26 @@ class Session:
         words = [self.model, counted(used, "token", commas=True) if used else ""]
         return " · ".join(it for it in words if it)
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether what is asked is kept here. Raises `ConfigError`."""
+        given = dict(self.flags)
+        return resolve(given, profile=given.pop("profile", None)).settings.journal
+
+    def with_its_images(self, message: Message) -> Message:
+        """The message with the images of the question that it is put in the place of."""
+        if self.editing is None:
+            return message
+        old = self.turns[self.editing].question.parts
+        return Message("user", [*(it for it in old if isinstance(it, Image)), *message.parts])
+
     def ask(self, request: Request) -> Asked:
         """Where and how a request is asked. Raises `ChatstreamError`."""
         after = len(self.turns) if request.after is None else request.after
         place = self._place(after)
         if request.after is not None:
             place = replace(place, chosen=True)
-        flags = {**self.flags, **request.flags}
+        flags = _with_model(self.flags, request.model) if request.model else {**self.flags}
         if not place.is_start:
             flags.pop("system", None)  # the conversation has its own
         resolved = resolved_at(place, flags)
@@ -278,11 +300,7 @@ class Session:
 
     def use_model(self, name: str) -> None:
         """Ask this model from now on: MODEL, MODEL@PLACE or @PLACE."""
-        self.flags["model"] = name
-        self.flags.pop("strategy", None)
-        if "@" in name:
-            for other in ("provider", "base_url", "profile"):
-                self.flags.pop(other, None)
+        self.flags = _with_model(self.flags, name)
 
     def name(self, name: str) -> None:
         """Name the conversation. Raises `UsageError`, `JournalError`."""
@@ -330,6 +348,22 @@ class Session:
 
             self._conversations = Conversations(state_folder())
         return self._conversations
+
+
+def _model_of(run: str) -> str | None:
+    """The model that a run has asked, as far as its journal is there."""
+    from chatstream.store.journal import SUFFIX
+    from chatstream.store.reading import opening
+
+    opened = opening(runs_folder() / (run + SUFFIX))
+    return opened.model if opened else None
+
+
+def _with_model(flags: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The flags with a model that may name its place, which goes over the one they name."""
+    placed = {"provider", "base_url", "profile"} if "@" in name else set()
+    replaced = {"strategy", *placed}
+    return {**{it: value for it, value in flags.items() if it not in replaced}, "model": name}
 
 
 def _split(run: str, messages: Sequence[Message]) -> Iterator[Turn]:

@@ -16,7 +16,7 @@ from chatstream.engine.settings import Settings
 from chatstream.escape import clean
 from chatstream.store.drafts import Drafts
 from chatstream.store.place import NoHome, state_folder
-from chatstream.terminal.exits import note
+from chatstream.terminal.exits import tell
 from chatstream.terminal.present import (
     check_look,
     has_colours,
@@ -34,12 +34,13 @@ def start(
     place: Place,
     *,
     files: Sequence[Path] = (),
+    images: Sequence[str] = (),
     encoding: str | None = None,
 ) -> int:
     """Hold a chat that begins in this place; returns the exit status.
 
-    `files` go with the first message; `encoding` is that of standard input where it is no terminal.
-    Raises `ChatstreamError` for what cannot be used.
+    `files` and `images` go with the first message; `encoding` is that of standard input where it is
+    no terminal. Raises `ChatstreamError` for what cannot be used.
     """
     if encoding is not None:
         check_encoding(encoding)
@@ -48,7 +49,7 @@ def start(
     check_look(settings, as_json=False, plain=False, render=flags.get("render"))
     editor = _editor(settings, encoding)
     session = Session(flags, place, _drafts(settings) if editor.is_person else None)
-    session.files = list(files)
+    session.files, session.images = list(files), list(images)
     session.recover()
     if session.turns and editor.is_person:
         _remind(session, session.turns[-1], settings)
@@ -73,11 +74,11 @@ def _drafts(settings: Settings) -> Drafts | None:
 
 def _remind(session: Session, last: Turn, settings: Settings) -> None:
     """Show the last question and its answer, for whoever comes back."""
-    note(f"{counted(len(session.turns), 'question')} so far; /history shows more")
-    note(f"› {clean(words_of(last.question))}\n")
+    tell(f"{counted(len(session.turns), 'question')} so far; /history shows more")
+    tell(f"› {clean(words_of(last.question))}\n")
     if is_screen(settings, as_json=False, plain=False):
         show_answer(last.answer.content, settings)
     else:
-        note(last.answer.content)
+        tell(last.answer.content)
     if session.stopped is not None:
-        note("this answer is cut off; /continue continues it")
+        tell("this answer is cut off; /continue continues it")

@@ -7,7 +7,19 @@ from typing import Annotated, Any
 import typer
 
 from chatstream.chat.starting import start
-from chatstream.cli.options import ALL, At, Debug, Encoding, File, Last, Log, Name, start_log, takes
+from chatstream.cli.options import (
+    ALL,
+    At,
+    Debug,
+    Encoding,
+    File,
+    ImageFile,
+    Last,
+    Log,
+    Name,
+    start_log,
+    takes,
+)
 from chatstream.engine.place import place_of
 
 
@@ -17,6 +29,7 @@ def chat(
     at: At = None,
     name: Name = None,
     file: File = None,
+    image: ImageFile = None,
     encoding: Encoding = None,
     vi: Annotated[bool, typer.Option("--vi", help="Edit the lines with the keys of vi.")] = False,
     debug: Debug = False,
@@ -36,5 +49,6 @@ def chat(
         {**flags, "vi": vi or None},
         place_of(last=last, at=at, name=name),
         files=file or (),
+        images=image or (),
         encoding=encoding,
     )

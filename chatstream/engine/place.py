@@ -22,7 +22,7 @@ from chatstream.engine.run import Question
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Labels
 from chatstream.messages import Message
-from chatstream.store.place import runs_folder, state_folder
+from chatstream.store.place import NoHome, runs_folder, state_folder
 
 if TYPE_CHECKING:
     from chatstream.store.conversation import Conversations
@@ -226,3 +226,13 @@ def _follow(place: Place, known: Conversations | None, run: str) -> Sequence[str
     except JournalError as error:  # the answer matters more
         return (f"the conversation cannot be kept: {error.message}",)
     return () if moved or place.chosen else (BRANCHED,)
+
+
+def is_kept(run: str) -> bool:
+    """Whether the run has a journal, so that another can name it as its parent."""
+    from chatstream.store.journal import SUFFIX
+
+    try:
+        return (runs_folder() / (run + SUFFIX)).exists()
+    except NoHome:
+        return False

@@ -12,6 +12,7 @@ from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
 from chatstream.errors import UsageError
 from tests.support.chats import Typed, holds, says, sent, session_at, stop_when_holding
+from tests.support.images import png
 from tests.support.loopback import Reply, Script
 
 REFUSED = Reply.json({"error": "no"}, status=400)
@@ -111,6 +112,16 @@ def test_files_go_with_the_next_message_alone(tmp_path: Path) -> None:
     _, asked = talk(f"/file '{tmp_path}/a b.txt'", "1?", "2?")
     assert asked[0] == [("user", f"1?\n\n{tmp_path}/a b.txt:\n```\nthe text\n```")]
     assert asked[1][-1] == ("user", "2?")
+
+
+def test_images_go_with_the_next_message_and_stay_with_an_edited_question(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    with Script(*(says("one") for _ in range(3))) as server:
+        session = session_at(server)
+        chat(session, Typed(f"/image {tmp_path}/a.png", "1?", "2?", "/edit 1", "3?"))
+        bodies = [it.json["messages"] for it in server.requests if it.path == "/api/chat"]
+    images = [[bool(it.get("images")) for it in body if it["role"] == "user"] for body in bodies]
+    assert images == [[True], [True, False], [True]]
 
 
 def test_files_stay_with_a_question_that_failed(tmp_path: Path) -> None:

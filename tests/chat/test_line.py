@@ -132,8 +132,7 @@ def test_what_was_asked_in_another_chat_comes_back_with_up_and_ctrl_r(pane: Pane
         assert leave(pane) == 0
         with require(tmux(80, 24)) as other:
             start(other, server)
-            other.send("Up")
-            other.until_shown("sunset?")
+            other.press("Up", "sunset?")  # the prompt does not wait for the history
             other.send("C-r")
             other.type("noo")
             other.until_shown("noon?")

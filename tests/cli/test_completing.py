@@ -44,7 +44,7 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("chatstream re", ["resume", "replay"]),
         ("chatstream history s", ["show", "search"]),
         ("chatstream config s", ["show", "set"]),
-        ("chatstream ask -p o", ["ollama", "openai", "openrouter"]),
+        ("chatstream ask -p o", ["ollama", "openai", "openai-responses", "openrouter"]),
         ("chatstream ask --provider=ol", ["--provider=ollama"]),
         ("chatstream ask --on-drop ", ["continue", "restart", "stop", "fallback"]),
         ("chatstream ask 'a question' --on-drop c", ["continue"]),

@@ -93,12 +93,16 @@ def sent(server: Script) -> list[list[Turn]]:
 
 
 def stop_when_holding(server: Script, words: str = "", number: int = signal.SIGINT) -> None:
-    """Send this process a signal once the server holds an answer whose `words` have come."""
+    """Send this process a signal once the server holds its next answer, whose `words` have come."""
+    before, asked = set(journals(runs_folder())), len(server.requests)
 
     def stop() -> None:
+        assert server.wait_requests(asked + 1)
         assert server.wait_holding()
         deadline = time.monotonic() + LIMIT
-        while not any(words.encode() in it.read_bytes() for it in journals(runs_folder())):
+        while not any(
+            words.encode() in it.read_bytes() for it in {*journals(runs_folder())} - before
+        ):
             assert time.monotonic() < deadline
             time.sleep(POLL)
         os.kill(os.getpid(), number)
