@@ -96,6 +96,8 @@ RULES = (
     Rule(r"echo .*\| chatstream chat -c$", shows="Hello from the demo"),
     Rule(r"chatstream chat( |$)"),
     Rule(r"chatstream models ", shows="llama3.2"),
+    Rule(r"chatstream prices update$", add="--base-url http://localhost:8000/v1", shows="3 models"),
+    Rule(r"chatstream prices list ", shows="prices update", statuses=(2,)),  # none are kept here
     Rule(r"chatstream tools list$", shows="read_file"),
     Rule(r"chatstream tools show grep$", shows="regular expression"),
     Rule(r"chatstream tools call grep ", shows="main.py:1:print"),
@@ -154,7 +156,8 @@ class EveryService(Continuing):
             case "/api/show":
                 return Reply.json({"capabilities": ["completion"]})
             case "/v1/models":
-                return Reply.json({"data": [{"id": it} for it in MODELS]})
+                pricing = {"prompt": "0.000001", "completion": "0.000002"}
+                return Reply.json({"data": [{"id": it, "pricing": pricing} for it in MODELS]})
         reply = super().take(request)
         return replace(reply, body=[IMAGE, *reply.writes()]) if b"cat" in request.body else reply
 
@@ -230,9 +233,9 @@ def test_every_command_has_a_rule_and_every_rule_a_command() -> None:
 def test_a_command_of_the_readme_does_what_it_is_there_for(
     line: str, rule: Rule, server: EveryService, tmp_path: Path
 ) -> None:
-    command = re.sub("http://localhost:[0-9]+", server.url, line)
-    first, pipe, others = command.partition(" | ")
-    status, shown = done(f"{first} {rule.add}{pipe}{others}", terminal=rule.terminal)
+    first, pipe, others = line.partition(" | ")
+    command = re.sub("http://localhost:[0-9]+", server.url, f"{first} {rule.add}{pipe}{others}")
+    status, shown = done(command, terminal=rule.terminal)
     assert status in rule.statuses, shown
     assert rule.shows in shown
     assert "Traceback" not in shown

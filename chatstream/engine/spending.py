@@ -14,10 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from chatstream.cancel import CancelToken
-from chatstream.engine.prices import Price, price_of
 from chatstream.engine.run import Question
 from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError, CostLimit
@@ -25,11 +22,10 @@ from chatstream.events import Content, Cost, Done, Reasoning, ToolCallDelta, Usa
 from chatstream.flow import Arrival, Open, close
 from chatstream.messages import ChatRequest
 from chatstream.providers import Service
-from chatstream.providers.context import BYTES_PER_TOKEN, size_of
-from chatstream.store.journal import SUFFIX
 from chatstream.store.place import NoHome, runs_folder
 
 if TYPE_CHECKING:
+    from chatstream.engine.prices import Price
     from chatstream.providers.base import Provider
 
 _DIGITS = 10  # of a dollar; what is beyond them comes from adding
@@ -37,25 +33,27 @@ _DIGITS = 10  # of a dollar; what is beyond them comes from adding
 _ANSWER = (Content, Reasoning, ToolCallDelta)
 
 
-class _Sum(msgspec.Struct):
+class _Sum:
     """Dollars, and whether some of them are an estimate."""
 
-    dollars: float = 0.0
-    estimated: bool = False
+    def __init__(self, dollars: float = 0.0, estimated: bool = False) -> None:
+        self.dollars = dollars
+        self.estimated = estimated
 
     def add(self, dollars: float, *, estimated: bool) -> None:
         self.dollars += dollars
         self.estimated = self.estimated or estimated
 
 
-class _Response(msgspec.Struct):
-    """A response under way: whether something of it came, and its last usage."""
+class _Response:
+    """A response: whether something of it came, its last usage, and the dollars it was to cost."""
 
-    provider: Provider
-    model: str
-    expected: float  # dollars, before it was sent
-    spoke: bool = False
-    usage: Usage | None = None
+    def __init__(self, provider: Provider, model: str, expected: float) -> None:
+        self.provider = provider
+        self.model = model
+        self.expected = expected
+        self.spoke = False
+        self.usage: Usage | None = None
 
 
 class Spending:
@@ -111,6 +109,8 @@ class Spending:
 
     def _check(self, provider: Provider, request: ChatRequest, limit: float) -> float:
         """What the request costs at least. Raises `CostLimit`, `ConfigError`."""
+        from chatstream.providers.context import BYTES_PER_TOKEN, size_of
+
         price = self._price(provider, request.model)
         if price is None:
             raise CostLimit(
@@ -141,12 +141,15 @@ class Spending:
         return price.cost(response.usage, cached_apart=response.provider.counts_cached_apart)
 
     def _price(self, provider: Provider, model: str) -> Price | None:
+        from chatstream.engine.prices import price_of  # after the answer, or for a limit
+
         return price_of(self._settings, provider.endpoint, model)
 
     def _before(self) -> _Sum | None:
         """What the conversation has cost before this run; None if that is not known, or nothing."""
         if self._question.parent is None or self._question.record is not None:
             return None
+        from chatstream.store.journal import SUFFIX
         from chatstream.store.reading import ends
 
         try:

@@ -46,7 +46,6 @@ from chatstream.events import (
 from chatstream.flow import Arrival
 from chatstream.messages import ChatRequest, ContinuationMethod, ProviderData
 from chatstream.providers import Endpoint, how_to_start
-from chatstream.providers.context import window_in
 from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
 from chatstream.providers.lenient import TOO_DEEP, broke_off, json_text, object_of, values_in
 from chatstream.providers.reply import Reply
@@ -175,6 +174,8 @@ class Provider(ABC):
 
         None: the server does not say. Raises a `ChatstreamError`.
         """
+        from chatstream.providers.context import window_in
+
         if request.model not in self._windows:
             entries = dict((yield from self.entries(token)))
             self._windows[request.model] = window_in(entries.get(request.model, {}))

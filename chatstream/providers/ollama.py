@@ -29,10 +29,9 @@ from chatstream.events import (
     ToolCall,
     Usage,
 )
-from chatstream.flow import Arrival, Finish
+from chatstream.flow import Arrival, Finish, close
 from chatstream.messages import ChatRequest, Message, own_id
 from chatstream.providers.base import Given, Provider
-from chatstream.providers.context import cut
 from chatstream.providers.continuing import conversation
 from chatstream.providers.failures import error_in
 from chatstream.providers.finish import gave_up, meaning_of, reason_of, unknown
@@ -330,13 +329,23 @@ class Ollama(Provider):
         return None
 
     def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
-        for arrival in super().open(request, token):
-            events = arrival.events
-            if events and type(events[-1]) is Finish:
-                for event in [it for it in events if isinstance(it, Usage)]:
-                    if (warning := cut(request, event)) is not None:
-                        events.insert(-1, warning)
-            yield arrival
+        arrivals = super().open(request, token)
+        try:
+            for arrival in arrivals:
+                events = arrival.events
+                if events and type(events[-1]) is Finish:
+                    self._add_warning(request, events)
+                yield arrival
+        finally:
+            close(arrivals)
+
+    def _add_warning(self, request: ChatRequest, last: list[Event]) -> None:
+        """Put it among the last events if they show that the prompt was cut."""
+        from chatstream.providers.context import cut
+
+        usage = next((it for it in last if isinstance(it, Usage)), None)
+        if usage is not None and (warning := cut(request, usage)) is not None:
+            last.insert(-1, warning)
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}

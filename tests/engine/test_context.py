@@ -162,6 +162,27 @@ def test_a_hosted_server_is_asked_for_its_window_only_where_that_can_matter(
         assert [it.path for it in server.beside_requests] == ["/models"]
 
 
+@pytest.mark.parametrize(("tokens", "ends"), [(999, ev.Done), (1000, ev.Error)])
+def test_near_the_limit_the_server_counts(tokens: int, ends: type[ev.Event]) -> None:
+    beside = {
+        "/props": Reply.json({"default_generation_settings": {"n_ctx": 1000}}),
+        "/apply-template": Reply.json({"prompt": "<user>"}),
+        "/tokenize": Reply.json({"tokens": [1] * tokens}),
+    }
+    with (
+        Script(whole("openai"), beside=beside) as server,
+        Client(provider="llamacpp", model="m", base_url=server.url) as client,
+    ):
+        conversation = client.conversation()
+        list(conversation.stream("hello"))
+        list(conversation.stream("far from it"))
+        assert [it.path for it in server.beside_requests] == ["/props"]
+        events = list(conversation.stream("x" * 3800))
+        assert [it.path for it in server.beside_requests][-2:] == ["/apply-template", "/tokenize"]
+    assert isinstance(events[-1], ends)
+    assert [it.used for it in contexts(events)] == [tokens] * (ends is ev.Done)
+
+
 def test_a_window_that_is_known_is_not_asked_for_again() -> None:
     models = {"/models": Reply.json({"data": [{"id": "m", "context_length": 1_000_000}]})}
     with (

@@ -42,7 +42,7 @@ def server() -> Iterator[Script]:
 
 @pytest.fixture(autouse=True)
 def _prices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatstream.engine.spending.price_of", _priced)
+    monkeypatch.setattr("chatstream.engine.prices.price_of", _priced)
 
 
 def _priced(settings: Settings, endpoint: object, model: str) -> object:

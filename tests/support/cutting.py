@@ -29,9 +29,7 @@ class CuttingOllama(Script):
 
     def take(self, request: Request) -> Reply:
         """An answer to what is left of the prompt."""
-        reply = super().take(request)
-        if request.path != "/api/chat":
-            return reply
+        super().take(request)
         texts = [str(it["content"]) for it in request.json["messages"]]
         while len(texts) > 1 and sum(map(len, texts)) > self._window * BYTES:
             del texts[0]

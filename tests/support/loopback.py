@@ -200,12 +200,16 @@ class Script(Listener):
             self._changed.notify_all()
         connection.run(self._context)
 
+    def reply_to(self, request: Request) -> Reply:
+        """What `beside` has for its path, or else what `take` says."""
+        if (reply := self._beside.get(request.path)) is None:
+            return self.take(request)
+        self.beside_requests.append(request)
+        return reply
+
     def take(self, request: Request) -> Reply:
         """Record the request; its reply."""
         with self._changed:
-            if (beside := self._beside.get(request.path)) is not None:
-                self.beside_requests.append(request)
-                return beside
             number, replies = len(self.requests), self._replies
             self.requests.append(request)
             self._changed.notify_all()
@@ -250,7 +254,7 @@ class Connection:
                 stream.handshake()
             while True:
                 request = self._read_request()
-                self._asked.put((request, self._script.take(request)))
+                self._asked.put((request, self._script.reply_to(request)))
         except (OSError, Ended):
             if not (self.over.is_set() or self._script.stopping.is_set()):
                 self.client_gone_at = time.monotonic()
