@@ -32,7 +32,7 @@ _BOUND = "\N{NO-BREAK SPACE}"  # never the end of a line; printed as a space
 
 GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
     "Question": (
-        *("QUESTION", "--continue", "--name", "--at", "--edit"),
+        *("QUESTION", "--continue", "--name", "--at", "--edit", "--role", "--var"),
         *("--file", "--image", ..., "--no-stdin", "--encoding"),
     ),
     "Model and server": ("--provider", "--model", "--base-url", "--profile", ..., "--header"),
@@ -66,7 +66,7 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
 
 RARE = frozenset(
     {
-        *("--at", "--edit", "--encoding", "--log", "--copy-to", "--save-code"),
+        *("--role", "--var", "--at", "--edit", "--encoding", "--log", "--copy-to", "--save-code"),
         *("--save-images", "--image", "--no-stdin", "--dry-run", "--tools-from"),
         *("--prompt-tokens", "--arrivals", "--conn", "--strict"),
         *(it.option for it in DECLARED.values() if getattr(it.about, "rare", False)),
