@@ -139,6 +139,31 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chatstream tools call list",
         """chatstream tools call grep '{"pattern": "TODO"}' --root src""",
     ),
+    "roles": (
+        "chatstream roles list",
+        "chatstream roles edit translate",
+        "chatstream ask --role translate --var language=French hello",
+    ),
+    "roles list": (
+        "chatstream roles list",
+        "chatstream roles list --json | jq -r .name",
+        "chatstream roles list | cut -f 1",
+    ),
+    "roles show": (
+        "chatstream roles show translate",
+        "chatstream roles show translate > translate.md",
+        "chatstream roles show translate | less",
+    ),
+    "roles edit": (
+        "chatstream roles edit translate",
+        "EDITOR=nano chatstream roles edit translate",
+        "VISUAL='code --wait' chatstream roles edit translate",
+    ),
+    "roles path": (
+        "chatstream roles path",
+        "chatstream roles path translate",
+        'ls "$(chatstream roles path)"',
+    ),
     "schema": (
         "chatstream schema",
         "chatstream schema > events.json",

@@ -23,6 +23,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -38,8 +39,9 @@ from chatstream.engine.config_file import ConfigFile, text_of, with_content
 from chatstream.engine.kinds import ADDRESSES, FOR_ONE_PROVIDER, FOR_ONE_SERVER
 from chatstream.engine.layers import TOP_LEVEL, Layer
 from chatstream.engine.places import split
+from chatstream.engine.resolve import mistakes_in
 from chatstream.engine.settings import FIELDS
-from chatstream.errors import ConfigError, UsageError
+from chatstream.errors import ChatstreamError, ConfigError, UsageError
 from chatstream.files import read_whole
 from chatstream.nearest import did_you_mean
 from chatstream.store.place import config_folder
@@ -84,7 +86,7 @@ class Role(msgspec.Struct, frozen=True):
     """A role: its settings, and `template`, with which each question is asked, None without one.
 
     `values` are those of its variables. `file` is where the settings are, None for a role that a
-    journal has kept.
+    journal has kept; `text` is all of that file.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Role(msgspec.Struct, frozen=True):
     template: str | None = None
     values: dict[str, str] = {}
     file: ConfigFile | None = None
+    text: str = ""
 
     @property
     def layer(self) -> Layer:
@@ -142,7 +145,10 @@ def folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def path_of(name: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the role of this name is, or would be. Raises `UsageError`, `ConfigError`."""
+    """Where the role of this name is, or would be.
+
+    Raises `UsageError` for what is no name, `ConfigError` for what is there and no file.
+    """
     name = argument(name, "the name of the role")
     if not name.strip():
         raise UsageError("the name of the role is empty", hint="give it a value, or leave it out")
@@ -158,6 +164,12 @@ def path_of(name: str, environ: Mapping[str, str] = os.environ) -> Path:
             f"role {name}: {path} is a link that leads out of the folder, to {real}",
             hint="copy that file into the folder of the roles",
         )
+    mode = stat.S_IFREG
+    with contextlib.suppress(OSError):  # whoever opens it is told
+        mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):  # to read a pipe would never end
+        what = "a folder" if stat.S_ISDIR(mode) else "not a file"
+        raise ConfigError(f"role {name}: {path} is {what}")
     return path
 
 
@@ -177,15 +189,20 @@ def find(name: str, environ: Mapping[str, str] = os.environ) -> Role:
     """The role of this name, with its variables. Raises `ConfigError`, `UsageError`."""
     path = path_of(name, environ)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would never end
-            what = "a folder" if path.is_dir() else "not a file"
-            raise ConfigError(f"role {name}: {path} is {what}")
         data = read_whole(path, MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"unknown role {name!r}", hint=_others(name, environ)) from None
     except OSError as error:
         raise ConfigError(f"role {name}: {path} cannot be read: {error.strerror}") from error
     return parsed(name, path, data)
+
+
+def mistakes(name: str) -> list[ChatstreamError]:
+    """Everything that is wrong with a role."""
+    try:
+        return [*mistakes_in(find(name).layer)]
+    except ChatstreamError as error:
+        return [error]
 
 
 def _others(name: str, environ: Mapping[str, str]) -> str | None:
@@ -221,7 +238,7 @@ def parsed(name: str, path: Path, data: bytes) -> Role:
             hint="write the text with {{input}} below the settings",
         )
     if INPUT in _variables(body):
-        return Role(name, settings, body, file=file)
+        return Role(name, settings, body, file=file, text=text)
     if body:
         if "system" in settings:
             raise ConfigError(
@@ -230,7 +247,7 @@ def parsed(name: str, path: Path, data: bytes) -> Role:
                 hint="leave one of them out",
             )
         settings["system"] = body
-    return Role(name, settings, file=file)
+    return Role(name, settings, file=file, text=text)
 
 
 def _settings(path: Path, front: Sequence[str]) -> ConfigFile:
