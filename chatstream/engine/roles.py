@@ -118,6 +118,11 @@ class Role(msgspec.Struct, frozen=True):
         return placed or "provider" in self.settings
 
     @property
+    def prompt(self) -> str:
+        """The text of the role; "" without one."""
+        return self.template or str(self.settings.get("system") or "")
+
+    @property
     def variables(self) -> tuple[str, ...]:
         """The names of the variables that have no value yet, in their order."""
         texts = (self.settings.get("system"), self.template)

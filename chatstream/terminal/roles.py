@@ -68,13 +68,9 @@ def _report(wrong: list[ChatstreamError]) -> int:
     return max(statuses, default=0)
 
 
-def _prompt(role: Role) -> str:
-    return role.template or role.settings.get("system") or ""
-
-
 def _row(role: Role) -> list[str]:
     variables = ", ".join(role.variables)
-    return [role.name, role.settings.get("model") or "", variables, first_line(_prompt(role))]
+    return [role.name, role.settings.get("model") or "", variables, first_line(role.prompt)]
 
 
 def _described(role: Role) -> dict[str, object]:
@@ -83,6 +79,6 @@ def _described(role: Role) -> dict[str, object]:
         "path": str(role.file.path if role.file else ""),
         "model": role.settings.get("model"),
         "variables": list(role.variables),
-        "prompt": _prompt(role),
+        "prompt": role.prompt,
         "takes_question": role.template is not None,
     }
