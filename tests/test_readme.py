@@ -33,6 +33,7 @@ from chatstream.tools.preimages import PreImages
 from tests.support.client import COMMAND, run_here
 from tests.support.continuing import Continuing
 from tests.support.loopback import NDJSON, Reply, Request
+from tests.support.roles import write_role
 from tests.support.runs import write_run
 from tests.support.terminal import on_terminal
 
@@ -98,6 +99,7 @@ RULES = (
     Rule(r"chatstream models ", shows="llama3.2"),
     Rule(r"chatstream prices update$", add="--base-url http://localhost:8000/v1", shows="3 models"),
     Rule(r"chatstream prices list ", shows="prices update", statuses=(2,)),  # none are kept here
+    Rule(r"chatstream roles list$", shows="translate"),
     Rule(r"chatstream tools list$", shows="read_file"),
     Rule(r"chatstream tools show grep$", shows="regular expression"),
     Rule(r"chatstream tools call grep ", shows="main.py:1:print"),
@@ -181,6 +183,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EverySer
         (tmp_path / file).write_text("print('hello')\n")
     (tools,) = (it for it in blocks("python") if it.startswith("# tools.py"))
     (tmp_path / "tools.py").write_text(tools)
+    (role,) = blocks("markdown")
+    write_role("translate", role)
     programs = tmp_path / "bin"
     programs.mkdir()
     scripts = {"chatstream": f'exec {shlex.join(COMMAND)} "$@"'}

@@ -43,6 +43,7 @@ from chatstream.transcript import Answerer, Transcript
 from chatstream.wording import counted
 
 if TYPE_CHECKING:
+    from chatstream.engine.roles import Role
     from chatstream.store.conversation import Conversations
     from chatstream.store.drafts import Drafts
 
@@ -113,6 +114,7 @@ class Heard:
 
 class Session:
     """A chat's conversation. `flags` are the settings that are given; `place` is where it begins.
+    The settings of a `role` hold for all of it, and its system prompt for a new conversation.
 
     `draft` is what is typed and not sent, `queue` what is to be sent after it, `files` and
     `images` (files or URLs) what goes with the next message. `editing` is the number of turns
@@ -120,11 +122,16 @@ class Session:
     """
 
     def __init__(
-        self, flags: Mapping[str, Any], place: Place = START, drafts: Drafts | None = None
+        self,
+        flags: Mapping[str, Any],
+        place: Place = START,
+        drafts: Drafts | None = None,
+        role: Role | None = None,
     ) -> None:
         self.flags = {name: value for name, value in flags.items() if value is not None}
         if "options" in self.flags:
             self.flags["options"] = from_pairs(self.flags["options"])
+        self.role = role
         self.draft = ""
         self.queue: list[str] = []
         self.files: list[Path] = []
@@ -178,7 +185,8 @@ class Session:
         """The system prompt of the conversation, or of the one that is to begin."""
         if self.opening or self.turns:
             return "".join(it.content for it in self.opening)
-        return str(self.flags.get("system") or "")
+        given = self.role.settings if self.role else {}
+        return str({**given, **self.flags}.get("system") or "")
 
     @property
     def head(self) -> str | None:
@@ -189,7 +197,8 @@ class Session:
     def model(self) -> str:
         """The model that answered last, or is named; "" before the first answer if none is."""
         answered = self.heard.who.model if self.heard else self._asked_before
-        return str(self.flags.get("model") or answered or "")
+        named = self.role.settings.get("model") if self.role else None
+        return str(self.flags.get("model") or answered or named or "")
 
     def status(self) -> str:
         """Who is asked and how much was said, for the prompt."""
@@ -221,6 +230,7 @@ class Session:
         flags = _with_model(self.flags, request.model) if request.model else {**self.flags}
         if not place.is_start:
             flags.pop("system", None)  # the conversation has its own
+        flags["role"] = self._role(place)
         resolved = resolved_at(place, flags)
         return Asked(
             message=request.message,
@@ -235,6 +245,7 @@ class Session:
         from chatstream.engine.resume import continuation, unfinished
 
         flags = {name: value for name, value in self.flags.items() if name != "system"}
+        flags["role"] = self.role and self.role.without_system()
         resolved, question = continuation(unfinished(continued.run), flags)
         asked = [it for it in question.messages if it.role == "user"]
         return Asked(
@@ -326,6 +337,11 @@ class Session:
             chosen=self._chosen,
             name=self._name,
         )
+
+    def _role(self, place: Place) -> Role | None:
+        if self.role is None or place.is_start:
+            return self.role
+        return self.role.without_system()
 
     def _turns_to(self, run: str) -> list[Turn]:
         turns: list[Turn] = []

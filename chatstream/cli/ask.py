@@ -25,10 +25,13 @@ from chatstream.cli.options import (
     Name,
     NoStdin,
     Plain,
+    RoleName,
     SaveCode,
     SaveImages,
     ToolsFrom,
+    Var,
     copying_in,
+    role_of,
     start_log,
     takes,
 )
@@ -53,6 +56,8 @@ def ask(
     at: At = None,
     edit: Edit = None,
     name: Name = None,
+    role: RoleName = None,
+    var: Var = None,
     file: File = None,
     image: ImageFile = None,
     no_stdin: NoStdin = False,
@@ -81,13 +86,15 @@ def ask(
 
     def begin() -> Run:
         place = place_of(last=last, at=at, edit=edit, name=name)
-        resolved = resolved_at(place, flags)
+        resolved = resolved_at(place, {**flags, "role": role_of(role, var)})
         answering.use(resolved, partial(copying_in, arguments))
         if encoding is not None:
             check_encoding(encoding)
         question = compose(
             prompt, file or (), answering.token, encoding=encoding, use_stdin=not no_stdin
         )
+        if resolved.role is not None:
+            question = resolved.role.asked(question)
         asked = Message("user", question)
         if image:
             from chatstream.engine.attaching import with_images

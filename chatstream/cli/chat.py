@@ -17,6 +17,9 @@ from chatstream.cli.options import (
     Last,
     Log,
     Name,
+    RoleName,
+    Var,
+    role_of,
     start_log,
     takes,
 )
@@ -28,6 +31,8 @@ def chat(
     last: Last = False,
     at: At = None,
     name: Name = None,
+    role: RoleName = None,
+    var: Var = None,
     file: File = None,
     image: ImageFile = None,
     encoding: Encoding = None,
@@ -48,6 +53,7 @@ def chat(
     return start(
         {**flags, "vi": vi or None},
         place_of(last=last, at=at, name=name),
+        role=role_of(role, var),
         files=file or (),
         images=image or (),
         encoding=encoding,

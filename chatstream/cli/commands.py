@@ -43,6 +43,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "chatstream.cli.tools:app",
         "List the tools that a model may be given, or call one.",
     ),
+    "roles": (
+        "chatstream.cli.roles:app",
+        "List, show and edit the roles that a model may be asked in.",
+    ),
     "schema": (
         "chatstream.cli.schema:schema",
         "Print the JSON Schema of the events that `--json` prints.",

@@ -32,7 +32,7 @@ _BOUND = "\N{NO-BREAK SPACE}"  # never the end of a line; printed as a space
 
 GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
     "Question": (
-        *("QUESTION", "--continue", "--name", "--at", "--edit"),
+        *("QUESTION", "--continue", "--name", "--at", "--edit", "--role", "--var"),
         *("--file", "--image", ..., "--no-stdin", "--encoding"),
     ),
     "Model and server": ("--provider", "--model", "--base-url", "--profile", ..., "--header"),
@@ -66,7 +66,7 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
 
 RARE = frozenset(
     {
-        *("--at", "--edit", "--encoding", "--log", "--copy-to", "--save-code"),
+        *("--role", "--var", "--at", "--edit", "--encoding", "--log", "--copy-to", "--save-code"),
         *("--save-images", "--image", "--no-stdin", "--dry-run", "--tools-from"),
         *("--prompt-tokens", "--arrivals", "--conn", "--strict"),
         *(it.option for it in DECLARED.values() if getattr(it.about, "rare", False)),
@@ -153,6 +153,31 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         """chatstream tools call calculate '{"expression": "6 * 7"}'""",
         "chatstream tools call list",
         """chatstream tools call grep '{"pattern": "TODO"}' --root src""",
+    ),
+    "roles": (
+        "chatstream roles list",
+        "chatstream roles edit translate",
+        "chatstream ask --role translate --var language=French hello",
+    ),
+    "roles list": (
+        "chatstream roles list",
+        "chatstream roles list --json | jq -r .name",
+        "chatstream roles list | cut -f 1",
+    ),
+    "roles show": (
+        "chatstream roles show translate",
+        "chatstream roles show translate > translate.md",
+        "chatstream roles show translate | less",
+    ),
+    "roles edit": (
+        "chatstream roles edit translate",
+        "EDITOR=nano chatstream roles edit translate",
+        "VISUAL='code --wait' chatstream roles edit translate",
+    ),
+    "roles path": (
+        "chatstream roles path",
+        "chatstream roles path translate",
+        'ls "$(chatstream roles path)"',
     ),
     "schema": (
         "chatstream schema",

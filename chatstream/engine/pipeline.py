@@ -389,6 +389,8 @@ def _asked(
         tools=tooling.definitions if tooling else (),
         tool_settings=tooling.kept if tooling else {},
         schema=schema,
+        role=resolved.role.name if resolved.role else None,
+        role_settings=resolved.role.kept() if resolved.role else {},
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
 from chatstream.engine.place import place_of
+from chatstream.engine.roles import Role
 from chatstream.errors import UsageError
 from chatstream.store.conversation import Conversations
 from chatstream.store.history import History
@@ -146,3 +147,15 @@ def test_editing_the_second_of_five_leaves_both_paths_in_the_history() -> None:
     assert tree.head == session.head
     assert [turn.branch for turn in tree.turns] == [0, 1, 1, 1, 1, 0]
     assert paths == [[f"answer {number}" for number in range(1, 6)], ["answer 1", "answer 6"]]
+
+
+def test_a_role_holds_without_a_journal_and_gives_way_to_what_is_set() -> None:
+    role = Role("r", {"temperature": 0.25, "system": "Be kind.", "model": "r"})
+    with Script(says("one"), says("two"), says("three")) as server:
+        session = Session(flags_of(server, journal=False, model=None), role=role)
+        assert (session.system, session.model) == ("Be kind.", "r")
+        chat(session, Typed("1?", "2?", "/model m", "/system Be brief.", "3?"))
+        bodies = [it.json for it in server.requests if it.path == "/api/chat"]
+    assert [it["options"]["temperature"] for it in bodies] == [0.25] * 3
+    assert [it["model"] for it in bodies] == ["r", "r", "m"]
+    assert [it["messages"][0]["content"] for it in bodies] == ["Be kind."] * 2 + ["Be brief."]

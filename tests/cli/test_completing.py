@@ -14,6 +14,7 @@ from chatstream.engine.settings import FIELDS, Settings
 from chatstream.providers import PROVIDERS
 from chatstream.store.place import runs_folder, state_folder
 from tests.support.client import Finished, run, run_here
+from tests.support.roles import write_role
 from tests.support.runs import failed, run_id, write_run
 
 
@@ -116,6 +117,27 @@ def test_profiles_and_strategies_are_those_of_the_file() -> None:
 )
 def test_where_a_file_is_wanted_the_shell_completes_it(line: str) -> None:
     assert asked(line).status == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("chatstream ask --role tr", ["translate"]),
+        ("chatstream chat --role=tr", ["--role=translate"]),
+        ("chatstream roles show t", ["translate"]),
+        ("chatstream roles edit ", ["kind", "translate"]),
+        ("chatstream roles ", ["list", "show", "edit", "path"]),
+        ("chatstream ask --role translate --var ", ["language="]),
+        ("chatstream ask --role nonsense --var ", []),
+    ],
+)
+def test_roles_are_offered_wherever_one_is_named(line: str, values: list[str]) -> None:
+    write_role("translate", "Into {{language}}.")
+    write_role("kind", "Be kind.")
+    if values:
+        assert offered(line) == values
+    else:
+        assert asked(line).stdout == b""
 
 
 def test_models_that_are_remembered_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:
