@@ -42,6 +42,7 @@ from chatstream.errors import Cancelled
 from chatstream.escape import clean
 from chatstream.store.place import NoHome, state_folder
 from chatstream.terminal.keyboard import Keyboard
+from chatstream.wording import encodable
 
 HINT = "Ctrl+D leaves"
 
@@ -113,7 +114,8 @@ class LineEditor:
 
         try:
             token.check()
-            return self._prompt.prompt(default=session.draft, pre_run=watch, handle_sigint=False)
+            line = self._prompt.prompt(default=session.draft, pre_run=watch, handle_sigint=False)
+            return encodable(line)  # a byte that is no text was typed
         except EOFError:
             return None
         finally:
