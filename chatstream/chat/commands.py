@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from chatstream.chat.session import Continuation, Request, Session, Turn
@@ -20,6 +19,7 @@ from chatstream.engine.kinds import SECRETS, TABLES, keys_of
 from chatstream.engine.resolve import parse, setting_hint
 from chatstream.engine.settings import FIELDS
 from chatstream.errors import ChatstreamError, UsageError
+from chatstream.files import is_file, named
 from chatstream.nearest import did_you_mean
 from chatstream.redact import masked
 from chatstream.terminal.exits import tell
@@ -57,15 +57,14 @@ def as_message(line: str) -> str:
 
 def run(session: Session, line: str) -> Next:
     """Do what a line says. Raises `ChatstreamError`, and `Leave`."""
-    name, _, argument = line.strip().partition(" ")
-    name = name.partition("\n")[0]
+    name, *rest = line.split(maxsplit=1)
     command = COMMANDS.get(name)
     if command is None:
         raise UsageError(
             f"unknown command {name!r}; nothing was sent",
             hint=did_you_mean(name, COMMANDS, "/help lists the commands; // begins with a slash"),
         )
-    argument = argument.strip()
+    argument = "".join(rest).strip()
     if argument and not command.arguments:
         raise UsageError(f"{name} takes nothing, but got {excerpt(argument, 40)!r}")
     return command.run(session, argument)
@@ -121,8 +120,8 @@ def _set(session: Session, argument: str) -> None:
 
 def _file(session: Session, argument: str) -> None:
     for name in _words(argument):
-        path = Path(name).expanduser()
-        if not path.is_file():
+        path = named(name)
+        if not is_file(path):
             raise UsageError(f"{name} is not a file")
         session.files.append(path)
     if not session.files:
@@ -132,10 +131,10 @@ def _file(session: Session, argument: str) -> None:
 
 def _image(session: Session, argument: str) -> None:
     for name in _words(argument):
-        is_file = not name.lower().startswith(("http:", "https:"))
-        if is_file and not Path(name).expanduser().is_file():
+        is_url = name.lower().startswith(("http:", "https:"))
+        if not (is_url or is_file(named(name))):
             raise UsageError(f"{name} is not a file")
-        session.images.append(str(Path(name).expanduser()) if is_file else name)
+        session.images.append(name if is_url else str(named(name)))
     if not session.images:
         raise UsageError("no image was named", hint="/image FILE sends it with the next message")
     tell(f"with the next message: {', '.join(session.images)}")
@@ -230,7 +229,7 @@ def _write(name: str, text: str) -> None:
 
     if not name:
         raise UsageError("no file was named")
-    path = Path(name).expanduser()
+    path = named(name)
     with failing(ChatstreamError, f"{name} cannot be written"):
         write(path, text)
     tell(f"wrote {counted(len(text), 'character', commas=True)} to {name}")

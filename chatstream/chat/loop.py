@@ -29,6 +29,7 @@ from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
 from chatstream.errors import Cancelled, ChatstreamError, UsageError
 from chatstream.events import Content, Error
+from chatstream.files import is_file, named
 from chatstream.flow import Arrival, Stage, close
 from chatstream.messages import Message
 from chatstream.sinks.output import put
@@ -262,11 +263,10 @@ def _named_files(message: str, known: Sequence[Path]) -> list[Path]:
     """The files that a message names behind an `@`. What is no file is a word like any other."""
     found: list[Path] = []
     for quoted, bare in _FILE.findall(message):
-        path = Path(quoted or bare).expanduser()
-        with contextlib.suppress(OSError, ValueError):
-            if path.is_file() and path not in {*known, *found}:
-                found.append(path)
-                exits.note(f"with the file {path}")
+        path = named(quoted or bare)
+        if is_file(path) and path not in {*known, *found}:
+            found.append(path)
+            exits.note(f"with the file {path}")
     return found
 
 

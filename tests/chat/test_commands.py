@@ -41,6 +41,31 @@ def test_two_slashes_are_one_in_a_message() -> None:
     ]
 
 
+@pytest.mark.parametrize("command", ["/file", "/image", "/save", "/export"])
+@pytest.mark.parametrize("name", ["~nobody-at-all/x", "x" * 300])
+def test_a_name_that_no_file_can_have_is_a_mistake(
+    command: str, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session, asked = talk("hello", f"{command} {name}", "again")
+    assert len(asked) == 2
+    assert session.files == session.images == []
+    assert f"error: {name[:9]}" in capfd.readouterr().err
+
+
+def test_a_message_may_name_the_home_of_nobody() -> None:
+    assert talk("write to @~nobody-at-all")[1][-1] == [("user", "write to @~nobody-at-all")]
+
+
+def test_what_follows_a_command_may_begin_on_the_next_line() -> None:
+    assert talk("/system\nYou are a poet.")[0].system == "You are a poet."
+
+
+def test_a_command_takes_nothing_from_the_lines_below_it() -> None:
+    session, asked = talk("hello", "/undo\nand this")
+    assert len(session.turns) == 1
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize("line", ["/nonsense", "/exit now", "/edit x", "/edit 0", "/retry x"])
 def test_a_mistake_is_told_and_nothing_is_sent(
     line: str, capfd: pytest.CaptureFixture[str]
