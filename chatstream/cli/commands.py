@@ -32,8 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Check this installation, or find out why a server does not stream.",
     ),
     "models": (
-        "chatstream.cli.models:models",
-        "List the models that the server offers, one per line.",
+        "chatstream.cli.models:app",
+        "List the server's models, show one, or have Ollama download one.",
     ),
     "prices": (
         "chatstream.cli.prices:app",

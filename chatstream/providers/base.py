@@ -32,7 +32,14 @@ import msgspec
 from chatstream.addresses import joined
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.errors import ChatstreamError, ProtocolError, Truncated, Unreachable
+from chatstream.errors import (
+    ChatstreamError,
+    ModelNotFound,
+    ProtocolError,
+    Truncated,
+    Unreachable,
+    UsageError,
+)
 from chatstream.events import (
     Content,
     Event,
@@ -45,7 +52,9 @@ from chatstream.events import (
 )
 from chatstream.flow import Arrival
 from chatstream.messages import ChatRequest, ContinuationMethod, ProviderData
+from chatstream.nearest import did_you_mean
 from chatstream.providers import Endpoint, how_to_start
+from chatstream.providers.details import ModelDetails, of_entry
 from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
 from chatstream.providers.lenient import TOO_DEEP, broke_off, json_text, object_of, values_in
 from chatstream.providers.reply import Reply
@@ -78,6 +87,7 @@ class Provider(ABC):
 
     accept = "text/event-stream"
     counts_cached_apart = False  # `input_tokens` are without those that were cached
+    can_pull = False  # it downloads models when told to
     frames_are_json = False  # a stream that begins with `{` is a stream, not one JSON body
 
     def __init__(self, endpoint: Endpoint, transport: Transport, clock: Clock = monotonic) -> None:
@@ -196,6 +206,22 @@ class Provider(ABC):
         head, body = yield from self._fetched(call, token)
         values, rest = values_in(body.decode("utf-8", "replace"))
         return {} if head.status >= 400 or len(values) != 1 or rest else object_of(values[0])
+
+    def details(self, model: str, token: CancelToken) -> Generator[Arrival, None, ModelDetails]:
+        """Heartbeats while the server is asked, then what it tells of a model. Raises."""
+        entries = dict((yield from self.entries(token)))
+        if model not in entries:
+            raise ModelNotFound(
+                f"the server does not list a model {model}", hint=did_you_mean(model, entries)
+            )
+        return of_entry(model, entries[model])
+
+    def pull(self, model: str, token: CancelToken) -> Iterator[Arrival]:
+        """Have the server download a model: its `Progress`, and heartbeats. Raises."""
+        raise UsageError(
+            f"{self.endpoint.name} pulls no models, only Ollama does",
+            hint="name an Ollama server with -p ollama",
+        )
 
     def entries(
         self, token: CancelToken
