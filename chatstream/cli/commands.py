@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "prices": (
         "chatstream.cli.prices:app",
-        "Show or update what models cost.",
+        "Show or update the prices of models.",
     ),
     "tools": (
         "chatstream.cli.tools:app",
