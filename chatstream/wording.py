@@ -45,6 +45,14 @@ def counted(number: int, noun: str, *, commas: bool = False) -> str:
     return f"{shown} {noun}" if number == 1 else f"{shown} {noun}s"
 
 
+def sized(number: int) -> str:
+    """A number of bytes in the largest unit that fits: `812 B`, `1.3 GB`."""
+    size, units = float(number), ["B", "kB", "MB", "GB", "TB"]
+    while size >= 999.5 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.1f} {units[0]}" if size < 9.95 and units[0] != "B" else f"{size:.0f} {units[0]}"
+
+
 def excerpt(text: str, limit: int = 200) -> str:
     """The start of a text, on one line; redacted first, for no rule knows half a secret."""
     line = redact(" ".join(text.split())[: limit + _REDACTED_CHARACTERS])

@@ -96,6 +96,8 @@ RULES = (
     Rule(r'(git diff \| )?chatstream (ask |")', shows="An answer"),
     Rule(r"echo .*\| chatstream chat -c$", shows="Hello from the demo"),
     Rule(r"chatstream chat( |$)"),
+    Rule(r"chatstream models pull ", shows="qwen3:4b is there"),
+    Rule(r"chatstream models show ", shows="completion"),
     Rule(r"chatstream models ", shows="llama3.2"),
     Rule(r"chatstream prices update$", add="--base-url http://localhost:8000/v1", shows="3 models"),
     Rule(r"chatstream prices list ", shows="prices update", statuses=(2,)),  # none are kept here
@@ -155,6 +157,8 @@ class EveryService(Continuing):
             case "/api/tags":
                 models = [{"name": it, "details": {"family": "llama"}} for it in MODELS]
                 return Reply.json({"models": models})
+            case "/api/pull":
+                return Reply(b'{"status":"success"}\n', headers=NDJSON)
             case "/api/show":
                 return Reply.json({"capabilities": ["completion"]})
             case "/v1/models":

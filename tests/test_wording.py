@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from chatstream.wording import bounded, counted, encodable
+from chatstream.wording import bounded, counted, encodable, sized
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,20 @@ def test_one_thing_is_one_and_no_things_are_several() -> None:
     assert [counted(n, "token") for n in (0, 1, 2)] == ["0 tokens", "1 token", "2 tokens"]
     assert [counted(n, "line", commas=True) for n in (1, 2000)] == ["1 line", "2,000 lines"]
     assert counted(2000, "token") == "2000 tokens"
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0, "0 B"),
+        (812, "812 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (2_640_000_000, "2.6 GB"),
+        (9_960_000, "10 MB"),
+        (999_600_000, "1.0 GB"),
+        (7 * 10**15, "7000 TB"),
+    ],
+)
+def test_a_size_is_told_in_the_largest_unit_that_fits(number: int, shown: str) -> None:
+    assert sized(number) == shown

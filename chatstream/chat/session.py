@@ -32,7 +32,7 @@ from chatstream.engine.place import (
     question_at,
     resolved_at,
 )
-from chatstream.engine.resolve import Resolved, resolve
+from chatstream.engine.resolve import Resolved, meant, resolve
 from chatstream.engine.run import Question, Run
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Metadata
@@ -310,7 +310,10 @@ class Session:
         return bool(self.turns)
 
     def use_model(self, name: str) -> None:
-        """Ask this model from now on: MODEL, MODEL@PLACE or @PLACE."""
+        """Ask this model from now on: an alias, MODEL, MODEL@PLACE or @PLACE.
+
+        Raises `ConfigError`.
+        """
         self.flags = _with_model(self.flags, name)
 
     def name(self, name: str) -> None:
@@ -377,6 +380,7 @@ def _model_of(run: str) -> str | None:
 
 def _with_model(flags: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The flags with a model that may name its place, which goes over the one they name."""
+    name = meant(name, flags.get("profile"))
     placed = {"provider", "base_url", "profile"} if "@" in name else set()
     replaced = {"strategy", *placed}
     return {**{it: value for it, value in flags.items() if it not in replaced}, "model": name}

@@ -82,7 +82,19 @@ def _show_all(ctx: Any, _option: Any, wanted: bool) -> None:
 
 
 class Group(TyperGroup):
-    """A group of commands with our help. It suggests a command for one that was mistyped."""
+    """A group of commands with our help. It suggests a command for one that was mistyped.
+
+    The attribute `options` of its function adds to the options of the signature.
+    """
+
+    def __init__(
+        self, *args: Any, callback: Any = None, params: Any = None, **details: Any
+    ) -> None:
+        params = [*(params or ()), *getattr(callback, "options", ())]
+        super().__init__(*args, callback=callback, params=params, **details)
+
+    def make_parser(self, ctx: Any) -> Any:
+        return OnceParser(super().make_parser(ctx), ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         if args[0] not in self.list_commands(ctx) and not ctx.resilient_parsing:

@@ -32,12 +32,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Check this installation, or find out why a server does not stream.",
     ),
     "models": (
-        "chatstream.cli.models:models",
-        "List the models that the server offers, one per line.",
+        "chatstream.cli.models:app",
+        "List the server's models, show one, or have Ollama download one.",
     ),
     "prices": (
         "chatstream.cli.prices:app",
-        "Show or update what models cost.",
+        "Show or update the prices of models.",
     ),
     "tools": (
         "chatstream.cli.tools:app",

@@ -131,8 +131,18 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "models": (
         "chatstream models",
-        "chatstream models -p openai",
         "chatstream models --base-url http://localhost:8000/v1",
+        "chatstream models pull qwen3:4b",
+    ),
+    "models show": (
+        "chatstream models show qwen3:4b",
+        "chatstream models show my-model@http://localhost:8000",
+        "chatstream models show qwen3:4b --json | jq .context_length",
+    ),
+    "models pull": (
+        "chatstream models pull qwen3:4b",
+        "chatstream models pull qwen3:4b@ollama",
+        "chatstream models pull llama3.2 --base-url http://localhost:11434",
     ),
     "tools": (
         "chatstream tools list",

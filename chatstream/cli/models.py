@@ -1,33 +1,30 @@
-"""`chatstream models`: what the server offers."""
+"""`chatstream models`: what the server offers, what it tells of one model, and getting one."""
 
-from __future__ import annotations
+# Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
-import json
-import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from chatstream.cancel import CancelToken
-from chatstream.cli.options import (
-    Debug,
-    Json,
-    Log,
-    start_log,
-    takes,
+from chatstream.cli.options import Debug, Json, Log, start_log, takes
+from chatstream.terminal import models as shown
+
+_SERVER = ("provider", "base_url", "profile", "headers")
+
+app = typer.Typer(
+    add_completion=False,
+    help="List the server's models, show one, or have Ollama download one.",
 )
-from chatstream.engine import model_list
-from chatstream.engine.resolve import resolve
-from chatstream.engine.services import awaited, model_names
-from chatstream.errors import ChatstreamError
-from chatstream.escape import clean
-from chatstream.terminal import exits
-from chatstream.terminal.interrupt import interrupts
-from chatstream.terminal.present import tell
+
+Model = Annotated[
+    str, typer.Argument(metavar="NAME", help="A model: NAME, NAME@PLACE or an alias.")
+]
 
 
-@takes("provider", "base_url", "profile", "headers")
+@app.callback(invoke_without_command=True)
+@takes(*_SERVER)
 def models(
+    context: typer.Context,
     as_json: Json = False,
     debug: Debug = False,
     log: Log = None,
@@ -36,16 +33,41 @@ def models(
     **flags: Any,
 ) -> int:
     """List the models that the server offers, one per line."""
-    start_log(locals())
-    token = CancelToken()
-    with interrupts(token):
-        try:
-            resolved = resolve(flags, profile=profile)
-            exits.warn(resolved.warnings)
-            names = awaited(model_names(resolved.settings, token, tell))
-            model_list.remember(resolved.settings, names)
-        except ChatstreamError as error:
-            return exits.report(token.reason or error, sys.argv if as_json else ())
-    for name in names:
-        typer.echo(json.dumps({"model": name}) if as_json else clean(name))
+    command = context.invoked_subcommand
+    if command is None:
+        start_log(locals())
+        return shown.list_models(flags, profile, as_json=as_json)
+    if as_json or debug or log or profile or any(it is not None for it in flags.values()):
+        raise typer.BadParameter(f"the options of `{command}` must follow it")
     return 0
+
+
+@app.command()
+@takes(*_SERVER)
+def show(
+    model: Model,
+    as_json: Json = False,
+    debug: Debug = False,
+    log: Log = None,
+    *,
+    profile: str | None,
+    **flags: Any,
+) -> int:
+    """Show a model as far as its server tells: context, size, parameters, capabilities."""
+    start_log(locals())
+    return shown.show_model(model, flags, profile, as_json=as_json)
+
+
+@app.command()
+@takes(*_SERVER)
+def pull(
+    model: Model,
+    debug: Debug = False,
+    log: Log = None,
+    *,
+    profile: str | None,
+    **flags: Any,
+) -> int:
+    """Have Ollama download a model. After Ctrl+C, the next pull continues."""
+    start_log(locals())
+    return shown.pull_model(model, flags, profile)

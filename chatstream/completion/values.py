@@ -77,7 +77,9 @@ def _models(line: Line) -> Iterator[Item]:
         for name, about in (*_providers(line), *_profiles(line)):
             yield f"{model}@{name}", about
         return
-    for name in known(_settings(line)):
+    settings = _settings(line)
+    yield from settings.aliases.items()
+    for name in known(settings):
         yield name, ""
 
 

@@ -56,7 +56,7 @@ _ROUTING = FOR_ONE_PROVIDER | {"provider", "strategy", "fallback", "proxy", "ca_
 
 _MAY_BE_EMPTY = frozenset({"system", "options"})
 
-_MERGED = frozenset({"labels", "mcp"})
+_MERGED = frozenset({"aliases", "labels", "mcp"})
 """The tables whose entries come from all layers, beside `options`."""
 
 
@@ -114,6 +114,7 @@ def resolve(
         *from_file(file, profile),
         Layer(usual, str.upper, str.upper),
     ]
+    layers = _without_aliases(layers)
     if places:
         layers, profile = _with_place(layers, profile, file)
     values: dict[str, Any] = {}
@@ -142,6 +143,27 @@ def resolve(
                 origins[name] = layer.origin(name)
                 values[name] = _typed(name, value, layer.subject)
     return Resolved(Settings(**values), origins, profile, tuple(_unknown(environ)), role)
+
+
+def meant(name: str, profile: str | None = None) -> str:
+    """The name of a model that this one is an alias of, or itself. Raises `ConfigError`."""
+    return resolve({}, profile=profile, places=False).settings.aliases.get(name, name)
+
+
+def _without_aliases(layers: list[Layer]) -> list[Layer]:
+    """The layers, with the model that each one means."""
+    tables = [it for layer in layers if isinstance(it := layer.values.get("aliases"), dict)]
+    aliases: dict[str, str] = {}  # what is no name is reported as any other value of a setting
+    for table in reversed(tables):
+        aliases |= {name: it for name, it in table.items() if isinstance(it, str) and it.strip()}
+    return [_meaning(layer, aliases) for layer in layers] if aliases else layers
+
+
+def _meaning(layer: Layer, aliases: Mapping[str, str]) -> Layer:
+    name = layer.values.get("model")
+    if not isinstance(name, str) or name not in aliases:
+        return layer
+    return msgspec.structs.replace(layer, values={**layer.values, "model": aliases[name]})
 
 
 def _with_place(

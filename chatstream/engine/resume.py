@@ -20,7 +20,7 @@ from chatstream.engine.endpoints import address, has_key
 from chatstream.engine.kinds import FOR_ONE_PROVIDER, KEYS
 from chatstream.engine.labels import kept
 from chatstream.engine.places import split
-from chatstream.engine.resolve import Resolved, resolve
+from chatstream.engine.resolve import Resolved, meant, resolve
 from chatstream.engine.resume_tools import loop_of
 from chatstream.engine.run import Question
 from chatstream.engine.settings import FIELDS, Settings
@@ -150,6 +150,8 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
         said = {*role.settings, *({"model"} if "strategy" in role.settings else ())}
         before = {name: value for name, value in before.items() if name not in said}
         chosen = chosen or role.has_place
+    if "model" in given:
+        given["model"] = meant(given["model"], profile)
     placed = "provider" not in given and split(given.get("model", ""))[1] is not None
     elsewhere = placed or (chosen and not given.keys() & {"provider", "base_url"})
     another = given.get("provider") not in {None, provider}

@@ -50,12 +50,14 @@ class Choice(msgspec.Struct, frozen=True):
 Tell = Callable[[Choice], None]
 
 OLLAMA_PROBE_SECONDS = 1.0  # a local server answers within milliseconds or not at all
-_MODEL_LIST_SECONDS = 30.0  # for a server to list its models
+MODEL_LIST_SECONDS = 30.0
+"""Seconds for a server to list its models."""
+
 _DEFAULTS = Settings()
 
 HOW_TO_START = """\
 try it without a server:  chatstream ask -p demo "hello"
-use a local model:        start Ollama (`ollama serve`, `ollama pull llama3.2`)
+use a local model:        `ollama serve`, then `chatstream models pull llama3.2`
 use a hosted model:       set OPENAI_API_KEY or ANTHROPIC_API_KEY"""
 
 
@@ -114,11 +116,12 @@ def _label(settings: Settings) -> str:
 
 
 def with_model(settings: Settings, name: str) -> Settings:
-    """These settings with another model: MODEL, MODEL@PLACE or @PLACE, see `places`.
+    """These settings with another model: an alias, MODEL, MODEL@PLACE or @PLACE, see `places`.
 
     Another place has another address and key; those of the first one are dropped. Raises
     `ConfigError` for an unknown place.
     """
+    name = settings.aliases.get(name, name)
     model, place = split(name)
     if place is None:
         return replace(settings, model=name)
@@ -181,7 +184,7 @@ def model_names(
     """Heartbeats while the server is asked; returns the names of its models. Raises."""
     provider = yield from provider_of(settings, token, tell)
     try:
-        return (yield from limited(provider.models(token), _MODEL_LIST_SECONDS))
+        return (yield from limited(provider.models(token), MODEL_LIST_SECONDS))
     finally:
         provider.close()
 
@@ -383,9 +386,9 @@ def model_of(
             f"no model is set for {name}",
             hint=f"choose one with -m; `chatstream models -p {name}` lists them",
         )
-    model = yield from limited(provider.chat_model(token), _MODEL_LIST_SECONDS)
+    model = yield from limited(provider.chat_model(token), MODEL_LIST_SECONDS)
     if model is None:
-        hint = "`ollama pull llama3.2` downloads one" if name == "ollama" else "name one with -m"
+        hint = how_to_pull(provider, "llama3.2") if provider.can_pull else "name one with -m"
         raise UsageError(f"{mask_address(address)} has no chat model", hint=hint)
     return model
 
@@ -393,10 +396,21 @@ def model_of(
 def model_hint(
     provider: Provider, model: str, token: CancelToken
 ) -> Generator[Arrival, None, str | None]:
-    """Heartbeats while the server is asked for its models; returns a hint with similar names."""
+    """Heartbeats while the server is asked for its models; returns what to do without this one."""
+    pulls = how_to_pull(provider, model) if provider.can_pull else None
     try:
         names = yield from limited(provider.models(token), OLLAMA_PROBE_SECONDS)
     except ChatstreamError:
         token.check()
-        return None
-    return did_you_mean(model, names)
+        return pulls
+    return "\n".join(filter(None, [did_you_mean(model, names), pulls])) or None
+
+
+def how_to_pull(provider: Provider, model: str) -> str:
+    """The command that has a server download a model."""
+    import shlex
+
+    place = provider.endpoint
+    usual = place.base_url == PROVIDERS["ollama"].base_url
+    where = "" if usual else f" -p {place.name} --base-url {mask_address(place.base_url)}"
+    return f"`chatstream models pull {shlex.quote(model)}{where}` downloads it"

@@ -42,6 +42,14 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
     model: Annotated[
         str | None, _server("The model to ask.", value="MODEL", names=("--model", "-m"))
     ] = None
+    aliases: Annotated[
+        dict[str, Annotated[str, msgspec.Meta(min_length=1)]],
+        About(
+            "Model and server",
+            "Your own names for models: MODEL, MODEL@PLACE or @PLACE.",
+            in_python=False,
+        ),
+    ] = {}
     base_url: Annotated[str | None, _server("The address of the server.", value="URL")] = None
     api_key: Annotated[str | None, About("Model and server", "The API key.")] = None
     key_variable: Annotated[

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import logging
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any
@@ -32,7 +32,11 @@ import msgspec
 from chatstream.addresses import joined
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
-from chatstream.errors import ChatstreamError, ProtocolError, Truncated, Unreachable
+from chatstream.errors import (
+    ChatstreamError,
+    Truncated,
+    Unreachable,
+)
 from chatstream.events import (
     Content,
     Event,
@@ -46,13 +50,13 @@ from chatstream.events import (
 from chatstream.flow import Arrival
 from chatstream.messages import ChatRequest, ContinuationMethod, ProviderData
 from chatstream.providers import Endpoint, how_to_start
-from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
-from chatstream.providers.lenient import TOO_DEEP, broke_off, json_text, object_of, values_in
+from chatstream.providers.failures import failure_of, no_answer, request_id
+from chatstream.providers.lenient import TOO_DEEP, broke_off, values_in
+from chatstream.providers.models import Models
 from chatstream.providers.reply import Reply
-from chatstream.providers.text import Surrogates, whole_characters
+from chatstream.providers.text import Surrogates
 from chatstream.redact import mask_address
 from chatstream.transport import Call, Head, Tick, Transport
-from chatstream.wording import excerpt
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +77,7 @@ _MAX_BODY_BYTES = 64 * 1024 * 1024  # of one JSON body; more than any answer, le
 _MAX_ERROR_BYTES = 64 * 1024  # of an error page; only its message is read
 
 
-class Provider(ABC):
+class Provider(Models):
     """A server to ask. `open` is an `Open` of the pipeline."""
 
     accept = "text/event-stream"
@@ -81,19 +85,13 @@ class Provider(ABC):
     frames_are_json = False  # a stream that begins with `{` is a stream, not one JSON body
 
     def __init__(self, endpoint: Endpoint, transport: Transport, clock: Clock = monotonic) -> None:
-        self.endpoint = endpoint
+        super().__init__(endpoint)
         self._transport = transport
         self._clock = clock
-        self._chat_model: str | None = None
-        self._windows: dict[str, int | None] = {}
 
     @abstractmethod
     def chat_path(self) -> str:
         """The path of the chat call, after the base address."""
-
-    @abstractmethod
-    def models_path(self) -> str:
-        """The path of the list of models."""
 
     @abstractmethod
     def headers(self) -> dict[str, str]:
@@ -143,68 +141,6 @@ class Provider(ABC):
             )
             yield Arrival([begins], self._clock())
             yield from self._answer(items, head, streamed=request.stream)
-
-    def models(self, token: CancelToken) -> Generator[Arrival, None, list[str]]:
-        """Heartbeats while the server is asked for its models, then the list of their names."""
-        return [name for name, _ in (yield from self.entries(token))]
-
-    def chat_model(self, token: CancelToken) -> Generator[Arrival, None, str | None]:
-        """Heartbeats while it is found out, then the first of the server's models that can chat.
-
-        It is found out once.
-        """
-        if self._chat_model is None:
-            for name, entry in (yield from self.entries(token)):
-                if (yield from self.can_chat(name, entry, token)):
-                    self._chat_model = name
-                    break
-        return self._chat_model
-
-    def can_chat(
-        self, name: str, entry: dict[str, Any], token: CancelToken
-    ) -> Generator[Arrival, None, bool]:
-        """Whether a model of the list can chat, as far as its entry there tells."""
-        yield from ()
-        return "embed" not in f"{name} {entry.get('type')}".lower()
-
-    def window(
-        self, request: ChatRequest, token: CancelToken
-    ) -> Generator[Arrival, None, int | None]:
-        """Heartbeats while it is found out, then the tokens that the model's context window has.
-
-        None: the server does not say. Raises a `ChatstreamError`.
-        """
-        from chatstream.providers.context import window_in
-
-        if request.model not in self._windows:
-            entries = dict((yield from self.entries(token)))
-            self._windows[request.model] = window_in(entries.get(request.model, {}))
-        return self._windows[request.model]
-
-    def count(
-        self, request: ChatRequest, token: CancelToken
-    ) -> Generator[Arrival, None, int | None]:
-        """Heartbeats while the server counts, then the tokens of the prompt.
-
-        None: it does not count without answering. Raises a `ChatstreamError`.
-        """
-        yield from ()
-        return None
-
-    def _told(self, call: Call, token: CancelToken) -> Generator[Arrival, None, dict[str, Any]]:
-        """The object that a server tells; {} where it does not know the call."""
-        head, body = yield from self._fetched(call, token)
-        values, rest = values_in(body.decode("utf-8", "replace"))
-        return {} if head.status >= 400 or len(values) != 1 or rest else object_of(values[0])
-
-    def entries(
-        self, token: CancelToken
-    ) -> Generator[Arrival, None, list[tuple[str, dict[str, Any]]]]:
-        """Heartbeats, then the server's models: the name of each, and all that is told of it."""
-        head, body = yield from self._fetched(self.call(self.models_path(), None), token)
-        if head.status >= 400:
-            raise failure_of(head.status, body, head.headers)
-        return _models_in(head, body)
 
     def _fetched(
         self, call: Call, token: CancelToken
@@ -422,27 +358,3 @@ def _is_one_json(body: bytes) -> bool:
         return False
     values, rest = values_in(text)
     return len(values) == 1 and not rest
-
-
-def _models_in(head: Head, body: bytes) -> list[tuple[str, dict[str, Any]]]:
-    """The names in a list of models, each with its entry.
-
-    The list is under `data` or `models`, or bare, as Together has it.
-    """
-    values, rest = values_in(body.decode("utf-8", "replace").removeprefix("\ufeff"))
-    if len(values) != 1 or rest:
-        raise failure_of(head.status, body, head.headers)
-    [value] = values
-    if (failure := error_in(value)) is not None:
-        raise failure
-    fields = object_of(value)
-    models = value if isinstance(value, list) else fields.get("data", fields.get("models", ""))
-    if models is None:  # an empty list, as some servers written in Go have it
-        return []
-    if not isinstance(models, list):
-        raise ProtocolError(
-            f"the server's list of models cannot be read: {excerpt(json_text(value))}"
-        )
-    entries = [object_of(model) for model in models]
-    named = [(it.get("id") or it.get("name") or it.get("model"), it) for it in entries]
-    return [(whole_characters(name), it) for name, it in named if isinstance(name, str)]

@@ -18,6 +18,7 @@ import msgspec
 
 from chatstream.clock import Clock, monotonic
 from chatstream.providers import Endpoint
+from chatstream.providers.base import Provider
 from chatstream.providers.ollama import Ollama
 from chatstream.transport import Transport
 from chatstream.wording import excerpt
@@ -202,7 +203,10 @@ def _message(**fields: object) -> dict[str, object]:
 
 
 class Demo(Ollama):
-    """The provider: an Ollama server that it brings itself."""
+    """The provider: an Ollama server that it brings itself, and that has no models to load."""
+
+    can_pull = False
+    details, pull = Provider.details, Provider.pull
 
     def __init__(self, endpoint: Endpoint, transport: Transport, clock: Clock = monotonic) -> None:
         self._server = _Server()

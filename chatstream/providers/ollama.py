@@ -31,7 +31,7 @@ from chatstream.events import (
 )
 from chatstream.flow import Arrival, Finish, close
 from chatstream.messages import ChatRequest, Message, own_id
-from chatstream.providers.base import Given, Provider
+from chatstream.providers.base import Given
 from chatstream.providers.continuing import conversation
 from chatstream.providers.failures import error_in
 from chatstream.providers.finish import gave_up, meaning_of, reason_of, unknown
@@ -47,6 +47,7 @@ from chatstream.providers.lenient import (
     value_of,
 )
 from chatstream.providers.odd import holds_text
+from chatstream.providers.ollama_models import OllamaModels
 from chatstream.providers.parts import part_events, reasoning_in
 from chatstream.providers.reply import Reply
 from chatstream.providers.text import whole_characters
@@ -286,7 +287,7 @@ class OllamaReply(Reply):
         return ServerTimes(*seconds) if any(seconds) else None
 
 
-class Ollama(Provider):
+class Ollama(OllamaModels):
     """An Ollama server."""
 
     accept = "application/x-ndjson"
@@ -294,27 +295,6 @@ class Ollama(Provider):
 
     def chat_path(self) -> str:
         return "/api/chat"
-
-    def models_path(self) -> str:
-        return "/api/tags"
-
-    def can_chat(
-        self, name: str, entry: dict[str, Any], token: CancelToken
-    ) -> Generator[Arrival, None, bool]:
-        """By its `capabilities`, which newer servers list, others tell of one model, and old ones
-        do not know; some models for embeddings are known by their family.
-
-        An embedding model may be of a family that chats (embeddinggemma is a gemma3).
-        """
-        family = object_of(entry.get("details")).get("family")
-        if "capabilities" not in entry and isinstance(family, str) and "bert" in family:
-            return False
-        can = entry.get("capabilities") or (yield from self._capabilities(name, token))
-        return not isinstance(can, list) or not can or "completion" in can
-
-    def _capabilities(self, name: str, token: CancelToken) -> Generator[Arrival, None, object]:
-        told = yield from self._told(self.call("/api/show", {"model": name}), token)
-        return told.get("capabilities")
 
     def window(
         self, request: ChatRequest, token: CancelToken

@@ -7,6 +7,7 @@ background   whether the terminal is dark or light
 prompt       the question, put together from the command line, standard input and files
 history      past runs, listed and shown; `runs` has the words for them, `table` the columns
 copying      what was answered, copied or saved (`images`, `saving`)
+models       the models of a server: the list, what is known of one, a download
 editing      a file in the user's editor
 notify       the user is called back
 stdout       texts that are no answer; `progress` draws a bar

@@ -29,14 +29,19 @@ _CONTROL_C = 3  # cells that the terminal's ^C and the cursor need: on another l
 _SHORTEST_BAR, _LONGEST_BAR = 4, 30
 
 
+def can_draw() -> bool:
+    """Whether standard error is a terminal that shows the line."""
+    marks = can_show("━╸╺·…", sys.stderr.encoding or "utf-8")
+    return os.isatty(2) and knows_escapes() and marks
+
+
 @contextlib.contextmanager
 def bar(*, quiet: bool = False, patience: float = 0.0, clock: Clock = monotonic) -> Iterator[Draw]:
     """What draws the line, which is never drawn by itself. It may be called from any thread.
 
     `quiet`, or without a terminal, nothing is drawn, and nothing before `patience` seconds.
     """
-    marks = can_show("━╸╺·…", sys.stderr.encoding or "utf-8")
-    if quiet or not (os.isatty(2) and knows_escapes() and marks):
+    if quiet or not can_draw():
         yield lambda _: None
         return
     line = _Line(Deadline(patience, clock))

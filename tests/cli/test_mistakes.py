@@ -69,7 +69,9 @@ def test_a_model_that_the_server_does_not_have_is_suggested_from_those_it_has() 
         url = server.url
         done = run_here(["ask", "-p", "ollama", "--base-url", url, "-m", "lama3.2", "hi"])
     assert (done.status, done.stdout) == (3, b"")
-    assert done.stderr.splitlines()[-1] == "did you mean 'llama3.2:1b'?"
+    *_, near, pull = done.stderr.splitlines()
+    assert near == "did you mean 'llama3.2:1b'?"
+    assert pull == f"`chatstream models pull lama3.2 -p ollama --base-url {url}` downloads it"
 
 
 def test_where_the_server_does_not_tell_its_models_the_usual_hint_stays() -> None:

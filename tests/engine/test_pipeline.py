@@ -111,7 +111,7 @@ def test_a_server_without_models_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         with pytest.raises(chatstream.errors.UsageError, match="has no chat model") as caught:
             chatstream.ask("hi", provider="ollama")
-    assert "ollama pull" in (caught.value.hint or "")
+    assert "chatstream models pull" in (caught.value.hint or "")
 
 
 def test_an_address_alone_means_an_openai_compatible_server() -> None:

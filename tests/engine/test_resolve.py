@@ -10,7 +10,7 @@ import pytest
 
 from chatstream.engine.config_file import parsed
 from chatstream.engine.kinds import TABLES
-from chatstream.engine.resolve import mistakes, parse, resolve, without_configuration
+from chatstream.engine.resolve import meant, mistakes, parse, resolve, without_configuration
 from chatstream.engine.settings import FIELDS, Settings
 from chatstream.errors import ConfigError, UsageError
 
@@ -475,3 +475,40 @@ def test_what_may_be_empty(file: tuple[Path, Environ]) -> None:
     # These decide nothing about where a question goes: an empty variable is one that is not set.
     unset = {"CHATSTREAM_THEME": "", "CHATSTREAM_SYSTEM": "", "CHATSTREAM_STATS": ""}
     assert resolve({}, environ=environ | unset).settings == Settings(system="be brief")
+
+
+def test_an_alias_is_the_model_that_it_stands_for_wherever_it_is_named(
+    file: tuple[Path, Environ],
+) -> None:
+    path, environ = file
+    path.write_text(
+        'model = "fast"\n[aliases]\nfast = "qwen3:4b"\nlocal = "big@ollama"\nloop = "fast"\n'
+        '[profiles.work]\nmodel = "loop"\n[profiles.work.aliases]\nfast = "mini@openai"\n'
+    )
+
+    def asked(flags: dict[str, Any], **more: Any) -> tuple[str | None, str | None]:
+        settings = resolve(flags, environ=environ, **more).settings
+        return settings.provider, settings.model
+
+    assert asked({}) == (None, "qwen3:4b")
+    assert asked({"model": "local"}) == ("ollama", "big")
+    assert asked({"model": "other"}) == (None, "other")
+    assert asked({"model": "fast"}, profile="work") == ("openai", "mini")
+    assert asked({}, profile="work") == (None, "fast")  # it is no chain
+    environ["CHATSTREAM_MODEL"] = "local"
+    assert asked({}) == ("ollama", "big")
+
+
+def test_what_a_name_means(file: tuple[Path, Environ], monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _ = file
+    monkeypatch.setenv("CHATSTREAM_CONFIG", str(path))
+    path.write_text('[aliases]\nfast = "qwen3:4b"\n')
+    assert (meant("fast"), meant("slow")) == ("qwen3:4b", "slow")
+
+
+@pytest.mark.parametrize("given", ['"fast"', "{ fast = 4 }", '{ fast = "" }', '{ fast = ["a"] }'])
+def test_aliases_are_a_table_of_names(file: tuple[Path, Environ], given: str) -> None:
+    path, environ = file
+    path.write_text(f"aliases = {given}\n")
+    with pytest.raises(ConfigError, match="aliases"):
+        resolve({"model": "fast"}, environ=environ)

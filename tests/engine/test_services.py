@@ -382,3 +382,11 @@ def test_a_connection_begins_ahead_where_it_is_sure_who_is_asked(case: str) -> N
 @pytest.mark.parametrize("case", OPEN)
 def test_none_begins_where_another_may_be_asked_or_nobody(case: str) -> None:
     assert begin_ahead(OPEN[case]) is None
+
+
+def test_a_fallback_and_a_strategy_may_name_an_alias() -> None:
+    aliases = {"fast": "mini", "far": "claude@anthropic"}
+    found = places(with_(aliases=aliases, fallback=["fast", "far"]))
+    assert [it[:2] for it in found[1:]] == [("openai", "mini"), ("anthropic", "claude")]
+    strategy = with_(aliases=aliases, strategy="s", strategies={"s": ["fast"]})
+    assert [it[1] for it in places(strategy)] == ["mini"]
