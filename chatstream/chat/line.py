@@ -203,9 +203,10 @@ class LineEditor:
                 buffer.reset()
                 if self._session is not None:
                     self._session.keep("")
-                    self._session.editing = None
             else:
                 self._hint = HINT
+            if self._session is not None:
+                self._session.editing = None
             event.app.invalidate()
 
         return keys
