@@ -74,9 +74,13 @@ def stream(
                            int'.
     schema_multi           Ask for a list of what fits a schema.
     labels={…}             Label the runs for the history: project and agent.
+    trim                   Leave out the oldest turns of a conversation that is too long for the
+                           model. [default: False]
     temperature=T          Sampling temperature; higher is more varied.
     max_tokens=N           Limit the answer to N tokens.
     effort                 How much the model thinks before it answers.
+    max_cost               Stop before a request with which the conversation would cost more than
+                           USD dollars.
     fallback_on_error      If a stream fails before its first token, ask once more without
                            streaming. [default: False]
     retries=N              Retry up to N times after failures. [default: 3]

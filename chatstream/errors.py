@@ -6,7 +6,8 @@ returns, `retryable` whether the same request may succeed a little later. The me
 was wrong and the hint what to do; neither ever holds a secret.
 
 Exit status: 1 failed, 2 usage or configuration, 3 the provider refused the request, 4 timeout
-or stall, 5 truncated, 6 a tool needs approval, 129 SIGHUP, 130 Ctrl+C, 143 SIGTERM.
+or stall, 5 truncated, 6 a tool needs approval, 7 the limit of --max-cost, 129 SIGHUP, 130 Ctrl+C,
+143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -91,6 +92,13 @@ class UsageError(ChatstreamError):
 
     code = "usage"
     exit_status = 2
+
+
+class CostLimit(UsageError):
+    """The next request would cost more than the user wants to spend."""
+
+    code = "max_cost"
+    exit_status = 7
 
 
 class ConfigError(ChatstreamError):

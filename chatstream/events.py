@@ -23,6 +23,11 @@ from typing import Any, Literal, Union, get_args
 
 import msgspec
 
+from chatstream.counts import Cost as Cost
+from chatstream.counts import Counts as Counts
+from chatstream.counts import ServerTimes as ServerTimes
+from chatstream.counts import Stats as Stats
+
 SCHEMA_VERSION = 1
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "paused", "stop_condition"]
@@ -279,6 +284,22 @@ class Fallback(Event, tag="fallback", rename={"source": "from", "target": "to"})
     cause: str
 
 
+class Context(Event, tag="context"):
+    """How full the model's context window is with what is about to be sent, in tokens.
+
+    `left_out` is the number of the oldest messages that are not sent, because they do not fit.
+    """
+
+    window: int
+    used: int
+    left_out: int = 0
+
+    @property
+    def share(self) -> float:
+        """The part of the window that is used; 1.0 is all of it."""
+        return self.used / self.window if self.window else 1.0
+
+
 class Warn(Event, tag="warning"):
     """Something odd that did not end the answer."""
 
@@ -299,42 +320,6 @@ class Usage(Event, tag="usage"):
     cost: float | None = None
 
 
-class Counts(msgspec.Struct, omit_defaults=True):
-    """The token counts of a whole run, inside `done`."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cached_tokens: int | None = None
-    cost: float | None = None
-
-
-class ServerTimes(msgspec.Struct, omit_defaults=True):
-    """Where the server itself says that the time went, in seconds."""
-
-    total: float | None = None
-    load: float | None = None
-    prompt: float | None = None
-    generation: float | None = None
-
-
-class Stats(msgspec.Struct, omit_defaults=True):
-    """What the run looked like from here. Seconds; `chunks` counts deltas.
-
-    Of a buffer in front of a slow reader: how often it made the server wait, the characters that
-    it did not show, the most bytes that it held.
-    """
-
-    duration: float
-    chunks: int
-    ttft: float | None = None
-    tokens_per_second: float | None = None
-    server: ServerTimes | None = None
-    pauses: int = 0
-    dropped: int = 0
-    peak_bytes: int = 0
-
-
 class Done(Event, tag="done", kw_only=True):
     """The answer is whole: the protocol's own end mark was seen."""
 
@@ -343,6 +328,7 @@ class Done(Event, tag="done", kw_only=True):
     usage: Counts | None = None
     stats: Stats
     attempts: int
+    cost: Cost | None = None
 
 
 class Error(Event, tag="error"):
@@ -378,6 +364,7 @@ AnyEvent = (
     | Waiting
     | Retry
     | Fallback
+    | Context
     | Warn
     | Usage
     | Done

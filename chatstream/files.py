@@ -183,3 +183,13 @@ def alone(folder: Path, patience: Deadline) -> Iterator[None]:
         yield
     finally:
         lock.close()
+
+
+def named(name: str) -> Path:
+    """The path that a user names; `~` stands for a home, as far as there is one. Never raises."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 - `Path.expanduser` raises
+
+
+def is_file(path: Path) -> bool:
+    """Whether this is a file, as far as we may know. Never raises, whatever the name is."""
+    return os.path.isfile(path)  # noqa: PTH113 - `Path.is_file` raises for a name that is too long

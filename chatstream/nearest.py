@@ -1,8 +1,9 @@
 """What a mistyped name was probably meant to be: one rule for commands, options, settings, models.
 
 A name is near when it begins with what was typed (from three characters on), or when `difflib`
-finds the two alike. Case and the dashes of an option do not count. Of several names only those are
-suggested that are about as near as the nearest.
+finds the two alike. Case and the dashes of an option do not count: a name that differs in nothing
+else is the nearest. Of several names only those that are about as near as the nearest are
+suggested.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
 
     def likeness(other: str) -> float:
         other = _core(other)
+        if other == typed:
+            return 2.0
         if len(typed) >= _MIN_BEGINNING_CHARACTERS and other.startswith(typed):
             return 1.0
         matcher.set_seq1(other)

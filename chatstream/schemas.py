@@ -31,7 +31,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "array": lambda it: isinstance(it, list),
     "string": lambda it: isinstance(it, str),
     "number": lambda it: _is_number(it),
-    "integer": lambda it: _is_number(it) and float(it).is_integer(),
+    "integer": lambda it: _is_number(it) and (isinstance(it, int) or it.is_integer()),
     "boolean": lambda it: isinstance(it, bool),
     "null": lambda it: it is None,
 }
@@ -315,7 +315,12 @@ def _is_number(value: object) -> bool:
 
 
 def _divides(step: float, value: float) -> bool:
-    quotient = value / step
+    if isinstance(step, int) and isinstance(value, int):
+        return value % step == 0
+    try:
+        quotient = value / step
+    except OverflowError:  # an integer that no float holds
+        return False
     return math.isfinite(quotient) and math.isclose(quotient, round(quotient), rel_tol=1e-12)
 
 

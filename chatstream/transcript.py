@@ -68,6 +68,11 @@ class UsageSum:
                 self._now = None
 
     @property
+    def last(self) -> ev.Usage | None:
+        """The counts of the last response; None where its server has not given them."""
+        return self._now
+
+    @property
     def total(self) -> ev.Usage | None:
         """The counts so far; None before the first. A count that no response gave is None."""
         given = [it for it in (self._before, self._now) if it is not None]
@@ -90,6 +95,7 @@ class Transcript:
         self._who = Answerer()
         self._usage = UsageSum()
         self.terminal: ev.Terminal | None = None
+        self.left_out = 0  # messages that were not sent
         self._begin()
 
     def _begin(self) -> None:
@@ -132,6 +138,8 @@ class Transcript:
                 self._end(event, result)
             case ev.ToolError(error=error, result=result):
                 self._end(event, error if result is None else result)
+            case ev.Context():
+                self.left_out = event.left_out
             case ev.Done() | ev.Error():
                 self.terminal = event
             case _ if ev.voids(event):
@@ -211,9 +219,21 @@ class Transcript:
         return [*self._settled, answer, *([Message("tool", results)] if results else [])]
 
     @property
+    def messages_to_the_answer(self) -> list[Message]:
+        """These, with an empty answer where the run ended behind a round of tools."""
+        made = self.messages
+        is_there = made[-1].role == "assistant"
+        return made if is_there else [*made, Message("assistant", complete=False)]
+
+    @property
     def usage(self) -> ev.Usage | None:
         """The counts of all responses together."""
         return self._usage.total
+
+    @property
+    def last_usage(self) -> ev.Usage | None:
+        """The counts of the last response alone."""
+        return self._usage.last
 
 
 def _bare(part: Part) -> Part:

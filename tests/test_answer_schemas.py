@@ -78,6 +78,27 @@ def test_an_answer_that_does_not_fit_is_exit_1_with_its_text_kept(dialect: str) 
     assert len(server.requests) == 1
     again = run_here(["resume"])
     assert (again.status, "there is no unfinished run" in again.stderr) == (2, True)
+    opening = done.events[0]
+    assert isinstance(opening, ev.Metadata)
+    named = run_here(["resume", str(opening.run)])
+    assert (named.status, "has a whole answer: there is nothing to continue" in named.stderr) == (
+        2,
+        True,
+    )
+
+
+def test_an_answer_that_a_token_limit_cut_may_be_resumed() -> None:
+    limited = {"message": {"content": ""}, "done": True, "done_reason": "length"}
+    body = [*frames("ollama", FITS[:1]), json.dumps(limited).encode() + b"\n"]
+    with Script(Reply(body, headers=headers("ollama"))) as server:
+        done = ask(server, "ollama", "--json")
+        error = done.terminal
+        assert isinstance(error, ev.Error)
+        assert (done.status, error.code) == (5, "truncated")
+        assert (error.resume or "").startswith("chatstream resume ")
+        assert len(server.requests) == 1  # the same limit would cut it again
+        server.play(answer("ollama", FITS[1:]))
+        assert run_here(["resume"]).status == 0
 
 
 @pytest.mark.parametrize("dialect", ALL_DIALECTS)

@@ -14,6 +14,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "collector", "flow", "timing"),
+    "counts",
     *("addresses", "escape", "fences", "inbox", "nearest", "redact", "schemas", "text", "wording"),
     *("control", "merge", "progressing", "readahead"),
 }

@@ -38,6 +38,7 @@ TREE = [
     ("HungUp", "cancelled", 129, False),
     ("Unrecorded", "journal", 1, False),
     ("ApprovalNeeded", "approval_needed", 6, False),
+    ("CostLimit", "max_cost", 7, False),
     ("ServerError", "server_error", 1, True),
     ("Overloaded", "overloaded", 1, True),
     ("RateLimited", "rate_limited", 1, True),

@@ -227,3 +227,14 @@ def test_a_file_is_read_whole_and_what_never_ends_is_too_large(tmp_path: Path) -
     for path in (tmp_path / "file", Path("/dev/zero")):
         with pytest.raises(OSError, match="File too large"):
             files.read_whole(path, 9)
+
+
+@pytest.mark.parametrize("name", ["~nobody-at-all/x", "x" * 300, "a\0b"])
+def test_a_name_that_no_file_can_have_is_none(name: str) -> None:
+    assert not files.is_file(files.named(name))
+
+
+def test_a_name_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "it").touch()
+    assert files.is_file(files.named("~/it"))

@@ -33,6 +33,7 @@ from chatstream.tools.preimages import PreImages
 from tests.support.client import COMMAND, run_here
 from tests.support.continuing import Continuing
 from tests.support.loopback import NDJSON, Reply, Request
+from tests.support.roles import write_role
 from tests.support.runs import write_run
 from tests.support.terminal import on_terminal
 
@@ -93,9 +94,14 @@ RULES = (
     Rule(r"chatstream ask --tools-from ", shows="An answer", result="sixty"),
     Rule(r"chatstream ask --mcp", elsewhere="tests/cli/test_ask_mcp.py"),
     Rule(r'(git diff \| )?chatstream (ask |")', shows="An answer"),
+    Rule(r"echo .*\| chatstream chat -c$", shows="Hello from the demo"),
+    Rule(r"chatstream chat( |$)"),
     Rule(r"chatstream models pull ", shows="qwen3:4b is there"),
     Rule(r"chatstream models show ", shows="completion"),
     Rule(r"chatstream models ", shows="llama3.2"),
+    Rule(r"chatstream prices update$", add="--base-url http://localhost:8000/v1", shows="3 models"),
+    Rule(r"chatstream prices list ", shows="prices update", statuses=(2,)),  # none are kept here
+    Rule(r"chatstream roles list$", shows="translate"),
     Rule(r"chatstream tools list$", shows="read_file"),
     Rule(r"chatstream tools show grep$", shows="regular expression"),
     Rule(r"chatstream tools call grep ", shows="main.py:1:print"),
@@ -156,7 +162,8 @@ class EveryService(Continuing):
             case "/api/show":
                 return Reply.json({"capabilities": ["completion"]})
             case "/v1/models":
-                return Reply.json({"data": [{"id": it} for it in MODELS]})
+                pricing = {"prompt": "0.000001", "completion": "0.000002"}
+                return Reply.json({"data": [{"id": it, "pricing": pricing} for it in MODELS]})
         reply = super().take(request)
         return replace(reply, body=[IMAGE, *reply.writes()]) if b"cat" in request.body else reply
 
@@ -180,6 +187,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EverySer
         (tmp_path / file).write_text("print('hello')\n")
     (tools,) = (it for it in blocks("python") if it.startswith("# tools.py"))
     (tmp_path / "tools.py").write_text(tools)
+    (role,) = blocks("markdown")
+    write_role("translate", role)
     programs = tmp_path / "bin"
     programs.mkdir()
     scripts = {"chatstream": f'exec {shlex.join(COMMAND)} "$@"'}
@@ -232,9 +241,9 @@ def test_every_command_has_a_rule_and_every_rule_a_command() -> None:
 def test_a_command_of_the_readme_does_what_it_is_there_for(
     line: str, rule: Rule, server: EveryService, tmp_path: Path
 ) -> None:
-    command = re.sub("http://localhost:[0-9]+", server.url, line)
-    first, pipe, others = command.partition(" | ")
-    status, shown = done(f"{first} {rule.add}{pipe}{others}", terminal=rule.terminal)
+    first, pipe, others = line.partition(" | ")
+    command = re.sub("http://localhost:[0-9]+", server.url, f"{first} {rule.add}{pipe}{others}")
+    status, shown = done(command, terminal=rule.terminal)
     assert status in rule.statuses, shown
     assert rule.shows in shown
     assert "Traceback" not in shown

@@ -3,6 +3,7 @@ checked is refused."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import jsonschema
@@ -146,6 +147,17 @@ def test_a_schema_is_closed_where_nothing_is_left_open() -> None:
     assert not is_closed(table({"x": {"type": "object"}}))
     assert not is_closed(PERSON | {"required": ["name"]})
     assert not is_closed(table({"x": True}))  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("text", ["1" + "0" * 400, "-1" + "0" * 400, "1e400"])
+def test_a_number_that_no_float_holds_is_checked_too(text: str) -> None:
+    number = json.loads(text)
+    is_whole = isinstance(number, int)
+    assert (mistake({"type": "integer"}, number) is None) is is_whole
+    assert mistake({"type": "number"}, number) is None
+    assert (mistake({"multipleOf": 10}, number) is None) is is_whole
+    assert mistake({"multipleOf": 0.5}, number) is not None
+    assert mistake({"minimum": 0, "maximum": 9}, number) is not None
 
 
 def test_the_keywords_and_references_of_a_schema_are_found_at_every_level() -> None:

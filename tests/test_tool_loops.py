@@ -41,7 +41,7 @@ from tests.support.strict import Exchange, check
 from tests.support.unavailable import require
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-DIALECTS = {"anthropic": "anthropic", "ollama": "ollama"}
+DIALECTS = {"anthropic": "anthropic", "ollama": "ollama", "openai-responses": "responses"}
 
 
 class Fixed(Tool):

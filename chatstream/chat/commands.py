@@ -1,7 +1,8 @@
 """What a line that begins with a slash does. `COMMANDS` is the table: a new command is one row.
 
-1. A function takes the session and what follows the name. What it has to say goes to standard
-   error; what is to be asked next it returns. A mistake is a `ChatstreamError`.
+1. A function takes the session and what follows the name. What it has to say stands beside the
+   answers (`exits.tell`), and it returns what is to be asked next. A mistake is a
+   `ChatstreamError`.
 2. A line that begins with `/` and a word is never sent to a model; `//` stands for one slash at the
    beginning of a message.
 3. `/exit` raises `Leave`.
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from chatstream.chat.session import Continuation, Request, Session, Turn
@@ -19,9 +19,10 @@ from chatstream.engine.kinds import SECRETS, TABLES, keys_of
 from chatstream.engine.resolve import parse, setting_hint
 from chatstream.engine.settings import FIELDS
 from chatstream.errors import ChatstreamError, UsageError
+from chatstream.files import is_file, named
 from chatstream.nearest import did_you_mean
 from chatstream.redact import masked
-from chatstream.terminal.exits import note
+from chatstream.terminal.exits import tell
 from chatstream.terminal.runs import ended, words_of
 from chatstream.wording import counted, excerpt
 
@@ -56,15 +57,14 @@ def as_message(line: str) -> str:
 
 def run(session: Session, line: str) -> Next:
     """Do what a line says. Raises `ChatstreamError`, and `Leave`."""
-    name, _, argument = line.strip().partition(" ")
-    name = name.partition("\n")[0]
+    name, *rest = line.split(maxsplit=1)
     command = COMMANDS.get(name)
     if command is None:
         raise UsageError(
             f"unknown command {name!r}; nothing was sent",
             hint=did_you_mean(name, COMMANDS, "/help lists the commands; // begins with a slash"),
         )
-    argument = argument.strip()
+    argument = "".join(rest).strip()
     if argument and not command.arguments:
         raise UsageError(f"{name} takes nothing, but got {excerpt(argument, 40)!r}")
     return command.run(session, argument)
@@ -74,8 +74,8 @@ def _help(_session: Session, _argument: str) -> None:
     names = {f"{name} {command.arguments}".strip(): command.help for name, command in _rows()}
     width = max(map(len, names))
     for name, text in names.items():
-        note(f"  {name.ljust(width)}  {text}")
-    note("  // at the beginning of a message stands for one slash")
+        tell(f"  {name.ljust(width)}  {text}")
+    tell("  // at the beginning of a message stands for one slash")
 
 
 def _rows() -> list[tuple[str, Command]]:
@@ -85,21 +85,21 @@ def _rows() -> list[tuple[str, Command]]:
 def _model(session: Session, name: str) -> None:
     if name:
         session.use_model(name)
-    note(f"model: {session.model or 'the default one'}")
+    tell(f"model: {session.model or 'the default one'}")
 
 
 def _system(session: Session, text: str) -> None:
     if not text:
-        note(f"system prompt: {session.system or 'none'}")
+        tell(f"system prompt: {session.system or 'none'}")
     elif session.use_system(text):
-        note("the next message begins a new conversation that has all messages so far")
+        tell("the next message begins a new conversation that has all messages so far")
 
 
 def _set(session: Session, argument: str) -> None:
     name, _, text = argument.partition(" ")
     if not name:
         for it in sorted(session.flags.keys() - SECRETS):
-            note(f"{it} = {masked(session.flags[it])}")
+            tell(f"{it} = {masked(session.flags[it])}")
         return
     table, *entry = keys_of(name)
     if table not in FIELDS:
@@ -120,39 +120,50 @@ def _set(session: Session, argument: str) -> None:
 
 def _file(session: Session, argument: str) -> None:
     for name in _words(argument):
-        path = Path(name).expanduser()
-        if not path.is_file():
+        path = named(name)
+        if not is_file(path):
             raise UsageError(f"{name} is not a file")
         session.files.append(path)
     if not session.files:
         raise UsageError("no file was named", hint="/file FILE sends it with the next message")
-    note(f"with the next message: {', '.join(map(str, session.files))}")
+    tell(f"with the next message: {', '.join(map(str, session.files))}")
+
+
+def _image(session: Session, argument: str) -> None:
+    for name in _words(argument):
+        is_url = name.lower().startswith(("http:", "https:"))
+        if not (is_url or is_file(named(name))):
+            raise UsageError(f"{name} is not a file")
+        session.images.append(name if is_url else str(named(name)))
+    if not session.images:
+        raise UsageError("no image was named", hint="/image FILE sends it with the next message")
+    tell(f"with the next message: {', '.join(session.images)}")
 
 
 def _retry(session: Session, argument: str) -> Next:
     words = _words(argument)
     if words and (words[0] not in {"-m", "--model"} or len(words) != 2):
         raise UsageError("/retry takes -m MODEL at most")
-    flags = {"model": words[1]} if words else {}
+    model = words[1] if words else None
     if session.unanswered is not None:
         again = session.unanswered
-        return Request(message=again.message, after=again.after, flags=flags)
+        return Request(message=again.message, after=again.after, model=model)
     last = session.turn(None)
-    return Request(message=session.turns[last].question, after=last, flags=flags)
+    return Request(message=session.turns[last].question, after=last, model=model)
 
 
 def _edit(session: Session, argument: str) -> None:
     at = session.turn(_number(argument))
     session.editing = at
     session.draft = session.turns[at].question.content
-    note(f"editing question {at + 1}; nothing changes before it is sent, and the old one stays")
+    tell(f"editing question {at + 1}; nothing changes before it is sent, and the old one stays")
 
 
 def _undo(session: Session, _argument: str) -> None:
     turn = session.undo()
-    note(f"taken back: {excerpt(turn.question.content, 60)}")
+    tell(f"taken back: {excerpt(turn.question.content, 60)}")
     if turn.run is not None:
-        note(f"it stays in the history; /goto {turn.run} returns to it")
+        tell(f"it stays in the history; /goto {turn.run} returns to it")
 
 
 def _continue(session: Session, _argument: str) -> Next:
@@ -175,7 +186,7 @@ def _goto(session: Session, run: str) -> None:
         raise UsageError("no run was named", hint="/branches lists those of this conversation")
     session.go_to(run)
     last = session.turns[-1]
-    note(f"after {counted(len(session.turns), 'question')}:")
+    tell(f"after {counted(len(session.turns), 'question')}:")
     _show(len(session.turns), last)
 
 
@@ -183,23 +194,23 @@ def _history(session: Session, argument: str) -> None:
     shown = _number(argument) or SHOWN_TURNS
     first = max(0, len(session.turns) - shown)
     if not session.turns:
-        note("nothing was said yet")
+        tell("nothing was said yet")
     for number, turn in enumerate(session.turns[first:], first + 1):
         _show(number, turn)
 
 
 def _show(number: int, turn: Turn) -> None:
-    note(f"── {number} ── {words_of(turn.question)}")
+    tell(f"── {number} ── {words_of(turn.question)}")
     for message in turn.messages[1:]:
         if words := words_of(message).strip("\n"):
-            note(words if message.role == "assistant" else excerpt(words))
+            tell(words if message.role == "assistant" else excerpt(words))
     if not turn.answer.complete:
-        note("(this answer is cut off)")
+        tell("(this answer is cut off)")
 
 
 def _clear(session: Session, _argument: str) -> None:
     head = session.clear()
-    note("a new conversation" + (f"; /goto {head} returns to the old one" if head else ""))
+    tell("a new conversation" + (f"; /goto {head} returns to the old one" if head else ""))
 
 
 def _save(session: Session, argument: str) -> None:
@@ -218,34 +229,34 @@ def _write(name: str, text: str) -> None:
 
     if not name:
         raise UsageError("no file was named")
-    path = Path(name).expanduser()
+    path = named(name)
     with failing(ChatstreamError, f"{name} cannot be written"):
         write(path, text)
-    note(f"wrote {counted(len(text), 'character', commas=True)} to {name}")
+    tell(f"wrote {counted(len(text), 'character', commas=True)} to {name}")
 
 
 def _name(session: Session, name: str) -> None:
     if not name:
         raise UsageError("no name was given", hint="/name NAME; `chatstream chat --name NAME`")
     session.name(name)
-    note(f"`chatstream chat --name {shlex.quote(name)}` continues this conversation")
+    tell(f"`chatstream chat --name {shlex.quote(name)}` continues this conversation")
 
 
 def _copy(session: Session, argument: str) -> None:
     from chatstream.terminal.copying import Copying
 
     answer = session.turns[session.turn(None)].answer
-    Copying(code=_number(argument)).copy_from(answer.content, note)
+    Copying(code=_number(argument)).copy_from(answer.content, tell)
 
 
 def _stats(session: Session, _argument: str) -> None:
     from chatstream.events import Done
     from chatstream.sinks.words import figures
 
-    note(f"{counted(len(session.turns), 'question')} in this conversation")
+    tell(f"{counted(len(session.turns), 'question')} in this conversation")
     heard = session.heard
     if heard is not None and isinstance(heard.transcript.terminal, Done):
-        note(f"last answer: {session.model} · {figures(heard.transcript.terminal)}")
+        tell(f"last answer: {session.model} · {figures(heard.transcript.terminal)}")
 
 
 def _exit(_session: Session, _argument: str) -> None:
@@ -273,6 +284,7 @@ COMMANDS: dict[str, Command] = {
     "/system": Command("[TEXT]", "show or set the system prompt", _system),
     "/set": Command("[NAME VALUE]", "set a setting for this chat, or show what is set", _set),
     "/file": Command("FILE...", "send these text files with the next message", _file),
+    "/image": Command("FILE|URL...", "send these images with the next message", _image),
     "/retry": Command("[-m MODEL]", "ask the last question again, as a branch", _retry),
     "/edit": Command("[N]", "change question N, by default the last, and ask it again", _edit),
     "/undo": Command("", "take the last question and its answer back", _undo),

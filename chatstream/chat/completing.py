@@ -8,16 +8,16 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from chatstream.chat.commands import COMMANDS
 from chatstream.chat.session import Session
 from chatstream.completion.values import Line, candidates, description
 from chatstream.errors import ChatstreamError
+from chatstream.files import named
 from chatstream.wording import encodable
 
-FILES = ("/file", "/save", "/export")
+FILES = ("/file", "/image", "/save", "/export")
 """The commands that take the names of files."""
 
 
@@ -75,7 +75,7 @@ def files(begun: str) -> Iterator[str]:
     """The paths that begin like this; a folder ends in a slash. Hidden ones only when begun."""
     folder, name = os.path.split(begun)
     try:
-        entries = sorted(os.scandir(Path(folder).expanduser() if folder else "."), key=_name)
+        entries = sorted(os.scandir(named(folder) if folder else "."), key=_name)
     except (OSError, ValueError):
         return
     for entry in entries:

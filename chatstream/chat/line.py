@@ -42,6 +42,7 @@ from chatstream.errors import Cancelled
 from chatstream.escape import clean
 from chatstream.store.place import NoHome, state_folder
 from chatstream.terminal.keyboard import Keyboard
+from chatstream.wording import encodable
 
 HINT = "Ctrl+D leaves"
 
@@ -49,6 +50,7 @@ _PASTES_OFF = "\x1b[?2004l"
 _PASTE, _PASTED = "\x1b[200~", "\x1b[201~"
 _BUFFER = "DEFAULT_BUFFER"  # prompt_toolkit's name for the line
 _MENU_LINES = 6
+_CONTINUED = "  "  # before each line of a message but the first
 
 
 class LineEditor:
@@ -72,7 +74,7 @@ class LineEditor:
             editing_mode=EditingMode.VI if vi else EditingMode.EMACS,
             key_bindings=self._keys(),
             rprompt=self._right,
-            prompt_continuation="  ",
+            prompt_continuation=_CONTINUED,
             completer=ThreadedCompleter(_Completer(self)),
             complete_while_typing=False,
             reserve_space_for_menu=_MENU_LINES,
@@ -112,7 +114,8 @@ class LineEditor:
 
         try:
             token.check()
-            return self._prompt.prompt(default=session.draft, pre_run=watch, handle_sigint=False)
+            line = self._prompt.prompt(default=session.draft, pre_run=watch, handle_sigint=False)
+            return encodable(line)  # a byte that is no text was typed
         except EOFError:
             return None
         finally:
@@ -134,6 +137,13 @@ class LineEditor:
             if isinstance(source.stdin_reader, _Reader):
                 character = source.stdin_reader.unread()
         return text.encode("utf-8", "surrogateescape") + character
+
+    def echo(self, line: str) -> None:
+        """Show a line that was queued as one that was read."""
+        label = "\x1b[1m› \x1b[0m" if self._colours else "› "
+        text = clean(line).replace("\n", f"\n{_CONTINUED}")
+        self._output.write_raw(f"{label}{text}\n")
+        self._output.flush()
 
     def restore(self) -> None:
         """Put the terminal's mode back. Idempotent, never waits or raises; for signal handlers."""
@@ -193,9 +203,10 @@ class LineEditor:
                 buffer.reset()
                 if self._session is not None:
                     self._session.keep("")
-                    self._session.editing = None
             else:
                 self._hint = HINT
+            if self._session is not None:
+                self._session.editing = None
             event.app.invalidate()
 
         return keys

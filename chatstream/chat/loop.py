@@ -23,11 +23,13 @@ from chatstream.cancel import CancelToken
 from chatstream.chat import commands
 from chatstream.chat.session import Asked, Continuation, Heard, Request, Session
 from chatstream.chat.typeahead import TypeAhead, joined
+from chatstream.engine.attaching import with_images
 from chatstream.engine.pool import Pool
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
 from chatstream.errors import Cancelled, ChatstreamError, UsageError
 from chatstream.events import Content, Error
+from chatstream.files import is_file, named
 from chatstream.flow import Arrival, Stage, close
 from chatstream.messages import Message
 from chatstream.sinks.output import put
@@ -64,6 +66,9 @@ class Editor(Protocol):
         `session.draft` is what the line begins with, and what it is so far. Raises the reason of
         `token`, and `UsageError` for what is not text.
         """
+
+    def echo(self, line: str) -> None:
+        """Show a line that was queued as one that was read."""
 
     def restore(self) -> None:
         """Put the terminal's mode back. Idempotent, never waits or raises; for signal handlers."""
@@ -108,6 +113,8 @@ class _Chat:
             try:
                 status = self._do(line)
             except commands.Leave:
+                self._sending = ""
+                self._return(None)  # the next chat begins with it
                 break
             self._token.check()
             self._status = status or self._status
@@ -119,15 +126,17 @@ class _Chat:
         while True:
             self._hear()
             if session.queue:
-                return session.queue.pop(0)
+                line = session.queue.pop(0)
+                self._editor.echo(line)
+                return line
             try:
-                line = self._editor.read(session, self._token)
+                read = self._editor.read(session, self._token)
             except UsageError as error:
                 self._status = exits.report(error, ())
                 continue
             session.draft = ""
-            if line is None or line.strip():
-                return line
+            if read is None or read.strip():
+                return read
 
     def _listen(self) -> None:
         """From here on what is typed is for later, and so is what was typed before."""
@@ -173,17 +182,21 @@ class _Chat:
             return status
 
     def _send(self, message: str) -> int:
-        """Ask what was typed, with the files that go with it."""
+        """Ask what was typed, with the files and images that go with it."""
         session, token = self._session, CancelToken()
         with interrupts(token):
             if self._editor.is_person:
                 session.files += _named_files(message, session.files)
             text = compose(message, session.files, token, use_stdin=False)
-        request = Request(message=Message("user", text), after=session.editing)
-        files, session.files = session.files, []
+            asked = Message("user", text)
+            if session.images:
+                asked = with_images(text, session.images, token, keep=session.is_kept)
+        request = Request(message=session.with_its_images(asked), after=session.editing)
+        given = session.files, session.images
+        session.files, session.images = [], []
         status = self._answer(request, message)
         if session.unanswered is request:
-            session.files = files
+            session.files, session.images = given
         return status
 
     def _answer(self, following: Request | Continuation, typed: str | None = None) -> int:
@@ -250,11 +263,10 @@ def _named_files(message: str, known: Sequence[Path]) -> list[Path]:
     """The files that a message names behind an `@`. What is no file is a word like any other."""
     found: list[Path] = []
     for quoted, bare in _FILE.findall(message):
-        path = Path(quoted or bare).expanduser()
-        with contextlib.suppress(OSError, ValueError):
-            if path.is_file() and path not in {*known, *found}:
-                found.append(path)
-                exits.note(f"with the file {path}")
+        path = named(quoted or bare)
+        if is_file(path) and path not in {*known, *found}:
+            found.append(path)
+            exits.note(f"with the file {path}")
     return found
 
 

@@ -1,7 +1,7 @@
 """Lines without an editor: a pipe, a dumb terminal, a screen reader. Each line is a turn.
 
 Standard input is read in slices, so that a signal is seen at once. A terminal is asked on standard
-error; what was not answered cannot be put into its line, so its user is told how to ask again.
+error; what was not answered cannot be put into its line, so it is shown to its user.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from chatstream.cancel import CancelToken
 from chatstream.chat.session import Session
 from chatstream.clock import POLL_SECONDS
 from chatstream.errors import UsageError
+from chatstream.escape import clean
 from chatstream.sinks.notes import standard_error
 from chatstream.terminal.exits import note
 from chatstream.terminal.prompt import MAX_BYTES
@@ -41,7 +42,7 @@ class PlainEditor:
         """The next line without its end; None at the end."""
         if self.is_person:
             if session.draft:
-                note("this was not answered; /retry asks it again")
+                note(_words_of(session))
                 session.keep("")
             standard_error().write(PROMPT)
         line = self._line(token)
@@ -51,6 +52,9 @@ class PlainEditor:
             return None
         self._number += 1
         return decoded(line, f"line {self._number} of {_INPUT}", self._encoding).rstrip("\r\n")
+
+    def echo(self, line: str) -> None:
+        """Nothing: no line is queued."""
 
     def restore(self) -> None:
         """Nothing was changed."""
@@ -86,3 +90,11 @@ class PlainEditor:
                 continue
             except OSError as error:
                 raise UsageError(f"{_INPUT} cannot be read: {error.strerror}") from error
+
+
+def _words_of(session: Session) -> str:
+    """What is said of a draft, which is shown whole: nobody else keeps it."""
+    draft = clean(session.draft)
+    if session.unanswered is not None:
+        return f"this was not answered; /retry asks it again:\n{draft}"
+    return f"this is not sent:\n{draft}"

@@ -21,21 +21,29 @@ import msgspec
 from msgspec.structs import replace
 
 from chatstream.chat.typeahead import joined
-from chatstream.engine.conversation import is_kept
 from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.pipeline import Follow, not_followed
-from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
-from chatstream.engine.resolve import Resolved, meant
+from chatstream.engine.place import (
+    START,
+    Place,
+    follow_of,
+    is_kept,
+    place_of,
+    question_at,
+    resolved_at,
+)
+from chatstream.engine.resolve import Resolved, meant, resolve
 from chatstream.engine.run import Question, Run
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Metadata
 from chatstream.flow import Arrival, close
-from chatstream.messages import Message
-from chatstream.store.place import state_folder
+from chatstream.messages import Image, Message
+from chatstream.store.place import runs_folder, state_folder
 from chatstream.transcript import Answerer, Transcript
 from chatstream.wording import counted
 
 if TYPE_CHECKING:
+    from chatstream.engine.roles import Role
     from chatstream.store.conversation import Conversations
     from chatstream.store.drafts import Drafts
 
@@ -60,12 +68,12 @@ class Turn(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be asked: a message behind the first `after` turns, or at the end.
 
-    `flags` are settings for this question alone.
+    `model` is asked this question alone.
     """
 
     message: Message
     after: int | None = None
-    flags: Mapping[str, Any] = {}
+    model: str | None = None
 
 
 class Continuation(msgspec.Struct, frozen=True):
@@ -106,21 +114,28 @@ class Heard:
 
 class Session:
     """A chat's conversation. `flags` are the settings that are given; `place` is where it begins.
+    The settings of a `role` hold for all of it, and its system prompt for a new conversation.
 
-    `draft` is what is typed and not sent, `queue` what is to be sent after it, `files` what goes
-    with the next message. `editing` is the number of turns before the one that is being edited.
-    For one thread.
+    `draft` is what is typed and not sent, `queue` what is to be sent after it, `files` and
+    `images` (files or URLs) what goes with the next message. `editing` is the number of turns
+    before the one that is being edited. For one thread.
     """
 
     def __init__(
-        self, flags: Mapping[str, Any], place: Place = START, drafts: Drafts | None = None
+        self,
+        flags: Mapping[str, Any],
+        place: Place = START,
+        drafts: Drafts | None = None,
+        role: Role | None = None,
     ) -> None:
         self.flags = {name: value for name, value in flags.items() if value is not None}
         if "options" in self.flags:
             self.flags["options"] = from_pairs(self.flags["options"])
+        self.role = role
         self.draft = ""
         self.queue: list[str] = []
         self.files: list[Path] = []
+        self.images: list[str] = []
         self.editing: int | None = None
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
@@ -138,6 +153,7 @@ class Session:
         self.turns = turns
         self.opening = tuple(it for it in place.messages if it.role == "system")
         self._source = place.source
+        self._asked_before = _model_of(place.source) if place.source else None
         self._chosen = place.chosen
         self._name = place.name
         self.editing = self.unanswered = self.stopped = None
@@ -169,7 +185,8 @@ class Session:
         """The system prompt of the conversation, or of the one that is to begin."""
         if self.opening or self.turns:
             return "".join(it.content for it in self.opening)
-        return str(self.flags.get("system") or "")
+        given = self.role.settings if self.role else {}
+        return str({**given, **self.flags}.get("system") or "")
 
     @property
     def head(self) -> str | None:
@@ -179,8 +196,9 @@ class Session:
     @property
     def model(self) -> str:
         """The model that answered last, or is named; "" before the first answer if none is."""
-        answered = self.heard.who.model if self.heard else None
-        return str(self.flags.get("model") or answered or "")
+        answered = self.heard.who.model if self.heard else self._asked_before
+        named = self.role.settings.get("model") if self.role else None
+        return str(self.flags.get("model") or answered or named or "")
 
     def status(self) -> str:
         """Who is asked and how much was said, for the prompt."""
@@ -190,15 +208,29 @@ class Session:
         words = [self.model, counted(used, "token", commas=True) if used else ""]
         return " · ".join(it for it in words if it)
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether what is asked is kept here. Raises `ConfigError`."""
+        given = dict(self.flags)
+        return resolve(given, profile=given.pop("profile", None)).settings.journal
+
+    def with_its_images(self, message: Message) -> Message:
+        """The message with the images of the question that it is put in the place of."""
+        if self.editing is None:
+            return message
+        old = self.turns[self.editing].question.parts
+        return Message("user", [*(it for it in old if isinstance(it, Image)), *message.parts])
+
     def ask(self, request: Request) -> Asked:
         """Where and how a request is asked. Raises `ChatstreamError`."""
         after = len(self.turns) if request.after is None else request.after
         place = self._place(after)
         if request.after is not None:
             place = replace(place, chosen=True)
-        flags = {**self.flags, **request.flags}
+        flags = _with_model(self.flags, request.model) if request.model else {**self.flags}
         if not place.is_start:
             flags.pop("system", None)  # the conversation has its own
+        flags["role"] = self._role(place)
         resolved = resolved_at(place, flags)
         return Asked(
             message=request.message,
@@ -213,6 +245,7 @@ class Session:
         from chatstream.engine.resume import continuation, unfinished
 
         flags = {name: value for name, value in self.flags.items() if name != "system"}
+        flags["role"] = self.role and self.role.without_system()
         resolved, question = continuation(unfinished(continued.run), flags)
         asked = [it for it in question.messages if it.role == "user"]
         return Asked(
@@ -277,13 +310,11 @@ class Session:
         return bool(self.turns)
 
     def use_model(self, name: str) -> None:
-        """Ask this model from now on: an alias, MODEL, MODEL@PLACE or @PLACE. Raises."""
-        name = meant(name, self.flags.get("profile"))
-        self.flags["model"] = name
-        self.flags.pop("strategy", None)
-        if "@" in name:
-            for other in ("provider", "base_url", "profile"):
-                self.flags.pop(other, None)
+        """Ask this model from now on: an alias, MODEL, MODEL@PLACE or @PLACE.
+
+        Raises `ConfigError`.
+        """
+        self.flags = _with_model(self.flags, name)
 
     def name(self, name: str) -> None:
         """Name the conversation. Raises `UsageError`, `JournalError`."""
@@ -310,6 +341,11 @@ class Session:
             name=self._name,
         )
 
+    def _role(self, place: Place) -> Role | None:
+        if self.role is None or place.is_start:
+            return self.role
+        return self.role.without_system()
+
     def _turns_to(self, run: str) -> list[Turn]:
         turns: list[Turn] = []
         for its, messages in self._known().turns(run):
@@ -331,6 +367,23 @@ class Session:
 
             self._conversations = Conversations(state_folder())
         return self._conversations
+
+
+def _model_of(run: str) -> str | None:
+    """The model that a run has asked, as far as its journal is there."""
+    from chatstream.store.journal import SUFFIX
+    from chatstream.store.reading import opening
+
+    opened = opening(runs_folder() / (run + SUFFIX))
+    return opened.model if opened else None
+
+
+def _with_model(flags: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The flags with a model that may name its place, which goes over the one they name."""
+    name = meant(name, flags.get("profile"))
+    placed = {"provider", "base_url", "profile"} if "@" in name else set()
+    replaced = {"strategy", *placed}
+    return {**{it: value for it, value in flags.items() if it not in replaced}, "model": name}
 
 
 def _split(run: str, messages: Sequence[Message]) -> Iterator[Turn]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatstream.chat.loop import Editor, chat
 from chatstream.chat.plain import PlainEditor
 from chatstream.chat.session import Session, Turn
-from chatstream.engine.place import Place
+from chatstream.engine.place import Place, role_at
 from chatstream.engine.resolve import resolve
 from chatstream.engine.settings import Settings
+from chatstream.errors import UsageError
 from chatstream.escape import clean
 from chatstream.store.drafts import Drafts
 from chatstream.store.place import NoHome, state_folder
-from chatstream.terminal.exits import note
+from chatstream.terminal.exits import tell
 from chatstream.terminal.present import (
     check_look,
     has_colours,
@@ -28,27 +29,41 @@ from chatstream.terminal.runs import words_of
 from chatstream.text import check_encoding
 from chatstream.wording import counted
 
+if TYPE_CHECKING:
+    from chatstream.engine.roles import Role
+
 
 def start(
     flags: Mapping[str, Any],
     place: Place,
     *,
+    role: Role | None = None,
     files: Sequence[Path] = (),
+    images: Sequence[str] = (),
     encoding: str | None = None,
 ) -> int:
     """Hold a chat that begins in this place; returns the exit status.
 
-    `files` go with the first message; `encoding` is that of standard input where it is no terminal.
-    Raises `ChatstreamError` for what cannot be used.
+    `role` is the one that the user has named. `files` and `images` go with the first message;
+    `encoding` is that of standard input where it is no terminal. Raises `ChatstreamError` for what
+    cannot be used.
     """
     if encoding is not None:
         check_encoding(encoding)
     given = {name: value for name, value in flags.items() if value is not None}
+    if role is not None and role.template is not None:
+        raise UsageError(
+            f"role {role.name} contains the question, and is not for a conversation",
+            hint=f"`chatstream ask --role {role.name}` uses it",
+        )
+    if role is not None:
+        given["role"] = role_at(place, role)
     settings = resolve(given, profile=given.pop("profile", None)).settings
     check_look(settings, as_json=False, plain=False, render=flags.get("render"))
     editor = _editor(settings, encoding)
-    session = Session(flags, place, _drafts(settings) if editor.is_person else None)
-    session.files = list(files)
+    drafts = _drafts(settings) if editor.is_person else None
+    session = Session(flags, place, drafts, role)
+    session.files, session.images = list(files), list(images)
     session.recover()
     if session.turns and editor.is_person:
         _remind(session, session.turns[-1], settings)
@@ -73,11 +88,11 @@ def _drafts(settings: Settings) -> Drafts | None:
 
 def _remind(session: Session, last: Turn, settings: Settings) -> None:
     """Show the last question and its answer, for whoever comes back."""
-    note(f"{counted(len(session.turns), 'question')} so far; /history shows more")
-    note(f"› {clean(words_of(last.question))}\n")
+    tell(f"{counted(len(session.turns), 'question')} so far; /history shows more")
+    tell(f"› {clean(words_of(last.question))}\n")
     if is_screen(settings, as_json=False, plain=False):
         show_answer(last.answer.content, settings)
     else:
-        note(last.answer.content)
+        tell(last.answer.content)
     if session.stopped is not None:
-        note("this answer is cut off; /continue continues it")
+        tell("this answer is cut off; /continue continues it")

@@ -25,10 +25,13 @@ from chatstream.cli.options import (
     Name,
     NoStdin,
     Plain,
+    RoleName,
     SaveCode,
     SaveImages,
     ToolsFrom,
+    Var,
     copying_in,
+    role_of,
     start_log,
     takes,
 )
@@ -53,6 +56,8 @@ def ask(
     at: At = None,
     edit: Edit = None,
     name: Name = None,
+    role: RoleName = None,
+    var: Var = None,
     file: File = None,
     image: ImageFile = None,
     no_stdin: NoStdin = False,
@@ -72,8 +77,8 @@ def ask(
 ) -> int:
     """Ask a question and show the answer as it arrives.
 
-    Exit status: 0 whole, 1 failed, 2 usage or configuration, 3 refused by the server,
-    4 timeout or stall, 5 cut off, 6 a tool needs approval, 130 Ctrl+C.
+    Exit status: 0 whole, 1 failed, 2 usage or configuration, 3 refused, 4 timeout
+    or stall, 5 cut off, 6 a tool needs approval, 7 cost limit, 130 Ctrl+C.
     """
     arguments = locals()
     start_log(arguments)
@@ -81,13 +86,15 @@ def ask(
 
     def begin() -> Run:
         place = place_of(last=last, at=at, edit=edit, name=name)
-        resolved = resolved_at(place, flags)
+        resolved = resolved_at(place, {**flags, "role": role_of(role, var)})
         answering.use(resolved, partial(copying_in, arguments))
         if encoding is not None:
             check_encoding(encoding)
         question = compose(
             prompt, file or (), answering.token, encoding=encoding, use_stdin=not no_stdin
         )
+        if resolved.role is not None:
+            question = resolved.role.asked(question)
         asked = Message("user", question)
         if image:
             from chatstream.engine.attaching import with_images

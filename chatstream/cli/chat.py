@@ -7,7 +7,22 @@ from typing import Annotated, Any
 import typer
 
 from chatstream.chat.starting import start
-from chatstream.cli.options import ALL, At, Debug, Encoding, File, Last, Log, Name, start_log, takes
+from chatstream.cli.options import (
+    ALL,
+    At,
+    Debug,
+    Encoding,
+    File,
+    ImageFile,
+    Last,
+    Log,
+    Name,
+    RoleName,
+    Var,
+    role_of,
+    start_log,
+    takes,
+)
 from chatstream.engine.place import place_of
 
 
@@ -16,7 +31,10 @@ def chat(
     last: Last = False,
     at: At = None,
     name: Name = None,
+    role: RoleName = None,
+    var: Var = None,
     file: File = None,
+    image: ImageFile = None,
     encoding: Encoding = None,
     vi: Annotated[bool, typer.Option("--vi", help="Edit the lines with the keys of vi.")] = False,
     debug: Debug = False,
@@ -35,6 +53,8 @@ def chat(
     return start(
         {**flags, "vi": vi or None},
         place_of(last=last, at=at, name=name),
+        role=role_of(role, var),
         files=file or (),
+        images=image or (),
         encoding=encoding,
     )

@@ -39,9 +39,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "chatstream.cli.keys:app",
         "Store, list and remove API keys.",
     ),
+    "prices": (
+        "chatstream.cli.prices:app",
+        "Show or update the prices of models.",
+    ),
     "tools": (
         "chatstream.cli.tools:app",
         "List the tools that a model may be given, or call one.",
+    ),
+    "roles": (
+        "chatstream.cli.roles:app",
+        "List, show and edit the roles that a model may be asked in.",
     ),
     "schema": (
         "chatstream.cli.schema:schema",

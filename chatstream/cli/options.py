@@ -27,6 +27,7 @@ from chatstream.errors import UsageError
 from chatstream.text import items_of
 
 if TYPE_CHECKING:
+    from chatstream.engine.roles import Role
     from chatstream.terminal.copying import Copying
 
 Function = TypeVar("Function", bound=Callable[..., int])
@@ -107,6 +108,16 @@ Name = Annotated[
         "--name",
         metavar="NAME",
         help="Continue or start this conversation. With -c: name it.",
+    ),
+]
+RoleName = Annotated[
+    str | None,
+    typer.Option("--role", metavar="NAME", help="Ask in this role: a system prompt and settings."),
+]
+Var = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--var", metavar="NAME=VALUE", help="Give a variable of the role a value. Repeatable."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print events as JSON Lines.")]
@@ -269,6 +280,15 @@ def start_log(arguments: Mapping[str, Any]) -> None:
         from chatstream.terminal.logs import show
 
         show(rules)
+
+
+def role_of(name: str | None, pairs: Sequence[str] | None) -> Role | None:
+    """What `--role` and `--var` ask for; None if nothing. Raises `UsageError`, `ConfigError`."""
+    if name is None and not pairs:
+        return None
+    from chatstream.engine.roles import of_options  # most questions are asked without
+
+    return of_options(name, pairs)
 
 
 def copying_in(arguments: Mapping[str, Any]) -> Copying | None:

@@ -7,6 +7,7 @@ no entry. Nothing waits longer for a server than `model_list.PATIENCE_SECONDS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from chatstream.engine.config_file import find
@@ -146,6 +147,25 @@ def _conversations(_line: Line) -> Iterator[Item]:
             yield name, found[0] if found else ""
 
 
+def _roles(_line: Line) -> Iterator[Item]:
+    """The roles that can be used, each with how its prompt begins."""
+    from chatstream.engine.roles import find, names
+    from chatstream.errors import ChatstreamError
+
+    for name in names():
+        with suppress(ChatstreamError):
+            yield name, find(name).prompt
+
+
+def _variables(line: Line) -> Iterator[Item]:
+    """The variables of the role that is named on the line, and that have no value there yet."""
+    from chatstream.engine.roles import find
+
+    if role := line.given.get("role"):
+        given = {it.partition("=")[0].strip() for it in line.given.get("var") or ()}
+        yield from ((f"{it}=", "") for it in find(role).variables if it not in given)
+
+
 def _setting_names(_line: Line) -> Iterator[Item]:
     for name in FIELDS:
         default = FIELDS[name].default
@@ -196,6 +216,8 @@ VALUES: dict[str, Callable[[Line], Iterable[Item]]] = {
     "at": _runs,
     "edit": _runs,
     "name": _conversations,
+    "role": _roles,
+    "var": _variables,
     "setting": _setting_names,
     "value": _setting_values,
     "code_theme": _code_themes,

@@ -53,13 +53,18 @@ def schema_of(settings: Settings) -> schemas.Schema | None:
     return schemas.table({"items": {"type": "array", "items": its}}) | parts
 
 
+def names_file(text: str) -> bool:
+    """Whether a text is the name of a file with a schema, and not the schema itself."""
+    return not (text.lstrip().startswith("{") or _SHORT.match(text))
+
+
 def _read(text: str, option: str) -> schemas.Schema:
-    if text.lstrip().startswith("{"):
-        schema = _json(text, option)
+    if names_file(text):
+        schema = _json(_file(text), text)
     elif _SHORT.match(text):
         return _fields(text, option)
     else:
-        schema = _json(_file(text), text)
+        schema = _json(text, option)
     try:
         schemas.check(schema)
     except schemas.BadSchema as error:

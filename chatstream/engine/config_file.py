@@ -85,13 +85,22 @@ def read(path: Path) -> ConfigFile | None:
 
 def parsed(path: Path, data: bytes) -> ConfigFile:
     """What these bytes say, which are those of the file at `path`. Raises `ConfigError`."""
+    return with_content(path, text_of(path, data))
+
+
+def text_of(path: Path, data: bytes) -> str:
+    """The text of these bytes, without a BOM. Raises `ConfigError`."""
     try:
-        text = data.removeprefix(_BOM).decode()
+        return data.removeprefix(_BOM).decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(
             f"{path}, line {line}: not valid UTF-8", hint="save it as UTF-8"
         ) from None
+
+
+def with_content(path: Path, text: str) -> ConfigFile:
+    """What this TOML says, which stands in the file at `path`. Raises `ConfigError`."""
     import tomllib  # only for those who have a file
 
     try:

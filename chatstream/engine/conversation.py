@@ -8,14 +8,12 @@ from typing import Any, Unpack
 from chatstream.cancel import CancelToken
 from chatstream.engine.options import Options
 from chatstream.engine.outcome import events_of, whole
-from chatstream.engine.place import Place
+from chatstream.engine.place import Place, is_kept
 from chatstream.engine.prompts import Prompt
 from chatstream.engine.run import Run
 from chatstream.events import Event
 from chatstream.flow import close
 from chatstream.messages import Message
-from chatstream.store.journal import SUFFIX
-from chatstream.store.place import NoHome, runs_folder
 from chatstream.transcript import Transcript
 
 RunAt = Callable[[Place, Prompt, Mapping[str, Any], CancelToken | None, bool | None], Run]
@@ -94,11 +92,3 @@ class Conversation:
         earlier = self._place.messages if asked.parent is not None else ()
         messages = (*earlier, *asked.messages, *made)
         self._place = Place(parent=kept, messages=messages, source=kept, chosen=False)
-
-
-def is_kept(run: str) -> bool:
-    """Whether the run has a journal, so that another can name it as its parent."""
-    try:
-        return (runs_folder() / (run + SUFFIX)).exists()
-    except NoHome:
-        return False

@@ -40,9 +40,11 @@ class Options(ToolOptions, total=False):
     schema: str
     schema_multi: str
     labels: dict[str, str]
+    trim: bool
     temperature: float
     max_tokens: int
     effort: Literal["none", "low", "medium", "high"]
+    max_cost: float
     fallback_on_error: bool
     retries: int
     retry_delay: float

@@ -45,6 +45,7 @@ from chatstream.redact import mask_address, redact, without_secrets
 from chatstream.store.place import NoHome, runs_folder, state_folder
 
 if TYPE_CHECKING:
+    from chatstream.engine.spending import Spending
     from chatstream.store.journal import Journal, RequestRecord
     from chatstream.store.reading import Record
     from chatstream.transport.ahead import Ahead
@@ -85,6 +86,7 @@ def run(
     # While it is being made; and the time that imports take is no part of the run's.
     import chatstream.recovery.retry
     import chatstream.transport.exchange  # noqa: F401
+    from chatstream.engine.spending import Spending
     from chatstream.stages.journal import journal
     from chatstream.stages.seal import seal
     from chatstream.stages.thinking import thinking
@@ -125,6 +127,7 @@ def run(
     if settings.journal:
         writer = _journal(_asked(resolved, models[0], question, kept_as, schema))
     made: list[Run] = []
+    spending = Spending(settings, question)
     stages: list[Stage] = [
         partial(thinking, begun=request.partial),
         *_fitting(schema, request.partial),
@@ -136,6 +139,7 @@ def run(
             pressure=pressure,
             keeps_images=question.keeps_images,
             calls_resume=tooling is not None,
+            cost=spending.cost,
             redact=redact,
             ended=lambda terminal: made[0].note_end(terminal),
         ),
@@ -160,6 +164,7 @@ def run(
         request,
         token,
         question,
+        spending,
         thought=thought,
         tell=tell,
         ahead=ahead,
@@ -243,6 +248,7 @@ def _answer(
     request: ChatRequest,
     token: CancelToken,
     question: Question,
+    spending: Spending,
     *,
     thought: bool,
     tell: Tell,
@@ -259,6 +265,10 @@ def _answer(
     answerer = models[0]  # who has answered last is asked first for the next response
     tooling = question.tooling
     after_text = question.resettable and on_drop != "stop"
+    if question.earlier:
+        from chatstream.engine.context import Fitting
+
+        fitting = Fitting(question, trim=models[0].trim)
 
     def asked(its: Settings, last: bool, attempts: Attempts) -> Open:
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
@@ -290,13 +300,18 @@ def _answer(
                     after_calls=tooling is not None,
                     resettable=question.resettable,
                 )
-                source = watchdog(degrade(provider.open), limits)
+                asking = replace(request, model=model)
+                if question.earlier:
+                    asking = yield from fitting.fit(provider, service, asking, token)
+                source = watchdog(
+                    degrade(spending.around(provider, service, provider.open)), limits
+                )
                 if its.fallback_on_error:
                     source = unstreamed(source)
                 source = retry(source, attempts, plan)
                 how = (method or "user_turn") if request.partial else None
                 try:
-                    yield from source(replace(request, model=model, method=how), token)
+                    yield from source(replace(asking, method=how), token)
                 except ModelNotFound as error:
                     if last and (near := (yield from model_hint(provider, model, token))):
                         error.hint = near
@@ -374,6 +389,8 @@ def _asked(
         tools=tooling.definitions if tooling else (),
         tool_settings=tooling.kept if tooling else {},
         schema=schema,
+        role=resolved.role.name if resolved.role else None,
+        role_settings=resolved.role.kept() if resolved.role else {},
     )
 
 

@@ -22,9 +22,10 @@ from chatstream.engine.run import Question
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Labels
 from chatstream.messages import Message
-from chatstream.store.place import runs_folder, state_folder
+from chatstream.store.place import NoHome, runs_folder, state_folder
 
 if TYPE_CHECKING:
+    from chatstream.engine.roles import Role
     from chatstream.store.conversation import Conversations
     from chatstream.store.reading import Record
 
@@ -134,7 +135,7 @@ def _instead(conversations: Conversations, run: str, name: str | None) -> Place:
 
 
 def resolved_at(place: Place, flags: Mapping[str, Any]) -> Resolved:
-    """The settings of a question in this place; `flags` may hold `profile`.
+    """The settings of a question in this place; `flags` may hold `profile` and `role`.
 
     Raises `ConfigError`, and `UsageError` where the server is not known any more.
     """
@@ -143,10 +144,9 @@ def resolved_at(place: Place, flags: Mapping[str, Any]) -> Resolved:
         profile = given.pop("profile", None)
         return resolve(given, profile=profile)
     if "system" in given:
-        raise UsageError(
-            "the conversation has its own system prompt",
-            hint="leave --system out, or ask without continuing",
-        )
+        raise _other_system("--system")
+    if (role := given.get("role")) is not None:
+        given["role"] = role_at(place, role)
     from chatstream.engine.resume import settings_of
     from chatstream.store.reading import find, read
 
@@ -155,6 +155,26 @@ def resolved_at(place: Place, flags: Mapping[str, Any]) -> Resolved:
     except UsageError:  # its journal has expired
         record = _from_history(place.source)
     return settings_of(record, given)
+
+
+def role_at(place: Place, role: Role) -> Role:
+    """The role as it holds in this place, where the conversation has its system prompt already.
+
+    Raises `UsageError` if the role has another one.
+    """
+    if place.is_start:
+        return role
+    own = "".join(it.content for it in place.messages if it.role == "system")
+    if role.settings.get("system") not in {None, own}:
+        raise _other_system("--role")
+    return role.without_system()
+
+
+def _other_system(option: str) -> UsageError:
+    return UsageError(
+        "the conversation has its own system prompt",
+        hint=f"leave {option} out, or ask without continuing",
+    )
 
 
 def _from_history(run: str) -> Record:
@@ -226,3 +246,13 @@ def _follow(place: Place, known: Conversations | None, run: str) -> Sequence[str
     except JournalError as error:  # the answer matters more
         return (f"the conversation cannot be kept: {error.message}",)
     return () if moved or place.chosen else (BRANCHED,)
+
+
+def is_kept(run: str) -> bool:
+    """Whether the run has a journal, so that another can name it as its parent."""
+    from chatstream.store.journal import SUFFIX
+
+    try:
+        return (runs_folder() / (run + SUFFIX)).exists()
+    except NoHome:
+        return False

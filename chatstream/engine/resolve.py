@@ -1,10 +1,11 @@
 """Which value of a setting applies, and where it comes from.
 
-From the strongest: flags, `CHATSTREAM_*` variables, the chosen profile of the configuration
-file, the file's top level, `ACCESSIBLE`, defaults. The providers' own variables (`OPENAI_API_KEY`,
-`OLLAMA_HOST`…) are weaker than all of these. A layer that names a provider has its own model,
-address and key: those of weaker layers that name another provider are not mixed in. Nor is the key
-of a layer that names another server. A model's name may contain its place, see `places`.
+From the strongest: flags, the role, `CHATSTREAM_*` variables, the chosen profile of the
+configuration file, the file's top level, `ACCESSIBLE`, defaults. The providers' own variables
+(`OPENAI_API_KEY`, `OLLAMA_HOST`…) are weaker than all of these. A layer that names a provider has
+its own model, address and key: those of weaker layers that name another provider are not mixed in.
+Nor is the key of a layer that names another server. A model's name may contain its place, see
+`places`.
 
 A text that is given but empty is an error in every layer. Most often it is an unset variable of a
 script, and ignoring it would ask another server or another model. Only the system prompt may be
@@ -18,7 +19,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
@@ -44,6 +45,9 @@ from chatstream.errors import ConfigError, UsageError
 from chatstream.nearest import did_you_mean, nearest
 from chatstream.providers import PROVIDERS
 from chatstream.redact import redact
+
+if TYPE_CHECKING:
+    from chatstream.engine.roles import Role
 
 PROFILE_VARIABLE = variable("profile")
 
@@ -76,6 +80,7 @@ class Resolved(msgspec.Struct, frozen=True):
     origins: dict[str, str]
     profile: str | None = None
     warnings: tuple[str, ...] = ()
+    role: Role | None = None
 
 
 def resolve(
@@ -87,9 +92,9 @@ def resolve(
 ) -> Resolved:
     """The settings that apply. A flag that is None was not given.
 
-    `options` and `headers` may be a dict, or a list of the arguments of `-o` and `--header`.
-    `places`: a model's name may contain a place after its `@`. Raises `ConfigError`, and
-    `UsageError` for a flag that is empty or does not fit.
+    `options` and `headers` may be a dict, or a list of the arguments of `-o` and `--header`. `role`
+    may be among the flags, and is a `Role` then. `places`: a model's name may contain a place after
+    its `@`. Raises `ConfigError`, and `UsageError` for a flag that is empty or does not fit.
     """
     learn_secrets(environ)
     check_given("--profile", profile)
@@ -97,12 +102,14 @@ def resolve(
         profile = environ.get(PROFILE_VARIABLE)
         check_given(PROFILE_VARIABLE, profile)
     given = {name: value for name, value in flags.items() if value is not None}
+    role: Role | None = given.pop("role", None)
     if isinstance(given.get("options"), list):
         given["options"] = from_pairs(given["options"])
     usual = {"accessible": True} if _is_accessible(environ) else {}
     file = config_file.find(environ)
     layers: list[Layer] = [
         Layer(given, _flag, _flag),
+        *([role.layer] if role is not None else ()),
         Layer(_from_environment(environ), variable, variable),
         *from_file(file, profile),
         Layer(usual, str.upper, str.upper),
@@ -135,7 +142,7 @@ def resolve(
             ):
                 origins[name] = layer.origin(name)
                 values[name] = _typed(name, value, layer.subject)
-    return Resolved(Settings(**values), origins, profile, tuple(_unknown(environ)))
+    return Resolved(Settings(**values), origins, profile, tuple(_unknown(environ)), role)
 
 
 def meant(name: str, profile: str | None = None) -> str:
@@ -294,12 +301,18 @@ def mistakes(file: ConfigFile) -> list[ConfigError]:
             found.setdefault(error.message, error)
             continue
         for layer in layers:
-            for name, value in layer.values.items():
-                try:
-                    _typed(name, value, layer.subject)
-                except ConfigError as error:
-                    found.setdefault(error.message, error)
+            for wrong in mistakes_in(layer):
+                found.setdefault(wrong.message, wrong)
     return list(found.values())
+
+
+def mistakes_in(layer: Layer) -> Iterator[ConfigError]:
+    """Everything that is wrong with the settings of a layer."""
+    for name, value in layer.values.items():
+        try:
+            _typed(name, value, layer.subject)
+        except ConfigError as error:
+            yield error
 
 
 def _flag(name: str, *deeper: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -37,6 +37,9 @@ from chatstream.store.reading import (
     newest_attempt,
     read,
 )
+
+if TYPE_CHECKING:
+    from chatstream.engine.roles import Role
 
 
 def unfinished(run: str | None) -> Record:
@@ -137,15 +140,25 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
         "effort": asked.effort,
         "options": asked.options or None,
     }
+    role: Role | None = given.get("role")
+    chosen = profile != asked.profile
+    if role is None and asked.role is not None:
+        from chatstream.engine.roles import again
+
+        given["role"] = again(asked.role, asked.role_settings)
+    elif role is not None and role.name != asked.role:  # what it sets is said now
+        said = {*role.settings, *({"model"} if "strategy" in role.settings else ())}
+        before = {name: value for name, value in before.items() if name not in said}
+        chosen = chosen or role.has_place
     if "model" in given:
         given["model"] = meant(given["model"], profile)
     placed = "provider" not in given and split(given.get("model", ""))[1] is not None
-    elsewhere = placed or (profile != asked.profile and not given.keys() & {"provider", "base_url"})
+    elsewhere = placed or (chosen and not given.keys() & {"provider", "base_url"})
     another = given.get("provider") not in {None, provider}
     if elsewhere or another:
         before = {name: value for name, value in before.items() if name not in FOR_ONE_PROVIDER}
     if elsewhere:
-        del before["provider"]
+        before.pop("provider", None)
     now = {**before, **given, "labels": kept(record.labels, given.get("labels"))}
     if elsewhere or another or "base_url" in given:
         resolved = resolve(now, profile=profile)

@@ -92,6 +92,14 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
             rare=True,
         ),
     ] = {}
+    trim: Annotated[
+        bool,
+        Option(
+            "Question",
+            "Leave out the oldest turns of a conversation that is too long for the model.",
+            rare=True,
+        ),
+    ] = False
     temperature: Annotated[
         Annotated[float, msgspec.Meta(ge=0)] | None,
         _request(
@@ -112,6 +120,22 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
             rare=True,
         ),
     ] = None
+    max_cost: Annotated[
+        Annotated[float, msgspec.Meta(ge=0, le=LARGEST_NUMBER)] | None,
+        _request(
+            "Stop before a request with which the conversation would cost more than USD dollars.",
+            value="USD",
+            rare=True,
+        ),
+    ] = None
+    prices: Annotated[
+        dict[str, dict[str, Annotated[float, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]]],
+        About(
+            "Request",
+            "What a model costs, in US dollars for a million tokens: input, output and cached.",
+            in_python=False,
+        ),
+    ] = {}
     stream: Annotated[
         bool, _request("Request the answer in pieces, or all at once.", in_python=False, rare=True)
     ] = True

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import msgspec
@@ -45,6 +45,7 @@ from chatstream.providers.toolcalls import ToolCalls
 from chatstream.wire import STRAY, SSEDecoder, SSEFrame
 
 VERSION = "2023-06-01"
+_COUNTED = frozenset({"model", "messages", "system", "tools", "tool_choice", "thinking"})
 
 # What a frame may be, and what it has to do with the answer; others are read by their fields.
 _WITHOUT_MEANING = frozenset({"signature_delta"})
@@ -332,6 +333,8 @@ class AnthropicReply(Reply):
 class Anthropic(Provider):
     """Anthropic, or a server that speaks its Messages API."""
 
+    counts_cached_apart = True
+
     def chat_path(self) -> str:
         return "/v1/messages"
 
@@ -348,6 +351,13 @@ class Anthropic(Provider):
 
     def body(self, request: ChatRequest) -> dict[str, object]:
         return body_of(request, self.given)
+
+    def count(
+        self, request: ChatRequest, token: CancelToken
+    ) -> Generator[Arrival, None, int | None]:
+        body = {k: v for k, v in self.body(request).items() if k in _COUNTED}
+        told = yield from self._told(self.call("/v1/messages/count_tokens", body), token)
+        return count_of(told.get("input_tokens"))
 
     def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         arrivals = super().open(request, token)

@@ -23,7 +23,6 @@ from chatstream.messages import ChatRequest, Message, Role
 from chatstream.providers.answertool import answers_by_tool, forced, sendable
 from chatstream.providers.base import Given
 from chatstream.providers.continuing import conversation
-from chatstream.providers.effort import of_anthropic
 from chatstream.providers.toolcalls import arguments_of
 
 DEFAULT_MAX_TOKENS = 8192
@@ -53,7 +52,11 @@ def _output(request: ChatRequest) -> dict[str, Any]:
 
     What the options say of the output stands beside the rest, and wins.
     """
-    fields = of_anthropic(request, DEFAULT_MAX_TOKENS) if request.effort is not None else {}
+    fields: dict[str, Any] = {}
+    if request.effort is not None:
+        from chatstream.providers.effort import of_anthropic
+
+        fields = of_anthropic(request, DEFAULT_MAX_TOKENS)
     config = fields.get("output_config", {})
     if request.form is not None and not answers_by_tool(request):
         config = {"format": {"type": "json_schema", "schema": sendable(request.form)}} | config

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import logging
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any
@@ -34,11 +34,8 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import (
     ChatstreamError,
-    ModelNotFound,
-    ProtocolError,
     Truncated,
     Unreachable,
-    UsageError,
 )
 from chatstream.events import (
     Content,
@@ -52,16 +49,14 @@ from chatstream.events import (
 )
 from chatstream.flow import Arrival
 from chatstream.messages import ChatRequest, ContinuationMethod, ProviderData
-from chatstream.nearest import did_you_mean
 from chatstream.providers import Endpoint, how_to_start
-from chatstream.providers.details import ModelDetails, of_entry
-from chatstream.providers.failures import error_in, failure_of, no_answer, request_id
-from chatstream.providers.lenient import TOO_DEEP, broke_off, json_text, object_of, values_in
+from chatstream.providers.failures import failure_of, no_answer, request_id
+from chatstream.providers.lenient import TOO_DEEP, broke_off, values_in
+from chatstream.providers.models import Models
 from chatstream.providers.reply import Reply
-from chatstream.providers.text import Surrogates, whole_characters
+from chatstream.providers.text import Surrogates
 from chatstream.redact import mask_address
 from chatstream.transport import Call, Head, Tick, Transport
-from chatstream.wording import excerpt
 
 log = logging.getLogger(__name__)
 
@@ -82,26 +77,21 @@ _MAX_BODY_BYTES = 64 * 1024 * 1024  # of one JSON body; more than any answer, le
 _MAX_ERROR_BYTES = 64 * 1024  # of an error page; only its message is read
 
 
-class Provider(ABC):
+class Provider(Models):
     """A server to ask. `open` is an `Open` of the pipeline."""
 
     accept = "text/event-stream"
-    can_pull = False  # it downloads models when told to
+    counts_cached_apart = False  # `input_tokens` are without those that were cached
     frames_are_json = False  # a stream that begins with `{` is a stream, not one JSON body
 
     def __init__(self, endpoint: Endpoint, transport: Transport, clock: Clock = monotonic) -> None:
-        self.endpoint = endpoint
+        super().__init__(endpoint)
         self._transport = transport
         self._clock = clock
-        self._chat_model: str | None = None
 
     @abstractmethod
     def chat_path(self) -> str:
         """The path of the chat call, after the base address."""
-
-    @abstractmethod
-    def models_path(self) -> str:
-        """The path of the list of models."""
 
     @abstractmethod
     def headers(self) -> dict[str, str]:
@@ -151,53 +141,6 @@ class Provider(ABC):
             )
             yield Arrival([begins], self._clock())
             yield from self._answer(items, head, streamed=request.stream)
-
-    def models(self, token: CancelToken) -> Generator[Arrival, None, list[str]]:
-        """Heartbeats while the server is asked for its models, then the list of their names."""
-        return [name for name, _ in (yield from self._listed(token))]
-
-    def chat_model(self, token: CancelToken) -> Generator[Arrival, None, str | None]:
-        """Heartbeats while it is found out, then the first of the server's models that can chat.
-
-        It is found out once.
-        """
-        if self._chat_model is None:
-            for name, entry in (yield from self._listed(token)):
-                if (yield from self.can_chat(name, entry, token)):
-                    self._chat_model = name
-                    break
-        return self._chat_model
-
-    def can_chat(
-        self, name: str, entry: dict[str, Any], token: CancelToken
-    ) -> Generator[Arrival, None, bool]:
-        """Whether a model of the list can chat, as far as its entry there tells."""
-        yield from ()
-        return "embed" not in f"{name} {entry.get('type')}".lower()
-
-    def details(self, model: str, token: CancelToken) -> Generator[Arrival, None, ModelDetails]:
-        """Heartbeats while the server is asked, then what it tells of a model. Raises."""
-        entries = dict((yield from self._listed(token)))
-        if model not in entries:
-            raise ModelNotFound(
-                f"the server does not list a model {model}", hint=did_you_mean(model, entries)
-            )
-        return of_entry(model, entries[model])
-
-    def pull(self, model: str, token: CancelToken) -> Iterator[Arrival]:
-        """Have the server download a model: its `Progress`, and heartbeats. Raises."""
-        raise UsageError(
-            f"{self.endpoint.name} pulls no models, only Ollama does",
-            hint="name an Ollama server with -p ollama",
-        )
-
-    def _listed(
-        self, token: CancelToken
-    ) -> Generator[Arrival, None, list[tuple[str, dict[str, Any]]]]:
-        head, body = yield from self._fetched(self.call(self.models_path(), None), token)
-        if head.status >= 400:
-            raise failure_of(head.status, body, head.headers)
-        return _models_in(head, body)
 
     def _fetched(
         self, call: Call, token: CancelToken
@@ -415,27 +358,3 @@ def _is_one_json(body: bytes) -> bool:
         return False
     values, rest = values_in(text)
     return len(values) == 1 and not rest
-
-
-def _models_in(head: Head, body: bytes) -> list[tuple[str, dict[str, Any]]]:
-    """The names in a list of models, each with its entry.
-
-    The list is under `data` or `models`, or bare, as Together has it.
-    """
-    values, rest = values_in(body.decode("utf-8", "replace").removeprefix("\ufeff"))
-    if len(values) != 1 or rest:
-        raise failure_of(head.status, body, head.headers)
-    [value] = values
-    if (failure := error_in(value)) is not None:
-        raise failure
-    fields = object_of(value)
-    models = value if isinstance(value, list) else fields.get("data", fields.get("models", ""))
-    if models is None:  # an empty list, as some servers written in Go have it
-        return []
-    if not isinstance(models, list):
-        raise ProtocolError(
-            f"the server's list of models cannot be read: {excerpt(json_text(value))}"
-        )
-    entries = [object_of(model) for model in models]
-    named = [(it.get("id") or it.get("name") or it.get("model"), it) for it in entries]
-    return [(whole_characters(name), it) for name, it in named if isinstance(name, str)]

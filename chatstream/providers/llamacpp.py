@@ -5,13 +5,15 @@
    beginning, and goes on live. Older servers do not know the header, and pass it over.
 2. So hanging up does not stop it any more: a cancelled answer is deleted, in a moment or not at
    all. One that broke off is not, for it can be continued.
-3. The model calls one tool at a time unless the request allows more.
-4. It reads no WebP.
+3. Its own calls, beside those of OpenAI, tell the context window (`/props`: `n_ctx`) and count
+   the tokens of a prompt.
+4. The model calls one tool at a time unless the request allows more.
+5. It reads no WebP.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from urllib.parse import quote
 
@@ -22,6 +24,7 @@ from chatstream.clock import Deadline
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.flow import Arrival
 from chatstream.messages import ChatRequest, Image
+from chatstream.providers.lenient import count_of, list_of, object_of
 from chatstream.providers.openai import OpenAI
 from chatstream.transport import Call, Head
 
@@ -55,6 +58,29 @@ class LlamaCpp(OpenAI):
         finally:
             if token.cancelled and request.stream and request.stream_id:
                 self._stop(request.stream_id)
+
+    def window(
+        self, request: ChatRequest, token: CancelToken
+    ) -> Generator[Arrival, None, int | None]:
+        told = yield from self._told(self._beside("/props", None), token)
+        settings = object_of(told.get("default_generation_settings"))
+        return count_of(settings.get("n_ctx")) or None
+
+    def count(
+        self, request: ChatRequest, token: CancelToken
+    ) -> Generator[Arrival, None, int | None]:
+        """The server's template is applied first, as it is for an answer."""
+        said = yield from self._told(self._beside("/apply-template", self.body(request)), token)
+        if not isinstance(prompt := said.get("prompt"), str):
+            return None
+        body: dict[str, object] = {"content": prompt, "add_special": True, "parse_special": True}
+        told = yield from self._told(self._beside("/tokenize", body), token)
+        return len(list_of(told.get("tokens"))) or None
+
+    def _beside(self, path: str, body: dict[str, object] | None) -> Call:
+        """A call that stands beside the OpenAI dialect, and not behind its /v1."""
+        call = self.call(path, body)
+        return replace(call, url=call.url.replace(f"/v1{path}", path))
 
     def _stop(self, stream_id: str) -> None:
         call = replace(self.call(_stream(stream_id), None), deletes=True)

@@ -5,16 +5,19 @@
 2. Tool calls come whole; several lines may bring more. Thinking before calls goes back with them.
 3. A model that has to answer in words is not told of its tools: there is no other way to say it.
 4. Of a conversation that is too long, the server leaves out the beginning without a word, and so a
-   call whose result stays. With tools it is told to refuse such a conversation.
+   call whose result stays. With tools it is told to refuse such a conversation; without them its
+   own count of the prompt shows it, and is a warning.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import msgspec
 
 from chatstream import messages
+from chatstream.cancel import CancelToken
 from chatstream.errors import UsageError
 from chatstream.events import (
     Content,
@@ -26,7 +29,7 @@ from chatstream.events import (
     ToolCall,
     Usage,
 )
-from chatstream.flow import Finish
+from chatstream.flow import Arrival, Finish, close
 from chatstream.messages import ChatRequest, Message, own_id
 from chatstream.providers.base import Given
 from chatstream.providers.continuing import conversation
@@ -292,6 +295,37 @@ class Ollama(OllamaModels):
 
     def chat_path(self) -> str:
         return "/api/chat"
+
+    def window(
+        self, request: ChatRequest, token: CancelToken
+    ) -> Generator[Arrival, None, int | None]:
+        """That of the model as it is loaded: what `/api/show` tells is only its ceiling."""
+        if asked := count_of(request.options.get("num_ctx")):
+            return asked
+        told = yield from self._told(self.call("/api/ps", None), token)
+        for model in map(object_of, list_of(told.get("models"))):
+            if request.model in {name := model.get("name"), text_of(name).removesuffix(":latest")}:
+                return count_of(model.get("context_length")) or None
+        return None
+
+    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
+        arrivals = super().open(request, token)
+        try:
+            for arrival in arrivals:
+                events = arrival.events
+                if events and type(events[-1]) is Finish:
+                    self._add_warning(request, events)
+                yield arrival
+        finally:
+            close(arrivals)
+
+    def _add_warning(self, request: ChatRequest, last: list[Event]) -> None:
+        """Put it among the last events if they show that the prompt was cut."""
+        from chatstream.providers.context import cut
+
+        usage = next((it for it in last if isinstance(it, Usage)), None)
+        if usage is not None and (warning := cut(request, usage)) is not None:
+            last.insert(-1, warning)
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}

@@ -60,7 +60,7 @@ class OllamaModels(Provider):
         failure, shown = yield from self._shown(model, token)
         if failure is not None:
             raise failure
-        entries = dict((yield from self._listed(token)))
+        entries = dict((yield from self.entries(token)))
         entry = entries.get(model) or entries.get(f"{model}:latest") or {}
         return of_shown(model, shown, count_of(entry.get("size")))
 

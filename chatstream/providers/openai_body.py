@@ -13,10 +13,8 @@ from typing import Any
 
 from chatstream.messages import ChatRequest
 from chatstream.providers.base import Given
-from chatstream.providers.effort import of_openai
 from chatstream.providers.openai_messages import messages_of
 from chatstream.providers.toolcalls import functions_of
-from chatstream.schemas import is_closed, keywords
 
 _STRICT = {
     *("type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf"),
@@ -46,6 +44,8 @@ def body_of(request: ChatRequest, given: Given, service: str) -> dict[str, objec
     if request.form is not None:
         body["response_format"] = _format(request.form)
     if request.effort is not None:
+        from chatstream.providers.effort import of_openai
+
         body |= of_openai(request, service)
     body |= request.options
     if request.tools:
@@ -59,6 +59,8 @@ def body_of(request: ChatRequest, given: Given, service: str) -> dict[str, objec
 
 def is_strict(schema: dict[str, Any]) -> bool:
     """Whether OpenAI takes the schema as one that every answer fits."""
+    from chatstream.schemas import is_closed, keywords
+
     return is_closed(schema) and keywords(schema) <= _STRICT
 
 

@@ -18,7 +18,6 @@ from chatstream import messages
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers.base import Given
 from chatstream.providers.continuing import conversation
-from chatstream.providers.effort import of_responses
 from chatstream.providers.images import address_of
 from chatstream.providers.openai_body import is_strict
 from chatstream.providers.toolcalls import arguments_text
@@ -52,7 +51,10 @@ def body_of(request: ChatRequest, given: Given) -> dict[str, object]:
     if request.form is not None:
         format_ = {"type": "json_schema", "name": "answer", "schema": request.form}
         body["text"] = {"format": {**format_, "strict": is_strict(request.form)}}
-    body |= of_responses(request)
+    if request.effort is not None:
+        from chatstream.providers.effort import of_responses
+
+        body |= of_responses(request)
     for name, value in request.options.items():
         both = isinstance(value, dict) and isinstance(body.get(name), dict)
         body[name] = body[name] | value if both else value

@@ -27,7 +27,7 @@ from chatstream.fences import Fences, info_of, may_begin
 from chatstream.flow import Arrival
 from chatstream.sinks.output import Output, Writer
 from chatstream.sinks.sources import Sources
-from chatstream.sinks.words import ending, one_line
+from chatstream.sinks.words import ending, note, one_line
 from chatstream.wording import counted
 
 if TYPE_CHECKING:
@@ -164,6 +164,8 @@ class AccessibleSink:
             case ev.Fallback():
                 self._say(f"{event.source} failed: {event.cause}")
                 self._say(f"asking {event.target}")
+            case ev.Context() if (said := note(event)) is not None:
+                self._say(said)
             case ev.Warn():
                 self._say(f"warning: {event.message}")
             case ev.ToolCall():

@@ -133,6 +133,8 @@ class LiveSink:
                 self._sources.note(event)
             case ev.Retry() | ev.Fallback() | ev.Warn():
                 self._say(note(event), self._theme.warning)
+            case ev.Context() if (said := note(event)) is not None:
+                self._say(said, self._theme.warning)
             case ev.Approval() if event.is_question or (
                 event.by == "nobody" and not event.replayed
             ):

@@ -13,6 +13,9 @@ from chatstream.wording import counted
 MAX_URL_CHARACTERS = 4096
 """Of an address that is shown; what is longer is data, not a place."""
 
+NOTED_SHARE = 0.8
+"""The part of a context window from which on a conversation is said to be long."""
+
 UNUSUAL_ENDS = {
     "length": "the answer stopped at the token limit",
     "content_filter": "the provider's content filter ended the answer",
@@ -29,11 +32,26 @@ def note(event: ev.Event) -> str | None:
             return f"{what}: {event.cause}"
         case ev.Fallback():
             return f"{event.source} failed ({event.cause}); asking {event.target}"
+        case ev.Context():
+            return fullness(event)
         case ev.Warn():
             return f"warning: {event.message}"
         case ev.ToolCall():
             return f"tool call: {event.name}({event.arguments})"
     return None
+
+
+def fullness(event: ev.Context) -> str | None:
+    """What is left out of a conversation, or that it soon will not fit; None while it fits well."""
+    if event.left_out:
+        number = counted(event.left_out, "message")
+        return f"context: the oldest {number} of the conversation are left out, to fit the window"
+    if event.share < NOTED_SHARE:
+        return None
+    return (
+        f"context: {int(event.share * 100)} % of the model's window is used "
+        f"({event.used:,} of {event.window:,} tokens)"
+    )
 
 
 def ending(event: ev.Terminal, *, stats: bool) -> list[str]:
@@ -56,15 +74,31 @@ def figures(done: ev.Done) -> str:
     """The figures of a finished run, those that are known."""
     stats = done.stats
     tokens = done.usage.output_tokens if done.usage else None
-    cost = done.usage.cost if done.usage else None
     parts = [
         f"first token {stats.ttft:.2f} s" if stats.ttft is not None else "",
         counted(tokens, "token") if tokens is not None else f"≈{counted(stats.chunks, 'token')}",
         f"{stats.tokens_per_second:.1f} tokens/s" if stats.tokens_per_second else "",
         f"{stats.duration:.1f} s",
-        f"${_decimal(cost)}" if cost is not None else "",
+        *_costs(done),
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _costs(done: ev.Done) -> list[str]:
+    """What it has cost, and the conversation if that is more; nothing that is not known."""
+    cost = done.cost
+    if cost is None:  # written before there were prices
+        told = done.usage.cost if done.usage else None
+        return [_dollars(told)] if told is not None else []
+    costs = [_dollars(cost.run, estimated=cost.estimated)]
+    if cost.conversation is not None:
+        whole = _dollars(cost.conversation, estimated=cost.conversation_estimated)
+        costs.append(f"conversation {whole}")
+    return costs
+
+
+def _dollars(amount: float, *, estimated: bool = False) -> str:
+    return f"{'≈' if estimated else ''}${_decimal(amount)}"
 
 
 def one_line(text: str, limit: int = 200) -> str:

@@ -26,6 +26,7 @@ from chatstream.clock import Clock, monotonic
 from chatstream.errors import ChatstreamError, Truncated, mistake
 from chatstream.events import (
     Content,
+    Cost,
     Counts,
     Done,
     Error,
@@ -68,6 +69,7 @@ def seal(
     pressure: Pressure | None = None,
     keeps_images: bool = False,
     calls_resume: bool = False,
+    cost: Callable[[], Cost | None] = lambda: None,
     redact: Redact = str,
     ended: Ended = lambda _: None,
     clock: Clock = monotonic,
@@ -76,11 +78,21 @@ def seal(
 
     `earlier` are the events of the answer that this run continues, and `resume` the command that
     would continue what this run leaves unfinished, if there is one; after calls of tools only if
-    `calls_resume`. `keeps_images`: somebody saves or shows them. `ended` is called with the
-    terminal event before anyone sees it.
+    `calls_resume`. `keeps_images`: somebody saves or shows them. `cost` tells at the end what the
+    run has cost. `ended` is called with the terminal event before anyone sees it.
     """
     return lambda events: _Seal(
-        opening, token, earlier, resume, pressure, keeps_images, calls_resume, redact, ended, clock
+        opening,
+        token,
+        earlier,
+        resume,
+        pressure,
+        keeps_images,
+        calls_resume,
+        cost,
+        redact,
+        ended,
+        clock,
     ).run(events)
 
 
@@ -94,6 +106,7 @@ class _Seal:
         pressure: Pressure | None,
         keeps_images: bool,
         calls_resume: bool,
+        cost: Callable[[], Cost | None],
         redact: Redact,
         ended: Ended,
         clock: Clock,
@@ -105,6 +118,7 @@ class _Seal:
         self._pressure = pressure
         self._keeps_images = keeps_images
         self._calls_resume = calls_resume
+        self._cost = cost
         self._redact = redact
         self._ended = ended
         self._clock = clock
@@ -288,6 +302,7 @@ class _Seal:
             usage=counts,
             stats=self._stats(finish),
             attempts=self._rounds.attempts + self._attempts,
+            cost=self._cost(),
         )
 
     def _stats(self, finish: Finish | None) -> Stats:

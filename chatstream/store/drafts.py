@@ -20,6 +20,7 @@ import msgspec
 
 from chatstream.events import new_run
 from chatstream.files import PRIVATE_FILE, Lock, make_private
+from chatstream.wording import encodable
 
 _SUFFIX = ".json"
 
@@ -51,7 +52,7 @@ class Drafts:
                 return
             if self._path is None:
                 self._open()
-            data = msgspec.json.encode(_Line(text, after)) + b"\n"
+            data = msgspec.json.encode(_Line(encodable(text), after)) + b"\n"
             os.pwrite(self._descriptor, data, 0)
             os.ftruncate(self._descriptor, len(data))
 

@@ -54,7 +54,8 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     have changed since.
 
     `tools` are those that the model could call, frozen for the run and whatever continues it, and
-    `tool_settings` says where their code is.
+    `tool_settings` says where their code is. `role_settings` are those settings of the role that
+    stand nowhere else.
     """
 
     messages: tuple[Message, ...]
@@ -71,6 +72,8 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     tools: tuple[ToolDefinition, ...] = ()
     tool_settings: dict[str, Any] = {}
     schema: dict[str, Any] | None = None
+    role: str | None = None
+    role_settings: dict[str, Any] = {}
 
 
 class Head(Metadata, tag="metadata"):

@@ -35,6 +35,7 @@ from chatstream.events import (
     Terminal,
     ToolCall,
     ToolCallDelta,
+    Usage,
     decode,
 )
 from chatstream.messages import Message, decoder
@@ -188,7 +189,7 @@ class Record(msgspec.Struct, kw_only=True):
     killed), "running", or "damaged"; `damage` then says where. `provider`, `model` and `base_url`
     are whose text there is, or whom was asked last, where there is no text. `messages` are what it
     made, as far as it is known and sound, and the last one is the answer, be it empty; `tools`
-    whether calls of tools had begun.
+    whether calls of tools had begun. `usage` is the last response's; `left_out` were not sent.
     """
 
     run: str
@@ -206,6 +207,8 @@ class Record(msgspec.Struct, kw_only=True):
     outcome: str
     damage: str | None
     duration: float
+    usage: Usage | None = None
+    left_out: int = 0
 
     @property
     def message(self) -> Message:
@@ -223,8 +226,7 @@ def read(path: Path) -> Record:
     name = path.name.removesuffix(SUFFIX)
     answer, tools, t = Transcript(), False, 0.0
     opening: Metadata | None = None
-    asked_last, spoke = Answerer(), None
-    damage = None
+    asked_last, spoke, damage = Answerer(), None, None
     try:
         running = is_running(path)  # first: what ends while it is read has ended
         with path.open("rb") as file:
@@ -272,18 +274,15 @@ def read(path: Path) -> Record:
         provider=who.provider,
         model=who.model,
         base_url=who.base_url,
-        messages=_to_the_answer(answer.messages),
+        messages=answer.messages_to_the_answer,
         tools=tools,
         terminal=terminal,
         outcome=outcome,
         damage=damage,
         duration=t,
+        usage=answer.last_usage,
+        left_out=answer.left_out,
     )
-
-
-def _to_the_answer(made: list[Message]) -> list[Message]:
-    """What a run made, with an empty answer where it ended behind a round of tools."""
-    return made if made[-1].role == "assistant" else [*made, Message("assistant", complete=False)]
 
 
 def events_at(path: Path) -> Iterator[AnyEvent]:
@@ -361,7 +360,7 @@ def last_unfinished(folder: Path) -> Path:
     continued: set[str] = set()
     for path in journals(folder):
         running = is_running(path)
-        head, last = _first_and_last(path)
+        head, last = ends(path)
         if head is None:
             continue
         if head.continues:
@@ -402,7 +401,7 @@ def glimpse(path: Path) -> tuple[str, bool] | None:
     Quick: only the ends of the journal are read. A question of more than 1 MiB is "".
     """
     try:
-        first, last = _ends(path, _GLIMPSE)
+        first, last = _lines_at_the_ends(path, _GLIMPSE)
     except OSError:
         return None
     asked = None
@@ -423,17 +422,17 @@ def _is_over(last: AnyEvent | None) -> bool:
     return nothing or class_of(last.code).over
 
 
-def _first_and_last(path: Path) -> tuple[Metadata | None, AnyEvent | None]:
+def ends(path: Path) -> tuple[Metadata | None, AnyEvent | None]:
     """The first and the last event of a journal; None for any other file."""
     try:
-        first, last = _ends(path)
+        first, last = _lines_at_the_ends(path)
     except OSError:
         return None, None
     head = _decoded(first)
     return (head if isinstance(head, Metadata) else None), _decoded(last)
 
 
-def _ends(path: Path, most: int = -1) -> tuple[bytes, bytes]:
+def _lines_at_the_ends(path: Path, most: int = -1) -> tuple[bytes, bytes]:
     """The first line of a file, `most` bytes of it, and the last one. Raises `OSError`."""
     with path.open("rb") as file:
         first = file.readline(most)

@@ -45,8 +45,8 @@ class Typing(Protocol):
 class Beside:
     """A `whole` keyboard that is open, and who is given what is typed on it.
 
-    `changed` is called whenever something was typed. `background` is that of the terminal, once it
-    is known.
+    `changed` is called whenever a key has changed the queue or the line. `background` is the
+    terminal's, once it is known.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Beside:
         self.background: Background | None = None
         self._clock = clock
         self._last = clock()  # when a key was seen
+        self._told: tuple[list[str], str] = ([], "")
 
     def read(self) -> list[Meaning]:
         """Take what was typed; what it asks for. Never waits."""
@@ -69,16 +70,12 @@ class Beside:
             return self.take(data)
         if self.typing.is_whole or self._clock() - self._last < ALONE_SECONDS:
             return []
-        meanings = self.typing.settle()
-        self._changed()
-        return meanings
+        return self._heard(self.typing.settle())
 
     def take(self, data: bytes) -> list[Meaning]:
         """Take what was read elsewhere; what it asks for."""
         self._last = self._clock()
-        meanings = self.typing.feed(data)
-        self._changed()
-        return meanings
+        return self._heard(self.typing.feed(data))
 
     def finish(self) -> None:
         """Take what was typed, and the rest of what has begun. The answer is over: nothing that is
@@ -92,3 +89,10 @@ class Beside:
             self.read()
             if left <= 0 or (came and last == self._last):  # nothing can be read
                 break
+
+    def _heard(self, meanings: list[Meaning]) -> list[Meaning]:
+        now = [*self.typing.queued], self.typing.draft
+        if now != self._told:
+            self._told = now
+            self._changed()
+        return meanings

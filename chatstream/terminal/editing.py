@@ -1,5 +1,7 @@
 """`chatstream config edit`: the configuration file in the user's editor, checked afterwards.
 
+Other files of the user are edited in the same way, each with its own check.
+
 The file itself is edited, and no copy of it: an editor that returns at once (`code` without
 `--wait`) loses nothing then. A file that is missing is made of examples, all of them commented out.
 """
@@ -11,14 +13,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from chatstream.engine.config_file import read
 from chatstream.engine.resolve import mistakes
-from chatstream.errors import ConfigError
+from chatstream.errors import ChatstreamError, ConfigError
 from chatstream.files import PRIVATE_FILE, make_private, read_whole, replace
 from chatstream.terminal import exits
+
+Mistakes = Callable[[Path], Sequence[ChatstreamError]]
 
 EXAMPLES = """\
 # The settings of chatstream. Remove the "# " in front of a line to use it.
@@ -58,18 +62,27 @@ _NOT_FOUND_STATUS = 127
 """The status of a shell that does not find a command (POSIX, Shell Command Language)."""
 
 
-def edit(path: Path) -> int:
-    """Let the user edit the file; returns the exit status. Raises `ConfigError`."""
+def edit(
+    path: Path,
+    examples: str = EXAMPLES,
+    mistakes_at: Mistakes | None = None,
+    command: str = "chatstream config edit",
+) -> int:
+    """Let the user edit the file; returns the exit status. Raises `ConfigError`.
+
+    A new file has the `examples`. `mistakes_at` returns what is wrong in the file, by default as
+    the configuration, and `command` is what edits it again.
+    """
     before = _bytes(path)
     if before is None:
-        _write(path, EXAMPLES.encode())
+        _write(path, examples.encode())
     while True:
         if status := _run_editor(path):
-            if before is None and _bytes(path) == EXAMPLES.encode():
+            if before is None and _bytes(path) == examples.encode():
                 with contextlib.suppress(OSError):
                     path.unlink()
             return status
-        wrong = _mistakes(path)
+        wrong = (mistakes_at or _mistakes)(path)
         for error in wrong:
             exits.report(error, ())
         if not wrong:
@@ -78,10 +91,10 @@ def edit(path: Path) -> int:
             case "edit":
                 continue
             case "restore":
-                _write(path, EXAMPLES.encode() if before is None else before)
+                _write(path, examples.encode() if before is None else before)
                 exits.note(f"{path} was restored")
             case _:
-                exits.note(f"{path} is as you left it; `chatstream config edit` opens it again")
+                exits.note(f"{path} is as you left it; `{command}` opens it again")
         return ConfigError.exit_status
 
 
@@ -117,7 +130,7 @@ def _run_editor(path: Path) -> int:
     return 1
 
 
-def _mistakes(path: Path) -> list[ConfigError]:
+def _mistakes(path: Path) -> Sequence[ChatstreamError]:
     try:
         file = read(path)
     except ConfigError as error:

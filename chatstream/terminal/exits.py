@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 from chatstream.cancel import CancelToken
 from chatstream.errors import ChatstreamError, OutputError, class_of
@@ -55,7 +57,16 @@ def warn(warnings: Iterable[str]) -> None:
 
 def note(line: str) -> None:
     """A line on stderr that no secret and no escape sequence is in."""
+    _print(line, sys.stderr)
+
+
+def tell(line: str) -> None:
+    """A note beside answers: on standard output if that is a terminal, which has them all."""
+    _print(line, sys.stdout if os.isatty(1) else sys.stderr)
+
+
+def _print(line: str, file: TextIO) -> None:
     from chatstream.escape import clean
     from chatstream.redact import redact
 
-    print(clean(redact(line)), file=sys.stderr)
+    print(clean(redact(line)), file=file, flush=True)

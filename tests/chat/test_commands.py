@@ -12,6 +12,7 @@ from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
 from chatstream.errors import UsageError
 from tests.support.chats import Typed, holds, says, sent, session_at, stop_when_holding
+from tests.support.images import png
 from tests.support.loopback import Reply, Script
 
 REFUSED = Reply.json({"error": "no"}, status=400)
@@ -38,6 +39,31 @@ def test_two_slashes_are_one_in_a_message() -> None:
     assert talk("//etc is a folder", "a / b")[1][-1] == [
         *(("user", "/etc is a folder"), ("assistant", "answer 1"), ("user", "a / b"))
     ]
+
+
+@pytest.mark.parametrize("command", ["/file", "/image", "/save", "/export"])
+@pytest.mark.parametrize("name", ["~nobody-at-all/x", "x" * 300])
+def test_a_name_that_no_file_can_have_is_a_mistake(
+    command: str, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session, asked = talk("hello", f"{command} {name}", "again")
+    assert len(asked) == 2
+    assert session.files == session.images == []
+    assert f"error: {name[:9]}" in capfd.readouterr().err
+
+
+def test_a_message_may_name_the_home_of_nobody() -> None:
+    assert talk("write to @~nobody-at-all")[1][-1] == [("user", "write to @~nobody-at-all")]
+
+
+def test_what_follows_a_command_may_begin_on_the_next_line() -> None:
+    assert talk("/system\nYou are a poet.")[0].system == "You are a poet."
+
+
+def test_a_command_takes_nothing_from_the_lines_below_it() -> None:
+    session, asked = talk("hello", "/undo\nand this")
+    assert len(session.turns) == 1
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("line", ["/nonsense", "/exit now", "/edit x", "/edit 0", "/retry x"])
@@ -111,6 +137,16 @@ def test_files_go_with_the_next_message_alone(tmp_path: Path) -> None:
     _, asked = talk(f"/file '{tmp_path}/a b.txt'", "1?", "2?")
     assert asked[0] == [("user", f"1?\n\n{tmp_path}/a b.txt:\n```\nthe text\n```")]
     assert asked[1][-1] == ("user", "2?")
+
+
+def test_images_go_with_the_next_message_and_stay_with_an_edited_question(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    with Script(*(says("one") for _ in range(3))) as server:
+        session = session_at(server)
+        chat(session, Typed(f"/image {tmp_path}/a.png", "1?", "2?", "/edit 1", "3?"))
+        bodies = [it.json["messages"] for it in server.requests if it.path == "/api/chat"]
+    images = [[bool(it.get("images")) for it in body if it["role"] == "user"] for body in bodies]
+    assert images == [[True], [True, False], [True]]
 
 
 def test_files_stay_with_a_question_that_failed(tmp_path: Path) -> None:

@@ -30,6 +30,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_the_home_of_nobody_has_no_files() -> None:
+    assert offered("@~nobody-at-all/") == []
+
+
 def test_commands_are_offered_at_the_beginning_alone() -> None:
     assert offered("/") == list(COMMANDS)
     assert offered("/he") == ["/help"]

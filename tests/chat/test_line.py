@@ -73,6 +73,22 @@ def test_ctrl_c_clears_the_line_and_up_brings_it_back(pane: Pane) -> None:
         assert leave(pane) == 0
 
 
+def test_ctrl_c_leaves_the_editing_of_a_question_with_or_without_text(pane: Pane) -> None:
+    with Script(says("Blue.")) as server:
+        start(pane, server)
+        pane.type("noon?")
+        pane.send("Enter")
+        pane.until_shown("Blue.")
+        for delete in ("Right", "C-u"):
+            pane.type("/edit")
+            pane.send("Enter")
+            pane.until(lambda: pane.lines()[-1].startswith("edit 1 › noon?"))
+            pane.send(delete)
+            pane.send("C-c")
+            pane.until(lambda: pane.lines()[-1].startswith("› "))
+        assert leave(pane) == 0
+
+
 def test_a_stop_brings_the_prompt_back_and_an_empty_answer_the_question(pane: Pane) -> None:
     with Script(holds("The sky "), holds(), says("Red.")) as server:
         start(pane, server)
@@ -132,8 +148,7 @@ def test_what_was_asked_in_another_chat_comes_back_with_up_and_ctrl_r(pane: Pane
         assert leave(pane) == 0
         with require(tmux(80, 24)) as other:
             start(other, server)
-            other.send("Up")
-            other.until_shown("sunset?")
+            other.press("Up", "sunset?")  # the prompt does not wait for the history
             other.send("C-r")
             other.type("noo")
             other.until_shown("noon?")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 
 import pytest
 
 from chatstream.chat.loop import chat
+from chatstream.chat.session import Session
+from chatstream.engine.place import place_of
 from chatstream.messages import Message
-from tests.support.chats import Typed, holds, says, sent, session_at, stop_when_holding
-from tests.support.loopback import Reply, Script
+from chatstream.store.drafts import Drafts
+from chatstream.store.place import state_folder
+from tests.support.chats import Typed, flags_of, holds, says, sent, session_at, stop_when_holding
+from tests.support.loopback import Reply, Request, Script
 
 REFUSED = Reply.json({"error": "no"}, status=400)
 
@@ -117,3 +122,50 @@ def test_a_line_that_cannot_be_done_is_in_the_prompt_again(
         assert server.requests == []
     assert typed.drafts == ["", "/histroy", "/edit 3"]
     assert "did you mean '/history'?" in capfd.readouterr().err
+
+
+class Strict(Script):
+    """A server that refuses two messages of one role in a row, as some chat templates do."""
+
+    def take(self, request: Request) -> Reply:
+        if request.path != "/api/chat":  # about the model
+            return Reply.json({}, status=404)
+        roles = [it["role"] for it in request.json["messages"]]
+        alternate = roles[::2] == ["user"] * len(roles[::2]) and "user" not in roles[1::2]
+        answer = super().take(request)
+        return answer if alternate else Reply.json({"error": "roles must alternate"}, status=400)
+
+
+def test_a_server_that_wants_alternating_roles_takes_every_request_after_any_stop() -> None:
+    replies = [says("one"), holds(), holds("tw"), holds(), says("o"), REFUSED, says("three")]
+    with Strict(*replies, says("four"), holds(), says("five")) as server:
+        session = session_at(server)
+
+        def stopping(line: str, words: str = "") -> Callable[[Session], str]:
+            def typed(_session: Session) -> str:
+                stop_when_holding(server, words)
+                return line
+
+            return typed
+
+        lines: list[str | Callable[[Session], str]] = [
+            *("1?", stopping("2?"), stopping("2?", "tw"), stopping("/continue"), "/continue"),
+            *("3?", "/retry", "/undo", "/edit 1", "1, again?", stopping("4?"), "4?"),
+        ]
+        assert chat(session, Typed(*lines)) == 0
+        assert len(sent(server)) == len(replies) + 3
+    assert [it.answer.content for it in session.turns] == ["four", "five"]
+
+
+def test_whoever_leaves_finds_no_command_in_the_next_prompt() -> None:
+    with Script(says("Blue.")) as server:
+        session = Session(flags_of(server), drafts=Drafts(state_folder()))
+
+        def queueing(own: Session) -> str:
+            own.queue = ["night?"]
+            return "/exit"
+
+        assert chat(session, Typed("noon?", queueing)) == 0
+        following = Session(flags_of(server), place_of(last=True), Drafts(state_folder()))
+        following.recover()
+        assert following.draft == "night?"

@@ -63,7 +63,7 @@ def test_a_signal_ends_the_reading() -> None:
     os.close(theirs)
 
 
-def test_a_person_is_asked_and_told_how_to_ask_again(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_person_is_asked_and_shown_what_is_not_sent(capfd: pytest.CaptureFixture[str]) -> None:
     ours, theirs = pty.openpty()
     os.write(ours, b"hello\n")
     editor, session = PlainEditor(theirs), Session({})
@@ -71,6 +71,6 @@ def test_a_person_is_asked_and_told_how_to_ask_again(capfd: pytest.CaptureFixtur
     assert editor.is_person
     assert editor.read(session, CancelToken()) == "hello"
     assert session.draft == ""
-    assert capfd.readouterr().err == "this was not answered; /retry asks it again\n> "
+    assert capfd.readouterr().err == "this is not sent:\nthe question\n> "
     os.close(ours)
     os.close(theirs)

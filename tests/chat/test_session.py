@@ -7,8 +7,10 @@ import pytest
 from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
 from chatstream.engine.place import place_of
+from chatstream.engine.roles import Role
 from chatstream.errors import UsageError
 from chatstream.store.conversation import Conversations
+from chatstream.store.history import History
 from chatstream.store.place import state_folder
 from tests.support.chats import Typed, flags_of, says, sent, session_at
 from tests.support.loopback import Script
@@ -108,8 +110,52 @@ def test_a_place_after_a_model_leaves_the_server_that_was_named(
     assert session.model == f"n@{other.url}/api/chat"
 
 
+def test_so_does_a_retry_and_only_once() -> None:
+    with Script(says("Blue."), says("Red.")) as one, Script(says("Green.")) as other:
+        session = session_at(one)
+        chat(session, Typed("noon?", f"/retry -m n@{other.url}/api/chat", "/model m", "sunset?"))
+        assert [text for _, text in sent(other)[0]] == ["noon?"]
+        assert [text for _, text in sent(one)[1]] == ["noon?", "Green.", "sunset?"]
+
+
+def test_who_comes_back_sees_who_answered() -> None:
+    with Script(says("Blue.")) as server:
+        chat(session_at(server), Typed("noon?"))
+    assert Session({}, place_of(last=True)).model == "m"
+
+
 def test_there_is_no_question_before_the_first() -> None:
     with pytest.raises(UsageError):
         Session({}).turn(None)
     with pytest.raises(UsageError):
         Session({}).undo()
+
+
+def test_editing_the_second_of_five_leaves_both_paths_in_the_history() -> None:
+    with Script(*(says(f"answer {number}") for number in range(1, 7))) as server:
+        session = session_at(server)
+        chat(session, Typed("1?", "2?", "3?", "4?", "5?"))
+        old = str(session.head)
+        chat(session, Typed("/edit 2", "2, but else?"))
+    with History(state_folder()) as history:
+        history.sync()
+        tree = history.tree(history.run(old))
+        paths = [
+            [it.content for it in path.messages if it.role == "assistant"]
+            for path in history.branches(history.run(old))
+        ]
+    assert tree.head == session.head
+    assert [turn.branch for turn in tree.turns] == [0, 1, 1, 1, 1, 0]
+    assert paths == [[f"answer {number}" for number in range(1, 6)], ["answer 1", "answer 6"]]
+
+
+def test_a_role_holds_without_a_journal_and_gives_way_to_what_is_set() -> None:
+    role = Role("r", {"temperature": 0.25, "system": "Be kind.", "model": "r"})
+    with Script(says("one"), says("two"), says("three")) as server:
+        session = Session(flags_of(server, journal=False, model=None), role=role)
+        assert (session.system, session.model) == ("Be kind.", "r")
+        chat(session, Typed("1?", "2?", "/model m", "/system Be brief.", "3?"))
+        bodies = [it.json for it in server.requests if it.path == "/api/chat"]
+    assert [it["options"]["temperature"] for it in bodies] == [0.25] * 3
+    assert [it["model"] for it in bodies] == ["r", "r", "m"]
+    assert [it["messages"][0]["content"] for it in bodies] == ["Be kind."] * 2 + ["Be brief."]

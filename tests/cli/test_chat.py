@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.support.chats import says, sent
 from tests.support.client import run_here, server_flags
 from tests.support.loopback import Reply, Script
+from tests.support.roles import write_role
 
 REFUSED = Reply.json({"error": "no"}, status=400)
 
@@ -48,3 +49,38 @@ def test_the_newest_conversation_and_a_named_one_are_continued(tmp_path: Path) -
 def test_a_place_that_does_not_exist_is_a_mistake() -> None:
     done = run_here(["chat", "--at", "20260101"], stdin=b"")
     assert (done.status, done.stdout) == (2, b"")
+
+
+def test_a_role_holds_for_the_whole_chat_and_for_what_continues_it() -> None:
+    write_role("kind", "+++\ntemperature = 0.25\n+++\nBe {{how}}.")
+    role = ["--role", "kind", "--var", "how=kind"]
+    with Script(*[says("yes")] * 5) as server:
+        talk(server, "1?\n2?\n/clear\n3?\n", *role)
+        talk(server, "4?\n", "-c")
+        talk(server, "5?\n", "-c", *role)
+        asked = [it.json for it in server.requests if it.path == "/api/chat"]
+    systems = [
+        [it["content"] for it in body["messages"] if it["role"] == "system"] for body in asked
+    ]
+    assert systems == [["Be kind."]] * 5
+    assert [body["options"]["temperature"] for body in asked] == [0.25] * 5
+    assert [len(body["messages"]) for body in asked] == [2, 4, 2, 4, 6]
+
+
+def test_a_role_that_cannot_be_had_in_a_chat_is_a_mistake() -> None:
+    write_role("fix", "Correct this: {{input}}")
+    write_role("kind", "Be kind.")
+    with Script(says("yes")) as server:
+        status, _, told = talk(server, "1?\n", "--role", "fix")
+        assert (status, told) == (
+            2,
+            "error: role fix contains the question, and is not for a conversation\n"
+            "`chatstream ask --role fix` uses it\n",
+        )
+        talk(server, "1?\n")
+        status, _, told = talk(server, "2?\n", "-c", "--role", "kind")
+        assert (status, told) == (
+            2,
+            "error: the conversation has its own system prompt\n"
+            "leave --role out, or ask without continuing\n",
+        )

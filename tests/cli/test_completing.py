@@ -14,6 +14,7 @@ from chatstream.engine.settings import FIELDS, Settings
 from chatstream.providers import PROVIDERS
 from chatstream.store.place import runs_folder, state_folder
 from tests.support.client import Finished, run, run_here
+from tests.support.roles import write_role
 from tests.support.runs import failed, run_id, write_run
 
 
@@ -44,7 +45,7 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("chatstream re", ["resume", "replay"]),
         ("chatstream history s", ["show", "search"]),
         ("chatstream config s", ["show", "set"]),
-        ("chatstream ask -p o", ["ollama", "openai", "openrouter"]),
+        ("chatstream ask -p o", ["ollama", "openai", "openai-responses", "openrouter"]),
         ("chatstream ask --provider=ol", ["--provider=ollama"]),
         ("chatstream ask --on-drop ", ["continue", "restart", "stop", "fallback"]),
         ("chatstream ask 'a question' --on-drop c", ["continue"]),
@@ -116,6 +117,27 @@ def test_profiles_and_strategies_are_those_of_the_file() -> None:
 )
 def test_where_a_file_is_wanted_the_shell_completes_it(line: str) -> None:
     assert asked(line).status == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("chatstream ask --role tr", ["translate"]),
+        ("chatstream chat --role=tr", ["--role=translate"]),
+        ("chatstream roles show t", ["translate"]),
+        ("chatstream roles edit ", ["kind", "translate"]),
+        ("chatstream roles ", ["list", "show", "edit", "path"]),
+        ("chatstream ask --role translate --var ", ["language="]),
+        ("chatstream ask --role nonsense --var ", []),
+    ],
+)
+def test_roles_are_offered_wherever_one_is_named(line: str, values: list[str]) -> None:
+    write_role("translate", "Into {{language}}.")
+    write_role("kind", "Be kind.")
+    if values:
+        assert offered(line) == values
+    else:
+        assert asked(line).stdout == b""
 
 
 def test_models_that_are_remembered_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import typer
 from typer.main import get_command
 
 from chatstream.cli.app import app
-from chatstream.cli.helping import EXAMPLES, GROUPS, MOST_LINES, RARE, command_help, titles
+from chatstream.cli.helping import GROUPS, MOST_LINES, RARE, command_help, titles
 from chatstream.engine.pipeline import FIRST_TOKEN_SECONDS, LOCAL_FIRST_TOKEN_SECONDS
 from chatstream.engine.settings import DECLARED, FIELDS
 from tests.support.client import run_here
@@ -107,27 +106,6 @@ def test_every_option_has_its_place_in_one_group_and_help() -> None:
 def test_a_setting_stands_in_the_group_that_it_declares() -> None:
     declared = {it.option: it.about.group for it in DECLARED.values() if it.flags}
     assert declared.items() <= titles().items()
-
-
-def test_every_command_has_examples_that_parse() -> None:
-    assert set(EXAMPLES) == set(PATHS)
-    for path, lines in EXAMPLES.items():
-        assert len(lines) == 3, path
-        assert any(f"chatstream {path}".strip() in line for line in lines)
-        for part in (part for line in lines for part in line.split(" | ")):
-            words = shlex.split(part.partition(" > ")[0])
-            while "=" in words[0]:
-                words.pop(0)
-            if words[0] == "chatstream":
-                parses(words[1:])
-
-
-def parses(arguments: list[str]) -> None:
-    """Read the command line as it would be before anything is done."""
-    context = ROOT.make_context("chatstream", arguments)
-    while hasattr(context.command, "commands") and (rest := context._protected_args):
-        name, command, rest = context.command.resolve_command(context, [*rest, *context.args])
-        context = command.make_context(name, rest, parent=context)
 
 
 def test_a_default_is_the_settings_own() -> None:

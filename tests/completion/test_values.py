@@ -20,6 +20,7 @@ from chatstream.completion.values import VALUES, Line, candidates, description
 from chatstream.engine.settings import FIELDS
 from chatstream.store.conversation import Conversations
 from chatstream.store.place import state_folder
+from tests.support.roles import write_role
 from tests.support.runs import failed, run_id, write_run
 
 EVIL = "\x1b]0;evil\x07 \x9b31m"
@@ -106,3 +107,16 @@ def test_a_server_is_described_without_its_secrets(
     assert told["b"] == "uvx mcp-server-git"
     assert told["a"].startswith("https://box/mcp")
     assert "hush-hush" not in str(told)
+
+
+def test_roles_that_can_be_used_and_their_variables_are_offered() -> None:
+    write_role("fix", "Fix {{input}}.\nIn {{language}}, {{tone}}.")
+    write_role("kind", f"Be kind. {EVIL}")
+    write_role("broken", "+++\n")
+    roles = list(candidates("role", Line("ask", {}, "")) or ())
+    assert [name for name, _ in roles] == ["fix", "kind"]
+    assert description(roles[0][1]) == "Fix {{input}}. In {{language}}, {{tone}}."
+    assert "\x1b" not in description(roles[1][1])
+    assert offered("var") == []
+    assert offered("var", role="fix") == ["language=", "tone="]
+    assert offered("var", role="fix", var=["tone=x"]) == ["language="]

@@ -20,7 +20,7 @@ from chatstream.engine.settings import FIELDS
 def test_what_is_said_of_settings_is_said_of_some_that_there_are() -> None:
     named = SECRETS | ADDRESSES | FOR_ONE_SERVER | FOR_ONE_PROVIDER | TABLES | KEYS
     assert named | set(SOURCES_OF_TOOLS) <= set(FIELDS)
-    assert set(TABLES) == {"headers", "labels", "options", "strategies", "mcp"}
+    assert set(TABLES) == {"headers", "labels", "options", "strategies", "mcp", "prices", "aliases"}
 
 
 def test_an_entry_of_a_table_has_two_keys() -> None:

@@ -13,8 +13,10 @@ from chatstream.engine.place import (
     place_of,
     question_at,
     resolved_at,
+    role_at,
 )
 from chatstream.engine.resolve import resolve
+from chatstream.engine.roles import Role
 from chatstream.errors import UsageError
 from chatstream.messages import Message
 from chatstream.store.conversation import Conversations
@@ -117,3 +119,15 @@ def test_a_run_without_a_journal_moves_no_head() -> None:
     follow_of(place_of(last=True, name="sky"), resolve({"journal": False}))(run_id(9))
     assert Conversations(state_folder()).newest() == run_id(1)
     assert place_of(name="sky").parent is None
+
+
+def test_a_role_gives_its_system_prompt_only_where_a_conversation_begins() -> None:
+    role = Role("r", {"system": "s", "retries": 1})
+    assert role_at(START, role) is role
+    assert role_at(place_of(name="new"), role) is role
+    asked = [Message("system", "s"), *HI]
+    write_run(state_folder(), run_id(1), "yes", asked=asked)
+    place = place_of(last=True)
+    assert role_at(place, role) == Role("r", {"retries": 1})
+    with pytest.raises(UsageError, match="has its own system prompt"):
+        role_at(place, Role("r", {"system": "other"}))

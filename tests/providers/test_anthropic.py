@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from chatstream import events as ev
+from chatstream.cancel import CancelToken
+from chatstream.engine.services import awaited
 from chatstream.messages import ChatRequest, Image, Message, ToolCall, ToolResult
 from chatstream.providers import Endpoint
 from chatstream.providers.anthropic import Anthropic, AnthropicReply
@@ -16,7 +18,7 @@ from chatstream.providers.anthropic_body import DEFAULT_MAX_TOKENS
 from chatstream.transport import Transport
 from tests.support.answers import whole
 from tests.support.client import ask
-from tests.support.loopback import Script
+from tests.support.loopback import Reply, Script
 from tests.support.memory import ask_in_memory
 
 Frame = dict[str, object]
@@ -263,3 +265,17 @@ def test_a_delta_under_the_name_of_the_end_is_no_end() -> None:
     frame = b'event: message_stop\ndata: {"index": 0, "delta": {"text": "Hi"}}\n\n'
     answer = ask_in_memory("anthropic", [frame])
     assert (answer.text, answer.outcome) == ("Hi", "truncated")
+
+
+def test_the_server_tells_its_window_and_counts_without_answering() -> None:
+    models = Reply.json({"data": [{"id": "m", "max_input_tokens": 200_000}]})
+    with Script(models, Reply.json({"input_tokens": 42})) as server:
+        provider = Anthropic(Endpoint("anthropic", server.url, "k"), Transport())
+        request = ChatRequest(model="m", messages=(Message("user", "x"),), max_tokens=5)
+        assert awaited(provider.window(request, CancelToken())) == 200_000
+        assert awaited(provider.count(request, CancelToken())) == 42
+        provider.close()
+        asked = server.requests[1]
+    assert asked.path == "/v1/messages/count_tokens"
+    assert {"max_tokens", "stream"}.isdisjoint(asked.json)
+    assert asked.json["messages"]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chatstream import events as ev
+from chatstream.engine.client import Client
 from chatstream.errors import UsageError
 from chatstream.messages import ChatRequest, Image, Message, ToolCall, ToolDefinition, ToolResult
 from chatstream.providers import Endpoint
@@ -14,6 +15,7 @@ from chatstream.providers.ollama import Ollama, OllamaReply
 from chatstream.transport import Transport
 from tests.support.answers import whole
 from tests.support.client import ask
+from tests.support.cutting import CuttingOllama
 from tests.support.loopback import Script
 from tests.support.memory import ask_in_memory
 
@@ -182,3 +184,27 @@ def test_a_model_that_has_to_answer_in_words_is_not_told_of_its_tools() -> None:
     assert tools_in(tools=tools, may_call=False) == {"truncate": False}
     options = {"tools": ["theirs"]}
     assert tools_in(tools=tools, may_call=False, options=options) == {"truncate": False}
+
+
+def warned(server: CuttingOllama, *questions: str) -> list[bool]:
+    """Whether each answer of one conversation came with the warning that its prompt was cut."""
+    with Client(provider="ollama", model="m", base_url=server.url) as client:
+        conversation = client.conversation()
+        answers = [list(conversation.stream(question)) for question in questions]
+    return [
+        any(isinstance(it, ev.Warn) and it.code == "context_truncated" for it in events)
+        for events in answers
+    ]
+
+
+def test_a_server_that_cuts_a_prompt_in_silence_is_reported() -> None:
+    with CuttingOllama(2048) as server:
+        long = "The sky is blue. " * 1000  # 17,000 bytes: twice the window
+        assert warned(server, "hello", long) == [False, True]
+        assert max(server.read) <= 2048
+
+
+def test_a_prompt_that_is_in_the_cache_is_not_reported() -> None:
+    with CuttingOllama(100_000, cached=True) as server:
+        long = "The sky is blue. " * 1000
+        assert warned(server, long, "and then?", long, "short") == [False] * 4

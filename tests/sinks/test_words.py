@@ -141,3 +141,16 @@ def test_one_line_is_bounded_and_has_no_control_characters(text: str, limit: int
     line = one_line(text, limit)
     assert len(line) <= limit + 1
     assert all(character >= " " and not "\x7f" <= character <= "\x9f" for character in line)
+
+
+@pytest.mark.parametrize(
+    ("event", "says"),
+    [
+        (ev.Context(window=1000, used=799), None),
+        (ev.Context(window=1000, used=800), "context: 80 % of the model's window is used"),
+        (ev.Context(window=1000, used=300, left_out=1), "context: the oldest 1 message"),
+    ],
+)
+def test_a_long_conversation_is_noted_from_a_share_on(event: ev.Context, says: str | None) -> None:
+    said = note(event)
+    assert (said or "").startswith(says) if says else said is None

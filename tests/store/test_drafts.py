@@ -29,6 +29,13 @@ def test_a_draft_is_taken_once_when_its_chat_is_gone(tmp_path: Path) -> None:
     assert third.take(anything) == TEXT
 
 
+def test_a_byte_that_is_no_text_is_kept_as_its_escape(tmp_path: Path) -> None:
+    drafts = Drafts(tmp_path)
+    drafts.keep("caf\udce9", None)
+    drafts.close()
+    assert Drafts(tmp_path).take(anything) == r"caf\xe9"
+
+
 def test_the_last_text_holds_and_an_empty_one_leaves_no_file(tmp_path: Path) -> None:
     drafts = Drafts(tmp_path)
     for text in ("a longer text", "short", ""):

@@ -47,6 +47,9 @@ class Typed:
         line = self._lines.pop(0)
         return line if isinstance(line, str) else line(session)
 
+    def echo(self, line: str) -> None:
+        """Nobody looks."""
+
     def restore(self) -> None:
         """There is no terminal."""
 
@@ -93,12 +96,17 @@ def sent(server: Script) -> list[list[Turn]]:
 
 
 def stop_when_holding(server: Script, words: str = "", number: int = signal.SIGINT) -> None:
-    """Send this process a signal once the server holds an answer whose `words` have come."""
+    """Send this process a signal once the server holds its next answer, whose `words` have come."""
+    before, asked = set(journals(runs_folder())), len(sent(server))
+
+    def comes() -> bool:
+        new = {*journals(runs_folder())} - before
+        came = any(words.encode() in it.read_bytes() for it in new)
+        return came and len(sent(server)) > asked and server.wait_holding()
 
     def stop() -> None:
-        assert server.wait_holding()
         deadline = time.monotonic() + LIMIT
-        while not any(words.encode() in it.read_bytes() for it in journals(runs_folder())):
+        while not comes():
             assert time.monotonic() < deadline
             time.sleep(POLL)
         os.kill(os.getpid(), number)

@@ -115,20 +115,31 @@ class Request:
         return json.loads(self.body)
 
 
+NO_WINDOW = {path: Reply.json({}, 404) for path in ("/api/ps", "/props")}
+"""What is asked beside a conversation that continues; most tests are not about it."""
+
+
 class Script(Listener):
     """The server. `requests` and `connections` grow as they arrive, since the last `play`."""
 
     def __init__(
-        self, *replies: Reply, cycle: bool = False, https: bool | Certificate = False
+        self,
+        *replies: Reply,
+        cycle: bool = False,
+        https: bool | Certificate = False,
+        beside: Mapping[str, Reply] | None = None,
     ) -> None:
         """`cycle`: after the last reply comes the first one again.
 
-        `https` is the server's certificate; True makes one.
+        `https` is the server's certificate; True makes one. `beside` has the replies for other
+        paths, whose requests are in `beside_requests`. Without them nobody tells a window.
         """
         super().__init__()
         self.requests: list[Request] = []
         self.connections: list[Connection] = []
         self.ca_file: Path | None = None  # https: the authority that the client has to trust
+        self.beside_requests: list[Request] = []
+        self._beside = {**NO_WINDOW, **(beside or {})}
         self._https = https
         self._context: ssl.SSLContext | None = None
         self._changed = threading.Condition()
@@ -189,6 +200,13 @@ class Script(Listener):
             self._changed.notify_all()
         connection.run(self._context)
 
+    def reply_to(self, request: Request) -> Reply:
+        """What `beside` has for its path, or else what `take` says."""
+        if (reply := self._beside.get(request.path)) is None:
+            return self.take(request)
+        self.beside_requests.append(request)
+        return reply
+
     def take(self, request: Request) -> Reply:
         """Record the request; its reply."""
         with self._changed:
@@ -236,7 +254,7 @@ class Connection:
                 stream.handshake()
             while True:
                 request = self._read_request()
-                self._asked.put((request, self._script.take(request)))
+                self._asked.put((request, self._script.reply_to(request)))
         except (OSError, Ended):
             if not (self.over.is_set() or self._script.stopping.is_set()):
                 self.client_gone_at = time.monotonic()

@@ -85,6 +85,8 @@ def check(dialect: str, exchanges: Sequence[Exchange], service: str = "") -> Non
                 _check_anthropic(exchange.body)
             case "ollama":
                 _check_ollama(exchange.body)
+            case "responses":
+                _check_responses(exchange.body)
             case _:
                 _check_openai(exchange.body, service)
         before = exchange
@@ -209,8 +211,11 @@ def _calls_in(dialect: str, message: dict[str, Any]) -> list[Call]:
 
 
 def _check_calls(dialect: str, body: Body) -> None:
+    _check_named([call for it in body["messages"] for call in _calls_in(dialect, it)], body)
+
+
+def _check_named(calls: Sequence[Call], body: Body) -> None:
     """What holds for the calls and the names of every dialect."""
-    calls = [call for it in body["messages"] for call in _calls_in(dialect, it)]
     ids = [it.id for it in calls]
     _hold("ids-distinct", len(set(ids)) == len(ids), ids)
     for call in calls:
@@ -310,3 +315,24 @@ def _check_ollama(body: Body) -> None:
         _hold("both-names", [it.name for it in calls] == [it["tool_name"] for it in results])
     if "tools" in body:
         _hold("not-truncated", body.get("truncate") is False)
+
+
+def _check_responses(body: Body) -> None:
+    """Calls and results are items of their own: those of a turn, and then their results."""
+    kinds = {"function_call", "function_call_output"}
+    items = [it for it in body["input"] if it.get("type") in kinds or it.get("role") == "user"]
+    made = [it for it in items if it.get("type") == "function_call"]
+    _check_named([Call(it["call_id"], it["name"], it["arguments"]) for it in made], body)
+    calls: list[str] = []
+    results: list[str] = []
+    for item in [*items, {}]:
+        kind = item.get("type")
+        if kind == "function_call_output":
+            _hold("result-is-a-message", isinstance(item.get("output"), str), item)
+            results.append(item["call_id"])
+            continue
+        if kind != "function_call" or results:  # what comes before it is settled
+            _check_results(calls, results)
+            calls, results = [], []
+        if kind == "function_call":
+            calls.append(item["call_id"])

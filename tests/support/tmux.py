@@ -65,6 +65,13 @@ class Pane:
         self._tmux("load-buffer", str(path))
         self._tmux("paste-buffer", "-p", "-r")
 
+    def type_at_once(self, text: str) -> None:
+        """Type all of this in one piece, control characters too."""
+        path = self._settings.with_name("typed")
+        path.write_text(text, newline="")
+        self._tmux("load-buffer", str(path))
+        self._tmux("paste-buffer", "-r")
+
     def signal(self, name: str) -> None:
         """Send a signal to the command, by its name without SIG."""
         shell = self._asked("pane_pid")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from chatstream.cancel import CancelToken
 from chatstream.errors import Cancelled, ConfigError, Terminated
 from chatstream.events import Done, Error, Stats, Terminal, decode
-from chatstream.terminal.exits import report, status_of
+from chatstream.terminal.exits import report, status_of, tell
 
 DONE = Done(finish_reason="stop", stats=Stats(1.0, 1), attempts=1)
 
@@ -55,3 +57,14 @@ def test_an_error_outside_of_a_run_is_told_where_it_belongs(
     assert isinstance(decode(out.splitlines()[-1]), Error)
     report(ConfigError("wrong"), ["ask", "--", "--json"])
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_stands_beside_answers_goes_where_a_terminal_has_them(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "isatty", lambda descriptor: terminal and descriptor == 1)
+    tell("a\x1bb")
+    shown = capsys.readouterr()
+    assert (shown.out if terminal else shown.err) == "a␛b\n"
+    assert (shown.err if terminal else shown.out) == ""

@@ -1,0 +1,56 @@
+"""`chatstream roles`: the roles that a model may be asked in, and where they are."""
+
+# Annotations are not postponed: typer would have to evaluate each of them again at every start.
+
+from typing import Annotated
+
+import typer
+
+from chatstream.engine.roles import folder, path_of
+from chatstream.escape import clean
+from chatstream.terminal import roles
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="List, show and edit the roles that a model may be asked in.",
+)
+
+RoleName = Annotated[str, typer.Argument(metavar="NAME", help="The name of a role.")]
+
+
+@app.command(name="list")
+def list_roles(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, one object per line.")
+    ] = False,
+) -> int:
+    """List the roles: the name, the model, the variables, and how the prompt begins.
+
+    The exit status is 2 if one of them cannot be used.
+    """
+    return roles.list_roles(as_json=as_json)
+
+
+@app.command()
+def show(role: RoleName) -> int:
+    """Show a role: its settings, and the prompt with its variables."""
+    return roles.show_role(role)
+
+
+@app.command()
+def edit(role: RoleName) -> int:
+    """Open a role in your editor, and check it afterwards. A new one has an example in it."""
+    return roles.edit_role(role)
+
+
+@app.command()
+def path(
+    role: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="A role, even if it does not exist yet."),
+    ] = None,
+) -> int:
+    """Print the path of a role, or of the folder of all roles."""
+    typer.echo(clean(str(folder() if role is None else path_of(role))))
+    return 0

@@ -1,0 +1,54 @@
+"""The figures of a run: token counts, costs and times."""
+
+# Annotations are not postponed: msgspec would have to evaluate each of them at every start.
+
+import msgspec
+
+
+class Counts(msgspec.Struct, omit_defaults=True):
+    """The token counts of a whole run, inside `done`."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+    cost: float | None = None
+
+
+class ServerTimes(msgspec.Struct, omit_defaults=True):
+    """Where the server itself says that the time went, in seconds."""
+
+    total: float | None = None
+    load: float | None = None
+    prompt: float | None = None
+    generation: float | None = None
+
+
+class Stats(msgspec.Struct, omit_defaults=True):
+    """What the run looked like from here. Seconds; `chunks` counts deltas.
+
+    Of a buffer in front of a slow reader: how often it made the server wait, the characters that
+    it did not show, the most bytes that it held.
+    """
+
+    duration: float
+    chunks: int
+    ttft: float | None = None
+    tokens_per_second: float | None = None
+    server: ServerTimes | None = None
+    pauses: int = 0
+    dropped: int = 0
+    peak_bytes: int = 0
+
+
+class Cost(msgspec.Struct, omit_defaults=True):
+    """US dollars: what the run has cost, and its conversation up to it, as far as that is known.
+
+    What the server itself tells is exact; estimated is what follows from the prices of its tokens.
+    The conversation is not known if the cost of one of its answers is not.
+    """
+
+    run: float
+    estimated: bool = False
+    conversation: float | None = None
+    conversation_estimated: bool = False

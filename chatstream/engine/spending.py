@@ -1,0 +1,168 @@
+"""What a run costs, request by request, and the limit on it.
+
+1. What a server tells of a response is exact (`usage.cost`). Otherwise its tokens and their price
+   make an estimate. A run of which one response has neither has no cost that is known.
+2. The limit is on the conversation: what its answers have cost, as far as that is known, this run,
+   and the request that is about to be sent. For that one its prompt is estimated, and as much of an
+   answer as `--max-tokens` allows. Retries and the rounds of tools are requests like any other.
+3. A limit cannot hold where the price is not known: then nothing is sent. A server that runs on
+   the user's own machine costs nothing; it is not limited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from chatstream.cancel import CancelToken
+from chatstream.engine.run import Question
+from chatstream.engine.settings import Settings
+from chatstream.errors import ChatstreamError, CostLimit
+from chatstream.events import Content, Cost, Done, Reasoning, ToolCallDelta, Usage
+from chatstream.flow import Arrival, Open, close
+from chatstream.messages import ChatRequest
+from chatstream.providers import Service
+from chatstream.store.place import NoHome, runs_folder
+
+if TYPE_CHECKING:
+    from chatstream.engine.prices import Price
+    from chatstream.providers.base import Provider
+
+_DIGITS = 10  # of a dollar; what is beyond them comes from adding
+
+_ANSWER = (Content, Reasoning, ToolCallDelta)
+
+
+class _Sum:
+    """Dollars, and whether some of them are an estimate."""
+
+    def __init__(self, dollars: float = 0.0, estimated: bool = False) -> None:
+        self.dollars = dollars
+        self.estimated = estimated
+
+    def add(self, dollars: float, *, estimated: bool) -> None:
+        self.dollars += dollars
+        self.estimated = self.estimated or estimated
+
+
+class _Response:
+    """A response: whether something of it came, its last usage, and the dollars it was to cost."""
+
+    def __init__(self, provider: Provider, model: str, expected: float) -> None:
+        self.provider = provider
+        self.model = model
+        self.expected = expected
+        self.spoke = False
+        self.usage: Usage | None = None
+
+
+class Spending:
+    """What one run spends."""
+
+    def __init__(self, settings: Settings, question: Question) -> None:
+        self._settings = settings
+        self._question = question
+        self._responses: list[_Response] = []
+
+    def around(self, provider: Provider, service: Service, source: Open) -> Open:
+        """`source`, what it costs noted, and not opened where it would cost too much."""
+
+        def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
+            expected = 0.0
+            if self._settings.max_cost is not None and not service.local:
+                expected = self._check(provider, request, self._settings.max_cost)
+            response = _Response(provider, request.model, expected)
+            self._responses.append(response)
+            arrivals = source(request, token)
+            try:
+                for arrival in arrivals:
+                    for event in arrival.events:
+                        if type(event) is Usage:
+                            response.usage = event
+                    if not response.spoke:
+                        response.spoke = any(isinstance(it, _ANSWER) for it in arrival.events)
+                    yield arrival
+            finally:
+                close(arrivals)
+
+        return opened
+
+    def cost(self) -> Cost | None:
+        """What the run has cost by now; None if that is not known."""
+        run = _Sum()
+        for response in self._responses:
+            if response.usage is None and not response.spoke:
+                continue  # it was refused or broke off before it said anything
+            exact = response.usage.cost if response.usage else None
+            dollars = self._estimate(response) if exact is None else exact
+            if dollars is None:
+                return None
+            run.add(dollars, estimated=exact is None)
+        if not self._responses:
+            return None
+        cost = Cost(round(run.dollars, _DIGITS), run.estimated)
+        if (before := self._before()) is not None:
+            before.add(run.dollars, estimated=run.estimated)
+            cost.conversation = round(before.dollars, _DIGITS)
+            cost.conversation_estimated = before.estimated
+        return cost
+
+    def _check(self, provider: Provider, request: ChatRequest, limit: float) -> float:
+        """What the request costs at least. Raises `CostLimit`, `ConfigError`."""
+        from chatstream.providers.context import BYTES_PER_TOKEN, size_of
+
+        price = self._price(provider, request.model)
+        if price is None:
+            raise CostLimit(
+                f"the price of {request.model} is not known, so --max-cost cannot hold",
+                hint="`chatstream prices update` gets prices; [prices] in the configuration sets "
+                "them",
+            )
+        tokens = round(size_of(request.messages, request.tools) / BYTES_PER_TOKEN)
+        expected = price.cost(Usage(tokens, request.max_tokens or 0)) or 0.0
+        before = self._before()
+        spent = before.dollars if before is not None else 0.0
+        for it in self._responses:
+            dollars = it.usage.cost if it.usage else None
+            dollars = self._estimate(it) if dollars is None else dollars
+            spent += it.expected if dollars is None else dollars
+        if spent + expected > limit:
+            raise CostLimit(
+                f"the next request would cost about ${expected:.4g}, and ${spent:.4g} of the limit "
+                f"of ${limit:.4g} is spent",
+                hint="nothing more was sent; raise the limit with --max-cost",
+            )
+        return expected
+
+    def _estimate(self, response: _Response) -> float | None:
+        price = self._price(response.provider, response.model)
+        if response.usage is None or price is None:
+            return None
+        return price.cost(response.usage, cached_apart=response.provider.counts_cached_apart)
+
+    def _price(self, provider: Provider, model: str) -> Price | None:
+        from chatstream.engine.prices import price_of  # after the answer, or for a limit
+
+        return price_of(self._settings, provider.endpoint, model)
+
+    def _before(self) -> _Sum | None:
+        """What the conversation has cost before this run; None if that is not known, or nothing."""
+        if self._question.parent is None or self._question.record is not None:
+            return None
+        from chatstream.store.journal import SUFFIX
+        from chatstream.store.reading import ends
+
+        try:
+            opening, last = ends(runs_folder() / (self._question.parent + SUFFIX))
+        except (ChatstreamError, NoHome, OSError):
+            return None
+        if opening is None or not isinstance(last, Done) or last.cost is None:
+            return None
+        if opening.continues is not None:
+            return None  # its cost is that of the rest of an answer
+        cost = last.cost
+        if opening.parent is None:
+            return _Sum(cost.run, cost.estimated)
+        if cost.conversation is None:
+            return None
+        return _Sum(cost.conversation, cost.conversation_estimated)

@@ -1,0 +1,60 @@
+"""Claimed: a small window of a real llama.cpp is known before it overflows, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from chatstream.cancel import CancelToken
+from chatstream.engine.services import awaited
+from chatstream.messages import ChatRequest, Message
+from chatstream.providers import Endpoint
+from chatstream.providers.llamacpp import LlamaCpp
+from chatstream.transport import Transport
+from tests.support.client import run_here
+from tests.support.real.servers import llama_server
+from tests.support.unavailable import require
+
+pytestmark = pytest.mark.real
+
+WINDOW = 512
+
+
+@pytest.fixture(scope="module")
+def llama() -> Iterator[str]:
+    with require(llama_server("tiny", "--parallel", "1", "--ctx-size", str(WINDOW))) as server:
+        yield server.url
+
+
+def request(text: str) -> ChatRequest:
+    return ChatRequest(model="tiny", messages=(Message("user", text),))
+
+
+def test_it_tells_its_window_and_counts_the_tokens_of_a_prompt(llama: str) -> None:
+    provider = LlamaCpp(Endpoint("llamacpp", f"{llama}/v1"), Transport())
+    try:
+        assert awaited(provider.window(request(""), CancelToken())) == WINDOW
+        one, two = (awaited(provider.count(request("word " * n), CancelToken())) for n in (10, 110))
+    finally:
+        provider.close()
+    assert one is not None
+    assert two is not None
+    assert one > 10
+    assert two - one >= 100
+
+
+def test_overflow_is_reported_before_sending_and_trim_shows_what_was_left_out(llama: str) -> None:
+    flags = ["-p", "llamacpp", "--base-url", llama, "--max-tokens", "8", "--retries", "0"]
+    question = "word " * 30
+    assert run_here(["ask", *flags, question]).status == 0
+    for _ in range(40):
+        done = run_here(["ask", "-c", "--max-tokens", "8", "--retries", "0", question])
+        if done.status:
+            break
+    assert done.status == 3
+    assert f"does not fit the model's context window of {WINDOW} tokens" in done.stderr
+    assert "nothing was sent" in done.stderr
+    trimmed = run_here(["ask", "-c", "--trim", "--max-tokens", "8", "--retries", "0", question])
+    assert trimmed.status == 0, trimmed.stderr
+    assert "of the conversation are left out" in trimmed.stderr
