@@ -183,3 +183,8 @@ def alone(folder: Path, patience: Deadline) -> Iterator[None]:
         yield
     finally:
         lock.close()
+
+
+def named(name: str) -> Path:
+    """The path that a user names; `~` stands for a home, as far as there is one. Never raises."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 - `Path.expanduser` raises

@@ -227,3 +227,9 @@ def test_a_file_is_read_whole_and_what_never_ends_is_too_large(tmp_path: Path) -
     for path in (tmp_path / "file", Path("/dev/zero")):
         with pytest.raises(OSError, match="File too large"):
             files.read_whole(path, 9)
+
+
+def test_a_name_is_a_path_whatever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert files.named("~/a") == Path("/home/me/a")
+    assert files.named("~nobody-at-all/a") == Path("~nobody-at-all/a")

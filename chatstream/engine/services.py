@@ -282,6 +282,12 @@ def make_provider(
     return dialect(service)(place, transport, clock)
 
 
+def import_ahead() -> None:
+    """Import what every first request needs, while something else takes its time."""
+    import chatstream.recovery.retry
+    import chatstream.transport.exchange  # noqa: F401 - only so that it is there
+
+
 def begin_ahead(settings: Settings) -> Ahead | None:
     """A connection to the server that these settings ask, opened now; None to open it later.
 
