@@ -238,3 +238,9 @@ def test_a_name_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "it").touch()
     assert files.is_file(files.named("~/it"))
+
+
+def test_a_name_is_a_path_whatever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert files.named("~/a") == Path("/home/me/a")
+    assert files.named("~nobody-at-all/a") == Path("~nobody-at-all/a")

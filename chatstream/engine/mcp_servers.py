@@ -27,7 +27,7 @@ import msgspec
 
 from chatstream.engine.shapes import Misfit, fitted
 from chatstream.errors import ConfigError, UsageError
-from chatstream.files import read_whole
+from chatstream.files import named, read_whole
 from chatstream.nearest import did_you_mean
 from chatstream.redact import MASK, mask_address, mask_headers, masked, redact, show_url
 from chatstream.store.place import NoHome, state_folder
@@ -169,8 +169,7 @@ def _named(settings: Settings) -> dict[str, MCPServer]:
     """All servers by their names. Raises `UsageError`, `ConfigError`."""
     found: dict[str, MCPServer] = {}
     if settings.mcp_config is not None:
-        path = os.path.expanduser(settings.mcp_config)  # noqa: PTH111 - it never raises
-        found |= from_file(Path(path))
+        found |= from_file(named(settings.mcp_config))
     of_file = set(found)
     for given in dict.fromkeys(settings.mcp_servers):
         if given in settings.mcp:

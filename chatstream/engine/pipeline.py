@@ -29,6 +29,7 @@ from chatstream.engine.services import (
     begin_ahead,
     candidates,
     ignore_choice,
+    import_ahead,
     labels,
     model_hint,
     model_of,
@@ -84,8 +85,7 @@ def run(
     ahead = None if pool.has(models[0]) else begin_ahead(models[0])
 
     # While it is being made; and the time that imports take is no part of the run's.
-    import chatstream.recovery.retry
-    import chatstream.transport.exchange  # noqa: F401
+    import_ahead()
     from chatstream.engine.spending import Spending
     from chatstream.stages.journal import journal
     from chatstream.stages.seal import seal

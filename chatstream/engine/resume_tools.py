@@ -3,7 +3,7 @@
 1. What the earlier run has settled is sent again, and what it has started is not started again
    (`tools.settled`).
 2. Nobody else can continue the same run at the same time, or undo what it has written: a lock on
-   its journal is held until the runner is closed. Who comes while it is being undone waits for a
+   its journal is held until the runner is closed. While it is being undone, a resume waits for a
    moment.
 """
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from chatstream.tools.loop import Begun, Runs
     from chatstream.tools.settled import Settled
 
-PATIENCE = 2.0
-"""Seconds that a run which is being undone is waited for."""
+PATIENCE_SECONDS = 2.0
+"""How long a resume waits for an undo of the same run, and an undo for another one."""
 
 
 class Carried(NamedTuple):
@@ -64,7 +64,7 @@ def _locked(path: Path, run: str) -> Lock:
     lock = Lock(os.open(path, os.O_RDONLY))
     if lock.take(alone=True):
         return lock
-    if not is_running(path) and lock.wait(Deadline(PATIENCE), alone=True):
+    if not is_running(path) and lock.wait(Deadline(PATIENCE_SECONDS), alone=True):
         return lock
     lock.close()
     if is_running(path):

@@ -295,6 +295,12 @@ def how_to_give_a_key(name: str, service: Service) -> str:
     return f"store it with `chatstream keys set {name}`, or set {service.key_variable}"
 
 
+def import_ahead() -> None:
+    """Import what every first request needs, while something else takes its time."""
+    import chatstream.recovery.retry
+    import chatstream.transport.exchange  # noqa: F401 - only so that it is there
+
+
 def begin_ahead(settings: Settings) -> Ahead | None:
     """A connection to the server that these settings ask, opened now; None to open it later.
 

@@ -15,7 +15,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -32,9 +31,11 @@ from chatstream.engine.mcp_servers import Starting, fleet_of, ignore_starting
 from chatstream.engine.outfit import Outfit
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.resume_tools import carried_on
+from chatstream.engine.services import import_ahead
 from chatstream.engine.settings import FIELDS, Settings
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Event, Metadata, ToolCall, ToolStart, new_run
+from chatstream.files import named
 from chatstream.flow import Open
 from chatstream.messages import ToolDefinition
 from chatstream.redact import redact
@@ -236,13 +237,13 @@ def _tools(
     told = roots if settings.root and not frozen else []
     if (fleet := fleet_of(settings, told, outfit.keeper, token)) is not None:
         open_tools.callback(fleet.close)
-        _import_ahead()
+        import_ahead()
     tools = [*opened(built_in(settings.tools, roots, _closed(), outfit.built_in))]
     tools += opened(outfit.executables(token))
     if settings.tools_file is not None:
         from chatstream.tools.toolsfile import tools_of_file
 
-        tools += opened(tools_of_file(_absolute(settings.tools_file), token, _import_ahead))
+        tools += opened(tools_of_file(_absolute(settings.tools_file), token, import_ahead))
     if fleet is not None:
         tools += fleet.tools(given.starting)
     if given.execute is None:
@@ -255,12 +256,6 @@ def _tools(
         names = {it.name for it in tools}
         defined = [it for it in frozen if it.name not in names]
     return handed(tools, defined, given.execute)
-
-
-def _import_ahead() -> None:
-    """What every first request needs."""
-    import chatstream.recovery.retry
-    import chatstream.transport.exchange  # noqa: F401
 
 
 def _outfit(settings: Settings, roots: Sequence[Path], open_tools: ExitStack) -> Outfit:
@@ -385,7 +380,7 @@ def _kept(settings: Settings, roots: Sequence[Path]) -> dict[str, Any]:
 def _absolute(path: str) -> Path:
     """The absolute path of what a setting names. Raises `UsageError`."""
     try:
-        return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - it never raises
+        return named(path).absolute()
     except OSError as error:  # the current folder was removed
         raise UsageError(f"{path} cannot be found: {error.strerror}") from error
 

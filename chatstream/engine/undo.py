@@ -25,6 +25,7 @@ from typing import Literal
 import msgspec
 
 from chatstream.clock import Deadline
+from chatstream.engine.resume_tools import PATIENCE_SECONDS
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.files import Lock, alone
 from chatstream.store.journal import SUFFIX
@@ -35,9 +36,6 @@ from chatstream.tools.places import Place, changed, place
 from chatstream.tools.preimages import PreImages, Written, digest
 from chatstream.tools.roots import Roots
 from chatstream.wording import encodable
-
-PATIENCE = 2.0
-"""Seconds that an undo waits for another one."""
 
 Action = Literal["restored", "removed", "unchanged", "refused"]
 
@@ -85,7 +83,7 @@ def _alone(state: Path) -> Iterator[None]:
     with ExitStack() as held:
         try:
             if folder.exists():
-                held.enter_context(alone(folder, Deadline(PATIENCE)))
+                held.enter_context(alone(folder, Deadline(PATIENCE_SECONDS)))
         except TimeoutError:
             raise UsageError(
                 "another process is undoing what a run has written",

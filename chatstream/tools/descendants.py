@@ -107,7 +107,7 @@ def wait(files: Sequence[Any], seconds: float | None) -> list[Any]:
 
 
 def life_of(owner: int) -> list[int]:
-    """A descriptor that becomes readable when this process ends; None where there is none."""
+    """A descriptor that becomes readable when this process ends, in a list; empty without pidfd."""
     with contextlib.suppress(AttributeError, OSError):
         return [os.pidfd_open(owner)]
     return []

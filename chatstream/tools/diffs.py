@@ -4,13 +4,15 @@
    marked in the usual words.
 2. The work is bounded: what the two texts have in common at their beginnings and ends is set
    aside first, and if the rest is large, all of it becomes one change.
-3. A diff is cut after `MOST_CHARACTERS`, and says so.
+3. A diff is cut after `MOST_CHARACTERS`, and says so, with a hash of the rest: diffs that are the
+   same text are diffs of the same change.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 
 from chatstream.wording import counted
 
@@ -108,5 +110,7 @@ def _cut(lines: Sequence[str]) -> str:
         size += len(line) + 1
         if size > MOST_CHARACTERS:
             rest = counted(len(lines) - number, "more line", commas=True)
-            return "\n".join([*lines[:number], f"[… {rest} of this diff not shown]", ""])
+            mark = sha256("\n".join(lines[number:]).encode("utf-8", "surrogatepass")).hexdigest()
+            note = f"[… {rest} of this diff not shown; SHA-256 {mark}]"
+            return "\n".join([*lines[:number], note, ""])
     return "\n".join([*lines, ""])

@@ -94,7 +94,7 @@ class Place:
         return self._folder.path_of("/".join((*self.missing, self._name)))
 
     def state(self) -> State | None:
-        """The file that is there now; None if there is none. Raises `ToolFailure`."""
+        """The file that is there now; None without one. Raises `ToolFailure`."""
         if self.missing:
             return None
         try:

@@ -115,7 +115,7 @@ class Process:
     def _begun(self, path: Path) -> tuple[Minded, IO[bytes], IO[bytes]]:
         """The process, and our ends of its pipes. Raises `OSError`."""
         argv = [sys.executable, "-c", _START, str(path), *sys.path]
-        order = spawning.Order(argv=argv, env=dict(os.environ), cwd=os.getcwd())  # noqa: PTH109
+        order = spawning.Order(argv=argv, env=dict(os.environ), cwd=str(Path.cwd()))
         their_input, our_output = pipe()
         our_input, their_output = pipe()
         with their_input, their_output:

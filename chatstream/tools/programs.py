@@ -21,6 +21,7 @@ import select
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import IO
 
 from chatstream.clock import POLL_SECONDS
@@ -39,8 +40,8 @@ def run_program(
     """Run it to its end. `given` is its standard input. Raises `ToolFailure`."""
     with ExitStack() as cleanup:
         opened = _terminal() if terminal else os.pipe()
-        output = cleanup.enter_context(open(opened[0], "rb", buffering=0))  # noqa: PTH123
-        with open(opened[1], "wb", buffering=0) as theirs, _input(given) as standard:  # noqa: PTH123
+        output = cleanup.enter_context(os.fdopen(opened[0], "rb", buffering=0))
+        with os.fdopen(opened[1], "wb", buffering=0) as theirs, _input(given) as standard:
             files = [standard.fileno(), theirs.fileno(), theirs.fileno()]
             try:
                 minded = keeper.start(order, files)
@@ -114,7 +115,7 @@ def _say(text: str, context: Context) -> None:
 
 def _input(given: bytes) -> IO[bytes]:
     if not given:
-        return open(os.devnull, "rb", buffering=0)  # noqa: PTH123
+        return Path(os.devnull).open("rb", buffering=0)
     file = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe would have to be written meanwhile
     file.write(given)
     file.seek(0)

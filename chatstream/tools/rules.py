@@ -31,6 +31,7 @@ import msgspec
 from chatstream.addresses import in_normal_form
 from chatstream.errors import UsageError
 from chatstream.events import Decision
+from chatstream.files import named
 from chatstream.tools.tool import Subject, Tool
 from chatstream.wording import encodable
 
@@ -179,7 +180,7 @@ def _paths(value: str, roots: Sequence[Path]) -> list[PurePath | None]:
 def _path_fits(pattern: str, path: PurePath | None, roots: Sequence[Path]) -> bool:
     if path is None:
         return False
-    pattern = os.path.expanduser(pattern)  # noqa: PTH111 - it never raises
+    pattern = str(named(pattern))
     if pattern.startswith("/"):
         return _fits(str(path), pattern)
     pattern = os.path.normpath(pattern)

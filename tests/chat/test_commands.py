@@ -48,7 +48,8 @@ def test_a_name_that_no_file_can_have_is_a_mistake(
 ) -> None:
     session, asked = talk("hello", f"{command} {name}", "again")
     assert len(asked) == 2
-    assert session.files == session.images == []
+    assert not session.files
+    assert not session.images
     assert f"error: {name[:9]}" in capfd.readouterr().err
 
 

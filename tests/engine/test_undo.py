@@ -234,16 +234,16 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> Waited:
     """Whoever waits for a lock has as much patience as a test has."""
     waits = Waited()
     monkeypatch.setattr("chatstream.files.time", waits)
-    monkeypatch.setattr("chatstream.engine.undo.PATIENCE", LIMIT)
-    monkeypatch.setattr("chatstream.engine.resume_tools.PATIENCE", LIMIT)
+    monkeypatch.setattr("chatstream.engine.undo.PATIENCE_SECONDS", LIMIT)
+    monkeypatch.setattr("chatstream.engine.resume_tools.PATIENCE_SECONDS", LIMIT)
     return waits
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a lock."""
-    monkeypatch.setattr("chatstream.engine.undo.PATIENCE", 0.0)
-    monkeypatch.setattr("chatstream.engine.resume_tools.PATIENCE", 0.0)
+    monkeypatch.setattr("chatstream.engine.undo.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("chatstream.engine.resume_tools.PATIENCE_SECONDS", 0.0)
 
 
 def beside(do: Callable[[], object]) -> tuple[threading.Thread, list[object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -58,8 +59,15 @@ def test_what_is_too_large_to_compare_is_one_change() -> None:
     old = "".join(f"{number}\n" for number in range(30_000))
     diff = unified("n", old, "".join(f"{number}\n" for number in range(30_000, 1, -1)))
     assert diff.count("@@ -") == 1
-    assert len(diff) <= MOST_CHARACTERS + 100
-    assert diff.endswith("more lines of this diff not shown]\n")
+    assert len(diff) <= MOST_CHARACTERS + 150
+    assert re.search(r"more lines of this diff not shown; SHA-256 [0-9a-f]{64}\]\n$", diff)
+
+
+def test_diffs_that_differ_only_behind_the_cut_are_not_the_same() -> None:
+    old = "".join(f"{number}\n" for number in range(50_000))
+    diffs = {unified("n", f"{old}{last}", "") for last in ("a", "b")}
+    assert len(diffs) == 2
+    assert len({it.rpartition("\n[")[0] for it in diffs}) == 1
 
 
 @pytest.mark.skipif(shutil.which("patch") is None, reason="no patch here")

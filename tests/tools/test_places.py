@@ -14,6 +14,7 @@ import pytest
 from chatstream.tools.places import FRESH, Manner, Place, State, fresh_name, place
 from chatstream.tools.roots import Roots
 from chatstream.tools.tool import ToolFailure
+from tests.support.descriptors import open_descriptors
 
 WRITES = 10_000
 
@@ -251,15 +252,12 @@ def test_only_what_we_left_is_removed_beside_a_file(root: Path) -> None:
 
 
 def test_no_descriptor_is_left_open(root: Path) -> None:
-    def count() -> int:
-        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-
-    before = count()
+    before = open_descriptors()
     for path in ("src/a.txt", "b", "x/y/z"):
         written(root, path)
     for path in ("../b", ".env", ".git/x", "src", "src/a.txt/b", "gone/../x", "a\0"):
         code(root, path)
-    assert count() == before
+    assert open_descriptors() == before
 
 
 def test_whoever_swaps_folders_under_load_gets_nothing_written_outside(root: Path) -> None:

@@ -351,4 +351,4 @@ def test_a_home_on_the_path_is_not_opened(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{tmp_path}:{tmp_path.parent}:.:/usr/bin")
     readable = made("off", tmp_path).readable
     assert f"{tmp_path}/bin" in readable
-    assert not {str(tmp_path), str(tmp_path.parent), ".", os.getcwd()} & set(readable)  # noqa: PTH109
+    assert not {str(tmp_path), str(tmp_path.parent), ".", str(Path.cwd())} & set(readable)

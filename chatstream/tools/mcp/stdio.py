@@ -19,6 +19,7 @@ import signal
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 from queue import SimpleQueue
 from typing import IO
 
@@ -202,7 +203,7 @@ def _begun(
                 undo.enter_context(it)
             with their_input, their_output, their_errors:
                 files = [it.fileno() for it in (their_input, their_output, their_errors)]
-                order = Order(argv=command, env=env, cwd=os.getcwd())  # noqa: PTH109
+                order = Order(argv=command, env=env, cwd=str(Path.cwd()))
                 minded = undo.enter_context(closing(keeper.start(order, files)))
         except OSError as error:
             raise UsageError(f"the MCP server {command[0]} cannot be started: {error}") from error
