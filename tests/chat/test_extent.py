@@ -23,8 +23,10 @@ def windowed(tokens: int = 8192) -> dict[str, Reply]:
 
 @pytest.mark.parametrize(
     ("tokens", "words"),
-    [(512, "512"), (4096, "4k"), (8000, "8k"), (128_000, "128k"), (131_072, "128k")]
-    + [(1_000_000, "1M"), (1_048_576, "1M"), (16_387, "16,387")],
+    [
+        *((512, "512"), (4096, "4k"), (8000, "8k"), (128_000, "128k"), (131_072, "128k")),
+        *((1_000_000, "1M"), (1_048_576, "1M"), (16_387, "16,387")),
+    ],
 )
 def test_a_window_is_short_and_never_rounded(tokens: int, words: str) -> None:
     assert size_in_words(tokens) == words
