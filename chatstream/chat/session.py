@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
+from chatstream.chat.extent import Extent, extent_of
 from chatstream.chat.typeahead import joined
 from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.pipeline import Follow, not_followed
@@ -35,7 +36,7 @@ from chatstream.engine.place import (
 from chatstream.engine.resolve import Resolved, meant, resolve
 from chatstream.engine.run import Question, Run
 from chatstream.errors import JournalError, UsageError
-from chatstream.events import Metadata
+from chatstream.events import Context, Metadata
 from chatstream.flow import Arrival, close
 from chatstream.messages import Image, Message
 from chatstream.store.place import runs_folder, state_folder
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from chatstream.engine.roles import Role
     from chatstream.store.conversation import Conversations
     from chatstream.store.drafts import Drafts
+
+
+_WHOM = ("provider", "base_url", "profile", "model", "options")
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -90,6 +94,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     question: Question
     follow: Follow
     after: int
+    is_exception: bool = False  # another model answers this question alone
 
 
 class Heard:
@@ -98,6 +103,7 @@ class Heard:
     def __init__(self) -> None:
         self.transcript = Transcript()
         self.who = Answerer()
+        self.context: Context | None = None
 
     def stage(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         """A stage that listens."""
@@ -107,6 +113,8 @@ class Heard:
                     self.transcript.add(event)
                     if isinstance(event, Metadata):
                         self.who = self.who.then(event)
+                    elif isinstance(event, Context):
+                        self.context = event
                 yield arrival
         finally:
             close(arrivals)
@@ -140,6 +148,8 @@ class Session:
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
         self.heard: Heard | None = None  # what the last run has said
+        self._measured: tuple[Turn, dict[str, Any], Extent] | None = None
+        self._spent: tuple[str | None, str] = (None, "")
         self._conversations: Conversations | None = None
         self._drafts = drafts
         self.enter(place)
@@ -200,13 +210,29 @@ class Session:
         named = self.role.settings.get("model") if self.role else None
         return str(self.flags.get("model") or answered or named or "")
 
+    @property
+    def extent(self) -> Extent | None:
+        """How much of the window was used after the last answer; None where that is not known.
+
+        It is not known before an answer that follows another, nor for a model that has not answered
+        here yet.
+        """
+        if self._measured is None or not self.turns:
+            return None
+        turn, asked, extent = self._measured
+        return extent if turn is self.turns[-1] and asked == self._whom() else None
+
     def status(self) -> str:
-        """Who is asked and how much was said, for the prompt."""
-        usage = self.heard.transcript.usage if self.heard else None
-        counts = [usage.input_tokens, usage.output_tokens] if usage else []
-        used = sum(it for it in counts if it is not None)
-        words = [self.model, counted(used, "token", commas=True) if used else ""]
+        """Who is asked, how full the window is, and the cost of the conversation, where known."""
+        extent = self.extent
+        if self._spent[0] != self.head:
+            self._spent = (self.head, _cost_of(self.head))
+        words = [self.model, extent.words if extent else "", self._spent[1]]
         return " · ".join(it for it in words if it)
+
+    def _whom(self) -> dict[str, Any]:
+        """The settings that say who is asked, and with what window."""
+        return {name: self.flags.get(name) for name in _WHOM}
 
     @property
     def is_kept(self) -> bool:
@@ -238,6 +264,7 @@ class Session:
             question=question_at(place, resolved, [request.message]),
             follow=follow_of(place, resolved, self._known() if place.parent else None),
             after=after,
+            is_exception=request.model is not None,
         )
 
     def carry_on(self, continued: Continuation) -> Asked:
@@ -271,6 +298,8 @@ class Session:
             self.opening = tuple(it for it in said if it.role == "system")
         self.turns[asked.after :] = [Turn(kept, (asked.message, *made))]
         self.heard, self.editing, self.unanswered = heard, None, None
+        extent = None if asked.is_exception else extent_of(heard.context, heard.transcript)
+        self._measured = (self.turns[-1], self._whom(), extent) if extent else None
         self._source, self._chosen, self._name = kept or self._source, False, None
         return True
 
@@ -367,6 +396,15 @@ class Session:
 
             self._conversations = Conversations(state_folder())
         return self._conversations
+
+
+def _cost_of(run: str | None) -> str:
+    """What the conversation has cost up to this run, in words; "" if that is not known."""
+    from chatstream.engine.spending import conversation_cost
+    from chatstream.sinks.words import dollars
+
+    cost = conversation_cost(run) if run is not None else None
+    return dollars(cost[0], estimated=cost[1]) if cost is not None else ""
 
 
 def _model_of(run: str) -> str | None:

@@ -149,20 +149,29 @@ class Spending:
         """What the conversation has cost before this run; None if that is not known, or nothing."""
         if self._question.parent is None or self._question.record is not None:
             return None
-        from chatstream.store.journal import SUFFIX
-        from chatstream.store.reading import ends
+        told = conversation_cost(self._question.parent)
+        return _Sum(*told) if told is not None else None
 
-        try:
-            opening, last = ends(runs_folder() / (self._question.parent + SUFFIX))
-        except (ChatstreamError, NoHome, OSError):
-            return None
-        if opening is None or not isinstance(last, Done) or last.cost is None:
-            return None
-        if opening.continues is not None:
-            return None  # its cost is that of the rest of an answer
-        cost = last.cost
-        if opening.parent is None:
-            return _Sum(cost.run, cost.estimated)
-        if cost.conversation is None:
-            return None
-        return _Sum(cost.conversation, cost.conversation_estimated)
+
+def conversation_cost(run: str) -> tuple[float, bool] | None:
+    """What a conversation has cost up to the answer of this run, in dollars; None if not known.
+
+    The second value: some of it is an estimate.
+    """
+    from chatstream.store.journal import SUFFIX
+    from chatstream.store.reading import ends
+
+    try:
+        opening, last = ends(runs_folder() / (run + SUFFIX))
+    except (ChatstreamError, NoHome, OSError):
+        return None
+    if opening is None or not isinstance(last, Done) or last.cost is None:
+        return None
+    if opening.continues is not None:
+        return None  # its cost is that of the rest of an answer
+    cost = last.cost
+    if opening.parent is None:
+        return cost.run, cost.estimated
+    if cost.conversation is None:
+        return None
+    return cost.conversation, cost.conversation_estimated

@@ -89,15 +89,16 @@ def _costs(done: ev.Done) -> list[str]:
     cost = done.cost
     if cost is None:  # written before there were prices
         told = done.usage.cost if done.usage else None
-        return [_dollars(told)] if told is not None else []
-    costs = [_dollars(cost.run, estimated=cost.estimated)]
+        return [dollars(told)] if told is not None else []
+    costs = [dollars(cost.run, estimated=cost.estimated)]
     if cost.conversation is not None:
-        whole = _dollars(cost.conversation, estimated=cost.conversation_estimated)
+        whole = dollars(cost.conversation, estimated=cost.conversation_estimated)
         costs.append(f"conversation {whole}")
     return costs
 
 
-def _dollars(amount: float, *, estimated: bool = False) -> str:
+def dollars(amount: float, *, estimated: bool = False) -> str:
+    """An amount of US dollars; an estimate says that it is one."""
     return f"{'≈' if estimated else ''}${_decimal(amount)}"
 
 

@@ -207,6 +207,18 @@ def test_the_prompt_says_who_is_asked_and_leaves_nothing_of_that(pane: Pane) -> 
     assert pane.lines()[0] == "› noon?"
 
 
+def test_the_prompt_says_how_full_the_window_is(pane: Pane) -> None:
+    window = {"/api/ps": Reply.json({"models": [{"name": "m", "context_length": 8192}]})}
+    with Script(says("Blue."), says("Red."), beside=window) as server:
+        start(pane, server)
+        for question, answer in (("noon?", "Blue."), ("sunset?", "Red.")):
+            pane.type(question)
+            pane.send("Enter")
+            pane.until_shown(answer)
+        pane.until_shown("% of 8k")
+        assert leave(pane) == 0
+
+
 @pytest.mark.parametrize(("name", "status"), [("TERM", 143), ("HUP", 129), ("KILL", 137)])
 def test_what_was_typed_survives_every_signal(pane: Pane, name: str, status: int) -> None:
     with Script(says("Blue."), says("Red.")) as server:

@@ -1,0 +1,55 @@
+"""How much of the model's window a conversation takes, as far as that is known.
+
+1. The window is the one that the run's `context` event has told. Without it nothing is known.
+2. What is used is what the server has counted for the last response, the answer included; where it
+   has not counted, it is the estimate that was made for the question.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from chatstream.events import Context
+from chatstream.transcript import Transcript
+
+
+class Extent(msgspec.Struct, frozen=True):
+    """Tokens: `used` of `window`. `counted`: the server has counted them.
+
+    `left_out` is the number of the oldest messages that were not sent.
+    """
+
+    window: int
+    used: int
+    counted: bool
+    left_out: int = 0
+
+    @property
+    def words(self) -> str:
+        """For the prompt: `context 41 % of 8k`."""
+        return f"context {self.percent} % of {size_in_words(self.window)}"
+
+    @property
+    def percent(self) -> int:
+        """How much of the window is used."""
+        return int(self.used * 100 / self.window)
+
+
+def extent_of(told: Context | None, transcript: Transcript) -> Extent | None:
+    """What a run has shown of its conversation; None where no window was told."""
+    if told is None or not told.window:
+        return None
+    usage = transcript.last_usage
+    if usage is None or usage.input_tokens is None or usage.output_tokens is None:
+        return Extent(told.window, told.used, counted=False, left_out=told.left_out)
+    used = usage.input_tokens + usage.output_tokens - (usage.reasoning_tokens or 0)
+    return Extent(told.window, used, counted=True, left_out=told.left_out)
+
+
+def size_in_words(tokens: int) -> str:
+    """A number of tokens, short but never rounded: 8192 and 8000 are both `8k`."""
+    for unit in (1000, 1024):
+        if tokens >= unit and tokens % unit == 0:
+            thousands = tokens // unit
+            return f"{thousands // unit}M" if thousands % unit == 0 else f"{thousands}k"
+    return f"{tokens:,}"
