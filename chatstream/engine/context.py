@@ -136,8 +136,10 @@ def counted_before(question: Question, provider: str, model: str) -> Counted:
     return Counted(tokens, size, min(max(ratio, FEWEST_BYTES), MOST_BYTES))
 
 
-def _without(messages: Sequence[Message], left_out: int) -> list[Message]:
+def _without(messages: Sequence[Message], left_out: int) -> Sequence[Message]:
     """The messages but for so many of the oldest; a system prompt stays."""
+    if not left_out:
+        return messages
     system = [it for it in messages if it.role == "system"]
     return [*system, *[it for it in messages if it.role != "system"][left_out:]]
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from chatstream.events import Usage, Warn
-from chatstream.messages import ChatRequest, Message, Text, ToolCall, ToolDefinition, ToolResult
+from chatstream.messages import ChatRequest, Message, ToolDefinition
 from chatstream.providers.lenient import count_of
 
 BYTES_PER_TOKEN = 4.0
@@ -43,7 +43,7 @@ def window_in(entry: dict[str, object]) -> int | None:
 def size_of(messages: Iterable[Message], tools: Sequence[ToolDefinition] = ()) -> int:
     """The bytes of these messages, and of the descriptions of these tools."""
     size = len(msgspec.json.encode(tools)) if tools else 0
-    return size + sum(map(_bytes, _texts(messages)))
+    return size + sum(it.size for it in messages)
 
 
 def cut(request: ChatRequest, usage: Usage) -> Warn | None:
@@ -72,7 +72,8 @@ def _is_near(read: int, size: int) -> bool:
 
 def _tokens(messages: Iterable[Message]) -> int:
     """About how many tokens these are. Rules and indentation are a few tokens, however long."""
-    text = (_REPEATED.sub(rb"\1", it.encode("utf-8", "replace")) for it in _texts(messages))
+    texts = (text for it in messages for text in it.texts)
+    text = (_REPEATED.sub(rb"\1", it.encode("utf-8", "replace")) for it in texts)
     return int(sum(map(len, text)) / BYTES_PER_TOKEN)
 
 
@@ -80,20 +81,3 @@ def _new(messages: Sequence[Message]) -> Sequence[Message]:
     """What follows the last answer: a cache cannot have it."""
     answers = [at for at, it in enumerate(messages) if it.role == "assistant"]
     return messages[answers[-1] + 1 :] if answers else messages
-
-
-def _texts(messages: Iterable[Message]) -> Iterable[str]:
-    for message in messages:
-        for part in message.parts:
-            match part:
-                case Text(text=text):
-                    yield text
-                case ToolCall(name=name, arguments=arguments):
-                    yield name
-                    yield arguments
-                case ToolResult(content=content):
-                    yield content
-
-
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
