@@ -14,7 +14,8 @@ import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chatstream.chat.session import Continuation, Request, Session, Turn
+from chatstream.chat.session import Session
+from chatstream.chat.turns import Continuation, Request, Turn
 from chatstream.engine.kinds import SECRETS, TABLES, keys_of
 from chatstream.engine.resolve import parse, setting_hint
 from chatstream.engine.settings import FIELDS

@@ -21,7 +21,8 @@ from typing import Any, Protocol
 
 from chatstream.cancel import CancelToken
 from chatstream.chat import commands
-from chatstream.chat.session import Asked, Continuation, Heard, Request, Session
+from chatstream.chat.session import Session
+from chatstream.chat.turns import Asked, Continuation, Heard, Request
 from chatstream.chat.typeahead import TypeAhead, joined
 from chatstream.engine.attaching import with_images
 from chatstream.engine.pool import Pool

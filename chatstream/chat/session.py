@@ -13,17 +13,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec.structs import replace
 
 from chatstream.chat.extent import Extent, extent_of
+from chatstream.chat.turns import Asked, Continuation, Heard, Request, Turn, turns_of
 from chatstream.chat.typeahead import joined
 from chatstream.engine.option_pairs import from_pairs
-from chatstream.engine.pipeline import Follow, not_followed
+from chatstream.engine.pipeline import not_followed
 from chatstream.engine.place import (
     START,
     Place,
@@ -33,14 +33,11 @@ from chatstream.engine.place import (
     question_at,
     resolved_at,
 )
-from chatstream.engine.resolve import Resolved, meant, resolve
-from chatstream.engine.run import Question, Run
+from chatstream.engine.resolve import meant, resolve
+from chatstream.engine.run import Run
 from chatstream.errors import JournalError, UsageError
-from chatstream.events import Context, Metadata
-from chatstream.flow import Arrival, close
 from chatstream.messages import Image, Message
 from chatstream.store.place import runs_folder, state_folder
-from chatstream.transcript import Answerer, Transcript
 from chatstream.wording import counted
 
 if TYPE_CHECKING:
@@ -50,74 +47,6 @@ if TYPE_CHECKING:
 
 
 _WHOM = ("provider", "base_url", "profile", "model", "options")
-
-
-class Turn(msgspec.Struct, frozen=True):
-    """A question and what answered it; `run` made the answer, None if nothing is kept of it."""
-
-    run: str | None
-    messages: tuple[Message, ...]
-
-    @property
-    def question(self) -> Message:
-        """What was asked."""
-        return next((it for it in self.messages if it.role == "user"), Message("user"))
-
-    @property
-    def answer(self) -> Message:
-        """The answer, as far as it came."""
-        return self.messages[-1]
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be asked: a message behind the first `after` turns, or at the end.
-
-    `model` is asked this question alone.
-    """
-
-    message: Message
-    after: int | None = None
-    model: str | None = None
-
-
-class Continuation(msgspec.Struct, frozen=True):
-    """An answer that is to be continued: that of this run."""
-
-    run: str
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A request on its way: a `message` whose answer stands behind the first `after` turns."""
-
-    message: Message
-    resolved: Resolved
-    question: Question
-    follow: Follow
-    after: int
-    is_exception: bool = False  # another model answers this question alone
-
-
-class Heard:
-    """What a run says, for whoever comes after it. `stage` passes everything on."""
-
-    def __init__(self) -> None:
-        self.transcript = Transcript()
-        self.who = Answerer()
-        self.context: Context | None = None
-
-    def stage(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
-        """A stage that listens."""
-        try:
-            for arrival in arrivals:
-                for event in arrival.events:
-                    self.transcript.add(event)
-                    if isinstance(event, Metadata):
-                        self.who = self.who.then(event)
-                    elif isinstance(event, Context):
-                        self.context = event
-                yield arrival
-        finally:
-            close(arrivals)
 
 
 class Session:
@@ -378,7 +307,7 @@ class Session:
     def _turns_to(self, run: str) -> list[Turn]:
         turns: list[Turn] = []
         for its, messages in self._known().turns(run):
-            turns += _split(its, messages)
+            turns += turns_of(its, messages)
         return turns
 
     def _belongs(self, after: str | None) -> bool:
@@ -422,11 +351,3 @@ def _with_model(flags: Mapping[str, Any], name: str) -> dict[str, Any]:
     placed = {"provider", "base_url", "profile"} if "@" in name else set()
     replaced = {"strategy", *placed}
     return {**{it: value for it, value in flags.items() if it not in replaced}, "model": name}
-
-
-def _split(run: str, messages: Sequence[Message]) -> Iterator[Turn]:
-    """The turns in these messages, of which `run` has made the last answer."""
-    said = [it for it in messages if it.role != "system"]
-    begins = [at for at, it in enumerate(said) if it.role == "user"] or [0]
-    for begin, end in zip(begins, [*begins[1:], len(said)], strict=True):
-        yield Turn(run if end == len(said) else None, tuple(said[begin:end]))
