@@ -33,8 +33,9 @@ from chatstream.engine.place import (
     question_at,
     resolved_at,
 )
-from chatstream.engine.resolve import meant, resolve
+from chatstream.engine.resolve import Resolved, meant, resolve
 from chatstream.engine.run import Run
+from chatstream.engine.settings import Settings
 from chatstream.errors import JournalError, UsageError
 from chatstream.messages import Image, Message
 from chatstream.store.place import runs_folder, state_folder
@@ -77,7 +78,7 @@ class Session:
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
         self.heard: Heard | None = None  # what the last run has said
-        self._measured: tuple[Turn, dict[str, Any], Extent] | None = None
+        self._measured: tuple[Turn, dict[str, Any], Extent | None] | None = None
         self._spent: tuple[str | None, str] = (None, "")
         self._conversations: Conversations | None = None
         self._drafts = drafts
@@ -146,10 +147,15 @@ class Session:
         It is not known before an answer that follows another, nor for a model that has not answered
         here yet.
         """
+        return self._measured[2] if self._measured and self.is_heard else None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the last answer was given in this chat, by whoever is asked now."""
         if self._measured is None or not self.turns:
-            return None
-        turn, asked, extent = self._measured
-        return extent if turn is self.turns[-1] and asked == self._whom() else None
+            return False
+        turn, asked, _ = self._measured
+        return turn is self.turns[-1] and asked == self._whom()
 
     def status(self) -> str:
         """Who is asked, how full the window is, and the cost of the conversation, where known."""
@@ -161,7 +167,7 @@ class Session:
 
     def _whom(self) -> dict[str, Any]:
         """The settings that say who is asked, and with what window."""
-        return {name: self.flags.get(name) for name in _WHOM}
+        return {**{name: self.flags.get(name) for name in _WHOM}, "role": self.role}
 
     @property
     def is_kept(self) -> bool:
@@ -182,11 +188,7 @@ class Session:
         place = self._place(after)
         if request.after is not None:
             place = replace(place, chosen=True)
-        flags = _with_model(self.flags, request.model) if request.model else {**self.flags}
-        if not place.is_start:
-            flags.pop("system", None)  # the conversation has its own
-        flags["role"] = self._role(place)
-        resolved = resolved_at(place, flags)
+        resolved = self._resolved(place, request.model)
         return Asked(
             message=request.message,
             resolved=resolved,
@@ -195,6 +197,10 @@ class Session:
             after=after,
             is_exception=request.model is not None,
         )
+
+    def settings(self) -> Settings:
+        """Those with which the next message is asked. Raises `ChatstreamError`."""
+        return self._resolved(self._place(len(self.turns))).settings
 
     def carry_on(self, continued: Continuation) -> Asked:
         """Where and how an answer is continued. Raises `ChatstreamError`."""
@@ -227,8 +233,8 @@ class Session:
             self.opening = tuple(it for it in said if it.role == "system")
         self.turns[asked.after :] = [Turn(kept, (asked.message, *made))]
         self.heard, self.editing, self.unanswered = heard, None, None
-        extent = None if asked.is_exception else extent_of(heard.context, heard.transcript)
-        self._measured = (self.turns[-1], self._whom(), extent) if extent else None
+        extent = extent_of(heard.context, heard.transcript)
+        self._measured = None if asked.is_exception else (self.turns[-1], self._whom(), extent)
         self._source, self._chosen, self._name = kept or self._source, False, None
         return True
 
@@ -298,6 +304,13 @@ class Session:
             chosen=self._chosen,
             name=self._name,
         )
+
+    def _resolved(self, place: Place, model: str | None = None) -> Resolved:
+        flags = _with_model(self.flags, model) if model else {**self.flags}
+        if not place.is_start:
+            flags.pop("system", None)  # the conversation has its own
+        flags["role"] = self._role(place)
+        return resolved_at(place, flags)
 
     def _role(self, place: Place) -> Role | None:
         if self.role is None or place.is_start:
