@@ -224,6 +224,10 @@ def own_id(number: int) -> str:
     return f"call{number:05d}"
 
 
+LARGE_BYTES = 4096
+"""What is smaller fits every usual window: it has 2,048 tokens, of which few have one byte."""
+
+
 class ChatRequest(msgspec.Struct, frozen=True):
     """One question to a model.
 
@@ -254,6 +258,11 @@ class ChatRequest(msgspec.Struct, frozen=True):
     may_call: bool = True
     effort: Effort | None = None
     schema: dict[str, Any] | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the window of a local server may be too small for it."""
+        return "num_ctx" in self.options or sum(it.size for it in self.messages) >= LARGE_BYTES
 
     @property
     def form(self) -> dict[str, Any] | None:
