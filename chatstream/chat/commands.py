@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from chatstream.chat.arguments import number_in, words_in
+from chatstream.chat.equipping import BEGINS_ANOTHER, role, tool
 from chatstream.chat.fullness import context, trim
 from chatstream.chat.session import Session
 from chatstream.chat.turns import Continuation, Request, Turn
@@ -96,7 +98,7 @@ def _system(session: Session, text: str) -> None:
     if not text:
         tell(f"system prompt: {session.system or 'none'}")
     elif session.use_system(text):
-        tell("the next message begins a new conversation that has all messages so far")
+        tell(BEGINS_ANOTHER)
 
 
 def _set(session: Session, argument: str) -> None:
@@ -123,7 +125,7 @@ def _set(session: Session, argument: str) -> None:
 
 
 def _file(session: Session, argument: str) -> None:
-    for name in _words(argument):
+    for name in words_in(argument):
         path = named(name)
         if not is_file(path):
             raise UsageError(f"{name} is not a file")
@@ -134,7 +136,7 @@ def _file(session: Session, argument: str) -> None:
 
 
 def _image(session: Session, argument: str) -> None:
-    for name in _words(argument):
+    for name in words_in(argument):
         is_url = name.lower().startswith(("http:", "https:"))
         if not (is_url or is_file(named(name))):
             raise UsageError(f"{name} is not a file")
@@ -145,7 +147,7 @@ def _image(session: Session, argument: str) -> None:
 
 
 def _retry(session: Session, argument: str) -> Next:
-    words = _words(argument)
+    words = words_in(argument)
     if words and (words[0] not in {"-m", "--model"} or len(words) != 2):
         raise UsageError("/retry takes -m MODEL at most")
     model = words[1] if words else None
@@ -157,7 +159,7 @@ def _retry(session: Session, argument: str) -> Next:
 
 
 def _edit(session: Session, argument: str) -> None:
-    at = session.turn(_number(argument))
+    at = session.turn(number_in(argument))
     session.editing = at
     session.draft = session.turns[at].question.content
     tell(f"editing question {at + 1}; nothing changes before it is sent, and the old one stays")
@@ -195,7 +197,7 @@ def _goto(session: Session, run: str) -> None:
 
 
 def _history(session: Session, argument: str) -> None:
-    shown = _number(argument) or SHOWN_TURNS
+    shown = number_in(argument) or SHOWN_TURNS
     first = max(0, len(session.turns) - shown)
     if not session.turns:
         tell("nothing was said yet")
@@ -250,7 +252,7 @@ def _copy(session: Session, argument: str) -> None:
     from chatstream.terminal.copying import Copying
 
     answer = session.turns[session.turn(None)].answer
-    Copying(code=_number(argument)).copy_from(answer.content, tell)
+    Copying(code=number_in(argument)).copy_from(answer.content, tell)
 
 
 def _stats(session: Session, _argument: str) -> None:
@@ -267,25 +269,12 @@ def _exit(_session: Session, _argument: str) -> None:
     raise Leave
 
 
-def _words(argument: str) -> list[str]:
-    try:
-        return shlex.split(argument)
-    except ValueError as error:
-        raise UsageError(f"{argument!r} has a quotation mark that is not closed") from error
-
-
-def _number(argument: str) -> int | None:
-    if not argument:
-        return None
-    if not (argument.isascii() and argument.isdigit() and int(argument[:9])):
-        raise UsageError(f"{excerpt(argument, 40)!r} is not a number from 1 on")
-    return int(argument[:9])
-
-
 COMMANDS: dict[str, Command] = {
     "/help": Command("", "list the commands", _help),
     "/model": Command("[MODEL]", "ask another model from now on: MODEL or MODEL@PLACE", _model),
     "/system": Command("[TEXT]", "show or set the system prompt", _system),
+    "/role": Command("[NAME [VAR=VALUE...]]", "use a role, or show which there are", role),
+    "/tool": Command("[NAME...]", "let the model use tools, or show those it has", tool),
     "/set": Command("[NAME VALUE]", "set a setting for this chat, or show what is set", _set),
     "/file": Command("FILE...", "send these text files with the next message", _file),
     "/image": Command("FILE|URL...", "send these images with the next message", _image),

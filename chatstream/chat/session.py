@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ from chatstream.engine.place import (
 from chatstream.engine.resolve import Resolved, meant, resolve
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
-from chatstream.errors import JournalError, UsageError
+from chatstream.errors import ChatstreamError, JournalError, UsageError
 from chatstream.messages import Image, Message
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.wording import counted
@@ -78,6 +78,7 @@ class Session:
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
         self.heard: Heard | None = None  # what the last run has said
+        self._answered_as: Role | None = None
         self._measured: tuple[Turn, dict[str, Any], Extent | None] | None = None
         self._spent: tuple[str | None, str] = (None, "")
         self._conversations: Conversations | None = None
@@ -138,6 +139,8 @@ class Session:
         """The model that answered last, or is named; "" before the first answer if none is."""
         answered = self.heard.who.model if self.heard else self._asked_before
         named = self.role.settings.get("model") if self.role else None
+        if named and self.role != self._answered_as:
+            answered = None  # in another role
         return str(self.flags.get("model") or answered or named or "")
 
     @property
@@ -233,6 +236,7 @@ class Session:
             self.opening = tuple(it for it in said if it.role == "system")
         self.turns[asked.after :] = [Turn(kept, (asked.message, *made))]
         self.heard, self.editing, self.unanswered = heard, None, None
+        self._answered_as = self.role
         extent = extent_of(heard.context, heard.transcript)
         self._measured = None if asked.is_exception else (self.turns[-1], self._whom(), extent)
         self._source, self._chosen, self._name = kept or self._source, False, None
@@ -269,9 +273,31 @@ class Session:
         self.flags["system"] = text
         if not self.turns and not self.opening:
             return False
-        self.opening = (Message("system", text),) if text else ()
-        self.turns = [Turn(None, it.messages) for it in self.turns]
+        self.begin_with(text, self.turns)
         return bool(self.turns)
+
+    def use_role(self, role: Role) -> bool:
+        """Use a role from the next message on. True if its system prompt begins a new conversation.
+
+        Raises `ChatstreamError` for one that cannot be used; then the one before is used on.
+        """
+        before, self.role = self.role, role
+        try:
+            self.settings()
+        except ChatstreamError:
+            self.role = before
+            raise
+        text = role.settings.get("system")
+        return text not in {None, self.system} and self.use_system(text)
+
+    def begin_with(self, system: str, turns: Sequence[Turn]) -> None:
+        """The next message begins a conversation with this system prompt and these turns.
+
+        The same model is asked; nothing of the old conversation is changed.
+        """
+        self.opening = (Message("system", system),) if system else ()
+        self.turns = [Turn(None, it.messages) for it in turns]
+        self.stopped = None
 
     def use_model(self, name: str) -> None:
         """Ask this model from now on: an alias, MODEL, MODEL@PLACE or @PLACE.
