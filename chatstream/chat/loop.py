@@ -5,7 +5,8 @@
    the last failure. SIGTERM and SIGHUP end it with 143 and 129.
 2. An answer that was stopped or broke off with text stays as it is. Without text the question is
    no part of the conversation: it returns to the prompt, and so does what was queued behind it.
-   Nothing of that is sent by itself.
+   Nothing of that is sent by itself. What is queued behind `/edit` waits until the edited question
+   is sent, and returns to the prompt if the edit is given up.
 3. An answer is shown as `ask` shows it, by the same code.
 4. One at a time owns the terminal: the editor while a line is read, the view while an answer comes.
    What is typed in between is queued, or in the next line (`typeahead`).
@@ -41,6 +42,7 @@ from chatstream.terminal.interrupt import Ends, interrupts
 from chatstream.terminal.keyboard import Keyboard
 from chatstream.terminal.present import is_screen
 from chatstream.terminal.prompt import compose
+from chatstream.wording import counted
 
 ARGUMENTS: Mapping[str, Any] = {"as_json": False, "plain": False, "save_images": None}
 """The arguments of `ask` that decide how an answer is shown."""
@@ -67,6 +69,9 @@ class Editor(Protocol):
         `session.draft` is what the line begins with, and what it is so far. Raises the reason of
         `token`, and `UsageError` for what is not text.
         """
+
+    def typed_ahead(self) -> list[str]:
+        """The lines that wait where no keyboard has them. Never waits, raises nothing."""
 
     def echo(self, line: str) -> None:
         """Show a line that was queued as one that was read."""
@@ -126,10 +131,12 @@ class _Chat:
         session = self._session
         while True:
             self._hear()
-            if session.queue:
+            if session.queue and session.editing is None:
                 line = session.queue.pop(0)
                 self._editor.echo(line)
                 return line
+            if session.queue:
+                exits.note(f"{counted(len(session.queue), 'message')} queued behind the edit")
             try:
                 read = self._editor.read(session, self._token)
             except UsageError as error:
@@ -155,6 +162,7 @@ class _Chat:
             queued, draft = self._typed.take()
             self._session.queue += queued
             self._session.draft = joined(self._session.draft, draft)
+        self._session.queue += self._editor.typed_ahead()
 
     def _keep(self) -> None:
         """Keep what is not answered and not sent on the disk."""
@@ -170,8 +178,11 @@ class _Chat:
         try:
             if not commands.is_command(line):
                 return self._send(commands.as_message(line))
+            was_editing = session.editing is not None
             following = commands.run(session, line)
             self._sending = ""
+            if was_editing and session.editing is None:
+                self._return(None)
             self._keep()
             return self._answer(following) if following is not None else 0
         except Cancelled as reason:
@@ -255,8 +266,9 @@ class _Chat:
         if not self._editor.is_person:
             return
         self._hear()
-        waiting = [line, *session.queue, session.draft]
-        session.queue = []
+        waiting = [line, session.draft]
+        if session.editing is None:  # else they wait behind the edit
+            waiting[1:1], session.queue = session.queue, []
         session.keep(joined(*waiting))
 
 

@@ -67,6 +67,51 @@ def test_what_is_queued_is_sent_one_after_another() -> None:
         ]
 
 
+def queueing(line: str, *queued: str) -> Callable[[Session], str]:
+    """Types a line with these messages behind it."""
+
+    def typed(session: Session) -> str:
+        session.queue = list(queued)
+        return line
+
+    return typed
+
+
+def test_what_is_queued_behind_an_edit_waits_for_it_and_is_not_sent_in_its_place() -> None:
+    with Script(says("Blue."), says("Red."), says("Dark.")) as server:
+        session = session_at(server)
+        typed = Typed("noon?", queueing("/edit", "night?"), "sunset?")
+        assert chat(session, typed) == 0
+        assert sent(server)[1:] == [
+            [("user", "sunset?")],
+            [("user", "sunset?"), ("assistant", "Red."), ("user", "night?")],
+        ]
+    assert typed.drafts == ["", "", "noon?", ""]
+    assert typed.waiting == [[], [], ["night?"], []]
+
+
+def test_an_edit_that_is_given_up_returns_to_the_prompt_what_waits_behind_it() -> None:
+    with Script(says("Blue.")) as server:
+        session = session_at(server)
+        typed = Typed("noon?", queueing("/edit", "night?"), "/clear")
+        assert chat(session, typed) == 0
+        assert len(sent(server)) == 1
+        assert typed.drafts[-1] == "night?"
+        session.editing, session.queue = 0, ["dawn?", "dusk?"]
+        assert session.stop_editing() == "dawn?\n\ndusk?"
+        assert session.editing is None
+        assert session.queue == []
+
+
+def test_what_waits_behind_an_edit_is_kept_on_the_disk() -> None:
+    with Script(says("Blue.")) as server:
+        session = Session(flags_of(server), drafts=Drafts(state_folder()))
+        chat(session, Typed("noon?", queueing("/edit", "night?")))
+    following = Session({}, place_of(last=True), Drafts(state_folder()))
+    following.recover()
+    assert following.draft == "noon?\n\nnight?"
+
+
 def test_a_stopped_answer_is_continued_and_becomes_one_turn() -> None:
     with Script(holds("The sky "), says("is blue."), says("Red.")) as server:
         session = session_at(server)
