@@ -8,13 +8,14 @@
    Nothing of that is sent by itself. What is queued behind `/edit` waits until the edited question
    is sent, and returns to the prompt if the edit is given up.
 3. An answer is shown as `ask` shows it, by the same code.
-4. One at a time owns the terminal: the editor while a line is read, the view while an answer comes.
+4. Where nobody can read the answers any more no question is asked: the chat ends with 1 where
+   standard output takes no more, and as at its end where the reader has seen enough.
+5. One at a time owns the terminal: the editor while a line is read, the view while an answer comes.
    What is typed in between is queued, or in the next line (`typeahead`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,13 +30,13 @@ from chatstream.engine.attaching import with_images
 from chatstream.engine.pool import Pool
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
-from chatstream.errors import Cancelled, ChatstreamError, UsageError
+from chatstream.errors import Cancelled, ChatstreamError, OutputError, UsageError
 from chatstream.events import Content, Error
 from chatstream.files import is_file, named
 from chatstream.flow import Arrival, Stage, close
 from chatstream.messages import Message
 from chatstream.sinks.output import put
-from chatstream.terminal import exits
+from chatstream.terminal import exits, stdout
 from chatstream.terminal.answering import Answering
 from chatstream.terminal.beside import Beside
 from chatstream.terminal.interrupt import Ends, interrupts
@@ -98,6 +99,14 @@ def chat(session: Session, editor: Editor) -> int:
         pool.close()
 
 
+class _Unread(Exception):
+    """Standard output cannot be written any more; `status` says whether that is a failure."""
+
+    def __init__(self, status: int = 0) -> None:
+        super().__init__()
+        self.status = status
+
+
 class _Chat:
     """`token` is cancelled when the program is to end."""
 
@@ -122,6 +131,8 @@ class _Chat:
                 self._sending = ""
                 self._return(None)  # the next chat begins with it
                 break
+            except _Unread as unread:
+                return unread.status or self._status
             self._token.check()
             self._status = status or self._status
         return 0 if self._editor.is_person else self._status
@@ -176,6 +187,9 @@ class _Chat:
         self._listen()
         self._keep()
         try:
+            if stdout.is_closed():
+                self._return(line)
+                raise _Unread
             if not commands.is_command(line):
                 return self._send(commands.as_message(line))
             was_editing = session.editing is not None
@@ -188,6 +202,10 @@ class _Chat:
         except Cancelled as reason:
             self._return(line)
             return reason.exit_status
+        except BrokenPipeError as error:
+            raise _Unread from error
+        except OutputError as error:
+            raise _Unread(exits.report(error, ())) from error
         except ChatstreamError as error:
             status = exits.report(error, ())
             self._return(line)
@@ -232,7 +250,8 @@ class _Chat:
             status = answering.show(begin, heard.stage, self._answered(heard), _in_our_words)
         finally:
             untie()
-        _part(heard.transcript.message.content, answering.settings)
+        if heard.is_whole:
+            _part(heard.transcript.message.content, answering.settings)
         if not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
             session.unanswered = following
         if status:
@@ -240,6 +259,8 @@ class _Chat:
         reason = answering.token.reason
         if reason is not None and (type(reason) is not Cancelled or not self._editor.is_person):
             self._token.cancel(reason)  # the program is to end
+        elif not heard.is_whole:
+            raise _Unread(status)
         return status
 
     def _answered(self, heard: Heard) -> Stage:
@@ -284,14 +305,16 @@ def _named_files(message: str, known: Sequence[Path]) -> list[Path]:
 
 
 def _part(text: str, settings: Settings) -> None:
-    """Part an answer from what follows it: by a line on a screen, by a line end in a pipe."""
+    """Part an answer from what follows it: by a line on a screen, by a line end in a pipe.
+
+    Raises `BrokenPipeError`, `OutputError`.
+    """
     if is_screen(settings, as_json=False, plain=False):
         parted = False
     else:  # what is drawn, or meant for a screen reader, has its end
         parted = not text or text.endswith("\n") or settings.accessible or settings.render
     if not parted:
-        with contextlib.suppress(BrokenPipeError):
-            put(b"\n")
+        put(b"\n")
 
 
 def _in_our_words(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
