@@ -54,9 +54,9 @@ class Session:
     """A chat's conversation. `flags` are the settings that are given; `place` is where it begins.
     The settings of a `role` hold for all of it, and its system prompt for a new conversation.
 
-    `draft` is what is typed and not sent, `queue` what is to be sent after it, `files` and
-    `images` (files or URLs) what goes with the next message. `editing` is the number of turns
-    before the one that is being edited. For one thread.
+    `draft` is what is typed and not sent, `queue` what is to be sent before it, or after a question
+    that is being edited; `editing` is the number of turns before that one. `files` and `images`
+    (files or URLs) go with the next message. For one thread.
     """
 
     def __init__(
@@ -114,7 +114,9 @@ class Session:
         """Keep what is not answered: `draft` is in the prompt; `sending` is on its way."""
         self.draft = draft
         if self._drafts is not None:
-            self._drafts.keep(joined(*sending, *self.queue, draft), self.head)
+            is_edit = self.editing is not None
+            typed = [draft, *self.queue] if is_edit else [*self.queue, draft]
+            self._drafts.keep(joined(*sending, *typed), self.head)
 
     def close(self) -> None:
         """Leave the draft to the next chat. Idempotent."""
@@ -184,6 +186,12 @@ class Session:
             return message
         old = self.turns[self.editing].question.parts
         return Message("user", [*(it for it in old if isinstance(it, Image)), *message.parts])
+
+    def stop_editing(self) -> str:
+        """Edit no question any more; returns what was queued behind it, for the prompt."""
+        self.editing = None
+        queue, self.queue = self.queue, []
+        return joined(*queue)
 
     def ask(self, request: Request) -> Asked:
         """Where and how a request is asked. Raises `ChatstreamError`."""
