@@ -14,16 +14,18 @@ import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from chatstream.chat.session import Session
 from chatstream.chat.turns import Continuation, Request, Turn
-from chatstream.engine.kinds import SECRETS, TABLES, keys_of
-from chatstream.engine.resolve import parse, setting_hint
+from chatstream.engine.kinds import TABLES, keys_of
+from chatstream.engine.resolve import parse
 from chatstream.engine.settings import FIELDS
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.files import is_file, named
 from chatstream.nearest import did_you_mean
-from chatstream.redact import masked
 from chatstream.terminal.exits import tell
+from chatstream.terminal.present import check_look
 from chatstream.terminal.runs import ended, words_of
 from chatstream.wording import counted, excerpt
 
@@ -99,24 +101,43 @@ def _system(session: Session, text: str) -> None:
 def _set(session: Session, argument: str) -> None:
     name, _, text = argument.partition(" ")
     if not name:
-        for it in sorted(session.flags.keys() - SECRETS):
-            tell(f"{it} = {masked(session.flags[it])}")
+        for it in sorted(session.flags):
+            tell(_holding(session, it))
+        if not session.flags:
+            tell("nothing is set for this chat")
         return
     table, *entry = keys_of(name)
     if table not in FIELDS:
-        raise UsageError(f"unknown setting {name!r}", hint=setting_hint(name))
+        there = "`chatstream config show` lists the settings"
+        raise UsageError(f"unknown setting {name!r}", hint=did_you_mean(name, FIELDS, there))
     if name in {"model", "system"}:
         raise UsageError(f"{name} has a command of its own", hint=f"/{name} {text}".rstrip())
     if table in TABLES and not (entry and table == "options"):
         raise UsageError(
             f"{table} cannot be set in a chat", hint="/set options.KEY VALUE sets an extra option"
         )
-    if not text:
-        raise UsageError(f"no value was given for {name}", hint=f"/set {name} VALUE")
-    value = parse(name, text)
-    if entry:
-        value = {**session.flags.get(table, {}), entry[0]: value}
-    session.flags[table] = value
+    if text:
+        value = parse(name, text)
+        if entry:
+            value = {**session.flags.get(table, {}), entry[0]: value}
+        if name == "tools":
+            from chatstream.engine.toolbox import check_tools
+
+            check_tools(value)
+        elif name == "code_theme":
+            check_look(replace(session.settings(), code_theme=value), as_json=False, plain=False)
+        session.use({**session.flags, table: value})
+    tell(_holding(session, name))
+
+
+def _holding(session: Session, name: str) -> str:
+    """What holds now for a setting, or for an entry of one."""
+    from chatstream.engine.configuration import as_text
+
+    table, *entry = keys_of(name)
+    value = getattr(session.settings(), table, session.flags.get(table))
+    value = value.get(entry[0]) if entry and value else value
+    return f"{name} = {'-' if value in (None, [], {}) else as_text(name, value)}"
 
 
 def _file(session: Session, argument: str) -> None:
@@ -283,7 +304,7 @@ COMMANDS: dict[str, Command] = {
     "/help": Command("", "list the commands", _help),
     "/model": Command("[MODEL]", "ask another model from now on: MODEL or MODEL@PLACE", _model),
     "/system": Command("[TEXT]", "show or set the system prompt", _system),
-    "/set": Command("[NAME VALUE]", "set a setting for this chat, or show what is set", _set),
+    "/set": Command("[NAME [VALUE]]", "set a setting for this chat, or show what is set", _set),
     "/file": Command("FILE...", "send these text files with the next message", _file),
     "/image": Command("FILE|URL...", "send these images with the next message", _image),
     "/retry": Command("[-m MODEL]", "ask the last question again, as a branch", _retry),

@@ -33,9 +33,11 @@ from chatstream.engine.place import (
     question_at,
     resolved_at,
 )
-from chatstream.engine.resolve import meant, resolve
+from chatstream.engine.resolve import Resolved, meant, resolve
 from chatstream.engine.run import Run
-from chatstream.errors import JournalError, UsageError
+from chatstream.engine.settings import Settings
+from chatstream.engine.whom import check
+from chatstream.errors import ChatstreamError, JournalError, UsageError
 from chatstream.messages import Image, Message
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.wording import counted
@@ -190,11 +192,7 @@ class Session:
         place = self._place(after)
         if request.after is not None:
             place = replace(place, chosen=True)
-        flags = _with_model(self.flags, request.model) if request.model else {**self.flags}
-        if not place.is_start:
-            flags.pop("system", None)  # the conversation has its own
-        flags["role"] = self._role(place)
-        resolved = resolved_at(place, flags)
+        resolved = self._resolved(place, request.model)
         return Asked(
             message=request.message,
             resolved=resolved,
@@ -203,6 +201,22 @@ class Session:
             after=after,
             is_exception=request.model is not None,
         )
+
+    def settings(self) -> Settings:
+        """Those with which the next message is asked. Raises `ChatstreamError`."""
+        return self._resolved(self._place(len(self.turns))).settings
+
+    def use(self, flags: Mapping[str, Any]) -> None:
+        """Let these settings hold from now on.
+
+        Raises `ConfigError`, `UsageError` for what cannot be used; then nothing has changed.
+        """
+        before, self.flags = self.flags, {**flags}
+        try:
+            check(self.settings())
+        except ChatstreamError:
+            self.flags = before
+            raise
 
     def carry_on(self, continued: Continuation) -> Asked:
         """Where and how an answer is continued. Raises `ChatstreamError`."""
@@ -278,9 +292,9 @@ class Session:
     def use_model(self, name: str) -> None:
         """Ask this model from now on: an alias, MODEL, MODEL@PLACE or @PLACE.
 
-        Raises `ConfigError`.
+        Raises `ConfigError`, `UsageError`.
         """
-        self.flags = _with_model(self.flags, name)
+        self.use(_with_model(self.flags, name))
 
     def name(self, name: str) -> None:
         """Name the conversation. Raises `UsageError`, `JournalError`."""
@@ -306,6 +320,13 @@ class Session:
             chosen=self._chosen,
             name=self._name,
         )
+
+    def _resolved(self, place: Place, model: str | None = None) -> Resolved:
+        flags = _with_model(self.flags, model) if model else {**self.flags}
+        if not place.is_start:
+            flags.pop("system", None)  # the conversation has its own
+        flags["role"] = self._role(place)
+        return resolved_at(place, flags)
 
     def _role(self, place: Place) -> Role | None:
         if self.role is None or place.is_start:

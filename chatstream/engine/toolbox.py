@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -115,6 +115,14 @@ def status_of(end: ToolComplete | ToolError) -> int:
     if end.code in _MISTAKES:
         return 2
     return 4 if end.code == "timeout" else 1
+
+
+def check_tools(names: Sequence[str]) -> None:
+    """Raise `UsageError` for a name that no built-in tool has."""
+    known = built_in_names()
+    for name in names:
+        if name not in known:
+            raise _unknown(name, known)
 
 
 def _named(name: str) -> list[str]:
