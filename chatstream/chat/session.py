@@ -79,7 +79,7 @@ class Session:
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
         self.heard: Heard | None = None  # what the last run has said
-        self._measured: tuple[Turn, dict[str, Any], Extent] | None = None
+        self._measured: tuple[Turn, dict[str, Any], Extent | None] | None = None
         self._spent: tuple[str | None, str] = (None, "")
         self._conversations: Conversations | None = None
         self._drafts = drafts
@@ -150,10 +150,15 @@ class Session:
         It is not known before an answer that follows another, nor for a model that has not answered
         here yet.
         """
+        return self._measured[2] if self._measured and self.is_heard else None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the last answer was given in this chat, by whoever is asked now."""
         if self._measured is None or not self.turns:
-            return None
-        turn, asked, extent = self._measured
-        return extent if turn is self.turns[-1] and asked == self._whom() else None
+            return False
+        turn, asked, _ = self._measured
+        return turn is self.turns[-1] and asked == self._whom()
 
     def status(self) -> str:
         """Who is asked, how full the window is, and the cost of the conversation, where known."""
@@ -165,7 +170,7 @@ class Session:
 
     def _whom(self) -> dict[str, Any]:
         """The settings that say who is asked, and with what window."""
-        return {name: self.flags.get(name) for name in _WHOM}
+        return {**{name: self.flags.get(name) for name in _WHOM}, "role": self.role}
 
     @property
     def is_kept(self) -> bool:
@@ -249,8 +254,8 @@ class Session:
             self.opening = tuple(it for it in said if it.role == "system")
         self.turns[asked.after :] = [Turn(kept, (asked.message, *made))]
         self.heard, self.editing, self.unanswered = heard, None, None
-        extent = None if asked.is_exception else extent_of(heard.context, heard.transcript)
-        self._measured = (self.turns[-1], self._whom(), extent) if extent else None
+        extent = extent_of(heard.context, heard.transcript)
+        self._measured = None if asked.is_exception else (self.turns[-1], self._whom(), extent)
         self._source, self._chosen, self._name = kept or self._source, False, None
         return True
 
