@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from chatstream.chat.fullness import context, trim
 from chatstream.chat.session import Session
 from chatstream.chat.turns import Continuation, Request, Turn
+from chatstream.engine.attaching import is_url
 from chatstream.engine.kinds import TABLES, keys_of
 from chatstream.engine.resolve import parse
 from chatstream.engine.settings import FIELDS
@@ -154,10 +155,9 @@ def _file(session: Session, argument: str) -> None:
 
 def _image(session: Session, argument: str) -> None:
     for name in _words(argument):
-        is_url = name.lower().startswith(("http:", "https:"))
-        if not (is_url or is_file(named(name))):
+        if not (is_url(name) or is_file(named(name))):
             raise UsageError(f"{name} is not a file")
-        session.images.append(name if is_url else str(named(name)))
+        session.images.append(name if is_url(name) else str(named(name)))
     if not session.images:
         raise UsageError("no image was named", hint="/image FILE sends it with the next message")
     tell(f"with the next message: {', '.join(session.images)}")
