@@ -7,7 +7,8 @@
 3. What is set holds for the chat and goes over what the conversation had. Another system prompt
    begins a new conversation that has all messages so far: that of a conversation never changes.
 4. What is typed and not answered is kept on the disk as well (`store.drafts`), until the answer
-   begins; a chat that comes back to the conversation has it in its prompt.
+   begins, and so are the names of the files and images that go with it. A chat that comes back to
+   the conversation has it in its prompt; what follows no answer is for a new chat.
 5. Without a journal the turns are here alone, and each question sends them as its own.
 """
 
@@ -22,6 +23,7 @@ from msgspec.structs import replace
 from chatstream.chat.extent import Extent, extent_of
 from chatstream.chat.turns import Asked, Continuation, Heard, Request, Turn, turns_of
 from chatstream.chat.typeahead import joined
+from chatstream.engine.attaching import is_url
 from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.pipeline import not_followed
 from chatstream.engine.place import (
@@ -36,15 +38,17 @@ from chatstream.engine.place import (
 from chatstream.engine.resolve import Resolved, meant, resolve
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
+from chatstream.engine.whom import check
 from chatstream.errors import ChatstreamError, JournalError, UsageError
+from chatstream.files import is_file
 from chatstream.messages import Image, Message
+from chatstream.store.drafts import Draft, Drafts
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.wording import counted
 
 if TYPE_CHECKING:
     from chatstream.engine.roles import Role
     from chatstream.store.conversation import Conversations
-    from chatstream.store.drafts import Drafts
 
 
 _WHOM = ("provider", "base_url", "profile", "model", "options")
@@ -56,7 +60,8 @@ class Session:
 
     `draft` is what is typed and not sent, `queue` what is to be sent before it, or after a question
     that is being edited; `editing` is the number of turns before that one. `files` and `images`
-    (files or URLs) go with the next message. For one thread.
+    (files or URLs) go with the next message. `answering` is the run whose answer has begun. For one
+    thread.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class Session:
         self.editing: int | None = None
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
+        self.answering: str | None = None
         self.heard: Heard | None = None  # what the last run has said
         self._answered_as: Role | None = None
         self._measured: tuple[Turn, dict[str, Any], Extent | None] | None = None
@@ -105,10 +111,23 @@ class Session:
             elif not turns[-1].answer.complete:
                 self.stopped = self.head
 
-    def recover(self) -> None:
-        """Take up what was typed here and not sent, in a chat that is gone."""
-        if self._drafts is not None:
-            self.draft = self._drafts.take(self._belongs) or self._drafts.take(lambda it: not it)
+    def recover(self) -> bool:
+        """Take up what was typed here and not sent, in a chat that is gone. True if there is some.
+
+        A file that is gone meanwhile goes with nothing.
+        """
+        draft = self._drafts.take(self._belongs) if self._drafts is not None else None
+        if draft is None:
+            return False
+        self.draft = draft.text
+        self.files += [it for it in map(Path, draft.files) if it not in self.files and is_file(it)]
+        self.images += [it for it in draft.images if it not in self.images and _is_there(it)]
+        return True
+
+    @property
+    def has_left_a_draft(self) -> bool:
+        """Whether a chat that is gone has left what belongs into a new one."""
+        return self._drafts is not None and self._drafts.has(self._follows_nothing)
 
     def keep(self, draft: str, *sending: str) -> None:
         """Keep what is not answered: `draft` is in the prompt; `sending` is on its way."""
@@ -116,7 +135,14 @@ class Session:
         if self._drafts is not None:
             is_edit = self.editing is not None
             typed = [draft, *self.queue] if is_edit else [*self.queue, draft]
-            self._drafts.keep(joined(*sending, *typed), self.head)
+            files = tuple(str(it.absolute()) for it in self.files)
+            images = tuple(it if is_url(it) else str(Path(it).absolute()) for it in self.images)
+            text = joined(*sending, *typed)
+            self._drafts.keep(Draft(text, self.answering or self.head, files, images))
+
+    def begin_answer(self, run: Run) -> None:
+        """The answer of this run has begun: what is kept from here on follows it."""
+        self.answering = run.id if is_kept(run.id) else None
 
     def close(self) -> None:
         """Leave the draft to the next chat. Idempotent."""
@@ -213,6 +239,18 @@ class Session:
         """Those with which the next message is asked. Raises `ChatstreamError`."""
         return self._resolved(self._place(len(self.turns))).settings
 
+    def use(self, flags: Mapping[str, Any]) -> None:
+        """Let these settings hold from now on.
+
+        Raises `ConfigError`, `UsageError` for what cannot be used; then nothing has changed.
+        """
+        before, self.flags = self.flags, {**flags}
+        try:
+            check(self.settings())
+        except ChatstreamError:
+            self.flags = before
+            raise
+
     def carry_on(self, continued: Continuation) -> Asked:
         """Where and how an answer is continued. Raises `ChatstreamError`."""
         from chatstream.engine.resume import continuation, unfinished
@@ -232,6 +270,7 @@ class Session:
     def settle(self, asked: Asked, run: Run | None, heard: Heard) -> bool:
         """Take what a run has come to; False without an answer: then everything is as before."""
         made = heard.transcript.messages
+        self.answering = None
         if run is None:
             return False
         kept = run.id if is_kept(run.id) else None
@@ -310,9 +349,9 @@ class Session:
     def use_model(self, name: str) -> None:
         """Ask this model from now on: an alias, MODEL, MODEL@PLACE or @PLACE.
 
-        Raises `ConfigError`.
+        Raises `ConfigError`, `UsageError`.
         """
-        self.flags = _with_model(self.flags, name)
+        self.use(_with_model(self.flags, name))
 
     def name(self, name: str) -> None:
         """Name the conversation. Raises `UsageError`, `JournalError`."""
@@ -359,11 +398,22 @@ class Session:
 
     def _belongs(self, after: str | None) -> bool:
         """Whether what was to follow this run belongs here."""
-        if after is None or self.head is None:
-            return after == self.head
+        if self.head is None:
+            return self._follows_nothing(after)
+        if after is None:
+            return False
         try:
             return self._known().root(after) == self._known().root(self.head)
         except JournalError:  # a damaged one
+            return False
+
+    def _follows_nothing(self, after: str | None) -> bool:
+        """Whether there is no such run; there is none before the first answer, either."""
+        try:
+            return after is None or not self._known().find(after)
+        except UsageError:
+            return True
+        except JournalError:  # the history is damaged
             return False
 
     def _known(self) -> Conversations:
@@ -372,6 +422,10 @@ class Session:
 
             self._conversations = Conversations(state_folder())
         return self._conversations
+
+
+def _is_there(image: str) -> bool:
+    return is_url(image) or is_file(Path(image))
 
 
 def _cost_of(run: str | None) -> str:

@@ -117,6 +117,14 @@ def status_of(end: ToolComplete | ToolError) -> int:
     return 4 if end.code == "timeout" else 1
 
 
+def check_tools(names: Sequence[str]) -> None:
+    """Raise `UsageError` for a name that no built-in tool has."""
+    known = built_in_names()
+    for name in names:
+        if name not in known:
+            raise unknown(name, known)
+
+
 def _named(name: str) -> list[str]:
     return [name] if name in built_in_names() else []
 
