@@ -23,6 +23,7 @@ from chatstream.files import is_file, named
 from chatstream.nearest import did_you_mean
 from chatstream.redact import masked
 from chatstream.terminal.exits import tell
+from chatstream.terminal.prompt import is_address
 from chatstream.terminal.runs import ended, words_of
 from chatstream.wording import counted, excerpt
 
@@ -121,12 +122,12 @@ def _set(session: Session, argument: str) -> None:
 def _file(session: Session, argument: str) -> None:
     for name in _words(argument):
         path = named(name)
-        if not is_file(path):
+        if not (is_address(name) or is_file(path)):
             raise UsageError(f"{name} is not a file")
-        session.files.append(path)
+        session.files.append(name if is_address(name) else str(path))
     if not session.files:
         raise UsageError("no file was named", hint="/file FILE sends it with the next message")
-    tell(f"with the next message: {', '.join(map(str, session.files))}")
+    tell(f"with the next message: {', '.join(session.files)}")
 
 
 def _image(session: Session, argument: str) -> None:
@@ -283,7 +284,7 @@ COMMANDS: dict[str, Command] = {
     "/model": Command("[MODEL]", "ask another model from now on: MODEL or MODEL@PLACE", _model),
     "/system": Command("[TEXT]", "show or set the system prompt", _system),
     "/set": Command("[NAME VALUE]", "set a setting for this chat, or show what is set", _set),
-    "/file": Command("FILE...", "send these text files with the next message", _file),
+    "/file": Command("FILE|URL...", "send these texts, PDFs or pages with the next message", _file),
     "/image": Command("FILE|URL...", "send these images with the next message", _image),
     "/retry": Command("[-m MODEL]", "ask the last question again, as a branch", _retry),
     "/edit": Command("[N]", "change question N, by default the last, and ask it again", _edit),

@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,6 +34,7 @@ from chatstream.engine.place import (
 )
 from chatstream.engine.resolve import Resolved, meant, resolve
 from chatstream.engine.run import Question, Run
+from chatstream.engine.settings import Settings
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Context, Metadata
 from chatstream.flow import Arrival, close
@@ -125,7 +125,7 @@ class Session:
     The settings of a `role` hold for all of it, and its system prompt for a new conversation.
 
     `draft` is what is typed and not sent, `queue` what is to be sent after it, `files` and
-    `images` (files or URLs) what goes with the next message. `editing` is the number of turns
+    `images` (names or URLs) what goes with the next message. `editing` is the number of turns
     before the one that is being edited. For one thread.
     """
 
@@ -142,7 +142,7 @@ class Session:
         self.role = role
         self.draft = ""
         self.queue: list[str] = []
-        self.files: list[Path] = []
+        self.files: list[str] = []
         self.images: list[str] = []
         self.editing: int | None = None
         self.unanswered: Request | None = None
@@ -235,10 +235,10 @@ class Session:
         return {name: self.flags.get(name) for name in _WHOM}
 
     @property
-    def is_kept(self) -> bool:
-        """Whether what is asked is kept here. Raises `ConfigError`."""
+    def settings(self) -> Settings:
+        """Those that hold for a new conversation. Raises `ConfigError`."""
         given = dict(self.flags)
-        return resolve(given, profile=given.pop("profile", None)).settings.journal
+        return resolve(given, profile=given.pop("profile", None)).settings
 
     def with_its_images(self, message: Message) -> Message:
         """The message with the images of the question that it is put in the place of."""
