@@ -24,6 +24,7 @@ from chatstream.chat.typeahead import joined
 from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.pipeline import not_followed
 from chatstream.engine.place import (
+    FOR_A_START,
     START,
     Place,
     follow_of,
@@ -199,7 +200,7 @@ class Session:
         """Where and how an answer is continued. Raises `ChatstreamError`."""
         from chatstream.engine.resume import continuation, unfinished
 
-        flags = {name: value for name, value in self.flags.items() if name != "system"}
+        flags = {it: value for it, value in self.flags.items() if it not in FOR_A_START}
         flags["role"] = self.role and self.role.without_system()
         resolved, question = continuation(unfinished(continued.run), flags)
         asked = [it for it in question.messages if it.role == "user"]
@@ -301,7 +302,7 @@ class Session:
     def _resolved(self, place: Place, model: str | None = None) -> Resolved:
         flags = _with_model(self.flags, model) if model else {**self.flags}
         if not place.is_start:
-            flags.pop("system", None)  # the conversation has its own
+            flags = {it: value for it, value in flags.items() if it not in FOR_A_START}
         flags["role"] = self._role(place)
         return resolved_at(place, flags)
 
