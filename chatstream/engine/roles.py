@@ -68,6 +68,7 @@ _NOT_ITS_OWN = "it belongs to the configuration file", "`chatstream config edit`
 
 REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("allow", "ask", "deny", "root", "sandbox", "http_hosts"), _RIGHTS),
+    "context_files": _RIGHTS,
     **dict.fromkeys(("tools_file", "tool_exec", "mcp", "mcp_servers", "mcp_config"), _PROGRAMS),
     **dict.fromkeys(sorted(FOR_ONE_SERVER | ADDRESSES | {"ca_file"}), _SERVERS),
     **dict.fromkeys(("strategies", "keep_complete", "keep_incomplete", *TOP_LEVEL), _NOT_ITS_OWN),
