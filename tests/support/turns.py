@@ -168,7 +168,10 @@ def items_of(answer: bytes) -> list[dict[str, Any]]:
             case "response.function_call_arguments.delta":
                 item = items[frame["item_id"]]
                 item["arguments"] = (item.get("arguments") or "") + frame["delta"]
-    return gathered(items.values())
+    found = gathered(items.values())
+    while found and found[-1]["type"] == "reasoning":  # the API refuses it without what follows
+        found.pop()
+    return found
 
 
 def gathered(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
