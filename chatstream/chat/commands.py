@@ -14,7 +14,11 @@ import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chatstream.chat.session import Continuation, Request, Session, Turn
+from msgspec.structs import replace
+
+from chatstream.chat.fullness import context, trim
+from chatstream.chat.session import Session
+from chatstream.chat.turns import Continuation, Request, Turn
 from chatstream.engine.kinds import SECRETS, TABLES, keys_of
 from chatstream.engine.resolve import parse, setting_hint
 from chatstream.engine.settings import FIELDS
@@ -147,7 +151,7 @@ def _retry(session: Session, argument: str) -> Next:
     model = words[1] if words else None
     if session.unanswered is not None:
         again = session.unanswered
-        return Request(message=again.message, after=again.after, model=model)
+        return replace(again, model=model)
     last = session.turn(None)
     return Request(message=session.turns[last].question, after=last, model=model)
 
@@ -293,6 +297,8 @@ COMMANDS: dict[str, Command] = {
     "/goto": Command("RUN", "continue after the answer of this run", _goto),
     "/history": Command("[N]", "show the last N questions and answers", _history),
     "/clear": Command("", "begin a new conversation; this one stays in the history", _clear),
+    "/context": Command("", "show how full the model's window is", context),
+    "/trim": Command("[on|off]", "leave out the oldest turns that do not fit, or stop that", trim),
     "/save": Command("FILE", "write the last answer to a file", _save),
     "/export": Command("FILE", "write the conversation to a file, as Markdown", _export),
     "/name": Command("NAME", "name the conversation", _name),

@@ -16,19 +16,21 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from chatstream.cancel import CancelToken
-from chatstream.chat import commands
-from chatstream.chat.session import Asked, Continuation, Heard, Request, Session
+from chatstream.chat import commands, fullness
+from chatstream.chat.session import Session
+from chatstream.chat.turns import Asked, Continuation, Heard, Request
 from chatstream.chat.typeahead import TypeAhead, joined
 from chatstream.engine.attaching import with_images
 from chatstream.engine.pool import Pool
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
-from chatstream.errors import Cancelled, ChatstreamError, UsageError
-from chatstream.events import Content, Error
+from chatstream.errors import Cancelled, ChatstreamError, ContextLength, UsageError
+from chatstream.events import Content, Context, Error
 from chatstream.files import is_file, named
 from chatstream.flow import Arrival, Stage, close
 from chatstream.messages import Message
@@ -103,6 +105,7 @@ class _Chat:
         self._status = 0  # of the last failure
         self._sending = ""  # the line that has no answer yet
         self._typed = TypeAhead()  # while no line is read
+        self._nearly_full = fullness.Note()
         self._beside: Beside | None = None
         if editor.keyboard is not None:
             self._beside = Beside(editor.keyboard, self._typed, self._keep)
@@ -191,7 +194,8 @@ class _Chat:
             asked = Message("user", text)
             if session.images:
                 asked = with_images(text, session.images, token, keep=session.is_kept)
-        request = Request(message=session.with_its_images(asked), after=session.editing)
+        asked = session.with_its_images(asked)
+        request = Request(message=asked, after=session.editing, typed=message)
         given = session.files, session.images
         session.files, session.images = [], []
         status = self._answer(request, message)
@@ -217,12 +221,15 @@ class _Chat:
 
         untie = self._token.tie(answering.token)
         try:
-            status = answering.show(begin, heard.stage, self._answered(heard), _in_our_words)
+            in_our_words = partial(_in_our_words, answering)
+            status = answering.show(begin, heard.stage, self._answered(heard), in_our_words)
         finally:
             untie()
         _part(heard.transcript.message.content, answering.settings)
         if not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
             session.unanswered = following
+        if said := self._nearly_full.after(session.extent, trims=answering.settings.trim):
+            exits.note(said)
         if status:
             self._return(typed if session.unanswered is following else None)
         reason = answering.token.reason
@@ -281,13 +288,19 @@ def _part(text: str, settings: Settings) -> None:
             put(b"\n")
 
 
-def _in_our_words(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
-    """What is told of an answer that can be continued names the command of a chat."""
+def _in_our_words(answering: Answering, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+    """What is told of an answer names the commands of a chat. How full the window is, the chat
+    says itself, after the answer.
+    """
     try:
         for arrival in arrivals:
-            for event in arrival.events:
-                if isinstance(event, Error) and event.resume:
-                    event.resume = "/continue"
+            for event in [*arrival.events]:
+                if isinstance(event, Context) and not event.left_out:
+                    arrival.events.remove(event)
+                elif isinstance(event, Error):
+                    event.resume = "/continue" if event.resume else None
+                    if event.code == ContextLength.code and not answering.settings.trim:
+                        event.hint = fullness.WAYS
             yield arrival
     finally:
         close(arrivals)

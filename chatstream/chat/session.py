@@ -13,17 +13,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec.structs import replace
 
 from chatstream.chat.extent import Extent, extent_of
+from chatstream.chat.turns import Asked, Continuation, Heard, Request, Turn, turns_of
 from chatstream.chat.typeahead import joined
 from chatstream.engine.option_pairs import from_pairs
-from chatstream.engine.pipeline import Follow, not_followed
+from chatstream.engine.pipeline import not_followed
 from chatstream.engine.place import (
     START,
     Place,
@@ -34,13 +34,11 @@ from chatstream.engine.place import (
     resolved_at,
 )
 from chatstream.engine.resolve import Resolved, meant, resolve
-from chatstream.engine.run import Question, Run
+from chatstream.engine.run import Run
+from chatstream.engine.settings import Settings
 from chatstream.errors import JournalError, UsageError
-from chatstream.events import Context, Metadata
-from chatstream.flow import Arrival, close
 from chatstream.messages import Image, Message
 from chatstream.store.place import runs_folder, state_folder
-from chatstream.transcript import Answerer, Transcript
 from chatstream.wording import counted
 
 if TYPE_CHECKING:
@@ -50,74 +48,6 @@ if TYPE_CHECKING:
 
 
 _WHOM = ("provider", "base_url", "profile", "model", "options")
-
-
-class Turn(msgspec.Struct, frozen=True):
-    """A question and what answered it; `run` made the answer, None if nothing is kept of it."""
-
-    run: str | None
-    messages: tuple[Message, ...]
-
-    @property
-    def question(self) -> Message:
-        """What was asked."""
-        return next((it for it in self.messages if it.role == "user"), Message("user"))
-
-    @property
-    def answer(self) -> Message:
-        """The answer, as far as it came."""
-        return self.messages[-1]
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be asked: a message behind the first `after` turns, or at the end.
-
-    `model` is asked this question alone.
-    """
-
-    message: Message
-    after: int | None = None
-    model: str | None = None
-
-
-class Continuation(msgspec.Struct, frozen=True):
-    """An answer that is to be continued: that of this run."""
-
-    run: str
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A request on its way: a `message` whose answer stands behind the first `after` turns."""
-
-    message: Message
-    resolved: Resolved
-    question: Question
-    follow: Follow
-    after: int
-    is_exception: bool = False  # another model answers this question alone
-
-
-class Heard:
-    """What a run says, for whoever comes after it. `stage` passes everything on."""
-
-    def __init__(self) -> None:
-        self.transcript = Transcript()
-        self.who = Answerer()
-        self.context: Context | None = None
-
-    def stage(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
-        """A stage that listens."""
-        try:
-            for arrival in arrivals:
-                for event in arrival.events:
-                    self.transcript.add(event)
-                    if isinstance(event, Metadata):
-                        self.who = self.who.then(event)
-                    elif isinstance(event, Context):
-                        self.context = event
-                yield arrival
-        finally:
-            close(arrivals)
 
 
 class Session:
@@ -148,7 +78,7 @@ class Session:
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
         self.heard: Heard | None = None  # what the last run has said
-        self._measured: tuple[Turn, dict[str, Any], Extent] | None = None
+        self._measured: tuple[Turn, dict[str, Any], Extent | None] | None = None
         self._spent: tuple[str | None, str] = (None, "")
         self._conversations: Conversations | None = None
         self._drafts = drafts
@@ -217,10 +147,15 @@ class Session:
         It is not known before an answer that follows another, nor for a model that has not answered
         here yet.
         """
+        return self._measured[2] if self._measured and self.is_heard else None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the last answer was given in this chat, by whoever is asked now."""
         if self._measured is None or not self.turns:
-            return None
-        turn, asked, extent = self._measured
-        return extent if turn is self.turns[-1] and asked == self._whom() else None
+            return False
+        turn, asked, _ = self._measured
+        return turn is self.turns[-1] and asked == self._whom()
 
     def status(self) -> str:
         """Who is asked, how full the window is, and the cost of the conversation, where known."""
@@ -232,7 +167,7 @@ class Session:
 
     def _whom(self) -> dict[str, Any]:
         """The settings that say who is asked, and with what window."""
-        return {name: self.flags.get(name) for name in _WHOM}
+        return {**{name: self.flags.get(name) for name in _WHOM}, "role": self.role}
 
     @property
     def is_kept(self) -> bool:
@@ -253,11 +188,7 @@ class Session:
         place = self._place(after)
         if request.after is not None:
             place = replace(place, chosen=True)
-        flags = _with_model(self.flags, request.model) if request.model else {**self.flags}
-        if not place.is_start:
-            flags.pop("system", None)  # the conversation has its own
-        flags["role"] = self._role(place)
-        resolved = resolved_at(place, flags)
+        resolved = self._resolved(place, request.model)
         return Asked(
             message=request.message,
             resolved=resolved,
@@ -266,6 +197,10 @@ class Session:
             after=after,
             is_exception=request.model is not None,
         )
+
+    def settings(self) -> Settings:
+        """Those with which the next message is asked. Raises `ChatstreamError`."""
+        return self._resolved(self._place(len(self.turns))).settings
 
     def carry_on(self, continued: Continuation) -> Asked:
         """Where and how an answer is continued. Raises `ChatstreamError`."""
@@ -298,8 +233,8 @@ class Session:
             self.opening = tuple(it for it in said if it.role == "system")
         self.turns[asked.after :] = [Turn(kept, (asked.message, *made))]
         self.heard, self.editing, self.unanswered = heard, None, None
-        extent = None if asked.is_exception else extent_of(heard.context, heard.transcript)
-        self._measured = (self.turns[-1], self._whom(), extent) if extent else None
+        extent = extent_of(heard.context, heard.transcript)
+        self._measured = None if asked.is_exception else (self.turns[-1], self._whom(), extent)
         self._source, self._chosen, self._name = kept or self._source, False, None
         return True
 
@@ -370,6 +305,13 @@ class Session:
             name=self._name,
         )
 
+    def _resolved(self, place: Place, model: str | None = None) -> Resolved:
+        flags = _with_model(self.flags, model) if model else {**self.flags}
+        if not place.is_start:
+            flags.pop("system", None)  # the conversation has its own
+        flags["role"] = self._role(place)
+        return resolved_at(place, flags)
+
     def _role(self, place: Place) -> Role | None:
         if self.role is None or place.is_start:
             return self.role
@@ -378,7 +320,7 @@ class Session:
     def _turns_to(self, run: str) -> list[Turn]:
         turns: list[Turn] = []
         for its, messages in self._known().turns(run):
-            turns += _split(its, messages)
+            turns += turns_of(its, messages)
         return turns
 
     def _belongs(self, after: str | None) -> bool:
@@ -422,11 +364,3 @@ def _with_model(flags: Mapping[str, Any], name: str) -> dict[str, Any]:
     placed = {"provider", "base_url", "profile"} if "@" in name else set()
     replaced = {"strategy", *placed}
     return {**{it: value for it, value in flags.items() if it not in replaced}, "model": name}
-
-
-def _split(run: str, messages: Sequence[Message]) -> Iterator[Turn]:
-    """The turns in these messages, of which `run` has made the last answer."""
-    said = [it for it in messages if it.role != "system"]
-    begins = [at for at, it in enumerate(said) if it.role == "user"] or [0]
-    for begin, end in zip(begins, [*begins[1:], len(said)], strict=True):
-        yield Turn(run if end == len(said) else None, tuple(said[begin:end]))

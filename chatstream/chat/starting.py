@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from chatstream.chat.loop import Editor, chat
 from chatstream.chat.plain import PlainEditor
-from chatstream.chat.session import Session, Turn
+from chatstream.chat.session import Session
+from chatstream.chat.turns import Turn
 from chatstream.engine.place import Place, role_at
 from chatstream.engine.resolve import resolve
 from chatstream.engine.settings import Settings
