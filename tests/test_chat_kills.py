@@ -29,7 +29,6 @@ from pathlib import Path
 import pytest
 
 from chatstream import events as ev
-from chatstream.store.drafts import Drafts
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import events_at, journals, read
 from tests.support.client import COMMAND, server_flags
@@ -119,7 +118,11 @@ class Terminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env={**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[1])},
+            env={
+                **os.environ,
+                "TERM": "xterm-256color",
+                "PYTHONPATH": str(Path(__file__).parents[1]),
+            },
             start_new_session=True,
         )
         os.close(theirs)
@@ -245,9 +248,9 @@ def kept() -> str:
     return squeezed("\n".join(found))
 
 
-def comes_back(server: Server, *arguments: str) -> str:
+def comes_back(server: Server) -> str:
     """What the next chat shows: its prompt, and the conversation so far."""
-    terminal = Terminal(server, *arguments)
+    terminal = Terminal(server, "-c")
     terminal.until_prompt()
     begun = terminal.shown()
     terminal.type("\x03/history 9\r")
@@ -273,8 +276,7 @@ def lives(life: int, server: Server) -> None:
     for who in "aqpdt":
         missing = [it for it in written(who, shown) if it not in found]
         assert missing == [], f"{said}: not kept"
-    began = any(it.messages for it in map(read, journals(runs_folder())))
-    again = comes_back(server, *(["-c"] if began else []))
+    again = comes_back(server)
     for who in "aqpd":
         missing = [it for it in written(who, shown) if it not in again]
         assert missing == [], f"{said}: not shown again"
