@@ -59,8 +59,8 @@ def cut(request: ChatRequest, usage: Usage) -> Warn | None:
         return None
     return Warn(
         "context_truncated",
-        f"the server has read only {read:,} of about {whole:,} tokens: it seems to have left out "
-        "the beginning without a word, so the answer may be invented; ask with a larger window "
+        f"the server has read only {read:,} of about {whole:,} tokens: it seems to have "
+        "dropped the beginning silently, so the answer may be invented; ask with a larger window "
         "(-o num_ctx=N) or a shorter prompt",
     )
 
