@@ -204,7 +204,7 @@ def live(terminal: Terminal, moment: str, life: int, chance: random.Random) -> N
                 terminal.type(it)
                 terminal.look(chance.choice([0, 0, 0.01]))
         case "pasting":
-            pasted = words("q", life, 100).replace(" ", "\r")
+            pasted = words("q", life, LINES // 2).replace(" ", "\r")
             terminal.type(f"{words('p', life, some)} \x1b[200~{pasted}\x1b[201~")
             terminal.look(chance.uniform(0, 0.4))
         case "editing":
