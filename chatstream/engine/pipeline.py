@@ -81,7 +81,7 @@ def run(
     """
     settings, record, tooling = resolved.settings, question.record, question.tooling
     check_sendable(settings.options)
-    schema = _schema(settings, record)
+    schema = _schema(settings, record, caller)
     models = candidates(settings)
     ahead = None if pool.has(models[0]) else begin_ahead(models[0])
 
@@ -186,15 +186,14 @@ def run(
     return made[0]
 
 
-def _schema(settings: Settings, record: Record | None) -> dict[str, Any] | None:
+def _schema(settings: Settings, record: Record | None, token: CancelToken) -> dict[str, Any] | None:
     """What the answer has to fit: what it was asked for with. Raises `UsageError`."""
-    if record is not None:
-        return record.asked.schema if record.asked else None
-    if settings.schema is None and settings.schema_multi is None:
+    kept = record.asked.schema if record and record.asked else None
+    if kept is None and (record or settings.schema is settings.schema_multi is None):
         return None
-    from chatstream.engine.answer_schema import schema_of
+    from chatstream.engine.answer_schema import again, schema_of
 
-    return schema_of(settings)
+    return again(kept) if record else schema_of(settings, token)
 
 
 def _fitting(schema: dict[str, Any] | None, begun: str) -> list[Stage]:

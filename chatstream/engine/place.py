@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from chatstream.store.conversation import Conversations
     from chatstream.store.reading import Record
 
+FOR_A_START = ("system", "context_files")
+"""The settings that a conversation has at its beginning alone."""
+
 BRANCHED = "this conversation has continued elsewhere: this answer is a branch of it"
 
 
@@ -142,9 +145,15 @@ def resolved_at(place: Place, flags: Mapping[str, Any]) -> Resolved:
     given = {name: value for name, value in flags.items() if value is not None}
     if place.source is None:
         profile = given.pop("profile", None)
-        return resolve(given, profile=profile)
-    if "system" in given:
-        raise _other_system("--system")
+        resolved = resolve(given, profile=profile)
+        if place.is_start and resolved.settings.context_files:
+            from chatstream.engine.context_files import added
+
+            return added(resolved)
+        return resolved
+    for name in FOR_A_START:
+        if given.get(name) not in {None, False}:
+            raise _other_system(f"--{name.replace('_', '-')}")
     if (role := given.get("role")) is not None:
         given["role"] = role_at(place, role)
     from chatstream.engine.resume import settings_of
