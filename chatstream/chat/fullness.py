@@ -102,7 +102,7 @@ def _reason(session: Session) -> str:
     if not session.is_heard:
         return "the model, or the place in the conversation, is not that of the last answer"
     if len(session.turns) == 1:
-        return "it is asked for with the second question of a conversation"
+        return "it is asked for with the second question of a conversation, or a long first one"
     if session.head is None:
         return "it is looked at only where the answer before has a journal"
     return (

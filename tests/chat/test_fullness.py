@@ -99,7 +99,7 @@ def test_after_trim_the_refused_question_is_in_the_prompt_and_is_asked(
     capfd: Capture, tmp_path: Path
 ) -> None:
     (tmp_path / "a.txt").write_text("the text\n")
-    replies = [takes(300), takes(605), takes(910), takes(300)]
+    replies = [takes(270), takes(550), takes(830), takes(300)]
     with Script(*replies, beside=windowed(1000)) as server:
         session = session_at(server)
         question = f"4{PART} @{tmp_path}/a.txt"
@@ -129,7 +129,7 @@ def test_trim_is_turned_off_again(capfd: Capture) -> None:
 
 
 def test_what_was_left_out_is_told_by_context(capfd: Capture) -> None:
-    replies = [takes(300), takes(605), takes(910), takes(300)]
+    replies = [takes(270), takes(550), takes(830), takes(300)]
     talk(PART, PART, PART, "/trim", PART, "/context", replies=replies)
     assert "the oldest 4 messages were left out of the last question" in capfd.readouterr().err
 
