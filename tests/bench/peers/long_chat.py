@@ -100,6 +100,10 @@ class Questions:
                 yield
                 spent.append(time.process_time() - apart - began)
 
+    def typed_ahead(self) -> list[str]:
+        """Nothing waits."""
+        return []
+
     def echo(self, line: str) -> None:
         """Nobody looks."""
 
