@@ -219,12 +219,14 @@ def question_at(place: Place, resolved: Resolved, messages: Sequence[Message]) -
     Answers before them that are nothing but calls without results are left out: nothing of them
     could be sent.
     """
-    following = (*place.messages[1:], *messages)
-    earlier = tuple(
-        it
-        for it, after in zip(place.messages, following, strict=False)
-        if it.role != "assistant" or not it.tool_calls or it.content or after.role == "tool"
-    )
+    earlier = place.messages
+    if any(it.has_calls for it in earlier):
+        following = (*earlier[1:], *messages)
+        earlier = tuple(
+            it
+            for it, after in zip(earlier, following, strict=False)
+            if it.role != "assistant" or not it.has_calls or it.content or after.role == "tool"
+        )
     if place.parent is not None:
         return Question(messages=tuple(messages), earlier=earlier, parent=place.parent)
     system = resolved.settings.system if place.is_start else None

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from chatstream.addresses import is_url
 from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, Deadline, monotonic
 from chatstream.engine.settings import Settings
@@ -90,7 +91,7 @@ def compose(
             asked = bool(files or parts[0].strip())
             parts.append(feed.piped(asked=asked).strip("\n"))
     for name in files:
-        if is_address(name):
+        if is_url(name):
             parts.append(_fenced(*feed.page(name)))
         else:
             text = feed.stdin() if name in named else feed.file(Path(name))
@@ -99,11 +100,6 @@ def compose(
     if not question:
         raise UsageError("no question was given", hint='chatstream ask "why is the sky blue?"')
     return question
-
-
-def is_address(name: str) -> bool:
-    """Whether this names a page on the web, and no file."""
-    return bool(re.match(r"(?i)https?://", name))
 
 
 class _Feed:
