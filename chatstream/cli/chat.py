@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chatstream.chat.starting import start
+from chatstream.chat.starting import beginning, start
 from chatstream.cli.options import (
     ALL,
     At,
@@ -23,7 +23,6 @@ from chatstream.cli.options import (
     start_log,
     takes,
 )
-from chatstream.engine.place import place_of
 
 
 @takes(*ALL)
@@ -52,7 +51,7 @@ def chat(
     start_log(locals())
     return start(
         {**flags, "vi": vi or None},
-        place_of(last=last, at=at, name=name),
+        beginning(last=last, at=at, name=name),
         role=role_of(role, var),
         files=file or (),
         images=image or (),

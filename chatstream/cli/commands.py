@@ -49,7 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "roles": (
         "chatstream.cli.roles:app",
-        "List, show and edit the roles that a model may be asked in.",
+        "List, show and edit roles: system prompts with settings.",
     ),
     "schema": (
         "chatstream.cli.schema:schema",

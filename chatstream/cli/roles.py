@@ -13,7 +13,7 @@ from chatstream.terminal import roles
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="List, show and edit the roles that a model may be asked in.",
+    help="List, show and edit roles: system prompts with settings.",
 )
 
 RoleName = Annotated[str, typer.Argument(metavar="NAME", help="The name of a role.")]

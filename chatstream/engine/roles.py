@@ -58,13 +58,13 @@ _EDGE = "+++"
 _NAME = re.compile(r"\w[\w.+-]*")
 _VARIABLE = re.compile(r"\\?\{\{[ \t]*([^\W\d]\w*)[ \t]*\}\}")
 
-_RIGHTS = "a role grants no rights", "use the option, or the configuration"
-_PROGRAMS = "a role starts no programs", "use the option, or the configuration"
+_RIGHTS = "it cannot grant rights", "use the option, or the configuration"
+_PROGRAMS = "it cannot start programs", "use the option, or the configuration"
 _SERVERS = (
-    "a role names no server and holds no key",
+    "it cannot name a server or hold a key",
     'put them into a profile, and write model = "MODEL@PROFILE" here',
 )
-_NOT_ITS_OWN = "it belongs to the configuration file", "`chatstream config edit` opens that"
+_NOT_ITS_OWN = "that belongs in the configuration file", "`chatstream config edit` opens it"
 
 REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("allow", "ask", "deny", "root", "sandbox", "http_hosts"), _RIGHTS),
@@ -213,8 +213,8 @@ def mistakes(name: str) -> list[ChatstreamError]:
 
 def _others(name: str, environ: Mapping[str, str]) -> str | None:
     known = names(environ)
-    there = f"the roles are: {', '.join(known)}" if known else "there are no roles yet"
-    return did_you_mean(name, known, f"{there}; `chatstream roles edit {name}` makes this one")
+    there = f"known roles: {', '.join(known)}" if known else "there are no roles yet"
+    return did_you_mean(name, known, f"{there}; `chatstream roles edit {name}` creates this one")
 
 
 def parsed(name: str, path: Path, data: bytes) -> Role:
@@ -227,7 +227,7 @@ def parsed(name: str, path: Path, data: bytes) -> Role:
         end = next(ends, None)
         if end is None:
             raise ConfigError(
-                f"{path}, line 1: the settings do not end",
+                f"{path}, line 1: the settings are not closed",
                 hint=f"put a line with {_EDGE} below them",
             )
         front, lines = ["", *lines[1:end]], lines[end + 1 :]  # each keeps its number
@@ -249,7 +249,7 @@ def parsed(name: str, path: Path, data: bytes) -> Role:
         if "system" in settings:
             raise ConfigError(
                 f"role {name} in {file.place('system')}: "
-                "the system prompt is given twice, here and below the settings",
+                "there are two system prompts, here and below the settings",
                 hint="leave one of them out",
             )
         settings["system"] = body
@@ -277,7 +277,7 @@ def _check(name: str, file: ConfigFile) -> None:
         if refused is not None:
             why, hint = refused
             where = f"role {name} in {file.place(setting)}"
-            raise ConfigError(f"{where}: {setting} is not for a role: {why}", hint=hint)
+            raise ConfigError(f"{where}: a role cannot set {setting}: {why}", hint=hint)
 
 
 def _beside(path: Path, schema: str) -> str:

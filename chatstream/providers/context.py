@@ -117,7 +117,7 @@ def _whole(messages: Sequence[Message], size: int, before: Before | None) -> int
 def _warning(what: str) -> Warn:
     return Warn(
         "context_truncated",
-        f"the server has read {what}: it seems to have left out the beginning without a word, so "
+        f"the server has read {what}: it seems to have dropped the beginning silently, so "
         "the answer may be invented; ask with a larger window (Ollama: -o num_ctx=N) or a shorter "
         "prompt",
     )

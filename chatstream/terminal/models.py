@@ -73,9 +73,11 @@ def pull_model(name: str, flags: Mapping[str, Any], profile: str | None) -> int:
         except ChatstreamError:
             if token.reason is not None:
                 again = f"`chatstream models pull {shlex.quote(name)}`"
-                token.reason.hint = f"the server keeps what it has: the next {again} continues"
+                token.reason.hint = (
+                    f"the server keeps what it has downloaded; {again} continues from there"
+                )
             raise
-        exits.note(f"{settings.model} is there")
+        exits.note(f"{settings.model} is ready")
 
     return _done(_with(name, flags), profile, work)
 
