@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from chatstream.cancel import CancelToken
-from chatstream.chat import commands, fullness
+from chatstream.chat import commands, compacting, fullness
 from chatstream.chat.session import Session
-from chatstream.chat.turns import Asked, Continuation, Heard, Request
+from chatstream.chat.turns import Asked, Continuation, Heard, Request, Summary
 from chatstream.chat.typeahead import TypeAhead, joined
 from chatstream.engine.attaching import with_images
 from chatstream.engine.pool import Pool
@@ -56,10 +56,12 @@ class Editor(Protocol):
     """Where lines come from.
 
     `is_person`: somebody reads what is said beside the answers, and can send a line again.
+    `can_edit`: a line may begin with a draft, and is edited.
     `keyboard`, a whole one, has what is typed between two lines; None where that is not looked at.
     """
 
     is_person: bool
+    can_edit: bool
 
     @property
     def keyboard(self) -> Keyboard | None:
@@ -144,7 +146,7 @@ class _Chat:
         session = self._session
         while True:
             self._hear()
-            if session.queue and session.editing is None:
+            if session.queue and not session.is_editing:
                 line = session.queue.pop(0)
                 self._editor.echo(line)
                 return line
@@ -186,6 +188,9 @@ class _Chat:
         """Do what a line says; returns the exit status of that."""
         session = self._session
         self._sending = line
+        if session.compacting is not None and not compacting.is_summary(line):
+            session.draft = session.stop_editing()
+            exits.note("the summary is not used")
         self._listen()
         self._keep()
         try:
@@ -200,6 +205,8 @@ class _Chat:
             if was_editing and session.editing is None:
                 self._return(None)
             self._keep()
+            if isinstance(following, Summary):
+                compacting.begin(can_edit=self._editor.can_edit)
             return self._answer(following) if following is not None else 0
         except Cancelled as reason:
             self._return(line)
@@ -232,15 +239,19 @@ class _Chat:
             session.files, session.images = given
         return status
 
-    def _answer(self, following: Request | Continuation, typed: str | None = None) -> int:
+    def _answer(self, following: Request | Continuation | Summary, typed: str | None = None) -> int:
         """Ask and show the answer; `typed` returns to the prompt if there is none."""
         session, heard = self._session, Heard()
-        answering = Answering(ARGUMENTS, session.flags, self._pool, self._beside)
+        is_summary = isinstance(following, Summary)
+        flags = compacting.flags_of(session) if is_summary else session.flags
+        answering = Answering(ARGUMENTS, flags, self._pool, self._beside)
         asked: list[tuple[Asked, Run]] = []
 
         def begin() -> Run:
             if isinstance(following, Continuation):
                 its = session.carry_on(following)
+            elif isinstance(following, Summary):
+                its = compacting.asked(session)
             else:
                 its = session.ask(following)
             answering.use(its.resolved, lambda: None)
@@ -256,7 +267,10 @@ class _Chat:
             untie()
         if heard.is_whole:
             _part(heard.transcript.message.content, answering.settings)
-        if not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
+        if is_summary:
+            self._hear()
+            status = status or 1 - compacting.take(session, heard)
+        elif not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
             session.unanswered = following
         if said := self._nearly_full.after(session.extent, trims=answering.settings.trim):
             exits.note(said)
@@ -279,7 +293,7 @@ class _Chat:
                     if kept and any(isinstance(it, Content) for it in arrival.events):
                         kept = not heard.transcript.message.is_answer
                         if not kept:
-                            self._sending = ""
+                            self._sending = self._session.begun_with = ""
                             self._keep()
                     yield arrival
             finally:
@@ -294,7 +308,7 @@ class _Chat:
             return
         self._hear()
         waiting = [line, session.draft]
-        if session.editing is None:  # else they wait behind the edit
+        if not session.is_editing:  # else they wait behind the edit
             waiting[1:1], session.queue = session.queue, []
         session.keep(joined(*waiting))
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from chatstream.chat.extent import Extent, extent_of
+from chatstream.chat.summaries import parted, with_summary
 from chatstream.chat.turns import Asked, Continuation, Heard, Request, Turn, turns_of
 from chatstream.chat.typeahead import joined
 from chatstream.engine.option_pairs import from_pairs
@@ -55,8 +56,10 @@ class Session:
     The settings of a `role` hold for all of it, and its system prompt for a new conversation.
 
     `draft` is what is typed and not sent, `queue` what is to be sent before it, or after a question
-    that is being edited; `editing` is the number of turns before that one. `files` and `images`
-    (files or URLs) go with the next message. For one thread.
+    or a summary that is being edited. `editing` is the number of turns before that question, and
+    `compacting` what was typed behind that summary. `begun_with` is the line with the summary that
+    this conversation begins with, until the first answer. `files` and `images` (files or URLs) go
+    with the next message. For one thread.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Session:
         self.files: list[Path] = []
         self.images: list[str] = []
         self.editing: int | None = None
+        self.compacting: str | None = None
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
         self.heard: Heard | None = None  # what the last run has said
@@ -97,7 +101,8 @@ class Session:
         self._asked_before = _model_of(place.source) if place.source else None
         self._chosen = place.chosen
         self._name = place.name
-        self.editing = self.unanswered = self.stopped = None
+        self.editing = self.unanswered = self.stopped = self.compacting = None
+        self.begun_with = ""
         if turns:
             newest = None if place.chosen else self._known().head(str(place.parent))
             if newest not in {None, self.head}:
@@ -114,9 +119,10 @@ class Session:
         """Keep what is not answered: `draft` is in the prompt; `sending` is on its way."""
         self.draft = draft
         if self._drafts is not None:
-            is_edit = self.editing is not None
-            typed = [draft, *self.queue] if is_edit else [*self.queue, draft]
-            self._drafts.keep(joined(*sending, *typed), self.head)
+            typed = [*self.queue, draft]
+            if self.is_editing:
+                typed = [draft, *self.queue, self.compacting or ""]
+            self._drafts.keep(joined(self.begun_with, *sending, *typed), self.head)
 
     def close(self) -> None:
         """Leave the draft to the next chat. Idempotent."""
@@ -187,11 +193,17 @@ class Session:
         old = self.turns[self.editing].question.parts
         return Message("user", [*(it for it in old if isinstance(it, Image)), *message.parts])
 
+    @property
+    def is_editing(self) -> bool:
+        """Whether the line is a question or a summary that is being edited."""
+        return self.editing is not None or self.compacting is not None
+
     def stop_editing(self) -> str:
-        """Edit no question any more; returns what was queued behind it, for the prompt."""
-        self.editing = None
-        queue, self.queue = self.queue, []
-        return joined(*queue)
+        """Edit nothing any more; returns what was typed behind it, for the prompt."""
+        waiting = joined(*self.queue, self.compacting)
+        self.editing = self.compacting = None
+        self.queue = []
+        return waiting
 
     def ask(self, request: Request) -> Asked:
         """Where and how a request is asked. Raises `ChatstreamError`."""
@@ -281,7 +293,7 @@ class Session:
         self.flags["system"] = text
         if not self.turns and not self.opening:
             return False
-        self.begin_with(text, self.turns)
+        self.begin_with(with_summary(text, parted(self.system)[1]), self.turns)
         return bool(self.turns)
 
     def use_role(self, role: Role) -> bool:
@@ -296,7 +308,15 @@ class Session:
             self.role = before
             raise
         text = role.settings.get("system")
-        return text not in {None, self.system} and self.use_system(text)
+        return text not in {None, parted(self.system)[0]} and self.use_system(text)
+
+    def compact(self, summary: str) -> str | None:
+        """Begin a new conversation with this summary; returns the head of the old one."""
+        head = self.head
+        self.begin_with(with_summary(self.system, summary), ())
+        self.editing = self.unanswered = self.compacting = None
+        self.begun_with = f"/compact\n{summary}"
+        return head
 
     def begin_with(self, system: str, turns: Sequence[Turn]) -> None:
         """The next message begins a conversation with this system prompt and these turns.

@@ -50,6 +50,10 @@ class Continuation(msgspec.Struct, frozen=True):
     run: str
 
 
+class Summary(msgspec.Struct, frozen=True):
+    """The conversation is to be summarised."""
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request on its way: a `message` whose answer stands behind the first `after` turns."""
 

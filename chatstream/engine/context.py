@@ -101,7 +101,7 @@ class Fitting:
             if exact := (yield from _unless_it_fails(asked, token)):
                 self._counted = replace(self._counted, tokens=exact, size=whole)
         used, messages = self._counted.tokens_of(whole), request.messages
-        if used >= window and self._trim:
+        if used >= window * self._question.most and self._trim:
             for messages in _shorter(request.messages):
                 used = self._counted.tokens_of(size_of(messages, request.tools))
                 if used <= FULL * window:
