@@ -20,6 +20,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from chatstream.chat.session import Session
+from chatstream.chat.summaries import with_summary
 from chatstream.chat.turns import Asked, Heard, Request, Summary
 from chatstream.chat.typeahead import joined
 from chatstream.engine.kinds import SOURCES_OF_TOOLS
@@ -56,7 +57,10 @@ def compact(session: Session, summary: str) -> Summary | None:
         session.turn(None)
         return Summary()
     waiting, refused = session.compacting, session.unanswered
-    old = session.compact(summary)
+    old = session.continues = session.head
+    session.begin_with(with_summary(session.system, summary), ())
+    session.editing = session.unanswered = session.compacting = None
+    session.begun_with = f"{COMMAND}\n{summary}"
     session.draft = joined(refused.typed if refused else "", waiting)
     tell("a new conversation, which begins with the summary")
     if old:

@@ -31,7 +31,13 @@ from chatstream.engine.attaching import with_images
 from chatstream.engine.pool import Pool
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
-from chatstream.errors import Cancelled, ChatstreamError, ContextLength, OutputError, UsageError
+from chatstream.errors import (
+    Cancelled,
+    ChatstreamError,
+    ContextLength,
+    OutputError,
+    UsageError,
+)
 from chatstream.events import Content, Context, Error
 from chatstream.files import is_file, named
 from chatstream.flow import Arrival, Stage, close
@@ -232,11 +238,9 @@ class _Chat:
                 asked = with_images(text, session.images, token, keep=session.is_kept)
         asked = session.with_its_images(asked)
         request = Request(message=asked, after=session.editing, typed=message)
-        given = session.files, session.images
-        session.files, session.images = [], []
         status = self._answer(request, message)
-        if session.unanswered is request:
-            session.files, session.images = given
+        if session.unanswered is not request:
+            session.files, session.images = [], []
         return status
 
     def _answer(self, following: Request | Continuation | Summary, typed: str | None = None) -> int:
@@ -262,7 +266,7 @@ class _Chat:
         untie = self._token.tie(answering.token)
         try:
             in_our_words = partial(_in_our_words, answering)
-            status = answering.show(begin, heard.stage, self._answered(heard), in_our_words)
+            status = answering.show(begin, heard.stage, self._answered(heard, asked), in_our_words)
         finally:
             untie()
         if heard.is_whole:
@@ -283,7 +287,15 @@ class _Chat:
             raise _Unread(status)
         return status
 
-    def _answered(self, heard: Heard) -> Stage:
+    def _begun(self, run: Run) -> None:
+        """What was asked has an answer; what is kept from here on follows it."""
+        session = self._session
+        if self._sending:
+            self._sending, session.files, session.images = "", [], []
+        session.begin_answer(run)
+        self._keep()
+
+    def _answered(self, heard: Heard, asked: Sequence[tuple[Asked, Run]]) -> Stage:
         """The stage after which what was asked is no draft any more: its answer has begun."""
 
         def stage(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
@@ -293,8 +305,7 @@ class _Chat:
                     if kept and any(isinstance(it, Content) for it in arrival.events):
                         kept = not heard.transcript.message.is_answer
                         if not kept:
-                            self._sending = self._session.begun_with = ""
-                            self._keep()
+                            self._begun(asked[0][1])
                     yield arrival
             finally:
                 close(arrivals)

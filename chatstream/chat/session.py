@@ -7,7 +7,8 @@
 3. What is set holds for the chat and goes over what the conversation had. Another system prompt
    begins a new conversation that has all messages so far: that of a conversation never changes.
 4. What is typed and not answered is kept on the disk as well (`store.drafts`), until the answer
-   begins; a chat that comes back to the conversation has it in its prompt.
+   begins, and so are the names of the files and images that go with it. A chat that comes back to
+   the conversation has it in its prompt; what follows no answer is for a new chat.
 5. Without a journal the turns are here alone, and each question sends them as its own.
 """
 
@@ -21,8 +22,18 @@ from msgspec.structs import replace
 
 from chatstream.chat.extent import Extent, extent_of
 from chatstream.chat.summaries import parted, with_summary
-from chatstream.chat.turns import Asked, Continuation, Heard, Request, Turn, turns_of
+from chatstream.chat.turns import (
+    Asked,
+    Continuation,
+    Heard,
+    Request,
+    Turn,
+    cost_of,
+    model_of,
+    turns_of,
+)
 from chatstream.chat.typeahead import joined
+from chatstream.engine.attaching import is_url
 from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.pipeline import not_followed
 from chatstream.engine.place import (
@@ -37,15 +48,17 @@ from chatstream.engine.place import (
 from chatstream.engine.resolve import Resolved, meant, resolve
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
+from chatstream.engine.whom import check
 from chatstream.errors import ChatstreamError, JournalError, UsageError
+from chatstream.files import is_file
 from chatstream.messages import Image, Message
-from chatstream.store.place import runs_folder, state_folder
+from chatstream.store.drafts import Draft, Drafts
+from chatstream.store.place import state_folder
 from chatstream.wording import counted
 
 if TYPE_CHECKING:
     from chatstream.engine.roles import Role
     from chatstream.store.conversation import Conversations
-    from chatstream.store.drafts import Drafts
 
 
 _WHOM = ("provider", "base_url", "profile", "model", "options")
@@ -58,8 +71,9 @@ class Session:
     `draft` is what is typed and not sent, `queue` what is to be sent before it, or after a question
     or a summary that is being edited. `editing` is the number of turns before that question, and
     `compacting` what was typed behind that summary. `begun_with` is the line with the summary that
-    this conversation begins with, until the first answer. `files` and `images` (files or URLs) go
-    with the next message. For one thread.
+    this conversation begins with, until the first answer, and `continues` the head of the one that
+    was summarised. `files` and `images` (files or URLs) go
+    with the next message. `answering` is the run whose answer has begun. For one thread.
     """
 
     def __init__(
@@ -81,6 +95,7 @@ class Session:
         self.compacting: str | None = None
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
+        self.answering: str | None = None
         self.heard: Heard | None = None  # what the last run has said
         self._answered_as: Role | None = None
         self._measured: tuple[Turn, dict[str, Any], Extent | None] | None = None
@@ -98,11 +113,12 @@ class Session:
         self.turns = turns
         self.opening = tuple(it for it in place.messages if it.role == "system")
         self._source = place.source
-        self._asked_before = _model_of(place.source) if place.source else None
+        self._asked_before = model_of(place.source) if place.source else None
         self._chosen = place.chosen
         self._name = place.name
         self.editing = self.unanswered = self.stopped = self.compacting = None
         self.begun_with = ""
+        self.continues: str | None = None
         if turns:
             newest = None if place.chosen else self._known().head(str(place.parent))
             if newest not in {None, self.head}:
@@ -110,10 +126,23 @@ class Session:
             elif not turns[-1].answer.complete:
                 self.stopped = self.head
 
-    def recover(self) -> None:
-        """Take up what was typed here and not sent, in a chat that is gone."""
-        if self._drafts is not None:
-            self.draft = self._drafts.take(self._belongs) or self._drafts.take(lambda it: not it)
+    def recover(self) -> bool:
+        """Take up what was typed here and not sent, in a chat that is gone. True if there is some.
+
+        A file that is gone meanwhile goes with nothing.
+        """
+        draft = self._drafts.take(self._belongs) if self._drafts is not None else None
+        if draft is None:
+            return False
+        self.draft = draft.text
+        self.files += [it for it in map(Path, draft.files) if it not in self.files and is_file(it)]
+        self.images += [it for it in draft.images if it not in self.images and _is_there(it)]
+        return True
+
+    @property
+    def has_left_a_draft(self) -> bool:
+        """Whether a chat that is gone has left what belongs into a new one."""
+        return self._drafts is not None and self._drafts.has(self._follows_nothing)
 
     def keep(self, draft: str, *sending: str) -> None:
         """Keep what is not answered: `draft` is in the prompt; `sending` is on its way."""
@@ -122,7 +151,16 @@ class Session:
             typed = [*self.queue, draft]
             if self.is_editing:
                 typed = [draft, *self.queue, self.compacting or ""]
-            self._drafts.keep(joined(self.begun_with, *sending, *typed), self.head)
+            files = tuple(str(it.absolute()) for it in self.files)
+            images = tuple(it if is_url(it) else str(Path(it).absolute()) for it in self.images)
+            text = joined(self.begun_with, *sending, *typed)
+            after = self.answering or self.head or self.continues
+            self._drafts.keep(Draft(text, after, files, images))
+
+    def begin_answer(self, run: Run) -> None:
+        """The answer of this run has begun: what is kept from here on follows it."""
+        self.answering = run.id if is_kept(run.id) else None
+        self.begun_with = ""
 
     def close(self) -> None:
         """Leave the draft to the next chat. Idempotent."""
@@ -172,7 +210,7 @@ class Session:
         """Who is asked, how full the window is, and the cost of the conversation, where known."""
         extent = self.extent
         if self._spent[0] != self.head:
-            self._spent = (self.head, _cost_of(self.head))
+            self._spent = (self.head, cost_of(self.head))
         words = [self.model, extent.words if extent else "", self._spent[1]]
         return " · ".join(it for it in words if it)
 
@@ -225,6 +263,18 @@ class Session:
         """Those with which the next message is asked. Raises `ChatstreamError`."""
         return self._resolved(self._place(len(self.turns))).settings
 
+    def use(self, flags: Mapping[str, Any]) -> None:
+        """Let these settings hold from now on.
+
+        Raises `ConfigError`, `UsageError` for what cannot be used; then nothing has changed.
+        """
+        before, self.flags = self.flags, {**flags}
+        try:
+            check(self.settings())
+        except ChatstreamError:
+            self.flags = before
+            raise
+
     def carry_on(self, continued: Continuation) -> Asked:
         """Where and how an answer is continued. Raises `ChatstreamError`."""
         from chatstream.engine.resume import continuation, unfinished
@@ -244,6 +294,7 @@ class Session:
     def settle(self, asked: Asked, run: Run | None, heard: Heard) -> bool:
         """Take what a run has come to; False without an answer: then everything is as before."""
         made = heard.transcript.messages
+        self.answering = None
         if run is None:
             return False
         kept = run.id if is_kept(run.id) else None
@@ -296,28 +347,6 @@ class Session:
         self.begin_with(with_summary(text, parted(self.system)[1]), self.turns)
         return bool(self.turns)
 
-    def use_role(self, role: Role) -> bool:
-        """Use a role from the next message on. True if its system prompt begins a new conversation.
-
-        Raises `ChatstreamError` for one that cannot be used; then the one before is used on.
-        """
-        before, self.role = self.role, role
-        try:
-            self.settings()
-        except ChatstreamError:
-            self.role = before
-            raise
-        text = role.settings.get("system")
-        return text not in {None, parted(self.system)[0]} and self.use_system(text)
-
-    def compact(self, summary: str) -> str | None:
-        """Begin a new conversation with this summary; returns the head of the old one."""
-        head = self.head
-        self.begin_with(with_summary(self.system, summary), ())
-        self.editing = self.unanswered = self.compacting = None
-        self.begun_with = f"/compact\n{summary}"
-        return head
-
     def begin_with(self, system: str, turns: Sequence[Turn]) -> None:
         """The next message begins a conversation with this system prompt and these turns.
 
@@ -330,9 +359,9 @@ class Session:
     def use_model(self, name: str) -> None:
         """Ask this model from now on: an alias, MODEL, MODEL@PLACE or @PLACE.
 
-        Raises `ConfigError`.
+        Raises `ConfigError`, `UsageError`.
         """
-        self.flags = _with_model(self.flags, name)
+        self.use(_with_model(self.flags, name))
 
     def name(self, name: str) -> None:
         """Name the conversation. Raises `UsageError`, `JournalError`."""
@@ -379,11 +408,22 @@ class Session:
 
     def _belongs(self, after: str | None) -> bool:
         """Whether what was to follow this run belongs here."""
-        if after is None or self.head is None:
-            return after == self.head
+        if self.head is None:
+            return self._follows_nothing(after)
+        if after is None:
+            return False
         try:
             return self._known().root(after) == self._known().root(self.head)
         except JournalError:  # a damaged one
+            return False
+
+    def _follows_nothing(self, after: str | None) -> bool:
+        """Whether there is no such run; there is none before the first answer, either."""
+        try:
+            return after is None or not self._known().find(after)
+        except UsageError:
+            return True
+        except JournalError:  # the history is damaged
             return False
 
     def _known(self) -> Conversations:
@@ -394,22 +434,8 @@ class Session:
         return self._conversations
 
 
-def _cost_of(run: str | None) -> str:
-    """What the conversation has cost up to this run, in words; "" if that is not known."""
-    from chatstream.engine.spending import conversation_cost
-    from chatstream.sinks.words import dollars
-
-    cost = conversation_cost(run) if run is not None else None
-    return dollars(cost[0], estimated=cost[1]) if cost is not None else ""
-
-
-def _model_of(run: str) -> str | None:
-    """The model that a run has asked, as far as its journal is there."""
-    from chatstream.store.journal import SUFFIX
-    from chatstream.store.reading import opening
-
-    opened = opening(runs_folder() / (run + SUFFIX))
-    return opened.model if opened else None
+def _is_there(image: str) -> bool:
+    return is_url(image) or is_file(Path(image))
 
 
 def _with_model(flags: Mapping[str, Any], name: str) -> dict[str, Any]:

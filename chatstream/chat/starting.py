@@ -61,9 +61,13 @@ def start(
     drafts = _drafts(settings) if editor.is_person else None
     session = Session(flags, place, drafts, role)
     session.files, session.images = list(files), list(images)
-    session.recover()
+    recovered = session.recover()
     if session.turns and editor.is_person:
         _remind(session, session.turns[-1], settings)
+    if recovered and (attached := [*map(str, session.files), *session.images]):
+        tell(f"with the next message: {', '.join(attached)}")
+    elif not recovered and session.turns and session.has_left_a_draft:
+        tell("a chat without an answer has left a draft; `chatstream chat` has it in its prompt")
     return chat(session, editor)
 
 
