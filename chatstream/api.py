@@ -70,6 +70,8 @@ def stream(
     key_variable           The environment variable that contains the API key.
     key_command            A shell command that prints the API key.
     system                 The system prompt.
+    context_files          Add AGENTS.md, of this folder and those above it, to the system prompt.
+                           [default: False]
     schema                 Ask for JSON that fits a schema: a file, or fields such as 'name, age
                            int'.
     schema_multi           Ask for a list of what fits a schema.

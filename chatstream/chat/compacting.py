@@ -65,7 +65,7 @@ def compact(session: Session, summary: str) -> Summary | None:
     tell("a new conversation, which begins with the summary")
     if old:
         tell(f"/goto {old} returns to the old one")
-    elif not session.is_kept:
+    elif not session.settings().journal:
         tell("the old one is kept nowhere, for there is no journal")
     return None
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 from chatstream.cancel import CancelToken
@@ -232,16 +231,28 @@ class _Chat:
         with interrupts(token):
             if self._editor.is_person:
                 session.files += _named_files(message, session.files)
-            text = compose(message, session.files, token, use_stdin=False)
-            asked = Message("user", text)
-            if session.images:
-                asked = with_images(text, session.images, token, keep=session.is_kept)
+            settings = session.settings() if session.files or session.images else Settings()
+            try:
+                text = compose(message, session.files, token, use_stdin=False, settings=settings)
+                asked = Message("user", text)
+                if session.images:
+                    asked = with_images(text, session.images, token, keep=settings.journal)
+            except ChatstreamError:
+                self._drop_files(token)
+                raise
         asked = session.with_its_images(asked)
         request = Request(message=asked, after=session.editing, typed=message)
         status = self._answer(request, message)
         if session.unanswered is not request:
             session.files, session.images = [], []
         return status
+
+    def _drop_files(self, token: CancelToken) -> None:
+        """What cannot be read does not stand in the way of the next message as well."""
+        session = self._session
+        if self._editor.is_person and not token.cancelled and (session.files or session.images):
+            session.files, session.images = [], []
+            exits.note("no file goes with the next message any more")
 
     def _answer(self, following: Request | Continuation | Summary, typed: str | None = None) -> int:
         """Ask and show the answer; `typed` returns to the prompt if there is none."""
@@ -265,7 +276,7 @@ class _Chat:
 
         untie = self._token.tie(answering.token)
         try:
-            in_our_words = partial(_in_our_words, answering)
+            in_our_words = partial(_in_our_words, bool(session.turns))
             status = answering.show(begin, heard.stage, self._answered(heard, asked), in_our_words)
         finally:
             untie()
@@ -324,13 +335,13 @@ class _Chat:
         session.keep(joined(*waiting))
 
 
-def _named_files(message: str, known: Sequence[Path]) -> list[Path]:
+def _named_files(message: str, known: Sequence[str]) -> list[str]:
     """The files that a message names behind an `@`. What is no file is a word like any other."""
-    found: list[Path] = []
+    found: list[str] = []
     for quoted, bare in _FILE.findall(message):
         path = named(quoted or bare)
-        if is_file(path) and path not in {*known, *found}:
-            found.append(path)
+        if is_file(path) and str(path) not in {*known, *found}:
+            found.append(str(path))
             exits.note(f"with the file {path}")
     return found
 
@@ -348,9 +359,9 @@ def _part(text: str, settings: Settings) -> None:
         put(b"\n")
 
 
-def _in_our_words(answering: Answering, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+def _in_our_words(follows: bool, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
     """What is told of an answer names the commands of a chat. How full the window is, the chat
-    says itself, after the answer.
+    says itself, after the answer. `follows`: the question follows others.
     """
     try:
         for arrival in arrivals:
@@ -359,8 +370,8 @@ def _in_our_words(answering: Answering, arrivals: Iterator[Arrival]) -> Iterator
                     arrival.events.remove(event)
                 elif isinstance(event, Error):
                     event.resume = "/continue" if event.resume else None
-                    if event.code == ContextLength.code and not answering.settings.trim:
-                        event.hint = fullness.WAYS
+                    if event.code == ContextLength.code:
+                        event.hint = fullness.way_out(event.hint, follows=follows)
             yield arrival
     finally:
         close(arrivals)

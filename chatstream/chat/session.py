@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from chatstream.addresses import is_url
 from chatstream.chat.extent import Extent, extent_of
 from chatstream.chat.summaries import parted, with_summary
 from chatstream.chat.turns import (
@@ -33,10 +34,10 @@ from chatstream.chat.turns import (
     turns_of,
 )
 from chatstream.chat.typeahead import joined
-from chatstream.engine.attaching import is_url
 from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.pipeline import not_followed
 from chatstream.engine.place import (
+    FOR_A_START,
     START,
     Place,
     follow_of,
@@ -45,10 +46,10 @@ from chatstream.engine.place import (
     question_at,
     resolved_at,
 )
-from chatstream.engine.resolve import Resolved, meant, resolve
+from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
-from chatstream.engine.whom import check
+from chatstream.engine.whom import check, with_model
 from chatstream.errors import ChatstreamError, JournalError, UsageError
 from chatstream.files import is_file
 from chatstream.messages import Image, Message
@@ -72,8 +73,8 @@ class Session:
     or a summary that is being edited. `editing` is the number of turns before that question, and
     `compacting` what was typed behind that summary. `begun_with` is the line with the summary that
     this conversation begins with, until the first answer, and `continues` the head of the one that
-    was summarised. `files` and `images` (files or URLs) go
-    with the next message. `answering` is the run whose answer has begun. For one thread.
+    was summarised. `files` and `images` (names or URLs) go with the next message. `answering` is
+    the run whose answer has begun. For one thread.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Session:
         self.role = role
         self.draft = ""
         self.queue: list[str] = []
-        self.files: list[Path] = []
+        self.files: list[str] = []
         self.images: list[str] = []
         self.editing: int | None = None
         self.compacting: str | None = None
@@ -135,7 +136,7 @@ class Session:
         if draft is None:
             return False
         self.draft = draft.text
-        self.files += [it for it in map(Path, draft.files) if it not in self.files and is_file(it)]
+        self.files += [it for it in draft.files if it not in self.files and _is_there(it)]
         self.images += [it for it in draft.images if it not in self.images and _is_there(it)]
         return True
 
@@ -151,11 +152,10 @@ class Session:
             typed = [*self.queue, draft]
             if self.is_editing:
                 typed = [draft, *self.queue, self.compacting or ""]
-            files = tuple(str(it.absolute()) for it in self.files)
-            images = tuple(it if is_url(it) else str(Path(it).absolute()) for it in self.images)
+            files, images = map(_absolute, self.files), map(_absolute, self.images)
             text = joined(self.begun_with, *sending, *typed)
             after = self.answering or self.head or self.continues
-            self._drafts.keep(Draft(text, after, files, images))
+            self._drafts.keep(Draft(text, after, tuple(files), tuple(images)))
 
     def begin_answer(self, run: Run) -> None:
         """The answer of this run has begun: what is kept from here on follows it."""
@@ -218,12 +218,6 @@ class Session:
         """The settings that say who is asked, and with what window."""
         return {**{name: self.flags.get(name) for name in _WHOM}, "role": self.role}
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether what is asked is kept here. Raises `ConfigError`."""
-        given = dict(self.flags)
-        return resolve(given, profile=given.pop("profile", None)).settings.journal
-
     def with_its_images(self, message: Message) -> Message:
         """The message with the images of the question that it is put in the place of."""
         if self.editing is None:
@@ -279,7 +273,7 @@ class Session:
         """Where and how an answer is continued. Raises `ChatstreamError`."""
         from chatstream.engine.resume import continuation, unfinished
 
-        flags = {name: value for name, value in self.flags.items() if name != "system"}
+        flags = {it: value for it, value in self.flags.items() if it not in FOR_A_START}
         flags["role"] = self.role and self.role.without_system()
         resolved, question = continuation(unfinished(continued.run), flags)
         asked = [it for it in question.messages if it.role == "user"]
@@ -361,7 +355,7 @@ class Session:
 
         Raises `ConfigError`, `UsageError`.
         """
-        self.use(_with_model(self.flags, name))
+        self.use(with_model(self.flags, name))
 
     def name(self, name: str) -> None:
         """Name the conversation. Raises `UsageError`, `JournalError`."""
@@ -389,9 +383,9 @@ class Session:
         )
 
     def _resolved(self, place: Place, model: str | None = None) -> Resolved:
-        flags = _with_model(self.flags, model) if model else {**self.flags}
+        flags = with_model(self.flags, model) if model else {**self.flags}
         if not place.is_start:
-            flags.pop("system", None)  # the conversation has its own
+            flags = {it: value for it, value in flags.items() if it not in FOR_A_START}
         flags["role"] = self._role(place)
         return resolved_at(place, flags)
 
@@ -434,13 +428,9 @@ class Session:
         return self._conversations
 
 
-def _is_there(image: str) -> bool:
-    return is_url(image) or is_file(Path(image))
+def _is_there(name: str) -> bool:
+    return is_url(name) or is_file(Path(name))
 
 
-def _with_model(flags: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The flags with a model that may name its place, which goes over the one they name."""
-    name = meant(name, flags.get("profile"))
-    placed = {"provider", "base_url", "profile"} if "@" in name else set()
-    replaced = {"strategy", *placed}
-    return {**{it: value for it, value in flags.items() if it not in replaced}, "model": name}
+def _absolute(name: str) -> str:
+    return name if is_url(name) else str(Path(name).absolute())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatstream.chat.equipping import check_role
@@ -39,7 +38,7 @@ def start(
     place: Place,
     *,
     role: Role | None = None,
-    files: Sequence[Path] = (),
+    files: Sequence[str] = (),
     images: Sequence[str] = (),
     encoding: str | None = None,
 ) -> int:

@@ -22,7 +22,15 @@ from chatstream.cancel import CancelToken
 from chatstream.engine import pipeline
 from chatstream.engine.options import Options, checked, parted
 from chatstream.engine.outcome import events_of, raise_failure, whole
-from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
+from chatstream.engine.place import (
+    FOR_A_START,
+    START,
+    Place,
+    follow_of,
+    place_of,
+    question_at,
+    resolved_at,
+)
 from chatstream.engine.pool import Pool
 from chatstream.engine.prompts import Prompt, messages_of, type_of
 from chatstream.engine.resolve import Resolved
@@ -178,8 +186,10 @@ class Client:
     ) -> Run:
         """A run that asks in this place. Raises `UsageError`, `ConfigError`."""
         given, tools = parted({**self._options, **checked(options)})
-        if place.source is not None and "system" not in options:
-            given.pop("system", None)  # it was for the first question
+        if place.source is not None:  # what the client has was for the first question
+            given = {
+                it: value for it, value in given.items() if it not in FOR_A_START or it in options
+            }
         messages = messages_of(prompt, place.messages)
         caller = _token(token)
         resolved = resolved_at(place, {**given, "stream": streaming})

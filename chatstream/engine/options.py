@@ -37,6 +37,7 @@ class Options(ToolOptions, total=False):
     key_variable: str
     key_command: str
     system: str
+    context_files: bool
     schema: str
     schema_multi: str
     labels: dict[str, str]

@@ -42,7 +42,7 @@ from chatstream.engine.places import split
 from chatstream.engine.resolve import mistakes_in
 from chatstream.engine.settings import FIELDS
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
-from chatstream.files import read_whole
+from chatstream.files import named, read_whole
 from chatstream.nearest import did_you_mean
 from chatstream.store.place import config_folder
 from chatstream.text import argument
@@ -68,6 +68,7 @@ _NOT_ITS_OWN = "it belongs to the configuration file", "`chatstream config edit`
 
 REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("allow", "ask", "deny", "root", "sandbox", "http_hosts"), _RIGHTS),
+    "context_files": _RIGHTS,
     **dict.fromkeys(("tools_file", "tool_exec", "mcp", "mcp_servers", "mcp_config"), _PROGRAMS),
     **dict.fromkeys(sorted(FOR_ONE_SERVER | ADDRESSES | {"ca_file"}), _SERVERS),
     **dict.fromkeys(("strategies", "keep_complete", "keep_incomplete", *TOP_LEVEL), _NOT_ITS_OWN),
@@ -283,7 +284,7 @@ def _beside(path: Path, schema: str) -> str:
     """The schema; a file is looked for beside the role."""
     from chatstream.engine.answer_schema import names_file
 
-    return str(path.parent / Path(schema).expanduser()) if names_file(schema) else schema
+    return str(path.parent / named(schema)) if names_file(schema) else schema
 
 
 def of_options(

@@ -61,6 +61,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         OpenAI and Anthropic refuse a request with one.
         """
         messages = (*self.earlier, *self.messages)
+        if not any(it.has_calls for it in messages):
+            return messages
         settled = ((it, _settled(messages, at)) for at, it in enumerate(messages))
         return tuple(it for was, it in settled if it is was or it.content or it.tool_calls)
 

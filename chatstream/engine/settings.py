@@ -63,6 +63,14 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Option("Question", "The system prompt.", value="TEXT", names=("--system", "-s")),
     ] = None
+    context_files: Annotated[
+        bool,
+        Option(
+            "Question",
+            "Add AGENTS.md, of this folder and those above it, to the system prompt.",
+            rare=True,
+        ),
+    ] = False
     schema: Annotated[
         str | None,
         Option(

@@ -163,7 +163,7 @@ class Conversations:
         """
         root = self.root(parent)
         with self._heads.locked():
-            head = self._heads.of(root).head
+            head = self._heads.head(root)
             if head != run:
                 self._heads.append(root, State(head=run))
         return head is None or head == run or self._follows(parent, head)
@@ -204,7 +204,7 @@ class Conversations:
         return {name: root for root, name in found.items() if name}
 
     def _head(self, root: str) -> str:
-        begin = self._heads.of(root).head or root
+        begin = self._heads.head(root) or root
         later = [it for it in runs(self._runs) if it > begin]
         if not self._has_journal(begin):
             later = sorted({*later, *self._past_links(begin)})

@@ -26,6 +26,7 @@ from chatstream.engine.services import Choice, Tell, ignore_choice, provider_nam
 from chatstream.engine.settings import DECLARED, Settings
 from chatstream.errors import ChatstreamError
 from chatstream.flow import Stage, pipe
+from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
 
@@ -76,6 +77,10 @@ class Answering:
         )
         self.settings = resolved.settings
         self._copying = copying()
+        if resolved.context:
+            exits.note(f"system prompt: with {', '.join(map(str, resolved.context))}")
+        elif resolved.context is not None and self._flags.get("context_files"):
+            exits.note("no AGENTS.md is in this folder or above it")
 
     def control(self) -> Control:
         """What answers the questions of the run's tools, and stops them; for its `Given`.

@@ -214,7 +214,7 @@ def test_files_stay_with_a_question_that_failed(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("the text\n")
     session, _ = talk(f"/file {path}", "1?", replies=(REFUSED,))
-    assert session.files == [path]
+    assert session.files == [str(path)]
 
 
 def test_the_answer_and_the_conversation_are_written_to_files(tmp_path: Path) -> None:
