@@ -119,7 +119,8 @@ class Fitting:
             self._window = yield from _unless_it_fails(asked, token)
         if (window := self._window) is None:
             return request
-        limit = window - room_for_answer(request, window)
+        most = int(window * self._question.most)
+        limit = min(most, window - room_for_answer(request, window))
         if abs(used - limit) <= (UNSURE if self._counted.is_guess else NEAR) * window:
             counting = limited(provider.count(request, token), COUNT_SECONDS)
             if exact := (yield from _unless_it_fails(counting, token)):
