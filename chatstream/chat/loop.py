@@ -27,6 +27,7 @@ from chatstream.chat.session import Session
 from chatstream.chat.turns import Asked, Continuation, Heard, Request, Summary
 from chatstream.chat.typeahead import TypeAhead, joined
 from chatstream.engine.attaching import with_images
+from chatstream.engine.kept_tools import KeptTools
 from chatstream.engine.pool import Pool
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
@@ -94,16 +95,17 @@ class Editor(Protocol):
 
 def chat(session: Session, editor: Editor) -> int:
     """Talk until the end; returns the exit status."""
-    pool, token = Pool(), CancelToken()
+    pool, tools, token = Pool(), KeptTools(), CancelToken()
     try:
         ends: Ends = "nothing" if editor.is_person else "program"
         with interrupts(token, editor.restore, ends=ends):
-            return _Chat(session, editor, pool, token).talk()
+            return _Chat(session, editor, pool, tools, token).talk()
     except Cancelled as reason:
         return reason.exit_status
     finally:
         editor.close()
         session.close()
+        tools.close()
         pool.close()
 
 
@@ -118,10 +120,18 @@ class _Unread(Exception):
 class _Chat:
     """`token` is cancelled when the program is to end."""
 
-    def __init__(self, session: Session, editor: Editor, pool: Pool, token: CancelToken) -> None:
+    def __init__(
+        self,
+        session: Session,
+        editor: Editor,
+        pool: Pool,
+        tools: KeptTools,
+        token: CancelToken,
+    ) -> None:
         self._session = session
         self._editor = editor
         self._pool = pool
+        self._tools = tools
         self._token = token
         self._status = 0  # of the last failure
         self._sending = ""  # the line that has no answer yet
@@ -259,7 +269,7 @@ class _Chat:
         session, heard = self._session, Heard()
         is_summary = isinstance(following, Summary)
         flags = compacting.flags_of(session) if is_summary else session.flags
-        answering = Answering(ARGUMENTS, flags, self._pool, self._beside)
+        answering = Answering(ARGUMENTS, flags, self._pool, self._beside, self._tools)
         asked: list[tuple[Asked, Run]] = []
 
         def begin() -> Run:
