@@ -113,7 +113,7 @@ def _reason(session: Session) -> str:
     if len(session.turns) == 1:
         return "it is asked for with the second question of a conversation"
     if session.head is None:
-        return "it is looked at only where the answer before has a journal"
+        return "it is looked at only for a question that follows an answer with a journal"
     return (
         "the server has not told its size, or was not asked for it: a hosted one is asked from "
         f"{HOSTED_TOKENS:,} tokens on"

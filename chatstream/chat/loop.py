@@ -286,7 +286,7 @@ class _Chat:
 
         untie = self._token.tie(answering.token)
         try:
-            in_our_words = partial(_in_our_words, bool(session.turns))
+            in_our_words = partial(_in_our_words, bool(session.turns) and not is_summary)
             status = answering.show(begin, heard.stage, self._answered(heard, asked), in_our_words)
         finally:
             untie()

@@ -42,6 +42,8 @@ def chat(
 ) -> int:
     """Hold a conversation. /help lists what can be done in it, and Ctrl+D leaves.
 
+    Where it gets too long for the model: /context, /trim, /compact.
+
     Nothing that was said is lost: `chatstream chat -c` continues the newest conversation, and an
     answer that was stopped or broke off as well.
 

@@ -187,8 +187,8 @@ def test_a_refused_question_is_in_the_prompt_of_the_new_conversation() -> None:
 def test_a_conversation_without_room_is_summarised_without_its_oldest_turns(
     capfd: Capture,
 ) -> None:
-    part = "word " * 220  # 275 tokens
-    replies = [takes(275), takes(555), takes(835), takes(700, text=SUMMARY)]
+    part = "word " * 190  # 238 tokens
+    replies = [takes(238), takes(481), takes(724), takes(575, text=SUMMARY)]
     with Script(*replies, beside=windowed(1000)) as server:
         chat(session_at(server), Typed(f"1{part}", f"2{part}", f"3{part}", "/compact"))
         assert [text[0] for role, text in sent(server)[-1] if role == "user"] == ["2", "3", "S"]
