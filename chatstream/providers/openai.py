@@ -384,6 +384,8 @@ class OpenAIReply(Reply):
         if self._refusal:
             events.append(Warn("refusal", whole_characters("".join(self._refusal))))
         usage = usage_of(self._usage)
+        if usage.cached_tokens is None:  # llama.cpp
+            usage.cached_tokens = count_of(self._timings.get("cache_n"))
         return events if usage == Usage() else [*events, usage]
 
     def finish(self) -> Finish:
