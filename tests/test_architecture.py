@@ -15,7 +15,18 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "collector", "flow", "timing"),
     "counts",
-    *("addresses", "escape", "fences", "inbox", "nearest", "redact", "schemas", "text", "wording"),
+    *(
+        "addresses",
+        "escape",
+        "fences",
+        "inbox",
+        "nearest",
+        "pages",
+        "redact",
+        "schemas",
+        "text",
+        "wording",
+    ),
     *("control", "merge", "progressing", "readahead"),
 }
 PURE = {"wire", "transcript"}

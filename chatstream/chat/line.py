@@ -154,6 +154,10 @@ class LineEditor:
                 character = source.stdin_reader.unread()
         return text.encode("utf-8", "surrogateescape") + character
 
+    def typed_ahead(self) -> list[str]:
+        """Nothing: the keyboard has it."""
+        return []
+
     def echo(self, line: str) -> None:
         """Show a line that was read or queued, for good: the terminal wraps it, and knows it as one
         line.
@@ -222,12 +226,11 @@ class LineEditor:
             if buffer.text:
                 self._history.append_string(buffer.text)
                 buffer.reset()
-                if self._session is not None:
-                    self._session.keep("")
             else:
                 self._hint = HINT
             if self._session is not None:
-                self._session.editing = None
+                buffer.insert_text(self._session.stop_editing())
+                self._session.keep(buffer.text)
             event.app.invalidate()
 
         return keys
