@@ -28,7 +28,7 @@ from chatstream.addresses import same_server
 from chatstream.cancel import CancelToken
 from chatstream.engine.services import transport_options
 from chatstream.engine.settings import Settings
-from chatstream.errors import ConfigError
+from chatstream.errors import ConfigError, ProtocolError
 from chatstream.events import Usage
 from chatstream.files import make_private, replace
 from chatstream.flow import Arrival
@@ -50,6 +50,7 @@ VENDORS = {
 }
 """Providers whose models OpenRouter has at the vendor's own price, and its names for them."""
 
+_NO_LIST = "try again later; --base-url takes the address of a server that has OpenRouter's list"
 _KEYS = ("input", "output", "cached")
 _MILLION = 1_000_000
 _DATE = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2})$")
@@ -148,11 +149,16 @@ def update(
     provider = dialect(service)(endpoint, Transport(**transport_options(service, settings)))
     try:
         entries = yield from provider.entries(token)
+    except ProtocolError as error:
+        error.hint = _NO_LIST
+        raise
     finally:
         provider.close()
     models = {name: price for name, it in entries if (price := _listed(it)) is not None}
     if not models:
-        raise ConfigError("the list of models has no prices; the ones before are kept")
+        raise ProtocolError(
+            "the list of models has no prices; those from before stay", hint=_NO_LIST
+        )
     prices = Prices(datetime.now(UTC).date().isoformat(), models)
     try:
         make_private(_file().parent)

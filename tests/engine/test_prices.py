@@ -12,12 +12,12 @@ from chatstream.engine.config_file import config_path
 from chatstream.engine.prices import Price, checked, known, price_of, update
 from chatstream.engine.services import awaited
 from chatstream.engine.settings import Settings
-from chatstream.errors import ChatstreamError, ConfigError
+from chatstream.errors import ChatstreamError, ConfigError, ProtocolError
 from chatstream.events import Usage
 from chatstream.providers import PROVIDERS, Endpoint
 from chatstream.store.place import state_folder
 from tests.support.client import run_here, server_flags
-from tests.support.loopback import Reply, Script
+from tests.support.loopback import JSON, Reply, Script
 from tests.support.recordings import SHARED, requires_shared
 
 SONNET = "anthropic/claude-sonnet-4"
@@ -78,8 +78,30 @@ def test_the_recorded_list_of_openrouter_is_understood() -> None:
 def test_a_list_without_prices_leaves_the_ones_before() -> None:
     updated(*ENTRIES)
     before = known()
-    with pytest.raises(ConfigError, match="no prices"):
+    with pytest.raises(ProtocolError, match="no prices") as caught:
         updated({"id": "m"})
+    assert (caught.value.exit_status, "--base-url" in str(caught.value.hint)) == (1, True)
+    assert known() == before
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(b"<html>hi</html>", headers={"Content-Type": "text/html"}),
+        Reply(b"", headers=JSON),
+        Reply(b'{"data": [', headers=JSON),
+        Reply.json(None),
+        Reply.json({"data": [7, None, {"id": 5, "pricing": 3}, {"id": "a", "pricing": [1]}]}),
+        Reply.json({"data": [{"id": "a", "pricing": {"prompt": "NaN", "completion": "inf"}}]}),
+    ],
+    ids=["page", "empty", "cut", "null", "odd", "no numbers"],
+)
+def test_what_is_no_list_leaves_the_ones_before(reply: Reply) -> None:
+    updated(*ENTRIES)
+    before = known()
+    with Script(reply) as server, pytest.raises(ProtocolError) as caught:
+        awaited(update(Settings(), server.url, CancelToken()))
+    assert "has OpenRouter's list" in str(caught.value.hint)
     assert known() == before
 
 
