@@ -138,6 +138,10 @@ class LineEditor:
                 character = source.stdin_reader.unread()
         return text.encode("utf-8", "surrogateescape") + character
 
+    def typed_ahead(self) -> list[str]:
+        """Nothing: the keyboard has it."""
+        return []
+
     def echo(self, line: str) -> None:
         """Show a line that was queued as one that was read."""
         label = "\x1b[1m› \x1b[0m" if self._colours else "› "
@@ -201,12 +205,11 @@ class LineEditor:
             if buffer.text:
                 self._history.append_string(buffer.text)
                 buffer.reset()
-                if self._session is not None:
-                    self._session.keep("")
             else:
                 self._hint = HINT
             if self._session is not None:
-                self._session.editing = None
+                buffer.insert_text(self._session.stop_editing())
+                self._session.keep(buffer.text)
             event.app.invalidate()
 
         return keys

@@ -5,15 +5,17 @@
    the last failure. SIGTERM and SIGHUP end it with 143 and 129.
 2. An answer that was stopped or broke off with text stays as it is. Without text the question is
    no part of the conversation: it returns to the prompt, and so does what was queued behind it.
-   Nothing of that is sent by itself.
+   Nothing of that is sent by itself. What is queued behind `/edit` waits until the edited question
+   is sent, and returns to the prompt if the edit is given up.
 3. An answer is shown as `ask` shows it, by the same code.
-4. One at a time owns the terminal: the editor while a line is read, the view while an answer comes.
+4. Where nobody can read the answers any more no question is asked: the chat ends with 1 where
+   standard output takes no more, and as at its end where the reader has seen enough.
+5. One at a time owns the terminal: the editor while a line is read, the view while an answer comes.
    What is typed in between is queued, or in the next line (`typeahead`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -29,19 +31,26 @@ from chatstream.engine.attaching import with_images
 from chatstream.engine.pool import Pool
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
-from chatstream.errors import Cancelled, ChatstreamError, ContextLength, UsageError
+from chatstream.errors import (
+    Cancelled,
+    ChatstreamError,
+    ContextLength,
+    OutputError,
+    UsageError,
+)
 from chatstream.events import Content, Context, Error
 from chatstream.files import is_file, named
 from chatstream.flow import Arrival, Stage, close
 from chatstream.messages import Message
 from chatstream.sinks.output import put
-from chatstream.terminal import exits
+from chatstream.terminal import exits, stdout
 from chatstream.terminal.answering import Answering
 from chatstream.terminal.beside import Beside
 from chatstream.terminal.interrupt import Ends, interrupts
 from chatstream.terminal.keyboard import Keyboard
 from chatstream.terminal.present import is_screen
 from chatstream.terminal.prompt import compose
+from chatstream.wording import counted
 
 ARGUMENTS: Mapping[str, Any] = {"as_json": False, "plain": False, "save_images": None}
 """The arguments of `ask` that decide how an answer is shown."""
@@ -69,6 +78,9 @@ class Editor(Protocol):
         `token`, and `UsageError` for what is not text.
         """
 
+    def typed_ahead(self) -> list[str]:
+        """The lines that wait where no keyboard has them. Never waits, raises nothing."""
+
     def echo(self, line: str) -> None:
         """Show a line that was queued as one that was read."""
 
@@ -92,6 +104,14 @@ def chat(session: Session, editor: Editor) -> int:
         editor.close()
         session.close()
         pool.close()
+
+
+class _Unread(Exception):
+    """Standard output cannot be written any more; `status` says whether that is a failure."""
+
+    def __init__(self, status: int = 0) -> None:
+        super().__init__()
+        self.status = status
 
 
 class _Chat:
@@ -119,6 +139,8 @@ class _Chat:
                 self._sending = ""
                 self._return(None)  # the next chat begins with it
                 break
+            except _Unread as unread:
+                return unread.status or self._status
             self._token.check()
             self._status = status or self._status
         return 0 if self._editor.is_person else self._status
@@ -128,10 +150,12 @@ class _Chat:
         session = self._session
         while True:
             self._hear()
-            if session.queue:
+            if session.queue and session.editing is None:
                 line = session.queue.pop(0)
                 self._editor.echo(line)
                 return line
+            if session.queue:
+                exits.note(f"{counted(len(session.queue), 'message')} queued behind the edit")
             try:
                 read = self._editor.read(session, self._token)
             except UsageError as error:
@@ -157,6 +181,7 @@ class _Chat:
             queued, draft = self._typed.take()
             self._session.queue += queued
             self._session.draft = joined(self._session.draft, draft)
+        self._session.queue += self._editor.typed_ahead()
 
     def _keep(self) -> None:
         """Keep what is not answered and not sent on the disk."""
@@ -170,15 +195,25 @@ class _Chat:
         self._listen()
         self._keep()
         try:
+            if stdout.is_closed():
+                self._return(line)
+                raise _Unread
             if not commands.is_command(line):
                 return self._send(commands.as_message(line))
+            was_editing = session.editing is not None
             following = commands.run(session, line)
             self._sending = ""
+            if was_editing and session.editing is None:
+                self._return(None)
             self._keep()
             return self._answer(following) if following is not None else 0
         except Cancelled as reason:
             self._return(line)
             return reason.exit_status
+        except BrokenPipeError as error:
+            raise _Unread from error
+        except OutputError as error:
+            raise _Unread(exits.report(error, ())) from error
         except ChatstreamError as error:
             status = exits.report(error, ())
             self._return(line)
@@ -196,11 +231,9 @@ class _Chat:
                 asked = with_images(text, session.images, token, keep=session.is_kept)
         asked = session.with_its_images(asked)
         request = Request(message=asked, after=session.editing, typed=message)
-        given = session.files, session.images
-        session.files, session.images = [], []
         status = self._answer(request, message)
-        if session.unanswered is request:
-            session.files, session.images = given
+        if session.unanswered is not request:
+            session.files, session.images = [], []
         return status
 
     def _answer(self, following: Request | Continuation, typed: str | None = None) -> int:
@@ -222,10 +255,11 @@ class _Chat:
         untie = self._token.tie(answering.token)
         try:
             in_our_words = partial(_in_our_words, answering)
-            status = answering.show(begin, heard.stage, self._answered(heard), in_our_words)
+            status = answering.show(begin, heard.stage, self._answered(heard, asked), in_our_words)
         finally:
             untie()
-        _part(heard.transcript.message.content, answering.settings)
+        if heard.is_whole:
+            _part(heard.transcript.message.content, answering.settings)
         if not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
             session.unanswered = following
         if said := self._nearly_full.after(session.extent, trims=answering.settings.trim):
@@ -235,9 +269,19 @@ class _Chat:
         reason = answering.token.reason
         if reason is not None and (type(reason) is not Cancelled or not self._editor.is_person):
             self._token.cancel(reason)  # the program is to end
+        elif not heard.is_whole:
+            raise _Unread(status)
         return status
 
-    def _answered(self, heard: Heard) -> Stage:
+    def _begun(self, run: Run) -> None:
+        """What was asked has an answer; what is kept from here on follows it."""
+        session = self._session
+        if self._sending:
+            self._sending, session.files, session.images = "", [], []
+        session.begin_answer(run)
+        self._keep()
+
+    def _answered(self, heard: Heard, asked: Sequence[tuple[Asked, Run]]) -> Stage:
         """The stage after which what was asked is no draft any more: its answer has begun."""
 
         def stage(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
@@ -247,8 +291,7 @@ class _Chat:
                     if kept and any(isinstance(it, Content) for it in arrival.events):
                         kept = not heard.transcript.message.is_answer
                         if not kept:
-                            self._sending = ""
-                            self._keep()
+                            self._begun(asked[0][1])
                     yield arrival
             finally:
                 close(arrivals)
@@ -261,8 +304,9 @@ class _Chat:
         if not self._editor.is_person:
             return
         self._hear()
-        waiting = [line, *session.queue, session.draft]
-        session.queue = []
+        waiting = [line, session.draft]
+        if session.editing is None:  # else they wait behind the edit
+            waiting[1:1], session.queue = session.queue, []
         session.keep(joined(*waiting))
 
 
@@ -278,14 +322,16 @@ def _named_files(message: str, known: Sequence[Path]) -> list[Path]:
 
 
 def _part(text: str, settings: Settings) -> None:
-    """Part an answer from what follows it: by a line on a screen, by a line end in a pipe."""
+    """Part an answer from what follows it: by a line on a screen, by a line end in a pipe.
+
+    Raises `BrokenPipeError`, `OutputError`.
+    """
     if is_screen(settings, as_json=False, plain=False):
         parted = False
     else:  # what is drawn, or meant for a screen reader, has its end
         parted = not text or text.endswith("\n") or settings.accessible or settings.render
     if not parted:
-        with contextlib.suppress(BrokenPipeError):
-            put(b"\n")
+        put(b"\n")
 
 
 def _in_our_words(answering: Answering, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:

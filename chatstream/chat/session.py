@@ -7,13 +7,14 @@
 3. What is set holds for the chat and goes over what the conversation had. Another system prompt
    begins a new conversation that has all messages so far: that of a conversation never changes.
 4. What is typed and not answered is kept on the disk as well (`store.drafts`), until the answer
-   begins; a chat that comes back to the conversation has it in its prompt.
+   begins, and so are the names of the files and images that go with it. A chat that comes back to
+   the conversation has it in its prompt; what follows no answer is for a new chat.
 5. Without a journal the turns are here alone, and each question sends them as its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from msgspec.structs import replace
 from chatstream.chat.extent import Extent, extent_of
 from chatstream.chat.turns import Asked, Continuation, Heard, Request, Turn, turns_of
 from chatstream.chat.typeahead import joined
+from chatstream.engine.attaching import is_url
 from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.pipeline import not_followed
 from chatstream.engine.place import (
@@ -36,15 +38,17 @@ from chatstream.engine.place import (
 from chatstream.engine.resolve import Resolved, meant, resolve
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
-from chatstream.errors import JournalError, UsageError
+from chatstream.engine.whom import check
+from chatstream.errors import ChatstreamError, JournalError, UsageError
+from chatstream.files import is_file
 from chatstream.messages import Image, Message
+from chatstream.store.drafts import Draft, Drafts
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.wording import counted
 
 if TYPE_CHECKING:
     from chatstream.engine.roles import Role
     from chatstream.store.conversation import Conversations
-    from chatstream.store.drafts import Drafts
 
 
 _WHOM = ("provider", "base_url", "profile", "model", "options")
@@ -54,9 +58,10 @@ class Session:
     """A chat's conversation. `flags` are the settings that are given; `place` is where it begins.
     The settings of a `role` hold for all of it, and its system prompt for a new conversation.
 
-    `draft` is what is typed and not sent, `queue` what is to be sent after it, `files` and
-    `images` (files or URLs) what goes with the next message. `editing` is the number of turns
-    before the one that is being edited. For one thread.
+    `draft` is what is typed and not sent, `queue` what is to be sent before it, or after a question
+    that is being edited; `editing` is the number of turns before that one. `files` and `images`
+    (files or URLs) go with the next message. `answering` is the run whose answer has begun. For one
+    thread.
     """
 
     def __init__(
@@ -77,7 +82,9 @@ class Session:
         self.editing: int | None = None
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
+        self.answering: str | None = None
         self.heard: Heard | None = None  # what the last run has said
+        self._answered_as: Role | None = None
         self._measured: tuple[Turn, dict[str, Any], Extent | None] | None = None
         self._spent: tuple[str | None, str] = (None, "")
         self._conversations: Conversations | None = None
@@ -104,16 +111,38 @@ class Session:
             elif not turns[-1].answer.complete:
                 self.stopped = self.head
 
-    def recover(self) -> None:
-        """Take up what was typed here and not sent, in a chat that is gone."""
-        if self._drafts is not None:
-            self.draft = self._drafts.take(self._belongs) or self._drafts.take(lambda it: not it)
+    def recover(self) -> bool:
+        """Take up what was typed here and not sent, in a chat that is gone. True if there is some.
+
+        A file that is gone meanwhile goes with nothing.
+        """
+        draft = self._drafts.take(self._belongs) if self._drafts is not None else None
+        if draft is None:
+            return False
+        self.draft = draft.text
+        self.files += [it for it in map(Path, draft.files) if it not in self.files and is_file(it)]
+        self.images += [it for it in draft.images if it not in self.images and _is_there(it)]
+        return True
+
+    @property
+    def has_left_a_draft(self) -> bool:
+        """Whether a chat that is gone has left what belongs into a new one."""
+        return self._drafts is not None and self._drafts.has(self._follows_nothing)
 
     def keep(self, draft: str, *sending: str) -> None:
         """Keep what is not answered: `draft` is in the prompt; `sending` is on its way."""
         self.draft = draft
         if self._drafts is not None:
-            self._drafts.keep(joined(*sending, *self.queue, draft), self.head)
+            is_edit = self.editing is not None
+            typed = [draft, *self.queue] if is_edit else [*self.queue, draft]
+            files = tuple(str(it.absolute()) for it in self.files)
+            images = tuple(it if is_url(it) else str(Path(it).absolute()) for it in self.images)
+            text = joined(*sending, *typed)
+            self._drafts.keep(Draft(text, self.answering or self.head, files, images))
+
+    def begin_answer(self, run: Run) -> None:
+        """The answer of this run has begun: what is kept from here on follows it."""
+        self.answering = run.id if is_kept(run.id) else None
 
     def close(self) -> None:
         """Leave the draft to the next chat. Idempotent."""
@@ -138,6 +167,8 @@ class Session:
         """The model that answered last, or is named; "" before the first answer if none is."""
         answered = self.heard.who.model if self.heard else self._asked_before
         named = self.role.settings.get("model") if self.role else None
+        if named and self.role != self._answered_as:
+            answered = None  # in another role
         return str(self.flags.get("model") or answered or named or "")
 
     @property
@@ -182,6 +213,12 @@ class Session:
         old = self.turns[self.editing].question.parts
         return Message("user", [*(it for it in old if isinstance(it, Image)), *message.parts])
 
+    def stop_editing(self) -> str:
+        """Edit no question any more; returns what was queued behind it, for the prompt."""
+        self.editing = None
+        queue, self.queue = self.queue, []
+        return joined(*queue)
+
     def ask(self, request: Request) -> Asked:
         """Where and how a request is asked. Raises `ChatstreamError`."""
         after = len(self.turns) if request.after is None else request.after
@@ -202,6 +239,18 @@ class Session:
         """Those with which the next message is asked. Raises `ChatstreamError`."""
         return self._resolved(self._place(len(self.turns))).settings
 
+    def use(self, flags: Mapping[str, Any]) -> None:
+        """Let these settings hold from now on.
+
+        Raises `ConfigError`, `UsageError` for what cannot be used; then nothing has changed.
+        """
+        before, self.flags = self.flags, {**flags}
+        try:
+            check(self.settings())
+        except ChatstreamError:
+            self.flags = before
+            raise
+
     def carry_on(self, continued: Continuation) -> Asked:
         """Where and how an answer is continued. Raises `ChatstreamError`."""
         from chatstream.engine.resume import continuation, unfinished
@@ -221,6 +270,7 @@ class Session:
     def settle(self, asked: Asked, run: Run | None, heard: Heard) -> bool:
         """Take what a run has come to; False without an answer: then everything is as before."""
         made = heard.transcript.messages
+        self.answering = None
         if run is None:
             return False
         kept = run.id if is_kept(run.id) else None
@@ -233,6 +283,7 @@ class Session:
             self.opening = tuple(it for it in said if it.role == "system")
         self.turns[asked.after :] = [Turn(kept, (asked.message, *made))]
         self.heard, self.editing, self.unanswered = heard, None, None
+        self._answered_as = self.role
         extent = extent_of(heard.context, heard.transcript)
         self._measured = None if asked.is_exception else (self.turns[-1], self._whom(), extent)
         self._source, self._chosen, self._name = kept or self._source, False, None
@@ -269,16 +320,38 @@ class Session:
         self.flags["system"] = text
         if not self.turns and not self.opening:
             return False
-        self.opening = (Message("system", text),) if text else ()
-        self.turns = [Turn(None, it.messages) for it in self.turns]
+        self.begin_with(text, self.turns)
         return bool(self.turns)
+
+    def use_role(self, role: Role) -> bool:
+        """Use a role from the next message on. True if its system prompt begins a new conversation.
+
+        Raises `ChatstreamError` for one that cannot be used; then the one before is used on.
+        """
+        before, self.role = self.role, role
+        try:
+            self.settings()
+        except ChatstreamError:
+            self.role = before
+            raise
+        text = role.settings.get("system")
+        return text not in {None, self.system} and self.use_system(text)
+
+    def begin_with(self, system: str, turns: Sequence[Turn]) -> None:
+        """The next message begins a conversation with this system prompt and these turns.
+
+        The same model is asked; nothing of the old conversation is changed.
+        """
+        self.opening = (Message("system", system),) if system else ()
+        self.turns = [Turn(None, it.messages) for it in turns]
+        self.stopped = None
 
     def use_model(self, name: str) -> None:
         """Ask this model from now on: an alias, MODEL, MODEL@PLACE or @PLACE.
 
-        Raises `ConfigError`.
+        Raises `ConfigError`, `UsageError`.
         """
-        self.flags = _with_model(self.flags, name)
+        self.use(_with_model(self.flags, name))
 
     def name(self, name: str) -> None:
         """Name the conversation. Raises `UsageError`, `JournalError`."""
@@ -325,11 +398,22 @@ class Session:
 
     def _belongs(self, after: str | None) -> bool:
         """Whether what was to follow this run belongs here."""
-        if after is None or self.head is None:
-            return after == self.head
+        if self.head is None:
+            return self._follows_nothing(after)
+        if after is None:
+            return False
         try:
             return self._known().root(after) == self._known().root(self.head)
         except JournalError:  # a damaged one
+            return False
+
+    def _follows_nothing(self, after: str | None) -> bool:
+        """Whether there is no such run; there is none before the first answer, either."""
+        try:
+            return after is None or not self._known().find(after)
+        except UsageError:
+            return True
+        except JournalError:  # the history is damaged
             return False
 
     def _known(self) -> Conversations:
@@ -338,6 +422,10 @@ class Session:
 
             self._conversations = Conversations(state_folder())
         return self._conversations
+
+
+def _is_there(image: str) -> bool:
+    return is_url(image) or is_file(Path(image))
 
 
 def _cost_of(run: str | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chatstream.chat.equipping import check_role
 from chatstream.chat.loop import Editor, chat
 from chatstream.chat.plain import PlainEditor
 from chatstream.chat.session import Session
@@ -14,7 +15,6 @@ from chatstream.chat.turns import Turn
 from chatstream.engine.place import Place, place_of, role_at
 from chatstream.engine.resolve import resolve
 from chatstream.engine.settings import Settings
-from chatstream.errors import UsageError
 from chatstream.escape import clean
 from chatstream.store.drafts import Drafts
 from chatstream.store.place import NoHome, state_folder
@@ -73,12 +73,8 @@ def start(
     if encoding is not None:
         check_encoding(encoding)
     given = {name: value for name, value in flags.items() if value is not None}
-    if role is not None and role.template is not None:
-        raise UsageError(
-            f"role {role.name} contains the question, and is not for a conversation",
-            hint=f"`chatstream ask --role {role.name}` uses it",
-        )
     if role is not None:
+        check_role(role)
         given["role"] = role_at(place, role)
     settings = resolve(given, profile=given.pop("profile", None)).settings
     check_look(settings, as_json=False, plain=False, render=flags.get("render"))
@@ -86,9 +82,13 @@ def start(
     drafts = _drafts(settings) if editor.is_person else None
     session = Session(flags, place, drafts, role)
     session.files, session.images = list(files), list(images)
-    session.recover()
+    recovered = session.recover()
     if session.turns and editor.is_person:
         _remind(session, session.turns[-1], settings)
+    if recovered and (attached := [*map(str, session.files), *session.images]):
+        tell(f"with the next message: {', '.join(attached)}")
+    elif not recovered and session.turns and session.has_left_a_draft:
+        tell("a chat without an answer has left a draft; `chatstream chat` has it in its prompt")
     return chat(session, editor)
 
 

@@ -62,12 +62,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heard:
-    """What a run says, for whoever comes after it. `stage` passes everything on."""
+    """What a run says, for whoever comes after it. `stage` passes everything on.
+
+    `is_whole`: whoever shows the run has taken all of it.
+    """
 
     def __init__(self) -> None:
         self.transcript = Transcript()
         self.who = Answerer()
         self.context: Context | None = None
+        self.is_whole = False
 
     def stage(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         """A stage that listens."""
@@ -80,6 +84,7 @@ class Heard:
                     elif isinstance(event, Context):
                         self.context = event
                 yield arrival
+            self.is_whole = True
         finally:
             close(arrivals)
 

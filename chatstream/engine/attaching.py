@@ -23,6 +23,11 @@ from chatstream.store.place import NoHome, state_folder
 from chatstream.wording import encodable, excerpt
 
 
+def is_url(name: str) -> bool:
+    """Whether this names an address, and no file."""
+    return re.match(r"(?i)https?:", name) is not None
+
+
 def with_images(
     text: str, names: Sequence[str], token: CancelToken, *, keep: bool = True
 ) -> Message:
@@ -34,7 +39,7 @@ def with_images(
 
 
 def _image(name: str, token: CancelToken, *, keep: bool) -> Image:
-    if re.match(r"(?i)https?:", name):
+    if is_url(name):
         return Image(url=_checked(name))
     shown = encodable(name)
     try:  # a FIFO may have no writer yet

@@ -297,20 +297,34 @@ def of_options(
         if pairs:
             raise UsageError("--var needs a role", hint="add --role NAME")
         return None
+    return filled(name, pairs or (), environ)
+
+
+def filled(
+    name: str,
+    pairs: Iterable[str],
+    environ: Mapping[str, str] = os.environ,
+    *,
+    option: str = "--var ",
+) -> Role:
+    """The role of this name, with the values of these NAME=VALUE. `option` stands before each pair.
+
+    Raises `ConfigError`, and `UsageError` for a variable that is missing or unknown.
+    """
     role = find(name, environ)
-    return with_values(role, dict(_values(role, pairs or ())))
+    return with_values(role, dict(_values(role, pairs, option)), option)
 
 
-def _values(role: Role, pairs: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _values(role: Role, pairs: Iterable[str], option: str) -> Iterator[tuple[str, str]]:
     for pair in pairs:
-        name, equals, value = argument(pair, "--var").partition("=")
+        name, equals, value = argument(pair, option.strip() or "a value").partition("=")
         name = name.strip()
         if not equals or not name:
             raise UsageError(
-                f"--var {pair!r} is not NAME=VALUE", hint="for example: --var language=French"
+                f"{option}{pair!r} is not NAME=VALUE", hint=f"for example: {option}language=French"
             )
         if name == INPUT:
-            raise UsageError(f"--var {INPUT}: this variable is the question itself")
+            raise UsageError(f"{option}{INPUT}: this variable is the question itself")
         if name not in role.variables:
             there = f"its variables are: {', '.join(role.variables) or 'none'}"
             raise UsageError(
@@ -320,13 +334,13 @@ def _values(role: Role, pairs: Iterable[str]) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-def with_values(role: Role, values: Mapping[str, str]) -> Role:
+def with_values(role: Role, values: Mapping[str, str], option: str = "--var ") -> Role:
     """The role, its variables filled. Raises `UsageError` for those that have no value."""
     missing = [it for it in role.variables if it not in values]
     if missing:
         raise UsageError(
             f"role {role.name} needs a value for {', '.join(missing)}",
-            hint=" ".join(f"--var {it}=VALUE" for it in missing),
+            hint=" ".join(f"{option}{it}=VALUE" for it in missing),
         )
     settings = dict(role.settings)
     if isinstance(text := settings.get("system"), str):

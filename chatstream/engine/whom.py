@@ -1,4 +1,4 @@
-"""Who would be asked now, and why: for `config show`.
+"""Who would be asked now, and why: for `config show`; and whether anybody could be: `check`.
 
 No server is contacted but one on this machine, no key command is run, and no key is shown.
 """
@@ -36,6 +36,13 @@ Line = tuple[str, str, str]
 """What is told, its value, and where that comes from."""
 
 NOTHING = "-"
+
+
+def check(settings: Settings) -> None:
+    """Raise `ConfigError` or `UsageError` for what nobody can be asked with, whoever is there."""
+    for its in candidates(settings):
+        if (name := provider_name(its)) is not None:
+            address(find(name), its)
 
 
 def whom(resolved: Resolved, token: CancelToken) -> Iterator[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -12,10 +13,10 @@ from chatstream.chat.plain import PlainEditor
 from chatstream.chat.session import Session
 from chatstream.engine.place import START, Place, place_of
 from chatstream.errors import ConfigError, UsageError
-from chatstream.store.drafts import Drafts
+from chatstream.store.drafts import Draft, Drafts
 from chatstream.store.place import state_folder
 from chatstream.terminal.keyboard import Keyboard
-from tests.support.chats import Typed, flags_of, holds, session_at, stop_when_holding
+from tests.support.chats import Typed, flags_of, holds, says, session_at, stop_when_holding
 from tests.support.loopback import Script
 
 
@@ -76,7 +77,7 @@ def test_a_person_whose_first_question_was_never_answered_begins_with_its_draft(
         starting.beginning(last=True)
     monkeypatch.setattr(os, "isatty", lambda _descriptor: True)
     killed = Drafts(state_folder())
-    killed.keep("noon?", None)
+    killed.keep(Draft("noon?"))
     killed.close()
     place = starting.beginning(last=True, name="sky")
     assert capfd.readouterr().out == "there is no conversation to continue; this is a new one\n"
@@ -85,3 +86,21 @@ def test_a_person_whose_first_question_was_never_answered_begins_with_its_draft(
     session.recover()
     assert session.draft == "noon?"
     session.close()
+
+
+def test_who_comes_back_is_told_what_goes_with_the_draft_and_where_another_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("the text\n")
+    monkeypatch.setattr(starting, "_editor", lambda *_: Typed())
+    with Script(says("Blue.")) as server:
+        chat(session_at(server), Typed("noon?"))
+        drafts = Drafts(state_folder())
+        drafts.keep(Draft("look", files=(str(path),)))
+        drafts.close()
+        capfd.readouterr()
+        starting.start(flags_of(server), place_of(last=True))
+        assert "`chatstream chat` has it in its prompt" in capfd.readouterr().err
+        starting.start(flags_of(server), START)
+        assert capfd.readouterr().err == f"with the next message: {path}\n"
