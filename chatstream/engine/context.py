@@ -56,7 +56,7 @@ HOSTED_TOKENS = 4096
 """No hosted model has a smaller window."""
 
 PATIENCE_SECONDS = 1.0
-"""Seconds to wait for the window; a server that answers at all tells it at once."""
+"""Seconds to wait for the window; a server that knows it answers at once."""
 
 COUNT_SECONDS = 5.0
 """Seconds to wait for an exact count, which is needed only near the limit."""

@@ -30,6 +30,7 @@ from chatstream.providers.givenback import GivenBack, is_signed
 from chatstream.providers.lenient import (
     REFUSED,
     TOO_DEEP,
+    count_of,
     figure_of,
     json_or_text,
     json_text,
