@@ -18,7 +18,7 @@ import pytest
 from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
 from tests.support.answers import headers
-from tests.support.chats import Typed, says, session_at
+from tests.support.chats import Typed, holds, says, session_at, stop_when_holding
 from tests.support.client import COMMAND, server_flags
 from tests.support.loopback import LIMIT, Reply, Script
 from tests.support.mcpserver import command
@@ -143,6 +143,22 @@ def stopping(server: Script, mark: str) -> Callable[[Session], str]:
         return "slow?"
 
     return typed
+
+
+def test_a_turn_that_was_stopped_stops_no_tool_of_the_next_one(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(TOOLS)
+    with Script(calls("pid"), holds("The "), calls("pid"), says("two")) as server:
+
+        def stopped(_session: Session) -> str:
+            stop_when_holding(server, "The ")
+            return "1?"
+
+        session = session_at(server, tools_file=str(file), allow=["pid"])
+        chat(session, Typed(stopped, "2?"))
+        first, second = results(server)
+    assert first == second
+    assert first.isdigit()
 
 
 @pytest.mark.parametrize("odd", [(), ("deaf",)], ids=["ends", "works on"])
