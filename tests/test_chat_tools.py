@@ -32,7 +32,7 @@ TOOLS = '''
 import os
 
 def pid() -> int:
-    """The process."""
+    """Tell which process this is."""
     return os.getpid()
 
 def die() -> None:
@@ -100,6 +100,21 @@ def test_a_server_that_died_is_started_again(mark: str) -> None:
         before, died, after = results(server)
     assert "may have taken effect" in died
     assert before.isdigit()
+    assert after.isdigit()
+    assert before != after
+    assert alive(mark) == []
+
+
+def test_a_server_that_died_at_the_prompt_is_started_before_it_is_called(mark: str) -> None:
+    with Script(calls("s_pid"), says("one"), calls("s_pid"), says("two")) as server:
+
+        def killing(_session: Session) -> str:
+            os.kill(int(results(server)[0]), signal.SIGKILL)
+            seconds_until_gone(mark)
+            return "2?"
+
+        chat(with_server(server), Typed("1?", killing))
+        before, after = results(server)
     assert after.isdigit()
     assert before != after
     assert alive(mark) == []
