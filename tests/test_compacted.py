@@ -79,7 +79,7 @@ def test_leaving_the_edit_changes_nothing_and_what_was_typed_meanwhile_comes_bac
     with Script(says("Blue."), says(SUMMARY, pace=0.3), says("Dark.")) as server:
         start(pane, server)
         say(pane, "/compact")
-        pane.until_shown("the conversation is summarised")
+        pane.until_shown("summarising the conversation")
         pane.type_at_once("sunset?\rand half a li")
         pane.until_shown("Ctrl+C discards the summary")
         pane.until_shown("1 message queued behind the edit")

@@ -7,11 +7,17 @@ from collections.abc import Iterator
 import pytest
 
 from chatstream.cancel import CancelToken
+from chatstream.chat.fullness import WAYS
+from chatstream.chat.loop import chat
+from chatstream.chat.session import Session
 from chatstream.engine.services import awaited
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Endpoint
 from chatstream.providers.llamacpp import LlamaCpp
+from chatstream.store.place import runs_folder
+from chatstream.store.reading import find, read
 from chatstream.transport import Transport
+from tests.support.chats import Typed
 from tests.support.client import run_here
 from tests.support.real.servers import llama_server
 from tests.support.unavailable import require
@@ -58,3 +64,20 @@ def test_overflow_is_reported_before_sending_and_trim_shows_what_was_left_out(ll
     trimmed = run_here(["ask", "-c", "--trim", "--max-tokens", "8", "--retries", "0", question])
     assert trimmed.status == 0, trimmed.stderr
     assert "of the conversation are left out" in trimmed.stderr
+
+
+def test_a_chat_refuses_what_does_not_fit_and_asks_it_after_trim(
+    llama: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    question = "word " * 30
+    flags = {"provider": "llamacpp", "base_url": llama, "model": "tiny", "retries": 0}
+    session = Session({**flags, "max_tokens": 8})
+    typed = Typed(*[question] * 4, "/trim", lambda its: its.draft, "/context")
+    assert chat(session, typed) == 0
+    assert typed.drafts[5] == question
+    shown = capfd.readouterr().err
+    assert f"does not fit the model's context window of {WINDOW} tokens" in shown
+    assert WAYS in shown
+    assert "of the conversation are left out" in shown
+    assert "were left out of the last question" in shown
+    assert read(find(runs_folder(), str(session.head))).left_out > 0

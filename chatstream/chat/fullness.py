@@ -28,7 +28,7 @@ WAYS = (
 )
 """What can be done about a conversation that does not fit."""
 
-_COUNTED, _ESTIMATED = "counted by the server", "an estimate, the server has not counted them"
+_COUNTED, _ESTIMATED = "counted by the server", "an estimate, for the server has not counted them"
 _SWITCHES = {"": True, "on": True, "off": False}
 
 
@@ -96,7 +96,7 @@ def _known(extent: Extent) -> Iterator[str]:
 
 
 def _unknown(session: Session) -> Iterator[str]:
-    yield f"how full the model's window is, is not known: {_reason(session)}"
+    yield f"it is not known how full the model's window is: {_reason(session)}"
     usage = session.heard.transcript.last_usage if session.heard and session.is_heard else None
     if usage is not None and usage.input_tokens is not None:
         tokens = usage.input_tokens + (usage.output_tokens or 0) - (usage.reasoning_tokens or 0)
@@ -107,14 +107,14 @@ def _reason(session: Session) -> str:
     if not session.turns:
         return "nothing was said yet"
     if session.heard is None:
-        return "no question was answered in this chat yet"
+        return "this chat has had no answer yet"
     if not session.is_heard:
         return "the model, or the place in the conversation, is not that of the last answer"
     if len(session.turns) == 1:
-        return "it is asked for with the second question of a conversation"
+        return "the server is asked from the second question on"
     if session.head is None:
-        return "it is looked at only for a question that follows an answer with a journal"
+        return "without a journal the server is asked only for large questions"
     return (
-        "the server has not told its size, or was not asked for it: a hosted one is asked from "
+        "the server has not said how large it is; a hosted one is asked only from "
         f"{HOSTED_TOKENS:,} tokens on"
     )
