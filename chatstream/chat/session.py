@@ -15,12 +15,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from chatstream.addresses import is_url
+from chatstream.chat.drafting import added, belongs, named
 from chatstream.chat.extent import Extent, extent_of
 from chatstream.chat.summaries import parted, with_summary
 from chatstream.chat.turns import (
@@ -50,10 +49,9 @@ from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
 from chatstream.engine.whom import check, with_model
-from chatstream.errors import ChatstreamError, JournalError, UsageError
-from chatstream.files import is_file
+from chatstream.errors import ChatstreamError, UsageError
 from chatstream.messages import Image, Message
-from chatstream.store.drafts import Draft, Drafts
+from chatstream.store.drafts import Belongs, Draft, Drafts
 from chatstream.store.place import state_folder
 from chatstream.wording import counted
 
@@ -132,18 +130,18 @@ class Session:
 
         A file that is gone meanwhile goes with nothing.
         """
-        draft = self._drafts.take(self._belongs) if self._drafts is not None else None
+        draft = self._drafts.take(self._belongs(self.head)) if self._drafts is not None else None
         if draft is None:
             return False
         self.draft = draft.text
-        self.files += [it for it in draft.files if it not in self.files and _is_there(it)]
-        self.images += [it for it in draft.images if it not in self.images and _is_there(it)]
+        self.files = added(self.files, draft.files)
+        self.images = added(self.images, draft.images)
         return True
 
     @property
     def has_left_a_draft(self) -> bool:
         """Whether a chat that is gone has left what belongs into a new one."""
-        return self._drafts is not None and self._drafts.has(self._follows_nothing)
+        return self._drafts is not None and self._drafts.has(self._belongs(None))
 
     def keep(self, draft: str, *sending: str) -> None:
         """Keep what is not answered: `draft` is in the prompt; `sending` is on its way."""
@@ -152,10 +150,9 @@ class Session:
             typed = [*self.queue, draft]
             if self.is_editing:
                 typed = [draft, *self.queue, self.compacting or ""]
-            files, images = map(_absolute, self.files), map(_absolute, self.images)
             text = joined(self.begun_with, *sending, *typed)
             after = self.answering or self.head or self.continues
-            self._drafts.keep(Draft(text, after, tuple(files), tuple(images)))
+            self._drafts.keep(Draft(text, after, named(self.files), named(self.images)))
 
     def begin_answer(self, run: Run) -> None:
         """The answer of this run has begun: what is kept from here on follows it."""
@@ -400,25 +397,8 @@ class Session:
             turns += turns_of(its, messages)
         return turns
 
-    def _belongs(self, after: str | None) -> bool:
-        """Whether what was to follow this run belongs here."""
-        if self.head is None:
-            return self._follows_nothing(after)
-        if after is None:
-            return False
-        try:
-            return self._known().root(after) == self._known().root(self.head)
-        except JournalError:  # a damaged one
-            return False
-
-    def _follows_nothing(self, after: str | None) -> bool:
-        """Whether there is no such run; there is none before the first answer, either."""
-        try:
-            return after is None or not self._known().find(after)
-        except UsageError:
-            return True
-        except JournalError:  # the history is damaged
-            return False
+    def _belongs(self, head: str | None) -> Belongs:
+        return lambda after: belongs(self._known(), head, after)
 
     def _known(self) -> Conversations:
         if self._conversations is None:
@@ -426,11 +406,3 @@ class Session:
 
             self._conversations = Conversations(state_folder())
         return self._conversations
-
-
-def _is_there(name: str) -> bool:
-    return is_url(name) or is_file(Path(name))
-
-
-def _absolute(name: str) -> str:
-    return name if is_url(name) else str(Path(name).absolute())

@@ -17,7 +17,7 @@ from chatstream.transcript import Answerer, Transcript
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """A question and what answered it; `run` made the answer, None if nothing is kept of it."""
+    """A question and what answered it. `run` made the answer; None if it was not kept."""
 
     run: str | None
     messages: tuple[Message, ...]
@@ -29,7 +29,7 @@ class Turn(msgspec.Struct, frozen=True):
 
     @property
     def answer(self) -> Message:
-        """The answer, as far as it came."""
+        """The answer, whole or cut off."""
         return self.messages[-1]
 
 

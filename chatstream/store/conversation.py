@@ -42,6 +42,15 @@ class _Link(NamedTuple):
     answered: bool | None = None
 
 
+class NoConversation(UsageError):
+    """Nothing was answered yet."""
+
+    hint = "leave out -c to start one"
+
+    def __init__(self) -> None:
+        super().__init__("there is no conversation to continue")
+
+
 class Conversations:
     """The conversations of a state folder. Its methods raise `UsageError` and `JournalError`."""
 
@@ -53,7 +62,10 @@ class Conversations:
         self._roots: dict[str, str] = {}  # nor do these
 
     def newest(self) -> str:
-        """The run to continue from in the conversation that has the newest run and an answer."""
+        """The run to continue from in the conversation that has the newest run and an answer.
+
+        Raises `NoConversation` as well.
+        """
         seen: set[str] = set()
         for run in self._newest_first():
             if self._link(run) is None:
@@ -63,7 +75,7 @@ class Conversations:
                 seen.add(root)
                 if found := self.answered(self._head(root)):
                     return found
-        raise UsageError("there is no conversation to continue", hint="`chatstream ask` starts one")
+        raise NoConversation
 
     def named(self, name: str) -> str:
         """The run to continue from in the conversation with this name."""
@@ -130,7 +142,7 @@ class Conversations:
         return link.parent if link else None
 
     def head(self, run: str) -> str:
-        """The newest run of the conversation's head, be it without an answer."""
+        """The newest run of the conversation's head, with or without an answer."""
         return self._head(self.root(run))
 
     def root(self, run: str) -> str:

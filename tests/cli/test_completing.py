@@ -109,6 +109,7 @@ def test_profiles_and_strategies_are_those_of_the_file() -> None:
     "line",
     [
         "chatstream ask -f ",
+        "chatstream ask --image ",
         "chatstream ask --save-code s",
         "chatstream replay jou",
         "chatstream bench --baseline b",
