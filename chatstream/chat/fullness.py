@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chatstream.chat.extent import Extent
+from chatstream.chat.extent import Extent, counted_in
 from chatstream.chat.session import Session
-from chatstream.engine.context import HOSTED_TOKENS
 from chatstream.errors import ContextLength, UsageError
 from chatstream.events import Context
 from chatstream.sinks.words import fullness
@@ -97,9 +96,8 @@ def _known(extent: Extent) -> Iterator[str]:
 
 def _unknown(session: Session) -> Iterator[str]:
     yield f"it is not known how full the model's window is: {_reason(session)}"
-    usage = session.heard.transcript.last_usage if session.heard and session.is_heard else None
-    if usage is not None and usage.input_tokens is not None:
-        tokens = usage.input_tokens + (usage.output_tokens or 0) - (usage.reasoning_tokens or 0)
+    heard = session.heard if session.is_heard else None
+    if heard is not None and (tokens := counted_in(heard.transcript)) is not None:
         yield f"the conversation has {tokens:,} tokens: {_COUNTED}"
 
 
@@ -114,6 +112,8 @@ def _reason(session: Session) -> str:
         return "the server is asked from the second question on"
     if session.head is None:
         return "without a journal the server is asked only for large questions"
+    from chatstream.engine.context import HOSTED_TOKENS
+
     return (
         "the server has not said how large it is; a hosted one is asked only from "
         f"{HOSTED_TOKENS:,} tokens on"
