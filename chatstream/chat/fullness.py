@@ -21,23 +21,26 @@ from chatstream.sinks.words import fullness
 from chatstream.terminal.exits import tell
 from chatstream.wording import counted
 
-WAYS = (
-    "/trim leaves out the oldest turns, /compact begins a new conversation with a summary of this "
-    "one, /clear begins an empty one"
+_OTHER_WAYS = (
+    "/compact begins a new conversation with a summary of this one, /clear begins an empty one"
 )
+WAYS = f"/trim leaves out the oldest turns, {_OTHER_WAYS}"
 """What can be done about a conversation that does not fit."""
 
 _COUNTED, _ESTIMATED = "counted by the server", "an estimate, for the server has not counted them"
 _SWITCHES = {"": True, "on": True, "off": False}
 
 
-def way_out(hint: str | None, *, follows: bool) -> str | None:
+def way_out(hint: str | None, *, follows: bool, trims: bool) -> str | None:
     """What to do about a question that does not fit; `hint` is what `ask` would say.
 
-    `follows`: it follows others, so that something can be left out.
+    `follows`: it follows others, so that something can be left out. `trims`: it was to be left out,
+    but the server tells no window.
     """
     could_be_shorter = "--trim" in (hint or "") or (follows and hint == ContextLength.hint)
-    return WAYS if could_be_shorter else hint
+    if not could_be_shorter:
+        return hint
+    return _OTHER_WAYS if trims else WAYS
 
 
 class Note:
@@ -108,10 +111,10 @@ def _reason(session: Session) -> str:
         return "this chat has had no answer yet"
     if not session.is_heard:
         return "the model, or the place in the conversation, is not that of the last answer"
-    if len(session.turns) == 1:
-        return "the server is asked from the second question on"
     if session.head is None:
         return "without a journal the server is asked only for large questions"
+    if len(session.turns) == 1 or session.turns[-2].run is None:  # a conversation began with it
+        return "the server is asked from the second question of a conversation on"
     from chatstream.engine.context import HOSTED_TOKENS
 
     return (

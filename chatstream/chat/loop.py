@@ -286,7 +286,8 @@ class _Chat:
 
         untie = self._token.tie(answering.token)
         try:
-            in_our_words = partial(_in_our_words, bool(session.turns) and not is_summary)
+            follows = bool(session.turns) and not is_summary
+            in_our_words = partial(_in_our_words, answering, follows)
             status = answering.show(begin, heard.stage, self._answered(heard, asked), in_our_words)
         finally:
             untie()
@@ -369,7 +370,9 @@ def _part(text: str, settings: Settings) -> None:
         put(b"\n")
 
 
-def _in_our_words(follows: bool, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+def _in_our_words(
+    answering: Answering, follows: bool, arrivals: Iterator[Arrival]
+) -> Iterator[Arrival]:
     """What is told of an answer names the commands of a chat. How full the window is, the chat
     says itself, after the answer. `follows`: the question follows others.
     """
@@ -381,7 +384,8 @@ def _in_our_words(follows: bool, arrivals: Iterator[Arrival]) -> Iterator[Arriva
                 elif isinstance(event, Error):
                     event.resume = "/continue" if event.resume else None
                     if event.code == ContextLength.code:
-                        event.hint = fullness.way_out(event.hint, follows=follows)
+                        trims = answering.settings.trim
+                        event.hint = fullness.way_out(event.hint, follows=follows, trims=trims)
             yield arrival
     finally:
         close(arrivals)

@@ -57,7 +57,11 @@ def test_an_estimate_is_said_to_be_one(capfd: Capture) -> None:
     ("lines", "reason"),
     [
         (["/context"], "nothing was said yet"),
-        (["1?", "/context"], "asked from the second question on"),
+        (["1?", "/context"], "asked from the second question of a conversation on"),
+        (
+            ["1?", "/system Be brief.", "2?", "/context"],
+            "from the second question of a conversation",
+        ),
         (["1?", "2?", "/model other", "/context"], "is not that of the last answer"),
         (["1?", "2?", "/undo", "/context"], "is not that of the last answer"),
         (["1?", "2?", "/clear", "/context"], "nothing was said yet"),
@@ -160,8 +164,27 @@ def test_nothing_is_noted_where_turns_are_left_out_already() -> None:
 def test_only_where_something_can_be_left_out_the_hint_names_the_commands() -> None:
     server, ours = ContextLength.hint, "--trim leaves out its oldest turns; or ask otherwise"
     alone = "shorten the question, or ask a model with a larger window"
-    assert way_out(ours, follows=True) == WAYS
-    assert way_out(server, follows=True) == WAYS
-    assert way_out(server, follows=False) == server
-    assert way_out(alone, follows=True) == alone
-    assert way_out(None, follows=True) is None
+    assert way_out(ours, follows=True, trims=False) == WAYS
+    assert way_out(server, follows=True, trims=False) == WAYS
+    assert way_out(server, follows=False, trims=False) == server
+    assert way_out(alone, follows=True, trims=False) == alone
+    assert way_out(alone, follows=True, trims=True) == alone
+    assert way_out(None, follows=True, trims=False) is None
+
+
+def test_a_server_that_refuses_what_was_to_be_trimmed_is_not_answered_with_trim(
+    capfd: Capture,
+) -> None:
+    refused = Reply.json({"error": "the prompt exceeds the context length"}, status=400)
+    with Script(takes(50), refused, refused) as server:
+        chat(session_at(server), Typed("1?", "2?", "/trim", "2?"))
+    first, second = capfd.readouterr().err.split("the oldest turns are left out where")
+    assert WAYS in first
+    assert "/trim" not in second
+    assert "/compact begins" in second
+
+
+def test_without_a_journal_that_is_the_reason(capfd: Capture) -> None:
+    with Script(takes(50), takes(100), beside=windowed()) as server:
+        chat(session_at(server, journal=False), Typed("1?", "2?", "/context"))
+    assert "without a journal the server is asked only for large" in capfd.readouterr().err
