@@ -100,6 +100,22 @@ def test_leaving_the_edit_changes_nothing_and_what_was_typed_meanwhile_comes_bac
         leave(pane)
 
 
+def test_what_was_typed_meanwhile_follows_in_the_new_conversation(pane: Pane) -> None:
+    with Script(says("Blue."), says(SUMMARY, pace=0.3), says("Dark.")) as server:
+        start(pane, server)
+        say(pane, "/compact")
+        pane.until_shown("summarising the conversation")
+        pane.type_at_once("sunset?\rand half a li")
+        pane.until(lambda: pane.lines()[-1] == "  - It is blue at noon.")
+        pane.send("Enter")
+        pane.until_shown("Dark.")
+        assert sent(server)[-1] == [("system", f"{HEADING}\n\n{SUMMARY}"), ("user", "sunset?")]
+        pane.until(lambda: pane.lines()[-1].startswith("› and half a li"))
+        assert len(sent(server)) == 3
+        pane.send("C-c")
+        leave(pane)
+
+
 def test_ctrl_c_during_the_summary_leaves_the_conversation_as_it_was(pane: Pane) -> None:
     with Script(says("Blue."), holds("The user "), says("Dark.")) as server:
         start(pane, server)

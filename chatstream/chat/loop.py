@@ -5,7 +5,7 @@
    the last failure. SIGTERM and SIGHUP end it with 143 and 129.
 2. An answer that was stopped or broke off with text stays as it is. Without text the question is
    no part of the conversation: it returns to the prompt, and so does what was queued behind it.
-   Nothing of that is sent by itself. What is queued behind `/edit` waits until the edited question
+   Nothing of that is sent by itself. What is queued behind `/edit` or a summary waits until that
    is sent, and returns to the prompt if the edit is given up.
 3. An answer is shown as `ask` shows it, by the same code.
 4. Where nobody can read the answers any more no question is asked: the chat ends with 1 where
