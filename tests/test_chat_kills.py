@@ -1,9 +1,9 @@
 """Claimed: a chat that is killed at any moment has kept every byte that was shown.
 
-It is killed while somebody types or pastes, edits an earlier question, waits for the server, waits
-for a tool, reads an answer, or types behind it. What its terminal has shown is then in the journals
-or in the draft, and the next chat shows it: in its prompt, or in `/history`. There `/continue`
-completes an answer that was cut off, byte for byte.
+It is killed while somebody types or pastes, edits an earlier question or a summary, waits for the
+server, waits for a tool, reads an answer, or types behind it. What its terminal has shown is then
+in the journals or in the draft, and the next chat shows it: in its prompt, or in `/history`. There
+`/continue` completes an answer that was cut off, byte for byte.
 
 Each life has a folder and words of its own, so that nothing of another life is taken for it. A word
 is a letter for who wrote it, the number of the life, and its own number; of the last one the
@@ -12,6 +12,7 @@ terminal may have shown a part.
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import json
 import os
@@ -40,14 +41,17 @@ from tests.support.screen import Screen
 
 pytestmark = pytest.mark.serial
 
-MOMENTS = ("typing", "pasting", "editing", "waiting", "in a tool", "answering", "behind an answer")
-ROUNDS = by_size(len(MOMENTS), 15 * len(MOMENTS))
+MOMENTS = (
+    *("typing", "pasting", "editing", "compacting"),
+    *("waiting", "in a tool", "answering", "behind an answer"),
+)
+ROUNDS = by_size(len(MOMENTS), 13 * len(MOMENTS))
 LIMIT = 30.0  # seconds that anything here takes at most
 COLUMNS, LINES = 100, 80
 LETTERS = str.maketrans("0123456789", "ABCDEFGHIJ")
 PACE = 0.02  # seconds between two pieces of an answer
-SILENCE = 20  # pieces without text before the first
-WORDS = 50  # of an answer
+SILENCE = 15  # pieces without text before the first
+WORDS = 40  # of an answer
 PASTES_ON = "\x1b[?2004h"
 PIECE = 7  # characters of it that come at once
 TOOL = '''
@@ -97,7 +101,7 @@ class Server(Script):
         super().take(request)
         messages = request.json["messages"]
         asked = [it["content"] for it in messages if it["role"] == "user"]
-        life = int(asked[-1][1:5])
+        life = int(re.findall(r"\w(\d{4})x", " ".join(asked))[-1])
         last = messages[-1]
         if "?" in asked[-1] and last["role"] != "tool":
             call = {"function": {"name": "look", "arguments": {"life": f"{life:04}"}}}
@@ -139,7 +143,9 @@ class Terminal:
             start_new_session=True,
         )
         os.close(theirs)
-        self._written = bytearray()
+        self._screen = Screen(COLUMNS, LINES)
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._written = ""
         self._prompts = 0
 
     def look(self, seconds: float) -> None:
@@ -154,13 +160,15 @@ class Terminal:
             data = os.read(self._ours, 65536)
         except OSError:  # EIO: it is gone
             return False
-        self._written += data
+        text = self._decoder.decode(data)
+        self._screen.stream.feed(text)
+        self._written += text
         return bool(data)
 
     def until(self, mark: str, times: int = 1) -> None:
         """Wait until the terminal has been sent this mark."""
         end = time.monotonic() + LIMIT
-        while self._written.count(mark.encode()) < times:
+        while self._written.count(mark) < times:
             assert time.monotonic() < end, f"no {mark}: {self.shown()}"
             self.look(0.01)
 
@@ -186,9 +194,7 @@ class Terminal:
 
     def shown(self) -> str:
         """The lines of the screen and of what was scrolled out of it."""
-        screen = Screen(COLUMNS, LINES)
-        screen.stream.feed(self._written.decode("utf-8", "replace"))
-        return "\n".join(screen.text())
+        return "\n".join(self._screen.text())
 
     def kill(self) -> str:
         """End it at once; what it has shown."""
@@ -224,6 +230,11 @@ def live(terminal: Terminal, moment: str, life: int, chance: random.Random) -> N
             terminal.type("/edit 1\r")
             terminal.until("edit 1")
             terminal.type(f" {words('q', life, some, 100)}")
+            terminal.look(chance.uniform(0, 0.1))
+        case "compacting":
+            terminal.type("/compact\r")
+            terminal.until_prompt()
+            terminal.type(words("p", life, some))
             terminal.look(chance.uniform(0, 0.1))
         case "waiting":
             terminal.type(f"{words('q', life, some, 100)}\r")
@@ -278,7 +289,7 @@ def lives(life: int, server: Server) -> None:
     """A chat in whose second turn something is going on, its end, and the next chat."""
     chance = seeded("a chat is killed", life)
     moment = MOMENTS[life % len(MOMENTS)]
-    is_first = moment != "editing" and chance.random() < 0.2
+    is_first = moment not in {"editing", "compacting"} and chance.random() < 0.2
     terminal = Terminal(server)
     terminal.until_prompt()
     if not is_first:
@@ -292,7 +303,7 @@ def lives(life: int, server: Server) -> None:
     for who in "aqpdt":
         missing = [it for it in written(who, shown) if it not in found]
         assert missing == [], f"{said}: not kept"
-    amounts = [len("".join(written("a", it))) for it in (shown, found)]
+    amounts = [len("".join({*written("a", it)})) for it in (shown, found)]
     assert amounts[0] <= amounts[1], f"{said}: a part of a word is not kept"
     is_cut = moment == "answering"
     again = comes_back(server, completes=is_cut)
