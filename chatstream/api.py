@@ -57,6 +57,12 @@ def stream(
         A function that is given every call, and returns its result: a str, or anything that is
         JSON. What it raises is the failure of that call. No tool of `tools` runs then.
 
+    role
+        The name of a role: a system prompt and settings, as `--role` takes it. Options that are
+        given are stronger than what it sets.
+    variables
+        A dict with the values of its variables.
+
     What becomes of a call are events as well: `Approval`, `ToolStart`, `ToolProgress`,
     `ToolOutput`, and at its end `ToolComplete` or `ToolError`.
 

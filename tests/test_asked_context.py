@@ -74,6 +74,16 @@ def test_a_conversation_that_goes_on_has_its_own(project: Path) -> None:
     assert "leave --context-files out" in done.stderr
 
 
+def test_a_role_with_it_may_be_named_again_later() -> None:
+    write_role("brief", "Be brief.")
+    write_role("long", "Be")
+    with Script(*(says(str(it)) for it in range(3))) as server:
+        ask(server, "--role", "brief", CHATSTREAM_CONTEXT_FILES="true")
+        assert ask(server, "-c", "--role", "brief", CHATSTREAM_CONTEXT_FILES="true").status == 0
+        assert ask(server, "-c", "--role", "long").status == 2
+        assert systems(server) == [[f"Be brief.\n\n{RULES}"]] * 2
+
+
 def test_where_there_is_none_whoever_asked_for_it_is_told(project: Path) -> None:
     (project / "AGENTS.md").unlink()
     with Script(says("Yes."), says("No.")) as server:
@@ -123,7 +133,7 @@ def test_a_role_cannot_have_it_read() -> None:
     with Script(says("never")) as server:
         done = ask(server, "--role", "nosy")
     assert done.status == 2
-    assert "context_files is not for a role" in done.stderr
+    assert "a role cannot set context_files" in done.stderr
 
 
 def test_a_program_may_ask_for_it() -> None:

@@ -56,7 +56,7 @@ HOSTED_TOKENS = 4096
 """No hosted model has a smaller window."""
 
 PATIENCE_SECONDS = 1.0
-"""Seconds to wait for the window; a server that answers at all tells it at once."""
+"""Seconds to wait for the window; a server that knows it answers at once."""
 
 COUNT_SECONDS = 5.0
 """Seconds to wait for an exact count, which is needed only near the limit."""
@@ -129,7 +129,8 @@ class Fitting:
         if self._counted.is_guess:
             self._counted = guessed(request)
             used = self._counted.tokens
-        limit = window - room_for_answer(request, window)
+        most = int(window * self._question.most)
+        limit = min(most, window - room_for_answer(request, window))
         if abs(used - limit) <= (UNSURE if self._counted.is_guess else NEAR) * window:
             counting = limited(provider.count(request, token), COUNT_SECONDS)
             if exact := (yield from _unless_it_fails(counting, token)):

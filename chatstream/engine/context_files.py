@@ -31,6 +31,8 @@ NAME = "AGENTS.md"
 MOST_BYTES = 256 * 1024
 """Bytes of a file: many times what its authors mean a model to remember."""
 
+_HEADING = "Instructions from "
+
 _HINT = "mend it, or ask without --context-files"
 
 
@@ -67,11 +69,16 @@ def found(start: Path, home: Path | None) -> list[ContextFile]:
     return [it for it in files if it is not None]
 
 
+def is_from(system: str | None, prompt: str) -> bool:
+    """Whether a prompt is this system prompt, if there is one, with files behind it or without."""
+    return system is None or prompt == system or prompt.startswith(f"{system}\n\n{_HEADING}")
+
+
 def _prompt(system: str | None, files: Sequence[ContextFile]) -> str | None:
     parts = [system] if system else []
     for file in files:
         over = "" if file is files[0] else ", which take precedence over those above"
-        parts.append(f"Instructions from {file.name}{over}:\n\n{file.text}")
+        parts.append(f"{_HEADING}{file.name}{over}:\n\n{file.text}")
     return "\n\n".join(parts) or system
 
 

@@ -15,7 +15,7 @@ import codecs
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urldefrag, urlsplit
 
 import msgspec
@@ -44,8 +44,13 @@ if TYPE_CHECKING:
     from chatstream.transport import Head, Tick
     from chatstream.transport.dial import Address, Vet
 
+T = TypeVar("T")
+
 SILENCE_SECONDS = 30.0
 """A server may be silent so long before it is given up."""
+
+MOST_HTML_BYTES = 8 * 1024 * 1024
+"""Bytes of a page in HTML: the text of such a one passes every model's window, and takes 12 s."""
 
 WHOLE_SECONDS = 300.0
 """A page has to arrive, and to be read, within this time."""
@@ -61,7 +66,7 @@ _AS_BROWSERS_DO = {"ascii": "cp1252", "iso8859-1": "cp1252"}
 """What these charsets mean on a page (WHATWG Encoding Standard, 4.2)."""
 
 Report = Callable[[float, float | None], None]
-"""Told the bytes that have come, and how many there will be, where that is known."""
+"""Told the bytes that have come, and how many there will be, where that is known: often."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -113,7 +118,7 @@ def page(
         with closing(responses(at, settings, token, check)) as items:
             try:
                 timely = _timely(items, patience, name, clock)
-                head = _head(timely)
+                head = _head(timely, report)
                 target = _target(at, head)
                 if target is None:
                     _check(head, name)
@@ -136,6 +141,11 @@ def text_in(found: Page, encoding: str | None, token: CancelToken, clock: Clock 
     """
     name, charset = found.name, found.charset
     if is_html(found.kind, found.data):
+        if len(found.data) > MOST_HTML_BYTES:
+            raise UsageError(
+                f"{name} is larger than the limit of {MOST_HTML_BYTES // 1024**2} MiB for a page",
+                hint="save the part that matters, and add that file",
+            )
         charset = encoding or charset or declared_charset(found.data)
         if charset is None:
             html = decoded(found.data, name)
@@ -193,10 +203,8 @@ def vet(named: Sequence[str], hint: str = "") -> Vet:
     return look_at
 
 
-def _timely(
-    items: Iterator[Tick | Head | bytes], patience: Deadline, name: str, clock: Clock
-) -> Iterator[Head | bytes]:
-    """What comes, without the ticks. Raises `TimedOut` for a silence, and when patience ends."""
+def _timely(items: Iterator[T], patience: Deadline, name: str, clock: Clock) -> Iterator[T]:
+    """What comes. Raises `TimedOut` for a silence, and when patience ends."""
     from chatstream.transport import Tick
 
     silence = Deadline(SILENCE_SECONDS, clock)
@@ -207,22 +215,22 @@ def _timely(
             raise TimedOut(f"{name} did not arrive within {WHOLE_SECONDS:g} s", hint=_HINT)
         if not isinstance(item, Tick):
             silence = Deadline(SILENCE_SECONDS, clock)
-            yield item
+        yield item
 
 
-def _head(items: Iterator[Head | bytes]) -> Head:
+def _head(items: Iterator[Tick | Head | bytes], report: Report) -> Head:
     from chatstream.transport import Head
 
-    head = next(items)
-    assert isinstance(head, Head), "the head comes first"
-    return head
+    while not isinstance(item := next(items), Head):
+        report(0, None)
+    return item
 
 
-def _body(items: Iterator[Head | bytes], head: Head, most: int, report: Report) -> bytes:
+def _body(items: Iterator[Tick | Head | bytes], head: Head, most: int, report: Report) -> bytes:
     data, total = bytearray(), length_of(head.headers)
     for piece in items:
-        assert isinstance(piece, bytes), "there is one head"
-        data += piece
+        if isinstance(piece, bytes):
+            data += piece
         report(len(data), total)
         if len(data) > most:
             break

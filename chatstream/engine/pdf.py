@@ -43,9 +43,14 @@ def text_of(data: bytes, name: str, report: Report, token: CancelToken) -> str:
         text = _read(pypdf.PdfReader(io.BytesIO(data)), name, report, token)
     except ChatstreamError:
         raise
-    except (FileNotDecryptedError, DependencyError) as error:
+    except FileNotDecryptedError as error:
         raise UsageError(
             f"{name} is encrypted and cannot be read", hint="save a copy that is not, and add that"
+        ) from error
+    except DependencyError as error:  # for AES; also where no password is needed
+        raise UsageError(
+            f"{name} is encrypted, which needs the package cryptography",
+            hint="install it: pip install cryptography, or pipx inject chatstream cryptography",
         ) from error
     except LimitReachedError as error:
         raise UsageError(f"{name} is too large to be read: {excerpt(str(error))}") from error

@@ -173,8 +173,10 @@ def role_at(place: Place, role: Role) -> Role:
     """
     if place.is_start:
         return role
+    from chatstream.engine.context_files import is_from
+
     own = "".join(it.content for it in place.messages if it.role == "system")
-    if role.settings.get("system") not in {None, own}:
+    if not is_from(role.settings.get("system"), own):
         raise _other_system("--role")
     return role.without_system()
 

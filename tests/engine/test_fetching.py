@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from chatstream.cancel import CancelToken
-from chatstream.engine.fetching import SILENCE_SECONDS, WHOLE_SECONDS, Page, page, text_in
+from chatstream.engine.fetching import (
+    MOST_HTML_BYTES,
+    SILENCE_SECONDS,
+    WHOLE_SECONDS,
+    Page,
+    page,
+    text_in,
+)
 from chatstream.engine.settings import Settings
 from chatstream.errors import (
     Cancelled,
@@ -175,11 +182,18 @@ def test_a_long_page_is_read_no_further_than_its_limit() -> None:
         assert len(fetched(server.url, most=100_000).data) == 100_001
 
 
-def test_how_far_it_is_is_told() -> None:
+def test_how_far_it_is_is_told_also_while_nothing_comes() -> None:
     told: list[tuple[float, float | None]] = []
-    with Script(Reply(b"12345", headers=PLAIN, framing="length")) as server:
-        fetched(server.url, report=lambda *it: told.append(it))
-    assert told[-1] == (5, 5.0)
+    go = threading.Event()
+
+    def report(*it: Any) -> None:
+        told.append(it)
+        go.set()
+
+    reply = Reply(b"12345", headers=PLAIN, framing="length", hold={"before_head": go})
+    with Script(reply) as server:
+        fetched(server.url, report=report)
+    assert (told[0], told[-1]) == ((0, None), (5, 5.0))
 
 
 class Ticking:
@@ -221,6 +235,12 @@ def test_a_cancel_ends_it() -> None:
     found = Page("http://a.test/", "http://a.test/", "text/html", "utf-8", b"<p>x")
     with pytest.raises(Cancelled):
         text_in(found, None, token)
+
+
+def test_a_page_that_would_take_long_to_read_is_refused() -> None:
+    with pytest.raises(UsageError, match="larger than the limit of 8 MiB for a page"):
+        text(b"<p>" + b"x" * MOST_HTML_BYTES, "text/html", "utf-8")
+    assert len(text(b"x" * (MOST_HTML_BYTES + 1), "text/plain")) > MOST_HTML_BYTES
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pypdf.errors import DependencyError
 
 from chatstream.cancel import CancelToken
 from chatstream.engine import pdf as room
@@ -55,6 +56,16 @@ def test_without_the_extra_the_command_that_installs_it_is_named(
 def test_one_that_needs_a_password_is_refused_and_one_that_everybody_may_open_is_read() -> None:
     assert refused(encrypted(TWO, "secret")).message == "a.pdf is encrypted and cannot be read"
     assert read(encrypted(TWO, "")) == "first page\n\nsecond page"
+
+
+def test_what_pypdf_needs_to_decrypt_a_pdf_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacks(*_: object) -> None:  # what an AES-256 file makes it do
+        raise DependencyError("cryptography>=3.1 is required for AES algorithm")
+
+    monkeypatch.setattr("pypdf.PdfReader", lacks)
+    error = refused(TWO)
+    assert error.message == "a.pdf is encrypted, which needs the package cryptography"
+    assert "pip install cryptography" in (error.hint or "")
 
 
 def test_a_scan_is_refused() -> None:
