@@ -6,8 +6,9 @@
 2. A `context` event tells the window and how much of it is used. Where the server does not tell
    the window, or not within `PATIENCE_SECONDS`, nothing is checked.
 3. The estimate is what the server counted for the answer before, and the bytes since then, by the
-   bytes per token that it had. For a model that has not answered here yet it is a guess, which may
-   be wrong by half. Where that, or else `NEAR`, can matter, the server counts, if it can.
+   bytes per token that it had. What is new may have twice as many, and a guess for a model that has
+   not answered here yet may be wrong by half. Where that decides, or `NEAR`, the server counts, if
+   it can.
 4. What leaves no room for an answer does not fit: `--max-tokens`, at most half of the window, or
    `ANSWER_TOKENS`, at most an eighth of it.
 5. What does not fit is not sent: it is a `ContextLength`. A guess that nobody has counted has to be
@@ -131,7 +132,8 @@ class Fitting:
             used = self._counted.tokens
         most = int(window * self._question.most)
         limit = min(most, window - room_for_answer(request, window))
-        if abs(used - limit) <= (UNSURE if self._counted.is_guess else NEAR) * window:
+        doubt = max(NEAR * window, used - self._counted.tokens)
+        if abs(used - limit) <= (UNSURE * window if self._counted.is_guess else doubt):
             counting = limited(provider.count(request, token), COUNT_SECONDS)
             if exact := (yield from _unless_it_fails(counting, token)):
                 self._counted = replace(self._counted, tokens=exact, size=size, is_guess=False)

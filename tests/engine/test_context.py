@@ -222,7 +222,10 @@ def test_each_kind_of_server_is_asked_for_its_window_where_it_tells_it(
         conversation.ask("hello")
         fits = list(conversation.stream("x" * HOSTED_TOKENS * 5))
         refused = list(conversation.stream("x" * HOSTED_TOKENS * 9))
-        assert len(server.requests) == 2
+        asked = [
+            it for it in server.requests if it.path.endswith(("chat", "completions", "messages"))
+        ]
+        assert len(asked) == 2
     assert [it.window for it in contexts(fits)] == [8192]
     assert isinstance(refused[-1], ev.Error)
     assert "window of 8,192 tokens" in refused[-1].message
@@ -449,6 +452,19 @@ def test_near_the_limit_the_server_counts(tokens: int, ends: type[ev.Event]) -> 
         assert [it.path for it in server.beside_requests][-2:] == ["/apply-template", "/tokenize"]
     assert isinstance(events[-1], ends)
     assert [it.used for it in contexts(events)] == [tokens] * (ends is ev.Done)
+
+
+def test_much_that_is_new_is_counted_before_it_can_be_too_much() -> None:
+    with (
+        Script(whole("openai"), beside=llama(1000, 880)) as server,
+        Client(provider="llamacpp", model="m", base_url=server.url) as client,
+    ):
+        conversation = client.conversation()
+        conversation.ask("hello")
+        end = [*conversation.stream("7" * 1800)][-1]  # 450 tokens, or as many as its digits
+        assert len(server.requests) == 1
+    assert isinstance(end, ev.Error)
+    assert "it has 880," in end.message
 
 
 def test_a_window_that_is_known_is_not_asked_for_again() -> None:
