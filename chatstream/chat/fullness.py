@@ -114,7 +114,7 @@ def _reason(session: Session) -> str:
     if session.head is None:
         return "without a journal the server is asked only for large questions"
     if len(session.turns) == 1 or session.turns[-2].run is None:  # a conversation began with it
-        return "the server is asked from the second question of a conversation on"
+        return "the server is asked from the second question on, or for a long first one"
     from chatstream.engine.context import HOSTED_TOKENS
 
     return (
