@@ -22,12 +22,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from chatstream.chat.session import Session
-from chatstream.chat.summaries import with_summary
 from chatstream.chat.turns import Asked, Heard, Request, Summary
 from chatstream.chat.typeahead import joined
 from chatstream.engine.kinds import SOURCES_OF_TOOLS
 from chatstream.engine.pipeline import not_followed
 from chatstream.engine.settings import DECLARED, Settings
+from chatstream.engine.summaries import with_summary
 from chatstream.errors import UsageError
 from chatstream.events import Done
 from chatstream.messages import Message

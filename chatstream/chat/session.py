@@ -21,7 +21,6 @@ from msgspec.structs import replace
 
 from chatstream.chat.drafting import added, belongs, named
 from chatstream.chat.extent import Extent, extent_of
-from chatstream.chat.summaries import parted, with_summary
 from chatstream.chat.turns import (
     Asked,
     Continuation,
@@ -48,6 +47,7 @@ from chatstream.engine.place import (
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
+from chatstream.engine.summaries import parted, with_summary
 from chatstream.engine.whom import check, with_model
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.messages import Image, Message, Text

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from chatstream.chat.compacting import INSTRUCTION, is_summary
 from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
-from chatstream.chat.summaries import HEADING
-from chatstream.engine.place import place_of
+from chatstream.engine.place import place_of, role_at
+from chatstream.engine.roles import find
+from chatstream.engine.summaries import HEADING
 from chatstream.messages import Message, ToolResult
 from chatstream.store.conversation import Conversations
 from chatstream.store.drafts import Drafts
@@ -24,6 +25,7 @@ from chatstream.store.reading import journals
 from tests.support.answers import frames, headers
 from tests.support.chats import Typed, flags_of, holds, says, sent, session_at
 from tests.support.loopback import Reply, Script
+from tests.support.roles import write_role
 from tests.support.windows import takes, windowed
 
 SUMMARY = "The user asks about the sky."
@@ -240,6 +242,16 @@ def test_the_new_conversation_asks_the_same_model_and_is_continued_with_its_summ
         assert sent(server)[-1][0] == OPENING
         assert len(sent(server)[-1]) == 4
     assert [(it["model"], it["options"]["temperature"]) for it in bodies] == [("m", 0.5)] * 3
+
+
+def test_the_role_of_the_old_conversation_may_be_named_again() -> None:
+    write_role("kind", "Be kind.")
+    with Script(says("Blue."), says("Red."), says("Dark.")) as server:
+        chat(Session(flags_of(server), role=find("kind")), Typed("noon?", EDITED, "sunset?"))
+        place = place_of(last=True)
+        chat(Session(flags_of(server), place, role=role_at(place, find("kind"))), Typed("night?"))
+        assert sent(server)[-1][0][1].startswith(f"Be kind.\n\n{HEADING}")
+        assert len(sent(server)[-1]) == 4
 
 
 def test_a_summary_that_was_sent_outlives_the_chat_until_the_first_answer() -> None:
