@@ -32,7 +32,7 @@ ContinuationMethod = Literal[
 """
 
 Effort = Literal["none", "low", "medium", "high"]
-"""How much a model is to think before it answers."""
+"""How much a model should think before it answers."""
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -231,8 +231,8 @@ LARGE_BYTES = 4096
 class ChatRequest(msgspec.Struct, frozen=True):
     """One question to a model.
 
-    `tools` are those that it may call. `may_call` False: it is still told of them, as servers want
-    it where the conversation has calls, but has to answer in words.
+    `tools` are those that it may call. `may_call` False: they are still sent, because
+    servers require them where the conversation has calls, but the model has to answer in words.
 
     `effort` is how much to think; None leaves that to the model. `schema` is what the answer has to
     fit, if anything. `options` are sent as they are, by the server's own names. `without` names

@@ -244,7 +244,7 @@ def kept() -> str:
         found.append("".join(it.content for it in record.messages))
         found += [it.delta for it in events_at(path) if isinstance(it, ev.ToolOutput)]
     drafts = state_folder() / "drafts"
-    found += [json.loads(it.read_bytes().splitlines()[0])["text"] for it in drafts.glob("*")]
+    found += [json.loads(it.read_bytes().splitlines()[0])["text"] for it in drafts.glob("*.json")]
     return squeezed("\n".join(found))
 
 

@@ -19,14 +19,14 @@ from chatstream.chat.session import Session
 from chatstream.messages import ChatRequest
 from chatstream.providers.ollama import Ollama
 from chatstream.transport import Call
-from tests.support.chats import Typed, flags_of, says
-from tests.support.loopback import Script
+from tests.support.chats import Typed, flags_of
+from tests.support.cutting import CuttingOllama
 
 TURNS = 80
 WINDOW = 5
 """Turns of which the least is taken: how often somebody looks whether something came varies."""
 
-MOST = 10
+MOST = 8
 """Calls for each message that is sent again: each function that goes through all of them has one or
 two. One that looks into messages has many more."""
 
@@ -69,7 +69,7 @@ def test_a_turn_reads_as_many_files_and_makes_as_many_calls_however_long_the_cha
         counted.clear()
         return "and then?"
 
-    with Script(says("Blue.")) as server:
+    with CuttingOllama(1_000_000) as server:
         assert chat(Session(flags_of(server)), Typed(*[ask] * TURNS)) == 0
     early, late = turns[WINDOW : 2 * WINDOW], turns[-WINDOW:]
     for name in sorted(FILES):

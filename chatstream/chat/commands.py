@@ -18,10 +18,11 @@ from msgspec.structs import replace
 
 from chatstream.addresses import is_url
 from chatstream.chat.arguments import number_in, words_in
+from chatstream.chat.compacting import compact
 from chatstream.chat.equipping import BEGINS_ANOTHER, role, tool
 from chatstream.chat.fullness import context, trim
 from chatstream.chat.session import Session
-from chatstream.chat.turns import Continuation, Request, Turn
+from chatstream.chat.turns import Continuation, Request, Summary, Turn
 from chatstream.engine.kinds import TABLES, keys_of
 from chatstream.engine.resolve import parse
 from chatstream.engine.settings import FIELDS
@@ -33,7 +34,7 @@ from chatstream.terminal.present import check_look
 from chatstream.terminal.runs import ended, words_of
 from chatstream.wording import counted, excerpt
 
-Next = Request | Continuation | None
+Next = Request | Continuation | Summary | None
 """What is to be asked after a command."""
 
 SHOWN_TURNS = 5
@@ -307,6 +308,7 @@ COMMANDS: dict[str, Command] = {
     "/clear": Command("", "begin a new conversation; this one stays in the history", _clear),
     "/context": Command("", "show how full the model's window is", context),
     "/trim": Command("[on|off]", "leave out the oldest turns that do not fit, or stop that", trim),
+    "/compact": Command("[TEXT]", "begin a new conversation with a summary of this one", compact),
     "/save": Command("FILE", "write the last answer to a file", _save),
     "/export": Command("FILE", "write the conversation to a file, as Markdown", _export),
     "/name": Command("NAME", "name the conversation", _name),

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from chatstream.chat.extent import Extent
 from chatstream.chat.session import Session
 from chatstream.engine.context import HOSTED_TOKENS
-from chatstream.errors import UsageError
+from chatstream.errors import ContextLength, UsageError
 from chatstream.events import Context
 from chatstream.sinks.words import fullness
 from chatstream.terminal.exits import tell
@@ -30,6 +30,15 @@ WAYS = (
 
 _COUNTED, _ESTIMATED = "counted by the server", "an estimate, the server has not counted them"
 _SWITCHES = {"": True, "on": True, "off": False}
+
+
+def way_out(hint: str | None, *, follows: bool) -> str | None:
+    """What to do about a question that does not fit; `hint` is what `ask` would say.
+
+    `follows`: it follows others, so that something can be left out.
+    """
+    could_be_shorter = "--trim" in (hint or "") or (follows and hint == ContextLength.hint)
+    return WAYS if could_be_shorter else hint
 
 
 class Note:
@@ -104,7 +113,7 @@ def _reason(session: Session) -> str:
     if len(session.turns) == 1:
         return "it is asked for with the second question of a conversation"
     if session.head is None:
-        return "it is looked at only where the answer before has a journal"
+        return "it is looked at only for a question that follows an answer with a journal"
     return (
         "the server has not told its size, or was not asked for it: a hosted one is asked from "
         f"{HOSTED_TOKENS:,} tokens on"

@@ -22,11 +22,12 @@ from functools import partial
 from typing import Any, Protocol
 
 from chatstream.cancel import CancelToken
-from chatstream.chat import commands, fullness
+from chatstream.chat import commands, compacting, fullness
 from chatstream.chat.session import Session
-from chatstream.chat.turns import Asked, Continuation, Heard, Request
+from chatstream.chat.turns import Asked, Continuation, Heard, Request, Summary
 from chatstream.chat.typeahead import TypeAhead, joined
 from chatstream.engine.attaching import with_images
+from chatstream.engine.kept_tools import KeptTools
 from chatstream.engine.pool import Pool
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
@@ -61,10 +62,12 @@ class Editor(Protocol):
     """Where lines come from.
 
     `is_person`: somebody reads what is said beside the answers, and can send a line again.
+    `can_edit`: a line may begin with a draft, and is edited.
     `keyboard`, a whole one, has what is typed between two lines; None where that is not looked at.
     """
 
     is_person: bool
+    can_edit: bool
 
     @property
     def keyboard(self) -> Keyboard | None:
@@ -92,16 +95,17 @@ class Editor(Protocol):
 
 def chat(session: Session, editor: Editor) -> int:
     """Talk until the end; returns the exit status."""
-    pool, token = Pool(), CancelToken()
+    pool, tools, token = Pool(), KeptTools(), CancelToken()
     try:
         ends: Ends = "nothing" if editor.is_person else "program"
         with interrupts(token, editor.restore, ends=ends):
-            return _Chat(session, editor, pool, token).talk()
+            return _Chat(session, editor, pool, tools, token).talk()
     except Cancelled as reason:
         return reason.exit_status
     finally:
         editor.close()
         session.close()
+        tools.close()
         pool.close()
 
 
@@ -116,10 +120,18 @@ class _Unread(Exception):
 class _Chat:
     """`token` is cancelled when the program is to end."""
 
-    def __init__(self, session: Session, editor: Editor, pool: Pool, token: CancelToken) -> None:
+    def __init__(
+        self,
+        session: Session,
+        editor: Editor,
+        pool: Pool,
+        tools: KeptTools,
+        token: CancelToken,
+    ) -> None:
         self._session = session
         self._editor = editor
         self._pool = pool
+        self._tools = tools
         self._token = token
         self._status = 0  # of the last failure
         self._sending = ""  # the line that has no answer yet
@@ -149,7 +161,7 @@ class _Chat:
         session = self._session
         while True:
             self._hear()
-            if session.queue and session.editing is None:
+            if session.queue and not session.is_editing:
                 line = session.queue.pop(0)
                 self._editor.echo(line)
                 return line
@@ -191,6 +203,9 @@ class _Chat:
         """Do what a line says; returns the exit status of that."""
         session = self._session
         self._sending = line
+        if session.compacting is not None and not compacting.is_summary(line):
+            session.draft = session.stop_editing()
+            exits.note("the summary is not used")
         self._listen()
         self._keep()
         try:
@@ -205,6 +220,8 @@ class _Chat:
             if was_editing and session.editing is None:
                 self._return(None)
             self._keep()
+            if isinstance(following, Summary):
+                compacting.begin(can_edit=self._editor.can_edit)
             return self._answer(following) if following is not None else 0
         except Cancelled as reason:
             self._return(line)
@@ -247,15 +264,19 @@ class _Chat:
             session.files, session.images = [], []
             exits.note("no file goes with the next message any more")
 
-    def _answer(self, following: Request | Continuation, typed: str | None = None) -> int:
+    def _answer(self, following: Request | Continuation | Summary, typed: str | None = None) -> int:
         """Ask and show the answer; `typed` returns to the prompt if there is none."""
         session, heard = self._session, Heard()
-        answering = Answering(ARGUMENTS, session.flags, self._pool, self._beside)
+        is_summary = isinstance(following, Summary)
+        flags = compacting.flags_of(session) if is_summary else session.flags
+        answering = Answering(ARGUMENTS, flags, self._pool, self._beside, self._tools)
         asked: list[tuple[Asked, Run]] = []
 
         def begin() -> Run:
             if isinstance(following, Continuation):
                 its = session.carry_on(following)
+            elif isinstance(following, Summary):
+                its = compacting.asked(session)
             else:
                 its = session.ask(following)
             answering.use(its.resolved, lambda: None)
@@ -265,13 +286,16 @@ class _Chat:
 
         untie = self._token.tie(answering.token)
         try:
-            in_our_words = partial(_in_our_words, answering)
+            in_our_words = partial(_in_our_words, bool(session.turns) and not is_summary)
             status = answering.show(begin, heard.stage, self._answered(heard, asked), in_our_words)
         finally:
             untie()
         if heard.is_whole:
             _part(heard.transcript.message.content, answering.settings)
-        if not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
+        if is_summary:
+            self._hear()
+            status = status or 1 - compacting.take(session, heard)
+        elif not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
             session.unanswered = following
         if said := self._nearly_full.after(session.extent, trims=answering.settings.trim):
             exits.note(said)
@@ -316,7 +340,7 @@ class _Chat:
             return
         self._hear()
         waiting = [line, session.draft]
-        if session.editing is None:  # else they wait behind the edit
+        if not session.is_editing:  # else they wait behind the edit
             waiting[1:1], session.queue = session.queue, []
         session.keep(joined(*waiting))
 
@@ -345,9 +369,9 @@ def _part(text: str, settings: Settings) -> None:
         put(b"\n")
 
 
-def _in_our_words(answering: Answering, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+def _in_our_words(follows: bool, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
     """What is told of an answer names the commands of a chat. How full the window is, the chat
-    says itself, after the answer.
+    says itself, after the answer. `follows`: the question follows others.
     """
     try:
         for arrival in arrivals:
@@ -356,8 +380,8 @@ def _in_our_words(answering: Answering, arrivals: Iterator[Arrival]) -> Iterator
                     arrival.events.remove(event)
                 elif isinstance(event, Error):
                     event.resume = "/continue" if event.resume else None
-                    if event.code == ContextLength.code and not answering.settings.trim:
-                        event.hint = fullness.WAYS
+                    if event.code == ContextLength.code:
+                        event.hint = fullness.way_out(event.hint, follows=follows)
             yield arrival
     finally:
         close(arrivals)

@@ -40,10 +40,12 @@ def chat(
     log: Log = None,
     **flags: Any,
 ) -> int:
-    """Hold a conversation. /help lists what can be done in it, and Ctrl+D leaves.
+    """Hold a conversation. /help lists its commands, and Ctrl+D leaves.
 
-    Nothing that was said is lost: `chatstream chat -c` continues the newest conversation, and an
-    answer that was stopped or broke off as well.
+    If it gets too long for the model: /context, /trim, /compact.
+
+    Nothing is lost: `chatstream chat -c` continues the newest conversation, even after `kill -9`.
+    /continue completes an answer that was cut off.
 
     Without a terminal each line of standard input is a question, and the exit status is that of the
     last failure.

@@ -9,7 +9,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "chat": (
         "chatstream.cli.chat:chat",
-        "Hold a conversation. /help lists what can be done in it, and Ctrl+D leaves.",
+        "Hold a conversation. /help lists its commands, and Ctrl+D leaves.",
     ),
     "resume": (
         "chatstream.cli.resume:resume",

@@ -6,8 +6,8 @@
 2. A `context` event tells the window and how much of it is used. Where the server does not tell
    the window, or not within `PATIENCE_SECONDS`, nothing is checked.
 3. The estimate is what the server counted for the answer before, and the bytes since then, by the
-   bytes per token that it had. A model that has not answered here yet has `BYTES_PER_TOKEN`, which
-   may be wrong by half. Where that, or else `NEAR`, can matter, the server counts, if it can.
+   bytes per token that it had. For a model that has not answered here yet it is a guess, which may
+   be wrong by half. Where that, or else `NEAR`, can matter, the server counts, if it can.
 4. What leaves no room for an answer does not fit: `--max-tokens`, at most half of the window, or
    `ANSWER_TOKENS`, at most an eighth of it.
 5. What does not fit is not sent: it is a `ContextLength`. A guess that nobody has counted has to be
@@ -34,7 +34,14 @@ from chatstream.events import Context, Event, Usage
 from chatstream.flow import Arrival, Finish, Open, close
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Service
-from chatstream.providers.context import BYTES_PER_TOKEN, MOST_BYTES, Before, cut, is_whole, size_of
+from chatstream.providers.context import (
+    BYTES_PER_TOKEN,
+    MOST_BYTES,
+    Before,
+    cut,
+    guess,
+    size_of,
+)
 from chatstream.store.journal import SUFFIX
 from chatstream.store.place import NoHome, runs_folder
 from chatstream.store.reading import read
@@ -49,7 +56,7 @@ HOSTED_TOKENS = 4096
 """No hosted model has a smaller window."""
 
 PATIENCE_SECONDS = 1.0
-"""Seconds to wait for the window; a server that answers at all tells it at once."""
+"""Seconds to wait for the window; a server that knows it answers at once."""
 
 COUNT_SECONDS = 5.0
 """Seconds to wait for an exact count, which is needed only near the limit."""
@@ -71,22 +78,22 @@ _USUAL_TOKENS = 64  # of the usual ratio, so that a few short messages do not de
 class Counted(msgspec.Struct, frozen=True):
     """So many bytes of messages were so many tokens; others have `ratio` bytes a token.
 
-    `before` says what was read of them, by a server that has been seen to count its cache too.
+    `is_guess`: nobody has counted them. `before` says what was read of them, by a server that has
+    been seen to count its cache too.
     """
 
     tokens: int = 0
     size: int = 0
     ratio: float = BYTES_PER_TOKEN
+    is_guess: bool = False
     before: Before | None = None
-
-    @property
-    def is_guess(self) -> bool:
-        """Whether nobody has counted anything."""
-        return not self.tokens
 
     def tokens_of(self, size: int) -> int:
         """About how many tokens a request of this size has."""
         return max(0, round(self.tokens + (size - self.size) / self.ratio))
+
+
+NOT_COUNTED = Counted(is_guess=True)
 
 
 class Fitting:
@@ -119,11 +126,15 @@ class Fitting:
             self._window = yield from _unless_it_fails(asked, token)
         if (window := self._window) is None:
             return request
-        limit = window - room_for_answer(request, window)
+        if self._counted.is_guess:
+            self._counted = guessed(request)
+            used = self._counted.tokens
+        most = int(window * self._question.most)
+        limit = min(most, window - room_for_answer(request, window))
         if abs(used - limit) <= (UNSURE if self._counted.is_guess else NEAR) * window:
             counting = limited(provider.count(request, token), COUNT_SECONDS)
             if exact := (yield from _unless_it_fails(counting, token)):
-                self._counted = replace(self._counted, tokens=exact, size=size)
+                self._counted = replace(self._counted, tokens=exact, size=size, is_guess=False)
                 used = exact
         messages: Sequence[Message] = request.messages
         if used > limit and self._trim:
@@ -164,9 +175,10 @@ class Fitting:
         before = self._counted.before if compared else None
         if (warning := cut(request, usage, self._window, before)) is not None:
             return [warning]
-        size = _size(request, request.messages)
-        if usage.input_tokens and is_whole(usage.input_tokens, request.messages, size):
-            self._counted = replace(self._counted, tokens=usage.input_tokens, size=size)
+        tokens = usage.input_tokens or 0
+        if request.tools and tokens * MOST_BYTES >= (size := _size(request, request.messages)):
+            # Another round may follow.
+            self._counted = replace(self._counted, tokens=tokens, size=size, is_guess=False)
         return []
 
 
@@ -182,38 +194,44 @@ def room_for_answer(request: ChatRequest, window: int) -> int:
     return min(ANSWER_TOKENS, window // 8)
 
 
+def guessed(request: ChatRequest) -> Counted:
+    """What a request may have that nobody has counted."""
+    size = _size(request, request.messages)
+    said = guess([*request.messages, Message("assistant", request.partial)])
+    tokens = max(1, said + round(size_of((), request.tools) / BYTES_PER_TOKEN))
+    return Counted(tokens, size, max(size / tokens, FEWEST_BYTES), is_guess=True)
+
+
 def counted_before(question: Question, provider: Provider, request: ChatRequest) -> Counted:
     """What this model was counted to have read and written up to the answer before."""
     record = _record_of(question.parent)
     if record is None or record.usage is None or (counts := record.usage).input_tokens is None:
-        return Counted()
+        return NOT_COUNTED
     if (record.provider, record.model) != (provider.endpoint.name, request.model):
-        return Counted()
+        return NOT_COUNTED
     cached = counts.cached_tokens or 0
     prompt = counts.input_tokens + cached * provider.counts_cached_apart
     tokens = prompt + (counts.output_tokens or 0) - (counts.reasoning_tokens or 0)
     tools = record.asked.tools if record.asked else ()
-    then = _without(question.earlier, record.left_out)
-    size = size_of(then, tools)
-    if not is_whole(tokens, then, size):  # an old server, which counts beside its cache
-        return Counted()
+    said = size_of(_without(question.earlier, record.left_out))
+    size = said + size_of((), tools)
+    if tokens * MOST_BYTES < size:  # an old server, which counts beside its cache
+        return NOT_COUNTED
     ratio = (size + BYTES_PER_TOKEN * _USUAL_TOKENS) / (tokens + _USUAL_TOKENS)
     ratio = min(max(ratio, FEWEST_BYTES), MOST_BYTES)
-    return Counted(tokens, size, ratio, _read_before(record, request, prompt, then, ratio))
+    before = Before(prompt, said - size_of(record.messages), ratio)
+    return Counted(tokens, size, ratio, before=before if _shows(record, request) else None)
 
 
-def _read_before(
-    record: Record, request: ChatRequest, prompt: int, then: Sequence[Message], ratio: float
-) -> Before | None:
-    """What was read of the prompt before, where this one has all of it.
+def _shows(record: Record, request: ChatRequest) -> bool:
+    """Whether what was read for a run shows what has to be read now.
 
-    A first prompt does not show whether the server counts its cache. A template may drop what a
-    model thought in its rounds of tools.
+    A first prompt does not show whether the server counts its cache. With rounds of tools, a
+    template may drop what the model thought in between.
     """
-    asked_then = record.asked.tools if record.asked else ()
-    if record.parent is None or record.tools or record.left_out or asked_then != request.tools:
-        return None
-    return Before(prompt, size_of(then) - sum(it.size for it in record.messages), ratio)
+    tools = record.asked.tools if record.asked else ()
+    whole = not (record.tools or record.left_out) and tools == request.tools
+    return whole and record.parent is not None
 
 
 def _record_of(run: str | None) -> Record | None:

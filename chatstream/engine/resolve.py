@@ -57,7 +57,7 @@ _ROUTING = FOR_ONE_PROVIDER | {"provider", "strategy", "fallback", "proxy", "ca_
 
 _MAY_BE_EMPTY = frozenset({"system", "options"})
 
-_MERGED = frozenset({"aliases", "labels", "mcp"})
+_MERGED = frozenset({"aliases", "labels", "mcp", "prices"})
 """The tables whose entries come from all layers, beside `options`."""
 
 
@@ -67,7 +67,18 @@ def _checked_servers(value: Any, origin: str) -> Any:
     return checked(value, origin)
 
 
-_CHECKS = {"headers": headers.checked, "labels": labels.checked, "mcp": _checked_servers}
+def _checked_prices(value: Any, origin: str) -> Any:
+    from chatstream.engine.prices import checked  # only where there are any
+
+    return checked(value, origin)
+
+
+_CHECKS = {
+    "headers": headers.checked,
+    "labels": labels.checked,
+    "mcp": _checked_servers,
+    "prices": _checked_prices,
+}
 """What else a table has to be; as an option, each entry is one text."""
 
 

@@ -9,8 +9,8 @@
 1. Between lines of `+++` at the top there may be settings, in TOML and by the names of the
    configuration. The rest is the system prompt.
 2. `{{name}}` stands for a value that `--var NAME=VALUE` gives; a backslash in front of it keeps it
-   as it is. `{{input}}` stands for the question: a text with it is no system prompt, but is sent as
-   the question.
+   as it is. `{{input}}` stands for the question: a text with it is sent as the question, and is
+   not a system prompt.
 3. A role is made to be passed on, so it decides what is asked and how, and nothing else. It grants
    no rights, starts no program, names no server and holds no key. `REFUSED` has the settings that
    it may not contain.
@@ -153,7 +153,7 @@ def folder(environ: Mapping[str, str] = os.environ) -> Path:
 def path_of(name: str, environ: Mapping[str, str] = os.environ) -> Path:
     """Where the role of this name is, or would be.
 
-    Raises `UsageError` for what is no name, `ConfigError` for what is there and no file.
+    Raises `UsageError` for an invalid name, `ConfigError` if something else than a file is there.
     """
     name = argument(name, "the name of the role")
     if not name.strip():
@@ -362,7 +362,7 @@ def _without(settings: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def _variables(text: Any) -> list[str]:
-    """The names of the variables in a text; a value that is no text has none."""
+    """The names of the variables in a text; a value of another type has none."""
     found = _VARIABLE.finditer(text) if isinstance(text, str) else ()
     return [it[1] for it in found if not it[0].startswith("\\")]
 

@@ -30,7 +30,8 @@ from chatstream.providers.lenient import (
     text_of,
     value_of,
 )
-from chatstream.providers.openai import OpenAI, usage_of
+from chatstream.providers.openai import OpenAI
+from chatstream.providers.openai_usage import usage_of
 from chatstream.providers.outputitems import OutputItems
 from chatstream.providers.parts import Sources, image_of, reasoning_in
 from chatstream.providers.reply import Reply

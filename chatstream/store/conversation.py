@@ -142,7 +142,7 @@ class Conversations:
         return link.parent if link else None
 
     def head(self, run: str) -> str:
-        """The newest run of the conversation's head, be it without an answer."""
+        """The newest run of the conversation's head, with or without an answer."""
         return self._head(self.root(run))
 
     def root(self, run: str) -> str:

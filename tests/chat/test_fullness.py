@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from chatstream.chat.extent import Extent
-from chatstream.chat.fullness import WAYS, Note
+from chatstream.chat.fullness import WAYS, Note, way_out
 from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
 from chatstream.engine.place import place_of
+from chatstream.errors import ContextLength
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import find, read
 from tests.support.chats import Typed, flags_of, sent, session_at
@@ -18,7 +19,7 @@ from tests.support.loopback import Reply, Script
 from tests.support.windows import takes, windowed
 
 LONG = "word " * 1000
-PART = "word " * 240  # 300 tokens, as most tokenizers have it
+PART = "word " * 220  # 275 tokens, as most tokenizers have it
 Capture = pytest.CaptureFixture[str]
 
 
@@ -99,7 +100,7 @@ def test_after_trim_the_refused_question_is_in_the_prompt_and_is_asked(
     capfd: Capture, tmp_path: Path
 ) -> None:
     (tmp_path / "a.txt").write_text("the text\n")
-    replies = [takes(300), takes(605), takes(910), takes(300)]
+    replies = [takes(275), takes(555), takes(835), takes(560)]
     with Script(*replies, beside=windowed(1000)) as server:
         session = session_at(server)
         question = f"4{PART} @{tmp_path}/a.txt"
@@ -129,7 +130,7 @@ def test_trim_is_turned_off_again(capfd: Capture) -> None:
 
 
 def test_what_was_left_out_is_told_by_context(capfd: Capture) -> None:
-    replies = [takes(300), takes(605), takes(910), takes(300)]
+    replies = [takes(275), takes(555), takes(835), takes(560)]
     talk(PART, PART, PART, "/trim", PART, "/context", replies=replies)
     assert "the oldest 4 messages were left out of the last question" in capfd.readouterr().err
 
@@ -156,3 +157,13 @@ def test_nothing_is_noted_where_turns_are_left_out_already() -> None:
     said = Note().after(Extent(1000, 850, counted=True), trims=True)
     assert said is not None
     assert "/trim" not in said
+
+
+def test_only_where_something_can_be_left_out_the_hint_names_the_commands() -> None:
+    server, ours = ContextLength.hint, "--trim leaves out its oldest turns; or ask otherwise"
+    alone = "shorten the question, or ask a model with a larger window"
+    assert way_out(ours, follows=True) == WAYS
+    assert way_out(server, follows=True) == WAYS
+    assert way_out(server, follows=False) == server
+    assert way_out(alone, follows=True) == alone
+    assert way_out(None, follows=True) is None

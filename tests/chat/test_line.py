@@ -80,6 +80,7 @@ def test_ctrl_c_leaves_the_editing_of_a_question_with_or_without_text(pane: Pane
         pane.send("Enter")
         pane.until_shown("Blue.")
         for delete in ("Right", "C-u"):
+            pane.until(lambda: pane.lines()[-1].startswith("› "))
             pane.type("/edit")
             pane.send("Enter")
             pane.until(lambda: pane.lines()[-1].startswith("edit 1 › noon?"))
@@ -204,7 +205,7 @@ def test_the_prompt_says_who_is_asked_and_leaves_nothing_of_that(pane: Pane) -> 
         pane.send("Enter")
         pane.until_shown("Blue.")
         assert leave(pane) == 0
-    assert pane.lines()[0] == "› noon?"
+    assert pane.lines()[:2] == ["", "› noon?"]
 
 
 def test_the_prompt_says_how_full_the_window_is(pane: Pane) -> None:

@@ -64,7 +64,7 @@ def timed(method: Callable[..., Any]) -> Callable[..., Any]:
 class Questions:
     """An editor that asks. `long` and `short` are what the turns of the two chats have taken."""
 
-    is_person = False
+    is_person = can_edit = False
     keyboard = None
 
     def __init__(self, turns: int, text: str) -> None:
@@ -99,6 +99,10 @@ class Questions:
                 began = time.process_time() - apart
                 yield
                 spent.append(time.process_time() - apart - began)
+
+    def typed_ahead(self) -> list[str]:
+        """Nobody types."""
+        return []
 
     def echo(self, line: str) -> None:
         """Nobody looks."""
