@@ -1,8 +1,9 @@
 """Claimed: a chat that is killed at any moment has kept every byte that was shown.
 
-It is killed while somebody types or pastes, edits an earlier question, waits for the server, waits
-for a tool, reads an answer, or types behind it. What its terminal has shown is then in the journals
-or in the draft, and the next chat shows it: in its prompt, or in `/history`.
+It is killed while somebody types or pastes, edits an earlier question or a summary, waits for the
+server, waits for a tool, reads an answer, or types behind it. What its terminal has shown is then
+in the journals or in the draft, and the next chat shows it: in its prompt, or in `/history`. There
+`/continue` completes an answer that was cut off, byte for byte.
 
 Each life has a folder and words of its own, so that nothing of another life is taken for it. A word
 is a letter for who wrote it, the number of the life, and its own number; of the last one the
@@ -11,6 +12,7 @@ terminal may have shown a part.
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import json
 import os
@@ -29,6 +31,7 @@ from pathlib import Path
 import pytest
 
 from chatstream import events as ev
+from chatstream.store.conversation import Conversations
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import events_at, journals, read
 from tests.support.client import COMMAND, server_flags
@@ -38,14 +41,17 @@ from tests.support.screen import Screen
 
 pytestmark = pytest.mark.serial
 
-MOMENTS = ("typing", "pasting", "editing", "waiting", "in a tool", "answering", "behind an answer")
-ROUNDS = by_size(len(MOMENTS), 15 * len(MOMENTS))
+MOMENTS = (
+    *("typing", "pasting", "editing", "compacting"),
+    *("waiting", "in a tool", "answering", "behind an answer"),
+)
+ROUNDS = by_size(len(MOMENTS), 13 * len(MOMENTS))
 LIMIT = 30.0  # seconds that anything here takes at most
 COLUMNS, LINES = 100, 80
 LETTERS = str.maketrans("0123456789", "ABCDEFGHIJ")
 PACE = 0.02  # seconds between two pieces of an answer
-SILENCE = 20  # pieces without text before the first
-WORDS = 50  # of an answer
+SILENCE = 15  # pieces without text before the first
+WORDS = 40  # of an answer
 PASTES_ON = "\x1b[?2004h"
 PIECE = 7  # characters of it that come at once
 TOOL = '''
@@ -66,6 +72,11 @@ def words(who: str, life: int, count: int, first: int = 0) -> str:
     return " ".join(f"{who}{life:04}x{it}日" for it in numbers)
 
 
+def answer(life: int, number: int) -> str:
+    """What is answered to the first question of a life, or to its second."""
+    return words("a", life, WORDS, WORDS * number)
+
+
 def squeezed(text: str) -> str:
     """Without what a terminal makes of blanks and line ends."""
     return re.sub(r"\s", "", text)
@@ -77,7 +88,10 @@ def written(who: str, text: str) -> list[str]:
 
 
 class Server(Script):
-    """An Ollama that is silent for a moment, and slow. A question with a ? makes it call a tool."""
+    """An Ollama that is silent for a moment, and slow. A question with a ? makes it call a tool.
+
+    It goes on with an answer that has begun, to the character.
+    """
 
     def __init__(self) -> None:
         super().__init__(Reply())
@@ -86,13 +100,16 @@ class Server(Script):
         """Its words are the life's that the last question has."""
         super().take(request)
         messages = request.json["messages"]
-        asked = [it["content"] for it in messages if it["role"] == "user"][-1]
-        life = int(asked[1:5])
-        if "?" in asked and messages[-1]["role"] != "tool":
+        asked = [it["content"] for it in messages if it["role"] == "user"]
+        life = int(re.findall(r"\w(\d{4})x", " ".join(asked))[-1])
+        last = messages[-1]
+        if "?" in asked[-1] and last["role"] != "tool":
             call = {"function": {"name": "look", "arguments": {"life": f"{life:04}"}}}
             pieces: list[dict[str, object]] = [{"content": "", "tool_calls": [call]}]
         else:
-            text = words("a", life, WORDS, WORDS * len(messages))
+            text = answer(life, len(asked))
+            if last["role"] == "assistant":
+                text = text.removeprefix(last["content"])
             pieces = [{"content": ""}] * SILENCE
             pieces += [{"content": text[at : at + PIECE]} for at in range(0, len(text), PIECE)]
         lines: list[dict[str, object]] = [{"message": it, "done": False} for it in pieces]
@@ -126,7 +143,9 @@ class Terminal:
             start_new_session=True,
         )
         os.close(theirs)
-        self._written = bytearray()
+        self._screen = Screen(COLUMNS, LINES)
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._written = ""
         self._prompts = 0
 
     def look(self, seconds: float) -> None:
@@ -141,13 +160,15 @@ class Terminal:
             data = os.read(self._ours, 65536)
         except OSError:  # EIO: it is gone
             return False
-        self._written += data
+        text = self._decoder.decode(data)
+        self._screen.stream.feed(text)
+        self._written += text
         return bool(data)
 
     def until(self, mark: str, times: int = 1) -> None:
         """Wait until the terminal has been sent this mark."""
         end = time.monotonic() + LIMIT
-        while self._written.count(mark.encode()) < times:
+        while self._written.count(mark) < times:
             assert time.monotonic() < end, f"no {mark}: {self.shown()}"
             self.look(0.01)
 
@@ -173,9 +194,7 @@ class Terminal:
 
     def shown(self) -> str:
         """The lines of the screen and of what was scrolled out of it."""
-        screen = Screen(COLUMNS, LINES)
-        screen.stream.feed(self._written.decode("utf-8", "replace"))
-        return "\n".join(screen.text())
+        return "\n".join(self._screen.text())
 
     def kill(self) -> str:
         """End it at once; what it has shown."""
@@ -212,6 +231,11 @@ def live(terminal: Terminal, moment: str, life: int, chance: random.Random) -> N
             terminal.until("edit 1")
             terminal.type(f" {words('q', life, some, 100)}")
             terminal.look(chance.uniform(0, 0.1))
+        case "compacting":
+            terminal.type("/compact\r")
+            terminal.until_prompt()
+            terminal.type(words("p", life, some))
+            terminal.look(chance.uniform(0, 0.1))
         case "waiting":
             terminal.type(f"{words('q', life, some, 100)}\r")
             terminal.look(chance.uniform(0, SILENCE * PACE))
@@ -222,7 +246,7 @@ def live(terminal: Terminal, moment: str, life: int, chance: random.Random) -> N
             terminal.look(chance.uniform(0, 0.7))
         case "answering":
             terminal.type(f"{words('q', life, some, 100)}\r")
-            terminal.until_words("a", len(written("a", begun)) + chance.randrange(1, WORDS))
+            terminal.until_words("a", len(written("a", begun)) + chance.randrange(1, WORDS // 2))
             terminal.look(chance.uniform(0, PACE))
         case "behind an answer":
             terminal.type(f"{words('q', life, some, 100)}\r")
@@ -248,13 +272,16 @@ def kept() -> str:
     return squeezed("\n".join(found))
 
 
-def comes_back(server: Server) -> str:
-    """What the next chat shows: its prompt, and the conversation so far."""
+def comes_back(server: Server, *, completes: bool) -> str:
+    """What the next chat shows: its prompt, and the conversation so far, which it may complete."""
     terminal = Terminal(server, "-c")
     terminal.until_prompt()
     begun = terminal.shown()
     terminal.type("\x03/history 9\r")
     terminal.until_prompt()
+    if completes:
+        terminal.type("/continue\r")
+        terminal.until_prompt()
     return squeezed(begun + terminal.leave())
 
 
@@ -262,7 +289,7 @@ def lives(life: int, server: Server) -> None:
     """A chat in whose second turn something is going on, its end, and the next chat."""
     chance = seeded("a chat is killed", life)
     moment = MOMENTS[life % len(MOMENTS)]
-    is_first = moment != "editing" and chance.random() < 0.2
+    is_first = moment not in {"editing", "compacting"} and chance.random() < 0.2
     terminal = Terminal(server)
     terminal.until_prompt()
     if not is_first:
@@ -276,10 +303,17 @@ def lives(life: int, server: Server) -> None:
     for who in "aqpdt":
         missing = [it for it in written(who, shown) if it not in found]
         assert missing == [], f"{said}: not kept"
-    again = comes_back(server)
+    amounts = [len("".join({*written("a", it)})) for it in (shown, found)]
+    assert amounts[0] <= amounts[1], f"{said}: a part of a word is not kept"
+    is_cut = moment == "answering"
+    again = comes_back(server, completes=is_cut)
     for who in "aqpd":
         missing = [it for it in written(who, shown) if it not in again]
         assert missing == [], f"{said}: not shown again"
+    if is_cut:
+        conversations = Conversations(state_folder())
+        *_, last = conversations.path(conversations.newest())
+        assert last.content == answer(life, 1 if is_first else 2), f"{said}: not completed"
 
 
 def test_what_was_shown_is_kept_whenever_it_is_killed(
