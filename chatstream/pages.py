@@ -1,8 +1,8 @@
-"""What a web server sends: what its headers say of a body, and the text of an HTML page.
+"""What a web server sends: what its headers say about a body, and the text of an HTML page.
 
 1. The text of a page is what its HTML says, without scripts, styles and layout. It is a simple
    extraction: blocks become lines, links are followed by their addresses, and no part of a page is
-   taken for unimportant. Broken HTML is read as far as possible.
+   considered unimportant. As much as possible of broken HTML is read.
 2. A charset counts only if Python knows it and it is one of text.
 """
 
@@ -18,7 +18,7 @@ _TEXT = re.compile(r"text/.*|application/(.*\+)?(json|xml|yaml|javascript|x-ndjs
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
 _NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"})
-"""Python's own encodings. Some raise whatever they are told, and one takes hours."""
+"""Python's own encodings. Some always raise, and one takes hours."""
 
 _DECLARED_WITHIN = 1024
 """The bytes at the beginning of a page in which it may declare its charset (HTML, 4.2.5.4)."""
@@ -45,7 +45,7 @@ def kind_of(headers: Mapping[str, str]) -> tuple[str, str | None]:
 
 
 def length_of(headers: Mapping[str, str]) -> float | None:
-    """The bytes of a body, as far as its headers say."""
+    """The bytes of a body, if its headers say."""
     length = headers.get("content-length", "")
     return float(length) if length.isdigit() and len(length) < 16 else None
 

@@ -3,11 +3,14 @@
 1. Most keywords of JSON Schema that describe a value are here (`_KNOWN`). A schema with a keyword
    that cannot be checked is refused, and so is one that is malformed: whoever relies on a check
    has to get it.
-2. `$ref` leads to a place in the same schema (`#/$defs/name`). One that leads nowhere, or in a
-   circle without describing anything, is refused.
+2. `$ref` leads to a schema in the same schema (`#/$defs/name`). One that leads nowhere is refused,
+   and so is one that leads back to its own place in the value: it would never end.
 3. `format`, titles, descriptions, defaults and examples say nothing about whether a value fits.
 4. `pattern` is a regular expression of Python, and is searched for anywhere in a text.
-5. A value that does not fit is described in one line that begins with the place of the mistake.
+5. A value that does not fit is described in one line that begins with the place of the mistake. One
+   that is nested too deeply to be checked does not fit.
+6. Each part of a value is compared with each part of the schema once at most: a schema that refers
+   to itself in alternatives would be followed in twice as many ways with each level.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from chatstream.wording import counted, excerpt
@@ -43,9 +47,16 @@ _COUNTS = {
 }
 _NUMBERS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
 _OTHERS = {"type", "enum", "const", "required", "pattern", "uniqueItems", "$ref"}
+_SAME_PLACE = {"not", "if", "then", "else", "anyOf", "oneOf", "allOf"}
+"""Whatever describes the value itself, and not a part of it."""
 _KNOWN = _NOTES | _ONE | _LISTS | _TABLES | _COUNTS | _NUMBERS | _OTHERS
 _MOST_DEPTH = 100
-"""Levels of a schema, or of the references that one value is followed through."""
+"""Levels of a schema."""
+_MOST_STEPS = 200
+"""Into a value and along references; one takes three of the 1000 calls that Python nests."""
+_MOST_SHOWN = 60
+"""Characters of a value or a name that are shown."""
+_TOO_DEEP = "it is nested too deeply to be checked"
 
 
 class BadSchema(ValueError):
@@ -54,18 +65,24 @@ class BadSchema(ValueError):
 
 def check(schema: object) -> None:
     """Raises `BadSchema` for what is no schema, or has a keyword that cannot be checked."""
+    objects: dict[int, tuple[str, Schema]] = {}
     for where, part in _parts(schema, "the schema", 0):
         if isinstance(part, bool):
             continue
         if not isinstance(part, dict):
             raise BadSchema(f"{where} is no JSON object")
+        objects[id(part)] = where, part
         for keyword, value in part.items():
-            _check_keyword(schema, where, keyword, value)
+            _check_keyword(where, keyword, value)
+    _check_references(schema, objects)
 
 
 def mistake(schema: Schema, value: object) -> str | None:
     """What is wrong with a value, in one line; None if it fits. `schema` has been checked."""
-    return _mistake(schema, schema, value, "", 0)
+    try:
+        return _Checking(schema).mistake(schema, value, "", 0)
+    except RecursionError:  # in what `_key` compares
+        return _TOO_DEEP
 
 
 def references(schema: object) -> list[str]:
@@ -117,7 +134,7 @@ def _parts(schema: object, where: str, depth: int) -> Iterator[tuple[str, Any]]:
                 yield from _parts(it, f"{name!r} in {inside}" if where else "", depth + 1)
 
 
-def _check_keyword(root: object, where: str, keyword: str, value: Any) -> None:
+def _check_keyword(where: str, keyword: str, value: Any) -> None:
     wrong = False
     if keyword not in _KNOWN:
         raise BadSchema(f"{where} uses {keyword!r}, which chatstream cannot check")
@@ -139,7 +156,7 @@ def _check_keyword(root: object, where: str, keyword: str, value: Any) -> None:
     elif keyword == "uniqueItems":
         wrong = not isinstance(value, bool)
     elif keyword == "$ref":
-        _check_reference(root, where, value)
+        wrong = not isinstance(value, str)
     if wrong:
         raise BadSchema(f"{keyword!r} of {where} cannot be {_shown(value)}")
     patterns = value if keyword == "patternProperties" else [value] if keyword == "pattern" else []
@@ -150,30 +167,47 @@ def _check_keyword(root: object, where: str, keyword: str, value: Any) -> None:
             raise BadSchema(f"{keyword!r} of {where} is no regular expression: {error}") from error
 
 
-def _check_reference(root: object, where: str, reference: object) -> None:
-    seen = []
-    while isinstance(reference, str) and reference not in seen:
-        seen.append(reference)
-        try:
-            target = _target(root, reference)
-        except (LookupError, ValueError, TypeError) as error:
-            raise BadSchema(
-                f"{where} refers to {_shown(reference)}, which is not in the schema"
-            ) from error
-        if not isinstance(target, dict) or "$ref" not in target:
-            return
-        reference = target["$ref"]
-    raise BadSchema(f"{where} refers to {_shown(reference)}, which leads in a circle")
+def _check_references(root: object, objects: Mapping[int, tuple[str, Schema]]) -> None:
+    """Raises `BadSchema` for a reference that leads nowhere, or in a circle."""
+    same_place: dict[int, set[int]] = {}
+    for where, part in objects.values():
+        its = [it for keyword in part.keys() & _SAME_PLACE for it in _listed(part[keyword])]
+        if "$ref" in part:
+            refers = f"{where} refers to {_shown(part['$ref'])}, which"
+            try:
+                target = _target(root, part["$ref"])
+            except (LookupError, ValueError, TypeError) as error:
+                raise BadSchema(f"{refers} is not in the schema") from error
+            if not isinstance(target, bool) and id(target) not in objects:
+                raise BadSchema(f"{refers} is no schema")
+            its.append(target)
+        same_place[id(part)] = {id(it) for it in its if isinstance(it, dict)}
+    try:
+        TopologicalSorter(same_place).prepare()
+    except CycleError as error:
+        where, part = next(objects[it] for it in error.args[1] if "$ref" in objects[it][1])
+        raise BadSchema(
+            f"{where} refers to {_shown(part['$ref'])}, which leads in a circle"
+        ) from error
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _target(root: Any, reference: str) -> Any:
     """What a reference leads to. Raises `LookupError`, `ValueError`, `TypeError`."""
-    if not reference.startswith("#"):
+    if reference != "#" and not reference.startswith("#/"):
         raise ValueError(reference)
     found = root
-    for step in reference[1:].split("/")[1:] if reference != "#" else ():
+    for step in reference.split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
-        found = found[int(name)] if isinstance(found, list) else found[name]
+        if isinstance(found, list):
+            if not name.isdecimal():
+                raise ValueError(reference)
+            found = found[int(name)]
+        else:
+            found = found[name]
     if not isinstance(found, dict | bool):
         raise TypeError(reference)
     return found
@@ -182,41 +216,118 @@ def _target(root: Any, reference: str) -> Any:
 # ---- values
 
 
-def _mistake(root: Schema, schema: Any, value: Any, where: str, depth: int) -> str | None:
-    if depth > _MOST_DEPTH:
-        return _at(where, f"it has more than {_MOST_DEPTH} levels")
-    if isinstance(schema, bool):
-        return None if schema else _at(where, "nothing is allowed here")
-    for found in _mistakes(root, schema, value, where, depth + 1):
-        if found:
-            return found
-    return None
+class _Checking:
+    """One value and its schema: what has been compared is known."""
 
+    def __init__(self, root: Schema) -> None:
+        self._root = root
+        self._known: dict[tuple[int, int, str], str | None] = {}
 
-def _mistakes(
-    root: Schema, schema: Schema, value: Any, where: str, depth: int
-) -> Iterator[str | None]:
-    """The mistakes of a value, among None; only the first is of interest."""
-    if "$ref" in schema:
-        yield _mistake(root, _target(root, schema["$ref"]), value, where, depth)
-    if "type" in schema:
-        names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-        if not any(_TYPES[name](value) for name in names):
-            yield _at(where, f"{_shown(value)} is not of the type {' or '.join(names)}")
-    if "enum" in schema and not any(_same(value, it) for it in schema["enum"]):
-        allowed = excerpt(", ".join(_shown(it) for it in schema["enum"]))
-        yield _at(where, f"{_shown(value)} is none of: {allowed}")
-    if "const" in schema and not _same(value, schema["const"]):
-        yield _at(where, f"{_shown(value)} is not {_shown(schema['const'])}")
-    if isinstance(value, str):
-        yield from _of_text(schema, value, where)
-    elif isinstance(value, list):
-        yield from _of_list(root, schema, value, where, depth)
-    elif isinstance(value, dict):
-        yield from _of_object(root, schema, value, where, depth)
-    elif _is_number(value):
-        yield from _of_number(schema, value, where)
-    yield from _combined(root, schema, value, where, depth)
+    def mistake(self, schema: Any, value: Any, where: str, depth: int) -> str | None:
+        """What is wrong with a part of the value at this place."""
+        if depth > _MOST_STEPS:
+            return _at(where, _TOO_DEEP)
+        if isinstance(schema, bool):
+            return None if schema else _at(where, "nothing is allowed here")
+        if not isinstance(value, dict | list):
+            return self._first(schema, value, where, depth)
+        key = id(schema), id(value), where  # both outlive the comparison
+        if key not in self._known:
+            self._known[key] = self._first(schema, value, where, depth)
+        return self._known[key]
+
+    def _first(self, schema: Schema, value: Any, where: str, depth: int) -> str | None:
+        for found in self._mistakes(schema, value, where, depth + 1):
+            if found:
+                return found
+        return None
+
+    def _mistakes(self, schema: Schema, value: Any, where: str, depth: int) -> Iterator[str | None]:
+        """The mistakes of a value, among None; only the first is of interest."""
+        if "$ref" in schema:
+            yield self.mistake(_target(self._root, schema["$ref"]), value, where, depth)
+        if "type" in schema:
+            names = _listed(schema["type"])
+            if not any(_TYPES[name](value) for name in names):
+                yield _at(where, f"{_shown(value)} is not of the type {' or '.join(names)}")
+        if "enum" in schema and _key(value) not in map(_key, schema["enum"]):
+            allowed = excerpt(", ".join(_shown(it) for it in schema["enum"]))
+            yield _at(where, f"{_shown(value)} is none of: {allowed}")
+        if "const" in schema and _key(value) != _key(schema["const"]):
+            yield _at(where, f"{_shown(value)} is not {_shown(schema['const'])}")
+        if isinstance(value, str):
+            yield from _of_text(schema, value, where)
+        elif isinstance(value, list):
+            yield from self._of_list(schema, value, where, depth)
+        elif isinstance(value, dict):
+            yield from self._of_object(schema, value, where, depth)
+        elif _is_number(value):
+            yield from _of_number(schema, value, where)
+        yield from self._combined(schema, value, where, depth)
+
+    def _of_list(
+        self, schema: Schema, value: list[Any], where: str, depth: int
+    ) -> Iterator[str | None]:
+        yield _counted(schema, "Items", len(value), "item", where)
+        first = schema.get("prefixItems", [])
+        for number, it in enumerate(value):
+            its = first[number] if number < len(first) else schema.get("items", True)
+            yield self.mistake(its, it, f"{where}[{number}]", depth)
+        if schema.get("uniqueItems"):
+            seen: set[Hashable] = set()
+            for number, it in enumerate(value):
+                if (key := _key(it)) in seen:
+                    yield _at(f"{where}[{number}]", f"{_shown(it)} is there twice")
+                seen.add(key)
+        if "contains" in schema and all(
+            self.mistake(schema["contains"], it, where, depth) for it in value
+        ):
+            yield _at(where, "no item is what 'contains' asks for")
+
+    def _of_object(
+        self, schema: Schema, value: dict[str, Any], where: str, depth: int
+    ) -> Iterator[str | None]:
+        yield _counted(schema, "Properties", len(value), "property", where)
+        for name in schema.get("required", []):
+            if name not in value:
+                yield _at(where, f"{_shown(name)} is missing")
+        own, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+        for name, it in value.items():
+            inside = _inside(where, name)
+            if "propertyNames" in schema:
+                yield self.mistake(schema["propertyNames"], name, inside, depth)
+            found = [its for pattern, its in patterns.items() if re.search(pattern, name)]
+            if name in own:
+                found.append(own[name])
+            if not found and schema.get("additionalProperties") is False:
+                yield _at(where, f"{_shown(name)} is not allowed")
+            for its in found or [schema.get("additionalProperties", True)]:
+                yield self.mistake(its, it, inside, depth)
+
+    def _combined(self, schema: Schema, value: Any, where: str, depth: int) -> Iterator[str | None]:
+        def wrong(its: Any) -> str | None:
+            return self.mistake(its, value, where, depth)
+
+        for its in schema.get("allOf", []):
+            yield wrong(its)
+        if "anyOf" in schema:
+            wrongs = [wrong(its) for its in schema["anyOf"]]
+            if all(wrongs):
+                yield (
+                    wrongs[0]
+                    if len(wrongs) == 1
+                    else _at(where, "it fits none of the alternatives")
+                )
+        if "oneOf" in schema:
+            fitting = sum(wrong(its) is None for its in schema["oneOf"])
+            if fitting != 1:
+                words = "none" if not fitting else str(fitting)
+                yield _at(where, f"it fits {words} of the alternatives, and not exactly one")
+        if "not" in schema and wrong(schema["not"]) is None:
+            yield _at(where, "it is what 'not' forbids")
+        if "if" in schema:
+            branch = "else" if wrong(schema["if"]) else "then"
+            yield wrong(schema.get(branch, True))
 
 
 def _of_text(schema: Schema, value: str, where: str) -> Iterator[str | None]:
@@ -236,69 +347,6 @@ def _of_number(schema: Schema, value: float, where: str) -> Iterator[str | None]
     for keyword, words, is_past in limits:
         if keyword in schema and is_past(schema[keyword]):
             yield _at(where, f"{_shown(value)} is {words} {_shown(schema[keyword])}")
-
-
-def _of_list(
-    root: Schema, schema: Schema, value: list[Any], where: str, depth: int
-) -> Iterator[str | None]:
-    yield _counted(schema, "Items", len(value), "item", where)
-    first = schema.get("prefixItems", [])
-    for number, it in enumerate(value):
-        its = first[number] if number < len(first) else schema.get("items", True)
-        yield _mistake(root, its, it, f"{where}[{number}]", depth)
-    if schema.get("uniqueItems"):
-        for number, it in enumerate(value):
-            if any(_same(it, other) for other in value[:number]):
-                yield _at(f"{where}[{number}]", f"{_shown(it)} is there twice")
-    if "contains" in schema and all(
-        _mistake(root, schema["contains"], it, where, depth) for it in value
-    ):
-        yield _at(where, "no item is what 'contains' asks for")
-
-
-def _of_object(
-    root: Schema, schema: Schema, value: dict[str, Any], where: str, depth: int
-) -> Iterator[str | None]:
-    yield _counted(schema, "Properties", len(value), "property", where)
-    for name in schema.get("required", []):
-        if name not in value:
-            yield _at(where, f"{_shown(name)} is missing")
-    own, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    for name, it in value.items():
-        inside = f"{where}.{name}" if where else name
-        if "propertyNames" in schema:
-            yield _mistake(root, schema["propertyNames"], name, inside, depth)
-        found = [its for pattern, its in patterns.items() if re.search(pattern, name)]
-        if name in own:
-            found.append(own[name])
-        if not found and schema.get("additionalProperties") is False:
-            yield _at(where, f"{_shown(name)} is not allowed")
-        for its in found or [schema.get("additionalProperties", True)]:
-            yield _mistake(root, its, it, inside, depth)
-
-
-def _combined(
-    root: Schema, schema: Schema, value: Any, where: str, depth: int
-) -> Iterator[str | None]:
-    def wrong(its: Any) -> str | None:
-        return _mistake(root, its, value, where, depth)
-
-    for its in schema.get("allOf", []):
-        yield wrong(its)
-    if "anyOf" in schema:
-        wrongs = [wrong(its) for its in schema["anyOf"]]
-        if all(wrongs):
-            yield wrongs[0] if len(wrongs) == 1 else _at(where, "it fits none of the alternatives")
-    if "oneOf" in schema:
-        fitting = sum(wrong(its) is None for its in schema["oneOf"])
-        if fitting != 1:
-            words = "none" if not fitting else str(fitting)
-            yield _at(where, f"it fits {words} of the alternatives, and not exactly one")
-    if "not" in schema and wrong(schema["not"]) is None:
-        yield _at(where, "it is what 'not' forbids")
-    if "if" in schema:
-        branch = "else" if wrong(schema["if"]) else "then"
-        yield wrong(schema.get(branch, True))
 
 
 def _counted(schema: Schema, what: str, number: int, noun: str, where: str) -> str | None:
@@ -324,17 +372,21 @@ def _divides(step: float, value: float) -> bool:
     return math.isfinite(quotient) and math.isclose(quotient, round(quotient), rel_tol=1e-12)
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Equality as JSON has it: true is not 1, and 1.0 is 1."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(
-            _same(it, other[name]) for name, it in one.items()
-        )
-    return bool(one == other)
+def _key(value: Any) -> Hashable:
+    """The same for two values exactly where JSON has them equal: true is not 1, and 1.0 is 1."""
+    if isinstance(value, bool):
+        return "bool", value
+    if isinstance(value, list):
+        return "list", tuple(map(_key, value))
+    if isinstance(value, dict):
+        return "object", frozenset((name, _key(it)) for name, it in value.items())
+    found: Hashable = value
+    return found
+
+
+def _inside(where: str, name: str) -> str:
+    shown = name if name.isprintable() and len(name) <= _MOST_SHOWN else _shown(name)
+    return f"{where}.{shown}" if where else shown
 
 
 def _at(where: str, words: str) -> str:
@@ -343,7 +395,7 @@ def _at(where: str, words: str) -> str:
 
 def _shown(value: object) -> str:
     try:
-        return excerpt(json.dumps(value, ensure_ascii=False), 60)
+        return excerpt(json.dumps(value, ensure_ascii=False), _MOST_SHOWN)
     except (TypeError, ValueError, RecursionError):
         return f"a {type(value).__name__}"
 

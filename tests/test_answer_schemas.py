@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from chatstream import events as ev
 from tests.support.answers import ALL_DIALECTS, ending, failure, frames, headers
 from tests.support.client import Finished, run, run_here, server_flags
 from tests.support.loopback import SSE, Reply, Script
-from tests.support.real.servers import llama_server
+from tests.support.real.servers import aimock, llama_server
+from tests.support.summing import Call, Summing
 from tests.support.unavailable import require
 
 FORM = "name, age int"
@@ -87,17 +89,45 @@ def test_an_answer_that_does_not_fit_is_exit_1_with_its_text_kept(dialect: str) 
     )
 
 
-def test_an_answer_that_a_token_limit_cut_may_be_resumed() -> None:
-    limited = {"message": {"content": ""}, "done": True, "done_reason": "length"}
-    body = [*frames("ollama", FITS[:1]), json.dumps(limited).encode() + b"\n"]
-    with Script(Reply(body, headers=headers("ollama"))) as server:
-        done = ask(server, "ollama", "--json")
+def ended(dialect: str, reason: str) -> list[bytes]:
+    """The frames that end an answer for this reason."""
+    match dialect:
+        case "ollama":
+            return [
+                b'{"message": {"content": ""}, "done": true, "done_reason": "%s"}\n'
+                % reason.encode()
+            ]
+        case "openai":
+            choice = {"index": 0, "delta": {}, "finish_reason": reason}
+            frames_: list[dict[str, Any]] = [{"choices": [choice]}]
+        case "openai-responses":
+            details = {"status": "incomplete", "incomplete_details": {"reason": reason}}
+            frames_ = [{"type": "response.incomplete", "response": details}]
+        case _:
+            stop = {"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {}}
+            frames_ = [{"type": "content_block_stop", "index": 0}, stop, {"type": "message_stop"}]
+    return [f"data: {json.dumps(it)}\n\n".encode() for it in frames_]
+
+
+LIMITS = {
+    "ollama": "length",
+    "openai": "length",
+    "anthropic": "max_tokens",
+    "openai-responses": "max_output_tokens",
+}
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_an_answer_that_a_token_limit_cut_may_be_resumed(dialect: str) -> None:
+    body = [*frames(dialect, FITS[:1]), *ended(dialect, LIMITS[dialect])]
+    with Script(Reply(body, headers=headers(dialect))) as server:
+        done = ask(server, dialect, "--json")
         error = done.terminal
         assert isinstance(error, ev.Error)
         assert (done.status, error.code) == (5, "truncated")
         assert (error.resume or "").startswith("chatstream resume ")
         assert len(server.requests) == 1  # the same limit would cut it again
-        server.play(answer("ollama", FITS[1:]))
+        server.play(answer(dialect, FITS[1:]))
         assert run_here(["resume"]).status == 0
 
 
@@ -118,33 +148,100 @@ def test_a_failure_stays_what_it_is(dialect: str) -> None:
     assert (done.status, done.terminal.code) == (1, "server_error")
 
 
-def test_a_refusal_is_exit_3_with_the_models_words() -> None:
-    chunks = [
-        {"choices": [{"index": 0, "delta": {"refusal": "I would rather not."}}]},
-        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
-    ]
-    body = [f"data: {json.dumps(it)}\n\n".encode() for it in chunks]
-    with Script(Reply([*body, b"data: [DONE]\n\n"], headers=SSE)) as server:
-        done = ask(server, "openai", "--json")
+def refusals(dialect: str) -> tuple[list[bytes], str]:
+    """The frames of a refusal, and the words that the model says, where it may say some."""
+    words = "I would rather not."
+    match dialect:
+        case "openai":
+            said: dict[str, Any] = {"choices": [{"index": 0, "delta": {"refusal": words}}]}
+            return [f"data: {json.dumps(said)}\n\n".encode(), *ending("openai")], words
+        case "openai-responses":
+            said = {"type": "response.refusal.delta", "item_id": "msg_1", "delta": words}
+            return [f"data: {json.dumps(said)}\n\n".encode(), *ending("openai-responses")], words
+        case _:
+            return [*frames(dialect, ["{"]), *ended(dialect, "refusal")], ""
+
+
+@pytest.mark.parametrize("dialect", [it for it in ALL_DIALECTS if it != "ollama"])
+def test_a_refusal_is_exit_3_with_the_models_words(dialect: str) -> None:
+    body, words = refusals(dialect)
+    with Script(Reply(body, headers=SSE)) as server:
+        done = ask(server, dialect, "--json")
     assert isinstance(done.terminal, ev.Error)
     assert (done.status, done.terminal.code) == (3, "content_policy")
-    assert "I would rather not." in done.terminal.message
+    assert done.terminal.message.startswith("the model refused to answer by the schema")
+    assert words in done.terminal.message
+    assert len(server.requests) == 1
 
 
-def test_a_run_that_is_resumed_is_still_checked_and_continues_without_the_schema() -> None:
-    with Script(answer("ollama", FITS[:1], whole=False)) as server:
-        ask(server, "ollama", "--on-drop", "stop")
-        server.play(answer("ollama", FITS[1:]))
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_a_server_that_refuses_the_schema_is_exit_3_with_its_words(dialect: str) -> None:
+    refusal = Reply.json({"error": {"message": "this schema is not supported"}}, 400)
+    with Script(refusal) as server:
+        done = ask(server, dialect, "--json")
+    assert isinstance(done.terminal, ev.Error)
+    assert (done.status, done.terminal.code) == (3, "bad_request")
+    assert "this schema is not supported" in done.terminal.message
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+@pytest.mark.parametrize(("rest", "status"), [('"age": 3}', 0), ('"age": "3"}', 1)])
+def test_a_run_that_is_resumed_is_still_checked_and_continues_without_the_schema(
+    dialect: str, rest: str, status: int
+) -> None:
+    with Script(answer(dialect, FITS[:1], whole=False)) as server:
+        ask(server, dialect, "--on-drop", "stop")
+        server.play(answer(dialect, [rest]))
         done = run_here(["resume", "--json"])
-        assert done.status == 0, done
-        assert "format" not in server.requests[0].json  # it would begin the JSON again
-        assert (done.status, type(done.terminal)) == (0, ev.Done)
-    with Script(answer("ollama", FITS[:1], whole=False)) as server:
-        ask(server, "ollama", "--on-drop", "stop")
-        server.play(answer("ollama", ['"age": "3"}']))
-        done = run_here(["resume", "--json"])
+        assert done.status == status, done
+        sent_then = server.requests[0].json  # a schema would begin the JSON again
+        assert not sent_then.keys() & {"format", "response_format", "text", "output_config"}
+    if status:
+        assert isinstance(done.terminal, ev.Error)
+        assert done.terminal.code == "invalid_answer"
+    else:
+        assert isinstance(done.terminal, ev.Done)
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_a_schema_is_for_one_question_of_a_conversation(dialect: str) -> None:
+    with Script(answer(dialect, FITS), answer(dialect, ["Hi"]), answer(dialect, ["{}"])) as server:
+        assert ask(server, dialect).status == 0
+        plain = run_here(["ask", "-c", "and?"])
+        assert (plain.status, plain.stdout) == (0, b"Hi")
+        again = run_here(["ask", "-c", "--schema", FORM, "once more"])
+        assert (again.status, again.stdout) == (1, b"{}")
+        assert '"name" is missing' in again.stderr
+        assert sent(dialect, server.requests[2].json) == SCHEMA
+        shown = run_here(["history", "show", "--text"])
+        assert shown.stdout == b"{}"  # it is kept
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_the_model_that_stands_in_gets_the_schema_and_is_checked(dialect: str) -> None:
+    down = Reply.json({"error": {"message": "down"}}, 503)
+    with Script(down, answer(dialect, ["no"])) as server:
+        done = ask(server, dialect, "--json", "--fallback", "other", "--retries", "0")
+        assert [it.json["model"] for it in server.requests] == ["m", "other"]
+        assert sent(dialect, server.requests[1].json) == SCHEMA
     assert isinstance(done.terminal, ev.Error)
     assert (done.status, done.terminal.code) == (1, "invalid_answer")
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_the_text_after_the_rounds_of_tools_is_what_is_checked(
+    dialect: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "tools.py"
+    file.write_text("def look() -> str:\n    \"Look.\"\n    return 'Ann'\n")
+    flags = ["--tools-file", str(file), "--allow", "look"]
+    with Summing([[Call("look")]]) as server:  # which answers in words
+        done = ask(server, dialect, "--json", *flags)
+        assert [sent(dialect, it.json) for it in server.requests] == [SCHEMA, SCHEMA]
+    assert isinstance(done.terminal, ev.Error)
+    assert (done.status, done.terminal.code) == (1, "invalid_answer")
+    assert [it.result for it in done.events if isinstance(it, ev.ToolComplete)] == ["Ann"]
 
 
 def test_an_older_claude_answers_through_a_tool() -> None:
@@ -213,6 +310,24 @@ def test_a_bad_schema_is_exit_2_before_anything_is_asked(given: list[str], words
     assert (done.status, done.stdout, len(server.requests)) == (2, b"", 0)
     assert done.stderr.startswith(words)
     assert len(done.stderr.splitlines()) <= 2
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_aimock_answers_by_the_schema_or_not_or_refuses_or_is_cut(dialect: str) -> None:
+    def asked(question: str) -> Finished:
+        where = server_flags(dialect, server.url)
+        flags = ["--json", "--schema", FORM, "--on-drop", "stop", "--retries", "0"]
+        return run_here(["ask", *where, *flags, question])
+
+    with require(aimock()) as server:
+        ends = [asked(it) for it in ("as JSON", "plain text", "error 400", "always cut")]
+    assert [it.status for it in ends] == [0, 1, 3, 5]
+    codes = [it.terminal.code for it in ends if isinstance(it.terminal, ev.Error)]
+    assert codes == ["invalid_answer", "bad_request", "truncated"]
+    assert isinstance(ends[0].terminal, ev.Done)
+    text = "".join(it.delta for it in ends[0].events if isinstance(it, ev.Content))
+    assert json.loads(text) == {"name": "Ann", "age": 3}
 
 
 @pytest.mark.real

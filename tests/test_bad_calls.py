@@ -8,7 +8,7 @@ import pytest
 
 from chatstream import events as ev
 from chatstream import grammar
-from tests.support.answers import DIALECTS
+from tests.support.answers import ALL_DIALECTS
 from tests.support.client import run, server_flags
 from tests.support.strict import check
 from tests.support.summing import Call, Summing
@@ -69,7 +69,7 @@ CODES = {
 RESULTS = {"floods": "lines left out", "nothing": "(no output)", "fine": "3"}
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_a_loop_recovers_from_all_of_them(dialect: str, tmp_path: Path) -> None:
     file = tmp_path / "tools.py"
     file.write_text(TOOLS)

@@ -22,12 +22,13 @@ from chatstream.store.conversation import Conversations
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import journals
 from chatstream.transcript import Transcript
-from tests.support.answers import DIALECTS, TEXT, ending, frames, headers, whole
+from tests.support.answers import ALL_DIALECTS, TEXT, ending, frames, headers, whole
 from tests.support.client import Finished, Running, run_here, server_flags
 from tests.support.loopback import SSE, Reply, Script
 from tests.support.rounds import QUESTION, READS, Counting, continued, whole_run
 from tests.support.runs import run_id, write_run
 from tests.support.sampling import by_size, sampled
+from tests.support.summing import messages_in
 
 PREVIOUS = Path(__file__).parent / "store" / "previous"
 KEYS: dict[str, Any] = {"OPENAI_API_KEY": "test-key", "ANTHROPIC_API_KEY": "test-key"}
@@ -64,7 +65,7 @@ def go_on(question: str, *more: str) -> Finished:
 
 def sent(server: Script, number: int = -1) -> list[Turn]:
     """The messages of a request."""
-    return [(it["role"], it["content"]) for it in server.requests[number].json["messages"]]
+    return [(it["role"], it["content"]) for it in messages_in(server.requests[number].json)]
 
 
 def lines(*arguments: str) -> list[Any]:
@@ -144,7 +145,7 @@ def test_many_turns_keep_what_as_many_questions_keep(tmp_path: Path) -> None:
     assert questions[1] == questions[0]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_roles_alternate_after_an_answer_that_was_cut_and_after_none(dialect: str) -> None:
     refused = Reply.json({"error": {"message": "no"}}, 400)
     replies = [cut("Some of", dialect), refused, says("Whole.", dialect), says("End.", dialect)]

@@ -29,12 +29,12 @@ from chatstream import events as ev
 from chatstream import grammar
 from chatstream.messages import Message, ToolResult
 from chatstream.store.reading import events_at, journals, read
-from tests.support.answers import DIALECTS
+from tests.support.answers import ALL_DIALECTS
 from tests.support.client import COMMAND, LIMIT
 from tests.support.figures import Figures
 from tests.support.sampling import by_size, chosen, sampled, seeded
 from tests.support.strict import check
-from tests.support.summing import Call, Summing, results_in, sum_of
+from tests.support.summing import Call, Summing, messages_in, results_in, sum_of
 
 pytestmark = pytest.mark.serial
 
@@ -149,7 +149,7 @@ def assert_counted(desk: Desk, told: Sequence[ev.Event]) -> str:
     starts = sum(map(started, (*before, last)), Counter[str]())
     unknown = set[str]().union(*map(lost, before)) & set(COUNTERS)
     check(desk.dialect, desk.server.exchanges)
-    results = results_in(desk.server.requests[-1].json["messages"])
+    results = results_in(messages_in(desk.server.requests[-1].json))
     assert len(results) == len(COUNTERS) + 1
     for name, result in zip(COUNTERS, (results[0], results[2]), strict=True):
         assert starts[name] <= 1, f"{name} was started {starts[name]} times"
@@ -198,7 +198,7 @@ def told_of(outcomes: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {what}" for what, count in sorted(outcomes.items()))
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_killed_after_any_event_a_loop_goes_on(
     dialect: str, tmp_path: Path, figures: Figures
 ) -> None:
@@ -280,7 +280,7 @@ def test_killed_at_any_moment_a_command_goes_on(tmp_path: Path, figures: Figures
         return ["ask", "--json", "--retries", "0", *where, *tools, "count"]
 
     def attempt(number: int) -> str:
-        dialect = DIALECTS[number % len(DIALECTS)]
+        dialect = ALL_DIALECTS[number % len(ALL_DIALECTS)]
         later = seeded("moment", number).uniform(0.0, 0.35)
         with Summing(ROUNDS, pace=0.01) as server:
             desk = desk_in(tmp_path / str(number), server, dialect)

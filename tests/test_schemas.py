@@ -121,6 +121,13 @@ def test_a_mistake_names_its_place(schema: dict[str, Any], value: Any, words: st
         ({"$ref": "https://example.org/x"}, "which is not in the schema"),
         ({"$ref": "#"}, "leads in a circle"),
         ({"$defs": {"a": {"$ref": "#/$defs/a"}}}, "leads in a circle"),
+        ({"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}, {}]}}}, "leads in a circle"),
+        ({"properties": {"a": {"allOf": [{"$ref": "#/properties/a"}]}}}, "leads in a circle"),
+        ({"not": {"$ref": "#"}}, "leads in a circle"),
+        ({"if": {}, "then": {"$ref": "#"}}, "leads in a circle"),
+        ({"$defs": {"a": {"$anchor": "b"}}, "$ref": "#b"}, "which is not in the schema"),
+        ({"anyOf": [{}], "items": {"$ref": "#/anyOf/-1"}}, "which is not in the schema"),
+        ({"default": {"x": {"typ": 1}}, "items": {"$ref": "#/default/x"}}, "which is no schema"),
     ],
 )
 def test_what_cannot_be_checked_is_refused(schema: Any, words: str) -> None:
@@ -137,7 +144,51 @@ def test_a_schema_or_a_value_that_is_too_deep_is_refused() -> None:
         value = {"name": "a", "below": [value]}
     with pytest.raises(BadSchema, match="more than 100 levels"):
         check(deep)
-    assert "more than 100 levels" in str(mistake(TREE, value))
+    assert "nested too deeply to be checked" in str(mistake(TREE, value))
+
+
+def test_what_refers_to_itself_is_followed_for_fifty_levels() -> None:
+    value: dict[str, Any] = {"name": "a"}
+    for _ in range(50):
+        value = {"name": "a", "below": [value]}
+    assert mistake(TREE, value) is None
+
+
+@pytest.mark.parametrize("keyword", ["anyOf", "oneOf", "allOf"])
+def test_alternatives_that_refer_to_themselves_take_no_longer_with_each_level(keyword: str) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {keyword: [{"$ref": "#"}, {"$ref": "#", "title": "again"}]},
+            "last": {"type": "integer"},
+        },
+    }
+    check(schema)
+    value: dict[str, Any] = {"last": "no"}
+    for _ in range(40):  # 2 ** 40 ways
+        value = {"a": value}
+    assert mistake(schema, value) is not None
+
+
+def test_a_long_list_is_searched_once_for_what_is_there_twice() -> None:
+    many: list[Any] = [*range(100_000), [1, {"a": True}], 7.0]
+    assert mistake({"uniqueItems": True}, many) == "[100001]: 7.0 is there twice"
+    assert mistake({"uniqueItems": True}, many[:-1]) is None
+
+
+def test_a_value_that_is_nested_as_deep_as_json_may_be_is_a_mistake_and_no_crash() -> None:
+    deep: list[Any] = []
+    for _ in range(2_000):
+        deep = [deep]
+    for schema in ({"uniqueItems": True}, {"enum": [1]}, {"const": deep}):
+        assert "nested too deeply" in str(mistake(schema, deep)), schema
+
+
+def test_a_place_is_shown_on_one_line_whatever_its_name_is() -> None:
+    schema = {"additionalProperties": {"type": "integer"}}
+    wrong = mistake(schema, {"a\nb\x1b[2J": "x"})
+    assert wrong == '"a\\nb\\u001b[2J": "x" is not of the type integer'
+    assert len(str(mistake(schema, {"a" * 5000: "x"}))) < 200
 
 
 def test_a_schema_is_closed_where_nothing_is_left_open() -> None:

@@ -32,7 +32,7 @@ from chatstream.messages import (
 from chatstream.providers import PROVIDERS, Endpoint, dialect, find
 from chatstream.tools.tool import Context, Tool
 from chatstream.transport import Transport
-from tests.support.answers import TEXT, whole
+from tests.support.answers import ALL_DIALECTS, TEXT, whole
 from tests.support.loopback import Reply, Script
 from tests.support.real.servers import aimock, llama_server
 from tests.support.recorder import Recorder
@@ -41,7 +41,7 @@ from tests.support.strict import Exchange, check
 from tests.support.unavailable import require
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-DIALECTS = {"anthropic": "anthropic", "ollama": "ollama", "openai-responses": "responses"}
+DIALECTS = {it: it for it in ("anthropic", "ollama", "openai-responses")}
 
 
 class Fixed(Tool):
@@ -103,7 +103,7 @@ def results_in(events: Sequence[ev.Event]) -> list[str]:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("protocol", ["ollama", "openai", "anthropic"])
+@pytest.mark.parametrize("protocol", ALL_DIALECTS)
 def test_aimock_calls_two_tools_and_answers_with_their_results(mock: str, protocol: str) -> None:
     with Recorder(mock) as recorder:
         place: Any = {"provider": protocol, "base_url": recorder.url, "model": "m", "api_key": "k"}
@@ -123,9 +123,9 @@ def test_aimock_calls_two_tools_and_answers_with_their_results(mock: str, protoc
     assert understood == results_in(events)
     continued = recorder.exchanges[2].body  # without tools
     check(protocol, [Exchange(continued, b"")])
-    assert (
-        continued["messages"][: len(exchanges[1].body["messages"])] == exchanges[1].body["messages"]
-    )
+    its = "input" if protocol == "openai-responses" else "messages"
+    before = exchanges[1].body[its]
+    assert continued[its][: len(before)] == before
 
 
 def journal_of(mock: str) -> list[Any]:
@@ -136,7 +136,7 @@ def journal_of(mock: str) -> list[Any]:
 
 @pytest.mark.real
 @pytest.mark.parametrize("max_rounds", [None, 1])
-@pytest.mark.parametrize("provider", ["llamacpp", "openai", "anthropic"])
+@pytest.mark.parametrize("provider", ["llamacpp", "openai", "anthropic", "openai-responses"])
 def test_llamacpp_calls_a_tool_and_answers_with_its_result(
     provider: str, max_rounds: int | None
 ) -> None:

@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from chatstream.addresses import is_url
 from chatstream.chat.arguments import number_in, words_in
+from chatstream.chat.compacting import compact
 from chatstream.chat.equipping import BEGINS_ANOTHER, role, tool
 from chatstream.chat.fullness import context, trim
 from chatstream.chat.session import Session
-from chatstream.chat.turns import Continuation, Request, Turn
-from chatstream.engine.attaching import is_url
+from chatstream.chat.turns import Continuation, Request, Summary, Turn
 from chatstream.engine.kinds import TABLES, keys_of
 from chatstream.engine.resolve import parse
 from chatstream.engine.settings import FIELDS
@@ -33,7 +34,7 @@ from chatstream.terminal.present import check_look
 from chatstream.terminal.runs import ended, words_of
 from chatstream.wording import counted, excerpt
 
-Next = Request | Continuation | None
+Next = Request | Continuation | Summary | None
 """What is to be asked after a command."""
 
 SHOWN_TURNS = 5
@@ -147,12 +148,12 @@ def _holding(session: Session, name: str) -> str:
 def _file(session: Session, argument: str) -> None:
     for name in words_in(argument):
         path = named(name)
-        if not is_file(path):
+        if not (is_url(name) or is_file(path)):
             raise UsageError(f"{name} is not a file")
-        session.files.append(path)
+        session.files.append(name if is_url(name) else str(path))
     if not session.files:
         raise UsageError("no file was named", hint="/file FILE sends it with the next message")
-    tell(f"with the next message: {', '.join(map(str, session.files))}")
+    tell(f"with the next message: {', '.join(session.files)}")
 
 
 def _image(session: Session, argument: str) -> None:
@@ -292,10 +293,10 @@ COMMANDS: dict[str, Command] = {
     "/help": Command("", "list the commands", _help),
     "/model": Command("[MODEL]", "ask another model from now on: MODEL or MODEL@PLACE", _model),
     "/system": Command("[TEXT]", "show or set the system prompt", _system),
-    "/role": Command("[NAME [VAR=VALUE...]]", "use a role, or show which there are", role),
+    "/role": Command("[NAME]", "use a role, or list them; VAR=VALUE may follow its name", role),
     "/tool": Command("[NAME...]", "let the model use tools, or show those it has", tool),
     "/set": Command("[NAME [VALUE]]", "set a setting for this chat, or show what is set", _set),
-    "/file": Command("FILE...", "send these text files with the next message", _file),
+    "/file": Command("FILE|URL...", "send these texts, PDFs or pages with the next message", _file),
     "/image": Command("FILE|URL...", "send these images with the next message", _image),
     "/retry": Command("[-m MODEL]", "ask the last question again, as a branch", _retry),
     "/edit": Command("[N]", "change question N, by default the last, and ask it again", _edit),
@@ -307,6 +308,7 @@ COMMANDS: dict[str, Command] = {
     "/clear": Command("", "begin a new conversation; this one stays in the history", _clear),
     "/context": Command("", "show how full the model's window is", context),
     "/trim": Command("[on|off]", "leave out the oldest turns that do not fit, or stop that", trim),
+    "/compact": Command("[TEXT]", "begin a new conversation with a summary of this one", compact),
     "/save": Command("FILE", "write the last answer to a file", _save),
     "/export": Command("FILE", "write the conversation to a file, as Markdown", _export),
     "/name": Command("NAME", "name the conversation", _name),

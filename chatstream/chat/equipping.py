@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from chatstream.chat.arguments import words_in
 from chatstream.chat.session import Session
+from chatstream.chat.summaries import parted
 from chatstream.engine.kinds import SOURCES_OF_TOOLS
 from chatstream.engine.settings import Settings
-from chatstream.errors import UsageError
+from chatstream.errors import ChatstreamError, UsageError
 from chatstream.terminal.exits import tell
 
 if TYPE_CHECKING:
@@ -29,14 +30,11 @@ def tool(session: Session, argument: str) -> None:
     """Add tools, and say which there are. Raises `ChatstreamError`."""
     names = re.findall(r"[^\s,]+", argument)
     if names:
-        from chatstream.engine.toolbox import unknown
-        from chatstream.engine.tooling import built_in_names
+        from chatstream.engine.toolbox import check_tools
 
-        known = {*built_in_names()}
-        for name in names:
-            if name not in known:
-                raise unknown(name)
-        session.flags["tools"] = [*dict.fromkeys([*session.settings().tools, *names])]
+        check_tools(names)
+        tools = [*dict.fromkeys([*session.settings().tools, *names])]
+        session.use({**session.flags, "tools": tools})
     for line in _tools(session.settings()):
         tell(line)
 
@@ -53,12 +51,24 @@ def role(session: Session, argument: str) -> None:
     name, *pairs = words_in(argument)
     its = filled(name, pairs, option="")
     check_role(its)
-    begins = session.use_role(its)
+    begins = _use(session, its)
     tell(f"role: {name}, from the next message on")
     if set_here := [it for it in its.settings if it in session.flags and it != "system"]:
         tell(f"what is set for this chat goes over the role: {', '.join(set_here)}")
     if begins:
         tell(BEGINS_ANOTHER)
+
+
+def _use(session: Session, role: Role) -> bool:
+    """Use a role. True if its system prompt begins a new conversation. Raises `ChatstreamError`."""
+    before, session.role = session.role, role
+    try:
+        session.use(session.flags)
+    except ChatstreamError:
+        session.role = before
+        raise
+    text = role.settings.get("system")
+    return text not in {None, parted(session.system)[0]} and session.use_system(text)
 
 
 def check_role(role: Role) -> None:
@@ -71,10 +81,8 @@ def check_role(role: Role) -> None:
 
 
 def _tools(settings: Settings) -> list[str]:
+    from chatstream.engine.configuration import as_text
+
     given = {name: getattr(settings, name) for name in SOURCES_OF_TOOLS}
-    lines = [
-        f"{name}: {value if isinstance(value, str) else ', '.join(value)}"
-        for name, value in given.items()
-        if value
-    ]
+    lines = [f"{name} = {as_text(name, value)}" for name, value in given.items() if value]
     return lines or ["no tools; /tool NAME... lets the model use some"]

@@ -76,7 +76,7 @@ _CONTINUED = "  "  # before each line of a message but the first
 class LineEditor:
     """An `Editor` with keys, history and completion."""
 
-    is_person = True
+    is_person = can_edit = True
 
     def __init__(self, *, vi: bool, colours: bool) -> None:
         self._session: Session | None = None

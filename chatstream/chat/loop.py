@@ -5,7 +5,7 @@
    the last failure. SIGTERM and SIGHUP end it with 143 and 129.
 2. An answer that was stopped or broke off with text stays as it is. Without text the question is
    no part of the conversation: it returns to the prompt, and so does what was queued behind it.
-   Nothing of that is sent by itself. What is queued behind `/edit` waits until the edited question
+   Nothing of that is sent by itself. What is queued behind `/edit` or a summary waits until that
    is sent, and returns to the prompt if the edit is given up.
 3. An answer is shown as `ask` shows it, by the same code.
 4. Where nobody can read the answers any more no question is asked: the chat ends with 1 where
@@ -19,15 +19,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 from chatstream.cancel import CancelToken
-from chatstream.chat import commands, fullness
+from chatstream.chat import commands, compacting, fullness
 from chatstream.chat.session import Session
-from chatstream.chat.turns import Asked, Continuation, Heard, Request
+from chatstream.chat.turns import Asked, Continuation, Heard, Request, Summary
 from chatstream.chat.typeahead import TypeAhead, joined
 from chatstream.engine.attaching import with_images
+from chatstream.engine.kept_tools import KeptTools
 from chatstream.engine.pool import Pool
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
@@ -62,10 +62,12 @@ class Editor(Protocol):
     """Where lines come from.
 
     `is_person`: somebody reads what is said beside the answers, and can send a line again.
+    `can_edit`: a line may begin with a draft, and is edited.
     `keyboard`, a whole one, has what is typed between two lines; None where that is not looked at.
     """
 
     is_person: bool
+    can_edit: bool
 
     @property
     def keyboard(self) -> Keyboard | None:
@@ -93,16 +95,17 @@ class Editor(Protocol):
 
 def chat(session: Session, editor: Editor) -> int:
     """Talk until the end; returns the exit status."""
-    pool, token = Pool(), CancelToken()
+    pool, tools, token = Pool(), KeptTools(), CancelToken()
     try:
         ends: Ends = "nothing" if editor.is_person else "program"
         with interrupts(token, editor.restore, ends=ends):
-            return _Chat(session, editor, pool, token).talk()
+            return _Chat(session, editor, pool, tools, token).talk()
     except Cancelled as reason:
         return reason.exit_status
     finally:
         editor.close()
         session.close()
+        tools.close()
         pool.close()
 
 
@@ -117,10 +120,18 @@ class _Unread(Exception):
 class _Chat:
     """`token` is cancelled when the program is to end."""
 
-    def __init__(self, session: Session, editor: Editor, pool: Pool, token: CancelToken) -> None:
+    def __init__(
+        self,
+        session: Session,
+        editor: Editor,
+        pool: Pool,
+        tools: KeptTools,
+        token: CancelToken,
+    ) -> None:
         self._session = session
         self._editor = editor
         self._pool = pool
+        self._tools = tools
         self._token = token
         self._status = 0  # of the last failure
         self._sending = ""  # the line that has no answer yet
@@ -150,7 +161,7 @@ class _Chat:
         session = self._session
         while True:
             self._hear()
-            if session.queue and session.editing is None:
+            if session.queue and not session.is_editing:
                 line = session.queue.pop(0)
                 self._editor.echo(line)
                 return line
@@ -192,6 +203,9 @@ class _Chat:
         """Do what a line says; returns the exit status of that."""
         session = self._session
         self._sending = line
+        if session.compacting is not None and not compacting.is_summary(line):
+            session.draft = session.stop_editing()
+            exits.note("the summary is not used")
         self._listen()
         self._keep()
         try:
@@ -206,6 +220,8 @@ class _Chat:
             if was_editing and session.editing is None:
                 self._return(None)
             self._keep()
+            if isinstance(following, Summary):
+                compacting.begin(can_edit=self._editor.can_edit)
             return self._answer(following) if following is not None else 0
         except Cancelled as reason:
             self._return(line)
@@ -225,10 +241,15 @@ class _Chat:
         with interrupts(token):
             if self._editor.is_person:
                 session.files += _named_files(message, session.files)
-            text = compose(message, session.files, token, use_stdin=False)
-            asked = Message("user", text)
-            if session.images:
-                asked = with_images(text, session.images, token, keep=session.is_kept)
+            settings = session.settings() if session.files or session.images else Settings()
+            try:
+                text = compose(message, session.files, token, use_stdin=False, settings=settings)
+                asked = Message("user", text)
+                if session.images:
+                    asked = with_images(text, session.images, token, keep=settings.journal)
+            except ChatstreamError:
+                self._drop_files(token)
+                raise
         asked = session.with_its_images(asked)
         request = Request(message=asked, after=session.editing, typed=message)
         status = self._answer(request, message)
@@ -236,15 +257,26 @@ class _Chat:
             session.files, session.images = [], []
         return status
 
-    def _answer(self, following: Request | Continuation, typed: str | None = None) -> int:
+    def _drop_files(self, token: CancelToken) -> None:
+        """What cannot be read does not stand in the way of the next message as well."""
+        session = self._session
+        if self._editor.is_person and not token.cancelled and (session.files or session.images):
+            session.files, session.images = [], []
+            exits.note("no file goes with the next message any more")
+
+    def _answer(self, following: Request | Continuation | Summary, typed: str | None = None) -> int:
         """Ask and show the answer; `typed` returns to the prompt if there is none."""
         session, heard = self._session, Heard()
-        answering = Answering(ARGUMENTS, session.flags, self._pool, self._beside)
+        is_summary = isinstance(following, Summary)
+        flags = compacting.flags_of(session) if is_summary else session.flags
+        answering = Answering(ARGUMENTS, flags, self._pool, self._beside, self._tools)
         asked: list[tuple[Asked, Run]] = []
 
         def begin() -> Run:
             if isinstance(following, Continuation):
                 its = session.carry_on(following)
+            elif isinstance(following, Summary):
+                its = compacting.asked(session)
             else:
                 its = session.ask(following)
             answering.use(its.resolved, lambda: None)
@@ -254,13 +286,17 @@ class _Chat:
 
         untie = self._token.tie(answering.token)
         try:
-            in_our_words = partial(_in_our_words, answering)
+            follows = bool(session.turns) and not is_summary
+            in_our_words = partial(_in_our_words, answering, follows)
             status = answering.show(begin, heard.stage, self._answered(heard, asked), in_our_words)
         finally:
             untie()
         if heard.is_whole:
             _part(heard.transcript.message.content, answering.settings)
-        if not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
+        if is_summary:
+            self._hear()
+            status = status or 1 - compacting.take(session, heard)
+        elif not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
             session.unanswered = following
         if said := self._nearly_full.after(session.extent, trims=answering.settings.trim):
             exits.note(said)
@@ -305,18 +341,18 @@ class _Chat:
             return
         self._hear()
         waiting = [line, session.draft]
-        if session.editing is None:  # else they wait behind the edit
+        if not session.is_editing:  # else they wait behind the edit
             waiting[1:1], session.queue = session.queue, []
         session.keep(joined(*waiting))
 
 
-def _named_files(message: str, known: Sequence[Path]) -> list[Path]:
+def _named_files(message: str, known: Sequence[str]) -> list[str]:
     """The files that a message names behind an `@`. What is no file is a word like any other."""
-    found: list[Path] = []
+    found: list[str] = []
     for quoted, bare in _FILE.findall(message):
         path = named(quoted or bare)
-        if is_file(path) and path not in {*known, *found}:
-            found.append(path)
+        if is_file(path) and str(path) not in {*known, *found}:
+            found.append(str(path))
             exits.note(f"with the file {path}")
     return found
 
@@ -334,9 +370,11 @@ def _part(text: str, settings: Settings) -> None:
         put(b"\n")
 
 
-def _in_our_words(answering: Answering, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+def _in_our_words(
+    answering: Answering, follows: bool, arrivals: Iterator[Arrival]
+) -> Iterator[Arrival]:
     """What is told of an answer names the commands of a chat. How full the window is, the chat
-    says itself, after the answer.
+    says itself, after the answer. `follows`: the question follows others.
     """
     try:
         for arrival in arrivals:
@@ -345,8 +383,9 @@ def _in_our_words(answering: Answering, arrivals: Iterator[Arrival]) -> Iterator
                     arrival.events.remove(event)
                 elif isinstance(event, Error):
                     event.resume = "/continue" if event.resume else None
-                    if event.code == ContextLength.code and not answering.settings.trim:
-                        event.hint = fullness.WAYS
+                    if event.code == ContextLength.code:
+                        trims = answering.settings.trim
+                        event.hint = fullness.way_out(event.hint, follows=follows, trims=trims)
             yield arrival
     finally:
         close(arrivals)

@@ -35,6 +35,7 @@ class PlainEditor:
     """The lines of standard input; an `Editor`."""
 
     keyboard = None
+    can_edit = False
 
     def __init__(self, descriptor: int = 0, encoding: str | None = None) -> None:
         self.is_person = os.isatty(descriptor)

@@ -15,18 +15,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from chatstream.chat.drafting import added, belongs, named
 from chatstream.chat.extent import Extent, extent_of
-from chatstream.chat.turns import Asked, Continuation, Heard, Request, Turn, turns_of
+from chatstream.chat.summaries import parted, with_summary
+from chatstream.chat.turns import (
+    Asked,
+    Continuation,
+    Heard,
+    Request,
+    Turn,
+    cost_of,
+    model_of,
+    turns_of,
+)
 from chatstream.chat.typeahead import joined
-from chatstream.engine.attaching import is_url
 from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.pipeline import not_followed
 from chatstream.engine.place import (
+    FOR_A_START,
     START,
     Place,
     follow_of,
@@ -35,15 +45,14 @@ from chatstream.engine.place import (
     question_at,
     resolved_at,
 )
-from chatstream.engine.resolve import Resolved, meant, resolve
+from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
-from chatstream.engine.whom import check
-from chatstream.errors import ChatstreamError, JournalError, UsageError
-from chatstream.files import is_file
+from chatstream.engine.whom import check, with_model
+from chatstream.errors import ChatstreamError, UsageError
 from chatstream.messages import Image, Message
-from chatstream.store.drafts import Draft, Drafts
-from chatstream.store.place import runs_folder, state_folder
+from chatstream.store.drafts import Belongs, Draft, Drafts
+from chatstream.store.place import state_folder
 from chatstream.wording import counted
 
 if TYPE_CHECKING:
@@ -59,9 +68,11 @@ class Session:
     The settings of a `role` hold for all of it, and its system prompt for a new conversation.
 
     `draft` is what is typed and not sent, `queue` what is to be sent before it, or after a question
-    that is being edited; `editing` is the number of turns before that one. `files` and `images`
-    (files or URLs) go with the next message. `answering` is the run whose answer has begun. For one
-    thread.
+    or a summary that is being edited. `editing` is the number of turns before that question, and
+    `compacting` what was typed behind that summary. `begun_with` is the line with the summary that
+    this conversation begins with, until the first answer, and `continues` the head of the one that
+    was summarised. `files` and `images` (names or URLs) go with the next message. `answering` is
+    the run whose answer has begun. For one thread.
     """
 
     def __init__(
@@ -77,9 +88,10 @@ class Session:
         self.role = role
         self.draft = ""
         self.queue: list[str] = []
-        self.files: list[Path] = []
+        self.files: list[str] = []
         self.images: list[str] = []
         self.editing: int | None = None
+        self.compacting: str | None = None
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
         self.answering: str | None = None
@@ -100,10 +112,12 @@ class Session:
         self.turns = turns
         self.opening = tuple(it for it in place.messages if it.role == "system")
         self._source = place.source
-        self._asked_before = _model_of(place.source) if place.source else None
+        self._asked_before = model_of(place.source) if place.source else None
         self._chosen = place.chosen
         self._name = place.name
-        self.editing = self.unanswered = self.stopped = None
+        self.editing = self.unanswered = self.stopped = self.compacting = None
+        self.begun_with = ""
+        self.continues: str | None = None
         if turns:
             newest = None if place.chosen else self._known().head(str(place.parent))
             if newest not in {None, self.head}:
@@ -116,33 +130,34 @@ class Session:
 
         A file that is gone meanwhile goes with nothing.
         """
-        draft = self._drafts.take(self._belongs) if self._drafts is not None else None
+        draft = self._drafts.take(self._belongs(self.head)) if self._drafts is not None else None
         if draft is None:
             return False
         self.draft = draft.text
-        self.files += [it for it in map(Path, draft.files) if it not in self.files and is_file(it)]
-        self.images += [it for it in draft.images if it not in self.images and _is_there(it)]
+        self.files = added(self.files, draft.files)
+        self.images = added(self.images, draft.images)
         return True
 
     @property
     def has_left_a_draft(self) -> bool:
         """Whether a chat that is gone has left what belongs into a new one."""
-        return self._drafts is not None and self._drafts.has(self._follows_nothing)
+        return self._drafts is not None and self._drafts.has(self._belongs(None))
 
     def keep(self, draft: str, *sending: str) -> None:
         """Keep what is not answered: `draft` is in the prompt; `sending` is on its way."""
         self.draft = draft
         if self._drafts is not None:
-            is_edit = self.editing is not None
-            typed = [draft, *self.queue] if is_edit else [*self.queue, draft]
-            files = tuple(str(it.absolute()) for it in self.files)
-            images = tuple(it if is_url(it) else str(Path(it).absolute()) for it in self.images)
-            text = joined(*sending, *typed)
-            self._drafts.keep(Draft(text, self.answering or self.head, files, images))
+            typed = [*self.queue, draft]
+            if self.is_editing:
+                typed = [draft, *self.queue, self.compacting or ""]
+            text = joined(self.begun_with, *sending, *typed)
+            after = self.answering or self.head or self.continues
+            self._drafts.keep(Draft(text, after, named(self.files), named(self.images)))
 
     def begin_answer(self, run: Run) -> None:
         """The answer of this run has begun: what is kept from here on follows it."""
         self.answering = run.id if is_kept(run.id) else None
+        self.begun_with = ""
 
     def close(self) -> None:
         """Leave the draft to the next chat. Idempotent."""
@@ -192,19 +207,13 @@ class Session:
         """Who is asked, how full the window is, and the cost of the conversation, where known."""
         extent = self.extent
         if self._spent[0] != self.head:
-            self._spent = (self.head, _cost_of(self.head))
+            self._spent = (self.head, cost_of(self.head))
         words = [self.model, extent.words if extent else "", self._spent[1]]
         return " · ".join(it for it in words if it)
 
     def _whom(self) -> dict[str, Any]:
         """The settings that say who is asked, and with what window."""
         return {**{name: self.flags.get(name) for name in _WHOM}, "role": self.role}
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether what is asked is kept here. Raises `ConfigError`."""
-        given = dict(self.flags)
-        return resolve(given, profile=given.pop("profile", None)).settings.journal
 
     def with_its_images(self, message: Message) -> Message:
         """The message with the images of the question that it is put in the place of."""
@@ -213,11 +222,17 @@ class Session:
         old = self.turns[self.editing].question.parts
         return Message("user", [*(it for it in old if isinstance(it, Image)), *message.parts])
 
+    @property
+    def is_editing(self) -> bool:
+        """Whether the line is a question or a summary that is being edited."""
+        return self.editing is not None or self.compacting is not None
+
     def stop_editing(self) -> str:
-        """Edit no question any more; returns what was queued behind it, for the prompt."""
-        self.editing = None
-        queue, self.queue = self.queue, []
-        return joined(*queue)
+        """Edit nothing any more; returns what was typed behind it, for the prompt."""
+        waiting = joined(*self.queue, self.compacting)
+        self.editing = self.compacting = None
+        self.queue = []
+        return waiting
 
     def ask(self, request: Request) -> Asked:
         """Where and how a request is asked. Raises `ChatstreamError`."""
@@ -255,7 +270,7 @@ class Session:
         """Where and how an answer is continued. Raises `ChatstreamError`."""
         from chatstream.engine.resume import continuation, unfinished
 
-        flags = {name: value for name, value in self.flags.items() if name != "system"}
+        flags = {it: value for it, value in self.flags.items() if it not in FOR_A_START}
         flags["role"] = self.role and self.role.without_system()
         resolved, question = continuation(unfinished(continued.run), flags)
         asked = [it for it in question.messages if it.role == "user"]
@@ -320,22 +335,8 @@ class Session:
         self.flags["system"] = text
         if not self.turns and not self.opening:
             return False
-        self.begin_with(text, self.turns)
+        self.begin_with(with_summary(text, parted(self.system)[1]), self.turns)
         return bool(self.turns)
-
-    def use_role(self, role: Role) -> bool:
-        """Use a role from the next message on. True if its system prompt begins a new conversation.
-
-        Raises `ChatstreamError` for one that cannot be used; then the one before is used on.
-        """
-        before, self.role = self.role, role
-        try:
-            self.settings()
-        except ChatstreamError:
-            self.role = before
-            raise
-        text = role.settings.get("system")
-        return text not in {None, self.system} and self.use_system(text)
 
     def begin_with(self, system: str, turns: Sequence[Turn]) -> None:
         """The next message begins a conversation with this system prompt and these turns.
@@ -351,7 +352,7 @@ class Session:
 
         Raises `ConfigError`, `UsageError`.
         """
-        self.use(_with_model(self.flags, name))
+        self.use(with_model(self.flags, name))
 
     def name(self, name: str) -> None:
         """Name the conversation. Raises `UsageError`, `JournalError`."""
@@ -379,9 +380,9 @@ class Session:
         )
 
     def _resolved(self, place: Place, model: str | None = None) -> Resolved:
-        flags = _with_model(self.flags, model) if model else {**self.flags}
+        flags = with_model(self.flags, model) if model else {**self.flags}
         if not place.is_start:
-            flags.pop("system", None)  # the conversation has its own
+            flags = {it: value for it, value in flags.items() if it not in FOR_A_START}
         flags["role"] = self._role(place)
         return resolved_at(place, flags)
 
@@ -396,25 +397,8 @@ class Session:
             turns += turns_of(its, messages)
         return turns
 
-    def _belongs(self, after: str | None) -> bool:
-        """Whether what was to follow this run belongs here."""
-        if self.head is None:
-            return self._follows_nothing(after)
-        if after is None:
-            return False
-        try:
-            return self._known().root(after) == self._known().root(self.head)
-        except JournalError:  # a damaged one
-            return False
-
-    def _follows_nothing(self, after: str | None) -> bool:
-        """Whether there is no such run; there is none before the first answer, either."""
-        try:
-            return after is None or not self._known().find(after)
-        except UsageError:
-            return True
-        except JournalError:  # the history is damaged
-            return False
+    def _belongs(self, head: str | None) -> Belongs:
+        return lambda after: belongs(self._known(), head, after)
 
     def _known(self) -> Conversations:
         if self._conversations is None:
@@ -422,33 +406,3 @@ class Session:
 
             self._conversations = Conversations(state_folder())
         return self._conversations
-
-
-def _is_there(image: str) -> bool:
-    return is_url(image) or is_file(Path(image))
-
-
-def _cost_of(run: str | None) -> str:
-    """What the conversation has cost up to this run, in words; "" if that is not known."""
-    from chatstream.engine.spending import conversation_cost
-    from chatstream.sinks.words import dollars
-
-    cost = conversation_cost(run) if run is not None else None
-    return dollars(cost[0], estimated=cost[1]) if cost is not None else ""
-
-
-def _model_of(run: str) -> str | None:
-    """The model that a run has asked, as far as its journal is there."""
-    from chatstream.store.journal import SUFFIX
-    from chatstream.store.reading import opening
-
-    opened = opening(runs_folder() / (run + SUFFIX))
-    return opened.model if opened else None
-
-
-def _with_model(flags: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The flags with a model that may name its place, which goes over the one they name."""
-    name = meant(name, flags.get("profile"))
-    placed = {"provider", "base_url", "profile"} if "@" in name else set()
-    replaced = {"strategy", *placed}
-    return {**{it: value for it, value in flags.items() if it not in replaced}, "model": name}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatstream.chat.equipping import check_role
@@ -12,7 +11,7 @@ from chatstream.chat.loop import Editor, chat
 from chatstream.chat.plain import PlainEditor
 from chatstream.chat.session import Session
 from chatstream.chat.turns import Turn
-from chatstream.engine.place import Place, role_at
+from chatstream.engine.place import Place, place_of, role_at
 from chatstream.engine.resolve import resolve
 from chatstream.engine.settings import Settings
 from chatstream.escape import clean
@@ -34,12 +33,33 @@ if TYPE_CHECKING:
     from chatstream.engine.roles import Role
 
 
+def beginning(*, last: bool = False, at: str | None = None, name: str | None = None) -> Place:
+    """The place where a chat begins; the arguments are those of `place_of`.
+
+    Where nothing was answered yet the last conversation of a person is a new one: a chat that was
+    killed during its first question left only a draft, which is for the chat that starts now.
+
+    Raises `UsageError`, `JournalError`.
+    """
+    if not last:
+        return place_of(at=at, name=name)
+    from chatstream.store.conversation import NoConversation
+
+    try:
+        return place_of(last=True, at=at, name=name)
+    except NoConversation as error:
+        if not os.isatty(0):
+            raise
+        tell(f"{error.message}; this is a new one")
+        return Place(name=name)
+
+
 def start(
     flags: Mapping[str, Any],
     place: Place,
     *,
     role: Role | None = None,
-    files: Sequence[Path] = (),
+    files: Sequence[str] = (),
     images: Sequence[str] = (),
     encoding: str | None = None,
 ) -> int:

@@ -12,11 +12,12 @@ from chatstream.engine.run import Question
 from chatstream.events import Context, Metadata
 from chatstream.flow import Arrival, close
 from chatstream.messages import Message
+from chatstream.store.place import runs_folder
 from chatstream.transcript import Answerer, Transcript
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """A question and what answered it; `run` made the answer, None if nothing is kept of it."""
+    """A question and what answered it. `run` made the answer; None if it was not kept."""
 
     run: str | None
     messages: tuple[Message, ...]
@@ -28,7 +29,7 @@ class Turn(msgspec.Struct, frozen=True):
 
     @property
     def answer(self) -> Message:
-        """The answer, as far as it came."""
+        """The answer, whole or cut off."""
         return self.messages[-1]
 
 
@@ -48,6 +49,10 @@ class Continuation(msgspec.Struct, frozen=True):
     """An answer that is to be continued: that of this run."""
 
     run: str
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The conversation is to be summarised."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,3 +100,21 @@ def turns_of(run: str, messages: Sequence[Message]) -> Iterator[Turn]:
     begins = [at for at, it in enumerate(said) if it.role == "user"] or [0]
     for begin, end in zip(begins, [*begins[1:], len(said)], strict=True):
         yield Turn(run if end == len(said) else None, tuple(said[begin:end]))
+
+
+def cost_of(run: str | None) -> str:
+    """What the conversation has cost up to this run, in words; "" if that is not known."""
+    from chatstream.engine.spending import conversation_cost
+    from chatstream.sinks.words import dollars
+
+    cost = conversation_cost(run) if run is not None else None
+    return dollars(cost[0], estimated=cost[1]) if cost is not None else ""
+
+
+def model_of(run: str) -> str | None:
+    """The model that a run has asked, as far as its journal is there."""
+    from chatstream.store.journal import SUFFIX
+    from chatstream.store.reading import opening
+
+    opened = opening(runs_folder() / (run + SUFFIX))
+    return opened.model if opened else None

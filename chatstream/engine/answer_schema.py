@@ -7,20 +7,28 @@
    the name of a file with the schema: `person.json`, `./person`.
 3. `schema_multi` asks for a list of what the schema describes, as `{"items": […]}`.
 4. Servers want an object at the top.
+5. A name that JSON has twice in one object is refused: one of the two would be lost. A file has at
+   most `MAX_BYTES` bytes, and an address is not fetched.
 """
 
 from __future__ import annotations
 
+import errno
 import re
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from chatstream import schemas
+from chatstream.cancel import CancelToken
 from chatstream.engine.settings import Settings
 from chatstream.errors import UsageError
-from chatstream.files import read_whole
+from chatstream.files import named, read_whole
 from chatstream.nearest import did_you_mean
 from chatstream.text import decoded
+from chatstream.wording import encodable, sized
+
+MAX_BYTES = 1024 * 1024
+"""Bytes of a file with a schema: every question has it, and so has its journal."""
 
 _TYPES: dict[str, schemas.Schema] = {
     "str": {"type": "string"},
@@ -30,20 +38,24 @@ _TYPES: dict[str, schemas.Schema] = {
     "list": {"type": "array", "items": {"type": "string"}},
 }
 _SHORT = re.compile(r"\s*[^\W\d]\w*(?:\s*$|[ \t]*[,\n:]|[ \t]+\w)")
+_ADDRESS = re.compile(r"\s*(?:https?|file):", re.IGNORECASE)
 _EXAMPLE = "give a file with a JSON Schema, or fields such as 'name, age int, tags list'"
 
 
-def schema_of(settings: Settings) -> schemas.Schema | None:
-    """The schema that the settings name; None without one. Raises `UsageError`."""
+def schema_of(settings: Settings, token: CancelToken) -> schemas.Schema | None:
+    """The schema that the settings name; None without one.
+
+    Raises `UsageError`, and the reason of the token as soon as that is cancelled.
+    """
     if settings.schema is not None and settings.schema_multi is not None:
         raise UsageError(
             "--schema and --schema-multi exclude each other", hint="leave one of them out"
         )
     if settings.schema is not None:
-        return _read(settings.schema, "--schema")
+        return _read(settings.schema, "--schema", token)
     if settings.schema_multi is None:
         return None
-    its = _read(settings.schema_multi, "--schema-multi")
+    its = _read(settings.schema_multi, "--schema-multi", token)
     if not all(it.startswith(("#/$defs/", "#/definitions/")) for it in schemas.references(its)):
         raise UsageError(
             "the schema of --schema-multi refers to a part of itself that moves into a list",
@@ -58,9 +70,21 @@ def names_file(text: str) -> bool:
     return not (text.lstrip().startswith("{") or _SHORT.match(text))
 
 
-def _read(text: str, option: str) -> schemas.Schema:
+def again(schema: schemas.Schema | None) -> schemas.Schema | None:
+    """The schema that a journal has kept. Raises `UsageError`: the file may be damaged."""
+    if schema is not None:
+        try:
+            schemas.check(schema)
+        except schemas.BadSchema as error:
+            raise UsageError(f"the journal has no schema that can be used: {error}") from error
+    return schema
+
+
+def _read(text: str, option: str, token: CancelToken) -> schemas.Schema:
+    if _ADDRESS.match(text):
+        raise UsageError(f"{option} takes no address", hint=f"fetch the file first, and {_EXAMPLE}")
     if names_file(text):
-        schema = _json(_file(text), text)
+        schema = _json(_file(text, token), encodable(text))
     elif _SHORT.match(text):
         return _fields(text, option)
     else:
@@ -68,7 +92,7 @@ def _read(text: str, option: str) -> schemas.Schema:
     try:
         schemas.check(schema)
     except schemas.BadSchema as error:
-        name = option if text.lstrip().startswith("{") else text
+        name = encodable(text) if names_file(text) else option
         raise UsageError(f"{name} is no schema that can be used: {error}") from error
     if not isinstance(schema, dict) or schema.get("type") != "object":
         raise UsageError(
@@ -78,11 +102,15 @@ def _read(text: str, option: str) -> schemas.Schema:
     return schema
 
 
-def _file(name: str) -> str:
-    try:
-        return decoded(read_whole(Path(name)), name)
+def _file(name: str, token: CancelToken) -> str:
+    shown = encodable(name)
+    try:  # a FIFO may have no writer yet
+        return decoded(token.wait_for(lambda: read_whole(named(name), MAX_BYTES)), shown)
     except OSError as error:
-        raise UsageError(f"{name} cannot be read: {error.strerror}", hint=_EXAMPLE) from error
+        hint = (
+            f"a schema has at most {sized(MAX_BYTES)}" if error.errno == errno.EFBIG else _EXAMPLE
+        )
+        raise UsageError(f"{shown} cannot be read: {error.strerror}", hint=hint) from error
     except ValueError as error:
         raise UsageError(f"{name!r} cannot be read: {error}", hint=_EXAMPLE) from error
 
@@ -94,9 +122,24 @@ def _json(text: str, name: str) -> Any:
         raise ValueError(f"{word} is not JSON")
 
     try:
-        return json.loads(text, parse_constant=no_constant)
+        return json.loads(text, parse_constant=no_constant, object_pairs_hook=_once)
+    except _Twice as error:
+        raise UsageError(f"{name} has {error} twice in one object") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{name} is not JSON: {error}", hint=_EXAMPLE) from error
+
+
+class _Twice(Exception):
+    """A name that an object has twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _Twice(repr(name))
+        found[name] = value
+    return found
 
 
 def _fields(text: str, option: str) -> schemas.Schema:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from chatstream.addresses import is_url
 from chatstream.cancel import CancelToken
 from chatstream.errors import UsageError
 from chatstream.files import read_whole
@@ -21,11 +22,6 @@ from chatstream.messages import Image, Message
 from chatstream.store.blobs import Blobs, media_type
 from chatstream.store.place import NoHome, state_folder
 from chatstream.wording import encodable, excerpt
-
-
-def is_url(name: str) -> bool:
-    """Whether this names an address, and no file."""
-    return re.match(r"(?i)https?:", name) is not None
 
 
 def with_images(

@@ -9,6 +9,8 @@
 
 2. `update` keeps the prices of OpenRouter's list of models, with the date. They hold for OpenRouter
    itself, and for the vendors in `VENDORS` at their own address: others may ask what they want.
+   A model that is not listed under its own name has the price of the one without the date of a
+   version; where only versions are listed, the one that all of them have.
 3. A price that is not known is None, and so is one that depends on more than the number of tokens.
 """
 
@@ -26,10 +28,11 @@ from chatstream.addresses import same_server
 from chatstream.cancel import CancelToken
 from chatstream.engine.services import transport_options
 from chatstream.engine.settings import Settings
-from chatstream.errors import ConfigError
+from chatstream.errors import ConfigError, ProtocolError
 from chatstream.events import Usage
 from chatstream.files import make_private, replace
 from chatstream.flow import Arrival
+from chatstream.nearest import did_you_mean
 from chatstream.providers import PROVIDERS, Endpoint, dialect, find, service_of
 from chatstream.providers.lenient import list_of, object_of
 from chatstream.store.place import NoHome, state_folder
@@ -47,6 +50,7 @@ VENDORS = {
 }
 """Providers whose models OpenRouter has at the vendor's own price, and its names for them."""
 
+_NO_LIST = "try again later; --base-url takes the address of a server that has OpenRouter's list"
 _KEYS = ("input", "output", "cached")
 _MILLION = 1_000_000
 _DATE = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2})$")
@@ -84,9 +88,9 @@ class Prices(msgspec.Struct, frozen=True):
 
 
 def price_of(settings: Settings, endpoint: Endpoint, model: str) -> Price | None:
-    """What a model costs at this server; None if that is not known. Raises `ConfigError`."""
+    """What a model costs at this server; None if that is not known."""
     if model in settings.prices:
-        return _configured(model, settings.prices[model])
+        return _configured(settings.prices[model])
     name = service_of(endpoint)
     if name != SOURCE and name not in VENDORS:
         return None
@@ -94,8 +98,12 @@ def price_of(settings: Settings, endpoint: Endpoint, model: str) -> Price | None
     if kept is None:
         return None
     whole = model if name == SOURCE else f"{VENDORS[name]}/{model}"
-    by_name = {_plain(it): price for it, price in kept.models.items()}
-    return kept.models.get(whole) or by_name.get(_plain(whole))
+    if whole in kept.models:
+        return kept.models[whole]
+    alike = {it: price for it, price in kept.models.items() if _plain(it) == _plain(whole)}
+    undated = {it: price for it, price in alike.items() if not _DATE.search(it)}
+    found = set((undated or alike).values())
+    return found.pop() if len(found) == 1 else None
 
 
 def known() -> Prices | None:
@@ -107,8 +115,23 @@ def known() -> Prices | None:
 
 
 def configured(settings: Settings) -> dict[str, Price]:
-    """The prices of the configuration. Raises `ConfigError`."""
-    return {model: _configured(model, given) for model, given in settings.prices.items()}
+    """The prices of the configuration."""
+    return {model: _configured(given) for model, given in settings.prices.items()}
+
+
+def checked(given: Mapping[str, Mapping[str, float]], origin: str) -> dict[str, dict[str, float]]:
+    """The prices of the configuration, if each is whole. Raises `ConfigError`."""
+    for model, its in given.items():
+        where = f"{origin}.{model}"
+        if (unknown := next((it for it in its if it not in _KEYS), None)) is not None:
+            hint = did_you_mean(unknown, _KEYS, f"a price has: {', '.join(_KEYS)}")
+            raise ConfigError(f"{where} has the unknown price {unknown!r}", hint=hint)
+        if missing := [it for it in ("input", "output") if it not in its]:
+            raise ConfigError(
+                f"{where} lacks {' and '.join(missing)}",
+                hint="US dollars for a million tokens; only cached may be left out",
+            )
+    return {model: dict(its) for model, its in given.items()}
 
 
 def update(
@@ -126,11 +149,16 @@ def update(
     provider = dialect(service)(endpoint, Transport(**transport_options(service, settings)))
     try:
         entries = yield from provider.entries(token)
+    except ProtocolError as error:
+        error.hint = _NO_LIST
+        raise
     finally:
         provider.close()
     models = {name: price for name, it in entries if (price := _listed(it)) is not None}
     if not models:
-        raise ConfigError("the list of models has no prices; the ones before are kept")
+        raise ProtocolError(
+            "the list of models has no prices; those from before stay", hint=_NO_LIST
+        )
     prices = Prices(datetime.now(UTC).date().isoformat(), models)
     try:
         make_private(_file().parent)
@@ -161,13 +189,7 @@ def _dollars(text: object) -> float | None:
     return round(amount * _MILLION, 6) if 0 <= amount < 1 else None
 
 
-def _configured(model: str, given: Mapping[str, float]) -> Price:
-    wrong = [it for it in given if it not in _KEYS]
-    if wrong or not {"input", "output"} <= given.keys():
-        raise ConfigError(
-            f"prices.{model} has {', '.join(given) or 'nothing'}, but needs input and output",
-            hint="US dollars for a million tokens; cached may be added",
-        )
+def _configured(given: Mapping[str, float]) -> Price:
     return Price(given["input"], given["output"], given.get("cached"))
 
 

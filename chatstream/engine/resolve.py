@@ -19,6 +19,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
@@ -56,7 +57,7 @@ _ROUTING = FOR_ONE_PROVIDER | {"provider", "strategy", "fallback", "proxy", "ca_
 
 _MAY_BE_EMPTY = frozenset({"system", "options"})
 
-_MERGED = frozenset({"aliases", "labels", "mcp"})
+_MERGED = frozenset({"aliases", "labels", "mcp", "prices"})
 """The tables whose entries come from all layers, beside `options`."""
 
 
@@ -66,14 +67,26 @@ def _checked_servers(value: Any, origin: str) -> Any:
     return checked(value, origin)
 
 
-_CHECKS = {"headers": headers.checked, "labels": labels.checked, "mcp": _checked_servers}
+def _checked_prices(value: Any, origin: str) -> Any:
+    from chatstream.engine.prices import checked  # only where there are any
+
+    return checked(value, origin)
+
+
+_CHECKS = {
+    "headers": headers.checked,
+    "labels": labels.checked,
+    "mcp": _checked_servers,
+    "prices": _checked_prices,
+}
 """What else a table has to be; as an option, each entry is one text."""
 
 
 class Resolved(msgspec.Struct, frozen=True):
     """The settings that apply, and the origin of each that is not a default.
 
-    `warnings` say what was found and ignored.
+    `warnings` say what was found and ignored. `context` are the files that were added to the system
+    prompt, None where none were looked for.
     """
 
     settings: Settings
@@ -81,6 +94,7 @@ class Resolved(msgspec.Struct, frozen=True):
     profile: str | None = None
     warnings: tuple[str, ...] = ()
     role: Role | None = None
+    context: tuple[Path, ...] | None = None
 
 
 def resolve(

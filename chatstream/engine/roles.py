@@ -9,8 +9,8 @@
 1. Between lines of `+++` at the top there may be settings, in TOML and by the names of the
    configuration. The rest is the system prompt.
 2. `{{name}}` stands for a value that `--var NAME=VALUE` gives; a backslash in front of it keeps it
-   as it is. `{{input}}` stands for the question: a text with it is no system prompt, but is sent as
-   the question.
+   as it is. `{{input}}` stands for the question: a text with it is sent as the question, and is
+   not a system prompt.
 3. A role is made to be passed on, so it decides what is asked and how, and nothing else. It grants
    no rights, starts no program, names no server and holds no key. `REFUSED` has the settings that
    it may not contain.
@@ -42,7 +42,7 @@ from chatstream.engine.places import split
 from chatstream.engine.resolve import mistakes_in
 from chatstream.engine.settings import FIELDS
 from chatstream.errors import ChatstreamError, ConfigError, UsageError
-from chatstream.files import read_whole
+from chatstream.files import named, read_whole
 from chatstream.nearest import did_you_mean
 from chatstream.store.place import config_folder
 from chatstream.text import argument
@@ -58,16 +58,17 @@ _EDGE = "+++"
 _NAME = re.compile(r"\w[\w.+-]*")
 _VARIABLE = re.compile(r"\\?\{\{[ \t]*([^\W\d]\w*)[ \t]*\}\}")
 
-_RIGHTS = "a role grants no rights", "use the option, or the configuration"
-_PROGRAMS = "a role starts no programs", "use the option, or the configuration"
+_RIGHTS = "it cannot grant rights", "use the option, or the configuration"
+_PROGRAMS = "it cannot start programs", "use the option, or the configuration"
 _SERVERS = (
-    "a role names no server and holds no key",
+    "it cannot name a server or hold a key",
     'put them into a profile, and write model = "MODEL@PROFILE" here',
 )
-_NOT_ITS_OWN = "it belongs to the configuration file", "`chatstream config edit` opens that"
+_NOT_ITS_OWN = "that belongs in the configuration file", "`chatstream config edit` opens it"
 
 REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("allow", "ask", "deny", "root", "sandbox", "http_hosts"), _RIGHTS),
+    "context_files": _RIGHTS,
     **dict.fromkeys(("tools_file", "tool_exec", "mcp", "mcp_servers", "mcp_config"), _PROGRAMS),
     **dict.fromkeys(sorted(FOR_ONE_SERVER | ADDRESSES | {"ca_file"}), _SERVERS),
     **dict.fromkeys(("strategies", "keep_complete", "keep_incomplete", *TOP_LEVEL), _NOT_ITS_OWN),
@@ -152,7 +153,7 @@ def folder(environ: Mapping[str, str] = os.environ) -> Path:
 def path_of(name: str, environ: Mapping[str, str] = os.environ) -> Path:
     """Where the role of this name is, or would be.
 
-    Raises `UsageError` for what is no name, `ConfigError` for what is there and no file.
+    Raises `UsageError` for an invalid name, `ConfigError` if something else than a file is there.
     """
     name = argument(name, "the name of the role")
     if not name.strip():
@@ -212,8 +213,8 @@ def mistakes(name: str) -> list[ChatstreamError]:
 
 def _others(name: str, environ: Mapping[str, str]) -> str | None:
     known = names(environ)
-    there = f"the roles are: {', '.join(known)}" if known else "there are no roles yet"
-    return did_you_mean(name, known, f"{there}; `chatstream roles edit {name}` makes this one")
+    there = f"known roles: {', '.join(known)}" if known else "there are no roles yet"
+    return did_you_mean(name, known, f"{there}; `chatstream roles edit {name}` creates this one")
 
 
 def parsed(name: str, path: Path, data: bytes) -> Role:
@@ -226,7 +227,7 @@ def parsed(name: str, path: Path, data: bytes) -> Role:
         end = next(ends, None)
         if end is None:
             raise ConfigError(
-                f"{path}, line 1: the settings do not end",
+                f"{path}, line 1: the settings are not closed",
                 hint=f"put a line with {_EDGE} below them",
             )
         front, lines = ["", *lines[1:end]], lines[end + 1 :]  # each keeps its number
@@ -248,7 +249,7 @@ def parsed(name: str, path: Path, data: bytes) -> Role:
         if "system" in settings:
             raise ConfigError(
                 f"role {name} in {file.place('system')}: "
-                "the system prompt is given twice, here and below the settings",
+                "there are two system prompts, here and below the settings",
                 hint="leave one of them out",
             )
         settings["system"] = body
@@ -276,14 +277,14 @@ def _check(name: str, file: ConfigFile) -> None:
         if refused is not None:
             why, hint = refused
             where = f"role {name} in {file.place(setting)}"
-            raise ConfigError(f"{where}: {setting} is not for a role: {why}", hint=hint)
+            raise ConfigError(f"{where}: a role cannot set {setting}: {why}", hint=hint)
 
 
 def _beside(path: Path, schema: str) -> str:
     """The schema; a file is looked for beside the role."""
     from chatstream.engine.answer_schema import names_file
 
-    return str(path.parent / Path(schema).expanduser()) if names_file(schema) else schema
+    return str(path.parent / named(schema)) if names_file(schema) else schema
 
 
 def of_options(
@@ -361,7 +362,7 @@ def _without(settings: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def _variables(text: Any) -> list[str]:
-    """The names of the variables in a text; a value that is no text has none."""
+    """The names of the variables in a text; a value of another type has none."""
     found = _VARIABLE.finditer(text) if isinstance(text, str) else ()
     return [it[1] for it in found if not it[0].startswith("\\")]
 

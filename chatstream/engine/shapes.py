@@ -188,7 +188,8 @@ def _found(value: Any, *, quoted: bool) -> str:
         case bool():
             return "true" if value else "false"
         case int() | float():
-            return f"{value:.15g}" if quoted and abs(value) < _LARGEST_INTEGER else _number(value)
+            is_short = isinstance(value, float) or abs(value) < _LARGEST_INTEGER
+            return f"{value:.15g}" if quoted and is_short else _number(value)
         case str():
             text = (
                 value if len(value) <= _QUOTED_CHARACTERS else value[: _QUOTED_CHARACTERS - 1] + "…"

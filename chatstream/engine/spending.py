@@ -4,7 +4,8 @@
    make an estimate. A run of which one response has neither has no cost that is known.
 2. The limit is on the conversation: what its answers have cost, as far as that is known, this run,
    and the request that is about to be sent. For that one its prompt is estimated, and as much of an
-   answer as `--max-tokens` allows. Retries and the rounds of tools are requests like any other.
+   answer as `--max-tokens` allows. Retries and the rounds of tools are requests like any other; one
+   that the server refused has cost nothing.
 3. A limit cannot hold where the price is not known: then nothing is sent. A server that runs on
    the user's own machine costs nothing; it is not limited.
 """
@@ -82,6 +83,10 @@ class Spending:
                     if not response.spoke:
                         response.spoke = any(isinstance(it, _ANSWER) for it in arrival.events)
                     yield arrival
+            except ChatstreamError as error:
+                if error.status is not None and not response.spoke:
+                    response.expected = 0.0  # the server refused it
+                raise
             finally:
                 close(arrivals)
 
@@ -112,14 +117,15 @@ class Spending:
         from chatstream.providers.context import BYTES_PER_TOKEN, size_of
 
         price = self._price(provider, request.model)
-        if price is None:
+        tokens = round(size_of(request.messages, request.tools) / BYTES_PER_TOKEN)
+        likely = Usage(tokens, request.max_tokens or 0)
+        expected = price.cost(likely) if price is not None else None
+        if expected is None:
             raise CostLimit(
                 f"the price of {request.model} is not known, so --max-cost cannot hold",
                 hint="`chatstream prices update` gets prices; [prices] in the configuration sets "
                 "them",
             )
-        tokens = round(size_of(request.messages, request.tools) / BYTES_PER_TOKEN)
-        expected = price.cost(Usage(tokens, request.max_tokens or 0)) or 0.0
         before = self._before()
         spent = before.dollars if before is not None else 0.0
         for it in self._responses:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from http import HTTPStatus
 
 from chatstream.errors import (
     AuthError,
@@ -32,7 +31,7 @@ from chatstream.providers.lenient import count_of, values_in
 from chatstream.providers.shapes import Said, is_error, said
 from chatstream.providers.text import whole_characters
 from chatstream.providers.waits import in_words, retry_after, wait_in
-from chatstream.wording import excerpt
+from chatstream.wording import excerpt, status_words
 
 Kind = type[ChatstreamError]
 
@@ -125,7 +124,7 @@ _EFFORT = (  # OpenAI's, OpenRouter's, Ollama's and Anthropic's words for it
 )
 _NO_ENCRYPTED = r"encrypted content is not supported"  # of the Responses API
 _FOREIGN_THINKING = r"bound to a different"  # of Anthropic; other tools make a conversation another
-_OF_TOOLS = (  # words of a server or model that cannot call tools, and what to do
+_CANNOT = (  # words of a server or model that cannot call tools or read images, and what to do
     (
         r"--enable-auto-tool-choice",
         "start the server with `vllm serve MODEL --enable-auto-tool-choice --tool-call-parser "
@@ -136,6 +135,11 @@ _OF_TOOLS = (  # words of a server or model that cannot call tools, and what to 
         r"(do(es)? not support|found that support) (tool|function)|"
         r"(tools?`?|(tool|function) (use|calling)) (is|are) not supported",
         "use a model that can call tools, or ask without them",
+    ),
+    (
+        r"image input is not supported|images? (is|are) not supported|"
+        r"(do(es)? ?n[o']t support|found that support) (image|vision)",
+        "use a model that reads images; llama.cpp also needs its `--mmproj` file",
     ),
 )
 _STATUS_WORDS = r"\b(?:error code|status(?: code)?|http(?:/[0-9.]+)?)[ :=]+([45][0-9]{2})\b"
@@ -195,7 +199,7 @@ def no_answer(status: int, *, empty: bool = False) -> ProtocolError | None:
     """
     if status in {204, 205} or 300 <= status < 400 or (empty and 200 < status < 300):
         return ProtocolError(
-            f"the server replied {_named(status)}, which carries no answer", status=status
+            f"the server replied {status_words(status)}, which carries no answer", status=status
         )
     return None
 
@@ -218,11 +222,13 @@ def failure_in(value: object, status: int = 0) -> ChatstreamError:
     kind = _kind(error, message, decisive, waits=wait is not None)
     if issubclass(kind, AuthError | BadRequest) and _is_regional(error, message):
         return Refused(shown, hint=_OF_THE_REGION, status=status or None)
-    failure = kind(shown, status=status or None)
-    for pattern, hint in _OF_TOOLS:
-        if re.search(pattern, message, re.IGNORECASE):
-            failure.hint, failure.retryable = hint, False
+    for pattern, hint in _CANNOT:
+        if re.search(pattern, message, re.IGNORECASE):  # llama.cpp says it with a 500
+            kind = BadRequest if issubclass(kind, ServerError) else kind
+            failure = kind(shown, hint=hint, status=status or None)
+            failure.retryable = False
             return failure
+    failure = kind(shown, status=status or None)
     if failure.retryable:
         _ask_to_wait(failure, wait)
     return failure
@@ -369,13 +375,9 @@ def _page(text: str) -> str:
     return excerpt(title.group(2) if title else re.sub(r"<[^>]*>", " ", text))
 
 
-def _named(status: int) -> str:
-    """The status with its phrase, if it has one."""
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)
-
-
 def _phrase(status: int) -> str:
-    return f"HTTP {_named(status)}" if status else "the server reports an error without a message"
+    return (
+        f"HTTP {status_words(status)}"
+        if status
+        else "the server reports an error without a message"
+    )

@@ -43,6 +43,7 @@ from chatstream.providers.lenient import (
 )
 from chatstream.providers.odd import holds_text, protocol_of
 from chatstream.providers.openai_body import body_of
+from chatstream.providers.openai_usage import usage_of
 from chatstream.providers.parts import Sources, images_in, part_events, reasoning_in
 from chatstream.providers.reply import Reply, late
 from chatstream.providers.text import whole_characters
@@ -114,10 +115,11 @@ _REASONING = ("reasoning_content", "reasoning", "reasoning_text", "reasoning_det
 
 
 class OpenAIReply(Reply):
-    """The chunks of one answer."""
+    """The chunks of one answer. `service` is the one that is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: str = "") -> None:
         super().__init__()
+        self._service = service
         self._sse = SSEDecoder(lenient=True)
         self._calls = ToolCalls()
         self._sources = Sources()
@@ -383,7 +385,9 @@ class OpenAIReply(Reply):
                 events.append(Warn("another_choice", "a part of another answer was left out"))
         if self._refusal:
             events.append(Warn("refusal", whole_characters("".join(self._refusal))))
-        usage = usage_of(self._usage)
+        usage = usage_of(self._usage, self._service)
+        if usage.cached_tokens is None:  # llama.cpp
+            usage.cached_tokens = count_of(self._timings.get("cache_n"))
         return events if usage == Usage() else [*events, usage]
 
     def finish(self) -> Finish:
@@ -411,20 +415,7 @@ class OpenAI(Provider):
         return body_of(request, self.given, service_of(self.endpoint))
 
     def reply(self) -> Reply:
-        return OpenAIReply()
-
-
-def usage_of(wire: dict[str, object]) -> Usage:
-    """The usage in the words of either API of OpenAI."""
-    inputs = object_of(wire.get("prompt_tokens_details") or wire.get("input_tokens_details"))
-    outputs = object_of(wire.get("completion_tokens_details") or wire.get("output_tokens_details"))
-    return Usage(
-        input_tokens=count_of(wire.get("prompt_tokens", wire.get("input_tokens"))),
-        output_tokens=count_of(wire.get("completion_tokens", wire.get("output_tokens"))),
-        reasoning_tokens=count_of(outputs.get("reasoning_tokens")),
-        cached_tokens=count_of(inputs.get("cached_tokens")),
-        cost=figure_of(wire.get("cost")),
-    )
+        return OpenAIReply(service_of(self.endpoint))
 
 
 def _times(timings: dict[str, object]) -> ServerTimes | None:

@@ -3,7 +3,7 @@
 1. The end marks are `response.completed` and `response.incomplete`, which says why;
    `response.failed` and `error` are failures. Frames are told apart by `type` in their data.
 2. The end of a text, an item or a response repeats what came in pieces. It counts only where no
-   pieces came. Items go by their id, since not every server numbers them.
+   pieces came. `outputitems` tells which item a frame speaks of.
 3. Reasoning goes back whole, as encrypted content, where the server gives that: nothing is stored
    there. The reasoning that is shown is what the server tells of it.
 4. The server continues no answer; it is asked in words.
@@ -30,7 +30,9 @@ from chatstream.providers.lenient import (
     text_of,
     value_of,
 )
-from chatstream.providers.openai import OpenAI, usage_of
+from chatstream.providers.openai import OpenAI
+from chatstream.providers.openai_usage import usage_of
+from chatstream.providers.outputitems import OutputItems
 from chatstream.providers.parts import Sources, image_of, reasoning_in
 from chatstream.providers.reply import Reply
 from chatstream.providers.responses_body import body_of
@@ -57,9 +59,9 @@ class ResponsesReply(Reply):
     def _begin(self) -> None:
         self._calls = ToolCalls()
         self._sources = Sources()
-        self._indexes: dict[str, int] = {}  # of items, by their ids
-        self._written: set[str] = set()  # the items of which pieces came
-        self._read: set[str] = set()  # those that are over
+        self._items = OutputItems()
+        self._written: set[int] = set()  # the items of which pieces came
+        self._called: set[int] = set()  # those that are calls
         self._refusal: list[str] = []
         self._usage: dict[str, Any] = {}
         self._reason: Meaning | None = None
@@ -126,28 +128,29 @@ class ResponsesReply(Reply):
 
     def _frame(self, value: dict[str, Any], sse: SSEFrame, events: list[Event], t: float) -> None:
         kind = text_of(value.get("type")) or sse.event
-        item = text_of(value.get("item_id"))
         delta = value.get("delta")
         if kind == "response.output_text.delta":
-            self._written.add(item)
+            self._written.add(self._items.piece(value))
             events += [Content(delta, t=t)] if delta and isinstance(delta, str) else []
         elif kind in _REASONING:
-            self._written.add(item)
+            self._written.add(self._items.piece(value))
             events += [Reasoning(thought, t=t)] if (thought := reasoning_in(delta)) else []
         elif kind == "response.reasoning_summary_part.added":
-            if item in self._written:
+            if self._items.piece(value) in self._written:
                 events.append(Reasoning("\n\n", t=t))
         elif kind == "response.refusal.delta":
-            self._written.add(item)
+            self._written.add(self._items.piece(value))
             self._refusal.append(text_of(delta))
         elif kind == "response.function_call_arguments.delta":
-            self._written.add(item)
-            call = self._calls.add(self._index(value, item), "", "", delta, t)
+            self._written.add(at := self._items.piece(value))
+            call = self._calls.add(at, "", "", delta, t)
             events += [call] if call is not None else []
         elif kind == "response.output_item.added":
             self._item_begins(value)
         elif kind == "response.output_item.done":
-            self._item(object_of(value.get("item")), value, events, t)
+            item = object_of(value.get("item"))
+            if (number := self._items.ended(value, item)) is not None:
+                self._item(number, item, events, t)
         elif kind == "response.output_text.annotation.added":
             events += self._sources.noted([value.get("annotation")], t)
         elif kind in _ENDS:
@@ -177,37 +180,27 @@ class ResponsesReply(Reply):
             events.append(Warn("restarted", "the server started its answer over", t=t))
         self._started = True
 
-    def _index(self, value: dict[str, Any], item: str) -> int:
-        """The number of an item: by its id, or by its place where it has none."""
-        return self._indexes.setdefault(item or f"#{value.get('output_index')}", len(self._indexes))
-
     def _item_begins(self, value: dict[str, Any]) -> None:
         item = object_of(value.get("item"))
+        number = self._items.begun(value, item)
         if item.get("type") == "function_call":
-            self._call(item, value)
+            self._call(number, item)
 
-    def _call(self, item: dict[str, Any], value: dict[str, Any]) -> None:
+    def _call(self, number: int, item: dict[str, Any]) -> None:
         """A call begins; its arguments come in pieces, or with its end."""
-        index = self._index(value, text_of(item.get("id")))
-        name = text_of(item.get("name"))
+        self._called.add(number)
         call_id = text_of(item.get("call_id")) or text_of(item.get("id"))
-        self._calls.start(index, call_id, name, None)
+        self._calls.start(number, call_id, text_of(item.get("name")), None)
 
-    def _item(
-        self, item: dict[str, Any], value: dict[str, Any], events: list[Event], t: float
-    ) -> None:
+    def _item(self, number: int, item: dict[str, Any], events: list[Event], t: float) -> None:
         """An item that is whole."""
-        name = text_of(item.get("id")) or f"#{value.get('output_index')}"
-        if name in self._read:
-            return
-        self._read.add(name)
-        new = name not in self._written
+        new = number not in self._written
         match item.get("type"):
             case "function_call":
-                if name not in self._indexes:
-                    self._call(item, value)
+                if number not in self._called:
+                    self._call(number, item)
                 if new and (arguments := item.get("arguments")):
-                    self._calls.add(self._indexes[name], "", "", arguments, t)
+                    self._calls.add(number, "", "", arguments, t)
             case "message":
                 for part in map(object_of, list_of(item.get("content"))):
                     self._part(part, events, t, new=new)
@@ -232,8 +225,9 @@ class ResponsesReply(Reply):
 
     def _over(self, response: dict[str, Any], events: list[Event], t: float) -> None:
         """The whole response; its items count where they did not come before."""
-        for number, item in enumerate(map(object_of, list_of(response.get("output")))):
-            self._item(item, {"output_index": number}, events, t)
+        for position, item in enumerate(map(object_of, list_of(response.get("output")))):
+            if (number := self._items.listed(position, item)) is not None:
+                self._item(number, item, events, t)
         self._usage.update(object_of(response.get("usage")))
         status = text_of(response.get("status"))
         if status == "failed":

@@ -2,7 +2,8 @@
 
 1. Nothing is stored at the server (`store` false): the conversation is here.
 2. A turn of the assistant is a list of items, in the order in which they came: reasoning that the
-   server gave encrypted, text, calls. The result of a call is an item of its own.
+   server gave encrypted, text, calls. The result of a call is an item of its own. Reasoning that
+   nothing follows in its turn is refused, and left out.
 3. The user's options go in as they are and win, but for the tools of a run, and for the choice
    that forbids the model to call them. What they say of `reasoning` and `text` stands beside the
    effort and the schema.
@@ -83,8 +84,10 @@ def _items(message: Message, request: ChatRequest, given: Given) -> Iterator[Ite
         case "user":
             yield {"role": "user", "content": _content(message, request)}
         case _:
-            for part in message.parts:
-                yield from _item(part, given)
+            items = [item for part in message.parts for item in _item(part, given)]
+            while items and items[-1]["type"] == "reasoning":
+                items.pop()
+            yield from items
 
 
 def _content(message: Message, request: ChatRequest) -> str | list[Item]:

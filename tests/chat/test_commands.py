@@ -33,6 +33,7 @@ def test_help_names_every_command(capfd: pytest.CaptureFixture[str]) -> None:
     talk("/help")
     shown = capfd.readouterr().err
     assert [name for name in COMMANDS if f"  {name} " not in shown] == []
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
 
 
 def test_two_slashes_are_one_in_a_message() -> None:
@@ -214,7 +215,7 @@ def test_files_stay_with_a_question_that_failed(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("the text\n")
     session, _ = talk(f"/file {path}", "1?", replies=(REFUSED,))
-    assert session.files == [path]
+    assert session.files == [str(path)]
 
 
 def test_the_answer_and_the_conversation_are_written_to_files(tmp_path: Path) -> None:

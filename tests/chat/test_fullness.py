@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from chatstream.chat.extent import Extent
-from chatstream.chat.fullness import WAYS, Note
+from chatstream.chat.fullness import WAYS, Note, way_out
 from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
 from chatstream.engine.place import place_of
+from chatstream.errors import ContextLength
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import find, read
 from tests.support.chats import Typed, flags_of, sent, session_at
@@ -18,7 +19,7 @@ from tests.support.loopback import Reply, Script
 from tests.support.windows import takes, windowed
 
 LONG = "word " * 1000
-PART = "word " * 240  # 300 tokens, as most tokenizers have it
+PART = "word " * 220  # 275 tokens, as most tokenizers have it
 Capture = pytest.CaptureFixture[str]
 
 
@@ -49,14 +50,18 @@ def test_what_the_server_has_counted_is_said_as_such(capfd: Capture) -> None:
 
 def test_an_estimate_is_said_to_be_one(capfd: Capture) -> None:
     talk("1?", "2?", "/context", replies=[takes(50), takes(None)])
-    assert "an estimate, the server has not counted them" in capfd.readouterr().err
+    assert "an estimate, for the server has not counted them" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
         (["/context"], "nothing was said yet"),
-        (["1?", "/context"], "asked for with the second question"),
+        (["1?", "/context"], "asked from the second question of a conversation on"),
+        (
+            ["1?", "/system Be brief.", "2?", "/context"],
+            "from the second question of a conversation",
+        ),
         (["1?", "2?", "/model other", "/context"], "is not that of the last answer"),
         (["1?", "2?", "/undo", "/context"], "is not that of the last answer"),
         (["1?", "2?", "/clear", "/context"], "nothing was said yet"),
@@ -67,23 +72,21 @@ def test_what_is_not_known_is_said_with_its_reason(
 ) -> None:
     talk(*lines, replies=[takes(50), takes(100)])
     shown = capfd.readouterr().err
-    assert "how full the model's window is, is not known: " in shown
+    assert "it is not known how full the model's window is: " in shown
     assert reason in shown
-    assert "tokens\n" not in shown.replace("not known", "")
+    assert "of them are used" not in shown
 
 
 def test_a_server_that_does_not_tell_its_window_has_counted_all_the_same(capfd: Capture) -> None:
     with Script(takes(50), takes(100)) as server:
         chat(session_at(server), Typed("1?", "2?", "/context"))
     shown = capfd.readouterr().err
-    assert "the server has not told its size" in shown
+    assert "the server has not said how large it is" in shown
     assert "the conversation has 105 tokens: counted by the server" in shown
 
 
 def test_who_comes_back_is_told_that_the_next_answer_will_tell(capfd: Capture) -> None:
-    assert "no question was answered in this chat yet" in said(
-        capfd, "/context", takes(50), takes(100)
-    )
+    assert "this chat has had no answer yet" in said(capfd, "/context", takes(50), takes(100))
 
 
 def test_what_does_not_fit_is_not_sent_and_the_hint_names_the_commands(capfd: Capture) -> None:
@@ -99,7 +102,7 @@ def test_after_trim_the_refused_question_is_in_the_prompt_and_is_asked(
     capfd: Capture, tmp_path: Path
 ) -> None:
     (tmp_path / "a.txt").write_text("the text\n")
-    replies = [takes(300), takes(605), takes(910), takes(300)]
+    replies = [takes(275), takes(555), takes(835), takes(560)]
     with Script(*replies, beside=windowed(1000)) as server:
         session = session_at(server)
         question = f"4{PART} @{tmp_path}/a.txt"
@@ -129,7 +132,7 @@ def test_trim_is_turned_off_again(capfd: Capture) -> None:
 
 
 def test_what_was_left_out_is_told_by_context(capfd: Capture) -> None:
-    replies = [takes(300), takes(605), takes(910), takes(300)]
+    replies = [takes(275), takes(555), takes(835), takes(560)]
     talk(PART, PART, PART, "/trim", PART, "/context", replies=replies)
     assert "the oldest 4 messages were left out of the last question" in capfd.readouterr().err
 
@@ -156,3 +159,32 @@ def test_nothing_is_noted_where_turns_are_left_out_already() -> None:
     said = Note().after(Extent(1000, 850, counted=True), trims=True)
     assert said is not None
     assert "/trim" not in said
+
+
+def test_only_where_something_can_be_left_out_the_hint_names_the_commands() -> None:
+    server, ours = ContextLength.hint, "--trim leaves out its oldest turns; or ask otherwise"
+    alone = "shorten the question, or ask a model with a larger window"
+    assert way_out(ours, follows=True, trims=False) == WAYS
+    assert way_out(server, follows=True, trims=False) == WAYS
+    assert way_out(server, follows=False, trims=False) == server
+    assert way_out(alone, follows=True, trims=False) == alone
+    assert way_out(alone, follows=True, trims=True) == alone
+    assert way_out(None, follows=True, trims=False) is None
+
+
+def test_a_server_that_refuses_what_was_to_be_trimmed_is_not_answered_with_trim(
+    capfd: Capture,
+) -> None:
+    refused = Reply.json({"error": "the prompt exceeds the context length"}, status=400)
+    with Script(takes(50), refused, refused) as server:
+        chat(session_at(server), Typed("1?", "2?", "/trim", "2?"))
+    first, second = capfd.readouterr().err.split("the oldest turns are left out where")
+    assert WAYS in first
+    assert "/trim" not in second
+    assert "/compact begins" in second
+
+
+def test_without_a_journal_that_is_the_reason(capfd: Capture) -> None:
+    with Script(takes(50), takes(100), beside=windowed()) as server:
+        chat(session_at(server, journal=False), Typed("1?", "2?", "/context"))
+    assert "without a journal the server is asked only for large" in capfd.readouterr().err

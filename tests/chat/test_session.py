@@ -252,15 +252,15 @@ def test_files_and_images_are_part_of_a_draft_until_the_answer_begins(
         (tmp_path / name).write_text("the text\n")
     monkeypatch.chdir(tmp_path)
     session = Session({}, drafts=Drafts(state_folder()))
-    session.files, session.images = [Path("a.txt"), Path("b.txt")], ["https://example.com/c.png"]
+    session.files, session.images = ["a.txt", "b.txt"], ["https://example.com/c.png"]
     session.keep("look")
     session.close()
     (tmp_path / "b.txt").unlink()
     following = Session({}, drafts=Drafts(state_folder()))
-    following.files = [tmp_path / "d.txt"]
+    following.files = [str(tmp_path / "d.txt")]
     assert following.recover()
     assert following.draft == "look"
-    assert following.files == [tmp_path / "d.txt", tmp_path / "a.txt"]
+    assert following.files == [str(tmp_path / it) for it in ("d.txt", "a.txt")]
     assert following.images == ["https://example.com/c.png"]
     following.close()
 
@@ -284,7 +284,7 @@ def test_a_question_that_waits_for_its_answer_has_its_files_in_the_draft(tmp_pat
         chat(session, Typed("noon?", f"/file {path}", "look"))
         looking.join()
     assert waiting == [Draft("look", session.head, (str(path),))]
-    assert session.files == [path]
+    assert session.files == [str(path)]
 
 
 def test_what_is_removed_from_the_history_leaves_no_draft() -> None:

@@ -11,8 +11,8 @@ from chatstream.chat import starting
 from chatstream.chat.loop import chat
 from chatstream.chat.plain import PlainEditor
 from chatstream.chat.session import Session
-from chatstream.engine.place import START, place_of
-from chatstream.errors import ConfigError
+from chatstream.engine.place import START, Place, place_of
+from chatstream.errors import ConfigError, UsageError
 from chatstream.store.drafts import Draft, Drafts
 from chatstream.store.place import state_folder
 from chatstream.terminal.keyboard import Keyboard
@@ -86,3 +86,21 @@ def test_who_comes_back_is_told_what_goes_with_the_draft_and_where_another_one_i
         assert "`chatstream chat` has it in its prompt" in capfd.readouterr().err
         starting.start(flags_of(server), START)
         assert capfd.readouterr().err == f"with the next message: {path}\n"
+
+
+def test_a_person_whose_first_question_was_never_answered_begins_with_its_draft(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UsageError, match="there is no conversation to continue"):
+        starting.beginning(last=True)
+    monkeypatch.setattr(os, "isatty", lambda _descriptor: True)
+    killed = Drafts(state_folder())
+    killed.keep(Draft("noon?"))
+    killed.close()
+    place = starting.beginning(last=True, name="sky")
+    assert capfd.readouterr().out == "there is no conversation to continue; this is a new one\n"
+    assert place == Place(name="sky")
+    session = Session({}, place, Drafts(state_folder()))
+    session.recover()
+    assert session.draft == "noon?"
+    session.close()

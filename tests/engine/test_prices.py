@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from chatstream.cancel import CancelToken
-from chatstream.engine.prices import Price, configured, known, price_of, update
+from chatstream.engine.config_file import config_path
+from chatstream.engine.prices import Price, checked, known, price_of, update
 from chatstream.engine.services import awaited
 from chatstream.engine.settings import Settings
-from chatstream.errors import ChatstreamError, ConfigError
+from chatstream.errors import ChatstreamError, ConfigError, ProtocolError
 from chatstream.events import Usage
 from chatstream.providers import PROVIDERS, Endpoint
 from chatstream.store.place import state_folder
-from tests.support.loopback import Reply, Script
+from tests.support.client import run_here, server_flags
+from tests.support.loopback import JSON, Reply, Script
 from tests.support.recordings import SHARED, requires_shared
 
 SONNET = "anthropic/claude-sonnet-4"
@@ -76,8 +78,30 @@ def test_the_recorded_list_of_openrouter_is_understood() -> None:
 def test_a_list_without_prices_leaves_the_ones_before() -> None:
     updated(*ENTRIES)
     before = known()
-    with pytest.raises(ConfigError, match="no prices"):
+    with pytest.raises(ProtocolError, match="no prices") as caught:
         updated({"id": "m"})
+    assert (caught.value.exit_status, "--base-url" in str(caught.value.hint)) == (1, True)
+    assert known() == before
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(b"<html>hi</html>", headers={"Content-Type": "text/html"}),
+        Reply(b"", headers=JSON),
+        Reply(b'{"data": [', headers=JSON),
+        Reply.json(None),
+        Reply.json({"data": [7, None, {"id": 5, "pricing": 3}, {"id": "a", "pricing": [1]}]}),
+        Reply.json({"data": [{"id": "a", "pricing": {"prompt": "NaN", "completion": "inf"}}]}),
+    ],
+    ids=["page", "empty", "cut", "null", "odd", "no numbers"],
+)
+def test_what_is_no_list_leaves_the_ones_before(reply: Reply) -> None:
+    updated(*ENTRIES)
+    before = known()
+    with Script(reply) as server, pytest.raises(ProtocolError) as caught:
+        awaited(update(Settings(), server.url, CancelToken()))
+    assert "has OpenRouter's list" in str(caught.value.hint)
     assert known() == before
 
 
@@ -122,10 +146,56 @@ def test_a_price_of_the_configuration_comes_first_and_holds_anywhere() -> None:
         assert price_of(settings, endpoint, "claude-sonnet-4") == Price(1, 2)
 
 
-@pytest.mark.parametrize("given", [{}, {"input": 1.0}, {"input": 1.0, "output": 1.0, "out": 1.0}])
-def test_a_price_that_says_too_little_or_too_much_is_a_mistake(given: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=r"prices\.m has .* needs input and output"):
-        configured(Settings(prices={"m": given}))
+@pytest.mark.parametrize(
+    ("given", "words", "hint"),
+    [
+        ({}, "prices.m lacks input and output", "a million tokens"),
+        ({"input": 1.0}, "prices.m lacks output", "a million tokens"),
+        ({"input": 1.0, "output": 1.0, "chached": 1.0}, "unknown price 'chached'", "'cached'?"),
+    ],
+)
+def test_a_price_that_says_too_little_or_too_much_is_a_mistake(
+    given: dict[str, float], words: str, hint: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        checked({"m": given}, "prices")
+    assert words in caught.value.message
+    assert hint in (caught.value.hint or "")
+
+
+def test_a_mistake_in_a_price_is_told_before_anything_is_asked() -> None:
+    path = config_path()
+    path.parent.mkdir(parents=True)
+    path.write_text("[prices.m]\ninput = 1\n")
+    with Script() as server:
+        done = run_here(["ask", *server_flags("openai", server.url), "hi"], OPENAI_API_KEY="k")
+        assert (done.status, len(server.requests)) == (2, 0)
+    assert done.stderr.startswith(f"error: {path}, line 1: prices.m lacks output\n")
+
+
+@pytest.mark.parametrize(
+    ("model", "dollars"),
+    [("a-1", 1.0), ("a-1-2024-05-13", 9.0), ("a-1-20250101", 1.0), ("b-2", None), ("c-3", 4.0)],
+)
+def test_of_several_versions_the_undated_one_holds_or_what_all_of_them_cost(
+    model: str, dollars: float | None
+) -> None:
+    listed = {
+        "openai/a-1": 1,
+        "openai/a-1-2024-05-13": 9,
+        "openai/b-2-2024-05-13": 2,
+        "openai/b-2-2025-05-13": 3,
+        "openai/c-3-2024-05-13": 4,
+        "openai/c-3-2025-05-13": 4,
+    }
+    updated(
+        *(
+            {"id": name, "pricing": {"prompt": str(it / 1e6), "completion": "0"}}
+            for name, it in listed.items()
+        )
+    )
+    price = price_of(Settings(), at("openai"), model)
+    assert (price.input if price else None) == dollars
 
 
 @pytest.mark.parametrize(

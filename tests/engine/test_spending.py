@@ -46,8 +46,10 @@ def _prices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _priced(settings: Settings, endpoint: object, model: str) -> object:
-    from chatstream.engine.prices import configured
+    from chatstream.engine.prices import Price, configured
 
+    if model == "tiered":
+        return Price(10.0, 100.0, below=1000)
     return configured(Settings(prices=PRICES)).get(model)
 
 
@@ -127,6 +129,38 @@ def test_a_limit_that_cannot_hold_is_an_error(server: Script) -> None:
     assert "the price of another is not known" in end.message
     assert "chatstream prices update" in str(end.hint)
     assert server.requests == []
+
+
+def test_a_prompt_beyond_the_tokens_of_which_the_price_is_known_is_not_sent(server: Script) -> None:
+    short, long = talk(server, "hello", "x" * 8000, model="tiered", max_cost=100)
+    assert isinstance(short, ev.Done)
+    assert isinstance(long, ev.Error)
+    assert "the price of tiered is not known" in long.message
+    assert [it.method for it in server.requests].count("POST") == 1
+
+
+REFUSED = Reply.json({"error": {"message": "busy"}}, 503)
+GONE = Reply(b"", cut_after=0, headers=SSE)
+
+
+@pytest.mark.parametrize(("failure", "sent"), [(REFUSED, 4), (GONE, 1)], ids=["refused", "gone"])
+def test_a_retry_counts_unless_the_server_refused_the_request_before_it(
+    server: Script, failure: Reply, sent: int
+) -> None:
+    server.play(failure, failure, failure, COUNTED)
+    limits: dict[str, Any] = {"max_tokens": 1000, "max_cost": 0.15}  # one such answer costs 0.1
+    (end,) = talk(server, "hello", retries=3, retry_delay=0.001, **limits)
+    assert len(server.requests) == sent
+    assert isinstance(end, ev.Done if failure is REFUSED else ev.Error)
+    if isinstance(end, ev.Error):
+        assert end.code == "max_cost"
+
+
+def test_the_model_that_stands_in_is_limited_too(server: Script) -> None:
+    server.play(REFUSED, COUNTED)
+    (end,) = talk(server, "hello", fallback=["another"], max_cost=1)
+    assert isinstance(end, ev.Error)
+    assert (end.code, len(server.requests)) == ("max_cost", 1)
 
 
 def test_a_server_on_this_machine_is_not_limited() -> None:

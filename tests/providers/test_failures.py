@@ -461,15 +461,18 @@ AUTO = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-pa
         (404, "No endpoints found that support tool use. To learn more…", "a model that can"),
         (400, "`tools` is not supported with this model", "a model that can"),
         (400, "Function calling is not supported by this model", "a model that can"),
+        (500, "image input is not supported - hint: … provide the mmproj", "a model that reads"),
+        (404, "No endpoints found that support image input", "a model that reads images"),
+        (400, "this model does not support images", "a model that reads images"),
     ],
 )
-def test_a_server_that_cannot_call_tools_is_told_with_what_to_do(
+def test_a_server_that_cannot_do_what_is_asked_is_told_with_what_to_do(
     status: int, message: str, hint: str
 ) -> None:
     failure = fail(status, {"object": "error", "message": message, "code": status})
     assert message in failure.message
     assert hint in (failure.hint or "")
-    assert not failure.retryable
+    assert (failure.retryable, failure.exit_status) == (False, 3)
     assert not isinstance(failure, UnsupportedParameter)
 
 

@@ -271,3 +271,38 @@ def test_chunks_of_another_api_are_named() -> None:
 def test_a_body_that_is_no_response_is_refused() -> None:
     with pytest.raises(ValueError, match="neither a response nor an error"):
         ResponsesReply().feed_whole(b'{"status": "completed"}', 1.0)
+
+
+def test_ids_that_change_with_each_frame_show_nothing_twice() -> None:
+    """As GitHub Copilot sends them (vercel/ai #18548); mistral.rs does so too."""
+    reasoning = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]}
+    called = CALL | {"arguments": '{"a":1}'}
+    found, reply = events(
+        frame("output_item.added", output_index=0, item={"type": "reasoning", "id": "1"}),
+        frame("reasoning_summary_text.delta", output_index=0, item_id="2", delta="hm"),
+        frame("output_item.done", output_index=0, item=reasoning | {"id": "3"}),
+        frame("output_item.added", output_index=1, item={"type": "message", "id": "4"}),
+        frame("output_text.delta", output_index=1, item_id="5", delta="Hel"),
+        frame("output_text.delta", output_index=1, item_id="6", delta="lo."),
+        frame("output_item.done", output_index=1, item=MESSAGE | {"id": "7"}),
+        frame("output_item.added", output_index=2, item=CALL | {"id": "8"}),
+        frame("function_call_arguments.delta", output_index=2, item_id="9", delta='{"a":1}'),
+        frame("output_item.done", output_index=2, item=called | {"id": "10"}),
+        over(output=[reasoning | {"id": "11"}, MESSAGE | {"id": "12"}, called | {"id": "13"}]),
+    )
+    assert (thought(found), text(found)) == ("hm", "Hello.")
+    calls = [(it.id, it.name, it.arguments) for it in found if isinstance(it, ev.ToolCall)]
+    assert calls == [("call_1", "f", '{"a":1}')]
+    assert not reply.odd
+
+
+def test_a_call_that_ends_without_its_id_is_one_call() -> None:
+    """As Bedrock sends it (anomalyco/opencode #46885)."""
+    done = {k: v for k, v in CALL.items() if k != "id"} | {"item_id": "fc_1", "arguments": "{}"}
+    found, _ = events(
+        frame("output_item.added", item=CALL),
+        frame("function_call_arguments.delta", item_id="fc_1", delta="{}"),
+        frame("output_item.done", item=done),
+        over(output=[done]),
+    )
+    assert [it.arguments for it in found if isinstance(it, ev.ToolCall)] == ["{}"]

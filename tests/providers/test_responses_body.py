@@ -76,6 +76,16 @@ def test_reasoning_that_the_server_cannot_read_is_not_sent(data: ProviderData | 
     assert [it.get("type", "turn") for it in found["input"]] == ["turn", "message"]
 
 
+@pytest.mark.parametrize("rest", [["Hi."], []], ids=["behind text", "alone"])
+def test_reasoning_that_nothing_follows_is_not_sent(rest: list[Any]) -> None:
+    thought = Reasoning("Hm.", ProviderData("p", THOUGHT))
+    found = body(Message("user", "hi"), Message("assistant", [*rest, thought, thought]))
+    assert [it.get("type", "turn") for it in found["input"]] == ["turn", *["message"] * len(rest)]
+    found = body(Message("user", "hi"), Message("assistant", [thought, *rest, thought, "Ha."]))
+    kinds = [it.get("type", "turn") for it in found["input"]]
+    assert kinds == ["turn", "reasoning", *["message"] * len(rest), "reasoning", "message"]
+
+
 def test_an_image_is_a_part_of_the_turn() -> None:
     found = body(Message("user", [Image(url="https://a.example/b.png"), "what?"]))
     assert found["input"][0]["content"] == [

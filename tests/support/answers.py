@@ -9,7 +9,7 @@ from tests.support.loopback import NDJSON, SSE, Reply
 
 DIALECTS = ("ollama", "openai", "anthropic")
 ALL_DIALECTS = (*DIALECTS, "openai-responses")
-"""The judge of loops and the shapes of the benchmark know no responses."""
+"""The shapes of the benchmark, and the server that it is measured with, know no responses."""
 
 WORDS = ["Hel", "lo ", "wörld", " 🌍", "!"]
 TEXT = "".join(WORDS)

@@ -34,6 +34,7 @@ class Typed:
     """
 
     keyboard = None
+    can_edit = True
 
     def __init__(self, *lines: str | Callable[[Session], str], is_person: bool = True) -> None:
         self.is_person = is_person

@@ -15,7 +15,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.turns import Call, Said, blocks_of, joined, message_of, stop_reason
+from tests.support.turns import (
+    Call,
+    Said,
+    blocks_of,
+    gathered,
+    items_of,
+    joined,
+    message_of,
+    stop_reason,
+)
 
 Body = dict[str, Any]
 
@@ -29,6 +38,7 @@ RULES = {
     "pause-sent-back": "a turn that the server paused is sent back without a turn of the user",
     "bad-arguments-wrapped": "arguments that are no object go back as {'INVALID_JSON': text}",
     "id-kept": "an id that is given, new and taken by the server is kept, else it is 9 characters",
+    "roles-alternate": "behind a turn of the assistant, and its results, stands one of the user",
     "ids-distinct": "an id stands for one call",
     "result-for-each-call": "each call has its result in what follows it at once",
     "results-in-order": "results stand in the order of the calls",
@@ -49,12 +59,20 @@ RULES = {
     "llamacpp-parallel": "several calls at once are asked for",
     "both-names": "a result names its tool and its call",
     "not-truncated": "the server may not cut off the beginning of the conversation",
+    "reasoning-followed": "reasoning stands before text or a call of the same turn",
+    "not-stored": "the conversation is not stored at the server",
 }
 
 SENTINEL = "skip_thought_signature_validator"
 _OWN_ID = r"[a-zA-Z0-9]{9}"
 _NAME = r"[a-zA-Z0-9_-]{1,64}"
-_IDS = {"anthropic": r"[a-zA-Z0-9_-]+", "ollama": ".+", "openai": ".{1,40}", "mistral": _OWN_ID}
+_IDS = {
+    "anthropic": r"[a-zA-Z0-9_-]+",
+    "ollama": ".+",
+    "openai": ".{1,40}",
+    "mistral": _OWN_ID,
+    "openai-responses": ".{1,64}",
+}
 
 
 @dataclass(frozen=True)
@@ -85,7 +103,7 @@ def check(dialect: str, exchanges: Sequence[Exchange], service: str = "") -> Non
                 _check_anthropic(exchange.body)
             case "ollama":
                 _check_ollama(exchange.body)
-            case "responses":
+            case "openai-responses":
                 _check_responses(exchange.body)
             case _:
                 _check_openai(exchange.body, service)
@@ -101,19 +119,24 @@ def _hold(rule: str, holds: object, found: object = "") -> None:
 
 
 def _check_growth(dialect: str, before: Exchange, body: Body, form: str) -> None:
-    earlier = before.body["messages"]
+    list_, system = (
+        ("input", "instructions") if dialect == "openai-responses" else ("messages", "system")
+    )
+    earlier = before.body[list_]
     if dialect != "ollama" or "tools" in body:  # the last round of Ollama has none
         _hold("tools-unchanged", body.get("tools") == before.body.get("tools"), body.get("tools"))
-    for name in ("thinking", "think", "reasoning_effort"):
+    for name in ("thinking", "think", "reasoning_effort", "reasoning"):
         same = body.get(name) == before.body.get(name)
         _hold("one-thinking-configuration", same, body.get(name))
-    messages = body["messages"]
-    is_longer = messages[: len(earlier)] == earlier and body.get("system") == before.body.get(
-        "system"
-    )
+    messages = body[list_]
+    is_longer = messages[: len(earlier)] == earlier
+    is_longer = is_longer and body.get(system) == before.body.get(system)
     _hold("append-only", is_longer, messages[: len(earlier)])
     if len(messages) == len(earlier):
         return  # asked again, where the answer broke off
+    if dialect == "openai-responses":
+        _check_items(earlier, messages[len(earlier) :], before.answer, form)
+        return
     turn, *rest = messages[len(earlier) :]
     _hold("turn-echoed", turn["role"] == "assistant", turn)
     used = [call.id for it in earlier for call in _calls_in(dialect, it)]
@@ -164,6 +187,36 @@ def _check_message(
             _hold("turn-echoed", one.arguments == (other.arguments or "{}"), one)
     _hold("turn-echoed", (turn["content"] or "") == received.text, turn)
     _hold("turn-echoed", len(sent) == len(received.calls), turn)
+
+
+def _check_items(earlier: list[Body], later: list[Body], answer: bytes, form: str) -> None:
+    """The items of the turn that was answered, then results, then a turn of the user."""
+    end = next((n for n, it in enumerate(later) if not _of_assistant(it)), len(later))
+    sent, received = gathered(later[:end]), items_of(answer)
+    both = [[it for it in items if it["type"] == "reasoning"] for items in (sent, received)]
+    _hold("thinking-echoed", both[0] == both[1], both[0])
+    calls = [[it for it in items if it["type"] == "function_call"] for items in (sent, received)]
+    _hold("turn-echoed", len(calls[0]) == len(calls[1]), sent)
+    arguments = [json.loads(it["arguments"]) for it in calls[0]]
+    _check_wrapped(arguments, [_object_of(it["arguments"]) for it in calls[1]])
+    used = [it["call_id"] for it in earlier if it.get("type") == "function_call"]
+    ids = [[it["call_id"] for it in its] for its in calls]
+    _check_ids(ids[0], ids[1], used, form)
+    for one, other in zip(*calls, strict=True):
+        if "INVALID_JSON" not in one["arguments"]:
+            _hold("turn-echoed", one["arguments"] == (other["arguments"] or "{}"), one)
+    free: Body = {"call_id": "", "arguments": ""}
+    bare = [
+        [it | free if it["type"] == "function_call" else it for it in items]
+        for items in (sent, received)
+    ]
+    _hold("turn-echoed", bare[0] == bare[1], sent)
+    rest = [it for it in later[end:] if it.get("type") != "function_call_output"]
+    _hold("roles-alternate", len(rest) <= 1 and not any(map(_of_assistant, rest)), rest)
+
+
+def _of_assistant(item: Body) -> bool:
+    return item.get("role") == "assistant" or item.get("type") in {"reasoning", "function_call"}
 
 
 def _object_of(text: str) -> Any:
@@ -319,6 +372,10 @@ def _check_ollama(body: Body) -> None:
 
 def _check_responses(body: Body) -> None:
     """Calls and results are items of their own: those of a turn, and then their results."""
+    _hold("not-stored", body.get("store") is False, body.get("store"))
+    for item, following in zip(body["input"], [*body["input"][1:], {}], strict=True):
+        if item.get("type") == "reasoning":
+            _hold("reasoning-followed", _of_assistant(following), item)
     kinds = {"function_call", "function_call_output"}
     items = [it for it in body["input"] if it.get("type") in kinds or it.get("role") == "user"]
     made = [it for it in items if it.get("type") == "function_call"]

@@ -1,7 +1,7 @@
 """A model on loopback that calls tools, round after round, and says what their results were.
 
     with Summing([[Call("add", {"n": 1}), Call("look")], [Call("add", {"n": 2})]]) as server:
-        ... server.url, all three protocols ...
+        ... server.url, all protocols ...
 
 It keeps nothing between requests: what it says follows from the messages that it is sent, so that
 it answers a client that was killed, and continues, as it answers any other.
@@ -41,7 +41,7 @@ class Summing(Script):
     def take(self, request: Request) -> Reply:
         """Answer what was asked, and record it."""
         dialect = PATHS[request.path]
-        messages = request.json["messages"]
+        messages = messages_in(request.json)
         number = sum(map(_has_calls, messages))
         if number == len(self._rounds):
             text = sum_of(results_in(messages))[len(_begun(messages)) :]
@@ -55,6 +55,26 @@ class Summing(Script):
                 self.exchanges.append(Exchange(request.json, b"".join(body)))
             self._changed.notify_all()
         return Reply(body, headers=headers(dialect), pace=self._pace)
+
+
+def messages_in(body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The messages of a request. The Responses API has a call, and a result, beside them."""
+    if "messages" in body:
+        return list(body["messages"])
+    found: list[dict[str, Any]] = []
+    for item in body["input"]:
+        match item.get("type"):
+            case "function_call" if found and "tool_calls" in found[-1]:
+                found[-1]["tool_calls"].append(item)
+            case "function_call":
+                found.append({"role": "assistant", "content": "", "tool_calls": [item]})
+            case "function_call_output":
+                found.append({"role": "tool", "content": item["output"]})
+            case _:
+                content = item["content"]
+                text = content if isinstance(content, str) else _text(content)
+                found.append({"role": item["role"], "content": text})
+    return found
 
 
 def sum_of(results: Sequence[str]) -> str:
@@ -111,6 +131,22 @@ def _calls(dialect: str, number: int, calls: Sequence[Call]) -> list[bytes]:
             chunks = [{"index": 0, "delta": {"tool_calls": [it]}} for it in deltas]
             chunks.append({"index": 0, "delta": {}, "finish_reason": "tool_calls"})
             return [*(_event({"choices": [it]}) for it in chunks), b"data: [DONE]\n\n"]
+        case "openai-responses":
+            items = []
+            frames_: list[dict[str, object]] = [{"type": "response.created", "response": {}}]
+            for at, call in enumerate(calls):
+                item = {"type": "function_call", "id": f"fc_{at}", "call_id": f"r{number}c{at}"}
+                item |= {"name": call.name, "arguments": ""}
+                place = {"output_index": at, "item_id": item["id"]}
+                frames_.append({"type": "response.output_item.added", **place, "item": item})
+                piece = {"type": "response.function_call_arguments.delta", **place}
+                frames_ += [{**piece, "delta": half} for half in _halves(call)]
+                items.append({**item, "arguments": "".join(_halves(call))})
+                done = {"type": "response.output_item.done", **place, "item": items[-1]}
+                frames_.append(done)
+            response = {"status": "completed", "output": items}
+            frames_.append({"type": "response.completed", "response": response})
+            return [_event(it) for it in frames_]
         case _:
             message: dict[str, object] = {"content": [], "usage": {}}
             events: list[dict[str, object]] = [{"type": "message_start", "message": message}]

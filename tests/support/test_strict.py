@@ -193,12 +193,63 @@ def ollama() -> list[Exchange]:
     return grown(body, [(answer, [turn, result("own000001", "f"), result("own000002", "g")])])
 
 
+def responses() -> list[Exchange]:
+    """Encrypted reasoning, a text in pieces and two calls; then a bad call that repeats an id."""
+
+    def call(call_id: str, name: str, text: str) -> dict[str, Any]:
+        return {"type": "function_call", "call_id": call_id, "name": name, "arguments": text}
+
+    def result(call_id: str) -> dict[str, Any]:
+        return {"type": "function_call_output", "call_id": call_id, "output": ""}
+
+    thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "xyz"}
+    text = {"type": "message", "id": "msg_1", "role": "assistant", "content": []}
+    piece: dict[str, Any] = {"type": "response.output_text.delta", "item_id": "msg_1"}
+    part: dict[str, Any] = {
+        "type": "response.function_call_arguments.delta",
+        "item_id": "fc_1",
+    }
+    began, done = "response.output_item.added", "response.output_item.done"
+    first = [
+        {"type": began, "item": {**thought, "encrypted_content": None, "status": "in_progress"}},
+        {"type": done, "item": {**thought, "status": None}},
+        {"type": began, "item": text},
+        *({**piece, "delta": it} for it in ("I ", "look.")),
+        {"type": began, "item": {**call("a", "f", ""), "id": "fc_1"}},
+        *({**part, "delta": it} for it in ('{"city":', '"Bern"}')),
+        {"type": done, "item": {**call("b", "g", ""), "id": "fc_2"}},
+        {"type": "response.completed", "response": {"status": "completed"}},
+    ]
+    bad = {"type": "response.completed", "response": {"output": [call("a", "f", BAD)]}}
+    said = {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "I look."}],
+    }
+    wrapped = call("own000001", "f", json.dumps({"INVALID_JSON": BAD}))
+    body = {
+        "store": False,
+        "reasoning": {"effort": "low"},
+        "tools": [{"type": "function", "name": it, "parameters": SCHEMA} for it in "fg"],
+        "input": [{"role": "user", "content": "hi"}],
+    }
+    calls = [call("a", "f", '{"city":"Bern"}'), call("b", "g", "{}")]
+    return grown(
+        body,
+        [
+            (sse(*first), [thought, said, *calls, result("a"), result("b")]),
+            (sse(bad), [wrapped, result("own000001"), {"role": "user", "content": "and?"}]),
+        ],
+    )
+
+
 def grown(body: dict[str, Any], rounds: list[tuple[bytes, list[dict[str, Any]]]]) -> list[Exchange]:
     """The exchanges of a run: each request has what was answered, and what follows it."""
     exchanges = []
+    its = "input" if "input" in body else "messages"
     for answer, more in rounds:
         exchanges.append(Exchange(copy.deepcopy(body), answer))
-        body = {**body, "messages": [*body["messages"], *more]}
+        body = {**body, its: [*body[its], *more]}
     return [*exchanges, Exchange(copy.deepcopy(body), b"{}")]
 
 
@@ -208,14 +259,13 @@ RUNS: dict[str, Callable[[], list[Exchange]]] = {
     "openai": openai,
     **{it: lambda it=it: openai(it) for it in ("mistral", "deepseek", "gemini", "llamacpp")},  # type: ignore[misc]
     "ollama": ollama,
+    "openai-responses": responses,
 }
 
 
 def judge(run: str, exchanges: list[Exchange]) -> None:
-    dialect = {"paused": "anthropic", "ollama": "ollama", "anthropic": "anthropic"}.get(
-        run, "openai"
-    )
-    check(dialect, exchanges, run)
+    own = {"ollama", "anthropic", "openai-responses"}
+    check({"paused": "anthropic"}.get(run, run if run in own else "openai"), exchanges, run)
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -239,17 +289,21 @@ MUTANTS: dict[str, list[tuple[str, Path, Any]]] = {
         ("anthropic", ("tools", 0, "description"), "x"),
         ("openai", ("tools", 0, "function", "parameters", "type"), "x"),
         ("ollama", ("tools",), lambda it: it[::-1]),
+        ("openai-responses", ("tools", 0, "parameters", "type"), "x"),
     ],
     "append-only": [
         ("anthropic", ("messages", 0, "content"), "x"),
         ("anthropic", ("system",), "x"),
         ("openai", ("messages",), lambda it: it[1:]),
         ("ollama", ("messages", 0, "content"), "x"),
+        ("openai-responses", ("input", 0, "content"), "x"),
+        ("openai-responses", ("instructions",), "x"),
     ],
     "one-thinking-configuration": [
         ("anthropic", ("thinking", "type"), "disabled"),
         ("openai", ("reasoning_effort",), "high"),
         ("ollama", ("think",), GONE),
+        ("openai-responses", ("reasoning", "effort"), "high"),
     ],
     "turn-echoed": [
         ("anthropic", ("messages", 1, "content", 2, "text"), "I looked."),
@@ -262,6 +316,13 @@ MUTANTS: dict[str, list[tuple[str, Path, Any]]] = {
         ("openai", ("messages", 1, "tool_calls", 0, "function", "name"), "g"),
         ("openai", ("messages", 1, "tool_calls", 1), GONE),
         ("ollama", ("messages", 1, "tool_calls", 0, "function", "arguments"), {}),
+        ("openai-responses", ("input", 2, "content", 0, "text"), "I looked."),
+        ("openai-responses", ("input", 2), GONE),
+        ("openai-responses", ("input", 3, "arguments"), "{}"),
+        ("openai-responses", ("input", 3, "arguments"), '{"city": "Bern"}'),
+        ("openai-responses", ("input", 3, "name"), "g"),
+        ("openai-responses", ("input",), lambda it: [*it[:4], *it[5:]]),
+        ("openai-responses", ("input",), lambda it: [*it[:2], it[3], it[2], *it[4:]]),
     ],
     "thinking-echoed": [
         ("anthropic", ("messages", 1, "content", 0, "signature"), "x"),
@@ -270,6 +331,9 @@ MUTANTS: dict[str, list[tuple[str, Path, Any]]] = {
         ("openai", ("messages", 1, "reasoning_content"), GONE),
         ("ollama", ("messages", 1, "thinking"), "h"),
         ("gemini", ("messages", 1, "tool_calls", 0, "extra_content"), GONE),
+        ("openai-responses", ("input", 1, "encrypted_content"), "x"),
+        ("openai-responses", ("input", 1, "id"), GONE),
+        ("openai-responses", ("input", 1), GONE),
     ],
     "server-blocks-echoed": [
         ("anthropic", ("messages", 1, "content", 3, "input"), {}),
@@ -279,41 +343,54 @@ MUTANTS: dict[str, list[tuple[str, Path, Any]]] = {
     "bad-arguments-wrapped": [
         ("anthropic", ("messages", 3, "content", 0, "input"), {}),
         ("openai", ("messages", 4, "tool_calls", 0, "function", "arguments"), "{}"),
+        ("openai-responses", ("input", 7, "arguments"), "{}"),
     ],
     "id-kept": [
         ("anthropic", ("messages", 1, "content", 5, "id"), "own000001"),
         ("anthropic", ("messages", 3, "content", 0, "id"), "a"),
         ("openai", ("messages", 1, "tool_calls", 0, "id"), "own000001"),
         ("ollama", ("messages", 1, "tool_calls", 0, "id"), "call_1"),
+        ("openai-responses", ("input", 3, "call_id"), "own000001"),
+        ("openai-responses", ("input", 7, "call_id"), "a"),
+    ],
+    "roles-alternate": [
+        ("openai-responses", ("input",), lambda it: [*it, AGAIN, AGAIN]),
+        ("openai-responses", ("input",), lambda it: [*it, it[2]]),
     ],
     "ids-distinct": [
         ("anthropic", ("messages", 3, "content", 0, "id"), "a"),
         ("openai", ("messages", 4, "tool_calls", 0, "id"), "aaaaaaaa1"),
+        ("openai-responses", ("input", 7, "call_id"), "a"),
     ],
     "result-for-each-call": [
         ("anthropic", ("messages", 2, "content", 1), GONE),
         ("anthropic", ("messages",), lambda it: it[:2]),
         ("openai", ("messages", 3), GONE),
         ("ollama", ("messages", 3), GONE),
+        ("openai-responses", ("input", 6), GONE),
     ],
     "results-in-order": [
         ("anthropic", ("messages", 2, "content"), lambda it: it[::-1]),
         ("openai", ("messages",), lambda it: [*it[:2], it[3], it[2], *it[4:]]),
         ("ollama", ("messages",), lambda it: [*it[:2], it[3], it[2]]),
+        ("openai-responses", ("input",), lambda it: [*it[:5], it[6], it[5], *it[7:]]),
     ],
     "no-result-without-call": [
         ("openai", ("messages",), lambda it: [*it, it[2] | {"tool_call_id": "x"}]),
         ("openai", ("messages",), lambda it: [it[2], *it]),
         ("anthropic", ("messages",), lambda it: [it[2], *it]),
+        ("openai-responses", ("input",), lambda it: [it[5], *it]),
     ],
     "names": [
         ("anthropic", ("messages", 1, "content", 5, "name"), "f.g"),
         ("openai", ("tools", 0, "function", "name"), "n" * 65),
+        ("openai-responses", ("input", 3, "name"), "f.g"),
     ],
     "arguments-object": [
         ("anthropic", ("messages", 1, "content", 5, "input"), "{}"),
         ("openai", ("messages", 1, "tool_calls", 0, "function", "arguments"), BAD),
         ("ollama", ("messages", 1, "tool_calls", 0, "function", "arguments"), "{}"),
+        ("openai-responses", ("input", 3, "arguments"), BAD),
     ],
     "results-before-text": [
         ("anthropic", ("messages", 2, "content"), lambda it: [{"type": "text", "text": "x"}, *it]),
@@ -325,7 +402,10 @@ MUTANTS: dict[str, list[tuple[str, Path, Any]]] = {
         ("anthropic", ("messages", 1, "content", 2, "text"), " "),
         ("anthropic", ("messages", 0, "content"), ""),
     ],
-    "result-is-a-message": [("openai", ("messages", 2, "content"), None)],
+    "result-is-a-message": [
+        ("openai", ("messages", 2, "content"), None),
+        ("openai-responses", ("input", 5, "output"), None),
+    ],
     "id-length": [
         (
             "openai",
@@ -349,10 +429,15 @@ MUTANTS: dict[str, list[tuple[str, Path, Any]]] = {
         ("ollama", ("messages", 2, "tool_call_id"), GONE),
     ],
     "not-truncated": [("ollama", ("truncate",), GONE)],
+    "reasoning-followed": [
+        ("openai-responses", ("input",), lambda it: it[:2]),
+        ("openai-responses", ("input",), lambda it: [*it[:2], AGAIN]),
+    ],
+    "not-stored": [("openai-responses", ("store",), GONE)],
 }
 """For each rule what may be wrong in a request: whose run, where, and what stands there."""
 
-OF_GROWTH = frozenset(list(RULES)[:9])  # these compare a request with what came before it
+OF_GROWTH = frozenset(list(RULES)[:10])  # these compare a request with what came before it
 
 
 def changed(body: dict[str, Any], path: Path, value: Any) -> None:
@@ -364,6 +449,14 @@ def changed(body: dict[str, Any], path: Path, value: Any) -> None:
         del place[path[-1]]
     else:
         place[path[-1]] = value(place[path[-1]]) if callable(value) else value
+
+
+def first_with(exchanges: list[Exchange], path: Path) -> int:
+    """The number of the first request, after the first of all, that has this message."""
+    match path:
+        case ("messages" | "input" as name, int(at), *_):
+            return next(n for n, it in enumerate(exchanges) if n and len(it.body[name]) > at)
+    return 1
 
 
 def mutants() -> list[Any]:
@@ -382,7 +475,7 @@ def test_every_rule_has_a_mutant() -> None:
 def test_a_mutant_is_refused_by_its_rule(rule: str, run: str, path: Path, value: Any) -> None:
     exchanges = RUNS[run]()
     if rule in OF_GROWTH:
-        number = 2 if path[1:2] in {(3,), (4,)} else 1  # the request that has this message first
+        number = first_with(exchanges, path)
     else:
         exchanges, number = exchanges[-1:], 0
     changed(exchanges[number].body, path, value)

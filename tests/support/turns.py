@@ -2,6 +2,7 @@
 
     blocks_of(answer)   the blocks of an Anthropic message
     message_of(answer)  the message of an OpenAI-compatible server, or of Ollama
+    items_of(answer)    the items of a response of OpenAI's Responses API
 
 Streams and whole answers are taken. Nothing is forgiven that these servers do not do.
 """
@@ -9,7 +10,7 @@ Streams and whole answers are taken. Nothing is forgiven that these servers do n
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -143,3 +144,53 @@ def _take(said: Said, piece: dict[str, Any]) -> None:
         call.arguments += arguments if isinstance(arguments, str) else json.dumps(arguments)
         if "extra_content" in part:
             call.beside["extra_content"] = part["extra_content"]
+
+
+# ---- the Responses API
+
+
+def items_of(answer: bytes) -> list[dict[str, Any]]:
+    """The items that go back: texts, calls, and reasoning that is encrypted.
+
+    Not every server repeats an item that came in pieces when it ends.
+    """
+    items: dict[str, dict[str, Any]] = {}
+    for frame in frames(answer):
+        response = frame.get("response") or frame
+        if response.get("output"):
+            items = {it.get("id", str(n)): it for n, it in enumerate(response["output"])}
+        match frame.get("type"):
+            case "response.output_item.added" | "response.output_item.done":
+                items[frame["item"].get("id", "")] = frame["item"]
+            case "response.output_text.delta":
+                item = items.setdefault(frame["item_id"], {"type": "message"})
+                item["content"] = [{"text": _written(item) + frame["delta"]}]
+            case "response.function_call_arguments.delta":
+                item = items[frame["item_id"]]
+                item["arguments"] = (item.get("arguments") or "") + frame["delta"]
+    found = gathered(items.values())
+    while found and found[-1]["type"] == "reasoning":  # the API refuses it without what follows
+        found.pop()
+    return found
+
+
+def gathered(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The items, sent or received, in one form; texts that follow one another are one."""
+    found: list[dict[str, Any]] = []
+    for item in items:
+        match item["type"]:
+            case "message" if text := _written(item):
+                if found and found[-1]["type"] == "message":
+                    found[-1]["text"] += text
+                else:
+                    found.append({"type": "message", "text": text})
+            case "reasoning" if item.get("encrypted_content"):
+                found.append({k: v for k, v in item.items() if k != "status" and v is not None})
+            case "function_call":
+                found.append({k: item.get(k) for k in ("type", "call_id", "name", "arguments")})
+    return found
+
+
+def _written(message: dict[str, Any]) -> str:
+    content = message.get("content") or []
+    return content if isinstance(content, str) else "".join(it.get("text", "") for it in content)

@@ -24,7 +24,7 @@ from chatstream.errors import ChatstreamError
 from chatstream.pages import is_html, is_text, kind_of, length_of, text_of
 from chatstream.tools.builtin.base import Arguments, BuiltIn
 from chatstream.tools.tool import Context, InvalidArguments, Subject, ToolFailure
-from chatstream.wording import bounded
+from chatstream.wording import bounded, status_words
 
 MOST_BYTES = 2 * 1024 * 1024
 _MOST_REDIRECTS = 5
@@ -135,11 +135,8 @@ def _same_host(one: str, other: str) -> bool:
 def _told(url: str, head: Answered, data: bytes, context: Context, *, is_whole: bool) -> str:
     """What the model is given."""
     kind, charset = kind_of(head.headers)
-    try:
-        phrase = HTTPStatus(head.status).phrase
-    except ValueError:
-        phrase = ""
-    begin = "" if head.status == HTTPStatus.OK else f"HTTP {head.status} {phrase}".strip() + "\n\n"
+    is_ok = head.status == HTTPStatus.OK
+    begin = "" if is_ok else f"HTTP {status_words(head.status)}\n\n"
     if not is_text(kind) and (kind or b"\0" in data):
         size = "more than " * (not is_whole) + f"{len(data):,} bytes"
         return f"{begin}[{kind or 'binary data'}, {size}: not shown]"
