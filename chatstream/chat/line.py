@@ -316,7 +316,7 @@ class _Reader(PosixStdinReader):
     def read(self, count: int = 1024) -> str:
         """What was typed. Ctrl+C ends a paste whose end has never come."""
         data = super().read(count)
-        is_key = data == _CTRL_C and self._parser._in_bracketed_paste
+        is_key = data.startswith(_CTRL_C) and self._parser._in_bracketed_paste
         return f"{_PASTED}{data}" if is_key else data
 
     def unread(self) -> bytes:
