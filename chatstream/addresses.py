@@ -154,6 +154,11 @@ def _is_on_the_internet(host: str) -> bool:
     return "." in name and not is_number and not name.endswith(_LOCAL_NAMES)
 
 
+def is_url(name: str) -> bool:
+    """Whether this names something on the web, and no file."""
+    return re.match(r"(?i)https?://", name) is not None
+
+
 def looks_like_one(text: str) -> bool:
     """Whether this is meant as an address, and not as a name: it has a scheme or a port, or is
     this machine.

@@ -57,6 +57,12 @@ def stream(
         A function that is given every call, and returns its result: a str, or anything that is
         JSON. What it raises is the failure of that call. No tool of `tools` runs then.
 
+    role
+        The name of a role: a system prompt and settings, as `--role` takes it. Options that are
+        given are stronger than what it sets.
+    variables
+        A dict with the values of its variables.
+
     What becomes of a call are events as well: `Approval`, `ToolStart`, `ToolProgress`,
     `ToolOutput`, and at its end `ToolComplete` or `ToolError`.
 
@@ -70,17 +76,19 @@ def stream(
     key_variable           The environment variable that contains the API key.
     key_command            A shell command that prints the API key.
     system                 The system prompt.
+    context_files          Add AGENTS.md, of this folder and those above it, to the system prompt.
+                           [default: False]
     schema                 Ask for JSON that fits a schema: a file, or fields such as 'name, age
                            int'.
-    schema_multi           Ask for a list of what fits a schema.
+    schema_multi           Ask for a list of objects that fit a schema.
     labels={…}             Label the runs for the history: project and agent.
     trim                   Leave out the oldest turns of a conversation that is too long for the
                            model. [default: False]
     temperature=T          Sampling temperature; higher is more varied.
     max_tokens=N           Limit the answer to N tokens.
-    effort                 How much the model thinks before it answers.
-    max_cost               Stop before a request with which the conversation would cost more than
-                           USD dollars.
+    effort                 How much the model should think before it answers.
+    max_cost               Stop before a request that would raise the conversation's cost above USD
+                           dollars.
     fallback_on_error      If a stream fails before its first token, ask once more without
                            streaming. [default: False]
     retries=N              Retry up to N times after failures. [default: 3]

@@ -13,7 +13,7 @@ from typing import Literal
 from chatstream.events import Approval
 
 Answer = Literal["once", "always", "no"]
-"""Run the call; allow the tool for the rest of the run; do not run the call."""
+"""Run the call; allow the tool for the rest of the run, or of the chat; do not run the call."""
 
 
 class Control:

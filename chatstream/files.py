@@ -191,5 +191,5 @@ def named(name: str) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether this is a file, as far as we may know. Never raises, whatever the name is."""
+    """Whether this is a file that we may see. Never raises, whatever the name is."""
     return os.path.isfile(path)  # noqa: PTH113 - `Path.is_file` raises for a name that is too long

@@ -12,7 +12,7 @@ Four signals travel among the events inside the pipeline and never leave it:
 
     Finish  the protocol's own end mark was seen; the last stage makes `done` of it
     Key     the user pressed a key while the answer is written; for a screen
-    Told    a line for the user that is no part of the run; for a screen
+    Told    a line for the user that is not part of the run; for a screen
     Typed   what the user types for later, in a program that asks again; for a screen
 """
 

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -32,7 +32,7 @@ ContinuationMethod = Literal[
 """
 
 Effort = Literal["none", "low", "medium", "high"]
-"""How much a model is to think before it answers."""
+"""How much a model should think before it answers."""
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -109,9 +109,10 @@ class Message:
     """One turn of a conversation: a value, which nobody changes.
 
     `complete` is False when the answer broke off; its parts are then exactly what arrived.
+    `has_calls`: some of the parts are calls.
     """
 
-    __slots__ = ("complete", "parts", "role")
+    __slots__ = ("_size", "complete", "has_calls", "parts", "role")
 
     def __init__(
         self, role: Role, parts: str | Iterable[str | Part] = (), complete: bool = True
@@ -122,6 +123,8 @@ class Message:
             Text(it) if isinstance(it, str) else it for it in given
         )
         self.complete = complete
+        self.has_calls = any(isinstance(it, ToolCall) for it in self.parts)
+        self._size: int | None = None  # once it is known
 
     @classmethod
     def plain(
@@ -153,6 +156,26 @@ class Message:
         return [it for it in self.parts if isinstance(it, ToolCall)]
 
     @property
+    def texts(self) -> Iterator[str]:
+        """What a server reads of it: text, calls and results. Most do not want thinking back."""
+        for part in self.parts:
+            match part:
+                case Text(text=text):
+                    yield text
+                case ToolCall(name=name, arguments=arguments):
+                    yield name
+                    yield arguments
+                case ToolResult(content=content):
+                    yield content
+
+    @property
+    def size(self) -> int:
+        """The UTF-8 bytes of these texts. Counted once: each request has all messages before it."""
+        if self._size is None:
+            self._size = sum(map(_bytes, self.texts))
+        return self._size
+
+    @property
     def foreign(self) -> bool:
         """Whether a result in it was written by others."""
         return any(isinstance(it, ToolResult) and it.foreign for it in self.parts)
@@ -177,6 +200,10 @@ class Message:
         return self.role, self.parts, self.complete
 
 
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
 TOOL_NAME = "[a-zA-Z0-9_-]{1,64}"
 """A pattern of the names of tools that every service takes."""
 
@@ -197,11 +224,15 @@ def own_id(number: int) -> str:
     return f"call{number:05d}"
 
 
+LARGE_BYTES = 4096
+"""What is smaller fits every usual window: it has 2,048 tokens, of which few have one byte."""
+
+
 class ChatRequest(msgspec.Struct, frozen=True):
     """One question to a model.
 
-    `tools` are those that it may call. `may_call` False: it is still told of them, as servers want
-    it where the conversation has calls, but has to answer in words.
+    `tools` are those that it may call. `may_call` False: they are still sent, because
+    servers require them where the conversation has calls, but the model has to answer in words.
 
     `effort` is how much to think; None leaves that to the model. `schema` is what the answer has to
     fit, if anything. `options` are sent as they are, by the server's own names. `without` names
@@ -227,6 +258,11 @@ class ChatRequest(msgspec.Struct, frozen=True):
     may_call: bool = True
     effort: Effort | None = None
     schema: dict[str, Any] | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the window of a local server may be too small for it."""
+        return "num_ctx" in self.options or sum(it.size for it in self.messages) >= LARGE_BYTES
 
     @property
     def form(self) -> dict[str, Any] | None:

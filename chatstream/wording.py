@@ -53,6 +53,16 @@ def sized(number: int) -> str:
     return f"{size:.1f} {units[0]}" if size < 9.95 and units[0] != "B" else f"{size:.0f} {units[0]}"
 
 
+def status_words(status: int) -> str:
+    """The status of a response with its phrase, if it has one: `404 Not Found`."""
+    from http import HTTPStatus  # only who reports one needs it
+
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
 def excerpt(text: str, limit: int = 200) -> str:
     """The start of a text, on one line; redacted first, for no rule knows half a secret."""
     line = redact(" ".join(text.split())[: limit + _REDACTED_CHARACTERS])

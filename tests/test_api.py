@@ -14,15 +14,20 @@ import pytest
 
 import chatstream
 from chatstream import events as ev
-from chatstream.engine.options import Options, ToolOptions
+from chatstream.engine.options import Options, RoleOptions, ToolOptions
 from chatstream.errors import ChatstreamError, Truncated, UsageError
 from chatstream.messages import Message
 from chatstream.store.place import runs_folder
 from tests.support.answers import TEXT, WORDS, frames, headers, whole
+from tests.support.chats import says
+from tests.support.client import run_here, server_flags
 from tests.support.loopback import Reply, Script
+from tests.support.roles import write_role
 from tests.support.runs import run_id, write_run
 
 DEMO: dict[str, Any] = {"provider": "demo", "model": "demo-fast"}
+
+NO_SETTINGS = {*ToolOptions.__annotations__, *RoleOptions.__annotations__}
 
 
 def test_the_public_names_are_listed_and_are_there() -> None:
@@ -33,9 +38,9 @@ def test_the_public_names_are_listed_and_are_there() -> None:
 
 def test_the_help_names_every_option_and_what_can_be_asked() -> None:
     text = pydoc.plain(pydoc.render_doc(chatstream.stream))
-    for name in set(Options.__annotations__) - set(ToolOptions.__annotations__):
+    for name in set(Options.__annotations__) - NO_SETTINGS:
         assert re.search(rf"^ +{name}(=\S+)? +\S", text, re.MULTILINE), name
-    for name in ToolOptions.__annotations__:
+    for name in NO_SETTINGS:
         assert re.search(rf"^ +{name}\n", text, re.MULTILINE), name
     for word in ("prompt\n", "token\n", "streaming\n", "pathlib.Path", "a dict", "bytes"):
         assert word in text
@@ -49,6 +54,75 @@ def test_a_run_that_cannot_be_resumed_is_a_usage_error(run: Any) -> None:
     _, error = chatstream.resume(run)
     assert isinstance(error, ev.Error)
     assert error.code == "usage"
+
+
+# ---- a role
+
+BRIEF = "+++\ntemperature = 0.25\n+++\nYou translate into {{language}}."
+
+
+def of(server: Script) -> dict[str, Any]:
+    return {"provider": "ollama", "base_url": server.url, "model": "m", "retries": 0}
+
+
+def test_a_role_is_what_the_command_line_has_in_it() -> None:
+    write_role("translate", BRIEF)
+    with Script(says("salut"), says("salut")) as server:
+        chatstream.ask("hi", role="translate", variables={"language": "French"}, **of(server))
+        flags = [*server_flags("ollama", server.url), "--role", "translate"]
+        run_here(["ask", *flags, "--var", "language=French", "hi"])
+        here, there = (it.json for it in server.requests)
+    assert here["messages"][0] == {"role": "system", "content": "You translate into French."}
+    assert (here["messages"], here["options"]) == (there["messages"], there["options"])
+
+
+def test_a_role_that_contains_the_question_is_asked_with_it() -> None:
+    write_role("fix", "Correct this:\n\n{{input}}")
+    image = {"type": "image", "url": "data:image/png;base64,AAAA"}
+    with Script(says("it"), says("it")) as server:
+        chatstream.ask("teh", role="fix", **of(server))
+        chatstream.ask([{"role": "user", "parts": ["teh", image]}], role="fix", **of(server))
+        first, second = (it.json["messages"] for it in server.requests)
+        with pytest.raises(UsageError, match="contains the question, but the last message"):
+            chatstream.ask([{"role": "assistant", "content": "x"}], role="fix", **of(server))
+    assert first == [{"role": "user", "content": "Correct this:\n\nteh"}]
+    assert second == [
+        {"role": "user", "content": "Correct this:\n\nteh", "images": ["AAAA"]},
+    ]
+
+
+def test_a_conversation_keeps_what_the_role_of_its_client_gave_it() -> None:
+    write_role("brief", "+++\ntemperature = 0.25\n+++\nBe brief.")
+    with Script(says("one"), says("two"), says("three")) as server:
+        with chatstream.Client(role="brief", **of(server)) as client:
+            talk = client.conversation()
+            talk.ask("1?")
+            write_role("brief", "+++\ntemperature = 0.5\n+++\nBe long.")
+            talk.ask("2?")
+        bodies = [it.json for it in server.requests]
+    assert [it["messages"][0]["content"] for it in bodies] == ["Be brief.", "Be brief."]
+    assert [it["options"]["temperature"] for it in bodies] == [0.25, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"role": "nobody"}, "unknown role 'nobody'"),
+        ({"role": ""}, "role is empty"),
+        ({"role": 5}, "role cannot be of type int"),
+        ({"role": "translate"}, "role translate needs a value for language"),
+        ({"role": "translate", "variables": {"lang": "x"}}, "has no variable 'lang'"),
+        ({"role": "translate", "variables": "x"}, "variables cannot be of type str"),
+        ({"role": "translate", "variables": {"language": 5}}, "a value of type int"),
+        ({"variables": {"language": "x"}}, "variables are those of a role"),
+    ],
+)
+def test_a_mistake_about_a_role_is_a_usage_error(options: Any, message: str) -> None:
+    write_role("translate", BRIEF)
+    with pytest.raises(UsageError) as caught:
+        chatstream.ask("hi", **options, **DEMO)
+    assert message in caught.value.message
+    assert "--" not in f"{caught.value.message}{caught.value.hint or ''}"
 
 
 # ---- the text alone

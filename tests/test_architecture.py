@@ -14,7 +14,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "collector", "flow", "timing"),
-    "counts",
+    *("counts", "pages"),
     *("addresses", "escape", "fences", "inbox", "nearest", "redact", "schemas", "text", "wording"),
     *("control", "merge", "progressing", "readahead"),
 }
@@ -65,10 +65,11 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "difflib": ("nearest.py", "tools/diffs.py"),
     "tomlkit": ("engine/config_file.py",),
     "prompt_toolkit": ("chat/line.py",),
+    "pypdf": ("engine/pdf.py",),
 }
 
 # What must not be imported while a module is imported: it would slow every start.
-ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich", "certifi", "truststore"}
+ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich", "certifi", "truststore", "pypdf"}
 DRAWING = {
     *("live", "region", "markdown", "inline", "tables", "code", "codetheme", "lines"),
     *("theme", "rendered", "status", "tools", "thoughts", "typed", "wrapping"),

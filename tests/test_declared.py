@@ -10,7 +10,7 @@ import pytest
 
 from chatstream.cli.app import main
 from chatstream.engine.declaration import Option, Setting
-from chatstream.engine.options import Options, ToolOptions
+from chatstream.engine.options import Options, RoleOptions, ToolOptions
 from chatstream.engine.settings import DECLARED, FIELDS, Settings
 from tests.support import declared
 from tests.support.declared import PARTS, Part, docstring_rows, in_python, options_fields
@@ -34,7 +34,7 @@ def test_a_setting_is_in_every_file_that_lists_some(setting: Setting) -> None:
 
 def test_the_options_of_the_library_have_the_types_of_the_settings() -> None:
     options, settings = get_type_hints(Options), get_type_hints(Settings)
-    for name in ToolOptions.__annotations__:
+    for name in (*ToolOptions.__annotations__, *RoleOptions.__annotations__):
         del options[name]
     assert set(options) == {it.name for it in in_python()}
     assert options.pop("profile") is str

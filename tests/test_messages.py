@@ -133,3 +133,13 @@ def test_a_request_and_a_part_cannot_be_changed() -> None:
         ChatRequest("m", ()).model = "n"  # type: ignore[misc]
     with pytest.raises(AttributeError):
         CALL.name = "m"  # type: ignore[misc]
+
+
+def test_the_size_of_a_message_is_that_of_what_a_server_reads_and_does_not_change_it() -> None:
+    said = Message("assistant", [Reasoning("hidden"), Text("é"), ToolCall("1", "look", "{}")])
+    assert said.size == 2 + 4 + 2
+    assert list(said.texts) == ["é", "look", "{}"]
+    assert said == Message("assistant", said.parts)
+    assert said.has_calls
+    assert not Message("user", "hi").has_calls
+    assert Message("user").size == 0

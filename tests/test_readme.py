@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from chatstream import events as ev
+from chatstream.chat.commands import COMMANDS
 from chatstream.engine.resolve import resolve
 from chatstream.messages import ToolDefinition
 from chatstream.providers.demo import ANSWER
@@ -96,7 +97,7 @@ RULES = (
     Rule(r'(git diff \| )?chatstream (ask |")', shows="An answer"),
     Rule(r"echo .*\| chatstream chat -c$", shows="Hello from the demo"),
     Rule(r"chatstream chat( |$)"),
-    Rule(r"chatstream models pull ", shows="qwen3:4b is there"),
+    Rule(r"chatstream models pull ", shows="qwen3:4b is ready"),
     Rule(r"chatstream models show ", shows="completion"),
     Rule(r"chatstream models ", shows="llama3.2"),
     Rule(r"chatstream prices update$", add="--base-url http://localhost:8000/v1", shows="3 models"),
@@ -281,6 +282,12 @@ def test_the_settings_of_the_readme_are_settings(
         file.write_text(settings, encoding="utf-8")
         for profile in (None, *tomllib.loads(settings).get("profiles", {})):
             assert set(resolve({}, profile=profile).origins)
+
+
+def test_the_chat_commands_of_the_readme_are_commands() -> None:
+    named = set(re.findall(r"`(/[a-z]+)`", README))
+    assert len(named) > 5
+    assert named <= COMMANDS.keys()
 
 
 def done(command: str, *, terminal: bool) -> tuple[int, str]:

@@ -142,6 +142,25 @@ def test_up_takes_the_newest_back_and_esc_the_others_before_it_stops(pane: Pane)
         assert len(sent(server)) == 1
 
 
+def test_an_edit_that_is_queued_comes_to_the_prompt_and_what_is_behind_it_waits(pane: Pane) -> None:
+    waits = Waits()
+    with Script(waits.reply) as server:
+        start(pane, server)
+        pane.until_shown("The sky")
+        for message in ("/edit", "night?"):
+            pane.type(message)
+            pane.send("Enter")
+        pane.until_shown("⏎ queued: night?")
+        waits.go_on.set()
+        pane.until_shown("1 message queued behind the edit")
+        pane.until(lambda: pane.lines()[-1].startswith("edit 1 › noon?"))
+        pane.send("C-c")
+        pane.until(lambda: in_prompt(pane) == "night?")
+        pane.send("C-c")
+        leave(pane)
+        assert len(sent(server)) == 1
+
+
 def test_a_resize_leaves_nothing_of_what_is_below_the_answer() -> None:
     above = [f"paragraph {number}" for number in range(8)]  # tmux moves rows out of reach
     waits = Waits("\n\n".join([*above, "The sky "]))

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from chatstream.wording import bounded, counted, encodable, sized
+from chatstream.wording import bounded, counted, encodable, sized, status_words
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,8 @@ def test_one_thing_is_one_and_no_things_are_several() -> None:
 )
 def test_a_size_is_told_in_the_largest_unit_that_fits(number: int, shown: str) -> None:
     assert sized(number) == shown
+
+
+@pytest.mark.parametrize(("status", "words"), [(404, "404 Not Found"), (799, "799")])
+def test_a_status_is_named_where_it_has_a_name(status: int, words: str) -> None:
+    assert status_words(status) == words

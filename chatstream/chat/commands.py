@@ -14,19 +14,27 @@ import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chatstream.chat.session import Continuation, Request, Session, Turn
-from chatstream.engine.kinds import SECRETS, TABLES, keys_of
-from chatstream.engine.resolve import parse, setting_hint
+from msgspec.structs import replace
+
+from chatstream.addresses import is_url
+from chatstream.chat.arguments import number_in, words_in
+from chatstream.chat.compacting import compact
+from chatstream.chat.equipping import BEGINS_ANOTHER, role, tool
+from chatstream.chat.fullness import context, trim
+from chatstream.chat.session import Session
+from chatstream.chat.turns import Continuation, Request, Summary, Turn
+from chatstream.engine.kinds import TABLES, keys_of
+from chatstream.engine.resolve import parse
 from chatstream.engine.settings import FIELDS
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.files import is_file, named
 from chatstream.nearest import did_you_mean
-from chatstream.redact import masked
 from chatstream.terminal.exits import tell
+from chatstream.terminal.present import check_look
 from chatstream.terminal.runs import ended, words_of
 from chatstream.wording import counted, excerpt
 
-Next = Request | Continuation | None
+Next = Request | Continuation | Summary | None
 """What is to be asked after a command."""
 
 SHOWN_TURNS = 5
@@ -92,68 +100,86 @@ def _system(session: Session, text: str) -> None:
     if not text:
         tell(f"system prompt: {session.system or 'none'}")
     elif session.use_system(text):
-        tell("the next message begins a new conversation that has all messages so far")
+        tell(BEGINS_ANOTHER)
 
 
 def _set(session: Session, argument: str) -> None:
     name, _, text = argument.partition(" ")
     if not name:
-        for it in sorted(session.flags.keys() - SECRETS):
-            tell(f"{it} = {masked(session.flags[it])}")
+        for it in sorted(session.flags):
+            tell(_holding(session, it))
+        if not session.flags:
+            tell("nothing is set for this chat")
         return
     table, *entry = keys_of(name)
     if table not in FIELDS:
-        raise UsageError(f"unknown setting {name!r}", hint=setting_hint(name))
+        there = "`chatstream config show` lists the settings"
+        raise UsageError(f"unknown setting {name!r}", hint=did_you_mean(name, FIELDS, there))
     if name in {"model", "system"}:
         raise UsageError(f"{name} has a command of its own", hint=f"/{name} {text}".rstrip())
     if table in TABLES and not (entry and table == "options"):
         raise UsageError(
             f"{table} cannot be set in a chat", hint="/set options.KEY VALUE sets an extra option"
         )
-    if not text:
-        raise UsageError(f"no value was given for {name}", hint=f"/set {name} VALUE")
-    value = parse(name, text)
-    if entry:
-        value = {**session.flags.get(table, {}), entry[0]: value}
-    session.flags[table] = value
+    if text:
+        value = parse(name, text)
+        if entry:
+            value = {**session.flags.get(table, {}), entry[0]: value}
+        if name == "tools":
+            from chatstream.engine.toolbox import check_tools
+
+            check_tools(value)
+        elif name == "code_theme":
+            check_look(replace(session.settings(), code_theme=value), as_json=False, plain=False)
+        session.use({**session.flags, table: value})
+    tell(_holding(session, name))
+
+
+def _holding(session: Session, name: str) -> str:
+    """What holds now for a setting, or for an entry of one."""
+    from chatstream.engine.configuration import as_text
+
+    table, *entry = keys_of(name)
+    value = getattr(session.settings(), table, session.flags.get(table))
+    value = value.get(entry[0]) if entry and value else value
+    return f"{name} = {'-' if value in (None, [], {}) else as_text(name, value)}"
 
 
 def _file(session: Session, argument: str) -> None:
-    for name in _words(argument):
+    for name in words_in(argument):
         path = named(name)
-        if not is_file(path):
+        if not (is_url(name) or is_file(path)):
             raise UsageError(f"{name} is not a file")
-        session.files.append(path)
+        session.files.append(name if is_url(name) else str(path))
     if not session.files:
         raise UsageError("no file was named", hint="/file FILE sends it with the next message")
-    tell(f"with the next message: {', '.join(map(str, session.files))}")
+    tell(f"with the next message: {', '.join(session.files)}")
 
 
 def _image(session: Session, argument: str) -> None:
-    for name in _words(argument):
-        is_url = name.lower().startswith(("http:", "https:"))
-        if not (is_url or is_file(named(name))):
+    for name in words_in(argument):
+        if not (is_url(name) or is_file(named(name))):
             raise UsageError(f"{name} is not a file")
-        session.images.append(name if is_url else str(named(name)))
+        session.images.append(name if is_url(name) else str(named(name)))
     if not session.images:
         raise UsageError("no image was named", hint="/image FILE sends it with the next message")
     tell(f"with the next message: {', '.join(session.images)}")
 
 
 def _retry(session: Session, argument: str) -> Next:
-    words = _words(argument)
+    words = words_in(argument)
     if words and (words[0] not in {"-m", "--model"} or len(words) != 2):
         raise UsageError("/retry takes -m MODEL at most")
     model = words[1] if words else None
     if session.unanswered is not None:
         again = session.unanswered
-        return Request(message=again.message, after=again.after, model=model)
+        return replace(again, model=model)
     last = session.turn(None)
     return Request(message=session.turns[last].question, after=last, model=model)
 
 
 def _edit(session: Session, argument: str) -> None:
-    at = session.turn(_number(argument))
+    at = session.turn(number_in(argument))
     session.editing = at
     session.draft = session.turns[at].question.content
     tell(f"editing question {at + 1}; nothing changes before it is sent, and the old one stays")
@@ -191,7 +217,7 @@ def _goto(session: Session, run: str) -> None:
 
 
 def _history(session: Session, argument: str) -> None:
-    shown = _number(argument) or SHOWN_TURNS
+    shown = number_in(argument) or SHOWN_TURNS
     first = max(0, len(session.turns) - shown)
     if not session.turns:
         tell("nothing was said yet")
@@ -246,7 +272,7 @@ def _copy(session: Session, argument: str) -> None:
     from chatstream.terminal.copying import Copying
 
     answer = session.turns[session.turn(None)].answer
-    Copying(code=_number(argument)).copy_from(answer.content, tell)
+    Copying(code=number_in(argument)).copy_from(answer.content, tell)
 
 
 def _stats(session: Session, _argument: str) -> None:
@@ -263,27 +289,14 @@ def _exit(_session: Session, _argument: str) -> None:
     raise Leave
 
 
-def _words(argument: str) -> list[str]:
-    try:
-        return shlex.split(argument)
-    except ValueError as error:
-        raise UsageError(f"{argument!r} has a quotation mark that is not closed") from error
-
-
-def _number(argument: str) -> int | None:
-    if not argument:
-        return None
-    if not (argument.isascii() and argument.isdigit() and int(argument[:9])):
-        raise UsageError(f"{excerpt(argument, 40)!r} is not a number from 1 on")
-    return int(argument[:9])
-
-
 COMMANDS: dict[str, Command] = {
     "/help": Command("", "list the commands", _help),
     "/model": Command("[MODEL]", "ask another model from now on: MODEL or MODEL@PLACE", _model),
     "/system": Command("[TEXT]", "show or set the system prompt", _system),
-    "/set": Command("[NAME VALUE]", "set a setting for this chat, or show what is set", _set),
-    "/file": Command("FILE...", "send these text files with the next message", _file),
+    "/role": Command("[NAME]", "use a role, or list them; VAR=VALUE may follow its name", role),
+    "/tool": Command("[NAME...]", "let the model use tools, or show those it has", tool),
+    "/set": Command("[NAME [VALUE]]", "set a setting for this chat, or show what is set", _set),
+    "/file": Command("FILE|URL...", "send these texts, PDFs or pages with the next message", _file),
     "/image": Command("FILE|URL...", "send these images with the next message", _image),
     "/retry": Command("[-m MODEL]", "ask the last question again, as a branch", _retry),
     "/edit": Command("[N]", "change question N, by default the last, and ask it again", _edit),
@@ -293,6 +306,9 @@ COMMANDS: dict[str, Command] = {
     "/goto": Command("RUN", "continue after the answer of this run", _goto),
     "/history": Command("[N]", "show the last N questions and answers", _history),
     "/clear": Command("", "begin a new conversation; this one stays in the history", _clear),
+    "/context": Command("", "show how full the model's window is", context),
+    "/trim": Command("[on|off]", "leave out the oldest turns that do not fit, or stop that", trim),
+    "/compact": Command("[TEXT]", "begin a new conversation with a summary of this one", compact),
     "/save": Command("FILE", "write the last answer to a file", _save),
     "/export": Command("FILE", "write the conversation to a file, as Markdown", _export),
     "/name": Command("NAME", "name the conversation", _name),

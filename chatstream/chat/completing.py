@@ -61,6 +61,12 @@ def _values(session: Session, command: str, before: str, word: str) -> Iterable[
         return _known(named or "setting", line)
     if command == "/name":
         return _known("name", line)
+    if command == "/tool":
+        return _known("tool", line)
+    if command == "/role":
+        return _of_role(before.split()[1:], line)
+    if command == "/trim":
+        return [("on", ""), ("off", "")]
     return ()
 
 
@@ -69,6 +75,14 @@ def _known(parameter: str, line: Line) -> list[tuple[str, str]]:
         return list(candidates(parameter, line) or ())
     except ChatstreamError:  # the question that is sent will tell
         return []
+
+
+def _of_role(words: list[str], line: Line) -> list[tuple[str, str]]:
+    """The roles, or the variables of the one that is named; `words` follow the command."""
+    named = words[: len(words) - bool(line.begun)]
+    if not named:
+        return _known("role", line)
+    return _known("var", line._replace(given={"role": named[0], "var": named[1:]}))
 
 
 def files(begun: str) -> Iterator[str]:

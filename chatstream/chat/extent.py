@@ -1,6 +1,6 @@
-"""How much of the model's window a conversation takes, as far as that is known.
+"""How much of the model's window a conversation takes, if that is known.
 
-1. The window is the one that the run's `context` event has told. Without it nothing is known.
+1. The window is that of the run's `context` event. Without one nothing is known.
 2. What is used is what the server has counted for the last response, the answer included; where it
    has not counted, it is the estimate that was made for the question.
 """
@@ -36,18 +36,25 @@ class Extent(msgspec.Struct, frozen=True):
 
 
 def extent_of(told: Context | None, transcript: Transcript) -> Extent | None:
-    """What a run has shown of its conversation; None where no window was told."""
+    """What a run has shown of its conversation; None if the window is unknown."""
     if told is None or not told.window:
         return None
-    usage = transcript.last_usage
-    if usage is None or usage.input_tokens is None or usage.output_tokens is None:
+    used = counted_in(transcript)
+    if used is None:
         return Extent(told.window, told.used, counted=False, left_out=told.left_out)
-    used = usage.input_tokens + usage.output_tokens - (usage.reasoning_tokens or 0)
     return Extent(told.window, used, counted=True, left_out=told.left_out)
 
 
+def counted_in(transcript: Transcript) -> int | None:
+    """The tokens up to the answer, without its thinking; None if the server has not counted."""
+    usage = transcript.last_usage
+    if usage is None or usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    return usage.input_tokens + usage.output_tokens - (usage.reasoning_tokens or 0)
+
+
 def size_in_words(tokens: int) -> str:
-    """A number of tokens, short but never rounded: 8192 and 8000 are both `8k`."""
+    """A number of tokens, shortened but not rounded: 8192 and 8000 are both `8k`."""
     for unit in (1000, 1024):
         if tokens >= unit and tokens % unit == 0:
             thousands = tokens // unit

@@ -3,6 +3,9 @@
 1. Enter sends, Alt+Enter and Ctrl+J begin a new line, Tab completes, Ctrl+R searches what was asked
    before, Ctrl+X Ctrl+E opens the editor that VISUAL or EDITOR names; what it writes is in the line
    again, and not sent.
+   On an empty line Esc Esc opens a picker of the earlier questions: the arrows choose one, Enter
+   does what `/edit` does with it, and anything else leaves it. Nothing changes before that. In vi
+   mode Esc has its own meaning, and there is only the command.
 2. Ctrl+C clears the line, and up-arrow brings it back; on an empty line it says that Ctrl+D leaves.
    SIGTERM and SIGHUP end the reading at once.
 3. It owns the terminal only while it reads. In between nothing that is typed is shown or thrown
@@ -10,20 +13,26 @@
    on from the first prompt to `close`.
 4. The terminal is asked nothing: no cursor position, no mouse, no kitty protocol.
 5. What was typed before is in the store of runs, and in no file of its own.
+6. A line that was sent is written once more, without a break: the terminal wraps it as it wraps any
+   text, and all of it is in the scrollback. Before that, and after a resize, the prompt is erased
+   from its first row on, wherever the terminal has put it (`sinks.reflow`).
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import get_app
+from prompt_toolkit.application import Application, get_app
 from prompt_toolkit.completion import CompleteEvent, Completer, ThreadedCompleter
 from prompt_toolkit.completion import Completion as Choice
+from prompt_toolkit.data_structures import Point
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
-from prompt_toolkit.filters import Condition, has_focus
+from prompt_toolkit.filters import Condition, emacs_mode, has_focus
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import History, ThreadedHistory
 from prompt_toolkit.input.posix_utils import PosixStdinReader
@@ -32,16 +41,22 @@ from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.key_processor import KeyPress
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.layout import Layout
 from prompt_toolkit.output import Output
 from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.renderer import Renderer
 
 from chatstream.cancel import CancelToken
 from chatstream.chat.completing import completions
+from chatstream.chat.picking import HINT as PICKER_HINT
+from chatstream.chat.picking import MAX_ROWS, Picker
 from chatstream.chat.session import Session
 from chatstream.errors import Cancelled
 from chatstream.escape import clean
+from chatstream.sinks.reflow import ERASE_ROWS, keeps_blanks, reflows, rows_above
 from chatstream.store.place import NoHome, state_folder
-from chatstream.terminal.keyboard import Keyboard
+from chatstream.terminal.keyboard import ALONE_SECONDS, Keyboard
+from chatstream.terminal.runs import words_of
 from chatstream.wording import encodable
 
 HINT = "Ctrl+D leaves"
@@ -56,11 +71,12 @@ _CONTINUED = "  "  # before each line of a message but the first
 class LineEditor:
     """An `Editor` with keys, history and completion."""
 
-    is_person = True
+    is_person = can_edit = True
 
     def __init__(self, *, vi: bool, colours: bool) -> None:
         self._session: Session | None = None
         self._hint = ""
+        self._picker: Picker | None = None
         self.keyboard = Keyboard(whole=True)
         self.keyboard.open()
         self.keyboard.hold()
@@ -85,6 +101,11 @@ class LineEditor:
         self._colours = colours
         if isinstance(self._prompt.input, Vt100Input):
             self._prompt.input.stdin_reader = _Reader(self._prompt.input.fileno())
+        app = self._prompt.app
+        app.ttimeoutlen = ALONE_SECONDS  # when an Esc that came alone is a key
+        app.renderer = _Renderer(app.renderer.style, self._output)
+        self._output.write_raw("\n")  # what a resize moves out of the screen is no prompt
+        self._output.flush()
 
     @property
     def session(self) -> Session | None:
@@ -93,7 +114,8 @@ class LineEditor:
 
     def read(self, session: Session, token: CancelToken) -> str | None:
         """The next message or command; None at the end. Raises the reason of `token`."""
-        self._session, self._hint = session, ""
+        self._session, self._hint, self._picker = session, "", None
+        self._prompt.app.erase_when_done = False
         buffer = self._prompt.default_buffer
         buffer.on_text_changed += self._changed
         forget = []
@@ -115,7 +137,9 @@ class LineEditor:
         try:
             token.check()
             line = self._prompt.prompt(default=session.draft, pre_run=watch, handle_sigint=False)
-            return encodable(line)  # a byte that is no text was typed
+            line = encodable(line)  # a byte that is no text was typed
+            self.echo(line)
+            return line
         except EOFError:
             return None
         finally:
@@ -138,9 +162,15 @@ class LineEditor:
                 character = source.stdin_reader.unread()
         return text.encode("utf-8", "surrogateescape") + character
 
+    def typed_ahead(self) -> list[str]:
+        """Nothing: the keyboard has it."""
+        return []
+
     def echo(self, line: str) -> None:
-        """Show a line that was queued as one that was read."""
-        label = "\x1b[1m› \x1b[0m" if self._colours else "› "
+        """Show a line that was read or queued, for good: the terminal wraps it, and knows it as one
+        line.
+        """
+        label = f"\x1b[1m{self._name()}\x1b[0m" if self._colours else self._name()
         text = clean(line).replace("\n", f"\n{_CONTINUED}")
         self._output.write_raw(f"{label}{text}\n")
         self._output.flush()
@@ -156,20 +186,33 @@ class LineEditor:
         self._output.flush()
 
     def _changed(self, _buffer: object) -> None:
-        self._hint = ""
+        self._hint, self._picker = "", None
         if self._session is not None:
             self._session.keep(self._prompt.default_buffer.text)
 
-    def _label(self) -> StyleAndTextTuples:
+    def _name(self) -> str:
         editing = self._session.editing if self._session else None
-        label = "› " if editing is None else f"edit {editing + 1} › "
-        return [("bold" if self._colours else "", label)]
+        return "› " if editing is None else f"edit {editing + 1} › "
+
+    def _label(self) -> StyleAndTextTuples:
+        label: StyleAndTextTuples = [("bold" if self._colours else "", self._name())]
+        if self._picker is None or get_app().is_done:
+            return label
+        size = self._output.get_size()
+        return [
+            *(
+                ("bold" if is_chosen and self._colours else "", f"{text}\n")
+                for text, is_chosen in self._picker.rows(size.columns, size.rows)
+            ),
+            *label,
+        ]
 
     def _right(self) -> StyleAndTextTuples:
-        """Who is asked, or a hint; nothing beside a line that was sent."""
+        """Who is asked, or a hint; nothing beside a line that is left."""
         if get_app().is_done or self._session is None:
             return []
-        shown = self._hint or clean(self._session.status())
+        hint = PICKER_HINT if self._picker is not None else self._hint
+        shown = hint or clean(self._session.status())
         return [("ansibrightblack" if self._colours else "", shown)]
 
     def _keys(self) -> KeyBindings:
@@ -179,6 +222,7 @@ class LineEditor:
 
         @keys.add("enter", filter=in_line & ~choosing)
         def _send(event: KeyPressEvent) -> None:
+            event.app.erase_when_done = True  # `read` shows it
             event.current_buffer.validate_and_handle()
 
         @keys.add("enter", filter=in_line & choosing)
@@ -198,18 +242,55 @@ class LineEditor:
         @keys.add("<sigint>")
         def _clear(event: KeyPressEvent) -> None:
             buffer = self._prompt.default_buffer
+            if self._picker is not None:
+                self._picker = None
+                return
             if buffer.text:
                 self._history.append_string(buffer.text)
                 buffer.reset()
-                if self._session is not None:
-                    self._session.keep("")
             else:
                 self._hint = HINT
             if self._session is not None:
-                self._session.editing = None
+                buffer.insert_text(self._session.stop_editing())
+                self._session.keep(buffer.text)
             event.app.invalidate()
 
+        self._add_picker(keys)  # the last binding of a key goes first
         return keys
+
+    def _add_picker(self, keys: KeyBindings) -> None:
+        in_line, picking = has_focus(_BUFFER), Condition(lambda: self._picker is not None)
+        empty = Condition(lambda: not self._prompt.default_buffer.text)
+
+        @keys.add("escape", "escape", filter=in_line & empty & emacs_mode & ~picking)
+        def _open(_event: KeyPressEvent) -> None:
+            turns = self._session.turns if self._session is not None else []
+            self._hint = "" if turns else "there is no earlier question"
+            if turns:
+                self._picker = Picker([words_of(turn.question) for turn in turns])
+
+        def move(by: int) -> Callable[[KeyPressEvent], None]:
+            def moved(_event: KeyPressEvent) -> None:
+                if self._picker is not None:
+                    self._picker.move(by)
+
+            return moved
+
+        for key, by in {"up": -1, "c-p": -1, "down": 1, "c-n": 1}.items():
+            keys.add(key, filter=picking)(move(by))
+        for key, by in {"pageup": -MAX_ROWS, "pagedown": MAX_ROWS}.items():
+            keys.add(key, filter=picking)(move(by))
+
+        @keys.add("escape", filter=picking, eager=True)
+        @keys.add("tab", filter=picking)
+        def _leave(_event: KeyPressEvent) -> None:
+            self._picker = None
+
+        @keys.add("enter", filter=picking)
+        def _pick(event: KeyPressEvent) -> None:
+            if self._picker is not None:
+                event.app.erase_when_done = True
+                event.app.exit(result=f"/edit {self._picker.number}")
 
 
 def _sent(press: KeyPress) -> str:
@@ -267,6 +348,38 @@ def _output() -> Output:
     return _Terminal.from_pty(sys.stdout)
 
 
+class _Renderer(Renderer):
+    """Finds its rows again where the terminal has rewrapped them.
+
+    Each row is a line of its own to the terminal, for it is drawn with wrapping off.
+    """
+
+    _cells: dict[int, int]  # that were written in each row since it was erased
+
+    def render(self, app: Application[Any], layout: Layout, is_done: bool = False) -> None:
+        if self._last_size not in {None, self.output.get_size()}:
+            self.erase()  # whoever sees the new size first
+        super().render(app, layout, is_done)
+        if self._last_screen is not None:
+            for number, row in self._last_screen.data_buffer.items():
+                cells = max((at + 1 for at, it in row.items() if it.char != " "), default=0)
+                if keeps_blanks(os.environ):
+                    cells = max(cells, self._cells.get(number, 0))
+                self._cells[number] = cells
+
+    def erase(self, leave_alternate_screen: bool = True) -> None:
+        size, known, at = self.output.get_size(), self._last_size, self._cursor_pos
+        if known is not None and size.columns != known.columns and reflows(os.environ):
+            rows = [self._cells.get(number, 0) for number in range(at.y)]
+            above = rows_above([*rows, at.x + 1], size.columns)
+            self._cursor_pos = Point(at.x, min(above, size.rows - 1))
+        super().erase(leave_alternate_screen)
+
+    def reset(self, _scroll: bool = False, leave_alternate_screen: bool = True) -> None:
+        super().reset(_scroll, leave_alternate_screen)
+        self._cells = {}
+
+
 class _Terminal(Vt100_Output):
     """A terminal that is asked nothing, and whose pastes stay bracketed."""
 
@@ -275,12 +388,8 @@ class _Terminal(Vt100_Output):
         return False
 
     def erase_down(self) -> None:
-        """Erase from the beginning of this line on.
-
-        From the first cell of the screen tmux takes that for clearing all of it, and moves what was
-        there into the scrollback. So the first cell is overwritten, and the rest erased.
-        """
-        self.write_raw(" \x1b[J\b")
+        """Erase this row, in whose first cell the cursor is, and all below."""
+        self.write_raw(ERASE_ROWS)
 
     def disable_bracketed_paste(self) -> None:
         """What is pasted during an answer is bracketed, too; `LineEditor.close` ends it."""

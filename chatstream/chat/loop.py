@@ -5,41 +5,52 @@
    the last failure. SIGTERM and SIGHUP end it with 143 and 129.
 2. An answer that was stopped or broke off with text stays as it is. Without text the question is
    no part of the conversation: it returns to the prompt, and so does what was queued behind it.
-   Nothing of that is sent by itself.
+   Nothing of that is sent by itself. What is queued behind `/edit` or a summary waits until that
+   is sent, and returns to the prompt if the edit is given up.
 3. An answer is shown as `ask` shows it, by the same code.
-4. One at a time owns the terminal: the editor while a line is read, the view while an answer comes.
+4. Where nobody can read the answers any more no question is asked: the chat ends with 1 where
+   standard output takes no more, and as at its end where the reader has seen enough.
+5. One at a time owns the terminal: the editor while a line is read, the view while an answer comes.
    What is typed in between is queued, or in the next line (`typeahead`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any, Protocol
 
 from chatstream.cancel import CancelToken
-from chatstream.chat import commands
-from chatstream.chat.session import Asked, Continuation, Heard, Request, Session
+from chatstream.chat import commands, compacting, fullness
+from chatstream.chat.session import Session
+from chatstream.chat.turns import Asked, Continuation, Heard, Request, Summary
 from chatstream.chat.typeahead import TypeAhead, joined
 from chatstream.engine.attaching import with_images
+from chatstream.engine.kept_tools import KeptTools
 from chatstream.engine.pool import Pool
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
-from chatstream.errors import Cancelled, ChatstreamError, UsageError
-from chatstream.events import Content, Error
+from chatstream.errors import (
+    Cancelled,
+    ChatstreamError,
+    ContextLength,
+    OutputError,
+    UsageError,
+)
+from chatstream.events import Content, Context, Error
 from chatstream.files import is_file, named
 from chatstream.flow import Arrival, Stage, close
 from chatstream.messages import Message
 from chatstream.sinks.output import put
-from chatstream.terminal import exits
+from chatstream.terminal import exits, stdout
 from chatstream.terminal.answering import Answering
 from chatstream.terminal.beside import Beside
 from chatstream.terminal.interrupt import Ends, interrupts
 from chatstream.terminal.keyboard import Keyboard
 from chatstream.terminal.present import is_screen
 from chatstream.terminal.prompt import compose
+from chatstream.wording import counted
 
 ARGUMENTS: Mapping[str, Any] = {"as_json": False, "plain": False, "save_images": None}
 """The arguments of `ask` that decide how an answer is shown."""
@@ -51,10 +62,12 @@ class Editor(Protocol):
     """Where lines come from.
 
     `is_person`: somebody reads what is said beside the answers, and can send a line again.
+    `can_edit`: a line may begin with a draft, and is edited.
     `keyboard`, a whole one, has what is typed between two lines; None where that is not looked at.
     """
 
     is_person: bool
+    can_edit: bool
 
     @property
     def keyboard(self) -> Keyboard | None:
@@ -66,6 +79,9 @@ class Editor(Protocol):
         `session.draft` is what the line begins with, and what it is so far. Raises the reason of
         `token`, and `UsageError` for what is not text.
         """
+
+    def typed_ahead(self) -> list[str]:
+        """The lines that wait where no keyboard has them. Never waits, raises nothing."""
 
     def echo(self, line: str) -> None:
         """Show a line that was queued as one that was read."""
@@ -79,30 +95,48 @@ class Editor(Protocol):
 
 def chat(session: Session, editor: Editor) -> int:
     """Talk until the end; returns the exit status."""
-    pool, token = Pool(), CancelToken()
+    pool, tools, token = Pool(), KeptTools(), CancelToken()
     try:
         ends: Ends = "nothing" if editor.is_person else "program"
         with interrupts(token, editor.restore, ends=ends):
-            return _Chat(session, editor, pool, token).talk()
+            return _Chat(session, editor, pool, tools, token).talk()
     except Cancelled as reason:
         return reason.exit_status
     finally:
         editor.close()
         session.close()
+        tools.close()
         pool.close()
+
+
+class _Unread(Exception):
+    """Standard output cannot be written any more; `status` says whether that is a failure."""
+
+    def __init__(self, status: int = 0) -> None:
+        super().__init__()
+        self.status = status
 
 
 class _Chat:
     """`token` is cancelled when the program is to end."""
 
-    def __init__(self, session: Session, editor: Editor, pool: Pool, token: CancelToken) -> None:
+    def __init__(
+        self,
+        session: Session,
+        editor: Editor,
+        pool: Pool,
+        tools: KeptTools,
+        token: CancelToken,
+    ) -> None:
         self._session = session
         self._editor = editor
         self._pool = pool
+        self._tools = tools
         self._token = token
         self._status = 0  # of the last failure
         self._sending = ""  # the line that has no answer yet
         self._typed = TypeAhead()  # while no line is read
+        self._nearly_full = fullness.Note()
         self._beside: Beside | None = None
         if editor.keyboard is not None:
             self._beside = Beside(editor.keyboard, self._typed, self._keep)
@@ -116,6 +150,8 @@ class _Chat:
                 self._sending = ""
                 self._return(None)  # the next chat begins with it
                 break
+            except _Unread as unread:
+                return unread.status or self._status
             self._token.check()
             self._status = status or self._status
         return 0 if self._editor.is_person else self._status
@@ -125,10 +161,12 @@ class _Chat:
         session = self._session
         while True:
             self._hear()
-            if session.queue:
+            if session.queue and not session.is_editing:
                 line = session.queue.pop(0)
                 self._editor.echo(line)
                 return line
+            if session.queue:
+                exits.note(f"{counted(len(session.queue), 'message')} queued behind the edit")
             try:
                 read = self._editor.read(session, self._token)
             except UsageError as error:
@@ -154,6 +192,7 @@ class _Chat:
             queued, draft = self._typed.take()
             self._session.queue += queued
             self._session.draft = joined(self._session.draft, draft)
+        self._session.queue += self._editor.typed_ahead()
 
     def _keep(self) -> None:
         """Keep what is not answered and not sent on the disk."""
@@ -164,18 +203,33 @@ class _Chat:
         """Do what a line says; returns the exit status of that."""
         session = self._session
         self._sending = line
+        if session.compacting is not None and not compacting.is_summary(line):
+            session.draft = session.stop_editing()
+            exits.note("the summary is not used")
         self._listen()
         self._keep()
         try:
+            if stdout.is_closed():
+                self._return(line)
+                raise _Unread
             if not commands.is_command(line):
                 return self._send(commands.as_message(line))
+            was_editing = session.editing is not None
             following = commands.run(session, line)
             self._sending = ""
+            if was_editing and session.editing is None:
+                self._return(None)
             self._keep()
+            if isinstance(following, Summary):
+                compacting.begin(can_edit=self._editor.can_edit)
             return self._answer(following) if following is not None else 0
         except Cancelled as reason:
             self._return(line)
             return reason.exit_status
+        except BrokenPipeError as error:
+            raise _Unread from error
+        except OutputError as error:
+            raise _Unread(exits.report(error, ())) from error
         except ChatstreamError as error:
             status = exits.report(error, ())
             self._return(line)
@@ -187,27 +241,42 @@ class _Chat:
         with interrupts(token):
             if self._editor.is_person:
                 session.files += _named_files(message, session.files)
-            text = compose(message, session.files, token, use_stdin=False)
-            asked = Message("user", text)
-            if session.images:
-                asked = with_images(text, session.images, token, keep=session.is_kept)
-        request = Request(message=session.with_its_images(asked), after=session.editing)
-        given = session.files, session.images
-        session.files, session.images = [], []
+            settings = session.settings() if session.files or session.images else Settings()
+            try:
+                text = compose(message, session.files, token, use_stdin=False, settings=settings)
+                asked = Message("user", text)
+                if session.images:
+                    asked = with_images(text, session.images, token, keep=settings.journal)
+            except ChatstreamError:
+                self._drop_files(token)
+                raise
+        asked = session.with_its_images(asked)
+        request = Request(message=asked, after=session.editing, typed=message)
         status = self._answer(request, message)
-        if session.unanswered is request:
-            session.files, session.images = given
+        if session.unanswered is not request:
+            session.files, session.images = [], []
         return status
 
-    def _answer(self, following: Request | Continuation, typed: str | None = None) -> int:
+    def _drop_files(self, token: CancelToken) -> None:
+        """What cannot be read does not stand in the way of the next message as well."""
+        session = self._session
+        if self._editor.is_person and not token.cancelled and (session.files or session.images):
+            session.files, session.images = [], []
+            exits.note("no file goes with the next message any more")
+
+    def _answer(self, following: Request | Continuation | Summary, typed: str | None = None) -> int:
         """Ask and show the answer; `typed` returns to the prompt if there is none."""
         session, heard = self._session, Heard()
-        answering = Answering(ARGUMENTS, session.flags, self._pool, self._beside)
+        is_summary = isinstance(following, Summary)
+        flags = compacting.flags_of(session) if is_summary else session.flags
+        answering = Answering(ARGUMENTS, flags, self._pool, self._beside, self._tools)
         asked: list[tuple[Asked, Run]] = []
 
         def begin() -> Run:
             if isinstance(following, Continuation):
                 its = session.carry_on(following)
+            elif isinstance(following, Summary):
+                its = compacting.asked(session)
             else:
                 its = session.ask(following)
             answering.use(its.resolved, lambda: None)
@@ -217,20 +286,38 @@ class _Chat:
 
         untie = self._token.tie(answering.token)
         try:
-            status = answering.show(begin, heard.stage, self._answered(heard), _in_our_words)
+            follows = bool(session.turns) and not is_summary
+            in_our_words = partial(_in_our_words, answering, follows)
+            status = answering.show(begin, heard.stage, self._answered(heard, asked), in_our_words)
         finally:
             untie()
-        _part(heard.transcript.message.content, answering.settings)
-        if not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
+        if heard.is_whole:
+            _part(heard.transcript.message.content, answering.settings)
+        if is_summary:
+            self._hear()
+            status = status or 1 - compacting.take(session, heard)
+        elif not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
             session.unanswered = following
+        if said := self._nearly_full.after(session.extent, trims=answering.settings.trim):
+            exits.note(said)
         if status:
             self._return(typed if session.unanswered is following else None)
         reason = answering.token.reason
         if reason is not None and (type(reason) is not Cancelled or not self._editor.is_person):
             self._token.cancel(reason)  # the program is to end
+        elif not heard.is_whole:
+            raise _Unread(status)
         return status
 
-    def _answered(self, heard: Heard) -> Stage:
+    def _begun(self, run: Run) -> None:
+        """What was asked has an answer; what is kept from here on follows it."""
+        session = self._session
+        if self._sending:
+            self._sending, session.files, session.images = "", [], []
+        session.begin_answer(run)
+        self._keep()
+
+    def _answered(self, heard: Heard, asked: Sequence[tuple[Asked, Run]]) -> Stage:
         """The stage after which what was asked is no draft any more: its answer has begun."""
 
         def stage(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
@@ -240,8 +327,7 @@ class _Chat:
                     if kept and any(isinstance(it, Content) for it in arrival.events):
                         kept = not heard.transcript.message.is_answer
                         if not kept:
-                            self._sending = ""
-                            self._keep()
+                            self._begun(asked[0][1])
                     yield arrival
             finally:
                 close(arrivals)
@@ -254,40 +340,52 @@ class _Chat:
         if not self._editor.is_person:
             return
         self._hear()
-        waiting = [line, *session.queue, session.draft]
-        session.queue = []
+        waiting = [line, session.draft]
+        if not session.is_editing:  # else they wait behind the edit
+            waiting[1:1], session.queue = session.queue, []
         session.keep(joined(*waiting))
 
 
-def _named_files(message: str, known: Sequence[Path]) -> list[Path]:
+def _named_files(message: str, known: Sequence[str]) -> list[str]:
     """The files that a message names behind an `@`. What is no file is a word like any other."""
-    found: list[Path] = []
+    found: list[str] = []
     for quoted, bare in _FILE.findall(message):
         path = named(quoted or bare)
-        if is_file(path) and path not in {*known, *found}:
-            found.append(path)
+        if is_file(path) and str(path) not in {*known, *found}:
+            found.append(str(path))
             exits.note(f"with the file {path}")
     return found
 
 
 def _part(text: str, settings: Settings) -> None:
-    """Part an answer from what follows it: by a line on a screen, by a line end in a pipe."""
+    """Part an answer from what follows it: by a line on a screen, by a line end in a pipe.
+
+    Raises `BrokenPipeError`, `OutputError`.
+    """
     if is_screen(settings, as_json=False, plain=False):
         parted = False
     else:  # what is drawn, or meant for a screen reader, has its end
         parted = not text or text.endswith("\n") or settings.accessible or settings.render
     if not parted:
-        with contextlib.suppress(BrokenPipeError):
-            put(b"\n")
+        put(b"\n")
 
 
-def _in_our_words(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
-    """What is told of an answer that can be continued names the command of a chat."""
+def _in_our_words(
+    answering: Answering, follows: bool, arrivals: Iterator[Arrival]
+) -> Iterator[Arrival]:
+    """What is told of an answer names the commands of a chat. How full the window is, the chat
+    says itself, after the answer. `follows`: the question follows others.
+    """
     try:
         for arrival in arrivals:
-            for event in arrival.events:
-                if isinstance(event, Error) and event.resume:
-                    event.resume = "/continue"
+            for event in [*arrival.events]:
+                if isinstance(event, Context) and not event.left_out:
+                    arrival.events.remove(event)
+                elif isinstance(event, Error):
+                    event.resume = "/continue" if event.resume else None
+                    if event.code == ContextLength.code:
+                        trims = answering.settings.trim
+                        event.hint = fullness.way_out(event.hint, follows=follows, trims=trims)
             yield arrival
     finally:
         close(arrivals)

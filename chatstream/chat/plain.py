@@ -1,11 +1,15 @@
 """Lines without an editor: a pipe, a dumb terminal, a screen reader. Each line is a turn.
 
-Standard input is read in slices, so that a signal is seen at once. A terminal is asked on standard
-error; what was not answered cannot be put into its line, so it is shown to its user.
+1. Standard input is read in slices, so that a signal is seen at once.
+2. A terminal is asked on standard error. What was not answered cannot be put into its line, so it
+   is shown to its user.
+3. Lines that wait on a terminal when the chat asks were typed ahead: they are queued, and shown
+   when it is their turn. In a pipe nobody can type ahead.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -19,6 +23,7 @@ from chatstream.sinks.notes import standard_error
 from chatstream.terminal.exits import note
 from chatstream.terminal.prompt import MAX_BYTES
 from chatstream.text import decoded
+from chatstream.wording import encodable
 
 PROMPT = b"> "
 
@@ -30,12 +35,14 @@ class PlainEditor:
     """The lines of standard input; an `Editor`."""
 
     keyboard = None
+    can_edit = False
 
     def __init__(self, descriptor: int = 0, encoding: str | None = None) -> None:
         self.is_person = os.isatty(descriptor)
         self._descriptor = descriptor
         self._encoding = encoding
         self._read = bytearray()  # and not yet returned
+        self._ended = False
         self._number = 0
 
     def read(self, session: Session, token: CancelToken) -> str | None:
@@ -53,8 +60,22 @@ class PlainEditor:
         self._number += 1
         return decoded(line, f"line {self._number} of {_INPUT}", self._encoding).rstrip("\r\n")
 
+    def typed_ahead(self) -> list[str]:
+        """The lines that wait on a terminal."""
+        if not self.is_person or sys.platform == "win32":
+            return []
+        with contextlib.suppress(UsageError):  # `read` will tell
+            while not self._ended and self._is_ready(0):
+                self._take()
+        *lines, rest = self._read.split(b"\n")
+        self._read = rest
+        self._number += len(lines)
+        return [encodable(it.decode("utf-8", "surrogateescape")) for it in lines]
+
     def echo(self, line: str) -> None:
-        """Nothing: no line is queued."""
+        """Show a line that was queued as one that was asked for."""
+        if self.is_person:
+            standard_error().write(PROMPT + f"{clean(line)}\n".encode())
 
     def restore(self) -> None:
         """Nothing was changed."""
@@ -65,36 +86,49 @@ class PlainEditor:
     def _line(self, token: CancelToken) -> bytes | None:
         """The next line, its end included; None at the end. Raises the reason of `token`."""
         while (end := self._read.find(b"\n")) < 0:
-            part = self._part(token)
-            if not part:
+            if not self._ended:
+                self._wait(token)
+                try:
+                    self._take()
+                except UsageError:  # no other attempt would be better
+                    self._ended = True
+                    raise
+            if self._ended:
                 line = bytes(self._read)
                 self._read.clear()
                 return line or None
-            self._read += part
             if len(self._read) > MAX_BYTES:
                 raise UsageError(f"a line is larger than the limit of {MAX_BYTES // 1024**2} MiB")
         line = bytes(self._read[: end + 1])
         del self._read[: end + 1]
         return line
 
-    def _part(self, token: CancelToken) -> bytes:
-        while True:
+    def _wait(self, token: CancelToken) -> None:
+        """Until there is something to take. Raises the reason of `token`."""
+        token.check()
+        while sys.platform != "win32" and not self._is_ready(POLL_SECONDS):
             token.check()
-            if sys.platform != "win32":
-                ready, _, _ = select.select([self._descriptor], [], [], POLL_SECONDS)
-                if not ready:
-                    continue
-            try:
-                return os.read(self._descriptor, _READ_BYTES)
-            except BlockingIOError:  # another reader was faster
-                continue
-            except OSError as error:
-                raise UsageError(f"{_INPUT} cannot be read: {error.strerror}") from error
+
+    def _is_ready(self, seconds: float) -> bool:
+        return bool(select.select([self._descriptor], [], [], seconds)[0])
+
+    def _take(self) -> None:
+        """Read what is there, or that it is the end."""
+        try:
+            part = os.read(self._descriptor, _READ_BYTES)
+        except BlockingIOError:  # another reader was faster
+            return
+        except OSError as error:
+            raise UsageError(f"{_INPUT} cannot be read: {error.strerror}") from error
+        self._read += part
+        self._ended = not part
 
 
 def _words_of(session: Session) -> str:
     """What is said of a draft, which is shown whole: nobody else keeps it."""
     draft = clean(session.draft)
     if session.unanswered is not None:
-        return f"this was not answered; /retry asks it again:\n{draft}"
+        return f"this was not answered; /retry asks the question again:\n{draft}"
+    if session.editing is not None:
+        return f"the next line takes the place of question {session.editing + 1}:\n{draft}"
     return f"this is not sent:\n{draft}"

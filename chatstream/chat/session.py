@@ -7,24 +7,36 @@
 3. What is set holds for the chat and goes over what the conversation had. Another system prompt
    begins a new conversation that has all messages so far: that of a conversation never changes.
 4. What is typed and not answered is kept on the disk as well (`store.drafts`), until the answer
-   begins; a chat that comes back to the conversation has it in its prompt.
+   begins, and so are the names of the files and images that go with it. A chat that comes back to
+   the conversation has it in its prompt; what follows no answer is for a new chat.
 5. Without a journal the turns are here alone, and each question sends them as its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec.structs import replace
 
+from chatstream.chat.drafting import added, belongs, named
 from chatstream.chat.extent import Extent, extent_of
+from chatstream.chat.summaries import parted, with_summary
+from chatstream.chat.turns import (
+    Asked,
+    Continuation,
+    Heard,
+    Request,
+    Turn,
+    cost_of,
+    model_of,
+    turns_of,
+)
 from chatstream.chat.typeahead import joined
 from chatstream.engine.option_pairs import from_pairs
-from chatstream.engine.pipeline import Follow, not_followed
+from chatstream.engine.pipeline import not_followed
 from chatstream.engine.place import (
+    FOR_A_START,
     START,
     Place,
     follow_of,
@@ -33,100 +45,34 @@ from chatstream.engine.place import (
     question_at,
     resolved_at,
 )
-from chatstream.engine.resolve import Resolved, meant, resolve
-from chatstream.engine.run import Question, Run
-from chatstream.errors import JournalError, UsageError
-from chatstream.events import Context, Metadata
-from chatstream.flow import Arrival, close
+from chatstream.engine.resolve import Resolved
+from chatstream.engine.run import Run
+from chatstream.engine.settings import Settings
+from chatstream.engine.whom import check, with_model
+from chatstream.errors import ChatstreamError, UsageError
 from chatstream.messages import Image, Message
-from chatstream.store.place import runs_folder, state_folder
-from chatstream.transcript import Answerer, Transcript
+from chatstream.store.drafts import Belongs, Draft, Drafts
+from chatstream.store.place import state_folder
 from chatstream.wording import counted
 
 if TYPE_CHECKING:
     from chatstream.engine.roles import Role
     from chatstream.store.conversation import Conversations
-    from chatstream.store.drafts import Drafts
 
 
 _WHOM = ("provider", "base_url", "profile", "model", "options")
-
-
-class Turn(msgspec.Struct, frozen=True):
-    """A question and what answered it; `run` made the answer, None if nothing is kept of it."""
-
-    run: str | None
-    messages: tuple[Message, ...]
-
-    @property
-    def question(self) -> Message:
-        """What was asked."""
-        return next((it for it in self.messages if it.role == "user"), Message("user"))
-
-    @property
-    def answer(self) -> Message:
-        """The answer, as far as it came."""
-        return self.messages[-1]
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be asked: a message behind the first `after` turns, or at the end.
-
-    `model` is asked this question alone.
-    """
-
-    message: Message
-    after: int | None = None
-    model: str | None = None
-
-
-class Continuation(msgspec.Struct, frozen=True):
-    """An answer that is to be continued: that of this run."""
-
-    run: str
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A request on its way: a `message` whose answer stands behind the first `after` turns."""
-
-    message: Message
-    resolved: Resolved
-    question: Question
-    follow: Follow
-    after: int
-    is_exception: bool = False  # another model answers this question alone
-
-
-class Heard:
-    """What a run says, for whoever comes after it. `stage` passes everything on."""
-
-    def __init__(self) -> None:
-        self.transcript = Transcript()
-        self.who = Answerer()
-        self.context: Context | None = None
-
-    def stage(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
-        """A stage that listens."""
-        try:
-            for arrival in arrivals:
-                for event in arrival.events:
-                    self.transcript.add(event)
-                    if isinstance(event, Metadata):
-                        self.who = self.who.then(event)
-                    elif isinstance(event, Context):
-                        self.context = event
-                yield arrival
-        finally:
-            close(arrivals)
 
 
 class Session:
     """A chat's conversation. `flags` are the settings that are given; `place` is where it begins.
     The settings of a `role` hold for all of it, and its system prompt for a new conversation.
 
-    `draft` is what is typed and not sent, `queue` what is to be sent after it, `files` and
-    `images` (files or URLs) what goes with the next message. `editing` is the number of turns
-    before the one that is being edited. For one thread.
+    `draft` is what is typed and not sent, `queue` what is to be sent before it, or after a question
+    or a summary that is being edited. `editing` is the number of turns before that question, and
+    `compacting` what was typed behind that summary. `begun_with` is the line with the summary that
+    this conversation begins with, until the first answer, and `continues` the head of the one that
+    was summarised. `files` and `images` (names or URLs) go with the next message. `answering` is
+    the run whose answer has begun. For one thread.
     """
 
     def __init__(
@@ -142,13 +88,16 @@ class Session:
         self.role = role
         self.draft = ""
         self.queue: list[str] = []
-        self.files: list[Path] = []
+        self.files: list[str] = []
         self.images: list[str] = []
         self.editing: int | None = None
+        self.compacting: str | None = None
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
+        self.answering: str | None = None
         self.heard: Heard | None = None  # what the last run has said
-        self._measured: tuple[Turn, dict[str, Any], Extent] | None = None
+        self._answered_as: Role | None = None
+        self._measured: tuple[Turn, dict[str, Any], Extent | None] | None = None
         self._spent: tuple[str | None, str] = (None, "")
         self._conversations: Conversations | None = None
         self._drafts = drafts
@@ -163,10 +112,12 @@ class Session:
         self.turns = turns
         self.opening = tuple(it for it in place.messages if it.role == "system")
         self._source = place.source
-        self._asked_before = _model_of(place.source) if place.source else None
+        self._asked_before = model_of(place.source) if place.source else None
         self._chosen = place.chosen
         self._name = place.name
-        self.editing = self.unanswered = self.stopped = None
+        self.editing = self.unanswered = self.stopped = self.compacting = None
+        self.begun_with = ""
+        self.continues: str | None = None
         if turns:
             newest = None if place.chosen else self._known().head(str(place.parent))
             if newest not in {None, self.head}:
@@ -174,16 +125,39 @@ class Session:
             elif not turns[-1].answer.complete:
                 self.stopped = self.head
 
-    def recover(self) -> None:
-        """Take up what was typed here and not sent, in a chat that is gone."""
-        if self._drafts is not None:
-            self.draft = self._drafts.take(self._belongs) or self._drafts.take(lambda it: not it)
+    def recover(self) -> bool:
+        """Take up what was typed here and not sent, in a chat that is gone. True if there is some.
+
+        A file that is gone meanwhile goes with nothing.
+        """
+        draft = self._drafts.take(self._belongs(self.head)) if self._drafts is not None else None
+        if draft is None:
+            return False
+        self.draft = draft.text
+        self.files = added(self.files, draft.files)
+        self.images = added(self.images, draft.images)
+        return True
+
+    @property
+    def has_left_a_draft(self) -> bool:
+        """Whether a chat that is gone has left what belongs into a new one."""
+        return self._drafts is not None and self._drafts.has(self._belongs(None))
 
     def keep(self, draft: str, *sending: str) -> None:
         """Keep what is not answered: `draft` is in the prompt; `sending` is on its way."""
         self.draft = draft
         if self._drafts is not None:
-            self._drafts.keep(joined(*sending, *self.queue, draft), self.head)
+            typed = [*self.queue, draft]
+            if self.is_editing:
+                typed = [draft, *self.queue, self.compacting or ""]
+            text = joined(self.begun_with, *sending, *typed)
+            after = self.answering or self.head or self.continues
+            self._drafts.keep(Draft(text, after, named(self.files), named(self.images)))
+
+    def begin_answer(self, run: Run) -> None:
+        """The answer of this run has begun: what is kept from here on follows it."""
+        self.answering = run.id if is_kept(run.id) else None
+        self.begun_with = ""
 
     def close(self) -> None:
         """Leave the draft to the next chat. Idempotent."""
@@ -208,6 +182,8 @@ class Session:
         """The model that answered last, or is named; "" before the first answer if none is."""
         answered = self.heard.who.model if self.heard else self._asked_before
         named = self.role.settings.get("model") if self.role else None
+        if named and self.role != self._answered_as:
+            answered = None  # in another role
         return str(self.flags.get("model") or answered or named or "")
 
     @property
@@ -217,28 +193,27 @@ class Session:
         It is not known before an answer that follows another, nor for a model that has not answered
         here yet.
         """
+        return self._measured[2] if self._measured and self.is_heard else None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the last answer was given in this chat, by whoever is asked now."""
         if self._measured is None or not self.turns:
-            return None
-        turn, asked, extent = self._measured
-        return extent if turn is self.turns[-1] and asked == self._whom() else None
+            return False
+        turn, asked, _ = self._measured
+        return turn is self.turns[-1] and asked == self._whom()
 
     def status(self) -> str:
         """Who is asked, how full the window is, and the cost of the conversation, where known."""
         extent = self.extent
         if self._spent[0] != self.head:
-            self._spent = (self.head, _cost_of(self.head))
+            self._spent = (self.head, cost_of(self.head))
         words = [self.model, extent.words if extent else "", self._spent[1]]
         return " · ".join(it for it in words if it)
 
     def _whom(self) -> dict[str, Any]:
         """The settings that say who is asked, and with what window."""
-        return {name: self.flags.get(name) for name in _WHOM}
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether what is asked is kept here. Raises `ConfigError`."""
-        given = dict(self.flags)
-        return resolve(given, profile=given.pop("profile", None)).settings.journal
+        return {**{name: self.flags.get(name) for name in _WHOM}, "role": self.role}
 
     def with_its_images(self, message: Message) -> Message:
         """The message with the images of the question that it is put in the place of."""
@@ -247,17 +222,25 @@ class Session:
         old = self.turns[self.editing].question.parts
         return Message("user", [*(it for it in old if isinstance(it, Image)), *message.parts])
 
+    @property
+    def is_editing(self) -> bool:
+        """Whether the line is a question or a summary that is being edited."""
+        return self.editing is not None or self.compacting is not None
+
+    def stop_editing(self) -> str:
+        """Edit nothing any more; returns what was typed behind it, for the prompt."""
+        waiting = joined(*self.queue, self.compacting)
+        self.editing = self.compacting = None
+        self.queue = []
+        return waiting
+
     def ask(self, request: Request) -> Asked:
         """Where and how a request is asked. Raises `ChatstreamError`."""
         after = len(self.turns) if request.after is None else request.after
         place = self._place(after)
         if request.after is not None:
             place = replace(place, chosen=True)
-        flags = _with_model(self.flags, request.model) if request.model else {**self.flags}
-        if not place.is_start:
-            flags.pop("system", None)  # the conversation has its own
-        flags["role"] = self._role(place)
-        resolved = resolved_at(place, flags)
+        resolved = self._resolved(place, request.model)
         return Asked(
             message=request.message,
             resolved=resolved,
@@ -267,11 +250,27 @@ class Session:
             is_exception=request.model is not None,
         )
 
+    def settings(self) -> Settings:
+        """Those with which the next message is asked. Raises `ChatstreamError`."""
+        return self._resolved(self._place(len(self.turns))).settings
+
+    def use(self, flags: Mapping[str, Any]) -> None:
+        """Let these settings hold from now on.
+
+        Raises `ConfigError`, `UsageError` for what cannot be used; then nothing has changed.
+        """
+        before, self.flags = self.flags, {**flags}
+        try:
+            check(self.settings())
+        except ChatstreamError:
+            self.flags = before
+            raise
+
     def carry_on(self, continued: Continuation) -> Asked:
         """Where and how an answer is continued. Raises `ChatstreamError`."""
         from chatstream.engine.resume import continuation, unfinished
 
-        flags = {name: value for name, value in self.flags.items() if name != "system"}
+        flags = {it: value for it, value in self.flags.items() if it not in FOR_A_START}
         flags["role"] = self.role and self.role.without_system()
         resolved, question = continuation(unfinished(continued.run), flags)
         asked = [it for it in question.messages if it.role == "user"]
@@ -286,6 +285,7 @@ class Session:
     def settle(self, asked: Asked, run: Run | None, heard: Heard) -> bool:
         """Take what a run has come to; False without an answer: then everything is as before."""
         made = heard.transcript.messages
+        self.answering = None
         if run is None:
             return False
         kept = run.id if is_kept(run.id) else None
@@ -298,8 +298,9 @@ class Session:
             self.opening = tuple(it for it in said if it.role == "system")
         self.turns[asked.after :] = [Turn(kept, (asked.message, *made))]
         self.heard, self.editing, self.unanswered = heard, None, None
-        extent = None if asked.is_exception else extent_of(heard.context, heard.transcript)
-        self._measured = (self.turns[-1], self._whom(), extent) if extent else None
+        self._answered_as = self.role
+        extent = extent_of(heard.context, heard.transcript)
+        self._measured = None if asked.is_exception else (self.turns[-1], self._whom(), extent)
         self._source, self._chosen, self._name = kept or self._source, False, None
         return True
 
@@ -334,16 +335,24 @@ class Session:
         self.flags["system"] = text
         if not self.turns and not self.opening:
             return False
-        self.opening = (Message("system", text),) if text else ()
-        self.turns = [Turn(None, it.messages) for it in self.turns]
+        self.begin_with(with_summary(text, parted(self.system)[1]), self.turns)
         return bool(self.turns)
+
+    def begin_with(self, system: str, turns: Sequence[Turn]) -> None:
+        """The next message begins a conversation with this system prompt and these turns.
+
+        The same model is asked; nothing of the old conversation is changed.
+        """
+        self.opening = (Message("system", system),) if system else ()
+        self.turns = [Turn(None, it.messages) for it in turns]
+        self.stopped = None
 
     def use_model(self, name: str) -> None:
         """Ask this model from now on: an alias, MODEL, MODEL@PLACE or @PLACE.
 
-        Raises `ConfigError`.
+        Raises `ConfigError`, `UsageError`.
         """
-        self.flags = _with_model(self.flags, name)
+        self.use(with_model(self.flags, name))
 
     def name(self, name: str) -> None:
         """Name the conversation. Raises `UsageError`, `JournalError`."""
@@ -370,6 +379,13 @@ class Session:
             name=self._name,
         )
 
+    def _resolved(self, place: Place, model: str | None = None) -> Resolved:
+        flags = with_model(self.flags, model) if model else {**self.flags}
+        if not place.is_start:
+            flags = {it: value for it, value in flags.items() if it not in FOR_A_START}
+        flags["role"] = self._role(place)
+        return resolved_at(place, flags)
+
     def _role(self, place: Place) -> Role | None:
         if self.role is None or place.is_start:
             return self.role
@@ -378,17 +394,11 @@ class Session:
     def _turns_to(self, run: str) -> list[Turn]:
         turns: list[Turn] = []
         for its, messages in self._known().turns(run):
-            turns += _split(its, messages)
+            turns += turns_of(its, messages)
         return turns
 
-    def _belongs(self, after: str | None) -> bool:
-        """Whether what was to follow this run belongs here."""
-        if after is None or self.head is None:
-            return after == self.head
-        try:
-            return self._known().root(after) == self._known().root(self.head)
-        except JournalError:  # a damaged one
-            return False
+    def _belongs(self, head: str | None) -> Belongs:
+        return lambda after: belongs(self._known(), head, after)
 
     def _known(self) -> Conversations:
         if self._conversations is None:
@@ -396,37 +406,3 @@ class Session:
 
             self._conversations = Conversations(state_folder())
         return self._conversations
-
-
-def _cost_of(run: str | None) -> str:
-    """What the conversation has cost up to this run, in words; "" if that is not known."""
-    from chatstream.engine.spending import conversation_cost
-    from chatstream.sinks.words import dollars
-
-    cost = conversation_cost(run) if run is not None else None
-    return dollars(cost[0], estimated=cost[1]) if cost is not None else ""
-
-
-def _model_of(run: str) -> str | None:
-    """The model that a run has asked, as far as its journal is there."""
-    from chatstream.store.journal import SUFFIX
-    from chatstream.store.reading import opening
-
-    opened = opening(runs_folder() / (run + SUFFIX))
-    return opened.model if opened else None
-
-
-def _with_model(flags: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The flags with a model that may name its place, which goes over the one they name."""
-    name = meant(name, flags.get("profile"))
-    placed = {"provider", "base_url", "profile"} if "@" in name else set()
-    replaced = {"strategy", *placed}
-    return {**{it: value for it, value in flags.items() if it not in replaced}, "model": name}
-
-
-def _split(run: str, messages: Sequence[Message]) -> Iterator[Turn]:
-    """The turns in these messages, of which `run` has made the last answer."""
-    said = [it for it in messages if it.role != "system"]
-    begins = [at for at, it in enumerate(said) if it.role == "user"] or [0]
-    for begin, end in zip(begins, [*begins[1:], len(said)], strict=True):
-        yield Turn(run if end == len(said) else None, tuple(said[begin:end]))

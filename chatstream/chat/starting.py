@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chatstream.chat.equipping import check_role
 from chatstream.chat.loop import Editor, chat
 from chatstream.chat.plain import PlainEditor
-from chatstream.chat.session import Session, Turn
-from chatstream.engine.place import Place, role_at
+from chatstream.chat.session import Session
+from chatstream.chat.turns import Turn
+from chatstream.engine.place import Place, place_of, role_at
 from chatstream.engine.resolve import resolve
 from chatstream.engine.settings import Settings
-from chatstream.errors import UsageError
 from chatstream.escape import clean
 from chatstream.store.drafts import Drafts
 from chatstream.store.place import NoHome, state_folder
@@ -33,12 +33,33 @@ if TYPE_CHECKING:
     from chatstream.engine.roles import Role
 
 
+def beginning(*, last: bool = False, at: str | None = None, name: str | None = None) -> Place:
+    """The place where a chat begins; the arguments are those of `place_of`.
+
+    Where nothing was answered yet the last conversation of a person is a new one: a chat that was
+    killed during its first question left only a draft, which is for the chat that starts now.
+
+    Raises `UsageError`, `JournalError`.
+    """
+    if not last:
+        return place_of(at=at, name=name)
+    from chatstream.store.conversation import NoConversation
+
+    try:
+        return place_of(last=True, at=at, name=name)
+    except NoConversation as error:
+        if not os.isatty(0):
+            raise
+        tell(f"{error.message}; this is a new one")
+        return Place(name=name)
+
+
 def start(
     flags: Mapping[str, Any],
     place: Place,
     *,
     role: Role | None = None,
-    files: Sequence[Path] = (),
+    files: Sequence[str] = (),
     images: Sequence[str] = (),
     encoding: str | None = None,
 ) -> int:
@@ -51,12 +72,8 @@ def start(
     if encoding is not None:
         check_encoding(encoding)
     given = {name: value for name, value in flags.items() if value is not None}
-    if role is not None and role.template is not None:
-        raise UsageError(
-            f"role {role.name} contains the question, and is not for a conversation",
-            hint=f"`chatstream ask --role {role.name}` uses it",
-        )
     if role is not None:
+        check_role(role)
         given["role"] = role_at(place, role)
     settings = resolve(given, profile=given.pop("profile", None)).settings
     check_look(settings, as_json=False, plain=False, render=flags.get("render"))
@@ -64,9 +81,13 @@ def start(
     drafts = _drafts(settings) if editor.is_person else None
     session = Session(flags, place, drafts, role)
     session.files, session.images = list(files), list(images)
-    session.recover()
+    recovered = session.recover()
     if session.turns and editor.is_person:
         _remind(session, session.turns[-1], settings)
+    if recovered and (attached := [*map(str, session.files), *session.images]):
+        tell(f"with the next message: {', '.join(attached)}")
+    elif not recovered and session.turns and session.has_left_a_draft:
+        tell("a chat without an answer has left a draft; `chatstream chat` has it in its prompt")
     return chat(session, editor)
 
 

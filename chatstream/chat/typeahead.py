@@ -60,11 +60,11 @@ class TypeAhead:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing has come of which the rest is missing."""
+        """Whether no sequence, character or paste has begun without its end."""
         return not (self._held or self._decoder.getstate()[0]) and self._pasted is None
 
     def feed(self, data: bytes) -> list[Meaning]:
-        """Take what was typed; returns what is for the caller, in its order."""
+        """Take what was typed; returns what the caller has to do, in order."""
         meanings: list[Meaning] = []
         text, self._held = self._held + self._decoder.decode(data), ""
         while text:
@@ -72,7 +72,7 @@ class TypeAhead:
         return meanings
 
     def settle(self) -> list[Meaning]:
-        """Nothing has followed for a moment, so nothing will."""
+        """Nothing has followed for a moment, so a sequence that has begun is complete."""
         meanings: list[Meaning] = []
         if self._pasted is None:  # else the rest is on its way
             held, self._held = self._held, ""

@@ -91,7 +91,12 @@ def ask(
         if encoding is not None:
             check_encoding(encoding)
         question = compose(
-            prompt, file or (), answering.token, encoding=encoding, use_stdin=not no_stdin
+            prompt,
+            file or (),
+            answering.token,
+            encoding=encoding,
+            use_stdin=not no_stdin,
+            settings=resolved.settings,
         )
         if resolved.role is not None:
             question = resolved.role.asked(question)

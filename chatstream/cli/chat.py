@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chatstream.chat.starting import start
+from chatstream.chat.starting import beginning, start
 from chatstream.cli.options import (
     ALL,
     At,
@@ -23,7 +23,6 @@ from chatstream.cli.options import (
     start_log,
     takes,
 )
-from chatstream.engine.place import place_of
 
 
 @takes(*ALL)
@@ -41,10 +40,12 @@ def chat(
     log: Log = None,
     **flags: Any,
 ) -> int:
-    """Hold a conversation. /help lists what can be done in it, and Ctrl+D leaves.
+    """Hold a conversation. /help lists its commands, and Ctrl+D leaves.
 
-    Nothing that was said is lost: `chatstream chat -c` continues the newest conversation, and an
-    answer that was stopped or broke off as well.
+    If it gets too long for the model: /context, /trim, /compact.
+
+    Nothing is lost: `chatstream chat -c` continues the newest conversation, even after `kill -9`.
+    /continue completes an answer that was cut off.
 
     Without a terminal each line of standard input is a question, and the exit status is that of the
     last failure.
@@ -52,7 +53,7 @@ def chat(
     start_log(locals())
     return start(
         {**flags, "vi": vi or None},
-        place_of(last=last, at=at, name=name),
+        beginning(last=last, at=at, name=name),
         role=role_of(role, var),
         files=file or (),
         images=image or (),

@@ -9,7 +9,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "chat": (
         "chatstream.cli.chat:chat",
-        "Hold a conversation. /help lists what can be done in it, and Ctrl+D leaves.",
+        "Hold a conversation. /help lists its commands, and Ctrl+D leaves.",
     ),
     "resume": (
         "chatstream.cli.resume:resume",
@@ -49,7 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "roles": (
         "chatstream.cli.roles:app",
-        "List, show and edit the roles that a model may be asked in.",
+        "List, show and edit roles: system prompts with settings.",
     ),
     "schema": (
         "chatstream.cli.schema:schema",

@@ -32,7 +32,7 @@ FORMS = {"complete_bash": "{0}\n", "described": "{0}\t{1}\n"}
 FILES = 1
 """The exit status where the shell may complete a file name."""
 
-_PATHS = {"FILE", "DIR", "FILE|RUN|-", "NAME|FILE"}
+_PATHS = frozenset({"FILE", "DIR"})
 
 
 def answer(root: Any, form: str) -> int:
@@ -60,7 +60,7 @@ def completions(root: Any, line: str) -> list[Item] | None:
     if found is None:
         return None
     own = [(name, about) for name, about in found if name.startswith(value) and name.isprintable()]
-    if not own and getattr(what, "metavar", None) in _PATHS:
+    if not own and _takes_path(what):
         return None
     return [(prefix + name, about) for name, about in own]
 
@@ -75,7 +75,12 @@ def _items(context: Any, what: Any, begun: str) -> Iterable[Item] | None:
         return found
     if allowed := getattr(what.type, "choices", None):
         return [(str(getattr(it, "value", it)), "") for it in allowed]
-    return None if what.metavar in _PATHS else []
+    return None if _takes_path(what) else []
+
+
+def _takes_path(parameter: Any) -> bool:
+    """Whether the value may be the name of a file or of a folder, as its metavar says."""
+    return not _PATHS.isdisjoint(str(getattr(parameter, "metavar", "")).split("|"))
 
 
 def _commands(context: Any) -> Iterable[Item]:

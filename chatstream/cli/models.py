@@ -1,4 +1,4 @@
-"""`chatstream models`: what the server offers, what it tells of one model, and getting one."""
+"""`chatstream models`: the server's list, the details of one model, and a download."""
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
@@ -53,7 +53,7 @@ def show(
     profile: str | None,
     **flags: Any,
 ) -> int:
-    """Show a model as far as its server tells: context, size, parameters, capabilities."""
+    """Show what the server says about a model: context, size, parameters, capabilities."""
     start_log(locals())
     return shown.show_model(model, flags, profile, as_json=as_json)
 

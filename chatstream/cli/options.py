@@ -186,25 +186,20 @@ def file_path(text: str) -> Path:
     return Path(text)
 
 
-def input_file(text: str) -> Path:
-    """The path that `--file` names: `-` is standard input, and `./-` a file of that name."""
-    path = file_path(text)
-    if path != Path("-") or text == "-":
-        return path
-    try:
-        return path.absolute()
-    except OSError as error:  # the current folder was removed
-        raise typer.BadParameter(f"{text} cannot be read: {error.strerror}") from error
+def input_file(text: str) -> str:
+    """What `--file` names: `-` is standard input, and `./-` a file of that name."""
+    file_path(text)
+    return text
 
 
 File = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--file",
         "-f",
         parser=input_file,
-        metavar="FILE",
-        help="Add a text file; - is standard input. Repeatable.",
+        metavar="FILE|URL",
+        help="Add a text file, PDF, web page, or -. Repeatable.",
     ),
 ]
 ImageFile = Annotated[

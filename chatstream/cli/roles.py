@@ -1,4 +1,4 @@
-"""`chatstream roles`: the roles that a model may be asked in, and where they are."""
+"""`chatstream roles`: the roles, and where their files are."""
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
@@ -13,7 +13,7 @@ from chatstream.terminal import roles
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="List, show and edit the roles that a model may be asked in.",
+    help="List, show and edit roles: system prompts with settings.",
 )
 
 RoleName = Annotated[str, typer.Argument(metavar="NAME", help="The name of a role.")]
@@ -25,7 +25,7 @@ def list_roles(
         bool, typer.Option("--json", help="Print JSON, one object per line.")
     ] = False,
 ) -> int:
-    """List the roles: the name, the model, the variables, and how the prompt begins.
+    """List the roles: name, model, variables, and the beginning of the prompt.
 
     The exit status is 2 if one of them cannot be used.
     """
@@ -40,7 +40,7 @@ def show(role: RoleName) -> int:
 
 @app.command()
 def edit(role: RoleName) -> int:
-    """Open a role in your editor, and check it afterwards. A new one has an example in it."""
+    """Open a role in your editor, and check it afterwards. A new one starts as an example."""
     return roles.edit_role(role)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from chatstream.addresses import is_url
 from chatstream.cancel import CancelToken
 from chatstream.errors import UsageError
 from chatstream.files import read_whole
@@ -34,7 +35,7 @@ def with_images(
 
 
 def _image(name: str, token: CancelToken, *, keep: bool) -> Image:
-    if re.match(r"(?i)https?:", name):
+    if is_url(name):
         return Image(url=_checked(name))
     shown = encodable(name)
     try:  # a FIFO may have no writer yet

@@ -22,7 +22,15 @@ from chatstream.cancel import CancelToken
 from chatstream.engine import pipeline
 from chatstream.engine.options import Options, checked, parted
 from chatstream.engine.outcome import events_of, raise_failure, whole
-from chatstream.engine.place import START, Place, follow_of, place_of, question_at, resolved_at
+from chatstream.engine.place import (
+    FOR_A_START,
+    START,
+    Place,
+    follow_of,
+    place_of,
+    question_at,
+    resolved_at,
+)
 from chatstream.engine.pool import Pool
 from chatstream.engine.prompts import Prompt, messages_of, type_of
 from chatstream.engine.resolve import Resolved
@@ -31,11 +39,12 @@ from chatstream.engine.tooling import tooling_of
 from chatstream.errors import UsageError
 from chatstream.events import Content, Event
 from chatstream.flow import close
-from chatstream.messages import Message
+from chatstream.messages import Image, Message
 from chatstream.transcript import Transcript
 
 if TYPE_CHECKING:
     from chatstream.engine.conversation import Conversation
+    from chatstream.engine.roles import Role
 
 
 class Client:
@@ -120,6 +129,8 @@ class Client:
             if not isinstance(run, str | None):
                 what = f"a run cannot be {type_of(run)}"
                 raise UsageError(what, hint="give the id of a run as a str")
+            if "role" in given:
+                given["role"] = given["role"].without_system()  # the run has its own
             resolved, question = continuation(unfinished(run), given)
             tooling = tooling_of(resolved, tools, question, caller)
             return self._run(resolved, replace(question, tooling=tooling), caller)
@@ -178,9 +189,13 @@ class Client:
     ) -> Run:
         """A run that asks in this place. Raises `UsageError`, `ConfigError`."""
         given, tools = parted({**self._options, **checked(options)})
-        if place.source is not None and "system" not in options:
-            given.pop("system", None)  # it was for the first question
-        messages = messages_of(prompt, place.messages)
+        if place.source is not None:  # what the client has was for the first question
+            given = {
+                it: value for it, value in given.items() if it not in FOR_A_START or it in options
+            }
+            if "role" in given and "role" not in options:
+                given["role"] = given["role"].without_system()
+        messages = _in_role(messages_of(prompt, place.messages), given.get("role"))
         caller = _token(token)
         resolved = resolved_at(place, {**given, "stream": streaming})
         question = question_at(place, resolved, messages)
@@ -205,6 +220,17 @@ class Client:
             if question.tooling is not None:
                 question.tooling.close()
             raise
+
+
+def _in_role(messages: list[Message], role: Role | None) -> list[Message]:
+    """The messages, the last of them in the text of a role that contains the question."""
+    if role is None or role.template is None:
+        return messages
+    *before, last = messages
+    if last.role != "user":
+        raise UsageError(f"role {role.name} contains the question, but the last message is none")
+    images = [it for it in last.parts if isinstance(it, Image)]
+    return [*before, Message("user", [*images, role.asked(last.content)])]
 
 
 def _token(token: CancelToken | None) -> CancelToken:

@@ -66,7 +66,7 @@ def look_up(name: str, profile: str | None) -> tuple[str | None, tuple[str, ...]
     else:
         value = getattr(resolved.settings, setting)
         value = value.get(entry[0]) if entry else value
-    return None if value is None else _as_text(name, value), resolved.warnings
+    return None if value is None else as_text(name, value), resolved.warnings
 
 
 def set_value(name: str, text: str, profile: str | None) -> list[str]:
@@ -110,13 +110,16 @@ def _keys(name: str, profile: str | None) -> tuple[str, ...]:
     return keys_of(name) if profile is None else ("profiles", profile, *keys_of(name))
 
 
-def _as_text(name: str, value: Any) -> str:
+def as_text(name: str, value: Any) -> str:
+    """The value of a setting, or of an entry of a table, as `set_value` takes it."""
     setting, *entry = keys_of(name)
     if setting in SECRETS or (entry and is_secret_name(entry[0])):
         return MASK
     if setting == "mcp":
         value = mcp_servers.shown({entry[0]: value} if entry else value)
         value = value[entry[0]] if entry else value
+    if setting == "headers" and not entry:
+        value = mask_headers(value)
     value = mask_address(value) if setting in ADDRESSES else masked(value)
     if isinstance(value, str):
         return value

@@ -1,20 +1,26 @@
-"""Whether a conversation still fits the model's context window, before anything of it is sent.
+"""Whether a request fits the model's context window, before anything of it is sent.
 
-1. Only a question that follows others is looked at, for nothing else grows by itself. A hosted
-   server is asked for the window from `HOSTED_TOKENS` on: every hosted model takes that much.
+1. Looked at is a question that follows others, and a large one on a local server, which may cut it
+   in silence. A hosted server is asked for the window from `HOSTED_TOKENS` on: every hosted model
+   takes that much.
 2. A `context` event tells the window and how much of it is used. Where the server does not tell
    the window, or not within `PATIENCE_SECONDS`, nothing is checked.
 3. The estimate is what the server counted for the answer before, and the bytes since then, by the
-   bytes per token that it had. A model that has not answered here yet has `BYTES_PER_TOKEN`.
-   Where the estimate is within `NEAR` of the window, the server counts, if it can.
-4. What does not fit is not sent: it is a `ContextLength`. With `trim` the oldest turns are left out
-   until the rest fills no more than `FULL` of the window. The system prompt and the newest turn
-   always stay.
+   bytes per token that it had. For a model that has not answered here yet it is a guess, which may
+   be wrong by half. Where that, or else `NEAR`, can matter, the server counts, if it can.
+4. What leaves no room for an answer does not fit: `--max-tokens`, at most half of the window, or
+   `ANSWER_TOKENS`, at most an eighth of it.
+5. What does not fit is not sent: it is a `ContextLength`. A guess that nobody has counted has to be
+   off by half for that. With `trim` the oldest turns are left out until the rest fills no more than
+   `FULL` of the window. The system prompt and the newest turn always stay.
+6. A server that was sent too much and cut it in silence is found out afterwards
+   (`providers.context.cut`), where it counts its cache too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -24,17 +30,25 @@ from chatstream.cancel import CancelToken
 from chatstream.engine.run import Question
 from chatstream.engine.services import limited
 from chatstream.errors import ChatstreamError, ContextLength
-from chatstream.events import Context
-from chatstream.flow import Arrival
+from chatstream.events import Context, Event, Usage
+from chatstream.flow import Arrival, Finish, Open, close
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Service
-from chatstream.providers.context import BYTES_PER_TOKEN, size_of
+from chatstream.providers.context import (
+    BYTES_PER_TOKEN,
+    MOST_BYTES,
+    Before,
+    cut,
+    guess,
+    size_of,
+)
 from chatstream.store.journal import SUFFIX
 from chatstream.store.place import NoHome, runs_folder
 from chatstream.store.reading import read
 
 if TYPE_CHECKING:
     from chatstream.providers.base import Provider
+    from chatstream.store.reading import Record
 
 T = TypeVar("T")
 
@@ -42,30 +56,44 @@ HOSTED_TOKENS = 4096
 """No hosted model has a smaller window."""
 
 PATIENCE_SECONDS = 1.0
-"""Seconds to wait for the window; a server that answers at all tells it at once."""
+"""Seconds to wait for the window; a server that knows it answers at once."""
 
 COUNT_SECONDS = 5.0
 """Seconds to wait for an exact count, which is needed only near the limit."""
 
-NEAR = 0.15
+NEAR, UNSURE = 0.15, 0.5
+"""How far an estimate may be off: one by a count, and one without."""
+
 FULL = 0.8
 
-FEWEST_BYTES, MOST_BYTES = 1.0, 8.0
-"""Bytes per token that a count is believed to show: no tokenizer has less or, for texts, more."""
+ANSWER_TOKENS = 256
+"""Room for an answer of a few sentences."""
+
+FEWEST_BYTES = 1.0
+"""Bytes per token that a count is believed to show: no tokenizer has less."""
 
 _USUAL_TOKENS = 64  # of the usual ratio, so that a few short messages do not decide it
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """So many bytes of messages were so many tokens; others have `ratio` bytes a token."""
+    """So many bytes of messages were so many tokens; others have `ratio` bytes a token.
+
+    `is_guess`: nobody has counted them. `before` says what was read of them, by a server that has
+    been seen to count its cache too.
+    """
 
     tokens: int = 0
     size: int = 0
     ratio: float = BYTES_PER_TOKEN
+    is_guess: bool = False
+    before: Before | None = None
 
     def tokens_of(self, size: int) -> int:
         """About how many tokens a request of this size has."""
         return max(0, round(self.tokens + (size - self.size) / self.ratio))
+
+
+NOT_COUNTED = Counted(is_guess=True)
 
 
 class Fitting:
@@ -74,8 +102,9 @@ class Fitting:
     def __init__(self, question: Question, *, trim: bool) -> None:
         self._question = question
         self._trim = trim
-        self._model: str | None = None  # whose window and counts these are
+        self._whom: object = None  # whose window and counts these are
         self._window: int | None = None
+        self._is_asked = False  # the server, for its window
         self._counted = Counted()
         self._told: int | None = None  # the messages that were left out, as it was told
 
@@ -86,67 +115,148 @@ class Fitting:
 
         Raises `ContextLength`, and the reason of the token.
         """
-        whole = size_of(request.messages, request.tools)
-        if self._model != request.model:
-            self._model, self._window = request.model, None
-            self._counted = counted_before(self._question, provider.endpoint.name, request.model)
-            if service.local or self._counted.tokens_of(whole) >= HOSTED_TOKENS:
-                asked = limited(provider.window(request, token), PATIENCE_SECONDS)
-                self._window = yield from _unless_it_fails(asked, token)
-        window = self._window
-        if window is None:
+        if self._whom != (whom := (provider.endpoint, request.model)):
+            self._whom, self._window, self._is_asked = whom, None, False
+            self._counted = counted_before(self._question, provider, request)
+        size = _size(request, request.messages)
+        used = self._counted.tokens_of(size)
+        if not self._is_asked and (service.local or used >= HOSTED_TOKENS):
+            self._is_asked = True
+            asked = limited(provider.window(request, token), PATIENCE_SECONDS)
+            self._window = yield from _unless_it_fails(asked, token)
+        if (window := self._window) is None:
             return request
-        if abs(self._counted.tokens_of(whole) - window) <= NEAR * window:
-            asked = limited(provider.count(request, token), COUNT_SECONDS)
-            if exact := (yield from _unless_it_fails(asked, token)):
-                self._counted = replace(self._counted, tokens=exact, size=whole)
-        used, messages = self._counted.tokens_of(whole), request.messages
-        if used >= window and self._trim:
+        if self._counted.is_guess:
+            self._counted = guessed(request)
+            used = self._counted.tokens
+        most = int(window * self._question.most)
+        limit = min(most, window - room_for_answer(request, window))
+        if abs(used - limit) <= (UNSURE if self._counted.is_guess else NEAR) * window:
+            counting = limited(provider.count(request, token), COUNT_SECONDS)
+            if exact := (yield from _unless_it_fails(counting, token)):
+                self._counted = replace(self._counted, tokens=exact, size=size, is_guess=False)
+                used = exact
+        messages: Sequence[Message] = request.messages
+        if used > limit and self._trim:
             for messages in _shorter(request.messages):
-                used = self._counted.tokens_of(size_of(messages, request.tools))
-                if used <= FULL * window:
+                used = self._counted.tokens_of(_size(request, messages))
+                if used <= min(limit, FULL * window):
                     break
-        if used >= window:
-            raise _too_long(used, window, trimmed=self._trim)
+        if used > limit * (1 + UNSURE * self._counted.is_guess):
+            raise _too_long(used, window, limit, alone=_turns(messages) <= 1)
         left_out = len(request.messages) - len(messages)
         if left_out != self._told:
             self._told = left_out
             event = Context(window=window, used=used, left_out=left_out)
             yield Arrival([event], connected=False)
-        return replace(request, messages=messages)
+        return replace(request, messages=tuple(messages)) if left_out else request
+
+    def around(self, provider: Provider, service: Service, source: Open) -> Open:
+        """`source`, what the server has counted noted; a warning where it has cut the prompt."""
+
+        def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
+            arrivals = source(request, token)
+            try:
+                for arrival in arrivals:
+                    events = arrival.events
+                    if events and type(events[-1]) is Finish:
+                        usage = next((it for it in events if type(it) is Usage), None)
+                        if usage is not None and not provider.counts_cached_apart:
+                            events[-1:-1] = self._learn(service, request, usage)
+                    yield arrival
+            finally:
+                close(arrivals)
+
+        return opened
+
+    def _learn(self, service: Service, request: ChatRequest, usage: Usage) -> list[Event]:
+        """Note what the server has read; the warning that it was not all."""
+        compared = service.local and not self._told  # hosted ones may ask another one each time
+        before = self._counted.before if compared else None
+        if (warning := cut(request, usage, self._window, before)) is not None:
+            return [warning]
+        tokens = usage.input_tokens or 0
+        if request.tools and tokens * MOST_BYTES >= (size := _size(request, request.messages)):
+            # Another round may follow.
+            self._counted = replace(self._counted, tokens=tokens, size=size, is_guess=False)
+        return []
 
 
-def counted_before(question: Question, provider: str, model: str) -> Counted:
+def _size(request: ChatRequest, messages: Sequence[Message]) -> int:
+    """The bytes of a request that has these of its messages."""
+    return size_of(messages, request.tools) + len(request.partial.encode("utf-8", "replace"))
+
+
+def room_for_answer(request: ChatRequest, window: int) -> int:
+    """The tokens of a window that are kept for the answer."""
+    if request.max_tokens is not None:
+        return min(request.max_tokens, window // 2)  # a limit, and not what is needed
+    return min(ANSWER_TOKENS, window // 8)
+
+
+def guessed(request: ChatRequest) -> Counted:
+    """What a request may have that nobody has counted."""
+    size = _size(request, request.messages)
+    said = guess([*request.messages, Message("assistant", request.partial)])
+    tokens = max(1, said + round(size_of((), request.tools) / BYTES_PER_TOKEN))
+    return Counted(tokens, size, max(size / tokens, FEWEST_BYTES), is_guess=True)
+
+
+def counted_before(question: Question, provider: Provider, request: ChatRequest) -> Counted:
     """What this model was counted to have read and written up to the answer before."""
-    if question.parent is None:
-        return Counted()
-    try:
-        record = read(runs_folder() / (question.parent + SUFFIX))
-    except (ChatstreamError, NoHome):
-        return Counted()  # its journal has expired
-    usage = record.usage
-    if usage is None or usage.input_tokens is None:
-        return Counted()
-    if (record.provider, record.model) != (provider, model):
-        return Counted()
-    tokens = usage.input_tokens + (usage.output_tokens or 0) - (usage.reasoning_tokens or 0)
+    record = _record_of(question.parent)
+    if record is None or record.usage is None or (counts := record.usage).input_tokens is None:
+        return NOT_COUNTED
+    if (record.provider, record.model) != (provider.endpoint.name, request.model):
+        return NOT_COUNTED
+    cached = counts.cached_tokens or 0
+    prompt = counts.input_tokens + cached * provider.counts_cached_apart
+    tokens = prompt + (counts.output_tokens or 0) - (counts.reasoning_tokens or 0)
     tools = record.asked.tools if record.asked else ()
-    size = size_of(_without(question.earlier, record.left_out), tools)
+    said = size_of(_without(question.earlier, record.left_out))
+    size = said + size_of((), tools)
+    if tokens * MOST_BYTES < size:  # an old server, which counts beside its cache
+        return NOT_COUNTED
     ratio = (size + BYTES_PER_TOKEN * _USUAL_TOKENS) / (tokens + _USUAL_TOKENS)
-    return Counted(tokens, size, min(max(ratio, FEWEST_BYTES), MOST_BYTES))
+    ratio = min(max(ratio, FEWEST_BYTES), MOST_BYTES)
+    before = Before(prompt, said - size_of(record.messages), ratio)
+    return Counted(tokens, size, ratio, before=before if _shows(record, request) else None)
 
 
-def _without(messages: Sequence[Message], left_out: int) -> list[Message]:
+def _shows(record: Record, request: ChatRequest) -> bool:
+    """Whether what was read for a run shows what has to be read now.
+
+    A first prompt does not show whether the server counts its cache. With rounds of tools, a
+    template may drop what the model thought in between.
+    """
+    tools = record.asked.tools if record.asked else ()
+    whole = not (record.tools or record.left_out) and tools == request.tools
+    return whole and record.parent is not None
+
+
+def _record_of(run: str | None) -> Record | None:
+    """What is in the journal of a run, if that is there."""
+    if run is None:
+        return None
+    try:
+        return read(runs_folder() / (run + SUFFIX))
+    except (ChatstreamError, NoHome):
+        return None
+
+
+def _without(messages: Sequence[Message], left_out: int) -> Sequence[Message]:
     """The messages but for so many of the oldest; a system prompt stays."""
+    if not left_out:
+        return messages
     system = [it for it in messages if it.role == "system"]
     return [*system, *[it for it in messages if it.role != "system"][left_out:]]
 
 
-def _shorter(messages: Sequence[Message]) -> Iterator[tuple[Message, ...]]:
+def _shorter(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
     """The messages with the oldest turn left out, then with two, until only the newest is there."""
     said = [it for it in messages if it.role != "system"]
     begins = [at for at, it in enumerate(said) if it.role == "user"]
-    yield from (tuple(_without(messages, at)) for at in begins[1:])
+    yield from map(partial(_without, messages), begins[1:])
 
 
 def _unless_it_fails(
@@ -160,13 +270,20 @@ def _unless_it_fails(
         return None
 
 
-def _too_long(used: int, window: int, *, trimmed: bool) -> ContextLength:
-    what = "the question alone does" if trimmed else "the conversation does"
+def _turns(messages: Sequence[Message]) -> int:
+    return sum(it.role == "user" for it in messages)
+
+
+def _too_long(used: int, window: int, limit: int, *, alone: bool) -> ContextLength:
+    """`alone`: there is nothing that could be left out."""
+    what = "the question alone does" if alone else "the conversation does"
     way = (
         "shorten the question, or ask a model with a larger window"
-        if trimmed
+        if alone
         else "--trim leaves out its oldest turns; or ask without continuing, or a model with a "
         "larger window"
     )
     words = f"{what} not fit the model's context window of {window:,} tokens: it has {used:,}"
+    if used < window:
+        words += f", and the answer needs {window - limit:,}"
     return ContextLength(f"{words}; nothing was sent", hint=way)

@@ -1,4 +1,4 @@
-"""The models of a server: its list, what it tells of one, and having it download one.
+"""The models of a server: the list, the details of one, and a download.
 
 Each function yields heartbeats while the server is asked, and raises a `ChatstreamError`.
 """
@@ -30,7 +30,7 @@ from chatstream.providers.details import ModelDetails as ModelDetails
 def details(
     settings: Settings, token: CancelToken, tell: Tell = ignore_choice
 ) -> Generator[Arrival, None, ModelDetails]:
-    """What the server tells of the model of these settings."""
+    """What the server says about the model of these settings."""
     model = _model(settings)
     provider = yield from provider_of(settings, token, tell)
     try:

@@ -27,7 +27,14 @@ class ToolOptions(TypedDict, total=False):
     execute: Callable[[ToolCall], object]
 
 
-class Options(ToolOptions, total=False):
+class RoleOptions(TypedDict, total=False):
+    """What a question is asked in, besides settings."""
+
+    role: str
+    variables: dict[str, str]
+
+
+class Options(ToolOptions, RoleOptions, total=False):
     """The options of `stream`, `ask`, `pieces` and `resume`; `stream` says what each means."""
 
     provider: str
@@ -37,6 +44,7 @@ class Options(ToolOptions, total=False):
     key_variable: str
     key_command: str
     system: str
+    context_files: bool
     schema: str
     schema_multi: str
     labels: dict[str, str]
@@ -99,18 +107,28 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
             given[name] = _checked_tools(value)
         elif name in ToolOptions.__annotations__:
             _check_callback(name, value)
+        elif name == "variables":
+            _check_variables(value)
         else:
             _check_option(name, value)
     return given
 
 
 def parted(options: Mapping[str, Any]) -> tuple[dict[str, Any], Given]:
-    """Checked options as settings, and what else there is to run tools with.
+    """Checked options as settings, `role` as a `Role`, and what else there is to run tools with.
 
     A text among the tools is the name of a built-in one. `tools` that are given, even none at all,
-    replace those of the configuration.
+    replace those of the configuration. Raises `UsageError`, `ConfigError` for the role.
     """
     settings = dict(options)
+    name, variables = (settings.pop(it, None) for it in RoleOptions.__annotations__)
+    if name is not None:
+        from chatstream.engine.roles import filled
+
+        pairs = [f"{it}={value}" for it, value in (variables or {}).items()]
+        settings["role"] = filled(name, pairs, option=_VARIABLES)
+    elif variables:
+        raise UsageError("variables are those of a role", hint="give its name as role")
     tools, approve, execute = (settings.pop(name, None) for name in ToolOptions.__annotations__)
     if tools is not None:
         settings["tools"] = [it for it in tools if isinstance(it, str)]
@@ -132,6 +150,15 @@ def _checked_tools(value: Any) -> tuple[Any, ...]:
     return tools
 
 
+def _check_variables(value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"variables cannot be {type_of(value)}", hint="give a dict")
+    for name, text in value.items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            what = type_of(text if isinstance(name, str) else name)
+            raise UsageError(f"variables cannot contain a value {what}", hint="give a str")
+
+
 def _check_callback(name: str, value: Any) -> None:
     if not callable(value):
         raise UsageError(
@@ -145,14 +172,17 @@ def _check_option(name: str, value: Any) -> None:
     try:
         if name == "options" and isinstance(value, dict):
             check_sendable(value)
-        if name != "profile":
+        if name not in {"profile", "role"}:
             parse(name, value)
         elif not isinstance(value, str):
-            raise UsageError(f"profile cannot be {type_of(value)}", hint="give its name, a str")
+            raise UsageError(f"{name} cannot be {type_of(value)}", hint="give its name, a str")
         else:
             check_given(name, value)
     except ConfigError as error:
         raise UsageError(error.message, hint=error.hint) from error
 
+
+_VARIABLES = "variables: "
+"""What stands before a pair in a message."""
 
 _OPTIONS = tuple(Options.__annotations__)

@@ -15,23 +15,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatstream.addresses import is_private
 from chatstream.cancel import CancelToken
 from chatstream.engine.settings import Settings
-from chatstream.errors import Refused
 
 if TYPE_CHECKING:
     from chatstream.tools.builtin.fetching import Answered
     from chatstream.tools.sandbox import Sandbox
     from chatstream.tools.spawning import Keeper
     from chatstream.tools.tool import Tool
-    from chatstream.transport.dial import Address, Vet
-
-_HEADERS = {
-    "User-Agent": "chatstream",
-    "Accept": "text/html,text/plain,application/json;q=0.9,*/*;q=0.5",
-    "Accept-Encoding": "identity",
-}
 
 
 class Outfit:
@@ -110,35 +101,15 @@ class Outfit:
 
     def _fetch(self, url: str, token: CancelToken) -> Iterator[Answered | bytes]:
         """A `Fetch` of `tools.builtin.fetching`."""
-        from chatstream.engine.services import connections
+        from chatstream.engine.fetching import responses, vet
         from chatstream.tools.builtin.fetching import Answered
-        from chatstream.transport.exchange import Call, Head, Transport
+        from chatstream.transport.exchange import Head
 
-        options = connections(self._settings)
-        transport = Transport(**options, vet=vet(self._settings.http_hosts), follow=False)
-        with closing(transport), closing(transport.exchange(Call(url, _HEADERS), token)) as items:
+        with closing(
+            responses(url, self._settings, token, vet(self._settings.http_hosts))
+        ) as items:
             for item in items:
                 if isinstance(item, Head):
                     yield Answered(item.status, item.headers)
                 elif isinstance(item, bytes):
                     yield item
-
-
-def vet(named: Sequence[str]) -> Vet:
-    """A check that refuses private addresses, except those of the named hosts."""
-    known = {it.lower() for it in named}
-
-    def look_at(host: str, addresses: Sequence[Address]) -> None:
-        """Raises `Refused`."""
-        for address in addresses:
-            place, port = address.place[:2]
-            names = {host.lower(), f"{host.lower()}:{port!s}"}
-            if is_private(str(place)) and not names & known:
-                where = host if host == str(place) else f"{host} is at {place!s}, which"
-                raise Refused(
-                    f"{where} is an address of this machine or a private network, and is not "
-                    "fetched",
-                    hint=f"--http-host {host} allows it",
-                )
-
-    return look_at

@@ -46,6 +46,7 @@ from chatstream.redact import mask_address, redact, without_secrets
 from chatstream.store.place import NoHome, runs_folder, state_folder
 
 if TYPE_CHECKING:
+    from chatstream.engine.context import Fitting
     from chatstream.engine.spending import Spending
     from chatstream.store.journal import Journal, RequestRecord
     from chatstream.store.reading import Record
@@ -264,14 +265,11 @@ def _answer(
     answerer = models[0]  # who has answered last is asked first for the next response
     tooling = question.tooling
     after_text = question.resettable and on_drop != "stop"
-    if question.earlier:
-        from chatstream.engine.context import Fitting
-
-        fitting = Fitting(question, trim=models[0].trim)
+    fitting: Fitting | None = None
 
     def asked(its: Settings, last: bool, attempts: Attempts) -> Open:
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
-            nonlocal answerer, ahead
+            nonlocal answerer, ahead, fitting
             answerer, first = its, None
             if its is models[0]:
                 first, ahead = ahead, None
@@ -300,11 +298,15 @@ def _answer(
                     resettable=question.resettable,
                 )
                 asking = replace(request, model=model)
-                if question.earlier:
+                source = spending.around(provider, service, provider.open)
+                if fitting is None and (question.earlier or (service.local and asking.is_large)):
+                    from chatstream.engine.context import Fitting
+
+                    fitting = Fitting(question, trim=models[0].trim)
+                if fitting is not None:
                     asking = yield from fitting.fit(provider, service, asking, token)
-                source = watchdog(
-                    degrade(spending.around(provider, service, provider.open)), limits
-                )
+                    source = fitting.around(provider, service, source)
+                source = watchdog(degrade(source), limits)
                 if its.fallback_on_error:
                     source = unstreamed(source)
                 source = retry(source, attempts, plan)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from chatstream.store.conversation import Conversations
     from chatstream.store.reading import Record
 
+FOR_A_START = ("system", "context_files")
+"""The settings that a conversation has at its beginning alone."""
+
 BRANCHED = "this conversation has continued elsewhere: this answer is a branch of it"
 
 
@@ -142,9 +145,15 @@ def resolved_at(place: Place, flags: Mapping[str, Any]) -> Resolved:
     given = {name: value for name, value in flags.items() if value is not None}
     if place.source is None:
         profile = given.pop("profile", None)
-        return resolve(given, profile=profile)
-    if "system" in given:
-        raise _other_system("--system")
+        resolved = resolve(given, profile=profile)
+        if place.is_start and resolved.settings.context_files:
+            from chatstream.engine.context_files import added
+
+            return added(resolved)
+        return resolved
+    for name in FOR_A_START:
+        if given.get(name) not in {None, False}:
+            raise _other_system(f"--{name.replace('_', '-')}")
     if (role := given.get("role")) is not None:
         given["role"] = role_at(place, role)
     from chatstream.engine.resume import settings_of
@@ -164,8 +173,10 @@ def role_at(place: Place, role: Role) -> Role:
     """
     if place.is_start:
         return role
+    from chatstream.engine.context_files import is_from
+
     own = "".join(it.content for it in place.messages if it.role == "system")
-    if role.settings.get("system") not in {None, own}:
+    if not is_from(role.settings.get("system"), own):
         raise _other_system("--role")
     return role.without_system()
 
@@ -210,12 +221,14 @@ def question_at(place: Place, resolved: Resolved, messages: Sequence[Message]) -
     Answers before them that are nothing but calls without results are left out: nothing of them
     could be sent.
     """
-    following = (*place.messages[1:], *messages)
-    earlier = tuple(
-        it
-        for it, after in zip(place.messages, following, strict=False)
-        if it.role != "assistant" or not it.tool_calls or it.content or after.role == "tool"
-    )
+    earlier = place.messages
+    if any(it.has_calls for it in earlier):
+        following = (*earlier[1:], *messages)
+        earlier = tuple(
+            it
+            for it, after in zip(earlier, following, strict=False)
+            if it.role != "assistant" or not it.has_calls or it.content or after.role == "tool"
+        )
     if place.parent is not None:
         return Question(messages=tuple(messages), earlier=earlier, parent=place.parent)
     system = resolved.settings.system if place.is_start else None

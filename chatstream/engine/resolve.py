@@ -19,6 +19,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
@@ -84,7 +85,8 @@ _CHECKS = {
 class Resolved(msgspec.Struct, frozen=True):
     """The settings that apply, and the origin of each that is not a default.
 
-    `warnings` say what was found and ignored.
+    `warnings` say what was found and ignored. `context` are the files that were added to the system
+    prompt, None where none were looked for.
     """
 
     settings: Settings
@@ -92,6 +94,7 @@ class Resolved(msgspec.Struct, frozen=True):
     profile: str | None = None
     warnings: tuple[str, ...] = ()
     role: Role | None = None
+    context: tuple[Path, ...] | None = None
 
 
 def resolve(

@@ -9,8 +9,8 @@
 1. Between lines of `+++` at the top there may be settings, in TOML and by the names of the
    configuration. The rest is the system prompt.
 2. `{{name}}` stands for a value that `--var NAME=VALUE` gives; a backslash in front of it keeps it
-   as it is. `{{input}}` stands for the question: a text with it is no system prompt, but is sent as
-   the question.
+   as it is. `{{input}}` stands for the question: a text with it is sent as the question, and is
+   not a system prompt.
 3. A role is made to be passed on, so it decides what is asked and how, and nothing else. It grants
    no rights, starts no program, names no server and holds no key. `REFUSED` has the settings that
    it may not contain.
@@ -58,16 +58,17 @@ _EDGE = "+++"
 _NAME = re.compile(r"\w[\w.+-]*")
 _VARIABLE = re.compile(r"\\?\{\{[ \t]*([^\W\d]\w*)[ \t]*\}\}")
 
-_RIGHTS = "a role grants no rights", "use the option, or the configuration"
-_PROGRAMS = "a role starts no programs", "use the option, or the configuration"
+_RIGHTS = "it cannot grant rights", "use the option, or the configuration"
+_PROGRAMS = "it cannot start programs", "use the option, or the configuration"
 _SERVERS = (
-    "a role names no server and holds no key",
+    "it cannot name a server or hold a key",
     'put them into a profile, and write model = "MODEL@PROFILE" here',
 )
-_NOT_ITS_OWN = "it belongs to the configuration file", "`chatstream config edit` opens that"
+_NOT_ITS_OWN = "that belongs in the configuration file", "`chatstream config edit` opens it"
 
 REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("allow", "ask", "deny", "root", "sandbox", "http_hosts"), _RIGHTS),
+    "context_files": _RIGHTS,
     **dict.fromkeys(("tools_file", "tool_exec", "mcp", "mcp_servers", "mcp_config"), _PROGRAMS),
     **dict.fromkeys(sorted(FOR_ONE_SERVER | ADDRESSES | {"ca_file"}), _SERVERS),
     **dict.fromkeys(("strategies", "keep_complete", "keep_incomplete", *TOP_LEVEL), _NOT_ITS_OWN),
@@ -152,7 +153,7 @@ def folder(environ: Mapping[str, str] = os.environ) -> Path:
 def path_of(name: str, environ: Mapping[str, str] = os.environ) -> Path:
     """Where the role of this name is, or would be.
 
-    Raises `UsageError` for what is no name, `ConfigError` for what is there and no file.
+    Raises `UsageError` for an invalid name, `ConfigError` if something else than a file is there.
     """
     name = argument(name, "the name of the role")
     if not name.strip():
@@ -212,8 +213,8 @@ def mistakes(name: str) -> list[ChatstreamError]:
 
 def _others(name: str, environ: Mapping[str, str]) -> str | None:
     known = names(environ)
-    there = f"the roles are: {', '.join(known)}" if known else "there are no roles yet"
-    return did_you_mean(name, known, f"{there}; `chatstream roles edit {name}` makes this one")
+    there = f"known roles: {', '.join(known)}" if known else "there are no roles yet"
+    return did_you_mean(name, known, f"{there}; `chatstream roles edit {name}` creates this one")
 
 
 def parsed(name: str, path: Path, data: bytes) -> Role:
@@ -226,7 +227,7 @@ def parsed(name: str, path: Path, data: bytes) -> Role:
         end = next(ends, None)
         if end is None:
             raise ConfigError(
-                f"{path}, line 1: the settings do not end",
+                f"{path}, line 1: the settings are not closed",
                 hint=f"put a line with {_EDGE} below them",
             )
         front, lines = ["", *lines[1:end]], lines[end + 1 :]  # each keeps its number
@@ -248,7 +249,7 @@ def parsed(name: str, path: Path, data: bytes) -> Role:
         if "system" in settings:
             raise ConfigError(
                 f"role {name} in {file.place('system')}: "
-                "the system prompt is given twice, here and below the settings",
+                "there are two system prompts, here and below the settings",
                 hint="leave one of them out",
             )
         settings["system"] = body
@@ -276,7 +277,7 @@ def _check(name: str, file: ConfigFile) -> None:
         if refused is not None:
             why, hint = refused
             where = f"role {name} in {file.place(setting)}"
-            raise ConfigError(f"{where}: {setting} is not for a role: {why}", hint=hint)
+            raise ConfigError(f"{where}: a role cannot set {setting}: {why}", hint=hint)
 
 
 def _beside(path: Path, schema: str) -> str:
@@ -297,20 +298,34 @@ def of_options(
         if pairs:
             raise UsageError("--var needs a role", hint="add --role NAME")
         return None
+    return filled(name, pairs or (), environ)
+
+
+def filled(
+    name: str,
+    pairs: Iterable[str],
+    environ: Mapping[str, str] = os.environ,
+    *,
+    option: str = "--var ",
+) -> Role:
+    """The role of this name, with the values of these NAME=VALUE. `option` stands before each pair.
+
+    Raises `ConfigError`, and `UsageError` for a variable that is missing or unknown.
+    """
     role = find(name, environ)
-    return with_values(role, dict(_values(role, pairs or ())))
+    return with_values(role, dict(_values(role, pairs, option)), option)
 
 
-def _values(role: Role, pairs: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _values(role: Role, pairs: Iterable[str], option: str) -> Iterator[tuple[str, str]]:
     for pair in pairs:
-        name, equals, value = argument(pair, "--var").partition("=")
+        name, equals, value = argument(pair, option.strip() or "a value").partition("=")
         name = name.strip()
         if not equals or not name:
             raise UsageError(
-                f"--var {pair!r} is not NAME=VALUE", hint="for example: --var language=French"
+                f"{option}{pair!r} is not NAME=VALUE", hint=f"for example: {option}language=French"
             )
         if name == INPUT:
-            raise UsageError(f"--var {INPUT}: this variable is the question itself")
+            raise UsageError(f"{option}{INPUT}: this variable is the question itself")
         if name not in role.variables:
             there = f"its variables are: {', '.join(role.variables) or 'none'}"
             raise UsageError(
@@ -320,13 +335,13 @@ def _values(role: Role, pairs: Iterable[str]) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-def with_values(role: Role, values: Mapping[str, str]) -> Role:
+def with_values(role: Role, values: Mapping[str, str], option: str = "--var ") -> Role:
     """The role, its variables filled. Raises `UsageError` for those that have no value."""
     missing = [it for it in role.variables if it not in values]
     if missing:
         raise UsageError(
             f"role {role.name} needs a value for {', '.join(missing)}",
-            hint=" ".join(f"--var {it}=VALUE" for it in missing),
+            hint=" ".join(f"{option}{it}=VALUE" for it in missing),
         )
     settings = dict(role.settings)
     if isinstance(text := settings.get("system"), str):
@@ -347,7 +362,7 @@ def _without(settings: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def _variables(text: Any) -> list[str]:
-    """The names of the variables in a text; a value that is no text has none."""
+    """The names of the variables in a text; a value of another type has none."""
     found = _VARIABLE.finditer(text) if isinstance(text, str) else ()
     return [it[1] for it in found if not it[0].startswith("\\")]
 

@@ -35,7 +35,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked, and who reads the answer.
 
     `messages` are the new ones, and `earlier` those of the conversation before them; `parent` is
-    the run whose answer they follow. `record` is the run whose answer is to be continued.
+    the run whose answer they follow. `most` is the share of the model's window that all of them
+    may take where turns can be left out. `record` is the run whose answer is to be continued.
     `resettable`: what was shown can be taken back. `on_screen`: it is shown there, and nothing else
     reads it. `keeps_images`: those of the answer are saved. `keeps`: others may watch the run.
     `tooling` runs the calls of the model; without it they are left to the reader.
@@ -44,6 +45,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     earlier: tuple[Message, ...] = ()
     parent: str | None = None
+    most: float = 1.0
     record: Record | None = None
     resettable: bool = True
     on_screen: bool = False
@@ -59,6 +61,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         OpenAI and Anthropic refuse a request with one.
         """
         messages = (*self.earlier, *self.messages)
+        if not any(it.has_calls for it in messages):
+            return messages
         settled = ((it, _settled(messages, at)) for at, it in enumerate(messages))
         return tuple(it for was, it in settled if it is was or it.content or it.tool_calls)
 

@@ -63,6 +63,14 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Option("Question", "The system prompt.", value="TEXT", names=("--system", "-s")),
     ] = None
+    context_files: Annotated[
+        bool,
+        Option(
+            "Question",
+            "Add AGENTS.md, of this folder and those above it, to the system prompt.",
+            rare=True,
+        ),
+    ] = False
     schema: Annotated[
         str | None,
         Option(
@@ -76,7 +84,7 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Option(
             "Question",
-            "Ask for a list of what fits a schema.",
+            "Ask for a list of objects that fit a schema.",
             value="FILE|FIELDS",
             rare=True,
         ),
@@ -115,7 +123,7 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
     effort: Annotated[
         Literal["none", "low", "medium", "high"] | None,
         _request(
-            "How much the model thinks before it answers.",
+            "How much the model should think before it answers.",
             value="none|low|medium|high",
             rare=True,
         ),
@@ -123,7 +131,7 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
     max_cost: Annotated[
         Annotated[float, msgspec.Meta(ge=0, le=LARGEST_NUMBER)] | None,
         _request(
-            "Stop before a request with which the conversation would cost more than USD dollars.",
+            "Stop before a request that would raise the conversation's cost above USD dollars.",
             value="USD",
             rare=True,
         ),

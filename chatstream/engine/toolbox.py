@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -55,7 +55,7 @@ def described(
         named = built_in_names()
     with toolset_of(resolved, named, token, starting) as (toolset, policy, _):
         if name is not None and toolset.get(name) is None:
-            raise _unknown(name, toolset.names)
+            raise unknown(name, toolset.names)
         return [
             Described(it.definition, it.effect, it.origin, policy.summary(it))
             for it in toolset
@@ -81,7 +81,7 @@ def called(
     settings = resolved.settings
     with toolset_of(resolved, _named(name), token, starting) as (toolset, policy, warnings):
         if toolset.get(name) is None:
-            raise _unknown(name, toolset.names)
+            raise unknown(name, toolset.names)
         runner = Runner(
             toolset,
             policy.decide,
@@ -117,11 +117,20 @@ def status_of(end: ToolComplete | ToolError) -> int:
     return 4 if end.code == "timeout" else 1
 
 
+def check_tools(names: Sequence[str]) -> None:
+    """Raise `UsageError` for a name that no built-in tool has."""
+    known = built_in_names()
+    for name in names:
+        if name not in known:
+            raise unknown(name, known)
+
+
 def _named(name: str) -> list[str]:
     return [name] if name in built_in_names() else []
 
 
-def _unknown(name: str, names: list[str]) -> UsageError:
+def unknown(name: str, names: Sequence[str] = ()) -> UsageError:
+    """The error that there is no tool of this name; there are these, and the built-in ones."""
     known = list(dict.fromkeys([*names, *built_in_names()]))
     return UsageError(
         f"there is no tool {name!r}",

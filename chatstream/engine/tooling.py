@@ -16,7 +16,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +27,7 @@ from msgspec.structs import replace
 from chatstream.cancel import CancelToken
 from chatstream.control import Control
 from chatstream.engine.config_file import find
+from chatstream.engine.kept_tools import KeptTools, OpenTools, key_of
 from chatstream.engine.kinds import SOURCES_OF_TOOLS
 from chatstream.engine.mcp_servers import Starting, fleet_of, ignore_starting
 from chatstream.engine.outfit import Outfit
@@ -132,8 +134,11 @@ def tooling_of(
     given: Given,
     question: Question | None = None,
     token: CancelToken | None = None,
+    kept: KeptTools | None = None,
 ) -> Tooling | None:
     """What a run that asks this question needs for its tools; None if it has none.
+
+    `kept` has the tools of a program that asks again, which adds none itself.
 
     Raises `UsageError` where something does not fit together, is unknown or cannot be read,
     `JournalError` for the run that results are to be taken from, and the reason of the token,
@@ -167,10 +172,18 @@ def tooling_of(
 
     roots = [_absolute(it) for it in settings.root or ["."]]
     opening = new_run()
-    with ExitStack() as open_tools:  # closed if anything goes wrong below
-        outfit = _outfit(settings, roots, open_tools)
-        tools = _tools(settings, given, frozen, roots, outfit, open_tools, token)
-        toolset = Toolset(tools, outfit.close)
+    token = token or CancelToken()
+    # Whether the roots of an earlier run were named is not known.
+    told = roots if settings.root and not frozen else []
+    key = key_of(settings, roots)
+    opened = kept.take(key) if kept is not None else None
+    opened = opened or _opened(settings, given, frozen, roots, told, token)
+    with ExitStack() as undo:  # if anything goes wrong below
+        give_back = partial(kept.give, key, opened) if kept is not None else None
+        undo.callback(give_back or opened.close)
+        toolset = Toolset(opened.tools, opened.close, give_back)
+        for it in toolset:
+            it.begin(token)
         if settings.tools:
             from chatstream.tools.builtin.base import share_memory
 
@@ -191,6 +204,7 @@ def tooling_of(
             interrupted=given.interrupted,
             on_ask=settings.on_ask,
             folder=_folder(settings, opening, outputs_of),
+            always=kept.always if kept is not None else None,
         )
         if record is not None:
             _check_code(record.run, frozen, toolset.names)
@@ -200,7 +214,7 @@ def tooling_of(
             limits=limits,
             kept=_kept(settings, roots),
             opening=opening,
-            warnings=outfit.warnings,
+            warnings=opened.warnings,
         )
         if record is not None:
             carried = carried_on(runner, record)
@@ -209,8 +223,24 @@ def tooling_of(
             tooling = replace(
                 tooling, runner=carried.runner, begun=carried.begun, replayed=carried.replayed
             )
-        open_tools.pop_all()
+        undo.pop_all()
     return tooling
+
+
+def _opened(
+    settings: Settings,
+    given: Given,
+    frozen: Sequence[ToolDefinition],
+    roots: Sequence[Path],
+    told: Sequence[Path],
+    token: CancelToken,
+) -> OpenTools:
+    """The tools of these settings, whose processes run. `told` are the roots for servers."""
+    with ExitStack() as undo:
+        outfit = _outfit(settings, roots, undo)
+        tools = _tools(settings, given, frozen, roots, told, outfit, undo, token)
+        undo.pop_all()
+    return OpenTools(tools, outfit.close, outfit.warnings)
 
 
 def _tools(
@@ -218,9 +248,10 @@ def _tools(
     given: Given,
     frozen: Sequence[ToolDefinition],
     roots: Sequence[Path],
+    told: Sequence[Path],
     outfit: Outfit,
     open_tools: ExitStack,
-    token: CancelToken | None,
+    token: CancelToken,
 ) -> list[Tool]:
     """All tools of the run; `open_tools` closes them."""
     from chatstream.tools.registry import built_in, from_callables
@@ -231,10 +262,7 @@ def _tools(
         return tools
 
     # Servers and the process of a tools file take some time to start. Meanwhile the other tools
-    # are made, and what the first request needs is imported. Whether the roots of an earlier run
-    # were named is not known.
-    token = token or CancelToken()
-    told = roots if settings.root and not frozen else []
+    # are made, and what the first request needs is imported.
     if (fleet := fleet_of(settings, told, outfit.keeper, token)) is not None:
         open_tools.callback(fleet.close)
         import_ahead()
@@ -303,11 +331,11 @@ def toolset_of(
     settings = resolved.settings
     settings = replace(settings, tools=list(dict.fromkeys([*settings.tools, *names])))
     roots = [_absolute(it) for it in settings.root or ["."]]
-    with ExitStack() as open_tools:
-        outfit = _outfit(settings, roots, open_tools)
-        given = Given(starting=starting)
-        toolset = Toolset(_tools(settings, given, (), roots, outfit, open_tools, token))
-        yield toolset, policy_of(resolved, toolset, roots), outfit.warnings
+    told = roots if settings.root else []
+    opened = _opened(settings, Given(starting=starting), (), roots, told, token)
+    with closing(opened):
+        toolset = Toolset(opened.tools)
+        yield toolset, policy_of(resolved, toolset, roots), opened.warnings
 
 
 def policy_of(

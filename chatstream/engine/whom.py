@@ -1,11 +1,12 @@
-"""Who would be asked now, and why: for `config show`.
+"""Who would be asked now, and why: for `config show`; and whether anybody could be: `check`.
 
 No server is contacted but one on this machine, no key command is run, and no key is shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from chatstream.addresses import is_loopback
 from chatstream.cancel import CancelToken
 from chatstream.engine.endpoints import address, has_key, has_stored_key
-from chatstream.engine.resolve import Resolved
+from chatstream.engine.resolve import Resolved, meant
 from chatstream.engine.services import (
     OLLAMA_PROBE_SECONDS,
     Choice,
@@ -36,6 +37,13 @@ Line = tuple[str, str, str]
 """What is told, its value, and where that comes from."""
 
 NOTHING = "-"
+
+
+def check(settings: Settings) -> None:
+    """Raise `ConfigError` or `UsageError` for what nobody can be asked with, whoever is there."""
+    for its in candidates(settings):
+        if (name := provider_name(its)) is not None:
+            address(find(name), its)
 
 
 def whom(resolved: Resolved, token: CancelToken) -> Iterator[Line]:
@@ -126,3 +134,11 @@ def _key(
 def _may_be_contacted(place: str, settings: Settings) -> bool:
     host = urlsplit(place).hostname
     return host is not None and is_loopback(host) and not settings.key_command
+
+
+def with_model(flags: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The flags with a model that may name its place, which goes over the one they name."""
+    name = meant(name, flags.get("profile"))
+    placed = {"provider", "base_url", "profile"} if "@" in name else set()
+    replaced = {"strategy", *placed}
+    return {**{it: value for it, value in flags.items() if it not in replaced}, "model": name}

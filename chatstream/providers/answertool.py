@@ -48,7 +48,7 @@ def forced(request: ChatRequest) -> dict[str, Any]:
     """What the body says of the tool. Raises `UsageError` beside other tools."""
     if request.tools or "tools" in request.options:
         raise UsageError(
-            f"{request.model} cannot use tools and answer by a schema at once",
+            f"{request.model} cannot use tools and follow a schema in the same request",
             hint="use a newer model, or leave out the tools or the schema",
         )
     tool = {"name": TOOL, "description": "Give the answer.", "input_schema": request.form}

@@ -26,7 +26,7 @@ def conversation(request: ChatRequest, ids: str = ANY_ID) -> Sequence[Message]:
     `ids` is the regular expression of the ids of calls that the server takes.
     """
     asked = _asked(request)
-    if not any(it.role == "tool" or it.tool_calls for it in asked):
+    if not any(it.has_calls or it.role == "tool" for it in asked):
         return asked
     from chatstream.providers.rounds import whole_rounds
 

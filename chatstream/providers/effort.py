@@ -105,7 +105,7 @@ def of_anthropic(request: ChatRequest, usual: int) -> Fields:
         return {}
     if answers_by_tool(request):
         raise UsageError(
-            f"{request.model} cannot think and answer by a schema at once",
+            f"{request.model} cannot think and follow a schema in the same request",
             hint="use a newer model, or leave out --effort or the schema",
         )
     if request.max_tokens is None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from http import HTTPStatus
 
 from chatstream.errors import (
     AuthError,
@@ -32,7 +31,7 @@ from chatstream.providers.lenient import count_of, values_in
 from chatstream.providers.shapes import Said, is_error, said
 from chatstream.providers.text import whole_characters
 from chatstream.providers.waits import in_words, retry_after, wait_in
-from chatstream.wording import excerpt
+from chatstream.wording import excerpt, status_words
 
 Kind = type[ChatstreamError]
 
@@ -200,7 +199,7 @@ def no_answer(status: int, *, empty: bool = False) -> ProtocolError | None:
     """
     if status in {204, 205} or 300 <= status < 400 or (empty and 200 < status < 300):
         return ProtocolError(
-            f"the server replied {_named(status)}, which carries no answer", status=status
+            f"the server replied {status_words(status)}, which carries no answer", status=status
         )
     return None
 
@@ -376,13 +375,9 @@ def _page(text: str) -> str:
     return excerpt(title.group(2) if title else re.sub(r"<[^>]*>", " ", text))
 
 
-def _named(status: int) -> str:
-    """The status with its phrase, if it has one."""
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)
-
-
 def _phrase(status: int) -> str:
-    return f"HTTP {_named(status)}" if status else "the server reports an error without a message"
+    return (
+        f"HTTP {status_words(status)}"
+        if status
+        else "the server reports an error without a message"
+    )

@@ -98,7 +98,7 @@ def _check_images(request: ChatRequest) -> None:
     for message in request.messages:
         for part in message.parts:
             if isinstance(part, Image) and encoded(part, request)[0] == "image/webp":
-                raise UsageError("llama.cpp reads no WebP", hint="send the image as PNG or JPEG")
+                raise UsageError("llama.cpp cannot read WebP", hint="send the image as PNG or JPEG")
 
 
 def _stream(stream_id: str) -> str:

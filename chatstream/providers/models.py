@@ -113,7 +113,7 @@ class Models(ABC):
     def pull(self, model: str, token: CancelToken) -> Iterator[Arrival]:
         """Have the server download a model: its `Progress`, and heartbeats. Raises."""
         raise UsageError(
-            f"{self.endpoint.name} pulls no models, only Ollama does",
+            f"{self.endpoint.name} cannot pull models; only Ollama can",
             hint="name an Ollama server with -p ollama",
         )
 

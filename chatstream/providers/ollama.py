@@ -5,13 +5,13 @@
 2. Tool calls come whole; several lines may bring more. Thinking before calls goes back with them.
 3. A model that has to answer in words is not told of its tools: there is no other way to say it.
 4. Of a conversation that is too long, the server leaves out the beginning without a word, and so a
-   call whose result stays. With tools it is told to refuse such a conversation; without them its
-   own count of the prompt shows it, and is a warning.
+   call whose result stays. It is told to refuse such a conversation; older servers do not know
+   that, and their own count of the prompt shows it (`providers.context`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import msgspec
@@ -29,7 +29,7 @@ from chatstream.events import (
     ToolCall,
     Usage,
 )
-from chatstream.flow import Arrival, Finish, close
+from chatstream.flow import Arrival, Finish
 from chatstream.messages import ChatRequest, Message, own_id
 from chatstream.providers.base import Given
 from chatstream.providers.continuing import conversation
@@ -308,25 +308,6 @@ class Ollama(OllamaModels):
                 return count_of(model.get("context_length")) or None
         return None
 
-    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
-        arrivals = super().open(request, token)
-        try:
-            for arrival in arrivals:
-                events = arrival.events
-                if events and type(events[-1]) is Finish:
-                    self._add_warning(request, events)
-                yield arrival
-        finally:
-            close(arrivals)
-
-    def _add_warning(self, request: ChatRequest, last: list[Event]) -> None:
-        """Put it among the last events if they show that the prompt was cut."""
-        from chatstream.providers.context import cut
-
-        usage = next((it for it in last if isinstance(it, Usage)), None)
-        if usage is not None and (warning := cut(request, usage)) is not None:
-            last.insert(-1, warning)
-
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}
 
@@ -349,8 +330,9 @@ class Ollama(OllamaModels):
             **{k: v for k, v in request.options.items() if k in _TOP_LEVEL},
             **({"options": options} if options else {}),
         }
-        if request.tools:
+        if request.tools or request.is_large:
             body.setdefault("truncate", False)
+        if request.tools:
             body.pop("tools", None)
             if request.may_call:
                 from chatstream.providers.toolcalls import functions_of

@@ -30,6 +30,7 @@ from chatstream.providers.givenback import GivenBack, is_signed
 from chatstream.providers.lenient import (
     REFUSED,
     TOO_DEEP,
+    count_of,
     figure_of,
     json_or_text,
     json_text,
@@ -385,6 +386,8 @@ class OpenAIReply(Reply):
         if self._refusal:
             events.append(Warn("refusal", whole_characters("".join(self._refusal))))
         usage = usage_of(self._usage, self._service)
+        if usage.cached_tokens is None:  # llama.cpp
+            usage.cached_tokens = count_of(self._timings.get("cache_n"))
         return events if usage == Usage() else [*events, usage]
 
     def finish(self) -> Finish:

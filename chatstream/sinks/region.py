@@ -12,9 +12,9 @@
    beginning, with wrapping off, so that it is one row whatever its width. What is final is drawn
    once more, and the terminal wraps it as it thinks right; each part of a `joined` line is one.
 5. The region is lower than the terminal, so all of it can be reached: of more open rows the newest
-   are shown. After a resize it is redrawn from its first row; what cannot be reached then, or
-   nobody knows where it is, is there twice: rather that than a row lost.
-
+   are shown. After a resize it is redrawn from its first row (`reflow` says where that is known);
+   what cannot be reached then, or nobody knows where it is, is there twice: rather that than a row
+   lost. A row below the text is one row for a terminal of any width.
 6. The cursor stays visible: whatever ends the process, the shell has one.
 
 It is what Rich's `Live` is, which writes the whole region for each frame and hides the cursor. As
@@ -33,6 +33,7 @@ from rich.console import COLOR_SYSTEMS, Console, ConsoleRenderable, RenderHook
 from rich.segment import Segment
 
 from chatstream.sinks.lines import Line, cropped, is_sure, rows_of, text_of
+from chatstream.sinks.reflow import ERASE_BELOW, ERASE_ROW, ERASE_ROWS, keeps_blanks, reflows
 from chatstream.sinks.theme import escaped
 from chatstream.sinks.wrapping import Prose, blanks, like, wrapped
 
@@ -41,9 +42,6 @@ _UPDATED = "\x1b[?2026l"
 _NO_WRAP = "\x1b[?7l"
 _WRAP = "\x1b[?7h"
 _ERASE_RIGHT = "\x1b[K"
-_ERASE_ROW = "\x1b[2K"
-# All but the first cell: at the top of its screen tmux takes more for `clear`, and keeps the text.
-_ERASE_BELOW = "\x1b[C\x1b[J\r"
 
 _ASCII = str.maketrans(
     {"…": "...", "⏎": "+", "↵": "|", "↑": "^", "›": ">", "☐": "[ ]", "☑": "[x]", "⊘": "!"}
@@ -51,12 +49,6 @@ _ASCII = str.maketrans(
     | dict(zip("─│┼━╸╺", "-|+=--", strict=True))
     | dict(zip("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", r"|/-\|/-\|/", strict=True))
 )
-
-# Terminals that rewrap their lines when their width changes. GNU screen does not, but hands
-# their variables on. Through ssh only TERM comes.
-_REFLOWING = ("TMUX", "VTE_VERSION", "KONSOLE_VERSION", "WT_SESSION")
-_REFLOWING_PROGRAMS = ("iTerm.app", "Apple_Terminal", "WezTerm", "vscode")
-_REFLOWING_TERMS = ("tmux", "xterm-kitty", "xterm-ghostty", "alacritty", "foot")
 
 _UNKNOWN_CELL = 1 << 30  # cells from the left
 
@@ -70,6 +62,7 @@ class _Row(NamedTuple):
     flows: bool = False  # the next row goes on with its line
     sure: bool = True
     free: bool = False  # a whole line that takes as many rows as the terminal thinks right
+    below: bool = False  # the open text
 
 
 _EMPTY = _Row([])
@@ -83,7 +76,8 @@ class Region(RenderHook):
         self.is_started = False
         self._colors = COLOR_SYSTEMS.get(console.color_system or "")
         self._encoding = console.encoding if console.options.ascii_only else None
-        self._reflows = _reflows(environ)
+        self._reflows = reflows(environ)
+        self._keeps_blanks = keeps_blanks(environ)
         self._width, self._height = 0, 0
         self._shown: list[_Row] = [_EMPTY]  # what is on the screen from the first row on
         self._row, self._cell = 0, 0  # of the cursor; past the last cell: about to wrap
@@ -114,7 +108,7 @@ class Region(RenderHook):
         final, open_lines, below = map(self._encodable, (final, open_lines, below))
         rows, open_rows = self._laid_out(final, open_lines, joined=joined)
         room = max(1, self._height - 1)
-        under = [row for line in below for row in _rows(line, self._width)]
+        under = [row._replace(below=True) for line in below for row in _rows(line, self._width)]
         under = under[max(0, len(under) - room + 1) :]
         kept = open_rows[len(under) - room :] or ([] if under else [_EMPTY])
         written = self._draw([*rows, *kept, *under])
@@ -195,7 +189,8 @@ class Region(RenderHook):
             old = _EMPTY if new else self._shown[number]
             # To a terminal a row flows until it is erased, and then it no longer continues another.
             unsure = bool(old.line) and not (row.sure and old.sure)
-            fresh = row != old and (old.flows or unsure)
+            shorter = self._keeps_blanks and row.cells < old.cells
+            fresh = row != old and (old.flows or unsure or shorter)
             first = text_of(row.line)[:1]  # may not be the next one, where open rows are left out
             full = before.flows and before.cells + cell_len(first) > self._width
             wraps = full and (changed or fresh)
@@ -207,7 +202,7 @@ class Region(RenderHook):
             if changed:
                 if fresh:
                     self._move(number, 0)
-                    self._out.append(_ERASE_ROW)
+                    self._out.append(ERASE_ROW)
                 self._rewrite(number, _EMPTY if fresh else old, row, before if wraps else None)
                 written += 1
             before = row
@@ -247,12 +242,9 @@ class Region(RenderHook):
         """Write a part of a row at the cursor."""
         segments = Segment.remove_color(line) if self.console.no_color else line
         text = escaped(list(segments), self._colors)
-        if row.sure:
-            self._out.append(text)
-            self._cell += cell_len(text_of(line))
-        else:
-            self._out += (text,) if row.free else (_NO_WRAP, text, _WRAP)
-            self._cell = _UNKNOWN_CELL
+        wraps = row.free or (row.sure and not row.below)
+        self._out += (text,) if wraps else (_NO_WRAP, text, _WRAP)
+        self._cell = self._cell + cell_len(text_of(line)) if row.sure else _UNKNOWN_CELL
 
     def _move(self, row: int, cell: int | None = None) -> None:
         """Put the cursor into a row, and into a cell of it."""
@@ -266,7 +258,7 @@ class Region(RenderHook):
     def _erase_below(self, row: int) -> None:
         """Empty this row and those below."""
         self._move(row, 0)
-        self._out.append(_ERASE_ROW + _ERASE_BELOW)
+        self._out.append(ERASE_ROWS)
         self._shown[row:] = [_EMPTY]
 
     def _resized(self, width: int, height: int) -> None:
@@ -284,7 +276,7 @@ class Region(RenderHook):
             above = min(self._rows_above(), self._row)
         go = f"\x1b[{min(above, height - 1)}A" if above > 0 else "\n" if above < 0 else ""
         # A row that goes on from one above would not any more if its first cell was erased.
-        self._out.append(f"\r{go}{'' if self._begun else _ERASE_ROW}{_ERASE_BELOW}")
+        self._out.append(f"\r{go}{'' if self._begun else ERASE_ROW}{ERASE_BELOW}")
         self._shown, self._row, self._cell = [_EMPTY], 0, 0
 
     def _rows_above(self) -> int:
@@ -328,15 +320,6 @@ class Region(RenderHook):
         if text:
             self.console.file.write(f"{_UPDATE}{text}{_UPDATED}" if whole else text)
             self.console.file.flush()
-
-
-def _reflows(environ: Mapping[str, str]) -> bool:
-    """Whether the terminal is known to rewrap its lines when its width changes."""
-    return "STY" not in environ and (
-        any(environ.get(name) for name in _REFLOWING)
-        or environ.get("TERM_PROGRAM") in _REFLOWING_PROGRAMS
-        or environ.get("TERM", "").startswith(_REFLOWING_TERMS)
-    )
 
 
 def _sum(lines: Lines) -> Line:

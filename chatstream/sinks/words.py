@@ -14,7 +14,7 @@ MAX_URL_CHARACTERS = 4096
 """Of an address that is shown; what is longer is data, not a place."""
 
 NOTED_SHARE = 0.8
-"""The part of a context window from which on a conversation is said to be long."""
+"""From this share of the context window on, a conversation is reported as long."""
 
 UNUSUAL_ENDS = {
     "length": "the answer stopped at the token limit",
@@ -42,7 +42,7 @@ def note(event: ev.Event) -> str | None:
 
 
 def fullness(event: ev.Context) -> str | None:
-    """What is left out of a conversation, or that it soon will not fit; None while it fits well."""
+    """What is left out of a conversation, or a warning that it is nearly full; else None."""
     if event.left_out:
         number = counted(event.left_out, "message")
         return f"context: the oldest {number} of the conversation are left out, to fit the window"
@@ -85,7 +85,7 @@ def figures(done: ev.Done) -> str:
 
 
 def _costs(done: ev.Done) -> list[str]:
-    """What it has cost, and the conversation if that is more; nothing that is not known."""
+    """The cost, and that of the conversation if it is higher; unknown costs are left out."""
     cost = done.cost
     if cost is None:  # written before there were prices
         told = done.usage.cost if done.usage else None
@@ -98,7 +98,7 @@ def _costs(done: ev.Done) -> list[str]:
 
 
 def dollars(amount: float, *, estimated: bool = False) -> str:
-    """An amount of US dollars; an estimate says that it is one."""
+    """An amount of US dollars; an estimate is marked with ≈."""
     return f"{'≈' if estimated else ''}${_decimal(amount)}"
 
 

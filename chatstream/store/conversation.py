@@ -42,6 +42,15 @@ class _Link(NamedTuple):
     answered: bool | None = None
 
 
+class NoConversation(UsageError):
+    """Nothing was answered yet."""
+
+    hint = "leave out -c to start one"
+
+    def __init__(self) -> None:
+        super().__init__("there is no conversation to continue")
+
+
 class Conversations:
     """The conversations of a state folder. Its methods raise `UsageError` and `JournalError`."""
 
@@ -53,7 +62,10 @@ class Conversations:
         self._roots: dict[str, str] = {}  # nor do these
 
     def newest(self) -> str:
-        """The run to continue from in the conversation that has the newest run and an answer."""
+        """The run to continue from in the conversation that has the newest run and an answer.
+
+        Raises `NoConversation` as well.
+        """
         seen: set[str] = set()
         for run in self._newest_first():
             if self._link(run) is None:
@@ -63,7 +75,7 @@ class Conversations:
                 seen.add(root)
                 if found := self.answered(self._head(root)):
                     return found
-        raise UsageError("there is no conversation to continue", hint="`chatstream ask` starts one")
+        raise NoConversation
 
     def named(self, name: str) -> str:
         """The run to continue from in the conversation with this name."""
@@ -130,7 +142,7 @@ class Conversations:
         return link.parent if link else None
 
     def head(self, run: str) -> str:
-        """The newest run of the conversation's head, be it without an answer."""
+        """The newest run of the conversation's head, with or without an answer."""
         return self._head(self.root(run))
 
     def root(self, run: str) -> str:
@@ -163,7 +175,7 @@ class Conversations:
         """
         root = self.root(parent)
         with self._heads.locked():
-            head = self._heads.of(root).head
+            head = self._heads.head(root)
             if head != run:
                 self._heads.append(root, State(head=run))
         return head is None or head == run or self._follows(parent, head)
@@ -204,7 +216,7 @@ class Conversations:
         return {name: root for root, name in found.items() if name}
 
     def _head(self, root: str) -> str:
-        begin = self._heads.of(root).head or root
+        begin = self._heads.head(root) or root
         later = [it for it in runs(self._runs) if it > begin]
         if not self._has_journal(begin):
             later = sorted({*later, *self._past_links(begin)})

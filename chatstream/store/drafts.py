@@ -1,11 +1,13 @@
 """What was typed and not sent, so that it outlives the chat in which it was typed.
 
 1. Each chat has a file of its own while it has a draft: `<state>/drafts/<id>.json`, 0600, with one
-   line of JSON. It is locked as long as its chat lives, so that no other chat takes it.
-2. It is written in place: the new line, and then the end of the file. A process that is killed in
-   between leaves the new line, behind which nothing is read.
+   line of JSON. It is locked before it has that name and as long as its chat lives, so that no
+   other chat takes it.
+2. A draft that fits into one page is written in place: the new line, and then the end of the file.
+   A process that is killed in between leaves the new line, behind which nothing is read. A longer
+   one is written beside it and takes its place, for a kill may end a write between two pages.
 3. A draft belongs to the run whose answer it follows. It is taken once, by a chat that continues
-   that conversation, or by a new one if it follows nothing.
+   that conversation. One that follows nothing, or a run that is gone, is for a new chat.
 4. A draft that cannot be kept is no reason to disturb whoever types.
 """
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Generator
 from pathlib import Path
 
 import msgspec
@@ -23,16 +25,26 @@ from chatstream.files import PRIVATE_FILE, Lock, make_private
 from chatstream.wording import encodable
 
 _SUFFIX = ".json"
+_NEW = ".new"  # not in its place yet
+_PAGE_BYTES = 4096
 
 
-class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A draft in its file; `after` is the run whose answer it follows."""
+class Draft(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was typed, and what goes with it: files, and images (files or URLs).
 
-    text: str
+    `after` is the run whose answer it follows.
+    """
+
+    text: str = ""
     after: str | None = None
+    files: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
 
 
-_line = msgspec.json.Decoder(_Line)
+_line = msgspec.json.Decoder(Draft)
+
+Belongs = Callable[[str | None], bool]
+"""Whether a draft that follows this run is wanted."""
 
 
 class Drafts:
@@ -44,56 +56,109 @@ class Drafts:
         self._descriptor = -1
         self._lock = Lock(None)
 
-    def keep(self, text: str, after: str | None) -> None:
-        """Keep this text, and nothing that was kept before; "" is no draft."""
+    def keep(self, draft: Draft) -> None:
+        """Keep this draft, and nothing that was kept before; one that has nothing is none."""
         with contextlib.suppress(OSError):
-            if not text:
+            if not (draft.text or draft.files or draft.images):
                 self._remove()
                 return
-            if self._path is None:
-                self._open()
-            data = msgspec.json.encode(_Line(encodable(text), after)) + b"\n"
-            os.pwrite(self._descriptor, data, 0)
-            os.ftruncate(self._descriptor, len(data))
+            data = msgspec.json.encode(_encodable(draft)) + b"\n"
+            if self._path is None or len(data) > _PAGE_BYTES:
+                self._replace(data)
+            else:
+                os.pwrite(self._descriptor, data, 0)
+                os.ftruncate(self._descriptor, len(data))
 
-    def take(self, belongs: Callable[[str | None], bool]) -> str:
-        """The newest draft of a chat that is gone, if it `belongs` behind its run; else "".
+    def take(self, belongs: Belongs) -> Draft | None:
+        """The newest draft of a chat that is gone, if it `belongs` behind its run.
 
         It is not there any more, but for this chat to keep.
         """
-        try:
-            paths = sorted(self._folder.iterdir(), reverse=True)
-        except OSError:
-            return ""
-        for path in paths:
-            with contextlib.suppress(OSError, ValueError):
-                lock = Lock(os.open(path, os.O_RDONLY))
-                try:
-                    if not lock.take(alone=True):
-                        continue
-                    draft = _line.decode(path.read_bytes().partition(b"\n")[0])
-                    if belongs(draft.after):
-                        self.keep(draft.text, draft.after)
-                        path.unlink()
-                        return draft.text
-                finally:
-                    lock.close()
-        return ""
+        with contextlib.closing(_left(self._folder)) as left:
+            for path, draft in left:
+                if belongs(draft.after):
+                    self.keep(draft)
+                    _unlink(path)
+                    return draft
+        return None
+
+    def has(self, belongs: Belongs) -> bool:
+        """Whether a draft of a chat that is gone could be taken."""
+        with contextlib.closing(_left(self._folder)) as left:
+            return any(belongs(draft.after) for _, draft in left)
 
     def close(self) -> None:
         """Leave the draft to others. Idempotent."""
         self._path = None
         self._lock.close()
 
-    def _open(self) -> None:
+    def _replace(self, data: bytes) -> None:
+        """Write the file of this chat as a new one, locked from its beginning."""
         make_private(self._folder)
-        path = self._folder / f"{new_run().run}{_SUFFIX}"
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-        self._path, self._lock = path, Lock(self._descriptor)
-        self._lock.take(alone=True)
+        path = self._path or self._folder / f"{new_run().run}{_SUFFIX}"
+        fresh = path.with_suffix(_NEW)
+        descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
+        lock = Lock(descriptor)
+        try:
+            if not lock.take(alone=True):  # another chat looks at it; the next key tries again
+                raise BlockingIOError
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            fresh.replace(path)
+        except OSError:
+            _unlink(fresh)
+            lock.close()
+            raise
+        self._lock.close()
+        self._path, self._descriptor, self._lock = path, descriptor, lock
 
     def _remove(self) -> None:
         path, self._path = self._path, None
         if path is not None:
             path.unlink()
         self._lock.close()
+
+
+def remove_drafts(state_folder: Path, runs: Collection[str]) -> None:
+    """Remove what follows these runs, as far as it can be removed and no chat has it."""
+    with contextlib.closing(_left(state_folder / "drafts")) as left:
+        for path, draft in left:
+            if draft.after in runs:
+                _unlink(path)
+
+
+def _left(folder: Path) -> Generator[tuple[Path, Draft], None, None]:
+    """The drafts of chats that are gone, the newest first, each locked until the next."""
+    try:
+        paths = sorted(folder.iterdir(), reverse=True)
+    except OSError:
+        return
+    for path in paths:
+        try:
+            lock = Lock(os.open(path, os.O_RDONLY))
+        except OSError:
+            continue
+        try:
+            if not lock.take(alone=True):
+                continue
+            if path.suffix == _NEW:  # a kill has left it; the draft before it is there
+                _unlink(path)
+                continue
+            try:
+                draft = _line.decode(path.read_bytes().partition(b"\n")[0])
+            except (OSError, ValueError):
+                continue
+            yield path, draft
+        finally:
+            lock.close()
+
+
+def _encodable(draft: Draft) -> Draft:
+    files, images = (tuple(map(encodable, it)) for it in (draft.files, draft.images))
+    return Draft(encodable(draft.text), draft.after, files, images)
+
+
+def _unlink(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()

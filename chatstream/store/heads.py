@@ -14,6 +14,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -22,6 +23,7 @@ from chatstream.errors import JournalError
 from chatstream.files import PRIVATE_FILE, alone, make_private
 from chatstream.store.journal import SUFFIX, is_journal, is_run
 
+_SLICE = 4096  # bytes of one read
 _PATIENCE_SECONDS = 10.0  # to wait for others, each of whom needs milliseconds
 
 
@@ -43,18 +45,24 @@ class Heads:
 
     def of(self, root: str) -> State:
         """The state of one conversation, of which little or nothing may be known."""
-        try:
-            lines = self._path(root).read_bytes().splitlines()
-        except (OSError, JournalError):
-            return State()
         head = name = None
-        for line in reversed(lines):  # a chat adds a line with each turn, and a name now and then
-            if head is not None and (name is not None or b'"name"' not in line):
-                continue
-            with contextlib.suppress(ValueError):
-                state = _line.decode(line)
-                head, name = head or state.head, name or state.name
+        with contextlib.suppress(OSError, JournalError), self._path(root).open("rb") as file:
+            for line in _from_the_end(file):
+                if head is not None and (name is not None or b'"name"' not in line):
+                    continue
+                with contextlib.suppress(ValueError):
+                    state = _line.decode(line)
+                    head, name = head or state.head, name or state.name
         return State(head, name)
+
+    def head(self, root: str) -> str | None:
+        """The run that a conversation continues from, if it is known. Quick, however long it is."""
+        with contextlib.suppress(OSError, JournalError), self._path(root).open("rb") as file:
+            for line in _from_the_end(file):
+                with contextlib.suppress(ValueError):
+                    if (head := _line.decode(line).head) is not None:
+                        return head
+        return None
 
     def sizes(self) -> dict[str, int]:
         """The conversations that have a file, by their root runs, and the bytes in each."""
@@ -78,11 +86,9 @@ class Heads:
 
     def append(self, root: str, state: State) -> None:
         """Set the head or the name of a conversation; for use within `locked`."""
-        path = self._path(root)
-        cut = path.exists() and not path.read_bytes().endswith(b"\n")
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
+        file = os.open(self._path(root), os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
         try:
-            os.write(file, b"\n" * cut + msgspec.json.encode(state) + b"\n")
+            os.write(file, b"\n" * _is_cut(file) + msgspec.json.encode(state) + b"\n")
         finally:
             os.close(file)
 
@@ -98,3 +104,23 @@ class Heads:
         if not is_run(root):
             raise JournalError(f"{root!r} is not the id of a run")
         return self.folder / (root + SUFFIX)
+
+
+def _from_the_end(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file, the last one first. A chat adds one with each turn."""
+    begin, rest = file.seek(0, os.SEEK_END), b""
+    while begin > 0:
+        end, begin = begin, max(0, begin - _SLICE)
+        file.seek(begin)
+        rest, *lines = (file.read(end - begin) + rest).split(b"\n")
+        yield from reversed(lines)
+    yield rest
+
+
+def _is_cut(file: int) -> bool:
+    """Whether the last line of a file has no end."""
+    end = os.lseek(file, 0, os.SEEK_END)
+    if end == 0:
+        return False
+    os.lseek(file, end - 1, os.SEEK_SET)
+    return os.read(file, 1) != b"\n"

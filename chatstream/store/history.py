@@ -30,6 +30,7 @@ from chatstream.messages import Message
 from chatstream.store import branches, entries, rescue, tree
 from chatstream.store.branches import Tree
 from chatstream.store.database import FAILURES, Database, failure, is_damage
+from chatstream.store.drafts import remove_drafts
 from chatstream.store.entries import Conversation, Found, Link, Run
 from chatstream.store.heads import Heads
 from chatstream.store.journal import SUFFIX, is_journal, is_run, is_running
@@ -360,7 +361,8 @@ class History:
                 db.executemany(change, changed)
 
     def _remove(self, conversation: int) -> None:
-        for run in self._runs("WHERE conversation = ?", conversation):
+        runs = self._runs("WHERE conversation = ?", conversation)
+        for run in runs:
             path = self._path(run.id)
             try:
                 path.unlink(missing_ok=True)  # first: what has no journal is not taken in
@@ -368,6 +370,7 @@ class History:
                 raise JournalError(f"{path} cannot be removed: {error.strerror}") from error
             self._heads.remove(run.id)
             remove_outputs(self._folder.parent, run.id)
+        remove_drafts(self._folder.parent, {run.id for run in runs})
         with self._database.transaction() as db:
             db.execute("DELETE FROM conversations WHERE id = ?", (conversation,))
 

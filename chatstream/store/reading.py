@@ -188,7 +188,7 @@ class Record(msgspec.Struct, kw_only=True):
     `outcome` is "complete", the code of the error that ended it, "interrupted" (the process was
     killed), "running", or "damaged"; `damage` then says where. `provider`, `model` and `base_url`
     are whose text there is, or whom was asked last, where there is no text. `messages` are what it
-    made, as far as it is known and sound, and the last one is the answer, be it empty; `tools`
+    made, where they are known and sound, and the last one is the answer, even if empty; `tools`
     whether calls of tools had begun. `usage` is the last response's; `left_out` were not sent.
     """
 

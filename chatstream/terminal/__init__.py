@@ -7,11 +7,11 @@ background   whether the terminal is dark or light
 prompt       the question, put together from the command line, standard input and files
 history      past runs, listed and shown; `runs` has the words for them, `table` the columns
 copying      what was answered, copied or saved (`images`, `saving`)
-models       the models of a server: the list, what is known of one, a download
+models       the models of a server: the list, the details of one, a download
 keys         API keys, asked for and stored
 editing      a file in the user's editor
 notify       the user is called back
-stdout       texts that are no answer; `progress` draws a bar
+stdout       texts that are not answers; `progress` draws a bar
 exits        the exit status, and the last words of a process
 logs         what `--log` and `--debug` show
 """

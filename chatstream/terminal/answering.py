@@ -3,7 +3,8 @@
     answering = Answering(arguments, flags)
     return answering.show(lambda: begin(answering))
 
-A program that asks again and again makes one for each question, with one pool for all of them.
+A program that asks again and again makes one for each question, with one pool for all of them, and
+one place for the tools that outlive a question.
 
 Whatever goes wrong while the run begins is shown as a run that failed: as JSON, too.
 """
@@ -26,11 +27,13 @@ from chatstream.engine.services import Choice, Tell, ignore_choice, provider_nam
 from chatstream.engine.settings import DECLARED, Settings
 from chatstream.errors import ChatstreamError
 from chatstream.flow import Stage, pipe
+from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
 
 if TYPE_CHECKING:
     from chatstream.control import Control
+    from chatstream.engine.kept_tools import KeptTools
     from chatstream.engine.tooling import Tooling
     from chatstream.terminal.beside import Beside
     from chatstream.terminal.copying import Copying
@@ -40,7 +43,8 @@ class Answering:
     """What a command needs to begin a run and to show it.
 
     `flags` are the settings that its command line gives, `arguments` the other arguments. A `pool`
-    that is given is the caller's, and stays open. `beside` takes what is typed for later.
+    that is given is the caller's, and stays open; so are the tools in `kept`. `beside` takes what
+    is typed for later.
     """
 
     def __init__(
@@ -49,7 +53,9 @@ class Answering:
         flags: Mapping[str, Any],
         pool: Pool | None = None,
         beside: Beside | None = None,
+        kept: KeptTools | None = None,
     ) -> None:
+        self._kept = kept
         self.token = CancelToken()
         self._beside = beside
         self._pool = pool or Pool()
@@ -76,6 +82,10 @@ class Answering:
         )
         self.settings = resolved.settings
         self._copying = copying()
+        if resolved.context:
+            exits.note(f"system prompt: with {', '.join(map(str, resolved.context))}")
+        elif resolved.context is not None and self._flags.get("context_files"):
+            exits.note("no AGENTS.md is in this folder or above it")
 
     def control(self) -> Control:
         """What answers the questions of the run's tools, and stops them; for its `Given`.
@@ -108,7 +118,12 @@ class Answering:
             keeps_images=given["save_images"] is not None,
             tooling=self._tooling(resolved, question),
         )
-        return run(resolved, question, self._pool, self.token, tell=tell, follow=follow)
+        try:
+            return run(resolved, question, self._pool, self.token, tell=tell, follow=follow)
+        except BaseException:
+            if question.tooling is not None:
+                question.tooling.close()
+            raise
 
     def _tooling(self, resolved: Resolved, question: Question) -> Tooling | None:
         """What the run needs for its tools. Raises `UsageError`, `JournalError`."""
@@ -131,7 +146,7 @@ class Answering:
 
         with starting_line(quiet=resolved.settings.accessible) as starting:
             given = replace(given, control=self.control(), starting=starting)
-            return tooling_of(resolved, given, question, self.token)
+            return tooling_of(resolved, given, question, self.token, self._kept)
 
     def _mentions_tools(self, settings: Settings) -> bool:
         """Whether there are tools, or an option that only tools give a meaning."""

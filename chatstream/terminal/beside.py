@@ -21,7 +21,7 @@ PASTE_SECONDS = 1.0
 """Seconds without another byte of a paste that has begun; it may come through a slow connection."""
 
 Meaning = Literal["stop", "pause", "thinking", "tools"]
-"""What a key asks for that is no text: stop the answer, pause it or let it go on, show or hide
+"""What a key that is not text asks for: stop the answer, pause or resume it, show or hide
 the thinking, stop the tools."""
 
 
@@ -33,10 +33,10 @@ class Typing(Protocol):
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing has come of which the rest is missing."""
+        """Whether no sequence, character or paste has begun without its end."""
 
     def feed(self, data: bytes) -> list[Meaning]:
-        """Take what was typed; returns what is for the caller, in its order."""
+        """Take what was typed; returns what the caller has to do, in order."""
 
     def settle(self) -> list[Meaning]:
         """Nothing has followed for a moment."""

@@ -45,7 +45,7 @@ def list_models(flags: Mapping[str, Any], profile: str | None, *, as_json: bool)
 
 
 def show_model(name: str, flags: Mapping[str, Any], profile: str | None, *, as_json: bool) -> int:
-    """Print what the server tells of a model; returns the exit status."""
+    """Print what the server says about a model; returns the exit status."""
 
     def work(settings: Settings, token: CancelToken) -> None:
         found = awaited(models.details(settings, token, tell))
@@ -73,9 +73,11 @@ def pull_model(name: str, flags: Mapping[str, Any], profile: str | None) -> int:
         except ChatstreamError:
             if token.reason is not None:
                 again = f"`chatstream models pull {shlex.quote(name)}`"
-                token.reason.hint = f"the server keeps what it has: the next {again} continues"
+                token.reason.hint = (
+                    f"the server keeps what it has downloaded; {again} continues from there"
+                )
             raise
-        exits.note(f"{settings.model} is there")
+        exits.note(f"{settings.model} is ready")
 
     return _done(_with(name, flags), profile, work)
 
@@ -120,7 +122,7 @@ def _lines(found: ModelDetails) -> list[tuple[str, str]]:
 
 
 class Lines:
-    """What is told where no line is drawn."""
+    """What is said where no bar is drawn."""
 
     def __init__(self) -> None:
         self._told: dict[str, int] = {}

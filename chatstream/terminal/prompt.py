@@ -1,4 +1,4 @@
-"""The question, put together from the command line, standard input and files.
+"""The question, put together from the command line, standard input, files and pages on the web.
 
 1. The prompt comes first, then what was piped in, then each file under its name, between fences
    that are longer than any in it. `-` is standard input, as the prompt or as a file; then it stands
@@ -6,7 +6,9 @@
 2. Standard input is read to its end, unless it is a terminal that nobody has named. When nothing
    comes for a while we say once that we are waiting.
 3. Standard input that cannot be read (`nohup` leaves one) counts as empty beside a question.
-4. `MAX_BYTES` bounds all that is read together, and reading stops there.
+4. A file whose name is an address (http, https) is fetched. One whose bytes are those of a PDF
+   goes with the question as its text, wherever it comes from.
+5. `MAX_BYTES` bounds all that is read together, and reading stops there.
 """
 
 from __future__ import annotations
@@ -16,12 +18,16 @@ import re
 import select
 import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from chatstream.addresses import is_url
 from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, Deadline, monotonic
+from chatstream.engine.settings import Settings
 from chatstream.errors import UsageError
+from chatstream.redact import mask_address
 from chatstream.sinks.notes import standard_error
 from chatstream.text import STANDARD_INPUT, argument, decoded
 from chatstream.wording import encodable
@@ -31,6 +37,13 @@ MAX_BYTES = 64 * 1024 * 1024
 
 NOTICE_SECONDS = 2.0
 """Seconds of silence before we say what we are waiting for."""
+
+PDF = b"%PDF-"
+"""How a PDF begins."""
+
+_PROGRESS_SECONDS = 0.5  # that a fetch takes before it is shown
+
+_SETTINGS = Settings()
 
 _NAMES = {"/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"}
 _STDIN = "standard input"
@@ -44,21 +57,23 @@ def _tell(line: str) -> None:
 
 def compose(
     prompt: str | None,
-    files: Sequence[Path],
+    files: Sequence[str],
     token: CancelToken,
     *,
     encoding: str | None = None,
     use_stdin: bool = True,
+    settings: Settings = _SETTINGS,
     tell: Tell = _tell,
     clock: Clock = monotonic,
 ) -> str:
     """The whole question.
 
-    `encoding` is that of standard input and the files, `use_stdin` whether standard input is read
-    without being named. Raises `UsageError` without a question, and for what cannot be read or is
-    not text.
+    `files` are names of files, and addresses. `encoding` is that of standard input and the files,
+    `use_stdin` whether standard input is read without being named. `settings` say how pages are
+    fetched. Raises `UsageError` without a question, and for what cannot be read or is not text; a
+    `ChatstreamError` for a page that cannot be fetched.
     """
-    named = [path for path in files if _is_stdin(path)]
+    named = [name for name in files if _is_stdin(name)]
     uses = [*([STANDARD_INPUT] if prompt == STANDARD_INPUT else []), *(f"-f {it}" for it in named)]
     if len(uses) > 1:
         raise UsageError(
@@ -66,7 +81,7 @@ def compose(
         )
     if uses and not use_stdin:
         raise UsageError(f"--no-stdin contradicts {uses[0]}")
-    feed = _Feed(token, encoding, tell, clock)
+    feed = _Feed(token, encoding, settings, tell, clock)
     if prompt == STANDARD_INPUT:
         parts = [feed.stdin().strip("\n")]
     else:
@@ -74,9 +89,12 @@ def compose(
         if use_stdin and not named:
             asked = bool(files or parts[0].strip())
             parts.append(feed.piped(asked=asked).strip("\n"))
-    for path in files:
-        text = feed.stdin() if path in named else feed.file(path)
-        parts.append(_fenced(_STDIN if str(path) == STANDARD_INPUT else _name(path), text))
+    for name in files:
+        if is_url(name):
+            parts.append(_fenced(*feed.page(name)))
+        else:
+            text = feed.stdin() if name in named else feed.file(Path(name))
+            parts.append(_fenced(_STDIN if name == STANDARD_INPUT else name, text))
     question = "\n\n".join(part for part in parts if part.strip())
     if not question:
         raise UsageError("no question was given", hint='chatstream ask "why is the sky blue?"')
@@ -86,9 +104,17 @@ def compose(
 class _Feed:
     """What is read for one question."""
 
-    def __init__(self, token: CancelToken, encoding: str | None, tell: Tell, clock: Clock) -> None:
+    def __init__(
+        self,
+        token: CancelToken,
+        encoding: str | None,
+        settings: Settings,
+        tell: Tell,
+        clock: Clock,
+    ) -> None:
         self._token = token
         self._encoding = encoding
+        self._settings = settings
         self._tell = tell
         self._clock = clock
         self._left = MAX_BYTES
@@ -106,6 +132,17 @@ class _Feed:
         except OSError as error:
             raise UsageError(f"{name} cannot be read: {error.strerror}") from error
         return self._text(data, name)
+
+    def page(self, address: str) -> tuple[str, str]:
+        """The name and the text of a page: its address without secrets, and what it says."""
+        from chatstream.engine.fetching import page, text_in
+
+        with self._progress(f"fetching {mask_address(address)}") as report:
+            found = page(address, self._settings, self._token, most=self._left, report=report)
+        if found.data.startswith(PDF):
+            return found.name, self._text(found.data, found.name)
+        self._count(found.data, found.name)
+        return found.name, text_in(found, self._encoding, self._token)
 
     def piped(self, *, asked: bool) -> str:
         """What stands on standard input that nobody has named; `asked`: there is a question."""
@@ -153,37 +190,69 @@ class _Feed:
         return data
 
     def _text(self, data: bytes | bytearray, name: str) -> str:
+        if data.startswith(PDF):
+            return self._pdf(bytes(data), name)
+        self._count(data, name)
+        return decoded(bytes(data), name, self._encoding).rstrip("\n")
+
+    def _pdf(self, data: bytes, name: str) -> str:
+        from chatstream.engine.pdf import text_of
+
+        left = self._left
+        self._count(data, name)
+        with self._progress(f"reading {name}") as report:
+            text = self._token.wait_for(lambda: text_of(data, name, report, self._token))
+        self._left = left
+        self._count(text.encode(), name)
+        return text
+
+    def _count(self, data: bytes | bytearray, name: str) -> None:
+        """So much more is read. Raises `UsageError` for too much."""
         if len(data) > self._left:
             what = name if self._left == MAX_BYTES else "the question with all its files"
             raise UsageError(f"{what} is larger than the limit of {MAX_BYTES // 1024**2} MiB")
         self._left -= len(data)
-        return decoded(bytes(data), name, self._encoding).rstrip("\n")
+
+    @contextmanager
+    def _progress(self, stage: str) -> Iterator[Callable[[float, float | None], None]]:
+        """What shows how far this stage is, on a terminal, once it has taken a while."""
+        from chatstream.progressing import Meter
+        from chatstream.terminal.progress import bar
+
+        meter = Meter([(stage, 1)], self._clock)
+        quiet = self._settings.accessible
+        with bar(quiet=quiet, patience=_PROGRESS_SECONDS, clock=self._clock) as draw:
+
+            def report(done: float, total: float | None) -> None:
+                meter.report(done, total)
+                draw(meter.event())
+
+            yield report
 
 
 class _Unreadable(UsageError):
     """Nothing at all could be read."""
 
 
-def _is_stdin(path: Path) -> bool:
+def _is_stdin(name: str) -> bool:
     """Whether this is a name of standard input, or the pipe that it is.
 
     A regular file is opened by its name even then: standard input may be in the middle of it.
     """
-    if str(path) == STANDARD_INPUT or str(path) in _NAMES:
+    if name == STANDARD_INPUT or name in _NAMES:
         return True
     try:
-        status = path.stat()
+        status = Path(name).stat()
         is_pipe = stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)
         return is_pipe and os.path.samestat(status, os.fstat(sys.stdin.fileno()))
     except (OSError, ValueError, AttributeError):  # there is no such file, or no standard input
         return False
 
 
-def _name(path: Path) -> str:
+def _on_a_line(name: str) -> str:
     """The name of a file on one line, that begins no fence."""
     name = "".join(
-        it if it.isprintable() else it.encode("unicode_escape").decode()
-        for it in encodable(str(path))
+        it if it.isprintable() else it.encode("unicode_escape").decode() for it in encodable(name)
     )
     return f"./{name}" if name.lstrip().startswith(("```", "~~~")) else name
 
@@ -191,4 +260,4 @@ def _name(path: Path) -> str:
 def _fenced(name: str, text: str) -> str:
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{name}:\n{fence}\n{text}\n{fence}"
+    return f"{_on_a_line(name)}:\n{fence}\n{text}\n{fence}"

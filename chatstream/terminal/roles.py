@@ -44,7 +44,7 @@ def list_roles(*, as_json: bool) -> int:
         cells = os.get_terminal_size(1).columns if os.isatty(1) else None
         put(table([_row(it) for it in rows], cells).encode("utf-8", "replace"))
     if not known:
-        exits.note("there are no roles yet; `chatstream roles edit NAME` makes one")
+        exits.note("there are no roles yet; `chatstream roles edit NAME` creates one")
     return status
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import sys
 import textwrap
 
@@ -17,6 +18,15 @@ def write(data: bytes) -> None:
     """Write all of it. Raises `OutputError`."""
     with contextlib.suppress(BrokenPipeError):
         put(data)
+
+
+def is_closed() -> bool:
+    """Whether whoever reads it has gone away."""
+    if sys.platform == "win32":
+        return False
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def encode(text: str, encoding: str) -> bytes:

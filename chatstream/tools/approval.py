@@ -9,7 +9,8 @@
    caller's own function, unless the caller wants to be asked. Every other tool has to be asked
    about.
 4. A suspect tool (one with a `caution`) has to be asked about even where a rule allows the call.
-5. A policy is made for each run. What was allowed in one run is not allowed in the next.
+5. A policy is made for each run. What was allowed in one run is not allowed in the next, but for
+   what a person allows for good in a chat (`deciding`).
 6. Once a tool has brought text that others have written (`note`, `Tool.foreign`), that text may
    have asked for what the model calls next. For the rest of the run, and in what continues the
    conversation (`taint`), nothing that does more than read is allowed by itself: every such call is

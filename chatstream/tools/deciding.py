@@ -1,8 +1,9 @@
 """Whether a call may run: a rule says so, or somebody who is asked.
 
 1. A rule or the default decides. Where that is "ask", the caller's `approve` is asked, or a person
-   through `Control`. A person who allows a tool for the rest of the run is not asked about it
-   again, unless the verdict is about this very call alone.
+   through `Control`. A person who allows a tool for good is not asked about it again in this run,
+   nor in those that share `always` with it, unless the verdict is about this very call alone or
+   the tool is suspect.
 2. Where there is nobody to ask, the call is denied; or, with `on_ask` "stop", its decision stays
    "ask", and the run ends once all calls of the round are decided about.
 3. A run that continues such a run decides about its calls again, and `answers` may say "yes" to
@@ -71,6 +72,7 @@ class Deciding:
         dry_run: bool,
         on_ask: OnAsk,
         answers: Callable[[Tool, Arguments], bool],
+        always: set[str],
     ) -> None:
         self._decide = decide
         self._approve = approve
@@ -78,7 +80,7 @@ class Deciding:
         self._dry_run = dry_run
         self._on_ask = on_ask
         self._answers = answers
-        self._always: set[str] = set()  # tools that a person allowed for the rest of the run
+        self._always = always
 
     def decided(
         self, ready: Ready, earlier: Sequence[Ready], token: CancelToken
@@ -121,7 +123,7 @@ class Deciding:
             case "deny":
                 why = "a rule denies it" if verdict.by == "rule" else "it is not allowed"
                 return _Settled("deny", verdict.by, why)
-        if name in self._always and not verdict.narrow:
+        if name in self._always and not verdict.narrow and ready.tool.caution is None:
             return _Settled("allow", "user")
         if ready.shown is not None and self._answers(ready.tool, ready.arguments):
             return _Settled("allow", "rule")

@@ -29,7 +29,7 @@ from chatstream.escape import clean
 from chatstream.progressing import Meter
 from chatstream.tools.output import Output
 from chatstream.tools.pipe import Bells, Pipe
-from chatstream.tools.tool import Context, Returned, Tool, ToolFailure, no_json
+from chatstream.tools.tool import NOT_STOPPED, Context, Returned, Tool, ToolFailure, no_json
 from chatstream.wording import bounded
 
 log = logging.getLogger(__name__)
@@ -166,7 +166,7 @@ class Execution:
         assert self.stopping is not None
         words = f"{self.stopping.words}, but it could not be stopped"
         return self._error(
-            words, "not_stopped", "unknown", f"[{words}: it may go on, and take effect]"
+            words, NOT_STOPPED, "unknown", f"[{words}: it may go on, and take effect]"
         )
 
     def _error(self, words: str, code: str, outcome: ev.Outcome, mark: str) -> ev.ToolError:

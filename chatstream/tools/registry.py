@@ -35,13 +35,19 @@ GROUP = "chatstream.tools"
 class Toolset:
     """The tools of one run. `close_shared` closes what several of them use.
 
-    Raises `UsageError` for two of one name.
+    Tools that are lent are given back with `give_back` instead of being closed. Raises `UsageError`
+    for two of one name.
     """
 
     def __init__(
-        self, tools: Iterable[Tool], close_shared: Callable[[], None] = lambda: None
+        self,
+        tools: Iterable[Tool],
+        close_shared: Callable[[], None] = lambda: None,
+        give_back: Callable[[], None] | None = None,
     ) -> None:
         self._close_shared = close_shared
+        self._give_back = give_back
+        self._is_closed = False
         self._tools: dict[str, Tool] = {}
         for it in tools:
             if (other := self._tools.setdefault(it.name, it)) is not it:
@@ -68,8 +74,17 @@ class Toolset:
     def __len__(self) -> int:
         return len(self._tools)
 
-    def close(self) -> None:
-        """Close every tool, and then what they share. Idempotent."""
+    def close(self, *, all_ended: bool = True) -> None:
+        """Close every tool, and then what they share, or give them back. Idempotent.
+
+        Where not `all_ended`, a call may still be running: that is closed in any case.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._give_back is not None and all_ended:
+            self._give_back()
+            return
         for it in self._tools.values():
             it.close()
         self._close_shared()

@@ -65,6 +65,7 @@ class Runner:
 
     `note` is called with each tool that runs, before that.
     `timeout` is in seconds and for one call, None: no limit.
+    `always` are the tools that a person has allowed for good; those of the run are added.
     `folder` is for outputs that the model is not given whole; without one the rest is lost.
     """
 
@@ -83,9 +84,11 @@ class Runner:
         answers: Callable[[Tool, Arguments], bool] = lambda tool, arguments: False,
         note: Callable[[Tool], None] = lambda tool: None,
         folder: Path | None = None,
+        always: set[str] | None = None,
         clock: Clock = monotonic,
     ) -> None:
         self.dry_run = dry_run
+        self._all_ended = True
         self._toolset = toolset
         self._control = control or Control(can_answer=False)
         self._deciding = Deciding(
@@ -95,6 +98,7 @@ class Runner:
             dry_run=dry_run,
             on_ask=on_ask,
             answers=answers,
+            always=set() if always is None else always,
         )
         self._timeout = timeout
         self._at_once = at_once
@@ -140,7 +144,7 @@ class Runner:
 
     def close(self) -> None:
         """Let go of the tools. Idempotent."""
-        self._toolset.close()
+        self._toolset.close(all_ended=self._all_ended)
 
     # ---- first: can it be run?
 
@@ -192,6 +196,7 @@ class Runner:
                 yield Arrival(running.news())
         finally:
             running.end()
+            self._all_ended = self._all_ended and running.all_ended
         token.check()
 
     def _execution(self, ready: Ready, running: Running, token: CancelToken) -> Execution:

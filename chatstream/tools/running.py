@@ -14,6 +14,7 @@ from chatstream.clock import POLL_SECONDS
 from chatstream.control import Control
 from chatstream.tools.execution import Execution, Stop
 from chatstream.tools.pipe import Bells
+from chatstream.tools.tool import NOT_STOPPED
 
 JOIN_SECONDS = 0.02
 """So long is waited for more output once there is some. Nobody sees it, and it saves much work."""
@@ -24,6 +25,7 @@ class Running:
 
     def __init__(self, control: Control, token: CancelToken, timeout: float | None) -> None:
         self.executions: list[Execution] = []
+        self.all_ended = True  # no call was left behind that may still be running
         self._control = control
         self._stops = control.stops
         self._token = token
@@ -45,6 +47,9 @@ class Running:
             events = self._stop_some()
         for execution in self.executions:
             events += execution.take()
+        self.all_ended = self.all_ended and not any(
+            isinstance(it, ev.ToolError) and it.code == NOT_STOPPED for it in events
+        )
         self.executions = [it for it in self.executions if not it.ended]
         self._control.tools_run = bool(self.executions)
         return events

@@ -25,6 +25,10 @@ from chatstream.messages import TOOL_NAME, ToolDefinition
 Origin = Literal["built in", "file", "entry point", "caller", "mcp"]
 
 
+NOT_STOPPED = "not_stopped"
+"""The code of a call that was to end, and may still be running."""
+
+
 class ToolFailure(ChatstreamError):
     """A call that was not, or not wholly, done: the model is told, and the run goes on.
 
@@ -135,6 +139,9 @@ class Tool:
     interruptible = False
     """Whether `run` is only Python, so that an exception raised in its thread is its end."""
 
+    is_stale = False
+    """Whether no call of it can run any more, until it is made again."""
+
     subject: Subject | None = None
     """What rules with arguments are about; None: there are no such rules for this tool."""
 
@@ -155,6 +162,9 @@ class Tool:
     def foreign(self) -> bool:
         """Whether its output is written by others, who may want to make the model do something."""
         return self.effect == "net"
+
+    def begin(self, token: CancelToken) -> None:
+        """A run begins that may call it; `token` ends that run."""
 
     def check(self, arguments: dict[str, Any]) -> None:
         """Raises `InvalidArguments`, or the reason of a cancelled run if it waits for something."""

@@ -159,6 +159,10 @@ class FileTool(Tool):
         self.effect = defined.effect
         self._file = file
 
+    def begin(self, token: CancelToken) -> None:
+        """From now on this token ends what waits for the process."""
+        self._file.token = token
+
     def check(self, arguments: dict[str, Any]) -> None:
         """Ask the process, which has the types.
 

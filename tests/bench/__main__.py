@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from tests.bench import (
     accuracy,
     ahead,
+    chat,
     cpu,
     journal,
     lateness,
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[Rig], Iterator[Row]]] = {
     "search": search.rows,
     "lateness": lateness.rows,
     "memory": memory.rows,
+    "chat": chat.rows,
     "tools": tools.rows,
     "terminal": terminal.rows,
     "rendering": rendering.rows,

@@ -14,10 +14,11 @@ import py_compile
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,29 @@ class Rig:
         child.finish()
         if not first:
             raise Failed(f"no output: {' '.join(command)}")
+        return seconds
+
+    def first_shown(self, command: Sequence[str], words: str) -> float:
+        """Seconds until these words are on the terminal of a command, which Ctrl+D then ends."""
+        controller, terminal = os.openpty()
+        termios.tcsetwinsize(terminal, (24, 80))
+        streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+        child = self.start(command, **streams, start_new_session=True)
+        os.close(terminal)  # the child's copies are the last
+        shown = b""
+        try:
+            while words.encode() not in shown:
+                shown += os.read(controller, 65536)
+            seconds = time.perf_counter() - child.began
+            os.write(controller, b"\x04")
+            with suppress(OSError):  # EIO: it has ended
+                while os.read(controller, 65536):
+                    pass
+        except OSError as error:
+            raise Failed(f"it ended without {words!r}: {shown.decode()}") from error
+        finally:
+            child.finish()
+            os.close(controller)
         return seconds
 
     def output(self, command: Sequence[str], **environment: str) -> bytes:

@@ -1,4 +1,6 @@
-"""From the start of the process to the first byte of an answer that the server has at once."""
+"""From the start of the process to the first byte of an answer that the server has at once, and to
+the first prompt of a chat.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,13 @@ from tests.bench.rig import Rig
 from tests.bench.rows import Row, compare
 
 SPEC = "t=5"
+PROMPT = "›"
 
 
 def rows(rig: Rig) -> Iterator[Row]:
-    """First byte against four peers; `--version` and `--help` against typer alone."""
+    """First byte against four peers; `--version` and `--help` against typer alone; a chat's prompt
+    against prompt_toolkit with what every client needs.
+    """
     alone = rig.peer("typer_alone")
     for flag in ("--version", "--help"):
         yield compare(
@@ -36,3 +41,11 @@ def rows(rig: Rig) -> Iterator[Row]:
             partial(rig.first_byte, peer),
             pairs=rig.pairs(pairs),
         )
+    chat = ("chat", "-p", "ollama", "--base-url", rig.url, "-m", SPEC)
+    yield compare(
+        "start: first prompt / prompt_toolkit, requests, rich",
+        1.30,
+        partial(rig.first_shown, rig.chatstream(*chat), PROMPT),
+        partial(rig.first_shown, rig.peer("prompt_alone"), PROMPT),
+        pairs=rig.pairs(15),
+    )

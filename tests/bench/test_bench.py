@@ -56,6 +56,15 @@ def test_the_peak_is_that_of_the_program_and_not_of_who_measures_it(tmp_path: Pa
         rig.peak([sys.executable, "-c", "raise SystemExit(3)"])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks are for Linux")
+def test_a_prompt_is_measured_until_it_is_shown_and_has_to_be_shown(tmp_path: Path) -> None:
+    rig = Rig("", tmp_path, quick=True)
+    prompt = "import contextlib\nwith contextlib.suppress(EOFError): input('› ')"
+    assert 0 < rig.first_shown([sys.executable, "-c", prompt], "›") < 60
+    with pytest.raises(Failed, match="ended without '›': hello"):
+        rig.first_shown([sys.executable, "-c", "print('hello')"], "›")
+
+
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
 def test_the_exponent_is_the_power_that_the_time_grows_with(power: float) -> None:
     lengths = [10, 40, 160]

@@ -33,6 +33,7 @@ def test_help_names_every_command(capfd: pytest.CaptureFixture[str]) -> None:
     talk("/help")
     shown = capfd.readouterr().err
     assert [name for name in COMMANDS if f"  {name} " not in shown] == []
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
 
 
 def test_two_slashes_are_one_in_a_message() -> None:
@@ -83,6 +84,66 @@ def test_a_setting_that_cannot_be_set_is_told(line: str) -> None:
     with pytest.raises(Exception, match=r"\w"):
         commands.run(session, line)
     assert session.flags == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("/model @", "nothing follows the @"),
+        ("/model m@nowhere", "unknown provider or profile 'nowhere'"),
+        ("/model m@olama", "did you mean 'ollama'?"),
+        ("/set provider olama", "did you mean 'ollama'?"),
+        ("/set base_url http://[", "is not an address"),
+        ("/set strategy none", "unknown strategy"),
+        ("/set fallback m@nowhere", "unknown provider or profile 'nowhere'"),
+        ("/set code_theme monokay", "did you mean 'monokai'?"),
+        ("/set tools calculat", "did you mean 'calculate'?"),
+        ("/set temperature hot", "temperature"),
+        ("/set temprature 1", "did you mean 'temperature'?"),
+        ("/set zzz 1", "`chatstream config show` lists the settings"),
+        ("/set options 1", "/set options.KEY VALUE"),
+        ("/set model m", "/model m"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_at_once_and_changes_nothing(
+    line: str, said: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatstream.terminal.present.is_screen", lambda *_, **__: True)
+    session, typed = Session({"model": "n"}), Typed(line)
+    assert chat(session, typed) == 0
+    told = capfd.readouterr().err
+    assert said in told
+    assert "max_tokens" not in told  # a list of all settings is no help
+    assert session.flags == {"model": "n"}
+    assert typed.drafts == ["", line]
+
+
+def test_who_sets_a_setting_is_told_what_holds_now(capfd: pytest.CaptureFixture[str]) -> None:
+    session = Session({"provider": "demo", "options": ["seed=7"]})
+    commands.run(session, "/set temperature 0.5")
+    commands.run(session, "/set options.top_k 5")
+    commands.run(session, "/set tools time,calculate")
+    commands.run(session, "/set max_tokens")
+    commands.run(session, "/set")
+    assert capfd.readouterr().err.splitlines() == [
+        *("temperature = 0.5", "options.top_k = 5", "tools = time,calculate", "max_tokens = -"),
+        *('options = {"seed":7,"top_k":5}', "provider = demo", "temperature = 0.5"),
+        "tools = time,calculate",
+    ]
+    commands.run(Session({}), "/set")
+    assert capfd.readouterr().err == "nothing is set for this chat\n"
+
+
+def test_no_secret_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    session = Session({"provider": "demo", "headers": ["Authorization: Bearer hidden-words"]})
+    commands.run(session, "/set api_key sk-secret-words-1234567890")
+    commands.run(session, "/set options.api_token another-secret-word")
+    commands.run(session, "/set base_url http://me:pass-words@localhost:1/v1")
+    commands.run(session, "/set")
+    told = capfd.readouterr().err
+    assert "api_key = " in told
+    assert [it for it in ("secret", "hidden", "pass-words") if it in told] == []
+    assert session.flags["api_key"] == "sk-secret-words-1234567890"
 
 
 def test_a_retry_asks_in_the_same_place() -> None:
@@ -154,7 +215,7 @@ def test_files_stay_with_a_question_that_failed(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("the text\n")
     session, _ = talk(f"/file {path}", "1?", replies=(REFUSED,))
-    assert session.files == [path]
+    assert session.files == [str(path)]
 
 
 def test_the_answer_and_the_conversation_are_written_to_files(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
 from tests.support.chats import Typed, says, session_at
 from tests.support.loopback import Reply, Script
+from tests.support.roles import write_role
 
 
 def offered(before: str, session: Session | None = None) -> list[str]:
@@ -75,3 +76,15 @@ def test_a_server_that_does_not_answer_offers_nothing() -> None:
 def test_settings_and_their_values_are_offered() -> None:
     assert offered("/set tempe") == ["/set temperature"]
     assert offered("/set wrap w") == ["/set wrap words"]
+
+
+def test_tools_roles_and_their_variables_are_offered() -> None:
+    write_role("translate", "From {{source}} into {{language}}.\n")
+    assert offered("/tool gre") == ["/tool grep"]
+    assert offered("/tool grep,read_f") == ["/tool grep,read_file"]
+    assert offered("/role ") == ["/role translate"]
+    assert offered("/role tr") == ["/role translate"]
+    assert offered("/role translate so") == ["/role translate source="]
+    assert offered("/role translate source=x ") == ["/role translate source=x language="]
+    assert offered("/role nowhere ") == []
+    assert offered("/trim o") == ["/trim on", "/trim off"]

@@ -11,14 +11,10 @@ from chatstream.engine.place import place_of
 from chatstream.events import Context, Usage
 from chatstream.transcript import Transcript
 from tests.support.chats import Typed, flags_of, says, session_at
-from tests.support.loopback import Reply, Script
+from tests.support.loopback import Script
+from tests.support.windows import windowed
 
 PRICES = {"m": {"input": 100.0, "output": 100.0}}
-
-
-def windowed(tokens: int = 8192) -> dict[str, Reply]:
-    """What Ollama tells of the model that is loaded."""
-    return {"/api/ps": Reply.json({"models": [{"name": "m", "context_length": tokens}]})}
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,6 +16,7 @@ from chatstream.engine.place import place_of
 from chatstream.messages import Message
 from chatstream.store.drafts import Drafts
 from chatstream.store.place import state_folder
+from tests.support.answers import ending, frames, headers
 from tests.support.chats import Typed, flags_of, holds, says, sent, session_at, stop_when_holding
 from tests.support.loopback import Reply, Request, Script
 
@@ -67,6 +71,51 @@ def test_what_is_queued_is_sent_one_after_another() -> None:
         ]
 
 
+def queueing(line: str, *queued: str) -> Callable[[Session], str]:
+    """Types a line with these messages behind it."""
+
+    def typed(session: Session) -> str:
+        session.queue = list(queued)
+        return line
+
+    return typed
+
+
+def test_what_is_queued_behind_an_edit_waits_for_it_and_is_not_sent_in_its_place() -> None:
+    with Script(says("Blue."), says("Red."), says("Dark.")) as server:
+        session = session_at(server)
+        typed = Typed("noon?", queueing("/edit", "night?"), "sunset?")
+        assert chat(session, typed) == 0
+        assert sent(server)[1:] == [
+            [("user", "sunset?")],
+            [("user", "sunset?"), ("assistant", "Red."), ("user", "night?")],
+        ]
+    assert typed.drafts == ["", "", "noon?", ""]
+    assert typed.waiting == [[], [], ["night?"], []]
+
+
+def test_an_edit_that_is_given_up_returns_to_the_prompt_what_waits_behind_it() -> None:
+    with Script(says("Blue.")) as server:
+        session = session_at(server)
+        typed = Typed("noon?", queueing("/edit", "night?"), "/clear")
+        assert chat(session, typed) == 0
+        assert len(sent(server)) == 1
+        assert typed.drafts[-1] == "night?"
+        session.editing, session.queue = 0, ["dawn?", "dusk?"]
+        assert session.stop_editing() == "dawn?\n\ndusk?"
+        assert session.editing is None
+        assert session.queue == []
+
+
+def test_what_waits_behind_an_edit_is_kept_on_the_disk() -> None:
+    with Script(says("Blue.")) as server:
+        session = Session(flags_of(server), drafts=Drafts(state_folder()))
+        chat(session, Typed("noon?", queueing("/edit", "night?")))
+    following = Session({}, place_of(last=True), Drafts(state_folder()))
+    following.recover()
+    assert following.draft == "noon?\n\nnight?"
+
+
 def test_a_stopped_answer_is_continued_and_becomes_one_turn() -> None:
     with Script(holds("The sky "), says("is blue."), says("Red.")) as server:
         session = session_at(server)
@@ -111,6 +160,74 @@ def test_the_last_failure_is_the_status_of_a_pipe_and_not_of_a_person() -> None:
         with Script(REFUSED, says("Blue.")) as server:
             typed = Typed("noon?", "sunset?", is_person=is_person)
             assert chat(session_at(server), typed) == status
+
+
+@contextlib.contextmanager
+def standard_output(descriptor: int) -> Iterator[None]:
+    """Standard output is this descriptor, which is closed."""
+    saved = os.dup(1)
+    os.dup2(descriptor, 1)
+    os.close(descriptor)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+@pytest.mark.parametrize("is_person", [False, True])
+def test_where_nothing_can_be_written_nothing_more_is_asked(
+    is_person: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    typed = Typed("noon?", "sunset?", is_person=is_person)
+    with Script(says("Blue."), says("Red.")) as server:
+        with standard_output(os.open("/dev/full", os.O_WRONLY)):
+            assert chat(session_at(server), typed) == 1
+        assert len(sent(server)) == 1
+        assert len(typed.drafts) == 1
+    assert capfd.readouterr().err == "error: cannot write the output: No space left on device\n"
+
+
+def test_a_reader_that_has_seen_enough_ends_the_chat_quietly(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    reading, writing = os.pipe()
+
+    def leaving(_session: Session) -> str:
+        os.close(reading)
+        return "sunset?"
+
+    lines = Typed("noon?", leaving, "night?", is_person=False)
+    with Script(says("Blue."), says("Red.")) as server:
+        with standard_output(writing):
+            assert chat(session_at(server), lines) == 0
+        assert len(sent(server)) == 1
+    assert len(lines.drafts) == 2
+    assert capfd.readouterr().err == ""
+
+
+def test_a_reader_that_leaves_in_the_answer_ends_the_chat_with_the_last_failure() -> None:
+    reading, writing = os.pipe()
+    lines = Typed("noon?", "sunset?", "night?", is_person=False)
+    waits = threading.Event()
+    second = Reply(
+        [*frames("ollama", ["Red", "."]), *ending("ollama")],
+        headers=headers("ollama"),
+        hold={1: waits},
+    )
+
+    def leave() -> None:
+        os.read(reading, 1)
+        os.close(reading)
+        waits.set()
+
+    with Script(REFUSED, second) as server:
+        reader = threading.Thread(target=leave)
+        reader.start()
+        with standard_output(writing):
+            assert chat(session_at(server), lines) == 3
+        reader.join()
+        assert len(sent(server)) == 2
 
 
 def test_a_line_that_cannot_be_done_is_in_the_prompt_again(

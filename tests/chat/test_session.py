@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+from pathlib import Path
+
+import msgspec
 import pytest
 
 from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
-from chatstream.engine.place import place_of
+from chatstream.engine.place import START, Place, place_of
 from chatstream.engine.roles import Role
 from chatstream.errors import UsageError
 from chatstream.store.conversation import Conversations
+from chatstream.store.drafts import Draft, Drafts
 from chatstream.store.history import History
 from chatstream.store.place import state_folder
-from tests.support.chats import Typed, flags_of, says, sent, session_at
+from tests.support.chats import (
+    Typed,
+    flags_of,
+    holds,
+    says,
+    sent,
+    session_at,
+    stop_when_holding,
+)
 from tests.support.loopback import Script
 
 
@@ -159,3 +174,128 @@ def test_a_role_holds_without_a_journal_and_gives_way_to_what_is_set() -> None:
     assert [it["options"]["temperature"] for it in bodies] == [0.25] * 3
     assert [it["model"] for it in bodies] == ["r", "r", "m"]
     assert [it["messages"][0]["content"] for it in bodies] == ["Be kind."] * 2 + ["Be brief."]
+
+
+def left(text: str, after: str | None = None) -> None:
+    """A chat that is gone has left this draft."""
+    drafts = Drafts(state_folder())
+    drafts.keep(Draft(text, after))
+    drafts.close()
+
+
+def recovered(place: Place = START) -> str:
+    """What a chat that begins here has in its prompt; it then ends."""
+    session = Session({}, place, Drafts(state_folder()))
+    session.recover()
+    session.close()
+    return session.draft
+
+
+def test_a_draft_that_follows_nothing_is_for_a_new_chat_and_another_for_its_own() -> None:
+    with Script(says("Blue."), says("Red.")) as server:
+        first, second = session_at(server), session_at(server)
+        chat(first, Typed("noon?"))
+        chat(second, Typed("sunset?"))
+    left("nothing")
+    left("first", first.head)
+    assert recovered(place_of(last=True)) == ""
+    assert recovered() == "nothing"
+    assert recovered(place_of(at=first.head)) == "first"
+
+
+def test_a_draft_whose_run_is_gone_is_for_a_new_chat() -> None:
+    with Script(says("Blue.")) as server:
+        chat(session_at(server), Typed("noon?"))
+    left("lost", "20260101-000000-000000-abcd")
+    assert recovered(place_of(last=True)) == ""
+    assert recovered() == "lost"
+
+
+def test_two_chats_that_are_open_have_their_own_drafts() -> None:
+    with Script(says("Blue."), says("Red.")) as server:
+        one = Session(flags_of(server), drafts=Drafts(state_folder()))
+        other = Session(flags_of(server), drafts=Drafts(state_folder()))
+        one.keep("one")
+        other.keep("other")
+        assert recovered() == ""
+        chat(one, Typed("noon?"))
+        other.keep("other, longer")
+        assert recovered() == ""
+        other.close()
+        assert recovered() == "other, longer"
+
+
+def test_what_is_typed_during_the_first_answer_follows_it() -> None:
+    with Script(holds("The sky ")) as server:
+        session = Session(flags_of(server), drafts=Drafts(state_folder()))
+        kept: list[str | None] = []
+        keep = session.keep
+
+        def noted(draft: str, *sending: str) -> None:
+            keep(draft, *sending)
+            kept.append(session.answering)
+
+        session.keep = noted  # type: ignore[method-assign]
+        stop_when_holding(server, "The sky ")
+        chat(session, Typed("noon?"))
+    assert session.head is not None
+    assert session.head in kept
+    assert session.answering is None
+    left("and then?", session.head)
+    assert recovered(place_of(last=True)) == "and then?"
+
+
+def test_files_and_images_are_part_of_a_draft_until_the_answer_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("the text\n")
+    monkeypatch.chdir(tmp_path)
+    session = Session({}, drafts=Drafts(state_folder()))
+    session.files, session.images = ["a.txt", "b.txt"], ["https://example.com/c.png"]
+    session.keep("look")
+    session.close()
+    (tmp_path / "b.txt").unlink()
+    following = Session({}, drafts=Drafts(state_folder()))
+    following.files = [str(tmp_path / "d.txt")]
+    assert following.recover()
+    assert following.draft == "look"
+    assert following.files == [str(tmp_path / it) for it in ("d.txt", "a.txt")]
+    assert following.images == ["https://example.com/c.png"]
+    following.close()
+
+
+def test_a_question_that_waits_for_its_answer_has_its_files_in_the_draft(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("the text\n")
+    with Script(says("Blue."), holds(), says("Red.")) as server:
+        session = Session(flags_of(server), drafts=Drafts(state_folder()))
+        waiting: list[Draft] = []
+
+        def look() -> None:
+            assert server.wait_requests(2)
+            assert server.wait_holding()
+            (file,) = (state_folder() / "drafts").iterdir()
+            waiting.append(msgspec.json.decode(file.read_bytes(), type=Draft))
+            os.kill(os.getpid(), signal.SIGINT)
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        chat(session, Typed("noon?", f"/file {path}", "look"))
+        looking.join()
+    assert waiting == [Draft("look", session.head, (str(path),))]
+    assert session.files == [str(path)]
+
+
+def test_what_is_removed_from_the_history_leaves_no_draft() -> None:
+    with Script(says("Blue.")) as server:
+        session = session_at(server)
+        chat(session, Typed("noon?"))
+    left("secret", session.head)
+    left("other")
+    with History(state_folder()) as history:
+        history.sync()
+        history.remove(history.run(str(session.head)))
+    kept = [it.read_text() for it in (state_folder() / "drafts").iterdir()]
+    assert len(kept) == 1
+    assert recovered() == "other"

@@ -361,7 +361,7 @@ def test_a_file_may_be_called_minus(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with Script(whole("ollama")) as server:
         run_here(["ask", *server_flags("ollama", server.url), "q", "-f", "./-"], stdin=b"piped")
     asked = server.requests[0].json["messages"][0]["content"]
-    assert asked == f"q\n\npiped\n\n{tmp_path}/-:\n```\ncontent\n```"
+    assert asked == "q\n\npiped\n\n./-:\n```\ncontent\n```"
 
 
 def test_options_reach_the_server_under_its_own_names() -> None:

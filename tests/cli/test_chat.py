@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.chats import says, sent
-from tests.support.client import run_here, server_flags
+from tests.support.client import run, run_here, server_flags
 from tests.support.loopback import Reply, Script
 from tests.support.roles import write_role
 
@@ -84,3 +86,17 @@ def test_a_role_that_cannot_be_had_in_a_chat_is_a_mistake() -> None:
             "error: the conversation has its own system prompt\n"
             "leave --role out, or ask without continuing\n",
         )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin"),
+    [(["ask", "hello"], None), (["chat"], b"hello\n"), (["chat", "--help"], None)],
+)
+def test_only_a_chat_on_a_terminal_imports_the_line_editor(
+    arguments: list[str], stdin: bytes | None
+) -> None:
+    server = [] if "--help" in arguments else ["-p", "demo", "-m", "demo-fast"]
+    done = run([*arguments, *server], stdin=stdin, PYTHONPROFILEIMPORTTIME="1")
+    assert done.status == 0
+    assert "chatstream.cli.app" in done.stderr
+    assert "prompt_toolkit" not in done.stderr

@@ -99,7 +99,7 @@ def test_a_pull_without_a_terminal_is_told_in_lines() -> None:
         "pulling manifest",
         "pulling aa: 150 B of 2.0 kB (0 %)",
         "pulling aa: 2.0 kB of 2.0 kB (100 %)",
-        "qwen3:4b is there",
+        "qwen3:4b is ready",
     ]
 
 
@@ -109,7 +109,7 @@ def test_a_pull_on_a_terminal_is_a_line_that_is_erased() -> None:
         status, screen, written = on_terminal(arguments)
     assert status == 0
     assert "━" in written.decode()
-    assert screen.text() == ["qwen3:4b is there"]
+    assert screen.text() == ["qwen3:4b is ready"]
 
 
 def test_ctrl_c_ends_a_pull_and_says_that_the_next_one_continues() -> None:
@@ -123,13 +123,13 @@ def test_ctrl_c_ends_a_pull_and_says_that_the_next_one_continues() -> None:
         client.process.send_signal(signal.SIGINT)
         done = client.finish()
     assert done.status == 130
-    assert "the next `chatstream models pull m` continues" in done.stderr
+    assert "`chatstream models pull m` continues from there" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["pull", "m", "-p", "demo"], 2, "demo pulls no models, only Ollama does"),
+        (["pull", "m", "-p", "demo"], 2, "demo cannot pull models; only Ollama can"),
         (["pull", ""], 2, "the name of the model is empty"),
         (["pull"], 2, "NAME"),
         (["show", "x", "-p", "demo"], 3, "does not list a model x"),

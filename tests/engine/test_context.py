@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +12,11 @@ from chatstream import events as ev
 from chatstream.api import stream
 from chatstream.engine.client import Client
 from chatstream.engine.context import FULL, HOSTED_TOKENS, Counted
+from chatstream.messages import LARGE_BYTES
+from chatstream.tools.functions import tool
 from tests.support.answers import TEXT, frames, headers, whole
 from tests.support.client import run_here, server_flags
+from tests.support.cutting import CuttingOllama
 from tests.support.loopback import Reply, Script
 
 WORDS = "word " * 40  # 200 bytes
@@ -22,6 +26,15 @@ def loaded(window: int) -> dict[str, Reply]:
     """What Ollama tells of the model that is loaded."""
     model = {"name": "m:latest", "model": "m:latest", "context_length": window}
     return {"/api/ps": Reply.json({"models": [model]})}
+
+
+def llama(window: int, tokens: int) -> dict[str, Reply]:
+    """What llama.cpp tells of its window, and of every prompt."""
+    return {
+        "/props": Reply.json({"default_generation_settings": {"n_ctx": window}}),
+        "/apply-template": Reply.json({"prompt": "<user>"}),
+        "/tokenize": Reply.json({"tokens": [1] * tokens}),
+    }
 
 
 def answer(read: int, written: int = 5) -> Reply:
@@ -55,11 +68,186 @@ def sent(server: Script) -> list[str]:
     return [it["content"] for it in server.requests[-1].json["messages"]]
 
 
-def test_a_first_question_asks_the_server_for_nothing_else(server: Script) -> None:
-    [events] = talk(server, WORDS * 50)
+def test_a_usual_first_question_asks_the_server_for_nothing_else(server: Script) -> None:
+    [events] = talk(server, "x" * (LARGE_BYTES - 1))
     assert server.beside_requests == []
     assert contexts(events) == []
     assert len(server.requests) == 1
+
+
+def test_a_first_question_that_is_too_large_for_a_local_server_is_not_sent(server: Script) -> None:
+    [events] = talk(server, "x" * 6000)
+    end = events[-1]
+    assert isinstance(end, ev.Error)
+    assert end.code == "context_length"
+    assert end.message == (
+        "the question alone does not fit the model's context window of 1,000 tokens: it has "
+        "1,500; nothing was sent"
+    )
+    assert "--trim" not in str(end.hint)
+    assert server.requests == []
+    refused = run_here(["ask", *server_flags("ollama", server.url), "x" * 6000])
+    assert (refused.status, refused.stdout) == (3, b"")
+    assert "the question alone does not fit" in refused.stderr
+
+
+def test_a_guess_that_may_be_wrong_refuses_nothing(server: Script) -> None:
+    [events] = talk(server, "x" * 5000)  # 1,250 tokens, if a token has four bytes
+    assert isinstance(events[-1], ev.Done)
+    assert [it.used for it in contexts(events)] == [1250]
+    assert server.requests[0].json["truncate"] is False
+
+
+def test_a_first_question_near_the_limit_is_counted_where_the_server_counts() -> None:
+    with (
+        Script(whole("openai"), beside=llama(1000, 880)) as server,
+        Client(provider="llamacpp", model="m", base_url=server.url) as client,
+    ):
+        end = [*client.stream("x" * 5000)][-1]
+        assert server.requests == []
+    assert isinstance(end, ev.Error)
+    assert "it has 880, and the answer needs 125; nothing was sent" in end.message
+
+
+def test_a_window_that_is_asked_for_is_one_for_a_first_question_too(server: Script) -> None:
+    [events] = talk(server, "x" * 1200, options={"num_ctx": 200})
+    assert isinstance(events[-1], ev.Error)
+    assert "window of 200 tokens" in events[-1].message
+    assert server.requests == server.beside_requests == []
+
+
+def test_a_hosted_server_refuses_a_first_question_itself() -> None:
+    models = {"/models": Reply.json({"data": [{"id": "m", "context_length": 8192}]})}
+    with (
+        Script(whole("openai"), beside=models) as server,
+        Client(provider="openai", model="m", api_key="k", base_url=f"{server.url}/.") as client,
+    ):
+        assert isinstance([*client.stream("x" * 100_000)][-1], ev.Done)
+        assert server.beside_requests == []
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "room"), [(None, 125), (10, 10), (200, 200), (100_000, 500)]
+)
+def test_room_is_kept_for_the_answer(server: Script, max_tokens: int | None, room: int) -> None:
+    most = 1000 - room
+    server.play(answer(most - 10, 5), answer(100))
+    _, fits = talk(server, "hello", "again", max_tokens=max_tokens)
+    assert isinstance(fits[-1], ev.Done)
+    assert contexts(fits)[0].used <= most
+    server.play(answer(most - 5, 5), answer(100))
+    _, refused = talk(server, "hello", "again", max_tokens=max_tokens)
+    end = refused[-1]
+    assert isinstance(end, ev.Error)
+    assert f"it has {most + 5:,}, and the answer needs {room:,}" in end.message
+
+
+def test_results_of_tools_are_looked_at_in_a_first_question_too(server: Script) -> None:
+    call = {"function": {"name": "look", "arguments": {}}}
+    lines = [
+        {"message": {"content": "", "tool_calls": [call]}, "done": False},
+        {"message": {"content": ""}, "done": True, "prompt_eval_count": 40, "eval_count": 5},
+    ]
+    calls = Reply([json.dumps(it).encode() + b"\n" for it in lines], headers=headers("ollama"))
+    server.play(calls, answer(50))
+
+    @tool(effect="read")
+    def look() -> str:
+        """Look."""
+        return "x" * 8000
+
+    with Client(provider="ollama", model="m", base_url=server.url, tools=[look]) as client:
+        end = [*client.stream("look")][-1]
+    assert isinstance(end, ev.Error)
+    assert end.code == "context_length"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("provider", "path", "told"),
+    [
+        ("ollama", "/api/ps", {"models": [{"name": "m:latest", "context_length": 8192}]}),
+        ("llamacpp", "/props", {"default_generation_settings": {"n_ctx": 8192}}),
+        ("vllm", "/models", {"data": [{"id": "m", "max_model_len": 8192}]}),
+        ("anthropic", "/v1/models?limit=1000", {"data": [{"id": "m", "max_input_tokens": 8192}]}),
+        ("openrouter", "/models", {"data": [{"id": "m", "context_length": 8192}]}),
+    ],
+)
+def test_each_kind_of_server_is_asked_for_its_window_where_it_tells_it(
+    provider: str, path: str, told: dict[str, object]
+) -> None:
+    dialect = provider if provider in {"ollama", "anthropic"} else "openai"
+    with (
+        Script(whole(dialect), beside={path: Reply.json(told)}) as server,
+        Client(provider=provider, model="m", api_key="k", base_url=f"{server.url}/.") as client,
+    ):
+        conversation = client.conversation()
+        conversation.ask("hello")
+        fits = list(conversation.stream("x" * HOSTED_TOKENS * 5))
+        refused = list(conversation.stream("x" * HOSTED_TOKENS * 9))
+        assert len(server.requests) == 2
+    assert [it.window for it in contexts(fits)] == [8192]
+    assert isinstance(refused[-1], ev.Error)
+    assert "window of 8,192 tokens" in refused[-1].message
+
+
+def is_warned(events: list[ev.Event]) -> bool:
+    return any(isinstance(it, ev.Warn) and it.code == "context_truncated" for it in events)
+
+
+def test_a_small_cut_is_noticed_where_the_server_had_read_more_before() -> None:
+    tokens = [500, 2000, 300, 10]
+    with CuttingOllama(2700) as server:
+        answers = talk(server, *("ab c" * it for it in tokens))
+        assert server.read[2] > 0.8 * sum(tokens[:3])
+    assert list(map(is_warned, answers)) == [False, False, True, False]
+
+
+def test_the_count_of_a_whole_prompt_is_no_cut_however_short_its_tokens_are() -> None:
+    tokens = [500, 2000, 300, 10, 2000, 10, 10]
+    with CuttingOllama(100_000) as server:
+        assert not any(map(is_warned, talk(server, *("ab c" * it for it in tokens))))
+    with CuttingOllama(100_000, cached=True) as server:
+        assert not any(map(is_warned, talk(server, *("ab c" * it for it in tokens))))
+
+
+def test_what_was_left_out_here_is_no_cut_of_the_server(server: Script) -> None:
+    server.play(answer(300), answer(600), answer(880), answer(400))
+    *_, last = talk(server, "one" + WORDS, "two" + WORDS, "three" + WORDS, "four", trim=True)
+    assert contexts(last)[0].left_out > 0
+    assert not is_warned(last)
+
+
+@pytest.mark.parametrize(
+    ("usage", "timings", "warned"),
+    [
+        pytest.param({"prompt_tokens": 1200}, {}, True, id="cut"),
+        pytest.param(
+            {"prompt_tokens": 1200, "prompt_tokens_details": {"cached_tokens": 8000}},
+            {},
+            False,
+            id="cached, in the words of OpenAI",
+        ),
+        pytest.param(
+            {"prompt_tokens": 1200},
+            {"cache_n": 8000, "prompt_n": 1200},
+            False,
+            id="cached, in the words of llama.cpp",
+        ),
+        pytest.param({}, {"cache_n": 8000, "prompt_n": 1200}, False, id="not counted"),
+    ],
+)
+def test_a_cache_of_an_openai_compatible_server_is_no_cut(
+    usage: dict[str, object], timings: dict[str, object], warned: bool
+) -> None:
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    chunk = {**end, "usage": usage, "timings": timings}
+    body = [*frames("openai"), f"data: {json.dumps(chunk)}\n\n".encode(), b"data: [DONE]\n\n"]
+    with Script(Reply(body, headers=headers("openai"))) as server:
+        events = stream(
+            "The sky is blue. " * 2000, provider="llamacpp", model="m", base_url=server.url
+        )
+        assert is_warned(list(events)) is warned
 
 
 def test_use_is_what_the_server_has_counted_and_the_bytes_since_then(server: Script) -> None:
@@ -162,20 +350,15 @@ def test_a_hosted_server_is_asked_for_its_window_only_where_that_can_matter(
         assert [it.path for it in server.beside_requests] == ["/models"]
 
 
-@pytest.mark.parametrize(("tokens", "ends"), [(999, ev.Done), (1000, ev.Error)])
+@pytest.mark.parametrize(("tokens", "ends"), [(875, ev.Done), (876, ev.Error)])
 def test_near_the_limit_the_server_counts(tokens: int, ends: type[ev.Event]) -> None:
-    beside = {
-        "/props": Reply.json({"default_generation_settings": {"n_ctx": 1000}}),
-        "/apply-template": Reply.json({"prompt": "<user>"}),
-        "/tokenize": Reply.json({"tokens": [1] * tokens}),
-    }
     with (
-        Script(whole("openai"), beside=beside) as server,
+        Script(whole("openai"), beside=llama(1000, tokens)) as server,
         Client(provider="llamacpp", model="m", base_url=server.url) as client,
     ):
         conversation = client.conversation()
-        list(conversation.stream("hello"))
-        list(conversation.stream("far from it"))
+        conversation.ask("hello")
+        conversation.ask("far from it")
         assert [it.path for it in server.beside_requests] == ["/props"]
         events = list(conversation.stream("x" * 3800))
         assert [it.path for it in server.beside_requests][-2:] == ["/apply-template", "/tokenize"]
@@ -212,12 +395,15 @@ def test_the_command_line_shows_the_note_the_error_and_what_is_left_out(server: 
     assert "messages of the conversation are left out" in trimmed.stderr
 
 
-def test_a_prompt_of_the_library_that_is_whole_is_not_looked_at(server: Script) -> None:
+def test_a_whole_conversation_of_the_library_is_looked_at_where_it_is_large(server: Script) -> None:
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    prompt = [*turns, {"role": "user", "content": "x" * 10_000}]
-    events = list(stream(prompt, provider="ollama", model="m", base_url=server.url))
-    assert isinstance(events[-1], ev.Done)
+    asked: dict[str, Any] = {"provider": "ollama", "model": "m", "base_url": server.url}
+    *_, end = stream([*turns, {"role": "user", "content": "hi"}], **asked)
+    assert isinstance(end, ev.Done)
     assert server.beside_requests == []
+    *_, end = stream([*turns, {"role": "user", "content": "x" * 10_000}], **asked)
+    assert isinstance(end, ev.Error)
+    assert end.message.startswith("the conversation does not fit")
 
 
 def test_an_estimate_never_falls_below_zero() -> None:

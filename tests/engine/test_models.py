@@ -27,7 +27,7 @@ def test_a_pull_without_a_provider_goes_to_ollama(monkeypatch: pytest.MonkeyPatc
 def test_who_cannot_pull_says_so_and_is_not_asked(provider: str) -> None:
     with Script(Reply.json({})) as server:
         asked = at(server, provider)
-        with pytest.raises(UsageError, match=f"{provider} pulls no models, only Ollama does"):
+        with pytest.raises(UsageError, match=f"{provider} cannot pull models; only Ollama can"):
             list(pull(asked, CancelToken()))
     assert server.requests == []
 

@@ -39,7 +39,11 @@ CIRCULAR["a"] = CIRCULAR
     [
         ({"modle": "x"}, "unknown option 'modle'", "did you mean 'model'?"),
         ({"baseurl": "x"}, "unknown option 'baseurl'", "did you mean 'base_url'?"),
-        ({"zzz": 1}, "unknown option 'zzz'", "choose from: tools, approve, execute, provider, "),
+        (
+            {"zzz": 1},
+            "unknown option 'zzz'",
+            "choose from: tools, approve, execute, role, variables, ",
+        ),
         ({"temperature": "warm"}, 'temperature takes a number of at least 0, not "warm"', ""),
         ({"retries": 1.5}, "retries takes a whole number", ""),
         ({"model": 5}, "model takes text in quotes, not a number", ""),

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chatstream.engine.outfit import Outfit, vet
+from chatstream.engine.fetching import vet
+from chatstream.engine.outfit import Outfit
 from chatstream.engine.settings import Settings
 from chatstream.errors import Refused
 from chatstream.tools import landlock

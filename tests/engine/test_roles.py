@@ -116,7 +116,7 @@ def test_the_model_of_an_option_is_not_asked_at_the_place_of_the_role() -> None:
 def test_what_a_role_may_not_contain_is_refused_with_its_line_and_a_reason(setting: str) -> None:
     path = write_role("r", f"+++\n\n{setting} = 'off'\n+++\nhi\n")
     message, hint = refused("r").split(" | ")
-    assert message.startswith(f"role r in {path}, line 3: {setting} is not for a role: ")
+    assert message.startswith(f"role r in {path}, line 3: a role cannot set {setting}: ")
     assert hint != "None"
 
 
@@ -131,7 +131,7 @@ def test_every_setting_of_tools_is_refused_unless_it_only_names_tools_and_limits
 )
 def test_no_server_is_named_behind_a_model_either(line: str) -> None:
     write_role("r", f"+++\n{line}\n+++\n")
-    assert "a role names no server" in refused("r")
+    assert "it cannot name a server" in refused("r")
 
 
 def test_a_model_at_a_profile_of_the_user_is_fine(tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ def test_a_model_at_a_profile_of_the_user_is_fine(tmp_path: Path) -> None:
         ("+++\nretries = 'x'\n+++\n", ", line 2: retries takes a whole number from 0 to 1,000,"),
         ("+++\n\nmodel =\n+++\n", "is not valid TOML: Invalid value (at line 3, column 8)"),
         ("+++\nmodel = ['a',\n+++\n", "(at line 3, where the settings end)"),
-        ("+++\nmodel = 'a'\n", ", line 1: the settings do not end | put a line with +++ below"),
-        ("+++\nsystem = 'a'\n+++\nb", ", line 2: the system prompt is given twice, here and"),
+        ("+++\nmodel = 'a'\n", ", line 1: the settings are not closed | put a line with +++ below"),
+        ("+++\nsystem = 'a'\n+++\nb", ", line 2: there are two system prompts, here and"),
         ("+++\nsystem = '{{input}}'\n+++\n", ", line 2: the system prompt cannot contain the"),
         (b"+++\nmodel = 'a'\n+++\nsch\xf6n", ", line 4: not valid UTF-8 | save it as UTF-8"),
         (b"\xff\xfea\x00", ", line 1: not valid UTF-8"),
@@ -164,12 +164,12 @@ def test_a_mistake_in_the_file_is_told_with_its_line(text: str | bytes, told: st
 
 def test_a_role_that_is_not_there_gets_a_suggestion() -> None:
     assert refused("translat") == (
-        "unknown role 'translat' | there are no roles yet; `chatstream roles edit translat` makes "
-        "this one"
+        "unknown role 'translat' | there are no roles yet; `chatstream roles edit translat` "
+        "creates this one"
     )
     write_role("translate", TRANSLATE)
     assert refused("translat") == "unknown role 'translat' | did you mean 'translate'?"
-    assert "the roles are: translate; " in refused("x")
+    assert "known roles: translate; " in refused("x")
 
 
 @pytest.mark.parametrize("name", ["../r", "a/b", "a\\b", ".r", "-r", "r\0", "r\n", "a b", "\x1b["])

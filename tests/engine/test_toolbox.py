@@ -12,7 +12,7 @@ from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.control import Control
 from chatstream.engine.resolve import Resolved, resolve
-from chatstream.engine.toolbox import called, described, rest_of, status_of
+from chatstream.engine.toolbox import called, check_tools, described, rest_of, status_of
 from chatstream.errors import ApprovalNeeded, UsageError
 from chatstream.messages import NO_OUTPUT
 from chatstream.tools import landlock
@@ -161,3 +161,10 @@ def test_the_exit_status_is_that_of_the_tool(
 )
 def test_what_was_shown_is_not_said_again(shown: str, result: str, rest: str) -> None:
     assert rest_of(complete(result), shown) == rest
+
+
+def test_a_name_of_no_tool_is_a_mistake() -> None:
+    check_tools(["time", "shell"])
+    with pytest.raises(UsageError) as caught:
+        check_tools(["time", "shel"])
+    assert caught.value.hint == "did you mean 'shell'?"

@@ -10,7 +10,8 @@ import pytest
 
 from chatstream.cancel import CancelToken
 from chatstream.engine.resolve import resolve
-from chatstream.engine.whom import whom
+from chatstream.engine.whom import check, whom
+from chatstream.errors import ChatstreamError
 from tests.support.client import run_here
 from tests.support.loopback import Reply, Script
 from tests.support.names import Names
@@ -137,3 +138,13 @@ def test_what_keeps_a_question_from_being_asked_is_shown_in_its_place(
     done = run_here(["config", "show"], OPENAI_API_KEY="two words", OLLAMA_HOST=NOBODY)
     assert b"OPENAI_API_KEY contains" in done.stdout.splitlines()[-1]
     assert b"two words" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [{"provider": "olama"}, {"strategy": "none"}, {"base_url": "http://["}, {"fallback": ["m@x"]}],
+)
+def test_what_nobody_can_be_asked_with_is_found_without_asking(flags: dict[str, object]) -> None:
+    with pytest.raises(ChatstreamError):
+        check(resolve(flags).settings)
+    check(resolve({"model": "m", "base_url": NOBODY}).settings)

@@ -58,7 +58,9 @@ def test_the_tool_takes_the_schema_and_has_to_be_called() -> None:
 
 
 def test_other_tools_beside_it_are_refused() -> None:
-    with pytest.raises(UsageError, match="cannot use tools and answer by a schema at once"):
+    with pytest.raises(
+        UsageError, match="cannot use tools and follow a schema in the same request"
+    ):
         forced(request(tools=(ToolDefinition("t", "d", {}),)))
 
 

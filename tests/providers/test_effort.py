@@ -116,7 +116,7 @@ def test_older_claudes_think_in_no_answer_that_they_continue_or_that_is_forced()
     continued = request("high", "claude-haiku-4-5", method="stripped_prefill", partial="a")
     assert of_anthropic(continued, USUAL) == {}
     forced = request("high", "claude-sonnet-4-20250514", schema=table({}))
-    with pytest.raises(UsageError, match="cannot think and answer by a schema at once"):
+    with pytest.raises(UsageError, match="cannot think and follow a schema in the same request"):
         of_anthropic(forced, USUAL)
 
 

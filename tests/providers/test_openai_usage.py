@@ -43,5 +43,9 @@ def test_nothing_is_made_up() -> None:
     assert usage_of({"completion_tokens_details": {"reasoning_tokens": 3}}, "xai") == Usage(
         reasoning_tokens=3
     )
-    odd = {"prompt_tokens": "9", "completion_tokens": None, "prompt_tokens_details": []}
+    odd: dict[str, object] = {
+        "prompt_tokens": "9",
+        "completion_tokens": None,
+        "prompt_tokens_details": [],
+    }
     assert usage_of(odd, "xai").output_tokens is None

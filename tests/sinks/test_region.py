@@ -539,3 +539,26 @@ def test_a_region_of_rows_below_only_is_found_again() -> None:
     terminal.console.width = 10
     terminal.show(below=("status",))
     assert "A" not in terminal.file.taken()
+
+
+def test_a_line_below_is_one_row_even_if_the_terminal_is_narrower_than_is_known() -> None:
+    """tmux has another width some time before it tells so."""
+    terminal = Terminal(40, 8)
+    terminal.show("final", rest=("text",), below=("one",))
+    terminal.emulator.resize(8, 20)
+    terminal.show(rest=("text",), below=("one", "a message that is longer than one row"))
+    text, row = terminal.emulator.text()[1:3], terminal.emulator.cursor.y
+    assert text == ["text", "one"]
+    assert row == 1
+
+
+@pytest.mark.parametrize(("environ", "whole"), [({"TMUX": "here"}, True), ({}, False)])
+def test_a_row_that_gets_shorter_is_drawn_anew_where_erased_cells_count(
+    environ: dict[str, str], whole: bool
+) -> None:
+    terminal = Terminal(40, 8, environ=environ)
+    terminal.show(rest=("one, and more",))
+    terminal.file.taken()
+    terminal.show(rest=("one",))
+    assert ("\x1b[2K" in terminal.file.taken()) == whole
+    assert terminal.emulator.text() == ["one"]

@@ -59,3 +59,17 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert heads.sizes() == {}
     with pytest.raises(JournalError, match="cannot be used"), heads.locked():
         raise AssertionError("never here")
+
+
+def test_the_head_of_a_long_conversation_is_read_from_its_end(tmp_path: Path) -> None:
+    heads = Heads(tmp_path)
+    with heads.locked():
+        heads.append(ROOT, State(name="sky"))
+        for number in range(2, 2000):
+            heads.append(ROOT, State(head=run_id(number)))
+    assert heads.head(ROOT) == run_id(1999)
+    assert heads.of(ROOT) == State(run_id(1999), "sky")
+    assert heads.head(run_id(2)) is None
+    (heads.folder / f"{ROOT}.jsonl").write_bytes(b"?" * 10_000 + b"\n" + b"?" * 10_000)
+    assert heads.head(ROOT) is None
+    assert heads.of(ROOT) == State()

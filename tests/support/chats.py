@@ -28,13 +28,18 @@ Turn = tuple[str, str]
 
 
 class Typed:
-    """An editor whose lines were given. `drafts` are what each line began with."""
+    """An editor whose lines were given.
+
+    `drafts` are what each line began with, and `waiting` what was queued then.
+    """
 
     keyboard = None
+    can_edit = True
 
     def __init__(self, *lines: str | Callable[[Session], str], is_person: bool = True) -> None:
         self.is_person = is_person
         self.drafts: list[str] = []
+        self.waiting: list[list[str]] = []
         self.closed = False
         self._lines = list(lines)
 
@@ -42,10 +47,15 @@ class Typed:
         """The next of the lines; one that is a function is given the session."""
         token.check()
         self.drafts.append(session.draft)
+        self.waiting.append([*session.queue])
         if not self._lines:
             return None
         line = self._lines.pop(0)
         return line if isinstance(line, str) else line(session)
+
+    def typed_ahead(self) -> list[str]:
+        """Nothing."""
+        return []
 
     def echo(self, line: str) -> None:
         """Nobody looks."""

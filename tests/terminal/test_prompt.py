@@ -40,7 +40,7 @@ def open_pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def question(prompt: str | None, *files: Path | str, **options: Any) -> str:
-    return compose(prompt, [Path(it) for it in files], CancelToken(), **options)
+    return compose(prompt, [str(it) for it in files], CancelToken(), **options)
 
 
 def test_the_parts_come_in_order(pipe: Pipe, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_cancel_ends_the_wait_for_a_writer(tmp_path: Path) -> None:
     token = CancelToken()
     token.cancel()
     with pytest.raises(Cancelled):
-        compose("q", [tmp_path / "fifo"], token, use_stdin=False)
+        compose("q", [str(tmp_path / "fifo")], token, use_stdin=False)
 
 
 def unreadable(kind: str, tmp_path: Path) -> int:

@@ -33,7 +33,7 @@ def test_without_roles_the_way_to_one_is_shown(capfd: pytest.CaptureFixture[str]
     assert list_roles(as_json=True) == 0
     assert capfd.readouterr() == (
         "",
-        "there are no roles yet; `chatstream roles edit NAME` makes one\n",
+        "there are no roles yet; `chatstream roles edit NAME` creates one\n",
     )
 
 
@@ -87,7 +87,7 @@ def test_a_role_is_checked_after_it_was_edited(
     editor(tmp_path, monkeypatch, "+++\nallow = ['shell']\n+++\n")
     assert edit_role("a") == 2
     told = capfd.readouterr().err
-    assert "line 2: allow is not for a role: a role grants no rights" in told
+    assert "line 2: a role cannot set allow: it cannot grant rights" in told
     assert "`chatstream roles edit a` opens it again" in told
 
 

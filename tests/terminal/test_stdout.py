@@ -35,6 +35,21 @@ def test_a_reader_that_has_gone_away_is_no_error() -> None:
             os.close(descriptor)
 
 
+def test_a_pipe_is_closed_once_nobody_reads_it() -> None:
+    reading, writing = os.pipe()
+    saved = os.dup(1)
+    os.dup2(writing, 1)
+    try:
+        before = stdout.is_closed()
+        os.close(reading)
+        assert (before, stdout.is_closed()) == (False, True)
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(writing)
+    assert not stdout.is_closed()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_is_an_error_with_its_reason() -> None:
     saved, full = os.dup(1), os.open("/dev/full", os.O_WRONLY)

@@ -11,8 +11,6 @@
 
 from __future__ import annotations
 
-import codecs
-import re
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Annotated
@@ -23,18 +21,13 @@ import msgspec
 from chatstream.addresses import redirected
 from chatstream.cancel import CancelToken
 from chatstream.errors import ChatstreamError
+from chatstream.pages import is_html, is_text, kind_of, length_of, text_of
 from chatstream.tools.builtin.base import Arguments, BuiltIn
-from chatstream.tools.builtin.pages import text_of
 from chatstream.tools.tool import Context, InvalidArguments, Subject, ToolFailure
-from chatstream.wording import bounded
+from chatstream.wording import bounded, status_words
 
 MOST_BYTES = 2 * 1024 * 1024
 _MOST_REDIRECTS = 5
-_TEXT = re.compile(r"text/.*|application/(.*\+)?(json|xml|yaml|javascript|x-ndjson|toml)")
-_NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"})
-"""Python's own encodings. Some raise whatever they are told, and one takes hours."""
-
-_HTML = frozenset({"text/html", "application/xhtml+xml"})
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -97,7 +90,7 @@ class HttpGet(BuiltIn[FetchArguments]):
         answer = self._fetch(url, context.token)
         head = next(answer)
         assert isinstance(head, Answered), "the head comes first"
-        total = _length(head)
+        total = length_of(head.headers)
         pieces, size = [], 0
         for piece in answer:
             assert isinstance(piece, bytes), "there is one head"
@@ -139,39 +132,17 @@ def _same_host(one: str, other: str) -> bool:
     return before.hostname == after.hostname and same_port
 
 
-def _length(head: Answered) -> float | None:
-    length = head.headers.get("content-length", "")
-    return float(length) if length.isdigit() and len(length) < 16 else None
-
-
 def _told(url: str, head: Answered, data: bytes, context: Context, *, is_whole: bool) -> str:
     """What the model is given."""
-    kind, charset = _kind(head)
-    try:
-        phrase = HTTPStatus(head.status).phrase
-    except ValueError:
-        phrase = ""
-    begin = "" if head.status == HTTPStatus.OK else f"HTTP {head.status} {phrase}".strip() + "\n\n"
-    if not _TEXT.fullmatch(kind) and (kind or b"\0" in data):
+    kind, charset = kind_of(head.headers)
+    is_ok = head.status == HTTPStatus.OK
+    begin = "" if is_ok else f"HTTP {status_words(head.status)}\n\n"
+    if not is_text(kind) and (kind or b"\0" in data):
         size = "more than " * (not is_whole) + f"{len(data):,} bytes"
         return f"{begin}[{kind or 'binary data'}, {size}: not shown]"
-    text = data.decode(charset, "replace")
-    if kind in _HTML or (not kind and text.lstrip()[:1] == "<"):
+    text = data.decode(charset or "utf-8", "replace")
+    if is_html(kind, data):
         text = text_of(text, url, context.token.check)
     if not is_whole:
         text += f"\n\n[only the first {MOST_BYTES // 1024 // 1024} MiB were read]"
     return begin + text
-
-
-def _kind(head: Answered) -> tuple[str, str]:
-    """The media type in lower case, and a charset that Python knows."""
-    kind, _, parameters = head.headers.get("content-type", "").partition(";")
-    found = re.search(r"charset\s*=\s*[\"']?([\w.:-]+)", parameters, re.IGNORECASE)
-    charset = found[1] if found else "utf-8"
-    try:
-        codec = codecs.lookup(charset)
-        if not codec._is_text_encoding or codec.name in _NO_CHARSETS:
-            charset = "utf-8"
-    except LookupError:
-        charset = "utf-8"
-    return kind.strip().lower(), charset

@@ -35,7 +35,7 @@ from chatstream.tools.mcp.messages import (
     mirrored,
 )
 from chatstream.tools.mcp.session import Limits, Offered, ServerFailed, Session, step
-from chatstream.tools.tool import Context, ToolFailure
+from chatstream.tools.tool import NOT_STOPPED, Context, ToolFailure
 from chatstream.wording import excerpt
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ class Server:
         clock: Clock = monotonic,
     ) -> None:
         self.name = name
+        self.changed = False  # it has been started again, and offered something else
         self._opening = opening
         self._hint = hint
         self._roots = list(roots)
@@ -160,6 +161,7 @@ class Server:
                 raise ToolFailure(error.message, code="mcp") from error
             assert self._session is not None
             if offered != self._offered:
+                self.changed = True
                 self._session.channel.close()
                 raise ToolFailure(f"the MCP server {self.name} has changed its tools", code="mcp")
             return self._session
@@ -188,7 +190,7 @@ class Server:
                     if patience is not None and patience.passed:
                         raise ToolFailure(
                             f"the server {self.name} was asked to stop, and may still be working",
-                            code="not_stopped",
+                            code=NOT_STOPPED,
                             outcome="unknown",
                         )
         except Lost as error:

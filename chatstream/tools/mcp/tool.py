@@ -61,6 +61,11 @@ class MCPTool(Tool):
         """Whether others write what the server returns."""
         return not self._trusted
 
+    @property
+    def is_stale(self) -> bool:  # type: ignore[override]
+        """Whether its server offers something else by now."""
+        return self._server.changed
+
     def run(self, arguments: dict[str, Any], context: Context) -> str:
         """The result from the server, as text. Raises `ToolFailure`."""
         self._approved.approve(self._reached, self._offered)  # otherwise it would not run

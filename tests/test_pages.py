@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstream.tools.builtin.pages import text_of
+from chatstream.pages import text_of
 
 AT = "https://docs.test/guide/page.html"
 

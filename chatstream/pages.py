@@ -1,15 +1,27 @@
-"""The text of a page: what its HTML says, without scripts, styles and layout.
+"""What a web server sends: what its headers say about a body, and the text of an HTML page.
 
-It is a simple extraction. Blocks become lines, links are followed by their addresses, and no
-part of a page is taken for unimportant. Broken HTML is read as far as possible.
+1. The text of a page is what its HTML says, without scripts, styles and layout. It is a simple
+   extraction: blocks become lines, links are followed by their addresses, and no part of a page is
+   considered unimportant. As much as possible of broken HTML is read.
+2. A charset counts only if Python knows it and it is one of text.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from urllib.parse import urljoin
+
+_TEXT = re.compile(r"text/.*|application/(.*\+)?(json|xml|yaml|javascript|x-ndjson|toml)")
+_HTML = frozenset({"text/html", "application/xhtml+xml"})
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
+_NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"})
+"""Python's own encodings. Some always raise, and one takes hours."""
+
+_DECLARED_WITHIN = 1024
+"""The bytes at the beginning of a page in which it may declare its charset (HTML, 4.2.5.4)."""
 
 _SILENT = frozenset({"script", "style", "template", "noscript", "svg", "iframe", "object"})
 _BLOCKS = frozenset(
@@ -21,6 +33,47 @@ _BLOCKS = frozenset(
 )
 _KEPT = "\xa0"  # a space that is not joined with others, such as those before a line of code
 _CELLS = frozenset({"td", "th"})
+
+
+def kind_of(headers: Mapping[str, str]) -> tuple[str, str | None]:
+    """The media type of a body in lower case, "" without one, and its charset; None without one.
+
+    The names of the headers are in lower case.
+    """
+    kind, _, parameters = headers.get("content-type", "").partition(";")
+    return kind.strip().lower(), _charset_in(parameters)
+
+
+def length_of(headers: Mapping[str, str]) -> float | None:
+    """The bytes of a body, if its headers say."""
+    length = headers.get("content-length", "")
+    return float(length) if length.isdigit() and len(length) < 16 else None
+
+
+def is_text(kind: str) -> bool:
+    """Whether a body of this media type is text."""
+    return bool(_TEXT.fullmatch(kind))
+
+
+def is_html(kind: str, data: bytes) -> bool:
+    """Whether this is a page; without a media type its beginning decides."""
+    return kind in _HTML or (not kind and data.lstrip()[:1] == b"<")
+
+
+def declared_charset(page: bytes) -> str | None:
+    """The charset that a page itself declares."""
+    return _charset_in(page[:_DECLARED_WITHIN].decode("latin-1"))
+
+
+def _charset_in(text: str) -> str | None:
+    found = _CHARSET.search(text)
+    try:
+        codec = codecs.lookup(found[1]) if found else None
+    except LookupError:
+        return None
+    if codec is None or not codec._is_text_encoding or codec.name in _NO_CHARSETS:
+        return None
+    return codec.name
 
 
 def text_of(html: str, address: str, look: Callable[[], None] = lambda: None) -> str:

@@ -1,0 +1,40 @@
+"""Whose a draft is, and what goes with it: a chat's side of `store.drafts`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chatstream.addresses import is_url
+from chatstream.errors import JournalError, UsageError
+from chatstream.files import is_file
+
+if TYPE_CHECKING:
+    from chatstream.store.conversation import Conversations
+
+
+def belongs(known: Conversations, head: str | None, after: str | None) -> bool:
+    """Whether what was to follow the run `after` belongs into the conversation of `head`.
+
+    Without a `head` this is a new one, which has what follows nothing: no run, or one that is gone.
+    """
+    try:
+        if head is None:
+            return after is None or not known.find(after)
+        return after is not None and known.root(after) == known.root(head)
+    except UsageError:  # there is no such run
+        return head is None
+    except JournalError:  # it is damaged, and it may be of any conversation
+        return False
+
+
+def named(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of files and URLs, as they are named in any folder."""
+    return tuple(it if is_url(it) else str(Path(it).absolute()) for it in names)
+
+
+def added(names: list[str], more: Iterable[str]) -> list[str]:
+    """The names, with those that were not among them; a file that is gone is left out."""
+    there = (it for it in more if is_url(it) or is_file(Path(it)))
+    return list(dict.fromkeys([*names, *there]))

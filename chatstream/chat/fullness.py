@@ -1,0 +1,123 @@
+"""How full the model's window is, and what to do about it: `/context`, `/trim`, and a note.
+
+1. `/context` says what is known, and whether the server has counted it; where nothing is known it
+   says so, and why. It asks nobody: what is known comes with the answers.
+2. `/trim` lets the oldest turns of a conversation that does not fit be left out of what is sent.
+   What is left out is on the screen and in the journal of each answer, and it stays in the history.
+   A question that was refused is in the prompt again, and is asked when it is sent.
+3. The note comes after the answer with which the use has passed `NOTED_SHARE` of the window, and
+   again only when it has been below that, or unknown, in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chatstream.chat.extent import Extent, counted_in
+from chatstream.chat.session import Session
+from chatstream.errors import ContextLength, UsageError
+from chatstream.events import Context
+from chatstream.sinks.words import fullness
+from chatstream.terminal.exits import tell
+from chatstream.wording import counted
+
+_OTHER_WAYS = (
+    "/compact begins a new conversation with a summary of this one, /clear begins an empty one"
+)
+WAYS = f"/trim leaves out the oldest turns, {_OTHER_WAYS}"
+"""What can be done about a conversation that does not fit."""
+
+_COUNTED, _ESTIMATED = "counted by the server", "an estimate, for the server has not counted them"
+_SWITCHES = {"": True, "on": True, "off": False}
+
+
+def way_out(hint: str | None, *, follows: bool, trims: bool) -> str | None:
+    """What to do about a question that does not fit; `hint` is what `ask` would say.
+
+    `follows`: it follows others, so that something can be left out. `trims`: it was to be left out,
+    but the server tells no window.
+    """
+    could_be_shorter = "--trim" in (hint or "") or (follows and hint == ContextLength.hint)
+    if not could_be_shorter:
+        return hint
+    return _OTHER_WAYS if trims else WAYS
+
+
+class Note:
+    """The note that a window is nearly full."""
+
+    def __init__(self) -> None:
+        self._is_given = False
+
+    def after(self, extent: Extent | None, *, trims: bool) -> str | None:
+        """What is to be said after an answer. `trims`: the oldest turns are left out by then."""
+        said = None
+        if extent is not None and not extent.left_out:
+            said = fullness(Context(window=extent.window, used=extent.used))
+        was_given, self._is_given = self._is_given, said is not None
+        if said is None or was_given:
+            return None
+        return (
+            f"{said}; when it is full its oldest turns are left out" if trims else f"{said}; {WAYS}"
+        )
+
+
+def context(session: Session, _argument: str) -> None:
+    """Say how full the window is, as far as that is known."""
+    extent = session.extent
+    for line in _unknown(session) if extent is None else _known(extent):
+        tell(line)
+    tell(
+        "a question that does not fit is asked without the oldest turns; /trim off refuses it"
+        if session.settings().trim
+        else "a question that does not fit is not sent; /trim leaves out the oldest turns instead"
+    )
+
+
+def trim(session: Session, argument: str) -> None:
+    """Say whether the oldest turns are left out from now on. Raises `UsageError`."""
+    if argument not in _SWITCHES:
+        raise UsageError(f"/trim takes on or off, but got {argument!r}")
+    session.flags["trim"] = _SWITCHES[argument]
+    if not session.flags["trim"]:
+        tell("a question that does not fit the model's window is not sent")
+        return
+    tell("the oldest turns are left out where the conversation does not fit the model's window")
+    if (refused := session.unanswered) is not None and refused.typed:
+        session.draft, session.editing = refused.typed, refused.after
+
+
+def _known(extent: Extent) -> Iterator[str]:
+    how = _COUNTED if extent.counted else _ESTIMATED
+    yield f"the model's window has {extent.window:,} tokens"
+    yield f"{extent.used:,} of them are used ({extent.percent} %): {how}"
+    if extent.left_out:
+        yield f"the oldest {counted(extent.left_out, 'message')} were left out of the last question"
+    else:
+        yield "nothing is left out of the conversation"
+
+
+def _unknown(session: Session) -> Iterator[str]:
+    yield f"it is not known how full the model's window is: {_reason(session)}"
+    heard = session.heard if session.is_heard else None
+    if heard is not None and (tokens := counted_in(heard.transcript)) is not None:
+        yield f"the conversation has {tokens:,} tokens: {_COUNTED}"
+
+
+def _reason(session: Session) -> str:
+    if not session.turns:
+        return "nothing was said yet"
+    if session.heard is None:
+        return "this chat has had no answer yet"
+    if not session.is_heard:
+        return "the model, or the place in the conversation, is not that of the last answer"
+    if session.head is None:
+        return "without a journal the server is asked only for large questions"
+    if len(session.turns) == 1 or session.turns[-2].run is None:  # a conversation began with it
+        return "the server is asked from the second question on, or for a long first one"
+    from chatstream.engine.context import HOSTED_TOKENS
+
+    return (
+        "the server has not said how large it is; a hosted one is asked only from "
+        f"{HOSTED_TOKENS:,} tokens on"
+    )

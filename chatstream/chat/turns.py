@@ -1,0 +1,120 @@
+"""What a chat asks and hears: plain records, and the turns that a conversation consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from chatstream.engine.pipeline import Follow
+from chatstream.engine.resolve import Resolved
+from chatstream.engine.run import Question
+from chatstream.events import Context, Metadata
+from chatstream.flow import Arrival, close
+from chatstream.messages import Message
+from chatstream.store.place import runs_folder
+from chatstream.transcript import Answerer, Transcript
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """A question and what answered it. `run` made the answer; None if it was not kept."""
+
+    run: str | None
+    messages: tuple[Message, ...]
+
+    @property
+    def question(self) -> Message:
+        """What was asked."""
+        return next((it for it in self.messages if it.role == "user"), Message("user"))
+
+    @property
+    def answer(self) -> Message:
+        """The answer, whole or cut off."""
+        return self.messages[-1]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be asked: a message behind the first `after` turns, or at the end.
+
+    `model` is asked this question alone. `typed` is the line that it comes from.
+    """
+
+    message: Message
+    after: int | None = None
+    model: str | None = None
+    typed: str = ""
+
+
+class Continuation(msgspec.Struct, frozen=True):
+    """An answer that is to be continued: that of this run."""
+
+    run: str
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The conversation is to be summarised."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A request on its way: a `message` whose answer stands behind the first `after` turns."""
+
+    message: Message
+    resolved: Resolved
+    question: Question
+    follow: Follow
+    after: int
+    is_exception: bool = False  # another model answers this question alone
+
+
+class Heard:
+    """What a run says, for whoever comes after it. `stage` passes everything on.
+
+    `is_whole`: whoever shows the run has taken all of it.
+    """
+
+    def __init__(self) -> None:
+        self.transcript = Transcript()
+        self.who = Answerer()
+        self.context: Context | None = None
+        self.is_whole = False
+
+    def stage(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+        """A stage that listens."""
+        try:
+            for arrival in arrivals:
+                for event in arrival.events:
+                    self.transcript.add(event)
+                    if isinstance(event, Metadata):
+                        self.who = self.who.then(event)
+                    elif isinstance(event, Context):
+                        self.context = event
+                yield arrival
+            self.is_whole = True
+        finally:
+            close(arrivals)
+
+
+def turns_of(run: str, messages: Sequence[Message]) -> Iterator[Turn]:
+    """The turns in these messages, of which `run` has made the last answer."""
+    said = [it for it in messages if it.role != "system"]
+    begins = [at for at, it in enumerate(said) if it.role == "user"] or [0]
+    for begin, end in zip(begins, [*begins[1:], len(said)], strict=True):
+        yield Turn(run if end == len(said) else None, tuple(said[begin:end]))
+
+
+def cost_of(run: str | None) -> str:
+    """What the conversation has cost up to this run, in words; "" if that is not known."""
+    from chatstream.engine.spending import conversation_cost
+    from chatstream.sinks.words import dollars
+
+    cost = conversation_cost(run) if run is not None else None
+    return dollars(cost[0], estimated=cost[1]) if cost is not None else ""
+
+
+def model_of(run: str) -> str | None:
+    """The model that a run has asked, as far as its journal is there."""
+    from chatstream.store.journal import SUFFIX
+    from chatstream.store.reading import opening
+
+    opened = opening(runs_folder() / (run + SUFFIX))
+    return opened.model if opened else None

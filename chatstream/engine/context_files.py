@@ -1,0 +1,125 @@
+"""`AGENTS.md`: what a project says to models, for the system prompt of those who ask for it.
+
+1. The files are looked for from the current folder up to the root of its repository (the next
+   folder with a `.git`), or to the home folder if there is none. A folder that is in neither is
+   looked at alone: above it, others may have left files.
+2. They come outermost first, each under its path from the outermost folder; a later one takes
+   precedence. An empty one is left out. What `--system` and a role say comes before them.
+3. A file that cannot be used is an error, and nothing is asked: a model that does not know the
+   rules would break them. One that leads out of the outermost folder by a link is such a file: who
+   wrote the project is not to choose what else is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from chatstream.engine.resolve import Resolved
+from chatstream.errors import UsageError
+from chatstream.files import read_whole
+from chatstream.store.place import home_folder
+from chatstream.text import decoded
+
+NAME = "AGENTS.md"
+
+MOST_BYTES = 256 * 1024
+"""Bytes of a file: many times what its authors mean a model to remember."""
+
+_HEADING = "Instructions from "
+
+_HINT = "mend it, or ask without --context-files"
+
+
+class ContextFile(msgspec.Struct, frozen=True):
+    """A file that was read; `name` is its path from the outermost folder that was looked at."""
+
+    path: Path
+    name: str
+    text: str
+
+
+def added(resolved: Resolved) -> Resolved:
+    """The settings, with the files for the current folder in the system prompt.
+
+    Raises `UsageError`.
+    """
+    try:
+        start = Path.cwd()
+    except OSError as error:
+        raise UsageError(f"the current folder cannot be read: {error.strerror}") from error
+    home = home_folder()
+    files = found(start, Path(os.path.realpath(home)) if home else None)
+    settings = replace(resolved.settings, system=_prompt(resolved.settings.system, files))
+    return replace(resolved, settings=settings, context=tuple(it.path for it in files))
+
+
+def found(start: Path, home: Path | None) -> list[ContextFile]:
+    """The files for who works in the folder `start`, outermost first. Raises `UsageError`.
+
+    Neither folder is a link.
+    """
+    folders = _folders(start, home)
+    files = (_read(folder / NAME, folders[-1]) for folder in reversed(folders))
+    return [it for it in files if it is not None]
+
+
+def is_from(system: str | None, prompt: str) -> bool:
+    """Whether a prompt is this system prompt, if there is one, with files behind it or without."""
+    return system is None or prompt == system or prompt.startswith(f"{system}\n\n{_HEADING}")
+
+
+def _prompt(system: str | None, files: Sequence[ContextFile]) -> str | None:
+    parts = [system] if system else []
+    for file in files:
+        over = "" if file is files[0] else ", which take precedence over those above"
+        parts.append(f"{_HEADING}{file.name}{over}:\n\n{file.text}")
+    return "\n\n".join(parts) or system
+
+
+def _folders(start: Path, home: Path | None) -> list[Path]:
+    """The folders to look at, from the current one upwards."""
+    above = [start, *start.parents]
+    for at, folder in enumerate(above):
+        if _is_there(folder / ".git"):  # a file, in a worktree
+            return above[: at + 1]
+        if folder == home:
+            return above[: at + 1]
+    return [start]
+
+
+def _read(path: Path, root: Path) -> ContextFile | None:
+    """A file; None if there is none, or nothing in it."""
+    real = Path(os.path.realpath(path))
+    if _is_there(path) and not real.is_relative_to(root):
+        raise UsageError(
+            f"{path} is a link that leads out of {root}, to {real}",
+            hint="add that file with -f, or ask without --context-files",
+        )
+    try:
+        mode = real.stat().st_mode
+        if not stat.S_ISREG(mode):  # to read a pipe would never end
+            what = "a folder" if stat.S_ISDIR(mode) else "not a file"
+            raise UsageError(f"{path} is {what}", hint=_HINT)
+        data = read_whole(real, MOST_BYTES)  # "File too large" past that
+    except FileNotFoundError as error:
+        if not _is_there(path):
+            return None
+        raise UsageError(f"{path} is a link that leads nowhere", hint=_HINT) from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", hint=_HINT) from error
+    try:
+        text = decoded(data, str(path)).strip()
+    except UsageError as error:
+        raise UsageError(error.message, hint=_HINT) from error
+    return ContextFile(path, path.relative_to(root).as_posix(), text) if text else None
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something of this name, if only a link."""
+    return os.path.lexists(path)

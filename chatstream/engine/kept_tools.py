@@ -1,0 +1,116 @@
+"""The tools of a program that asks again and again: their processes live as long as it does.
+
+1. A run has the tools to itself: it takes them, and gives them back at its end. A run that finds
+   none, because another one has them or they were made for other settings, makes its own.
+2. Tools that a run could not stop are not kept, and neither are those that cannot be used any more:
+   they are closed, and the next run makes new ones.
+3. What a person has allowed for good holds for these settings of tools alone.
+4. What is given back after `close` is closed at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from chatstream.engine.kinds import SOURCES_OF_TOOLS
+from chatstream.engine.settings import Settings
+
+if TYPE_CHECKING:
+    from chatstream.tools.tool import Tool
+
+_SETTINGS = (
+    *(*SOURCES_OF_TOOLS, "mcp", "sandbox", "http_hosts", "proxy", "ca_file", "connect_timeout"),
+    "ask",  # whoever wants to be asked now has not allowed it for good
+)
+"""The settings that tools are made from, beside the roots, and that end what was allowed."""
+
+
+class OpenTools:
+    """Tools whose processes run. `shared` closes what several of them use.
+
+    The user is told the `warnings`.
+    """
+
+    def __init__(
+        self,
+        tools: Sequence[Tool],
+        shared: Callable[[], None] = lambda: None,
+        warnings: Sequence[str] = (),
+    ) -> None:
+        self.tools = tools
+        self.warnings = warnings
+        self._shared = shared
+
+    def close(self) -> None:
+        """Close every tool, and then what they share. Idempotent."""
+        with ExitStack() as closing:
+            closing.callback(self._shared)
+            for it in self.tools:
+                closing.callback(it.close)
+
+
+class KeptTools:
+    """The tools that no run has now, and what was allowed. Thread-safe.
+
+    `always` are the names of the tools that a person has allowed for good.
+    """
+
+    def __init__(self) -> None:
+        self.always: set[str] = set()
+        self._key = b""
+        self._idle: OpenTools | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def take(self, key: bytes) -> OpenTools | None:
+        """The idle tools with this key; those with another one are closed."""
+        with self._lock:
+            idle, self._idle = self._idle, None
+            if key == self._key:
+                return idle
+            self._key = key
+            self.always.clear()
+        if idle is not None:
+            idle.close()
+        return None
+
+    def give(self, key: bytes, tools: OpenTools) -> None:
+        """Keep tools for the next run with this key."""
+        usable = not any(it.is_stale for it in tools.tools)
+        with self._lock:
+            if usable and not self._closed and self._idle is None and key == self._key:
+                self._idle = tools
+                return
+        tools.close()
+
+    def close(self) -> None:
+        """Close what is kept, and what is given back from now on. Idempotent."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, None
+        if idle is not None:
+            idle.close()
+
+
+def key_of(settings: Settings, roots: Sequence[Path]) -> bytes:
+    """What is different where other tools would be made.
+
+    A tools file is another one once it was changed. Which of the roots were named is not looked at:
+    a run that follows another has those of that run.
+    """
+    its = [getattr(settings, name) for name in _SETTINGS]
+    return msgspec.json.encode([its, [str(it) for it in roots], _stamp(settings.tools_file)])
+
+
+def _stamp(file: str | None) -> tuple[int, int] | None:
+    try:
+        found = Path(file).stat() if file else None
+    except OSError:  # whoever reads it will tell
+        return None
+    return (found.st_mtime_ns, found.st_size) if found else None

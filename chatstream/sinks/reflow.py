@@ -1,0 +1,52 @@
+"""What a terminal does with the rows on its screen when its width changes.
+
+1. Some terminals rewrap: a line that is too long for the new width becomes several rows, and rows
+   that are one line become fewer. Which do is known by their variables (`reflows`); of any other
+   it is not known.
+2. tmux counts a cell as written even if it was erased since, unless its whole row was erased
+   (`keeps_blanks`). Others count what is there.
+3. When a screen gets narrower, tmux moves one row out at its top for each row that it needs more,
+   even while the rows at the bottom are empty. What is drawn there cannot be reached any more, and
+   stays as it is. So a resize doubles nothing that has as many rows above it on the screen as the
+   rows of the screen become more by it: at the top of a fresh screen that is one row for a prompt.
+4. tmux has its new size up to a quarter of a second before it tells the program. A line of text
+   that grows in that time may be damaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+ERASE_ROW = "\x1b[2K"
+# All but the first cell: at the top of its screen tmux takes more for `clear`, and keeps the text.
+ERASE_BELOW = "\x1b[C\x1b[J\r"
+ERASE_ROWS = ERASE_ROW + ERASE_BELOW
+"""Erases the row in whose first cell the cursor is, and all below."""
+
+# GNU screen does not rewrap, but hands their variables on. Through ssh only TERM comes.
+_REFLOWING = ("TMUX", "VTE_VERSION", "KONSOLE_VERSION", "WT_SESSION")
+_REFLOWING_PROGRAMS = ("iTerm.app", "Apple_Terminal", "WezTerm", "vscode")
+_REFLOWING_TERMS = ("tmux", "xterm-kitty", "xterm-ghostty", "alacritty", "foot")
+
+
+def reflows(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal is known to rewrap its lines when its width changes."""
+    return "STY" not in environ and (
+        any(environ.get(name) for name in _REFLOWING)
+        or environ.get("TERM_PROGRAM") in _REFLOWING_PROGRAMS
+        or environ.get("TERM", "").startswith(_REFLOWING_TERMS)
+    )
+
+
+def keeps_blanks(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal rewraps cells that were erased as if they were text."""
+    is_tmux = bool(environ.get("TMUX")) or environ.get("TERM", "").startswith("tmux")
+    return is_tmux and reflows(environ)
+
+
+def rows_above(lines: Iterable[int], width: int) -> int:
+    """How many rows are above the cursor, where each of the lines has been wrapped to this width.
+
+    `lines` are the cells of each line; the cursor is in the last cell of the last one.
+    """
+    return sum(max(1, -(-cells // width)) for cells in lines) - 1
