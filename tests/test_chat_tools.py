@@ -18,7 +18,7 @@ import pytest
 from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
 from tests.support.answers import headers
-from tests.support.chats import Typed, says, session_at
+from tests.support.chats import Typed, holds, says, session_at, stop_when_holding
 from tests.support.client import COMMAND, server_flags
 from tests.support.loopback import LIMIT, Reply, Script
 from tests.support.mcpserver import command
@@ -32,7 +32,7 @@ TOOLS = '''
 import os
 
 def pid() -> int:
-    """The process."""
+    """Tell which process this is."""
     return os.getpid()
 
 def die() -> None:
@@ -105,6 +105,21 @@ def test_a_server_that_died_is_started_again(mark: str) -> None:
     assert alive(mark) == []
 
 
+def test_a_server_that_died_at_the_prompt_is_started_before_it_is_called(mark: str) -> None:
+    with Script(calls("s_pid"), says("one"), calls("s_pid"), says("two")) as server:
+
+        def killing(_session: Session) -> str:
+            os.kill(int(results(server)[0]), signal.SIGKILL)
+            seconds_until_gone(mark)
+            return "2?"
+
+        chat(with_server(server), Typed("1?", killing))
+        before, after = results(server)
+    assert after.isdigit()
+    assert before != after
+    assert alive(mark) == []
+
+
 def test_the_process_of_a_tools_file_lives_until_it_dies_or_the_file_is_changed(
     tmp_path: Path,
 ) -> None:
@@ -143,6 +158,22 @@ def stopping(server: Script, mark: str) -> Callable[[Session], str]:
         return "slow?"
 
     return typed
+
+
+def test_a_turn_that_was_stopped_stops_no_tool_of_the_next_one(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(TOOLS)
+    with Script(calls("pid"), holds("The "), calls("pid"), says("two")) as server:
+
+        def stopped(_session: Session) -> str:
+            stop_when_holding(server, "The ")
+            return "1?"
+
+        session = session_at(server, tools_file=str(file), allow=["pid"])
+        chat(session, Typed(stopped, "2?"))
+        first, second = results(server)
+    assert first == second
+    assert first.isdigit()
 
 
 @pytest.mark.parametrize("odd", [(), ("deaf",)], ids=["ends", "works on"])

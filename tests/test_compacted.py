@@ -26,11 +26,16 @@ def pane() -> Iterator[Pane]:
         yield pane
 
 
+def run(pane: Pane, server: Script, *more: str) -> None:
+    """A chat in the pane, at its first prompt."""
+    flags = [*server_flags("ollama", server.url), "--retries", "0", "--on-drop", "stop"]
+    pane.run([*COMMAND, "chat", *flags, *more], PYTHONPATH=str(Path.cwd()))
+    pane.until_shown("›")
+
+
 def start(pane: Pane, server: Script) -> None:
     """A chat in the pane, after its first answer."""
-    flags = [*server_flags("ollama", server.url), "--retries", "0", "--on-drop", "stop"]
-    pane.run([*COMMAND, "chat", *flags], PYTHONPATH=str(Path.cwd()))
-    pane.until_shown("›")
+    run(pane, server)
     say(pane, "noon?")
     pane.until_shown("Blue.")
     prompt(pane)
@@ -79,7 +84,7 @@ def test_leaving_the_edit_changes_nothing_and_what_was_typed_meanwhile_comes_bac
     with Script(says("Blue."), says(SUMMARY, pace=0.3), says("Dark.")) as server:
         start(pane, server)
         say(pane, "/compact")
-        pane.until_shown("the conversation is summarised")
+        pane.until_shown("summarising the conversation")
         pane.type_at_once("sunset?\rand half a li")
         pane.until_shown("Ctrl+C discards the summary")
         pane.until_shown("1 message queued behind the edit")
@@ -95,6 +100,22 @@ def test_leaving_the_edit_changes_nothing_and_what_was_typed_meanwhile_comes_bac
         leave(pane)
 
 
+def test_what_was_typed_meanwhile_follows_in_the_new_conversation(pane: Pane) -> None:
+    with Script(says("Blue."), says(SUMMARY, pace=0.3), says("Dark.")) as server:
+        start(pane, server)
+        say(pane, "/compact")
+        pane.until_shown("summarising the conversation")
+        pane.type_at_once("sunset?\rand half a li")
+        pane.until(lambda: pane.lines()[-1] == "  - It is blue at noon.")
+        pane.send("Enter")
+        pane.until_shown("Dark.")
+        assert sent(server)[-1] == [("system", f"{HEADING}\n\n{SUMMARY}"), ("user", "sunset?")]
+        pane.until(lambda: pane.lines()[-1].startswith("› and half a li"))
+        assert len(sent(server)) == 3
+        pane.send("C-c")
+        leave(pane)
+
+
 def test_ctrl_c_during_the_summary_leaves_the_conversation_as_it_was(pane: Pane) -> None:
     with Script(says("Blue."), holds("The user "), says("Dark.")) as server:
         start(pane, server)
@@ -107,3 +128,26 @@ def test_ctrl_c_during_the_summary_leaves_the_conversation_as_it_was(pane: Pane)
         pane.until_shown("Dark.")
         assert [text for _, text in sent(server)[-1]] == ["noon?", "Blue.", "night?"]
         leave(pane)
+
+
+def test_a_summary_in_the_prompt_outlives_kill_9_and_is_used_in_another_chat(pane: Pane) -> None:
+    with Script(says("Blue."), says(SUMMARY), says("Dark.")) as server:
+        start(pane, server)
+        say(pane, "/compact")
+        pane.until(lambda: pane.lines()[-1] == "  - It is blue at noon.")
+        pane.type(" So far.")
+        pane.until_shown("at noon. So far.")
+        pane.signal("KILL")
+        pane.until(lambda: pane.ended)
+        with require(tmux(80, 24)) as other:
+            run(other, server, "-c")
+            other.until(lambda: other.lines()[-1] == "  - It is blue at noon. So far.")
+            other.send("Enter")
+            other.until_shown("a new conversation, which begins with the summary")
+            prompt(other)
+            say(other, "night?")
+            other.until_shown("Dark.")
+            assert sent(server)[-1] == [
+                *(("system", f"{HEADING}\n\n{SUMMARY} So far."), ("user", "night?"))
+            ]
+            leave(other)

@@ -10,14 +10,18 @@ import pytest
 
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
+from chatstream.chat.fullness import WAYS
+from chatstream.chat.loop import chat
+from chatstream.chat.session import Session
 from chatstream.engine.client import Client
 from chatstream.engine.services import awaited
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Endpoint
 from chatstream.providers.llamacpp import LlamaCpp
 from chatstream.store.place import runs_folder
-from chatstream.store.reading import events_at, journals
+from chatstream.store.reading import events_at, find, journals, read
 from chatstream.transport import Transport
+from tests.support.chats import Typed
 from tests.support.client import run_here
 from tests.support.real.servers import llama_server
 from tests.support.unavailable import require
@@ -106,3 +110,20 @@ def test_what_fits_leaves_room_for_its_answer_and_a_cached_prompt_is_no_cut(llam
     refused = turns[len(whole)][-1]
     assert isinstance(refused, ev.Error)
     assert refused.code == "context_length"
+
+
+def test_a_chat_refuses_what_does_not_fit_and_asks_it_after_trim(
+    llama: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    question = "word " * 30
+    flags = {"provider": "llamacpp", "base_url": llama, "model": "tiny", "retries": 0}
+    session = Session({**flags, "max_tokens": 8})
+    typed = Typed(*[question] * 4, "/trim", lambda its: its.draft, "/context")
+    assert chat(session, typed) == 0
+    assert typed.drafts[5] == question
+    shown = capfd.readouterr().err
+    assert f"does not fit the model's context window of {WINDOW} tokens" in shown
+    assert WAYS in shown
+    assert "of the conversation are left out" in shown
+    assert "were left out of the last question" in shown
+    assert read(find(runs_folder(), str(session.head))).left_out > 0

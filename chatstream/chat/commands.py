@@ -293,7 +293,7 @@ COMMANDS: dict[str, Command] = {
     "/help": Command("", "list the commands", _help),
     "/model": Command("[MODEL]", "ask another model from now on: MODEL or MODEL@PLACE", _model),
     "/system": Command("[TEXT]", "show or set the system prompt", _system),
-    "/role": Command("[NAME [VAR=VALUE...]]", "use a role, or show which there are", role),
+    "/role": Command("[NAME]", "use a role, or list them; VAR=VALUE may follow its name", role),
     "/tool": Command("[NAME...]", "let the model use tools, or show those it has", tool),
     "/set": Command("[NAME [VALUE]]", "set a setting for this chat, or show what is set", _set),
     "/file": Command("FILE|URL...", "send these texts, PDFs or pages with the next message", _file),

@@ -85,7 +85,7 @@ def begin(*, can_edit: bool) -> None:
             hint=f"{COMMAND} TEXT begins a new conversation with a summary of your own; /trim "
             "leaves out the oldest turns",
         )
-    tell("the conversation is summarised; nothing changes before you use the summary")
+    tell("summarising the conversation; nothing changes before you send the summary")
 
 
 def asked(session: Session) -> Asked:
@@ -117,8 +117,6 @@ def take(session: Session, heard: Heard) -> bool:
     session.keep(f"{COMMAND}\n{summary}")
     if left_out := heard.transcript.left_out:
         tell(f"the oldest {counted(left_out, 'message')} did not fit, and are not in the summary")
-    tell(
-        f"edit the summary; Enter begins a new conversation with what stands behind {COMMAND} then"
-    )
-    tell("any other line is for this conversation, and Ctrl+C discards the summary")
+    tell(f"edit the summary; Enter begins a new conversation with the text behind {COMMAND}")
+    tell("any other line goes to this conversation, and Ctrl+C discards the summary")
     return True

@@ -81,10 +81,8 @@ def check_role(role: Role) -> None:
 
 
 def _tools(settings: Settings) -> list[str]:
+    from chatstream.engine.configuration import as_text
+
     given = {name: getattr(settings, name) for name in SOURCES_OF_TOOLS}
-    lines = [
-        f"{name}: {value if isinstance(value, str) else ', '.join(value)}"
-        for name, value in given.items()
-        if value
-    ]
+    lines = [f"{name} = {as_text(name, value)}" for name, value in given.items() if value]
     return lines or ["no tools; /tool NAME... lets the model use some"]

@@ -39,11 +39,18 @@ def extent_of(told: Context | None, transcript: Transcript) -> Extent | None:
     """What a run has shown of its conversation; None if the window is unknown."""
     if told is None or not told.window:
         return None
+    used = counted_in(transcript)
+    if used is None:
+        return Extent(told.window, told.used, counted=False, left_out=told.left_out)
+    return Extent(told.window, used, counted=True, left_out=told.left_out)
+
+
+def counted_in(transcript: Transcript) -> int | None:
+    """The tokens up to the answer, without its thinking; None if the server has not counted."""
     usage = transcript.last_usage
     if usage is None or usage.input_tokens is None or usage.output_tokens is None:
-        return Extent(told.window, told.used, counted=False, left_out=told.left_out)
-    used = usage.input_tokens + usage.output_tokens - (usage.reasoning_tokens or 0)
-    return Extent(told.window, used, counted=True, left_out=told.left_out)
+        return None
+    return usage.input_tokens + usage.output_tokens - (usage.reasoning_tokens or 0)
 
 
 def size_in_words(tokens: int) -> str:

@@ -13,32 +13,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chatstream.chat.extent import Extent
+from chatstream.chat.extent import Extent, counted_in
 from chatstream.chat.session import Session
-from chatstream.engine.context import HOSTED_TOKENS
 from chatstream.errors import ContextLength, UsageError
 from chatstream.events import Context
 from chatstream.sinks.words import fullness
 from chatstream.terminal.exits import tell
 from chatstream.wording import counted
 
-WAYS = (
-    "/trim leaves out the oldest turns, /compact begins a new conversation with a summary of this "
-    "one, /clear begins an empty one"
+_OTHER_WAYS = (
+    "/compact begins a new conversation with a summary of this one, /clear begins an empty one"
 )
+WAYS = f"/trim leaves out the oldest turns, {_OTHER_WAYS}"
 """What can be done about a conversation that does not fit."""
 
-_COUNTED, _ESTIMATED = "counted by the server", "an estimate, the server has not counted them"
+_COUNTED, _ESTIMATED = "counted by the server", "an estimate, for the server has not counted them"
 _SWITCHES = {"": True, "on": True, "off": False}
 
 
-def way_out(hint: str | None, *, follows: bool) -> str | None:
+def way_out(hint: str | None, *, follows: bool, trims: bool) -> str | None:
     """What to do about a question that does not fit; `hint` is what `ask` would say.
 
-    `follows`: it follows others, so that something can be left out.
+    `follows`: it follows others, so that something can be left out. `trims`: it was to be left out,
+    but the server tells no window.
     """
     could_be_shorter = "--trim" in (hint or "") or (follows and hint == ContextLength.hint)
-    return WAYS if could_be_shorter else hint
+    if not could_be_shorter:
+        return hint
+    return _OTHER_WAYS if trims else WAYS
 
 
 class Note:
@@ -96,10 +98,9 @@ def _known(extent: Extent) -> Iterator[str]:
 
 
 def _unknown(session: Session) -> Iterator[str]:
-    yield f"how full the model's window is, is not known: {_reason(session)}"
-    usage = session.heard.transcript.last_usage if session.heard and session.is_heard else None
-    if usage is not None and usage.input_tokens is not None:
-        tokens = usage.input_tokens + (usage.output_tokens or 0) - (usage.reasoning_tokens or 0)
+    yield f"it is not known how full the model's window is: {_reason(session)}"
+    heard = session.heard if session.is_heard else None
+    if heard is not None and (tokens := counted_in(heard.transcript)) is not None:
         yield f"the conversation has {tokens:,} tokens: {_COUNTED}"
 
 
@@ -107,14 +108,16 @@ def _reason(session: Session) -> str:
     if not session.turns:
         return "nothing was said yet"
     if session.heard is None:
-        return "no question was answered in this chat yet"
+        return "this chat has had no answer yet"
     if not session.is_heard:
         return "the model, or the place in the conversation, is not that of the last answer"
-    if len(session.turns) == 1:
-        return "it is asked for with the second question of a conversation"
     if session.head is None:
-        return "it is looked at only for a question that follows an answer with a journal"
+        return "without a journal the server is asked only for large questions"
+    if len(session.turns) == 1 or session.turns[-2].run is None:  # a conversation began with it
+        return "the server is asked from the second question on, or for a long first one"
+    from chatstream.engine.context import HOSTED_TOKENS
+
     return (
-        "the server has not told its size, or was not asked for it: a hosted one is asked from "
+        "the server has not said how large it is; a hosted one is asked only from "
         f"{HOSTED_TOKENS:,} tokens on"
     )

@@ -3,6 +3,9 @@
 1. Enter sends, Alt+Enter and Ctrl+J begin a new line, Tab completes, Ctrl+R searches what was asked
    before, Ctrl+X Ctrl+E opens the editor that VISUAL or EDITOR names; what it writes is in the line
    again, and not sent.
+   On an empty line Esc Esc opens a picker of the earlier questions: the arrows choose one, Enter
+   does what `/edit` does with it, and anything else leaves it. Nothing changes before that. In vi
+   mode Esc has its own meaning, and there is only the command.
 2. Ctrl+C clears the line, and up-arrow brings it back; on an empty line it says that Ctrl+D leaves.
    SIGTERM and SIGHUP end the reading at once.
 3. It owns the terminal only while it reads. In between nothing that is typed is shown or thrown
@@ -19,7 +22,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from prompt_toolkit import PromptSession
@@ -29,7 +32,7 @@ from prompt_toolkit.completion import Completion as Choice
 from prompt_toolkit.data_structures import Point
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
-from prompt_toolkit.filters import Condition, has_focus
+from prompt_toolkit.filters import Condition, emacs_mode, has_focus
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import History, ThreadedHistory
 from prompt_toolkit.input.posix_utils import PosixStdinReader
@@ -45,12 +48,15 @@ from prompt_toolkit.renderer import Renderer
 
 from chatstream.cancel import CancelToken
 from chatstream.chat.completing import completions
+from chatstream.chat.picking import HINT as PICKER_HINT
+from chatstream.chat.picking import MAX_ROWS, Picker
 from chatstream.chat.session import Session
 from chatstream.errors import Cancelled
 from chatstream.escape import clean
 from chatstream.sinks.reflow import ERASE_ROWS, keeps_blanks, reflows, rows_above
 from chatstream.store.place import NoHome, state_folder
-from chatstream.terminal.keyboard import Keyboard
+from chatstream.terminal.keyboard import ALONE_SECONDS, Keyboard
+from chatstream.terminal.runs import words_of
 from chatstream.wording import encodable
 
 HINT = "Ctrl+D leaves"
@@ -70,6 +76,7 @@ class LineEditor:
     def __init__(self, *, vi: bool, colours: bool) -> None:
         self._session: Session | None = None
         self._hint = ""
+        self._picker: Picker | None = None
         self.keyboard = Keyboard(whole=True)
         self.keyboard.open()
         self.keyboard.hold()
@@ -95,6 +102,7 @@ class LineEditor:
         if isinstance(self._prompt.input, Vt100Input):
             self._prompt.input.stdin_reader = _Reader(self._prompt.input.fileno())
         app = self._prompt.app
+        app.ttimeoutlen = ALONE_SECONDS  # when an Esc that came alone is a key
         app.renderer = _Renderer(app.renderer.style, self._output)
         self._output.write_raw("\n")  # what a resize moves out of the screen is no prompt
         self._output.flush()
@@ -106,7 +114,7 @@ class LineEditor:
 
     def read(self, session: Session, token: CancelToken) -> str | None:
         """The next message or command; None at the end. Raises the reason of `token`."""
-        self._session, self._hint = session, ""
+        self._session, self._hint, self._picker = session, "", None
         self._prompt.app.erase_when_done = False
         buffer = self._prompt.default_buffer
         buffer.on_text_changed += self._changed
@@ -178,7 +186,7 @@ class LineEditor:
         self._output.flush()
 
     def _changed(self, _buffer: object) -> None:
-        self._hint = ""
+        self._hint, self._picker = "", None
         if self._session is not None:
             self._session.keep(self._prompt.default_buffer.text)
 
@@ -187,13 +195,24 @@ class LineEditor:
         return "› " if editing is None else f"edit {editing + 1} › "
 
     def _label(self) -> StyleAndTextTuples:
-        return [("bold" if self._colours else "", self._name())]
+        label: StyleAndTextTuples = [("bold" if self._colours else "", self._name())]
+        if self._picker is None or get_app().is_done:
+            return label
+        size = self._output.get_size()
+        return [
+            *(
+                ("bold" if is_chosen and self._colours else "", f"{text}\n")
+                for text, is_chosen in self._picker.rows(size.columns, size.rows)
+            ),
+            *label,
+        ]
 
     def _right(self) -> StyleAndTextTuples:
         """Who is asked, or a hint; nothing beside a line that is left."""
         if get_app().is_done or self._session is None:
             return []
-        shown = self._hint or clean(self._session.status())
+        hint = PICKER_HINT if self._picker is not None else self._hint
+        shown = hint or clean(self._session.status())
         return [("ansibrightblack" if self._colours else "", shown)]
 
     def _keys(self) -> KeyBindings:
@@ -223,6 +242,9 @@ class LineEditor:
         @keys.add("<sigint>")
         def _clear(event: KeyPressEvent) -> None:
             buffer = self._prompt.default_buffer
+            if self._picker is not None:
+                self._picker = None
+                return
             if buffer.text:
                 self._history.append_string(buffer.text)
                 buffer.reset()
@@ -233,7 +255,42 @@ class LineEditor:
                 self._session.keep(buffer.text)
             event.app.invalidate()
 
+        self._add_picker(keys)  # the last binding of a key goes first
         return keys
+
+    def _add_picker(self, keys: KeyBindings) -> None:
+        in_line, picking = has_focus(_BUFFER), Condition(lambda: self._picker is not None)
+        empty = Condition(lambda: not self._prompt.default_buffer.text)
+
+        @keys.add("escape", "escape", filter=in_line & empty & emacs_mode & ~picking)
+        def _open(_event: KeyPressEvent) -> None:
+            turns = self._session.turns if self._session is not None else []
+            self._hint = "" if turns else "there is no earlier question"
+            if turns:
+                self._picker = Picker([words_of(turn.question) for turn in turns])
+
+        def move(by: int) -> Callable[[KeyPressEvent], None]:
+            def moved(_event: KeyPressEvent) -> None:
+                if self._picker is not None:
+                    self._picker.move(by)
+
+            return moved
+
+        for key, by in {"up": -1, "c-p": -1, "down": 1, "c-n": 1}.items():
+            keys.add(key, filter=picking)(move(by))
+        for key, by in {"pageup": -MAX_ROWS, "pagedown": MAX_ROWS}.items():
+            keys.add(key, filter=picking)(move(by))
+
+        @keys.add("escape", filter=picking, eager=True)
+        @keys.add("tab", filter=picking)
+        def _leave(_event: KeyPressEvent) -> None:
+            self._picker = None
+
+        @keys.add("enter", filter=picking)
+        def _pick(event: KeyPressEvent) -> None:
+            if self._picker is not None:
+                event.app.erase_when_done = True
+                event.app.exit(result=f"/edit {self._picker.number}")
 
 
 def _sent(press: KeyPress) -> str:

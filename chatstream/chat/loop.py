@@ -5,7 +5,7 @@
    the last failure. SIGTERM and SIGHUP end it with 143 and 129.
 2. An answer that was stopped or broke off with text stays as it is. Without text the question is
    no part of the conversation: it returns to the prompt, and so does what was queued behind it.
-   Nothing of that is sent by itself. What is queued behind `/edit` waits until the edited question
+   Nothing of that is sent by itself. What is queued behind `/edit` or a summary waits until that
    is sent, and returns to the prompt if the edit is given up.
 3. An answer is shown as `ask` shows it, by the same code.
 4. Where nobody can read the answers any more no question is asked: the chat ends with 1 where
@@ -286,7 +286,8 @@ class _Chat:
 
         untie = self._token.tie(answering.token)
         try:
-            in_our_words = partial(_in_our_words, bool(session.turns) and not is_summary)
+            follows = bool(session.turns) and not is_summary
+            in_our_words = partial(_in_our_words, answering, follows)
             status = answering.show(begin, heard.stage, self._answered(heard, asked), in_our_words)
         finally:
             untie()
@@ -369,7 +370,9 @@ def _part(text: str, settings: Settings) -> None:
         put(b"\n")
 
 
-def _in_our_words(follows: bool, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+def _in_our_words(
+    answering: Answering, follows: bool, arrivals: Iterator[Arrival]
+) -> Iterator[Arrival]:
     """What is told of an answer names the commands of a chat. How full the window is, the chat
     says itself, after the answer. `follows`: the question follows others.
     """
@@ -381,7 +384,8 @@ def _in_our_words(follows: bool, arrivals: Iterator[Arrival]) -> Iterator[Arriva
                 elif isinstance(event, Error):
                     event.resume = "/continue" if event.resume else None
                     if event.code == ContextLength.code:
-                        event.hint = fullness.way_out(event.hint, follows=follows)
+                        trims = answering.settings.trim
+                        event.hint = fullness.way_out(event.hint, follows=follows, trims=trims)
             yield arrival
     finally:
         close(arrivals)

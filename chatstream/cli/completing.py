@@ -32,7 +32,7 @@ FORMS = {"complete_bash": "{0}\n", "described": "{0}\t{1}\n"}
 FILES = 1
 """The exit status where the shell may complete a file name."""
 
-_PATHS = {"FILE", "DIR"}
+_PATHS = frozenset({"FILE", "DIR"})
 
 
 def answer(root: Any, form: str) -> int:
@@ -78,9 +78,9 @@ def _items(context: Any, what: Any, begun: str) -> Iterable[Item] | None:
     return None if _takes_path(what) else []
 
 
-def _takes_path(what: Any) -> bool:
-    """Whether this parameter may be a path; its metavar says so."""
-    return not _PATHS.isdisjoint((getattr(what, "metavar", None) or "").split("|"))
+def _takes_path(parameter: Any) -> bool:
+    """Whether the value may be the name of a file or of a folder, as its metavar says."""
+    return not _PATHS.isdisjoint(str(getattr(parameter, "metavar", "")).split("|"))
 
 
 def _commands(context: Any) -> Iterable[Item]:

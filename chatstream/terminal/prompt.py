@@ -27,7 +27,6 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, Deadline, monotonic
 from chatstream.engine.settings import Settings
 from chatstream.errors import UsageError
-from chatstream.progressing import Meter
 from chatstream.redact import mask_address
 from chatstream.sinks.notes import standard_error
 from chatstream.text import STANDARD_INPUT, argument, decoded
@@ -217,6 +216,7 @@ class _Feed:
     @contextmanager
     def _progress(self, stage: str) -> Iterator[Callable[[float, float | None], None]]:
         """What shows how far this stage is, on a terminal, once it has taken a while."""
+        from chatstream.progressing import Meter
         from chatstream.terminal.progress import bar
 
         meter = Meter([(stage, 1)], self._clock)

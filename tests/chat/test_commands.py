@@ -33,6 +33,7 @@ def test_help_names_every_command(capfd: pytest.CaptureFixture[str]) -> None:
     talk("/help")
     shown = capfd.readouterr().err
     assert [name for name in COMMANDS if f"  {name} " not in shown] == []
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
 
 
 def test_two_slashes_are_one_in_a_message() -> None:

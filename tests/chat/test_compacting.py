@@ -63,7 +63,7 @@ def test_the_summary_is_edited_and_then_a_new_conversation_begins_with_it(capfd:
     assert asked[3] == [OPENING, ("user", "sunset?"), ("assistant", "Red."), ("user", "night?")]
     shown = capfd.readouterr()
     assert SUMMARY in shown.out
-    assert "edit the summary; Enter begins a new conversation" in shown.err
+    assert "Enter begins a new conversation with the text behind /compact" in shown.err
 
 
 def test_the_old_conversation_stays_and_is_reached_again(capfd: Capture) -> None:

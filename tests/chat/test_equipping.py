@@ -48,7 +48,7 @@ def test_tools_are_added_to_those_that_the_chat_has(capfd: Capture) -> None:
         assert [tools_in(it) for it in bodies(server)] == [
             *(["calculate"], ["calculate", "grep", "read_file"])
         ]
-    assert "tools: calculate, grep, read_file\n" in capfd.readouterr().err
+    assert "tools = calculate,grep,read_file\n" in capfd.readouterr().err
 
 
 def test_tools_are_added_to_those_that_the_conversation_began_with() -> None:
@@ -74,7 +74,7 @@ def test_the_tools_are_shown_with_every_source(capfd: Capture) -> None:
         chat(session_at(server), Typed("/tool"))
         assert "no tools; /tool NAME... lets the model use some" in capfd.readouterr().err
         chat(session_at(server, tools=["grep"], tools_file="t.py"), Typed("/tool"))
-        assert "tools: grep\ntools_file: t.py\n" in capfd.readouterr().err
+        assert "tools = grep\ntools_file = t.py\n" in capfd.readouterr().err
 
 
 # ---- roles

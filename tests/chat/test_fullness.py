@@ -50,14 +50,18 @@ def test_what_the_server_has_counted_is_said_as_such(capfd: Capture) -> None:
 
 def test_an_estimate_is_said_to_be_one(capfd: Capture) -> None:
     talk("1?", "2?", "/context", replies=[takes(50), takes(None)])
-    assert "an estimate, the server has not counted them" in capfd.readouterr().err
+    assert "an estimate, for the server has not counted them" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
         (["/context"], "nothing was said yet"),
-        (["1?", "/context"], "asked for with the second question"),
+        (["1?", "/context"], "asked from the second question of a conversation on"),
+        (
+            ["1?", "/system Be brief.", "2?", "/context"],
+            "from the second question of a conversation",
+        ),
         (["1?", "2?", "/model other", "/context"], "is not that of the last answer"),
         (["1?", "2?", "/undo", "/context"], "is not that of the last answer"),
         (["1?", "2?", "/clear", "/context"], "nothing was said yet"),
@@ -68,23 +72,21 @@ def test_what_is_not_known_is_said_with_its_reason(
 ) -> None:
     talk(*lines, replies=[takes(50), takes(100)])
     shown = capfd.readouterr().err
-    assert "how full the model's window is, is not known: " in shown
+    assert "it is not known how full the model's window is: " in shown
     assert reason in shown
-    assert "tokens\n" not in shown.replace("not known", "")
+    assert "of them are used" not in shown
 
 
 def test_a_server_that_does_not_tell_its_window_has_counted_all_the_same(capfd: Capture) -> None:
     with Script(takes(50), takes(100)) as server:
         chat(session_at(server), Typed("1?", "2?", "/context"))
     shown = capfd.readouterr().err
-    assert "the server has not told its size" in shown
+    assert "the server has not said how large it is" in shown
     assert "the conversation has 105 tokens: counted by the server" in shown
 
 
 def test_who_comes_back_is_told_that_the_next_answer_will_tell(capfd: Capture) -> None:
-    assert "no question was answered in this chat yet" in said(
-        capfd, "/context", takes(50), takes(100)
-    )
+    assert "this chat has had no answer yet" in said(capfd, "/context", takes(50), takes(100))
 
 
 def test_what_does_not_fit_is_not_sent_and_the_hint_names_the_commands(capfd: Capture) -> None:
@@ -162,8 +164,27 @@ def test_nothing_is_noted_where_turns_are_left_out_already() -> None:
 def test_only_where_something_can_be_left_out_the_hint_names_the_commands() -> None:
     server, ours = ContextLength.hint, "--trim leaves out its oldest turns; or ask otherwise"
     alone = "shorten the question, or ask a model with a larger window"
-    assert way_out(ours, follows=True) == WAYS
-    assert way_out(server, follows=True) == WAYS
-    assert way_out(server, follows=False) == server
-    assert way_out(alone, follows=True) == alone
-    assert way_out(None, follows=True) is None
+    assert way_out(ours, follows=True, trims=False) == WAYS
+    assert way_out(server, follows=True, trims=False) == WAYS
+    assert way_out(server, follows=False, trims=False) == server
+    assert way_out(alone, follows=True, trims=False) == alone
+    assert way_out(alone, follows=True, trims=True) == alone
+    assert way_out(None, follows=True, trims=False) is None
+
+
+def test_a_server_that_refuses_what_was_to_be_trimmed_is_not_answered_with_trim(
+    capfd: Capture,
+) -> None:
+    refused = Reply.json({"error": "the prompt exceeds the context length"}, status=400)
+    with Script(takes(50), refused, refused) as server:
+        chat(session_at(server), Typed("1?", "2?", "/trim", "2?"))
+    first, second = capfd.readouterr().err.split("the oldest turns are left out where")
+    assert WAYS in first
+    assert "/trim" not in second
+    assert "/compact begins" in second
+
+
+def test_without_a_journal_that_is_the_reason(capfd: Capture) -> None:
+    with Script(takes(50), takes(100), beside=windowed()) as server:
+        chat(session_at(server, journal=False), Typed("1?", "2?", "/context"))
+    assert "without a journal the server is asked only for large" in capfd.readouterr().err

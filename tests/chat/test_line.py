@@ -302,3 +302,79 @@ def test_nothing_else_imports_it() -> None:
     program = "import sys, chatstream.cli.ask, chatstream.cli.chat; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert b"prompt_toolkit" not in done.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_esc_esc_picks_an_earlier_question_to_edit(columns: int) -> None:
+    long = "and what of the sunset, which comes at the end of a day, 日本?"
+    with (
+        require(tmux(columns, 24)) as pane,
+        Script(says("Blue."), says("Red."), says("Green.")) as server,
+    ):
+        start(pane, server)
+        for question, answer in (("noon?", "Blue."), (long, "Red.")):
+            pane.type(question)
+            pane.send("Enter")
+            pane.until_shown(answer)
+            pane.until(lambda: pane.lines()[-1].startswith("›"))
+        before = pane.lines()
+        for leave_key in ("Escape", "C-c"):
+            pane.send("Escape")
+            pane.send("Escape")
+            pane.until_shown("▸ 2 and what of")
+            pane.send("Up")
+            pane.until_shown("▸ 1 noon?")
+            pane.send(leave_key)
+            pane.until(lambda: pane.lines() == before)
+        pane.send("Escape")
+        pane.send("Escape")
+        pane.until_shown("▸ 2 and what of")
+        pane.send("Up")
+        pane.until_shown("▸ 1 noon?")
+        pane.send("Enter")
+        pane.until_shown("edit 1 › noon?")
+        assert "▸" not in pane.text()
+        assert len(sent(server)) == 2
+        pane.type("!")
+        pane.send("Enter")
+        pane.until_shown("Green.")
+        assert sent(server)[-1] == [("user", "noon?!")]
+        assert leave(pane) == 0
+
+
+def test_what_is_typed_or_pasted_leaves_the_picker_and_is_in_the_line(pane: Pane) -> None:
+    with Script(says("Blue.")) as server:
+        start(pane, server)
+        pane.send("Escape")
+        pane.send("Escape")
+        pane.until_shown("there is no earlier question")
+        pane.type("noon?")
+        pane.send("Enter")
+        pane.until_shown("Blue.")
+        pane.until(lambda: pane.lines()[-1].startswith("›"))
+        for typed in (pane.type, pane.paste):
+            pane.send("Escape")
+            pane.send("Escape")
+            pane.until_shown("▸ 1 noon?")
+            typed("sunset?")
+            pane.until(lambda: "▸" not in pane.text() and "› sunset?" in pane.text())
+            pane.send("Escape")  # in a line with text it opens nothing
+            pane.send("Escape")
+            pane.send("C-u")
+            pane.until(lambda: "sunset?" not in pane.text())
+        assert "▸" not in pane.text()
+        assert leave(pane) == 0
+
+
+def test_in_vi_mode_esc_esc_opens_nothing(pane: Pane) -> None:
+    with Script(says("Blue.")) as server:
+        start(pane, server, "--vi")
+        pane.type("noon?")
+        pane.send("Enter")
+        pane.until_shown("Blue.")
+        pane.until(lambda: pane.lines()[-1].startswith("›"))
+        pane.send("Escape")
+        pane.send("Escape")
+        pane.type("isunset?")
+        pane.until_shown("› sunset?")
+        assert "▸" not in pane.text()

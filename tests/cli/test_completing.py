@@ -109,7 +109,8 @@ def test_profiles_and_strategies_are_those_of_the_file() -> None:
     "line",
     [
         "chatstream ask -f ",
-        "chatstream ask --image ",
+        "chatstream ask --image=pic",
+        "chatstream ask --schema per",
         "chatstream ask --save-code s",
         "chatstream replay jou",
         "chatstream bench --baseline b",

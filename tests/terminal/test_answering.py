@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chatstream.engine.kept_tools import KeptTools, key_of
 from chatstream.engine.resolve import resolve
 from chatstream.engine.run import Question, Run
 from chatstream.errors import UsageError
@@ -52,3 +54,13 @@ def test_who_has_a_terminal_can_be_asked(terminal: bool, monkeypatch: pytest.Mon
     answering = Answering(ARGUMENTS, {})
     assert answering.control().can_answer is terminal
     assert answering.control() is answering.control()
+
+
+def test_a_run_that_cannot_begin_gives_its_tools_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, flags = KeptTools(), {"provider": "ollama", "tools": ["time"]}
+    monkeypatch.setattr("chatstream.terminal.answering.run", lambda *_, **__: int("no number"))
+    answering = Answering(ARGUMENTS, flags, kept=kept)
+    question = Question(messages=(Message("user", "hi"),))
+    with pytest.raises(ValueError, match="no number"):
+        answering.begin(resolve(flags), question)
+    assert kept.take(key_of(resolve(flags).settings, [Path.cwd()])) is not None

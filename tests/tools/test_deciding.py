@@ -246,9 +246,22 @@ def test_a_tool_that_is_always_allowed_is_not_asked_about_again_in_this_run() ->
     ]
     later = answering(control, runner.run([pending("d", "tool")], CancelToken()))
     assert approvals(later) == [("d", "allow", "user")]
-    again = Runner(tools, ask, control=control)
+    again = Runner(tools, ask, control=control)  # and in no other run
     events = answering(control, again.run([pending("e", "tool")], CancelToken()), "no")
     assert approvals(events) == [("e", "ask", "default"), ("e", "deny", "user")]
+
+
+def test_what_is_allowed_for_good_holds_in_the_runs_that_share_it() -> None:
+    control, always = Control(), set[str]()
+    tool = Handmade("tool", says())
+    first, second = (Runner(Toolset([tool]), ask, control=control, always=always) for _ in range(2))
+    answering(control, first.run([pending("a", "tool")], CancelToken()), "always")
+    events = answering(control, second.run([pending("b", "tool")], CancelToken()))
+    assert approvals(events) == [("b", "allow", "user")]
+    assert always == {"tool"}
+    tool.caution = "its description has changed"  # so it is not the tool that was allowed
+    events = answering(control, second.run([pending("c", "tool")], CancelToken()), "no")
+    assert approvals(events) == [("c", "ask", "default"), ("c", "deny", "user")]
 
 
 def test_a_rule_about_arguments_and_a_deny_hold_for_a_tool_that_is_always_allowed() -> None:

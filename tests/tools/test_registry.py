@@ -106,6 +106,22 @@ def test_what_tools_share_is_closed_after_all_of_them() -> None:
     assert closed == ["tool", "shared"]
 
 
+@pytest.mark.parametrize(("all_ended", "how"), [(True, ["back"]), (False, ["tool", "shared"])])
+def test_what_is_lent_is_given_back_once_unless_it_may_still_run(
+    all_ended: bool, how: list[str]
+) -> None:
+    closed: list[str] = []
+
+    class Closing(Own):
+        def close(self) -> None:
+            closed.append("tool")
+
+    toolset = Toolset([Closing()], lambda: closed.append("shared"), lambda: closed.append("back"))
+    toolset.close(all_ended=all_ended)
+    toolset.close()
+    assert closed == how
+
+
 def test_a_program_gives_functions_tools_and_lists_of_them() -> None:
     assert names(from_callables([add, [Own(), (tool(Notes().keep),)]])) == ["add", "own", "keep"]
 

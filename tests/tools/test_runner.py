@@ -244,6 +244,23 @@ def test_something_comes_while_a_tool_is_silent() -> None:
     assert kinds(told(arrivals)) == ["ToolComplete a"]
 
 
+@pytest.mark.parametrize("obedient", [True, False])
+def test_tools_that_are_lent_are_kept_where_every_call_has_ended(obedient: bool) -> None:
+    go, back, token = threading.Event(), list[str](), CancelToken()
+    tool = Handmade("tool", obeys if obedient else hangs_until(go))
+    toolset = Toolset([tool], give_back=lambda: back.append("back"))
+    runner = Runner(toolset, allow, clock=Turned(step=0.0 if obedient else 1.0))
+    arrivals = runner.run([pending("a", "tool")], token)
+    while next(arrivals).events:
+        pass
+    token.cancel()
+    with pytest.raises(Cancelled):
+        told(arrivals)
+    runner.close()
+    go.set()
+    assert (back, tool.closed) == ((["back"], 0) if obedient else ([], 1))
+
+
 def test_a_long_output_is_in_the_folder(tmp_path: Path) -> None:
     def does(arguments: dict[str, Any], context: Context) -> None:
         context.output("0123456789\n" * 20_000)

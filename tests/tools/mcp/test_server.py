@@ -144,8 +144,10 @@ def test_one_that_comes_back_with_other_tools_is_not_called() -> None:
     server.begin(CancelToken())
     with pytest.raises(ToolFailure):
         server.call("die", {}, Said().context)
+    assert not server.changed
     with pytest.raises(ToolFailure, match="has changed its tools"):
         server.call("echo", {"text": "x"}, Said().context)
+    assert server.changed
     server.close()
 
 
