@@ -167,7 +167,7 @@ def test_a_pdf_that_cannot_be_read_is_one_clear_line(
         file.write_bytes(data)
         assert message in refused("-f", str(file)).splitlines()[0]
     monkeypatch.setitem(sys.modules, "pypdf", None)
-    assert "pip install pypdf" in refused("-f", str(file))
+    assert "pip install --upgrade pypdf" in refused("-f", str(file))
 
 
 def test_a_failure_is_an_event_for_whoever_reads_json() -> None:

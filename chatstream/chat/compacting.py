@@ -58,14 +58,14 @@ def compact(session: Session, summary: str) -> Summary | None:
     if not summary:
         session.turn(None)
         return Summary()
-    waiting, refused = session.compacting, session.unanswered
+    refused = session.unanswered
     old = session.continues = session.head
     said = [*session.opening, *(it for turn in session.turns for it in turn.messages)]
     foreign = any(it.foreign for it in said)
     session.begin_with(with_summary(session.system, summary), (), foreign=foreign)
-    session.editing = session.unanswered = session.compacting = None
+    session.editing, session.unanswered, session.compacting = None, None, False
     session.begun_with = f"{COMMAND}\n{summary}"
-    session.draft = joined(refused.typed if refused else "", waiting)
+    session.draft = refused.typed if refused else ""
     tell("a new conversation, which begins with the summary")
     if old:
         tell(f"/goto {old} returns to the old one")
@@ -117,7 +117,7 @@ def take(session: Session, heard: Heard) -> bool:
     if not (isinstance(end, Done) and end.finish_reason == "stop" and summary):
         tell("the summary is not whole, so it is not used; the conversation is as it was")
         return False
-    session.compacting = session.draft
+    session.compacting, session.behind = True, joined(session.behind, session.draft)
     session.keep(f"{COMMAND}\n{summary}")
     if left_out := heard.transcript.left_out:
         tell(f"the oldest {counted(left_out, 'message')} did not fit, and are not in the summary")

@@ -169,13 +169,13 @@ def test_what_was_being_typed_is_no_part_of_the_summary_and_comes_back() -> None
         session = session_at(server)
         typed = Typed("noon?", "/compact")
         chat(session, typed)
-        session.compacting = "half a li"
+        session.compacting, session.behind = True, "half a li"
         again = Typed(EDITED)
         session.draft = typed.drafts[-1]
         chat(session, again)
     assert again.drafts[-1] == "half a li"
-    assert session.compacting is None
-    session.compacting, session.queue = "half a li", ["one", "two"]
+    assert not session.compacting
+    session.compacting, session.behind, session.queue = True, "half a li", ["one", "two"]
     assert session.stop_editing() == "one\n\ntwo\n\nhalf a li"
     assert not session.is_editing
 
@@ -211,7 +211,7 @@ def test_the_summary_is_asked_for_without_tools_schema_or_limit() -> None:
     assert "tools" not in second
     assert "format" not in second
     assert "num_predict" not in second.get("options", {})
-    assert session.compacting is not None
+    assert session.compacting
 
 
 def test_a_summary_of_a_conversation_that_began_with_one_takes_its_place() -> None:
