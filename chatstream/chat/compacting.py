@@ -8,7 +8,9 @@
 3. `/compact TEXT` is what such a line says when it is sent: a new conversation begins, whose system
    prompt is that of the old one with the text below it. The old one stays as it is. Any other line
    is for the old conversation, and the summary is not used.
-4. What was queued or typed meanwhile waits behind the summary, and is no part of it. When the
+4. What others have written may be in the summary as well. If the conversation had any, the new one
+   is treated like one that has (`tools.approval`), however the summary was edited.
+5. What was queued or typed meanwhile waits behind the summary, and is no part of it. When the
    summary is used it follows in the new conversation; otherwise it returns to the prompt.
 """
 
@@ -20,12 +22,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from chatstream.chat.session import Session
-from chatstream.chat.summaries import with_summary
 from chatstream.chat.turns import Asked, Heard, Request, Summary
 from chatstream.chat.typeahead import joined
 from chatstream.engine.kinds import SOURCES_OF_TOOLS
 from chatstream.engine.pipeline import not_followed
 from chatstream.engine.settings import DECLARED, Settings
+from chatstream.engine.summaries import with_summary
 from chatstream.errors import UsageError
 from chatstream.events import Done
 from chatstream.messages import Message
@@ -58,7 +60,9 @@ def compact(session: Session, summary: str) -> Summary | None:
         return Summary()
     waiting, refused = session.compacting, session.unanswered
     old = session.continues = session.head
-    session.begin_with(with_summary(session.system, summary), ())
+    said = [*session.opening, *(it for turn in session.turns for it in turn.messages)]
+    foreign = any(it.foreign for it in said)
+    session.begin_with(with_summary(session.system, summary), (), foreign=foreign)
     session.editing = session.unanswered = session.compacting = None
     session.begun_with = f"{COMMAND}\n{summary}"
     session.draft = joined(refused.typed if refused else "", waiting)

@@ -21,7 +21,6 @@ from msgspec.structs import replace
 
 from chatstream.chat.drafting import added, belongs, named
 from chatstream.chat.extent import Extent, extent_of
-from chatstream.chat.summaries import parted, with_summary
 from chatstream.chat.turns import (
     Asked,
     Continuation,
@@ -48,9 +47,10 @@ from chatstream.engine.place import (
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
+from chatstream.engine.summaries import parted, with_summary
 from chatstream.engine.whom import check, with_model
 from chatstream.errors import ChatstreamError, UsageError
-from chatstream.messages import Image, Message
+from chatstream.messages import Image, Message, Text
 from chatstream.store.drafts import Belongs, Draft, Drafts
 from chatstream.store.place import state_folder
 from chatstream.wording import counted
@@ -335,15 +335,17 @@ class Session:
         self.flags["system"] = text
         if not self.turns and not self.opening:
             return False
-        self.begin_with(with_summary(text, parted(self.system)[1]), self.turns)
+        foreign = any(it.foreign for it in self.opening)
+        self.begin_with(with_summary(text, parted(self.system)[1]), self.turns, foreign=foreign)
         return bool(self.turns)
 
-    def begin_with(self, system: str, turns: Sequence[Turn]) -> None:
+    def begin_with(self, system: str, turns: Sequence[Turn], *, foreign: bool) -> None:
         """The next message begins a conversation with this system prompt and these turns.
 
-        The same model is asked; nothing of the old conversation is changed.
+        The same model is asked; nothing of the old conversation is changed. `foreign`: the prompt
+        may hold what others have written.
         """
-        self.opening = (Message("system", system),) if system else ()
+        self.opening = (Message("system", [Text(system, foreign)]),) if system else ()
         self.turns = [Turn(None, it.messages) for it in turns]
         self.stopped = None
 

@@ -57,10 +57,10 @@ def test_an_estimate_is_said_to_be_one(capfd: Capture) -> None:
     ("lines", "reason"),
     [
         (["/context"], "nothing was said yet"),
-        (["1?", "/context"], "asked from the second question of a conversation on"),
+        (["1?", "/context"], "asked from the second question on"),
         (
             ["1?", "/system Be brief.", "2?", "/context"],
-            "from the second question of a conversation",
+            "from the second question on",
         ),
         (["1?", "2?", "/model other", "/context"], "is not that of the last answer"),
         (["1?", "2?", "/undo", "/context"], "is not that of the last answer"),
