@@ -116,7 +116,7 @@ class Fitting:
         Raises `ContextLength`, and the reason of the token.
         """
         if self._whom != (whom := (provider.endpoint, request.model)):
-            self._whom, self._window, self._is_asked = whom, None, False
+            self._whom, self._window, self._is_asked, self._told = whom, None, False, None
             self._counted = counted_before(self._question, provider, request)
         size = _size(request, request.messages)
         used = self._counted.tokens_of(size)
@@ -126,7 +126,7 @@ class Fitting:
             self._window = yield from _unless_it_fails(asked, token)
         if (window := self._window) is None:
             return request
-        if self._counted.is_guess:
+        if self._counted.is_guess and used * 2 >= window:  # a closer look, which costs more
             self._counted = guessed(request)
             used = self._counted.tokens
         most = int(window * self._question.most)

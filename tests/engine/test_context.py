@@ -228,6 +228,30 @@ def test_each_kind_of_server_is_asked_for_its_window_where_it_tells_it(
     assert "window of 8,192 tokens" in refused[-1].message
 
 
+def test_the_window_of_the_model_that_is_asked_instead_is_told_too() -> None:
+    told = [{"name": "m", "context_length": 1000}, {"name": "n", "context_length": 2000}]
+    beside = {"/api/ps": Reply.json({"models": told})}
+    with Script(answer(100), Reply.json({}, 500), answer(100), beside=beside) as server:
+        _, second = talk(server, "hello", "again", fallback=["n"])
+    assert isinstance(second[-1], ev.Done)
+    assert [it.window for it in contexts(second)] == [1000, 2000]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "the input length exceeds the context length",
+        {"type": "exceed_context_size_error", "message": "the request exceeds the context size"},
+    ],
+)
+def test_a_server_that_refuses_to_cut_is_understood(error: object) -> None:
+    with Script(Reply.json({"error": error}, 400)) as server:
+        [events] = talk(server, "x" * LARGE_BYTES)
+        assert server.requests[0].json["truncate"] is False
+    assert isinstance(events[-1], ev.Error)
+    assert events[-1].code == "context_length"
+
+
 def is_warned(events: list[ev.Event]) -> bool:
     return any(isinstance(it, ev.Warn) and it.code == "context_truncated" for it in events)
 
