@@ -39,6 +39,7 @@ from chatstream.engine.place import follow_of, place_of, question_at, resolved_a
 from chatstream.engine.run import Run
 from chatstream.messages import Message
 from chatstream.terminal.answering import Answering
+from chatstream.terminal.offering import Lack, offer
 from chatstream.terminal.prompt import compose
 from chatstream.text import check_encoding
 
@@ -112,4 +113,11 @@ def ask(
             follow=follow_of(place, resolved),
         )
 
-    return answering.show(begin)
+    lack = Lack()
+    status = answering.show(begin, lack)
+    if prompt and not as_json and (pulled := offer(lack, answering.settings)) is not None:
+        if pulled:
+            return pulled
+        answering = Answering(arguments, flags)
+        return answering.show(begin)
+    return status

@@ -20,9 +20,12 @@ Provider = Annotated[
 
 
 @app.command(name="set")
-def set_key(provider: Provider) -> int:
+def set_key(
+    provider: Provider,
+    key: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
+) -> int:
     """Store the API key of a provider. It is asked for without echo, or read from a pipe."""
-    return keys.set_key(provider)
+    return keys.set_key(provider, key or ())
 
 
 @app.command(name="list")

@@ -95,10 +95,16 @@ def keys(resolved: Resolved | None) -> Iterator[Finding]:
     """The keys that exist, and where each comes from."""
     origins = resolved.origins if resolved is not None else {}
     found = [f"{name} from {origins[name]}" for name in sorted(KEYS & origins.keys())]
+    try:
+        stored = [(name, stored_keys.place_of(name)) for name in stored_keys.names()]
+    except ConfigError as error:
+        yield _problem("key", f"key: {error.message}", error.hint)
+        stored = []
+    found += [f"{name} is stored with `chatstream keys`, in {where}" for name, where in stored]
     found += [f"{PROVIDERS[name].key_variable} is set ({name})" for name in _with_keys()]
     yield from (_ok("key", f"key: {it}") for it in found)
     if not found:
-        todo = "to use a hosted model, set its key, for example OPENAI_API_KEY"
+        todo = "to use a hosted model, store its key, for example with `chatstream keys set openai`"
         yield _note("key", "key: none is set, so only local servers can be used", todo)
 
 

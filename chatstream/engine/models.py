@@ -17,13 +17,13 @@ from chatstream.engine.services import (
     ignore_choice,
     limited,
     make_provider,
-    provider_name,
     provider_of,
     with_key,
 )
 from chatstream.engine.settings import Settings
 from chatstream.errors import ModelNotFound, UsageError
 from chatstream.flow import Arrival
+from chatstream.providers import PROVIDERS, dialect
 from chatstream.providers.details import ModelDetails as ModelDetails
 
 
@@ -43,13 +43,20 @@ def details(
         provider.close()
 
 
+def can_pull(name: str | None) -> bool:
+    """Whether servers of this provider download models when told to."""
+    row = PROVIDERS.get(name or "")
+    return row is not None and dialect(row).can_pull
+
+
 def pull(settings: Settings, token: CancelToken) -> Iterator[Arrival]:
     """Have the server download the model of these settings: its `Progress`.
 
-    Without a provider in the settings this is Ollama, also where it has no model yet.
+    Without a provider in the settings this is Ollama, whatever its address is, also where it has no
+    model yet.
     """
     model = _model(settings)
-    name = provider_name(settings) or "ollama"
+    name = settings.provider or "ollama"
     provider = make_provider(name, with_key(replace(settings, provider=name), token))
     try:
         yield from provider.pull(model, token)

@@ -171,6 +171,8 @@ def _wanted(info: Any, words: tuple[str, ...]) -> str:
             return 'a list of strings, such as ["one", "two"]'
         case inspect.DictType():
             return "a table"
+        case inspect.StrType(min_length=int(least)) if least:
+            return "text that is not empty"
     return "text in quotes"
 
 
@@ -194,7 +196,7 @@ def _found(value: Any, *, quoted: bool) -> str:
             text = (
                 value if len(value) <= _QUOTED_CHARACTERS else value[: _QUOTED_CHARACTERS - 1] + "…"
             )
-            return json.dumps(text, ensure_ascii=False) if quoted else "text"
+            return json.dumps(text, ensure_ascii=False) if quoted or not text else "text"
         case list():
             return "a list" if value else "an empty list"
         case dict():

@@ -1,7 +1,8 @@
 """The API keys that `chatstream keys` has stored, one for each provider.
 
-1. They are in the system's keyring, where the package `keyring` is installed and has one. Otherwise
-   they are in `keys.json` in the folder of the configuration, which only its owner may read.
+1. They are in the system's keyring, where the package `keyring` is installed and has one that gives
+   back what it was given. Otherwise they are in `keys.json` in the folder of the configuration,
+   which only its owner may read.
 2. `keys.json` has the names of all of them: no keyring lists its keys, and the package takes long
    to import. A name without a key there is one of the keyring.
 3. A stored key is sent to the provider's own server and to no other. A provider whose servers are
@@ -11,6 +12,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from collections.abc import Mapping
@@ -29,6 +31,7 @@ from chatstream.nearest import did_you_mean
 from chatstream.providers import Service, find
 from chatstream.redact import redact
 from chatstream.store.place import NoHome, config_folder
+from chatstream.wording import excerpt
 
 KEYRING = "the system's keyring"
 
@@ -40,6 +43,11 @@ _MOST_BYTES = 1024 * 1024
 def names(environ: Mapping[str, str] = os.environ) -> list[str]:
     """The providers that a key is stored for. Raises `ConfigError`."""
     return sorted(_read(environ))
+
+
+def place_of(name: str) -> str:
+    """Where a stored key is, in words. Raises `ConfigError`."""
+    return KEYRING if _read().get(name, "") is None else str(_path())
 
 
 def key_of(name: str, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -94,7 +102,7 @@ def remove(name: str) -> None:
                 keyring.delete_password(_SERVICE, name)
             except keyring.errors.PasswordDeleteError:  # somebody has removed it there
                 pass
-            except keyring.errors.KeyringError as error:
+            except Exception as error:
                 raise _refused(error) from error
     _change(name)
 
@@ -133,8 +141,9 @@ def _change(name: str, *key: str | None) -> None:
             stored.pop(name, None)
             if key:
                 [stored[name]] = key
+            with contextlib.suppress(FileNotFoundError):
+                path.chmod(PRIVATE_FILE)  # the new file has the mode of the one before
             replace(path, msgspec.json.encode(stored), mode=PRIVATE_FILE)
-            path.chmod(PRIVATE_FILE)  # it may have been another before
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
 
@@ -155,11 +164,11 @@ def _put_into_keyring(name: str, key: str) -> bool:
         return False
     try:
         keyring.set_password(_SERVICE, name, key)
+        return bool(keyring.get_password(_SERVICE, name) == key)  # its null backend keeps nothing
     except keyring.errors.NoKeyringError:
         return False
-    except keyring.errors.KeyringError as error:
+    except Exception as error:  # what the package does not wrap, its backends raise
         raise _refused(error) from error
-    return True
 
 
 def _from_keyring(name: str) -> str:
@@ -171,7 +180,7 @@ def _from_keyring(name: str) -> str:
         )
     try:
         found = keyring.get_password(_SERVICE, name)
-    except keyring.errors.KeyringError as error:
+    except Exception as error:
         raise _refused(error) from error
     if found is None:
         raise ConfigError(f"the key of {name} is no longer in {KEYRING}", hint=_again(name))
@@ -183,4 +192,5 @@ def _again(name: str) -> str:
 
 
 def _refused(error: Exception) -> ConfigError:
-    return ConfigError(f"{KEYRING} cannot be used: {error}", hint="unlock it and try again")
+    said = excerpt(str(error)) or type(error).__name__
+    return ConfigError(f"{KEYRING} cannot be used: {said}", hint="unlock it and try again")

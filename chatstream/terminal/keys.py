@@ -1,21 +1,37 @@
 """What `chatstream keys` asks and prints. No key is ever shown, and none is an argument.
 
-A key is asked for without echo on a terminal. Otherwise it is all of standard input.
+1. A key is asked for without echo on a terminal. Otherwise it is all of standard input.
+2. However the question ends, by an answer or a signal, the terminal echoes again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Sequence
 
+from chatstream.cancel import CancelToken
 from chatstream.engine import stored_keys
 from chatstream.errors import UsageError
+from chatstream.redact import redact
 from chatstream.terminal import exits
+from chatstream.terminal.interrupt import interrupts
 
 _MOST_CHARACTERS = 64 * 1024
 
 
-def set_key(name: str) -> int:
-    """Store the key of a provider; returns the exit status. Raises a `ChatstreamError`."""
+def set_key(name: str, more: Sequence[str] = ()) -> int:
+    """Store the key of a provider; returns the exit status. Raises a `ChatstreamError`.
+
+    `more` are arguments that there may not be: somebody has given a key in the open.
+    """
+    if more:
+        for text in more:
+            redact.learn(text)
+        raise UsageError(
+            "a key is no argument: the list of processes and the shell's history would show it",
+            hint=f"`chatstream keys set {name}` asks for it, or reads it from a pipe",
+        )
     stored_keys.check_name(name)
     where = stored_keys.store(name, _given(name))
     exits.note(f"the key of {name} is stored in {where}")
@@ -45,9 +61,35 @@ def _given(name: str) -> str:
         if len(data) > _MOST_CHARACTERS:
             raise UsageError("standard input is longer than any key")
         return data.decode("utf-8", "replace")
+    return _asked(f"API key of {name} (it is not shown): ")
+
+
+def _asked(question: str) -> str:
+    """What is typed, without echo. Raises `UsageError` without an answer, `Cancelled`."""
     from getpass import getpass
 
-    try:
-        return getpass(f"API key of {name} (it is not shown): ")
-    except EOFError as error:
-        raise UsageError("no key was given") from error
+    token, restore = CancelToken(), _mode_of_terminal()
+    with interrupts(token, restore):
+        try:
+            return token.wait_for(lambda: getpass(question))
+        except EOFError as error:
+            raise UsageError("no key was given") from error
+        finally:
+            restore()  # who waits is left behind
+            if token.cancelled:
+                print(file=sys.stderr)
+
+
+def _mode_of_terminal() -> Callable[[], None]:
+    """What puts the terminal back as it is now."""
+    if sys.platform == "win32":
+        return lambda: None
+    import termios
+
+    mode = termios.tcgetattr(0)
+
+    def restore() -> None:
+        with contextlib.suppress(termios.error):  # it is gone
+            termios.tcsetattr(0, termios.TCSANOW, mode)
+
+    return restore

@@ -7,7 +7,6 @@ so is each tenth of what is loaded.
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,7 +19,7 @@ from chatstream.engine.models import ModelDetails
 from chatstream.engine.resolve import resolve
 from chatstream.engine.services import awaited, model_names
 from chatstream.engine.settings import Settings
-from chatstream.errors import ChatstreamError, UsageError
+from chatstream.errors import ChatstreamError, Truncated, UsageError
 from chatstream.escape import clean
 from chatstream.events import Progress
 from chatstream.terminal import exits
@@ -30,6 +29,7 @@ from chatstream.terminal.progress import bar, can_draw
 from chatstream.wording import counted, sized
 
 _TENTHS = 10
+_CONTINUES = "the server keeps what it has downloaded; the next download continues from there"
 
 
 def list_models(flags: Mapping[str, Any], profile: str | None, *, as_json: bool) -> int:
@@ -60,26 +60,27 @@ def show_model(name: str, flags: Mapping[str, Any], profile: str | None, *, as_j
 
 def pull_model(name: str, flags: Mapping[str, Any], profile: str | None) -> int:
     """Have the server download a model and show how far it is; returns the exit status."""
+    return _done(_with(name, flags), profile, pulled)
 
-    def work(settings: Settings, token: CancelToken) -> None:
-        draws = can_draw() and not settings.accessible
-        lines = Lines()
-        try:
-            with bar(quiet=not draws) as draw:
-                for arrival in models.pull(settings, token):
-                    for event in arrival.events:
-                        if isinstance(event, Progress):
-                            (draw if draws else lines.tell)(event)
-        except ChatstreamError:
-            if token.reason is not None:
-                again = f"`chatstream models pull {shlex.quote(name)}`"
-                token.reason.hint = (
-                    f"the server keeps what it has downloaded; {again} continues from there"
-                )
-            raise
-        exits.note(f"{settings.model} is ready")
 
-    return _done(_with(name, flags), profile, work)
+def pulled(settings: Settings, token: CancelToken) -> None:
+    """Have the server download the model of these settings, and show how far it is.
+
+    Raises a `ChatstreamError`.
+    """
+    draws = can_draw() and not settings.accessible
+    lines = Lines()
+    try:
+        with bar(quiet=not draws) as draw:
+            for arrival in models.pull(settings, token):
+                for event in arrival.events:
+                    if isinstance(event, Progress):
+                        (draw if draws else lines.tell)(event)
+    except ChatstreamError as error:
+        if token.reason is not None or isinstance(error, Truncated):
+            (token.reason or error).hint = _CONTINUES
+        raise
+    exits.note(f"{settings.model} is ready")
 
 
 def _with(name: str, flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,7 +123,17 @@ def test_ctrl_c_ends_a_pull_and_says_that_the_next_one_continues() -> None:
         client.process.send_signal(signal.SIGINT)
         done = client.finish()
     assert done.status == 130
-    assert "`chatstream models pull m` continues from there" in done.stderr
+    assert "the next download continues from there" in done.stderr
+
+
+def test_a_pull_that_breaks_off_says_that_the_next_one_continues() -> None:
+    with Script(Reply(PULL[:-25])) as server:
+        done = run_here(["models", "pull", "m", "-p", "ollama", "--base-url", server.url])
+    assert done.status == 5
+    assert done.stderr.splitlines()[-2:] == [
+        "error: the server ended the download before the model was complete",
+        "the server keeps what it has downloaded; the next download continues from there",
+    ]
 
 
 @pytest.mark.parametrize(

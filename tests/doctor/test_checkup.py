@@ -13,6 +13,7 @@ import pytest
 from chatstream.cancel import CancelToken
 from chatstream.doctor import checkup
 from chatstream.doctor.diagnosis import Finding
+from chatstream.engine import stored_keys
 from chatstream.engine.settings import Settings
 from chatstream.errors import Cancelled
 from chatstream.providers import PROVIDERS
@@ -129,6 +130,21 @@ def test_another_servers_refused_key_is_no_problem_of_this_one(
         done = doctor("--json")
         assert other.requests[0].headers["x-api-key"] == SECRET
     assert (done.status, found(done)["key-refused"].severity) == (0, "note")
+
+
+def test_a_stored_key_is_told_with_its_place_and_never_shown(
+    configuration: Path, server: Script
+) -> None:
+    use(configuration, server, 'model = "small"')
+    stored_keys.store("vllm", SECRET)
+    done = doctor()
+    place = stored_keys.place_of("vllm")
+    text = done.stdout.decode()
+    assert f"key: vllm is stored with `chatstream keys`, in {place}" in " ".join(text.split())
+    assert "none is set" not in text
+    assert SECRET not in text
+    Path(place).write_text("{")
+    assert found(doctor("--json"))["key"].severity == "problem"
 
 
 def test_without_anything_to_ask_it_says_how_to_begin(configuration: Path) -> None:

@@ -20,7 +20,9 @@ def test_a_pull_without_a_provider_goes_to_ollama(monkeypatch: pytest.MonkeyPatc
     with Script(Reply(b'{"status":"success"}\n')) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         list(pull(Settings(model="m"), CancelToken()))
-    assert [it.path for it in server.requests] == ["/api/pull"]
+        monkeypatch.delenv("OLLAMA_HOST")
+        list(pull(Settings(model="m", base_url=server.url), CancelToken()))
+    assert [it.path for it in server.requests] == ["/api/pull"] * 2
 
 
 @pytest.mark.parametrize("provider", ["openai", "llamacpp", "anthropic", "demo"])

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
+from chatstream import files
 from chatstream.engine import stored_keys
 from chatstream.engine.endpoints import api_key, has_key
 from chatstream.engine.services import provider_from_environment
@@ -85,6 +87,25 @@ def test_the_file_is_private_and_has_the_key_of_each_provider() -> None:
     stored_keys.remove("groq")
     assert stat.S_IMODE(file().stat().st_mode) == 0o600
     assert stored_keys.names() == ["openai"]
+
+
+@pytest.mark.usefixtures("no_keyring")
+def test_a_file_that_others_could_read_is_private_before_a_key_is_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file().parent.mkdir(parents=True)
+    file().write_text("{}")
+    file().chmod(0o644)
+    modes = []
+
+    def replacing(*args: Any, **options: Any) -> None:
+        modes.append(stat.S_IMODE(file().stat().st_mode))
+        files.replace(*args, **options)
+
+    monkeypatch.setattr(stored_keys, "replace", replacing)
+    stored_keys.store("openai", KEY)
+    assert modes == [0o600]
+    assert stat.S_IMODE(file().stat().st_mode) == 0o600
 
 
 @pytest.mark.usefixtures("no_keyring")
@@ -195,9 +216,20 @@ def test_without_a_keyring_of_the_system_the_file_has_the_key(keyring: Keyring) 
     assert stored_keys.key_of("openai") == KEY
 
 
-def test_a_keyring_that_refuses_is_reported(keyring: Keyring) -> None:
+def test_a_keyring_that_keeps_nothing_is_none(
+    keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "set_password", lambda *_: None)
+    assert stored_keys.store("openai", KEY) == stored_keys.place_of("openai") == str(file())
+    assert stored_keys.key_of("openai") == KEY
+
+
+@pytest.mark.parametrize("kind", ["KeyringError", "of a backend"])
+def test_a_keyring_that_refuses_is_reported(keyring: Keyring, kind: str) -> None:
     stored_keys.store("openai", KEY)
-    keyring.fails = keyring.errors.KeyringError("it is locked")
+    assert stored_keys.place_of("openai") == stored_keys.KEYRING
+    of_package = getattr(keyring.errors, kind, OSError)
+    keyring.fails = of_package("it is locked")
     actions: list[Callable[[], object]] = [
         lambda: stored_keys.store("openai", KEY),
         lambda: stored_keys.key_of("openai"),

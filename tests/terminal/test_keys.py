@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
+import termios
+import time
 
+import pytest
+
+from chatstream.clock import Deadline
 from chatstream.engine import stored_keys
-from tests.support.client import run
+from tests.support.client import COMMAND, LIMIT, run
 from tests.support.terminal import on_terminal
 
 KEY = "sk-0123456789abcdef"
@@ -35,6 +42,51 @@ def test_ctrl_c_stores_nothing() -> None:
 
     status, _, _ = on_terminal(["keys", "set", "openai"], seen=seen)
     assert (status, stored_keys.names()) == (130, [])
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 143),
+        (signal.SIGHUP, 129),
+        (signal.SIGQUIT, -signal.SIGQUIT),
+    ],
+)
+def test_a_signal_at_the_question_gives_the_echo_back(number: int, status: int) -> None:
+    ours, theirs = pty.openpty()
+
+    def echoes() -> bool:
+        return bool(termios.tcgetattr(theirs)[3] & termios.ECHO)
+
+    assert echoes()
+    command = [*COMMAND, "keys", "set", "openai"]
+    client = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+    try:
+        written = b""
+        while b"not shown" not in written:
+            written += os.read(ours, 1000)
+        deadline = Deadline(LIMIT)
+        while echoes() and not deadline.passed:
+            time.sleep(0.005)
+        client.send_signal(number)
+        assert client.wait(LIMIT) == status
+        assert echoes()
+    finally:
+        client.kill()
+        client.wait()
+        os.close(ours)
+        os.close(theirs)
+    assert stored_keys.names() == []
+
+
+def test_a_key_as_an_argument_is_refused_and_not_shown() -> None:
+    key = "4f3a9c8b7d6e5f4a3b2c1d0e"
+    done = run(["keys", "set", "openai", key])
+    assert (done.status, done.stdout) == (2, b"")
+    assert done.stderr.startswith("error: a key is no argument: ")
+    assert key not in done.stderr
+    assert stored_keys.names() == []
 
 
 def test_from_a_pipe_it_is_all_of_standard_input() -> None:
