@@ -287,6 +287,8 @@ class _Chat:
                 its = session.ask(following)
             answering.use(its.resolved, lambda: None)
             run = answering.begin(its.resolved, its.question, follow=its.follow)
+            if is_screen(its.resolved.settings, as_json=False, plain=False):
+                put(b"\n")  # between the question and its answer
             asked.append((its, run))
             return run
 

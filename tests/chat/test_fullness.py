@@ -50,7 +50,7 @@ def test_what_the_server_has_counted_is_said_as_such(capfd: Capture) -> None:
 
 def test_an_estimate_is_said_to_be_one(capfd: Capture) -> None:
     talk("1?", "2?", "/context", replies=[takes(50), takes(None)])
-    assert "an estimate, for the server has not counted them" in capfd.readouterr().err
+    assert "an estimate, for the server has not counted all of them" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

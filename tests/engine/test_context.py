@@ -222,10 +222,37 @@ def test_each_kind_of_server_is_asked_for_its_window_where_it_tells_it(
         conversation.ask("hello")
         fits = list(conversation.stream("x" * HOSTED_TOKENS * 5))
         refused = list(conversation.stream("x" * HOSTED_TOKENS * 9))
-        assert len(server.requests) == 2
+        asked = [
+            it for it in server.requests if it.path.endswith(("chat", "completions", "messages"))
+        ]
+        assert len(asked) == 2
     assert [it.window for it in contexts(fits)] == [8192]
     assert isinstance(refused[-1], ev.Error)
     assert "window of 8,192 tokens" in refused[-1].message
+
+
+def test_the_window_of_the_model_that_is_asked_instead_is_told_too() -> None:
+    told = [{"name": "m", "context_length": 1000}, {"name": "n", "context_length": 2000}]
+    beside = {"/api/ps": Reply.json({"models": told})}
+    with Script(answer(100), Reply.json({}, 500), answer(100), beside=beside) as server:
+        _, second = talk(server, "hello", "again", fallback=["n"])
+    assert isinstance(second[-1], ev.Done)
+    assert [it.window for it in contexts(second)] == [1000, 2000]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "the input length exceeds the context length",
+        {"type": "exceed_context_size_error", "message": "the request exceeds the context size"},
+    ],
+)
+def test_a_server_that_refuses_to_cut_is_understood(error: object) -> None:
+    with Script(Reply.json({"error": error}, 400)) as server:
+        [events] = talk(server, "x" * LARGE_BYTES)
+        assert server.requests[0].json["truncate"] is False
+    assert isinstance(events[-1], ev.Error)
+    assert events[-1].code == "context_length"
 
 
 def is_warned(events: list[ev.Event]) -> bool:
@@ -425,6 +452,19 @@ def test_near_the_limit_the_server_counts(tokens: int, ends: type[ev.Event]) -> 
         assert [it.path for it in server.beside_requests][-2:] == ["/apply-template", "/tokenize"]
     assert isinstance(events[-1], ends)
     assert [it.used for it in contexts(events)] == [tokens] * (ends is ev.Done)
+
+
+def test_much_that_is_new_is_counted_before_it_can_be_too_much() -> None:
+    with (
+        Script(whole("openai"), beside=llama(1000, 880)) as server,
+        Client(provider="llamacpp", model="m", base_url=server.url) as client,
+    ):
+        conversation = client.conversation()
+        conversation.ask("hello")
+        end = [*conversation.stream("7" * 1800)][-1]  # 450 tokens, or as many as its digits
+        assert len(server.requests) == 1
+    assert isinstance(end, ev.Error)
+    assert "it has 880," in end.message
 
 
 def test_a_window_that_is_known_is_not_asked_for_again() -> None:
