@@ -53,9 +53,13 @@ class _Part(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
 
 
 class Text(_Part, frozen=True, tag="text"):
-    """Text: a question, an answer, a system prompt."""
+    """Text: a question, an answer, a system prompt.
+
+    `foreign`: it may hold what others have written, as the summary of a conversation may that has.
+    """
 
     text: str
+    foreign: bool = False
 
 
 class Image(_Part, frozen=True, tag="image", kw_only=True):
@@ -177,8 +181,8 @@ class Message:
 
     @property
     def foreign(self) -> bool:
-        """Whether a result in it was written by others."""
-        return any(isinstance(it, ToolResult) and it.foreign for it in self.parts)
+        """Whether a result, or a text, in it was written by others."""
+        return any(isinstance(it, ToolResult | Text) and it.foreign for it in self.parts)
 
     @property
     def is_answer(self) -> bool:

@@ -65,7 +65,7 @@ def start(pane: Pane, server: Script) -> None:
 
 
 def at_prompt(pane: Pane) -> None:
-    pane.until(lambda: pane.lines()[-1:] != [] and pane.lines()[-1].startswith("›"))
+    pane.until(lambda: "".join(pane.lines()[-1:]).startswith("›"))
 
 
 def leave(pane: Pane) -> list[str]:

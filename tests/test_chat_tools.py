@@ -93,6 +93,19 @@ def test_a_server_lives_as_long_as_the_chat(mark: str) -> None:
     assert alive(mark) == []
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_a_server_is_told_the_folders_that_were_named_and_no_others(
+    named: bool, mark: str, tmp_path: Path
+) -> None:
+    tools: dict[str, Any] = {"tools": ["time"], "allow": ["s_*"]}
+    with Script(says("one"), calls("s_ask"), says("two")) as server:
+        session = session_at(server, **tools, root=[str(tmp_path)] if named else None)
+        chat(session, Typed("1?", "/set mcp_servers s", "2?"))
+        (told,) = results(server)
+    assert alive(mark) == []
+    assert (str(tmp_path) in told, str(Path.cwd()) in told) == (named, False)
+
+
 def test_a_server_that_died_is_started_again(mark: str) -> None:
     replies = [calls("s_die"), says("one"), calls("s_pid"), says("two")]
     with Script(calls("s_pid"), says("zero"), *replies) as server:

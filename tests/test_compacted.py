@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatstream.chat.compacting import INSTRUCTION
-from chatstream.chat.summaries import HEADING
+from chatstream.engine.summaries import HEADING
 from tests.support.chats import holds, says, sent
 from tests.support.client import COMMAND, server_flags
 from tests.support.loopback import Script

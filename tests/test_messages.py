@@ -81,6 +81,7 @@ def test_a_message_without_anything_special_has_the_json_of_earlier_versions(
         [ToolCall("i", "n", "{}", ProviderData("gemini", {"extra_content": {"a": [1.0, None]}}))],
         [ToolResult("i", "n", "done"), ToolResult("j", "n", "no", is_error=True)],
         [ToolResult("i", "n", "a page", foreign=True)],
+        [Text("a page", foreign=True)],
     ],
     ids=str,
 )

@@ -283,3 +283,18 @@ def test_a_run_whose_conversation_holds_a_page_is_resumed_with_that_in_mind(
         resumed = run_here(["resume", "--json", *more], OPENAI_API_KEY="test-key")
     new = [it for it in resumed.events if not it.replayed]
     assert decisions(new) == [ALLOWED, ("shell", "ask", "nobody")]
+
+
+@pytest.mark.parametrize(("line", "runs"), [("/compact It was a page.", False), ("/clear", True)])
+def test_a_summary_of_it_is_from_outside_too(
+    line: str, runs: bool, page: str, tmp_path: Path
+) -> None:
+    goes_on([[Call("http_get", {"url": page})]], tmp_path)
+    with Summing([shell("owned")]) as server:
+        where = ["-p", "openai", "--base-url", server.url, "-m", "m", "--retries", "0"]
+        tools = [*FETCH_ALLOWED, "--allow", "http_get,shell", "--root", str(tmp_path)]
+        given = ["chat", "-c", *where, *tools]
+        done = run_here(given, stdin=f"{line}\nnow?\n".encode(), OPENAI_API_KEY="test-key")
+    assert done.status == 0, done.stderr
+    assert (tmp_path / "owned").exists() is runs
+    assert ("text from outside" in done.stderr) is not runs

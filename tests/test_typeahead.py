@@ -150,12 +150,13 @@ def test_an_edit_that_is_queued_comes_to_the_prompt_and_what_is_behind_it_waits(
         for message in ("/edit", "night?"):
             pane.type(message)
             pane.send("Enter")
-        pane.until_shown("⏎ queued: night?")
+        pane.type("and th")
+        pane.until_shown("⏎ queued: night? (↑ takes it back) › and th_")
         waits.go_on.set()
         pane.until_shown("1 message queued behind the edit")
         pane.until(lambda: pane.lines()[-1].startswith("edit 1 › noon?"))
         pane.send("C-c")
-        pane.until(lambda: in_prompt(pane) == "night?")
+        pane.until(lambda: in_prompt(pane) == "night?\n\nand th")
         pane.send("C-c")
         leave(pane)
         assert len(sent(server)) == 1

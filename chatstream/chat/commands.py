@@ -11,7 +11,10 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import textwrap
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -39,6 +42,14 @@ Next = Request | Continuation | Summary | None
 
 SHOWN_TURNS = 5
 """The exchanges that `/history` shows where no number is given."""
+
+_LEAST_HELP = 28  # columns beside the names of the commands; with fewer the help stands below each
+_KEYS = (
+    "Enter sends; Alt+Enter or Ctrl+J begins a new line; Tab completes; Ctrl+R searches earlier "
+    "questions; Ctrl+X Ctrl+E opens your editor; Esc Esc picks an earlier question; Ctrl+D leaves",
+    "during an answer: Enter queues what you type, and the up arrow takes it back; Esc or Ctrl+C "
+    "stops the answer, space pauses it, Ctrl+T shows its thinking, Ctrl+K stops its tools",
+)
 
 
 class Leave(Exception):
@@ -79,15 +90,23 @@ def run(session: Session, line: str) -> Next:
 
 
 def _help(_session: Session, _argument: str) -> None:
-    names = {f"{name} {command.arguments}".strip(): command.help for name, command in _rows()}
+    columns = shutil.get_terminal_size().columns
+    names = {f"{name} {it.arguments}".strip(): it.help for name, it in COMMANDS.items()}
     width = max(map(len, names))
+    beside = columns >= width + _LEAST_HELP
+    indent = " " * (width + 4 if beside else 6)
+    wrapped = partial(
+        textwrap.wrap, width=columns - 1, subsequent_indent=indent, break_on_hyphens=False
+    )
     for name, text in names.items():
-        tell(f"  {name.ljust(width)}  {text}")
-    tell("  // at the beginning of a message stands for one slash")
-
-
-def _rows() -> list[tuple[str, Command]]:
-    return list(COMMANDS.items())
+        if not beside:
+            tell(f"  {name}")
+        begun = f"  {name.ljust(width)}  " if beside else indent
+        for line in wrapped(text, initial_indent=begun):
+            tell(line)
+    for text in ("// at the beginning of a message stands for one slash", *_KEYS):
+        for line in wrapped(text, initial_indent="  ", subsequent_indent="    "):
+            tell(line)
 
 
 def _model(session: Session, name: str) -> None:

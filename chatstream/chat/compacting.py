@@ -8,7 +8,9 @@
 3. `/compact TEXT` is what such a line says when it is sent: a new conversation begins, whose system
    prompt is that of the old one with the text below it. The old one stays as it is. Any other line
    is for the old conversation, and the summary is not used.
-4. What was queued or typed meanwhile waits behind the summary, and is no part of it. When the
+4. What others have written may be in the summary as well. If the conversation had any, the new one
+   is treated like one that has (`tools.approval`), however the summary was edited.
+5. What was queued or typed meanwhile waits behind the summary, and is no part of it. When the
    summary is used it follows in the new conversation; otherwise it returns to the prompt.
 """
 
@@ -20,12 +22,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from chatstream.chat.session import Session
-from chatstream.chat.summaries import with_summary
 from chatstream.chat.turns import Asked, Heard, Request, Summary
 from chatstream.chat.typeahead import joined
 from chatstream.engine.kinds import SOURCES_OF_TOOLS
 from chatstream.engine.pipeline import not_followed
 from chatstream.engine.settings import DECLARED, Settings
+from chatstream.engine.summaries import with_summary
 from chatstream.errors import UsageError
 from chatstream.events import Done
 from chatstream.messages import Message
@@ -56,12 +58,14 @@ def compact(session: Session, summary: str) -> Summary | None:
     if not summary:
         session.turn(None)
         return Summary()
-    waiting, refused = session.compacting, session.unanswered
+    refused = session.unanswered
     old = session.continues = session.head
-    session.begin_with(with_summary(session.system, summary), ())
-    session.editing = session.unanswered = session.compacting = None
+    said = [*session.opening, *(it for turn in session.turns for it in turn.messages)]
+    foreign = any(it.foreign for it in said)
+    session.begin_with(with_summary(session.system, summary), (), foreign=foreign)
+    session.editing, session.unanswered, session.compacting = None, None, False
     session.begun_with = f"{COMMAND}\n{summary}"
-    session.draft = joined(refused.typed if refused else "", waiting)
+    session.draft = refused.typed if refused else ""
     tell("a new conversation, which begins with the summary")
     if old:
         tell(f"/goto {old} returns to the old one")
@@ -113,7 +117,7 @@ def take(session: Session, heard: Heard) -> bool:
     if not (isinstance(end, Done) and end.finish_reason == "stop" and summary):
         tell("the summary is not whole, so it is not used; the conversation is as it was")
         return False
-    session.compacting = session.draft
+    session.compacting, session.behind = True, joined(session.behind, session.draft)
     session.keep(f"{COMMAND}\n{summary}")
     if left_out := heard.transcript.left_out:
         tell(f"the oldest {counted(left_out, 'message')} did not fit, and are not in the summary")

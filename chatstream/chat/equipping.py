@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from chatstream.chat.arguments import words_in
 from chatstream.chat.session import Session
-from chatstream.chat.summaries import parted
 from chatstream.engine.kinds import SOURCES_OF_TOOLS
 from chatstream.engine.settings import Settings
+from chatstream.engine.summaries import parted
 from chatstream.errors import ChatstreamError, UsageError
 from chatstream.terminal.exits import tell
 
@@ -67,8 +67,11 @@ def _use(session: Session, role: Role) -> bool:
     except ChatstreamError:
         session.role = before
         raise
+    from chatstream.engine.context_files import is_from
+
     text = role.settings.get("system")
-    return text not in {None, parted(session.system)[0]} and session.use_system(text)
+    is_its_own = text is None or is_from(text, parted(session.system)[0])
+    return not is_its_own and session.use_system(str(text))
 
 
 def check_role(role: Role) -> None:

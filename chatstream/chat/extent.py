@@ -2,7 +2,8 @@
 
 1. The window is that of the run's `context` event. Without one nothing is known.
 2. What is used is what the server has counted for the last response, the answer included; where it
-   has not counted, it is the estimate that was made for the question.
+   has not counted, it is the estimate that was made for the question. So it is where a count is far
+   below that: some servers count only what was not in their cache.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import msgspec
 
 from chatstream.events import Context
 from chatstream.transcript import Transcript
+
+FEWEST = 0.5
+"""The share of the estimate that a count has at least: an estimate may be wrong by half."""
 
 
 class Extent(msgspec.Struct, frozen=True):
@@ -40,7 +44,7 @@ def extent_of(told: Context | None, transcript: Transcript) -> Extent | None:
     if told is None or not told.window:
         return None
     used = counted_in(transcript)
-    if used is None:
+    if used is None or used < told.used * FEWEST:
         return Extent(told.window, told.used, counted=False, left_out=told.left_out)
     return Extent(told.window, used, counted=True, left_out=told.left_out)
 

@@ -27,7 +27,10 @@ _OTHER_WAYS = (
 WAYS = f"/trim leaves out the oldest turns, {_OTHER_WAYS}"
 """What can be done about a conversation that does not fit."""
 
-_COUNTED, _ESTIMATED = "counted by the server", "an estimate, for the server has not counted them"
+_COUNTED, _ESTIMATED = (
+    "counted by the server",
+    "an estimate, for the server has not counted all of them",
+)
 _SWITCHES = {"": True, "on": True, "off": False}
 
 

@@ -35,6 +35,7 @@ from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition, emacs_mode, has_focus
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import History, ThreadedHistory
+from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
 from prompt_toolkit.input.posix_utils import PosixStdinReader
 from prompt_toolkit.input.typeahead import get_typeahead
 from prompt_toolkit.input.vt100 import Vt100Input
@@ -61,10 +62,14 @@ from chatstream.wording import encodable
 
 HINT = "Ctrl+D leaves"
 
+ANSI_SEQUENCES.setdefault("\x1b[201~", Keys.Ignore)  # of a paste whose beginning was not read here
+
 _PASTES_OFF = "\x1b[?2004l"
 _PASTE, _PASTED = "\x1b[200~", "\x1b[201~"
+_CTRL_C = "\x03"
 _BUFFER = "DEFAULT_BUFFER"  # prompt_toolkit's name for the line
 _MENU_LINES = 6
+_RIGHT_FROM = 20  # columns
 _CONTINUED = "  "  # before each line of a message but the first
 
 
@@ -100,7 +105,7 @@ class LineEditor:
         )
         self._colours = colours
         if isinstance(self._prompt.input, Vt100Input):
-            self._prompt.input.stdin_reader = _Reader(self._prompt.input.fileno())
+            self._prompt.input.stdin_reader = _Reader(self._prompt.input)
         app = self._prompt.app
         app.ttimeoutlen = ALONE_SECONDS  # when an Esc that came alone is a key
         app.renderer = _Renderer(app.renderer.style, self._output)
@@ -209,7 +214,8 @@ class LineEditor:
 
     def _right(self) -> StyleAndTextTuples:
         """Who is asked, or a hint; nothing beside a line that is left."""
-        if get_app().is_done or self._session is None:
+        is_narrow = self._output.get_size().columns < _RIGHT_FROM
+        if get_app().is_done or self._session is None or is_narrow:
             return []
         hint = PICKER_HINT if self._picker is not None else self._hint
         shown = hint or clean(self._session.status())
@@ -302,6 +308,16 @@ def _sent(press: KeyPress) -> str:
 
 class _Reader(PosixStdinReader):
     """Reads the terminal, and gives back half a character."""
+
+    def __init__(self, source: Vt100Input) -> None:
+        super().__init__(source.fileno())
+        self._parser = source.vt100_parser
+
+    def read(self, count: int = 1024) -> str:
+        """What was typed. Ctrl+C ends a paste whose end has never come."""
+        data = super().read(count)
+        is_key = data.startswith(_CTRL_C) and self._parser._in_bracketed_paste
+        return f"{_PASTED}{data}" if is_key else data
 
     def unread(self) -> bytes:
         """The beginning of a character that was read."""

@@ -161,6 +161,8 @@ class _Chat:
         session = self._session
         while True:
             self._hear()
+            if not session.is_editing:
+                session.draft, session.behind = joined(session.draft, session.behind), ""
             if session.queue and not session.is_editing:
                 line = session.queue.pop(0)
                 self._editor.echo(line)
@@ -186,13 +188,17 @@ class _Chat:
 
     def _hear(self) -> None:
         """What was typed since then is in the queue and in the draft."""
+        session = self._session
         if self._beside is not None:
             self._beside.keyboard.hold()
             self._beside.finish()
             queued, draft = self._typed.take()
-            self._session.queue += queued
-            self._session.draft = joined(self._session.draft, draft)
-        self._session.queue += self._editor.typed_ahead()
+            session.queue += queued
+            if session.is_editing and session.draft:  # it is no part of that
+                session.behind = joined(session.behind, draft)
+            else:
+                session.draft = joined(session.draft, draft)
+        session.queue += self._editor.typed_ahead()
 
     def _keep(self) -> None:
         """Keep what is not answered and not sent on the disk."""
@@ -203,7 +209,7 @@ class _Chat:
         """Do what a line says; returns the exit status of that."""
         session = self._session
         self._sending = line
-        if session.compacting is not None and not compacting.is_summary(line):
+        if session.compacting and not compacting.is_summary(line):
             session.draft = session.stop_editing()
             exits.note("the summary is not used")
         self._listen()
@@ -281,6 +287,8 @@ class _Chat:
                 its = session.ask(following)
             answering.use(its.resolved, lambda: None)
             run = answering.begin(its.resolved, its.question, follow=its.follow)
+            if is_screen(its.resolved.settings, as_json=False, plain=False):
+                put(b"\n")  # between the question and its answer
             asked.append((its, run))
             return run
 
@@ -340,10 +348,11 @@ class _Chat:
         if not self._editor.is_person:
             return
         self._hear()
-        waiting = [line, session.draft]
-        if not session.is_editing:  # else they wait behind the edit
-            waiting[1:1], session.queue = session.queue, []
-        session.keep(joined(*waiting))
+        if not session.is_editing:
+            session.draft, session.queue = joined(line, *session.queue, session.draft), []
+        elif line:  # the others wait behind it
+            session.draft, session.behind = line, joined(session.behind, session.draft)
+        session.keep(session.draft)
 
 
 def _named_files(message: str, known: Sequence[str]) -> list[str]:

@@ -21,7 +21,6 @@ from msgspec.structs import replace
 
 from chatstream.chat.drafting import added, belongs, named
 from chatstream.chat.extent import Extent, extent_of
-from chatstream.chat.summaries import parted, with_summary
 from chatstream.chat.turns import (
     Asked,
     Continuation,
@@ -48,9 +47,10 @@ from chatstream.engine.place import (
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Run
 from chatstream.engine.settings import Settings
+from chatstream.engine.summaries import parted, with_summary
 from chatstream.engine.whom import check, with_model
 from chatstream.errors import ChatstreamError, UsageError
-from chatstream.messages import Image, Message
+from chatstream.messages import Image, Message, Text
 from chatstream.store.drafts import Belongs, Draft, Drafts
 from chatstream.store.place import state_folder
 from chatstream.wording import counted
@@ -68,11 +68,12 @@ class Session:
     The settings of a `role` hold for all of it, and its system prompt for a new conversation.
 
     `draft` is what is typed and not sent, `queue` what is to be sent before it, or after a question
-    or a summary that is being edited. `editing` is the number of turns before that question, and
-    `compacting` what was typed behind that summary. `begun_with` is the line with the summary that
-    this conversation begins with, until the first answer, and `continues` the head of the one that
-    was summarised. `files` and `images` (names or URLs) go with the next message. `answering` is
-    the run whose answer has begun. For one thread.
+    or a summary that is being edited, and `behind` a line that was begun behind that. `editing` is
+    the number of turns before that question; `compacting` says that it is a summary.
+
+    `begun_with` is the line with the summary that this conversation begins with, until the first
+    answer, and `continues` the head of the one that was summarised. `files` and `images` (names or
+    URLs) go with the next message. `answering` is the run whose answer has begun. For one thread.
     """
 
     def __init__(
@@ -91,7 +92,8 @@ class Session:
         self.files: list[str] = []
         self.images: list[str] = []
         self.editing: int | None = None
-        self.compacting: str | None = None
+        self.compacting = False
+        self.behind = ""
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
         self.answering: str | None = None
@@ -115,7 +117,8 @@ class Session:
         self._asked_before = model_of(place.source) if place.source else None
         self._chosen = place.chosen
         self._name = place.name
-        self.editing = self.unanswered = self.stopped = self.compacting = None
+        self.editing = self.unanswered = self.stopped = None
+        self.compacting = False
         self.begun_with = ""
         self.continues: str | None = None
         if turns:
@@ -147,10 +150,8 @@ class Session:
         """Keep what is not answered: `draft` is in the prompt; `sending` is on its way."""
         self.draft = draft
         if self._drafts is not None:
-            typed = [*self.queue, draft]
-            if self.is_editing:
-                typed = [draft, *self.queue, self.compacting or ""]
-            text = joined(self.begun_with, *sending, *typed)
+            typed = [draft, *self.queue] if self.is_editing else [*self.queue, draft]
+            text = joined(self.begun_with, *sending, *typed, self.behind)
             after = self.answering or self.head or self.continues
             self._drafts.keep(Draft(text, after, named(self.files), named(self.images)))
 
@@ -225,13 +226,13 @@ class Session:
     @property
     def is_editing(self) -> bool:
         """Whether the line is a question or a summary that is being edited."""
-        return self.editing is not None or self.compacting is not None
+        return self.editing is not None or self.compacting
 
     def stop_editing(self) -> str:
         """Edit nothing any more; returns what was typed behind it, for the prompt."""
-        waiting = joined(*self.queue, self.compacting)
-        self.editing = self.compacting = None
-        self.queue = []
+        waiting = joined(*self.queue, self.behind)
+        self.editing, self.compacting = None, False
+        self.queue, self.behind = [], ""
         return waiting
 
     def ask(self, request: Request) -> Asked:
@@ -335,15 +336,17 @@ class Session:
         self.flags["system"] = text
         if not self.turns and not self.opening:
             return False
-        self.begin_with(with_summary(text, parted(self.system)[1]), self.turns)
+        foreign = any(it.foreign for it in self.opening)
+        self.begin_with(with_summary(text, parted(self.system)[1]), self.turns, foreign=foreign)
         return bool(self.turns)
 
-    def begin_with(self, system: str, turns: Sequence[Turn]) -> None:
+    def begin_with(self, system: str, turns: Sequence[Turn], *, foreign: bool) -> None:
         """The next message begins a conversation with this system prompt and these turns.
 
-        The same model is asked; nothing of the old conversation is changed.
+        The same model is asked; nothing of the old conversation is changed. `foreign`: the prompt
+        may hold what others have written.
         """
-        self.opening = (Message("system", system),) if system else ()
+        self.opening = (Message("system", [Text(system, foreign)]),) if system else ()
         self.turns = [Turn(None, it.messages) for it in turns]
         self.stopped = None
 

@@ -8,8 +8,9 @@
    message back into the line, and Esc all of them; there what was typed already follows.
 3. A bracketed paste is text, whatever is in it: nothing of it is a key, and none of its lines is
    sent.
-4. Four keys are for the answer: Esc with nothing in the queue stops it, a space on an empty line
-   pauses it, Ctrl+T shows the thinking, Ctrl+K stops the tools (`Meaning`). An escape sequence that
+4. Some keys are for the answer: Esc with nothing in the queue stops it, and so does the Ctrl+C that
+   the line editor has read behind Enter, which was no signal then; a space on an empty line pauses
+   it, Ctrl+T shows the thinking, Ctrl+K stops the tools (`Meaning`). An escape sequence that
    nobody knows is swallowed whole. One that never ends was no sequence: its characters are text.
 5. No text is ever lost, except what the keys for deleting take.
 """
@@ -30,7 +31,7 @@ _PASTE, _PASTED = "\x1b[200~", "\x1b[201~"
 _ENTER, _NEW_LINE, _SPACE = "\r", "\n", " "
 _BACKSPACES = ("\x7f", "\x08")
 _LINE, _WORD = "\x15", "\x17"  # Ctrl+U, Ctrl+W
-_OTHERS: dict[str, Meaning] = {"\x14": "thinking", "\x0b": "tools"}
+_OTHERS: dict[str, Meaning] = {"\x03": "stop", "\x14": "thinking", "\x0b": "tools"}
 _UP = ("\x1b[A", "\x1bOA")
 _NEW_LINES = ("\x1b\r", "\x1b\n")
 _DELETE_WORD = ("\x1b\x7f", "\x1b\x08")  # Alt+Backspace

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from chatstream.cli.numbers import like, whole
-from chatstream.cli.options import Plain, takes
+from chatstream.cli.options import JsonLines, Plain, takes
 from chatstream.terminal import history as shown
 from chatstream.terminal.history import Format, with_history
 
@@ -29,11 +29,10 @@ _number = typer.Option(
 )
 Number = Annotated[int, _number]
 NumberAlone = Annotated[int | None, _number]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 
 
 @app.callback(invoke_without_command=True)
-def newest(context: typer.Context, number: NumberAlone = None, as_json: Json = False) -> int:
+def newest(context: typer.Context, number: NumberAlone = None, as_json: JsonLines = False) -> int:
     """List, show, search, export and delete past questions and answers."""
     command = context.invoked_subcommand
     if command is None:
@@ -45,7 +44,7 @@ def newest(context: typer.Context, number: NumberAlone = None, as_json: Json = F
 
 
 @app.command(name="list")
-def list_runs(number: Number = _NEWEST, as_json: Json = False) -> int:
+def list_runs(number: Number = _NEWEST, as_json: JsonLines = False) -> int:
     """List the newest runs and how each one ended."""
     return with_history(partial(shown.list_runs, limit=number, as_json=as_json), as_json=as_json)
 
@@ -59,7 +58,7 @@ def show(
     text: Annotated[
         bool, typer.Option("--text", help="Print the answer alone, byte for byte.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonLines = False,
     plain: Plain = False,
     *,
     render: bool | None,
@@ -83,7 +82,7 @@ def tree(
     run: Annotated[
         str | None, typer.Argument(metavar="RUN", show_default="the last one", help=_RUN)
     ] = None,
-    as_json: Json = False,
+    as_json: JsonLines = False,
 ) -> int:
     """Show the turns of the conversation that a run belongs to, with all branches."""
     return with_history(partial(shown.show_tree, run=run, as_json=as_json), as_json=as_json)
@@ -96,7 +95,7 @@ def search(
         typer.Argument(metavar="WORD", help="A word in the message; WORD* matches any ending."),
     ],
     number: Number = _NEWEST,
-    as_json: Json = False,
+    as_json: JsonLines = False,
 ) -> int:
     """Find messages that contain all these words, newest first."""
     action = partial(shown.search, words=words, limit=number, as_json=as_json)

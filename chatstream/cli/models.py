@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chatstream.cli.options import Debug, Json, Log, start_log, takes
+from chatstream.cli.options import Debug, JsonLines, Log, start_log, takes
 from chatstream.terminal import models as shown
 
 _SERVER = ("provider", "base_url", "profile", "headers")
@@ -25,7 +25,7 @@ Model = Annotated[
 @takes(*_SERVER)
 def models(
     context: typer.Context,
-    as_json: Json = False,
+    as_json: JsonLines = False,
     debug: Debug = False,
     log: Log = None,
     *,
@@ -46,7 +46,7 @@ def models(
 @takes(*_SERVER)
 def show(
     model: Model,
-    as_json: Json = False,
+    as_json: JsonLines = False,
     debug: Debug = False,
     log: Log = None,
     *,

@@ -121,6 +121,7 @@ Var = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print events as JSON Lines.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 Debug = Annotated[
     bool, typer.Option("--debug", help="Log what goes over the wire to standard error.")
 ]

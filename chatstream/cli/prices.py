@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chatstream.cli.options import Json, takes
+from chatstream.cli.options import JsonLines, takes
 from chatstream.terminal import prices as shown
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ def list_prices(
             metavar="WORD", show_default="all", help="Show the models with this in their names."
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonLines = False,
 ) -> int:
     """List prices, in US dollars for a million tokens: those of the configuration come first."""
     return shown.list_prices(word, as_json=as_json)
@@ -30,6 +30,6 @@ def list_prices(
 
 @app.command()
 @takes("base_url")
-def update(as_json: Json = False, **flags: Any) -> int:
+def update(as_json: JsonLines = False, **flags: Any) -> int:
     """Get the prices that OpenRouter lists, and keep them with the date."""
     return shown.update(flags, as_json=as_json)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from chatstream.cli.options import JsonLines
 from chatstream.engine.roles import folder, path_of
 from chatstream.escape import clean
 from chatstream.terminal import roles
@@ -20,11 +21,7 @@ RoleName = Annotated[str, typer.Argument(metavar="NAME", help="The name of a rol
 
 
 @app.command(name="list")
-def list_roles(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, one object per line.")
-    ] = False,
-) -> int:
+def list_roles(as_json: JsonLines = False) -> int:
     """List the roles: name, model, variables, and the beginning of the prompt.
 
     The exit status is 2 if one of them cannot be used.

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chatstream.cli.options import ALL, takes
+from chatstream.cli.options import ALL, JsonLines, takes
 from chatstream.engine.settings import DECLARED
 from chatstream.terminal import toolbox
 
@@ -27,9 +27,7 @@ Tool = Annotated[str, typer.Argument(metavar="NAME", help="The name of a tool.")
 @app.command(name="list")
 @takes(*_OPTIONS, "profile")
 def list_tools(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, one object per line.")
-    ] = False,
+    as_json: JsonLines = False,
     **flags: Any,
 ) -> int:
     """List the tools that you name, or all built-in tools if you name none.

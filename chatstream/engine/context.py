@@ -6,8 +6,9 @@
 2. A `context` event tells the window and how much of it is used. Where the server does not tell
    the window, or not within `PATIENCE_SECONDS`, nothing is checked.
 3. The estimate is what the server counted for the answer before, and the bytes since then, by the
-   bytes per token that it had. For a model that has not answered here yet it is a guess, which may
-   be wrong by half. Where that, or else `NEAR`, can matter, the server counts, if it can.
+   bytes per token that it had. What is new may have twice as many, and a guess for a model that has
+   not answered here yet may be wrong by half. Where that decides, or `NEAR`, the server counts, if
+   it can.
 4. What leaves no room for an answer does not fit: `--max-tokens`, at most half of the window, or
    `ANSWER_TOKENS`, at most an eighth of it.
 5. What does not fit is not sent: it is a `ContextLength`. A guess that nobody has counted has to be
@@ -116,7 +117,7 @@ class Fitting:
         Raises `ContextLength`, and the reason of the token.
         """
         if self._whom != (whom := (provider.endpoint, request.model)):
-            self._whom, self._window, self._is_asked = whom, None, False
+            self._whom, self._window, self._is_asked, self._told = whom, None, False, None
             self._counted = counted_before(self._question, provider, request)
         size = _size(request, request.messages)
         used = self._counted.tokens_of(size)
@@ -126,12 +127,13 @@ class Fitting:
             self._window = yield from _unless_it_fails(asked, token)
         if (window := self._window) is None:
             return request
-        if self._counted.is_guess:
+        if self._counted.is_guess and used * 2 >= window:  # a closer look, which costs more
             self._counted = guessed(request)
             used = self._counted.tokens
         most = int(window * self._question.most)
         limit = min(most, window - room_for_answer(request, window))
-        if abs(used - limit) <= (UNSURE if self._counted.is_guess else NEAR) * window:
+        doubt = max(NEAR * window, used - self._counted.tokens)
+        if abs(used - limit) <= (UNSURE * window if self._counted.is_guess else doubt):
             counting = limited(provider.count(request, token), COUNT_SECONDS)
             if exact := (yield from _unless_it_fails(counting, token)):
                 self._counted = replace(self._counted, tokens=exact, size=size, is_guess=False)

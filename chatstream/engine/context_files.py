@@ -6,8 +6,8 @@
 2. They come outermost first, each under its path from the outermost folder; a later one takes
    precedence. An empty one is left out. What `--system` and a role say comes before them.
 3. A file that cannot be used is an error, and nothing is asked: a model that does not know the
-   rules would break them. One that leads out of the outermost folder by a link is such a file: who
-   wrote the project is not to choose what else is sent.
+   rules would break them. A link may lead to Markdown in the same repository (without one, in the
+   same folder) and nowhere else: who wrote the project is not to choose what else is sent.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ NAME = "AGENTS.md"
 MOST_BYTES = 256 * 1024
 """Bytes of a file: many times what its authors mean a model to remember."""
 
+_GIT = ".git"
 _HEADING = "Instructions from "
 
-_HINT = "mend it, or ask without --context-files"
+_HINT = "mend it, or ask with --no-context-files"
 
 
 class ContextFile(msgspec.Struct, frozen=True):
@@ -65,7 +66,9 @@ def found(start: Path, home: Path | None) -> list[ContextFile]:
     Neither folder is a link.
     """
     folders = _folders(start, home)
-    files = (_read(folder / NAME, folders[-1]) for folder in reversed(folders))
+    root = folders[-1]
+    is_repository = _is_there(root / _GIT)
+    files = (_read(it / NAME, root, root if is_repository else it) for it in reversed(folders))
     return [it for it in files if it is not None]
 
 
@@ -86,20 +89,21 @@ def _folders(start: Path, home: Path | None) -> list[Path]:
     """The folders to look at, from the current one upwards."""
     above = [start, *start.parents]
     for at, folder in enumerate(above):
-        if _is_there(folder / ".git"):  # a file, in a worktree
+        if _is_there(folder / _GIT):  # a file, in a worktree
             return above[: at + 1]
         if folder == home:
             return above[: at + 1]
     return [start]
 
 
-def _read(path: Path, root: Path) -> ContextFile | None:
-    """A file; None if there is none, or nothing in it."""
+def _read(path: Path, root: Path, within: Path) -> ContextFile | None:
+    """A file; None if there is none, or nothing in it. Links do not lead out of `within`."""
     real = Path(os.path.realpath(path))
-    if _is_there(path) and not real.is_relative_to(root):
+    if path.is_symlink() and not (real.is_relative_to(within) and real.suffix.lower() == ".md"):
+        where = "to what is no Markdown" if real.is_relative_to(within) else f"out of {within}"
         raise UsageError(
-            f"{path} is a link that leads out of {root}, to {real}",
-            hint="add that file with -f, or ask without --context-files",
+            f"{path} is a link that leads {where}: {real}",
+            hint="add that file with -f, and ask with --no-context-files",
         )
     try:
         mode = real.stat().st_mode

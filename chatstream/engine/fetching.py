@@ -110,26 +110,19 @@ def page(
     not 2xx, and what else a request may raise.
     """
     redact.learn_address(url)
-    host = urlsplit(whole(url)).hostname  # whose way to write an address is not ours: it cuts paths
+    host = urlsplit(whole(url)).hostname  # a check: what `whole` makes of a path is not for pages
     name = mask_address(url)
     patience = Deadline(WHOLE_SECONDS, clock)
     at, check = urldefrag(url).url, None
     for _ in range(_MOST_REDIRECTS + 1):
         with closing(responses(at, settings, token, check)) as items:
-            try:
-                timely = _timely(items, patience, name, clock)
-                head = _head(timely, report)
-                target = _target(at, head)
-                if target is None:
-                    _check(head, name)
-                    data = _body(timely, head, most, report)
-                    return Page(name, bare_address(at), *kind_of(head.headers), data)
-            except Truncated as error:
-                raise ConnectError(f"{name} broke off: {error.message}", hint=_HINT) from error
-            except ChatstreamError as error:
-                if "--base-url" in (error.hint or ""):  # where a model is asked
-                    error.hint = _HINT
-                raise
+            timely = _timely(items, patience, name, clock)
+            head = _head(timely, report)
+            target = _target(at, head)
+            if target is None:
+                _check(head, name)
+                data = _body(timely, head, most, report)
+                return Page(name, bare_address(at), *kind_of(head.headers), data)
         at, check = target, vet([str(host)], _HINT)
     raise ProtocolError(f"{name} redirects in a loop, last to {show_url(at)}", hint=_HINT)
 
@@ -204,18 +197,30 @@ def vet(named: Sequence[str], hint: str = "") -> Vet:
 
 
 def _timely(items: Iterator[T], patience: Deadline, name: str, clock: Clock) -> Iterator[T]:
-    """What comes. Raises `TimedOut` for a silence, and when patience ends."""
+    """What comes. Raises `TimedOut` for a silence, and when patience ends.
+
+    What else goes wrong is told of the page, not of a server that a model is asked at.
+    """
     from chatstream.transport import Tick
 
     silence = Deadline(SILENCE_SECONDS, clock)
-    for item in items:
-        if silence.passed:
-            raise TimedOut(f"nothing came from {name} for {SILENCE_SECONDS:g} s", hint=_HINT)
-        if patience.passed:
-            raise TimedOut(f"{name} did not arrive within {WHOLE_SECONDS:g} s", hint=_HINT)
-        if not isinstance(item, Tick):
-            silence = Deadline(SILENCE_SECONDS, clock)
-        yield item
+    try:
+        for item in items:
+            if silence.passed:
+                raise TimedOut(f"nothing came from {name} for {SILENCE_SECONDS:g} s", hint=_HINT)
+            if patience.passed:
+                raise TimedOut(f"{name} did not arrive within {WHOLE_SECONDS:g} s", hint=_HINT)
+            if not isinstance(item, Tick):
+                silence = Deadline(SILENCE_SECONDS, clock)
+            yield item
+    except Truncated as error:
+        raise ConnectError(f"{name} broke off: {error.message}", hint=_HINT) from error
+    except ProtocolError as error:
+        raise ProtocolError(f"{name} cannot be fetched: {error.message}", hint=_HINT) from error
+    except ChatstreamError as error:
+        if "--base-url" in (error.hint or ""):
+            error.hint = _HINT
+        raise
 
 
 def _head(items: Iterator[Tick | Head | bytes], report: Report) -> Head:
@@ -242,7 +247,7 @@ def _check(head: Head, name: str) -> None:
     if 200 <= head.status < 300:
         return
     kind = ServerError if head.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Refused
-    raise kind(f"{name} cannot be fetched: HTTP {status_words(head.status)}", status=head.status)
+    raise kind(f"{name} cannot be fetched: HTTP {status_words(head.status)}")
 
 
 def _target(url: str, head: Head) -> str | None:

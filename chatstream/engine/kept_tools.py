@@ -20,6 +20,7 @@ import msgspec
 
 from chatstream.engine.kinds import SOURCES_OF_TOOLS
 from chatstream.engine.settings import Settings
+from chatstream.files import named
 
 if TYPE_CHECKING:
     from chatstream.tools.tool import Tool
@@ -101,16 +102,18 @@ class KeptTools:
 def key_of(settings: Settings, roots: Sequence[Path]) -> bytes:
     """What is different where other tools would be made.
 
-    A tools file is another one once it was changed. Which of the roots were named is not looked at:
-    a run that follows another has those of that run.
+    A file that tools come from is another one once it was changed. Which of the roots were named is
+    not looked at: a run that follows another has those of that run.
     """
     its = [getattr(settings, name) for name in _SETTINGS]
-    return msgspec.json.encode([its, [str(it) for it in roots], _stamp(settings.tools_file)])
+    files = [settings.tools_file, settings.mcp_config, *settings.tool_exec]
+    stamps = [_stamp(it) for it in files if it is not None]
+    return msgspec.json.encode([its, [str(it) for it in roots], stamps])
 
 
-def _stamp(file: str | None) -> tuple[int, int] | None:
+def _stamp(file: str) -> tuple[int, int] | None:
     try:
-        found = Path(file).stat() if file else None
+        found = named(file).stat()
     except OSError:  # whoever reads it will tell
         return None
-    return (found.st_mtime_ns, found.st_size) if found else None
+    return found.st_mtime_ns, found.st_size

@@ -4,7 +4,7 @@
    only drawn, such as a scan, is not read.
 2. A PDF that cannot be read is a `UsageError`, whatever is wrong with it: pypdf raises errors of
    many kinds for a broken one.
-3. `MOST_CHARACTERS` bounds the text, and pypdf the size of what is compressed in it.
+3. `MOST_CHARACTERS` bounds the text; pypdf bounds what is compressed, and the tokens of a page.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def text_of(data: bytes, name: str, report: Report, token: CancelToken) -> str:
         from pypdf.errors import DependencyError, FileNotDecryptedError, LimitReachedError
     except ImportError as error:
         raise UsageError(
-            f"{name} is a PDF, which needs the package pypdf",
-            hint="install it: pip install pypdf, or pipx inject chatstream pypdf",
+            f"{name} is a PDF, which needs the package pypdf, version 7 or later",
+            hint="install it: pip install --upgrade pypdf, or pipx inject chatstream pypdf",
         ) from error
     # What it finds odd in a file is no news to whoever asks about its text.
     logging.getLogger("pypdf").addHandler(logging.NullHandler())

@@ -86,7 +86,8 @@ class Resolved(msgspec.Struct, frozen=True):
     """The settings that apply, and the origin of each that is not a default.
 
     `warnings` say what was found and ignored. `context` are the files that were added to the system
-    prompt, None where none were looked for.
+    prompt, None where none were looked for. `recorded` are the settings of tools that come from an
+    earlier run of the conversation, and are not said again.
     """
 
     settings: Settings
@@ -95,6 +96,7 @@ class Resolved(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     role: Role | None = None
     context: tuple[Path, ...] | None = None
+    recorded: frozenset[str] = frozenset()
 
 
 def resolve(

@@ -170,7 +170,8 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
     for name, kept_rules in rules.items():  # what was forbidden stays so, whatever is added
         joined = _joined(kept_rules, getattr(settings, name))
         settings = replace(settings, **{name: joined})
-    return replace(resolved, settings=settings)
+    recorded = frozenset(began_with.keys() - given.keys())
+    return replace(resolved, settings=settings, recorded=recorded)
 
 
 def _joined(one: Sequence[str], other: Sequence[str]) -> list[str]:

@@ -174,7 +174,8 @@ def tooling_of(
     opening = new_run()
     token = token or CancelToken()
     # Whether the roots of an earlier run were named is not known.
-    told = roots if settings.root and not frozen else []
+    is_named = settings.root and not frozen and "root" not in resolved.recorded
+    told = roots if is_named else []
     key = key_of(settings, roots)
     opened = kept.take(key) if kept is not None else None
     opened = opened or _opened(settings, given, frozen, roots, told, token)

@@ -8,19 +8,24 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from chatstream.chat.compacting import INSTRUCTION, is_summary
 from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
-from chatstream.chat.summaries import HEADING
-from chatstream.engine.place import place_of
+from chatstream.engine.place import place_of, role_at
+from chatstream.engine.roles import find
+from chatstream.engine.summaries import HEADING
+from chatstream.messages import Message, ToolResult
 from chatstream.store.conversation import Conversations
 from chatstream.store.drafts import Drafts
+from chatstream.store.history import History
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import journals
 from tests.support.answers import frames, headers
 from tests.support.chats import Typed, flags_of, holds, says, sent, session_at
 from tests.support.loopback import Reply, Script
+from tests.support.roles import write_role
 from tests.support.windows import takes, windowed
 
 SUMMARY = "The user asks about the sky."
@@ -164,13 +169,13 @@ def test_what_was_being_typed_is_no_part_of_the_summary_and_comes_back() -> None
         session = session_at(server)
         typed = Typed("noon?", "/compact")
         chat(session, typed)
-        session.compacting = "half a li"
+        session.compacting, session.behind = True, "half a li"
         again = Typed(EDITED)
         session.draft = typed.drafts[-1]
         chat(session, again)
     assert again.drafts[-1] == "half a li"
-    assert session.compacting is None
-    session.compacting, session.queue = "half a li", ["one", "two"]
+    assert not session.compacting
+    session.compacting, session.behind, session.queue = True, "half a li", ["one", "two"]
     assert session.stop_editing() == "one\n\ntwo\n\nhalf a li"
     assert not session.is_editing
 
@@ -206,7 +211,7 @@ def test_the_summary_is_asked_for_without_tools_schema_or_limit() -> None:
     assert "tools" not in second
     assert "format" not in second
     assert "num_predict" not in second.get("options", {})
-    assert session.compacting is not None
+    assert session.compacting
 
 
 def test_a_summary_of_a_conversation_that_began_with_one_takes_its_place() -> None:
@@ -237,6 +242,16 @@ def test_the_new_conversation_asks_the_same_model_and_is_continued_with_its_summ
         assert sent(server)[-1][0] == OPENING
         assert len(sent(server)[-1]) == 4
     assert [(it["model"], it["options"]["temperature"]) for it in bodies] == [("m", 0.5)] * 3
+
+
+def test_the_role_of_the_old_conversation_may_be_named_again() -> None:
+    write_role("kind", "Be kind.")
+    with Script(says("Blue."), says("Red."), says("Dark.")) as server:
+        chat(Session(flags_of(server), role=find("kind")), Typed("noon?", EDITED, "sunset?"))
+        place = place_of(last=True)
+        chat(Session(flags_of(server), place, role=role_at(place, find("kind"))), Typed("night?"))
+        assert sent(server)[-1][0][1].startswith(f"Be kind.\n\n{HEADING}")
+        assert len(sent(server)[-1]) == 4
 
 
 def test_a_summary_that_was_sent_outlives_the_chat_until_the_first_answer() -> None:
@@ -286,6 +301,31 @@ def test_without_a_journal_it_is_said_that_the_old_conversation_is_gone(capfd: C
         chat(session, Typed("noon?", EDITED, "night?"))
         assert sent(server)[-1] == [OPENING, ("user", "night?")]
     assert "the old one is kept nowhere" in capfd.readouterr().err
+
+
+def test_what_others_have_written_is_not_forgotten_by_a_summary() -> None:
+    with Script(says("Blue."), says("Red."), says("Dark."), says("Grey.")) as server:
+        session = session_at(server, system="Be brief.")
+        chat(session, Typed("noon?"))
+        assert not any(it.foreign for it in session.opening)
+        page = Message("tool", [ToolResult("call00001", "http_get", "a page", foreign=True)])
+        last = session.turns[-1]
+        session.turns[-1] = replace(last, messages=(*last.messages[:1], page, last.answer))
+        chat(session, Typed(EDITED, "/system Be kind.", "sunset?"))
+        for _ in range(2):
+            again = Session({}, place_of(last=True))
+            assert [it.foreign for it in again.opening] == [True]
+            with History(state_folder()) as history:
+                history.sync()
+            for journal in journals(runs_folder()):
+                journal.unlink()  # as they expire; the history has all of it
+        chat(Session(flags_of(server), place_of(last=True)), Typed("/compact It is late.", "x?"))
+    assert [it.foreign for it in Session({}, place_of(last=True)).opening] == [True]
+
+
+def test_a_summary_of_what_was_said_here_alone_is_not_foreign() -> None:
+    session, _, _ = talk("noon?", EDITED, "x?", replies=[says("Blue."), says("Red.")])
+    assert [it.foreign for it in session.opening] == [False]
 
 
 def test_only_a_text_behind_the_command_is_a_summary() -> None:

@@ -36,6 +36,15 @@ def test_what_the_server_has_counted_comes_before_the_estimate() -> None:
     assert extent_of(Context(window=1000, used=300), transcript) == Extent(1000, 430, counted=True)
 
 
+def test_a_count_beside_a_cache_is_not_what_is_used() -> None:
+    transcript = Transcript()
+    transcript.add(Usage(input_tokens=40, output_tokens=50, cached_tokens=800))
+    told = Context(window=1000, used=840)
+    assert extent_of(told, transcript) == Extent(1000, 840, counted=False)
+    transcript.add(Usage(input_tokens=400, output_tokens=50))
+    assert extent_of(told, transcript) == Extent(1000, 450, counted=True)
+
+
 def test_the_status_has_the_model_the_context_and_the_cost() -> None:
     with Script(says("Blue."), says("Red."), beside=windowed()) as server:
         session = session_at(server, prices=PRICES)

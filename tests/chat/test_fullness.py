@@ -50,17 +50,17 @@ def test_what_the_server_has_counted_is_said_as_such(capfd: Capture) -> None:
 
 def test_an_estimate_is_said_to_be_one(capfd: Capture) -> None:
     talk("1?", "2?", "/context", replies=[takes(50), takes(None)])
-    assert "an estimate, for the server has not counted them" in capfd.readouterr().err
+    assert "an estimate, for the server has not counted all of them" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
         (["/context"], "nothing was said yet"),
-        (["1?", "/context"], "asked from the second question of a conversation on"),
+        (["1?", "/context"], "asked from the second question on"),
         (
             ["1?", "/system Be brief.", "2?", "/context"],
-            "from the second question of a conversation",
+            "from the second question on",
         ),
         (["1?", "2?", "/model other", "/context"], "is not that of the last answer"),
         (["1?", "2?", "/undo", "/context"], "is not that of the last answer"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +30,9 @@ def loaded(window: int) -> dict[str, Reply]:
     return {"/api/ps": Reply.json({"models": [model]})}
 
 
+NO_MODELS = {"/v1/models?limit=1000": Reply.json({}, 404)}
+
+
 def llama(window: int, tokens: int) -> dict[str, Reply]:
     """What llama.cpp tells of its window, and of every prompt."""
     return {
@@ -44,6 +49,28 @@ def answer(read: int, written: int = 5) -> Reply:
         b'"prompt_eval_count":%d,"eval_count":%d}\n' % (read, written)
     )
     return Reply([*frames("ollama", [TEXT]), end], headers=headers("ollama"))
+
+
+def calls_look(read: int) -> Reply:
+    """An answer of Ollama that calls a tool, and what it has counted."""
+    call = {"function": {"name": "look", "arguments": {}}}
+    lines = [
+        {"message": {"content": "", "tool_calls": [call]}, "done": False},
+        {"message": {"content": ""}, "done": True, "prompt_eval_count": read, "eval_count": 5},
+    ]
+    return Reply([json.dumps(it).encode() + b"\n" for it in lines], headers=headers("ollama"))
+
+
+@tool(name="look", effect="read")
+def look() -> str:
+    """Look for long."""
+    return "x" * 8000
+
+
+@tool(name="look", effect="read")
+def glance() -> str:
+    """Look for a moment."""
+    return "x" * 40
 
 
 @pytest.fixture
@@ -73,6 +100,17 @@ def test_a_usual_first_question_asks_the_server_for_nothing_else(server: Script)
     assert server.beside_requests == []
     assert contexts(events) == []
     assert len(server.requests) == 1
+
+
+def test_a_usual_first_question_imports_nothing_of_this(server: Script) -> None:
+    program = (
+        "import sys; from chatstream.cli.app import main; "
+        f"main({['ask', *server_flags('ollama', server.url), 'hi']!r}); "
+        "print([it for it in sys.modules if it.endswith('.context')])"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, timeout=30, stdin=subprocess.DEVNULL)
+    assert done.stdout.decode() == f"{TEXT}[]\n"
 
 
 def test_a_first_question_that_is_too_large_for_a_local_server_is_not_sent(server: Script) -> None:
@@ -143,24 +181,23 @@ def test_room_is_kept_for_the_answer(server: Script, max_tokens: int | None, roo
 
 
 def test_results_of_tools_are_looked_at_in_a_first_question_too(server: Script) -> None:
-    call = {"function": {"name": "look", "arguments": {}}}
-    lines = [
-        {"message": {"content": "", "tool_calls": [call]}, "done": False},
-        {"message": {"content": ""}, "done": True, "prompt_eval_count": 40, "eval_count": 5},
-    ]
-    calls = Reply([json.dumps(it).encode() + b"\n" for it in lines], headers=headers("ollama"))
-    server.play(calls, answer(50))
-
-    @tool(effect="read")
-    def look() -> str:
-        """Look."""
-        return "x" * 8000
-
+    server.play(calls_look(read=40), answer(50))
     with Client(provider="ollama", model="m", base_url=server.url, tools=[look]) as client:
         end = [*client.stream("look")][-1]
     assert isinstance(end, ev.Error)
     assert end.code == "context_length"
     assert len(server.requests) == 1
+
+
+def test_what_a_round_of_tools_was_counted_to_have_is_known_in_the_next_one(server: Script) -> None:
+    server.play(answer(100), calls_look(read=870), answer(50))
+    with Client(provider="ollama", model="m", base_url=server.url) as client:
+        conversation = client.conversation()
+        conversation.ask("hello")
+        end = [*conversation.stream("look", tools=[glance])][-1]
+    assert isinstance(end, ev.Error)
+    assert end.code == "context_length"
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -185,10 +222,37 @@ def test_each_kind_of_server_is_asked_for_its_window_where_it_tells_it(
         conversation.ask("hello")
         fits = list(conversation.stream("x" * HOSTED_TOKENS * 5))
         refused = list(conversation.stream("x" * HOSTED_TOKENS * 9))
-        assert len(server.requests) == 2
+        asked = [
+            it for it in server.requests if it.path.endswith(("chat", "completions", "messages"))
+        ]
+        assert len(asked) == 2
     assert [it.window for it in contexts(fits)] == [8192]
     assert isinstance(refused[-1], ev.Error)
     assert "window of 8,192 tokens" in refused[-1].message
+
+
+def test_the_window_of_the_model_that_is_asked_instead_is_told_too() -> None:
+    told = [{"name": "m", "context_length": 1000}, {"name": "n", "context_length": 2000}]
+    beside = {"/api/ps": Reply.json({"models": told})}
+    with Script(answer(100), Reply.json({}, 500), answer(100), beside=beside) as server:
+        _, second = talk(server, "hello", "again", fallback=["n"])
+    assert isinstance(second[-1], ev.Done)
+    assert [it.window for it in contexts(second)] == [1000, 2000]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "the input length exceeds the context length",
+        {"type": "exceed_context_size_error", "message": "the request exceeds the context size"},
+    ],
+)
+def test_a_server_that_refuses_to_cut_is_understood(error: object) -> None:
+    with Script(Reply.json({"error": error}, 400)) as server:
+        [events] = talk(server, "x" * LARGE_BYTES)
+        assert server.requests[0].json["truncate"] is False
+    assert isinstance(events[-1], ev.Error)
+    assert events[-1].code == "context_length"
 
 
 def is_warned(events: list[ev.Event]) -> bool:
@@ -212,10 +276,34 @@ def test_the_count_of_a_whole_prompt_is_no_cut_however_short_its_tokens_are() ->
 
 
 def test_what_was_left_out_here_is_no_cut_of_the_server(server: Script) -> None:
-    server.play(answer(300), answer(600), answer(880), answer(400))
+    server.play(answer(300), answer(600), answer(880), answer(600))
     *_, last = talk(server, "one" + WORDS, "two" + WORDS, "three" + WORDS, "four", trim=True)
     assert contexts(last)[0].left_out > 0
     assert not is_warned(last)
+
+
+def test_a_first_count_does_not_show_whether_the_cache_is_counted() -> None:
+    with Script(answer(5000), answer(3000), answer(5020), answer(3000)) as server:
+        answers = talk(server, "ab c" * 5000, "and?", "and?", "and?")
+    assert list(map(is_warned, answers)) == [False, False, False, True]
+
+
+def test_what_a_server_counts_apart_is_no_cut() -> None:
+    usage = {"input_tokens": 1200, "cache_creation_input_tokens": 8000, "output_tokens": 5}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"content": [], "usage": usage}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hi"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+        {"type": "message_stop"},
+    ]
+    body = [f"event: {it['type']}\ndata: {json.dumps(it)}\n\n".encode() for it in events]
+    with (
+        Script(Reply(body, headers=headers("anthropic")), beside=NO_MODELS) as server,
+        Client(provider="anthropic", model="m", api_key="k", base_url=server.url) as client,
+    ):
+        conversation = client.conversation()
+        conversation.ask("hello")
+        assert not is_warned([*conversation.stream("The sky is blue. " * 2000)])
 
 
 @pytest.mark.parametrize(
@@ -364,6 +452,19 @@ def test_near_the_limit_the_server_counts(tokens: int, ends: type[ev.Event]) -> 
         assert [it.path for it in server.beside_requests][-2:] == ["/apply-template", "/tokenize"]
     assert isinstance(events[-1], ends)
     assert [it.used for it in contexts(events)] == [tokens] * (ends is ev.Done)
+
+
+def test_much_that_is_new_is_counted_before_it_can_be_too_much() -> None:
+    with (
+        Script(whole("openai"), beside=llama(1000, 880)) as server,
+        Client(provider="llamacpp", model="m", base_url=server.url) as client,
+    ):
+        conversation = client.conversation()
+        conversation.ask("hello")
+        end = [*conversation.stream("7" * 1800)][-1]  # 450 tokens, or as many as its digits
+        assert len(server.requests) == 1
+    assert isinstance(end, ev.Error)
+    assert "it has 880," in end.message
 
 
 def test_a_window_that_is_known_is_not_asked_for_again() -> None:

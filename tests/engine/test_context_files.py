@@ -92,7 +92,7 @@ def test_a_link_that_leads_out_is_refused(project: Path) -> None:
     secret.write_text("key")
     (project / NAME).symlink_to(secret)
     error = refused(project / "a")
-    assert error.message == f"{project / NAME} is a link that leads out of {project}, to {secret}"
+    assert error.message == f"{project / NAME} is a link that leads out of {project}: {secret}"
     (project / "a" / NAME).symlink_to(project.parent / "nowhere")
     assert "leads out of" in refused(project / "a").message
 
@@ -109,8 +109,26 @@ def test_a_folder_that_is_a_link_is_looked_at_where_it_is(
     assert added(resolve({})).context == (other / NAME,)
 
 
+@pytest.mark.parametrize("name", [".env", ".git/config", "key"])
+def test_a_link_leads_to_no_secret_of_the_project(name: str, project: Path) -> None:
+    (project / name).write_text("token = 5\n")
+    (project / NAME).symlink_to(name)
+    assert "is a link that leads to what is no Markdown" in refused(project).message
+
+
+def test_without_a_repository_a_link_stays_in_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    (tmp_path / "notes.md").write_text("private")
+    (folder / NAME).symlink_to("../notes.md")
+    with pytest.raises(UsageError, match="leads out of"):
+        found(folder, tmp_path)
+    (tmp_path / NAME).symlink_to("notes.md")
+    assert names(tmp_path, tmp_path) == [NAME]
+
+
 def nowhere(path: Path) -> None:
-    path.symlink_to("nothing")
+    path.symlink_to("nothing.md")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +146,7 @@ def test_one_that_cannot_be_used_is_an_error(make: Any, message: str, project: P
     make(project / NAME)
     error = refused(project / "a")
     assert error.message.startswith(f"{project / NAME} {message}")
-    assert "--context-files" in (error.hint or "")
+    assert "--no-context-files" in (error.hint or "")
 
 
 def test_one_that_may_not_be_read_is_an_error(

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from chatstream.engine.kept_tools import KeptTools, OpenTools, key_of
 from chatstream.engine.settings import Settings
@@ -85,15 +86,22 @@ def test_the_shared_part_is_closed_after_every_tool_and_whatever_a_tool_raises()
 
 
 def test_the_key_tells_what_other_tools_are_made_from(tmp_path: Path) -> None:
-    file = tmp_path / "own.py"
+    settings = Settings(tools_file="own.py", model="m")
+    key = key_of(settings, [tmp_path])
+    assert key_of(Settings(tools_file="own.py", model="n"), [tmp_path]) == key
+    assert key_of(settings, [tmp_path / "x"]) != key
+    assert key_of(Settings(tools_file="own.py", tools=["time"]), [tmp_path]) != key
+
+
+@pytest.mark.parametrize("name", ["tools_file", "mcp_config", "tool_exec"])
+def test_a_file_that_was_changed_or_is_gone_makes_another_key(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "own"
     file.write_text("")
     os.utime(file, (1, 1))
-    settings = Settings(tools_file=str(file), model="m")
-    key = key_of(settings, [tmp_path])
-    assert key_of(Settings(tools_file=str(file), model="n"), [tmp_path]) == key
-    assert key_of(settings, [tmp_path / "x"]) != key
-    assert key_of(Settings(tools_file=str(file), tools=["time"]), [tmp_path]) != key
+    settings = replace(Settings(), **{name: [str(file)] if name == "tool_exec" else str(file)})
+    keys = [key_of(settings, [])]
     file.write_text("# changed")
-    assert key_of(settings, [tmp_path]) != key
+    keys.append(key_of(settings, []))
     file.unlink()
-    assert key_of(settings, [tmp_path]) != key
+    keys.append(key_of(settings, []))
+    assert len(set(keys)) == 3

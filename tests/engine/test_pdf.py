@@ -49,8 +49,8 @@ def test_without_the_extra_the_command_that_installs_it_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pypdf", None)
     error = refused(TWO)
-    assert error.message == "a.pdf is a PDF, which needs the package pypdf"
-    assert "pip install pypdf" in (error.hint or "")
+    assert error.message == "a.pdf is a PDF, which needs the package pypdf, version 7 or later"
+    assert "pip install --upgrade pypdf" in (error.hint or "")
 
 
 def test_one_that_needs_a_password_is_refused_and_one_that_everybody_may_open_is_read() -> None:

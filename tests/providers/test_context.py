@@ -127,6 +127,14 @@ def test_a_server_that_reads_less_than_before_has_cut(read: int, warned: bool) -
         assert f"only {read:,} of about 6,002 tokens" in warning.message
 
 
+def test_what_is_new_is_all_that_an_old_server_reads_however_much_that_is() -> None:
+    request = asked(PROSE[:12_000], PROSE[:2000], PROSE[:8000])
+    before = Before(tokens=3000, size=12_000, ratio=4.0)
+    for read in (2500, 2900, 5500):
+        assert cut(request, Usage(input_tokens=read), None, before) is None
+    assert cut(request, Usage(input_tokens=3500), None, before) is not None
+
+
 def test_no_whole_prompt_is_taken_for_a_cut_one_whatever_tokens_its_parts_have() -> None:
     chosen = random.Random(16)
     for _ in range(2000):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatstream.chat.summaries import HEADING, parted, with_summary
+from chatstream.engine.summaries import HEADING, parted, with_summary
 
 
 @pytest.mark.parametrize("system", ["", "Be brief.", "Be brief.\n\nAnd kind.\n"])
