@@ -23,7 +23,7 @@ from chatstream import events as ev
 from chatstream.flow import Key, Typed
 from chatstream.sinks.calls import key_of
 from chatstream.sinks.lines import Line, line_of
-from chatstream.sinks.questions import choice
+from chatstream.sinks.questions import choice, comes_first
 from chatstream.sinks.theme import Theme
 from chatstream.sinks.words import one_line
 from chatstream.wording import counted
@@ -140,7 +140,7 @@ class Status:
     def line(self, now: float) -> Line | None:
         """How things stand; None when there is nothing to tell."""
         if self._choice is not None:
-            if self._typed is not None and self._typed.draft:
+            if self._typed is not None and comes_first(self._typed.draft):
                 return [Segment(LINE_FIRST, self._theme.warning)]
             keys = KEYS_OF_QUESTION if self._has_keys else ""
             return [Segment(self._choice, self._theme.warning), *self._dim(keys)]

@@ -269,7 +269,9 @@ class _AllKeys(_Keys):
         yield from self._tell()
 
     def _answer(self, answers: Answers) -> Iterator[Arrival]:
-        if self._beside.typing.is_whole and not self._beside.typing.draft:
+        from chatstream.sinks.questions import comes_first
+
+        if self._beside.typing.is_whole and not comes_first(self._beside.typing.draft):
             yield from super()._answer(answers)
             yield from self._tell()
         else:  # no part of a paste, or of a line, is an answer
