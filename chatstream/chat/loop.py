@@ -35,6 +35,7 @@ from chatstream.errors import (
     Cancelled,
     ChatstreamError,
     ContextLength,
+    CostLimit,
     OutputError,
     UsageError,
 )
@@ -395,6 +396,8 @@ def _in_our_words(
                     if event.code == ContextLength.code:
                         trims = answering.settings.trim
                         event.hint = fullness.way_out(event.hint, follows=follows, trims=trims)
+                    elif event.code == CostLimit.code and event.hint:
+                        event.hint = event.hint.replace("--max-cost", "/set max_cost USD")
             yield arrival
     finally:
         close(arrivals)
