@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +18,14 @@ from chatstream import events as ev
 from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
 from chatstream.engine.place import BRANCHED, place_of
+from chatstream.errors import JournalError
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import events_at, journals, read
 from tests.support.chats import Typed
+from tests.support.client import COMMAND
 from tests.support.faultproxy import FaultProxy, address
 from tests.support.real.servers import llama_server
+from tests.support.sampling import by_size
 from tests.support.unavailable import require
 
 pytestmark = pytest.mark.real
@@ -55,7 +61,7 @@ def stop_after(count: int) -> None:
         deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline:
             new = set(journals(runs_folder())) - before
-            if any(len(read(it).message.content.encode()) >= count for it in new):
+            if any(came(it, count) for it in new):
                 os.kill(os.getpid(), signal.SIGINT)
                 return
             time.sleep(0.002)
@@ -78,8 +84,45 @@ def test_an_answer_that_broke_off_is_completed_byte_for_byte(llama: str) -> None
     assert len(continued.turns) == 1
 
 
+@pytest.mark.parametrize("count", by_size([1, 150], [1, 20, 60, 100, 150, 200, 260, 300, 350]))
+def test_an_answer_whose_chat_was_killed_is_completed_byte_for_byte(llama: str, count: int) -> None:
+    whole = Session(greedy(llama))
+    chat(whole, Typed(QUESTION))
+    before = set(journals(runs_folder()))
+    with FaultProxy(address(llama), "drip:after=1000:size=60:delay=3") as proxy:
+        flags = ["-p", "llamacpp", "--base-url", proxy.url, "-m", "tiny", "-t", "0"]
+        flags += ["--max-tokens", "120", "--retries", "0"]
+        client = subprocess.Popen(
+            [*COMMAND, "chat", *flags], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        assert client.stdin is not None
+        client.stdin.write(f"{QUESTION}\n".encode())
+        client.stdin.flush()
+        deadline = time.monotonic() + LIMIT
+        while not any(came(it, count) for it in set(journals(runs_folder())) - before):
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        client.kill()
+        client.wait()
+        client.stdin.close()
+    continued = Session(greedy(llama), place_of(last=True))
+    assert continued.stopped is not None
+    chat(continued, Typed("/continue"))
+    assert continued.turns[-1].answer.content == whole.turns[0].answer.content
+
+
+def came(path: Path, count: int) -> bool:
+    """Whether the answer in this journal, which may have no line yet, has so many bytes."""
+    with suppress(JournalError):
+        return len(read(path).message.content.encode()) >= count
+    return False
+
+
 def test_a_stopped_answer_stays_and_is_continued(llama: str) -> None:
-    """The server has deleted it, so that the model goes on from the text alone."""
+    """A stop ends the stream on the server, so that the model goes on from the text alone. That
+    is the same text only if it reads it as the tokens that it has written, and if the template
+    puts nothing in front of it; with this model neither is so.
+    """
     with FaultProxy(address(llama), "stall:after=4000:body=1:hold=60") as proxy:
         session = Session(greedy(proxy.url))
         stop_after(STOP_AFTER)
