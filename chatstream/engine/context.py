@@ -21,7 +21,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -119,7 +118,7 @@ class Fitting:
         if self._whom != (whom := (provider.endpoint, request.model)):
             self._whom, self._window, self._is_asked, self._told = whom, None, False, None
             self._counted = counted_before(self._question, provider, request)
-        size = _size(request, request.messages)
+        size = _size(request)
         used = self._counted.tokens_of(size)
         if not self._is_asked and (service.local or used >= HOSTED_TOKENS):
             self._is_asked = True
@@ -138,20 +137,20 @@ class Fitting:
             if exact := (yield from _unless_it_fails(counting, token)):
                 self._counted = replace(self._counted, tokens=exact, size=size, is_guess=False)
                 used = exact
-        messages: Sequence[Message] = request.messages
+        left_out = 0
         if used > limit and self._trim:
-            for messages in _shorter(request.messages):
-                used = self._counted.tokens_of(_size(request, messages))
+            for number, rest in _shorter(request.messages, size):
+                left_out, used = number, self._counted.tokens_of(rest)
                 if used <= min(limit, FULL * window):
                     break
+        messages = _without(request.messages, left_out)
         if used > limit * (1 + UNSURE * self._counted.is_guess):
             raise _too_long(used, window, limit, alone=_turns(messages) <= 1)
-        left_out = len(request.messages) - len(messages)
         if left_out != self._told:
             self._told = left_out
             event = Context(window=window, used=used, left_out=left_out)
             yield Arrival([event], connected=False)
-        return replace(request, messages=tuple(messages)) if left_out else request
+        return replace(request, messages=tuple(messages))
 
     def around(self, provider: Provider, service: Service, source: Open) -> Open:
         """`source`, what the server has counted noted; a warning where it has cut the prompt."""
@@ -178,15 +177,17 @@ class Fitting:
         if (warning := cut(request, usage, self._window, before)) is not None:
             return [warning]
         tokens = usage.input_tokens or 0
-        if request.tools and tokens * MOST_BYTES >= (size := _size(request, request.messages)):
+        if request.tools and tokens * MOST_BYTES >= (size := _size(request)):
             # Another round may follow.
             self._counted = replace(self._counted, tokens=tokens, size=size, is_guess=False)
         return []
 
 
-def _size(request: ChatRequest, messages: Sequence[Message]) -> int:
-    """The bytes of a request that has these of its messages."""
-    return size_of(messages, request.tools) + len(request.partial.encode("utf-8", "replace"))
+def _size(request: ChatRequest) -> int:
+    """The bytes of a request."""
+    return size_of(request.messages, request.tools) + len(
+        request.partial.encode("utf-8", "replace")
+    )
 
 
 def room_for_answer(request: ChatRequest, window: int) -> int:
@@ -198,7 +199,7 @@ def room_for_answer(request: ChatRequest, window: int) -> int:
 
 def guessed(request: ChatRequest) -> Counted:
     """What a request may have that nobody has counted."""
-    size = _size(request, request.messages)
+    size = _size(request)
     said = guess([*request.messages, Message("assistant", request.partial)])
     tokens = max(1, said + round(size_of((), request.tools) / BYTES_PER_TOKEN))
     return Counted(tokens, size, max(size / tokens, FEWEST_BYTES), is_guess=True)
@@ -254,11 +255,17 @@ def _without(messages: Sequence[Message], left_out: int) -> Sequence[Message]:
     return [*system, *[it for it in messages if it.role != "system"][left_out:]]
 
 
-def _shorter(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-    """The messages with the oldest turn left out, then with two, until only the newest is there."""
+def _shorter(messages: Sequence[Message], size: int) -> Iterator[tuple[int, int]]:
+    """How many of the oldest messages can be left out, and the size of the rest: whole turns, and
+    more each time, until only the newest is there. `size` is that of all.
+    """
     said = [it for it in messages if it.role != "system"]
-    begins = [at for at, it in enumerate(said) if it.role == "user"]
-    yield from map(partial(_without, messages), begins[1:])
+    before = 0
+    for at, message in enumerate(said):
+        if message.role == "user" and at > before:
+            size -= size_of(said[before:at])
+            before = at
+            yield at, size
 
 
 def _unless_it_fails(

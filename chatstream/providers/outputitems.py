@@ -1,4 +1,4 @@
-"""Which item of a response a frame of the Responses API speaks of.
+"""Which item of a response a frame of the Responses API speaks of, and what came of it in pieces.
 
 Servers should give an item one id and one place (`output_index`), and say both in every frame.
 These do not:
@@ -10,12 +10,18 @@ These do not:
    id of its own is another, and so is one that ends where another has ended.
 4. The end of a response lists its items in their order. One whose id is not known there has come
    before if as many have.
+5. The end of an item has its text again. Where a beginning of it came in pieces, the rest counts;
+   where another text came, `differs` says so. A text that came under an id that never ends is the
+   text of the item that ends with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from chatstream.providers.lenient import value_of
+from chatstream.providers.text import whole_characters
 
 
 class OutputItems:
@@ -51,6 +57,10 @@ class OutputItems:
             return None
         return self._over(ids, position)
 
+    def has_ended(self, number: int) -> bool:
+        """Whether this item is whole."""
+        return number in self._ended
+
     def _over(self, ids: list[str], place: int | None) -> int | None:
         number = self._of_id(ids)
         if number in self._ended:
@@ -75,6 +85,71 @@ class OutputItems:
         if place is not None:
             self._by_place[place] = number
         return number
+
+
+class Pieces:
+    """What has come of the items of one response in pieces, by its kind and the item's number."""
+
+    def __init__(self) -> None:
+        self.differs = False
+        self._came: dict[tuple[str, int], list[str]] = {}
+        self._ended: set[str] = set()  # kinds of which a whole text came
+        self._adopted: set[tuple[str, str]] = set()
+
+    def add(self, kind: str, number: int, piece: object) -> str:
+        """The piece, "" for what is none."""
+        if not isinstance(piece, str) or not piece:
+            return ""
+        self._came.setdefault((kind, number), []).append(piece)
+        return piece
+
+    def some(self, kind: str, number: int) -> bool:
+        """Whether pieces of this kind came."""
+        return (kind, number) in self._came
+
+    def taken(self, kind: str, number: int) -> bool:
+        """Whether pieces of this kind came, for an item that ends."""
+        return self._came.pop((kind, number), None) is not None
+
+    def astray(self, items: OutputItems) -> bool:
+        """Whether pieces came that no item had at its end: theirs has ended without them, or others
+        with such pieces have ended and theirs has not.
+        """
+        return any(kind in self._ended or items.has_ended(it) for kind, it in self._came)
+
+    def rest(self, kind: str, number: int, whole: str) -> str:
+        """What is missing of the whole text of an item that ends."""
+        came = self._came.pop((kind, number), None)
+        if whole:
+            self._ended.add(kind)
+        if came is None:
+            return "" if self._under_another_id(kind, whole) else whole
+        text = "".join(came)
+        if whole.startswith(text):
+            return whole[len(text) :]
+        self.differs = self.differs or (bool(whole) and not _alike(text, whole))
+        return ""
+
+    def _under_another_id(self, kind: str, whole: str) -> bool:
+        if (kind, whole) not in self._adopted:
+            same = (key for key in self._came if key[0] == kind and self._text(key) == whole)
+            if not whole or (key := next(same, None)) is None:
+                return False
+            del self._came[key]
+            self._adopted.add((kind, whole))
+        return True
+
+    def _text(self, key: tuple[str, int]) -> str:
+        return "".join(self._came[key])
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two texts say the same, in other spaces or as other JSON."""
+    one, other = whole_characters(one).strip(), whole_characters(other).strip()
+    try:
+        return one == other or bool(value_of(one) == value_of(other))
+    except ValueError:
+        return False
 
 
 def _ids(frame: Mapping[str, Any], item: Mapping[str, Any]) -> list[str]:

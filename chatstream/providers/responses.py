@@ -2,8 +2,9 @@
 
 1. The end marks are `response.completed` and `response.incomplete`, which says why;
    `response.failed` and `error` are failures. Frames are told apart by `type` in their data.
-2. The end of a text, an item or a response repeats what came in pieces. It counts only where no
-   pieces came. `outputitems` tells which item a frame speaks of.
+2. The end of an item or a response repeats what came in pieces. It counts where no pieces came, or
+   the last are missing; where it says something else, a warning tells. `outputitems` tells which
+   item a frame speaks of.
 3. Reasoning goes back whole, as encrypted content, where the server gives that: nothing is stored
    there. The reasoning that is shown is what the server tells of it.
 4. The server continues no answer; it is asked in words.
@@ -15,7 +16,16 @@ from typing import Any
 
 import msgspec
 
-from chatstream.events import Content, Event, Metadata, Reasoning, ReasoningData, Usage, Warn
+from chatstream.events import (
+    Content,
+    Event,
+    Metadata,
+    Reasoning,
+    ReasoningData,
+    ToolCall,
+    Usage,
+    Warn,
+)
 from chatstream.flow import Finish
 from chatstream.messages import ChatRequest
 from chatstream.providers.failures import error_in, failure_in
@@ -32,7 +42,7 @@ from chatstream.providers.lenient import (
 )
 from chatstream.providers.openai import OpenAI
 from chatstream.providers.openai_usage import usage_of
-from chatstream.providers.outputitems import OutputItems
+from chatstream.providers.outputitems import OutputItems, Pieces
 from chatstream.providers.parts import Sources, image_of, reasoning_in
 from chatstream.providers.reply import Reply
 from chatstream.providers.responses_body import body_of
@@ -60,8 +70,8 @@ class ResponsesReply(Reply):
         self._calls = ToolCalls()
         self._sources = Sources()
         self._items = OutputItems()
-        self._written: set[int] = set()  # the items of which pieces came
-        self._called: set[int] = set()  # those that are calls
+        self._pieces = Pieces()
+        self._called: set[int] = set()  # the items that are calls
         self._refusal: list[str] = []
         self._usage: dict[str, Any] = {}
         self._reason: Meaning | None = None
@@ -130,27 +140,28 @@ class ResponsesReply(Reply):
         kind = text_of(value.get("type")) or sse.event
         delta = value.get("delta")
         if kind == "response.output_text.delta":
-            self._written.add(self._items.piece(value))
-            events += [Content(delta, t=t)] if delta and isinstance(delta, str) else []
+            piece = self._pieces.add("text", self._items.piece(value), delta)
+            events += [Content(piece, t=t)] if piece else []
         elif kind in _REASONING:
-            self._written.add(self._items.piece(value))
-            events += [Reasoning(thought, t=t)] if (thought := reasoning_in(delta)) else []
+            piece = self._pieces.add("thought", self._items.piece(value), reasoning_in(delta))
+            events += [Reasoning(piece, t=t)] if piece else []
         elif kind == "response.reasoning_summary_part.added":
-            if self._items.piece(value) in self._written:
+            if self._pieces.some("thought", self._items.piece(value)):
                 events.append(Reasoning("\n\n", t=t))
         elif kind == "response.refusal.delta":
-            self._written.add(self._items.piece(value))
-            self._refusal.append(text_of(delta))
+            self._refusal.append(self._pieces.add("refusal", self._items.piece(value), delta))
         elif kind == "response.function_call_arguments.delta":
-            self._written.add(at := self._items.piece(value))
-            call = self._calls.add(at, "", "", delta, t)
-            events += [call] if call is not None else []
+            number = self._items.piece(value)
+            if self._pieces.add("arguments", number, delta):
+                call = self._calls.add(number, "", "", delta, t)
+                events += [call] if call is not None else []
         elif kind == "response.output_item.added":
             self._item_begins(value)
         elif kind == "response.output_item.done":
-            item = object_of(value.get("item"))
-            if (number := self._items.ended(value, item)) is not None:
-                self._item(number, item, events, t)
+            if item := object_of(value.get("item")):
+                self._item(self._items.ended(value, item), item, events, t)
+            else:
+                self.odd.add_value(value, sse.data)
         elif kind == "response.output_text.annotation.added":
             events += self._sources.noted([value.get("annotation")], t)
         elif kind in _ENDS:
@@ -189,25 +200,36 @@ class ResponsesReply(Reply):
     def _call(self, number: int, item: dict[str, Any]) -> None:
         """A call begins; its arguments come in pieces, or with its end."""
         self._called.add(number)
-        call_id = text_of(item.get("call_id")) or text_of(item.get("id"))
-        self._calls.start(number, call_id, text_of(item.get("name")), None)
+        call_id, name = text_of(item.get("call_id")), text_of(item.get("name"))
+        if self._pieces.some("arguments", number):
+            self._calls.add(number, call_id, name, None, 0.0)
+        else:
+            self._calls.start(number, call_id, name, None)
 
-    def _item(self, number: int, item: dict[str, Any], events: list[Event], t: float) -> None:
-        """An item that is whole."""
-        new = number not in self._written
+    def _item(
+        self, number: int | None, item: dict[str, Any], events: list[Event], t: float
+    ) -> None:
+        """An item that is whole; it has no number if it was before."""
+        if number is None:
+            return
         match item.get("type"):
             case "function_call":
                 if number not in self._called:
                     self._call(number, item)
-                if new and (arguments := item.get("arguments")):
-                    self._calls.add(number, "", "", arguments, t)
+                self._call_ends(number, item, t)
             case "message":
-                for part in map(object_of, list_of(item.get("content"))):
-                    self._part(part, events, t, new=new)
+                parts = [*map(object_of, list_of(item.get("content")))]
+                for part in parts:
+                    events += self._sources.noted(part.get("annotations"), t)
+                whole = "".join(text_of(it.get("text")) for it in parts)
+                if text := self._pieces.rest("text", number, whole):
+                    events.append(Content(text, t=t))
+                refusal = "".join(text_of(it.get("refusal")) for it in parts)
+                self._refusal.append(self._pieces.rest("refusal", number, refusal))
             case "reasoning":
-                shown = item.get("summary") or item.get("content")
-                if new and (thought := reasoning_in(shown)):
-                    events.append(Reasoning(thought, t=t))
+                shown = reasoning_in(item.get("summary") or item.get("content"))
+                if not self._pieces.taken("thought", number) and shown:
+                    events.append(Reasoning(shown, t=t))
                 if item.get("encrypted_content"):
                     kept = {k: v for k, v in item.items() if k != "status" and v is not None}
                     events.append(ReasoningData(provider_data=sendable(kept), t=t))
@@ -215,19 +237,17 @@ class ResponsesReply(Reply):
                 if (image := image_of(item, t)) is not None:
                     events.append(image)
 
-    def _part(self, part: dict[str, Any], events: list[Event], t: float, *, new: bool) -> None:
-        """A part of a message; `new`: nothing of the message came before."""
-        events += self._sources.noted(part.get("annotations"), t)
-        if new and (text := text_of(part.get("text"))):
-            events.append(Content(text, t=t))
-        if new and (refusal := text_of(part.get("refusal"))):
-            self._refusal.append(refusal)
+    def _call_ends(self, number: int, item: dict[str, Any], t: float) -> None:
+        """A call is whole; some servers send its arguments as an object."""
+        whole = item.get("arguments")
+        if self._pieces.some("arguments", number):
+            whole = self._pieces.rest("arguments", number, text_of(whole))
+        self._calls.add(number, text_of(item.get("call_id")), "", whole, t)
 
     def _over(self, response: dict[str, Any], events: list[Event], t: float) -> None:
         """The whole response; its items count where they did not come before."""
         for position, item in enumerate(map(object_of, list_of(response.get("output")))):
-            if (number := self._items.listed(position, item)) is not None:
-                self._item(number, item, events, t)
+            self._item(self._items.listed(position, item), item, events, t)
         self._usage.update(object_of(response.get("usage")))
         status = text_of(response.get("status"))
         if status == "failed":
@@ -249,17 +269,28 @@ class ResponsesReply(Reply):
     def totals(self) -> list[Event]:
         events: list[Event] = []
         if self.complete:
-            events += self._calls.whole(cut=self._reason == "length")
-        if self._refusal:
+            calls, nameless = self._whole_calls()
+            events += calls
+            if self._pieces.differs or self._pieces.astray(self._items) or nameless:
+                words = "the server says at the end that its answer is another than the one shown"
+                events.append(Warn("text_differs", words))
+        if any(self._refusal):
             events.append(Warn("refusal", whole_characters("".join(self._refusal))))
         usage = usage_of(self._usage)
         return events if usage == Usage() else [*events, usage]
 
+    def _whole_calls(self) -> tuple[list[ToolCall], bool]:
+        """The calls, and whether there are arguments that belong to none of them."""
+        calls = self._calls.whole(cut=self._reason == "length")
+        named = [it for it in calls if it.name]
+        known = {it.arguments for it in named}
+        return named, any(it.arguments not in known for it in calls if not it.name)
+
     def finish(self) -> Finish:
         reason = reason_of(self._reason or "stop")
-        if self._refusal:
+        if any(self._refusal):
             reason = "content_filter"
-        elif self._calls and reason == "stop":
+        elif reason == "stop" and self._whole_calls()[0]:
             reason = "tool_calls"
         return Finish(reason=reason, raw=self._raw_reason)
 

@@ -82,10 +82,6 @@ class Answering:
         )
         self.settings = resolved.settings
         self._copying = copying()
-        if resolved.context:
-            exits.note(f"system prompt: with {', '.join(map(str, resolved.context))}")
-        elif resolved.context is not None and self._flags.get("context_files"):
-            exits.note("no AGENTS.md is in this folder or above it")
 
     def control(self) -> Control:
         """What answers the questions of the run's tools, and stops them; for its `Given`.
@@ -118,6 +114,10 @@ class Answering:
             keeps_images=given["save_images"] is not None,
             tooling=self._tooling(resolved, question),
         )
+        if resolved.context:
+            exits.note(f"system prompt: with {', '.join(map(str, resolved.context))}")
+        elif resolved.context is not None and self._flags.get("context_files"):
+            exits.note("no AGENTS.md is in this folder or above it")
         try:
             return run(resolved, question, self._pool, self.token, tell=tell, follow=follow)
         except BaseException:

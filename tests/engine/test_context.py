@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from chatstream import events as ev
 from chatstream.api import stream
+from chatstream.engine import context as fitting
 from chatstream.engine.client import Client
 from chatstream.engine.context import FULL, HOSTED_TOKENS, Counted
-from chatstream.messages import LARGE_BYTES
+from chatstream.messages import LARGE_BYTES, Message, ToolDefinition
+from chatstream.providers import context
 from chatstream.tools.functions import tool
 from tests.support.answers import TEXT, frames, headers, whole
 from tests.support.client import run_here, server_flags
@@ -398,6 +400,24 @@ def test_after_a_trim_the_estimate_counts_what_was_left_out_again(server: Script
     assert contexts(third)[0].left_out == 2
     assert contexts(fourth)[0].left_out >= 0
     assert contexts(fourth)[0].used < 1000
+
+
+def test_trim_counts_each_message_once_however_many_are_left_out(
+    server: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[int] = []
+
+    def size_of(messages: Sequence[Message], tools: Sequence[ToolDefinition] = ()) -> int:
+        added.append(len(messages))
+        return context.size_of(messages, tools)
+
+    turns = [{"role": role, "content": "word " * 20} for role in ("user", "assistant")] * 200
+    monkeypatch.setattr(fitting, "size_of", size_of)
+    prompt = [*turns, {"role": "user", "content": "hi"}]
+    asked: dict[str, Any] = {"provider": "ollama", "model": "m", "base_url": server.url}
+    events = list(stream(prompt, **asked, trim=True))
+    assert contexts(events)[0].left_out > 300
+    assert sum(added) <= 4 * len(prompt)
 
 
 def test_trim_keeps_the_system_prompt(server: Script) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatstream.providers.outputitems import OutputItems
+import pytest
+
+from chatstream.providers.outputitems import OutputItems, Pieces
 
 
 def at(place: int | None = None, item: str = "") -> dict[str, Any]:
@@ -67,3 +69,63 @@ def test_what_is_no_id_and_no_place_means_nothing() -> None:
     items = OutputItems()
     assert items.begun({"output_index": "0"}, {"id": 7, "call_id": []}) == 0
     assert items.begun({"output_index": None}, {"id": ""}) == 1
+
+
+def came(*found: str, kind: str = "text", number: int = 0) -> Pieces:
+    pieces = Pieces()
+    for it in found:
+        assert pieces.add(kind, number, it) == it
+    return pieces
+
+
+def test_the_rest_of_a_text_is_what_did_not_come_in_pieces() -> None:
+    assert came("Hel", "lo").rest("text", 0, "Hello.") == "."
+    assert came("Hello.").rest("text", 0, "Hello.") == ""
+    assert came().rest("text", 0, "Hello.") == "Hello."
+    assert came("Hi").rest("text", 1, "Hello.") == "Hello."
+    assert came("Hi").rest("arguments", 0, "{}") == "{}"
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "differs"),
+    [
+        ("Hello.", "", False),  # not every server says it again
+        ("Hello.", " Hello.\n", False),
+        ('{"a":1}', '{ "a": 1 }', False),
+        ("\ud83c\udf0d", "\U0001f30d", False),
+        ("Helo.", "Hello.", True),
+        ("Hello.", "Hello", True),
+    ],
+)
+def test_another_text_at_the_end_is_told(text: str, whole: str, differs: bool) -> None:
+    pieces = came(text)
+    assert pieces.rest("text", 0, whole) == ""
+    assert pieces.differs is differs
+
+
+def test_a_text_that_came_under_another_id_is_no_other_text() -> None:
+    pieces = came("Hello.", number=7)
+    assert pieces.rest("text", 0, "Hello.") == ""
+    assert pieces.rest("text", 1, "Hello.") == ""  # the end of the response has it, too
+    assert pieces.rest("text", 2, "Bye.") == "Bye."
+
+
+def test_pieces_that_no_end_has_are_astray() -> None:
+    items = OutputItems()
+    assert not came("Hi").astray(items)  # nothing has ended
+    assert items.ended({}, {"id": "a"}) == 0
+    assert came("Hi").astray(items)  # its item ended without a text
+    pieces = came("Hi", number=5)
+    assert not pieces.astray(items)
+    pieces.rest("text", 0, "Hello.")
+    assert pieces.astray(items)  # and another one with one
+
+
+def test_what_is_no_text_is_no_piece() -> None:
+    pieces = Pieces()
+    assert [pieces.add("text", 0, it) for it in (None, "", 7, ["a"])] == [""] * 4
+    assert not pieces.some("text", 0)
+    assert not pieces.taken("text", 0)
+    pieces.add("text", 0, "a")
+    assert pieces.taken("text", 0)
+    assert not pieces.some("text", 0)

@@ -306,3 +306,33 @@ def test_a_call_that_ends_without_its_id_is_one_call() -> None:
         over(output=[done]),
     )
     assert [it.arguments for it in found if isinstance(it, ev.ToolCall)] == ["{}"]
+
+
+@pytest.mark.parametrize(
+    ("deltas", "shown", "warned"),
+    [(["Hel"], "Hello.", False), (["Hel", "."], "Hel.", True), ([None, 7], "Hello.", False)],
+    ids=["the last is missing", "one in the middle", "none is text"],
+)
+def test_pieces_that_are_missing_are_taken_from_the_end_or_told(
+    deltas: list[Any], shown: str, warned: bool
+) -> None:
+    pieces = [frame("output_text.delta", item_id="msg_1", delta=it) for it in deltas]
+    found, _ = events(*pieces, frame("output_item.done", item=MESSAGE), over(output=[MESSAGE]))
+    assert text(found) == shown
+    assert [it.code for it in found if isinstance(it, ev.Warn)] == ["text_differs"] * warned
+
+
+def test_a_call_whose_beginning_was_lost_has_its_name_at_its_end() -> None:
+    piece = frame("function_call_arguments.delta", item_id="fc_1", delta='{"a":1}')
+    done = frame("output_item.done", item=CALL | {"arguments": '{"a":1}'})
+    found, _ = events(piece, done, over())
+    calls = [(it.id, it.name, it.arguments) for it in found if isinstance(it, ev.ToolCall)]
+    assert calls == [("call_1", "f", '{"a":1}')]
+
+
+def test_arguments_of_no_call_are_told_and_call_nothing() -> None:
+    piece = frame("function_call_arguments.delta", item_id="fc_9", delta='{"a":1}')
+    found, reply = events(piece, over())
+    assert not any(isinstance(it, ev.ToolCall) for it in found)
+    assert [it.code for it in found if isinstance(it, ev.Warn)] == ["text_differs"]
+    assert reply.finish().reason == "stop"
