@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -133,6 +134,7 @@ class _Chat:
         self._pool = pool
         self._tools = tools
         self._token = token
+        self._stop = CancelToken()  # stops what the line asks for that is done now
         self._status = 0  # of the last failure
         self._sending = ""  # the line that has no answer yet
         self._typed = TypeAhead()  # while no line is read
@@ -145,7 +147,8 @@ class _Chat:
         """Until the end; raises what ends the program before that."""
         while (line := self._line()) is not None:
             try:
-                status = self._do(line)
+                with self._stoppable():
+                    status = self._do(line)
             except commands.Leave:
                 self._sending = ""
                 self._return(None)  # the next chat begins with it
@@ -155,6 +158,18 @@ class _Chat:
             self._token.check()
             self._status = status or self._status
         return 0 if self._editor.is_person else self._status
+
+    @contextlib.contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Ctrl+C stops what a line asks for, also before there is anything to be seen of it."""
+        self._stop = CancelToken()
+        try:
+            with interrupts(self._stop):
+                yield
+        finally:
+            reason = self._stop.reason
+            if reason is not None and (type(reason) is not Cancelled or not self._editor.is_person):
+                self._token.cancel(reason)  # the program is to end
 
     def _line(self) -> str | None:
         """The next line; what was queued comes first."""
@@ -292,7 +307,7 @@ class _Chat:
             asked.append((its, run))
             return run
 
-        untie = self._token.tie(answering.token)
+        untie = self._stop.tie(answering.token)
         try:
             follows = bool(session.turns) and not is_summary
             in_our_words = partial(_in_our_words, answering, follows)
