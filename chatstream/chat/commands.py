@@ -218,7 +218,7 @@ def _undo(session: Session, _argument: str) -> None:
 def _continue(session: Session, _argument: str) -> Next:
     if session.stopped is None:
         raise UsageError("there is no answer to continue")
-    return Continuation(session.stopped)
+    return Continuation(session.stopped, session.stopped_model)
 
 
 def _branches(session: Session, _argument: str) -> None:
@@ -305,7 +305,8 @@ def _stats(session: Session, _argument: str) -> None:
     tell(f"{counted(len(session.turns), 'question')} in this conversation")
     heard = session.heard
     if heard is not None and isinstance(heard.transcript.terminal, Done):
-        tell(f"last answer: {session.model} · {figures(heard.transcript.terminal)}")
+        who = heard.who.model or session.model
+        tell(f"last answer: {who} · {figures(heard.transcript.terminal)}")
 
 
 def _exit(_session: Session, _argument: str) -> None:

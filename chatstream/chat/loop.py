@@ -3,10 +3,10 @@
 1. Ctrl+C stops an answer or a command, and never ends the chat. It ends a pipe of lines, because
    nobody is there to continue. Ctrl+D ends it with 0, and a pipe with the status of
    the last failure. SIGTERM and SIGHUP end it with 143 and 129.
-2. An answer that was stopped or broke off with text stays as it is. Without text the question is
-   no part of the conversation: it returns to the prompt, and so does what was queued behind it.
-   Nothing of that is sent by itself. What is queued behind `/edit` or a summary waits until that
-   is sent, and returns to the prompt if the edit is given up.
+2. An answer that was stopped or broke off with text stays as it is. Without text, even where the
+   server calls that whole, the question is no part of the conversation: it returns to the prompt,
+   and so does what was queued behind it. Nothing of that is sent by itself. What is queued behind
+   `/edit` or a summary waits until that is sent, and returns to the prompt if the edit is given up.
 3. An answer is shown as `ask` shows it, by the same code.
 4. Where nobody can read the answers any more no question is asked: the chat ends with 1 where
    standard output takes no more, and as at its end where the reader has seen enough.
@@ -323,7 +323,7 @@ class _Chat:
             session.unanswered = following
         if said := self._nearly_full.after(session.extent, trims=answering.settings.trim):
             exits.note(said)
-        if status:
+        if status or session.unanswered is following:
             self._return(typed if session.unanswered is following else None)
         reason = answering.token.reason
         if reason is not None and (type(reason) is not Cancelled or not self._editor.is_person):

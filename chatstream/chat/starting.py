@@ -115,5 +115,7 @@ def _remind(session: Session, last: Turn, settings: Settings) -> None:
         show_answer(last.answer.content, settings)
     else:
         tell(last.answer.content)
-    if session.stopped is not None:
+    if session.stopped is not None and last.answer.complete:
+        tell("a question after it has no answer yet; /continue asks it again")
+    elif session.stopped is not None:
         tell("this answer is cut off; /continue continues it")

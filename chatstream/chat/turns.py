@@ -46,9 +46,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Continuation(msgspec.Struct, frozen=True):
-    """An answer that is to be continued: that of this run."""
+    """An answer that is to be continued: that of this run, and by its `model` if that was asked
+    this question alone.
+    """
 
     run: str
+    model: str | None = None
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -56,14 +59,17 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A request on its way: a `message` whose answer stands behind the first `after` turns."""
+    """A request on its way: a `message` whose answer stands behind the first `after` turns.
+
+    `model` is one that is asked this question alone.
+    """
 
     message: Message
     resolved: Resolved
     question: Question
     follow: Follow
     after: int
-    is_exception: bool = False  # another model answers this question alone
+    model: str | None = None
 
 
 class Heard:

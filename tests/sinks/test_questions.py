@@ -164,3 +164,10 @@ def test_always_is_offered_only_where_it_is_an_answer() -> None:
     question = ev.Approval("1", "f", "ask", "rule")
     assert choice(question) == "Run it? y yes · a always · n no · d all"
     assert choice(replace(question, once=True)) == "Run it? y yes · n no · d all"
+
+
+@pytest.mark.parametrize(("line", "first"), [("", False), ("y", False), ("yy", False), ("a ", True)])
+def test_a_line_that_has_begun_comes_before_the_answer_and_an_early_key_does_not(
+    line: str, first: bool
+) -> None:
+    assert comes_first(line) is first
