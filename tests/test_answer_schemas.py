@@ -14,6 +14,7 @@ from tests.support.client import Finished, run, run_here, server_flags
 from tests.support.loopback import SSE, Reply, Script
 from tests.support.real.servers import aimock, llama_server
 from tests.support.summing import Call, Summing
+from tests.support.terminal import on_terminal
 from tests.support.unavailable import require
 
 FORM = "name, age int"
@@ -148,6 +149,24 @@ def test_a_failure_stays_what_it_is(dialect: str) -> None:
     assert (done.status, done.terminal.code) == (1, "server_error")
 
 
+ODD = '{"name": "*Ann* _x_ `y`",\n  "age": 3}'
+
+
+def test_on_a_terminal_the_json_is_shown_as_it_is_also_when_it_is_resumed() -> None:
+    with Script(answer("ollama", [ODD])) as server:
+        flags = [*server_flags("ollama", server.url), "--schema", FORM]
+        status, screen, _ = on_terminal(["ask", *flags, "who?"])
+        assert (status, screen.text()[:2]) == (0, ODD.split("\n"))
+        server.play(answer("ollama", [ODD[:20]], whole=False))
+        assert on_terminal(["ask", *flags, "--on-drop", "stop", "who?"])[0] == 5
+        server.play(answer("ollama", [ODD[20:]]))
+        status, screen, _ = on_terminal(["resume"])
+        assert (status, screen.text()[:2]) == (0, ODD.split("\n"))
+        server.play(answer("ollama", [ODD]))
+        _, screen, _ = on_terminal(["ask", *flags, "--render", "who?"])
+        assert "*Ann*" not in "".join(screen.text())  # as it was asked for
+
+
 def refusals(dialect: str) -> tuple[list[bytes], str]:
     """The frames of a refusal, and the words that the model says, where it may say some."""
     words = "I would rather not."
@@ -169,7 +188,7 @@ def test_a_refusal_is_exit_3_with_the_models_words(dialect: str) -> None:
         done = ask(server, dialect, "--json")
     assert isinstance(done.terminal, ev.Error)
     assert (done.status, done.terminal.code) == (3, "content_policy")
-    assert done.terminal.message.startswith("the model refused to answer by the schema")
+    assert done.terminal.message.startswith("the model refused to follow the schema")
     assert words in done.terminal.message
     assert len(server.requests) == 1
 

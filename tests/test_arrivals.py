@@ -28,7 +28,7 @@ from chatstream.stages.pace import pace
 from chatstream.stages.seal import seal
 from chatstream.stages.thinking import thinking
 from chatstream.transcript import Transcript
-from tests.support.answers import WORDS, whole
+from tests.support.answers import ALL_DIALECTS, WORDS, whole
 from tests.support.arrivals import events_of, grouped
 from tests.support.loopback import Script
 
@@ -191,7 +191,7 @@ def test_a_sink_gets_every_arrival_as_it_is() -> None:
     assert [len(events) for events in sink.taken[:3]] == [2, 0, 2]
 
 
-@pytest.mark.parametrize("dialect", ["ollama", "openai", "anthropic"])
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_nothing_but_events_leaves_the_pipeline(dialect: str) -> None:
     with Script(whole(dialect)) as server:
         events = list(stream("hi", provider=dialect, base_url=server.url, model="m", api_key="k"))

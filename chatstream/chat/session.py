@@ -323,7 +323,7 @@ class Session:
     def undo(self) -> Turn:
         """The next question follows the answer before the last. Raises `UsageError`."""
         if not self.turns:
-            raise UsageError("nothing was said yet")
+            raise UsageError("there is no question yet")
         self._chosen = True
         self.stopped = self.stopped_model = self.unanswered = self.editing = None
         taken = self.turns.pop()
@@ -334,12 +334,12 @@ class Session:
     def turn(self, number: int | None) -> int:
         """The index of turn `number`, from 1, or of the last. Raises `UsageError`."""
         if not self.turns:
-            raise UsageError("nothing was said yet")
+            raise UsageError("there is no question yet")
         if number is None:
             return len(self.turns) - 1
         if not 1 <= number <= len(self.turns):
             there = counted(len(self.turns), "question")
-            raise UsageError(f"there is no question {number}, only {there}")
+            raise UsageError(f"there is no question {number}; the conversation has {there}")
         return number - 1
 
     def clear(self) -> str | None:

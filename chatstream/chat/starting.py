@@ -87,7 +87,7 @@ def start(
     if recovered and (attached := [*map(str, session.files), *session.images]):
         tell(f"with the next message: {', '.join(attached)}")
     elif not recovered and session.turns and session.has_left_a_draft:
-        tell("a chat without an answer has left a draft; `chatstream chat` has it in its prompt")
+        tell("another chat left a draft; `chatstream chat` puts it in its prompt")
     return chat(session, editor)
 
 

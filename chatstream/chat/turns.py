@@ -112,7 +112,7 @@ def turns_of(run: str, messages: Sequence[Message]) -> Iterator[Turn]:
 
 
 def cost_of(run: str | None) -> str:
-    """What the conversation has cost up to this run, in words; "" if that is not known."""
+    """The cost of the conversation up to this run, in words; "" if unknown."""
     from chatstream.engine.spending import conversation_cost
     from chatstream.sinks.words import dollars
 
@@ -121,7 +121,7 @@ def cost_of(run: str | None) -> str:
 
 
 def model_of(run: str) -> str | None:
-    """The model that a run has asked, as far as its journal is there."""
+    """The model that a run has asked; None if its journal is gone."""
     from chatstream.store.journal import SUFFIX
     from chatstream.store.reading import opening
 

@@ -1,4 +1,4 @@
-"""Images that are asked about, from the names that the user gives.
+"""The images of a question, from the names that the user gives.
 
 1. A name is a file, or an address on the web, which the server fetches and we do not.
 2. The bytes of a file say what kind of image it is, whatever its name says.
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from chatstream.addresses import is_url
 from chatstream.cancel import CancelToken
 from chatstream.errors import UsageError
-from chatstream.files import read_whole
+from chatstream.files import named, read_whole
 from chatstream.messages import Image, Message
 from chatstream.store.blobs import Blobs, media_type
 from chatstream.store.place import NoHome, state_folder
@@ -37,9 +37,11 @@ def with_images(
 def _image(name: str, token: CancelToken, *, keep: bool) -> Image:
     if is_url(name):
         return Image(url=_checked(name))
+    if not name.strip():
+        raise UsageError("the name of the image is empty", hint="give a file or an address")
     shown = encodable(name)
     try:  # a FIFO may have no writer yet
-        data = token.wait_for(lambda: read_whole(Path(name)))
+        data = token.wait_for(lambda: read_whole(named(name)))
     except OSError as error:
         raise UsageError(f"the image {shown} cannot be read: {error.strerror}") from error
     except ValueError as error:

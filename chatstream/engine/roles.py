@@ -317,6 +317,7 @@ def filled(
 
 
 def _values(role: Role, pairs: Iterable[str], option: str) -> Iterator[tuple[str, str]]:
+    given: set[str] = set()
     for pair in pairs:
         name, equals, value = argument(pair, option.strip() or "a value").partition("=")
         name = name.strip()
@@ -332,6 +333,9 @@ def _values(role: Role, pairs: Iterable[str], option: str) -> Iterator[tuple[str
                 f"role {role.name} has no variable {name!r}",
                 hint=did_you_mean(name, role.variables, there),
             )
+        if name in given:
+            raise UsageError(f"{option}{name} is given twice", hint="leave one of them out")
+        given.add(name)
         yield name, value
 
 

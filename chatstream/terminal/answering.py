@@ -7,6 +7,8 @@ A program that asks again and again makes one for each question, with one pool f
 one place for the tools that outlive a question.
 
 Whatever goes wrong while the run begins is shown as a run that failed: as JSON, too.
+
+An answer by a schema is JSON, and is shown as it is: to draw it as Markdown would lose characters.
 """
 
 from __future__ import annotations
@@ -64,6 +66,7 @@ class Answering:
         self._arguments = arguments
         self._flags = flags
         self._render: bool | None = flags.get("render")
+        self._plain = bool(arguments["plain"])
         self._copying: Copying | None = None
         self._choices: list[Choice] | None = None  # who is asked if the settings name nobody
         self._control: Control | None = None
@@ -103,6 +106,7 @@ class Answering:
         Raises `ConfigError`, `UsageError`.
         """
         given = self._arguments
+        self._plain = self._plain or self._wants_json(resolved.settings, question)
         tell: Tell = ignore_choice
         if not provider_name(resolved.settings):
             self._choices = []
@@ -110,20 +114,28 @@ class Answering:
         question = replace(
             question,
             resettable=is_resettable(as_json=given["as_json"]),
-            on_screen=is_screen(self.settings, as_json=given["as_json"], plain=given["plain"]),
+            on_screen=is_screen(self.settings, as_json=given["as_json"], plain=self._plain),
             keeps_images=given["save_images"] is not None,
             tooling=self._tooling(resolved, question),
         )
         if resolved.context:
             exits.note(f"system prompt: with {', '.join(map(str, resolved.context))}")
         elif resolved.context is not None and self._flags.get("context_files"):
-            exits.note("no AGENTS.md is in this folder or above it")
+            exits.note("there is no AGENTS.md in this folder or above it")
         try:
             return run(resolved, question, self._pool, self.token, tell=tell, follow=follow)
         except BaseException:
             if question.tooling is not None:
                 question.tooling.close()
             raise
+
+    def _wants_json(self, settings: Settings, question: Question) -> bool:
+        """Whether the answer is to be JSON for its reader, and nothing that is drawn."""
+        if self._render or self._beside is not None or settings.accessible:
+            return False
+        if question.record is not None:
+            return question.record.asked is not None and question.record.asked.schema is not None
+        return settings.schema is not None or settings.schema_multi is not None
 
     def _tooling(self, resolved: Resolved, question: Question) -> Tooling | None:
         """What the run needs for its tools. Raises `UsageError`, `JournalError`."""
@@ -167,7 +179,7 @@ class Answering:
                 self.settings,
                 self.token,
                 as_json=given["as_json"],
-                plain=given["plain"],
+                plain=self._plain,
                 copying=self._copying,
                 told=self._choices,
                 control=self._control,

@@ -301,3 +301,22 @@ def test_whoever_leaves_finds_no_command_in_the_next_prompt() -> None:
         following = Session(flags_of(server), place_of(last=True), Drafts(state_folder()))
         following.recover()
         assert following.draft == "night?"
+
+
+def test_ctrl_c_before_there_is_anything_to_be_seen_stops_the_answer() -> None:
+    with Script(says("Blue.")) as server:
+        session, kept = session_at(server), Session.keep
+        pressed: list[str] = []
+
+        def keep(draft: str, *sending: str) -> None:
+            kept(session, draft, *sending)
+            if sending == ("noon?", "") and not pressed:
+                pressed.append(sending[0])
+                signal.raise_signal(signal.SIGINT)
+
+        session.keep = keep  # type: ignore[method-assign]
+        typed = Typed("noon?")
+        assert chat(session, typed) == 0
+    assert pressed
+    assert typed.drafts == ["", "noon?"]
+    assert session.turns == []

@@ -97,7 +97,7 @@ def test_who_comes_back_is_told_what_goes_with_the_draft_and_where_another_one_i
         drafts.close()
         capfd.readouterr()
         starting.start(flags_of(server), place_of(last=True))
-        assert "`chatstream chat` has it in its prompt" in capfd.readouterr().err
+        assert "`chatstream chat` puts it in its prompt" in capfd.readouterr().err
         starting.start(flags_of(server), START)
         assert capfd.readouterr().err == f"with the next message: {path}\n"
 

@@ -35,6 +35,12 @@ def test_a_file_is_kept_once_whatever_its_names_are(tmp_path: Path) -> None:
     assert len(list((state_folder() / FOLDER).iterdir())) == 1
 
 
+def test_a_tilde_stands_for_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.png").write_bytes(PNG)
+    assert isinstance(asked("~/a.png").parts[0], Image)
+
+
 def test_without_a_journal_nothing_is_kept(tmp_path: Path) -> None:
     file = tmp_path / "a.png"
     file.write_bytes(PNG)
@@ -86,7 +92,8 @@ def test_what_is_no_image_is_named(tmp_path: Path, data: bytes, words: str) -> N
     [
         ("missing.png", "the image missing.png cannot be read: No such file"),
         (".", r"the image \. cannot be read: Is a directory"),
-        ("", "cannot be read"),
+        ("", "the name of the image is empty"),
+        (" ", "the name of the image is empty"),
         ("a\0b", "cannot be read"),
         ("https://", "'https://' is not the address of an image"),
         ("https://[", "is not the address of an image"),

@@ -13,7 +13,7 @@ from chatstream.errors import ConfigError, Truncated, UsageError
 from chatstream.events import Error
 from chatstream.flow import close
 from chatstream.tools.tool import Tool
-from tests.support.answers import TEXT, frames, headers, whole
+from tests.support.answers import ALL_DIALECTS, TEXT, frames, headers, whole
 from tests.support.loopback import Reply, Script
 
 
@@ -39,7 +39,7 @@ def test_tools_are_let_go_of_where_a_run_cannot_begin() -> None:
         assert box.closed
 
 
-@pytest.mark.parametrize("provider", ["ollama", "openai", "anthropic"])
+@pytest.mark.parametrize("provider", ALL_DIALECTS)
 def test_five_turns_take_one_connection(provider: str) -> None:
     with Script(whole(provider)) as server, chatstream.Client(**there(server, provider)) as client:
         for _ in range(5):
@@ -50,7 +50,7 @@ def test_five_turns_take_one_connection(provider: str) -> None:
         assert server.wait_closed()
 
 
-@pytest.mark.parametrize("provider", ["ollama", "openai", "anthropic"])
+@pytest.mark.parametrize("provider", ALL_DIALECTS)
 def test_a_body_that_ends_a_moment_after_its_answer_keeps_the_connection(provider: str) -> None:
     late = replace(whole(provider), pace=0.002)  # after each write, the last one too
     with Script(late) as server, chatstream.Client(**there(server, provider)) as client:

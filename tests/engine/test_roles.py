@@ -79,6 +79,8 @@ def test_a_variable_that_is_missing_or_unknown_is_named() -> None:
     assert refused("r", "tone").startswith("--var 'tone' is not NAME=VALUE")
     assert refused("r", "=x").startswith("--var '=x' is not NAME=VALUE")
     assert refused("r", "input=x") == "--var input: this variable is the question itself | None"
+    twice = refused("r", "tone=x", "tone=y")
+    assert twice == "--var tone is given twice | leave one of them out"
     with pytest.raises(UsageError, match="--var needs a role"):
         of_options(None, ["a=b"])
 

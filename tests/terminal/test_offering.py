@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -118,3 +122,30 @@ def test_only_a_server_that_downloads_models_is_told_to(
     assert (found is not None) is offered
     if found is not None:
         assert (found.provider, found.model) == ("ollama", "m")
+
+
+def test_ctrl_c_at_the_question_and_in_the_download_ends_it() -> None:
+    def seen(mark: bytes) -> Callable[[bytes, subprocess.Popen[bytes]], None]:
+        sent: list[int] = []
+
+        def look(written: bytes, client: subprocess.Popen[bytes]) -> None:
+            if mark in written and not sent:
+                sent.append(signal.SIGINT)
+                client.send_signal(signal.SIGINT)
+
+        return look
+
+    with Ollama() as server:
+        arguments = ["ask", *server_flags("ollama", server.url, "qwen3:4b"), "hi"]
+        status, _, _ = on_terminal(arguments, seen=seen(QUESTION))
+        assert (status, "/api/pull" in server.paths) == (130, False)
+    steps = [b'{"status": "pulling manifest"}\n', b'{"status": "success"}\n']
+    with Ollama(Reply(steps, headers=NDJSON, hold={1: threading.Event()})) as server:
+        arguments = ["ask", *server_flags("ollama", server.url, "qwen3:4b"), "hi"]
+        status, screen, _ = on_terminal(
+            arguments,
+            seen=seen(b"pulling manifest"),
+            typed=lambda written: b"y\n" if written.endswith(QUESTION) else b"",
+        )
+    assert status == 130
+    assert "the next download continues from there" in " ".join(screen.text())
