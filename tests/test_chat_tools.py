@@ -8,8 +8,10 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import pytest
 from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
 from tests.support.answers import headers
-from tests.support.chats import Typed, holds, says, session_at, stop_when_holding
+from tests.support.chats import Typed, holds, says, sent, session_at, stop_when_holding
 from tests.support.client import COMMAND, server_flags
 from tests.support.loopback import LIMIT, Reply, Script
 from tests.support.mcpserver import command
@@ -282,3 +284,24 @@ def test_what_is_allowed_for_good_is_allowed_in_the_next_turn(tmp_path: Path) ->
         pane.until_shown("Run it?")
         pane.press("n", "three")
     assert (tmp_path / "counted").read_text() == "x\nx\n"
+
+
+def test_lines_that_are_typed_before_a_question_are_not_lost_without_an_editor() -> None:
+    comes = threading.Event()
+    call = replace(calls("shell", command="true"), hold={"after_head": comes})
+    replies = [call, says("one"), says("two")]
+    with require(tmux(100, 30)) as pane, Script(*replies) as server:
+        flags = [*server_flags("ollama", server.url), "--tool", "shell", "--sandbox", "off"]
+        pane.run([*COMMAND, "chat", *flags], PYTHONPATH=str(Path.cwd()), TERM="dumb")
+        pane.until_shown(">")
+        pane.type("1?")
+        pane.send("Enter")
+        assert server.wait_holding()
+        pane.type("later?")
+        pane.send("Enter")
+        pane.until_shown("later?")
+        comes.set()
+        pane.until_shown("Run it?")
+        pane.press("n", "one")
+        pane.until_shown("> later? two")
+        assert sent(server)[-1][-1] == ("user", "later?")

@@ -40,7 +40,7 @@ from chatstream.errors import (
     OutputError,
     UsageError,
 )
-from chatstream.events import Content, Context, Error
+from chatstream.events import Approval, Content, Context, Error
 from chatstream.files import is_file, named
 from chatstream.flow import Arrival, Stage, close
 from chatstream.messages import Message
@@ -348,6 +348,8 @@ class _Chat:
             kept = True
             try:
                 for arrival in arrivals:
+                    if any(isinstance(it, Approval) and it.is_question for it in arrival.events):
+                        self._session.queue += self._editor.typed_ahead()  # else it is no more
                     if kept and any(isinstance(it, Content) for it in arrival.events):
                         kept = not heard.transcript.message.is_answer
                         if not kept:

@@ -3,8 +3,8 @@
 1. Standard input is read in slices, so that a signal is seen at once.
 2. A terminal is asked on standard error. What was not answered cannot be put into its line, so it
    is shown to its user.
-3. Lines that wait on a terminal when the chat asks were typed ahead: they are queued, and shown
-   when it is their turn. In a pipe nobody can type ahead.
+3. Lines that wait on a terminal when the chat asks, or a tool's question opens, were typed ahead:
+   they are queued, and shown when it is their turn. In a pipe nobody can type ahead.
 """
 
 from __future__ import annotations

@@ -116,6 +116,6 @@ def _remind(session: Session, last: Turn, settings: Settings) -> None:
     else:
         tell(last.answer.content)
     if session.stopped is not None and last.answer.complete:
-        tell("a question after it has no answer yet; /continue asks it again")
+        tell("the question after it was not answered; /continue continues with it")
     elif session.stopped is not None:
         tell("this answer is cut off; /continue continues it")

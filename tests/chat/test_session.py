@@ -208,10 +208,10 @@ def test_an_answer_that_a_full_disk_did_not_save_stands_in_the_way_of_nothing(
     with Script(*map(says, ("Blue.", "Red.", "Dark.", "Grey.", "Pale."))) as server:
         session = session_at(server, system="Be brief.")
         chat(session, Typed("noon?", filling, freeing, "/retry", "/undo", "/undo", "dawn?"))
-        *_, night, again, dawn = sent(server)
+        *_, night, retried, dawn = sent(server)
     assert "saved" in capfd.readouterr().err
     told = ["Be brief.", "noon?", "Blue.", "sunset?", "Red.", "night?"]
-    assert [[text for _, text in it] for it in (night, again)] == [told, told]
+    assert [[text for _, text in it] for it in (night, retried)] == [told, told]
     assert [text for _, text in dawn] == ["Be brief.", "noon?", "Blue.", "dawn?"]
     assert [turn.answer.content for turn in session.turns] == ["Blue.", "Pale."]
     again = Session(flags_of(server), place_of(last=True))
