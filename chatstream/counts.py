@@ -44,7 +44,7 @@ class Stats(msgspec.Struct, omit_defaults=True):
 class Cost(msgspec.Struct, omit_defaults=True):
     """US dollars: the cost of the run, and of its conversation up to it; None if unknown.
 
-    What the server itself tells is exact; estimated is what follows from the prices of its tokens.
+    What the server reports is exact; what follows from the prices of its tokens is an estimate.
     The conversation is not known if the cost of one of its answers is not.
     """
 

@@ -64,13 +64,13 @@ class BadSchema(ValueError):
 
 
 def check(schema: object) -> None:
-    """Raises `BadSchema` for what is no schema, or has a keyword that cannot be checked."""
+    """Raises `BadSchema` for anything but a schema whose keywords can all be checked."""
     objects: dict[int, tuple[str, Schema]] = {}
     for where, part in _parts(schema, "the schema", 0):
         if isinstance(part, bool):
             continue
         if not isinstance(part, dict):
-            raise BadSchema(f"{where} is no JSON object")
+            raise BadSchema(f"{where} is not a JSON object")
         objects[id(part)] = where, part
         for keyword, value in part.items():
             _check_keyword(where, keyword, value)
@@ -164,7 +164,9 @@ def _check_keyword(where: str, keyword: str, value: Any) -> None:
         try:
             re.compile(pattern)
         except (re.error, TypeError, OverflowError, RecursionError) as error:
-            raise BadSchema(f"{keyword!r} of {where} is no regular expression: {error}") from error
+            raise BadSchema(
+                f"{keyword!r} of {where} is not a valid regular expression: {error}"
+            ) from error
 
 
 def _check_references(root: object, objects: Mapping[int, tuple[str, Schema]]) -> None:
@@ -179,7 +181,7 @@ def _check_references(root: object, objects: Mapping[int, tuple[str, Schema]]) -
             except (LookupError, ValueError, TypeError) as error:
                 raise BadSchema(f"{refers} is not in the schema") from error
             if not isinstance(target, bool) and id(target) not in objects:
-                raise BadSchema(f"{refers} is no schema")
+                raise BadSchema(f"{refers} is not a schema")
             its.append(target)
         same_place[id(part)] = {id(it) for it in its if isinstance(it, dict)}
     try:
@@ -187,7 +189,7 @@ def _check_references(root: object, objects: Mapping[int, tuple[str, Schema]]) -
     except CycleError as error:
         where, part = next(objects[it] for it in error.args[1] if "$ref" in objects[it][1])
         raise BadSchema(
-            f"{where} refers to {_shown(part['$ref'])}, which leads in a circle"
+            f"{where} refers to {_shown(part['$ref'])}, which leads back to itself"
         ) from error
 
 
@@ -252,7 +254,7 @@ class _Checking:
                 yield _at(where, f"{_shown(value)} is not of the type {' or '.join(names)}")
         if "enum" in schema and _key(value) not in map(_key, schema["enum"]):
             allowed = excerpt(", ".join(_shown(it) for it in schema["enum"]))
-            yield _at(where, f"{_shown(value)} is none of: {allowed}")
+            yield _at(where, f"{_shown(value)} is not one of: {allowed}")
         if "const" in schema and _key(value) != _key(schema["const"]):
             yield _at(where, f"{_shown(value)} is not {_shown(schema['const'])}")
         if isinstance(value, str):
@@ -277,12 +279,12 @@ class _Checking:
             seen: set[Hashable] = set()
             for number, it in enumerate(value):
                 if (key := _key(it)) in seen:
-                    yield _at(f"{where}[{number}]", f"{_shown(it)} is there twice")
+                    yield _at(f"{where}[{number}]", f"{_shown(it)} appears twice")
                 seen.add(key)
         if "contains" in schema and all(
             self.mistake(schema["contains"], it, where, depth) for it in value
         ):
-            yield _at(where, "no item is what 'contains' asks for")
+            yield _at(where, "no item matches 'contains'")
 
     def _of_object(
         self, schema: Schema, value: dict[str, Any], where: str, depth: int
@@ -316,15 +318,15 @@ class _Checking:
                 yield (
                     wrongs[0]
                     if len(wrongs) == 1
-                    else _at(where, "it fits none of the alternatives")
+                    else _at(where, "it matches none of the alternatives")
                 )
         if "oneOf" in schema:
             fitting = sum(wrong(its) is None for its in schema["oneOf"])
             if fitting != 1:
                 words = "none" if not fitting else str(fitting)
-                yield _at(where, f"it fits {words} of the alternatives, and not exactly one")
+                yield _at(where, f"it matches {words} of the alternatives instead of exactly one")
         if "not" in schema and wrong(schema["not"]) is None:
-            yield _at(where, "it is what 'not' forbids")
+            yield _at(where, "it matches what 'not' forbids")
         if "if" in schema:
             branch = "else" if wrong(schema["if"]) else "then"
             yield wrong(schema.get(branch, True))
@@ -342,7 +344,7 @@ def _of_number(schema: Schema, value: float, where: str) -> Iterator[str | None]
         ("maximum", "more than", lambda it: value > it),
         ("exclusiveMinimum", "not more than", lambda it: value <= it),
         ("exclusiveMaximum", "not less than", lambda it: value >= it),
-        ("multipleOf", "no multiple of", lambda it: not _divides(it, value)),
+        ("multipleOf", "not a multiple of", lambda it: not _divides(it, value)),
     )
     for keyword, words, is_past in limits:
         if keyword in schema and is_past(schema[keyword]):

@@ -188,7 +188,7 @@ def test_a_refusal_is_exit_3_with_the_models_words(dialect: str) -> None:
         done = ask(server, dialect, "--json")
     assert isinstance(done.terminal, ev.Error)
     assert (done.status, done.terminal.code) == (3, "content_policy")
-    assert done.terminal.message.startswith("the model refused to answer by the schema")
+    assert done.terminal.message.startswith("the model refused to follow the schema")
     assert words in done.terminal.message
     assert len(server.requests) == 1
 

@@ -123,8 +123,8 @@ def test_a_bad_image_is_exit_2_before_anything_is_asked(
 @pytest.mark.parametrize(
     ("dialect", "data", "words"),
     [
-        ("anthropic", png(8001, 1), "8001 × 1 pixels, and Anthropic takes at most 8000 × 8000"),
-        ("anthropic", PNG + bytes(25 * 1024**2), "and Anthropic takes 32 MB a request"),
+        ("anthropic", png(8001, 1), "8001 × 1 pixels, but Anthropic takes at most 8000 × 8000"),
+        ("anthropic", PNG + bytes(25 * 1024**2), "but Anthropic takes 32 MB a request"),
         ("llamacpp", webp(b"VP8X", 1, 1), "llama.cpp cannot read WebP"),
     ],
     ids=["pixels", "bytes", "WebP"],

@@ -89,7 +89,7 @@ def test_a_page_that_is_not_there_does_not_stand_in_the_way_of_the_next_message(
         assert sent(server) == [[("user", "second?")]]
     told = capfd.readouterr()
     assert "cannot be fetched: HTTP 404 Not Found" in told.err
-    assert "no file goes with the next message any more" in told.err
+    assert "the next message has no files now" in told.err
 
 
 def test_in_a_pipe_no_line_is_asked_without_its_file() -> None:

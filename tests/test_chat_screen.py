@@ -8,7 +8,9 @@ at the top may be there twice after that (`FITS_AT_THE_TOP`), and nothing is los
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
@@ -19,7 +21,7 @@ from tests.support.answers import ending, frames, headers
 from tests.support.chats import says
 from tests.support.client import COMMAND, server_flags
 from tests.support.loopback import Reply, Script
-from tests.support.sampling import sampled
+from tests.support.sampling import by_size, sampled, seeded
 from tests.support.tmux import Pane, tmux
 from tests.support.unavailable import require
 
@@ -181,7 +183,7 @@ TYPED = {"nothing": "", "a word": "noon?", "a long line": LONG}
 
 
 @pytest.mark.parametrize(
-    ("text", "sizes"), sampled(list(product(TYPED, range(len(SIZES)))), 5, "resize at the prompt")
+    ("text", "sizes"), sampled(list(product(TYPED, range(len(SIZES)))), 3, "resize at the prompt")
 )
 def test_a_resize_at_the_prompt(before: int, text: str, sizes: int) -> None:
     with require(tmux(80, 24)) as pane, Script(*map(says, [*ANSWERS[:before], "Blue."])) as server:
@@ -220,7 +222,7 @@ PIECES = [
 @pytest.mark.parametrize(
     ("below", "sizes"),
     sampled(
-        list(product(["nothing", "a line", "a queue"], range(len(SIZES)))), 5, "resize in an answer"
+        list(product(["nothing", "a line", "a queue"], range(len(SIZES)))), 3, "resize in an answer"
     ),
 )
 def test_a_resize_in_an_answer(before: int, below: str, sizes: int) -> None:
@@ -258,6 +260,35 @@ def test_a_resize_in_an_answer(before: int, below: str, sizes: int) -> None:
         answer = printed("noon?", "".join(used))
         doubles = before == 0 and SIZES[sizes] not in FITS_AT_THE_TOP
         judge(leave(pane), [*expected, *answer, *queued], doubles=doubles)
+
+
+WIDTHS = [40, 50, 60, 70, 80, 100]
+STREAMED = "\n\n".join(
+    " ".join(f"w{number}x{word}" for word in range(30))
+    + ("\n\n- an item that is long enough to be wrapped at forty columns\n- b" * (number % 2))
+    for number in range(6)
+)
+
+
+@pytest.mark.parametrize("seed", range(by_size(1, 12)))
+def test_a_window_that_is_dragged_while_an_answer_streams(seed: int) -> None:
+    """tmux tells only some of the sizes at once."""
+    chance = seeded("dragged", seed)
+    words = re.findall(r"\S+\s*", f"{STREAMED}\n\nThe end.")
+    body = [*frames("ollama", words), *ending("ollama")]
+    streams = Reply(body, headers=headers("ollama"), pace=0.015)
+    with require(tmux(80, 24)) as pane, Script(*map(says, ANSWERS[:2]), streams) as server:
+        start(pane, server)
+        expected = turns_before(pane, 2)
+        pane.type("noon?")
+        pane.send("Enter")
+        pane.until_shown("w0x5")
+        for _ in range(8):
+            pane.resize(chance.choice(WIDTHS), 24)
+            time.sleep(chance.choice([0.02, 0.1, 0.35]))  # the hand that drags
+        pane.resize(80, 24)
+        pane.until_shown("The end.")
+        assert leave(pane) == [*expected, *printed("noon?", "".join(words))]
 
 
 LINES = ["the first line that is longer than forty columns are", "", "日本語 " * 14, "the last"]

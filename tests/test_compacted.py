@@ -68,7 +68,7 @@ def test_the_summary_is_edited_in_the_prompt_and_opens_the_new_conversation(pane
         pane.until_shown("at noon. So far.")
         assert len(sent(server)) == 2
         pane.send("Enter")
-        pane.until_shown("a new conversation, which begins with the summary")
+        pane.until_shown("a new conversation that begins with the summary")
         prompt(pane)
         say(pane, "sunset?")
         pane.until_shown("Dark.")
@@ -143,7 +143,7 @@ def test_a_summary_in_the_prompt_outlives_kill_9_and_is_used_in_another_chat(pan
             run(other, server, "-c")
             other.until(lambda: other.lines()[-1] == "  - It is blue at noon. So far.")
             other.send("Enter")
-            other.until_shown("a new conversation, which begins with the summary")
+            other.until_shown("a new conversation that begins with the summary")
             prompt(other)
             say(other, "night?")
             other.until_shown("Dark.")

@@ -93,7 +93,7 @@ def test_a_value_fits_where_the_reference_validator_says_so(
         (PERSON, [], "[] is not of the type object"),
         (TREE, {"name": "a", "below": [{"name": "b"}, {}]}, 'below[1]: "name" is missing'),
         ({"minProperties": 2}, {"a": 1}, "it has 1 property, and not at least 2"),
-        ({"enum": ["C", "F"]}, "K", '"K" is none of: "C", "F"'),
+        ({"enum": ["C", "F"]}, "K", '"K" is not one of: "C", "F"'),
     ],
 )
 def test_a_mistake_names_its_place(schema: dict[str, Any], value: Any, words: str | None) -> None:
@@ -104,30 +104,30 @@ def test_a_mistake_names_its_place(schema: dict[str, Any], value: Any, words: st
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        ([], "the schema is no JSON object"),
+        ([], "the schema is not a JSON object"),
         ({"unevaluatedItems": False}, "uses 'unevaluatedItems', which chatstream cannot check"),
         ({"properties": {"a": {"typ": "x"}}}, "'a' in 'properties' of the schema uses 'typ'"),
         ({"type": "int"}, "'type' of the schema cannot be \"int\""),
         ({"type": []}, "'type' of the schema cannot be []"),
         ({"required": "a"}, "'required' of the schema"),
         ({"properties": []}, "'properties' of the schema"),
-        ({"items": 3}, "'items' of the schema is no JSON object"),
+        ({"items": 3}, "'items' of the schema is not a JSON object"),
         ({"anyOf": []}, "'anyOf' of the schema"),
         ({"minLength": -1}, "'minLength' of the schema"),
         ({"multipleOf": 0}, "'multipleOf' of the schema"),
-        ({"pattern": "("}, "is no regular expression"),
-        ({"patternProperties": {"(": {}}}, "is no regular expression"),
+        ({"pattern": "("}, "is not a valid regular expression"),
+        ({"patternProperties": {"(": {}}}, "is not a valid regular expression"),
         ({"$ref": "#/$defs/x"}, "which is not in the schema"),
         ({"$ref": "https://example.org/x"}, "which is not in the schema"),
-        ({"$ref": "#"}, "leads in a circle"),
-        ({"$defs": {"a": {"$ref": "#/$defs/a"}}}, "leads in a circle"),
-        ({"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}, {}]}}}, "leads in a circle"),
-        ({"properties": {"a": {"allOf": [{"$ref": "#/properties/a"}]}}}, "leads in a circle"),
-        ({"not": {"$ref": "#"}}, "leads in a circle"),
-        ({"if": {}, "then": {"$ref": "#"}}, "leads in a circle"),
+        ({"$ref": "#"}, "leads back to itself"),
+        ({"$defs": {"a": {"$ref": "#/$defs/a"}}}, "leads back to itself"),
+        ({"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}, {}]}}}, "leads back to itself"),
+        ({"properties": {"a": {"allOf": [{"$ref": "#/properties/a"}]}}}, "leads back to itself"),
+        ({"not": {"$ref": "#"}}, "leads back to itself"),
+        ({"if": {}, "then": {"$ref": "#"}}, "leads back to itself"),
         ({"$defs": {"a": {"$anchor": "b"}}, "$ref": "#b"}, "which is not in the schema"),
         ({"anyOf": [{}], "items": {"$ref": "#/anyOf/-1"}}, "which is not in the schema"),
-        ({"default": {"x": {"typ": 1}}, "items": {"$ref": "#/default/x"}}, "which is no schema"),
+        ({"default": {"x": {"typ": 1}}, "items": {"$ref": "#/default/x"}}, "which is not a schema"),
     ],
 )
 def test_what_cannot_be_checked_is_refused(schema: Any, words: str) -> None:
@@ -172,7 +172,7 @@ def test_alternatives_that_refer_to_themselves_take_no_longer_with_each_level(ke
 
 def test_a_long_list_is_searched_once_for_what_is_there_twice() -> None:
     many: list[Any] = [*range(100_000), [1, {"a": True}], 7.0]
-    assert mistake({"uniqueItems": True}, many) == "[100001]: 7.0 is there twice"
+    assert mistake({"uniqueItems": True}, many) == "[100001]: 7.0 appears twice"
     assert mistake({"uniqueItems": True}, many[:-1]) is None
 
 

@@ -21,5 +21,5 @@ def number_in(argument: str) -> int | None:
     if not argument:
         return None
     if not (argument.isascii() and argument.isdigit() and int(argument[:9])):
-        raise UsageError(f"{excerpt(argument, 40)!r} is not a number from 1 on")
+        raise UsageError(f"{excerpt(argument, 40)!r} is not a positive number")
     return int(argument[:9])

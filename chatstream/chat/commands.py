@@ -65,12 +65,12 @@ class Command(NamedTuple):
 
 
 def is_command(line: str) -> bool:
-    """Whether a line is a command, known or not, and no message."""
+    """Whether a line is a command, known or unknown, rather than a message."""
     return line.startswith("/") and not line.startswith("//")
 
 
 def as_message(line: str) -> str:
-    """The message of a line that is no command."""
+    """The message of a line that is not a command."""
     return line[1:] if line.startswith("//") else line
 
 
@@ -81,11 +81,15 @@ def run(session: Session, line: str) -> Next:
     if command is None:
         raise UsageError(
             f"unknown command {name!r}; nothing was sent",
-            hint=did_you_mean(name, COMMANDS, "/help lists the commands; // begins with a slash"),
+            hint=did_you_mean(
+                name,
+                COMMANDS,
+                "/help lists the commands; type // for a message that begins with a slash",
+            ),
         )
     argument = "".join(rest).strip()
     if argument and not command.arguments:
-        raise UsageError(f"{name} takes nothing, but got {excerpt(argument, 40)!r}")
+        raise UsageError(f"{name} takes no argument, but got {excerpt(argument, 40)!r}")
     return command.run(session, argument)
 
 
@@ -188,7 +192,7 @@ def _image(session: Session, argument: str) -> None:
 def _retry(session: Session, argument: str) -> Next:
     words = words_in(argument)
     if words and (words[0] not in {"-m", "--model"} or len(words) != 2):
-        raise UsageError("/retry takes -m MODEL at most")
+        raise UsageError("/retry takes only -m MODEL")
     model = words[1] if words else None
     if session.unanswered is not None:
         again = session.unanswered
@@ -201,7 +205,7 @@ def _edit(session: Session, argument: str) -> None:
     at = session.turn(number_in(argument))
     session.editing = at
     session.draft = session.turns[at].question.content
-    tell(f"editing question {at + 1}; nothing changes before it is sent, and the old one stays")
+    tell(f"editing question {at + 1}; nothing changes until you send it, and the old one stays")
 
 
 def _undo(session: Session, _argument: str) -> None:
@@ -214,7 +218,7 @@ def _undo(session: Session, _argument: str) -> None:
 def _continue(session: Session, _argument: str) -> Next:
     if session.stopped is None:
         raise UsageError("there is no answer to continue")
-    return Continuation(session.stopped)
+    return Continuation(session.stopped, session.stopped_model)
 
 
 def _branches(session: Session, _argument: str) -> None:
@@ -239,7 +243,7 @@ def _history(session: Session, argument: str) -> None:
     shown = number_in(argument) or SHOWN_TURNS
     first = max(0, len(session.turns) - shown)
     if not session.turns:
-        tell("nothing was said yet")
+        tell("there is no question yet")
     for number, turn in enumerate(session.turns[first:], first + 1):
         _show(number, turn)
 
@@ -301,7 +305,8 @@ def _stats(session: Session, _argument: str) -> None:
     tell(f"{counted(len(session.turns), 'question')} in this conversation")
     heard = session.heard
     if heard is not None and isinstance(heard.transcript.terminal, Done):
-        tell(f"last answer: {session.model} · {figures(heard.transcript.terminal)}")
+        who = heard.who.model or session.model
+        tell(f"last answer: {who} · {figures(heard.transcript.terminal)}")
 
 
 def _exit(_session: Session, _argument: str) -> None:
@@ -313,7 +318,7 @@ COMMANDS: dict[str, Command] = {
     "/model": Command("[MODEL]", "ask another model from now on: MODEL or MODEL@PLACE", _model),
     "/system": Command("[TEXT]", "show or set the system prompt", _system),
     "/role": Command("[NAME]", "use a role, or list them; VAR=VALUE may follow its name", role),
-    "/tool": Command("[NAME...]", "let the model use tools, or show those it has", tool),
+    "/tool": Command("[NAME...]", "let the model use more tools, or list those it has", tool),
     "/set": Command("[NAME [VALUE]]", "set a setting for this chat, or show what is set", _set),
     "/file": Command("FILE|URL...", "send these texts, PDFs or pages with the next message", _file),
     "/image": Command("FILE|URL...", "send these images with the next message", _image),
@@ -326,12 +331,16 @@ COMMANDS: dict[str, Command] = {
     "/history": Command("[N]", "show the last N questions and answers", _history),
     "/clear": Command("", "begin a new conversation; this one stays in the history", _clear),
     "/context": Command("", "show how full the model's window is", context),
-    "/trim": Command("[on|off]", "leave out the oldest turns that do not fit, or stop that", trim),
+    "/trim": Command(
+        "[on|off]", "leave out the oldest turns if the conversation does not fit", trim
+    ),
     "/compact": Command("[TEXT]", "begin a new conversation with a summary of this one", compact),
     "/save": Command("FILE", "write the last answer to a file", _save),
     "/export": Command("FILE", "write the conversation to a file, as Markdown", _export),
     "/name": Command("NAME", "name the conversation", _name),
     "/copy": Command("[N]", "copy the last answer, or its code block N", _copy),
-    "/stats": Command("", "show counts and times", _stats),
+    "/stats": Command(
+        "", "show how many questions there were, and the last answer's figures", _stats
+    ),
     "/exit": Command("", "leave, as Ctrl+D does", _exit),
 }

@@ -66,11 +66,11 @@ def compact(session: Session, summary: str) -> Summary | None:
     session.editing, session.unanswered, session.compacting = None, None, False
     session.begun_with = f"{COMMAND}\n{summary}"
     session.draft = refused.typed if refused else ""
-    tell("a new conversation, which begins with the summary")
+    tell("a new conversation that begins with the summary")
     if old:
         tell(f"/goto {old} returns to the old one")
     elif not session.settings().journal:
-        tell("the old one is kept nowhere, for there is no journal")
+        tell("the old one is gone, because no journal is kept")
     return None
 
 
@@ -84,12 +84,12 @@ def begin(*, can_edit: bool) -> None:
     """Say that a summary is made. Raises `UsageError` where a draft cannot be edited."""
     if not can_edit:
         raise UsageError(
-            "a summary is edited before it is used, and this line cannot be edited; nothing was "
-            "asked",
+            "a summary has to be edited before it is used, and this line cannot be edited; "
+            "nothing was sent",
             hint=f"{COMMAND} TEXT begins a new conversation with a summary of your own; /trim "
             "leaves out the oldest turns",
         )
-    tell("summarising the conversation; nothing changes before you send the summary")
+    tell("summarising the conversation; nothing changes until you send the summary")
 
 
 def asked(session: Session) -> Asked:
@@ -115,12 +115,12 @@ def take(session: Session, heard: Heard) -> bool:
     """Put the summary into the prompt, in front of what was typed. False if it is not whole."""
     end, summary = heard.transcript.terminal, heard.transcript.message.content.strip()
     if not (isinstance(end, Done) and end.finish_reason == "stop" and summary):
-        tell("the summary is not whole, so it is not used; the conversation is as it was")
+        tell("the summary is incomplete and not used; the conversation is unchanged")
         return False
     session.compacting, session.behind = True, joined(session.behind, session.draft)
     session.keep(f"{COMMAND}\n{summary}")
     if left_out := heard.transcript.left_out:
-        tell(f"the oldest {counted(left_out, 'message')} did not fit, and are not in the summary")
-    tell(f"edit the summary; Enter begins a new conversation with the text behind {COMMAND}")
-    tell("any other line goes to this conversation, and Ctrl+C discards the summary")
+        tell(f"the oldest {counted(left_out, 'message')} did not fit and are not in the summary")
+    tell(f"edit the summary; Enter begins a new conversation with the text after {COMMAND}")
+    tell("any other line continues this conversation; Ctrl+C discards the summary")
     return True

@@ -23,7 +23,7 @@ from chatstream.terminal.exits import tell
 if TYPE_CHECKING:
     from chatstream.engine.roles import Role
 
-BEGINS_ANOTHER = "the next message begins a new conversation that has all messages so far"
+BEGINS_ANOTHER = "the next message begins a new conversation with all messages so far"
 
 
 def tool(session: Session, argument: str) -> None:
@@ -45,8 +45,8 @@ def role(session: Session, argument: str) -> None:
 
     if not argument:
         known = ", ".join(names())
-        tell(f"role: {session.role.name}" if session.role else "no role is used")
-        tell(f"the roles are: {known}" if known else "`chatstream roles edit NAME` makes a role")
+        tell(f"role: {session.role.name}" if session.role else "role: none")
+        tell(f"the roles are: {known}" if known else "`chatstream roles edit NAME` creates a role")
         return
     name, *pairs = words_in(argument)
     its = filled(name, pairs, option="")
@@ -54,7 +54,7 @@ def role(session: Session, argument: str) -> None:
     begins = _use(session, its)
     tell(f"role: {name}, from the next message on")
     if set_here := [it for it in its.settings if it in session.flags and it != "system"]:
-        tell(f"what is set for this chat goes over the role: {', '.join(set_here)}")
+        tell(f"settings of this chat override the role: {', '.join(set_here)}")
     if begins:
         tell(BEGINS_ANOTHER)
 
@@ -75,10 +75,10 @@ def _use(session: Session, role: Role) -> bool:
 
 
 def check_role(role: Role) -> None:
-    """Raise `UsageError` for a role that is no part of a conversation."""
+    """Raise `UsageError` for a role that a conversation cannot have."""
     if role.template is not None:
         raise UsageError(
-            f"role {role.name} contains the question, and is not for a conversation",
+            f"role {role.name} is a template for one question, and a chat cannot use it",
             hint=f"`chatstream ask --role {role.name}` uses it",
         )
 

@@ -1,7 +1,7 @@
 """How full the model's window is, and what to do about it: `/context`, `/trim`, and a note.
 
-1. `/context` says what is known, and whether the server has counted it; where nothing is known it
-   says so, and why. It asks nobody: what is known comes with the answers.
+1. `/context` says what is known, and whether the server has counted it. If nothing is known, it
+   says why. It asks no server: what is known comes with the answers.
 2. `/trim` lets the oldest turns of a conversation that does not fit be left out of what is sent.
    What is left out is on the screen and in the journal of each answer, and it stays in the history.
    A question that was refused is in the prompt again, and is asked when it is sent.
@@ -61,17 +61,19 @@ class Note:
         if said is None or was_given:
             return None
         return (
-            f"{said}; when it is full its oldest turns are left out" if trims else f"{said}; {WAYS}"
+            f"{said}; once it is full, the oldest turns are left out"
+            if trims
+            else f"{said}; {WAYS}"
         )
 
 
 def context(session: Session, _argument: str) -> None:
-    """Say how full the window is, as far as that is known."""
+    """Say how full the window is, if that is known."""
     extent = session.extent
     for line in _unknown(session) if extent is None else _known(extent):
         tell(line)
     tell(
-        "a question that does not fit is asked without the oldest turns; /trim off refuses it"
+        "a question that does not fit is sent without the oldest turns; /trim off stops that"
         if session.settings().trim
         else "a question that does not fit is not sent; /trim leaves out the oldest turns instead"
     )
@@ -85,7 +87,7 @@ def trim(session: Session, argument: str) -> None:
     if not session.flags["trim"]:
         tell("a question that does not fit the model's window is not sent")
         return
-    tell("the oldest turns are left out where the conversation does not fit the model's window")
+    tell("the oldest turns are left out if the conversation does not fit the model's window")
     if (refused := session.unanswered) is not None and refused.typed:
         session.draft, session.editing = refused.typed, refused.after
 
@@ -97,11 +99,11 @@ def _known(extent: Extent) -> Iterator[str]:
     if extent.left_out:
         yield f"the oldest {counted(extent.left_out, 'message')} were left out of the last question"
     else:
-        yield "nothing is left out of the conversation"
+        yield "the whole conversation is sent"
 
 
 def _unknown(session: Session) -> Iterator[str]:
-    yield f"it is not known how full the model's window is: {_reason(session)}"
+    yield f"the use of the model's window is unknown: {_reason(session)}"
     heard = session.heard if session.is_heard else None
     if heard is not None and (tokens := counted_in(heard.transcript)) is not None:
         yield f"the conversation has {tokens:,} tokens: {_COUNTED}"
@@ -109,11 +111,11 @@ def _unknown(session: Session) -> Iterator[str]:
 
 def _reason(session: Session) -> str:
     if not session.turns:
-        return "nothing was said yet"
+        return "there is no question yet"
     if session.heard is None:
         return "this chat has had no answer yet"
     if not session.is_heard:
-        return "the model, or the place in the conversation, is not that of the last answer"
+        return "the model or the place in the conversation has changed since the last answer"
     if session.head is None:
         return "without a journal the server is asked only for large questions"
     if len(session.turns) == 1 or session.turns[-2].run is None:  # a conversation began with it

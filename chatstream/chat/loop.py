@@ -1,12 +1,12 @@
 """The loop of a chat: a line is read, a command acts or a question is asked, its answer is shown.
 
-1. Ctrl+C stops an answer or what a command is at, and never ends the chat; only a pipe of lines
-   ends with it, for nobody is there to go on. Ctrl+D ends it with 0, and a pipe with the status of
+1. Ctrl+C stops an answer or a command, and never ends the chat. It ends a pipe of lines, because
+   nobody is there to continue. Ctrl+D ends it with 0, and a pipe with the status of
    the last failure. SIGTERM and SIGHUP end it with 143 and 129.
-2. An answer that was stopped or broke off with text stays as it is. Without text the question is
-   no part of the conversation: it returns to the prompt, and so does what was queued behind it.
-   Nothing of that is sent by itself. What is queued behind `/edit` or a summary waits until that
-   is sent, and returns to the prompt if the edit is given up.
+2. An answer that was stopped or broke off with text stays as it is. Without text, even where the
+   server calls that whole, the question is no part of the conversation: it returns to the prompt,
+   and so does what was queued behind it. Nothing of that is sent by itself. What is queued behind
+   `/edit` or a summary waits until that is sent, and returns to the prompt if the edit is given up.
 3. An answer is shown as `ask` shows it, by the same code.
 4. Where nobody can read the answers any more no question is asked: the chat ends with 1 where
    standard output takes no more, and as at its end where the reader has seen enough.
@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -133,6 +134,7 @@ class _Chat:
         self._pool = pool
         self._tools = tools
         self._token = token
+        self._stop = CancelToken()  # stops what the line asks for that is done now
         self._status = 0  # of the last failure
         self._sending = ""  # the line that has no answer yet
         self._typed = TypeAhead()  # while no line is read
@@ -145,7 +147,8 @@ class _Chat:
         """Until the end; raises what ends the program before that."""
         while (line := self._line()) is not None:
             try:
-                status = self._do(line)
+                with self._stoppable():
+                    status = self._do(line)
             except commands.Leave:
                 self._sending = ""
                 self._return(None)  # the next chat begins with it
@@ -155,6 +158,18 @@ class _Chat:
             self._token.check()
             self._status = status or self._status
         return 0 if self._editor.is_person else self._status
+
+    @contextlib.contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Ctrl+C stops what a line asks for, also before there is anything to be seen of it."""
+        self._stop = CancelToken()
+        try:
+            with interrupts(self._stop):
+                yield
+        finally:
+            reason = self._stop.reason
+            if reason is not None and (type(reason) is not Cancelled or not self._editor.is_person):
+                self._token.cancel(reason)  # the program is to end
 
     def _line(self) -> str | None:
         """The next line; what was queued comes first."""
@@ -264,11 +279,11 @@ class _Chat:
         return status
 
     def _drop_files(self, token: CancelToken) -> None:
-        """What cannot be read does not stand in the way of the next message as well."""
+        """A file that cannot be read must not block the next message as well."""
         session = self._session
         if self._editor.is_person and not token.cancelled and (session.files or session.images):
             session.files, session.images = [], []
-            exits.note("no file goes with the next message any more")
+            exits.note("the next message has no files now")
 
     def _answer(self, following: Request | Continuation | Summary, typed: str | None = None) -> int:
         """Ask and show the answer; `typed` returns to the prompt if there is none."""
@@ -292,7 +307,7 @@ class _Chat:
             asked.append((its, run))
             return run
 
-        untie = self._token.tie(answering.token)
+        untie = self._stop.tie(answering.token)
         try:
             follows = bool(session.turns) and not is_summary
             in_our_words = partial(_in_our_words, answering, follows)
@@ -308,7 +323,7 @@ class _Chat:
             session.unanswered = following
         if said := self._nearly_full.after(session.extent, trims=answering.settings.trim):
             exits.note(said)
-        if status:
+        if status or session.unanswered is following:
             self._return(typed if session.unanswered is following else None)
         reason = answering.token.reason
         if reason is not None and (type(reason) is not Cancelled or not self._editor.is_person):
@@ -318,7 +333,7 @@ class _Chat:
         return status
 
     def _begun(self, run: Run) -> None:
-        """What was asked has an answer; what is kept from here on follows it."""
+        """The question has an answer; a draft that is kept from here on follows it."""
         session = self._session
         if self._sending:
             self._sending, session.files, session.images = "", [], []
@@ -326,7 +341,7 @@ class _Chat:
         self._keep()
 
     def _answered(self, heard: Heard, asked: Sequence[tuple[Asked, Run]]) -> Stage:
-        """The stage after which what was asked is no draft any more: its answer has begun."""
+        """The stage that ends the draft of the question: its answer has begun."""
 
         def stage(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
             kept = True
@@ -343,7 +358,7 @@ class _Chat:
         return stage
 
     def _return(self, line: str | None) -> None:
-        """What was not answered, and what was to follow it, is in the prompt again."""
+        """Put the unanswered question, and what was to follow it, into the prompt again."""
         session = self._session
         if not self._editor.is_person:
             return
@@ -356,7 +371,7 @@ class _Chat:
 
 
 def _named_files(message: str, known: Sequence[str]) -> list[str]:
-    """The files that a message names behind an `@`. What is no file is a word like any other."""
+    """The files that a message names behind an `@`. Anything else is a word like any other."""
     found: list[str] = []
     for quoted, bare in _FILE.findall(message):
         path = named(quoted or bare)
@@ -382,7 +397,7 @@ def _part(text: str, settings: Settings) -> None:
 def _in_our_words(
     answering: Answering, follows: bool, arrivals: Iterator[Arrival]
 ) -> Iterator[Arrival]:
-    """What is told of an answer names the commands of a chat. How full the window is, the chat
+    """Notes about an answer name the commands of a chat. How full the window is, the chat
     says itself, after the answer. `follows`: the question follows others.
     """
     try:

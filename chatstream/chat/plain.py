@@ -128,7 +128,7 @@ def _words_of(session: Session) -> str:
     """What is said of a draft, which is shown whole: nobody else keeps it."""
     draft = clean(session.draft)
     if session.unanswered is not None:
-        return f"this was not answered; /retry asks the question again:\n{draft}"
+        return f"this question has no answer; /retry asks it again:\n{draft}"
     if session.editing is not None:
-        return f"the next line takes the place of question {session.editing + 1}:\n{draft}"
+        return f"the next line replaces question {session.editing + 1}:\n{draft}"
     return f"this is not sent:\n{draft}"

@@ -96,6 +96,7 @@ class Session:
         self.behind = ""
         self.unanswered: Request | None = None
         self.stopped: str | None = None  # the last run, if it has not come to its end
+        self.stopped_model: str | None = None  # which was asked its question alone
         self.answering: str | None = None
         self.heard: Heard | None = None  # what the last run has said
         self._answered_as: Role | None = None
@@ -114,10 +115,10 @@ class Session:
         self.turns = turns
         self.opening = tuple(it for it in place.messages if it.role == "system")
         self._source = place.source
-        self._asked_before = model_of(place.source) if place.source else None
+        self._answered_by = model_of(place.source) if place.source else None
         self._chosen = place.chosen
         self._name = place.name
-        self.editing = self.unanswered = self.stopped = None
+        self.editing = self.unanswered = self.stopped = self.stopped_model = None
         self.compacting = False
         self.begun_with = ""
         self.continues: str | None = None
@@ -181,7 +182,7 @@ class Session:
     @property
     def model(self) -> str:
         """The model that answered last, or is named; "" before the first answer if none is."""
-        answered = self.heard.who.model if self.heard else self._asked_before
+        answered = self._answered_by
         named = self.role.settings.get("model") if self.role else None
         if named and self.role != self._answered_as:
             answered = None  # in another role
@@ -248,7 +249,7 @@ class Session:
             question=question_at(place, resolved, [request.message]),
             follow=follow_of(place, resolved, self._known() if place.parent else None),
             after=after,
-            is_exception=request.model is not None,
+            model=request.model,
         )
 
     def settings(self) -> Settings:
@@ -271,7 +272,8 @@ class Session:
         """Where and how an answer is continued. Raises `ChatstreamError`."""
         from chatstream.engine.resume import continuation, unfinished
 
-        flags = {it: value for it, value in self.flags.items() if it not in FOR_A_START}
+        flags = with_model(self.flags, continued.model) if continued.model else self.flags
+        flags = {it: value for it, value in flags.items() if it not in FOR_A_START}
         flags["role"] = self.role and self.role.without_system()
         resolved, question = continuation(unfinished(continued.run), flags)
         asked = [it for it in question.messages if it.role == "user"]
@@ -281,6 +283,7 @@ class Session:
             question=question,
             follow=not_followed,  # it is another attempt of a turn that has its place
             after=len(self.turns) - (self.head == continued.run),
+            model=continued.model,
         )
 
     def settle(self, asked: Asked, run: Run | None, heard: Heard) -> bool:
@@ -291,7 +294,7 @@ class Session:
             return False
         kept = run.id if is_kept(run.id) else None
         whole = heard.transcript.message.complete
-        self.stopped = None if whole else kept
+        self.stopped, self.stopped_model = None if whole else kept, asked.model
         if not made[-1].is_answer:
             return False
         if asked.question.parent is None:
@@ -301,27 +304,33 @@ class Session:
         self.heard, self.editing, self.unanswered = heard, None, None
         self._answered_as = self.role
         extent = extent_of(heard.context, heard.transcript)
-        self._measured = None if asked.is_exception else (self.turns[-1], self._whom(), extent)
-        self._source, self._chosen, self._name = kept or self._source, False, None
+        self._measured = (self.turns[-1], self._whom(), extent) if asked.model is None else None
+        if asked.model is None:
+            self._source = kept or self._source
+            self._answered_by = heard.who.model or self._answered_by
+        self._chosen, self._name = False, None
         return True
 
     def undo(self) -> Turn:
         """The next question follows the answer before the last. Raises `UsageError`."""
         if not self.turns:
-            raise UsageError("nothing was said yet")
+            raise UsageError("there is no question yet")
         self._chosen = True
-        self.stopped = self.unanswered = self.editing = None
-        return self.turns.pop()
+        self.stopped = self.stopped_model = self.unanswered = self.editing = None
+        taken = self.turns.pop()
+        if self.turns and not self.turns[-1].answer.complete:
+            self.stopped = self.head
+        return taken
 
     def turn(self, number: int | None) -> int:
         """The index of turn `number`, from 1, or of the last. Raises `UsageError`."""
         if not self.turns:
-            raise UsageError("nothing was said yet")
+            raise UsageError("there is no question yet")
         if number is None:
             return len(self.turns) - 1
         if not 1 <= number <= len(self.turns):
             there = counted(len(self.turns), "question")
-            raise UsageError(f"there is no question {number}, only {there}")
+            raise UsageError(f"there is no question {number}; the conversation has {there}")
         return number - 1
 
     def clear(self) -> str | None:
@@ -356,9 +365,12 @@ class Session:
         Raises `ConfigError`, `UsageError`.
         """
         self.use(with_model(self.flags, name))
+        self.stopped_model = None
 
     def name(self, name: str) -> None:
-        """Name the conversation. Raises `UsageError`, `JournalError`."""
+        """Name the conversation. Raises `ConfigError`, `UsageError`, `JournalError`."""
+        if not self.settings().journal:
+            raise UsageError("without a journal there is nothing that could have a name")
         if self.head is None:
             self._known().check_name(name, None)
             self._name = name

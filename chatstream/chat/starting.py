@@ -87,7 +87,7 @@ def start(
     if recovered and (attached := [*map(str, session.files), *session.images]):
         tell(f"with the next message: {', '.join(attached)}")
     elif not recovered and session.turns and session.has_left_a_draft:
-        tell("a chat without an answer has left a draft; `chatstream chat` has it in its prompt")
+        tell("another chat left a draft; `chatstream chat` puts it in its prompt")
     return chat(session, editor)
 
 
@@ -115,5 +115,7 @@ def _remind(session: Session, last: Turn, settings: Settings) -> None:
         show_answer(last.answer.content, settings)
     else:
         tell(last.answer.content)
-    if session.stopped is not None:
+    if session.stopped is not None and last.answer.complete:
+        tell("a question after it has no answer yet; /continue asks it again")
+    elif session.stopped is not None:
         tell("this answer is cut off; /continue continues it")

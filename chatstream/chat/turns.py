@@ -46,9 +46,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Continuation(msgspec.Struct, frozen=True):
-    """An answer that is to be continued: that of this run."""
+    """An answer that is to be continued: that of this run, and by its `model` if that was asked
+    this question alone.
+    """
 
     run: str
+    model: str | None = None
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -56,14 +59,17 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A request on its way: a `message` whose answer stands behind the first `after` turns."""
+    """A request on its way: a `message` whose answer stands behind the first `after` turns.
+
+    `model` is one that is asked this question alone.
+    """
 
     message: Message
     resolved: Resolved
     question: Question
     follow: Follow
     after: int
-    is_exception: bool = False  # another model answers this question alone
+    model: str | None = None
 
 
 class Heard:
@@ -103,7 +109,7 @@ def turns_of(run: str, messages: Sequence[Message]) -> Iterator[Turn]:
 
 
 def cost_of(run: str | None) -> str:
-    """What the conversation has cost up to this run, in words; "" if that is not known."""
+    """The cost of the conversation up to this run, in words; "" if unknown."""
     from chatstream.engine.spending import conversation_cost
     from chatstream.sinks.words import dollars
 
@@ -112,7 +118,7 @@ def cost_of(run: str | None) -> str:
 
 
 def model_of(run: str) -> str | None:
-    """The model that a run has asked, as far as its journal is there."""
+    """The model that a run has asked; None if its journal is gone."""
     from chatstream.store.journal import SUFFIX
     from chatstream.store.reading import opening
 

@@ -162,7 +162,8 @@ def _columns() -> int:
 
 
 def _head(command: Any, context: typer.Context, parameters: Iterable[Any]) -> Iterator[str]:
-    pieces = ["[OPTIONS]", *(_argument(it) for it in parameters if not _is_option(it))]
+    shown = (it for it in parameters if not (_is_option(it) or it.hidden))
+    pieces = ["[OPTIONS]", *map(_argument, shown)]
     if hasattr(command, "commands"):
         pieces.append("COMMAND" if command.no_args_is_help else "[COMMAND]")
     yield from _wrapped(f"Usage: {' '.join([context.command_path, *pieces])}")

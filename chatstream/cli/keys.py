@@ -22,7 +22,9 @@ Provider = Annotated[
 @app.command(name="set")
 def set_key(
     provider: Provider,
-    key: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
+    key: Annotated[
+        list[str] | None, typer.Argument(hidden=True, metavar="", help="Refused.")
+    ] = None,
 ) -> int:
     """Store the API key of a provider. It is asked for without echo, or read from a pipe."""
     return keys.set_key(provider, key or ())
@@ -30,7 +32,7 @@ def set_key(
 
 @app.command(name="list")
 def list_keys() -> int:
-    """List the providers that a key is stored for. No key is shown."""
+    """List the providers with a stored key. No key is shown."""
     return keys.list_keys()
 
 

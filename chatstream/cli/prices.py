@@ -31,5 +31,5 @@ def list_prices(
 @app.command()
 @takes("base_url")
 def update(as_json: JsonLines = False, **flags: Any) -> int:
-    """Get the prices that OpenRouter lists, and keep them with the date."""
+    """Fetch the prices that OpenRouter lists, and store them with the date."""
     return shown.update(flags, as_json=as_json)

@@ -76,7 +76,7 @@ def again(schema: schemas.Schema | None) -> schemas.Schema | None:
         try:
             schemas.check(schema)
         except schemas.BadSchema as error:
-            raise UsageError(f"the journal has no schema that can be used: {error}") from error
+            raise UsageError(f"the journal has no usable schema: {error}") from error
     return schema
 
 
@@ -93,7 +93,7 @@ def _read(text: str, option: str, token: CancelToken) -> schemas.Schema:
         schemas.check(schema)
     except schemas.BadSchema as error:
         name = encodable(text) if names_file(text) else option
-        raise UsageError(f"{name} is no schema that can be used: {error}") from error
+        raise UsageError(f"{name} is not a usable schema: {error}") from error
     if not isinstance(schema, dict) or schema.get("type") != "object":
         raise UsageError(
             f"the schema of {option} does not describe an object",
@@ -152,7 +152,8 @@ def _fields(text: str, option: str) -> schemas.Schema:
         name, *kind = named.split()
         if not re.fullmatch(r"[^\W\d]\w*", name) or len(kind) > 1:
             raise UsageError(
-                f"{option} has a field that is no name and type: {item.strip()!r}", hint=_EXAMPLE
+                f"{option} has a field that is not a name and a type: {item.strip()!r}",
+                hint=_EXAMPLE,
             )
         if name in fields:
             raise UsageError(f"{option} has the field {name!r} twice")

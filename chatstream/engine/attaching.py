@@ -1,4 +1,4 @@
-"""Images that are asked about, from the names that the user gives.
+"""The images of a question, from the names that the user gives.
 
 1. A name is a file, or an address on the web, which the server fetches and we do not.
 2. The bytes of a file say what kind of image it is, whatever its name says.

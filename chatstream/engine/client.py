@@ -228,7 +228,7 @@ def _in_role(messages: list[Message], role: Role | None) -> list[Message]:
         return messages
     *before, last = messages
     if last.role != "user":
-        raise UsageError(f"role {role.name} contains the question, but the last message is none")
+        raise UsageError(f"role {role.name} contains the question, but the last message is not one")
     images = [it for it in last.parts if isinstance(it, Image)]
     return [*before, Message("user", [*images, role.asked(last.content)])]
 

@@ -1,10 +1,10 @@
 """Whether a request fits the model's context window, before anything of it is sent.
 
-1. Looked at is a question that follows others, and a large one on a local server, which may cut it
-   in silence. A hosted server is asked for the window from `HOSTED_TOKENS` on: every hosted model
+1. A question that follows others is checked, and a large one on a local server, which may cut it
+   silently. A hosted server is asked for the window from `HOSTED_TOKENS` on: every hosted model
    takes that much.
-2. A `context` event tells the window and how much of it is used. Where the server does not tell
-   the window, or not within `PATIENCE_SECONDS`, nothing is checked.
+2. A `context` event has the window and how much of it is used. If the server does not report the
+   window within `PATIENCE_SECONDS`, nothing is checked.
 3. The estimate is what the server counted for the answer before, and the bytes since then, by the
    bytes per token that it had. What is new may have twice as many, and a guess for a model that has
    not answered here yet may be wrong by half. Where that decides, or `NEAR`, the server counts, if
@@ -271,7 +271,7 @@ def _shorter(messages: Sequence[Message], size: int) -> Iterator[tuple[int, int]
 def _unless_it_fails(
     asked: Generator[Arrival, None, T], token: CancelToken
 ) -> Generator[Arrival, None, T | None]:
-    """What a server tells; None where it fails. Raises the reason of the token."""
+    """What a server reports; None where it fails. Raises the reason of the token."""
     try:
         return (yield from asked)
     except ChatstreamError:

@@ -34,7 +34,7 @@ MOST_BYTES = 256 * 1024
 _GIT = ".git"
 _HEADING = "Instructions from "
 
-_HINT = "mend it, or ask with --no-context-files"
+_HINT = "correct it, or ask with --no-context-files"
 
 
 class ContextFile(msgspec.Struct, frozen=True):
@@ -100,7 +100,9 @@ def _read(path: Path, root: Path, within: Path) -> ContextFile | None:
     """A file; None if there is none, or nothing in it. Links do not lead out of `within`."""
     real = Path(os.path.realpath(path))
     if path.is_symlink() and not (real.is_relative_to(within) and real.suffix.lower() == ".md"):
-        where = "to what is no Markdown" if real.is_relative_to(within) else f"out of {within}"
+        where = (
+            "to a file that is not Markdown" if real.is_relative_to(within) else f"out of {within}"
+        )
         raise UsageError(
             f"{path} is a link that leads {where}: {real}",
             hint="add that file with -f, and ask with --no-context-files",

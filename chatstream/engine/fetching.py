@@ -153,7 +153,7 @@ def text_in(found: Page, encoding: str | None, token: CancelToken, clock: Clock 
                 raise TimedOut(f"{name} could not be read within {WHOLE_SECONDS:g} s")
 
         text = text_of(html, found.base, look)
-        hint = "what scripts draw is not read: save the page as text, and add that file"
+        hint = "text that scripts create is not read: save the page as text, and add that file"
     else:
         text, hint = _plain(found, encoding or charset), ""
     if not text.strip():

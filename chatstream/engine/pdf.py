@@ -45,7 +45,7 @@ def text_of(data: bytes, name: str, report: Report, token: CancelToken) -> str:
         raise
     except FileNotDecryptedError as error:
         raise UsageError(
-            f"{name} is encrypted and cannot be read", hint="save a copy that is not, and add that"
+            f"{name} is encrypted and cannot be read", hint="save an unencrypted copy, and add that"
         ) from error
     except DependencyError as error:  # for AES; also where no password is needed
         raise UsageError(

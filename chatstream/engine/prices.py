@@ -179,7 +179,7 @@ def _listed(entry: Mapping[str, Any]) -> Price | None:
 
 
 def _dollars(text: object) -> float | None:
-    """For a million tokens; None for what is no price: -1 is one that varies."""
+    """For a million tokens; None if it is not a price: -1 means that it varies."""
     try:
         amount = float(str(text))
     except ValueError:

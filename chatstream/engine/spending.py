@@ -1,12 +1,12 @@
 """What a run costs, request by request, and the limit on it.
 
-1. What a server tells of a response is exact (`usage.cost`). Otherwise its tokens and their price
-   make an estimate. A run of which one response has neither has no cost that is known.
-2. The limit is on the conversation: what its answers have cost, as far as that is known, this run,
+1. The cost that a server reports is exact (`usage.cost`). Otherwise its tokens and their price
+   make an estimate. If one response has neither, the cost of the run is unknown.
+2. The limit is on the conversation: what its answers have cost, if that is known, this run,
    and the request that is about to be sent. For that one its prompt is estimated, and as much of an
    answer as `--max-tokens` allows. Retries and the rounds of tools are requests like any other; one
    that the server refused has cost nothing.
-3. A limit cannot hold where the price is not known: then nothing is sent. A server that runs on
+3. If the price is unknown, the limit cannot be checked, and nothing is sent. A server that runs on
    the user's own machine costs nothing; it is not limited.
 """
 
@@ -93,7 +93,7 @@ class Spending:
         return opened
 
     def cost(self) -> Cost | None:
-        """What the run has cost by now; None if that is not known."""
+        """The cost of the run so far; None if unknown."""
         run = _Sum()
         for response in self._responses:
             if response.usage is None and not response.spoke:
@@ -122,9 +122,9 @@ class Spending:
         expected = price.cost(likely) if price is not None else None
         if expected is None:
             raise CostLimit(
-                f"the price of {request.model} is not known, so --max-cost cannot hold",
-                hint="`chatstream prices update` gets prices; [prices] in the configuration sets "
-                "them",
+                f"the price of {request.model} is not known, so --max-cost cannot be checked",
+                hint="`chatstream prices update` fetches prices; [prices] in the configuration "
+                "sets them",
             )
         before = self._before()
         spent = before.dollars if before is not None else 0.0
@@ -134,8 +134,8 @@ class Spending:
             spent += it.expected if dollars is None else dollars
         if spent + expected > limit:
             raise CostLimit(
-                f"the next request would cost about ${expected:.4g}, and ${spent:.4g} of the limit "
-                f"of ${limit:.4g} is spent",
+                f"the next request would cost about ${expected:.4g}, but ${spent:.4g} of the limit "
+                f"of ${limit:.4g} is already spent",
                 hint="nothing more was sent; raise the limit with --max-cost",
             )
         return expected
@@ -152,7 +152,7 @@ class Spending:
         return price_of(self._settings, provider.endpoint, model)
 
     def _before(self) -> _Sum | None:
-        """What the conversation has cost before this run; None if that is not known, or nothing."""
+        """The cost of the conversation before this run; None if it is unknown or zero."""
         if self._question.parent is None or self._question.record is not None:
             return None
         told = conversation_cost(self._question.parent)
@@ -160,7 +160,7 @@ class Spending:
 
 
 def conversation_cost(run: str) -> tuple[float, bool] | None:
-    """What a conversation has cost up to the answer of this run, in dollars; None if not known.
+    """The cost of a conversation up to the answer of this run, in dollars; None if unknown.
 
     The second value: some of it is an estimate.
     """

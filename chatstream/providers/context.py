@@ -8,9 +8,9 @@
    b. as much as a known window has, or half of it where the estimate is well above that: so much
       do the versions of Ollama keep of a prompt that is too long;
    c. clearly less than what it had counted for the beginning of this very prompt.
-   What the cache explains is no cut. Fewer than `FEWEST_LEFT` tokens are what an old server counts
-   beside its cache, and so is as much as the new messages have. Where the server does not count,
-   nothing is said.
+   What the cache explains is not a cut. Fewer than `FEWEST_LEFT` tokens are what an old server
+   counts beside its cache, and so is as much as the new messages have. Where the server does not
+   count, nothing is said.
 
 What this does not find: a first question of which more than half was read, by a server that does
 not tell its window; and a conversation of which a part was left out that is smaller than what was

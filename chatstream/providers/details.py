@@ -1,6 +1,6 @@
-"""What a server tells of a model, whatever it calls it.
+"""What a server says about a model, whatever it calls it.
 
-What is not told, or is of another shape, is left out; nothing is guessed.
+What is missing, or has another shape, is left out; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ModelDetails(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def of_entry(model: str, entry: dict[str, Any]) -> ModelDetails:
-    """What the entry in a list of models tells."""
+    """What the entry in a list of models says."""
     meta, details = object_of(entry.get("meta")), object_of(entry.get("details"))
     contexts = [*(entry.get(it) for it in _CONTEXT), meta.get("n_ctx"), meta.get("n_ctx_train")]
     return ModelDetails(
@@ -48,7 +48,7 @@ def of_entry(model: str, entry: dict[str, Any]) -> ModelDetails:
 
 
 def of_shown(model: str, shown: dict[str, Any], size: int | None) -> ModelDetails:
-    """What Ollama's `/api/show` tells; the size stands in its list of models alone."""
+    """What Ollama's `/api/show` says; only its list of models has the size."""
     its = object_of(shown.get("model_info"))
     context = its.get(f"{its.get('general.architecture')}.context_length")
     entry = {**shown, "context_length": context, "size": size}

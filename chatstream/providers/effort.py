@@ -1,4 +1,4 @@
-"""How much a model is to think, in the words of each service.
+"""How much a model should think, in the terms of each service.
 
 1. A table per dialect says what is sent for each effort. Where a service does not take it, the
    request is sent again without, and a warning says so (`degrade`).

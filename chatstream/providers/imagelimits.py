@@ -1,7 +1,7 @@
-"""What servers refuse of images, said before it is sent.
+"""Limits of servers on images, checked before anything is sent.
 
 1. Anthropic takes at most 8000 pixels each way, and 32 MB a request.
-2. The first bytes of an image tell its size; where they do not, it is left to the server.
+2. The first bytes of an image contain its size; if not, the server decides.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MOST_BYTES = 32 * 1024 * 1024
 """Bytes of a request with its images in base64."""
 
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-"""The segments of a JPEG that tell its size."""
+"""The segments of a JPEG that contain its size."""
 
 
 def check_pixels(encoded: str) -> None:
@@ -28,17 +28,17 @@ def check_pixels(encoded: str) -> None:
     if size is not None and max(size) > MOST_PIXELS:
         width, height = size
         raise UsageError(
-            f"an image has {width} × {height} pixels, and Anthropic takes at most "
+            f"an image has {width} × {height} pixels, but Anthropic takes at most "
             f"{MOST_PIXELS} × {MOST_PIXELS}",
             hint="make it smaller",
         )
 
 
 def check_bytes(lengths: int) -> None:
-    """Raises `UsageError` for images that have so many characters of base64 together."""
+    """Raises `UsageError` for images with this many characters of base64, if that is too many."""
     if lengths > MOST_BYTES:
         raise UsageError(
-            f"the images have {lengths / 1024**2:.0f} MB as they are sent, and Anthropic takes "
+            f"the images take {lengths / 1024**2:.0f} MB in the request, but Anthropic takes "
             f"{MOST_BYTES // 1024**2} MB a request",
             hint="send fewer images, or smaller ones",
         )

@@ -1,4 +1,4 @@
-"""The models of an Ollama server: listed, told about and pulled.
+"""The models of an Ollama server: their list, the details of one, and a pull.
 
 A pull is one JSON object a line, each with a `status`; while a part is loaded, also with its
 `digest`, its `total` and what is `completed` of it, in bytes. `"status": "success"` is the end
@@ -91,7 +91,7 @@ class OllamaModels(Provider):
     def _shown(
         self, model: str, token: CancelToken
     ) -> Generator[Arrival, None, tuple[ChatstreamError | None, dict[str, Any]]]:
-        """What the server tells of a model, or how it failed to."""
+        """What the server says about a model, or how it failed to."""
         head, body = yield from self._fetched(self.call("/api/show", {"model": model}), token)
         value = _object_in(body)
         if head.status >= 400 or not value:
@@ -109,7 +109,7 @@ class _Steps:
         self._meter = Meter()
 
     def feed(self, data: bytes, head: Head) -> list[Event]:
-        """How far it is. Raises a `ChatstreamError` for what is no step."""
+        """How far it is. Raises a `ChatstreamError` for anything that is not a step."""
         events: list[Event] = []
         for line in self._lines.feed(data):
             value = _object_in(line)

@@ -116,7 +116,7 @@ class ResponsesReply(Reply):
         return events
 
     def _refused(self, sse: SSEFrame, events: list[Event], t: float, *, at_end: bool) -> None:
-        """A frame that is no JSON: a keep-alive, an error, or an odd one."""
+        """A frame that is not JSON: a keep-alive, an error, or an odd one."""
         text = sse.data.strip()
         if not text or text[0] == ":" or text == "[DONE]":  # no end mark here
             self._pings += 1

@@ -78,6 +78,7 @@ class LiveSink:
         self._wrap = wrap
         self._clock = clock
         self._region = Region(console)
+        self._size, self._settled = self._region.size, 0.0
         self._status = Status(theme, clock(), keys=keys)
         self._tools = Tools(theme)
         self._thoughts = Thoughts(theme, reasoning)
@@ -152,7 +153,7 @@ class LiveSink:
 
     def _flush(self) -> None:
         now = self._clock()
-        if self._closed or now < self._due or not self._ready():
+        if self._closed or now < self._due or not self._ready() or self._is_resized(now):
             return
         self._take()
         below = self._below(now)
@@ -162,6 +163,13 @@ class LiveSink:
             self._frame = frame
             cost = self._clock() - now
             self._due = now + max(self._interval, min(12 * cost, MAX_PAUSE_SECONDS))
+
+    def _is_resized(self, now: float) -> bool:
+        """Whether the size has just changed: then it may change once more without a word."""
+        known, self._size = self._size, self._region.size
+        if known != self._size:
+            self._settled = now + self._region.settling
+        return now < self._settled
 
     def close(self) -> None:
         """Draw what is open for good and give the terminal back. Idempotent."""

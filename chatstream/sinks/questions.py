@@ -46,6 +46,14 @@ def choice(question: ev.Approval) -> str:
     return f"Run it? y yes{' · a always' * (not question.once)} · n no · d all"
 
 
+def comes_first(line: str) -> bool:
+    """Whether a line that is typed beside the question is to be ended before it is answered.
+
+    One key that was pressed too early to be an answer is no line.
+    """
+    return len({*line}) > 1
+
+
 def question_lines(question: ev.Approval, *, whole: bool = False) -> list[Said]:
     """The call that the question is about; with `whole` all arguments, even with a diff."""
     diff = question.preview

@@ -9,8 +9,10 @@
    even while the rows at the bottom are empty. What is drawn there cannot be reached any more, and
    stays as it is. So a resize doubles nothing that has as many rows above it on the screen as the
    rows of the screen become more by it: at the top of a fresh screen that is one row for a prompt.
-4. tmux has its new size up to a quarter of a second before it tells the program. A line of text
-   that grows in that time may be damaged.
+4. tmux tells a program its new size at once, but no more than four times a second: of several
+   resizes in a row the later ones take effect up to a quarter of a second before that. What is
+   drawn in that time is drawn for another width, and lost. So nothing is drawn for `settling`
+   seconds after a change of the size is seen: then all changes are known.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ ERASE_ROW = "\x1b[2K"
 ERASE_BELOW = "\x1b[C\x1b[J\r"
 ERASE_ROWS = ERASE_ROW + ERASE_BELOW
 """Erases the row in whose first cell the cursor is, and all below."""
+
+_TMUX_SECONDS = 0.3
 
 # GNU screen does not rewrap, but hands their variables on. Through ssh only TERM comes.
 _REFLOWING = ("TMUX", "VTE_VERSION", "KONSOLE_VERSION", "WT_SESSION")
@@ -42,6 +46,11 @@ def keeps_blanks(environ: Mapping[str, str]) -> bool:
     """Whether the terminal rewraps cells that were erased as if they were text."""
     is_tmux = bool(environ.get("TMUX")) or environ.get("TERM", "").startswith("tmux")
     return is_tmux and reflows(environ)
+
+
+def settling(environ: Mapping[str, str]) -> float:
+    """Seconds after a change of the size in which there may be another one that is not told yet."""
+    return _TMUX_SECONDS if keeps_blanks(environ) else 0.0
 
 
 def rows_above(lines: Iterable[int], width: int) -> int:

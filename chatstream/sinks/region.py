@@ -33,7 +33,14 @@ from rich.console import COLOR_SYSTEMS, Console, ConsoleRenderable, RenderHook
 from rich.segment import Segment
 
 from chatstream.sinks.lines import Line, cropped, is_sure, rows_of, text_of
-from chatstream.sinks.reflow import ERASE_BELOW, ERASE_ROW, ERASE_ROWS, keeps_blanks, reflows
+from chatstream.sinks.reflow import (
+    ERASE_BELOW,
+    ERASE_ROW,
+    ERASE_ROWS,
+    keeps_blanks,
+    reflows,
+    settling,
+)
 from chatstream.sinks.theme import escaped
 from chatstream.sinks.wrapping import Prose, blanks, like, wrapped
 
@@ -78,6 +85,8 @@ class Region(RenderHook):
         self._encoding = console.encoding if console.options.ascii_only else None
         self._reflows = reflows(environ)
         self._keeps_blanks = keeps_blanks(environ)
+        self.settling = settling(environ)
+        """Seconds after a change of `size` in which nothing should be painted."""
         self._width, self._height = 0, 0
         self._shown: list[_Row] = [_EMPTY]  # what is on the screen from the first row on
         self._row, self._cell = 0, 0  # of the cursor; past the last cell: about to wrap

@@ -23,7 +23,7 @@ from chatstream import events as ev
 from chatstream.flow import Key, Typed
 from chatstream.sinks.calls import key_of
 from chatstream.sinks.lines import Line, line_of
-from chatstream.sinks.questions import choice
+from chatstream.sinks.questions import choice, comes_first
 from chatstream.sinks.theme import Theme
 from chatstream.sinks.words import one_line
 from chatstream.wording import counted
@@ -38,10 +38,12 @@ REST_SECONDS = 1.0
 KEYS = " · space pauses · Esc stops"
 KEYS_OF_TOOLS = "x stops the tools · Esc stops"
 KEYS_OF_QUESTION = " · Esc stops"
+LINE_FIRST = "Run it? First Enter queues your line, or Ctrl+U deletes it"
 KEYS_OF_TOOLS_BESIDE = "Ctrl+K stops the tools"
 WHILE_TYPING = " · Ctrl+C stops"
 """What is told of the keys. `WHILE_TYPING` where something else was typed: no key comes, or it is
-for what was typed. `KEYS_OF_TOOLS_BESIDE` where letters are text for later."""
+for what was typed. `KEYS_OF_TOOLS_BESIDE` where letters are text for later. `LINE_FIRST` is told of
+a question while they are text for a line that has begun."""
 
 QUIET_SECONDS = 0.3
 """Seconds after the last tool before the next wait is shown: another tool may start at once."""
@@ -138,6 +140,8 @@ class Status:
     def line(self, now: float) -> Line | None:
         """How things stand; None when there is nothing to tell."""
         if self._choice is not None:
+            if self._typed is not None and comes_first(self._typed.draft):
+                return [Segment(LINE_FIRST, self._theme.warning)]
             keys = KEYS_OF_QUESTION if self._has_keys else ""
             return [Segment(self._choice, self._theme.warning), *self._dim(keys)]
         if self._paused:

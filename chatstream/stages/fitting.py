@@ -62,7 +62,7 @@ def _failure(
         return None
     if finish.reason == "content_filter":
         words = f": {excerpt(said)}" if said else ""
-        return ContentPolicy(f"the model refused to answer by the schema{words}")
+        return ContentPolicy(f"the model refused to follow the schema{words}")
     if finish.reason == "length":
         cut = Truncated("the answer reached the token limit before its JSON was whole")
         cut.hint = "the answer is incomplete; a larger --max-tokens leaves room for it"
@@ -70,7 +70,7 @@ def _failure(
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        return InvalidAnswer(f"the answer is not JSON, as the schema wants it: {error}")
+        return InvalidAnswer(f"the answer is not JSON, which the schema requires: {error}")
     wrong = schemas.mistake(schema, value)
     return InvalidAnswer(f"the answer does not fit the schema: {wrong}") if wrong else None
 

@@ -121,7 +121,7 @@ class Drafts:
 
 
 def remove_drafts(state_folder: Path, runs: Collection[str]) -> None:
-    """Remove what follows these runs, as far as it can be removed and no chat has it."""
+    """Remove what follows these runs, if it can be removed and no chat has it."""
     with contextlib.closing(_left(state_folder / "drafts")) as left:
         for path, draft in left:
             if draft.after in runs:

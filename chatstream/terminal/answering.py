@@ -121,7 +121,7 @@ class Answering:
         if resolved.context:
             exits.note(f"system prompt: with {', '.join(map(str, resolved.context))}")
         elif resolved.context is not None and self._flags.get("context_files"):
-            exits.note("no AGENTS.md is in this folder or above it")
+            exits.note("there is no AGENTS.md in this folder or above it")
         try:
             return run(resolved, question, self._pool, self.token, tell=tell, follow=follow)
         except BaseException:

@@ -102,6 +102,10 @@ class Answers:
     def begin(self) -> None:
         """What was typed so far is no answer."""
         self._drop(self._keyboard.typed())  # which takes the keys, so that they can be read
+        self.put_off()
+
+    def put_off(self) -> None:
+        """Something else was typed: a key counts only after a moment without one."""
         self._due = self._clock() + QUIET_SECONDS
 
     def _drop(self, typed: str) -> bool:

@@ -19,7 +19,8 @@
 7. In the background nothing is read and no mode is set, for that would stop the process.
 8. A `whole` keyboard is that of a program which reads lines itself, before and after: all that is
    typed is for it (`read`), and nothing is thrown away or left to a shell. No control character but
-   those of signals and of Ctrl+S means anything to the terminal. Enter is Enter only for `listen`.
+   those of signals and of Ctrl+S means anything to the terminal. Enter is Enter, and Ctrl+C a
+   signal, only for `listen`: in between Ctrl+C is a byte that whoever listens next finds.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class Keyboard:
 
     def hold(self) -> None:
         """From here on what is typed is for another reader: Enter becomes Ctrl+J, so that it sends
-        nothing there. For a `whole` keyboard.
+        nothing there, and Ctrl+C sends no signal. For a `whole` keyboard.
         """
         self._enter = False
         self._looked(lambda _terminal: "")
@@ -298,7 +299,8 @@ class Keyboard:
 def _single_keys(terminal: int, *, whole: bool = False, enter: bool = False) -> None:
     """Keys come one by one, and are not shown.
 
-    `whole`: none is the terminal's but those of signals; `enter`: Enter is no Ctrl+J.
+    `whole`: none is the terminal's but those of signals; `enter`: Enter is no Ctrl+J, and Ctrl+C is
+    a signal.
     """
     mode = termios.tcgetattr(terminal)
     # NOFLSH: Ctrl+C would throw away what the terminal has not shown yet, and leave half
@@ -306,6 +308,7 @@ def _single_keys(terminal: int, *, whole: bool = False, enter: bool = False) -> 
     mode[3] = mode[3] & ~(termios.ICANON | termios.ECHO) | termios.NOFLSH
     if whole:
         mode[0] = mode[0] & ~termios.ICRNL if enter else mode[0] | termios.ICRNL
+        mode[3] = mode[3] | termios.ISIG if enter else mode[3] & ~termios.ISIG
         mode[3] &= ~termios.IEXTEN
     mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
     termios.tcsetattr(terminal, termios.TCSANOW, mode)

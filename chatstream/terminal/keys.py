@@ -48,7 +48,7 @@ def list_keys() -> int:
 def remove_key(name: str) -> int:
     """Remove the key of a provider. Raises a `ChatstreamError`."""
     stored_keys.remove(name)
-    exits.note(f"the key of {name} is removed")
+    exits.note(f"the key of {name} was removed")
     return 0
 
 

@@ -28,7 +28,7 @@ def list_prices(word: str | None, *, as_json: bool) -> int:
         kept = prices.known()
         listed = {**(kept.models if kept else {}), **own}
         if not listed:
-            raise UsageError("no prices are known", hint="`chatstream prices update` gets them")
+            raise UsageError("no prices are known", hint="`chatstream prices update` fetches them")
         found = {name: it for name, it in listed.items() if (word or "").lower() in name.lower()}
         if not found:
             raise UsageError(f"no model with a known price has {word!r} in its name")
@@ -48,7 +48,7 @@ def list_prices(word: str | None, *, as_json: bool) -> int:
 
 
 def update(flags: Mapping[str, Any], *, as_json: bool) -> int:
-    """Get the prices and keep them; returns the exit status."""
+    """Fetch the prices and store them; returns the exit status."""
     token = CancelToken()
     with interrupts(token):
         try:

@@ -17,6 +17,7 @@
 5. While a tool's question is open all keys are for it (`asking`), but for Esc.
 6. In a program that asks again and again (`Beside`) all that is typed is for its next question. The
    keys are then a space on an empty line, Ctrl+T, Ctrl+K and Esc; the screen is told what is typed.
+   While a line has begun no letter answers a tool's question, however long the writer pauses.
 7. A signal that is ignored when we start stays ignored. Where SIGINT is, a shell without job
    control has started us in the background; there, without a terminal and on Windows, the stage
    passes everything on and changes nothing.
@@ -268,11 +269,14 @@ class _AllKeys(_Keys):
         yield from self._tell()
 
     def _answer(self, answers: Answers) -> Iterator[Arrival]:
-        if self._beside.typing.is_whole:
+        from chatstream.sinks.questions import comes_first
+
+        if self._beside.typing.is_whole and not comes_first(self._beside.typing.draft):
             yield from super()._answer(answers)
             yield from self._tell()
-        else:  # no part of a paste is an answer
+        else:  # no part of a paste, or of a line, is an answer
             yield from self._hear()
+            answers.put_off()
 
     def _tell(self) -> Iterator[Arrival]:
         typing = self._beside.typing

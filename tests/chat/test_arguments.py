@@ -19,5 +19,5 @@ def test_a_number_is_from_1_on() -> None:
     assert number_in("") is None
     assert number_in("12") == 12
     for wrong in ("0", "-1", "x", "²", "1 2"):
-        with pytest.raises(UsageError, match="is not a number from 1 on"):
+        with pytest.raises(UsageError, match="is not a positive number"):
             number_in(wrong)

@@ -68,7 +68,7 @@ def test_the_summary_is_edited_and_then_a_new_conversation_begins_with_it(capfd:
     assert asked[3] == [OPENING, ("user", "sunset?"), ("assistant", "Red."), ("user", "night?")]
     shown = capfd.readouterr()
     assert SUMMARY in shown.out
-    assert "Enter begins a new conversation with the text behind /compact" in shown.err
+    assert "Enter begins a new conversation with the text after /compact" in shown.err
 
 
 def test_the_old_conversation_stays_and_is_reached_again(capfd: Capture) -> None:
@@ -197,7 +197,7 @@ def test_a_conversation_without_room_is_summarised_without_its_oldest_turns(
     with Script(*replies, beside=windowed(1000)) as server:
         chat(session_at(server), Typed(f"1{part}", f"2{part}", f"3{part}", "/compact"))
         assert [text[0] for role, text in sent(server)[-1] if role == "user"] == ["2", "3", "S"]
-    assert "the oldest 2 messages did not fit, and are not in the summary" in capfd.readouterr().err
+    assert "the oldest 2 messages did not fit and are not in the summary" in capfd.readouterr().err
 
 
 def test_the_summary_is_asked_for_without_tools_schema_or_limit() -> None:
@@ -287,12 +287,12 @@ def test_a_line_that_cannot_be_edited_is_told_what_to_do_and_nothing_is_asked(
         assert len(sent(server)) == 2
         assert sent(server)[1][0][1].startswith(HEADING)
     shown = capfd.readouterr().err
-    assert "this line cannot be edited; nothing was asked\n/compact TEXT begins" in shown
+    assert "this line cannot be edited; nothing was sent\n/compact TEXT begins" in shown
 
 
 def test_nothing_is_summarised_before_anything_was_said(capfd: Capture) -> None:
     talk("/compact", replies=[])
-    assert "error: nothing was said yet" in capfd.readouterr().err
+    assert "error: there is no question yet" in capfd.readouterr().err
 
 
 def test_without_a_journal_it_is_said_that_the_old_conversation_is_gone(capfd: Capture) -> None:
@@ -300,7 +300,7 @@ def test_without_a_journal_it_is_said_that_the_old_conversation_is_gone(capfd: C
         session = session_at(server, journal=False, system="Be brief.")
         chat(session, Typed("noon?", EDITED, "night?"))
         assert sent(server)[-1] == [OPENING, ("user", "night?")]
-    assert "the old one is kept nowhere" in capfd.readouterr().err
+    assert "the old one is gone" in capfd.readouterr().err
 
 
 def test_what_others_have_written_is_not_forgotten_by_a_summary() -> None:

@@ -107,7 +107,7 @@ def test_a_role_before_the_first_question_is_that_of_the_conversation(capfd: Cap
         assert sent(server) == [[("system", "Be kind."), ("user", "1?")]]
         assert bodies(server)[0]["model"] == "m"
     shown = capfd.readouterr().err
-    assert "what is set for this chat goes over the role: model" in shown
+    assert "settings of this chat override the role: model" in shown
     assert BEGINS_ANOTHER not in shown
 
 
@@ -133,7 +133,7 @@ def test_the_variables_of_a_role_are_given_behind_its_name(capfd: Capture) -> No
     ("line", "words"),
     [
         ("/role knid", "did you mean 'kind'?"),
-        ("/role question", "contains the question"),
+        ("/role question", "is a template for one question"),
         ("/role lost", "max_tokens"),
         ("/role translate tone=x", "has no variable 'tone'"),
         ("/role translate 'x", "quotation mark"),
@@ -157,7 +157,7 @@ def test_the_roles_are_shown(capfd: Capture) -> None:
     with Script() as server:
         chat(session_at(server), Typed("/role", "/role plain", "/role"))
     shown = capfd.readouterr().err
-    assert "no role is used\nthe roles are: kind, lost, plain, question, translate\n" in shown
+    assert "role: none\nthe roles are: kind, lost, plain, question, translate\n" in shown
     assert "role: plain\n" in shown
 
 

@@ -44,7 +44,7 @@ def test_what_the_server_has_counted_is_said_as_such(capfd: Capture) -> None:
     talk("1?", "2?", "/context", replies=[takes(50), takes(395)])
     shown = capfd.readouterr().err
     assert "the model's window has 1,000 tokens\n400 of them are used (40 %): counted" in shown
-    assert "nothing is left out" in shown
+    assert "the whole conversation is sent" in shown
     assert "/trim leaves out the oldest turns instead" in shown
 
 
@@ -56,15 +56,15 @@ def test_an_estimate_is_said_to_be_one(capfd: Capture) -> None:
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
-        (["/context"], "nothing was said yet"),
+        (["/context"], "there is no question yet"),
         (["1?", "/context"], "asked from the second question on"),
         (
             ["1?", "/system Be brief.", "2?", "/context"],
             "from the second question on",
         ),
-        (["1?", "2?", "/model other", "/context"], "is not that of the last answer"),
-        (["1?", "2?", "/undo", "/context"], "is not that of the last answer"),
-        (["1?", "2?", "/clear", "/context"], "nothing was said yet"),
+        (["1?", "2?", "/model other", "/context"], "has changed since the last answer"),
+        (["1?", "2?", "/undo", "/context"], "has changed since the last answer"),
+        (["1?", "2?", "/clear", "/context"], "there is no question yet"),
     ],
 )
 def test_what_is_not_known_is_said_with_its_reason(
@@ -72,7 +72,7 @@ def test_what_is_not_known_is_said_with_its_reason(
 ) -> None:
     talk(*lines, replies=[takes(50), takes(100)])
     shown = capfd.readouterr().err
-    assert "it is not known how full the model's window is: " in shown
+    assert "the use of the model's window is unknown: " in shown
     assert reason in shown
     assert "of them are used" not in shown
 
@@ -178,7 +178,7 @@ def test_a_server_that_refuses_what_was_to_be_trimmed_is_not_answered_with_trim(
     refused = Reply.json({"error": "the prompt exceeds the context length"}, status=400)
     with Script(takes(50), refused, refused) as server:
         chat(session_at(server), Typed("1?", "2?", "/trim", "2?"))
-    first, second = capfd.readouterr().err.split("the oldest turns are left out where")
+    first, second = capfd.readouterr().err.split("the oldest turns are left out if")
     assert WAYS in first
     assert "/trim" not in second
     assert "/compact begins" in second

@@ -61,6 +61,21 @@ def test_a_failure_takes_the_question_back_and_queued_ones_are_not_sent() -> Non
     assert [it.question for it in session.turns] == [Message("user", "noon?")]
 
 
+def test_a_whole_answer_without_a_word_takes_the_question_back_and_sends_nothing_queued() -> None:
+    with Script(says("Blue."), says(""), says("Red.")) as server:
+        session = session_at(server)
+
+        def queueing(own: object) -> str:
+            session.queue = ["night?"]
+            return "sunset?"
+
+        typed = Typed("noon?", queueing)
+        assert chat(session, typed) == 0
+        assert len(sent(server)) == 2
+    assert typed.drafts[-1] == "sunset?\n\nnight?"
+    assert [it.question for it in session.turns] == [Message("user", "noon?")]
+
+
 def test_what_is_queued_is_sent_one_after_another() -> None:
     with Script(says("Blue."), says("Red."), says("Dark.")) as server:
         session = session_at(server)
@@ -286,3 +301,22 @@ def test_whoever_leaves_finds_no_command_in_the_next_prompt() -> None:
         following = Session(flags_of(server), place_of(last=True), Drafts(state_folder()))
         following.recover()
         assert following.draft == "night?"
+
+
+def test_ctrl_c_before_there_is_anything_to_be_seen_stops_the_answer() -> None:
+    with Script(says("Blue.")) as server:
+        session, kept = session_at(server), Session.keep
+        pressed: list[str] = []
+
+        def keep(draft: str, *sending: str) -> None:
+            kept(session, draft, *sending)
+            if sending == ("noon?", "") and not pressed:
+                pressed.append(sending[0])
+                signal.raise_signal(signal.SIGINT)
+
+        session.keep = keep  # type: ignore[method-assign]
+        typed = Typed("noon?")
+        assert chat(session, typed) == 0
+    assert pressed
+    assert typed.drafts == ["", "noon?"]
+    assert session.turns == []

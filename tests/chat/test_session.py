@@ -133,6 +133,63 @@ def test_so_does_a_retry_and_only_once() -> None:
         assert [text for _, text in sent(one)[1]] == ["noon?", "Green.", "sunset?"]
 
 
+def models(server: Script) -> list[str]:
+    """The models that were asked, in their order."""
+    return [it.json["model"] for it in server.requests if it.path == "/api/chat"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_retry_with_another_model_asks_it_this_question_alone(
+    named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Script(says("Blue."), says("Red."), says("Dark.")) as server:
+        flags = flags_of(server)
+        if not named:  # the configuration names it
+            config = tmp_path / "config.toml"
+            config.write_text(f'model = "{flags.pop("model")}"\n')
+            monkeypatch.setenv("CHATSTREAM_CONFIG", str(config))
+        session = Session(flags)
+        chat(session, Typed("noon?", "/retry -m b", "sunset?"))
+        assert models(server) == ["m", "b", "m"]
+    assert session.model == "m"
+
+
+def test_an_answer_of_a_model_that_was_asked_alone_is_continued_by_it() -> None:
+    replies = [says("Blue."), holds("Re"), says("d."), says("Dark.")]
+    with Script(*replies) as server:
+        session = session_at(server)
+        stop_when_holding(server, "Re")
+        chat(session, Typed("noon?", "/retry -m b", "/continue", "sunset?"))
+        assert models(server) == ["m", "b", "b", "m"]
+
+
+def test_a_model_that_is_named_after_the_stop_continues_the_answer() -> None:
+    with Script(says("Blue."), holds("Re"), says("d.")) as server:
+        stop_when_holding(server, "Re")
+        chat(session_at(server), Typed("noon?", "/retry -m b", "/model c", "/continue"))
+        assert models(server) == ["m", "b", "c"]
+
+
+def test_an_answer_that_was_cut_off_can_be_continued_when_what_followed_it_is_undone() -> None:
+    with Script(holds("Bl"), says("Red."), says("ue."), says("Dark.")) as server:
+        session = session_at(server)
+        stop_when_holding(server, "Bl")
+        chat(session, Typed("noon?", "sunset?", "/undo", "/continue", "night?"))
+        assert [turn.answer.content for turn in session.turns] == ["Blue.", "Dark."]
+    again = Session(flags_of(server), place_of(last=True))
+    assert [turn.answer.content for turn in again.turns] == ["Blue.", "Dark."]
+
+
+def test_without_a_journal_a_conversation_gets_no_name() -> None:
+    with Script(says("Blue.")) as server:
+        session = session_at(server, journal=False)
+        chat(session, Typed("noon?"))
+        with pytest.raises(UsageError, match="without a journal"):
+            session.name("sky")
+    with pytest.raises(UsageError, match="without a journal"):
+        Session({"journal": False}).name("sky")
+
+
 def test_who_comes_back_sees_who_answered() -> None:
     with Script(says("Blue.")) as server:
         chat(session_at(server), Typed("noon?"))

@@ -65,6 +65,20 @@ def test_who_comes_back_sees_the_last_exchange_and_that_it_is_cut_off(
     assert "/continue continues it" in shown
 
 
+def test_a_whole_answer_is_not_called_cut_off_because_the_next_question_has_none(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Script(says("Blue."), holds()) as server:
+        stop_when_holding(server)
+        chat(session_at(server), Typed("noon?", "sunset?"))
+        capfd.readouterr()
+        monkeypatch.setattr(starting, "_editor", lambda *_: Typed())
+        assert starting.start(flags_of(server), place_of(last=True)) == 0
+    shown = capfd.readouterr().err
+    assert "cut off" not in shown
+    assert "a question after it has no answer yet; /continue asks it again" in shown
+
+
 def test_settings_that_cannot_be_used_are_told_before_anything_is_typed() -> None:
     with pytest.raises(ConfigError):
         starting.start({"profile": "nowhere"}, START)
@@ -83,7 +97,7 @@ def test_who_comes_back_is_told_what_goes_with_the_draft_and_where_another_one_i
         drafts.close()
         capfd.readouterr()
         starting.start(flags_of(server), place_of(last=True))
-        assert "`chatstream chat` has it in its prompt" in capfd.readouterr().err
+        assert "`chatstream chat` puts it in its prompt" in capfd.readouterr().err
         starting.start(flags_of(server), START)
         assert capfd.readouterr().err == f"with the next message: {path}\n"
 

@@ -76,7 +76,7 @@ def test_a_role_that_cannot_be_had_in_a_chat_is_a_mistake() -> None:
         status, _, told = talk(server, "1?\n", "--role", "fix")
         assert (status, told) == (
             2,
-            "error: role fix contains the question, and is not for a conversation\n"
+            "error: role fix is a template for one question, and a chat cannot use it\n"
             "`chatstream ask --role fix` uses it\n",
         )
         talk(server, "1?\n")

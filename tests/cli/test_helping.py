@@ -91,6 +91,13 @@ def test_the_last_line_names_the_page_with_the_rare_options(context: typer.Conte
     assert last.endswith(f"{context.command_path} --help-all") == bool(hidden)
 
 
+def test_a_hidden_argument_is_not_in_the_usage() -> None:
+    (context,) = (it for it in COMMANDS if it.command_path == "chatstream keys set")
+    assert command_help(context.command, context).startswith(
+        "Usage: chatstream keys set [OPTIONS] NAME\n"
+    )
+
+
 def test_every_option_has_its_place_in_one_group_and_help() -> None:
     named = [it for group in GROUPS.values() for it in group if it is not ...]
     assert len(named) == len(set(named))

@@ -85,7 +85,7 @@ def test_a_cancel_ends_the_wait_for_a_pipe_that_nobody_writes_to(tmp_path: Path)
 def test_a_schema_of_a_damaged_journal_is_refused() -> None:
     assert again(None) is None
     assert again({"type": "object"}) == {"type": "object"}
-    with pytest.raises(UsageError, match="the journal has no schema that can be used"):
+    with pytest.raises(UsageError, match="the journal has no usable schema"):
         again({"type": "object", "$ref": "#/nowhere"})
 
 
@@ -105,8 +105,8 @@ def test_without_a_schema_there_is_none() -> None:
     [
         ("name, , age", "has an empty field"),
         ("name,", "has an empty field"),
-        ("name, age int int", "a field that is no name and type: 'age int int'"),
-        ("name, 3d", "a field that is no name and type: '3d'"),
+        ("name, age int int", "a field that is not a name and a type: 'age int int'"),
+        ("name, 3d", "a field that is not a name and a type: '3d'"),
         ("name, name int", "has the field 'name' twice"),
         ("age itn", "has the unknown type 'itn'"),
         ("missing.json", "missing.json cannot be read: No such file"),
@@ -114,7 +114,7 @@ def test_without_a_schema_there_is_none() -> None:
         ("a.b\0c", "cannot be read"),
         ("{", "--schema is not JSON"),
         ('{"a": NaN}', "--schema is not JSON: NaN"),
-        ('{"type": "object", "typ": 1}', "--schema is no schema that can be used"),
+        ('{"type": "object", "typ": 1}', "--schema is not a usable schema"),
         ('{"type": "array"}', "does not describe an object"),
         ("http://a.example/person.json", "--schema takes no address"),
         ("HTTPS://a.example", "--schema takes no address"),
@@ -132,7 +132,7 @@ def test_each_bad_input_is_one_clear_line(text: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"[1]", "is no schema that can be used: the schema is no JSON object"),
+        (b"[1]", "is not a usable schema: the schema is not a JSON object"),
         (b"\xff", "person.json"),
         (b"name", "is not JSON"),
         (b"", "is not JSON"),

@@ -113,7 +113,7 @@ def test_a_folder_that_is_a_link_is_looked_at_where_it_is(
 def test_a_link_leads_to_no_secret_of_the_project(name: str, project: Path) -> None:
     (project / name).write_text("token = 5\n")
     (project / NAME).symlink_to(name)
-    assert "is a link that leads to what is no Markdown" in refused(project).message
+    assert "is a link that leads to a file that is not Markdown" in refused(project).message
 
 
 def test_without_a_repository_a_link_stays_in_its_folder(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_limit_ends_the_run_before_the_request_that_would_pass_it(server: Scri
     end = ends[2]
     assert isinstance(end, ev.Error)
     assert end.code == "max_cost"
-    assert "$0.006 of the limit of $0.01 is spent" in end.message
+    assert "$0.006 of the limit of $0.01 is already spent" in end.message
     assert len(server.requests) == 2
 
 

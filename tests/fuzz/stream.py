@@ -24,7 +24,7 @@ class Frame:
         return self.head + self.text + self.tail
 
     def value(self) -> Any:
-        """The decoded text; None if it is no JSON object."""
+        """The decoded text; None if it is not a JSON object."""
         if not self.text:
             return None
         try:

@@ -493,6 +493,22 @@ def test_after_a_stop_that_nobody_announced_nothing_of_the_shell_is_erased() -> 
     assert "[1]+ Stopped" in text
 
 
+@pytest.mark.parametrize(("tmux", "shown"), [("here", ["one"]), ("", ["one two"])])
+def test_after_a_resize_nothing_is_drawn_while_tmux_may_have_another_size(
+    monkeypatch: pytest.MonkeyPatch, tmux: str, shown: list[str]
+) -> None:
+    monkeypatch.setenv("TMUX", tmux)
+    terminal = Terminal()
+    terminal.arrive(ev.Content("one"))
+    terminal.wait(1.0)
+    terminal.sink._region.console.width = 40
+    terminal.arrive(ev.Content(" two"), after=0.1)
+    terminal.arrive(after=0.1)
+    assert [line for line in terminal.screen.text() if "one" in line] == shown
+    terminal.wait(0.3)
+    assert "one two" in terminal.screen.text()
+
+
 def test_nothing_is_drawn_while_the_terminal_is_not_read() -> None:
     terminal = Terminal()
     terminal.answer(["one "])

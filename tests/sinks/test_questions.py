@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from chatstream import events as ev
 from chatstream.escape import clean
-from chatstream.sinks.questions import choice, question_lines, spelled_out
+from chatstream.sinks.questions import choice, comes_first, question_lines, spelled_out
 
 
 def lines(name: str = "f", **parameters: object) -> list[str]:
@@ -164,3 +164,12 @@ def test_always_is_offered_only_where_it_is_an_answer() -> None:
     question = ev.Approval("1", "f", "ask", "rule")
     assert choice(question) == "Run it? y yes · a always · n no · d all"
     assert choice(replace(question, once=True)) == "Run it? y yes · n no · d all"
+
+
+@pytest.mark.parametrize(
+    ("line", "first"), [("", False), ("y", False), ("yy", False), ("a ", True)]
+)
+def test_a_line_that_has_begun_comes_before_the_answer_and_an_early_key_does_not(
+    line: str, first: bool
+) -> None:
+    assert comes_first(line) is first

@@ -532,6 +532,15 @@ def test_what_is_typed_for_later_changes_what_the_keys_are_for() -> None:
     assert run.text() == "paused · space resumes · Esc stops"
 
 
+def test_a_question_says_that_a_line_that_has_begun_comes_first() -> None:
+    run = Run(keys=True)
+    run.note(Typed(queued=[], draft="my next"))
+    run.note(ev.Approval("1", "f", "ask", "default"))
+    assert run.text() == "Run it? First Enter queues your line, or Ctrl+U deletes it"
+    run.note(Typed(queued=["my next"], draft=""))
+    assert (run.text() or "").startswith("Run it? y yes")
+
+
 def test_where_letters_are_text_another_key_stops_the_tools() -> None:
     run = Run(keys=True)
     run.note(Typed(queued=[], draft=""))

@@ -45,7 +45,7 @@ def test_an_answer_that_fits_passes_with_its_end_mark() -> None:
     ("text", "words"),
     [
         ('{"age": "3"}', 'the answer does not fit the schema: age: "3" is not of the type integer'),
-        ("I am 3.", "the answer is not JSON, as the schema wants it"),
+        ("I am 3.", "the answer is not JSON, which the schema requires"),
         ('```json\n{"age": 3}\n```', "the answer is not JSON"),
         ('{"age": NaN}', "the answer is not JSON"),
         ("", "the answer is not JSON"),
@@ -67,7 +67,7 @@ def test_a_refusal_is_told_with_the_models_words() -> None:
     refusal = Warn("refusal", "I would rather not.")
     _, failure = passed(refusal, reason="content_filter")
     assert isinstance(failure, ContentPolicy)
-    assert failure.message == "the model refused to answer by the schema: I would rather not."
+    assert failure.message == "the model refused to follow the schema: I would rather not."
 
 
 def test_what_is_void_or_came_before_a_round_of_tools_does_not_count() -> None:

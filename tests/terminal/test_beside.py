@@ -183,6 +183,37 @@ def test_a_question_is_answered_and_all_else_is_for_later(at: At) -> None:
         assert stage.type(b"\x1b[200~y") == []
         assert stage.type(b"\x1b[201~") == [Typed(queued=[], draft="and thisno?y")]
         assert control.take_answer() is None
+        assert stage.type(b"\r") == [Typed(queued=["and thisno?y"], draft="")]
         stage.type(b"y")
         assert control.take_answer() == "once"
-    assert at.typed.take() == ([], "and thisno?y")
+    assert at.typed.take() == (["and thisno?y"], "")
+
+
+@pytest.mark.parametrize("key", [b"a", b"y", b"n"])
+def test_a_letter_of_a_line_that_has_begun_is_no_answer_however_long_the_pause_before_it(
+    key: bytes, at: At
+) -> None:
+    control, question = Control(), Approval("1", "write", "ask", "default", {"path": "a"})
+    with Stage(at, control) as stage:
+        stage.type(b"my next message ")
+        control.ask(question)
+        stage.events = [question]
+        stage.type(b"")
+        at.desk.now += 60
+        assert stage.type(key)[-1] == Typed(queued=[], draft=f"my next message {key.decode()}")
+        assert control.take_answer() is None
+        stage.type(b"\x15")
+        stage.type(key)
+        assert control.take_answer() in {"always", "once", "no"}
+
+
+def test_esc_stops_at_a_question_while_a_line_has_begun(at: At) -> None:
+    control, question = Control(), Approval("1", "write", "ask", "default", {"path": "a"})
+    with Stage(at, control) as stage:
+        stage.type(b"my next")
+        control.ask(question)
+        stage.events = [question]
+        stage.type(b"")
+        stage.type(b"\x1b")
+        assert stage.token.cancelled
+    assert at.typed.take() == ([], "my next")

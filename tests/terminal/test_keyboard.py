@@ -215,6 +215,14 @@ def test_for_another_reader_enter_is_the_end_of_a_line(whole: Desk) -> None:
     assert whole.keyboard.read() == b"c\r"
 
 
+def test_ctrl_c_for_another_reader_is_a_byte_that_the_next_listener_finds(whole: Desk) -> None:
+    """The process of the tests would be ended by a signal."""
+    whole.keyboard.hold()
+    whole.type(b"\x03")
+    whole.keyboard.listen()
+    assert whole.keyboard.read() == b"\x03"
+
+
 def test_more_than_the_queue_holds_is_read_whole(whole: Desk) -> None:
     data, read = b"x" * 200_000, b""
     sender = threading.Thread(target=_write_all, args=(whole.controller, data))

@@ -221,7 +221,7 @@ class _Matcher:
         try:
             self._send(json.dumps(search).encode() + b"\n")
             if wrong := self._report("the pattern itself").get("error"):
-                raise InvalidArguments(f"the pattern is no regular expression: {wrong}")
+                raise InvalidArguments(f"the pattern is not a valid regular expression: {wrong}")
         except BaseException:
             self.__exit__()
             raise

@@ -109,7 +109,7 @@ def test_long_matches_are_cut_before_the_model_would_lose_them(tree: Path) -> No
 
 @pytest.mark.parametrize("pattern", ["(a", "*a", "[", "(?P<x", "a{2,1}", "\\"])
 def test_what_is_no_pattern_is_explained(tree: Path, pattern: str) -> None:
-    with pytest.raises(InvalidArguments, match="the pattern is no regular expression: "):
+    with pytest.raises(InvalidArguments, match="the pattern is not a valid regular expression: "):
         result(Grep([tree]), pattern=pattern)
 
 
