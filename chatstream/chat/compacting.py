@@ -113,6 +113,7 @@ def flags_of(session: Session) -> Mapping[str, Any]:
 
 def take(session: Session, heard: Heard) -> bool:
     """Put the summary into the prompt, in front of what was typed. False if it is not whole."""
+    session.spend(heard)
     end, summary = heard.transcript.terminal, heard.transcript.message.content.strip()
     if not (isinstance(end, Done) and end.finish_reason == "stop" and summary):
         tell("the summary is incomplete and not used; the conversation is unchanged")

@@ -36,6 +36,7 @@ from chatstream.errors import (
     Cancelled,
     ChatstreamError,
     ContextLength,
+    CostLimit,
     OutputError,
     UsageError,
 )
@@ -410,6 +411,8 @@ def _in_our_words(
                     if event.code == ContextLength.code:
                         trims = answering.settings.trim
                         event.hint = fullness.way_out(event.hint, follows=follows, trims=trims)
+                    elif event.code == CostLimit.code and event.hint:
+                        event.hint = event.hint.replace("--max-cost", "/set max_cost USD")
             yield arrival
     finally:
         close(arrivals)

@@ -122,6 +122,7 @@ class Session:
         self.compacting = False
         self.begun_with = ""
         self.continues: str | None = None
+        self._spent_here = 0.0  # dollars, of answers that have left no journal
         if turns:
             newest = None if place.chosen else self._known().head(str(place.parent))
             if newest not in {None, self.head}:
@@ -243,10 +244,11 @@ class Session:
         if request.after is not None:
             place = replace(place, chosen=True)
         resolved = self._resolved(place, request.model)
+        question = question_at(place, resolved, [request.message])
         return Asked(
             message=request.message,
             resolved=resolved,
-            question=question_at(place, resolved, [request.message]),
+            question=replace(question, spent=self._spent_here),
             follow=follow_of(place, resolved, self._known() if place.parent else None),
             after=after,
             model=request.model,
@@ -292,7 +294,9 @@ class Session:
         self.answering = None
         if run is None:
             return False
-        kept = run.id if is_kept(run.id) else None
+        kept = run.id if heard.is_saved and is_kept(run.id) else None
+        if kept is None:
+            self.spend(heard)
         whole = heard.transcript.message.complete
         self.stopped, self.stopped_model = None if whole else kept, asked.model
         if not made[-1].is_answer:
@@ -310,6 +314,11 @@ class Session:
             self._answered_by = heard.who.model or self._answered_by
         self._chosen, self._name = False, None
         return True
+
+    def spend(self, heard: Heard) -> None:
+        """Count what a run without a journal has cost, as far as that is known."""
+        if (cost := getattr(heard.transcript.terminal, "cost", None)) is not None:
+            self._spent_here += cost.run
 
     def undo(self) -> Turn:
         """The next question follows the answer before the last. Raises `UsageError`."""

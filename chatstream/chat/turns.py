@@ -9,7 +9,7 @@ import msgspec
 from chatstream.engine.pipeline import Follow
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Question
-from chatstream.events import Context, Metadata
+from chatstream.events import Context, Metadata, Warn
 from chatstream.flow import Arrival, close
 from chatstream.messages import Message
 from chatstream.store.place import runs_folder
@@ -75,7 +75,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class Heard:
     """What a run says, for whoever comes after it. `stage` passes everything on.
 
-    `is_whole`: whoever shows the run has taken all of it.
+    `is_whole`: whoever shows the run has taken all of it. `is_saved`: its journal was not given up.
     """
 
     def __init__(self) -> None:
@@ -83,6 +83,7 @@ class Heard:
         self.who = Answerer()
         self.context: Context | None = None
         self.is_whole = False
+        self.is_saved = True
 
     def stage(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         """A stage that listens."""
@@ -94,6 +95,8 @@ class Heard:
                         self.who = self.who.then(event)
                     elif isinstance(event, Context):
                         self.context = event
+                    elif isinstance(event, Warn) and event.code == "journal":
+                        self.is_saved = False
                 yield arrival
             self.is_whole = True
         finally:

@@ -263,10 +263,13 @@ def _follow(place: Place, known: Conversations | None, run: str) -> Sequence[str
 
 
 def is_kept(run: str) -> bool:
-    """Whether the run has a journal, so that another can name it as its parent."""
+    """Whether the run has a journal that says what was asked, so that another can name it as its
+    parent. A full disk may leave an empty one.
+    """
     from chatstream.store.journal import SUFFIX
+    from chatstream.store.reading import ends
 
     try:
-        return (runs_folder() / (run + SUFFIX)).exists()
+        return ends(runs_folder() / (run + SUFFIX))[0] is not None
     except NoHome:
         return False

@@ -35,7 +35,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked, and who reads the answer.
 
     `messages` are the new ones, and `earlier` those of the conversation before them; `parent` is
-    the run whose answer they follow. `most` is the share of the model's window that all of them
+    the run whose answer they follow, and `spent` the dollars that no such run tells, of answers
+    without a journal. `most` is the share of the model's window that all of them
     may take where turns can be left out. `record` is the run whose answer is to be continued.
     `resettable`: what was shown can be taken back. `on_screen`: it is shown there, and nothing else
     reads it. `keeps_images`: those of the answer are saved. `keeps`: others may watch the run.
@@ -45,6 +46,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     earlier: tuple[Message, ...] = ()
     parent: str | None = None
+    spent: float = 0.0
     most: float = 1.0
     record: Record | None = None
     resettable: bool = True

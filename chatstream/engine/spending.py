@@ -2,8 +2,9 @@
 
 1. The cost that a server reports is exact (`usage.cost`). Otherwise its tokens and their price
    make an estimate. If one response has neither, the cost of the run is unknown.
-2. The limit is on the conversation: what its answers have cost, if that is known, this run,
-   and the request that is about to be sent. For that one its prompt is estimated, and as much of an
+2. The limit is on the conversation: what its answers have cost, this run, and the request that is
+   about to be sent. An answer whose cost is unknown, such as one that was stopped, counts nothing;
+   those before it do. For that request its prompt is estimated, and as much of an
    answer as `--max-tokens` allows. Retries and the rounds of tools are requests like any other; one
    that the server refused has cost nothing.
 3. If the price is unknown, the limit cannot be checked, and nothing is sent. A server that runs on
@@ -126,8 +127,7 @@ class Spending:
                 hint="`chatstream prices update` fetches prices; [prices] in the configuration "
                 "sets them",
             )
-        before = self._before()
-        spent = before.dollars if before is not None else 0.0
+        spent = self._question.spent + known_cost(self._question.parent)
         for it in self._responses:
             dollars = it.usage.cost if it.usage else None
             dollars = self._estimate(it) if dollars is None else dollars
@@ -157,6 +157,26 @@ class Spending:
             return None
         told = conversation_cost(self._question.parent)
         return _Sum(*told) if told is not None else None
+
+
+def known_cost(run: str | None) -> float:
+    """The dollars that a conversation has cost up to the answer of this run, as far as known."""
+    from chatstream.store.journal import SUFFIX
+    from chatstream.store.reading import ends
+
+    spent, seen = 0.0, set()
+    while run is not None and run not in seen:
+        seen.add(run)
+        if (told := conversation_cost(run)) is not None:
+            return spent + told[0]
+        try:
+            opening, last = ends(runs_folder() / (run + SUFFIX))
+        except (ChatstreamError, NoHome, OSError):
+            break
+        if isinstance(last, Done) and last.cost is not None:
+            spent += last.cost.run
+        run = opening.parent if opening is not None else None
+    return spent
 
 
 def conversation_cost(run: str) -> tuple[float, bool] | None:

@@ -217,6 +217,8 @@ class Conversations:
 
     def _head(self, root: str) -> str:
         begin = self._heads.head(root) or root
+        if self._link(begin) is None:  # it was removed, or a full disk has left nothing of it
+            begin = root
         later = [it for it in runs(self._runs) if it > begin]
         if not self._has_journal(begin):
             later = sorted({*later, *self._past_links(begin)})

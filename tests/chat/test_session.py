@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import signal
 import threading
@@ -28,7 +30,7 @@ from tests.support.chats import (
     session_at,
     stop_when_holding,
 )
-from tests.support.loopback import Script
+from tests.support.loopback import SSE, Reply, Script
 
 
 def test_each_question_follows_the_answers_before_it() -> None:
@@ -178,6 +180,61 @@ def test_an_answer_that_was_cut_off_can_be_continued_when_what_followed_it_is_un
         assert [turn.answer.content for turn in session.turns] == ["Blue.", "Dark."]
     again = Session(flags_of(server), place_of(last=True))
     assert [turn.answer.content for turn in again.turns] == ["Blue.", "Dark."]
+
+
+@pytest.mark.parametrize("written", [0, 1])
+def test_an_answer_that_a_full_disk_did_not_save_stands_in_the_way_of_nothing(
+    written: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`written` batches of it have found room."""
+    writes, room = os.write, [1000]
+
+    def write(file: int, data: bytes) -> int:
+        if Path(f"/proc/self/fd/{file}").readlink().suffix == ".jsonl":
+            room[0] -= 1
+            if room[0] < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return writes(file, data)
+
+    def filling(_session: Session) -> str:
+        room[0] = written
+        return "sunset?"
+
+    def freeing(_session: Session) -> str:
+        room[0] = 1000
+        return "night?"
+
+    monkeypatch.setattr(os, "write", write)
+    with Script(*map(says, ("Blue.", "Red.", "Dark.", "Grey.", "Pale."))) as server:
+        session = session_at(server, system="Be brief.")
+        chat(session, Typed("noon?", filling, freeing, "/retry", "/undo", "/undo", "dawn?"))
+        *_, night, again, dawn = sent(server)
+    assert "saved" in capfd.readouterr().err
+    told = ["Be brief.", "noon?", "Blue.", "sunset?", "Red.", "night?"]
+    assert [[text for _, text in it] for it in (night, again)] == [told, told]
+    assert [text for _, text in dawn] == ["Be brief.", "noon?", "Blue.", "dawn?"]
+    assert [turn.answer.content for turn in session.turns] == ["Blue.", "Pale."]
+    again = Session(flags_of(server), place_of(last=True))
+    assert [turn.answer.content for turn in again.turns] == ["Blue.", "Pale."]
+
+
+def test_without_a_journal_what_was_spent_counts_against_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[prices]\nm = { input = 0.0, output = 1000.0 }\n")
+    monkeypatch.setenv("CHATSTREAM_CONFIG", str(config))
+    usage = {"prompt_tokens": 3, "completion_tokens": 5}  # $0.005
+    chunks = [
+        {"choices": [{"index": 0, "delta": {"content": "Hi."}}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage},
+    ]
+    lines = [f"data: {json.dumps(it)}\n\n".encode() for it in chunks]
+    with Script(Reply([*lines, b"data: [DONE]\n\n"], headers=SSE)) as server:
+        flags = {"provider": "openai", "api_key": "k", "max_tokens": 5, "max_cost": 0.0125}
+        session = Session({**flags_of(server), **flags, "journal": False})
+        chat(session, Typed("1?", "2?", "3?"))
+        assert len(session.turns) == 2
 
 
 def test_without_a_journal_a_conversation_gets_no_name() -> None:

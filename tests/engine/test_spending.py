@@ -116,6 +116,14 @@ def test_a_limit_ends_the_run_before_the_request_that_would_pass_it(server: Scri
     assert len(server.requests) == 2
 
 
+def test_an_answer_without_a_cost_does_not_make_those_before_it_free(server: Script) -> None:
+    server.play(COUNTED, UNCOUNTED, COUNTED, COUNTED)
+    ends = talk(server, "one", "two", "three", "four", "x" * 4000, max_cost=0.015)
+    assert [type(it) for it in ends] == [ev.Done, ev.Done, ev.Done, ev.Done, ev.Error]
+    assert isinstance(ends[-1], ev.Error)
+    assert "$0.009 of the limit of $0.015 is already spent" in ends[-1].message
+
+
 def test_the_longest_answer_that_is_allowed_counts(server: Script) -> None:
     (end,) = talk(server, "hello", max_cost=0.01, max_tokens=1000)
     assert isinstance(end, ev.Error)

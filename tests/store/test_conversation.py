@@ -180,6 +180,21 @@ def test_a_run_that_was_killed_before_it_became_the_head_is_continued(
     assert talks.advance(run_id(4), run_id(5))
 
 
+@pytest.mark.parametrize("left", [None, b""])
+def test_where_the_head_is_gone_the_newest_answer_that_is_there_is_continued(
+    left: bytes | None, tmp_path: Path, talks: Conversations
+) -> None:
+    three_turns(tmp_path)
+    talks.advance(run_id(2), run_id(3))
+    head = tmp_path / "runs" / f"{run_id(3)}.jsonl"
+    head.unlink()
+    if left is not None:  # by a full disk
+        head.write_bytes(left)
+    fresh = Conversations(tmp_path)
+    assert fresh.newest() == run_id(2)
+    assert fresh.advance(run_id(2), run_id(4))
+
+
 def test_a_name_leads_to_its_conversation(tmp_path: Path, talks: Conversations) -> None:
     three_turns(tmp_path)
     write_run(tmp_path, run_id(4), "other")
