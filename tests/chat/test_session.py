@@ -214,8 +214,8 @@ def test_an_answer_that_a_full_disk_did_not_save_stands_in_the_way_of_nothing(
     assert [[text for _, text in it] for it in (night, retried)] == [told, told]
     assert [text for _, text in dawn] == ["Be brief.", "noon?", "Blue.", "dawn?"]
     assert [turn.answer.content for turn in session.turns] == ["Blue.", "Pale."]
-    again = Session(flags_of(server), place_of(last=True))
-    assert [turn.answer.content for turn in again.turns] == ["Blue.", "Pale."]
+    returned = Session(flags_of(server), place_of(last=True))
+    assert [turn.answer.content for turn in returned.turns] == ["Blue.", "Pale."]
 
 
 def test_without_a_journal_what_was_spent_counts_against_the_limit(

@@ -81,4 +81,4 @@ def test_on_a_terminal_lines_are_wrapped_between_words_and_the_keyboard_is_found
     lines = [line.rstrip() for line in screen.text()]
     assert any(line.startswith("✓ keyboard: ") for line in lines)
     assert "✓ width: 40 columns" in lines
-    assert "  to use a hosted model, set its key," in lines
+    assert "  to use a hosted model, store its key," in lines
