@@ -105,7 +105,7 @@ class LineEditor:
         )
         self._colours = colours
         if isinstance(self._prompt.input, Vt100Input):
-            self._prompt.input.stdin_reader = _Reader(self._prompt.input)
+            self._prompt.input.stdin_reader = _Reader(self._prompt.input, self.keyboard)
         app = self._prompt.app
         app.ttimeoutlen = ALONE_SECONDS  # when an Esc that came alone is a key
         app.renderer = _Renderer(app.renderer.style, self._output)
@@ -309,13 +309,16 @@ def _sent(press: KeyPress) -> str:
 class _Reader(PosixStdinReader):
     """Reads the terminal, and gives back half a character."""
 
-    def __init__(self, source: Vt100Input) -> None:
+    def __init__(self, source: Vt100Input, keyboard: Keyboard) -> None:
         super().__init__(source.fileno())
         self._parser = source.vt100_parser
+        self._keyboard = keyboard
 
     def read(self, count: int = 1024) -> str:
-        """What was typed. Ctrl+C ends a paste whose end has never come."""
-        data = super().read(count)
+        """What was typed. Ctrl+C ends a paste whose end has never come. A reply of the terminal to
+        what was asked beside an answer is not typed.
+        """
+        data = self._keyboard.without_late_reply(super().read(count))
         is_key = data.startswith(_CTRL_C) and self._parser._in_bracketed_paste
         return f"{_PASTED}{data}" if is_key else data
 

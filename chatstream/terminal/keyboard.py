@@ -174,6 +174,15 @@ class Keyboard:
         if typed:
             self.give_back(typed)
 
+    def without_late_reply(self, typed: str) -> str:
+        """What another reader of this terminal has read, without a reply that comes only now."""
+        if self._reply is None or (typed == ESCAPE and not self._reply.begun):
+            return typed
+        rest = self._reply.feed(typed.encode("utf-8", "surrogateescape"))
+        if self._reply.whole:
+            self._reply = None
+        return rest.decode("utf-8", "surrogateescape")
+
     def is_idle(self) -> bool:
         """Whether the terminal is ours, in our mode, and nothing waits to be read."""
         if self._terminal is None:

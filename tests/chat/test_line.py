@@ -12,6 +12,7 @@ import pytest
 from tests.support.chats import holds, says, sent
 from tests.support.client import COMMAND, server_flags
 from tests.support.loopback import Reply, Script
+from tests.support.terminal import on_terminal
 from tests.support.tmux import Pane, tmux
 from tests.support.unavailable import require
 
@@ -378,3 +379,13 @@ def test_in_vi_mode_esc_esc_opens_nothing(pane: Pane) -> None:
         pane.type("isunset?")
         pane.until_shown("› sunset?")
         assert "▸" not in pane.text()
+
+
+def test_a_reply_of_the_terminal_that_comes_at_the_next_prompt_is_not_typed() -> None:
+    typed = [b"1?\r", b"\x1b]11;rgb:0000/0000/0000\x1b\\\x1b[?1;2c2?\r", b"\x04"]
+    with Script(says("Blue."), says("Red.")) as server:
+        arguments = ["chat", *server_flags("ollama", server.url)]
+        status, _, written = on_terminal(arguments, idle=lambda _: typed.pop(0), TMUX="", STY="")
+        assert sent(server)[-1][-1] == ("user", "2?")
+    assert b"\x1b[c" in written  # it was asked
+    assert status == 0

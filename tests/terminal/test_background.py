@@ -93,6 +93,16 @@ def test_an_answer_that_comes_late_is_swallowed_and_changes_nothing(at: Desk) ->
     assert at.left() == b""
 
 
+def test_another_reader_of_the_terminal_does_not_take_a_late_answer_for_text(at: Desk) -> None:
+    assert ask(at.keyboard, Other(at, b"").write, HERE) is None
+    other = at.keyboard.without_late_reply
+    assert other("日") == "日"
+    assert other("\x1b") == "\x1b"
+    assert other("a" + LIGHT.decode() + ATTRIBUTES[:2].decode()) == "a"
+    assert other(ATTRIBUTES[2:].decode() + "b") == "b"
+    assert other(ATTRIBUTES.decode()) == ATTRIBUTES.decode()
+
+
 def test_one_that_comes_at_the_very_end_is_not_left_to_the_shell(at: Desk) -> None:
     assert ask(at.keyboard, Other(at, b"").write, HERE) is None
     at.type(LIGHT + ATTRIBUTES)
