@@ -42,7 +42,7 @@ from chatstream.errors import (
 )
 from chatstream.events import Approval, Content, Context, Error
 from chatstream.files import is_file, named
-from chatstream.flow import Arrival, Stage, close
+from chatstream.flow import Arrival, close
 from chatstream.messages import Message
 from chatstream.sinks.output import put
 from chatstream.terminal import exits, stdout
@@ -273,11 +273,9 @@ class _Chat:
                 self._drop_files(token)
                 raise
         asked = session.with_its_images(asked)
-        request = Request(message=asked, after=session.editing, typed=message)
-        status = self._answer(request, message)
-        if session.unanswered is not request:
-            session.files, session.images = [], []
-        return status
+        attached = frozenset([*session.files, *session.images])
+        request = Request(message=asked, after=session.editing, typed=message, attached=attached)
+        return self._answer(request, message)
 
     def _drop_files(self, token: CancelToken) -> None:
         """A file that cannot be read must not block the next message as well."""
@@ -312,7 +310,8 @@ class _Chat:
         try:
             follows = bool(session.turns) and not is_summary
             in_our_words = partial(_in_our_words, answering, follows)
-            status = answering.show(begin, heard.stage, self._answered(heard, asked), in_our_words)
+            answered = partial(self._answered, following, heard, asked)
+            status = answering.show(begin, heard.stage, answered, in_our_words)
         finally:
             untie()
         if heard.is_whole:
@@ -322,6 +321,8 @@ class _Chat:
             status = status or 1 - compacting.take(session, heard)
         elif not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
             session.unanswered = following
+        elif isinstance(following, Request):
+            session.detach(following)
         if said := self._nearly_full.after(session.extent, trims=answering.settings.trim):
             exits.note(said)
         if status or session.unanswered is following:
@@ -333,32 +334,35 @@ class _Chat:
             raise _Unread(status)
         return status
 
-    def _begun(self, run: Run) -> None:
+    def _begun(self, following: commands.Next, run: Run) -> None:
         """The question has an answer; a draft that is kept from here on follows it."""
         session = self._session
-        if self._sending:
-            self._sending, session.files, session.images = "", [], []
+        self._sending = ""
+        if isinstance(following, Request):
+            session.detach(following)
         session.begin_answer(run)
         self._keep()
 
-    def _answered(self, heard: Heard, asked: Sequence[tuple[Asked, Run]]) -> Stage:
+    def _answered(
+        self,
+        following: commands.Next,
+        heard: Heard,
+        asked: Sequence[tuple[Asked, Run]],
+        arrivals: Iterator[Arrival],
+    ) -> Iterator[Arrival]:
         """The stage that ends the draft of the question: its answer has begun."""
-
-        def stage(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
-            kept = True
-            try:
-                for arrival in arrivals:
-                    if any(isinstance(it, Approval) and it.is_question for it in arrival.events):
-                        self._session.queue += self._editor.typed_ahead()  # else it is no more
-                    if kept and any(isinstance(it, Content) for it in arrival.events):
-                        kept = not heard.transcript.message.is_answer
-                        if not kept:
-                            self._begun(asked[0][1])
-                    yield arrival
-            finally:
-                close(arrivals)
-
-        return stage
+        kept = True
+        try:
+            for arrival in arrivals:
+                if any(isinstance(it, Approval) and it.is_question for it in arrival.events):
+                    self._session.queue += self._editor.typed_ahead()  # the question drops the rest
+                if kept and any(isinstance(it, Content) for it in arrival.events):
+                    kept = not heard.transcript.message.is_answer
+                    if not kept:
+                        self._begun(following, asked[0][1])
+                yield arrival
+        finally:
+            close(arrivals)
 
     def _return(self, line: str | None) -> None:
         """Put the unanswered question, and what was to follow it, into the prompt again."""

@@ -157,6 +157,11 @@ class Session:
             after = self.answering or self.head or self.continues
             self._drafts.keep(Draft(text, after, named(self.files), named(self.images)))
 
+    def detach(self, request: Request) -> None:
+        """What went with this request goes with no other."""
+        self.files = [it for it in self.files if it not in request.attached]
+        self.images = [it for it in self.images if it not in request.attached]
+
     def begin_answer(self, run: Run) -> None:
         """The answer of this run has begun: what is kept from here on follows it."""
         self.answering = run.id if is_kept(run.id) else None

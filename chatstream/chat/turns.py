@@ -36,13 +36,15 @@ class Turn(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be asked: a message behind the first `after` turns, or at the end.
 
-    `model` is asked this question alone. `typed` is the line that it comes from.
+    `model` is asked this question alone. `typed` is the line that it comes from, `attached` are the
+    files and images that go with it.
     """
 
     message: Message
     after: int | None = None
     model: str | None = None
     typed: str = ""
+    attached: frozenset[str] = frozenset()
 
 
 class Continuation(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +75,20 @@ def test_a_whole_answer_without_a_word_takes_the_question_back_and_sends_nothing
         assert len(sent(server)) == 2
     assert typed.drafts[-1] == "sunset?\n\nnight?"
     assert [it.question for it in session.turns] == [Message("user", "noon?")]
+
+
+def test_the_files_of_a_question_that_is_asked_again_go_with_no_other(tmp_path: Path) -> None:
+    first, second = tmp_path / "one.txt", tmp_path / "two.txt"
+    first.write_text("CONTENT ONE")
+    second.write_text("CONTENT TWO")
+    with Script(holds(), says("Blue."), says("Red."), says("Dark.")) as server:
+        stop_when_holding(server)
+        session = session_at(server)
+        lines = (f"/file {first}", "noon?", f"/file {second}", "/retry", "sunset?", "night?")
+        assert chat(session, Typed(*lines)) == 0
+        asked = [it[-1][1] for it in sent(server)]
+    assert [it.count("CONTENT ONE") for it in asked] == [1, 1, 0, 0]
+    assert [it.count("CONTENT TWO") for it in asked] == [0, 0, 1, 0]
 
 
 def test_what_is_queued_is_sent_one_after_another() -> None:
