@@ -151,7 +151,9 @@ class Session:
     def keep(self, draft: str, *sending: str) -> None:
         """Keep what is not answered: `draft` is in the prompt; `sending` is on its way."""
         self.draft = draft
-        if self._drafts is not None:
+        if self._drafts is not None and self.flags.get("journal") is False:
+            self._drafts.keep(Draft())  # `/set journal false`: from then on nothing is on the disk
+        elif self._drafts is not None:
             typed = [draft, *self.queue] if self.is_editing else [*self.queue, draft]
             text = joined(self.begun_with, *sending, *typed, self.behind)
             after = self.answering or self.head or self.continues

@@ -339,6 +339,18 @@ def test_two_chats_that_are_open_have_their_own_drafts() -> None:
         assert recovered() == "other, longer"
 
 
+def test_no_draft_is_on_the_disk_once_the_journal_is_off() -> None:
+    session = Session({}, drafts=Drafts(state_folder()))
+    session.keep("typed before")
+    session.use({"journal": False})
+    session.keep("typed")
+    assert [*(state_folder() / "drafts").iterdir()] == []
+    session.use({"journal": True})
+    session.keep("typed later")
+    session.close()
+    assert recovered() == "typed later"
+
+
 def test_what_is_typed_during_the_first_answer_follows_it() -> None:
     with Script(holds("The sky ")) as server:
         session = Session(flags_of(server), drafts=Drafts(state_folder()))
