@@ -155,7 +155,7 @@ def _is_on_the_internet(host: str) -> bool:
 
 
 def is_url(name: str) -> bool:
-    """Whether this names something on the web, and no file."""
+    """Whether this names something on the web rather than a file."""
     return re.match(r"(?i)https?://", name) is not None
 
 

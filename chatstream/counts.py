@@ -27,8 +27,8 @@ class ServerTimes(msgspec.Struct, omit_defaults=True):
 class Stats(msgspec.Struct, omit_defaults=True):
     """What the run looked like from here. Seconds; `chunks` counts deltas.
 
-    Of a buffer in front of a slow reader: how often it made the server wait, the characters that
-    it did not show, the most bytes that it held.
+    For a buffer in front of a slow reader: how often it made the server wait, how many characters
+    it did not show, and the most bytes that it held.
     """
 
     duration: float
@@ -44,8 +44,8 @@ class Stats(msgspec.Struct, omit_defaults=True):
 class Cost(msgspec.Struct, omit_defaults=True):
     """US dollars: the cost of the run, and of its conversation up to it; None if unknown.
 
-    What the server reports is exact; what follows from the prices of its tokens is an estimate.
-    The conversation is not known if the cost of one of its answers is not.
+    A cost that the server reports is exact; one computed from the prices of its tokens is an
+    estimate. The cost of the conversation is unknown if that of any of its answers is.
     """
 
     run: float

@@ -75,9 +75,9 @@ class Told(Event):
 
 
 class Typed(Event):
-    """Signal: what the user types for later; only put in front of a screen.
+    """Signal: what the user types for later; only for a screen.
 
-    `queued` are the messages that wait, the oldest first, `draft` is the line.
+    `queued` are the messages that wait, oldest first; `draft` is the line.
     """
 
     queued: list[str]

@@ -55,7 +55,7 @@ class _Part(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
 class Text(_Part, frozen=True, tag="text"):
     """Text: a question, an answer, a system prompt.
 
-    `foreign`: it may hold what others have written, as the summary of a conversation may that has.
+    `foreign`: it may contain what others have written, as the summary of such a conversation may.
     """
 
     text: str
@@ -174,14 +174,14 @@ class Message:
 
     @property
     def size(self) -> int:
-        """The UTF-8 bytes of these texts. Counted once: each request has all messages before it."""
+        """The UTF-8 bytes of these texts. Counted once: every later request has them too."""
         if self._size is None:
             self._size = sum(map(_bytes, self.texts))
         return self._size
 
     @property
     def foreign(self) -> bool:
-        """Whether a result, or a text, in it was written by others."""
+        """Whether it contains a result or a text that others have written."""
         return any(isinstance(it, ToolResult | Text) and it.foreign for it in self.parts)
 
     @property
@@ -229,7 +229,7 @@ def own_id(number: int) -> str:
 
 
 LARGE_BYTES = 4096
-"""What is smaller fits every usual window: it has 2,048 tokens, of which few have one byte."""
+"""A smaller request fits every usual window, of 2,048 tokens or more: few have only one byte."""
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
@@ -238,9 +238,9 @@ class ChatRequest(msgspec.Struct, frozen=True):
     `tools` are those that it may call. `may_call` False: they are still sent, because
     servers require them where the conversation has calls, but the model has to answer in words.
 
-    `effort` is how much to think; None leaves that to the model. `schema` is what the answer has to
-    fit, if anything. `options` are sent as they are, by the server's own names. `without` names
-    parameters that this server has refused; they are left out of the body.
+    `effort` is how much to think; None leaves that to the model. `schema` is the JSON Schema that
+    the answer has to fit, if any. `options` are sent as they are, by the server's own names.
+    `without` names parameters that this server has refused; they are left out of the body.
 
     `partial` is the beginning of the answer, which the server is asked to continue by `method`.
     `stream_id` is the name under which a server that keeps streams keeps this one. `load_image`
@@ -270,7 +270,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
     @property
     def form(self) -> dict[str, Any] | None:
-        """The schema to tell the server. One that is to continue an answer would begin it again."""
+        """The schema to send. With one, a server would begin an answer again, not continue it."""
         return None if self.partial else self.schema
 
 

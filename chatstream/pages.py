@@ -1,9 +1,9 @@
-"""What a web server sends: what its headers say about a body, and the text of an HTML page.
+"""The kind of a body from a web server, by its headers, and the text of an HTML page.
 
-1. The text of a page is what its HTML says, without scripts, styles and layout. It is a simple
-   extraction: blocks become lines, links are followed by their addresses, and no part of a page is
+1. The text of a page is that of its HTML, without scripts, styles and layout. The extraction is
+   simple: blocks become lines, links are followed by their addresses, and no part of a page is
    considered unimportant. As much as possible of broken HTML is read.
-2. A charset counts only if Python knows it and it is one of text.
+2. A charset counts only if Python knows it and it is for text.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BLOCKS = frozenset(
         *("hr", "li", "main", "nav", "ol", "p", "pre", "section", "table", "tr", "ul", "title"),
     }
 )
-_KEPT = "\xa0"  # a space that is not joined with others, such as those before a line of code
+_KEPT = "\xa0"  # a space that is not joined with others, such as in front of a line of code
 _CELLS = frozenset({"td", "th"})
 
 
@@ -45,7 +45,7 @@ def kind_of(headers: Mapping[str, str]) -> tuple[str, str | None]:
 
 
 def length_of(headers: Mapping[str, str]) -> float | None:
-    """The bytes of a body, if its headers say."""
+    """The length of a body in bytes, if its headers say so."""
     length = headers.get("content-length", "")
     return float(length) if length.isdigit() and len(length) < 16 else None
 
@@ -56,7 +56,7 @@ def is_text(kind: str) -> bool:
 
 
 def is_html(kind: str, data: bytes) -> bool:
-    """Whether this is a page; without a media type its beginning decides."""
+    """Whether this is an HTML page; without a media type its beginning decides."""
     return kind in _HTML or (not kind and data.lstrip()[:1] == b"<")
 
 
@@ -79,8 +79,8 @@ def _charset_in(text: str) -> str | None:
 def text_of(html: str, address: str, look: Callable[[], None] = lambda: None) -> str:
     """The text of the page at this address.
 
-    `look` is called at each tag and each text, and may raise: a page can be made so that it takes
-    hours to be read.
+    `look` is called at each tag and each text, and may raise: a page can be made to take hours to
+    read.
     """
     page = _Page(address, look)
     page.feed(html)

@@ -1,16 +1,16 @@
 """JSON Schemas: a schema is checked before it is used, and a value against its schema.
 
-1. Most keywords of JSON Schema that describe a value are here (`_KNOWN`). A schema with a keyword
-   that cannot be checked is refused, and so is one that is malformed: whoever relies on a check
-   has to get it.
+1. Most keywords of JSON Schema that describe a value are supported (`_KNOWN`). A schema with a
+   keyword that cannot be checked is refused, and so is one that is malformed: every check that a
+   schema asks for has to be made.
 2. `$ref` leads to a schema in the same schema (`#/$defs/name`). One that leads nowhere is refused,
-   and so is one that leads back to its own place in the value: it would never end.
+   and so is one that leads back to itself at the same place of the value: it would never end.
 3. `format`, titles, descriptions, defaults and examples say nothing about whether a value fits.
-4. `pattern` is a regular expression of Python, and is searched for anywhere in a text.
-5. A value that does not fit is described in one line that begins with the place of the mistake. One
-   that is nested too deeply to be checked does not fit.
-6. Each part of a value is compared with each part of the schema once at most: a schema that refers
-   to itself in alternatives would be followed in twice as many ways with each level.
+4. `pattern` is a regular expression of Python, and may match anywhere in a text.
+5. A value that does not fit is described in one line that begins with the place of the mistake. A
+   value that is nested too deeply to be checked does not fit.
+6. Each part of a value is compared with each part of the schema at most once. Otherwise the work
+   for a schema that refers to itself in alternatives would double with each level.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ _COUNTS = {
 _NUMBERS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
 _OTHERS = {"type", "enum", "const", "required", "pattern", "uniqueItems", "$ref"}
 _SAME_PLACE = {"not", "if", "then", "else", "anyOf", "oneOf", "allOf"}
-"""Whatever describes the value itself, and not a part of it."""
+"""The keywords that describe the value itself, and not a part of it."""
 _KNOWN = _NOTES | _ONE | _LISTS | _TABLES | _COUNTS | _NUMBERS | _OTHERS
 _MOST_DEPTH = 100
 """Levels of a schema."""
 _MOST_STEPS = 200
-"""Into a value and along references; one takes three of the 1000 calls that Python nests."""
+"""Levels of a value, and references. Each takes three of the 1000 calls that Python nests."""
 _MOST_SHOWN = 60
-"""Characters of a value or a name that are shown."""
+"""Characters of a value or a name that messages show."""
 _TOO_DEEP = "it is nested too deeply to be checked"
 
 
@@ -64,7 +64,7 @@ class BadSchema(ValueError):
 
 
 def check(schema: object) -> None:
-    """Raises `BadSchema` for anything but a schema whose keywords can all be checked."""
+    """Raise `BadSchema` for anything but a schema whose keywords can all be checked."""
     objects: dict[int, tuple[str, Schema]] = {}
     for where, part in _parts(schema, "the schema", 0):
         if isinstance(part, bool):
@@ -78,7 +78,7 @@ def check(schema: object) -> None:
 
 
 def mistake(schema: Schema, value: object) -> str | None:
-    """What is wrong with a value, in one line; None if it fits. `schema` has been checked."""
+    """The mistake in a value, in one line; None if it fits. `schema` has been checked."""
     try:
         return _Checking(schema).mistake(schema, value, "", 0)
     except RecursionError:  # in what `_key` compares
@@ -86,21 +86,21 @@ def mistake(schema: Schema, value: object) -> str | None:
 
 
 def references(schema: object) -> list[str]:
-    """Where the schema refers to."""
+    """The references of the schema."""
     parts = (part for _, part in _parts(schema, "", 0) if isinstance(part, dict))
     return [part["$ref"] for part in parts if "$ref" in part]
 
 
 def keywords(schema: object) -> set[str]:
-    """Every keyword that the schema uses."""
+    """The keywords that the schema uses."""
     parts = (part for _, part in _parts(schema, "", 0) if isinstance(part, dict))
     return {keyword for part in parts for keyword in part}
 
 
 def is_closed(schema: object) -> bool:
-    """Whether every object in it lists all of its properties, requires each, and allows no other.
+    """Whether every object in it lists all of its properties, requires each, and allows no others.
 
-    Such a schema is what servers take where they promise an answer that fits.
+    Servers that promise a fitting answer take only such schemas.
     """
     for _, part in _parts(schema, "", 0):
         if part is True:
@@ -170,7 +170,7 @@ def _check_keyword(where: str, keyword: str, value: Any) -> None:
 
 
 def _check_references(root: object, objects: Mapping[int, tuple[str, Schema]]) -> None:
-    """Raises `BadSchema` for a reference that leads nowhere, or in a circle."""
+    """Raise `BadSchema` for a reference that leads nowhere, or in a circle."""
     same_place: dict[int, set[int]] = {}
     for where, part in objects.values():
         its = [it for keyword in part.keys() & _SAME_PLACE for it in _listed(part[keyword])]
@@ -198,7 +198,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _target(root: Any, reference: str) -> Any:
-    """What a reference leads to. Raises `LookupError`, `ValueError`, `TypeError`."""
+    """The target of a reference. Raises `LookupError`, `ValueError`, `TypeError`."""
     if reference != "#" and not reference.startswith("#/"):
         raise ValueError(reference)
     found = root
@@ -219,14 +219,14 @@ def _target(root: Any, reference: str) -> Any:
 
 
 class _Checking:
-    """One value and its schema: what has been compared is known."""
+    """Compares one value with its schema, and remembers what has been compared."""
 
     def __init__(self, root: Schema) -> None:
         self._root = root
         self._known: dict[tuple[int, int, str], str | None] = {}
 
     def mistake(self, schema: Any, value: Any, where: str, depth: int) -> str | None:
-        """What is wrong with a part of the value at this place."""
+        """The mistake in a part of the value at this place."""
         if depth > _MOST_STEPS:
             return _at(where, _TOO_DEEP)
         if isinstance(schema, bool):
@@ -245,7 +245,7 @@ class _Checking:
         return None
 
     def _mistakes(self, schema: Schema, value: Any, where: str, depth: int) -> Iterator[str | None]:
-        """The mistakes of a value, among None; only the first is of interest."""
+        """The mistakes in a value, mixed with None; only the first is used."""
         if "$ref" in schema:
             yield self.mistake(_target(self._root, schema["$ref"]), value, where, depth)
         if "type" in schema:
@@ -375,7 +375,7 @@ def _divides(step: float, value: float) -> bool:
 
 
 def _key(value: Any) -> Hashable:
-    """The same for two values exactly where JSON has them equal: true is not 1, and 1.0 is 1."""
+    """The same for two values exactly if they are equal in JSON: true is not 1, and 1.0 is 1."""
     if isinstance(value, bool):
         return "bool", value
     if isinstance(value, list):

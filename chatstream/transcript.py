@@ -69,7 +69,7 @@ class UsageSum:
 
     @property
     def last(self) -> ev.Usage | None:
-        """The counts of the last response; None where its server has not given them."""
+        """The counts of the last response; None if its server did not send them."""
         return self._now
 
     @property
@@ -220,7 +220,7 @@ class Transcript:
 
     @property
     def messages_to_the_answer(self) -> list[Message]:
-        """These, with an empty answer where the run ended behind a round of tools."""
+        """These messages, with an empty answer if the run ended after a round of tools."""
         made = self.messages
         is_there = made[-1].role == "assistant"
         return made if is_there else [*made, Message("assistant", complete=False)]

@@ -55,7 +55,7 @@ def sized(number: int) -> str:
 
 def status_words(status: int) -> str:
     """The status of a response with its phrase, if it has one: `404 Not Found`."""
-    from http import HTTPStatus  # only who reports one needs it
+    from http import HTTPStatus  # needed only to report a status
 
     try:
         return f"{status} {HTTPStatus(status).phrase}"

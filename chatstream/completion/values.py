@@ -158,7 +158,7 @@ def _roles(_line: Line) -> Iterator[Item]:
 
 
 def _variables(line: Line) -> Iterator[Item]:
-    """The variables of the role that is named on the line, and that have no value there yet."""
+    """The variables of the role on the line that have no value there yet."""
     from chatstream.engine.roles import find
 
     if role := line.given.get("role"):

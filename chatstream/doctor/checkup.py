@@ -176,7 +176,7 @@ def _targets(settings: Settings | None) -> dict[str, Settings]:
     local = [name for name, service in PROVIDERS.items() if service.local and service.base_url]
     its = settings or Settings()
     stored: list[str] = []
-    with contextlib.suppress(ConfigError):  # whoever needs a key reports it
+    with contextlib.suppress(ConfigError):  # it is reported where a key is needed
         stored = [name for name in stored_keys.names() if name in PROVIDERS]
     return {
         name: replace(its, provider=own) if name == own else at_provider(its, name)

@@ -2,13 +2,13 @@
 
 1. `name, age int, tags list` is a short form: names with an optional type (`str`, `int`, `float`,
    `bool`, `list` for a list of texts; `str` is the default), and an optional description after
-   `: `. All of them are required and nothing else is allowed. Line breaks separate them, too.
-2. A text that begins with `{` is the schema itself. Anything that does not begin as a short form is
-   the name of a file with the schema: `person.json`, `./person`.
-3. `schema_multi` asks for a list of what the schema describes, as `{"items": […]}`.
-4. Servers want an object at the top.
-5. A name that JSON has twice in one object is refused: one of the two would be lost. A file has at
-   most `MAX_BYTES` bytes, and an address is not fetched.
+   `: `. All fields are required and no others are allowed. Line breaks may separate them as well.
+2. A text that begins with `{` is the schema itself. Anything else that is not a short form is the
+   name of a file with the schema: `person.json`, `./person`.
+3. `schema_multi` asks for a list of objects that fit the schema, as `{"items": […]}`.
+4. A schema has to describe an object: servers require that.
+5. A name that appears twice in one JSON object is refused, because one of the two would be lost. A
+   file has at most `MAX_BYTES` bytes, and an address is not fetched.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from chatstream.text import decoded
 from chatstream.wording import encodable, sized
 
 MAX_BYTES = 1024 * 1024
-"""Bytes of a file with a schema: every question has it, and so has its journal."""
+"""Bytes of a schema's file: every request contains the schema, and so does its journal."""
 
 _TYPES: dict[str, schemas.Schema] = {
     "str": {"type": "string"},
@@ -45,7 +45,7 @@ _EXAMPLE = "give a file with a JSON Schema, or fields such as 'name, age int, ta
 def schema_of(settings: Settings, token: CancelToken) -> schemas.Schema | None:
     """The schema that the settings name; None without one.
 
-    Raises `UsageError`, and the reason of the token as soon as that is cancelled.
+    Raises `UsageError`, and the token's reason as soon as it is cancelled.
     """
     if settings.schema is not None and settings.schema_multi is not None:
         raise UsageError(
@@ -71,7 +71,7 @@ def names_file(text: str) -> bool:
 
 
 def again(schema: schemas.Schema | None) -> schemas.Schema | None:
-    """The schema that a journal has kept. Raises `UsageError`: the file may be damaged."""
+    """The schema that a journal has kept. Raises `UsageError` if the file is damaged."""
     if schema is not None:
         try:
             schemas.check(schema)
@@ -130,7 +130,7 @@ def _json(text: str, name: str) -> Any:
 
 
 class _Twice(Exception):
-    """A name that an object has twice."""
+    """A name that appears twice in an object."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:

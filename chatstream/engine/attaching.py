@@ -1,9 +1,9 @@
 """The images of a question, from the names that the user gives.
 
-1. A name is a file, or an address on the web, which the server fetches and we do not.
-2. The bytes of a file say what kind of image it is, whatever its name says.
-3. An image is kept once, under the SHA-256 of its bytes. Without a journal, or a home folder,
-   nothing is kept: the image is then only in the request.
+1. A name is a file or a web address. The server fetches an address; chatstream does not.
+2. The bytes of a file, and not its name, decide what kind of image it is.
+3. An image is stored once, under the SHA-256 of its bytes. Without a journal or a home folder
+   nothing is stored: the image is then only in the request.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def with_images(
 ) -> Message:
     """The question with these images before its text, as models read them best.
 
-    `keep` False keeps nothing here. Raises `UsageError`, `JournalError`.
+    With `keep` False no image is stored. Raises `UsageError`, `JournalError`.
     """
     return Message("user", [*(_image(name, token, keep=keep) for name in names), text])
 

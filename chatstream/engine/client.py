@@ -189,7 +189,7 @@ class Client:
     ) -> Run:
         """A run that asks in this place. Raises `UsageError`, `ConfigError`."""
         given, tools = parted({**self._options, **checked(options)})
-        if place.source is not None:  # what the client has was for the first question
+        if place.source is not None:  # the client's own was for the first question
             given = {
                 it: value for it, value in given.items() if it not in FOR_A_START or it in options
             }

@@ -1,21 +1,22 @@
-"""Whether a request fits the model's context window, before anything of it is sent.
+"""Whether a request fits the model's context window, before any of it is sent.
 
-1. A question that follows others is checked, and a large one on a local server, which may cut it
-   silently. A hosted server is asked for the window from `HOSTED_TOKENS` on: every hosted model
-   takes that much.
+1. A question that follows others is checked, and so is a large one for a local server, which might
+   cut it silently. A hosted server is asked for its window only for `HOSTED_TOKENS` or more: every
+   hosted model takes that much.
 2. A `context` event has the window and how much of it is used. If the server does not report the
    window within `PATIENCE_SECONDS`, nothing is checked.
-3. The estimate is what the server counted for the answer before, and the bytes since then, by the
-   bytes per token that it had. What is new may have twice as many, and a guess for a model that has
-   not answered here yet may be wrong by half. Where that decides, or `NEAR`, the server counts, if
-   it can.
-4. What leaves no room for an answer does not fit: `--max-tokens`, at most half of the window, or
-   `ANSWER_TOKENS`, at most an eighth of it.
-5. What does not fit is not sent: it is a `ContextLength`. A guess that nobody has counted has to be
-   off by half for that. With `trim` the oldest turns are left out until the rest fills no more than
-   `FULL` of the window. The system prompt and the newest turn always stay.
-6. A server that was sent too much and cut it in silence is found out afterwards
-   (`providers.context.cut`), where it counts its cache too.
+3. The estimate is the server's count for the answer before, plus the bytes that have been added
+   since, at the same number of bytes per token. New text may have twice as many tokens, and a guess
+   for a model that has not answered here yet may be wrong by half. If that could change the
+   outcome, or the estimate is within `NEAR` of the limit, the server counts, if it can.
+4. A request has to leave room for the answer: `--max-tokens`, but at most half of the window, or
+   `ANSWER_TOKENS`, but at most an eighth of it.
+5. A request that does not fit is not sent and raises `ContextLength`. A guess that no server has
+   confirmed has to exceed the limit by half for that. With `trim` the oldest turns are left out
+   until the rest fills no more than `FULL` of the window. The system prompt and the newest turn
+   always stay.
+6. If a server was sent too much and cut it silently, that is detected afterwards
+   (`providers.context.cut`), provided that its count includes its cache.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ COUNT_SECONDS = 5.0
 """Seconds to wait for an exact count, which is needed only near the limit."""
 
 NEAR, UNSURE = 0.15, 0.5
-"""How far an estimate may be off: one by a count, and one without."""
+"""How far an estimate may be off: one that is based on a count, and one that is not."""
 
 FULL = 0.8
 
@@ -70,16 +71,16 @@ ANSWER_TOKENS = 256
 """Room for an answer of a few sentences."""
 
 FEWEST_BYTES = 1.0
-"""Bytes per token that a count is believed to show: no tokenizer has less."""
+"""The fewest bytes per token that a count may show: no tokenizer has fewer."""
 
-_USUAL_TOKENS = 64  # of the usual ratio, so that a few short messages do not decide it
+_USUAL_TOKENS = 64  # at the usual ratio, so that a few short messages do not decide it
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """So many bytes of messages were so many tokens; others have `ratio` bytes a token.
+    """`size` bytes of messages were `tokens` tokens; others have `ratio` bytes per token.
 
-    `is_guess`: nobody has counted them. `before` says what was read of them, by a server that has
-    been seen to count its cache too.
+    `is_guess`: no server has counted them. `before` says what was read of them, by a server whose
+    counts are known to include its cache.
     """
 
     tokens: int = 0
@@ -97,7 +98,7 @@ NOT_COUNTED = Counted(is_guess=True)
 
 
 class Fitting:
-    """What fits of one run's requests."""
+    """Makes the requests of one run fit."""
 
     def __init__(self, question: Question, *, trim: bool) -> None:
         self._question = question
@@ -106,14 +107,14 @@ class Fitting:
         self._window: int | None = None
         self._is_asked = False  # the server, for its window
         self._counted = Counted()
-        self._told: int | None = None  # the messages that were left out, as it was told
+        self._told: int | None = None  # how many messages were reported as left out
 
     def fit(
         self, provider: Provider, service: Service, request: ChatRequest, token: CancelToken
     ) -> Generator[Arrival, None, ChatRequest]:
-        """A `context` event; returns the request, as much of it as is to be sent.
+        """A `context` event; returns the request, without the turns that are to be left out.
 
-        Raises `ContextLength`, and the reason of the token.
+        Raises `ContextLength`, and the token's reason.
         """
         if self._whom != (whom := (provider.endpoint, request.model)):
             self._whom, self._window, self._is_asked, self._told = whom, None, False, None
@@ -153,7 +154,7 @@ class Fitting:
         return replace(request, messages=tuple(messages))
 
     def around(self, provider: Provider, service: Service, source: Open) -> Open:
-        """`source`, what the server has counted noted; a warning where it has cut the prompt."""
+        """`source`, noting what the server counted; a warning if the server cut the prompt."""
 
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
             arrivals = source(request, token)
@@ -171,8 +172,8 @@ class Fitting:
         return opened
 
     def _learn(self, service: Service, request: ChatRequest, usage: Usage) -> list[Event]:
-        """Note what the server has read; the warning that it was not all."""
-        compared = service.local and not self._told  # hosted ones may ask another one each time
+        """Note what the server has read; the warning if it has not read everything."""
+        compared = service.local and not self._told  # a hosted one may ask another server each time
         before = self._counted.before if compared else None
         if (warning := cut(request, usage, self._window, before)) is not None:
             return [warning]
@@ -193,12 +194,12 @@ def _size(request: ChatRequest) -> int:
 def room_for_answer(request: ChatRequest, window: int) -> int:
     """The tokens of a window that are kept for the answer."""
     if request.max_tokens is not None:
-        return min(request.max_tokens, window // 2)  # a limit, and not what is needed
+        return min(request.max_tokens, window // 2)  # it is a limit, and need not be reached
     return min(ANSWER_TOKENS, window // 8)
 
 
 def guessed(request: ChatRequest) -> Counted:
-    """What a request may have that nobody has counted."""
+    """The tokens that a request may have if no server has counted it."""
     size = _size(request)
     said = guess([*request.messages, Message("assistant", request.partial)])
     tokens = max(1, said + round(size_of((), request.tools) / BYTES_PER_TOKEN))
@@ -206,7 +207,7 @@ def guessed(request: ChatRequest) -> Counted:
 
 
 def counted_before(question: Question, provider: Provider, request: ChatRequest) -> Counted:
-    """What this model was counted to have read and written up to the answer before."""
+    """The tokens that this model read and wrote up to the answer before, by the server's count."""
     record = _record_of(question.parent)
     if record is None or record.usage is None or (counts := record.usage).input_tokens is None:
         return NOT_COUNTED
@@ -218,7 +219,7 @@ def counted_before(question: Question, provider: Provider, request: ChatRequest)
     tools = record.asked.tools if record.asked else ()
     said = size_of(_without(question.earlier, record.left_out))
     size = said + size_of((), tools)
-    if tokens * MOST_BYTES < size:  # an old server, which counts beside its cache
+    if tokens * MOST_BYTES < size:  # an old server, which does not count its cache
         return NOT_COUNTED
     ratio = (size + BYTES_PER_TOKEN * _USUAL_TOKENS) / (tokens + _USUAL_TOKENS)
     ratio = min(max(ratio, FEWEST_BYTES), MOST_BYTES)
@@ -227,10 +228,10 @@ def counted_before(question: Question, provider: Provider, request: ChatRequest)
 
 
 def _shows(record: Record, request: ChatRequest) -> bool:
-    """Whether what was read for a run shows what has to be read now.
+    """Whether the tokens that were read for a run show how many have to be read now.
 
-    A first prompt does not show whether the server counts its cache. With rounds of tools, a
-    template may drop what the model thought in between.
+    A first prompt does not show whether the server's count includes its cache. With rounds of
+    tools, a template may drop what the model thought in between.
     """
     tools = record.asked.tools if record.asked else ()
     whole = not (record.tools or record.left_out) and tools == request.tools
@@ -238,7 +239,7 @@ def _shows(record: Record, request: ChatRequest) -> bool:
 
 
 def _record_of(run: str | None) -> Record | None:
-    """What is in the journal of a run, if that is there."""
+    """The journal of a run, if it exists."""
     if run is None:
         return None
     try:
@@ -248,7 +249,7 @@ def _record_of(run: str | None) -> Record | None:
 
 
 def _without(messages: Sequence[Message], left_out: int) -> Sequence[Message]:
-    """The messages but for so many of the oldest; a system prompt stays."""
+    """The messages without the oldest `left_out`; a system prompt stays."""
     if not left_out:
         return messages
     system = [it for it in messages if it.role == "system"]
@@ -256,8 +257,8 @@ def _without(messages: Sequence[Message], left_out: int) -> Sequence[Message]:
 
 
 def _shorter(messages: Sequence[Message], size: int) -> Iterator[tuple[int, int]]:
-    """How many of the oldest messages can be left out, and the size of the rest: whole turns, and
-    more each time, until only the newest is there. `size` is that of all.
+    """How many of the oldest messages can be left out, and the size of the rest: whole turns, more
+    of them each time, until only the newest is left. `size` is that of all messages.
     """
     said = [it for it in messages if it.role != "system"]
     before = 0
@@ -271,7 +272,7 @@ def _shorter(messages: Sequence[Message], size: int) -> Iterator[tuple[int, int]
 def _unless_it_fails(
     asked: Generator[Arrival, None, T], token: CancelToken
 ) -> Generator[Arrival, None, T | None]:
-    """What a server reports; None where it fails. Raises the reason of the token."""
+    """What a server reports; None if it fails. Raises the token's reason."""
     try:
         return (yield from asked)
     except ChatstreamError:
@@ -284,7 +285,7 @@ def _turns(messages: Sequence[Message]) -> int:
 
 
 def _too_long(used: int, window: int, limit: int, *, alone: bool) -> ContextLength:
-    """`alone`: there is nothing that could be left out."""
+    """`alone`: there is no older turn that could be left out."""
     what = "the question alone does" if alone else "the conversation does"
     way = (
         "shorten the question, or ask a model with a larger window"

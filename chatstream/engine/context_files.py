@@ -1,13 +1,13 @@
-"""`AGENTS.md`: what a project says to models, for the system prompt of those who ask for it.
+"""`AGENTS.md`: a project's instructions for models, in the system prompt of those who ask for it.
 
 1. The files are looked for from the current folder up to the root of its repository (the next
-   folder with a `.git`), or to the home folder if there is none. A folder that is in neither is
-   looked at alone: above it, others may have left files.
-2. They come outermost first, each under its path from the outermost folder; a later one takes
-   precedence. An empty one is left out. What `--system` and a role say comes before them.
-3. A file that cannot be used is an error, and nothing is asked: a model that does not know the
+   folder with a `.git`) or, without one, up to the home folder. If the current folder is in
+   neither, only it is searched: strangers may have left files in the folders above it.
+2. The outermost comes first, each under its path from the outermost folder; a later one takes
+   precedence. Empty files are left out. The text of `--system` and of a role comes before them.
+3. If a file cannot be used, that is an error, and nothing is sent: a model that does not know the
    rules would break them. A link may lead to Markdown in the same repository (without one, in the
-   same folder) and nowhere else: who wrote the project is not to choose what else is sent.
+   same folder) and nowhere else: a project's author must not choose what else is sent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from chatstream.text import decoded
 NAME = "AGENTS.md"
 
 MOST_BYTES = 256 * 1024
-"""Bytes of a file: many times what its authors mean a model to remember."""
+"""Bytes of a file: far more than its authors expect a model to remember."""
 
 _GIT = ".git"
 _HEADING = "Instructions from "
@@ -38,7 +38,7 @@ _HINT = "correct it, or ask with --no-context-files"
 
 
 class ContextFile(msgspec.Struct, frozen=True):
-    """A file that was read; `name` is its path from the outermost folder that was looked at."""
+    """A file that was read; `name` is its path from the outermost folder that was searched."""
 
     path: Path
     name: str
@@ -61,9 +61,9 @@ def added(resolved: Resolved) -> Resolved:
 
 
 def found(start: Path, home: Path | None) -> list[ContextFile]:
-    """The files for who works in the folder `start`, outermost first. Raises `UsageError`.
+    """The files for work in the folder `start`, outermost first. Raises `UsageError`.
 
-    Neither folder is a link.
+    Neither path may lead through a link.
     """
     folders = _folders(start, home)
     root = folders[-1]
@@ -73,7 +73,7 @@ def found(start: Path, home: Path | None) -> list[ContextFile]:
 
 
 def is_from(system: str | None, prompt: str) -> bool:
-    """Whether a prompt is this system prompt, if there is one, with files behind it or without."""
+    """Whether a prompt is this system prompt, if any, with or without files after it."""
     return system is None or prompt == system or prompt.startswith(f"{system}\n\n{_HEADING}")
 
 
@@ -86,7 +86,7 @@ def _prompt(system: str | None, files: Sequence[ContextFile]) -> str | None:
 
 
 def _folders(start: Path, home: Path | None) -> list[Path]:
-    """The folders to look at, from the current one upwards."""
+    """The folders to search, from the current one upwards."""
     above = [start, *start.parents]
     for at, folder in enumerate(above):
         if _is_there(folder / _GIT):  # a file, in a worktree
@@ -97,7 +97,7 @@ def _folders(start: Path, home: Path | None) -> list[Path]:
 
 
 def _read(path: Path, root: Path, within: Path) -> ContextFile | None:
-    """A file; None if there is none, or nothing in it. Links do not lead out of `within`."""
+    """A file; None if it is missing or empty. Its links may not lead out of `within`."""
     real = Path(os.path.realpath(path))
     if path.is_symlink() and not (real.is_relative_to(within) and real.suffix.lower() == ".md"):
         where = (
@@ -109,10 +109,10 @@ def _read(path: Path, root: Path, within: Path) -> ContextFile | None:
         )
     try:
         mode = real.stat().st_mode
-        if not stat.S_ISREG(mode):  # to read a pipe would never end
+        if not stat.S_ISREG(mode):  # reading a pipe might never end
             what = "a folder" if stat.S_ISDIR(mode) else "not a file"
             raise UsageError(f"{path} is {what}", hint=_HINT)
-        data = read_whole(real, MOST_BYTES)  # "File too large" past that
+        data = read_whole(real, MOST_BYTES)  # raises "File too large" beyond that
     except FileNotFoundError as error:
         if not _is_there(path):
             return None
@@ -127,5 +127,5 @@ def _read(path: Path, root: Path, within: Path) -> ContextFile | None:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is something of this name, if only a link."""
+    """Whether something with this name exists, if only a link."""
     return os.path.lexists(path)

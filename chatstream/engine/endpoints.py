@@ -77,7 +77,7 @@ def has_key(
     *,
     name: str | None = None,
 ) -> bool:
-    """Whether a key would be sent. The key command is not run, and no keyring is asked."""
+    """Whether a key would be sent. Runs no key command and asks no keyring."""
     own = settings.api_key or settings.key_command or settings.key_variable
     stored = has_stored_key(service, settings, environ, name=name)
     return bool(own or stored or _key_in_environment(service, settings, environ))

@@ -1,12 +1,12 @@
-"""What is at an address on the web: fetched for a tool, or because the user has named the address.
+"""Fetches an address on the web, for a tool or because the user has named the address.
 
-1. A request has no key of ours. It goes through the proxy, and trusts the certificates, of every
-   other request. No redirect is followed by `responses`.
-2. `page` follows redirects: five at most, never from https to http, and to a private network or
-   this machine only if the user has named that host. The user and password of an address, and
-   nothing else, are sent to its own server alone.
-3. An answer that is not 2xx is a failure, whatever comes with it.
-4. Nothing that is told, and no name that a page is given, contains a secret of its address.
+1. A request contains no key of ours. It uses the same proxy and trusts the same certificates as
+   every other request. `responses` follows no redirects.
+2. `page` follows redirects: at most five, never from https to http, and to a private network or
+   this machine only if the user has named that host. The user name and password of an address are
+   sent to its own server alone.
+3. A status that is not 2xx is a failure, whatever comes with it.
+4. No message, and no name of a page, contains a secret of its address.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SILENCE_SECONDS = 30.0
-"""A server may be silent so long before it is given up."""
+"""Seconds that a server may be silent before chatstream gives up."""
 
 MOST_HTML_BYTES = 8 * 1024 * 1024
-"""Bytes of a page in HTML: the text of such a one passes every model's window, and takes 12 s."""
+"""Bytes of a page in HTML: the text of such a page exceeds every model's window and takes 12 s."""
 
 WHOLE_SECONDS = 300.0
-"""A page has to arrive, and to be read, within this time."""
+"""Seconds in which a page has to arrive, and again in which its text has to be read."""
 
 _HEADERS = {
     "User-Agent": "chatstream",
@@ -66,12 +66,12 @@ _AS_BROWSERS_DO = {"ascii": "cp1252", "iso8859-1": "cp1252"}
 """What these charsets mean on a page (WHATWG Encoding Standard, 4.2)."""
 
 Report = Callable[[float, float | None], None]
-"""Told the bytes that have come, and how many there will be, where that is known: often."""
+"""Called often, with the bytes that have come and, if known, how many there will be."""
 
 
 class Page(msgspec.Struct, frozen=True):
-    """What is at an address. `name` and `base` are its address without secrets: as the user has
-    given it, and where it was found in the end. `kind` is its media type, "" without one.
+    """What is at an address. `name` and `base` are its address without secrets: as the user gave
+    it, and where it was finally found. `kind` is its media type, "" without one.
     """
 
     name: str
@@ -104,13 +104,13 @@ def page(
     report: Report = lambda *_: None,
     clock: Clock = monotonic,
 ) -> Page:
-    """What is at this address that the user has named: at most one byte more than `most`.
+    """What is at this address, which the user has named: at most one byte more than `most`.
 
-    Raises `ConfigError` for what is no address, `Refused` and `ServerError` for a status that is
-    not 2xx, and what else a request may raise.
+    Raises `ConfigError` for an invalid address, `Refused` or `ServerError` for a status that is
+    not 2xx, and whatever else a request may raise.
     """
     redact.learn_address(url)
-    host = urlsplit(whole(url)).hostname  # a check: what `whole` makes of a path is not for pages
+    host = urlsplit(whole(url)).hostname  # `whole` checks, but its path would not do for a page
     name = mask_address(url)
     patience = Deadline(WHOLE_SECONDS, clock)
     at, check = urldefrag(url).url, None
@@ -128,9 +128,9 @@ def page(
 
 
 def text_in(found: Page, encoding: str | None, token: CancelToken, clock: Clock = monotonic) -> str:
-    """The text of a page, of HTML what it says; `encoding` goes over what the server says.
+    """The text of a page, without its tags if it is HTML; `encoding` overrides the server's.
 
-    Raises `UsageError` for what is not text or has none.
+    Raises `UsageError` if the page is not text or has no text.
     """
     name, charset = found.name, found.charset
     if is_html(found.kind, found.data):
@@ -142,7 +142,7 @@ def text_in(found: Page, encoding: str | None, token: CancelToken, clock: Clock 
         charset = encoding or charset or declared_charset(found.data)
         if charset is None:
             html = decoded(found.data, name)
-        else:  # a page with a wrong byte is shown by every browser
+        else:  # every browser shows a page in spite of a wrong byte
             known = _AS_BROWSERS_DO.get(codecs.lookup(charset).name, charset)
             html = found.data.decode(known, "replace").encode("utf-8", "replace").decode()
         patience = Deadline(WHOLE_SECONDS, clock)
@@ -176,7 +176,7 @@ def _plain(found: Page, encoding: str | None) -> str:
 def vet(named: Sequence[str], hint: str = "") -> Vet:
     """A check that refuses private addresses, except those of the named hosts: HOST or HOST:PORT.
 
-    `hint` is that of the refusal; without one it is what allows `http_get` to reach the host.
+    `hint` is that of the refusal; by default it is the option that lets `http_get` reach the host.
     """
     known = {it.lower() for it in named}
 
@@ -197,9 +197,9 @@ def vet(named: Sequence[str], hint: str = "") -> Vet:
 
 
 def _timely(items: Iterator[T], patience: Deadline, name: str, clock: Clock) -> Iterator[T]:
-    """What comes. Raises `TimedOut` for a silence, and when patience ends.
+    """What comes. Raises `TimedOut` if the server is silent, or time runs out.
 
-    What else goes wrong is told of the page, not of a server that a model is asked at.
+    Other failures are reported as those of the page, not of a model's server.
     """
     from chatstream.transport import Tick
 
@@ -251,7 +251,7 @@ def _check(head: Head, name: str) -> None:
 
 
 def _target(url: str, head: Head) -> str | None:
-    """Where a redirect leads, None if it is none. Raises `ProtocolError`."""
+    """Where a redirect leads; None for any other response. Raises `ProtocolError`."""
     where = show_url(url)
     try:
         target = redirected(url, head.status, head.headers.get("location"))
@@ -268,6 +268,6 @@ def _target(url: str, head: Head) -> str | None:
             f"{where} redirects to {show_url(target)}, which is not secure",
             hint="if that is right, give that address",
         )
-    # A password is for its own server, and whoever redirects cannot give another one.
+    # A password is for its own server, and a redirect cannot supply another one.
     netloc = own.netloc if same else parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=netloc, fragment="").geturl()

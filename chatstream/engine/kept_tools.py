@@ -1,11 +1,11 @@
 """The tools of a program that asks again and again: their processes live as long as it does.
 
-1. A run has the tools to itself: it takes them, and gives them back at its end. A run that finds
-   none, because another one has them or they were made for other settings, makes its own.
-2. Tools that a run could not stop are not kept, and neither are those that cannot be used any more:
-   they are closed, and the next run makes new ones.
-3. What a person has allowed for good holds for these settings of tools alone.
-4. What is given back after `close` is closed at once.
+1. A run has the tools to itself: it takes them, and gives them back at its end. If another run has
+   them, or they were made for other settings, a run makes its own.
+2. Tools that a run could not stop, or that can no longer be used, are not kept: they are closed,
+   and the next run makes new ones.
+3. What a person has allowed for good is allowed only with the same settings of tools.
+4. Tools that are given back after `close` are closed at once.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 _SETTINGS = (
     *(*SOURCES_OF_TOOLS, "mcp", "sandbox", "http_hosts", "proxy", "ca_file", "connect_timeout"),
-    "ask",  # whoever wants to be asked now has not allowed it for good
+    "ask",  # a person who wants to be asked now has not allowed it for good
 )
-"""The settings that tools are made from, beside the roots, and that end what was allowed."""
+"""The settings that tools are made from, besides the roots. A change ends what was allowed."""
 
 
 class OpenTools:
     """Tools whose processes run. `shared` closes what several of them use.
 
-    The user is told the `warnings`.
+    `warnings` are for the user.
     """
 
     def __init__(
@@ -100,10 +100,10 @@ class KeptTools:
 
 
 def key_of(settings: Settings, roots: Sequence[Path]) -> bytes:
-    """What is different where other tools would be made.
+    """A key that differs wherever other tools would be made.
 
-    A file that tools come from is another one once it was changed. Which of the roots were named is
-    not looked at: a run that follows another has those of that run.
+    A file that tools come from counts as another one once it has changed. It does not matter which
+    roots were named: a run that follows another has the roots of that run.
     """
     its = [getattr(settings, name) for name in _SETTINGS]
     files = [settings.tools_file, settings.mcp_config, *settings.tool_exec]
@@ -114,6 +114,6 @@ def key_of(settings: Settings, roots: Sequence[Path]) -> bytes:
 def _stamp(file: str) -> tuple[int, int] | None:
     try:
         found = named(file).stat()
-    except OSError:  # whoever reads it will tell
+    except OSError:  # reading the file reports it
         return None
     return found.st_mtime_ns, found.st_size

@@ -8,7 +8,7 @@
    does not count as text from outside; only a table may say so. Nothing in it gives a server any
    right.
 3. A server on this machine may ask for the folders of `--root`, if there are any. A server
-   somewhere else learns nothing of them, nor does one of a run that is resumed, or that follows
+   somewhere else does not see them, nor does a server of a run that is resumed, or that follows
    another and does not name them again.
 4. The values of `env` and `headers` are never shown.
 """

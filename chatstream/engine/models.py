@@ -44,15 +44,15 @@ def details(
 
 
 def can_pull(name: str | None) -> bool:
-    """Whether servers of this provider download models when told to."""
+    """Whether servers of this provider can be asked to download models."""
     row = PROVIDERS.get(name or "")
     return row is not None and dialect(row).can_pull
 
 
 def pull(settings: Settings, token: CancelToken) -> Iterator[Arrival]:
-    """Have the server download the model of these settings: its `Progress`.
+    """Have the server download the model of these settings; yields its `Progress`.
 
-    Without a provider in the settings this is Ollama, whatever its address is, also where it has no
+    If the settings name no provider, this is Ollama, whatever its address is and even if it has no
     model yet.
     """
     model = _model(settings)

@@ -28,7 +28,7 @@ class ToolOptions(TypedDict, total=False):
 
 
 class RoleOptions(TypedDict, total=False):
-    """What a question is asked in, besides settings."""
+    """What a question is asked with, besides settings."""
 
     role: str
     variables: dict[str, str]
@@ -115,10 +115,10 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parted(options: Mapping[str, Any]) -> tuple[dict[str, Any], Given]:
-    """Checked options as settings, `role` as a `Role`, and what else there is to run tools with.
+    """Checked options as settings, `role` as a `Role`, and what else is needed to run tools.
 
-    A text among the tools is the name of a built-in one. `tools` that are given, even none at all,
-    replace those of the configuration. Raises `UsageError`, `ConfigError` for the role.
+    A text among the tools is the name of a built-in one. `tools`, even if empty, replace those of
+    the configuration. Raises `UsageError`, `ConfigError` for the role.
     """
     settings = dict(options)
     name, variables = (settings.pop(it, None) for it in RoleOptions.__annotations__)

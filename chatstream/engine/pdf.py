@@ -1,10 +1,11 @@
 """The text of a PDF, which pypdf reads: the extra `chatstream[pdf]`.
 
-1. The text is that of the pages in their order, with an empty line between two of them. What is
-   only drawn, such as a scan, is not read.
-2. A PDF that cannot be read is a `UsageError`, whatever is wrong with it: pypdf raises errors of
-   many kinds for a broken one.
-3. `MOST_CHARACTERS` bounds the text; pypdf bounds what is compressed, and the tokens of a page.
+1. The text is that of the pages in order, with an empty line between them. Text that is only
+   drawn, as in a scan, is not read.
+2. A PDF that cannot be read raises `UsageError`, whatever is wrong with it: pypdf raises errors of
+   many kinds for broken files.
+3. `MOST_CHARACTERS` limits the text. pypdf limits the size of compressed data and the tokens of a
+   page.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 MOST_CHARACTERS = 64 * 1024 * 1024
 
 Report = Callable[[float, float | None], None]
-"""Told the pages that are read, and how many there are."""
+"""Called with the number of pages read so far, and of all pages."""
 
 
 def text_of(data: bytes, name: str, report: Report, token: CancelToken) -> str:
-    """The text of a PDF that messages call `name`. Raises `UsageError`, or the token's reason."""
+    """The text of a PDF, which messages call `name`. Raises `UsageError`, or the token's reason."""
     try:
         import pypdf
         from pypdf.errors import DependencyError, FileNotDecryptedError, LimitReachedError
@@ -37,7 +38,7 @@ def text_of(data: bytes, name: str, report: Report, token: CancelToken) -> str:
             f"{name} is a PDF, which needs the package pypdf, version 7 or later",
             hint="install it: pip install --upgrade pypdf, or pipx inject chatstream pypdf",
         ) from error
-    # What it finds odd in a file is no news to whoever asks about its text.
+    # The oddities that it logs do not matter to somebody who wants the text.
     logging.getLogger("pypdf").addHandler(logging.NullHandler())
     try:
         text = _read(pypdf.PdfReader(io.BytesIO(data)), name, report, token)
@@ -47,7 +48,7 @@ def text_of(data: bytes, name: str, report: Report, token: CancelToken) -> str:
         raise UsageError(
             f"{name} is encrypted and cannot be read", hint="save an unencrypted copy, and add that"
         ) from error
-    except DependencyError as error:  # for AES; also where no password is needed
+    except DependencyError as error:  # for AES, even if no password is needed
         raise UsageError(
             f"{name} is encrypted, which needs the package cryptography",
             hint="install it: pip install cryptography, or pipx inject chatstream cryptography",
@@ -69,7 +70,8 @@ def _read(reader: PdfReader, name: str, report: Report, token: CancelToken) -> s
     texts, size, pages = [], 0, len(reader.pages)
     for number, page in enumerate(reader.pages, 1):
         token.check()
-        # Some fonts map to half a character; joined where its other half follows, else replaced.
+        # Some fonts map to half a character: it is joined to its other half or, without one,
+        # replaced.
         text = page.extract_text().encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         size += len(text)
         if size > MOST_CHARACTERS:

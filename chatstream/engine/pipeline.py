@@ -187,7 +187,7 @@ def run(
 
 
 def _schema(settings: Settings, record: Record | None, token: CancelToken) -> dict[str, Any] | None:
-    """What the answer has to fit: what it was asked for with. Raises `UsageError`."""
+    """The schema that the answer was asked for with, and has to fit. Raises `UsageError`."""
     kept = record.asked.schema if record and record.asked else None
     if kept is None and (record or settings.schema is settings.schema_multi is None):
         return None

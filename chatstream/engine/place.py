@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from chatstream.store.reading import Record
 
 FOR_A_START = ("system", "context_files")
-"""The settings that a conversation has at its beginning alone."""
+"""The settings that only the first question of a conversation has."""
 
 BRANCHED = "this conversation has continued elsewhere: this answer is a branch of it"
 
@@ -141,7 +141,7 @@ def _instead(conversations: Conversations, run: str, name: str | None) -> Place:
 def resolved_at(place: Place, flags: Mapping[str, Any]) -> Resolved:
     """The settings of a question in this place; `flags` may hold `profile` and `role`.
 
-    Raises `ConfigError`, and `UsageError` where the server is not known any more.
+    Raises `ConfigError`, and `UsageError` if the server is no longer known.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     if place.source is None:
@@ -168,7 +168,7 @@ def resolved_at(place: Place, flags: Mapping[str, Any]) -> Resolved:
 
 
 def role_at(place: Place, role: Role) -> Role:
-    """The role as it holds in this place, where the conversation has its system prompt already.
+    """The role as it applies here, where the conversation already has its system prompt.
 
     Raises `UsageError` if the role has another one.
     """
@@ -240,9 +240,9 @@ def question_at(place: Place, resolved: Resolved, messages: Sequence[Message]) -
 def follow_of(
     place: Place, resolved: Resolved, conversations: Conversations | None = None
 ) -> Follow:
-    """What keeps the conversation's head and name when the run begins.
+    """A function that stores the conversation's head and name when the run begins.
 
-    `conversations` are those of the state folder, from a caller who asks more than once.
+    `conversations` are those of the state folder, from a caller that asks more than once.
     """
     if not resolved.settings.journal or not (place.parent or place.name):
         return not_followed
@@ -263,8 +263,8 @@ def _follow(place: Place, known: Conversations | None, run: str) -> Sequence[str
 
 
 def is_kept(run: str) -> bool:
-    """Whether the run has a journal that says what was asked, so that another can name it as its
-    parent. A full disk may leave an empty one.
+    """Whether the run has a journal that contains the question, so that another run can name it as
+    its parent. A full disk may leave an empty one.
     """
     from chatstream.store.journal import SUFFIX
     from chatstream.store.reading import ends

@@ -1,17 +1,17 @@
-"""What models cost: the prices of the configuration, and those that OpenRouter lists.
+"""The prices of models: those in the configuration, and those that OpenRouter lists.
 
-1. `[prices]` comes first, by the model's name, wherever it is asked:
+1. `[prices]` comes first, by the model's name, wherever the model runs:
 
        [prices."gpt-5-mini"]
        input = 0.25    # US dollars for a million tokens
        output = 2.0
        cached = 0.025  # optional
 
-2. `update` keeps the prices of OpenRouter's list of models, with the date. They hold for OpenRouter
-   itself, and for the vendors in `VENDORS` at their own address: others may ask what they want.
-   A model that is not listed under its own name has the price of the one without the date of a
-   version; where only versions are listed, the one that all of them have.
-3. A price that is not known is None, and so is one that depends on more than the number of tokens.
+2. `update` stores the prices of OpenRouter's list of models, with the date. They apply to
+   OpenRouter itself, and to the vendors in `VENDORS` at their own address: others set their own
+   prices. A model that is not listed has the price of the same name without the date of its
+   version. If only dated versions are listed, it has the price that all of them share.
+3. An unknown price is None, and so is one that depends on more than the number of tokens.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ VENDORS = {
     "xai": "x-ai",
     "perplexity": "perplexity",
 }
-"""Providers whose models OpenRouter has at the vendor's own price, and its names for them."""
+"""Providers whose models OpenRouter sells at the vendor's own price, and its names for them."""
 
 _NO_LIST = "try again later; --base-url takes the address of a server that has OpenRouter's list"
 _KEYS = ("input", "output", "cached")
@@ -57,7 +57,7 @@ _DATE = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2})$")
 
 
 class Price(msgspec.Struct, frozen=True, omit_defaults=True):
-    """US dollars for a million tokens. For prompts of `below` tokens and more it is another."""
+    """US dollars for a million tokens, for prompts of fewer than `below` tokens."""
 
     input: float
     output: float
@@ -65,9 +65,9 @@ class Price(msgspec.Struct, frozen=True, omit_defaults=True):
     below: int | None = None
 
     def cost(self, usage: Usage, *, cached_apart: bool = False) -> float | None:
-        """What these tokens cost; None if that is not known.
+        """The cost of these tokens in US dollars; None if unknown.
 
-        `cached_apart`: `input_tokens` are without those that were cached.
+        `cached_apart`: `input_tokens` does not include the cached ones.
         """
         if usage.input_tokens is None or usage.output_tokens is None:
             return None
@@ -81,14 +81,14 @@ class Price(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Prices(msgspec.Struct, frozen=True):
-    """The prices of a list, of this day (YYYY-MM-DD), by OpenRouter's names of the models."""
+    """The prices of a list and its date (YYYY-MM-DD), by OpenRouter's names of the models."""
 
     date: str
     models: dict[str, Price]
 
 
 def price_of(settings: Settings, endpoint: Endpoint, model: str) -> Price | None:
-    """What a model costs at this server; None if that is not known."""
+    """The price of a model at this server; None if unknown."""
     if model in settings.prices:
         return _configured(settings.prices[model])
     name = service_of(endpoint)
@@ -107,7 +107,7 @@ def price_of(settings: Settings, endpoint: Endpoint, model: str) -> Price | None
 
 
 def known() -> Prices | None:
-    """The prices that `update` has kept; None before the first time."""
+    """The prices that `update` has stored; None before the first time."""
     try:
         return msgspec.json.decode(_file().read_bytes(), type=Prices)
     except (OSError, NoHome, ValueError):
@@ -120,7 +120,7 @@ def configured(settings: Settings) -> dict[str, Price]:
 
 
 def checked(given: Mapping[str, Mapping[str, float]], origin: str) -> dict[str, dict[str, float]]:
-    """The prices of the configuration, if each is whole. Raises `ConfigError`."""
+    """The prices of the configuration. Raises `ConfigError` if one is incomplete."""
     for model, its in given.items():
         where = f"{origin}.{model}"
         if (unknown := next((it for it in its if it not in _KEYS), None)) is not None:
@@ -137,10 +137,10 @@ def checked(given: Mapping[str, Mapping[str, float]], origin: str) -> dict[str, 
 def update(
     settings: Settings, address: str | None, token: CancelToken
 ) -> Generator[Arrival, None, Prices]:
-    """Heartbeats while OpenRouter, or its list at `address`, is asked; then what is kept now.
+    """Heartbeats while OpenRouter, or its list at `address`, is asked; returns what is stored now.
 
-    The list needs no key, and is sent none. Raises a `ChatstreamError`, also where nothing can be
-    kept.
+    No key is sent, because the list needs none. Raises a `ChatstreamError`, also if the prices
+    cannot be stored.
     """
     from chatstream.transport import Transport
 
@@ -167,7 +167,7 @@ def update(
 
 
 def _listed(entry: Mapping[str, Any]) -> Price | None:
-    """The price in an entry of OpenRouter's list, which has dollars for one token, as text."""
+    """The price in an entry of OpenRouter's list, which has dollars for one token as text."""
     pricing = object_of(entry.get("pricing"))
     written = [pricing.get(it) for it in ("prompt", "completion", "input_cache_read")]
     read, write, cached = (None if it is None else _dollars(it) for it in written)
@@ -192,7 +192,7 @@ def _configured(given: Mapping[str, float]) -> Price:
 
 
 def _plain(name: str) -> str:
-    """The name without what is written in more than one way: dots, and the date of a version."""
+    """The name without what can be written in several ways: dots, and the date of a version."""
     return _DATE.sub("", name.lower()).replace(".", "-")
 
 

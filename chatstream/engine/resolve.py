@@ -86,8 +86,8 @@ class Resolved(msgspec.Struct, frozen=True):
     """The settings that apply, and the origin of each that is not a default.
 
     `warnings` say what was found and ignored. `context` are the files that were added to the system
-    prompt, None where none were looked for. `recorded` are the settings of tools that come from an
-    earlier run of the conversation, and are not said again.
+    prompt, None if none were looked for. `recorded` are the settings of tools that come from an
+    earlier run of the conversation, and are not announced again.
     """
 
     settings: Settings
@@ -109,8 +109,8 @@ def resolve(
     """The settings that apply. A flag that is None was not given.
 
     `options` and `headers` may be a dict, or a list of the arguments of `-o` and `--header`. `role`
-    may be among the flags, and is a `Role` then. `places`: a model's name may contain a place after
-    its `@`. Raises `ConfigError`, and `UsageError` for a flag that is empty or does not fit.
+    among the flags is a `Role`. `places`: a model's name may contain a place after its `@`. Raises
+    `ConfigError`, and `UsageError` for a flag that is empty or does not fit.
     """
     learn_secrets(environ)
     check_given("--profile", profile)
@@ -162,14 +162,14 @@ def resolve(
 
 
 def meant(name: str, profile: str | None = None) -> str:
-    """The name of a model that this one is an alias of, or itself. Raises `ConfigError`."""
+    """The name of the model that an alias stands for, or the name itself. Raises `ConfigError`."""
     return resolve({}, profile=profile, places=False).settings.aliases.get(name, name)
 
 
 def _without_aliases(layers: list[Layer]) -> list[Layer]:
-    """The layers, with the model that each one means."""
+    """The layers, with aliases replaced by the models they stand for."""
     tables = [it for layer in layers if isinstance(it := layer.values.get("aliases"), dict)]
-    aliases: dict[str, str] = {}  # what is no name is reported as any other value of a setting
+    aliases: dict[str, str] = {}  # an invalid name is reported like any other value of a setting
     for table in reversed(tables):
         aliases |= {name: it for name, it in table.items() if isinstance(it, str) and it.strip()}
     return [_meaning(layer, aliases) for layer in layers] if aliases else layers

@@ -146,7 +146,7 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
         from chatstream.engine.roles import again
 
         given["role"] = again(asked.role, asked.role_settings)
-    elif role is not None and role.name != asked.role:  # what it sets is said now
+    elif role is not None and role.name != asked.role:  # its settings are given now
         said = {*role.settings, *({"model"} if "strategy" in role.settings else ())}
         before = {name: value for name, value in before.items() if name not in said}
         chosen = chosen or role.has_place

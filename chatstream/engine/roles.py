@@ -9,16 +9,16 @@
 1. Between lines of `+++` at the top there may be settings, in TOML and by the names of the
    configuration. The rest is the system prompt.
 2. `{{name}}` stands for a value that `--var NAME=VALUE` gives; a backslash in front of it keeps it
-   as it is. `{{input}}` stands for the question: a text with it is sent as the question, and is
-   not a system prompt.
-3. A role is made to be passed on, so it decides what is asked and how, and nothing else. It grants
-   no rights, starts no program, names no server and holds no key. `REFUSED` has the settings that
-   it may not contain.
-4. What it sets is weaker than the options of the command line, and stronger than variables and the
-   configuration. A schema's file is looked for beside the role.
-5. The name of a role has no slashes, and its file is in the folder, wherever links lead.
-6. A journal keeps the name, and the settings that it does not keep anyway (`kept`): a run that
-   follows has them even if the file has changed since.
+   as it is. `{{input}}` stands for the question: a text that contains it is sent as the question,
+   and is not a system prompt.
+3. Roles are passed on to others, so a role decides what is asked and how, and nothing else. It
+   grants no rights, starts no program, names no server and holds no key. `REFUSED` has the
+   settings that it may not contain.
+4. Its settings are weaker than the options of the command line, and stronger than variables and
+   the configuration. A schema's file is looked for beside the role.
+5. The name of a role has no slashes, and no link may lead out of the folder of the roles.
+6. A journal keeps the role's name, and those of its settings that it does not keep anyway (`kept`):
+   a run that follows has them even if the file has changed since.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(sorted(FOR_ONE_SERVER | ADDRESSES | {"ca_file"}), _SERVERS),
     **dict.fromkeys(("strategies", "keep_complete", "keep_incomplete", *TOP_LEVEL), _NOT_ITS_OWN),
 }
-"""What a role may not contain: why, and what to do instead."""
+"""The settings that a role may not contain: why, and what to do instead."""
 
 _KEPT_OTHERWISE = (
     FOR_ONE_PROVIDER
@@ -84,7 +84,7 @@ _KEPT_OTHERWISE = (
 
 
 class Role(msgspec.Struct, frozen=True):
-    """A role: its settings, and `template`, with which each question is asked, None without one.
+    """A role: its settings, and `template`, the text for each question, None without one.
 
     `values` are those of its variables. `file` is where the settings are, None for a role that a
     journal has kept; `text` is all of that file.
@@ -99,7 +99,7 @@ class Role(msgspec.Struct, frozen=True):
 
     @property
     def layer(self) -> Layer:
-        """The settings as a layer of the others."""
+        """The settings as a layer of `resolve`."""
         origin = self.place()
         return Layer(
             self.settings, lambda _: origin, lambda *it: f"{self.place(*it)}: {'.'.join(it)}"
@@ -113,7 +113,7 @@ class Role(msgspec.Struct, frozen=True):
 
     @property
     def has_place(self) -> bool:
-        """Whether it says where its model is asked."""
+        """Whether the role says where its model runs."""
         model = self.settings.get("model")
         placed = isinstance(model, str) and split(model)[1] is not None
         return placed or "provider" in self.settings
@@ -125,7 +125,7 @@ class Role(msgspec.Struct, frozen=True):
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The names of the variables that have no value yet, in their order."""
+        """The names of the variables that have no value yet, in order of appearance."""
         texts = (self.settings.get("system"), self.template)
         found = (it for text in texts for it in _variables(text))
         return tuple(dict.fromkeys(it for it in found if it != INPUT))
@@ -153,7 +153,7 @@ def folder(environ: Mapping[str, str] = os.environ) -> Path:
 def path_of(name: str, environ: Mapping[str, str] = os.environ) -> Path:
     """Where the role of this name is, or would be.
 
-    Raises `UsageError` for an invalid name, `ConfigError` if something else than a file is there.
+    Raises `UsageError` for an invalid name, `ConfigError` for anything there but a file.
     """
     name = argument(name, "the name of the role")
     if not name.strip():
@@ -171,9 +171,9 @@ def path_of(name: str, environ: Mapping[str, str] = os.environ) -> Path:
             hint="copy that file into the folder of the roles",
         )
     mode = stat.S_IFREG
-    with contextlib.suppress(OSError):  # whoever opens it is told
+    with contextlib.suppress(OSError):  # opening it reports the error
         mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):  # to read a pipe would never end
+    if not stat.S_ISREG(mode):  # reading a pipe might never end
         what = "a folder" if stat.S_ISDIR(mode) else "not a file"
         raise ConfigError(f"role {name}: {path} is {what}")
     return path
@@ -230,7 +230,7 @@ def parsed(name: str, path: Path, data: bytes) -> Role:
                 f"{path}, line 1: the settings are not closed",
                 hint=f"put a line with {_EDGE} below them",
             )
-        front, lines = ["", *lines[1:end]], lines[end + 1 :]  # each keeps its number
+        front, lines = ["", *lines[1:end]], lines[end + 1 :]  # each line keeps its number
     file = _settings(path, front)
     settings = dict(file.content)
     _check(name, file)
@@ -266,7 +266,7 @@ def _settings(path: Path, front: Sequence[str]) -> ConfigFile:
 
 
 def _check(name: str, file: ConfigFile) -> None:
-    """Raise `ConfigError` for what a role may not contain."""
+    """Raise `ConfigError` for a setting that a role may not contain."""
     for setting, value in file.content.items():
         refused = REFUSED.get(setting)
         if refused is None and setting in {"model", "fallback"}:
@@ -340,7 +340,7 @@ def _values(role: Role, pairs: Iterable[str], option: str) -> Iterator[tuple[str
 
 
 def with_values(role: Role, values: Mapping[str, str], option: str = "--var ") -> Role:
-    """The role, its variables filled. Raises `UsageError` for those that have no value."""
+    """The role with these values. Raises `UsageError` for variables that have no value."""
     missing = [it for it in role.variables if it not in values]
     if missing:
         raise UsageError(

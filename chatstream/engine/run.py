@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked, and who reads the answer.
 
-    `messages` are the new ones, and `earlier` those of the conversation before them; `parent` is
-    the run whose answer they follow, and `spent` the dollars that no such run tells, of answers
-    without a journal. `most` is the share of the model's window that all of them
-    may take where turns can be left out. `record` is the run whose answer is to be continued.
-    `resettable`: what was shown can be taken back. `on_screen`: it is shown there, and nothing else
-    reads it. `keeps_images`: those of the answer are saved. `keeps`: others may watch the run.
-    `tooling` runs the calls of the model; without it they are left to the reader.
+    `messages` are the new ones, and `earlier` those of the conversation before them. `parent` is
+    the run whose answer they follow, and `spent` the dollars that answers without a journal have
+    cost. `most` is the share of the model's window that all of them may take if turns can be left
+    out. `record` is the run whose answer is to be continued. `resettable`: what was shown can be
+    taken back. `on_screen`: the answer is shown on a screen, and nothing else reads it.
+    `keeps_images`: the answer's images are saved. `keeps`: others may watch the run. `tooling` runs
+    the calls of the model; without it they are left to the reader.
     """
 
     messages: tuple[Message, ...]

@@ -246,11 +246,11 @@ def with_key(settings: Settings, token: CancelToken) -> Settings:
 
 
 def provider_from_environment(settings: Settings) -> tuple[str, str] | None:
-    """The first provider that there is a key or an address for, and why it is taken, in words.
+    """The first provider with a key or an address, and the reason for the choice, in words.
 
-    Those of the environment come first, then those that a key is stored for. But a provider that
-    can be asked at once comes before one that still needs a model. Ollama does not count: it has
-    been looked for already.
+    Those of the environment come first, then those with a stored key. But a provider that can be
+    asked at once comes before one that still needs a model. Ollama does not count: it has been
+    looked for already.
     """
     found = {name: f"{it} is set" for name, it in providers_in_environment().items()}
     stored = stored_keys.names()
@@ -291,7 +291,7 @@ def make_provider(
 
 
 def how_to_give_a_key(name: str, service: Service) -> str:
-    """What to do where a service has no key."""
+    """What to do if a service has no key."""
     return f"store it with `chatstream keys set {name}`, or set {service.key_variable}"
 
 

@@ -1,14 +1,14 @@
 """What a run costs, request by request, and the limit on it.
 
-1. The cost that a server reports is exact (`usage.cost`). Otherwise its tokens and their price
-   make an estimate. If one response has neither, the cost of the run is unknown.
-2. The limit is on the conversation: what its answers have cost, this run, and the request that is
-   about to be sent. An answer whose cost is unknown, such as one that was stopped, counts nothing;
-   those before it do. For that request its prompt is estimated, and as much of an
-   answer as `--max-tokens` allows. Retries and the rounds of tools are requests like any other; one
-   that the server refused has cost nothing.
-3. If the price is unknown, the limit cannot be checked, and nothing is sent. A server that runs on
-   the user's own machine costs nothing; it is not limited.
+1. The cost that a server reports is exact (`usage.cost`). Otherwise it is estimated from the tokens
+   and their price. If neither is known for one response, the cost of the run is unknown.
+2. The limit applies to the conversation: its answers so far, this run, and the request that is
+   about to be sent. An answer of unknown cost, such as one that was stopped, counts as nothing;
+   those before it still count. The cost of the request is that of its prompt, by an estimate, and
+   of the longest answer that `--max-tokens` allows. Retries and rounds of tools are requests like
+   any other. A request that the server refused has cost nothing.
+3. If the price is unknown, the limit cannot be checked, and nothing is sent. A server on the user's
+   own machine costs nothing and is not limited.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from chatstream.engine.prices import Price
     from chatstream.providers.base import Provider
 
-_DIGITS = 10  # of a dollar; what is beyond them comes from adding
+_DIGITS = 10  # of a dollar; any beyond them are rounding errors
 
 _ANSWER = (Content, Reasoning, ToolCallDelta)
 
@@ -48,7 +48,7 @@ class _Sum:
 
 
 class _Response:
-    """A response: whether something of it came, its last usage, and the dollars it was to cost."""
+    """A response: whether any of it came, its last usage, and its expected cost in dollars."""
 
     def __init__(self, provider: Provider, model: str, expected: float) -> None:
         self.provider = provider
@@ -67,7 +67,7 @@ class Spending:
         self._responses: list[_Response] = []
 
     def around(self, provider: Provider, service: Service, source: Open) -> Open:
-        """`source`, what it costs noted, and not opened where it would cost too much."""
+        """`source`, noting its cost; it is not opened if it would cost too much."""
 
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
             expected = 0.0
@@ -98,7 +98,7 @@ class Spending:
         run = _Sum()
         for response in self._responses:
             if response.usage is None and not response.spoke:
-                continue  # it was refused or broke off before it said anything
+                continue  # it was refused, or broke off before anything came
             exact = response.usage.cost if response.usage else None
             dollars = self._estimate(response) if exact is None else exact
             if dollars is None:
@@ -114,7 +114,7 @@ class Spending:
         return cost
 
     def _check(self, provider: Provider, request: ChatRequest, limit: float) -> float:
-        """What the request costs at least. Raises `CostLimit`, `ConfigError`."""
+        """The expected cost of the request. Raises `CostLimit`, `ConfigError`."""
         from chatstream.providers.context import BYTES_PER_TOKEN, size_of
 
         price = self._price(provider, request.model)
@@ -160,7 +160,7 @@ class Spending:
 
 
 def known_cost(run: str | None) -> float:
-    """The dollars that a conversation has cost up to the answer of this run, as far as known."""
+    """The known cost of a conversation up to the answer of this run, in dollars."""
     from chatstream.store.journal import SUFFIX
     from chatstream.store.reading import ends
 

@@ -1,13 +1,13 @@
 """The API keys that `chatstream keys` has stored, one for each provider.
 
-1. They are in the system's keyring, where the package `keyring` is installed and has one that gives
-   back what it was given. Otherwise they are in `keys.json` in the folder of the configuration,
-   which only its owner may read.
-2. `keys.json` has the names of all of them: no keyring lists its keys, and the package takes long
-   to import. A name without a key there is one of the keyring.
-3. A stored key is sent to the provider's own server and to no other. A provider whose servers are
-   the user's own (`local`) has its key sent to the address that the settings name.
-4. A key that was read or is stored is known to `redact` from then on.
+1. They are in the system's keyring, if the package `keyring` is installed and its keyring returns
+   what was stored. Otherwise they are in `keys.json` in the folder of the configuration, which only
+   its owner may read.
+2. `keys.json` has the providers' names in either case: a keyring does not list its keys, and the
+   package takes long to import. If a name has no key there, its key is in the keyring.
+3. A stored key is sent to the provider's own server and to no other. If the provider's servers are
+   the user's own (`local`), the key is sent to the address that the settings name.
+4. `redact` knows every key that was read or stored here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MOST_BYTES = 1024 * 1024
 
 
 def names(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """The providers that a key is stored for. Raises `ConfigError`."""
+    """The providers that have a stored key. Raises `ConfigError`."""
     return sorted(_read(environ))
 
 
@@ -75,7 +75,7 @@ def check_name(name: str) -> None:
 
 
 def store(name: str, text: str) -> str:
-    """Store a key, in the place of an earlier one; returns where, in words.
+    """Store a key, replacing an earlier one; returns where, in words.
 
     Raises `UsageError`, and `ConfigError` for a key that no server accepts.
     """
@@ -100,7 +100,7 @@ def remove(name: str) -> None:
         if keyring is not None:
             try:
                 keyring.delete_password(_SERVICE, name)
-            except keyring.errors.PasswordDeleteError:  # somebody has removed it there
+            except keyring.errors.PasswordDeleteError:  # it was already removed there
                 pass
             except Exception as error:
                 raise _refused(error) from error
@@ -119,7 +119,7 @@ def _read(environ: Mapping[str, str] = os.environ) -> dict[str, str | None]:
         return {}
     except PermissionError as error:
         if not os.access(path.parent, os.X_OK):
-            return {}  # the home folder is somebody else's, as in many a container
+            return {}  # the home folder is somebody else's, as in many containers
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
@@ -132,7 +132,10 @@ def _read(environ: Mapping[str, str] = os.environ) -> dict[str, str | None]:
 
 
 def _change(name: str, *key: str | None) -> None:
-    """Give this provider a key in the file, or none. Raises `ConfigError`."""
+    """Enter a key in the file, None for one in the keyring; without `key` remove the provider.
+
+    Raises `ConfigError`.
+    """
     path = _path()
     try:
         make_private(path.parent)
@@ -142,14 +145,14 @@ def _change(name: str, *key: str | None) -> None:
             if key:
                 [stored[name]] = key
             with contextlib.suppress(FileNotFoundError):
-                path.chmod(PRIVATE_FILE)  # the new file has the mode of the one before
+                path.chmod(PRIVATE_FILE)  # the new file keeps the mode of the old one
             replace(path, msgspec.json.encode(stored), mode=PRIVATE_FILE)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _keyring() -> Any:
-    """The package `keyring`, or None where it is not installed."""
+    """The package `keyring`, or None if it is not installed."""
     try:
         importlib.import_module("keyring.errors")
         return importlib.import_module("keyring")
@@ -158,7 +161,7 @@ def _keyring() -> Any:
 
 
 def _put_into_keyring(name: str, key: str) -> bool:
-    """Whether the system has a keyring, which has the key then. Raises `ConfigError`."""
+    """Store the key in the system's keyring; returns whether there is one. Raises `ConfigError`."""
     keyring = _keyring()
     if keyring is None:
         return False
@@ -167,7 +170,7 @@ def _put_into_keyring(name: str, key: str) -> bool:
         return bool(keyring.get_password(_SERVICE, name) == key)  # its null backend keeps nothing
     except keyring.errors.NoKeyringError:
         return False
-    except Exception as error:  # what the package does not wrap, its backends raise
+    except Exception as error:  # backends raise errors that the package does not wrap
         raise _refused(error) from error
 
 

@@ -130,7 +130,7 @@ def _named(name: str) -> list[str]:
 
 
 def unknown(name: str, names: Sequence[str] = ()) -> UsageError:
-    """The error that there is no tool of this name; there are these, and the built-in ones."""
+    """The error for an unknown tool; its hint has these names and the built-in ones."""
     known = list(dict.fromkeys([*names, *built_in_names()]))
     return UsageError(
         f"there is no tool {name!r}",

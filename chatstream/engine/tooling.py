@@ -136,13 +136,13 @@ def tooling_of(
     token: CancelToken | None = None,
     kept: KeptTools | None = None,
 ) -> Tooling | None:
-    """What a run that asks this question needs for its tools; None if it has none.
+    """What a run that asks this question needs for its tools; None if it has no tools.
 
-    `kept` has the tools of a program that asks again, which adds none itself.
+    `kept` has the tools of a program that asks several questions, and that adds none itself.
 
-    Raises `UsageError` where something does not fit together, is unknown or cannot be read,
-    `JournalError` for the run that results are to be taken from, and the reason of the token,
-    which ends the start of a tools file.
+    Raises `UsageError` if something does not fit together, is unknown or cannot be read,
+    `JournalError` for the run that results are to be taken from, and the token's reason, which
+    ends the start of a tools file.
     """
     record = question.record if question is not None else None
     settings, frozen = resolved.settings, _frozen(record)
@@ -173,7 +173,7 @@ def tooling_of(
     roots = [_absolute(it) for it in settings.root or ["."]]
     opening = new_run()
     token = token or CancelToken()
-    # Whether the roots of an earlier run were named is not known.
+    # It is unknown whether the roots of an earlier run were named.
     is_named = settings.root and not frozen and "root" not in resolved.recorded
     told = roots if is_named else []
     key = key_of(settings, roots)

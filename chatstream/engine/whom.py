@@ -40,7 +40,7 @@ NOTHING = "-"
 
 
 def check(settings: Settings) -> None:
-    """Raise `ConfigError` or `UsageError` for what nobody can be asked with, whoever is there."""
+    """Raise `ConfigError` or `UsageError` for settings with which no server can be asked."""
     for its in candidates(settings):
         if (name := provider_name(its)) is not None:
             address(find(name), its)
@@ -137,7 +137,7 @@ def _may_be_contacted(place: str, settings: Settings) -> bool:
 
 
 def with_model(flags: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The flags with a model that may name its place, which goes over the one they name."""
+    """The flags with this model, whose place, if it names one, overrides theirs."""
     name = meant(name, flags.get("profile"))
     placed = {"provider", "base_url", "profile"} if "@" in name else set()
     replaced = {"strategy", *placed}

@@ -1,9 +1,10 @@
 """Answers by a schema from Anthropic's models.
 
-1. Since Claude 4.1 a model takes the schema itself (`output_config`). One that is older is made to
-   call a tool, and the arguments of that call are the answer: they are shown as its text.
-2. Anthropic refuses limits on numbers, texts and lists, and objects that are open. What is sent has
-   no such limits and closes its objects; whether the answer fits is found out here.
+1. Since Claude 4.1 a model takes the schema itself (`output_config`). An older one is made to call
+   a tool, and the arguments of that call are the answer: they are shown as its text.
+2. Anthropic refuses limits on numbers, texts and lists, and open objects. The schema that is sent
+   has no such limits, and its objects are closed; the answer is checked against the whole schema
+   afterwards.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def answers_by_tool(request: ChatRequest) -> bool:
 
 
 def forced(request: ChatRequest) -> dict[str, Any]:
-    """What the body says of the tool. Raises `UsageError` beside other tools."""
+    """The fields of the body for the tool. Raises `UsageError` if there are other tools."""
     if request.tools or "tools" in request.options:
         raise UsageError(
             f"{request.model} cannot use tools and follow a schema in the same request",
@@ -79,7 +80,7 @@ def as_text(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
 
 
 def sendable(schema: Any) -> Any:
-    """The schema as Anthropic takes it."""
+    """The schema in the form that Anthropic takes."""
     if isinstance(schema, list):
         return [sendable(it) for it in schema]
     if not isinstance(schema, dict):

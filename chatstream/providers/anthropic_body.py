@@ -3,14 +3,14 @@
 1. Blocks of thinking go back as they came, with their signature, to the server that gave them;
    other thinking is not sent. So do the server's own tools and their results, redacted thinking,
    and the citations of a text. Newer models refuse thinking of a conversation that had other tools
-   or another system prompt: it is then left out.
+   or another system prompt: then it is left out.
 2. The results of tools make one turn of the user, with what the user adds behind them. An answer
    without anything to send makes no turn.
-3. A conversation with calls needs tools. Where the request has none, the names that were called
-   stand for them, and the model may not call them.
+3. A conversation with calls needs tools. If the request has no tools, the names that were called
+   stand in for them, and the model may not call them.
 4. The user's options go in as they are and win, but for the tools of a run, and for the choice
    that forbids the model to call them.
-5. A model that takes no schema is made to call a tool whose arguments are the answer.
+5. A model that does not take a schema is made to call a tool whose arguments are the answer.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def body_of(request: ChatRequest, given: Given) -> dict[str, object]:
 def _output(request: ChatRequest) -> dict[str, Any]:
     """The effort, the schema of the answer, and the user's options.
 
-    What the options say of the output stands beside the rest, and wins.
+    If the options have fields for the output, they are merged with these, and win.
     """
     fields: dict[str, Any] = {}
     if request.effort is not None:

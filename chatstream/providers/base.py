@@ -81,7 +81,7 @@ class Provider(Models):
     """A server to ask. `open` is an `Open` of the pipeline."""
 
     accept = "text/event-stream"
-    counts_cached_apart = False  # `input_tokens` are without those that were cached
+    counts_cached_apart = False  # `input_tokens` does not include the cached ones
     frames_are_json = False  # a stream that begins with `{` is a stream, not one JSON body
 
     def __init__(self, endpoint: Endpoint, transport: Transport, clock: Clock = monotonic) -> None:

@@ -2,19 +2,19 @@
 
 1. Sizes are UTF-8 bytes of text, of calls and of their results. Thinking is not counted: most
    servers do not want it back.
-2. A window is what the list of models says, under one of the `WINDOWS` names.
-3. `cut` finds a prompt that was cut in silence, by what the server says that it has read:
-   a. less than half of the estimate;
-   b. as much as a known window has, or half of it where the estimate is well above that: so much
-      do the versions of Ollama keep of a prompt that is too long;
-   c. clearly less than what it had counted for the beginning of this very prompt.
-   What the cache explains is not a cut. Fewer than `FEWEST_LEFT` tokens are what an old server
-   counts beside its cache, and so is as much as the new messages have. Where the server does not
-   count, nothing is said.
+2. The window is in the list of models, under one of the `WINDOWS` names.
+3. `cut` detects a prompt that the server cut silently, by the number of tokens it has read:
+   a. fewer than half of the estimate;
+   b. as many as a known window has or, if the estimate is well above that, half as many: Ollama
+      keeps one or the other of a prompt that is too long, depending on its version;
+   c. clearly fewer than it counted for the beginning of the same prompt.
+   A count that the cache explains is not a cut: an old server does not count cached tokens, so
+   fewer than `FEWEST_LEFT` tokens, or as many as the new messages have, show nothing. If the server
+   does not count, there is no warning.
 
-What this does not find: a first question of which more than half was read, by a server that does
-not tell its window; and a conversation of which a part was left out that is smaller than what was
-new. Between the texts of one model the bytes per token differ by more than such a part.
+Two cuts stay undetected: that of a first question, if the server read more than half of it and does
+not report its window; and that of a conversation, if the part that is missing is smaller than what
+was new. The bytes per token of one model's texts differ by more than such a part.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from chatstream.messages import ChatRequest, Message, ToolDefinition
 from chatstream.providers.lenient import count_of
 
 BYTES_PER_TOKEN = 4.0
-"""What most tokenizers make of English; a guess until a server has counted."""
+"""The usual ratio for English text; a guess until a server has counted."""
 
 MOST_BYTES = 10.0
-"""Bytes per token: measured were 9.7, of Georgian with the tokenizer of gpt-oss."""
+"""Bytes per token: the most that were measured are 9.7, for Georgian with gpt-oss."""
 
 WINDOWS = (
     *("max_model_len", "max_input_tokens", "context_length", "context_window"),
@@ -44,19 +44,19 @@ WINDOWS = (
 FEWEST_LEFT = 1000
 """Tokens: the smallest default window is 2,048, and a prompt that is cut keeps half of it."""
 
-_SIZE = attrgetter("size")  # of every message, in every turn of a chat: this costs half
+_SIZE = attrgetter("size")  # for every message in every turn of a chat: this takes half the time
 _SLACK = 1.25  # how far an estimate of the new messages may be off
-_AT = 8  # tokens: how exactly a cut prompt fills what it may
-_WELL_ABOVE = 1.5  # the estimate, over what was read: few texts have so many bytes per token
-_LESS = 0.95  # of what was counted before; a template may drop a few tokens of it
+_AT = 8  # tokens: how closely a cut prompt fills the space it has
+_WELL_ABOVE = 1.5  # the estimate divided by what was read: few texts have so few tokens
+_LESS = 0.95  # of the earlier count; a template may drop a few tokens
 _REPEATED = re.compile(r"(\W)\1+")
 _WIDE = re.compile("[\u2e80-\U0010ffff]+")
 
 
 class Before(msgspec.Struct, frozen=True):
-    """What a server that counts its cache too had read of the beginning of a prompt.
+    """The tokens that a server, whose count includes its cache, read of a prompt's beginning.
 
-    That is so many tokens, of messages of so many bytes; `ratio` bytes of them are a token.
+    They are those of `size` bytes of messages, with `ratio` bytes per token.
     """
 
     tokens: int
@@ -68,14 +68,14 @@ class Before(msgspec.Struct, frozen=True):
         return round(self.tokens + (size - self.size) / self.ratio)
 
     def is_more_than(self, read: int, size: int) -> bool:
-        """Whether so many tokens cannot be all of it, and are more than what was added alone."""
+        """Whether these tokens are too few for all of it, and too many for the new part alone."""
         added = size - self.size
         fewest = self.tokens + added / MOST_BYTES
         return added * _SLACK / self.ratio < read < fewest * _LESS
 
 
 def window_in(entry: dict[str, object]) -> int | None:
-    """The tokens that a model takes, as its entry in a list says; None if it does not."""
+    """The model's window in tokens, by its entry in a list; None if that does not say."""
     return next((size for name in WINDOWS if (size := count_of(entry.get(name)))), None)
 
 
@@ -87,12 +87,12 @@ def size_of(messages: Iterable[Message], tools: Sequence[ToolDefinition] = ()) -
 
 
 def guess(messages: Iterable[Message]) -> int:
-    """About how many tokens these messages are, of which no server has counted any.
+    """About how many tokens these messages have, if no server has counted any of them.
 
-    Rules and indentation are a few tokens, however long. Letters of two and three bytes are few
-    tokens too, but for those of East Asia. Of the Declaration of Human Rights in 500 languages this
-    is at most 1.35 of what the tokenizers of GPT-4 and gpt-oss make of it, and less than half of it
-    only in scripts that they do not know.
+    Rulers and indentation are a few tokens, however long. Letters of two and three bytes are few
+    tokens too, except those of East Asia. For the Declaration of Human Rights in 500 languages the
+    guess is at most 1.35 times the count of the tokenizers of GPT-4 and gpt-oss, and less than half
+    of it only in scripts that they do not know.
     """
     texts = (_REPEATED.sub(r"\1", text) for it in messages for text in it.texts)
     size = sum(len(text) + 2 * sum(map(len, _WIDE.findall(text))) for text in texts)
@@ -100,15 +100,15 @@ def guess(messages: Iterable[Message]) -> int:
 
 
 def is_whole(read: int, messages: Sequence[Message], size: int) -> bool:
-    """Whether so many tokens can be all of these messages, which have so many bytes."""
-    # What costs least is looked at first: it is all that most answers need.
+    """Whether these tokens can be all of these messages, which have `size` bytes."""
+    # The cheapest check comes first: most answers need no other.
     return read * 2 * BYTES_PER_TOKEN >= size or read * 2 >= guess(messages)
 
 
 def cut(
     request: ChatRequest, usage: Usage, window: int | None = None, before: Before | None = None
 ) -> Warn | None:
-    """The warning that the server has left out some of the prompt; None if nothing shows that."""
+    """A warning that the server left out some of the prompt; None if nothing shows that."""
     if (read := usage.input_tokens) is None or read < _fewest(request, window):
         return None
     read_here, messages = read + (usage.cached_tokens or 0), request.messages
@@ -146,7 +146,7 @@ def _fewest(request: ChatRequest, window: int | None) -> int:
 
 
 def _is_new(read: int, messages: Sequence[Message]) -> bool:
-    """Whether so many tokens are what follows the last answer: a cache cannot have that."""
+    """Whether there are as many tokens as follow the last answer: a cache cannot have those."""
     answers = [at for at, it in enumerate(messages) if it.role == "assistant"]
     new = guess(messages[answers[-1] + 1 :]) if answers else 0
     return new <= read * 2 and read <= new * _SLACK

@@ -203,7 +203,7 @@ def _message(**fields: object) -> dict[str, object]:
 
 
 class Demo(Ollama):
-    """The provider: an Ollama server that it brings itself, and that has no models to load."""
+    """The provider: an Ollama server of its own, which has no models to load."""
 
     can_pull = False
     details, pull = Provider.details, Provider.pull

@@ -1,6 +1,6 @@
-"""What a server says about a model, whatever it calls it.
+"""The details of a model, whatever names a server has for them.
 
-What is missing, or has another shape, is left out; nothing is guessed.
+A detail that is missing, or has another shape, is left out; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CONTEXT = (
     *("context_length", "max_model_len", "context_window", "max_context_length"),
     *("max_input_tokens", "inputTokenLimit"),
 )
-"""What servers call the largest context of a model, in their lists of models."""
+"""The names that servers give to a model's largest context, in their lists of models."""
 
 
 class ModelDetails(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -33,7 +33,7 @@ class ModelDetails(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def of_entry(model: str, entry: dict[str, Any]) -> ModelDetails:
-    """What the entry in a list of models says."""
+    """The details in an entry of a list of models."""
     meta, details = object_of(entry.get("meta")), object_of(entry.get("details"))
     contexts = [*(entry.get(it) for it in _CONTEXT), meta.get("n_ctx"), meta.get("n_ctx_train")]
     return ModelDetails(
@@ -48,7 +48,7 @@ def of_entry(model: str, entry: dict[str, Any]) -> ModelDetails:
 
 
 def of_shown(model: str, shown: dict[str, Any], size: int | None) -> ModelDetails:
-    """What Ollama's `/api/show` says; only its list of models has the size."""
+    """The details from Ollama's `/api/show`; only its list of models has the size."""
     its = object_of(shown.get("model_info"))
     context = its.get(f"{its.get('general.architecture')}.context_length")
     entry = {**shown, "context_length": context, "size": size}
@@ -65,7 +65,7 @@ def _number(value: object) -> str | None:
 
 
 def _names(value: object) -> tuple[str, ...]:
-    """The names in a list, or those that an object says yes to."""
+    """The names in a list, or those with a true value in an object."""
     given: Iterable[object] = value if isinstance(value, list) else ()
     if isinstance(value, dict):
         given = [name for name, has in value.items() if has is True]

@@ -1,11 +1,11 @@
 """How much a model should think, in the terms of each service.
 
-1. A table per dialect says what is sent for each effort. Where a service does not take it, the
-   request is sent again without, and a warning says so (`degrade`).
-2. Whatever the user's own options say under the same name wins.
-3. Claude before 4.6 has a budget of tokens in place of an effort. The answer has to fit into
-   `max_tokens` beside it.
-4. Claude before 4.6 thinks in no answer that it continues, and in none that is a forced call.
+1. One table per dialect has the fields for each effort. If a service refuses them, the request is
+   sent again without them, and a warning says so (`degrade`).
+2. The user's own options of the same name win.
+3. Claude before 4.6 has a budget of tokens instead of an effort. The budget and the answer have to
+   fit into `max_tokens` together.
+4. Claude before 4.6 does not think when it continues an answer, or when a call is forced.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ REASONING: dict[Effort, Fields] = {  # OpenRouter, and the Responses API
     "high": {"reasoning": {"effort": "high"}},
 }
 
-TEMPLATE: dict[Effort, Fields] = {  # templates know one of the names, or none of them
+TEMPLATE: dict[Effort, Fields] = {  # a template knows at most one of the names
     "none": {"chat_template_kwargs": {"enable_thinking": False}},
     "low": {"chat_template_kwargs": {"enable_thinking": True, "reasoning_effort": "low"}},
     "medium": {"chat_template_kwargs": {"enable_thinking": True, "reasoning_effort": "medium"}},
@@ -40,7 +40,7 @@ TEMPLATE: dict[Effort, Fields] = {  # templates know one of the names, or none o
 }
 
 OF_A_SERVICE = {"openrouter": REASONING, "llamacpp": TEMPLATE, "vllm": TEMPLATE}
-"""The services of the OpenAI dialect that have words of their own."""
+"""The services of the OpenAI dialect that have fields of their own."""
 
 OLLAMA: dict[Effort, Fields] = {
     "none": {"think": False},
@@ -64,7 +64,7 @@ ANTHROPIC: dict[Effort, Fields] = {
 }
 
 ANTHROPIC_BUDGETS: dict[Effort, int] = {"none": 0, "low": 1024, "medium": 4096, "high": 16384}
-"""Tokens to think with, for Claude before 4.6; 0 is without thinking."""
+"""Tokens to think with, for Claude before 4.6; 0 means no thinking."""
 
 _LEAST_BUDGET = 1024
 _FIRST_WITH_EFFORT = (4, 6)
@@ -91,9 +91,9 @@ def of_ollama(request: ChatRequest) -> Fields:
 
 
 def of_anthropic(request: ChatRequest, usual: int) -> Fields:
-    """The fields for Anthropic. `usual` are the tokens of an answer that has no limit.
+    """The fields for Anthropic. `usual` are the tokens of an answer without a limit.
 
-    Raises `UsageError` where there is no room to think.
+    Raises `UsageError` if there is no room to think.
     """
     effort = _effort(request)
     if effort is None:

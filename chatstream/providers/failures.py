@@ -124,7 +124,7 @@ _EFFORT = (  # OpenAI's, OpenRouter's, Ollama's and Anthropic's words for it
 )
 _NO_ENCRYPTED = r"encrypted content is not supported"  # of the Responses API
 _FOREIGN_THINKING = r"bound to a different"  # of Anthropic; other tools make a conversation another
-_CANNOT = (  # words of a server or model that cannot call tools or read images, and what to do
+_CANNOT = (  # the words of servers whose model cannot call tools or read images, and what to do
     (
         r"--enable-auto-tool-choice",
         "start the server with `vllm serve MODEL --enable-auto-tool-choice --tool-call-parser "

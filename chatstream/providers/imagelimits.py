@@ -1,7 +1,7 @@
 """Limits of servers on images, checked before anything is sent.
 
-1. Anthropic takes at most 8000 pixels each way, and 32 MB a request.
-2. The first bytes of an image contain its size; if not, the server decides.
+1. Anthropic takes at most 8000 pixels in each direction, and 32 MB per request.
+2. The size is read from the first bytes of an image; if it is not there, the server decides.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
 def check_pixels(encoded: str) -> None:
-    """Raises `UsageError` for an image, in base64, that has too many pixels for Anthropic."""
+    """Raise `UsageError` for an image, in base64, that has too many pixels for Anthropic."""
     try:
         size = pixels(base64.b64decode(encoded))
     except ValueError:  # not base64, or cut; the server says so
@@ -35,7 +35,7 @@ def check_pixels(encoded: str) -> None:
 
 
 def check_bytes(lengths: int) -> None:
-    """Raises `UsageError` for images with this many characters of base64, if that is too many."""
+    """Raise `UsageError` if this many characters of base64 are too many for Anthropic."""
     if lengths > MOST_BYTES:
         raise UsageError(
             f"the images take {lengths / 1024**2:.0f} MB in the request, but Anthropic takes "
@@ -45,7 +45,7 @@ def check_bytes(lengths: int) -> None:
 
 
 def pixels(data: bytes) -> tuple[int, int] | None:
-    """The width and height of a PNG, GIF, JPEG or WebP; None where they are not to be found."""
+    """The width and height of a PNG, GIF, JPEG or WebP; None if they are not found."""
     try:
         if data.startswith(b"\x89PNG"):
             return struct.unpack_from(">II", data, 16)
@@ -64,7 +64,7 @@ def _of_jpeg(data: bytes) -> tuple[int, int] | None:
     at = 2
     while data[at : at + 1] == b"\xff":
         kind = data[at + 1] if at + 1 < len(data) else 0
-        if kind == 0xFF:  # filling
+        if kind == 0xFF:  # padding
             at += 1
             continue
         if kind in _FRAMES:

@@ -2,11 +2,11 @@
 
 1. A streamed request names its stream. The server then keeps the stream for some minutes
    and does not stop when the connection breaks; `GET /v1/stream` sends it again, from its
-   beginning, and goes on live. Older servers do not know the header, and pass it over.
-2. So hanging up does not stop it any more: a cancelled answer is deleted, in a moment or not at
-   all. One that broke off is not, for it can be continued.
-3. Its own calls, beside those of OpenAI, tell the context window (`/props`: `n_ctx`) and count
-   the tokens of a prompt.
+   beginning, and then continues live. Older servers ignore the header.
+2. So hanging up no longer stops it: a cancelled answer is deleted, within a moment or not at all.
+   One that broke off is not deleted, because it can be continued.
+3. Besides the calls of OpenAI it has its own for the context window (`/props`: `n_ctx`) and for
+   counting the tokens of a prompt.
 4. The model calls one tool at a time unless the request allows more.
 5. It reads no WebP.
 """
@@ -78,7 +78,7 @@ class LlamaCpp(OpenAI):
         return len(list_of(told.get("tokens"))) or None
 
     def _beside(self, path: str, body: dict[str, object] | None) -> Call:
-        """A call that stands beside the OpenAI dialect, and not behind its /v1."""
+        """A call outside the OpenAI dialect, and so not under its /v1."""
         call = self.call(path, body)
         return replace(call, url=call.url.replace(f"/v1{path}", path))
 

@@ -1,6 +1,6 @@
-"""The models of a server: their list, and what it tells of one of them.
+"""The models of a server: their list, and the details of one of them.
 
-1. A dialect says where the list is, and what else is asked; the calls are those of `Provider`.
+1. A dialect says where the list is, and what else is asked; the requests are made by `Provider`.
 2. Every call yields heartbeats while the server is asked, and raises a `ChatstreamError`.
 """
 
@@ -25,9 +25,9 @@ from chatstream.wording import excerpt
 
 
 class Models(ABC):
-    """What a server tells of its models."""
+    """The calls of a server that are about its models."""
 
-    can_pull = False  # it downloads models when told to
+    can_pull = False  # the server can be asked to download models
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -46,16 +46,16 @@ class Models(ABC):
     def _fetched(
         self, call: Call, token: CancelToken
     ) -> Generator[Arrival, None, tuple[Head, bytes]]:
-        """A whole body that is no stream."""
+        """A whole body that is not a stream."""
 
     def models(self, token: CancelToken) -> Generator[Arrival, None, list[str]]:
         """Heartbeats while the server is asked for its models, then the list of their names."""
         return [name for name, _ in (yield from self.entries(token))]
 
     def chat_model(self, token: CancelToken) -> Generator[Arrival, None, str | None]:
-        """Heartbeats while it is found out, then the first of the server's models that can chat.
+        """Heartbeats while the server is asked, then the first of its models that can chat.
 
-        It is found out once.
+        The server is asked once.
         """
         if self._chat_model is None:
             for name, entry in (yield from self.entries(token)):
@@ -67,16 +67,16 @@ class Models(ABC):
     def can_chat(
         self, name: str, entry: dict[str, Any], token: CancelToken
     ) -> Generator[Arrival, None, bool]:
-        """Whether a model of the list can chat, as far as its entry there tells."""
+        """Whether a model can chat, by its entry in the list."""
         yield from ()
         return "embed" not in f"{name} {entry.get('type')}".lower()
 
     def window(
         self, request: ChatRequest, token: CancelToken
     ) -> Generator[Arrival, None, int | None]:
-        """Heartbeats while it is found out, then the tokens that the model's context window has.
+        """Heartbeats while the server is asked, then the tokens of the model's context window.
 
-        None: the server does not say. Raises a `ChatstreamError`.
+        None if the server does not say. Raises a `ChatstreamError`.
         """
         from chatstream.providers.context import window_in
 
@@ -90,19 +90,22 @@ class Models(ABC):
     ) -> Generator[Arrival, None, int | None]:
         """Heartbeats while the server counts, then the tokens of the prompt.
 
-        None: it does not count without answering. Raises a `ChatstreamError`.
+        None if it does not count without answering. Raises a `ChatstreamError`.
         """
         yield from ()
         return None
 
     def _told(self, call: Call, token: CancelToken) -> Generator[Arrival, None, dict[str, Any]]:
-        """The object that a server tells; {} where it does not know the call."""
+        """The object that a server returns; {} if it does not know the call."""
         head, body = yield from self._fetched(call, token)
         values, rest = values_in(body.decode("utf-8", "replace"))
         return {} if head.status >= 400 or len(values) != 1 or rest else object_of(values[0])
 
     def details(self, model: str, token: CancelToken) -> Generator[Arrival, None, ModelDetails]:
-        """Heartbeats while the server is asked, then what it tells of a model. Raises."""
+        """Heartbeats while the server is asked, then a model's details.
+
+        Raises a `ChatstreamError`.
+        """
         entries = dict((yield from self.entries(token)))
         if model not in entries:
             raise ModelNotFound(
@@ -111,7 +114,10 @@ class Models(ABC):
         return of_entry(model, entries[model])
 
     def pull(self, model: str, token: CancelToken) -> Iterator[Arrival]:
-        """Have the server download a model: its `Progress`, and heartbeats. Raises."""
+        """Have the server download a model: its `Progress`, and heartbeats.
+
+        Raises a `ChatstreamError`.
+        """
         raise UsageError(
             f"{self.endpoint.name} cannot pull models; only Ollama can",
             hint="name an Ollama server with -p ollama",
@@ -120,7 +126,7 @@ class Models(ABC):
     def entries(
         self, token: CancelToken
     ) -> Generator[Arrival, None, list[tuple[str, dict[str, Any]]]]:
-        """Heartbeats, then the server's models: the name of each, and all that is told of it."""
+        """Heartbeats, then the server's models: the name of each, and its entry in the list."""
         head, body = yield from self._fetched(self.call(self.models_path(), None), token)
         if head.status >= 400:
             raise failure_of(head.status, body, head.headers)
@@ -140,7 +146,7 @@ def models_in(head: Head, body: bytes) -> list[tuple[str, dict[str, Any]]]:
         raise failure
     fields = object_of(value)
     models = value if isinstance(value, list) else fields.get("data", fields.get("models", ""))
-    if models is None:  # an empty list, as some servers written in Go have it
+    if models is None:  # how some servers written in Go send an empty list
         return []
     if not isinstance(models, list):
         raise ProtocolError(

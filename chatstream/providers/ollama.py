@@ -3,7 +3,7 @@
 1. The end mark is a line with `"done": true`. A line `{"error": …}` is a failure in the middle of
    the stream.
 2. Tool calls come whole; several lines may bring more. Thinking before calls goes back with them.
-3. A model that has to answer in words is not told of its tools: there is no other way to say it.
+3. If a model has to answer in words, its tools are not sent: there is no other way to say so.
 4. Of a conversation that is too long, the server leaves out the beginning without a word, and so a
    call whose result stays. It is told to refuse such a conversation; older servers do not know
    that, and their own count of the prompt shows it (`providers.context`).
@@ -299,7 +299,7 @@ class Ollama(OllamaModels):
     def window(
         self, request: ChatRequest, token: CancelToken
     ) -> Generator[Arrival, None, int | None]:
-        """That of the model as it is loaded: what `/api/show` tells is only its ceiling."""
+        """The window of the model as it is loaded; `/api/show` reports only the largest one."""
         if asked := count_of(request.options.get("num_ctx")):
             return asked
         told = yield from self._told(self.call("/api/ps", None), token)

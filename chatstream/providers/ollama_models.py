@@ -1,9 +1,9 @@
 """The models of an Ollama server: their list, the details of one, and a pull.
 
-A pull is one JSON object a line, each with a `status`; while a part is loaded, also with its
-`digest`, its `total` and what is `completed` of it, in bytes. `"status": "success"` is the end
-mark, and `{"error": …}` a failure. A server keeps the parts of a model that it has begun to load:
-the next pull continues with them.
+A pull is one JSON object a line, each with a `status` and, while a part is downloaded, with its
+`digest`, its `total` and how much is `completed`, in bytes. `"status": "success"` is the end
+mark, and `{"error": …}` a failure. A server keeps the parts of a model that it has begun to
+download: the next pull continues with them.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class OllamaModels(Provider):
     def can_chat(
         self, name: str, entry: dict[str, Any], token: CancelToken
     ) -> Generator[Arrival, None, bool]:
-        """By its `capabilities`, which newer servers list, others tell of one model, and old ones
-        do not know; some models for embeddings are known by their family.
+        """By its `capabilities`: newer servers list them, others report them for one model, and old
+        ones do not know them. Some models for embeddings are recognised by their family.
 
         An embedding model may be of a family that chats (embeddinggemma is a gemma3).
         """
@@ -91,7 +91,7 @@ class OllamaModels(Provider):
     def _shown(
         self, model: str, token: CancelToken
     ) -> Generator[Arrival, None, tuple[ChatstreamError | None, dict[str, Any]]]:
-        """What the server says about a model, or how it failed to."""
+        """The server's answer about a model, or its failure."""
         head, body = yield from self._fetched(self.call("/api/show", {"model": model}), token)
         value = _object_in(body)
         if head.status >= 400 or not value:
@@ -109,7 +109,7 @@ class _Steps:
         self._meter = Meter()
 
     def feed(self, data: bytes, head: Head) -> list[Event]:
-        """How far it is. Raises a `ChatstreamError` for anything that is not a step."""
+        """The progress so far. Raises a `ChatstreamError` for anything that is not a step."""
         events: list[Event] = []
         for line in self._lines.feed(data):
             value = _object_in(line)
@@ -135,13 +135,13 @@ class _Steps:
 
 
 def _object_in(data: bytes) -> dict[str, Any]:
-    """The JSON object that this is, or an empty one."""
+    """This text as a JSON object; an empty one for any other text."""
     values, rest = values_in(data.decode("utf-8", "replace"))
     return object_of(values[0]) if len(values) == 1 and not rest else {}
 
 
 def _failure(error: ChatstreamError, model: str) -> ChatstreamError:
-    """The failure of a pull: for a model that nobody has, one that says so."""
+    """The failure of a pull; if there is no such model, it says so."""
     if _NOT_THERE in error.message or isinstance(error, ModelNotFound):
         return ModelNotFound(
             f"there is no model {model} to pull ({error.message})",

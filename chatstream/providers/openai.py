@@ -115,7 +115,7 @@ _REASONING = ("reasoning_content", "reasoning", "reasoning_text", "reasoning_det
 
 
 class OpenAIReply(Reply):
-    """The chunks of one answer. `service` is the one that is asked."""
+    """The chunks of one answer from this `service`."""
 
     def __init__(self, service: str = "") -> None:
         super().__init__()

@@ -2,9 +2,9 @@
 
 1. The user's options go in as they are and win, but for the tools of a run, and for the choice
    that forbids the model to call them.
-2. A model that has to answer in words is still told of its tools, with `tool_choice` "none". Where
-   the server does not take that, it is not told of them.
-3. A schema is strict where OpenAI takes it as such. Where it is not, the server may not keep to it.
+2. If a model has to answer in words, its tools are still sent, with `tool_choice` "none". If the
+   server does not take that, they are left out.
+3. A schema is sent as strict if OpenAI takes it as such. Otherwise the server may not keep to it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _STRICT = {
     *("$ref", "$defs", "title", "description", "pattern", "format", "minimum", "maximum"),
     *("exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems"),
 }
-"""The keywords of a schema that OpenAI takes as strict."""
+"""The keywords that OpenAI takes in a strict schema."""
 
 
 def body_of(request: ChatRequest, given: Given, service: str) -> dict[str, object]:
@@ -58,7 +58,7 @@ def body_of(request: ChatRequest, given: Given, service: str) -> dict[str, objec
 
 
 def is_strict(schema: dict[str, Any]) -> bool:
-    """Whether OpenAI takes the schema as one that every answer fits."""
+    """Whether OpenAI takes the schema as strict, so that every answer fits it."""
     from chatstream.schemas import is_closed, keywords
 
     return is_closed(schema) and keywords(schema) <= _STRICT

@@ -1,7 +1,7 @@
 """The tokens that a server of either API of OpenAI has counted.
 
-xAI counts what the model has thought in the total alone. It is written text like any other, so it
-is added to what was written wherever the total shows that it is missing there.
+xAI counts the model's thinking only in the total. Thinking is output like any other text, so it is
+added to the output tokens wherever the total shows that it is missing there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _APART = frozenset({"xai"})
 
 
 def usage_of(wire: dict[str, object], service: str = "") -> Usage:
-    """The usage, in whichever words; `service` is the one that is asked."""
+    """The usage, under the names of either API, as this `service` means it."""
     inputs = object_of(wire.get("prompt_tokens_details") or wire.get("input_tokens_details"))
     outputs = object_of(wire.get("completion_tokens_details") or wire.get("output_tokens_details"))
     read = count_of(wire.get("prompt_tokens", wire.get("input_tokens")))

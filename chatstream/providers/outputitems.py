@@ -1,18 +1,18 @@
-"""Which item of a response a frame of the Responses API speaks of, and what came of it in pieces.
+"""The item that a frame of the Responses API belongs to, and the pieces of it that have come.
 
-Servers should give an item one id and one place (`output_index`), and say both in every frame.
-These do not:
+Servers should give an item one id and one place (`output_index`), and send both in every frame.
+Some do not:
 
-1. llama.cpp numbers no items: an id that is known says which.
-2. GitHub Copilot and mistral.rs make up an id for each frame: where the id is not known, the place
-   says which. Bedrock has no id at the end of a call, but its `call_id`.
-3. A place that somebody else has already is a mistake of the server: an item that begins with an
-   id of its own is another, and so is one that ends where another has ended.
-4. The end of a response lists its items in their order. One whose id is not known there has come
-   before if as many have.
-5. The end of an item has its text again. Where a beginning of it came in pieces, the rest counts;
-   where another text came, `differs` says so. A text that came under an id that never ends is the
-   text of the item that ends with it.
+1. llama.cpp does not number its items: a known id identifies the item.
+2. GitHub Copilot and mistral.rs make up an id for each frame: if the id is unknown, the place
+   identifies the item. Bedrock sends no id at the end of a call, only its `call_id`.
+3. A place that is already taken is a mistake of the server: an item that begins there with an id of
+   its own is a new one, and so is one that ends where another has ended.
+4. The end of a response lists its items in order. If the id of one is unknown, the item has come
+   before if as many items have.
+5. The end of an item repeats its text. If the beginning of it came in pieces, the rest counts; if a
+   different text came, `differs` says so. A text under an id that never ends belongs to the item
+   that ends with it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from chatstream.providers.text import whole_characters
 
 
 class OutputItems:
-    """The items of one response, by numbers of our own."""
+    """The items of one response, under numbers of our own."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, int] = {}
@@ -46,7 +46,7 @@ class OutputItems:
         return self._noted(ids, place, self._of_id(ids), self._of_place(place))
 
     def ended(self, frame: Mapping[str, Any], item: Mapping[str, Any]) -> int | None:
-        """The number of an item that is whole; None if it was before."""
+        """The number of an item that is now whole; None if it already was."""
         ids, place = _ids(frame, item), _place(frame, item)
         return self._over(ids, place)
 
@@ -88,7 +88,7 @@ class OutputItems:
 
 
 class Pieces:
-    """What has come of the items of one response in pieces, by its kind and the item's number."""
+    """The pieces of the items of one response, by their kind and the item's number."""
 
     def __init__(self) -> None:
         self.differs = False
@@ -97,7 +97,7 @@ class Pieces:
         self._adopted: set[tuple[str, str]] = set()
 
     def add(self, kind: str, number: int, piece: object) -> str:
-        """The piece, "" for what is none."""
+        """The piece; "" for anything else."""
         if not isinstance(piece, str) or not piece:
             return ""
         self._came.setdefault((kind, number), []).append(piece)
@@ -112,13 +112,13 @@ class Pieces:
         return self._came.pop((kind, number), None) is not None
 
     def astray(self, items: OutputItems) -> bool:
-        """Whether pieces came that no item had at its end: theirs has ended without them, or others
-        with such pieces have ended and theirs has not.
+        """Whether there are pieces that were in no item at its end: their item ended without them,
+        or other items with such pieces have ended and theirs has not.
         """
         return any(kind in self._ended or items.has_ended(it) for kind, it in self._came)
 
     def rest(self, kind: str, number: int, whole: str) -> str:
-        """What is missing of the whole text of an item that ends."""
+        """The part of an ending item's whole text that is still missing."""
         came = self._came.pop((kind, number), None)
         if whole:
             self._ended.add(kind)
@@ -144,7 +144,7 @@ class Pieces:
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether two texts say the same, in other spaces or as other JSON."""
+    """Whether two texts are the same but for spaces or the form of their JSON."""
     one, other = whole_characters(one).strip(), whole_characters(other).strip()
     try:
         return one == other or bool(value_of(one) == value_of(other))

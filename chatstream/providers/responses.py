@@ -2,12 +2,12 @@
 
 1. The end marks are `response.completed` and `response.incomplete`, which says why;
    `response.failed` and `error` are failures. Frames are told apart by `type` in their data.
-2. The end of an item or a response repeats what came in pieces. It counts where no pieces came, or
-   the last are missing; where it says something else, a warning tells. `outputitems` tells which
-   item a frame speaks of.
-3. Reasoning goes back whole, as encrypted content, where the server gives that: nothing is stored
-   there. The reasoning that is shown is what the server tells of it.
-4. The server continues no answer; it is asked in words.
+2. The end of an item or a response repeats what came in pieces. It counts if no pieces came, or
+   the last of them are missing; if it differs from them, there is a warning. `outputitems` finds
+   the item that a frame belongs to.
+3. Reasoning goes back whole, as encrypted content, if the server gives that: nothing is stored
+   there. The reasoning that is shown is the server's own summary or text of it.
+4. The server cannot continue an answer by itself; it is asked in words.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from chatstream.wire import STRAY, SSEDecoder, SSEFrame
 _REASONING = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _BEGINS = "response.created"
-_OURS = "response."  # what every other frame is named; most repeat, or are of the server's tools
+_OURS = "response."  # all other frames begin so; most repeat, or are about the server's tools
 
 
 class ResponsesReply(Reply):
@@ -118,7 +118,7 @@ class ResponsesReply(Reply):
     def _refused(self, sse: SSEFrame, events: list[Event], t: float, *, at_end: bool) -> None:
         """A frame that is not JSON: a keep-alive, an error, or an odd one."""
         text = sse.data.strip()
-        if not text or text[0] == ":" or text == "[DONE]":  # no end mark here
+        if not text or text[0] == ":" or text == "[DONE]":  # not an end mark in this protocol
             self._pings += 1
         elif sse.event == "error":
             self.failure = failure_in(json_or_text(text))
@@ -176,7 +176,7 @@ class ResponsesReply(Reply):
             self._look_again(value, kind, sse)
 
     def _look_again(self, value: dict[str, Any], kind: str, sse: SSEFrame) -> None:
-        """A frame of no known kind: an error in whatever words, a keep-alive, or odd."""
+        """A frame of an unknown kind: an error in some form, a keep-alive, or an odd one."""
         if (failure := error_in(value)) is not None:
             self.failure = failure
         elif not value or kind in {"ping", "keepalive"}:
@@ -209,7 +209,7 @@ class ResponsesReply(Reply):
     def _item(
         self, number: int | None, item: dict[str, Any], events: list[Event], t: float
     ) -> None:
-        """An item that is whole; it has no number if it was before."""
+        """An item that is now whole; without a number it already was."""
         if number is None:
             return
         match item.get("type"):
@@ -245,7 +245,7 @@ class ResponsesReply(Reply):
         self._calls.add(number, text_of(item.get("call_id")), "", whole, t)
 
     def _over(self, response: dict[str, Any], events: list[Event], t: float) -> None:
-        """The whole response; its items count where they did not come before."""
+        """The whole response; its items count if they did not come before."""
         for position, item in enumerate(map(object_of, list_of(response.get("output")))):
             self._item(self._items.listed(position, item), item, events, t)
         self._usage.update(object_of(response.get("usage")))
@@ -280,7 +280,7 @@ class ResponsesReply(Reply):
         return events if usage == Usage() else [*events, usage]
 
     def _whole_calls(self) -> tuple[list[ToolCall], bool]:
-        """The calls, and whether there are arguments that belong to none of them."""
+        """The calls, and whether there are arguments that belong to no call."""
         calls = self._calls.whole(cut=self._reason == "length")
         named = [it for it in calls if it.name]
         known = {it.arguments for it in named}

@@ -1,12 +1,12 @@
 """What a request to OpenAI's Responses API holds.
 
-1. Nothing is stored at the server (`store` false): the conversation is here.
-2. A turn of the assistant is a list of items, in the order in which they came: reasoning that the
-   server gave encrypted, text, calls. The result of a call is an item of its own. Reasoning that
-   nothing follows in its turn is refused, and left out.
-3. The user's options go in as they are and win, but for the tools of a run, and for the choice
-   that forbids the model to call them. What they say of `reasoning` and `text` stands beside the
-   effort and the schema.
+1. Nothing is stored at the server (`store` false): the conversation is kept here.
+2. A turn of the assistant is a list of items, in the order in which they came: encrypted reasoning,
+   text, calls. The result of a call is an item of its own. Servers refuse reasoning that is the
+   last item of its turn, so that is left out.
+3. The user's options are sent as they are and win, except over the tools of a run and the choice
+   that forbids the model to call them. Their `reasoning` and `text` are merged with the effort and
+   the schema.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from chatstream.providers.toolcalls import arguments_text
 
 _ID = ".{1,64}"
 _REASONS = r"(^|/)(o\d|gpt-5(?!-chat)|codex)"
-"""Models that think, and give their reasoning encrypted; others refuse to be asked for it."""
+"""Models that return encrypted reasoning; others refuse a request for it."""
 
 Item = dict[str, Any]
 

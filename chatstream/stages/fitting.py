@@ -1,12 +1,12 @@
 """Whether a whole answer fits the schema that it was asked for.
 
-1. The text passes as it comes; it is judged at its end. One that does not fit ends the run as
+1. The text passes as it comes, and is checked at its end. If it does not fit, the run ends with
    `InvalidAnswer`, and its text is kept.
 2. An answer that reached the token limit is `Truncated`: its JSON is not whole, and the run may be
    continued.
 3. An answer that the model refused to give is `ContentPolicy`, with the model's words.
 4. With tools, the text after the last round of calls is the answer. A run that ends with calls for
-   its reader has none yet.
+   its reader has no answer yet.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def fitting(schema: schemas.Schema, begun: str = "") -> Stage:
 def _failure(
     schema: schemas.Schema, text: str, finish: Finish, said: str
 ) -> ChatstreamError | None:
-    """How an answer that has ended fails; None if it fits."""
+    """The failure of an answer that has ended; None if it fits."""
     if finish.reason == "tool_calls":
         return None
     if finish.reason == "content_filter":

@@ -77,9 +77,9 @@ def seal(
     """The stage for one run. `redact` masks secrets in the words of errors and warnings.
 
     `earlier` are the events of the answer that this run continues, and `resume` the command that
-    would continue what this run leaves unfinished, if there is one; after calls of tools only if
-    `calls_resume`. `keeps_images`: somebody saves or shows them. `cost` tells at the end what the
-    run has cost. `ended` is called with the terminal event before anyone sees it.
+    would continue what this run leaves unfinished, if any; after calls of tools only if
+    `calls_resume`. `keeps_images`: somebody saves or shows them. `cost` returns the cost of the
+    run at its end. `ended` is called with the terminal event before anyone sees it.
     """
     return lambda events: _Seal(
         opening,

@@ -43,7 +43,7 @@ class _Link(NamedTuple):
 
 
 class NoConversation(UsageError):
-    """Nothing was answered yet."""
+    """There is no answer yet."""
 
     hint = "leave out -c to start one"
 
@@ -217,7 +217,7 @@ class Conversations:
 
     def _head(self, root: str) -> str:
         begin = self._heads.head(root) or root
-        if self._link(begin) is None:  # it was removed, or a full disk has left nothing of it
+        if self._link(begin) is None:  # it was removed, or a full disk left nothing of it
             begin = root
         later = [it for it in runs(self._runs) if it > begin]
         if not self._has_journal(begin):

@@ -1,14 +1,15 @@
-"""What was typed and not sent, so that it outlives the chat in which it was typed.
+"""The drafts of chats: text that was typed and not sent outlives its chat.
 
 1. Each chat has a file of its own while it has a draft: `<state>/drafts/<id>.json`, 0600, with one
-   line of JSON. It is locked before it has that name and as long as its chat lives, so that no
-   other chat takes it.
-2. A draft that fits into one page is written in place: the new line, and then the end of the file.
-   A process that is killed in between leaves the new line, behind which nothing is read. A longer
-   one is written beside it and takes its place, for a kill may end a write between two pages.
+   line of JSON. The file is locked before it gets that name and as long as its chat lives, so that
+   no other chat takes it.
+2. A draft that fits into one page is written in place: first the new line, then the file is cut
+   after it. A process that is killed in between leaves the new line, and nothing after it is read.
+   A longer draft is written to a file beside it that replaces it, because a kill may end a write
+   between two pages.
 3. A draft belongs to the run whose answer it follows. It is taken once, by a chat that continues
-   that conversation. One that follows nothing, or a run that is gone, is for a new chat.
-4. A draft that cannot be kept is no reason to disturb whoever types.
+   that conversation. A draft that follows no run, or one that is gone, is for a new chat.
+4. If a draft cannot be stored, the user is not disturbed.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from chatstream.files import PRIVATE_FILE, Lock, make_private
 from chatstream.wording import encodable
 
 _SUFFIX = ".json"
-_NEW = ".new"  # not in its place yet
+_NEW = ".new"  # not yet in its place
 _PAGE_BYTES = 4096
 
 
 class Draft(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was typed, and what goes with it: files, and images (files or URLs).
+    """The text that was typed, and its attachments: files, and images (files or URLs).
 
     `after` is the run whose answer it follows.
     """
@@ -57,7 +58,7 @@ class Drafts:
         self._lock = Lock(None)
 
     def keep(self, draft: Draft) -> None:
-        """Keep this draft, and nothing that was kept before; one that has nothing is none."""
+        """Store this draft in place of the one before; an empty draft removes it."""
         with contextlib.suppress(OSError):
             if not (draft.text or draft.files or draft.images):
                 self._remove()
@@ -72,7 +73,7 @@ class Drafts:
     def take(self, belongs: Belongs) -> Draft | None:
         """The newest draft of a chat that is gone, if it `belongs` behind its run.
 
-        It is not there any more, but for this chat to keep.
+        It is removed: from now on this chat has to store it.
         """
         with contextlib.closing(_left(self._folder)) as left:
             for path, draft in left:
@@ -121,7 +122,7 @@ class Drafts:
 
 
 def remove_drafts(state_folder: Path, runs: Collection[str]) -> None:
-    """Remove what follows these runs, if it can be removed and no chat has it."""
+    """Remove the drafts that follow these runs, if possible and if no chat has them."""
     with contextlib.closing(_left(state_folder / "drafts")) as left:
         for path, draft in left:
             if draft.after in runs:
@@ -129,7 +130,7 @@ def remove_drafts(state_folder: Path, runs: Collection[str]) -> None:
 
 
 def _left(folder: Path) -> Generator[tuple[Path, Draft], None, None]:
-    """The drafts of chats that are gone, the newest first, each locked until the next."""
+    """The drafts of chats that are gone, newest first, each locked until the next."""
     try:
         paths = sorted(folder.iterdir(), reverse=True)
     except OSError:
@@ -142,7 +143,7 @@ def _left(folder: Path) -> Generator[tuple[Path, Draft], None, None]:
         try:
             if not lock.take(alone=True):
                 continue
-            if path.suffix == _NEW:  # a kill has left it; the draft before it is there
+            if path.suffix == _NEW:  # a kill left it; the draft before it still exists
                 _unlink(path)
                 continue
             try:

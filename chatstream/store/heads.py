@@ -56,7 +56,7 @@ class Heads:
         return State(head, name)
 
     def head(self, root: str) -> str | None:
-        """The run that a conversation continues from, if it is known. Quick, however long it is."""
+        """The run that a conversation continues from, if known. Quick, however long it is."""
         with contextlib.suppress(OSError, JournalError), self._path(root).open("rb") as file:
             for line in _from_the_end(file):
                 with contextlib.suppress(ValueError):
@@ -107,7 +107,7 @@ class Heads:
 
 
 def _from_the_end(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file, the last one first. A chat adds one with each turn."""
+    """The lines of a file, last one first. A chat adds one with each turn."""
     begin, rest = file.seek(0, os.SEEK_END), b""
     while begin > 0:
         end, begin = begin, max(0, begin - _SLICE)
@@ -118,7 +118,7 @@ def _from_the_end(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _is_cut(file: int) -> bool:
-    """Whether the last line of a file has no end."""
+    """Whether the last line of a file is not complete."""
     end = os.lseek(file, 0, os.SEEK_END)
     if end == 0:
         return False

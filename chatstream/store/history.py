@@ -138,7 +138,7 @@ class History:
 
     @_mended
     def questions(self, limit: int) -> list[str]:
-        """The texts of the newest questions, the newest first."""
+        """The texts of the newest questions, newest first."""
         newest = "SELECT content FROM messages WHERE role = 'user' ORDER BY id DESC LIMIT ?"
         return [text for (text,) in self._database.db.execute(newest, (limit,))]
 

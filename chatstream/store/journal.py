@@ -54,8 +54,8 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     have changed since.
 
     `tools` are those that the model could call, frozen for the run and whatever continues it, and
-    `tool_settings` says where their code is. `role_settings` are those settings of the role that
-    stand nowhere else.
+    `tool_settings` says where their code is. `role_settings` are the settings of the role that are
+    recorded nowhere else.
     """
 
     messages: tuple[Message, ...]

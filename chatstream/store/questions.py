@@ -1,6 +1,6 @@
-"""What the user has asked before, for whoever wants to ask it again.
+"""The user's earlier questions, so that they can be asked again.
 
-The journals have the newest questions, the history has those whose journals have expired. Nothing
+The journals have the newest questions, and the history those whose journals have expired. Nothing
 is written, and the history is read as it is.
 """
 
@@ -15,11 +15,11 @@ from chatstream.store.place import HISTORY
 from chatstream.store.reading import glimpse, journals
 
 MOST = 1000
-"""The questions that are looked at in each of the two places."""
+"""The number of questions that are read in each of the two places."""
 
 
 def questions(state_folder: Path) -> Iterator[str]:
-    """The texts of the questions, the newest first, each once. Raises nothing."""
+    """The texts of the questions, newest first, each once. Raises nothing."""
     seen: set[str] = set()
     for text in _texts(state_folder):
         if text.strip() and text not in seen:
@@ -39,6 +39,6 @@ def _texts(state_folder: Path) -> Iterator[str]:
     try:
         with History(state_folder) as history:
             asked = history.questions(MOST)
-    except JournalError:  # it may be in use, or damaged: nobody waits for that here
+    except JournalError:  # it may be in use, or damaged; we do not wait for it here
         return
     yield from asked
