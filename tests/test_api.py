@@ -114,7 +114,7 @@ def test_a_conversation_keeps_what_the_role_of_its_client_gave_it() -> None:
         ({"role": "translate", "variables": {"lang": "x"}}, "has no variable 'lang'"),
         ({"role": "translate", "variables": "x"}, "variables cannot be of type str"),
         ({"role": "translate", "variables": {"language": 5}}, "a value of type int"),
-        ({"variables": {"language": "x"}}, "variables are those of a role"),
+        ({"variables": {"language": "x"}}, "variables need a role"),
     ],
 )
 def test_a_mistake_about_a_role_is_a_usage_error(options: Any, message: str) -> None:

@@ -1,4 +1,4 @@
-"""`chatstream chat`: a conversation on a terminal, or a turn for each line that is piped in."""
+"""`chatstream chat`: a conversation on a terminal, or one turn for each line of a pipe."""
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 

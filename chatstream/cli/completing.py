@@ -79,7 +79,7 @@ def _items(context: Any, what: Any, begun: str) -> Iterable[Item] | None:
 
 
 def _takes_path(parameter: Any) -> bool:
-    """Whether the value may be the name of a file or of a folder, as its metavar says."""
+    """Whether the value may be the name of a file or a folder, by its metavar."""
     return not _PATHS.isdisjoint(str(getattr(parameter, "metavar", "")).split("|"))
 
 

@@ -1,4 +1,4 @@
-"""`EXAMPLES`: three lines for the help page of each command, which run as they stand."""
+"""`EXAMPLES`: three lines for the help page of each command, which can be run as they are."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """Help pages: options in groups, names that are never cut, and short enough to read.
 
 1. `GROUPS` gives every option its place. A setting declares its group itself: `...` stands for
-   those that are not named, in their order. `RARE` are shown by `--help-all` alone; a setting
+   those that are not named, in their order. Only `--help-all` shows the `RARE` options; a setting
    declares that, too. `EXAMPLES` has the examples of each command.
-2. A page without the rare options has `MOST_LINES` lines at most on a terminal of 80 columns.
+2. A page without the rare options has at most `MOST_LINES` lines on a terminal of 80 columns.
    A test checks this for every command.
-3. A default is shown as "[default: 10]". It is the setting's own where the option is a setting,
-   or what `show_default` says.
+3. A default is shown as "[default: 10]". It is the setting's own if the option is a setting, or
+   the value of `show_default`.
 """
 
 from __future__ import annotations
@@ -108,13 +108,13 @@ def group_help(command: Any, context: typer.Context, rows: Sequence[tuple[str, s
 
 
 def greeting() -> str | None:
-    """How to begin, for whoever has configured a model; None for anybody else."""
+    """How to begin, for a user who has configured a model; None for anybody else."""
     from chatstream.engine.resolve import resolve
     from chatstream.errors import ChatstreamError
 
     try:
         model = resolve({}).settings.model
-    except ChatstreamError:  # the first question tells of it
+    except ChatstreamError:  # the first question reports it
         return None
     if model is None:
         return None

@@ -1,4 +1,4 @@
-"""`chatstream keys`: API keys, stored so that neither the shell nor a file of settings has them."""
+"""`chatstream keys`: API keys, stored so that neither the shell nor the settings contain them."""
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 

@@ -188,7 +188,7 @@ def file_path(text: str) -> Path:
 
 
 def input_file(text: str) -> str:
-    """What `--file` names: `-` is standard input, and `./-` a file of that name."""
+    """The values of `--file`: `-` is standard input, and `./-` a file of that name."""
     file_path(text)
     return text
 
@@ -279,10 +279,10 @@ def start_log(arguments: Mapping[str, Any]) -> None:
 
 
 def role_of(name: str | None, pairs: Sequence[str] | None) -> Role | None:
-    """What `--role` and `--var` ask for; None if nothing. Raises `UsageError`, `ConfigError`."""
+    """The role of `--role` and `--var`; None without them. Raises `UsageError`, `ConfigError`."""
     if name is None and not pairs:
         return None
-    from chatstream.engine.roles import of_options  # most questions are asked without
+    from chatstream.engine.roles import of_options  # most questions need no role
 
     return of_options(name, pairs)
 

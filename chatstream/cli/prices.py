@@ -1,4 +1,4 @@
-"""`chatstream prices`: what models cost."""
+"""`chatstream prices`: the prices of models."""
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
@@ -19,12 +19,12 @@ def list_prices(
     word: Annotated[
         str | None,
         typer.Argument(
-            metavar="WORD", show_default="all", help="Show the models with this in their names."
+            metavar="WORD", show_default="all", help="Show the models with WORD in their names."
         ),
     ] = None,
     as_json: JsonLines = False,
 ) -> int:
-    """List prices, in US dollars for a million tokens: those of the configuration come first."""
+    """List prices, in US dollars for a million tokens. Those of the configuration come first."""
     return shown.list_prices(word, as_json=as_json)
 
 

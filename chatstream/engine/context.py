@@ -290,8 +290,8 @@ def _too_long(used: int, window: int, limit: int, *, alone: bool) -> ContextLeng
     way = (
         "shorten the question, or ask a model with a larger window"
         if alone
-        else "--trim leaves out its oldest turns; or ask without continuing, or a model with a "
-        "larger window"
+        else "--trim leaves out its oldest turns; or ask without continuing, or ask a model with "
+        "a larger window"
     )
     words = f"{what} not fit the model's context window of {window:,} tokens: it has {used:,}"
     if used < window:

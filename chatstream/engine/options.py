@@ -128,7 +128,7 @@ def parted(options: Mapping[str, Any]) -> tuple[dict[str, Any], Given]:
         pairs = [f"{it}={value}" for it, value in (variables or {}).items()]
         settings["role"] = filled(name, pairs, option=_VARIABLES)
     elif variables:
-        raise UsageError("variables are those of a role", hint="give its name as role")
+        raise UsageError("variables need a role", hint="give its name as role")
     tools, approve, execute = (settings.pop(name, None) for name in ToolOptions.__annotations__)
     if tools is not None:
         settings["tools"] = [it for it in tools if isinstance(it, str)]

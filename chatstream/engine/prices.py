@@ -156,7 +156,7 @@ def update(
         provider.close()
     models = {name: price for name, it in entries if (price := _listed(it)) is not None}
     if not models:
-        raise ProtocolError("the list has no prices; those from before stay", hint=_NO_LIST)
+        raise ProtocolError("the list has no prices; the earlier ones are kept", hint=_NO_LIST)
     prices = Prices(datetime.now(UTC).date().isoformat(), models)
     try:
         make_private(_file().parent)

@@ -80,7 +80,7 @@ def store(name: str, text: str) -> str:
     Raises `UsageError`, and `ConfigError` for a key that no server accepts.
     """
     check_name(name)
-    key = clean_key(text, "what was given as the key")
+    key = clean_key(text, "the key")
     if key is None:
         raise UsageError("no key was given")
     redact.learn(key)

@@ -145,7 +145,7 @@ def _failure(error: ChatstreamError, model: str) -> ChatstreamError:
     if _NOT_THERE in error.message or isinstance(error, ModelNotFound):
         return ModelNotFound(
             f"there is no model {model} to pull ({error.message})",
-            hint="check its name and its tag: a name such as qwen3:4b",
+            hint="check its name and its tag, such as qwen3:4b",
             status=error.status,
         )
     return error

@@ -272,7 +272,7 @@ class ResponsesReply(Reply):
             calls, nameless = self._whole_calls()
             events += calls
             if self._pieces.differs or self._pieces.astray(self._items) or nameless:
-                words = "the server says at the end that its answer is another than the one shown"
+                words = "at its end, the server sent a different answer from the one shown"
                 events.append(Warn("text_differs", words))
         if any(self._refusal):
             events.append(Warn("refusal", whole_characters("".join(self._refusal))))

@@ -165,7 +165,7 @@ class LiveSink:
             self._due = now + max(self._interval, min(12 * cost, MAX_PAUSE_SECONDS))
 
     def _is_resized(self, now: float) -> bool:
-        """Whether the size has just changed: then it may change once more without a word."""
+        """Whether the size has just changed: it may change once more, unnoticed."""
         known, self._size = self._size, self._region.size
         if known != self._size:
             self._settled = now + self._region.settling

@@ -47,9 +47,9 @@ def choice(question: ev.Approval) -> str:
 
 
 def comes_first(line: str) -> bool:
-    """Whether a line that is typed beside the question is to be ended before it is answered.
+    """Whether the user has to finish a line before answering the question.
 
-    One key that was pressed too early to be an answer is no line.
+    A single key that came too early to be an answer is not a line.
     """
     return len({*line}) > 1
 

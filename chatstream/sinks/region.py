@@ -12,9 +12,9 @@
    beginning, with wrapping off, so that it is one row whatever its width. What is final is drawn
    once more, and the terminal wraps it as it thinks right; each part of a `joined` line is one.
 5. The region is lower than the terminal, so all of it can be reached: of more open rows the newest
-   are shown. After a resize it is redrawn from its first row (`reflow` says where that is known);
-   what cannot be reached then, or nobody knows where it is, is there twice: rather that than a row
-   lost. A row below the text is one row for a terminal of any width.
+   are shown. After a resize it is redrawn from its first row (`reflow` finds that row if it can).
+   Rows that can no longer be reached, or whose place is unknown, appear twice: that is better than
+   losing one. A row below the text is one row for a terminal of any width.
 6. The cursor stays visible: whatever ends the process, the shell has one.
 
 It is what Rich's `Live` is, which writes the whole region for each frame and hides the cursor. As

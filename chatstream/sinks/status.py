@@ -41,9 +41,9 @@ KEYS_OF_QUESTION = " · Esc stops"
 LINE_FIRST = "Run it? First Enter queues your line, or Ctrl+U deletes it"
 KEYS_OF_TOOLS_BESIDE = "Ctrl+K stops the tools"
 WHILE_TYPING = " · Ctrl+C stops"
-"""What is told of the keys. `WHILE_TYPING` where something else was typed: no key comes, or it is
-for what was typed. `KEYS_OF_TOOLS_BESIDE` where letters are text for later. `LINE_FIRST` is told of
-a question while they are text for a line that has begun."""
+"""The hints about keys. `WHILE_TYPING` if something else was typed: no key comes, or it belongs to
+that text. `KEYS_OF_TOOLS_BESIDE` if letters are text for later. `LINE_FIRST` at a question while
+letters go into a line that has begun."""
 
 QUIET_SECONDS = 0.3
 """Seconds after the last tool before the next wait is shown: another tool may start at once."""
@@ -67,7 +67,7 @@ class Status:
         self._theme = theme
         self._has_keys = keys
         self._keys = KEYS if keys else ""
-        self._typed: Typed | None = None  # what the user types for later, where that can be done
+        self._typed: Typed | None = None  # what the user types for later, if that is possible
         self._figures = _Figures()
         self._topic = ""  # what the model is at, since when, and in how many pieces
         self._since = now

@@ -42,7 +42,7 @@ def note(event: ev.Event) -> str | None:
 
 
 def fullness(event: ev.Context) -> str | None:
-    """What is left out of a conversation, or a warning that it is nearly full; else None."""
+    """A note on what was left out, or a warning that the window is nearly full; else None."""
     if event.left_out:
         number = counted(event.left_out, "message")
         return f"context: the oldest {number} of the conversation are left out, to fit the window"
@@ -87,7 +87,7 @@ def figures(done: ev.Done) -> str:
 def _costs(done: ev.Done) -> list[str]:
     """The cost, and that of the conversation if it is higher; unknown costs are left out."""
     cost = done.cost
-    if cost is None:  # written before there were prices
+    if cost is None:  # from a version without prices
         told = done.usage.cost if done.usage else None
         return [dollars(told)] if told is not None else []
     costs = [dollars(cost.run, estimated=cost.estimated)]

@@ -1,4 +1,4 @@
-"""The edge to a person: what is read from them, shown to them, and given back.
+"""Everything between the program and a person: input, display, and the way back to the shell.
 
 present      where a run is shown: the choice of a sink, and the run driven into it
 interrupt    Ctrl+C and the other signals
@@ -10,7 +10,7 @@ copying      what was answered, copied or saved (`images`, `saving`)
 models       the models of a server: the list, the details of one, a download
 keys         API keys, asked for and stored
 editing      a file in the user's editor
-notify       the user is called back
+notify       calling the user back
 stdout       texts that are not answers; `progress` draws a bar
 exits        the exit status, and the last words of a process
 logs         what `--log` and `--debug` show

@@ -1,12 +1,12 @@
 """Questions about calls of tools: where they are asked, and how they are answered.
 
-1. `Answers` looks at what is typed while a question is open. What was typed before is thrown away,
-   and a key counts only when nothing was typed for `QUIET_SECONDS` before it: whoever is in the
-   middle of a command has not read the question. `y`, `a` and `n` are answers, with Enter or
-   without; anything else is not, and the question stays open. Neither is `a` where the answer is
-   about one call alone. `d` shows all of the call again. Ctrl+C is a signal, as always.
-   In a program that asks again and again nothing is thrown away: what is no answer is for its next
-   question.
+1. `Answers` reads what is typed while a question is open. What was typed before is thrown away,
+   and a key counts only if nothing was typed for `QUIET_SECONDS` before it: a user in the middle of
+   a command has not read the question. `y`, `a` and `n` are answers, with Enter or without;
+   anything else is not, and the question stays open. Neither is `a` if the answer is about one call
+   alone. `d` shows all of the call again. Ctrl+C is a signal, as always.
+   In a program that asks several questions nothing is thrown away: anything that is not an answer
+   is for its next question.
 2. Where there is no live view, `questions` asks on the terminal that one of our standard streams
    is, and never on standard output: that is for the answer. The terminal has single keys only while
    a question is open.
@@ -69,7 +69,7 @@ def terminal_name() -> str | None:
 class Answers:
     """The answers to the questions of one run. `is_open`: one is to be answered now.
 
-    `keep` takes what is no answer; without it that is thrown away.
+    `keep` is called with text that is not an answer; without it that text is thrown away.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Answers:
 
     def begin(self) -> None:
         """What was typed so far is no answer."""
-        self._drop(self._keyboard.typed())  # which takes the keys, so that they can be read
+        self._drop(self._keyboard.typed())  # `typed` also sets the terminal to single keys
         self.put_off()
 
     def put_off(self) -> None:
@@ -109,7 +109,7 @@ class Answers:
         self._due = self._clock() + QUIET_SECONDS
 
     def _drop(self, typed: str) -> bool:
-        """Throw this away, and all that was typed behind it; whether there was any."""
+        """Throw this away, and all that was typed after it; returns whether there was any."""
         if self._keep is None:
             return self._keyboard.discard() or bool(typed)
         data = typed.encode("latin-1") + self._keyboard.read()

@@ -144,7 +144,7 @@ class Copying:
                 self._images.clear()
 
     def copy_from(self, text: str, out: Out) -> None:
-        """Copy this text or its code block. Raises `ChatstreamError` for what cannot be done."""
+        """Copy this text or its code block. Raises `ChatstreamError` if that is not possible."""
         if self.code is not None:
             text = _block(code_blocks(text), self.code).code
         amount = counted(len(text), "character", commas=True)

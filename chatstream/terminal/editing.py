@@ -2,8 +2,8 @@
 
 Other files of the user are edited in the same way, each with its own check.
 
-The file itself is edited, and no copy of it: an editor that returns at once (`code` without
-`--wait`) loses nothing then. A file that is missing is made of examples, all of them commented out.
+The file itself is edited rather than a copy, so that an editor that returns at once (`code` without
+`--wait`) loses nothing. A missing file is created with examples, all of them commented out.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def edit(
 ) -> int:
     """Let the user edit the file; returns the exit status. Raises `ConfigError`.
 
-    A new file has the `examples`. `mistakes_at` returns what is wrong in the file, by default as
-    the configuration, and `command` is what edits it again.
+    A new file has the `examples`. `mistakes_at` returns the mistakes in the file, by default those
+    of a configuration, and `command` is the command that edits it again.
     """
     before = _bytes(path)
     if before is None:

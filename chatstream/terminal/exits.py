@@ -61,7 +61,7 @@ def note(line: str) -> None:
 
 
 def tell(line: str) -> None:
-    """A note beside answers: on standard output if that is a terminal, which has them all."""
+    """A note among answers: on standard output if that is a terminal, which shows all of them."""
     _print(line, sys.stdout if os.isatty(1) else sys.stderr)
 
 

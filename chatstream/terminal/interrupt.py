@@ -8,11 +8,11 @@
    An alarm that was set before we started is a signal to end, like SIGTERM.
 3. The process ends at once only after the terminal's mode and its screen are given back.
 4. A signal that is ignored when we start stays ignored: `nohup`, and a shell's background jobs.
-5. Any other signal that ends a process does to us what it does to every process. Where a terminal
-   is to be put back this is done first.
-6. Where Ctrl+C ends one answer of a program that goes on (`ends="answer"`), a second one does
+5. Any other signal that ends a process does to us what it does to every process, but if the
+   terminal's mode was changed, it is put back first.
+6. If Ctrl+C ends one answer of a program that continues (`ends="answer"`), a second one does
    nothing more: the first has shut the sockets down. Around the answers of such a program Ctrl+C
-   ends nothing (`ends="nothing"`), and whatever is inside of it is an answer.
+   ends nothing (`ends="nothing"`); each answer is inside of it, with an `interrupts` of its own.
 
 What runs in a handler takes no lock and starts no thread: `CancelToken.cancel` sets an attribute
 and shuts sockets down, the five seconds are an interval timer of the kernel. Python runs handlers
@@ -70,8 +70,8 @@ def interrupts(
 ) -> Iterator[None]:
     """Signals cancel `token` while this is open. For the main thread.
 
-    `ends` says what Ctrl+C is for, by default the program. Where it ends one answer of a program
-    that goes on afterwards, or nothing, it never ends the process; the other signals do.
+    `ends` is what Ctrl+C ends, by default the program. If it ends one answer of a program that
+    continues afterwards, or nothing, it never ends the process; the other signals do.
 
     `restore` is called before the process ends at once. It must neither wait nor raise. One
     `interrupts` may be inside another, with a `restore` of its own; both are called then.
@@ -103,7 +103,7 @@ def interrupts(
 
 
 def keeps_running() -> bool:
-    """Whether the program goes on after Ctrl+C: it ends one answer, or nothing."""
+    """Whether the program continues after Ctrl+C, which ends one answer or nothing."""
     handler = signal.getsignal(signal.SIGINT)
     return isinstance(handler, _Handler) and handler.ends != "program"
 
@@ -120,7 +120,7 @@ class _Handler:
         reason = self._token.reason
         if self.ends != "program" and number == signal.SIGINT:
             if self.ends == "answer":
-                self._token.cancel(_REASONS[number]())  # which keeps the first reason
+                self._token.cancel(_REASONS[number]())  # the token keeps the first reason
         elif reason is None:
             if _ALARM is not None:
                 signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)

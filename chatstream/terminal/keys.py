@@ -1,6 +1,6 @@
-"""What `chatstream keys` asks and prints. No key is ever shown, and none is an argument.
+"""The questions and the output of `chatstream keys`. Keys are never shown, and never arguments.
 
-1. A key is asked for without echo on a terminal. Otherwise it is all of standard input.
+1. On a terminal a key is asked for without echo. Otherwise it is all of standard input.
 2. However the question ends, by an answer or a signal, the terminal echoes again.
 """
 
@@ -23,13 +23,14 @@ _MOST_CHARACTERS = 64 * 1024
 def set_key(name: str, more: Sequence[str] = ()) -> int:
     """Store the key of a provider; returns the exit status. Raises a `ChatstreamError`.
 
-    `more` are arguments that there may not be: somebody has given a key in the open.
+    `more` are further arguments, which are refused: they are a key, given in the open.
     """
     if more:
         for text in more:
             redact.learn(text)
         raise UsageError(
-            "a key is no argument: the list of processes and the shell's history would show it",
+            "a key cannot be an argument: the list of processes and the shell's history would show "
+            "it",
             hint=f"`chatstream keys set {name}` asks for it, or reads it from a pipe",
         )
     stored_keys.check_name(name)
@@ -39,7 +40,7 @@ def set_key(name: str, more: Sequence[str] = ()) -> int:
 
 
 def list_keys() -> int:
-    """Print the providers that a key is stored for. Raises a `ChatstreamError`."""
+    """Print the providers that have a stored key. Raises a `ChatstreamError`."""
     for name in stored_keys.names():
         print(name)
     return 0
@@ -65,7 +66,7 @@ def _given(name: str) -> str:
 
 
 def _asked(question: str) -> str:
-    """What is typed, without echo. Raises `UsageError` without an answer, `Cancelled`."""
+    """The line that is typed, without echo. Raises `UsageError` without an answer, `Cancelled`."""
     from getpass import getpass
 
     token, restore = CancelToken(), _mode_of_terminal()
@@ -75,13 +76,13 @@ def _asked(question: str) -> str:
         except EOFError as error:
             raise UsageError("no key was given") from error
         finally:
-            restore()  # who waits is left behind
+            restore()  # the waiting thread is left behind
             if token.cancelled:
                 print(file=sys.stderr)
 
 
 def _mode_of_terminal() -> Callable[[], None]:
-    """What puts the terminal back as it is now."""
+    """A function that puts the terminal back as it is now."""
     if sys.platform == "win32":
         return lambda: None
     import termios
@@ -89,7 +90,7 @@ def _mode_of_terminal() -> Callable[[], None]:
     mode = termios.tcgetattr(0)
 
     def restore() -> None:
-        with contextlib.suppress(termios.error):  # it is gone
+        with contextlib.suppress(termios.error):  # the terminal is gone
             termios.tcsetattr(0, termios.TCSANOW, mode)
 
     return restore

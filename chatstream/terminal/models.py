@@ -1,7 +1,7 @@
-"""What `chatstream models` prints: the list, what is known of one model, and a download.
+"""The output of `chatstream models`: the list, the details of one model, and a download.
 
-A download draws a line on a terminal. Elsewhere, and for screen readers, each step is a line, and
-so is each tenth of what is loaded.
+On a terminal a download draws one line. Elsewhere, and for screen readers, each step is a line, and
+so is each tenth of the download.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def list_models(flags: Mapping[str, Any], profile: str | None, *, as_json: bool)
 
 
 def show_model(name: str, flags: Mapping[str, Any], profile: str | None, *, as_json: bool) -> int:
-    """Print what the server says about a model; returns the exit status."""
+    """Print the details of a model; returns the exit status."""
 
     def work(settings: Settings, token: CancelToken) -> None:
         found = awaited(models.details(settings, token, tell))
@@ -59,12 +59,12 @@ def show_model(name: str, flags: Mapping[str, Any], profile: str | None, *, as_j
 
 
 def pull_model(name: str, flags: Mapping[str, Any], profile: str | None) -> int:
-    """Have the server download a model and show how far it is; returns the exit status."""
+    """Have the server download a model and show its progress; returns the exit status."""
     return _done(_with(name, flags), profile, pulled)
 
 
 def pulled(settings: Settings, token: CancelToken) -> None:
-    """Have the server download the model of these settings, and show how far it is.
+    """Have the server download the model of these settings, and show its progress.
 
     Raises a `ChatstreamError`.
     """
@@ -96,7 +96,7 @@ def _done(
     *,
     as_json: bool = False,
 ) -> int:
-    """Do this with the settings that hold; returns the exit status."""
+    """Do this with the settings that apply; returns the exit status."""
     token = CancelToken()
     with interrupts(token):
         try:
@@ -123,13 +123,13 @@ def _lines(found: ModelDetails) -> list[tuple[str, str]]:
 
 
 class Lines:
-    """What is said where no bar is drawn."""
+    """The progress in words, where no bar is drawn."""
 
     def __init__(self) -> None:
         self._told: dict[str, int] = {}
 
     def tell(self, event: Progress) -> None:
-        """Say the step that begins, or the next tenth of one."""
+        """Print the step that begins, or the next tenth of one."""
         tenths = int((event.percentage or 0) // _TENTHS)
         if self._told.get(event.stage, -1) < tenths:
             self._told[event.stage] = tenths

@@ -1,8 +1,8 @@
 """Offering to download a model that the server does not have.
 
-1. It is offered where the server downloads models when told to (Ollama), and to a person alone:
+1. A download is offered only if the server can download models (Ollama), and only to a person:
    standard input and standard error are a terminal.
-2. Only "y" or "yes" is a yes. What was typed before the question is no answer to it.
+2. Only "y" or "yes" counts as yes. Text that was typed before the question is not an answer to it.
 3. A model that stands in for another one is not offered: the one before it has failed, too.
 """
 
@@ -25,7 +25,7 @@ from chatstream.terminal.interrupt import interrupts
 
 
 class Lack:
-    """A stage that sees which model was asked, and whether the server does not have it."""
+    """A stage that notes which model was asked, and whether the server lacks it."""
 
     def __init__(self) -> None:
         self._asked = Metadata()
@@ -44,7 +44,7 @@ class Lack:
             close(arrivals)
 
     def of(self, settings: Settings) -> Settings | None:
-        """The settings to download it with; None where there is nothing to download."""
+        """The settings to download it with; None if there is nothing to download."""
         if not self._is_missing or settings.fallback:
             return None
         from chatstream.engine.models import can_pull
@@ -55,7 +55,7 @@ class Lack:
 
 
 def offer(lack: Lack, settings: Settings) -> int | None:
-    """Download what is not there, if the user wants it; the exit status, None where nothing is
+    """Download the missing model, if the user wants it; the exit status, None if nothing was
     done.
     """
     lacking = lack.of(settings)

@@ -129,9 +129,9 @@ def present(
 ) -> int:
     """Show a run where its reader is; copy, save and notify as asked; returns the exit status.
 
-    `told` gets, while the run goes on, who is asked, for the user beside the answer. `control`
-    answers the questions of the run's tools, and stops them. `beside` takes what is typed while a
-    live view is shown, for a program that asks again.
+    `told` receives, during the run, who is asked, to be shown beside the answer. `control` answers
+    the questions of the run's tools, and stops them. `beside` receives what is typed while a live
+    view is shown, in a program that asks several questions.
     """
     if copying is not None:
         events = copying.stage(events)

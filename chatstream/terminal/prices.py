@@ -1,4 +1,4 @@
-"""The prices of models, as a table or as JSON, and how they are updated."""
+"""The prices of models, as a table or as JSON, and their update."""
 
 from __future__ import annotations
 

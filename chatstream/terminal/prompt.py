@@ -3,12 +3,12 @@
 1. The prompt comes first, then what was piped in, then each file under its name, between fences
    that are longer than any in it. `-` is standard input, as the prompt or as a file; then it stands
    there and nowhere else.
-2. Standard input is read to its end, unless it is a terminal that nobody has named. When nothing
-   comes for a while we say once that we are waiting.
+2. Standard input is read to its end, unless it is a terminal and was not named. If nothing comes
+   for a while, a note says once that we are waiting.
 3. Standard input that cannot be read (`nohup` leaves one) counts as empty beside a question.
-4. A file whose name is an address (http, https) is fetched. One whose bytes are those of a PDF
-   goes with the question as its text, wherever it comes from.
-5. `MAX_BYTES` bounds all that is read together, and reading stops there.
+4. A file whose name is an address (http, https) is fetched. A PDF, recognised by its bytes, is sent
+   as its text, wherever it comes from.
+5. `MAX_BYTES` limits everything that is read together, and reading stops there.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ NOTICE_SECONDS = 2.0
 """Seconds of silence before we say what we are waiting for."""
 
 PDF = b"%PDF-"
-"""How a PDF begins."""
+"""The first bytes of a PDF."""
 
 _PROGRESS_SECONDS = 0.5  # that a fetch takes before it is shown
 
@@ -68,10 +68,10 @@ def compose(
 ) -> str:
     """The whole question.
 
-    `files` are names of files, and addresses. `encoding` is that of standard input and the files,
-    `use_stdin` whether standard input is read without being named. `settings` say how pages are
-    fetched. Raises `UsageError` without a question, and for what cannot be read or is not text; a
-    `ChatstreamError` for a page that cannot be fetched.
+    `files` are names of files, and addresses. `encoding` is that of standard input and the files.
+    `use_stdin`: standard input is read even if it is not named. `settings` say how pages are
+    fetched. Raises `UsageError` without a question, and for input that cannot be read or is not
+    text; a `ChatstreamError` for a page that cannot be fetched.
     """
     named = [name for name in files if _is_stdin(name)]
     uses = [*([STANDARD_INPUT] if prompt == STANDARD_INPUT else []), *(f"-f {it}" for it in named)]
@@ -134,7 +134,7 @@ class _Feed:
         return self._text(data, name)
 
     def page(self, address: str) -> tuple[str, str]:
-        """The name and the text of a page: its address without secrets, and what it says."""
+        """The name of a page, which is its address without secrets, and its text."""
         from chatstream.engine.fetching import page, text_in
 
         with self._progress(f"fetching {mask_address(address)}") as report:
@@ -207,7 +207,7 @@ class _Feed:
         return text
 
     def _count(self, data: bytes | bytearray, name: str) -> None:
-        """So much more is read. Raises `UsageError` for too much."""
+        """Count the bytes of one more input. Raises `UsageError` if the total is too large."""
         if len(data) > self._left:
             what = name if self._left == MAX_BYTES else "the question with all its files"
             raise UsageError(f"{what} is larger than the limit of {MAX_BYTES // 1024**2} MiB")
@@ -215,7 +215,7 @@ class _Feed:
 
     @contextmanager
     def _progress(self, stage: str) -> Iterator[Callable[[float, float | None], None]]:
-        """What shows how far this stage is, on a terminal, once it has taken a while."""
+        """Shows the progress of this stage on a terminal, once it has taken a while."""
         from chatstream.progressing import Meter
         from chatstream.terminal.progress import bar
 

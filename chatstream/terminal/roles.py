@@ -1,7 +1,7 @@
 """`chatstream roles`: the roles in a table, one in full, and one in the user's editor.
 
-A role that cannot be used does not hide the others: what is wrong with it goes to standard error,
-and the exit status tells.
+A role that cannot be used does not hide the others: its mistakes go to standard error, and the exit
+status is 2.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Answer in one short paragraph.
 
 
 def list_roles(*, as_json: bool) -> int:
-    """A line for each role; returns the exit status."""
+    """Print a line for each role; returns the exit status."""
     rows, status = [], 0
     known = names()
     for name in known:
@@ -49,14 +49,14 @@ def list_roles(*, as_json: bool) -> int:
 
 
 def show_role(name: str) -> int:
-    """The text of a role, which is checked first; returns the exit status."""
+    """Check a role and print its text; returns the exit status."""
     role = find(name)
     put(ended(clean(role.text)).encode("utf-8", "replace"))
     return _report(mistakes(name))
 
 
 def edit_role(name: str) -> int:
-    """A role in the user's editor; returns the exit status. Raises `ChatstreamError`."""
+    """Let the user edit a role; returns the exit status. Raises `ChatstreamError`."""
     from chatstream.terminal.editing import edit
 
     path = path_of(name)

@@ -15,9 +15,9 @@
    screen is told, the mode put back, the process stopped. A second Ctrl+Z, while the first still
    waits for an arrival, stops it at once.
 5. While a tool's question is open all keys are for it (`asking`), but for Esc.
-6. In a program that asks again and again (`Beside`) all that is typed is for its next question. The
-   keys are then a space on an empty line, Ctrl+T, Ctrl+K and Esc; the screen is told what is typed.
-   While a line has begun no letter answers a tool's question, however long the writer pauses.
+6. In a program that asks several questions (`Beside`) everything that is typed is for the next one.
+   The keys are then a space on an empty line, Ctrl+T, Ctrl+K and Esc; the screen shows what is
+   typed. Once a line has begun, no letter answers a tool's question, however long the pause.
 7. A signal that is ignored when we start stays ignored. Where SIGINT is, a shell without job
    control has started us in the background; there, without a terminal and on Windows, the stage
    passes everything on and changes nothing.
@@ -59,8 +59,8 @@ def keys(
 ) -> Iterator[Stage]:
     """The stage to put last, in front of the screen. For the main thread.
 
-    `control` is that of the run, if it has tools. Where no keys can come it cannot be answered.
-    `beside` is what takes all that is typed on this keyboard, which stays open then.
+    `control` is that of the run, if it has tools. If no keys can come, it cannot be answered.
+    `beside` receives everything that is typed on this keyboard, which then stays open.
     `keyboard.restore` belongs to `interrupts(token, keyboard.restore)` around it.
     """
     if beside is None and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -221,7 +221,7 @@ class _Keys:
             self._keyboard.give_back(key.encode("latin-1"))
 
     def _stop_tools(self) -> bool:
-        """Stop the tools that run; whether there are any."""
+        """Stop the tools that run; returns whether there are any."""
         if self._control is None or not self._control.tools_run:
             return False
         self._control.stop_tools()
@@ -238,7 +238,7 @@ class _Keys:
 
 
 class _AllKeys(_Keys):
-    """The stage in a program that asks again and again."""
+    """The stage in a program that asks several questions."""
 
     def __init__(
         self,
@@ -274,7 +274,7 @@ class _AllKeys(_Keys):
         if self._beside.typing.is_whole and not comes_first(self._beside.typing.draft):
             yield from super()._answer(answers)
             yield from self._tell()
-        else:  # no part of a paste, or of a line, is an answer
+        else:  # part of a paste, or of a line, is never an answer
             yield from self._hear()
             answers.put_off()
 
@@ -284,7 +284,7 @@ class _AllKeys(_Keys):
             yield self._typed()
 
     def _typed(self) -> Arrival:
-        """What is typed so far. It delays no request."""
+        """What was typed so far. This delays no request."""
         typing = self._beside.typing
         self._told = [*typing.queued], typing.draft
         return Arrival([Typed(queued=self._told[0], draft=typing.draft)], connected=False)

@@ -21,7 +21,7 @@ def write(data: bytes) -> None:
 
 
 def is_closed() -> bool:
-    """Whether whoever reads it has gone away."""
+    """Whether its reader has gone away."""
     if sys.platform == "win32":
         return False
     poll = select.poll()

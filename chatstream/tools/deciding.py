@@ -1,9 +1,9 @@
 """Whether a call may run: a rule says so, or somebody who is asked.
 
-1. A rule or the default decides. Where that is "ask", the caller's `approve` is asked, or a person
+1. A rule or the default decides. If that is "ask", the caller's `approve` is asked, or a person
    through `Control`. A person who allows a tool for good is not asked about it again in this run,
-   nor in those that share `always` with it, unless the verdict is about this very call alone or
-   the tool is suspect.
+   nor in those that share `always` with it, unless the verdict is about one call alone or the tool
+   is suspect.
 2. Where there is nobody to ask, the call is denied; or, with `on_ask` "stop", its decision stays
    "ask", and the run ends once all calls of the round are decided about.
 3. A run that continues such a run decides about its calls again, and `answers` may say "yes" to

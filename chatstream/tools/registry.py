@@ -77,7 +77,7 @@ class Toolset:
     def close(self, *, all_ended: bool = True) -> None:
         """Close every tool, and then what they share, or give them back. Idempotent.
 
-        Where not `all_ended`, a call may still be running: that is closed in any case.
+        Without `all_ended` a call may still be running; then they are closed in any case.
         """
         if self._is_closed:
             return

@@ -26,7 +26,7 @@ Origin = Literal["built in", "file", "entry point", "caller", "mcp"]
 
 
 NOT_STOPPED = "not_stopped"
-"""The code of a call that was to end, and may still be running."""
+"""The code of a call that was asked to end, and may still be running."""
 
 
 class ToolFailure(ChatstreamError):
@@ -140,7 +140,7 @@ class Tool:
     """Whether `run` is only Python, so that an exception raised in its thread is its end."""
 
     is_stale = False
-    """Whether no call of it can run any more, until it is made again."""
+    """Whether none of its calls can run any more until it is made again."""
 
     subject: Subject | None = None
     """What rules with arguments are about; None: there are no such rules for this tool."""

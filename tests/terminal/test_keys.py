@@ -84,7 +84,7 @@ def test_a_key_as_an_argument_is_refused_and_not_shown() -> None:
     key = "4f3a9c8b7d6e5f4a3b2c1d0e"
     done = run(["keys", "set", "openai", key])
     assert (done.status, done.stdout) == (2, b"")
-    assert done.stderr.startswith("error: a key is no argument: ")
+    assert done.stderr.startswith("error: a key cannot be an argument: ")
     assert key not in done.stderr
     assert stored_keys.names() == []
 

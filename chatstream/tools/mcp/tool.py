@@ -63,7 +63,7 @@ class MCPTool(Tool):
 
     @property
     def is_stale(self) -> bool:  # type: ignore[override]
-        """Whether its server offers something else by now."""
+        """Whether its server now offers something else."""
         return self._server.changed
 
     def run(self, arguments: dict[str, Any], context: Context) -> str:
