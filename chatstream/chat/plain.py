@@ -51,7 +51,9 @@ class PlainEditor:
             if session.draft:
                 note(_words_of(session))
                 session.keep("")
-            standard_error().write(PROMPT)
+            editing = session.editing
+            label = b"" if editing is None else b"edit %d " % (editing + 1)
+            standard_error().write(label + PROMPT)
         line = self._line(token)
         if line is None:
             if self.is_person:

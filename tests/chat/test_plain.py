@@ -142,6 +142,19 @@ def test_what_was_typed_ahead_is_not_sent_after_a_failure_nor_in_the_place_of_a_
     os.close(theirs)
 
 
+def test_the_prompt_says_that_the_line_replaces_a_question(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, b"/history\nhello\n")
+    editor, session = PlainEditor(theirs), Session({})
+    session.editing = 1
+    assert [editor.read(session, CancelToken()) for _ in range(2)] == ["/history", "hello"]
+    assert capfd.readouterr().err == "edit 2 > edit 2 > "
+    os.close(ours)
+    os.close(theirs)
+
+
 def test_a_person_is_asked_and_shown_what_is_not_sent(capfd: pytest.CaptureFixture[str]) -> None:
     ours, theirs = pty.openpty()
     os.write(ours, b"hello\n")
