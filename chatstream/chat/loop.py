@@ -37,7 +37,9 @@ from chatstream.errors import (
     ChatstreamError,
     ContextLength,
     CostLimit,
+    HungUp,
     OutputError,
+    Terminated,
     UsageError,
 )
 from chatstream.events import Approval, Content, Context, Error
@@ -413,7 +415,10 @@ def _in_our_words(
                 if isinstance(event, Context) and not event.left_out:
                     arrival.events.remove(event)
                 elif isinstance(event, Error):
-                    event.resume = "/continue" if event.resume else None
+                    if event.resume and not isinstance(
+                        answering.token.reason, (HungUp, Terminated)
+                    ):
+                        event.resume = "/continue"  # else there is no prompt any more
                     if event.code == ContextLength.code:
                         trims = answering.settings.trim
                         event.hint = fullness.way_out(event.hint, follows=follows, trims=trims)

@@ -157,13 +157,18 @@ def test_a_stopped_answer_is_continued_and_becomes_one_turn() -> None:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_to_end_ends_the_chat(number: int, status: int) -> None:
+def test_a_signal_to_end_ends_the_chat(
+    number: int, status: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     with Script(holds("The sky ")) as server:
         typed = Typed("noon?", "never read")
         stop_when_holding(server, number=number)
         assert chat(session_at(server), typed) == status
     assert typed.closed
     assert len(typed.drafts) == 1
+    said = capfd.readouterr().err
+    assert "/continue" not in said  # there is no prompt to type it at
+    assert "chatstream resume " in said
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
