@@ -215,7 +215,7 @@ def test_a_paste_without_an_end_is_in_the_prompt_and_its_end_is_no_text(pane: Pa
         pane.type_at_once("\x1b[200~one\ntwo")
         pane.until_shown("The sky")
         pane.send("C-c")
-        pane.until(lambda: last_line(pane) == "  two")
+        pane.until(lambda: last_line(pane).startswith("  two"))  # the first ^C may be in the paste
         pane.type_at_once(" three\x1b[201~!")
         pane.until(lambda: last_line(pane) == "  two three!")
         assert len(sent(server)) == 1

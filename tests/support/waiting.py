@@ -20,11 +20,13 @@ def until_true(holds: Callable[[], object]) -> None:
         time.sleep(POLL)
 
 
-def signal_once(holds: Callable[[], object], number: int = signal.SIGINT) -> None:
-    """Send this process a signal, from a thread of its own, as soon as a condition holds."""
+def signal_once(holds: Callable[[], object], number: int = signal.SIGINT) -> threading.Thread:
+    """Send this process a signal once a condition holds; returns the thread that waits for it."""
 
     def send() -> None:
         until_true(holds)
         os.kill(os.getpid(), number)
 
-    threading.Thread(target=send, daemon=True).start()
+    waiting = threading.Thread(target=send, daemon=True)
+    waiting.start()
+    return waiting
