@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,8 @@ import pytest
 
 from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
+from chatstream.store.place import runs_folder
+from chatstream.store.reading import journals
 from tests.support.answers import headers
 from tests.support.chats import Typed, holds, says, sent, session_at, stop_when_holding
 from tests.support.client import COMMAND, server_flags
@@ -27,6 +28,7 @@ from tests.support.mcpserver import command
 from tests.support.processes import alive, seconds_until_gone
 from tests.support.tmux import tmux
 from tests.support.unavailable import require
+from tests.support.waiting import signal_once
 
 pytestmark = pytest.mark.serial
 
@@ -156,20 +158,12 @@ def test_the_process_of_a_tools_file_lives_until_it_dies_or_the_file_is_changed(
 
 def stopping(server: Script, mark: str) -> Callable[[Session], str]:
     """Types a line whose answer is stopped once its call has reached the server."""
-    import threading
 
-    def stop() -> None:
-        from chatstream.store.place import runs_folder
-        from chatstream.store.reading import journals
-
-        end = time.monotonic() + LIMIT
-        while not any(b'"working"' in it.read_bytes() for it in journals(runs_folder())):
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+    def works() -> bool:
+        return any(b'"working"' in it.read_bytes() for it in journals(runs_folder()))
 
     def typed(_session: Session) -> str:
-        threading.Thread(target=stop, daemon=True).start()
+        signal_once(works)
         return "slow?"
 
     return typed
@@ -212,20 +206,11 @@ def test_a_call_that_is_stopped_leaves_nothing_that_works_on(
 def test_a_stop_while_a_server_starts_leaves_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import threading
-
     mark = configured(tmp_path, monkeypatch, "mute")
     seen: list[int] = []
 
-    def stop() -> None:
-        end = time.monotonic() + LIMIT
-        while not alive(mark):
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
     def typed(_session: Session) -> str:
-        threading.Thread(target=stop, daemon=True).start()
+        signal_once(lambda: alive(mark))
         return "1?"
 
     def looking(_session: Session) -> str:

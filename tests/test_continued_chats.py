@@ -4,10 +4,7 @@ a server that goes on with the text it is given; and what is said next stands on
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -23,8 +20,9 @@ from chatstream.store.reading import journals, read
 from tests.support.answers import frames
 from tests.support.chats import Typed
 from tests.support.continuing import Continuing, Fault, RequestRecord, half, tokens_of
-from tests.support.loopback import LIMIT, POLL, Reply
+from tests.support.loopback import POLL, Reply
 from tests.support.sampling import sampled
+from tests.support.waiting import LIMIT, signal_once
 
 TEXT = (
     "Hé 👨\u200d👩\u200d👧 ha ha ha ha:\n\n```py\nif x:\n    y()\n\n    z()\n```\n"
@@ -87,23 +85,17 @@ def held(after: int) -> Fault:
 
 
 def stop_after(server: Continuing, text: str) -> threading.Thread:
-    """Ctrl+C once this text has come, and nothing follows it; whoever waits for it is returned."""
+    """Ctrl+C once this text has come, and nothing follows it; returns the thread that waits."""
 
-    def stop() -> None:
-        deadline = time.monotonic() + LIMIT
-        while not (server.wait_holding(POLL) and journals(runs_folder()) and text in newest()):
-            assert time.monotonic() < deadline
-            time.sleep(POLL)
-        os.kill(os.getpid(), signal.SIGINT)
+    def comes() -> bool:
+        return server.wait_holding(POLL) and bool(journals(runs_folder())) and text in newest()
 
     def newest() -> str:
         with suppress(JournalError):  # one that has no line yet
             return "".join(read(path).message.content for path in journals(runs_folder()))
         return ""
 
-    stopping = threading.Thread(target=stop, daemon=True)
-    stopping.start()
-    return stopping
+    return signal_once(comes)
 
 
 ROLES = ["user", "assistant", "user"]

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +23,7 @@ from tests.support.faultproxy import FaultProxy, address
 from tests.support.real.servers import llama_server
 from tests.support.sampling import by_size
 from tests.support.unavailable import require
+from tests.support.waiting import signal_once, until_true
 
 pytestmark = pytest.mark.real
 
@@ -54,19 +51,9 @@ def greedy(url: str) -> dict[str, Any]:
 
 
 def stop_after(count: int) -> None:
-    """Ctrl+C once so many bytes of the newest answer are in its journal."""
+    """Ctrl+C once this many bytes of the newest answer are in its journal."""
     before = set(journals(runs_folder()))
-
-    def stop() -> None:
-        deadline = time.monotonic() + LIMIT
-        while time.monotonic() < deadline:
-            new = set(journals(runs_folder())) - before
-            if any(came(it, count) for it in new):
-                os.kill(os.getpid(), signal.SIGINT)
-                return
-            time.sleep(0.002)
-
-    threading.Thread(target=stop, daemon=True).start()
+    signal_once(lambda: any(came(it, count) for it in set(journals(runs_folder())) - before))
 
 
 def test_an_answer_that_broke_off_is_completed_byte_for_byte(llama: str) -> None:
@@ -98,10 +85,7 @@ def test_an_answer_whose_chat_was_killed_is_completed_byte_for_byte(llama: str, 
         assert client.stdin is not None
         client.stdin.write(f"{QUESTION}\n".encode())
         client.stdin.flush()
-        deadline = time.monotonic() + LIMIT
-        while not any(came(it, count) for it in set(journals(runs_folder())) - before):
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
+        until_true(lambda: any(came(it, count) for it in set(journals(runs_folder())) - before))
         client.kill()
         client.wait()
         client.stdin.close()

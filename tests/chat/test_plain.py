@@ -8,7 +8,6 @@ import pty
 import sys
 import termios
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,8 @@ from chatstream.chat.plain import PlainEditor
 from chatstream.chat.session import Session
 from chatstream.errors import Terminated, UsageError
 from tests.support.chats import says, sent, session_at
-from tests.support.loopback import LIMIT, Reply, Script
+from tests.support.loopback import Reply, Script
+from tests.support.waiting import until_true
 
 
 def lines(data: bytes, *, step: int = 65536, encoding: str | None = None) -> list[str]:
@@ -45,10 +45,11 @@ def terminal(typed: bytes) -> tuple[int, int]:
     """Both ends of a terminal on which this was typed."""
     ours, theirs = pty.openpty()
     os.write(ours, typed)
-    waiting, end = b"", time.monotonic() + LIMIT
-    while int.from_bytes(waiting, sys.byteorder) < len(typed.rstrip(b"\x04")):
-        assert time.monotonic() < end
-        waiting = fcntl.ioctl(theirs, termios.FIONREAD, bytes(4))
+
+    def waiting() -> int:
+        return int.from_bytes(fcntl.ioctl(theirs, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+    until_true(lambda: waiting() >= len(typed.rstrip(b"\x04")))
     return ours, theirs
 
 

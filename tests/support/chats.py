@@ -8,10 +8,8 @@ with Script(says("Blue."), says("Red.")) as server:
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +19,8 @@ from chatstream.engine.place import START, Place
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import journals
 from tests.support.answers import ending, frames, headers
-from tests.support.loopback import LIMIT, POLL, Reply, Script
+from tests.support.loopback import Reply, Script
+from tests.support.waiting import signal_once
 
 Turn = tuple[str, str]
 """The role of a message and its text."""
@@ -114,11 +113,4 @@ def stop_when_holding(server: Script, words: str = "", number: int = signal.SIGI
         came = any(words.encode() in it.read_bytes() for it in new)
         return came and len(sent(server)) > asked and server.wait_holding()
 
-    def stop() -> None:
-        deadline = time.monotonic() + LIMIT
-        while not comes():
-            assert time.monotonic() < deadline
-            time.sleep(POLL)
-        os.kill(os.getpid(), number)
-
-    threading.Thread(target=stop, daemon=True).start()
+    signal_once(comes, number)
