@@ -1,4 +1,4 @@
-"""What follows the name of a command, taken apart."""
+"""The arguments of a command, taken apart."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chatstream.wording import excerpt
 
 
 def words_in(argument: str) -> list[str]:
-    """The words, as a shell has them. Raises `UsageError`."""
+    """The words, split as in a shell. Raises `UsageError`."""
     try:
         return shlex.split(argument)
     except ValueError as error:
@@ -17,7 +17,7 @@ def words_in(argument: str) -> list[str]:
 
 
 def number_in(argument: str) -> int | None:
-    """A number from 1 on; None where none is given. Raises `UsageError`."""
+    """A positive number; None without an argument. Raises `UsageError`."""
     if not argument:
         return None
     if not (argument.isascii() and argument.isdigit() and int(argument[:9])):

@@ -1,8 +1,7 @@
-"""What a line that begins with a slash does. `COMMANDS` is the table: a new command is one row.
+"""The commands of a chat, which begin with a slash. A new command is one row in `COMMANDS`.
 
-1. A function takes the session and what follows the name. What it has to say stands beside the
-   answers (`exits.tell`), and it returns what is to be asked next. A mistake is a
-   `ChatstreamError`.
+1. A function takes the session and the text after the command's name. It writes its notes with
+   `exits.tell`, and returns what is to be asked next. A mistake is a `ChatstreamError`.
 2. A line that begins with `/` and a word is never sent to a model; `//` stands for one slash at the
    beginning of a message.
 3. `/exit` raises `Leave`.
@@ -38,12 +37,12 @@ from chatstream.terminal.runs import ended, words_of
 from chatstream.wording import counted, excerpt
 
 Next = Request | Continuation | Summary | None
-"""What is to be asked after a command."""
+"""The request to make after a command."""
 
 SHOWN_TURNS = 5
-"""The exchanges that `/history` shows where no number is given."""
+"""The exchanges that `/history` shows without a number."""
 
-_LEAST_HELP = 28  # columns beside the names of the commands; with fewer the help stands below each
+_LEAST_HELP = 28  # columns beside the names of the commands; with fewer the help is below each name
 _KEYS = (
     "Enter sends; Alt+Enter or Ctrl+J begins a new line; Tab completes; Ctrl+R searches earlier "
     "questions; Ctrl+X Ctrl+E opens your editor; Esc Esc picks an earlier question; Ctrl+D leaves",
@@ -53,11 +52,11 @@ _KEYS = (
 
 
 class Leave(Exception):
-    """The chat is to end."""
+    """Raised to end the chat."""
 
 
 class Command(NamedTuple):
-    """A command: what follows its name, what it does, and the function that does it."""
+    """A command: its arguments, its help, and its function."""
 
     arguments: str
     help: str
@@ -75,7 +74,7 @@ def as_message(line: str) -> str:
 
 
 def run(session: Session, line: str) -> Next:
-    """Do what a line says. Raises `ChatstreamError`, and `Leave`."""
+    """Run the command of a line. Raises `ChatstreamError`, and `Leave`."""
     name, *rest = line.split(maxsplit=1)
     command = COMMANDS.get(name)
     if command is None:
@@ -159,7 +158,7 @@ def _set(session: Session, argument: str) -> None:
 
 
 def _holding(session: Session, name: str) -> str:
-    """What holds now for a setting, or for an entry of one."""
+    """The current value of a setting, or of an entry of one."""
     from chatstream.engine.configuration import as_text
 
     table, *entry = keys_of(name)

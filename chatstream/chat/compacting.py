@@ -1,17 +1,18 @@
 """`/compact`: a summary of the conversation, and a new conversation that begins with it.
 
 1. Without a text the model is asked for the summary. The run is shown like any other, but it has no
-   tools and leaves no journal, and its question is no part of the conversation. Of a conversation
-   that leaves no room for it, the oldest turns are left out, and that is said.
-2. A whole summary is put into the prompt behind `/compact`, to be edited. Nothing has changed yet.
-   One that was stopped, failed or was cut off is not used.
-3. `/compact TEXT` is what such a line says when it is sent: a new conversation begins, whose system
-   prompt is that of the old one with the text below it. The old one stays as it is. Any other line
-   is for the old conversation, and the summary is not used.
-4. What others have written may be in the summary as well. If the conversation had any, the new one
-   is treated like one that has (`tools.approval`), however the summary was edited.
-5. What was queued or typed meanwhile waits behind the summary, and is no part of it. When the
-   summary is used it follows in the new conversation; otherwise it returns to the prompt.
+   tools and leaves no journal, and its question is not part of the conversation. If the
+   conversation leaves no room for it, the oldest turns are left out, and a note says so.
+2. A whole summary is put into the prompt after `/compact`, to be edited. Nothing has changed yet.
+   A summary that was stopped, failed or was cut off is not used.
+3. When that line, `/compact TEXT`, is sent, a new conversation begins. Its system prompt is that of
+   the old one with the text below it. The old one stays as it is. Any other line is for the old
+   conversation, and the summary is not used.
+4. If the conversation contains text that others have written, the summary may contain it too. The
+   new conversation then counts as one with such text (`tools.approval`), however the summary was
+   edited.
+5. Text that was queued or typed meanwhile waits behind the summary, and is not part of it. If the
+   summary is used, it follows in the new conversation; otherwise it returns to the prompt.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ INSTRUCTION = (
     "for and how I want it. If the conversation began with a summary, keep what still matters of "
     "that, too. Write in the language of the conversation, and nothing but the summary."
 )
-"""What the model is asked."""
+"""The question to the model."""
 
 ROOM = 0.8
 """The share of the window that the conversation may fill, so that the summary has the rest."""
@@ -53,7 +54,7 @@ _UNSET = (*SOURCES_OF_TOOLS, "schema", "schema_multi", "max_tokens")
 def compact(session: Session, summary: str) -> Summary | None:
     """Begin a new conversation with this summary; without one the model is asked for it.
 
-    Raises `UsageError` where there is nothing to summarise.
+    Raises `UsageError` if there is nothing to summarise.
     """
     if not summary:
         session.turn(None)
@@ -81,7 +82,7 @@ def is_summary(line: str) -> bool:
 
 
 def begin(*, can_edit: bool) -> None:
-    """Say that a summary is made. Raises `UsageError` where a draft cannot be edited."""
+    """Announce the summary. Raises `UsageError` if drafts cannot be edited."""
     if not can_edit:
         raise UsageError(
             "a summary has to be edited before it is used, and this line cannot be edited; "
@@ -93,7 +94,7 @@ def begin(*, can_edit: bool) -> None:
 
 
 def asked(session: Session) -> Asked:
-    """Where and how the summary is asked for. Raises `ChatstreamError`."""
+    """The settings and the server for the summary. Raises `ChatstreamError`."""
     its = session.ask(Request(message=Message("user", INSTRUCTION)))
     usual = Settings()
     unset = {name: getattr(usual, name) for name in _UNSET}
@@ -107,7 +108,7 @@ def asked(session: Session) -> Asked:
 
 
 def flags_of(session: Session) -> Mapping[str, Any]:
-    """The settings that are given for the run of the summary: all but those of tools."""
+    """The flags for the run of the summary: all but those of tools."""
     return {name: it for name, it in session.flags.items() if DECLARED[name].about.group != "Tools"}
 
 

@@ -1,7 +1,4 @@
-"""What may come next in the line of a chat: commands, and what they take; files after `@`.
-
-A completion is the word that is begun, what takes its place, and what that is.
-"""
+"""Completions for the line of a chat: commands and their arguments, and files after `@`."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ FILES = ("/file", "/image", "/save", "/export")
 
 
 class Completion(NamedTuple):
-    """`text` takes the place of the last `begun` characters before the cursor."""
+    """`text` replaces the last `begun` characters before the cursor; `about` describes it."""
 
     text: str
     begun: int
@@ -30,7 +27,7 @@ class Completion(NamedTuple):
 
 
 def completions(session: Session, before: str) -> Iterator[Completion]:
-    """What may come next; `before` is the text before the cursor. Raises nothing."""
+    """The completions at the cursor; `before` is the text before it. Raises nothing."""
     word = "" if before[-1:].isspace() else (before.split() or [""])[-1]
     command, space, _ = before.partition(" ")
     if before.startswith("/") and not space:
@@ -73,12 +70,12 @@ def _values(session: Session, command: str, before: str, word: str) -> Iterable[
 def _known(parameter: str, line: Line) -> list[tuple[str, str]]:
     try:
         return list(candidates(parameter, line) or ())
-    except ChatstreamError:  # the question that is sent will tell
+    except ChatstreamError:  # sending a question reports it
         return []
 
 
 def _of_role(words: list[str], line: Line) -> list[tuple[str, str]]:
-    """The roles, or the variables of the one that is named; `words` follow the command."""
+    """The roles, or the variables of the one that is named; `words` are those after the command."""
     named = words[: len(words) - bool(line.begun)]
     if not named:
         return _known("role", line)
@@ -86,7 +83,7 @@ def _of_role(words: list[str], line: Line) -> list[tuple[str, str]]:
 
 
 def files(begun: str) -> Iterator[str]:
-    """The paths that begin like this; a folder ends in a slash. Hidden ones only when begun."""
+    """The paths that begin so; folders end in a slash. Hidden ones only if a dot was typed."""
     folder, name = os.path.split(begun)
     try:
         entries = sorted(os.scandir(named(folder) if folder else "."), key=_name)

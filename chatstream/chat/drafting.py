@@ -1,4 +1,4 @@
-"""Whose a draft is, and what goes with it: a chat's side of `store.drafts`."""
+"""The conversation that a draft belongs to, and its attachments, on top of `store.drafts`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def belongs(known: Conversations, head: str | None, after: str | None) -> bool:
-    """Whether what was to follow the run `after` belongs into the conversation of `head`.
+    """Whether a draft that follows the run `after` belongs to the conversation of `head`.
 
-    Without a `head` this is a new one, which has what follows nothing: no run, or one that is gone.
+    Without a `head` the conversation is new, and has the drafts that follow no run, or one that is
+    gone.
     """
     try:
         if head is None:
@@ -25,16 +26,16 @@ def belongs(known: Conversations, head: str | None, after: str | None) -> bool:
         return after is not None and known.root(after) == known.root(head)
     except UsageError:  # there is no such run
         return head is None
-    except JournalError:  # it is damaged, and it may be of any conversation
+    except JournalError:  # it is damaged, and may belong to any conversation
         return False
 
 
 def named(names: Iterable[str]) -> tuple[str, ...]:
-    """Names of files and URLs, as they are named in any folder."""
+    """Names of files and URLs that are valid in any folder."""
     return tuple(it if is_url(it) else str(Path(it).absolute()) for it in names)
 
 
 def added(names: list[str], more: Iterable[str]) -> list[str]:
-    """The names, with those that were not among them; a file that is gone is left out."""
+    """The names, and those of `more` that are new; a file that is gone is left out."""
     there = (it for it in more if is_url(it) or is_file(Path(it)))
     return list(dict.fromkeys([*names, *there]))

@@ -1,10 +1,10 @@
-"""`/tool` and `/role`: tools and a role that a chat gets on its way, from the next message on.
+"""`/tool` and `/role`: tools and a role for a chat, from the next message on.
 
-1. Tools are added to those that the chat has already, wherever it has them from. The user is asked
+1. Tools are added to those that the chat already has, wherever they come from. The user is asked
    about their calls as in every run.
 2. The system prompt of a role begins a new conversation that has all messages so far, as that of
-   `/system` does. What is set for the chat goes over the other settings of the role.
-3. A name that nobody knows, and a role that cannot be used, change nothing.
+   `/system` does. Settings of the chat override the other settings of the role.
+3. An unknown name, or a role that cannot be used, changes nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BEGINS_ANOTHER = "the next message begins a new conversation with all messages s
 
 
 def tool(session: Session, argument: str) -> None:
-    """Add tools, and say which there are. Raises `ChatstreamError`."""
+    """Add tools and list all of them. Raises `ChatstreamError`."""
     names = re.findall(r"[^\s,]+", argument)
     if names:
         from chatstream.engine.toolbox import check_tools
@@ -40,7 +40,7 @@ def tool(session: Session, argument: str) -> None:
 
 
 def role(session: Session, argument: str) -> None:
-    """Use a role, or say which is used and which there are. Raises `ChatstreamError`."""
+    """Use a role, or show the current one and list all of them. Raises `ChatstreamError`."""
     from chatstream.engine.roles import filled, names
 
     if not argument:

@@ -1,9 +1,9 @@
-"""How much of the model's window a conversation takes, if that is known.
+"""How much of the model's window a conversation takes, if known.
 
-1. The window is that of the run's `context` event. Without one nothing is known.
-2. What is used is what the server has counted for the last response, the answer included; where it
-   has not counted, it is the estimate that was made for the question. So it is where a count is far
-   below that: some servers count only what was not in their cache.
+1. The window is that of the run's `context` event. Without one it is unknown.
+2. The tokens used are the server's count for the last response, including the answer. If the server
+   has not counted, they are the estimate that was made for the question. The estimate is also used
+   if a count is far below it: some servers do not count what was in their cache.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from chatstream.events import Context
 from chatstream.transcript import Transcript
 
 FEWEST = 0.5
-"""The share of the estimate that a count has at least: an estimate may be wrong by half."""
+"""The smallest credible count, as a share of the estimate, which may be wrong by half."""
 
 
 class Extent(msgspec.Struct, frozen=True):
@@ -35,12 +35,12 @@ class Extent(msgspec.Struct, frozen=True):
 
     @property
     def percent(self) -> int:
-        """How much of the window is used."""
+        """The part of the window that is used."""
         return int(self.used * 100 / self.window)
 
 
 def extent_of(told: Context | None, transcript: Transcript) -> Extent | None:
-    """What a run has shown of its conversation; None if the window is unknown."""
+    """The extent of a conversation, as its last run has shown it; None if the window is unknown."""
     if told is None or not told.window:
         return None
     used = counted_in(transcript)

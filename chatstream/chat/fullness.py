@@ -1,12 +1,12 @@
 """How full the model's window is, and what to do about it: `/context`, `/trim`, and a note.
 
-1. `/context` says what is known, and whether the server has counted it. If nothing is known, it
-   says why. It asks no server: what is known comes with the answers.
-2. `/trim` lets the oldest turns of a conversation that does not fit be left out of what is sent.
-   What is left out is on the screen and in the journal of each answer, and it stays in the history.
-   A question that was refused is in the prompt again, and is asked when it is sent.
-3. The note comes after the answer with which the use has passed `NOTED_SHARE` of the window, and
-   again only when it has been below that, or unknown, in between.
+1. `/context` shows how much is used, and whether the server has counted it. If that is unknown, it
+   says why. It asks no server: the figures come with the answers.
+2. After `/trim` the oldest turns are not sent if the conversation does not fit. Their number is on
+   the screen and in the journal of each answer, and they stay in the history. A question that was
+   refused returns to the prompt, and is asked when it is sent.
+3. A note follows the answer with which the use exceeds `NOTED_SHARE` of the window. It is repeated
+   only if the use was below that, or unknown, in between.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ WAYS = f"/trim leaves out the oldest turns, {_OTHER_WAYS}"
 
 _COUNTED, _ESTIMATED = (
     "counted by the server",
-    "an estimate, for the server has not counted all of them",
+    "an estimate, because the server has not counted all of them",
 )
 _SWITCHES = {"": True, "on": True, "off": False}
 
 
 def way_out(hint: str | None, *, follows: bool, trims: bool) -> str | None:
-    """What to do about a question that does not fit; `hint` is what `ask` would say.
+    """What to do about a question that does not fit; `hint` is that of `ask`.
 
-    `follows`: it follows others, so that something can be left out. `trims`: it was to be left out,
-    but the server tells no window.
+    `follows`: it follows others, so that something can be left out. `trims`: turns should have been
+    left out, but the server does not report its window.
     """
     could_be_shorter = "--trim" in (hint or "") or (follows and hint == ContextLength.hint)
     if not could_be_shorter:
@@ -53,7 +53,7 @@ class Note:
         self._is_given = False
 
     def after(self, extent: Extent | None, *, trims: bool) -> str | None:
-        """What is to be said after an answer. `trims`: the oldest turns are left out by then."""
+        """The note after an answer, if any. `trims`: the oldest turns are left out when full."""
         said = None
         if extent is not None and not extent.left_out:
             said = fullness(Context(window=extent.window, used=extent.used))
@@ -68,7 +68,7 @@ class Note:
 
 
 def context(session: Session, _argument: str) -> None:
-    """Say how full the window is, if that is known."""
+    """Show how full the window is, if known."""
     extent = session.extent
     for line in _unknown(session) if extent is None else _known(extent):
         tell(line)
@@ -80,7 +80,7 @@ def context(session: Session, _argument: str) -> None:
 
 
 def trim(session: Session, argument: str) -> None:
-    """Say whether the oldest turns are left out from now on. Raises `UsageError`."""
+    """Leave out the oldest turns from now on, or stop that. Raises `UsageError`."""
     if argument not in _SWITCHES:
         raise UsageError(f"/trim takes on or off, but got {argument!r}")
     session.flags["trim"] = _SWITCHES[argument]
@@ -123,6 +123,6 @@ def _reason(session: Session) -> str:
     from chatstream.engine.context import HOSTED_TOKENS
 
     return (
-        "the server has not said how large it is; a hosted one is asked only from "
+        "the server has not reported its size; a hosted server is asked only from "
         f"{HOSTED_TOKENS:,} tokens on"
     )

@@ -1,21 +1,21 @@
 """The line editor of a chat, on a terminal. The only module that knows prompt_toolkit.
 
-1. Enter sends, Alt+Enter and Ctrl+J begin a new line, Tab completes, Ctrl+R searches what was asked
-   before, Ctrl+X Ctrl+E opens the editor that VISUAL or EDITOR names; what it writes is in the line
-   again, and not sent.
+1. Enter sends, Alt+Enter and Ctrl+J begin a new line, Tab completes, Ctrl+R searches the earlier
+   questions. Ctrl+X Ctrl+E opens the editor that VISUAL or EDITOR names; its text returns to the
+   line, and is not sent.
    On an empty line Esc Esc opens a picker of the earlier questions: the arrows choose one, Enter
-   does what `/edit` does with it, and anything else leaves it. Nothing changes before that. In vi
+   edits it as `/edit` does, and any other key leaves the picker. Nothing changes before that. In vi
    mode Esc has its own meaning, and there is only the command.
-2. Ctrl+C clears the line, and up-arrow brings it back; on an empty line it says that Ctrl+D leaves.
-   SIGTERM and SIGHUP end the reading at once.
-3. It owns the terminal only while it reads. In between nothing that is typed is shown or thrown
-   away: it waits for `keyboard`, and so does what was read behind the line. Bracketed paste stays
-   on from the first prompt to `close`.
-4. The terminal is asked nothing: no cursor position, no mouse, no kitty protocol.
-5. What was typed before is in the store of runs, and in no file of its own.
-6. A line that was sent is written once more, without a break: the terminal wraps it as it wraps any
-   text, and all of it is in the scrollback. Before that, and after a resize, the prompt is erased
-   from its first row on, wherever the terminal has put it (`sinks.reflow`).
+2. Ctrl+C clears the line, and up-arrow brings it back; on an empty line a hint says that Ctrl+D
+   leaves. SIGTERM and SIGHUP end the reading at once.
+3. It owns the terminal only while it reads. In between, text that is typed is neither shown nor
+   thrown away: it waits for `keyboard`, and so does text that was read after the line. Bracketed
+   paste stays on from the first prompt to `close`.
+4. It sends no queries to the terminal: no cursor position, no mouse, no kitty protocol.
+5. Earlier lines come from the store of runs, and not from a file of their own.
+6. A line that was sent is written again as one line: the terminal wraps it like any text, and all
+   of it is in the scrollback. Before that, and after a resize, the prompt is erased from its first
+   row on, wherever the terminal has put it (`sinks.reflow`).
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class LineEditor:
         app = self._prompt.app
         app.ttimeoutlen = ALONE_SECONDS  # when an Esc that came alone is a key
         app.renderer = _Renderer(app.renderer.style, self._output)
-        self._output.write_raw("\n")  # what a resize moves out of the screen is no prompt
+        self._output.write_raw("\n")  # so that a resize moves no row of the prompt off the screen
         self._output.flush()
 
     @property
@@ -142,7 +142,7 @@ class LineEditor:
         try:
             token.check()
             line = self._prompt.prompt(default=session.draft, pre_run=watch, handle_sigint=False)
-            line = encodable(line)  # a byte that is no text was typed
+            line = encodable(line)  # a byte that is not text was typed
             self.echo(line)
             return line
         except EOFError:
@@ -154,27 +154,25 @@ class LineEditor:
                 remove()
 
     def _unread(self) -> bytes:
-        """What was read behind the line, as the terminal has sent it, but that Enter is Ctrl+J."""
+        """The text that was read after the line, as the terminal sent it, but Enter is Ctrl+J."""
         source = self._prompt.input
         text, character = "".join(map(_sent, get_typeahead(source))), b""
         if isinstance(source, Vt100Input):
             text += "".join(map(_sent, source.flush_keys()))  # the beginning of a sequence
             source.vt100_parser.feed(_PASTED)
             begun = source.flush_keys()
-            if begun and begun[0].key == Keys.BracketedPaste:  # the paste has had no end
+            if begun and begun[0].key == Keys.BracketedPaste:  # the paste has not ended
                 text += f"{_PASTE}{begun[0].data}"
             if isinstance(source.stdin_reader, _Reader):
                 character = source.stdin_reader.unread()
         return text.encode("utf-8", "surrogateescape") + character
 
     def typed_ahead(self) -> list[str]:
-        """Nothing: the keyboard has it."""
+        """Returns nothing: the keyboard has it."""
         return []
 
     def echo(self, line: str) -> None:
-        """Show a line that was read or queued, for good: the terminal wraps it, and knows it as one
-        line.
-        """
+        """Show a line that was read or queued, for good: the terminal wraps it, as one line."""
         label = f"\x1b[1m{self._name()}\x1b[0m" if self._colours else self._name()
         text = clean(line).replace("\n", f"\n{_CONTINUED}")
         self._output.write_raw(f"{label}{text}\n")
@@ -213,7 +211,7 @@ class LineEditor:
         ]
 
     def _right(self) -> StyleAndTextTuples:
-        """Who is asked, or a hint; nothing beside a line that is left."""
+        """The model, or a hint; nothing beside a line that is finished."""
         is_narrow = self._output.get_size().columns < _RIGHT_FROM
         if get_app().is_done or self._session is None or is_narrow:
             return []
@@ -300,14 +298,14 @@ class LineEditor:
 
 
 def _sent(press: KeyPress) -> str:
-    """What the terminal has sent for this key."""
+    """The characters that the terminal sent for this key."""
     if press.key == Keys.BracketedPaste:
         return f"{_PASTE}{press.data}{_PASTED}"
     return "\n" if press.key == Keys.ControlM else press.data
 
 
 class _Reader(PosixStdinReader):
-    """Reads the terminal, and gives back half a character."""
+    """Reads the terminal; half a character at the end can be given back."""
 
     def __init__(self, source: Vt100Input, keyboard: Keyboard) -> None:
         super().__init__(source.fileno())
@@ -315,22 +313,22 @@ class _Reader(PosixStdinReader):
         self._keyboard = keyboard
 
     def read(self, count: int = 1024) -> str:
-        """What was typed. Ctrl+C ends a paste whose end has never come. A reply of the terminal to
-        what was asked beside an answer is not typed.
+        """The keys that were typed. Ctrl+C ends a paste whose end never came. A terminal's reply to
+        a query that was made during an answer does not count as typed.
         """
         data = self._keyboard.without_late_reply(super().read(count))
         is_key = data.startswith(_CTRL_C) and self._parser._in_bracketed_paste
         return f"{_PASTED}{data}" if is_key else data
 
     def unread(self) -> bytes:
-        """The beginning of a character that was read."""
+        """The part of an unfinished character that was read."""
         begun, _ = self._stdin_decoder.getstate()
         self._stdin_decoder.reset()
         return begun
 
 
 class _Asked(History):
-    """What the user has asked before, the newest first. What is typed now is kept by its run."""
+    """The user's earlier questions, newest first. New ones are stored by their runs."""
 
     def load_history_strings(self) -> Iterable[str]:
         from chatstream.store.questions import questions
@@ -368,16 +366,16 @@ def _output() -> Output:
 
 
 class _Renderer(Renderer):
-    """Finds its rows again where the terminal has rewrapped them.
+    """Finds its rows again after the terminal has rewrapped them.
 
-    Each row is a line of its own to the terminal, for it is drawn with wrapping off.
+    Each row is a line of its own to the terminal, because it is drawn with wrapping off.
     """
 
     _cells: dict[int, int]  # that were written in each row since it was erased
 
     def render(self, app: Application[Any], layout: Layout, is_done: bool = False) -> None:
         if self._last_size not in {None, self.output.get_size()}:
-            self.erase()  # whoever sees the new size first
+            self.erase()  # here, if nobody has seen the new size before
         super().render(app, layout, is_done)
         if self._last_screen is not None:
             for number, row in self._last_screen.data_buffer.items():
@@ -400,7 +398,7 @@ class _Renderer(Renderer):
 
 
 class _Terminal(Vt100_Output):
-    """A terminal that is asked nothing, and whose pastes stay bracketed."""
+    """A terminal that receives no queries, and whose pastes stay bracketed."""
 
     @property
     def responds_to_cpr(self) -> bool:
@@ -411,4 +409,4 @@ class _Terminal(Vt100_Output):
         self.write_raw(ERASE_ROWS)
 
     def disable_bracketed_paste(self) -> None:
-        """What is pasted during an answer is bracketed, too; `LineEditor.close` ends it."""
+        """Pastes during an answer are bracketed, too; `LineEditor.close` ends that."""

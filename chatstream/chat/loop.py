@@ -1,17 +1,18 @@
 """The loop of a chat: a line is read, a command acts or a question is asked, its answer is shown.
 
-1. Ctrl+C stops an answer or a command, and never ends the chat. It ends a pipe of lines, because
-   nobody is there to continue. Ctrl+D ends it with 0, and a pipe with the status of
-   the last failure. SIGTERM and SIGHUP end it with 143 and 129.
-2. An answer that was stopped or broke off with text stays as it is. Without text, even where the
-   server calls that whole, the question is no part of the conversation: it returns to the prompt,
-   and so does what was queued behind it. Nothing of that is sent by itself. What is queued behind
-   `/edit` or a summary waits until that is sent, and returns to the prompt if the edit is given up.
+1. Ctrl+C stops an answer or a command, and never ends the chat. It does end a pipe of lines,
+   because nobody is there to continue. Ctrl+D ends a chat with 0, and the end of a pipe with the
+   status of the last failure. SIGTERM and SIGHUP end both with 143 and 129.
+2. An answer that was stopped or broke off with text stays as it is. Without text, even if the
+   server calls that whole, the question is not part of the conversation: it returns to the prompt,
+   and so do the lines that were queued behind it. They are not sent by themselves. Lines queued
+   behind `/edit` or a summary wait until that is sent, and return to the prompt if the edit is
+   given up.
 3. An answer is shown as `ask` shows it, by the same code.
-4. Where nobody can read the answers any more no question is asked: the chat ends with 1 where
-   standard output takes no more, and as at its end where the reader has seen enough.
-5. One at a time owns the terminal: the editor while a line is read, the view while an answer comes.
-   What is typed in between is queued, or in the next line (`typeahead`).
+4. If nobody can read the answers any more, no further question is asked: the chat ends with 1 if
+   writing to standard output fails, and as usual if the reader has closed it.
+5. The terminal has one owner at a time: the editor while a line is read, the view while an answer
+   comes. Text that is typed in between is queued, or is in the next line (`typeahead`).
 """
 
 from __future__ import annotations
@@ -63,11 +64,12 @@ _FILE = re.compile(r"(?<!\S)@(?:'([^'\n]+)'|(\S+))")
 
 
 class Editor(Protocol):
-    """Where lines come from.
+    """The source of lines.
 
-    `is_person`: somebody reads what is said beside the answers, and can send a line again.
-    `can_edit`: a line may begin with a draft, and is edited.
-    `keyboard`, a whole one, has what is typed between two lines; None where that is not looked at.
+    `is_person`: somebody reads the notes beside the answers, and can send a line again.
+    `can_edit`: a line may begin with a draft, which can be edited.
+    `keyboard`, a `whole` one, has the text that is typed between two lines; None if that text is
+    not read.
     """
 
     is_person: bool
@@ -80,12 +82,12 @@ class Editor(Protocol):
     def read(self, session: Session, token: CancelToken) -> str | None:
         """The next line or message; None at the end.
 
-        `session.draft` is what the line begins with, and what it is so far. Raises the reason of
-        `token`, and `UsageError` for what is not text.
+        `session.draft` is the beginning of the line, and then the line so far. Raises the reason of
+        `token`, and `UsageError` for input that is not text.
         """
 
     def typed_ahead(self) -> list[str]:
-        """The lines that wait where no keyboard has them. Never waits, raises nothing."""
+        """The lines that wait, if no keyboard has them. Never waits, raises nothing."""
 
     def echo(self, line: str) -> None:
         """Show a line that was queued as one that was read."""
@@ -114,7 +116,7 @@ def chat(session: Session, editor: Editor) -> int:
 
 
 class _Unread(Exception):
-    """Standard output cannot be written any more; `status` says whether that is a failure."""
+    """Standard output can no longer be written; `status` is the exit status."""
 
     def __init__(self, status: int = 0) -> None:
         super().__init__()
@@ -137,7 +139,7 @@ class _Chat:
         self._pool = pool
         self._tools = tools
         self._token = token
-        self._stop = CancelToken()  # stops what the line asks for that is done now
+        self._stop = CancelToken()  # stops the current line's command or question
         self._status = 0  # of the last failure
         self._sending = ""  # the line that has no answer yet
         self._typed = TypeAhead()  # while no line is read
@@ -154,7 +156,7 @@ class _Chat:
                     status = self._do(line)
             except commands.Leave:
                 self._sending = ""
-                self._return(None)  # the next chat begins with it
+                self._return(None)  # it is the draft of the next chat
                 break
             except _Unread as unread:
                 return unread.status or self._status
@@ -164,7 +166,7 @@ class _Chat:
 
     @contextlib.contextmanager
     def _stoppable(self) -> Iterator[None]:
-        """Ctrl+C stops what a line asks for, also before there is anything to be seen of it."""
+        """Ctrl+C stops a line's command or question, even before anything of it is shown."""
         self._stop = CancelToken()
         try:
             with interrupts(self._stop):
@@ -197,7 +199,7 @@ class _Chat:
                 return read
 
     def _listen(self) -> None:
-        """From here on what is typed is for later, and so is what was typed before."""
+        """From here on typed text is for later, and so is text that was typed before."""
         session, typed = self._session, self._typed
         if self._beside is not None:
             self._beside.keyboard.listen()
@@ -205,26 +207,26 @@ class _Chat:
             session.queue, session.draft = [], ""
 
     def _hear(self) -> None:
-        """What was typed since then is in the queue and in the draft."""
+        """Put the text that was typed since then into the queue and the draft."""
         session = self._session
         if self._beside is not None:
             self._beside.keyboard.hold()
             self._beside.finish()
             queued, draft = self._typed.take()
             session.queue += queued
-            if session.is_editing and session.draft:  # it is no part of that
+            if session.is_editing and session.draft:  # the new text is not part of the edit
                 session.behind = joined(session.behind, draft)
             else:
                 session.draft = joined(session.draft, draft)
         session.queue += self._editor.typed_ahead()
 
     def _keep(self) -> None:
-        """Keep what is not answered and not sent on the disk."""
+        """Store the text that is not answered or not sent on the disk."""
         typed = self._typed
         self._session.keep(self._session.draft, self._sending, *typed.queued, typed.draft)
 
     def _do(self, line: str) -> int:
-        """Do what a line says; returns the exit status of that."""
+        """Run a line's command or ask its question; returns the exit status."""
         session = self._session
         self._sending = line
         if session.compacting and not compacting.is_summary(line):
@@ -260,7 +262,7 @@ class _Chat:
             return status
 
     def _send(self, message: str) -> int:
-        """Ask what was typed, with the files and images that go with it."""
+        """Ask the question that was typed, with its files and images."""
         session, token = self._session, CancelToken()
         with interrupts(token):
             if self._editor.is_person:
@@ -287,7 +289,7 @@ class _Chat:
             exits.note("the next message has no files now")
 
     def _answer(self, following: Request | Continuation | Summary, typed: str | None = None) -> int:
-        """Ask and show the answer; `typed` returns to the prompt if there is none."""
+        """Ask and show the answer; `typed` returns to the prompt without one."""
         session, heard = self._session, Heard()
         is_summary = isinstance(following, Summary)
         flags = compacting.flags_of(session) if is_summary else session.flags
@@ -337,7 +339,7 @@ class _Chat:
         return status
 
     def _begun(self, following: commands.Next, run: Run) -> None:
-        """The question has an answer; a draft that is kept from here on follows it."""
+        """The question has an answer; a draft that is stored from now on follows it."""
         session = self._session
         self._sending = ""
         if isinstance(following, Request):
@@ -367,7 +369,7 @@ class _Chat:
             close(arrivals)
 
     def _return(self, line: str | None) -> None:
-        """Put the unanswered question, and what was to follow it, into the prompt again."""
+        """Put the unanswered question, and the lines after it, into the prompt again."""
         session = self._session
         if not self._editor.is_person:
             return
@@ -380,7 +382,7 @@ class _Chat:
 
 
 def _named_files(message: str, known: Sequence[str]) -> list[str]:
-    """The files that a message names behind an `@`. Anything else is a word like any other."""
+    """The files that a message names after an `@`. Anything else is a word like any other."""
     found: list[str] = []
     for quoted, bare in _FILE.findall(message):
         path = named(quoted or bare)
@@ -391,13 +393,13 @@ def _named_files(message: str, known: Sequence[str]) -> list[str]:
 
 
 def _part(text: str, settings: Settings) -> None:
-    """Part an answer from what follows it: by a line on a screen, by a line end in a pipe.
+    """Separate an answer from what follows: by an empty line on a screen, by a line end in a pipe.
 
     Raises `BrokenPipeError`, `OutputError`.
     """
     if is_screen(settings, as_json=False, plain=False):
         parted = False
-    else:  # what is drawn, or meant for a screen reader, has its end
+    else:  # text that is drawn, or meant for a screen reader, has its line end
         parted = not text or text.endswith("\n") or settings.accessible or settings.render
     if not parted:
         put(b"\n")
@@ -406,8 +408,8 @@ def _part(text: str, settings: Settings) -> None:
 def _in_our_words(
     answering: Answering, follows: bool, arrivals: Iterator[Arrival]
 ) -> Iterator[Arrival]:
-    """Notes about an answer name the commands of a chat. How full the window is, the chat
-    says itself, after the answer. `follows`: the question follows others.
+    """Make the notes of an answer name the commands of a chat. Drop the one about a full window:
+    the chat adds its own after the answer. `follows`: the question follows others.
     """
     try:
         for arrival in arrivals:

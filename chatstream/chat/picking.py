@@ -1,6 +1,6 @@
-"""The picker of earlier questions: which one is chosen, and the rows that show it. No screen.
+"""The picker of earlier questions: the choice, and the rows that show it. No screen.
 
-Of more questions than have room, those around the chosen one are shown. A row fits into its width,
+If there are too many questions, those around the chosen one are shown. A row fits into its width,
 and has no control characters.
 """
 
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 class Picker:
-    """One of these questions, of which there is one at least. At first it is the last."""
+    """A choice among at least one question. The last one is chosen at first."""
 
     def __init__(self, questions: Sequence[str]) -> None:
         self._questions = questions
@@ -37,11 +37,11 @@ class Picker:
         return self._at + 1
 
     def move(self, by: int) -> None:
-        """Choose the question that is so many further on, or the last or first one."""
+        """Choose the question `by` further on, at most the last or first one."""
         self._at = max(0, min(self._at + by, len(self._questions) - 1))
 
     def rows(self, width: int, height: int) -> list[Row]:
-        """The rows, on a terminal of this size; they leave some of it to the line below."""
+        """The rows, on a terminal of this size; they leave room for the line below."""
         count = max(1, min(MAX_ROWS, height - 2, len(self._questions)))
         first = max(0, min(self._at - count // 2, len(self._questions) - count))
         digits = len(str(len(self._questions)))

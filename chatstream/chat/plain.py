@@ -1,10 +1,10 @@
 """Lines without an editor: a pipe, a dumb terminal, a screen reader. Each line is a turn.
 
 1. Standard input is read in slices, so that a signal is seen at once.
-2. A terminal is asked on standard error. What was not answered cannot be put into its line, so it
-   is shown to its user.
-3. Lines that wait on a terminal when the chat asks, or a tool's question opens, were typed ahead:
-   they are queued, and shown when it is their turn. In a pipe nobody can type ahead.
+2. On a terminal the prompt is on standard error. A draft cannot be put into the line there, so it
+   is shown to the user.
+3. Lines that wait on a terminal when a question is sent, or a tool's question opens, were typed
+   ahead: they are queued, and shown when it is their turn. In a pipe nobody can type ahead.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class PlainEditor:
         """The lines that wait on a terminal."""
         if not self.is_person or sys.platform == "win32":
             return []
-        with contextlib.suppress(UsageError):  # `read` will tell
+        with contextlib.suppress(UsageError):  # `read` reports it
             while not self._ended and self._is_ready(0):
                 self._take()
         *lines, rest = self._read.split(b"\n")
@@ -106,7 +106,7 @@ class PlainEditor:
         return line
 
     def _wait(self, token: CancelToken) -> None:
-        """Until there is something to take. Raises the reason of `token`."""
+        """Wait until there is something to read. Raises the reason of `token`."""
         token.check()
         while sys.platform != "win32" and not self._is_ready(POLL_SECONDS):
             token.check()
@@ -115,7 +115,7 @@ class PlainEditor:
         return bool(select.select([self._descriptor], [], [], seconds)[0])
 
     def _take(self) -> None:
-        """Read what is there, or that it is the end."""
+        """Read what is there, or notice the end."""
         try:
             part = os.read(self._descriptor, _READ_BYTES)
         except BlockingIOError:  # another reader was faster
@@ -127,7 +127,7 @@ class PlainEditor:
 
 
 def _words_of(session: Session) -> str:
-    """What is said of a draft, which is shown whole: nobody else keeps it."""
+    """The note on a draft, which is shown whole because it is kept nowhere else."""
     draft = clean(session.draft)
     if session.unanswered is not None:
         return f"this question has no answer; /retry asks it again:\n{draft}"

@@ -1,15 +1,15 @@
-"""One conversation as a chat has it: its turns, what is set, and what is not sent yet. No screen.
+"""One conversation as a chat has it: its turns, its settings, and its unsent text. No screen.
 
-1. A turn is a question and what answered it. Only a question with an answer becomes one, so that
-   roles always alternate; any other comes back as `unanswered`, and the conversation is as before.
-2. Nothing that was said is changed: asking again in the place of an earlier turn is a branch, and
-   `undo` only means that the next question follows an earlier answer.
-3. What is set holds for the chat and goes over what the conversation had. Another system prompt
-   begins a new conversation that has all messages so far: that of a conversation never changes.
-4. What is typed and not answered is kept on the disk as well (`store.drafts`), until the answer
-   begins, and so are the names of the files and images that go with it. A chat that comes back to
-   the conversation has it in its prompt; what follows no answer is for a new chat.
-5. Without a journal the turns are here alone, and each question sends them as its own.
+1. A turn is a question and its answer. Only a question with an answer becomes a turn, so that roles
+   always alternate; any other comes back as `unanswered`, and the conversation is as before.
+2. Earlier turns never change: asking again in the place of an earlier turn is a branch, and `undo`
+   only means that the next question follows an earlier answer.
+3. Settings apply to the chat, and override those of the conversation. Another system prompt begins
+   a new conversation that has all messages so far, because the one of a conversation never changes.
+4. Text that was typed and is not answered is also stored on the disk (`store.drafts`) until the
+   answer begins, with the names of its files and images. A chat that returns to the conversation
+   has it in its prompt; text that follows no answer is for a new chat.
+5. Without a journal only the session has the turns, and each question sends them as its own.
 """
 
 from __future__ import annotations
@@ -67,9 +67,10 @@ class Session:
     """A chat's conversation. `flags` are the settings that are given; `place` is where it begins.
     The settings of a `role` hold for all of it, and its system prompt for a new conversation.
 
-    `draft` is what is typed and not sent, `queue` what is to be sent before it, or after a question
-    or a summary that is being edited, and `behind` a line that was begun behind that. `editing` is
-    the number of turns before that question; `compacting` says that it is a summary.
+    `draft` is the text that is not sent yet. `queue` has the lines to be sent before it, or after a
+    question or a summary that is being edited, and `behind` is a line that was begun after that
+    edit. `editing` is the number of turns before the edited question; `compacting`: a summary is
+    being edited.
 
     `begun_with` is the line with the summary that this conversation begins with, until the first
     answer, and `continues` the head of the one that was summarised. `files` and `images` (names or
@@ -95,10 +96,10 @@ class Session:
         self.compacting = False
         self.behind = ""
         self.unanswered: Request | None = None
-        self.stopped: str | None = None  # the last run, if it has not come to its end
+        self.stopped: str | None = None  # the last run, if its answer is not complete
         self.stopped_model: str | None = None  # which was asked its question alone
         self.answering: str | None = None
-        self.heard: Heard | None = None  # what the last run has said
+        self.heard: Heard | None = None  # the output of the last run
         self._answered_as: Role | None = None
         self._measured: tuple[Turn, dict[str, Any], Extent | None] | None = None
         self._spent: tuple[str | None, str] = (None, "")
@@ -122,7 +123,7 @@ class Session:
         self.compacting = False
         self.begun_with = ""
         self.continues: str | None = None
-        self._spent_here = 0.0  # dollars, of answers that have left no journal
+        self._spent_here = 0.0  # dollars, for answers without a journal
         if turns:
             newest = None if place.chosen else self._known().head(str(place.parent))
             if newest not in {None, self.head}:
@@ -131,9 +132,9 @@ class Session:
                 self.stopped = self.head
 
     def recover(self) -> bool:
-        """Take up what was typed here and not sent, in a chat that is gone. True if there is some.
+        """Take over the draft of this conversation from a chat that is gone. True if there is one.
 
-        A file that is gone meanwhile goes with nothing.
+        Files that no longer exist are left out.
         """
         draft = self._drafts.take(self._belongs(self.head)) if self._drafts is not None else None
         if draft is None:
@@ -145,11 +146,11 @@ class Session:
 
     @property
     def has_left_a_draft(self) -> bool:
-        """Whether a chat that is gone has left what belongs into a new one."""
+        """Whether a chat that is gone has left a draft for a new one."""
         return self._drafts is not None and self._drafts.has(self._belongs(None))
 
     def keep(self, draft: str, *sending: str) -> None:
-        """Keep what is not answered: `draft` is in the prompt; `sending` is on its way."""
+        """Store the unanswered text: `draft` is in the prompt, `sending` was sent."""
         self.draft = draft
         if self._drafts is not None and self.flags.get("journal") is False:
             self._drafts.keep(Draft())  # `/set journal false`: from then on nothing is on the disk
@@ -160,12 +161,12 @@ class Session:
             self._drafts.keep(Draft(text, after, named(self.files), named(self.images)))
 
     def detach(self, request: Request) -> None:
-        """What went with this request goes with no other."""
+        """The attachments of this request are not sent with another one."""
         self.files = [it for it in self.files if it not in request.attached]
         self.images = [it for it in self.images if it not in request.attached]
 
     def begin_answer(self, run: Run) -> None:
-        """The answer of this run has begun: what is kept from here on follows it."""
+        """The answer of this run has begun: a draft that is stored from now on follows it."""
         self.answering = run.id if is_kept(run.id) else None
         self.begun_with = ""
 
@@ -198,23 +199,23 @@ class Session:
 
     @property
     def extent(self) -> Extent | None:
-        """How much of the window was used after the last answer; None where that is not known.
+        """How much of the window was used after the last answer; None if unknown.
 
-        It is not known before an answer that follows another, nor for a model that has not answered
+        It is unknown until an answer follows another one, and for a model that has not answered
         here yet.
         """
         return self._measured[2] if self._measured and self.is_heard else None
 
     @property
     def is_heard(self) -> bool:
-        """Whether the last answer was given in this chat, by whoever is asked now."""
+        """Whether the last answer was given in this chat, by the model that is asked now."""
         if self._measured is None or not self.turns:
             return False
         turn, asked, _ = self._measured
         return turn is self.turns[-1] and asked == self._whom()
 
     def status(self) -> str:
-        """Who is asked, how full the window is, and the cost of the conversation, where known."""
+        """The model, how full the window is, and the cost of the conversation, if known."""
         extent = self.extent
         if self._spent[0] != self.head:
             self._spent = (self.head, cost_of(self.head))
@@ -226,7 +227,7 @@ class Session:
         return {**{name: self.flags.get(name) for name in _WHOM}, "role": self.role}
 
     def with_its_images(self, message: Message) -> Message:
-        """The message with the images of the question that it is put in the place of."""
+        """The message with the images of the question that it replaces."""
         if self.editing is None:
             return message
         old = self.turns[self.editing].question.parts
@@ -238,14 +239,14 @@ class Session:
         return self.editing is not None or self.compacting
 
     def stop_editing(self) -> str:
-        """Edit nothing any more; returns what was typed behind it, for the prompt."""
+        """End the edit; returns the text that was typed after it, for the prompt."""
         waiting = joined(*self.queue, self.behind)
         self.editing, self.compacting = None, False
         self.queue, self.behind = [], ""
         return waiting
 
     def ask(self, request: Request) -> Asked:
-        """Where and how a request is asked. Raises `ChatstreamError`."""
+        """A request with its settings and its place. Raises `ChatstreamError`."""
         after = len(self.turns) if request.after is None else request.after
         place = self._place(after)
         if request.after is not None:
@@ -262,13 +263,13 @@ class Session:
         )
 
     def settings(self) -> Settings:
-        """Those with which the next message is asked. Raises `ChatstreamError`."""
+        """The settings for the next message. Raises `ChatstreamError`."""
         return self._resolved(self._place(len(self.turns))).settings
 
     def use(self, flags: Mapping[str, Any]) -> None:
-        """Let these settings hold from now on.
+        """Use these settings from now on.
 
-        Raises `ConfigError`, `UsageError` for what cannot be used; then nothing has changed.
+        Raises `ConfigError`, `UsageError` if they cannot be used; then nothing has changed.
         """
         before, self.flags = self.flags, {**flags}
         try:
@@ -278,7 +279,7 @@ class Session:
             raise
 
     def carry_on(self, continued: Continuation) -> Asked:
-        """Where and how an answer is continued. Raises `ChatstreamError`."""
+        """The settings and the place to continue an answer with. Raises `ChatstreamError`."""
         from chatstream.engine.resume import continuation, unfinished
 
         flags = with_model(self.flags, continued.model) if continued.model else self.flags
@@ -296,7 +297,7 @@ class Session:
         )
 
     def settle(self, asked: Asked, run: Run | None, heard: Heard) -> bool:
-        """Take what a run has come to; False without an answer: then everything is as before."""
+        """Take over the result of a run; False without an answer: then everything is as before."""
         made = heard.transcript.messages
         self.answering = None
         if run is None:
@@ -323,7 +324,7 @@ class Session:
         return True
 
     def spend(self, heard: Heard) -> None:
-        """Count what a run without a journal has cost, as far as that is known."""
+        """Add the cost of a run without a journal, if known."""
         if (cost := getattr(heard.transcript.terminal, "cost", None)) is not None:
             self._spent_here += cost.run
 
@@ -357,7 +358,7 @@ class Session:
         return head
 
     def use_system(self, text: str) -> bool:
-        """Set the system prompt. True if that begins a new conversation with what was said."""
+        """Set the system prompt. True if that begins a new conversation with the same messages."""
         self.flags["system"] = text
         if not self.turns and not self.opening:
             return False
@@ -368,8 +369,8 @@ class Session:
     def begin_with(self, system: str, turns: Sequence[Turn], *, foreign: bool) -> None:
         """The next message begins a conversation with this system prompt and these turns.
 
-        The same model is asked; nothing of the old conversation is changed. `foreign`: the prompt
-        may hold what others have written.
+        The same model is asked, and the old conversation stays as it is. `foreign`: the prompt may
+        contain what others have written.
         """
         self.opening = (Message("system", [Text(system, foreign)]),) if system else ()
         self.turns = [Turn(None, it.messages) for it in turns]
@@ -386,7 +387,7 @@ class Session:
     def name(self, name: str) -> None:
         """Name the conversation. Raises `ConfigError`, `UsageError`, `JournalError`."""
         if not self.settings().journal:
-            raise UsageError("without a journal there is nothing that could have a name")
+            raise UsageError("a conversation without a journal cannot have a name")
         if self.head is None:
             self._known().check_name(name, None)
             self._name = name

@@ -1,4 +1,4 @@
-"""How a chat starts: with which editor, and what is said first."""
+"""The start of a chat: its editor, and its first notes."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 def beginning(*, last: bool = False, at: str | None = None, name: str | None = None) -> Place:
     """The place where a chat begins; the arguments are those of `place_of`.
 
-    Where nothing was answered yet the last conversation of a person is a new one: a chat that was
-    killed during its first question left only a draft, which is for the chat that starts now.
+    On a terminal, if there is no answer yet, continuing the last conversation begins a new one: a
+    chat that was killed during its first question left only a draft, for the chat that starts now.
 
     Raises `UsageError`, `JournalError`.
     """
@@ -66,8 +66,8 @@ def start(
     """Hold a chat that begins in this place; returns the exit status.
 
     `role` is the one that the user has named. `files` and `images` go with the first message;
-    `encoding` is that of standard input where it is no terminal. Raises `ChatstreamError` for what
-    cannot be used.
+    `encoding` is that of standard input if it is not a terminal. Raises `ChatstreamError` if an
+    argument cannot be used.
     """
     if encoding is not None:
         check_encoding(encoding)
@@ -108,7 +108,7 @@ def _drafts(settings: Settings) -> Drafts | None:
 
 
 def _remind(session: Session, last: Turn, settings: Settings) -> None:
-    """Show the last question and its answer, for whoever comes back."""
+    """Show the last question and its answer to a user who returns."""
     tell(f"{counted(len(session.turns), 'question')} so far; /history shows more")
     tell(f"› {clean(words_of(last.question))}\n")
     if is_screen(settings, as_json=False, plain=False):
@@ -116,6 +116,6 @@ def _remind(session: Session, last: Turn, settings: Settings) -> None:
     else:
         tell(last.answer.content)
     if session.stopped is not None and last.answer.complete:
-        tell("the question after it was not answered; /continue continues with it")
+        tell("the question after it has no answer yet; /continue gets one")
     elif session.stopped is not None:
         tell("this answer is cut off; /continue continues it")

@@ -1,4 +1,4 @@
-"""What a chat asks and hears: plain records, and the turns that a conversation consists of."""
+"""Plain records of a chat's requests and answers, and the turns of a conversation."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from chatstream.transcript import Answerer, Transcript
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """A question and what answered it. `run` made the answer; None if it was not kept."""
+    """A question and its answer. `run` made the answer; None if it has no journal."""
 
     run: str | None
     messages: tuple[Message, ...]
 
     @property
     def question(self) -> Message:
-        """What was asked."""
+        """The user's message."""
         return next((it for it in self.messages if it.role == "user"), Message("user"))
 
     @property
@@ -34,10 +34,10 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be asked: a message behind the first `after` turns, or at the end.
+    """A message to send after the first `after` turns, or at the end.
 
-    `model` is asked this question alone. `typed` is the line that it comes from, `attached` are the
-    files and images that go with it.
+    `model` is asked only this question. `typed` is the line that it comes from, `attached` are its
+    files and images.
     """
 
     message: Message
@@ -48,9 +48,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Continuation(msgspec.Struct, frozen=True):
-    """An answer that is to be continued: that of this run, and by its `model` if that was asked
-    this question alone.
-    """
+    """An answer to continue: that of this run, by its `model` if that was asked only this question."""
 
     run: str
     model: str | None = None
@@ -61,9 +59,9 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A request on its way: a `message` whose answer stands behind the first `after` turns.
+    """A request that is being made: its answer follows the first `after` turns.
 
-    `model` is one that is asked this question alone.
+    `model` is asked only this question.
     """
 
     message: Message
@@ -75,9 +73,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heard:
-    """What a run says, for whoever comes after it. `stage` passes everything on.
+    """Notes the output of a run, for use after it. `stage` passes everything on.
 
-    `is_whole`: whoever shows the run has taken all of it. `is_saved`: its journal was not given up.
+    `is_whole`: all of the run was shown. `is_saved`: its journal was not given up.
     """
 
     def __init__(self) -> None:
@@ -106,7 +104,7 @@ class Heard:
 
 
 def turns_of(run: str, messages: Sequence[Message]) -> Iterator[Turn]:
-    """The turns in these messages, of which `run` has made the last answer."""
+    """The turns in these messages; `run` made the last answer."""
     said = [it for it in messages if it.role != "system"]
     begins = [at for at, it in enumerate(said) if it.role == "user"] or [0]
     for begin, end in zip(begins, [*begins[1:], len(said)], strict=True):

@@ -1,17 +1,16 @@
-"""What is typed while an answer runs: messages that wait, and the line that is being typed.
+"""Text that is typed while an answer runs: messages that wait, and the line that is being typed.
 
-1. `feed` takes the bytes of the keyboard as they come, in pieces of any size; where they are cut
-   makes no difference. `settle` says that nothing has followed for a moment: only then is an Esc
-   that came alone a key, for every other key of that kind begins with one.
+1. `feed` takes the bytes of the keyboard as they come, in pieces of any size; it makes no
+   difference where they are cut. `settle` says that nothing has followed for a moment: only then
+   does an Esc that came alone count as a key, because longer sequences begin with it too.
 2. Enter queues the line, Alt+Enter and Ctrl+J begin a new one in it. Backspace takes the last
    character as people see it, Ctrl+W the last word, Ctrl+U the last line. ↑ takes the newest queued
-   message back into the line, and Esc all of them; there what was typed already follows.
-3. A bracketed paste is text, whatever is in it: nothing of it is a key, and none of its lines is
-   sent.
+   message back into the line, and Esc all of them; the text that is already there follows them.
+3. A bracketed paste is text, whatever is in it: it contains no keys, and none of its lines is sent.
 4. Some keys are for the answer: Esc with nothing in the queue stops it, and so does the Ctrl+C that
-   the line editor has read behind Enter, which was no signal then; a space on an empty line pauses
-   it, Ctrl+T shows the thinking, Ctrl+K stops the tools (`Meaning`). An escape sequence that
-   nobody knows is swallowed whole. One that never ends was no sequence: its characters are text.
+   the line editor has read after Enter, when it was not a signal; a space on an empty line pauses
+   it, Ctrl+T shows the thinking, Ctrl+K stops the tools (`Meaning`). An unknown escape sequence is
+   swallowed whole. If a sequence never ends, its characters are text.
 5. No text is ever lost, except what the keys for deleting take.
 """
 
@@ -24,7 +23,7 @@ from collections.abc import Iterable
 
 from chatstream.terminal.beside import Meaning
 
-_PARTED = "\n\n"  # what is between two messages that have become one
+_PARTED = "\n\n"  # between two messages that are joined into one
 
 _ESCAPE = "\x1b"
 _PASTE, _PASTED = "\x1b[200~", "\x1b[201~"
@@ -50,18 +49,18 @@ _JOINER = "\u200d"
 
 
 class TypeAhead:
-    """`queued` are the messages that wait, the oldest first; `draft` is the line."""
+    """`queued` are the messages that wait, oldest first; `draft` is the line."""
 
     def __init__(self, queued: Iterable[str] = (), draft: str = "") -> None:
         self.queued = list(queued)
         self.draft = draft
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""  # the beginning of a sequence
-        self._pasted: list[str] | None = None  # what has come of a paste
+        self._pasted: list[str] | None = None  # the pieces of a paste so far
 
     @property
     def is_whole(self) -> bool:
-        """Whether no sequence, character or paste has begun without its end."""
+        """Whether no sequence, character or paste is unfinished."""
         return not (self._held or self._decoder.getstate()[0]) and self._pasted is None
 
     def feed(self, data: bytes) -> list[Meaning]:
@@ -85,7 +84,7 @@ class TypeAhead:
         return meanings
 
     def take(self) -> tuple[list[str], str]:
-        """The messages and the line, which are the caller's from here on."""
+        """The messages and the line, which now belong to the caller."""
         if self._pasted is not None:
             self._insert_pasted()
             self._pasted = []
@@ -192,7 +191,7 @@ def joined(*messages: str | None) -> str:
 
 
 def last_character(text: str) -> int:
-    """Where the last character begins, as people see it: with its marks and what it is joined to.
+    """The index of the last character as people see it: with its marks and joined characters.
 
     0 for an empty text.
     """

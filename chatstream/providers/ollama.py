@@ -5,7 +5,7 @@
 2. Tool calls come whole; several lines may bring more. Thinking before calls goes back with them.
 3. If a model has to answer in words, its tools are not sent: there is no other way to say so.
 4. Of a conversation that is too long, the server leaves out the beginning without a word, and so a
-   call whose result stays. It is told to refuse such a conversation; older servers do not know
+   call whose result stays. It is asked to refuse such a conversation; older servers do not know
    that, and their own count of the prompt shows it (`providers.context`).
 """
 

@@ -93,7 +93,7 @@ class Pieces:
     def __init__(self) -> None:
         self.differs = False
         self._came: dict[tuple[str, int], list[str]] = {}
-        self._ended: set[str] = set()  # kinds of which a whole text came
+        self._ended: set[str] = set()  # the kinds whose whole text came
         self._adopted: set[tuple[str, str]] = set()
 
     def add(self, kind: str, number: int, piece: object) -> str:

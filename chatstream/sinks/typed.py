@@ -1,7 +1,7 @@
-"""What the user types for later, below the answer: a row for each message that waits, and the line.
+"""Text for later, below the answer: a row for each message that waits, and the line being typed.
 
-Of more messages than `MAX_ROWS` the newest are shown, and the others counted. Of a line that does
-not fit into its row its end is shown, where the user types. No row has control characters.
+If there are more messages than `MAX_ROWS`, the newest are shown and the others counted. If a line
+does not fit into its row, its end is shown, where the user types. No row has control characters.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chatstream.sinks.words import one_line
 from chatstream.wording import counted
 
 MAX_ROWS = 3
-"""Messages that are shown."""
+"""The most messages that are shown."""
 
 HINT = "   (↑ takes it back)"
 _HINT_FROM = 36  # columns
@@ -27,7 +27,7 @@ _LINE_ENDS = str.maketrans("\n\t", "↵ ")
 
 
 def typed_lines(typed: Typed, theme: Theme, width: int) -> Iterator[Line]:
-    """The rows on a terminal of this width; none where nothing is typed."""
+    """The rows on a terminal of this width; no rows if nothing is typed."""
     hidden = len(typed.queued) - MAX_ROWS
     if hidden > 0:
         yield line_of(f" ⏎ {counted(hidden, 'more message')} queued", theme.dim)
@@ -41,7 +41,7 @@ def typed_lines(typed: Typed, theme: Theme, width: int) -> Iterator[Line]:
 
 
 def _end(text: str, room: int) -> str:
-    """As much of its end as has room, on one row."""
+    """The end of the text, as much as fits on one row."""
     tail = clean(text[-2 * room - 1 :]).translate(_LINE_ENDS)
     if len(tail) >= len(text) and cell_len(tail) <= room:
         return tail

@@ -3,12 +3,12 @@
     answering = Answering(arguments, flags)
     return answering.show(lambda: begin(answering))
 
-A program that asks again and again makes one for each question, with one pool for all of them, and
-one place for the tools that outlive a question.
+A program that asks several questions makes one for each, with one pool for all of them, and one
+place for the tools that outlive a question.
 
-Whatever goes wrong while the run begins is shown as a run that failed: as JSON, too.
+If anything goes wrong while the run begins, it is shown as a run that failed, as JSON too.
 
-An answer by a schema is JSON, and is shown as it is: to draw it as Markdown would lose characters.
+An answer by a schema is JSON, and is shown as it is: drawing it as Markdown would lose characters.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
 
 class Answering:
-    """What a command needs to begin a run and to show it.
+    """Everything that a command needs to begin a run and to show it.
 
-    `flags` are the settings that its command line gives, `arguments` the other arguments. A `pool`
-    that is given is the caller's, and stays open; so are the tools in `kept`. `beside` takes what
-    is typed for later.
+    `flags` are the settings on its command line, `arguments` the other arguments. A `pool` that is
+    given is the caller's, and stays open; so are the tools in `kept`. `beside` receives what is
+    typed for later.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Answering:
             raise
 
     def _wants_json(self, settings: Settings, question: Question) -> bool:
-        """Whether the answer is to be JSON for its reader, and nothing that is drawn."""
+        """Whether the answer is JSON by a schema, and has to be shown undrawn."""
         if self._render or self._beside is not None or settings.accessible:
             return False
         if question.record is not None:
@@ -167,7 +167,7 @@ class Answering:
         return given or any(getattr(settings, name) for name in SOURCES_OF_TOOLS)
 
     def show(self, begin: Callable[[], Run], *watching: Stage) -> int:
-        """Begin the run and show it; returns the exit status. `watching` see what is shown."""
+        """Begin the run and show it; returns the exit status. The stages in `watching` see it."""
         given = self._arguments
         with interrupts(self.token), self._closes:
             try:

@@ -1,9 +1,9 @@
-"""What is typed beside an answer, in a program that asks again and again.
+"""Text that is typed during an answer, in a program that asks several questions.
 
-1. All keys are for `typing`, as they come: what waits to be read when an answer begins, and what
-   comes while it runs.
-2. When it is over `finish` reads the rest of a paste, a sequence or a character that has begun, for
-   a line editor would take that for something else. What stops for longer than `PASTE_SECONDS` has
+1. All keys are for `typing`, as they come: those that wait to be read when an answer begins, and
+   those that come while it runs.
+2. After the answer `finish` reads the rest of an unfinished paste, sequence or character, because a
+   line editor would mistake it for something else. If nothing comes for `PASTE_SECONDS`, there is
    no rest.
 3. Nothing is thrown away, whatever ends the answer.
 """
@@ -18,22 +18,22 @@ from chatstream.sinks.palette import Background
 from chatstream.terminal.keyboard import ALONE_SECONDS, Keyboard
 
 PASTE_SECONDS = 1.0
-"""Seconds without another byte of a paste that has begun; it may come through a slow connection."""
+"""Seconds to wait for the next byte of a paste, which may come through a slow connection."""
 
 Meaning = Literal["stop", "pause", "thinking", "tools"]
-"""What a key that is not text asks for: stop the answer, pause or resume it, show or hide
-the thinking, stop the tools."""
+"""The meaning of a key that is not text: stop the answer, pause or resume it, show or hide the
+thinking, stop the tools."""
 
 
 class Typing(Protocol):
-    """Takes what is typed. `queued` are the messages that wait, `draft` is the line."""
+    """Collects the text that is typed. `queued` are the messages that wait, `draft` is the line."""
 
     queued: list[str]
     draft: str
 
     @property
     def is_whole(self) -> bool:
-        """Whether no sequence, character or paste has begun without its end."""
+        """Whether no sequence, character or paste is unfinished."""
 
     def feed(self, data: bytes) -> list[Meaning]:
         """Take what was typed; returns what the caller has to do, in order."""
@@ -43,10 +43,10 @@ class Typing(Protocol):
 
 
 class Beside:
-    """A `whole` keyboard that is open, and who is given what is typed on it.
+    """An open `whole` keyboard, and the `typing` that receives its keys.
 
-    `changed` is called whenever a key has changed the queue or the line. `background` is the
-    terminal's, once it is known.
+    `changed` is called whenever a key has changed the queue or the line. `background` is that of
+    the terminal, once it is known.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Beside:
         self._told: tuple[list[str], str] = ([], "")
 
     def read(self) -> list[Meaning]:
-        """Take what was typed; what it asks for. Never waits."""
+        """Take what was typed; returns its meanings. Never waits."""
         if data := self.keyboard.read():
             return self.take(data)
         if self.typing.is_whole or self._clock() - self._last < ALONE_SECONDS:
@@ -73,13 +73,13 @@ class Beside:
         return self._heard(self.typing.settle())
 
     def take(self, data: bytes) -> list[Meaning]:
-        """Take what was read elsewhere; what it asks for."""
+        """Take what was read elsewhere; returns its meanings."""
         self._last = self._clock()
         return self._heard(self.typing.feed(data))
 
     def finish(self) -> None:
-        """Take what was typed, and the rest of what has begun. The answer is over: nothing that is
-        asked for counts any more.
+        """Take what was typed, and the rest of anything unfinished. The answer is over, so meanings
+        no longer count.
         """
         self.read()
         while not self.typing.is_whole and self.keyboard.is_open:

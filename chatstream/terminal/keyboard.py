@@ -17,10 +17,10 @@
    type `stty sane`. The cursor is visible in any case, because it is never hidden.
 6. While a question is asked (`typed`), all that is typed is for us.
 7. In the background nothing is read and no mode is set, for that would stop the process.
-8. A `whole` keyboard is that of a program which reads lines itself, before and after: all that is
-   typed is for it (`read`), and nothing is thrown away or left to a shell. No control character but
-   those of signals and of Ctrl+S means anything to the terminal. Enter is Enter, and Ctrl+C a
-   signal, only for `listen`: in between Ctrl+C is a byte that whoever listens next finds.
+8. A `whole` keyboard is that of a program that reads lines itself, before and after: all keys are
+   for it (`read`), and nothing is thrown away or left to a shell. No control character except those
+   of signals and Ctrl+S means anything to the terminal. Enter is Enter, and Ctrl+C a signal, only
+   after `listen`: before that, Ctrl+C is a byte that waits for the next reader.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Keyboard:
         self._clock = clock
         self.whole = whole
         self._enter = False  # Enter and Ctrl+J differ, in a `whole` one
-        self._kept = b""  # what was read, and is for the next `read`
+        self._kept = b""  # bytes that were read, and are for the next `read`
         self._terminal: int | None = None
         self._before: list[Any] | None = None  # the mode to put back
         self._since: float | None = None  # when a single byte, or what is typed, was first seen
@@ -126,19 +126,19 @@ class Keyboard:
         return kept
 
     def hold(self) -> None:
-        """From here on what is typed is for another reader: Enter becomes Ctrl+J, so that it sends
-        nothing there, and Ctrl+C sends no signal. For a `whole` keyboard.
+        """From now on keys are for another reader: Enter becomes Ctrl+J, so that it sends nothing
+        there, and Ctrl+C sends no signal. For a `whole` keyboard.
         """
         self._enter = False
         self._looked(lambda _terminal: "")
 
     def listen(self) -> None:
-        """From here on what is typed is for `read`: Enter is Enter. For a `whole` keyboard."""
+        """From now on keys are for `read`: Enter is Enter. For a `whole` keyboard."""
         self._enter = True
         self._looked(lambda _terminal: "")
 
     def wait(self, seconds: float) -> bool:
-        """Wait until something is typed, for so long at most; whether it was."""
+        """Wait until something is typed, at most this long; returns whether it was."""
         if self._terminal is None:
             return False
         return bool(select.select([self._terminal], [], [], seconds)[0])
@@ -175,7 +175,7 @@ class Keyboard:
             self.give_back(typed)
 
     def without_late_reply(self, typed: str) -> str:
-        """What another reader of this terminal has read, without a reply that comes only now."""
+        """The bytes that another reader of this terminal has read, without a late reply."""
         if self._reply is None or (typed == ESCAPE and not self._reply.begun):
             return typed
         rest = self._reply.feed(typed.encode("utf-8", "surrogateescape"))
@@ -197,7 +197,7 @@ class Keyboard:
         handlers too.
         """
         if self._terminal is None or self._before is None or self.whole:
-            return False  # without a mode of ours the kernel does it
+            return False  # unless we have set the mode, the kernel does it
         any_typed = False
         with contextlib.suppress(OSError):  # BlockingIOError: that was all
             # Read, because on Linux tcflush does not let in what has found no room so far.
@@ -241,7 +241,7 @@ class Keyboard:
             return ""
 
     def _fill(self, terminal: int) -> str:
-        for _ in range(MOST_READS):  # a paste comes as fast as it is read, and the answer waits
+        for _ in range(MOST_READS):  # a paste comes as fast as it is read; the answer has to wait
             if not self._waiting(terminal):
                 break
             self._kept += _read(terminal, 2 * QUEUE_BYTES)
@@ -308,8 +308,8 @@ class Keyboard:
 def _single_keys(terminal: int, *, whole: bool = False, enter: bool = False) -> None:
     """Keys come one by one, and are not shown.
 
-    `whole`: none is the terminal's but those of signals; `enter`: Enter is no Ctrl+J, and Ctrl+C is
-    a signal.
+    `whole`: the terminal handles none except those of signals. `enter`: Enter is not Ctrl+J, and
+    Ctrl+C is a signal.
     """
     mode = termios.tcgetattr(terminal)
     # NOFLSH: Ctrl+C would throw away what the terminal has not shown yet, and leave half

@@ -50,7 +50,7 @@ def test_what_the_server_has_counted_is_said_as_such(capfd: Capture) -> None:
 
 def test_an_estimate_is_said_to_be_one(capfd: Capture) -> None:
     talk("1?", "2?", "/context", replies=[takes(50), takes(None)])
-    assert "an estimate, for the server has not counted all of them" in capfd.readouterr().err
+    assert "an estimate, because the server has not counted all of them" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_server_that_does_not_tell_its_window_has_counted_all_the_same(capfd: 
     with Script(takes(50), takes(100)) as server:
         chat(session_at(server), Typed("1?", "2?", "/context"))
     shown = capfd.readouterr().err
-    assert "the server has not said how large it is" in shown
+    assert "the server has not reported its size" in shown
     assert "the conversation has 105 tokens: counted by the server" in shown
 
 

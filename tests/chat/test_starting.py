@@ -76,7 +76,7 @@ def test_a_whole_answer_is_not_called_cut_off_because_the_next_question_has_none
         assert starting.start(flags_of(server), place_of(last=True)) == 0
     shown = capfd.readouterr().err
     assert "cut off" not in shown
-    assert "the question after it was not answered; /continue continues with it" in shown
+    assert "the question after it has no answer yet; /continue gets one" in shown
 
 
 def test_settings_that_cannot_be_used_are_told_before_anything_is_typed() -> None:
