@@ -162,7 +162,7 @@ def test_a_signal_to_end_ends_the_chat(
 ) -> None:
     with Script(holds("The sky ")) as server:
         typed = Typed("noon?", "never read")
-        stop_when_holding(server, number=number)
+        stop_when_holding(server, "The sky ", number)
         assert chat(session_at(server), typed) == status
     assert typed.closed
     assert len(typed.drafts) == 1
