@@ -20,7 +20,7 @@
 8. A `whole` keyboard is that of a program that reads lines itself, before and after: all keys are
    for it (`read`), and nothing is thrown away or left to a shell. No control character except those
    of signals and Ctrl+S means anything to the terminal. Enter is Enter, and Ctrl+C a signal, only
-   after `listen`: before that, Ctrl+C is a byte that waits for the next reader.
+   between `listen` and `hold`: otherwise Ctrl+C is a byte that waits for the next reader.
 """
 
 from __future__ import annotations
