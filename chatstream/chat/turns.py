@@ -48,7 +48,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Continuation(msgspec.Struct, frozen=True):
-    """An answer to continue: that of this run, by `model` if only this question went to that one."""
+    """An answer to continue: that of this run, by `model` if only its question went to that one."""
 
     run: str
     model: str | None = None

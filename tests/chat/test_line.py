@@ -382,10 +382,15 @@ def test_in_vi_mode_esc_esc_opens_nothing(pane: Pane) -> None:
 
 
 def test_a_reply_of_the_terminal_that_comes_at_the_next_prompt_is_not_typed() -> None:
-    typed = [b"1?\r", b"\x1b]11;rgb:0000/0000/0000\x1b\\\x1b[?1;2c2?\r", b"\x04"]
+    late = b"\x1b]11;rgb:0000/0000/0000\x1b\\\x1b[?1;2c"
+    steps = [("›".encode(), b"1?\r"), (b"Blue.", late + b"2?\r"), (b"Red.", b"\x04")]
+
+    def typed(written: bytes) -> bytes:
+        return steps.pop(0)[1] if steps and steps[0][0] in written else b""
+
     with Script(says("Blue."), says("Red.")) as server:
         arguments = ["chat", *server_flags("ollama", server.url)]
-        status, _, written = on_terminal(arguments, idle=lambda _: typed.pop(0), TMUX="", STY="")
+        status, _, written = on_terminal(arguments, idle=typed, TMUX="", STY="")
         assert sent(server)[-1][-1] == ("user", "2?")
     assert b"\x1b[c" in written  # it was asked
     assert status == 0
