@@ -385,7 +385,10 @@ def test_a_reply_of_the_terminal_that_comes_at_the_next_prompt_is_not_typed() ->
     late = b"\x1b]11;rgb:0000/0000/0000\x1b\\\x1b[?1;2c"
     steps = [("›".encode(), b"1?\r"), (b"Blue.", late + b"2?\r"), (b"Red.", b"\x04")]
 
+    seconds = iter(range(60))
+
     def typed(written: bytes) -> bytes:
+        next(seconds)  # which raises when the time is up
         return steps.pop(0)[1] if steps and steps[0][0] in written else b""
 
     with Script(says("Blue."), says("Red.")) as server:
