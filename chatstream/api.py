@@ -58,8 +58,8 @@ def stream(
         JSON. What it raises is the failure of that call. No tool of `tools` runs then.
 
     role
-        The name of a role: a system prompt and settings, as `--role` takes it. Options that are
-        given are stronger than what it sets.
+        The name of a role, a system prompt and settings, as for `--role`. Options that are given
+        override its settings.
     variables
         A dict with the values of its variables.
 

@@ -285,7 +285,7 @@ class Fallback(Event, tag="fallback", rename={"source": "from", "target": "to"})
 
 
 class Context(Event, tag="context"):
-    """How full the model's context window is with what is about to be sent, in tokens.
+    """How full the model's context window is with the next request, in tokens.
 
     `left_out` is the number of the oldest messages that are not sent, because they do not fit.
     """

@@ -13,7 +13,7 @@ Four signals travel among the events inside the pipeline and never leave it:
     Finish  the protocol's own end mark was seen; the last stage makes `done` of it
     Key     the user pressed a key while the answer is written; for a screen
     Told    a line for the user that is not part of the run; for a screen
-    Typed   what the user types for later, in a program that asks again; for a screen
+    Typed   the user's text for later, in a program that asks several questions; for a screen
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Told(Event):
 
 
 class Typed(Event):
-    """Signal: what the user types for later; only for a screen.
+    """Signal: the user's text for later; only for a screen.
 
     `queued` are the messages that wait, oldest first; `draft` is the line.
     """

@@ -11,7 +11,7 @@
    the line editor has read after Enter, when it was not a signal; a space on an empty line pauses
    it, Ctrl+T shows the thinking, Ctrl+K stops the tools (`Meaning`). An unknown escape sequence is
    swallowed whole. If a sequence never ends, its characters are text.
-5. No text is ever lost, except what the keys for deleting take.
+5. No text is ever lost, except by the keys for deleting.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class TypeAhead:
         return not (self._held or self._decoder.getstate()[0]) and self._pasted is None
 
     def feed(self, data: bytes) -> list[Meaning]:
-        """Take what was typed; returns what the caller has to do, in order."""
+        """Take what was typed; returns the meanings that the caller has to act on, in order."""
         meanings: list[Meaning] = []
         text, self._held = self._held + self._decoder.decode(data), ""
         while text:

@@ -53,7 +53,7 @@ def show(
     profile: str | None,
     **flags: Any,
 ) -> int:
-    """Show what the server says about a model: context, size, parameters, capabilities."""
+    """Show the details of a model: context, size, parameters, capabilities."""
     start_log(locals())
     return shown.show_model(model, flags, profile, as_json=as_json)
 

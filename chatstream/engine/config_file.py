@@ -100,7 +100,7 @@ def text_of(path: Path, data: bytes) -> str:
 
 
 def with_content(path: Path, text: str) -> ConfigFile:
-    """What this TOML says, which stands in the file at `path`. Raises `ConfigError`."""
+    """The content of this TOML, from the file at `path`. Raises `ConfigError`."""
     import tomllib  # only for those who have a file
 
     try:

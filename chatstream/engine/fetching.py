@@ -70,8 +70,8 @@ Report = Callable[[float, float | None], None]
 
 
 class Page(msgspec.Struct, frozen=True):
-    """What is at an address. `name` and `base` are its address without secrets: as the user gave
-    it, and where it was finally found. `kind` is its media type, "" without one.
+    """The content of an address. `name` and `base` are the address without secrets: as the user
+    gave it, and where the page was finally found. `kind` is its media type, "" without one.
     """
 
     name: str
@@ -104,7 +104,7 @@ def page(
     report: Report = lambda *_: None,
     clock: Clock = monotonic,
 ) -> Page:
-    """What is at this address, which the user has named: at most one byte more than `most`.
+    """The page at this address, which the user has named: at most one byte more than `most`.
 
     Raises `ConfigError` for an invalid address, `Refused` or `ServerError` for a status that is
     not 2xx, and whatever else a request may raise.
@@ -197,7 +197,7 @@ def vet(named: Sequence[str], hint: str = "") -> Vet:
 
 
 def _timely(items: Iterator[T], patience: Deadline, name: str, clock: Clock) -> Iterator[T]:
-    """What comes. Raises `TimedOut` if the server is silent, or time runs out.
+    """The items that come. Raises `TimedOut` if the server is silent, or time runs out.
 
     Other failures are reported as those of the page, not of a model's server.
     """

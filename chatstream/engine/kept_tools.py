@@ -91,7 +91,7 @@ class KeptTools:
         tools.close()
 
     def close(self) -> None:
-        """Close what is kept, and what is given back from now on. Idempotent."""
+        """Close the tools that are kept, and those that are given back later. Idempotent."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, None

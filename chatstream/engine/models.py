@@ -30,7 +30,7 @@ from chatstream.providers.details import ModelDetails as ModelDetails
 def details(
     settings: Settings, token: CancelToken, tell: Tell = ignore_choice
 ) -> Generator[Arrival, None, ModelDetails]:
-    """What the server says about the model of these settings."""
+    """The server's details of the model of these settings."""
     model = _model(settings)
     provider = yield from provider_of(settings, token, tell)
     try:

@@ -28,7 +28,7 @@ class ToolOptions(TypedDict, total=False):
 
 
 class RoleOptions(TypedDict, total=False):
-    """What a question is asked with, besides settings."""
+    """The role of a question, and the values of its variables."""
 
     role: str
     variables: dict[str, str]
@@ -183,6 +183,6 @@ def _check_option(name: str, value: Any) -> None:
 
 
 _VARIABLES = "variables: "
-"""What stands before a pair in a message."""
+"""The text before a pair in a message."""
 
 _OPTIONS = tuple(Options.__annotations__)

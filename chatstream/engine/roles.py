@@ -80,7 +80,7 @@ _KEPT_OTHERWISE = (
     | {"provider", "strategy", "temperature", "max_tokens", "effort", "options", "labels"}
     | {"system", "schema", "schema_multi"}
 )
-"""What a journal keeps of every question, or what belongs to one question alone."""
+"""The settings that a journal keeps of every question, or that belong to one question alone."""
 
 
 class Role(msgspec.Struct, frozen=True):

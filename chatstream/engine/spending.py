@@ -1,4 +1,4 @@
-"""What a run costs, request by request, and the limit on it.
+"""The cost of a run, request by request, and the limit on it.
 
 1. The cost that a server reports is exact (`usage.cost`). Otherwise it is estimated from the tokens
    and their price. If neither is known for one response, the cost of the run is unknown.
@@ -59,7 +59,7 @@ class _Response:
 
 
 class Spending:
-    """What one run spends."""
+    """The costs of one run."""
 
     def __init__(self, settings: Settings, question: Question) -> None:
         self._settings = settings

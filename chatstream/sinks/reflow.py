@@ -1,4 +1,4 @@
-"""What a terminal does with the rows on its screen when its width changes.
+"""How a terminal moves the rows on its screen when its width changes.
 
 1. Some terminals rewrap: a line that is too long for the new width becomes several rows, and rows
    that are one line become fewer. Their variables identify some of them (`reflows`); for all other

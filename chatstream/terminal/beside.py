@@ -36,7 +36,7 @@ class Typing(Protocol):
         """Whether no sequence, character or paste is unfinished."""
 
     def feed(self, data: bytes) -> list[Meaning]:
-        """Take what was typed; returns what the caller has to do, in order."""
+        """Take what was typed; returns the meanings that the caller has to act on, in order."""
 
     def settle(self) -> list[Meaning]:
         """Nothing has followed for a moment."""
