@@ -87,7 +87,7 @@ def test_a_role_with_it_may_be_named_again_later() -> None:
 def test_where_there_is_none_whoever_asked_for_it_is_told(project: Path) -> None:
     (project / "AGENTS.md").unlink()
     with Script(says("Yes."), says("No.")) as server:
-        assert "no AGENTS.md is in this folder" in ask(server, "--context-files").stderr
+        assert "there is no AGENTS.md in this folder" in ask(server, "--context-files").stderr
         assert "AGENTS.md" not in ask(server, CHATSTREAM_CONTEXT_FILES="true").stderr
         assert systems(server) == [[], []]
 

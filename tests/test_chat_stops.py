@@ -227,7 +227,7 @@ def test_at_the_prompt_ctrl_c_ends_a_paste_without_an_end(pane: Pane) -> None:
         pane.type_at_once("\x1b[200~one\ntwo")
         pane.press("C-c", "Ctrl+D leaves")
         pane.send("Up")
-        pane.until(lambda: last_line(pane) == "  two")
+        pane.until(lambda: last_line(pane).startswith("  two"))  # ^C may be in the paste
         assert sent(server) == []
 
 
@@ -289,6 +289,7 @@ def test_a_terminal_of_a_few_columns(columns: int) -> None:
         pane.until(lambda: "stopped" in shown(pane))
         pane.until(lambda: "/continue" in shown(pane))
         pane.until(lambda: drafts() != "" and '"ab"' in drafts())
+        pane.until(lambda: last_line(pane) == "› ab" or columns < 5)
         pane.send("C-c")
         pane.until(lambda: '"ab"' not in drafts())
         pane.send("C-d")
