@@ -107,7 +107,8 @@ def test_what_closes_its_output_and_lives_on_is_waited_for_and_stopped(
     closes = "echo ready; exec > /dev/null 2>&1"
     assert run_in(f"{closes}; sleep 0.1; exit 5").ended() == 5
     mark = new_mark()
-    started = run_in(f"{closes}; setsid sleep {mark}; exit 6")
+    # The second sleep: the shell may see the end of the first before its own signal.
+    started = run_in(f"{closes}; setsid sleep {mark}; sleep {mark}; exit 6")
     assert started.is_alive()
     assert started.stopped() not in (0, 5, 6)
     assert alive(mark) == []
