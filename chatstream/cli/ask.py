@@ -39,7 +39,7 @@ from chatstream.engine.place import follow_of, place_of, question_at, resolved_a
 from chatstream.engine.run import Run
 from chatstream.messages import Message
 from chatstream.terminal.answering import Answering
-from chatstream.terminal.offering import Lack, offer
+from chatstream.terminal.offering import Lack, is_possible, offer
 from chatstream.terminal.prompt import compose
 from chatstream.text import check_encoding
 
@@ -113,9 +113,9 @@ def ask(
             follow=follow_of(place, resolved),
         )
 
-    lack = Lack()
-    status = answering.show(begin, lack)
-    if prompt and not as_json and (pulled := offer(lack, answering.settings)) is not None:
+    lack = Lack() if prompt and not as_json and is_possible() else None
+    status = answering.show(begin, *([lack] if lack else []))
+    if lack is not None and (pulled := offer(lack, answering.settings)) is not None:
         if pulled:
             return pulled
         answering = Answering(arguments, flags)

@@ -78,9 +78,9 @@ class Spending:
             arrivals = source(request, token)
             try:
                 for arrival in arrivals:
-                    for event in arrival.events:
-                        if type(event) is Usage:
-                            response.usage = event
+                    if Usage in map(type, arrival.events):  # for most tokens that is all
+                        counted = [it for it in arrival.events if isinstance(it, Usage)]
+                        response.usage = counted[-1]
                     if not response.spoke:
                         response.spoke = any(isinstance(it, _ANSWER) for it in arrival.events)
                     yield arrival

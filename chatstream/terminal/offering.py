@@ -54,12 +54,17 @@ class Lack:
         return replace(settings, provider=self._asked.provider, model=self._asked.model)
 
 
+def is_possible() -> bool:
+    """Whether there is a person who can be asked."""
+    return os.isatty(0) and os.isatty(2)
+
+
 def offer(lack: Lack, settings: Settings) -> int | None:
     """Download the missing model, if the user wants it; the exit status, None if nothing was
     done.
     """
     lacking = lack.of(settings)
-    if lacking is None or not (os.isatty(0) and os.isatty(2)) or not _agreed(lacking):
+    if lacking is None or not _agreed(lacking):
         return None
     from chatstream.terminal.models import pulled
 
