@@ -147,6 +147,7 @@ def test_what_was_asked_in_another_chat_comes_back_with_up_and_ctrl_r(pane: Pane
             pane.type(question)
             pane.send("Enter")
             pane.until_shown(answer)
+            pane.until(lambda: pane.lines()[-1].startswith("› "))  # the next prompt
         assert leave(pane) == 0
         with require(tmux(80, 24)) as other:
             start(other, server)

@@ -43,6 +43,7 @@ from tests.support.handmade import (
     tool_threads,
     waits_for,
 )
+from tests.support.loopback import LIMIT
 from tests.support.sampling import examples
 
 
@@ -258,6 +259,8 @@ def test_tools_that_are_lent_are_kept_where_every_call_has_ended(obedient: bool)
         told(arrivals)
     runner.close()
     go.set()
+    for call in (it for it in threading.enumerate() if it.name == "tool a"):
+        call.join(LIMIT)
     assert (back, tool.closed) == ((["back"], 0) if obedient else ([], 1))
 
 
