@@ -139,9 +139,6 @@ class Tool:
     interruptible = False
     """Whether `run` is only Python, so that an exception raised in its thread is its end."""
 
-    is_stale = False
-    """Whether none of its calls can run any more until it is made again."""
-
     subject: Subject | None = None
     """What rules with arguments are about; None: there are no such rules for this tool."""
 
@@ -162,6 +159,11 @@ class Tool:
     def foreign(self) -> bool:
         """Whether its output is written by others, who may want to make the model do something."""
         return self.effect == "net"
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether none of its calls can run any more until it is made again."""
+        return False
 
     def begin(self, token: CancelToken) -> None:
         """A run begins that may call it; `token` ends that run."""

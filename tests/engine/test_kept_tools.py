@@ -13,14 +13,19 @@ from chatstream.engine.settings import Settings
 from tests.support.handmade import Handmade
 
 
+class Stale(Handmade):
+    """A tool that has to be made again."""
+
+    is_stale = True
+
+
 class Counted(OpenTools):
     """Tools that count how often they are closed."""
 
     def __init__(self, *, stale: bool = False) -> None:
         self.closed = 0
-        tool = Handmade("tool", lambda *_: None)
-        tool.is_stale = stale
-        super().__init__([tool], self._count)
+        made = Stale if stale else Handmade
+        super().__init__([made("tool", lambda *_: None)], self._count)
 
     def _count(self) -> None:
         self.closed += 1

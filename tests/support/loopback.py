@@ -33,13 +33,13 @@ from typing import Any, Literal, Self
 from tests.support.listener import Listener
 from tests.support.tls import Certificate, TLSStream, make_certificate
 from tests.support.unavailable import skip_unavailable
+from tests.support.waiting import POLL as POLL
 
 SSE = {"Content-Type": "text/event-stream"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
 JSON = {"Content-Type": "application/json"}
 
 LIMIT = 5.0  # seconds that a wait of a test takes at most, unless it says otherwise
-POLL = 0.005  # seconds between two looks at the end of a hold
 
 Framing = Literal["chunked", "close", "length"]
 

@@ -23,8 +23,7 @@ from chatstream.errors import Cancelled
 from chatstream.inbox import Inbox
 from chatstream.tools.tool import Context, Tool
 from chatstream.tools.toolsfile import tools_of_file
-
-LIMIT = 60.0  # seconds that a test waits for another thread or process, however busy it is
+from tests.support.waiting import LIMIT as LIMIT
 
 
 class Said:

@@ -7,14 +7,13 @@ import pty
 import signal
 import subprocess
 import termios
-import time
 
 import pytest
 
-from chatstream.clock import Deadline
 from chatstream.engine import stored_keys
 from tests.support.client import COMMAND, LIMIT, run
 from tests.support.terminal import on_terminal
+from tests.support.waiting import until_true
 
 KEY = "sk-0123456789abcdef"
 
@@ -66,9 +65,7 @@ def test_a_signal_at_the_question_gives_the_echo_back(number: int, status: int) 
         written = b""
         while b"not shown" not in written:
             written += os.read(ours, 1000)
-        deadline = Deadline(LIMIT)
-        while echoes() and not deadline.passed:
-            time.sleep(0.005)
+        until_true(lambda: not echoes())
         client.send_signal(number)
         assert client.wait(LIMIT) == status
         assert echoes()

@@ -62,7 +62,7 @@ class MCPTool(Tool):
         return not self._trusted
 
     @property
-    def is_stale(self) -> bool:  # type: ignore[override]
+    def is_stale(self) -> bool:
         """Whether its server now offers something else."""
         return self._server.changed
 
