@@ -33,10 +33,9 @@ from chatstream.store.reading import (
     Record,
     find,
     has_begun,
-    last_unfinished,
-    newest_attempt,
     read,
 )
+from chatstream.store.unfinished import last_unfinished, newest_attempt
 
 if TYPE_CHECKING:
     from chatstream.engine.roles import Role

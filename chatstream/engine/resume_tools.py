@@ -22,7 +22,8 @@ from chatstream.files import Lock
 from chatstream.flow import Arrival
 from chatstream.store.journal import is_running
 from chatstream.store.place import runs_folder
-from chatstream.store.reading import Record, events_at, find, newest_attempt
+from chatstream.store.reading import Record, events_at, find
+from chatstream.store.unfinished import newest_attempt
 
 if TYPE_CHECKING:
     from chatstream.tools.calls import Pending

@@ -31,7 +31,8 @@ from chatstream.files import Lock, alone
 from chatstream.store.journal import SUFFIX
 from chatstream.store.outputs import images_of, runs_with_images
 from chatstream.store.place import runs_folder, state_folder
-from chatstream.store.reading import find, newest_attempt, opening
+from chatstream.store.reading import find, opening
+from chatstream.store.unfinished import newest_attempt
 from chatstream.tools.places import Place, changed, place
 from chatstream.tools.preimages import PreImages, Written, digest
 from chatstream.tools.roots import Roots

@@ -21,7 +21,7 @@ import msgspec
 from chatstream.events import Counts, Done, Error, Labels
 from chatstream.messages import Message
 from chatstream.redact import redact
-from chatstream.store import tree
+from chatstream.store import figures, tree
 from chatstream.store.reading import Record
 from chatstream.store.searching import expression, snippet
 
@@ -88,7 +88,7 @@ class _Known(NamedTuple):
 
 
 _RUN = [name for name in Run.__struct_fields__ if name != "question"]
-ENTRY = [*_RUN, "message", "journal_size"]
+ENTRY = [*_RUN, *figures.FIELDS, "message", "journal_size"]
 """What a run has in its table, but for its question."""
 _HAS_CALLS = """complete AND ifnull(instr(parts, '"type":"tool_call"'), 0)"""
 """Whether calls make an answer of a message (`Message.is_answer`)."""
@@ -181,14 +181,27 @@ def storable(text: str) -> str:
 
 def enter(db: sqlite3.Connection, run: str, size: int, record: Record) -> None:
     """Enter what a run came to, its journal being of this size. Idempotent."""
+    entry = {"continues": record.continues, "parent": record.parent, **_own(run, size, record)}
+    asked = record.asked.messages if record.asked else ()
+    place(db, entry, [*asked, *record.messages], answered(db, record.parent))
+
+
+def enter_figures(db: sqlite3.Connection, run: str, size: int, record: Record) -> None:
+    """Enter the figures of a run that is entered without them, and where it stands unchanged."""
+    entry = _own(run, size, record)
+    change = ", ".join(f"{name} = :{name}" for name in entry)
+    db.execute(f"UPDATE runs SET {change} WHERE id = :id", _fitting(entry))
+
+
+def _own(run: str, size: int, record: Record) -> dict[str, Any]:
+    """What a run has in its table whatever other runs there are."""
     terminal = record.terminal
-    counts = (terminal.usage if isinstance(terminal, Done) else None) or Counts()
+    counts = (terminal.usage if isinstance(terminal, Done) else None) or record.spent or Counts()
     stats = terminal.stats if terminal else None
-    entry = {
+    return {
         **{name: getattr(counts, name) for name in Counts.__struct_fields__},
+        **figures.fields_of(record),
         "id": run,
-        "continues": record.continues,
-        "parent": record.parent,
         **{name: getattr(record.labels, name, None) for name in Labels.__struct_fields__},
         "provider": record.provider,
         "model": record.model,
@@ -202,8 +215,6 @@ def enter(db: sqlite3.Connection, run: str, size: int, record: Record) -> None:
         "duration": stats.duration if stats else record.duration,
         "journal_size": size,
     }
-    asked = record.asked.messages if record.asked else ()
-    place(db, entry, [*asked, *record.messages], answered(db, record.parent))
 
 
 def place(
@@ -239,7 +250,7 @@ def place(
         slot = None
     answer = _answer(db, number, at, messages[-1], entry, slot.message if slot else None)
     entry |= {"conversation": number, "message": answer, "question": question}
-    db.execute(_INSERT_RUN, {name: _fitting(value) for name, value in entry.items()})
+    db.execute(_INSERT_RUN, _fitting(entry))
 
 
 def _answer(
@@ -377,6 +388,9 @@ def _row_of(db: sqlite3.Connection, sql: str, key: int | str) -> tuple[Any, ...]
     return row
 
 
-def _fitting(value: object) -> object:
-    """None for a number that no table takes; the figures are the server's."""
-    return None if isinstance(value, int) and abs(value) > _GREATEST else value
+def _fitting(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry, without numbers that no table takes; the figures are the server's."""
+    return {
+        name: None if isinstance(it, int) and abs(it) > _GREATEST else it
+        for name, it in entry.items()
+    }

@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial, wraps
 from pathlib import Path
 from threading import RLock
@@ -27,16 +26,18 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from chatstream.clock import Deadline
 from chatstream.errors import JournalError, UsageError
 from chatstream.messages import Message
-from chatstream.store import branches, entries, rescue, tree
+from chatstream.store import branches, entries, figures, rescue, tree
+from chatstream.store.batches import batches
 from chatstream.store.branches import Tree
 from chatstream.store.database import FAILURES, Database, failure, is_damage
 from chatstream.store.drafts import remove_drafts
 from chatstream.store.entries import Conversation, Found, Link, Run
+from chatstream.store.figures import Figures
 from chatstream.store.heads import Heads
-from chatstream.store.journal import SUFFIX, is_journal, is_run, is_running
+from chatstream.store.journal import SUFFIX, is_run, is_running
 from chatstream.store.outputs import remove_outputs
 from chatstream.store.place import state_folder
-from chatstream.store.reading import Record, read
+from chatstream.store.reading import Record, read, sizes_in
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,12 +45,11 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 UPDATING, IMPORTING = "updating the history", "importing runs"
+MEASURING = "reading figures"
 REBUILDING, DELETING = "rebuilding the history", "deleting conversations"
 """The stages of long work, for a person."""
 
 FOREVER = Deadline(None)
-_BATCH = 1024 * 1024  # bytes of journals in one transaction, for which other processes wait
-_LEAST = 16 * 1024  # bytes that a journal counts for, however small it is
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -158,7 +158,7 @@ class History:
         if found:
             what = f"{run!r} matches {len(found)} runs"
             raise UsageError(what, hint="give more characters of the id")
-        if any(begin and it.startswith(begin) for it in self._journals()):
+        if any(begin and it.startswith(begin) for it in sizes_in(self._folder)):
             raise UsageError(f"run {run!r} is still going, or its journal cannot be read")
         raise UsageError(f"there is no run {run!r}", hint="`chatstream history` lists them")
 
@@ -206,6 +206,20 @@ class History:
         return entries.search(self._database.db, text, limit)
 
     @_mended
+    def figures(self, since: str = "") -> list[Figures]:
+        """The figures of the runs that began then or later, and of journals that are no run's.
+
+        `since` is a time as journals write it. A `sync` comes before.
+        """
+        sizes = sizes_in(self._folder)
+        self._fill_figures(sizes)
+        db = self._database.db
+        known = figures.since(db, since)
+        if self._database.read_only:  # the newest are not entered
+            return known
+        return [*known, *figures.unreadable(db, self._folder, sizes, since)]
+
+    @_mended
     def remove(self, run: Run) -> None:
         """Delete its whole conversation, with the journals of all its runs."""
         self._remove(self.run(run.id).conversation)  # a rebuilt database has other numbers
@@ -226,7 +240,7 @@ class History:
 
         All of these journals are taken in and safe. Those of one conversation come all or none.
         """
-        sizes = self._journals()
+        sizes = sizes_in(self._folder)
         # Synchronous NORMAL leaves the newest commits in the write-ahead log, unsynced: a power
         # cut could take runs whose journals were deleted. A whole checkpoint has synced them.
         checkpoint = self._database.db.execute("PRAGMA wal_checkpoint")
@@ -274,7 +288,7 @@ class History:
             self.progress(REBUILDING, len(readable), len(readable))
 
     def _sync(self) -> None:
-        sizes = self._journals()
+        sizes = sizes_in(self._folder)
         entered = self._entered(sizes)
         waiting = {
             run: size
@@ -284,18 +298,39 @@ class History:
         if waiting and self._database.read_only:
             self._tell("the history cannot be written, so the newest runs are not in it")
             return
+        if self._in_batches(IMPORTING, waiting, self._take_in):
+            self._take_heads()
+
+    def _fill_figures(self, sizes: dict[str, int]) -> None:
+        """Read the figures of the runs that an earlier version entered without them."""
+        unfilled = figures.unfilled(self._database.db)
+        waiting = {run: sizes[run] for run in unfilled if run in sizes}
+        if waiting and self._database.read_only:
+            self._tell("the history cannot be written, so some figures of older runs are unknown")
+            return
+        self._in_batches(MEASURING, waiting, self._enter_figures)
+
+    def _in_batches(
+        self, stage: str, sizes: dict[str, int], take: Callable[[sqlite3.Connection, str], None]
+    ) -> bool:
+        """Take in these journals; a batch is one transaction. False when the time was over."""
         taken = 0
-        for batch in _batches(waiting):
+        for batch in batches(sizes):
             if self._deadline.passed:
-                return
-            self.progress(IMPORTING, taken, len(waiting))
+                return False
+            self.progress(stage, taken, len(sizes))
             with self._database.transaction() as db:
                 for run in batch:
-                    self._take_in(db, run)
+                    take(db, run)
             taken += len(batch)
-        if waiting:
-            self.progress(IMPORTING, taken, len(waiting))
-        self._take_heads()
+        if sizes:
+            self.progress(stage, taken, len(sizes))
+        return True
+
+    def _enter_figures(self, db: sqlite3.Connection, run: str) -> None:
+        path = self._path(run)
+        with contextlib.suppress(OSError, JournalError):  # gone, or what `unreadable` counts
+            entries.enter_figures(db, run, path.stat().st_size, read(path))
 
     def _take_in(self, db: sqlite3.Connection, run: str) -> None:
         """Take in a journal, after those of the runs that it follows and continues."""
@@ -380,39 +415,11 @@ class History:
     def _path(self, run: str) -> Path:
         return self._folder / (run + SUFFIX)
 
-    def _journals(self) -> dict[str, int]:
-        """The sizes of the journals there by their runs, the oldest first."""
-        sizes = {}
-        try:
-            with os.scandir(self._folder) as files:
-                for file in files:
-                    if is_journal(file.name):
-                        with contextlib.suppress(OSError):  # gone, or a link that leads nowhere
-                            sizes[file.name.removesuffix(SUFFIX)] = file.stat().st_size
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            raise JournalError(f"{self._folder} cannot be read: {error.strerror}") from error
-        return dict(sorted(sizes.items()))
-
     def _entered(self, sizes: dict[str, int]) -> dict[str, tuple[int, str, str]]:
         """What is known of these runs: the size of the journal, the outcome, the start."""
         since = "SELECT id, journal_size, outcome, started_at FROM runs WHERE id >= ?"
         rows = self._database.db.execute(since, (min(sizes),)) if sizes else ()
         return {run: (size, outcome, started_at) for run, size, outcome, started_at in rows}
-
-
-def _batches(sizes: dict[str, int]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    filled = 0
-    for run, size in sizes.items():
-        batch.append(run)
-        filled += max(size, _LEAST)
-        if filled >= _BATCH:
-            yield batch
-            batch, filled = [], 0
-    if batch:
-        yield batch
 
 
 def history(folder: str | Path | None = None) -> History:

@@ -221,6 +221,14 @@ MIGRATIONS: tuple[Migration, ...] = (
     ALTER TABLE runs ADD COLUMN base_url TEXT;
     ALTER TABLE runs ADD COLUMN profile TEXT;
     """,
+    # Figures for statistics. Those of the runs that are there are filled when they are asked for.
+    """
+    ALTER TABLE runs ADD COLUMN retries INTEGER;
+    ALTER TABLE runs ADD COLUMN fallbacks INTEGER;
+    ALTER TABLE runs ADD COLUMN tokens_per_second REAL;
+    ALTER TABLE runs ADD COLUMN dollars REAL;
+    ALTER TABLE runs ADD COLUMN estimated INTEGER;
+    """,
 )
 """What brings a database from each form to the next. Only ever added to."""
 

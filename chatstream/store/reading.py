@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import zlib
@@ -29,9 +30,11 @@ from chatstream.events import (
     Content,
     Done,
     Error,
+    Fallback,
     Labels,
     Metadata,
     Reasoning,
+    Retry,
     Terminal,
     ToolCall,
     ToolCallDelta,
@@ -189,7 +192,8 @@ class Record(msgspec.Struct, kw_only=True):
     killed), "running", or "damaged"; `damage` then says where. `provider`, `model` and `base_url`
     are whose text there is, or whom was asked last, where there is no text. `messages` are what it
     made, where they are known and sound, and the last one is the answer, even if empty; `tools`
-    whether calls of tools had begun. `usage` is the last response's; `left_out` were not sent.
+    whether calls of tools had begun. `usage` is the last response's, `spent` that of all of them;
+    `left_out` were not sent. `retries` and `fallbacks` say how often it recovered.
     """
 
     run: str
@@ -208,7 +212,10 @@ class Record(msgspec.Struct, kw_only=True):
     damage: str | None
     duration: float
     usage: Usage | None = None
+    spent: Usage | None = None
     left_out: int = 0
+    retries: int = 0
+    fallbacks: int = 0
 
     @property
     def message(self) -> Message:
@@ -225,6 +232,7 @@ def read(path: Path) -> Record:
     """The record of one journal. Raises `JournalError` for any other file, or a newer one."""
     name = path.name.removesuffix(SUFFIX)
     answer, tools, t = Transcript(), False, 0.0
+    retries = fallbacks = 0
     opening: Metadata | None = None
     asked_last, spoke, damage = Answerer(), None, None
     try:
@@ -244,6 +252,10 @@ def read(path: Path) -> Record:
                     spoke = asked_last
                 elif isinstance(event, ToolCall | ToolCallDelta):
                     spoke, tools = asked_last, True
+                elif isinstance(event, Retry):
+                    retries += 1
+                elif isinstance(event, Fallback):
+                    fallbacks += 1
     except Damaged as error:
         damage = error.message
     except JournalError as error:
@@ -281,7 +293,10 @@ def read(path: Path) -> Record:
         damage=damage,
         duration=t,
         usage=answer.last_usage,
+        spent=answer.usage,
         left_out=answer.left_out,
+        retries=retries,
+        fallbacks=fallbacks,
     )
 
 
@@ -321,6 +336,22 @@ def runs(folder: Path) -> list[str]:
     return sorted(it.removesuffix(SUFFIX) for it in names if is_journal(it))
 
 
+def sizes_in(folder: Path) -> dict[str, int]:
+    """The sizes of the journals there by their runs, the oldest first."""
+    sizes = {}
+    try:
+        with os.scandir(folder) as files:
+            for file in files:
+                if is_journal(file.name):
+                    with contextlib.suppress(OSError):  # gone, or a link that leads nowhere
+                        sizes[file.name.removesuffix(SUFFIX)] = file.stat().st_size
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise JournalError(f"{folder} cannot be read: {error.strerror}") from error
+    return dict(sorted(sizes.items()))
+
+
 def find(folder: Path, run: str) -> Path:
     """The journal of a run, named by its id or the beginning of it. Raises `UsageError`."""
     if is_run(run) and (whole := folder / (run + SUFFIX)).exists():
@@ -351,38 +382,6 @@ def opening(path: Path) -> Metadata | None:
     return event if isinstance(event, Metadata) and event.run else None
 
 
-def last_unfinished(folder: Path) -> Path:
-    """The newest run that did not finish, is over, and was not continued. Raises `UsageError`.
-
-    One that was refused, and has no text, is passed over: asked again it is refused again. So is
-    one that was killed before it had begun to continue another.
-    """
-    continued: set[str] = set()
-    for path in journals(folder):
-        running = is_running(path)
-        head, last = ends(path)
-        if head is None:
-            continue
-        if head.continues:
-            if not has_begun(path):
-                continue
-            continued.add(head.continues)
-        if not (running or head.run in continued or isinstance(last, Done) or _is_over(last)):
-            return path
-    raise UsageError("there is no unfinished run", hint="`chatstream history` lists all runs")
-
-
-def newest_attempt(folder: Path, run: str) -> str:
-    """The newest run that continues this one, over any number of runs; or itself."""
-    attempts, newest = {run}, run
-    for it in runs(folder):
-        path = folder / (it + SUFFIX)
-        if it > run and (head := opening(path)) and head.continues in attempts and has_begun(path):
-            attempts.add(it)
-            newest = it
-    return newest
-
-
 def has_begun(path: Path) -> bool:
     """Whether a journal has all that its run begins with, so all of the run that it continues.
 
@@ -411,11 +410,11 @@ def glimpse(path: Path) -> tuple[str, bool] | None:
         asked, _ = _request(first)
     question = asked.messages[-1].content if asked and asked.messages else ""
     end = _decoded(last)
-    return question, not (is_running(path) or isinstance(end, Done) or _is_over(end))
+    return question, not (is_running(path) or isinstance(end, Done) or is_over(end))
 
 
-def _is_over(last: AnyEvent | None) -> bool:
-    """Whether there is nothing to continue: it was refused without any text, or is whole."""
+def is_over(last: AnyEvent | None) -> bool:
+    """Whether a run that ended like this has nothing to continue: no text came, or all of it."""
     if not isinstance(last, Error):
         return False
     nothing = not (last.partial or last.recoverable) and last.code != "cancelled"

@@ -21,7 +21,8 @@ from chatstream.errors import JournalError, UsageError
 from chatstream.messages import ToolDefinition
 from chatstream.store.journal import is_running
 from chatstream.store.place import runs_folder, state_folder
-from chatstream.store.reading import Record, events_at, find, last_unfinished, read
+from chatstream.store.reading import Record, events_at, find, read
+from chatstream.store.unfinished import last_unfinished
 from chatstream.tools.loop import Limits
 from tests.support.rounds import QUESTION, READS, ROUNDS, Counting, continued, whole_run
 from tests.support.runs import failed, run_id, running, write_run

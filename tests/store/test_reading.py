@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain, combinations
 from pathlib import Path
 
@@ -35,7 +33,6 @@ from chatstream.store.reading import (
     find,
     glimpse,
     journals,
-    last_unfinished,
     read,
 )
 from chatstream.store.reading import opening as opening_of
@@ -400,9 +397,6 @@ def a_run(
     return write(folder, [[first], batch])
 
 
-WHOLE = Done(finish_reason="stop", stats=Stats(duration=1.0, chunks=1), attempts=1, seq=2, t=1.0)
-
-
 def test_journals_are_listed_the_newest_first(tmp_path: Path) -> None:
     older, newer = a_run(tmp_path, 1), a_run(tmp_path, 2)
     (tmp_path / "history.db").touch()
@@ -436,71 +430,6 @@ def test_a_beginning_of_none_or_many_is_a_mistake(run: str, message: str, tmp_pa
     a_run(tmp_path, 1), a_run(tmp_path, 2)
     with pytest.raises(UsageError, match=message):
         find(tmp_path, run)
-
-
-@pytest.fixture
-def lock() -> Iterator[Callable[[Path], None]]:
-    """Hold a journal as its writer does."""
-    held: list[int] = []
-
-    def hold(path: Path) -> None:
-        held.append(os.open(path, os.O_RDONLY))
-        fcntl.flock(held[-1], fcntl.LOCK_EX)
-
-    yield hold
-    for file in held:
-        os.close(file)
-
-
-def test_the_last_unfinished_run_is_the_newest_that_ended_without_its_end(tmp_path: Path) -> None:
-    a_run(tmp_path, 1)
-    killed = a_run(tmp_path, 2)
-    assert last_unfinished(tmp_path) == killed
-    failed = a_run(tmp_path, 3, FAILURE)
-    assert last_unfinished(tmp_path) == failed
-
-
-def test_complete_running_and_continued_runs_are_not_unfinished(
-    tmp_path: Path, lock: Callable[[Path], None]
-) -> None:
-    oldest = a_run(tmp_path, 1)
-    continued = a_run(tmp_path, 2)
-    a_run(tmp_path, 3, WHOLE, continues=continued.stem)
-    lock(a_run(tmp_path, 4))
-    a_run(tmp_path, 5, WHOLE)
-    (tmp_path / "6.jsonl").write_bytes(b"no run")
-    (tmp_path / "7.jsonl").touch()
-    (tmp_path / "8.jsonl").mkdir()
-    assert last_unfinished(tmp_path) == oldest
-
-
-def test_a_continuation_that_broke_off_too_is_the_one_to_continue(tmp_path: Path) -> None:
-    first = a_run(tmp_path, 1)
-    second = a_run(tmp_path, 2, continues=first.stem)
-    assert last_unfinished(tmp_path) == second
-
-
-def test_with_every_run_finished_there_is_none(tmp_path: Path) -> None:
-    a_run(tmp_path, 1, WHOLE)
-    with pytest.raises(UsageError, match="no unfinished run"):
-        last_unfinished(tmp_path)
-
-
-def test_the_last_line_is_found_in_a_file_of_any_size(tmp_path: Path) -> None:
-    long = Content("x" * 200_000, seq=1, t=0.1)
-    unfinished = write(tmp_path, [[opening("1")], [long]])
-    write(tmp_path, [[opening("2")], [long, WHOLE]])
-    assert last_unfinished(tmp_path) == unfinished
-
-
-def test_a_run_that_was_refused_and_has_no_text_is_passed_over(tmp_path: Path) -> None:
-    unfinished = a_run(tmp_path, 1)
-    refused = Error("auth", "no key", recoverable=False, partial=False, seq=1, t=0.1)
-    write(tmp_path, [[opening("2")], [refused]])
-    assert last_unfinished(tmp_path) == unfinished
-    stopped = Error("cancelled", "stopped", recoverable=False, partial=False, seq=1, t=0.1)
-    asked_again = write(tmp_path, [[opening("3")], [stopped]])
-    assert last_unfinished(tmp_path) == asked_again
 
 
 def test_a_newer_version_is_told_before_anything_else_of_it_is_looked_at(data: bytes) -> None:
