@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "completion": USES | {"providers", "terminal", "bench"},  # what each of them may be given
     "chat": USES | {"terminal", "completion"},
     "doctor": USES | {"terminal", "bench", "providers"},  # it measures, and knows the services
+    "stats": USES | {"terminal", "bench"},  # its percentiles and plots are those of `bench`
     "api": USES,
     "__init__": USES | {"api", "tools"},
     "__main__": {"cli", "sinks", "collector"},

@@ -180,6 +180,17 @@ def table(rows: Sequence[Sequence[Span]], width: int, *, left: int = 1) -> list[
     return lines
 
 
+def joined(blocks: Iterable[Sequence[Line]], width: int, *, ascii_only: bool = False) -> list[Line]:
+    """The blocks that have lines, with a blank line between two, each line cut to `width` cells."""
+    lines: list[Line] = []
+    for block in filter(None, blocks):
+        lines += [[("", "")], *block] if lines else block
+    lines = [cut(line, width) for line in lines]
+    if ascii_only:
+        lines = [[(to_ascii(text), role) for text, role in line] for line in lines]
+    return lines
+
+
 def text_of(lines: Iterable[Line]) -> str:
     """The lines without their roles, joined by LF."""
     return "\n".join("".join(text for text, _ in line).rstrip() for line in lines)

@@ -11,13 +11,17 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import msgspec
 
-from chatstream.bench.layout import ASCII, seconds
+from chatstream.bench.layout import ASCII, Line, seconds
 
 LOGARITHMIC_RATIO = 20.0
 """Largest / smallest from which a scale is logarithmic: a linear one would show one bar."""
+
+SIDE_BY_SIDE_COLUMNS = 64
+"""Columns from which both plots stand side by side."""
 
 LEVELS = " ▁▂▃▄▅▆▇█"
 ASCII_LEVELS = " .:#"
@@ -155,6 +159,20 @@ def ecdf(
         end = math.floor(100 * len(finite) / len(values))
         lines.append(f"{failed} of {len(values)} failed: the line ends at {end} %"[:width])
     return [it.translate(ASCII) for it in lines] if ascii_only else lines
+
+
+def both(what: str, values: Sequence[float], width: int, *, ascii_only: bool = False) -> list[Line]:
+    """Both plots of these values, which are `what` of runs; no lines where nothing can be drawn."""
+    if scale_of(values) is None:
+        return []
+    beside = width >= SIDE_BY_SIDE_COLUMNS
+    size = max(16, width // 2 - 1 if beside else width)
+    left = [f"{what}: number of runs", *histogram(values, size, ascii_only=ascii_only)]
+    right = [f"{what}: share of runs done by then"]
+    right += ecdf(values, size, ascii_only=ascii_only)
+    if not beside:
+        return [[(it, "")] for it in (*left, *right)]
+    return [[(f"{a:<{size + 2}}{b}", "")] for a, b in zip_longest(left, right, fillvalue="")]
 
 
 def _failed(values: Sequence[float]) -> int:

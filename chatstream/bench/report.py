@@ -13,7 +13,7 @@ from __future__ import annotations
 import statistics
 import textwrap
 from collections.abc import Sequence
-from itertools import groupby, zip_longest
+from itertools import groupby
 
 from chatstream.bench import plots
 from chatstream.bench.conclusion import conclusion
@@ -37,8 +37,8 @@ from chatstream.bench.layout import (
     Role,
     Span,
     clean,
-    cut,
     heads,
+    joined,
     name,
     number,
     prose,
@@ -46,7 +46,6 @@ from chatstream.bench.layout import (
     seconds,
     table,
     text_of,
-    to_ascii,
 )
 from chatstream.bench.metrics import METRICS
 from chatstream.bench.result import OK, Arm, Comparison, Gate, Result, Sample, Summary
@@ -58,9 +57,6 @@ __all__ = ["Line", "Role", "screen", "text_of"]
 
 SHORT_NAME_CELLS = 16
 """The same where a row has less room."""
-
-SIDE_BY_SIDE_COLUMNS = 64
-"""Columns from which both plots stand side by side."""
 
 MAX_SHOWN = 6
 """The number of failures, gates or warnings that are shown one by one."""
@@ -107,14 +103,7 @@ def screen(result: Result, width: int = 80, *, ascii_only: bool = False) -> list
     blocks.append(_comparisons(result, width))
     blocks.append([*_gates(result, width), *_remarks(result, width)])
     blocks.append(_conclusion(result, width))
-    lines: list[Line] = []
-    for block in blocks:
-        if block:
-            lines += [[("", "")], *block] if lines else block
-    lines = [cut(line, width) for line in lines]
-    if ascii_only:
-        lines = [[(to_ascii(text), role) for text, role in line] for line in lines]
-    return lines
+    return joined(blocks, width, ascii_only=ascii_only)
 
 
 def _title(result: Result, width: int) -> list[Line]:
@@ -147,7 +136,11 @@ def _alone(result: Result, arm: Arm, width: int, ascii_only: bool) -> list[list[
     if runs:
         details += [*_went(runs, width), *_pace(runs, width), *_stalls(runs, width)]
     figures = _figures(arm, is_approximate(runs), width)
-    return [figures, details, _plots(ttfts_of(result, arm), width, ascii_only)]
+    return [
+        figures,
+        details,
+        plots.both("TTFT", ttfts_of(result, arm), width, ascii_only=ascii_only),
+    ]
 
 
 def _figures(arm: Arm, approximate: bool, width: int) -> list[Line]:
@@ -239,19 +232,6 @@ def _stalls(runs: Sequence[Sample], width: int) -> list[Line]:
         lost = sum(it.seconds for it, _ in stalls)
         spans.append((f"{number(100 * lost / streaming)} % of the time", ""))
     return said("stalls", spans, width)
-
-
-def _plots(values: list[float], width: int, ascii_only: bool) -> list[Line]:
-    if plots.scale_of(values) is None:
-        return []
-    beside = width >= SIDE_BY_SIDE_COLUMNS
-    size = max(16, width // 2 - 1 if beside else width)
-    left = ["TTFT: number of runs", *plots.histogram(values, size, ascii_only=ascii_only)]
-    right = ["TTFT: share of runs done by then"]
-    right += plots.ecdf(values, size, ascii_only=ascii_only)
-    if not beside:
-        return [[(it, "")] for it in (*left, *right)]
-    return [[(f"{a:<{size + 2}}{b}", "")] for a, b in zip_longest(left, right, fillvalue="")]
 
 
 # ---- what it means

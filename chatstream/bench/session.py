@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from chatstream.bench import export, saved
 from chatstream.bench.definitions import DEFINITIONS
 from chatstream.bench.gates import Condition, check
 from chatstream.bench.metrics import summed, throughput
+from chatstream.bench.painting import painted
 from chatstream.bench.plan import Plan, share_done
 from chatstream.bench.report import screen
 from chatstream.bench.result import OK, RESULT_VERSION, Arm, Result, Sample
@@ -40,21 +40,16 @@ from chatstream.clock import monotonic
 from chatstream.engine.measuring import Measuring
 from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError
-from chatstream.escape import clean
 from chatstream.events import Event, Metadata, Progress, new_run
 from chatstream.progressing import Meter
 from chatstream.redact import redact
 from chatstream.sinks.notes import standard_error
-from chatstream.sinks.palette import NOTES, background_for
 from chatstream.store.place import state_folder
 from chatstream.terminal import exits, stdout
-from chatstream.terminal.present import has_colours
 from chatstream.terminal.progress import bar
 
 UPDATE_SECONDS = 1.0
 """The least time between two updates of the files and of the progress while streams are open."""
-
-_KINDS = {"good": "success", "bad": "failure", "warn": "warning"}  # of notes; "dim" is plain
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,15 +220,9 @@ class _Printing:
 
 
 def _drawn(result: Result, descriptor: int, encoding: str) -> bytes:
-    """The screen, as wide and as colourful as what it is written to."""
-    ascii_only = not stdout.can_show("█▁─", encoding)
-    colours = has_colours(descriptor)
-    lines = screen(result, stdout.columns(descriptor), ascii_only=ascii_only)
-    text = "".join(
-        "".join(_painted(clean(it), role, colours) for it, role in line).rstrip() + "\n"
-        for line in lines
+    return painted(
+        lambda width, ascii_only: screen(result, width, ascii_only=ascii_only), descriptor, encoding
     )
-    return stdout.encode(text, encoding)
 
 
 def _exported(plan: Plan) -> dict[str, Any]:
@@ -264,9 +253,3 @@ def _warnings(samples: Sequence[Sample], plan: Plan, run: Run, steal: Steal) -> 
 def _for_a_person(how_far: Progress, sample: Sample, number: int) -> Progress:
     outcome = f"{sample.ttft * 1e3:.0f} ms" if sample.ttft is not None else sample.status
     return replace(how_far, stage=f"run {number}", message=f"first token {outcome}")
-
-
-def _painted(text: str, role: str, colours: bool) -> str:
-    codes = NOTES[background_for("auto", os.environ)]
-    code = "1" if role == "bold" else codes.get(_KINDS.get(role, ""))
-    return f"\x1b[{code}m{text}\x1b[0m" if colours and code and text else text

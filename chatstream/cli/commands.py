@@ -63,6 +63,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "chatstream.cli.history:app",
         "List, show, search, export and delete past questions and answers.",
     ),
+    "stats": (
+        "chatstream.cli.stats:stats",
+        "Count past runs: failures, latency, pace, tokens, cost and recoveries.",
+    ),
 }
 
 HELP_ALL = "--help-all"

@@ -218,4 +218,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chatstream history prune --older-than 365",
         "chatstream config set keep_complete 14",
     ),
+    "stats": (
+        "chatstream stats",
+        "chatstream stats --since 7d --by day",
+        "chatstream stats --json | jq .cost",
+    ),
 }

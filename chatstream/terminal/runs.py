@@ -9,6 +9,7 @@ from chatstream.messages import Image, Message, Part, Text, ToolCall, ToolResult
 from chatstream.sinks.words import UNUSUAL_ENDS
 from chatstream.store.branches import Tree
 from chatstream.store.entries import Conversation, Run
+from chatstream.store.figures import Figures
 from chatstream.wording import counted
 
 _SHORT_ID_CHARACTERS = 15  # characters of an id: the date and the second
@@ -39,7 +40,7 @@ def who(run: Run) -> str:
     return "/".join(filter(None, (run.provider, run.model))) or "-"
 
 
-def outcome(run: Run) -> str:
+def outcome(run: Run | Figures) -> str:
     """How a run ended. A turn that the model paused is not complete."""
     return "paused" if run.finish_reason == "paused" else run.outcome
 
