@@ -17,7 +17,7 @@ def stats(
         typer.Option(
             metavar="AGE",
             show_default="all runs",
-            help="Count runs since then: 12h, 7d, 2w, a date.",
+            help="Count the runs since then: 12h, 7d, 2w or a date.",
         ),
     ] = None,
     by: Annotated[By, typer.Option(help="Group the runs.")] = By.MODEL,

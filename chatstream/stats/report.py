@@ -16,7 +16,6 @@ from chatstream.bench.figures import NONE
 from chatstream.bench.layout import (
     Line,
     Span,
-    cells,
     clean,
     heads,
     joined,
@@ -35,7 +34,6 @@ NAME_CELLS = 28
 """The most that the name of a group takes in a table."""
 
 _MOST_LINES = 12  # of one figure
-_UNLIMITED = 10_000  # columns
 
 
 def screen(
@@ -66,7 +64,8 @@ def rows(totals: Iterable[Total]) -> Iterator[list[str]]:
             ", ".join(f"{kind} {n}" for kind, n in it.failures.items()) or UNKNOWN,
             *map(_plain, (it.ttft.p50, it.ttft.p90, it.ttft.p95, it.ttft.p99)),
             *map(_plain, (it.tokens_per_second.p50, it.tokens_per_second.p05)),
-            *map(str, (it.input_tokens, it.output_tokens, it.cost, it.cost_unknown)),
+            *map(str, (it.input_tokens, it.output_tokens)),
+            *(_plain(it.cost), str(it.cost_unknown)),
             *map(str, (it.retries, it.fallbacks, it.resumed, it.troubled, it.recovered)),
         ]
 
@@ -81,7 +80,7 @@ _COLUMNS = (
 
 
 def _plain(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.6g}"
+    return UNKNOWN if value is None else f"{value:.10g}"
 
 
 def _title(it: Total) -> Line:
@@ -96,16 +95,12 @@ def _ends(it: Total, width: int) -> list[Line]:
         kinds: list[Span] = [(f"{clean(kind, 40)} {n:,}", "") for kind, n in it.failures.items()]
         lines += _said("failed", [(f"{it.failed:,}", "bad"), *kinds], width)
     if it.stopped:
-        lines += _said("stopped", [(f"{it.stopped:,}, by you", "")], width)
+        lines += _said("stopped", [(f"{it.stopped:,} by you", "")], width)
     if it.troubled:
-        ways = [
-            counted(it.retries, "attempt", commas=True) + " repeated",
-            f"{counted(it.fallbacks, 'fallback', commas=True)}",
-            f"{it.resumed:,} resumed",
-        ]
-        known = zip(ways, (it.retries, it.fallbacks, it.resumed), strict=True)
         share: Span = (f"{it.recovered:,} of {counted(it.troubled, 'run', commas=True)}", "")
-        lines += _said("recovered", [share, *((way, "") for way, n in known if n)], width)
+        ways = {"retries": it.retries, "fallbacks": it.fallbacks, "resumed": it.resumed}
+        used: list[Span] = [(f"{way} {n:,}", "") for way, n in ways.items() if n]
+        lines += _said("recovered", [share, *used], width)
     return lines
 
 
@@ -139,11 +134,10 @@ def _spent(it: Total, width: int) -> list[Line]:
 def _groups(groups: Sequence[Total], width: int) -> list[Line]:
     if not groups:
         return []
-    head = heads(
-        f"by {groups[0].by}", "runs", "whole", "TTFT p50", "p95", "tokens/s", "out", "cost"
-    )
-    lines = table([head, *map(_row, groups)], _UNLIMITED)
-    if max(sum(cells(text) for text, _ in line) for line in lines) <= width:
+    figures = ("runs", "whole", "TTFT p50", "p95", "tokens/s", "out", "cost")
+    head = heads(f"by {groups[0].by}", *figures)
+    lines = table([head, *map(_row, groups)], width)
+    if len(lines[0]) == len(head):
         return lines
     return [line for it in groups for line in _card(it, width)]
 
@@ -183,7 +177,7 @@ def _share(it: Total) -> str:
 
 
 def _cost(it: Total) -> str:
-    return NONE if it.cost_unknown == it.runs else dollars(it.cost, estimated=it.cost_estimated)
+    return NONE if it.cost is None else dollars(it.cost, estimated=it.cost_estimated)
 
 
 def _seconds(value: float | None) -> str:
