@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ FIELDS = ("retries", "fallbacks", "tokens_per_second", "dollars", "estimated")
 UNREADABLE = "unreadable"
 
 
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
+class Figures(msgspec.Struct, frozen=True, gc=False):
     """One run. `outcome` is as in `Record`, or `UNREADABLE`; None is what is not known.
 
     `dollars` is the cost of the run, and `estimated` says that it follows from the price of the
@@ -76,9 +76,7 @@ def since(db: sqlite3.Connection, started_at: str) -> list[Figures]:
     """The figures of the runs that began then or later, in the order of their ids."""
     names = Figures.__struct_fields__
     select = f"SELECT {', '.join(names)} FROM runs WHERE started_at >= ? ORDER BY id"
-    return [
-        Figures(**dict(zip(names, row, strict=True))) for row in db.execute(select, (started_at,))
-    ]
+    return [Figures(*row) for row in db.execute(select, (started_at,))]
 
 
 def unfilled(db: sqlite3.Connection) -> list[str]:
@@ -87,15 +85,16 @@ def unfilled(db: sqlite3.Connection) -> list[str]:
 
 
 def unreadable(
-    db: sqlite3.Connection, folder: Path, sizes: Mapping[str, int], started_at: str
+    db: sqlite3.Connection, folder: Path, journals: Iterable[str], started_at: str
 ) -> Iterator[Figures]:
     """The journals in a folder from which no run was entered, last written then or later."""
     entered = {run for (run,) in db.execute("SELECT id FROM runs")}
-    for run in sizes.keys() - entered:
+    for run in set(journals) - entered:
         path = folder / (run + SUFFIX)
         try:
-            at = before(0, path.stat().st_mtime)
-            if sizes[run] and at >= started_at and not is_running(path):
+            status = path.stat()
+            at = before(0, status.st_mtime)
+            if status.st_size and at >= started_at and not is_running(path):
                 read(path)
         except OSError:  # gone
             continue

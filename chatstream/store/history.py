@@ -38,6 +38,7 @@ from chatstream.store.journal import SUFFIX, is_run, is_running
 from chatstream.store.outputs import remove_outputs
 from chatstream.store.place import state_folder
 from chatstream.store.reading import Record, read, sizes_in
+from chatstream.store.reading import runs as runs_in
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -211,13 +212,13 @@ class History:
 
         `since` is a time as journals write it. A `sync` comes before.
         """
-        sizes = sizes_in(self._folder)
-        self._fill_figures(sizes)
+        journals = runs_in(self._folder)
+        self._fill_figures(journals)
         db = self._database.db
         known = figures.since(db, since)
         if self._database.read_only:  # the newest are not entered
             return known
-        return [*known, *figures.unreadable(db, self._folder, sizes, since)]
+        return [*known, *figures.unreadable(db, self._folder, journals, since)]
 
     @_mended
     def remove(self, run: Run) -> None:
@@ -301,10 +302,11 @@ class History:
         if self._in_batches(IMPORTING, waiting, self._take_in):
             self._take_heads()
 
-    def _fill_figures(self, sizes: dict[str, int]) -> None:
+    def _fill_figures(self, journals: list[str]) -> None:
         """Read the figures of the runs that an earlier version entered without them."""
-        unfilled = figures.unfilled(self._database.db)
-        waiting = {run: sizes[run] for run in unfilled if run in sizes}
+        unfilled = set(figures.unfilled(self._database.db)).intersection(journals)
+        sizes = sizes_in(self._folder) if unfilled else {}
+        waiting = {run: sizes[run] for run in sizes if run in unfilled}
         if waiting and self._database.read_only:
             self._tell("the history cannot be written, so some figures of older runs are unknown")
             return
