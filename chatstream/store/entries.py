@@ -200,7 +200,7 @@ def _own(run: str, size: int, record: Record) -> dict[str, Any]:
     stats = terminal.stats if terminal else None
     return {
         **{name: getattr(counts, name) for name in Counts.__struct_fields__},
-        **figures.fields_of(record),
+        **figures.fields_of(record, counts),
         "id": run,
         **{name: getattr(record.labels, name, None) for name in Labels.__struct_fields__},
         "provider": record.provider,

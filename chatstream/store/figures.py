@@ -4,7 +4,7 @@
    `FIELDS` are entered with the run, from its journal.
 2. A run of an earlier version has no `FIELDS`, until they are filled from its journal. Where that
    is gone they stay unknown: None.
-3. A journal from which no run can be entered counts as a run, whose outcome is `UNREADABLE`.
+3. A journal from which nothing can be entered, or filled, is a run whose outcome is `UNREADABLE`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from chatstream.errors import JournalError
-from chatstream.events import Done
+from chatstream.events import Counts, Done, Usage
 from chatstream.store.journal import SUFFIX, is_running
 from chatstream.store.reading import Record, read
 from chatstream.store.retention import before
@@ -57,17 +57,16 @@ class Figures(msgspec.Struct, frozen=True, gc=False):
     estimated: int | None = None
 
 
-def fields_of(record: Record) -> dict[str, Any]:
-    """The values of `FIELDS` for a run."""
+def fields_of(record: Record, counts: Usage | Counts) -> dict[str, Any]:
+    """The values of `FIELDS` for a run with these counts."""
     terminal = record.terminal
     cost = terminal.cost if isinstance(terminal, Done) else None
     stats = terminal.stats if terminal else None
-    told = record.spent.cost if record.spent else None
     return {
         "retries": record.retries,
         "fallbacks": record.fallbacks,
         "tokens_per_second": stats.tokens_per_second if stats else None,
-        "dollars": cost.run if cost else told,
+        "dollars": cost.run if cost else counts.cost,
         "estimated": cost is not None and cost.estimated,
     }
 
@@ -87,9 +86,9 @@ def unfilled(db: sqlite3.Connection) -> list[str]:
 def unreadable(
     db: sqlite3.Connection, folder: Path, journals: Iterable[str], started_at: str
 ) -> Iterator[Figures]:
-    """The journals in a folder from which no run was entered, last written then or later."""
-    entered = {run for (run,) in db.execute("SELECT id FROM runs")}
-    for run in set(journals) - entered:
+    """The journals in a folder that say nothing, written then or later."""
+    filled = {run for (run,) in db.execute("SELECT id FROM runs WHERE retries IS NOT NULL")}
+    for run in sorted(set(journals) - filled):
         path = folder / (run + SUFFIX)
         try:
             status = path.stat()

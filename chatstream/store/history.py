@@ -215,10 +215,11 @@ class History:
         journals = runs_in(self._folder)
         self._fill_figures(journals)
         db = self._database.db
-        known = figures.since(db, since)
-        if self._database.read_only:  # the newest are not entered
-            return known
-        return [*known, *figures.unreadable(db, self._folder, journals, since)]
+        found = {it.id: it for it in figures.since(db, since)}
+        if not self._database.read_only:  # there the newest are not entered
+            silent = figures.unreadable(db, self._folder, journals, since)
+            found |= {it.id: it for it in silent}
+        return list(found.values())
 
     @_mended
     def remove(self, run: Run) -> None:
@@ -331,8 +332,11 @@ class History:
 
     def _enter_figures(self, db: sqlite3.Connection, run: str) -> None:
         path = self._path(run)
-        with contextlib.suppress(OSError, JournalError):  # gone, or what `unreadable` counts
+        try:
             entries.enter_figures(db, run, path.stat().st_size, read(path))
+        except (OSError, JournalError) as error:
+            if path.exists():  # and was not removed a moment ago
+                self._tell(str(error))
 
     def _take_in(self, db: sqlite3.Connection, run: str) -> None:
         """Take in a journal, after those of the runs that it follows and continues."""
