@@ -20,7 +20,7 @@ from chatstream.bench.layout import ASCII, Line, seconds
 LOGARITHMIC_RATIO = 20.0
 """Largest / smallest from which a scale is logarithmic: a linear one would show one bar."""
 
-SIDE_BY_SIDE_COLUMNS = 64
+SIDE_BY_SIDE_COLUMNS = 66
 """Columns from which both plots stand side by side."""
 
 LEVELS = " ▁▂▃▄▅▆▇█"

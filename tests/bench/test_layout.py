@@ -13,6 +13,7 @@ from chatstream.bench.layout import (
     cells,
     clean,
     cut,
+    joined,
     name,
     number,
     prose,
@@ -142,3 +143,10 @@ def test_a_table_moves_together_and_then_loses_its_last_columns() -> None:
     assert text_of(table(ROWS, 18)).splitlines()[2] == "b     10 ms    2 s"
     assert text_of(table(ROWS, 17)).splitlines()[2] == "b      10 ms"
     assert text_of(table(ROWS, 1)).splitlines()[2] == "b     10 ms"
+
+
+def test_blocks_are_parted_by_a_blank_line_and_no_line_is_wider_than_there_is_room() -> None:
+    blocks: list[list[Line]] = [[], [[("one", "")], [("µ" * 9, "")]], [], [[("two", "bold")]]]
+    assert text_of(joined(blocks, 5)) == "one\nµµµµ…\n\ntwo"
+    assert text_of(joined(blocks, 5, ascii_only=True)) == "one\nuuuu>\n\ntwo"
+    assert joined([], 5) == []

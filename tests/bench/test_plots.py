@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatstream.bench.plots import Scale, bars, ecdf, histogram, labels, scale_of
+from chatstream.bench.layout import cells
+from chatstream.bench.plots import Scale, bars, both, ecdf, histogram, labels, scale_of
 from tests.support.sampling import examples
 
 RNG = Random(7)
@@ -132,3 +133,17 @@ def test_an_ecdf_only_rises_and_reaches_the_top(values: list[float]) -> None:
         heights.append(max(marked))
     assert heights == sorted(heights)
     assert heights[-1] == 8
+
+
+@pytest.mark.parametrize("width", [20, 65, 66, 80])
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_both_plots_stand_side_by_side_where_there_is_room(width: int, ascii_only: bool) -> None:
+    lines = [text for ((text, _),) in both("TTFT", STEADY, width, ascii_only=ascii_only)]
+    assert lines[0].startswith("TTFT: number of runs")
+    assert ("share of runs" in lines[0]) == (width >= 66)
+    assert max(map(cells, lines)) <= max(width, len("TTFT: share of runs done by then"))
+
+
+@pytest.mark.parametrize("values", [[], [math.inf]])
+def test_without_values_there_are_no_plots(values: list[float]) -> None:
+    assert both("TTFT", values, 80) == []
