@@ -111,6 +111,9 @@ RULES = (
     Rule(r"chatstream history export > ", makes="notes.md"),
     Rule(r"chatstream history show --text", shows=ANSWER[:100]),
     Rule(r"chatstream history", shows=RUN[:15]),
+    Rule(r"chatstream stats --since "),
+    Rule(r"chatstream stats --json ", shows="null"),
+    Rule(r"chatstream stats$", shows="complete"),
     Rule(r"chatstream replay ", shows=ANSWER[:100], statuses=(5,)),  # the run was killed
     Rule(r"chatstream bench --self-test", elsewhere="tests/cli/test_bench.py"),
     Rule(r"chatstream bench .*--fail-if ", add="-n 2", shows="errors", statuses=(0, 1)),

@@ -33,7 +33,7 @@ from chatstream.wording import counted
 NAME_CELLS = 28
 """The most that the name of a group takes in a table."""
 
-_MOST_LINES = 12  # of one figure
+_MOST_LINES = 100  # of one figure: all kinds of failure
 
 
 def screen(

@@ -90,3 +90,9 @@ def seconds_until_gone(mark: str) -> float:
         assert time.monotonic() - began < LIMIT, left
         time.sleep(0.005)
     return time.monotonic() - began
+
+
+def waits_in(process: int) -> bytes:
+    """The kernel's functions in which the threads of a process wait."""
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return b" ".join((task / "wchan").read_bytes() for task in tasks)

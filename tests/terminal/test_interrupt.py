@@ -30,6 +30,7 @@ from tests.cli.test_ask import check
 from tests.support.answers import TEXT, ending, frames, headers
 from tests.support.client import COMMAND, Running, run, server_flags
 from tests.support.loopback import Point, Reply, Script
+from tests.support.processes import waits_in
 from tests.support.proxy import black_hole
 from tests.support.runs import done as run_done
 from tests.support.runs import run_id, write_run
@@ -408,7 +409,7 @@ def test_ctrl_c_ends_the_wait_for_somebody_who_writes_a_fifo(
     path = tmp_path / "fifo"
     os.mkfifo(path)
     with Running([*arguments, str(path)]) as client:
-        _wait_until(lambda: b"wait_for_partner" in _waits_in(client.process.pid))
+        _wait_until(lambda: b"wait_for_partner" in waits_in(client.process.pid))
         client.process.send_signal(signal.SIGINT)
         assert client.finish().status == 130
 
@@ -421,7 +422,7 @@ def test_a_signal_ends_the_wait_for_a_history_in_use(number: int, status: int) -
     with contextlib.closing(sqlite3.connect(state_folder() / "history.db")) as other:
         other.execute("BEGIN IMMEDIATE")
         with Running(["history"]) as client:
-            _wait_until(lambda: b"nanosleep" in _waits_in(client.process.pid))
+            _wait_until(lambda: b"nanosleep" in waits_in(client.process.pid))
             client.process.send_signal(number)
             assert client.finish().status == status
 
@@ -510,12 +511,6 @@ def test_the_grace_of_an_inner_one_goes_on_until_the_outermost_is_left() -> None
         assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
     assert isinstance(token.reason, Cancelled)
-
-
-def _waits_in(process: int) -> bytes:
-    """The kernel's functions in which the threads of a process wait."""
-    tasks = Path(f"/proc/{process}/task").iterdir()
-    return b" ".join((task / "wchan").read_bytes() for task in tasks)
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:
