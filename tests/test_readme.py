@@ -113,7 +113,7 @@ RULES = (
     Rule(r"chatstream history", shows=RUN[:15]),
     Rule(r"chatstream stats --since "),
     Rule(r"chatstream stats --json ", shows="null"),
-    Rule(r"chatstream stats$", shows="complete"),
+    Rule(r"chatstream stats$", shows="ttft_p50"),
     Rule(r"chatstream replay ", shows=ANSWER[:100], statuses=(5,)),  # the run was killed
     Rule(r"chatstream bench --self-test", elsewhere="tests/cli/test_bench.py"),
     Rule(r"chatstream bench .*--fail-if ", add="-n 2", shows="errors", statuses=(0, 1)),

@@ -51,7 +51,7 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
         *("--cache", "--vs-blocking"),
     ),
     "Results": ("--save", "--baseline", "--fail-if", "--strict"),
-    "Selection": ("--number", "--older-than"),
+    "Selection": ("--number", "--older-than", "--since", "--by"),
     "Restoring": ("--force",),
     "Playback": ("--speed", "--instant"),
     "Output": (
