@@ -11,6 +11,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "chatstream.cli.chat:chat",
         "Hold a conversation. /help lists its commands, and Ctrl+D leaves.",
     ),
+    "batch": (
+        "chatstream.cli.batch:batch",
+        "Answer many prompts from a file, some at a time.",
+    ),
     "resume": (
         "chatstream.cli.resume:resume",
         "Show an answer that broke off, and continue it.",

@@ -18,6 +18,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chatstream chat -c",
         'chatstream chat -m qwen3:4b@ollama -s "Answer briefly." -f main.py',
     ),
+    "batch": (
+        "chatstream batch prompts.txt --out answers.jsonl",
+        'chatstream batch people.csv --template "Greet {name}." --out greetings.jsonl -j 8',
+        "chatstream batch prompts.jsonl | jq .content",
+    ),
     "resume": (
         "chatstream resume",
         "chatstream resume 20261121-1341",

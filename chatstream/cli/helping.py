@@ -50,6 +50,10 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
         *("--runs", "--time", "--precision", "--concurrency", "--rate", "--arrivals", "--conn"),
         *("--cache", "--vs-blocking"),
     ),
+    "Batch": (
+        *("--out", "--jobs", "--template", "--unordered", "--retry-failed", "--fail-fast"),
+        *("--rpm", "--tpm"),
+    ),
     "Results": ("--save", "--baseline", "--fail-if", "--strict"),
     "Selection": ("--number", "--older-than", "--since", "--by"),
     "Restoring": ("--force",),
