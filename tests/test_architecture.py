@@ -43,7 +43,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "terminal": USES,
     "bench": USES | {"terminal"},
     "completion": USES | {"providers", "terminal", "bench"},  # what each of them may be given
-    "chat": USES | {"terminal", "completion"},
+    "many": USES | {"terminal"},
+    "chat": USES | {"terminal", "completion", "many"},
     "doctor": USES | {"terminal", "bench", "providers"},  # it measures, and knows the services
     "api": USES,
     "__init__": USES | {"api", "tools"},

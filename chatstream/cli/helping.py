@@ -36,7 +36,9 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
         *("QUESTION", "--continue", "--name", "--at", "--edit", "--role", "--var"),
         *("--file", "--image", ..., "--no-stdin", "--encoding"),
     ),
-    "Model and server": ("--provider", "--model", "--base-url", "--profile", ..., "--header"),
+    "Model and server": (
+        *("--provider", "--model", "--quick", "--base-url", "--profile", ..., "--header"),
+    ),
     "Request": (
         *("--prompt", "--prompt-tokens", "--temperature", "--max-tokens", "--option"),
         ...,

@@ -120,6 +120,23 @@ Var = Annotated[
         "--var", metavar="NAME=VALUE", help="Give a variable of the role a value. Repeatable."
     ),
 ]
+
+
+def _model(text: str) -> str:
+    if not any(map(str.isspace, text)):
+        return text
+    raise typer.BadParameter(f"{text[:40]!r} is not the name of a model")
+
+
+Quick = Annotated[
+    str | None,
+    typer.Option(
+        "--quick",
+        parser=_model,
+        metavar="[MODEL[@PLACE]]",
+        help="Show a quick answer of this model until the detailed one is there.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print events as JSON Lines.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 Debug = Annotated[

@@ -1,0 +1,1 @@
+"""Many answers at once, each of them an ordinary run."""
