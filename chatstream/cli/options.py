@@ -134,7 +134,8 @@ Quick = Annotated[
         "--quick",
         parser=_model,
         metavar="[MODEL[@PLACE]]",
-        help="Show a quick answer of this model until the detailed one is there.",
+        show_default="the first of speed-priority",
+        help="Also ask this model, and show its quick answer first; in a pipe, on standard error.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print events as JSON Lines.")]

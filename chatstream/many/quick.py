@@ -5,9 +5,9 @@
    saved, and the exit status is its own.
 2. On a terminal the quick answer comes first. What arrives of the detailed one meanwhile is kept,
    and shown as soon as the quick one has ended.
-3. The detailed answer never waits for a quick one that hangs. Once it has something to show, the
-   quick answer is stopped if it has no text yet, or no new text for `PATIENCE_SECONDS`. It is also
-   stopped once the detailed answer is whole. A line says so.
+3. The detailed answer never waits long for the quick one. Once it has something to show, the quick
+   answer is stopped if nothing new comes for `PATIENCE_SECONDS`; and so long after the detailed
+   answer is whole, in any case. A line says so.
 4. In a pipe the detailed answer goes to standard output and the quick one to standard error, both
    as they arrive. With `--json` the events of both interleave, `stream` tells them apart, and the
    end of the detailed answer comes last.
@@ -49,8 +49,8 @@ QUICK, DETAILED = "quick", "detailed"
 SPEED, QUALITY = "speed-priority", "quality-first"
 """The strategies of the two where no model is named."""
 
-PATIENCE_SECONDS = 2.0
-"""How long the detailed answer waits for a quick one that has paused."""
+PATIENCE_SECONDS = 1.0
+"""How long the detailed answer waits for more of the quick one."""
 
 _NAMING = frozenset({"model", "provider", "base_url", "strategy"})
 
@@ -144,10 +144,9 @@ class Both:
         self._clock = clock
         self._kept: list[Arrival] = []  # of the detailed answer, not shown yet
         self._has_text = False  # the quick one
-        self._patience = Deadline(None)
         self._has_ended = self._is_stopped = False
-        self._has_something = False  # to show: the detailed one
-        self._is_whole = False
+        self._is_whole = False  # the detailed one
+        self._patience: Deadline | None = None  # once the detailed one has something to show
 
     def close(self) -> None:
         """Stop what has not ended, and wait for that. Idempotent."""
@@ -156,8 +155,7 @@ class Both:
     def interleaved(self) -> Iterator[Arrival]:
         """Everything as it arrives; the end of the detailed answer comes last."""
         end: list[Event] = []
-        for arrival in self._merged:
-            self._note(arrival)
+        for arrival in self._noted():
             if arrival.stream == DETAILED and _end_of(arrival) is not None:
                 end.append(arrival.events.pop())
             yield arrival
@@ -168,23 +166,22 @@ class Both:
         notes = standard_error()
         sink = sink_class("plain")(notes, notes, terminal=True, reasoning=False, stats=False)
         with contextlib.closing(sink):
-            for arrival in self._merged:
-                self._note(arrival)
+            for arrival in self._noted():
                 if arrival.stream == QUICK:
                     sink.write(self._told(arrival))
                 else:
                     yield arrival
 
     def first(self) -> Iterator[Arrival]:
-        """The quick answer, until it has ended or would only hold up the detailed one."""
-        while not self._has_ended and (arrival := next(self._merged, None)) is not None:
-            self._note(arrival)
+        """The quick answer, until it has ended or is stopped."""
+        for arrival in self._noted():
             if arrival.stream == QUICK:
                 yield self._told(arrival)
             elif arrival.events:
                 self._kept.append(arrival)
-            if self._is_in_the_way():
-                self._stop()
+            if self._has_ended:
+                return
+            if self._is_stopped:  # its end is not waited for
                 yield Arrival([_STOPPED])
                 return
 
@@ -193,31 +190,28 @@ class Both:
         yield from self._kept
         yield from (arrival for arrival in self._merged if arrival.stream == DETAILED)
 
+    def _noted(self) -> Iterator[Arrival]:
+        for arrival in self._merged:
+            self._note(arrival)
+            patience = self._patience
+            if patience and patience.passed and not (self._has_ended or self._token.cancelled):
+                self._is_stopped = True
+                self._quick.cancel(Cancelled("the detailed answer is here"))
+            yield arrival
+
     def _note(self, arrival: Arrival) -> None:
         end = _end_of(arrival)
         if arrival.stream == QUICK:
+            self._has_ended = self._has_ended or end is not None
             if any(isinstance(event, Content) for event in arrival.events):
                 self._has_text = True
-                self._patience = Deadline(PATIENCE_SECONDS, self._clock)
-            self._has_ended = self._has_ended or end is not None
-        else:
-            shown = (isinstance(event, Content | Approval) for event in arrival.events)
-            self._has_something = self._has_something or any(shown)
-            if isinstance(end, Done):
-                self._is_whole = True
-                self._stop()
-
-    def _is_in_the_way(self) -> bool:
-        if self._has_ended or self._token.cancelled:
-            return False
-        return self._is_whole or (
-            self._has_something and (not self._has_text or self._patience.passed)
-        )
-
-    def _stop(self) -> None:
-        if not self._has_ended:
-            self._is_stopped = True
-            self._quick.cancel(Cancelled("the detailed answer is here"))
+                if self._patience and not self._is_whole:
+                    self._patience = Deadline(PATIENCE_SECONDS, self._clock)
+        elif isinstance(end, Done) or (
+            self._patience is None and any(isinstance(it, _SHOWN) for it in arrival.events)
+        ):
+            self._is_whole = isinstance(end, Done)
+            self._patience = Deadline(PATIENCE_SECONDS, self._clock)
 
     def _told(self, arrival: Arrival) -> Arrival:
         """What a person is shown of the quick answer: of a failure no more than one line."""
@@ -231,6 +225,7 @@ class Both:
         return arrival
 
 
+_SHOWN = Content | Approval
 _STOPPED = Warn("stopped", "the quick answer was stopped because the detailed one is here")
 
 
