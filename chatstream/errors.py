@@ -20,6 +20,9 @@ from chatstream.wording import encodable
 if TYPE_CHECKING:
     from chatstream.messages import Message
 
+MAX_WAIT_SECONDS = 120.0
+"""The longest that a server may ask us to wait; the official clients have the same limit."""
+
 
 class ChatstreamError(Exception):
     """Anything that ends a run. `status` is the HTTP status where there is one.

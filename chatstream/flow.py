@@ -32,7 +32,8 @@ class Arrival(msgspec.Struct, gc=False):
     """What came at `t` (-1.0: now). The receiver may change it.
 
     `connected`: the request is on the wire. `alive`: a keep-alive came with it. `stream`: the
-    label of its run, where several are read as one.
+    label of its run, where several are read as one. `held`: the run waits for its turn, and no
+    limit on its time counts.
     """
 
     events: list[Event] = []
@@ -40,6 +41,7 @@ class Arrival(msgspec.Struct, gc=False):
     connected: bool = True
     alive: bool = False
     stream: str | None = None
+    held: bool = False
 
 
 Open = Callable[[ChatRequest, CancelToken], Iterator[Arrival]]

@@ -3,7 +3,8 @@
 1. Each source runs on a thread of its own in front of a bounded queue (`readahead`). So a slow
    consumer slows every server down, and a slow source does not hold up the others.
 2. Events keep the order of their source, and interleave as they come. An arrival is of one source;
-   it and each of its events carry the label of that source in `stream`.
+   it and each of its events carry the label of that source in `stream`. A source whose arrivals
+   have labels already (it runs several things in turn, see `many.run`) keeps them.
 3. A source ends by itself, and the others go on. One is stopped by the `CancelToken` of its run,
    and its events go on to the one that ends it. A run never raises. A source that does ends only
    its own stream; when all have ended, that failure is raised.
@@ -35,18 +36,22 @@ def merge(sources: Mapping[str, Iterator[Arrival]], limit: int = QUEUE_EVENTS) -
     consumer = Consumer()
     return consumer.take(
         [
-            ReadAhead(_labelled(label, arrivals), consumer, most_events=limit, name=label)
+            ReadAhead(labelled(label, arrivals), consumer, most_events=limit, name=label)
             for label, arrivals in sources.items()
         ]
     )
 
 
-def _labelled(label: str, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
-    """The arrivals with a label. Their events are copies, as a run may have other watchers."""
+def labelled(label: str, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+    """The arrivals, with a label where they have none.
+
+    Their events are copies, as a run may have other watchers.
+    """
     try:
         for arrival in arrivals:
-            arrival.events = [replace(event, stream=label) for event in arrival.events]
-            arrival.stream = label
+            if arrival.stream is None:
+                arrival.events = [replace(event, stream=label) for event in arrival.events]
+                arrival.stream = label
             yield arrival
     finally:
         close(arrivals)

@@ -9,8 +9,8 @@
 3. The consumer takes from the queues in turn, a sixteenth of the bounds at most from each, so that
    a fast source does not starve the others. It waits only while all of them are empty, so that a
    slow source does not hold up the others.
-4. Arrivals that wait in a queue join, up to such a sixteenth. A heartbeat counts nothing, and
-   always joins the arrivals around it.
+4. Arrivals of one label that wait in a queue join, up to such a sixteenth. A heartbeat counts
+   nothing, and always joins the arrivals around it.
 5. When the consumer is closed, each source is closed by the thread that runs it, and the consumer
    waits for that: for a moment, as something comes from a source every 0.1 s at least.
 
@@ -244,7 +244,9 @@ class ReadAhead:
         self._pressure.peak_bytes = max(self._pressure.peak_bytes, self._bytes)
 
     def _may_join(self, last: Parcel, parcel: Parcel) -> bool:
-        """Whether both fit into one part; a heartbeat always joins, and is always joined."""
+        """Whether both are of one label and fit into one part; a heartbeat always fits."""
+        if last.stream != parcel.stream:
+            return False
         if not (last.events and parcel.events):
             return True
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from chatstream.redact import redact
@@ -51,6 +52,19 @@ def sized(number: int) -> str:
     while size >= 999.5 and len(units) > 1:
         size, units = size / 1000, units[1:]
     return f"{size:.1f} {units[0]}" if size < 9.95 and units[0] != "B" else f"{size:.0f} {units[0]}"
+
+
+def in_words(seconds: float) -> str:
+    """A time to wait, rounded up, in its two largest units: "2 h 39 min"."""
+    if seconds < 10:
+        return f"{max(0.1, math.ceil(seconds * 10) / 10):.1f}".removesuffix(".0") + " s"
+    rest = math.ceil(seconds)
+    parts: list[tuple[int, str]] = []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, rest = divmod(rest, size)
+        if count or parts:
+            parts.append((count, unit))
+    return " ".join(f"{count} {unit}" for count, unit in parts[:2] if count)
 
 
 def status_words(status: int) -> str:

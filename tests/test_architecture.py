@@ -42,11 +42,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": ENGINE,
     "terminal": USES,
     "bench": USES | {"terminal"},
-    "completion": USES | {"providers", "terminal", "bench"},  # what each of them may be given
     "many": USES | {"terminal"},
+    "completion": USES | {"providers", "terminal", "bench"},  # what each of them may be given
     "chat": USES | {"terminal", "completion", "many"},
     "doctor": USES | {"terminal", "bench", "providers"},  # it measures, and knows the services
-    "api": USES,
+    "api": USES | {"many"},
     "__init__": USES | {"api", "tools"},
     "__main__": {"cli", "sinks", "collector"},
     "cli": EVERYTHING,

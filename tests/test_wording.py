@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from chatstream.wording import bounded, counted, encodable, sized, status_words
+from chatstream.wording import bounded, counted, encodable, in_words, sized, status_words
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,23 @@ def test_a_size_is_told_in_the_largest_unit_that_fits(number: int, shown: str) -
 @pytest.mark.parametrize(("status", "words"), [(404, "404 Not Found"), (799, "799")])
 def test_a_status_is_named_where_it_has_a_name(status: int, words: str) -> None:
     assert status_words(status) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.006, "0.1 s"),
+        (2.5, "2.5 s"),
+        (2.51, "2.6 s"),
+        (3.0, "3 s"),
+        (34.07, "35 s"),
+        (60.0, "1 min"),
+        (864.0, "14 min 24 s"),
+        (3600.0, "1 h"),
+        (9568.0, "2 h 39 min"),
+        (86400.0, "1 d"),
+        (90000.0, "1 d 1 h"),
+    ],
+)
+def test_a_pause_in_words(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words

@@ -71,7 +71,7 @@ RARE = frozenset(
     {
         *("--role", "--var", "--at", "--edit", "--encoding", "--log", "--copy-to", "--save-code"),
         *("--save-images", "--image", "--no-stdin", "--dry-run", "--tools-from"),
-        *("--prompt-tokens", "--arrivals", "--conn", "--strict"),
+        *("--prompt-tokens", "--arrivals", "--conn", "--strict", "--quick"),
         *(it.option for it in DECLARED.values() if getattr(it.about, "rare", False)),
     }
 )

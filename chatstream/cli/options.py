@@ -133,7 +133,7 @@ Quick = Annotated[
     typer.Option(
         "--quick",
         parser=_model,
-        metavar="[MODEL[@PLACE]]",
+        metavar="[MODEL]",
         show_default="the first of speed-priority",
         help="Also ask this model, and show its quick answer first; in a pipe, on standard error.",
     ),

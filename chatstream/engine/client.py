@@ -50,12 +50,13 @@ if TYPE_CHECKING:
 class Client:
     """Asks models. `options` are those of `chatstream.stream`. Raises `UsageError`.
 
-    A context manager: at its end all connections are closed.
+    `pool` is for parts of this program that hold the requests of many runs; it is closed with the
+    client. A context manager: at its end all connections are closed.
     """
 
-    def __init__(self, **options: Unpack[Options]) -> None:
+    def __init__(self, pool: Pool | None = None, /, **options: Unpack[Options]) -> None:
         self._options = checked(options)
-        self._pool = Pool()
+        self._pool = pool or Pool()
 
     def close(self) -> None:
         """Close the connections; those of runs that have not ended, with the run. Idempotent."""

@@ -1,6 +1,6 @@
 """The one place that joins the rooms: settings and messages in, the events of a run out.
 
-    within( loop( fallback( for each model: retry( … watchdog( degrade( provider.open ))))))
+    within( loop( fallback( for each model: retry( gate( watchdog( degrade( provider.open )))))))
         |  thinking  |  seal  |  journal  |  buffer  |  coalesce
 
 Everything that can fail happens inside the pipeline, so every run, whatever becomes of it, has
@@ -309,7 +309,7 @@ def _answer(
                 source = watchdog(degrade(source), limits)
                 if its.fallback_on_error:
                     source = unstreamed(source)
-                source = retry(source, attempts, plan)
+                source = retry(pool.guarded(provider, source), attempts, plan)
                 how = (method or "user_turn") if request.partial else None
                 try:
                     yield from source(replace(asking, method=how), token)

@@ -4,6 +4,7 @@
    run failed is closed instead, for its connection may be the cause.
 2. Providers are told apart by the settings that decide about a connection. A key command runs once.
 3. What is given back to a closed pool is closed at once.
+4. The gatekeeper, if there is one, holds the requests of all runs that share the pool.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import msgspec
 from chatstream.engine.settings import Settings
 
 if TYPE_CHECKING:
+    from chatstream.engine.gatekeeping import Gatekeeper
+    from chatstream.flow import Open
     from chatstream.providers.base import Provider
 
 _CONNECTION = (
@@ -27,7 +30,8 @@ _CONNECTION = (
 class Pool:
     """Idle providers. Safe to use from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, gatekeeper: Gatekeeper | None = None) -> None:
+        self._gatekeeper = gatekeeper
         self._idle: dict[bytes, list[Provider]] = {}
         self._closed = False
         self._lock = threading.Lock()
@@ -49,6 +53,10 @@ class Pool:
                 self._idle.setdefault(_key(settings), []).append(provider)
                 return
         provider.close()
+
+    def guarded(self, provider: Provider, source: Open) -> Open:
+        """`source`, held by the gatekeeper if there is one."""
+        return self._gatekeeper.around(provider, source) if self._gatekeeper else source
 
     def close(self) -> None:
         """Close all idle providers, and each that is given back from now on. Idempotent."""

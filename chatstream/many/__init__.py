@@ -1,1 +1,1 @@
-"""Many answers at once, each of them an ordinary run."""
+"""Many answers at once: runs side by side, and what is made of them."""

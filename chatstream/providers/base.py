@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -55,6 +56,7 @@ from chatstream.providers.lenient import TOO_DEEP, broke_off, values_in
 from chatstream.providers.models import Models
 from chatstream.providers.reply import Reply
 from chatstream.providers.text import Surrogates
+from chatstream.providers.waits import used_up
 from chatstream.redact import mask_address
 from chatstream.transport import Call, Head, Tick, Transport
 
@@ -86,6 +88,7 @@ class Provider(Models):
 
     def __init__(self, endpoint: Endpoint, transport: Transport, clock: Clock = monotonic) -> None:
         super().__init__(endpoint)
+        self._heard: Mapping[str, str] = {}  # the headers of the last response
         self._transport = transport
         self._clock = clock
 
@@ -119,6 +122,10 @@ class Provider(Models):
         before = self.endpoint.prefix_path if request.method == "prefix" else ""
         return self.call(before + self.chat_path(), self.body(request))
 
+    def used_up(self) -> float | None:
+        """Seconds until the limits are reset that the last response says are used up, or None."""
+        return used_up(self._heard, time.time())
+
     def close(self) -> None:
         """Close the connections that are kept for another question."""
         self._transport.close()
@@ -128,6 +135,7 @@ class Provider(Models):
         log.debug("%s is asked, streaming: %s", self.endpoint.name, request.stream)
         with closing(self._transport.exchange(self.chat_call(request), token)) as items:
             head = yield from self._await_head(items)
+            self._heard = head.headers
             if (failure := no_answer(head.status)) is not None:
                 raise failure
             if head.status >= 400:

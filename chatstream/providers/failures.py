@@ -30,8 +30,8 @@ from chatstream.errors import (
 from chatstream.providers.lenient import count_of, values_in
 from chatstream.providers.shapes import Said, is_error, said
 from chatstream.providers.text import whole_characters
-from chatstream.providers.waits import in_words, retry_after, wait_in
-from chatstream.wording import excerpt, status_words
+from chatstream.providers.waits import retry_after, wait_in
+from chatstream.wording import excerpt, in_words, status_words
 
 Kind = type[ChatstreamError]
 

@@ -49,6 +49,11 @@ def retry_after(headers: Mapping[str, str], now: float, status: int = 0) -> floa
     return _reset(headers, now) if status == 429 else None
 
 
+def used_up(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds until the limits are reset of which nothing remains; None if something does."""
+    return max(_resets(headers, now, "some")[0], default=None)
+
+
 def wait_in(levels: Sequence[Mapping[str, object]], message: str, now: float) -> float | None:
     """What an error asks for: in a field of one of its objects, else in the message."""
     for fields in levels:
@@ -68,28 +73,21 @@ def wait_in(levels: Sequence[Mapping[str, object]], message: str, now: float) ->
     return _positive(_span(found.group(1))) if found else None
 
 
-def in_words(seconds: float) -> str:
-    """A time to wait, rounded up, in its two largest units: "2 h 39 min"."""
-    if seconds < 10:
-        return f"{max(0.1, math.ceil(seconds * 10) / 10):.1f}".removesuffix(".0") + " s"
-    rest = math.ceil(seconds)
-    parts: list[tuple[int, str]] = []
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
-        count, rest = divmod(rest, size)
-        if count or parts:
-            parts.append((count, unit))
-    return " ".join(f"{count} {unit}" for count, unit in parts[:2] if count)
-
-
 def _reset(headers: Mapping[str, str], now: float) -> float | None:
     """When the limits that are used up are reset, or the first one if none says that it is."""
-    used_up: list[float] = []
+    gone, others = _resets(headers, now, "0")
+    return max(gone) if gone else min(others, default=None)
+
+
+def _resets(headers: Mapping[str, str], now: float, unsaid: str) -> tuple[list[float], list[float]]:
+    """When the limits are reset that are used up, and the others. `unsaid` remains if none says."""
+    gone: list[float] = []
     others: list[float] = []
     for name, value in headers.items():
         if re.fullmatch(_RESET, name) and (seconds := _seconds(value, now)) is not None:
-            remaining = headers.get(name.replace("reset", "remaining"), "0").strip()
-            (used_up if remaining in {"", "0"} else others).append(seconds)
-    return max(used_up) if used_up else min(others, default=None)
+            remaining = headers.get(name.replace("reset", "remaining"), unsaid).strip()
+            (gone if remaining in {"", "0"} else others).append(seconds)
+    return gone, others
 
 
 def _seconds(value: object, now: float, unit: float = 1.0) -> float | None:

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import tenacity
 
-from chatstream.errors import ChatstreamError
-
-MAX_WAIT_SECONDS = 120.0
-"""The longest wait for a retry; the official clients have the same limit."""
+from chatstream.errors import MAX_WAIT_SECONDS, ChatstreamError
 
 MAX_PAUSE_SECONDS = 8.0
 """Pauses grow up to this, unless the first one is longer."""

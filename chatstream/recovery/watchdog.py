@@ -7,7 +7,8 @@
 3. Limits are checked with every arrival, and several come a second. What came with the arrival at
    which a limit has passed is passed on before the failure; if the answer ends there, it is whole.
 4. Time in which nobody looked is not silence: the process was stopped (Ctrl+Z), the machine slept,
-   or the reader of the output held everything up. Only `AWAY_SECONDS` of such a gap count.
+   or the reader of the output held everything up. Only `AWAY_SECONDS` of such a gap count. Nor does
+   the time count in which the run was held until its turn came.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def within(source: Open, seconds: float | None, clock: Clock = monotonic) -> Ope
         try:
             for arrival in arrivals:
                 now = clock()
-                deadline.extend(max(0.0, now - seen - AWAY_SECONDS))
+                deadline.extend(max(0.0, now - seen - (0.0 if arrival.held else AWAY_SECONDS)))
                 seen = now
                 is_over = deadline.passed
                 yield arrival

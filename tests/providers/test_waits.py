@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatstream.providers.waits import in_words, retry_after, wait_in
+from chatstream.providers.waits import retry_after, used_up, wait_in
 
 NOW = 1_800_000_000.0
 
@@ -196,20 +196,24 @@ def test_any_message_names_a_pause_or_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("headers", "seconds"),
     [
-        (0.006, "0.1 s"),
-        (2.5, "2.5 s"),
-        (2.51, "2.6 s"),
-        (3.0, "3 s"),
-        (34.07, "35 s"),
-        (60.0, "1 min"),
-        (864.0, "14 min 24 s"),
-        (3600.0, "1 h"),
-        (9568.0, "2 h 39 min"),
-        (86400.0, "1 d"),
-        (90000.0, "1 d 1 h"),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "12s"}, 12.0),
+        ({"x-ratelimit-remaining-requests": "1", "x-ratelimit-reset-requests": "12s"}, None),
+        ({"x-ratelimit-reset-requests": "12s"}, None),  # of a success: nobody says that it is gone
+        (
+            {
+                "anthropic-ratelimit-requests-remaining": "0",
+                "anthropic-ratelimit-requests-reset": "1970-01-01T00:00:30Z",
+                "anthropic-ratelimit-tokens-remaining": "0",
+                "anthropic-ratelimit-tokens-reset": "1970-01-01T00:01:00Z",
+            },
+            60.0,
+        ),
+        ({}, None),
     ],
 )
-def test_a_pause_in_words(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
+def test_a_success_tells_which_limit_is_used_up(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert used_up(headers, 0.0) == seconds

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from chatstream.errors import AuthError, ConnectError, RateLimited, Truncated, Unreachable
+from chatstream.errors import (
+    MAX_WAIT_SECONDS,
+    AuthError,
+    ConnectError,
+    RateLimited,
+    Truncated,
+    Unreachable,
+)
 from chatstream.recovery.attempts import Attempts
-from chatstream.recovery.policy import MAX_WAIT_SECONDS
 
 CUT = Truncated("cut")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatstream.errors import (
+    MAX_WAIT_SECONDS,
     AuthError,
     BadRequest,
     Cancelled,
@@ -26,7 +27,7 @@ from chatstream.errors import (
     Truncated,
     UsageError,
 )
-from chatstream.recovery.policy import MAX_WAIT_SECONDS, Policy
+from chatstream.recovery.policy import Policy
 
 HEAL = [ConnectError, TimedOut, Stalled, Truncated, ServerError, Overloaded, RateLimited]
 STAY: list[type[ChatstreamError]] = [

@@ -251,6 +251,20 @@ def test_the_total_limit_ends_everything_also_while_tokens_come() -> None:
     assert now == [10.0]
 
 
+def test_time_in_which_a_run_is_held_counts_against_no_total_limit() -> None:
+    now = [0.0]
+
+    def source(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
+        for held in (True, False):
+            for _ in range(400):
+                now[0] += 0.25
+                yield Arrival(t=now[0], connected=False, held=held)
+
+    with pytest.raises(TimedOut):
+        limited(source, 10.0, now)
+    assert now == [110.0]
+
+
 def test_a_total_limit_of_none_changes_nothing() -> None:
     source = Source(Content("a")).open
     assert within(source, None) is source
