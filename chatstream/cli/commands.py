@@ -11,6 +11,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "chatstream.cli.chat:chat",
         "Hold a conversation. /help lists its commands, and Ctrl+D leaves.",
     ),
+    "compose": (
+        "chatstream.cli.compose:compose",
+        "Write a document section by section, several sections at once.",
+    ),
     "resume": (
         "chatstream.cli.resume:resume",
         "Show an answer that broke off, and continue it.",

@@ -18,6 +18,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chatstream chat -c",
         'chatstream chat -m qwen3:4b@ollama -s "Answer briefly." -f main.py',
     ),
+    "compose": (
+        'chatstream compose "How rainbows form"',
+        'chatstream compose "A bakery in Bath" --outline page --out page.md',
+        'chatstream compose "Our release" --outline outline.md -f notes.txt -j 5 > release.md',
+    ),
     "resume": (
         "chatstream resume",
         "chatstream resume 20261121-1341",
