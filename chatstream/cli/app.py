@@ -25,7 +25,6 @@ from chatstream.cli.once import OnceParser
 from chatstream.errors import ChatstreamError, mistake
 from chatstream.terminal import exits
 
-COPY_CODE = "--copy-code"
 SHOW_COMPLETION = "--show-completion"
 INSTALL_COMPLETION = "--install-completion"
 COMPLETE = "_CHATSTREAM_COMPLETE"
@@ -33,7 +32,7 @@ COMPLETE = "_CHATSTREAM_COMPLETE"
 
 
 class Command(TyperCommand):
-    """A command with our help. It drops no value, and `--copy-code` may have no number.
+    """A command with our help. It drops no value; those of `OPTIONAL` may be left out.
 
     The attribute `options` of its function adds to the options of the signature.
     """
@@ -46,7 +45,7 @@ class Command(TyperCommand):
         return OnceParser(super().make_parser(ctx), ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, with_number(args) if COPY_CODE in args else args)
+        return super().parse_args(ctx, with_optional(args))
 
     def get_params(self, ctx: Any) -> list[Any]:
         return [*super().get_params(ctx), self._help_all]
@@ -194,12 +193,27 @@ def is_question(argument: str) -> bool:
     return not argument.startswith("-") and any(map(str.isspace, argument.strip()))
 
 
-def with_number(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with the number of the last code block where `--copy-code` has no number.
+def is_name(argument: str) -> bool:
+    """Whether an argument may be the name of a model: it is no option and has no blank in it."""
+    return bool(argument) and not argument.startswith("-") and not any(map(str.isspace, argument))
 
-    It has none at the end, and before anything that is not a number: an option, or the question.
+
+OPTIONAL: dict[str, tuple[Callable[[str], bool], str]] = {
+    "--copy-code": (str.isdigit, "0"),  # the last
+    "--quick": (is_name, ""),
+}
+"""Options that may be without a value: what can be one, and what stands for none."""
+
+
+def with_optional(arguments: list[str]) -> list[str]:
+    """The arguments, with a value for each of the `OPTIONAL` options that has none.
+
+    It has none at the end, and before anything that cannot be its value: an option, or the
+    question.
     """
-    return with_value(arguments, COPY_CODE, str.isdigit, "0")
+    for option in OPTIONAL.keys() & arguments:
+        arguments = with_value(arguments, option, *OPTIONAL[option])
+    return arguments
 
 
 def with_value(

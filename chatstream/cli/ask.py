@@ -25,6 +25,7 @@ from chatstream.cli.options import (
     Name,
     NoStdin,
     Plain,
+    Quick,
     RoleName,
     SaveCode,
     SaveImages,
@@ -59,6 +60,7 @@ def ask(
     name: Name = None,
     role: RoleName = None,
     var: Var = None,
+    quick: Quick = None,
     file: File = None,
     image: ImageFile = None,
     no_stdin: NoStdin = False,
@@ -84,6 +86,10 @@ def ask(
     arguments = locals()
     start_log(arguments)
     answering = Answering(arguments, flags)
+    if quick is not None:
+        from chatstream.many.quick import QuickAnswering
+
+        answering = QuickAnswering(arguments, flags, quick)
 
     def begin() -> Run:
         place = place_of(last=last, at=at, edit=edit, name=name)
@@ -113,7 +119,7 @@ def ask(
             follow=follow_of(place, resolved),
         )
 
-    lack = Lack() if prompt and not as_json and is_possible() else None
+    lack = Lack() if prompt and not as_json and quick is None and is_possible() else None
     status = answering.show(begin, *([lack] if lack else []))
     if lack is not None and (pulled := offer(lack, answering.settings)) is not None:
         if pulled:

@@ -15,6 +15,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "chatstream.cli.batch:batch",
         "Answer many prompts from a file, some at a time.",
     ),
+    "compose": (
+        "chatstream.cli.compose:compose",
+        "Write a document section by section, several sections at once.",
+    ),
     "resume": (
         "chatstream.cli.resume:resume",
         "Show an answer that broke off, and continue it.",

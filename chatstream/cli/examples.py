@@ -23,6 +23,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'chatstream batch people.csv --template "Greet {name}." --out greetings.jsonl -j 8',
         "chatstream batch prompts.jsonl | jq .content",
     ),
+    "compose": (
+        'chatstream compose "How rainbows form"',
+        'chatstream compose "A bakery in Bath" --outline page --out page.md',
+        'chatstream compose "Our release" --outline outline.md -f notes.txt -j 5 > release.md',
+    ),
     "resume": (
         "chatstream resume",
         "chatstream resume 20261121-1341",

@@ -36,7 +36,9 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
         *("QUESTION", "--continue", "--name", "--at", "--edit", "--role", "--var"),
         *("--file", "--image", ..., "--no-stdin", "--encoding"),
     ),
-    "Model and server": ("--provider", "--model", "--base-url", "--profile", ..., "--header"),
+    "Model and server": (
+        *("--provider", "--model", "--quick", "--base-url", "--profile", ..., "--header"),
+    ),
     "Request": (
         *("--prompt", "--prompt-tokens", "--temperature", "--max-tokens", "--option"),
         ...,
@@ -73,7 +75,7 @@ RARE = frozenset(
     {
         *("--role", "--var", "--at", "--edit", "--encoding", "--log", "--copy-to", "--save-code"),
         *("--save-images", "--image", "--no-stdin", "--dry-run", "--tools-from"),
-        *("--prompt-tokens", "--arrivals", "--conn", "--strict"),
+        *("--prompt-tokens", "--arrivals", "--conn", "--strict", "--quick"),
         *(it.option for it in DECLARED.values() if getattr(it.about, "rare", False)),
     }
 )

@@ -120,6 +120,24 @@ Var = Annotated[
         "--var", metavar="NAME=VALUE", help="Give a variable of the role a value. Repeatable."
     ),
 ]
+
+
+def _model(text: str) -> str:
+    if not any(map(str.isspace, text)):
+        return text
+    raise typer.BadParameter(f"{text[:40]!r} is not the name of a model")
+
+
+Quick = Annotated[
+    str | None,
+    typer.Option(
+        "--quick",
+        parser=_model,
+        metavar="[MODEL]",
+        show_default="the first of speed-priority",
+        help="Also ask this model, and show its quick answer first; in a pipe, on standard error.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print events as JSON Lines.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 Debug = Annotated[

@@ -14,7 +14,7 @@ An answer by a schema is JSON, and is shown as it is: drawing it as Markdown wou
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -28,7 +28,7 @@ from chatstream.engine.run import Question, Run
 from chatstream.engine.services import Choice, Tell, ignore_choice, provider_name
 from chatstream.engine.settings import DECLARED, Settings
 from chatstream.errors import ChatstreamError
-from chatstream.flow import Stage, pipe
+from chatstream.flow import Arrival, Stage, pipe
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
@@ -168,23 +168,26 @@ class Answering:
 
     def show(self, begin: Callable[[], Run], *watching: Stage) -> int:
         """Begin the run and show it; returns the exit status. The stages in `watching` see it."""
-        given = self._arguments
         with interrupts(self.token), self._closes:
             try:
                 begun = begin()
             except ChatstreamError as error:
                 begun = failed(error, self.token)
-            status = present(
-                pipe(begun.arrivals, *watching),
-                self.settings,
-                self.token,
-                as_json=given["as_json"],
-                plain=self._plain,
-                copying=self._copying,
-                told=self._choices,
-                control=self._control,
-                beside=self._beside,
-            )
+            status = self.present(pipe(begun.arrivals, *watching))
             if not self.token.cancelled:
                 tidy(self.settings)
             return status
+
+    def present(self, arrivals: Iterator[Arrival]) -> int:
+        """Show a run where its reader is; returns the exit status."""
+        return present(
+            arrivals,
+            self.settings,
+            self.token,
+            as_json=self._arguments["as_json"],
+            plain=self._plain,
+            copying=self._copying,
+            told=self._choices,
+            control=self._control,
+            beside=self._beside,
+        )

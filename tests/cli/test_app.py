@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from chatstream import __version__
-from chatstream.cli.app import main, with_number
+from chatstream.cli.app import main, with_optional
 from chatstream.cli.commands import COMMANDS
 from tests.support.answers import ending, frames, headers, whole
 from tests.support.client import COMMAND, LIMIT, run, run_here, server_flags
@@ -106,7 +106,7 @@ def test_a_closed_output_is_not_replaced_by_a_socket() -> None:
 )
 def test_the_number_of_a_code_block_may_be_left_out(arguments: list[str], taken: list[str]) -> None:
     given = list(arguments)
-    assert with_number(given) == taken
+    assert with_optional(given) == taken
     assert given == arguments
 
 

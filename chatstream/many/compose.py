@@ -1,0 +1,304 @@
+"""A document that is written section by section, several sections at once.
+
+1. The outline is given, or a model makes it. Then each section is a run with a journal of its own,
+   and knows the whole outline. A section that fails ends no other one.
+2. `Job` remembers which run wrote what. A section whose run is whole is not asked for again; every
+   other one is, and so is the outline. Its text is shown again, as `replayed` events. Without a
+   journal nothing is remembered.
+3. Arrivals are labelled: "outline", and "1 Heading" for the first section. Between them come
+   `progress` events without a label: at each end of a section, and otherwise four a second at most.
+   The progress of a section is the share of its words that are there; it is whole at its end.
+4. The last event has no label, and is the end of the document: `done` with what all runs of now
+   used, or `error`. If all that was asked failed alike, the error is of that kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from hashlib import sha256
+
+import msgspec
+from msgspec.structs import replace
+
+from chatstream.cancel import CancelToken
+from chatstream.clock import Clock, monotonic
+from chatstream.engine.pipeline import run
+from chatstream.engine.pool import Pool
+from chatstream.engine.resolve import Resolved
+from chatstream.engine.run import Question, Run
+from chatstream.engine.working import UPDATE_SECONDS
+from chatstream.errors import ChatstreamError, JournalError, UsageError
+from chatstream.events import (
+    Content,
+    Counts,
+    Done,
+    Error,
+    Event,
+    Progress,
+    Stats,
+    Terminal,
+    voids,
+)
+from chatstream.flow import Arrival, close
+from chatstream.many import outline
+from chatstream.many.outline import Outline
+from chatstream.many.run import Task, running
+from chatstream.messages import Message
+from chatstream.progressing import Meter
+from chatstream.store.composed import OUTLINE, Composed
+from chatstream.store.conversation import Conversations
+from chatstream.store.place import runs_folder, state_folder
+from chatstream.store.reading import find, read
+from chatstream.wording import counted
+
+OUTLINE_LABEL = "outline"
+
+_SETTINGS = ("provider", "model", "base_url", "system", "temperature", "max_tokens", "effort")
+_CHARACTERS_PER_WORD = 6  # of English, with the blank
+_UNFINISHED = 0.95  # the most that a section is at before its end
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is to be written. Without an `outline` a model makes one, with so many `sections`."""
+
+    topic: str
+    resolved: Resolved
+    outline: Outline | None = None
+    sections: int | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells this document from any other: the topic, the outline and the settings."""
+        settings = self.resolved.settings
+        its = {name: getattr(settings, name) for name in (*_SETTINGS, "options", "strategy")}
+        told = [self.topic, msgspec.to_builtins(self.outline), self.sections, its]
+        return sha256(msgspec.json.encode(told)).hexdigest()[:32]
+
+
+class Job:
+    """What was written of a document so far; nothing where `composed` is None."""
+
+    def __init__(self, composed: Composed | None) -> None:
+        self._composed = composed
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a second run finds what the first has written."""
+        return self._composed is not None
+
+    def text(self, section: int) -> str | None:
+        """The text of a section, if it is whole."""
+        run = self._composed.runs.get(section) if self._composed else None
+        return _whole_text(run) if run is not None else None
+
+    def begin(self, section: int, run: str) -> Sequence[str]:
+        """This run writes the section; to be called before it asks. Returns warnings."""
+        if self._composed is not None:
+            try:
+                self._composed.begin(section, run)
+            except JournalError as error:
+                return (f"the next run will write this section again: {error.message}",)
+        return ()
+
+
+def _whole_text(run: str) -> str | None:
+    """What a run has answered, if that is whole."""
+    try:
+        record = read(find(runs_folder(), run))
+        return record.message.content if record.finished else None
+    except UsageError:  # its journal has expired
+        pass
+    except JournalError:
+        return None
+    from chatstream.store.history import History  # SQLite, which few need
+
+    try:
+        with History(state_folder()) as history:
+            finished = history.run(run).outcome == "complete"
+        return Conversations(state_folder()).path(run)[-1].content if finished else None
+    except (UsageError, JournalError):
+        return None
+
+
+class Composition:
+    """One document being written. `arrivals` is read once; `failures` are known at its end."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        job: Job,
+        pool: Pool,
+        token: CancelToken,
+        *,
+        most: int,
+        clock: Clock = monotonic,
+    ) -> None:
+        self.outline = plan.outline
+        self.failures: dict[str, Error] = {}  # by label
+        self.asked = 0  # sections, in this run
+        self._plan = plan
+        self._job = job
+        self._pool = pool
+        self._token = token
+        self._most = most
+        self._clock = clock
+        self._began = clock()
+        self._first: float | None = None  # when the first token of a section came
+        self._usage = Counts()
+        self._chunks = 0
+        stages = [("writing", 9.0)]
+        self._meter = Meter([("outline", 1.0), *stages] if plan.outline is None else stages, clock)
+        self._told_at = -UPDATE_SECONDS
+
+    def number_of(self, label: str) -> int:
+        """The number of the section with this label, from 1."""
+        return int(label.partition(" ")[0])
+
+    @property
+    def progress(self) -> Progress:
+        """How far the document is."""
+        return self._meter.event()
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """What all runs bring, the progress, and the end. See the rules above."""
+        if self.outline is None:
+            yield from self._make_outline()
+        if self.outline is not None:
+            yield from self._write(self.outline)
+        yield Arrival([self._end()])
+
+    def _make_outline(self) -> Iterator[Arrival]:
+        answer = self._job.text(OUTLINE) or ""
+        if not answer:
+            pieces: list[str] = []
+            yield Arrival([self.progress], connected=False)
+            for arrival in self._running([Task(OUTLINE_LABEL, self._begin_outline)]):
+                for event in arrival.events:
+                    if isinstance(event, Content):
+                        pieces.append(event.delta)
+                    elif voids(event):
+                        pieces.clear()
+                yield arrival
+            answer = "".join(pieces)
+        if self.failures or self._token.cancelled:
+            return
+        try:
+            self.outline = outline.of_answer(answer, self._plan.topic)
+        except (ValueError, KeyError, TypeError) as error:
+            self.failures[OUTLINE_LABEL] = Error(
+                "invalid_answer", f"the outline cannot be used: {error}", False, True
+            )
+            return
+        self._meter.next_stage()
+
+    def _write(self, plan: Outline) -> Iterator[Arrival]:
+        labels = plan.labels
+        shares = dict.fromkeys(labels, 0.0)
+        lengths = dict.fromkeys(labels, 0)
+        tasks = []
+        for number, label in enumerate(labels, 1):
+            if text := self._job.text(number):
+                del shares[label]
+                yield Arrival(_replayed(text, label), stream=label)
+            else:
+                tasks.append(Task(label, partial(self._begin_section, plan, number)))
+        self.asked = len(tasks)
+        weights = {label: plan.sections[self.number_of(label) - 1].words for label in shares}
+        for arrival in self._running(tasks):
+            yield arrival
+            if not (arrival.stream and arrival.events):
+                continue
+            label = arrival.stream
+            lengths[label] += sum(len(it.delta) for it in arrival.events if type(it) is Content)
+            expected = weights[label] * _CHARACTERS_PER_WORD
+            ended = isinstance(arrival.events[-1], Terminal)
+            if ended and not lengths[label]:
+                self.failures.setdefault(label, _EMPTY)
+            whole = ended and label not in self.failures
+            shares[label] = 1.0 if whole else min(_UNFINISHED, lengths[label] / expected)
+            done = sum(weights[it] * share for it, share in shares.items())
+            written = len(labels) - sum(share < 1 for share in shares.values())
+            message = f"{written} of {counted(len(labels), 'section')}"
+            self._meter.report(done, sum(weights.values()), message)
+            if ended or self._clock() - self._told_at >= UPDATE_SECONDS:
+                self._told_at = self._clock()
+                yield Arrival([self.progress])
+
+    def _running(self, tasks: Sequence[Task]) -> Iterator[Arrival]:
+        """These runs; what they use and how they end is noted."""
+        arrivals = running(tasks, self._most, self._token)
+        try:
+            for arrival in arrivals:
+                for event in arrival.events:
+                    self._note(event)
+                yield arrival
+        finally:
+            close(arrivals)
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, Content):
+            self._chunks += 1
+            if self._first is None and event.stream != OUTLINE_LABEL:
+                self._first = round(self._clock() - self._began, 6)
+        elif isinstance(event, Error):
+            self.failures[str(event.stream)] = event
+        elif isinstance(event, Done) and event.usage is not None:
+            self._usage = Counts(
+                *(
+                    None if its is None and ours is None else (ours or 0) + (its or 0)
+                    for ours, its in zip(
+                        msgspec.structs.astuple(self._usage),
+                        msgspec.structs.astuple(event.usage),
+                        strict=True,
+                    )
+                )
+            )
+
+    def _begin_outline(self, token: CancelToken) -> Run:
+        form = msgspec.json.encode(outline.schema(self._plan.sections)).decode()
+        text = outline.question(self._plan.topic, self._plan.sections)
+        return self._ask(OUTLINE, text, token, schema=form, max_tokens=None)
+
+    def _begin_section(self, plan: Outline, number: int, token: CancelToken) -> Run:
+        text = outline.request(self._plan.topic, plan, number)
+        return self._ask(number, text, token)
+
+    def _ask(self, section: int, text: str, token: CancelToken, **changed: object) -> Run:
+        resolved = self._plan.resolved
+        settings = replace(resolved.settings, **{"schema": None, "schema_multi": None, **changed})
+        system = [Message("system", settings.system)] if settings.system else []
+        return run(
+            replace(resolved, settings=settings, warnings=()),
+            Question(messages=(*system, Message("user", text)), resettable=False),
+            self._pool,
+            token,
+            follow=partial(self._job.begin, section),
+        )
+
+    def _end(self) -> Terminal:
+        reason, failures = self._token.reason, list(self.failures.values())
+        again = "run the same command again to write what is missing"
+        hint = again if self._job.remembers else None
+        if reason is not None:
+            return Error(reason.code, reason.message, False, True, hint=hint)
+        if not failures:
+            duration = self._clock() - self._began
+            stats = Stats(duration=round(duration, 6), chunks=self._chunks, ttft=self._first)
+            return Done(finish_reason="stop", usage=self._usage, stats=stats, attempts=1)
+        if OUTLINE_LABEL in self.failures:
+            failed = failures[0]
+            return replace(failed, stream=None, message=f"no outline: {failed.message}")
+        kinds = {it.code for it in failures} if len(failures) == self.asked else set()
+        code = kinds.pop() if len(kinds) == 1 else ChatstreamError.code
+        words = f"{counted(len(failures), 'section')} could not be written"
+        return Error(code, words, False, True, hint=hint)
+
+
+_EMPTY = Error("empty", "the answer has no text", False, False)
+
+
+def _replayed(text: str, label: str) -> list[Event]:
+    done = Done(finish_reason="stop", stats=Stats(duration=0.0, chunks=0), attempts=0)
+    events: list[Event] = [Content(text), done]
+    return [replace(it, stream=label, seq=at, t=0.0, replayed=True) for at, it in enumerate(events)]
