@@ -1,6 +1,6 @@
 """Entry points: what other packages add to chatstream, by group and name.
 
-    chatstream.providers  chatstream.tools  chatstream.analyzers  chatstream.stages  chatstream.sinks
+    chatstream.providers chatstream.tools chatstream.analyzers chatstream.stages chatstream.sinks
 
 1. Packages are looked up when one is asked for and not before: the look-up takes 20 ms. The code of
    a package is imported when something of it is used.

@@ -63,7 +63,7 @@ class TextAnalysis:
         """The figures of what has come."""
         others = self._count - self._singles
         minutes = others / WORDS_PER_MINUTE + self._singles / CHARACTERS_PER_MINUTE
-        loop = self._repetition.loop
+        loop, tone = self._repetition.loop, self._tone.counts
         return TextFigures(
             words=self._count,
             sentences=self._sentences,
@@ -73,7 +73,11 @@ class TextAnalysis:
             repetition=round(self._repetition.repeated / max(self._count, 1), 3),
             loop_words=loop.words,
             loop_times=loop.times,
+            positive=tone["positive"],
+            negative=tone["negative"],
             word_list_sentiment=self._tone.sentiment,
+            evidence=tone["evidence"],
+            citations=tone["citations"],
+            qualifiers=tone["qualifiers"],
             style_score=self._tone.style,
-            **self._tone.counts,
         )

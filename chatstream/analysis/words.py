@@ -1,16 +1,16 @@
 """Prose to words and sentences, by rules near those of Unicode (UAX #29), a character at a time.
 
-1. A word is a run of letters, digits and marks. One of `'’·` between two letters belongs to it, one
-   of `.,` between two digits, `_` between any two; a hyphen does not. Format characters (joiners,
-   the soft hyphen) neither end a word nor belong to it.
+1. A word is a run of letters, digits and marks. An apostrophe between two letters belongs to it, one
+   of `.,` between two digits, and `_` between any two; a hyphen does not. Format characters
+   (joiners, the soft hyphen) neither end a word nor belong to it.
 2. In scripts that have no spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) each character
    counts as a word, with its marks. Two such neighbours, none of them Hiragana, are a pair, which
    says more than either: keywords are made of those.
 3. Words are given in lower case and in the normal form NFC, so `e` with an accent as a mark is `é`.
    Of a word longer than `MAX_WORD_CHARACTERS` the beginning is given.
-4. A sentence ends with one of `.!?…`, whatever may close after it, and a space, unless a lower-case
-   letter follows (as after `e.g.`); at once with one of `。！？`; and with its line. A sentence has a
-   word with a letter.
+4. A sentence ends with a mark, whatever may close after it, and a space, unless a lower-case letter
+   follows (as after `e.g.`); at once with a mark of Chinese or Japanese; and with its line. A
+   sentence has a word with a letter.
 """
 
 from __future__ import annotations
@@ -44,10 +44,13 @@ _SPACE, _LINE, _END, _END_AT_ONCE, _CLOSER, _OTHER = "space", "line", "end", "no
 
 _NAMED = {
     **dict.fromkeys("'\u2019\u00b7", _JOINS_LETTERS),
-    **{".": _JOINS_DIGITS, ",": _JOINS_DIGITS, "_": _JOINS_ALL, "\n": _LINE},
+    ".": _JOINS_DIGITS,
+    ",": _JOINS_DIGITS,
+    "_": _JOINS_ALL,
+    "\n": _LINE,
     **dict.fromkeys("!?\u2026", _END),
     **dict.fromkeys("\u3002\uff01\uff1f\uff61", _END_AT_ONCE),
-    **dict.fromkeys(")]}\"\u201d\u00bb\u300d\u300f\uff09*`", _CLOSER),
+    **dict.fromkeys(')]}"\u201d\u00bb\u300d\u300f\uff09*`', _CLOSER),
 }
 
 
@@ -171,9 +174,9 @@ class Words:
         if self._ended == 2 and not character.islower():
             self._end_sentence(out)
         self._ended = 0
-        if kind is _ONE and self._single:
-            if not (_HIRAGANA.match(character) or _HIRAGANA.match(self._single)):
-                out.append(f"{PAIR}{self._single}{character}")
+        is_pair = kind is _ONE and self._single != ""
+        if is_pair and not (_HIRAGANA.match(character) or _HIRAGANA.match(self._single)):
+            out.append(f"{PAIR}{self._single}{character}")
         self._single = character if kind is _ONE else ""
         self._word, self._last, self._has_letter = character, kind, kind is not _DIGIT
 

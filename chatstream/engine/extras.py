@@ -5,14 +5,14 @@ Most runs have none of it, and do not import this.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from chatstream.engine.settings import Settings
 from chatstream.events import Event
-from chatstream.flow import Stage
-from chatstream.plugins import ANALYZERS, STAGES, find, load, named, points
+from chatstream.flow import Sink, Stage
+from chatstream.plugins import ANALYZERS, SINKS, STAGES, find, load, named, points
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -56,3 +56,9 @@ def filters(settings: Settings) -> list[Stage]:
 
     found = [find(STAGES, name) for name in settings.filters]
     return [foreign(named(it), load(it)) for it in found]
+
+
+def renderer(name: str) -> tuple[str, Callable[..., Sink]]:
+    """How a message calls this renderer, and what makes it. Raises `UsageError`, `PluginError`."""
+    point = find(SINKS, name)
+    return named(point), load(point)

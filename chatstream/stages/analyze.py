@@ -168,10 +168,8 @@ class _Analyze:
         self._warnings.append(Warn("plugin", message))
 
     def _is_due(self, arrival: Arrival) -> bool:
-        if self._seq >= 0:
-            now = self._t
-        else:
-            now = arrival.t if arrival.t >= 0 else self._clock()
+        received = self._t if self._seq >= 0 else arrival.t
+        now = received if received >= 0 else self._clock()
         if not self._told:
             self._told = now
         if now - self._told < EVERY_SECONDS:

@@ -36,8 +36,12 @@ _REFUSED = {
     "POSSESSIVE_REPEAT": "a possessive quantifier",
 }
 _CATEGORIES = {
-    **{"CATEGORY_DIGIT": r"\d", "CATEGORY_SPACE": r"\s", "CATEGORY_WORD": r"\w"},
-    **{"CATEGORY_NOT_DIGIT": r"\D", "CATEGORY_NOT_SPACE": r"\S", "CATEGORY_NOT_WORD": r"\W"},
+    "CATEGORY_DIGIT": r"\d",
+    "CATEGORY_SPACE": r"\s",
+    "CATEGORY_WORD": r"\w",
+    "CATEGORY_NOT_DIGIT": r"\D",
+    "CATEGORY_NOT_SPACE": r"\S",
+    "CATEGORY_NOT_WORD": r"\W",
 }
 
 _Test = Callable[[str], object]
@@ -208,7 +212,8 @@ class Pattern:
             case "AT":
                 return self._place(str(value).removeprefix("AT_"), then, flags)
             case _ if kind in _REPEATS:
-                return self._repeat(*value, then, flags)
+                least, most, items = value
+                return self._repeat(least, most, items, then, flags)
             case _ if kind in _REFUSED:
                 raise PatternError(f"it has {_REFUSED[kind]}, which a stream cannot look up")
         test = re.compile(_source(kind, value), flags & (re.I | re.S | re.A)).match

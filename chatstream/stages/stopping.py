@@ -7,8 +7,8 @@
    with the same read still pass.
 3. Only the text of the answer counts: no reasoning and no call. A match lies within one response;
    tokens are those of all responses together.
-4. Of an answer that is continued, the earlier part counts too, its tokens estimated from its length.
-   If it is over with that, nothing is asked.
+4. Of an answer that is continued, the earlier part counts too, its tokens estimated from its
+   length. If it is over with that, nothing is asked.
 """
 
 from __future__ import annotations
