@@ -1,8 +1,8 @@
 """Prose to words and sentences, by rules near those of Unicode (UAX #29), a character at a time.
 
-1. A word is a run of letters, digits and marks. An apostrophe between two letters belongs to it, one
-   of `.,` between two digits, and `_` between any two; a hyphen does not. Format characters
-   (joiners, the soft hyphen) neither end a word nor belong to it.
+1. A word is a run of letters, digits and marks. An apostrophe between two letters belongs to it, a
+   point or comma between two digits, an underscore between any two; a hyphen does not. Format
+   characters (joiners, the soft hyphen) neither end a word nor belong to it.
 2. In scripts that have no spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) each character
    counts as a word, with its marks. Two such neighbours, none of them Hiragana, are a pair, which
    says more than either: keywords are made of those.
