@@ -1,6 +1,6 @@
 """One of each kind: an analyzer, a filter and a renderer.
 
-    chatstream ask --analyze --filter straight-quotes --renderer numbered "Why?"
+chatstream ask --analyze --filter straight-quotes --renderer numbered "Why?"
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Questions:
 
 
 def straight_quotes(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
-    """A filter: what it yields is what is shown. An arrival without events says that time passes."""
+    """A filter: what it yields is shown. An arrival without events says that time passes."""
     for arrival in arrivals:
         for event in arrival.events:
             if isinstance(event, Content):
