@@ -129,7 +129,9 @@ class Words:
         if kind is _LETTER or kind is _DIGIT:
             self._take_letter(character, kind, out)
         elif kind is _MARK:
-            if self._last and not self._joint:
+            if self._joint:  # the mark belongs to nothing
+                self._end_word(out)
+            elif self._last is not _OTHER:
                 self._extend(character)
         elif self._may_join(kind):
             self._joint = _APOSTROPHE if character == "\u2019" else character

@@ -82,17 +82,17 @@ class Pattern:
     def __init__(self, source: str) -> None:
         if len(source) > MAX_CHARACTERS:
             raise PatternError(f"it is longer than {MAX_CHARACTERS:,} characters")
+        self._nodes: list[_Node] = [_Node()]
+        self._has_places = False
         try:
             flags = re.compile(source).flags
             parsed = importlib.import_module("re._parser").parse(source)
+            self._ascii = bool(flags & re.ASCII)
+            self._first = self._sequence(parsed, 0, flags)
         except re.error as error:
             raise PatternError(str(error)) from error
         except (RecursionError, OverflowError) as error:
             raise PatternError("it is nested too deeply") from error
-        self._nodes: list[_Node] = [_Node()]
-        self._has_places = False
-        self._ascii = bool(flags & re.ASCII)
-        self._first = self._sequence(parsed, 0, flags)
         if self._closure([self._first], None, None)[1]:
             raise PatternError("it matches without any text")
         self._states: dict[tuple[frozenset[int], _Before], _State] = {}
