@@ -92,6 +92,7 @@ def stream(
     effort                 How much the model should think before it answers.
     max_cost               Stop before a request that would raise the conversation's cost above USD
                            dollars.
+    stop_when              Stop after the first match of a regular expression, or after N tokens.
     fallback_on_error      If a stream fails before its first token, ask once more without
                            streaming. [default: False]
     retries=N              Retry up to N times after failures. [default: 3]
@@ -106,6 +107,10 @@ def stream(
     proxy                  The address of a proxy.
     ca_file                A file with the certificate authorities to trust.
     headers={…}            Also send these headers. They replace chatstream's own of the same names.
+    analyze                Count words, keywords, repetition and more in the answer.
+                           [default: False]
+    filters=[…]            Pass the answer through these filters, in order, which other packages
+                           add.
     options={…}            Send these extra options, by the server's names for them; the values are
                            JSON.
     on_drop                What to do if the answer breaks off: continue, restart, stop or fallback.

@@ -2,6 +2,8 @@
 
 # Annotations are not postponed: msgspec would have to evaluate each of them at every start.
 
+from typing import Any
+
 import msgspec
 
 
@@ -52,3 +54,32 @@ class Cost(msgspec.Struct, omit_defaults=True):
     estimated: bool = False
     conversation: float | None = None
     conversation_estimated: bool = False
+
+
+class TextFigures(msgspec.Struct, omit_defaults=True):
+    """What an analysis finds in the text of an answer, code in fences left out.
+
+    `keywords` tells how often each came, the most frequent first; `language` is a code such as
+    "en". `repetition` is the share of words that repeat what came shortly before, and a loop is so
+    many words so many times in a row. `word_list_sentiment` (-1 to 1) and `style_score` (0 to 1)
+    come from counted words. `confidence` is the geometric mean of the tokens' probabilities, where
+    the server gives them. `plugins` has the figures of each analyzer of a package.
+    """
+
+    words: int = 0
+    sentences: int = 0
+    reading_seconds: float = 0.0
+    language: str | None = None
+    keywords: dict[str, int] = {}
+    repetition: float = 0.0
+    loop_words: int = 0
+    loop_times: int = 0
+    positive: int = 0
+    negative: int = 0
+    word_list_sentiment: float | None = None
+    evidence: int = 0
+    citations: int = 0
+    qualifiers: int = 0
+    style_score: float | None = None
+    confidence: float | None = None
+    plugins: dict[str, dict[str, Any]] = {}

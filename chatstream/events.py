@@ -27,6 +27,7 @@ from chatstream.counts import Cost as Cost
 from chatstream.counts import Counts as Counts
 from chatstream.counts import ServerTimes as ServerTimes
 from chatstream.counts import Stats as Stats
+from chatstream.counts import TextFigures as TextFigures
 
 SCHEMA_VERSION = 1
 
@@ -300,6 +301,13 @@ class Context(Event, tag="context"):
         return self.used / self.window if self.window else 1.0
 
 
+class Analysis(Event, tag="analysis"):
+    """Figures about the text of the answer so far, or if `final`, about all of it."""
+
+    figures: TextFigures
+    final: bool = False
+
+
 class Warn(Event, tag="warning"):
     """Something odd that did not end the answer."""
 
@@ -365,6 +373,7 @@ AnyEvent = (
     | Retry
     | Fallback
     | Context
+    | Analysis
     | Warn
     | Usage
     | Done

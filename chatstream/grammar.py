@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from chatstream.events import Event, Metadata
 
-_ASIDE = ("waiting", "progress", "context", "warning", "usage", "metadata")
+_ASIDE = ("waiting", "progress", "context", "analysis", "warning", "usage", "metadata")
 _ANSWER = (
     *("content", "reasoning", "reasoning_data"),
     *("tool_call_delta", "tool_call", "citation", "image"),

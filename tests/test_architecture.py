@@ -16,9 +16,9 @@ VALUES = {
     *("errors", "events", "grammar", "messages", "cancel", "clock", "collector", "flow", "timing"),
     *("counts", "pages"),
     *("addresses", "escape", "fences", "inbox", "nearest", "redact", "schemas", "text", "wording"),
-    *("control", "merge", "progressing", "readahead"),
+    *("control", "merge", "plugins", "progressing", "readahead"),
 }
-PURE = {"wire", "transcript"}
+PURE = {"analysis", "wire", "transcript"}
 MAKERS = {"providers", "recovery", "stages", "sinks", "store", "tools"}
 ENGINE = VALUES | PURE | {"files", "transport"} | MAKERS
 USES = VALUES | PURE | {"files", "sinks", "store", "engine", "__version__"}  # of a run

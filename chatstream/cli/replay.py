@@ -20,7 +20,7 @@ from chatstream.cli.options import (
     copying_in,
     takes,
 )
-from chatstream.engine.replay import ended, play
+from chatstream.engine.replay import ended, play, with_extras
 from chatstream.engine.resolve import resolve
 from chatstream.errors import ChatstreamError
 from chatstream.terminal import exits
@@ -68,7 +68,7 @@ def replay(
             settings = resolve(flags).settings
             check_look(settings, as_json=as_json, plain=plain, render=flags["render"])
             copying = copying_in(arguments)
-            events = play(source, None if instant else speed, token)
+            events = with_extras(play(source, None if instant else speed, token), settings)
             if as_json:
                 events = ended(events, token)
             return present(events, settings, token, as_json=as_json, plain=plain, copying=copying)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
+from chatstream import plugins
 from chatstream.engine.config_file import find
 from chatstream.engine.configuration import USUAL_PROFILE
 from chatstream.engine.kinds import choices
@@ -59,12 +61,15 @@ def _few(name: str) -> list[str]:
     return ["true", "false"] if is_switch(FIELDS[name].type) else choices(name)
 
 
-def _providers(_line: Line) -> Iterator[Item]:
-    from importlib.metadata import entry_points
-
+def _providers(line: Line) -> Iterator[Item]:
     for name, service in PROVIDERS.items():
         yield name, service.base_url or "built in"
-    for entry in entry_points(group="chatstream.providers"):
+    yield from _of_packages(plugins.PROVIDERS, line)
+
+
+def _of_packages(group: str, _line: Line) -> Iterator[Item]:
+    """What other packages add."""
+    for entry in plugins.points(group):
         yield entry.name, entry.value
 
 
@@ -221,6 +226,8 @@ VALUES: dict[str, Callable[[Line], Iterable[Item]]] = {
     "setting": _setting_names,
     "value": _setting_values,
     "code_theme": _code_themes,
+    "filters": partial(_of_packages, plugins.STAGES),
+    "renderer": partial(_of_packages, plugins.SINKS),
     "baseline": _baselines,
     "save": _baselines,
     "show_completion": _shells,

@@ -53,6 +53,7 @@ class Options(ToolOptions, RoleOptions, total=False):
     max_tokens: int
     effort: Literal["none", "low", "medium", "high"]
     max_cost: float
+    stop_when: str
     fallback_on_error: bool
     retries: int
     retry_delay: float
@@ -63,6 +64,8 @@ class Options(ToolOptions, RoleOptions, total=False):
     proxy: str
     ca_file: str | os.PathLike[str]
     headers: dict[str, str]
+    analyze: bool
+    filters: list[str]
     options: dict[str, Any]
     on_drop: Literal["continue", "restart", "stop", "fallback"]
     fallback: list[str]

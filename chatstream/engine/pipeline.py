@@ -1,7 +1,8 @@
 """The one place that joins the rooms: settings and messages in, the events of a run out.
 
     within( loop( fallback( for each model: retry( gate( watchdog( degrade( provider.open )))))))
-        |  thinking  |  seal  |  journal  |  buffer  |  coalesce
+        |  thinking  |  stopping  |  analyze  |  fitting  |  seal  |  journal
+        |  filters of other packages  |  buffer  |  coalesce
 
 Everything that can fail happens inside the pipeline, so every run, whatever becomes of it, has
 its events and exactly one terminal one.
@@ -82,6 +83,7 @@ def run(
     settings, record, tooling = resolved.settings, question.record, question.tooling
     check_sendable(settings.options)
     schema = _schema(settings, record, caller)
+    filters = _filters(settings)
     models = candidates(settings)
     ahead = None if pool.has(models[0]) else begin_ahead(models[0])
 
@@ -129,13 +131,15 @@ def run(
         writer = _journal(_asked(resolved, models[0], question, kept_as, schema))
     made: list[Run] = []
     spending = Spending(settings, question)
+    before = [*(tooling.replayed if tooling else ()), *_said(earlier)]
     stages: list[Stage] = [
         partial(thinking, begun=request.partial),
+        *_extras(settings, before),
         *_fitting(schema, request.partial),
         seal(
             opening,
             token,
-            earlier=[*(tooling.replayed if tooling else ()), *_said(earlier)],
+            earlier=before,
             resume=lambda: f"chatstream resume {opening.run}" if writer and writer.ok else None,
             pressure=pressure,
             keeps_images=question.keeps_images,
@@ -149,6 +153,7 @@ def run(
         gone = partial(token.cancel, Cancelled("the reader has gone"))
         words = "a tool was not started: that it starts cannot be written to the journal"
         stages.append(journal(writer, gone, partial(token.cancel, Unrecorded(words))))
+    stages += filters
     if strategy != "none" and pressure is not None:
         stages.append(buffer(strategy, pressure, most_bytes=settings.buffer_bytes))
     if settings.coalesce:
@@ -202,6 +207,23 @@ def _fitting(schema: dict[str, Any] | None, begun: str) -> list[Stage]:
     from chatstream.stages.fitting import fitting
 
     return [fitting(schema, begun)]
+
+
+def _extras(settings: Settings, before: Sequence[Event]) -> list[Stage]:
+    if settings.stop_when is None and not settings.analyze:
+        return []
+    from chatstream.engine.extras import analysis, stopping
+
+    return [*stopping(settings, before), *analysis(settings, before)]
+
+
+def _filters(settings: Settings) -> list[Stage]:
+    """Those of other packages. Raises `UsageError`."""
+    if not settings.filters:
+        return []
+    from chatstream.engine.extras import filters
+
+    return filters(settings)
 
 
 def _said(earlier: Message | None) -> list[Event]:
@@ -385,6 +407,7 @@ def _asked(
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
         effort=settings.effort,
+        stop_when=settings.stop_when,
         options=without_secrets(settings.options),
         stream_id=stream_id,
         tools=tooling.definitions if tooling else (),

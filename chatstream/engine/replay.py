@@ -18,6 +18,7 @@ from pathlib import Path
 from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS
 from chatstream.engine.pipeline import failed
+from chatstream.engine.settings import Settings
 from chatstream.errors import Cancelled, ChatstreamError, JournalError, Truncated, UsageError
 from chatstream.events import Content, Done, Error, Event
 from chatstream.flow import Arrival, events_in, pipe
@@ -56,6 +57,18 @@ def play(source: Source, speed: float | None, token: CancelToken) -> Iterator[Ar
         )
     arrivals = _to_the_end(_arrivals(pieces), token)
     return arrivals if speed is None else pipe(arrivals, pace(speed, token.sleep))
+
+
+def with_extras(arrivals: Iterator[Arrival], settings: Settings) -> Iterator[Arrival]:
+    """These events with an analysis, and through filters of packages, if the settings ask for any.
+
+    Raises `UsageError`.
+    """
+    if not (settings.analyze or settings.filters):
+        return arrivals
+    from chatstream.engine.extras import analysis, filters
+
+    return pipe(arrivals, *analysis(settings), *filters(settings))
 
 
 def ended(arrivals: Iterator[Arrival], token: CancelToken) -> Iterator[Arrival]:

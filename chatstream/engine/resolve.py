@@ -73,13 +73,26 @@ def _checked_prices(value: Any, origin: str) -> Any:
     return checked(value, origin)
 
 
+def _checked_condition(value: Any, origin: str) -> Any:
+    check_given(origin, value)
+    from chatstream.stages.stopping import BadCondition, condition  # only where there is one
+
+    if isinstance(value, str):
+        try:
+            condition(value)
+        except BadCondition as error:
+            raise _kind(origin)(f"{origin} {error}", hint=error.hint) from None
+    return value
+
+
 _CHECKS = {
     "headers": headers.checked,
     "labels": labels.checked,
     "mcp": _checked_servers,
     "prices": _checked_prices,
+    "stop_when": _checked_condition,
 }
-"""What else a table has to be; as an option, each entry is one text."""
+"""What else a value has to be; of a table that is an option, each entry is one text."""
 
 
 class Resolved(msgspec.Struct, frozen=True):

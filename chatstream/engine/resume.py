@@ -137,6 +137,7 @@ def settings_of(record: Record, flags: Mapping[str, Any]) -> Resolved:
         "temperature": asked.temperature,
         "max_tokens": asked.max_tokens,
         "effort": asked.effort,
+        "stop_when": asked.stop_when,
         "options": asked.options or None,
     }
     role: Role | None = given.get("role")

@@ -136,6 +136,14 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
             rare=True,
         ),
     ] = None
+    stop_when: Annotated[
+        str | None,
+        _request(
+            "Stop after the first match of a regular expression, or after N tokens.",
+            value="REGEX|'N tokens'",
+            rare=True,
+        ),
+    ] = None
     prices: Annotated[
         dict[str, dict[str, Annotated[float, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]]],
         About(
@@ -212,6 +220,25 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
     stats: Annotated[
         bool | None,
         _output("Print times and token counts.", shown_default="on a terminal"),
+    ] = None
+    analyze: Annotated[
+        bool,
+        Option("Output", "Count words, keywords, repetition and more in the answer."),
+    ] = False
+    filters: Annotated[
+        list[str],
+        Option(
+            "Output",
+            "Pass the answer through these filters, in order, which other packages add.",
+            value="NAME",
+            names=("--filter",),
+            option_help="Pass the answer through this filter of another package. Repeatable.",
+            rare=True,
+        ),
+    ] = []
+    renderer: Annotated[
+        str | None,
+        _output("Show the answer with this renderer of another package.", value="NAME", rare=True),
     ] = None
     options: Annotated[
         dict[str, Any],

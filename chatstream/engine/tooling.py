@@ -429,9 +429,7 @@ def check_needless(flags: Mapping[str, Any], given: Given, *, resumed: bool) -> 
 
 def built_in_names() -> list[str]:
     """The names of the tools that come with chatstream and with packages that add some."""
-    from importlib.metadata import entry_points
-
+    from chatstream.plugins import TOOLS, points
     from chatstream.tools.builtin import BUILT_IN
-    from chatstream.tools.registry import GROUP
 
-    return [*BUILT_IN, *(it.name for it in entry_points(group=GROUP))]
+    return [*BUILT_IN, *(it.name for it in points(TOOLS))]

@@ -181,9 +181,10 @@ def dialect(row: Service) -> type[Provider]:
 
 
 def _from_entry_points(name: str) -> Service | None:
-    from importlib.metadata import entry_points  # slow to import, and rarely needed
+    from chatstream import plugins  # rarely needed
 
-    for entry in entry_points(group="chatstream.providers", name=name):
-        row: Service = entry.load()
-        return row
+    for entry in plugins.points(plugins.PROVIDERS):
+        if entry.name == name:
+            row: Service = entry.load()
+            return row
     return None

@@ -1,9 +1,9 @@
 """The answer's own bytes, for pipes and files; notes for people go to another output.
 
 1. `output` gets the content deltas as UTF-8 and nothing else, each read at once.
-2. Warnings, retries, the list of sources and the closing line go to `notes`, cleaned of control
-   characters, in the `colours` (parameters of SGR by kind of note) that are given.
-   So does what becomes of calls of tools. A question is asked by somebody else (`terminal.asking`).
+2. Warnings, retries, the list of sources, figures and the closing line go to `notes`, cleaned of
+   control characters, in the `colours` (parameters of SGR by kind of note) that are given. So does
+   what becomes of calls of tools. A question is asked by somebody else (`terminal.asking`).
 3. Where `output` is a terminal its text is cleaned too, and the last line gets its end.
 """
 
@@ -45,6 +45,7 @@ class PlainSink:
         self._colours = colours
         self._sources = Sources()
         self._unrun: Unrun | None = None  # once there are calls
+        self._analysis: ev.Analysis | None = None  # the last one
         self._held: list[str] = []
         self._line_open = False  # the terminal's cursor is not at the start of a line
         self._note_open = False
@@ -88,6 +89,7 @@ class PlainSink:
         if isinstance(event, ev.Done | ev.Error):
             for line in self._sources.lines():
                 self._note_line(line, "advice")
+            self._note_analysis()
         if isinstance(event, ev.Done):
             self._end_line()
             for line in ending(event, stats=False):
@@ -99,12 +101,21 @@ class PlainSink:
             self._note_line(ending(event, stats=False)[0], "warning" if stopped else "failure")
             for way in advice(event):
                 self._note_line(way, "advice")
+        elif isinstance(event, ev.Analysis):
+            self._analysis = event
         elif isinstance(event, ev.ToolCall):
             self._note_call(event)
         elif isinstance(event, ev.Approval | ev.ToolStart | ev.ToolComplete | ev.ToolError):
             self._note_fate(event)
         elif (said := note(event)) is not None:
             self._note_line(said, "warning")
+
+    def _note_analysis(self) -> None:
+        if self._analysis is not None:
+            from chatstream.sinks.analyses import analysis_lines
+
+            for line in analysis_lines(self._analysis.figures):
+                self._note_line(line, "advice")
 
     def _note_call(self, call: ev.ToolCall) -> None:
         """Nothing is said of it before its fate is known."""

@@ -69,6 +69,7 @@ class Status:
         self._keys = KEYS if keys else ""
         self._typed: Typed | None = None  # what the user types for later, if that is possible
         self._figures = _Figures()
+        self._words = ""  # those of the answer so far, where they are counted
         self._topic = ""  # what the model is at, since when, and in how many pieces
         self._since = now
         self._pieces = 0
@@ -103,6 +104,8 @@ class Status:
                 stage = one_line(event.stage)
                 self._go_on_with(stage, now)
                 self._tell = partial(self._progress, stage, event)
+            case ev.Analysis():
+                self._words = f" · {counted(event.figures.words, 'word', commas=True)}"
             case ev.Waiting():
                 self._tell = partial(self._waiting, event, now - event.silent_for)
             case ev.Metadata(version=None):  # the head of a response
@@ -190,7 +193,7 @@ class Status:
         """Another response; `over`: what came before it does not count."""
         self._topic = ""
         if over:
-            self._figures = _Figures()
+            self._figures, self._words = _Figures(), ""
         self._figures.begin()
         self._tell = self._wait(words, since)
 
@@ -225,7 +228,7 @@ class Status:
         return line_of(words, self._theme.warning)
 
     def _streaming(self, now: float) -> Line:
-        return self._dim(self._figures.words(now) + self._keys)
+        return self._dim(self._figures.words(now) + self._words + self._keys)
 
     def _thinking(self, now: float) -> Line:
         return self._spun("thinking", self._since, f" · {counted(self._pieces, 'token')}", now)

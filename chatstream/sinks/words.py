@@ -20,6 +20,7 @@ UNUSUAL_ENDS = {
     "length": "the answer stopped at the token limit",
     "content_filter": "the provider's content filter ended the answer",
     "paused": "the model paused its turn, so the answer is not finished",
+    "stop_condition": "--stop-when ended the answer",
 }
 
 

@@ -67,6 +67,7 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     temperature: float | None = None
     max_tokens: int | None = None
     effort: Effort | None = None
+    stop_when: str | None = None
     options: dict[str, Any] = {}
     stream_id: str | None = msgspec.field(default=None, name="conversation")
     tools: tuple[ToolDefinition, ...] = ()

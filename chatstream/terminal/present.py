@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TextIO, cast
 
 from chatstream.cancel import CancelToken
@@ -26,7 +27,7 @@ from chatstream.nearest import did_you_mean
 from chatstream.redact import redact
 from chatstream.sinks import sink_class
 from chatstream.sinks.notes import standard_error
-from chatstream.sinks.output import Output
+from chatstream.sinks.output import Output, Writer
 from chatstream.sinks.palette import ADVICE, NOTES, background_for
 from chatstream.store.place import NoHome, state_folder
 from chatstream.terminal import exits
@@ -47,7 +48,7 @@ _FORCING = ("FORCE_COLOR", "CLICOLOR_FORCE")
 
 def is_screen(settings: Settings, *, as_json: bool, plain: bool) -> bool:
     """Whether the answer is drawn on a terminal."""
-    asked = as_json or plain or settings.accessible
+    asked = as_json or plain or settings.accessible or settings.renderer is not None
     return not asked and os.isatty(1) and knows_escapes()
 
 
@@ -80,8 +81,15 @@ def is_rendered(settings: Settings, *, as_json: bool, plain: bool) -> bool:
 def check_look(
     settings: Settings, *, as_json: bool, plain: bool, render: bool | None = None
 ) -> None:
-    """Raises `ConfigError` for a look that does not exist, and what `check_render` raises."""
+    """Raises `ConfigError` for a look that does not exist, and what `check_render` raises.
+
+    Also what the package of a renderer raises while it is loaded.
+    """
     check_render(render, {"--json": as_json, "--plain": plain})
+    if settings.renderer is not None and not (as_json or plain):
+        from chatstream.engine.extras import renderer
+
+        renderer(settings.renderer)
     name = settings.code_theme
     look = {"as_json": as_json, "plain": plain}
     if name is None or not (is_screen(settings, **look) or is_rendered(settings, **look)):
@@ -243,33 +251,56 @@ def tidy(settings: Settings) -> None:
 def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
     """Where there is no live view: events for `--json`, else the answer's own bytes.
 
-    With `--render` it is drawn. For a screen reader whole sentences on a terminal; on a pipe the
-    bytes, and sentences beside.
+    A renderer of a package comes before all but `--json` and `--plain`. With `--render` the answer
+    is drawn. For a screen reader whole sentences on a terminal; on a pipe the bytes, and sentences
+    beside.
     """
     sink: Sink
-    reasoning = settings.reasoning == "show"
     if as_json:
         sink = sink_class("jsonl")(Output(1))
+    elif settings.renderer is not None and not plain:
+        sink = _foreign(settings, settings.renderer)
     elif settings.accessible and not plain:
         sink = sink_class("accessible")(
             Output(1),
             standard_error(),
             terminal=os.isatty(1),
-            reasoning=reasoning,
+            reasoning=settings.reasoning == "show",
             stats=settings.stats is not False,
         )
     elif is_rendered(settings, as_json=as_json, plain=plain):
         sink = _rendered(settings)
     else:
-        sink = sink_class("plain")(
-            Output(1),
-            standard_error(),
-            terminal=os.isatty(1),
-            reasoning=reasoning,
-            stats=bool(settings.stats),
-            colours=_note_colours(settings),
-        )
+        sink = _plain(settings, standard_error())
     return sink
+
+
+def _plain(settings: Settings, notes: Writer) -> Sink:
+    sink: Sink = sink_class("plain")(
+        Output(1),
+        notes,
+        terminal=os.isatty(1),
+        reasoning=settings.reasoning == "show",
+        stats=bool(settings.stats),
+        colours=_note_colours(settings),
+    )
+    return sink
+
+
+def _foreign(settings: Settings, name: str) -> Sink:
+    """The renderer of this name. Raises `UsageError`."""
+    from chatstream.engine.extras import renderer
+    from chatstream.sinks.foreign import ForeignSink
+
+    called, make = renderer(name)
+    return ForeignSink(
+        called,
+        make,
+        Output(1),
+        standard_error(),
+        partial(_plain, settings),
+        terminal=os.isatty(1),
+    )
 
 
 def _note_colours(settings: Settings) -> Mapping[str, str] | None:

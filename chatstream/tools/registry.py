@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from chatstream.errors import UsageError
 from chatstream.messages import ToolDefinition
 from chatstream.nearest import did_you_mean
+from chatstream.plugins import TOOLS, points
 from chatstream.tools.functions import FunctionTool, mark_of
 from chatstream.tools.tool import Origin, Tool
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 Factory = Callable[[Sequence[Path], Sequence[Path]], Tool]
 """Makes a tool of ours for these roots, and for what in them it must not read."""
-
-GROUP = "chatstream.tools"
-"""The entry points of other packages."""
 
 
 class Toolset:
@@ -166,12 +164,10 @@ def _loaded(place: str) -> Factory:
 
 
 def _of_package(name: str, known: Iterable[str]) -> list[Tool]:
-    from importlib.metadata import entry_points  # 20 ms, and only for tools of other packages
-
-    points = entry_points(group=GROUP)
-    found = [it for it in points if it.name == name]
+    there = points(TOOLS)
+    found = [it for it in there if it.name == name]
     if not found:
-        names = [*known, *points.names]
+        names = [*known, *(it.name for it in there)]
         raise UsageError(
             f"there is no tool {name!r}",
             hint=did_you_mean(name, names, f"the tools are: {', '.join(names)}"),

@@ -1,0 +1,64 @@
+"""What a run has beyond the usual stages: a condition that ends it, figures, filters of packages.
+
+Most runs have none of it, and do not import this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from chatstream.engine.settings import Settings
+from chatstream.events import Event
+from chatstream.flow import Sink, Stage
+from chatstream.plugins import ANALYZERS, SINKS, STAGES, find, load, named, points
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from chatstream.stages.analyze import Analyzer
+
+
+def stopping(settings: Settings, earlier: Sequence[Event]) -> list[Stage]:
+    """The stage that ends the answer early, if there is one."""
+    if settings.stop_when is None:
+        return []
+    from chatstream.providers.context import BYTES_PER_TOKEN
+    from chatstream.stages.stopping import condition, stopping
+
+    return [stopping(condition(settings.stop_when, BYTES_PER_TOKEN), earlier)]
+
+
+def analysis(settings: Settings, earlier: Sequence[Event] = ()) -> list[Stage]:
+    """The stage that makes figures of the answer, if they are asked for.
+
+    `earlier` are the events of the answer that it continues.
+    """
+    if not settings.analyze:
+        return []
+    from chatstream.stages.analyze import analyze
+
+    plugins = {it.name: (named(it), partial(_made, it)) for it in points(ANALYZERS)}
+    return [analyze(plugins, earlier)]
+
+
+def _made(point: EntryPoint) -> Analyzer:
+    analyzer: Analyzer = load(point)()
+    return analyzer
+
+
+def filters(settings: Settings) -> list[Stage]:
+    """The filters of packages, in their order. Raises `UsageError`, `PluginError`."""
+    if not settings.filters:
+        return []
+    from chatstream.stages.foreign import foreign
+
+    found = [find(STAGES, name) for name in settings.filters]
+    return [foreign(named(it), load(it)) for it in found]
+
+
+def renderer(name: str) -> tuple[str, Callable[..., Sink]]:
+    """How a message calls this renderer, and what makes it. Raises `UsageError`, `PluginError`."""
+    point = find(SINKS, name)
+    return named(point), load(point)

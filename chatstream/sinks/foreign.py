@@ -1,0 +1,151 @@
+"""Renderers of other packages: a sink that we did not write, and that may fail in any way.
+
+1. It is made with an output, whose `write` takes text, and is given copies of all events. Where the
+   output is a terminal, their texts have passed `escape`: whatever it writes of them is harmless.
+2. It shows the answer. Warnings, failures and the command that resumes are told on `notes` by the
+   plain sink, as they are for a pipe.
+3. If it fails, one line names it, and what it was given last and all the rest is shown plain. So is
+   what it was given before, if it has written nothing at all.
+4. An output that cannot be written to is no failure of the renderer: that ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from chatstream.escape import Escaper, clean
+from chatstream.events import AnyEvent, Content, Event, Reasoning, Warn
+from chatstream.flow import Arrival, Sink
+from chatstream.plugins import FAILURES, what
+from chatstream.sinks.output import Writer
+
+
+class Text:
+    """Where the renderer writes."""
+
+    def __init__(self, output: Writer) -> None:
+        self._output = output
+        self.failure: OSError | None = None
+        self.is_open = False  # the last line has no end yet
+        self.is_used = False
+
+    def write(self, text: str) -> None:
+        """Write all of it, at once. Raises `BrokenPipeError`, `OSError`."""
+        if not text:
+            return
+        try:
+            self._output.write(text.encode("utf-8", "replace"))
+        except OSError as error:
+            self.failure = error
+            raise
+        self.is_open, self.is_used = not text.endswith("\n"), True
+
+
+class Beside:
+    """The notes, which on a terminal begin a line of their own."""
+
+    def __init__(self, notes: Writer, text: Text) -> None:
+        self._notes = notes
+        self._text = text
+
+    def write(self, data: bytes) -> None:
+        """Take all of it."""
+        if self._text.is_open:
+            self._text.write("\n")
+        self._notes.write(data)
+
+
+Make = Callable[[Text], Sink]
+
+
+class ForeignSink:
+    """The renderer that `make` makes, held to these rules. `called` names it in a message.
+
+    `plain` makes a plain sink with these notes. `terminal`: the output is one.
+    """
+
+    def __init__(
+        self,
+        called: str,
+        make: Make,
+        output: Writer,
+        notes: Writer,
+        plain: Callable[[Writer], Sink],
+        *,
+        terminal: bool,
+    ) -> None:
+        self._called = called
+        self._text = Text(output)
+        self._plain = plain(Beside(notes, self._text) if terminal else notes)
+        self._escapers = {Content: Escaper(), Reasoning: Escaper()} if terminal else {}
+        self._unseen: list[Arrival] = []  # texts, while nothing is written
+        self._sink: Sink | None = None
+        try:
+            self._sink = make(self._text)
+        except FAILURES as error:
+            self._give_up(error)
+
+    def write(self, arrival: Arrival) -> None:
+        """Show what came."""
+        if self._sink is not None:
+            texts = [it for it in arrival.events if isinstance(it, Content)]
+            others = [it for it in arrival.events if not isinstance(it, Content)]
+            try:
+                self._sink.write(replace(arrival, events=[*map(self._given, arrival.events)]))
+            except FAILURES as error:
+                self._give_up(error)
+            else:
+                if texts and not self._text.is_used:
+                    self._unseen.append(Arrival([*texts]))
+                self._plain.write(replace(arrival, events=others))
+                return
+        self._plain.write(arrival)
+
+    def close(self) -> None:
+        """Show what is held. Idempotent."""
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            try:
+                sink.close()
+            except FAILURES as error:
+                self._give_up(error)
+        if self._text.is_open and self._escapers:
+            self._text.write("\n")
+        self._plain.close()
+
+    def _give_up(self, error: BaseException) -> None:
+        """The renderer is no longer used. Raises the failure of the output, if it is that."""
+        if self._text.failure is not None:
+            raise self._text.failure
+        self._sink = None
+        message = f"the {self._called} failed, so the answer is shown plain: {what(error)}"
+        self._plain.write(Arrival([Warn("plugin", message)]))
+        if not self._text.is_used:
+            for arrival in self._unseen:
+                self._plain.write(arrival)
+        self._unseen.clear()
+
+    def _given(self, event: Event) -> Event:
+        """A copy for the renderer."""
+        if isinstance(event, Content | Reasoning):
+            escaper = self._escapers.get(type(event))
+            return replace(event, delta=escaper.feed(event.delta) if escaper else event.delta)
+        data = msgspec.to_builtins(event)
+        copied: Event = msgspec.convert(_cleaned(data) if self._escapers else data, AnyEvent)
+        return copied
+
+
+def _cleaned(value: Any) -> Any:
+    """JSON-like data whose texts are fit for a terminal."""
+    match value:
+        case str():
+            return clean(value)
+        case list():
+            return [_cleaned(it) for it in value]
+        case dict():
+            return {key: _cleaned(it) for key, it in value.items()}
+    return value

@@ -1,0 +1,206 @@
+"""Figures about the answer while it comes: `analysis` events, made of its text alone.
+
+1. One comes at most every `EVERY_SECONDS`, if there is something new, and the last one right before
+   the end of the run, however it ends. On a failure without any text there is none.
+2. The work for an arrival depends on its own text only, and memory is bounded (`analysis.text`).
+3. The text is that of the answer: no reasoning, no call. The text of an answer that is continued
+   counts once, what is void does not count, and what all responses of a run say counts together.
+4. Analyzers of other packages get the same text and add their figures under their names. One that
+   fails is left out from there on, with a warning. It is copied where a response is whole.
+5. It also takes events that are numbered, as a recording has them: they stay numbered, and the
+   `analysis` events among them are replaced.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from chatstream.analysis.text import TextAnalysis
+from chatstream.clock import Clock, monotonic
+from chatstream.events import (
+    Analysis,
+    Content,
+    Done,
+    Error,
+    Event,
+    Fate,
+    TextFigures,
+    Warn,
+    voids,
+)
+from chatstream.flow import Arrival, Finish, Stage, close
+from chatstream.plugins import FAILURES, what
+
+EVERY_SECONDS = 1.0
+
+
+class Analyzer(Protocol):
+    """What a package makes for each answer."""
+
+    def feed(self, text: str) -> None:
+        """Take the next piece of the answer."""
+
+    def figures(self) -> Mapping[str, Any]:
+        """The figures of what has come, as JSON takes them."""
+
+
+Make = Callable[[], Analyzer]
+
+
+def analyze(
+    plugins: Mapping[str, tuple[str, Make]] = {},
+    earlier: Sequence[Event] = (),
+    clock: Clock = monotonic,
+) -> Stage:
+    """The stage. `earlier` are the events of the answer that these arrivals continue.
+
+    `plugins` has for each name how a message calls it, and what makes it.
+    """
+    return lambda arrivals: _Analyze(plugins, earlier, clock).run(arrivals)
+
+
+class _Analyze:
+    def __init__(
+        self,
+        plugins: Mapping[str, tuple[str, Make]],
+        earlier: Sequence[Event],
+        clock: Clock,
+    ) -> None:
+        self._earlier = earlier
+        self._clock = clock
+        self._called = {name: called for name, (called, _) in plugins.items()}
+        self._warnings: list[Event] = []  # that are due
+        self._text = TextAnalysis()
+        self._plugins: dict[str, Analyzer] = {}
+        for name, (_, make) in plugins.items():
+            try:
+                self._plugins[name] = make()
+            except FAILURES as error:
+                self._fail(name, error)
+        self._settle()
+        self._has_text = self._is_over = False
+        self._is_new = False  # there is text that no event has told of
+        self._told = 0.0  # when the last event was, or the first text
+        self._seq, self._t = -1, -1.0  # of the last event, where they are numbered
+        self._shift = 0  # of the numbers that follow
+
+    def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+        try:
+            for event in self._earlier:
+                self._note(event)
+            for arrival in arrivals:
+                if arrival.events or self._is_new:
+                    self._take(arrival)
+                yield arrival
+        except Exception:
+            if self._has_text and not self._is_over:
+                yield Arrival(self._inserted(self._final()))
+            raise
+        finally:
+            close(arrivals)
+
+    def _take(self, arrival: Arrival) -> None:
+        """The arrival, with what is to be said among its events."""
+        out: list[Event] = []
+        for event in arrival.events:
+            if type(event) is Analysis:
+                self._shift -= 1
+                continue
+            if isinstance(event, Finish | Done | Error) and not self._is_over:
+                if event.seq >= 0:
+                    self._seq, self._t = event.seq + self._shift - 1, event.t
+                out += self._inserted(self._final())
+            if event.seq >= 0:
+                event.seq += self._shift
+                self._seq, self._t = event.seq, event.t
+            self._note(event)
+            out.append(event)
+        if not self._is_over:
+            if self._is_new and self._is_due(arrival):
+                out += self._inserted([Analysis(self._figures())])
+            out += self._inserted([])
+        arrival.events = out
+
+    def _note(self, event: Event) -> None:
+        if type(event) is Content:
+            self._feed(event.delta)
+        elif isinstance(event, Fate):
+            if self._is_open:
+                self._text.finish()
+                self._settle()
+        elif voids(event):
+            self._text, self._plugins = self._copied(*self._settled)
+
+    def _feed(self, text: str) -> None:
+        self._has_text = self._is_new = self._is_open = True
+        self._text.feed(text)
+        for name, plugin in list(self._plugins.items()):
+            try:
+                plugin.feed(text)
+            except FAILURES as error:
+                self._fail(name, error)
+
+    def _settle(self) -> None:
+        """What has come is whole: nothing voids it any more."""
+        self._is_open = False  # a response has text
+        self._settled = self._copied(self._text, self._plugins)
+
+    def _copied(
+        self, text: TextAnalysis, plugins: Mapping[str, Analyzer]
+    ) -> tuple[TextAnalysis, dict[str, Analyzer]]:
+        copies: dict[str, Analyzer] = {}
+        for name, plugin in plugins.items():
+            if name in self._called:
+                try:
+                    copies[name] = copy.deepcopy(plugin)
+                except FAILURES as error:
+                    self._fail(name, error)
+        return copy.deepcopy(text), copies
+
+    def _fail(self, name: str, error: BaseException) -> None:
+        called = self._called.pop(name)
+        self._plugins.pop(name, None)
+        message = f"the {called} failed, so its figures are left out: {what(error)}"
+        self._warnings.append(Warn("plugin", message))
+
+    def _is_due(self, arrival: Arrival) -> bool:
+        received = self._t if self._seq >= 0 else arrival.t
+        now = received if received >= 0 else self._clock()
+        if not self._told:
+            self._told = now
+        if now - self._told < EVERY_SECONDS:
+            return False
+        self._told = now
+        return True
+
+    def _final(self) -> list[Event]:
+        self._is_over = True
+        self._text.finish()
+        return [Analysis(self._figures(), final=True)]
+
+    def _figures(self) -> TextFigures:
+        """The figures of what has come."""
+        self._is_new = False
+        figures = self._text.figures
+        for name, plugin in list(self._plugins.items()):
+            try:
+                found = msgspec.json.encode(dict(plugin.figures()))
+                figures.plugins[name] = msgspec.json.decode(found)  # it stays as it is now
+            except FAILURES as error:
+                self._fail(name, error)
+        return figures
+
+    def _inserted(self, events: list[Event]) -> list[Event]:
+        """These events and the warnings that are due, to come after the last one."""
+        warnings, self._warnings = self._warnings, []
+        events = [*warnings, *events]
+        if self._seq >= 0:
+            for event in events:
+                self._seq += 1
+                event.seq, event.t = self._seq, self._t
+            self._shift += len(events)
+        return events
