@@ -25,7 +25,9 @@ from chatstream.cli.once import OnceParser
 from chatstream.errors import ChatstreamError, mistake
 from chatstream.terminal import exits
 
-COPY_CODE = "--copy-code"
+NUMBERED = ("--copy-code", "--pick")
+"""Options that may have no number; they get 0 then."""
+
 SHOW_COMPLETION = "--show-completion"
 INSTALL_COMPLETION = "--install-completion"
 COMPLETE = "_CHATSTREAM_COMPLETE"
@@ -33,7 +35,7 @@ COMPLETE = "_CHATSTREAM_COMPLETE"
 
 
 class Command(TyperCommand):
-    """A command with our help. It drops no value, and `--copy-code` may have no number.
+    """A command with our help. It drops no value, and an option of `NUMBERED` may have no number.
 
     The attribute `options` of its function adds to the options of the signature.
     """
@@ -46,7 +48,10 @@ class Command(TyperCommand):
         return OnceParser(super().make_parser(ctx), ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, with_number(args) if COPY_CODE in args else args)
+        for option in NUMBERED:
+            if option in args:
+                args = with_number(args, option)
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
         return [*super().get_params(ctx), self._help_all]
@@ -194,12 +199,12 @@ def is_question(argument: str) -> bool:
     return not argument.startswith("-") and any(map(str.isspace, argument.strip()))
 
 
-def with_number(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with the number of the last code block where `--copy-code` has no number.
+def with_number(arguments: Sequence[str], option: str) -> list[str]:
+    """The arguments, with 0 for an option that has no number.
 
     It has none at the end, and before anything that is not a number: an option, or the question.
     """
-    return with_value(arguments, COPY_CODE, str.isdigit, "0")
+    return with_value(arguments, option, str.isdigit, "0")
 
 
 def with_value(

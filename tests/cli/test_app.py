@@ -106,7 +106,7 @@ def test_a_closed_output_is_not_replaced_by_a_socket() -> None:
 )
 def test_the_number_of_a_code_block_may_be_left_out(arguments: list[str], taken: list[str]) -> None:
     given = list(arguments)
-    assert with_number(given) == taken
+    assert with_number(given, "--copy-code") == taken
     assert given == arguments
 
 
