@@ -15,6 +15,9 @@
         client.ask("Why is the sky blue?")
         client.ask("And at night?")
 
+    for event in chatstream.compare("Why is the sky blue?", ["qwen3:4b", "llama3.2"]):
+        print(event.stream, event)             # both answers, side by side
+
     for event in chatstream.resume():          # continue the last answer that broke off
         ...
     for event in chatstream.replay("run.jsonl"):
@@ -38,7 +41,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chatstream import errors, events, messages
-    from chatstream.api import ask, pieces, resume, stream
+    from chatstream.api import ask, compare, pieces, resume, stream
     from chatstream.cancel import CancelToken
     from chatstream.engine.client import Client
     from chatstream.engine.replay import replay
@@ -59,6 +62,7 @@ __all__ = [
     "Tool",
     "__version__",
     "ask",
+    "compare",
     "errors",
     "events",
     "history",
@@ -78,6 +82,7 @@ _HOMES = {
     "Message": "chatstream.messages",
     "Client": "chatstream.engine.client",
     "ask": "chatstream.api",
+    "compare": "chatstream.api",
     "history": "chatstream.store.history",
     "pieces": "chatstream.api",
     "progress": "chatstream.engine.working",

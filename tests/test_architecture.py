@@ -43,9 +43,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "terminal": USES,
     "bench": USES | {"terminal"},
     "completion": USES | {"providers", "terminal", "bench"},  # what each of them may be given
-    "chat": USES | {"terminal", "completion"},
+    "many": USES | {"terminal"},
+    "chat": USES | {"terminal", "completion", "many"},
     "doctor": USES | {"terminal", "bench", "providers"},  # it measures, and knows the services
-    "api": USES,
+    "api": USES | {"many"},
     "__init__": USES | {"api", "tools"},
     "__main__": {"cli", "sinks", "collector"},
     "cli": EVERYTHING,
@@ -62,7 +63,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "rich": ("sinks/", "terminal/", "cli/"),
     "markdown_it": ("sinks/",),
     "typer": ("cli/",),
-    "difflib": ("nearest.py", "tools/diffs.py"),
+    "difflib": ("nearest.py", "tools/diffs.py", "many/differing.py"),
     "tomlkit": ("engine/config_file.py",),
     "prompt_toolkit": ("chat/line.py",),
     "pypdf": ("engine/pdf.py",),
@@ -73,6 +74,7 @@ ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich", "certifi", "truststore",
 DRAWING = {
     *("live", "region", "markdown", "inline", "tables", "code", "codetheme", "lines"),
     *("theme", "rendered", "status", "tools", "thoughts", "typed", "wrapping"),
+    *("column", "columns", "secondscreen"),
 }
 ALLOWED_AT_TOP = {  # imported late themselves
     "recovery/policy.py",

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import msgspec
 from msgspec.structs import replace
@@ -106,27 +107,38 @@ class Answer:
 
 
 class Comparison:
-    """The runs of these contenders. `watching` are stages, one for each run, on its own thread.
+    """Answers that are compared: `begin` makes the run of each, by its label.
 
-    Nothing is asked before `arrivals` is read. Raises `ConfigError`, `UsageError`.
+    `watching` are stages, one for each run, on its own thread. Nothing is asked before `arrivals`
+    is read. Raises what `begin` raises.
     """
 
     def __init__(
-        self,
-        contenders: Sequence[Contender],
-        pool: Pool,
-        token: CancelToken,
-        watching: Sequence[Stage] = (),
+        self, begin: Mapping[str, Callable[[], Run]], watching: Sequence[Stage] = ()
     ) -> None:
         self.answers: list[Answer] = []
         self._watching = watching
         try:
-            for number, its in enumerate(contenders, 1):
-                begun = run(its.resolved, its.question, pool, token, follow=its.follow)
-                self.answers.append(Answer(number, its.label, begun))
+            for number, (label, begun) in enumerate(begin.items(), 1):
+                self.answers.append(Answer(number, label, begun()))
         except BaseException:
             self.close()
             raise
+
+    @classmethod
+    def of(
+        cls,
+        contenders: Sequence[Contender],
+        pool: Pool,
+        token: CancelToken,
+        watching: Sequence[Stage] = (),
+    ) -> Self:
+        """A comparison of these contenders. Raises `ConfigError`, `UsageError`."""
+        begin = {
+            it.label: partial(run, it.resolved, it.question, pool, token, follow=it.follow)
+            for it in contenders
+        }
+        return cls(begin, watching)
 
     @property
     def ended(self) -> bool:

@@ -27,7 +27,7 @@ from chatstream.engine.whom import with_model
 from chatstream.errors import Cancelled, OutputError, UsageError
 from chatstream.many import differing, judging, picking
 from chatstream.many.compare import Answer, Comparison, contenders, shown
-from chatstream.many.showing import Look, show_all
+from chatstream.many.showing import Look, section, show_all
 from chatstream.many.summary import as_markdown, rows
 from chatstream.merge import merge
 from chatstream.messages import Message
@@ -36,7 +36,6 @@ from chatstream.sinks.words import one_line
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, has_colours, is_resettable, present, tidy
-from chatstream.terminal.present import show_answer as draw
 
 VERDICT = "verdict"
 """The label of the judge's events."""
@@ -93,7 +92,7 @@ def compare(
         check_look(settings, as_json=look.as_json, plain=look.plain, render=flags.get("render"))
         on_screen, resettable = look.is_screen(settings), is_resettable(as_json=look.as_json)
         found = [shown(it, resettable=resettable, on_screen=on_screen) for it in found]
-        comparison = Comparison(found, pool, token)
+        comparison = Comparison.of(found, pool, token)
         servers = {it.label: it.server for it in found if it.server is not None}
         try:
             status = show_all(comparison, servers, settings, token, look)
@@ -172,9 +171,8 @@ class _After:
         shortened = [*differing.shortened(found)]
         coloured = has_colours(1, self._settings.color) and not self._settings.accessible
         text = differing.coloured(shortened) if coloured else differing.marked(shortened)
-        self._part()
-        put(f"## What differs\n\n{one_line(legend)}\n\n".encode("utf-8", "replace"))
-        put(f"{text.rstrip()}\n".encode("utf-8", "replace"))
+        self._section("## What differs", f"{one_line(legend)}\n")
+        put(f"\n{text.rstrip()}\n".encode("utf-8", "replace"))
 
     def _judge(self, asked: str) -> int:
         """Ask for a verdict and show it; returns the exit status of its run."""
@@ -218,16 +216,7 @@ class _After:
         return status
 
     def _section(self, title: str, text: str) -> None:
-        self._part()
-        whole = f"{title}\n\n{text}".lstrip("\n")
-        if self._wish.look.plain:
-            put(whole.encode("utf-8", "replace"))
-        else:
-            draw(whole, self._settings)
-
-    def _part(self) -> None:
-        if not self._wish.look.as_json:
-            put(b"\n")
+        section(title, text, self._settings, self._wish.look)
 
     def _pick(self, preferred: Answer, status: int) -> int:
         """Pick an answer, if that is wished, and say where the conversation continues."""

@@ -20,7 +20,14 @@ from chatstream.many.compare import Comparison
 from chatstream.sinks.output import put
 from chatstream.terminal.exits import note
 from chatstream.terminal.interrupt import interrupts, write_now
-from chatstream.terminal.present import choose_sink, interval_of, is_screen, looks, show
+from chatstream.terminal.present import (
+    choose_sink,
+    interval_of,
+    is_screen,
+    looks,
+    show,
+    show_answer,
+)
 
 if TYPE_CHECKING:
     from chatstream.sinks.columns import ColumnsSink, Layout
@@ -37,6 +44,19 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     def is_screen(self, settings: Settings) -> bool:
         """Whether they are drawn on a terminal."""
         return is_screen(settings, as_json=self.as_json, plain=self.plain)
+
+
+def section(title: str, text: str, settings: Settings, look: Look) -> None:
+    """Show Markdown that follows the answers, below an empty line.
+
+    Raises `BrokenPipeError`, `OSError`.
+    """
+    put(b"\n")
+    whole = f"{title}\n\n{text}".lstrip("\n")
+    if look.plain:
+        put(whole.encode("utf-8", "replace"))
+    else:
+        show_answer(whole, settings)
 
 
 def show_all(

@@ -79,7 +79,7 @@ class Column:
         if isinstance(end, ev.Error):
             if end.code == "cancelled":
                 return line_of("■ stopped", theme.warning)
-            return line_of(f"✗ {one_line(end.message)}", theme.failure)
+            return line_of("✗ failed", theme.failure)
         if queued:
             return line_of("queued: its server is busy with another answer", theme.dim)
         return self._status.line(now) or []
@@ -94,7 +94,8 @@ class Column:
             rest = open_lines[0] if open_lines else []
             open_lines[:1] = [like(self._going_on, [*self._going_on, *rest])]
         if isinstance(self.end, ev.Error) and self.end.code != "cancelled":
-            open_lines.append(Prose(self.status(0.0), 2))
+            failure = line_of(f"✗ {one_line(self.end.message)}", self._theme.failure)
+            open_lines.append(Prose(failure, 2))
         tail: list[Line] = []
         for line in reversed(open_lines):
             if len(tail) >= height:

@@ -120,12 +120,14 @@ class ColumnsSink:
             return
         self._closed = True
         self._screen.close()
-        for column in self._columns.values():
+        for number, column in enumerate(self._columns.values()):
+            if number:
+                self._put([])
             run = f" · run {column.run}" if column.run else ""
             self._put([*line_of(f"── {column.name}", self._theme.strong), *self._dim(f"{run} ──")])
             self._put([])
             column.finish()
-            self._put([])
+        self._console.file.flush()
 
     def leave(self, write: Callable[[bytes], object]) -> None:
         """Give the first screen back by a `write` that never waits; for signal handlers."""
