@@ -1,7 +1,7 @@
 """The library: one answer as its events, as pieces of text, or whole; several; one continued.
 
-1. `stream`, `compare` and `resume` never raise: whatever goes wrong, even a mistake in the arguments, is
-   the `Error` event at the end. `ask` and `pieces` raise it as a `ChatstreamError`.
+1. `stream`, `compare` and `resume` never raise: whatever goes wrong, even a mistake in the
+   arguments, is the `Error` event at the end. `ask` and `pieces` raise it as a `ChatstreamError`.
 2. A mistake in the arguments (an empty question, an unknown option, a value of the wrong type)
    is found before anything is asked; its code is "usage".
 3. Settings that are not given come from the environment and the configuration file, as they do

@@ -10,7 +10,6 @@ from chatstream.errors import UsageError
 from chatstream.files import is_file, named
 from chatstream.wording import excerpt
 
-
 _FILE = re.compile(r"(?<!\S)@(?:'([^'\n]+)'|(\S+))")
 
 

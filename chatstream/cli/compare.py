@@ -2,14 +2,21 @@
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from chatstream.cancel import CancelToken
-from chatstream.cli.numbers import whole
+from chatstream.cli.compare_options import (
+    TAKEN,
+    Diff,
+    Judge,
+    LayoutName,
+    Models,
+    Pick,
+    Times,
+)
 from chatstream.cli.options import (
-    ALL,
     At,
     Debug,
     Edit,
@@ -30,8 +37,6 @@ from chatstream.cli.options import (
 )
 from chatstream.engine.place import place_of
 from chatstream.engine.resolve import Resolved
-from chatstream.engine.settings import DECLARED
-from chatstream.many.compare import MOST
 from chatstream.many.comparing import Wish
 from chatstream.many.comparing import compare as ask_all
 from chatstream.many.showing import Look
@@ -39,14 +44,8 @@ from chatstream.messages import Message
 from chatstream.terminal.prompt import compose
 from chatstream.text import check_encoding
 
-_TAKEN = [
-    name
-    for name in ALL
-    if name not in {"model", "strategy"} and DECLARED[name].about.group != "Tools"
-]
 
-
-@takes(*_TAKEN)
+@takes(*TAKEN)
 def compare(
     prompt: Annotated[
         str | None,
@@ -55,47 +54,12 @@ def compare(
             help="The question; - is standard input. Piped input is added.",
         ),
     ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help="Ask this model: MODEL or MODEL@PLACE. Repeatable.",
-        ),
-    ] = None,
-    times: Annotated[
-        int,
-        typer.Option(
-            "--times", "-n", parser=whole(1, MOST), metavar="N", help="Ask the one model N times."
-        ),
-    ] = 1,
-    layout: Annotated[
-        Literal["columns", "stack"] | None,
-        typer.Option(
-            "--layout",
-            metavar="columns|stack",
-            show_default="columns where they fit",
-            help="Show columns, or one answer at a time.",
-        ),
-    ] = None,
-    diff: Annotated[
-        bool, typer.Option("--diff", help="Show what differs between two answers.")
-    ] = False,
-    judge: Annotated[
-        str | None,
-        typer.Option("--judge", metavar="MODEL", help="Ask this model which answer is best."),
-    ] = None,
-    pick: Annotated[
-        int | None,
-        typer.Option(
-            "--pick",
-            parser=whole(0, MOST),
-            metavar="[N]",
-            show_default="ask",
-            help="Let -c continue from answer N.",
-        ),
-    ] = None,
+    model: Models = None,
+    times: Times = 1,
+    layout: LayoutName = None,
+    diff: Diff = False,
+    judge: Judge = None,
+    pick: Pick = None,
     last: Last = False,
     at: At = None,
     edit: Edit = None,

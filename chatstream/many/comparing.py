@@ -54,18 +54,23 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     judge: str | None = None
     pick: int | None = None
 
+    @property
+    def count(self) -> int:
+        """How many answers there will be."""
+        return max(len(self.models), 1) * self.times
+
     def check(self) -> None:
         """Raises `UsageError` for wishes that do not go together."""
         if self.diff and self.look.as_json:
             raise UsageError("--diff and --json exclude each other", hint="leave one of them out")
-        if self.diff and max(len(self.models), self.times) != 2:
+        if self.diff and self.count != 2:
             raise UsageError("--diff shows what differs between two answers, so it takes two")
         if self.pick == 0 and (self.look.as_json or not picking.is_possible()):
             raise UsageError(
                 "--pick can ask for the answer only on a terminal", hint="name it: --pick 2"
             )
-        if self.pick is not None and self.pick > max(len(self.models), self.times):
-            raise UsageError(f"--pick {self.pick}: there are not so many answers")
+        if self.pick is not None and self.pick > self.count > 1:
+            raise UsageError(f"--pick {self.pick}: there are only {self.count} answers")
 
 
 def compare(
